@@ -1,0 +1,33 @@
+# make env    virtual environment in .venv (again only when the requirements change)
+# make study  the whole study on the bundled miniature: rows, figures, report (re-running resumes)
+# make test   every test, offline
+# make lint   style and types
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: env study test lint clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	touch $@
+
+study: $(STAMP)
+	$(BIN)/litelvlm study all --model embedded --data embedded --report report
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf report runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	find litelvlm analysis figures tests -name __pycache__ -type d -prune -exec rm -rf {} +
