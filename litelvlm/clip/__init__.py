@@ -1,0 +1,1 @@
+"""CLIP towers and the geometry of what their crop shows."""

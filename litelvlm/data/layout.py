@@ -1,0 +1,133 @@
+"""Names of the RefCOCO family: datasets, files, splits, known sizes, and which split string a split takes in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from litelvlm.names import check_name
+
+FOLDER = "Refer_Segm"
+_AB = ("train", "val", "testA", "testB")
+
+
+class Counts(NamedTuple):
+    """Size of a split; None where no number is known."""
+
+    expressions: int | None
+    refs: int | None
+    images: int | None
+
+
+@dataclass(frozen=True)
+class Family:
+    """One dataset of the family.
+
+    Attributes:
+        tables: File names of the table of references per split author, in order of preference.
+        splits: Split names per split author; the first author is the default.
+        exact: Whether split strings must be equal (gRefCOCO) rather than match by letter.
+        images: Folder of the images below `Refer_Segm`.
+    """
+
+    tables: Mapping[str, tuple[str, ...]]
+    splits: Mapping[str, tuple[str, ...]]
+    exact: bool = False
+    images: str = "coco_2014/train2014"
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "refcoco": Family({"unc": ("refs(unc).p",)}, {"unc": _AB}),
+        "refcoco+": Family({"unc": ("refs(unc).p",)}, {"unc": _AB}),
+        "refcocog": Family(
+            {"umd": ("refs(umd).p",), "google": ("refs(google).p",)},
+            {"umd": ("train", "val", "test"), "google": ("train", "val")},
+        ),
+        "refclef": Family({"unc": ("refs(unc).p",)}, {"unc": (*_AB, "testC")}),
+        "grefcoco": Family({"unc": ("grefs(unc).p", "grefs(unc).json")}, {"unc": _AB}, exact=True),
+    }
+)
+
+KNOWN_COUNTS: Mapping[tuple[str, str, str], Counts] = MappingProxyType(
+    {
+        ("refcoco", "unc", "train"): Counts(120624, 42404, 16994),
+        ("refcoco", "unc", "val"): Counts(10834, 3811, 1500),
+        ("refcoco", "unc", "testA"): Counts(5657, 1975, 750),
+        ("refcoco", "unc", "testB"): Counts(5095, 1810, 750),
+        ("refcoco+", "unc", "train"): Counts(120191, 42278, 16992),
+        ("refcoco+", "unc", "val"): Counts(10758, 3805, 1500),
+        ("refcoco+", "unc", "testA"): Counts(5726, 1975, 750),
+        ("refcoco+", "unc", "testB"): Counts(4889, 1798, 750),
+        ("refcocog", "umd", "train"): Counts(80512, 42226, 21899),
+        ("refcocog", "umd", "val"): Counts(4896, 2573, 1300),
+        ("refcocog", "umd", "test"): Counts(9602, 5023, 2600),
+        ("grefcoco", "unc", "train"): Counts(None, None, 16994),
+        ("grefcoco", "unc", "val"): Counts(None, None, 1500),
+        ("grefcoco", "unc", "testA"): Counts(None, None, 750),
+        ("grefcoco", "unc", "testB"): Counts(None, None, 750),
+    }
+)
+"""Sizes of the published files as the literature gives them."""
+
+
+def split_test(split: str, exact: bool) -> Callable[[str], bool]:
+    """Whether a record's split string belongs to a split, by the official rule.
+
+    `testA`, `testB` and `testC` take every string containing that letter, `test` every string containing "test";
+    train and val, and every split of gRefCOCO, must be equal.
+
+    Example:
+        >>> split_test("testA", exact=False)("testAB"), split_test("val", exact=False)("valid")
+        (True, False)
+    """
+    if not exact and split in ("testA", "testB", "testC"):
+        return lambda text: split[-1] in text
+    if not exact and split == "test":
+        return lambda text: "test" in text
+    return lambda text: text == split
+
+
+def find_root(path: str | Path) -> Path:
+    """The `Refer_Segm` folder, given itself or the folder that contains it.
+
+    Raises:
+        FileNotFoundError: If neither is there.
+    """
+    root = Path(path).expanduser()
+    if (root / FOLDER).is_dir():
+        return root / FOLDER
+    if root.is_dir() and (root.name == FOLDER or any((root / name).is_dir() for name in FAMILIES)):
+        return root
+    raise FileNotFoundError(
+        f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} in it; "
+        'give its path, or "embedded" for the procedural scenes'
+    )
+
+
+def choose(root: Path, dataset: str | None, split: str, split_by: str | None) -> tuple[str, str, Path]:
+    """Check the names against the tables and find the table of references.
+
+    Returns:
+        Dataset, split author and the path of the table.
+
+    Raises:
+        ValueError: If a name is unknown, or the dataset is not named and the root holds none or several.
+        FileNotFoundError: If the dataset's files are missing.
+    """
+    present = [name for name in FAMILIES if (root / name).is_dir()]
+    if dataset is None:
+        if len(present) != 1:
+            raise ValueError(
+                f"{root} holds {', '.join(present) or 'no dataset'}; pass dataset= one of {list(FAMILIES)}"
+            )
+        dataset = present[0]
+    family = FAMILIES[check_name(dataset, FAMILIES, "dataset")]
+    author = check_name(next(iter(family.splits)) if split_by is None else split_by, family.splits, "split_by")
+    check_name(split, family.splits[author], f"split of {dataset} ({author})")
+    for name in family.tables[author]:
+        if (root / dataset / name).is_file():
+            return dataset, author, root / dataset / name
+    wanted = " or ".join(str(root / dataset / name) for name in family.tables[author])
+    raise FileNotFoundError(f"missing {wanted}; datasets present: {', '.join(present) or 'none'}")

@@ -1,0 +1,134 @@
+"""The table of referring expressions (`refs(*.p`, `grefs(*.json`), checked field by field."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litelvlm.data.annotations import Instances, RefDataError
+from litelvlm.data.pickles import UnsafePickleError, loads_plain
+
+NO_TARGET = -1
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One wording of a reference."""
+
+    sent_id: int
+    sent: str
+    kind: str | None
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One reference: the object(s) meant and every wording of it; `ann_ids` is (-1,) where nothing is meant."""
+
+    ref_id: int
+    ann_ids: tuple[int, ...]
+    image_id: int
+    category_ids: tuple[int, ...]
+    split: str
+    sentences: tuple[Sentence, ...]
+
+
+def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
+    """Parse and check a table of references, in file order.
+
+    Args:
+        content: The file's bytes; a pickle of plain data, or JSON if the path ends so.
+        path: Where they come from, for messages.
+
+    Raises:
+        RefDataError: If the table is not a list of reference records; the message names record and field.
+        UnsafePickleError: If a pickle holds anything but plain data.
+    """
+    try:
+        data = json.loads(content) if path.suffix == ".json" else loads_plain(content)
+    except UnsafePickleError as error:
+        raise UnsafePickleError(
+            f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, strings and numbers only; "
+            "download the file again from its source and do not open this one with pickle"
+        ) from error
+    except ValueError as error:
+        raise RefDataError(f"{path} is not JSON ({error}); the download may be cut off, fetch it again") from error
+    if not isinstance(data, list):
+        raise RefDataError(f"{path} holds a {type(data).__name__}, expected a list of references")
+    return tuple(_ref(record, f"{path}, reference {i}") for i, record in enumerate(data))
+
+
+def _ref(record: Any, where: str) -> Ref:
+    sentences = tuple(
+        Sentence(
+            _number(_field(item, "sent_id", f"{where}, sentence {i}"), where),
+            _text(_field(item, "sent", f"{where}, sentence {i}"), where),
+            item.get("kind"),
+        )
+        for i, item in enumerate(_field(record, "sentences", where))
+    )
+    return Ref(
+        ref_id=_number(_field(record, "ref_id", where), where),
+        ann_ids=_numbers(_field(record, "ann_id", where), where),
+        image_id=_number(_field(record, "image_id", where), where),
+        category_ids=_numbers(_field(record, "category_id", where), where),
+        split=_text(_field(record, "split", where), where),
+        sentences=sentences,
+    )
+
+
+def _field(record: Any, name: str, where: str) -> Any:
+    if not isinstance(record, Mapping):
+        raise RefDataError(f"{where} is a {type(record).__name__}, expected a dict")
+    if name not in record:
+        raise RefDataError(f"{where} lacks the field {name!r}")
+    return record[name]
+
+
+def _number(value: Any, where: str) -> int:
+    if not isinstance(value, int):
+        raise RefDataError(f"{where} has {value!r} where a whole number is due")
+    return int(value)
+
+
+def _numbers(value: Any, where: str) -> tuple[int, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(_number(item, where) for item in values)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise RefDataError(f"{where} has {value!r} where text is due")
+    return value
+
+
+def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) -> None:
+    """Refuse a table of references that was made for other instances.
+
+    Raises:
+        RefDataError: Naming the first image or object that `instances.json` lacks, and how many references fail.
+    """
+    first, n = "", 0
+    for ref in refs:
+        problem = _mismatch(ref, instances)
+        if problem:
+            first, n = first or f"reference {ref.ref_id} {problem}", n + 1
+    if n:
+        raise RefDataError(
+            f"{refs_path} does not belong to the instances.json beside it: {first} ({n} references fail in all); "
+            "take both files from the same release"
+        )
+
+
+def _mismatch(ref: Ref, instances: Instances) -> str:
+    if ref.image_id not in instances.images:
+        return f"names image {ref.image_id}, which is not there"
+    for ann_id in ref.ann_ids:
+        if ann_id == NO_TARGET:
+            continue
+        annotation = instances.annotations.get(ann_id)
+        if annotation is None:
+            return f"names annotation {ann_id}, which is not there"
+        if annotation.image_id != ref.image_id:
+            return f"puts annotation {ann_id} on image {ref.image_id}, instances on image {annotation.image_id}"
+    return ""

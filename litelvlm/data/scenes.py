@@ -1,0 +1,172 @@
+"""Procedural referring scenes: coloured shapes on a noisy ground, exact masks and unambiguous expressions.
+
+They replace photographs where none can be shipped. A scene is a pure function of (seed, level).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from litelvlm.data.expressions import SceneExpression, enumerate_expressions, matches, topic, vocabulary
+from litelvlm.data.render import Footprint, footprint, render, visible_masks
+from litelvlm.data.world import KINDS, LEVELS, Level, SceneObject
+from litelvlm.names import check_name
+
+__all__ = [
+    "LEVELS",
+    "Level",
+    "Scene",
+    "SceneExpression",
+    "SceneObject",
+    "get_level",
+    "level_vocabulary",
+    "matches",
+    "sample_scene",
+]
+
+T = TypeVar("T")
+_MAX_LAYOUTS = 2000
+_TURN = {"square": 0.26, "cross": 0.26, "triangle": 0.26, "star": 0.26, "diamond": 0.10}  # radians; 0.26 = 15 degrees
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One rendered scene.
+
+    Attributes:
+        seed: The number it was made from.
+        image: RGB pixels, 0 to 255.
+        objects: The objects; their order carries no meaning.
+        masks: Visible pixels of each object; disjoint.
+        expressions: Sentences that each mean exactly one object.
+    """
+
+    seed: int
+    image: UInt8[np.ndarray, "height width 3"]
+    objects: tuple[SceneObject, ...]
+    masks: Bool[np.ndarray, "n height width"]
+    expressions: tuple[SceneExpression, ...]
+
+
+def get_level(name: str) -> Level:
+    """The preset of this name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    return LEVELS[check_name(name, LEVELS, "level")]
+
+
+def level_vocabulary(level: str = "easy") -> tuple[str, ...]:
+    """Every word the expressions of a level can contain, sorted."""
+    return vocabulary(get_level(level))
+
+
+def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
+    """Draw n different options; only `random()` is used because its stream is the same in all NumPy versions."""
+    pool = list(options)
+    return [pool.pop(int(rng.random() * len(pool))) for _ in range(n)]
+
+
+def _lay_out(rng: np.random.Generator, level: Level, height: int, width: int) -> tuple[SceneObject, ...] | None:
+    """Draw objects from a small palette, so that they share shapes and colours; None if they do not fit."""
+    low, high = level.objects
+    n = low + int(rng.random() * (high - low + 1))
+    wide = 1 if n > 4 else 0
+    shapes = _pick(rng, level.shapes, min(len(level.shapes), 2 + int(rng.random() * (1 + wide))))
+    colours = _pick(rng, level.colours, min(len(level.colours), 2 + int(rng.random() * 2)))
+    objects: list[SceneObject] = []
+    for depth in range(n):
+        shape, colour = _pick(rng, shapes, 1)[0], _pick(rng, colours, 1)[0]
+        size, texture = _pick(rng, list(level.sizes), 1)[0], _pick(rng, level.textures, 1)[0]
+        diameter = level.sizes[size] * level.short_side * (0.95 + 0.1 * rng.random())
+        rotation = _TURN.get(shape, 0.0) * (2.0 * rng.random() - 1.0)
+        edge = 0.52 * diameter
+        for _ in range(20):
+            x, y = edge + rng.random() * (width - 2 * edge), edge + rng.random() * (height - 2 * edge)
+            if all(
+                (x - o.centre[0]) ** 2 + (y - o.centre[1]) ** 2 >= (level.spacing * (o.diameter + diameter) / 2) ** 2
+                for o in objects
+            ):
+                break
+        else:
+            return None
+        objects.append(SceneObject(shape, colour, size, texture, (x, y), diameter, rotation, depth))
+    return tuple(objects)
+
+
+def _choose(
+    objects: tuple[SceneObject, ...], level: Level, allowed: Sequence[bool], rng: np.random.Generator
+) -> tuple[SceneExpression, ...] | None:
+    """Draw expressions up to the quota of each kind, new targets first; None unless every kind occurs."""
+    found = enumerate_expressions(objects, level, allowed)
+    if not all(found.values()):
+        return None
+    chosen: list[SceneExpression] = []
+    for kind in KINDS:
+        options = found[kind]
+        used: set[int] = set()
+        for _ in range(level.quota[kind]):
+            pool = [option for option in options if option[1] not in used] or options
+            if not pool:
+                break
+            meaning, target = pool[int(rng.random() * len(pool))]
+            used.add(target)
+            # Another sentence on the same target must say something else than a longer form of this one.
+            options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
+            chosen.append(SceneExpression(meaning.sentence, target, kind, meaning))
+    return tuple(chosen)
+
+
+def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
+    """Height and width of a random aspect ratio."""
+    across, down = _pick(rng, level.aspects, 1)[0]
+    unit = level.short_side / min(across, down)
+    return round(down * unit), round(across * unit)
+
+
+def _in_crop(masks: np.ndarray) -> np.ndarray:
+    """Share of each mask inside the central square."""
+    height, width = masks.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    inside = masks[:, top : top + side, left : left + side].sum(axis=(1, 2))
+    share: np.ndarray = inside / masks.sum(axis=(1, 2))
+    return share
+
+
+def sample_scene(seed: int, level: str = "easy") -> Scene:
+    """Make the scene of a seed: objects, exact visible masks, image and unambiguous expressions.
+
+    The layout is redrawn until occlusion stays within the level's limit and every kind of expression occurs.
+
+    Args:
+        seed: Any non-negative integer.
+        level: Name of a preset in `LEVELS`.
+
+    Raises:
+        ValueError: If the level is unknown or the seed negative.
+        RuntimeError: If no layout fits, which means the preset contradicts itself.
+    """
+    preset = get_level(level)
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    height, width = _canvas(rng, preset)
+    for _ in range(_MAX_LAYOUTS):
+        objects = _lay_out(rng, preset, height, width)
+        if objects is None:
+            continue
+        prints: list[Footprint] = [footprint(item, height, width) for item in objects]
+        masks, visible = visible_masks(objects, prints, height, width)
+        if visible.min() < preset.min_visible:
+            continue
+        allowed = [bool(share >= preset.target_in_crop) for share in _in_crop(masks)]
+        expressions = _choose(objects, preset, allowed, rng)
+        if expressions is not None:
+            image = render(objects, prints, height, width, preset.noise, rng)
+            return Scene(seed, image, objects, masks, expressions)
+    raise RuntimeError(f"no layout of level {level!r} found for seed {seed}; its limits contradict each other")

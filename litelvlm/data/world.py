@@ -1,0 +1,135 @@
+"""What a procedural scene may contain: objects, difficulty levels and their vocabulary of attributes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["attribute", "place", "relation"]
+KINDS: tuple[Kind, ...] = ("attribute", "place", "relation")
+
+# Mid-tones far apart in hue, and white; shading multiplies them by 0.8 to 1.15 and must not make one look like another.
+COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
+    {
+        "red": (208, 36, 36),
+        "green": (40, 150, 56),
+        "blue": (40, 76, 214),
+        "yellow": (240, 212, 40),
+        "purple": (150, 52, 176),
+        "white": (238, 238, 238),
+        "orange": (242, 132, 24),
+        "cyan": (64, 208, 220),
+    }
+)
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object of a scene.
+
+    Attributes:
+        shape: Name of the outline, as used in expressions.
+        colour: Name of the base colour.
+        size: Name of the size class.
+        texture: Name of the surface pattern.
+        centre: (x, y) in pixels; pixel (0, 0) covers [0, 1] x [0, 1].
+        diameter: Nominal diameter in pixels.
+        rotation: Turn in radians.
+        depth: 0 is nearest to the viewer.
+    """
+
+    shape: str
+    colour: str
+    size: str
+    texture: str
+    centre: tuple[float, float]
+    diameter: float
+    rotation: float
+    depth: int
+
+
+@dataclass(frozen=True)
+class Level:
+    """A difficulty preset; all lengths are shares of the image's short side.
+
+    Attributes:
+        shapes: Outlines in use.
+        colours: Colour names in use.
+        sizes: Size name to diameter.
+        textures: Surface patterns in use.
+        objects: Least and largest number of objects.
+        min_visible: Least share of an object that occlusion may leave.
+        spacing: Least centre distance of two objects, as a share of the sum of their radii.
+        noise: Strength of the background texture, in grey levels.
+        relations: Relations in use.
+        quota: Most expressions of each kind taken from one scene.
+        aspects: (width, height) ratios in use.
+        short_side: Short side of the image in pixels.
+        target_in_crop: Least share of a target's visible pixels inside the central square CLIP sees.
+        margin: Gap that makes a place or a relation clear.
+    """
+
+    name: str
+    shapes: tuple[str, ...]
+    colours: tuple[str, ...]
+    sizes: Mapping[str, float]
+    textures: tuple[str, ...]
+    objects: tuple[int, int]
+    min_visible: float
+    spacing: float
+    noise: float
+    relations: tuple[str, ...]
+    quota: Mapping[Kind, int]
+    aspects: tuple[tuple[int, int], ...] = ((1, 1), (5, 4), (4, 5), (4, 3))
+    short_side: int = 168
+    target_in_crop: float = 0.25
+    margin: float = 0.12
+
+
+_SIZES = MappingProxyType({"small": 0.17, "large": 0.27})
+_QUOTA: Mapping[Kind, int] = MappingProxyType({"attribute": 3, "place": 2, "relation": 3})
+_PROJECTIVE = ("left of", "right of", "above", "below")
+
+LEVELS: Mapping[str, Level] = MappingProxyType(
+    {
+        "easy": Level(
+            name="easy",
+            shapes=("circle", "square", "triangle", "cross"),
+            colours=("red", "green", "blue", "yellow", "purple", "white"),
+            sizes=_SIZES,
+            textures=("plain",),
+            objects=(3, 5),
+            min_visible=0.70,
+            spacing=0.85,
+            noise=14.0,
+            relations=_PROJECTIVE,
+            quota=_QUOTA,
+        ),
+        "medium": Level(
+            name="medium",
+            shapes=("circle", "square", "triangle", "cross"),
+            colours=("red", "green", "blue", "yellow", "purple", "white"),
+            sizes=_SIZES,
+            textures=("plain", "striped"),
+            objects=(4, 6),
+            min_visible=0.55,
+            spacing=0.65,
+            noise=18.0,
+            relations=_PROJECTIVE,
+            quota=_QUOTA,
+        ),
+        "hard": Level(
+            name="hard",
+            shapes=("circle", "square", "triangle", "cross", "star", "ring", "diamond"),
+            colours=tuple(COLOURS),
+            sizes=_SIZES,
+            textures=("plain", "striped", "dotted"),
+            objects=(3, 7),
+            min_visible=0.50,
+            spacing=0.60,
+            noise=26.0,
+            relations=(*_PROJECTIVE, "nearest to"),
+            quota=_QUOTA,
+        ),
+    }
+)

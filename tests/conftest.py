@@ -1,0 +1,14 @@
+"""Settings of every test tier: no downloads, no windows, no progress bars, nothing left in the home folder."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TQDM_DISABLE"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+if "LITELVLM_CACHE" not in os.environ:
+    os.environ["LITELVLM_CACHE"] = tempfile.mkdtemp(prefix="litelvlm-test-")
+    atexit.register(shutil.rmtree, os.environ["LITELVLM_CACHE"], ignore_errors=True)

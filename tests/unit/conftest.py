@@ -1,0 +1,25 @@
+"""The unit tier holds no model and makes no connection."""
+
+import pytest
+import pytest_socket
+from planted import PlantedModel, planted_data
+
+from analysis import reversal, sink, sweep
+
+
+@pytest.fixture(autouse=True)
+def _no_network():
+    pytest_socket.disable_socket(allow_unix_socket=True)
+    yield
+    pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="session")
+def saved_runs(tmp_path_factory):
+    """One small finished run of every study, of a model with a known signal; read-only."""
+    out, model, data = tmp_path_factory.mktemp("runs"), PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8)
+    return {
+        "reversal": reversal.run(model, data, reversal.Config(shifts=20, blobs=3, pool=16, donors=3), out),
+        "sink": sink.run(model, data, sink.Config(random_weights=False), out),
+        "sweep": sweep.run(model, data, sweep.Config(seeds=2, budgets=(48, 8)), out),
+    }

@@ -1,0 +1,105 @@
+"""Mask scores: hand-computed cases and the recorded official numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from litelvlm.metrics import (
+    ciou,
+    giou,
+    grefcoco_scores,
+    intersection_union,
+    iou,
+    n_acc,
+    precision_at,
+    t_acc,
+)
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "parity" / "scores"
+
+
+def masks(predicted, target):
+    return np.array([predicted], dtype=bool), np.array([target], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "target", "expected"),
+    [
+        ([1, 1, 0, 0], [1, 0, 1, 0], (1, 3)),
+        ([1, 1, 1, 1], [1, 1, 1, 1], (4, 4)),
+        ([0, 0, 0, 0], [1, 1, 0, 0], (0, 2)),
+        ([0, 0, 0, 0], [0, 0, 0, 0], (0, 0)),
+        ([1, 0, 0, 0], [0, 0, 0, 0], (0, 1)),
+        # 2 = overlapping polygons: predicted there is a false positive, not predicted there is nothing.
+        ([1, 1, 0, 0], [1, 2, 2, 0], (1, 2)),
+        # 255 is ignored on both sides.
+        ([1, 1, 0, 0], [1, 255, 255, 0], (1, 1)),
+    ],
+)
+def test_intersection_and_union(predicted, target, expected):
+    assert tuple(intersection_union(*masks(predicted, target))) == expected
+
+
+def test_sizes_must_agree():
+    with pytest.raises(ValueError, match=r"prediction is \(2, 3\), target \(3, 2\)"):
+        intersection_union(np.zeros((2, 3), dtype=bool), np.zeros((3, 2), dtype=np.uint8))
+
+
+def test_scores_by_hand():
+    # Three expressions: 1/2, 3/4, and both empty.
+    i, u = [1, 3, 0], [2, 4, 0]
+    assert iou(i, u, exact=True).tolist() == [0.5, 0.75, 1.0]
+    assert iou(i, u).tolist() == pytest.approx([1 / 2.00001, 3 / 4.00001, 1.0], abs=1e-12)
+    assert giou(i, u, exact=True) == pytest.approx(2.25 / 3, abs=1e-15)
+    assert giou(i, u) == pytest.approx((1 / 2.00001 + 3 / 4.00001 + 1) / 3.00001, abs=1e-15)
+    assert ciou(i, u, exact=True) == pytest.approx(4 / 6, abs=1e-15)
+    assert ciou(i, u) == pytest.approx(4 / (6 + 1e-10), abs=1e-15)
+    assert precision_at(i, u) == {0.5: 1.0, 0.6: 2 / 3, 0.7: 2 / 3, 0.8: 1 / 3, 0.9: 1 / 3}
+
+
+def test_all_empty():
+    assert giou([0], [0], exact=True) == 1.0
+    assert ciou([0], [0], exact=True) == 1.0
+    assert ciou([0], [0]) == 0.0  # the official form
+
+
+def test_large_counts_are_summed_exactly():
+    # 10^7 + 1 pixels per mask: single precision would lose the odd one.
+    i, u = [10_000_001] * 3, [20_000_001] * 3
+    assert ciou(i, u, exact=True) == 30_000_003 / 60_000_003
+
+
+@pytest.mark.parametrize(("i", "u"), [([], []), ([1], [1, 2]), ([3], [2]), ([-1], [2])])
+def test_senseless_counts_are_refused(i, u):
+    with pytest.raises(ValueError, match="intersection"):
+        ciou(i, u)
+
+
+def test_no_target_scores_by_hand():
+    # No target, refused (49 px); no target, answered (50 px); target, hit 60 / 120; target, refused (10 px of 80).
+    i, u = [0, 0, 60, 10], [49, 50, 120, 80]
+    predicted, target = [49, 50, 90, 10], [0, 0, 90, 80]
+    assert n_acc(predicted, target) == 0.5
+    assert t_acc(predicted, target) == 0.5
+    scores = grefcoco_scores(i, u, predicted, target)
+    assert (scores.n_acc, scores.t_acc) == (0.5, 0.5)
+    assert scores.giou == pytest.approx((1 + 0 + 0.5 + 0) / 4, abs=1e-15)
+    assert scores.ciou == pytest.approx(60 / (0 + 50 + 120 + 80), abs=1e-15)
+    assert n_acc([60], [70]) is None
+    assert t_acc([60], [0]) is None
+
+
+def test_recorded_official_scores():
+    inputs = load_file(FIXTURE / "inputs.safetensors")
+    for entry in json.loads((FIXTURE / "expected.json").read_text()):
+        counts = []
+        for image in range(entry["images"]):
+            logits, targets = (inputs[f"{entry['set']}.{image}.{name}"] for name in ("logits", "target"))
+            counts += [intersection_union(p, t) for p, t in zip(logits > 0, targets, strict=True)]
+        i, u = zip(*counts, strict=True)
+        # The recorded sums are single precision.
+        assert giou(i, u) == pytest.approx(entry["giou"], abs=1e-5)
+        assert ciou(i, u) == pytest.approx(entry["ciou"], abs=1e-5)
