@@ -1,0 +1,39 @@
+"""Pruning methods: cues in, a selection of visual tokens out.
+
+>>> import torch
+>>> cues = Cues.from_tensors(cls_attention=torch.tensor([0.1, 0.4, 0.2, 0.3]))
+>>> get_pruner("fastervlm").select(cues, budget=2).indices.tolist()
+[1, 3]
+"""
+
+from litelvlm.pruning.base import Choice, Pruner, ScorePruner, Selection
+from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
+from litelvlm.pruning.cues import CUES, Cue, Cues
+from litelvlm.pruning.litelvlm import LiteLVLM, context_scores
+from litelvlm.pruning.merging import MergingPruner
+from litelvlm.pruning.ranking import highest, lowest, stable_order
+from litelvlm.pruning.registry import get_pruner, list_pruners
+from litelvlm.pruning.reverse import Reverse
+from litelvlm.pruning.similarity import text_similarity
+
+__all__ = [
+    "CUES",
+    "Choice",
+    "Cue",
+    "Cues",
+    "LiteLVLM",
+    "MergingPruner",
+    "Pruner",
+    "Reverse",
+    "ScorePruner",
+    "Selection",
+    "check_budget",
+    "context_scores",
+    "get_pruner",
+    "highest",
+    "list_pruners",
+    "lowest",
+    "stable_order",
+    "text_similarity",
+    "tokens_from_ratio",
+]

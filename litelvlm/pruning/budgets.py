@@ -1,0 +1,80 @@
+"""How many tokens to keep: checked before any tensor is touched."""
+
+import operator
+from math import floor, isfinite
+from typing import SupportsIndex
+
+
+def check_budget(budget: object, n_tokens: int) -> int:
+    """Return the budget as an ``int`` if that many tokens can be kept.
+
+    Args:
+        budget: Tokens to keep, synthetic ones (means, CLS) included.
+        n_tokens: Tokens before pruning.
+
+    Raises:
+        ValueError: If it is no whole number from 1 to ``n_tokens``. The official LiteLVLM code ends such calls with an
+            index error, a failed assertion or, for 0, an empty image.
+
+    Example:
+        >>> check_budget(48, 144)
+        48
+    """
+    allowed = f"a whole number of tokens from 1 to {n_tokens}"
+    if isinstance(budget, bool) or not isinstance(budget, SupportsIndex):
+        raise ValueError(
+            f"budget {budget!r} is not {allowed}; turn a share of the tokens into a count with tokens_from_ratio"
+        )
+    count = operator.index(budget)
+    if count < 1:
+        raise ValueError(f"budget {count} is not {allowed}; keep at least one token")
+    if count > n_tokens:
+        raise ValueError(
+            f"budget {count} is not {allowed}, all the image has; lower it, or keep every token with budget={n_tokens}"
+        )
+    return count
+
+
+def round_half_up(value: float) -> int:
+    """Nearest whole number of a non-negative value, halves upwards (Python's own rounds them to even)."""
+    return floor(value + 0.5)
+
+
+def tokens_from_ratio(ratio: float, n_tokens: int) -> int:
+    """Turn the share of tokens to keep into a budget, rounded to the nearest count.
+
+    Raises:
+        ValueError: If the ratio is not in (0, 1], or so small that nothing would be kept.
+
+    Example:
+        >>> [tokens_from_ratio(r, 576) for r in (1 / 3, 0.111, 0.056)]
+        [192, 64, 32]
+    """
+    if not isfinite(ratio) or not 0 < ratio <= 1:
+        raise ValueError(f"ratio {ratio!r} is not in (0, 1]; give the share of the {n_tokens} tokens to keep")
+    count = round_half_up(ratio * n_tokens)
+    if count < 1:
+        raise ValueError(
+            f"ratio {ratio!r} of {n_tokens} tokens keeps none; the smallest that keeps one is {0.5 / n_tokens}"
+        )
+    return count
+
+
+def check_share(share: float, what: str, *, low_open: bool = False, high_open: bool = False) -> float:
+    """Return a share of the budget if it lies between 0 and 1.
+
+    Args:
+        share: The value.
+        what: Field name for the message.
+        low_open: 0 itself is refused.
+        high_open: 1 itself is refused.
+
+    Raises:
+        ValueError: If it is outside, or NaN.
+    """
+    above = share > 0 if low_open else share >= 0
+    below = share < 1 if high_open else share <= 1
+    if not (above and below):
+        interval = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
+        raise ValueError(f"{what} {share!r} is not in {interval}; give it as a share, for example {what}=0.5")
+    return share

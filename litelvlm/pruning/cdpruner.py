@@ -1,0 +1,87 @@
+"""CDPruner: a determinantal point process conditioned on the text."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.ranking import ascending
+from litelvlm.pruning.similarity import text_similarity
+
+# A token of which no more than this share is left unexplained lies in the span of the chosen ones, up to rounding.
+SPANNED = 1e-5
+
+
+def greedy_volume(kernel: Float[Tensor, "n n"], k: int) -> Int[Tensor, "k"]:
+    """Greedy search for the k rows whose sub-kernel has the largest determinant, in order of choice.
+
+    Incremental Cholesky factor: each step takes the largest remaining pivot. Rows in the span of the chosen ones add no
+    volume; when only such are left, they follow by lower index. O(k^2 n).
+
+    Args:
+        kernel: Symmetric, positive semi-definite.
+        k: Rows to choose.
+    """
+    pivots = kernel.diagonal().clone()
+    spanned = SPANNED * pivots
+    factor = torch.zeros(k, len(kernel), device=kernel.device)
+    chosen = torch.zeros(k, dtype=torch.long, device=kernel.device)
+    for step in range(k):
+        chosen[step] = pivots.argmax()
+        index = chosen[step : step + 1]
+        pivot = pivots[index]
+        row = kernel[index][0] - factor[:step, index][:, 0] @ factor[:step]
+        factor[step] = torch.where(pivot > 0, row / pivot.clamp(min=1e-30).sqrt(), 0.0)
+        rest = pivots - factor[step] ** 2
+        pivots = torch.where(rest > spanned, rest, pivots.clamp(max=0.0))
+        pivots[index] = float("-inf")
+    return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class CDPruner(Pruner):
+    """Keeps a set that is both irrelevant to the text and diverse: greedy MAP of ``K_ij = r_i S_ij r_j``.
+
+    ``u_i = -mean_t cos(t_t, Z_i)`` (the released code negates, as its author confirmed), min-max scaled to
+    ``r_i = (u_i - min u + 1e-6) / (max u - min u)``; ``S`` is the cosine of projected tokens. Raster order, contiguous
+    positions. Cost: N^2 cosines and R sequential steps of R x N.
+
+    Source: CDPruner, official code; arXiv 2506.10967. The code scales over the batch, here over the image; a relevance
+    that is the same everywhere divides by zero there and counts as 1 here. Texts longer than one CLIP window are
+    averaged over windows in the code: pass the windows as texts.
+
+    Attributes:
+        strength: None as the code's default; a value theta in [0, 1) replaces r by ``exp(theta r / (2 (1 - theta)))``.
+    """
+
+    name: ClassVar[str] = "cdpruner"
+    summary: ClassVar[str] = "text-conditioned diverse subset (DPP)"
+    needs: ClassVar[frozenset[str]] = frozenset({"patch_embeds", "text_embeds", "projected"})
+
+    strength: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strength is not None:
+            check_share(self.strength, "strength", high_open=True)
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Greedy MAP inference."""
+        relevance = self.relevance(cues)
+        kernel = relevance[:, None] * cosine_matrix(cues.float32("projected")) * relevance
+        return Choice(ascending(greedy_volume(kernel, budget)))
+
+    def relevance(self, cues: Cues) -> Float[Tensor, "n"]:
+        """Scaled negated similarity, in (0, 1]."""
+        raw = -text_similarity(cues, "cosine").mean(dim=0)
+        width = raw.max() - raw.min()
+        scaled = torch.where(width > 0, (raw - raw.min() + 1e-6) / width.clamp(min=1e-30), 1.0)
+        if self.strength is None:
+            return scaled
+        return (scaled * self.strength / (2 * (1 - self.strength))).exp()

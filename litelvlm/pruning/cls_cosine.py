@@ -1,0 +1,27 @@
+"""Cosine to CLS: a text-free competitor of the text similarity."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.pruning.base import ScorePruner
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.features import row_dots, unit_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClsCosine(ScorePruner):
+    """Keeps the patches whose state points most along CLS: ``s_i = cos(X_i, x_cls)`` in the second-last layer.
+
+    Control: tells whether a text says more than the image's own summary does. Cost: N x D.
+    """
+
+    name: ClassVar[str] = "cls_cosine"
+    summary: ClassVar[str] = "patches most similar to CLS"
+    needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_token"})
+
+    def score(self, cues: Cues) -> Float[Tensor, "n"]:
+        """Cosine with the CLS state."""
+        return row_dots(unit_rows(cues.float32("patch_tokens")), unit_rows(cues.float32("cls_token")))

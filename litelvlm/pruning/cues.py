@@ -1,0 +1,162 @@
+"""What a method may know about one image and its texts, computed when first asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isqrt
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from litelvlm.names import unknown_name
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One declared cue.
+
+    Attributes:
+        axes: Axis names. N tokens (rows x columns of the grid, raster order, CLS left out), T texts, D vision width,
+            P joint width, E head width, d language-model width.
+        meaning: What it holds.
+    """
+
+    axes: tuple[str, ...]
+    meaning: str
+
+    @property
+    def shape(self) -> str:
+        """The axes in print: "[N, D]"."""
+        return f"[{', '.join(self.axes)}]"
+
+
+CUES: Mapping[str, Cue] = MappingProxyType(
+    {
+        "patch_tokens": Cue(("N", "D"), "patch states of CLIP's second-last layer: what the projector receives"),
+        "cls_token": Cue(("D",), "CLS state of the second-last layer"),
+        "patch_embeds": Cue(("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"),
+        "text_embeds": Cue(("T", "P"), "projected [EOS] state of each text, not normalised"),
+        "query": Cue(("D",), "CLS row of the last block's query projection, heads joined, unscaled"),
+        "keys": Cue(("N", "D"), "patch rows of the last block's key projection, heads joined"),
+        "values": Cue(("N", "D"), "patch rows of the last block's value projection, heads joined"),
+        "cls_key": Cue(("D",), "CLS row of the last block's key projection, heads joined"),
+        "cls_attention": Cue(("N",), "attention of CLS to the patches in the second-last block, mean over heads"),
+        "keys_mean": Cue(("N", "E"), "patch keys of the second-last block, mean over heads"),
+        "projected": Cue(("N", "d"), "projector(patch_tokens): what the language model would receive"),
+        "coverage": Cue(("N",), "share of each token's cell that the true mask covers, 0 to 1; for oracles only"),
+    }
+)
+
+
+class Cues:
+    """Lazily evaluated named cues of one image and its texts.
+
+    A method reads ``cues.get("keys")`` or ``cues.keys``; a source that is a function runs once, at the first reading.
+
+    Args:
+        sources: Cue name to tensor, or to a function without arguments that computes it.
+        grid: Token grid (rows, columns).
+        key: Identity of the image, 0 or above, so that random methods draw the same tokens for it everywhere.
+
+    Raises:
+        ValueError: If a name is not in ``CUES``, or the grid or key cannot be.
+
+    Example:
+        >>> cues = Cues.from_tensors(cls_attention=torch.tensor([0.1, 0.4, 0.2, 0.3]))
+        >>> cues.grid, cues.n_tokens
+        ((2, 2), 4)
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Tensor | Callable[[], Tensor]], grid: tuple[int, int], key: int = 0
+    ) -> None:
+        for name in sources:
+            if name not in CUES:
+                raise unknown_name(name, CUES, "cue")
+        if min(grid) < 1:
+            raise ValueError(f"grid {grid} has no tokens; give (rows, columns), both at least 1")
+        if key < 0:
+            raise ValueError(f"key {key} is negative; give the image's number, 0 or above")
+        self.grid = grid
+        self.key = key
+        self._sources = dict(sources)
+        self._values: dict[str, Tensor] = {}
+        self._sizes: dict[str, tuple[int, str]] = {"N": (grid[0] * grid[1], f"the {grid[0]} x {grid[1]} grid")}
+
+    @classmethod
+    def from_tensors(cls, grid: tuple[int, int] | None = None, key: int = 0, **cues: Tensor) -> "Cues":
+        """Drive a method from plain tensors, without a model.
+
+        Args:
+            grid: (rows, columns); taken as square when left out.
+            key: Identity of the image.
+            **cues: Tensors by cue name, as in ``CUES``.
+
+        Raises:
+            ValueError: If the grid is left out and cannot be told from the tensors, or a name or shape is wrong.
+        """
+        if grid is None:
+            counts = {len(tensor) for name, tensor in cues.items() if name in CUES and CUES[name].axes[0] == "N"}
+            side = isqrt(min(counts, default=0))
+            if len(counts) != 1 or side * side not in counts:
+                raise ValueError(
+                    f"the token grid cannot be told from {sorted(counts)} tokens; pass grid=(rows, columns)"
+                )
+            grid = (side, side)
+        made = cls(cues, grid, key)
+        for name in cues:
+            made.get(name)
+        return made
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens before pruning."""
+        return self.grid[0] * self.grid[1]
+
+    def get(self, name: str) -> Tensor:
+        """Return a cue in its own number type, computing it at the first call.
+
+        Raises:
+            ValueError: If the name is unknown, the cue was not given, or its shape is wrong.
+        """
+        if name not in CUES:
+            raise unknown_name(name, CUES, "cue")
+        if name not in self._values:
+            if name not in self._sources:
+                raise ValueError(
+                    f"cue {name!r} {CUES[name].shape} is needed and was not given ({CUES[name].meaning}); "
+                    f"pass {name}=... to Cues.from_tensors, or a source for it to Cues"
+                )
+            source = self._sources[name]
+            value = source if isinstance(source, Tensor) else source()
+            self._check_shape(name, value)
+            self._values[name] = value
+        return self._values[name]
+
+    def float32(self, name: str) -> Tensor:
+        """Return a cue in float32, the number type of every score.
+
+        Raises:
+            ValueError: As ``get``, or if the cue holds NaN.
+        """
+        value = self.get(name).float()
+        if bool(torch.isnan(value).any()):
+            raise ValueError(f"cue {name!r} holds NaN; check the image and the number type it was computed in")
+        return value
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name in CUES:
+            return self.get(name)
+        raise AttributeError(f"Cues has no attribute {name!r}; cues are {', '.join(CUES)}")
+
+    def _check_shape(self, name: str, value: Tensor) -> None:
+        """Refuse a tensor whose axes disagree with the table, the grid or an earlier cue."""
+        axes = CUES[name].axes
+        if value.ndim != len(axes):
+            raise ValueError(f"cue {name!r} must have shape {CUES[name].shape} (one image), got {list(value.shape)}")
+        for axis, size in zip(axes, value.shape, strict=True):
+            expected, who = self._sizes.setdefault(axis, (size, f"cue {name!r}"))
+            if size != expected:
+                raise ValueError(f"cue {name!r} has {axis} = {size} in {list(value.shape)}, but {who} has {expected}")
+            if size == 0:
+                raise ValueError(f"cue {name!r} is empty: {CUES[name].shape} = {list(value.shape)}")

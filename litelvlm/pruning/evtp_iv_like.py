@@ -1,0 +1,53 @@
+"""EVTP-IV-like: k-centre sampling that also spreads over the image."""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.features import farthest_points, row_norms, unit_rows
+from litelvlm.pruning.ranking import ascending
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvtpIvLike(Pruner):
+    """Farthest-point sampling on ``[X_i / |X_i| ; w (row / rows, col / cols)]``, from the token nearest to the mean.
+
+    Our reading of the paper's abstract, hence the name: no official code was found, so numbers are not the authors'.
+    Euclidean distances. Raster order, contiguous positions. Cost: N^2 distances and R sequential steps of N.
+
+    Source: idea of EVTP-IV (arXiv 2508.11886).
+
+    Attributes:
+        spatial_weight: w, 0 or above; 0.5, 1 and 2 are sensible.
+    """
+
+    name: ClassVar[str] = "evtp_iv_like"
+    summary: ClassVar[str] = "k-centre sampling in feature and image space"
+    needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
+
+    spatial_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isfinite(self.spatial_weight) or self.spatial_weight < 0:
+            raise ValueError(f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; try 1.0")
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Sample farthest points in the joint space."""
+        points = self.points(cues)
+        # The matrix-product shortcut of cdist loses the digits that decide between near neighbours.
+        distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        first = int(row_norms(points - points.mean(dim=0)).argmin())
+        return Choice(ascending(farthest_points(distances, first, budget)))
+
+    def points(self, cues: Cues) -> Float[Tensor, "n d_plus_2"]:
+        """Direction and place of every token."""
+        directions = unit_rows(cues.float32("patch_tokens"))
+        rows, columns = (torch.arange(size, device=directions.device) / size for size in cues.grid)
+        return torch.cat([directions, self.spatial_weight * torch.cartesian_prod(rows, columns)], dim=1)

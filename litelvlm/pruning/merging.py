@@ -1,0 +1,60 @@
+"""Methods that put several patch tokens into one output token."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.positions import median_places
+
+
+def mix(source: Float[Tensor, "r n"], patch_tokens: Float[Tensor, "n d"]) -> Float[Tensor, "r d"]:
+    """Weighted sums of patch tokens, in their number type; rows with one weight of 1 are bit-exact copies."""
+    mixed = (source @ patch_tokens.float()).to(patch_tokens.dtype)
+    copies = ((source != 0).sum(dim=1) == 1) & (source.amax(dim=1) == 1)
+    # A reduced-precision matrix product (TF32) would change even a plain row.
+    return torch.where(copies[:, None], patch_tokens[source.argmax(dim=1)], mixed)
+
+
+def one_hot(indices: Int[Tensor, "r"], n_tokens: int) -> Float[Tensor, "r n"]:
+    """Merge weights that copy the given tokens."""
+    return torch.nn.functional.one_hot(indices.long(), n_tokens).float()
+
+
+def mean_of(indices: Int[Tensor, "r"], n_tokens: int) -> Float[Tensor, "1 n"]:
+    """Merge weights of one token that is the mean of the given ones."""
+    weights = torch.zeros(1, n_tokens, device=indices.device)
+    weights[0, indices] = 1 / len(indices)
+    return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergingPruner(Pruner):
+    """A method with merged tokens; it implements ``merge``.
+
+    Attributes:
+        place: Which raster index a merged token stands for under ``positions="original"`` and ``order="raster"``:
+            "destination" (the token merged into; N - 1 for one that holds all that was left; the centre of a pooled
+            cell) or "median" of its members.
+    """
+
+    synthetic: ClassVar[bool] = True
+
+    place: Literal["destination", "median"] = "destination"
+
+    @abstractmethod
+    def merge(self, cues: Cues, budget: int) -> Choice:
+        """The method itself, merged tokens at their destinations."""
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Run ``merge`` and settle the places of merged tokens."""
+        choice = self.merge(cues, budget)
+        if self.place == "destination" or choice.source is None:
+            return choice
+        places = choice.indices if choice.places is None else choice.places
+        return replace(choice, places=median_places(choice.source, places))

@@ -1,0 +1,76 @@
+"""Oracles that see the true mask: what a perfect selector could reach, and how much the referent is needed."""
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.ranking import ascending, complement, highest, lowest
+from litelvlm.pruning.uniform import evenly_spaced
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOracle(Pruner):
+    """Keeps the cells the true mask covers most, up to a share of the budget, and spreads the rest evenly.
+
+    Cells the mask does not touch are never counted as the target's, so a small referent leaves more to the even rest; a
+    referent outside the crop leaves everything to it. Roles are "target" and "uniform", so both can be counted.
+
+    Attributes:
+        share: Share of the budget the target may take, in (0, 1]; 0.5 and 1.0 are the published controls.
+    """
+
+    name: ClassVar[str] = "mask_oracle"
+    summary: ClassVar[str] = "tokens of the true mask, then evenly spread ones"
+    needs: ClassVar[frozenset[str]] = frozenset({"coverage"})
+
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share(self.share, "share", low_open=True)
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Target cells by coverage, then evenly spaced ones among the others."""
+        coverage = cues.float32("coverage")
+        n_target = min(round_half_up(self.share * budget), int((coverage > 0).sum()))
+        target = highest(coverage, n_target)
+        others = complement(target, cues.n_tokens)
+        rest = others[evenly_spaced(len(others), budget - n_target).to(others.device)]
+        return label(torch.cat([target, rest]), n_target, "target", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InverseMaskOracle(Pruner):
+    """Keeps background only: evenly spaced cells that the true mask does not touch.
+
+    Accuracy left under it shows how little the language model needs the referent's own tokens. If the budget exceeds
+    the background, all of it is kept and the least covered cells follow; those have the role "spill" (others
+    "background") and the shortage is logged, because the control is then no longer pure.
+    """
+
+    name: ClassVar[str] = "inverse_mask_oracle"
+    summary: ClassVar[str] = "tokens outside the true mask"
+    needs: ClassVar[frozenset[str]] = frozenset({"coverage"})
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Background cells, then the least covered ones."""
+        coverage = cues.float32("coverage")
+        background = (coverage == 0).nonzero().flatten()
+        if len(background) >= budget:
+            return label(background[evenly_spaced(len(background), budget).to(background.device)], budget, "background")
+        logger.info("only %d background tokens for a budget of %d; the rest covers the target", len(background), budget)
+        return label(lowest(coverage, budget), len(background), "background", "spill")
+
+
+def label(indices: torch.Tensor, n_first: int, first: str, second: str = "") -> Choice:
+    """Bring tokens to raster order; the first ``n_first`` have one role, the others another."""
+    kept = ascending(indices)
+    is_first = torch.isin(kept, indices[:n_first]).tolist()
+    return Choice(kept, roles=tuple(first if flag else second for flag in is_first))

@@ -1,0 +1,40 @@
+"""The random control."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.ranking import ascending
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(Pruner):
+    """Keeps tokens drawn without replacement; the null of every accuracy table.
+
+    The draw depends on the seed and the image's key only: it is the same on every machine and library version
+    (NumPy promises the raw stream of Philox, not the output of its shuffles), and a smaller budget keeps a subset of a
+    larger one. Report mean and spread over five seeds or more.
+
+    Attributes:
+        seed: 0 or above.
+    """
+
+    name: ClassVar[str] = "random"
+    summary: ClassVar[str] = "tokens drawn at random"
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed} is negative; give a whole number, 0 or above")
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Rank the tokens by one raw 64-bit draw each."""
+        draws = np.random.Philox(np.random.SeedSequence((self.seed, cues.key))).random_raw(cues.n_tokens)
+        order = np.argsort(draws, kind="stable")[:budget]
+        return Choice(ascending(torch.from_numpy(order)))

@@ -1,0 +1,98 @@
+"""The closed table of methods."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+from litelvlm.names import check_name, unknown_name
+from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.cdpruner import CDPruner
+from litelvlm.pruning.centre_distance import CentreDistance
+from litelvlm.pruning.cls_cosine import ClsCosine
+from litelvlm.pruning.divprune import DivPrune
+from litelvlm.pruning.evtp_iv_like import EvtpIvLike
+from litelvlm.pruning.fastervlm import FasterVLM
+from litelvlm.pruning.holov import HoloV
+from litelvlm.pruning.litelvlm import LiteLVLM
+from litelvlm.pruning.oracle import InverseMaskOracle, MaskOracle
+from litelvlm.pruning.pooling import AvgPool, Bilinear
+from litelvlm.pruning.prumerge_plus import PruMergePlus
+from litelvlm.pruning.random import Random
+from litelvlm.pruning.reverse import Reverse
+from litelvlm.pruning.scope import Scope
+from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
+from litelvlm.pruning.trim import Trim
+from litelvlm.pruning.uniform import Uniform
+from litelvlm.pruning.unpruned import Unpruned
+from litelvlm.pruning.value_norm import ValueNorm
+from litelvlm.pruning.visionzip import VisionZip
+from litelvlm.pruning.vispruner import VisPruner
+
+METHODS: tuple[type[Pruner], ...] = (
+    LiteLVLM,
+    LowSimilarity,
+    HighSimilarity,
+    Trim,
+    CDPruner,
+    DivPrune,
+    Scope,
+    FasterVLM,
+    VisPruner,
+    VisionZip,
+    PruMergePlus,
+    HoloV,
+    EvtpIvLike,
+    AvgPool,
+    Bilinear,
+    ValueNorm,
+    ClsCosine,
+    CentreDistance,
+    Reverse,
+    Random,
+    Uniform,
+    MaskOracle,
+    InverseMaskOracle,
+    Unpruned,
+)
+
+_TABLE: Mapping[str, type[Pruner]] = MappingProxyType({method.name: method for method in METHODS})
+
+
+def list_pruners() -> Mapping[str, type[Pruner]]:
+    """Every method: name to class, in the order of the tables. Classes carry ``summary``, ``needs`` and ``presets``."""
+    return _TABLE
+
+
+def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
+    """Build a method from its name, a preset and its fields.
+
+    Args:
+        name: One of ``list_pruners()``.
+        preset: "faithful" (the released code) or one of the class's ``presets``.
+        **options: Fields of the class, over the preset's. A field that is a method itself may be its name or the
+            plain data of its ``config()``.
+
+    Raises:
+        ValueError: If the name, the preset, a field or a value is not allowed; the message names what is.
+
+    Example:
+        >>> get_pruner("litelvlm", order="raster").config()["order"]
+        'raster'
+        >>> get_pruner("reverse", of="value_norm").of.name
+        'value_norm'
+    """
+    cls = _TABLE[check_name(name, _TABLE, "pruner")]
+    check_name(preset, ["faithful", *cls.presets], f"{name} preset")
+    allowed = [entry.name for entry in fields(cls)]
+    for option in options:
+        if option not in allowed:
+            raise unknown_name(option, allowed, f"{name} field")
+    settings = {**cls.presets.get(preset, {}), **options}
+    inner = settings.get("of")
+    if isinstance(inner, str):
+        settings["of"] = get_pruner(inner)
+    elif isinstance(inner, Mapping):
+        settings["of"] = get_pruner(**inner)
+    cls.check_options(settings)
+    return cls(**settings)

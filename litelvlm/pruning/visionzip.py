@@ -1,0 +1,81 @@
+"""VisionZip: dominant tokens, and contextual ones that absorb the rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import floor
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice
+from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.features import unit_rows
+from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.ranking import ascending, complement, highest
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionZip(MergingPruner):
+    """CLS, the patches with the highest CLS attention, and a few targets that the other patches are merged into.
+
+    Of R tokens ``floor(share R)`` are contextual. Targets are every ``floor(n / n_ctx)``-th of the n remaining patches;
+    every other one goes to the target whose head-mean key is most similar. Released code: ``x_target +
+    mean(assigned)``, about twice the usual norm; paper: an average. Native order: CLS, dominant and then targets, both
+    in raster order; contiguous positions. CLS is a state the projector never saw in training. Cost: one attention row,
+    n x n_ctx cosines.
+
+    Source: VisionZip, official code; arXiv 2412.04467.
+
+    Attributes:
+        contextual_share: Share of the budget for contextual tokens; 5/32 gives the published 30, 20 and 10 of 192, 128
+            and 64.
+        combine: "sum" as the code, or "mean" over target and assigned.
+    """
+
+    name: ClassVar[str] = "visionzip"
+    summary: ClassVar[str] = "CLS-attended patches, the others merged into a few"
+    needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_token", "cls_attention", "keys_mean"})
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"combine": "mean"}}
+
+    contextual_share: float = 5 / 32
+    combine: Literal["sum", "mean"] = "sum"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share(self.contextual_share, "contextual_share", high_open=True)
+
+    def merge(self, cues: Cues, budget: int) -> Choice:
+        """CLS, dominant and contextual tokens."""
+        n_tokens, n_context = cues.n_tokens, floor(self.contextual_share * budget)
+        n_dominant = budget - 1 - n_context
+        dominant = ascending(highest(cues.float32("cls_attention"), n_dominant))
+        source = one_hot(dominant, n_tokens)
+        rest = complement(dominant, n_tokens)
+        targets = rest[:: max(1, len(rest) // max(1, n_context))][:n_context]
+        if n_context:
+            source = torch.cat([source, self.absorb(unit_rows(cues.float32("keys_mean")), rest, targets)])
+        cls = dominant.new_tensor([-1])
+        return Choice(
+            indices=torch.cat([cls, dominant, targets]),
+            places=torch.cat([torch.zeros_like(cls), dominant, targets]),
+            tokens=torch.cat([cues.cls_token[None], mix(source, cues.patch_tokens)]),
+            source=torch.cat([torch.zeros(1, n_tokens, device=source.device), source]),
+            roles=("cls",) + ("kept",) * n_dominant + ("merged",) * n_context,
+        )
+
+    def absorb(
+        self, keys: Float[Tensor, "n e"], rest: Int[Tensor, "m"], targets: Int[Tensor, "c"]
+    ) -> Float[Tensor, "c n"]:
+        """Merge weights of the contextual tokens."""
+        others = rest[~torch.isin(rest, targets)]
+        nearest = (keys[others] @ keys[targets].T).argmax(dim=1)
+        assigned = torch.zeros(len(targets), len(keys), device=keys.device)
+        assigned[nearest, others] = 1.0
+        own = one_hot(targets, len(keys))
+        if self.combine == "mean":
+            members = assigned + own
+            return members / members.sum(dim=1, keepdim=True)
+        return own + assigned / assigned.sum(dim=1, keepdim=True).clamp(min=1.0)
