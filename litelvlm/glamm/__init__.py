@@ -1,0 +1,1 @@
+"""The staged GLaMM: tower, selection, projector, LLaMA loop, [SEG], mask decoder."""

@@ -1,0 +1,118 @@
+"""Published GLaMM weights into modules and back, strictly: every tensor has its place and every place its tensor."""
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from torch import Tensor, nn
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from litelvlm.glamm.mapping import COMPONENTS, TWINS, Target, official_name, target_of
+from litelvlm.glamm.shards import read_checkpoint
+
+__all__ = ["load_into", "read_checkpoint", "save_checkpoint"]
+
+
+def load_into(components: Mapping[str, nn.Module], folder: str | Path, dtype: torch.dtype) -> None:
+    """Fill the components with a checkpoint folder's weights.
+
+    Tensors are read one by one and each is copied once, in ``dtype``, so that a component on the meta device never
+    costs more than its own size. Names and shapes are all checked before anything is changed.
+
+    Args:
+        components: "llama" (``LlamaForCausalLM``), "projector" and "seg_head" (``nn.Sequential`` of linear, activation,
+            linear) and "sam" (``SamModel``); on the meta device (they come to the CPU) or on a real one (they stay).
+        folder: Folder in the published layout, sharded or not, safetensors or .bin.
+        dtype: Number type of the weights.
+
+    Raises:
+        FileNotFoundError: If there are no weights.
+        ValueError: If a tensor is unknown, missing or misshapen; the message names ten and counts the rest.
+    """
+    places = _places(components)
+    _check({name: tuple(tensor.shape) for name, tensor in read_checkpoint(folder)}, places)
+    states: dict[str, dict[str, Tensor]] = {component: {} for component in components}
+    for official, tensor in read_checkpoint(folder):
+        target = target_of(official)
+        if target is None:
+            continue
+        place = places[target]
+        device = torch.device("cpu") if place.is_meta else place.device
+        value = tensor.to(device, dtype, copy=True)
+        if isinstance(place, nn.Parameter):
+            value = nn.Parameter(value, requires_grad=place.requires_grad)
+        # A twin gets the very same parameter, so that the two stay one.
+        for component, name in (target, *filter(None, [TWINS.get(target)])):
+            states[component][name] = value
+    for component, module in components.items():
+        module.load_state_dict(states[component], assign=True)
+        _rebuild_rotary(module)
+        empty = [n for n, t in chain(module.named_parameters(), module.named_buffers()) if t.is_meta]
+        if empty:
+            raise ValueError(f"{component} still has tensors without numbers: {_first(empty)}")
+
+
+def save_checkpoint(components: Mapping[str, nn.Module], folder: str | Path) -> None:
+    """Write the components' weights as safetensors under the published names, in shards of at most 5 GB.
+
+    Args:
+        components: As for ``load_into``.
+        folder: Receives ``model.safetensors`` (or shards and their index); made if need be.
+
+    Raises:
+        ValueError: If a component is missing, unknown, or holds a tensor that has no published name.
+    """
+    tensors: dict[str, Tensor] = {}
+    for target, tensor in _places(components).items():
+        official = official_name(target)
+        if official is not None:
+            tensors[official] = tensor.detach()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    save_torch_state_dict(tensors, folder)
+
+
+def _places(components: Mapping[str, nn.Module]) -> dict[Target, Tensor]:
+    if set(components) != set(COMPONENTS):
+        raise ValueError(f"components must be {', '.join(COMPONENTS)}; got {', '.join(components)}")
+    return {
+        Target(component, name): tensor
+        for component, module in components.items()
+        for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+
+
+def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[Target, Tensor]) -> None:
+    unknown, misshapen, filled = [], [], set()
+    for official, shape in shapes.items():
+        try:
+            target = target_of(official)
+        except ValueError:
+            unknown.append(official)
+            continue
+        if target is None:
+            continue
+        if target not in places:
+            unknown.append(official)
+        elif shape != tuple(places[target].shape):
+            misshapen.append(f"{official} is {list(shape)}, the model wants {list(places[target].shape)}")
+        filled.add(target)
+    missing = sorted(name for name in map(official_name, places.keys() - filled) if name is not None)
+    problems = {"unknown": unknown, "missing": missing, "misshapen": misshapen}
+    if any(problems.values()):
+        text = "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names)
+        raise ValueError(f"the checkpoint does not fit the model ({text}); compare its config.json with its weights")
+
+
+def _first(names: Iterable[str], limit: int = 10) -> str:
+    names = list(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _rebuild_rotary(module: nn.Module) -> None:
+    # Rotary frequencies are computed, not stored, so on the meta device there is nothing to load them from.
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, LlamaRotaryEmbedding) and child.inv_freq.is_meta:
+                setattr(parent, name, LlamaRotaryEmbedding(config=child.config))

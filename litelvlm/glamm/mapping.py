@@ -1,0 +1,144 @@
+"""Where each tensor of a published GLaMM checkpoint belongs: a table of names, read in both directions."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+COMPONENTS = ("llama", "projector", "seg_head", "sam")
+
+
+class Target(NamedTuple):
+    """A place in the model: the component and the name in its ``state_dict``."""
+
+    component: str
+    name: str
+
+
+# "#" stands for an integer, "*" for the rest of the name; both are carried over in the order they appear.
+_TABLE: tuple[tuple[str, str, str], ...] = (
+    ("model.embed_tokens.weight", "llama", "model.embed_tokens.weight"),
+    ("model.layers.#.self_attn.*", "llama", "model.layers.#.self_attn.*"),
+    ("model.layers.#.mlp.*", "llama", "model.layers.#.mlp.*"),
+    ("model.layers.#.input_layernorm.*", "llama", "model.layers.#.input_layernorm.*"),
+    ("model.layers.#.post_attention_layernorm.*", "llama", "model.layers.#.post_attention_layernorm.*"),
+    ("model.norm.weight", "llama", "model.norm.weight"),
+    ("lm_head.weight", "llama", "lm_head.weight"),
+    ("model.mm_projector.*", "projector", "*"),
+    ("model.text_hidden_fcs.0.*", "seg_head", "*"),
+)
+# The official names follow "model.grounding_encoder."; the targets are the library's SamModel.
+_SAM_TABLE: tuple[tuple[str, str], ...] = (
+    ("image_encoder.pos_embed", "vision_encoder.pos_embed"),
+    ("image_encoder.patch_embed.proj.*", "vision_encoder.patch_embed.projection.*"),
+    ("image_encoder.blocks.#.norm#.*", "vision_encoder.layers.#.layer_norm#.*"),
+    ("image_encoder.blocks.#.attn.*", "vision_encoder.layers.#.attn.*"),
+    ("image_encoder.blocks.#.mlp.*", "vision_encoder.layers.#.mlp.*"),
+    ("image_encoder.neck.0.*", "vision_encoder.neck.conv1.*"),
+    ("image_encoder.neck.1.*", "vision_encoder.neck.layer_norm1.*"),
+    ("image_encoder.neck.2.*", "vision_encoder.neck.conv2.*"),
+    ("image_encoder.neck.3.*", "vision_encoder.neck.layer_norm2.*"),
+    (
+        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+        "shared_image_embedding.positional_embedding",
+    ),
+    ("prompt_encoder.point_embeddings.#.*", "prompt_encoder.point_embed.#.*"),
+    ("prompt_encoder.not_a_point_embed.*", "prompt_encoder.not_a_point_embed.*"),
+    ("prompt_encoder.no_mask_embed.*", "prompt_encoder.no_mask_embed.*"),
+    ("prompt_encoder.mask_downscaling.0.*", "prompt_encoder.mask_embed.conv1.*"),
+    ("prompt_encoder.mask_downscaling.1.*", "prompt_encoder.mask_embed.layer_norm1.*"),
+    ("prompt_encoder.mask_downscaling.3.*", "prompt_encoder.mask_embed.conv2.*"),
+    ("prompt_encoder.mask_downscaling.4.*", "prompt_encoder.mask_embed.layer_norm2.*"),
+    ("prompt_encoder.mask_downscaling.6.*", "prompt_encoder.mask_embed.conv3.*"),
+    ("mask_decoder.transformer.layers.#.norm#.*", "mask_decoder.transformer.layers.#.layer_norm#.*"),
+    ("mask_decoder.transformer.layers.#.self_attn.*", "mask_decoder.transformer.layers.#.self_attn.*"),
+    ("mask_decoder.transformer.layers.#.cross_attn_*", "mask_decoder.transformer.layers.#.cross_attn_*"),
+    ("mask_decoder.transformer.layers.#.mlp.*", "mask_decoder.transformer.layers.#.mlp.*"),
+    ("mask_decoder.transformer.final_attn_*", "mask_decoder.transformer.final_attn_*"),
+    ("mask_decoder.transformer.norm_final_attn.*", "mask_decoder.transformer.layer_norm_final_attn.*"),
+    ("mask_decoder.iou_token.*", "mask_decoder.iou_token.*"),
+    ("mask_decoder.mask_tokens.*", "mask_decoder.mask_tokens.*"),
+    ("mask_decoder.output_upscaling.0.*", "mask_decoder.upscale_conv1.*"),
+    ("mask_decoder.output_upscaling.1.*", "mask_decoder.upscale_layer_norm.*"),
+    ("mask_decoder.output_upscaling.3.*", "mask_decoder.upscale_conv2.*"),
+    # The library keeps first and last linear apart, so the old middle one is its number 0.
+    ("mask_decoder.output_hypernetworks_mlps.#.layers.0.*", "mask_decoder.output_hypernetworks_mlps.#.proj_in.*"),
+    ("mask_decoder.output_hypernetworks_mlps.#.layers.1.*", "mask_decoder.output_hypernetworks_mlps.#.layers.0.*"),
+    ("mask_decoder.output_hypernetworks_mlps.#.layers.2.*", "mask_decoder.output_hypernetworks_mlps.#.proj_out.*"),
+    ("mask_decoder.iou_prediction_head.layers.0.*", "mask_decoder.iou_prediction_head.proj_in.*"),
+    ("mask_decoder.iou_prediction_head.layers.1.*", "mask_decoder.iou_prediction_head.layers.0.*"),
+    ("mask_decoder.iou_prediction_head.layers.2.*", "mask_decoder.iou_prediction_head.proj_out.*"),
+)
+# Old persistent buffers; boxes, which referring segmentation has none of; CLIP, which is taken from its own files.
+_IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.region_encoder\..+|.*vision_tower.*")
+
+# SAM's random Fourier matrix is one tensor under two names.
+TWINS: Mapping[Target, Target] = MappingProxyType(
+    {
+        Target("sam", "shared_image_embedding.positional_embedding"): Target(
+            "sam", "prompt_encoder.shared_embedding.positional_embedding"
+        )
+    }
+)
+
+
+def _compile(template: str) -> re.Pattern[str]:
+    wild = {"#": r"(\d+)", "*": "(.+)"}
+    return re.compile("".join(wild.get(c) or re.escape(c) for c in template))
+
+
+def _fill(template: str, parts: tuple[str, ...]) -> str:
+    values = iter(parts)
+    return "".join(next(values) if c in "#*" else c for c in template)
+
+
+_ROWS = (*_TABLE, *(("model.grounding_encoder." + official, "sam", target) for official, target in _SAM_TABLE))
+_FORWARD = tuple((_compile(official), component, target) for official, component, target in _ROWS)
+_REVERSE = tuple((component, _compile(target), official) for official, component, target in _ROWS)
+
+
+def target_of(official: str) -> Target | None:
+    """The place of a published tensor, or None if it belongs to a family that is not needed.
+
+    A target in ``TWINS`` fills its twin as well.
+
+    Args:
+        official: Name in the published checkpoint.
+
+    Raises:
+        ValueError: If the name belongs to no known family.
+
+    Example:
+        >>> target_of("model.grounding_encoder.mask_decoder.iou_prediction_head.layers.1.bias")
+        Target(component='sam', name='mask_decoder.iou_prediction_head.layers.0.bias')
+        >>> target_of("model.layers.0.self_attn.rotary_emb.inv_freq") is None
+        True
+
+    Source: checkpoint ``MBZUAI/GLaMM-RefSeg``.
+    """
+    if _IGNORED.fullmatch(official):
+        return None
+    for pattern, component, target in _FORWARD:
+        found = pattern.fullmatch(official)
+        if found:
+            return Target(component, _fill(target, found.groups()))
+    raise ValueError(f"{official!r} belongs to no family of a GLaMM checkpoint")
+
+
+def official_name(target: Target) -> str | None:
+    """The published name of a place in the model, or None for the second name of a tensor with two.
+
+    Raises:
+        ValueError: If the component is unknown or holds nothing of that name.
+
+    Example:
+        >>> official_name(Target("seg_head", "2.bias"))
+        'model.text_hidden_fcs.0.2.bias'
+    """
+    if target in TWINS.values():
+        return None
+    for component, pattern, official in _REVERSE:
+        found = pattern.fullmatch(target.name) if component == target.component else None
+        if found:
+            return _fill(official, found.groups())
+    raise ValueError(f"{target.name!r} of {target.component!r} has no name in a GLaMM checkpoint")

@@ -1,0 +1,66 @@
+"""From one embedding per [SEG] to mask logits at the image's own size, through SAM's mask decoder."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from transformers import SamModel
+
+
+def low_resolution_masks(
+    sam: SamModel, image_embeddings: Float[Tensor, "b c h w"], seg_embeddings: Float[Tensor, "b t 1 c"]
+) -> Float[Tensor, "b t 4*h 4*w"]:
+    """Decode masks from text embeddings used as SAM's only sparse prompt.
+
+    Args:
+        sam: The model whose decoder is used; its prompt encoder is bypassed but for ``no_mask_embed``.
+        image_embeddings: Output of SAM's image encoder, once per image.
+        seg_embeddings: One embedding per expression.
+
+    Returns:
+        Logits of mask slot 0 (``multimask_output=False``).
+    """
+    b, _, h, w = image_embeddings.shape
+    dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(b, -1, h, w)
+    positions = sam.get_image_wide_positional_embeddings().expand(b, -1, -1, -1)
+    masks, _ = sam.mask_decoder(
+        image_embeddings=image_embeddings,
+        image_positional_embeddings=positions.to(image_embeddings.dtype),
+        sparse_prompt_embeddings=seg_embeddings,
+        dense_prompt_embeddings=dense,
+        multimask_output=False,
+    )
+    first: Tensor = masks[:, :, 0]
+    return first
+
+
+def upscale(
+    masks: Float[Tensor, "t h w"], resized_size: Sequence[int], original_size: Sequence[int], image_size: int
+) -> Float[Tensor, "t height width"]:
+    """Bring low-resolution logits to the original image: to SAM's square, off with the padding, to (height, width).
+
+    Args:
+        masks: Logits of one image's expressions.
+        resized_size: (height, width) of the image inside SAM's padded square.
+        original_size: (height, width) of the original image.
+        image_size: Side of SAM's square.
+
+    Returns:
+        Float32 logits; foreground is ``> 0``.
+    """
+    square = F.interpolate(masks[None].float(), (image_size, image_size), mode="bilinear", align_corners=False)
+    square = square[..., : resized_size[0], : resized_size[1]]
+    return F.interpolate(square, tuple(original_size), mode="bilinear", align_corners=False)[0]
+
+
+def encode_image(sam: SamModel, pixel_values: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:
+    """Run SAM's image encoder."""
+    out: Tensor = sam.vision_encoder(pixel_values).last_hidden_state
+    return out
+
+
+def sam_dtype(sam: SamModel) -> torch.dtype:
+    """The number type SAM's image encoder computes in."""
+    return next(sam.vision_encoder.parameters()).dtype

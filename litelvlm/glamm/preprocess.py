@@ -1,0 +1,144 @@
+"""One RGB picture to the inputs of CLIP (centre crop) and SAM (long side, zero-padded square)."""
+
+import struct
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+SAM_MEAN = (123.675, 116.28, 103.53)
+SAM_STD = (58.395, 57.12, 57.375)
+# What Pillow's decoders raise on damaged files, all meaning the same to a caller.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+
+
+def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
+    """Read a picture as RGB.
+
+    A file is turned upright by its EXIF tag, as OpenCV does in the official code; a picture that is open already is
+    left as it lies, so that masks have its size.
+
+    Args:
+        source: Picture, path, or the bytes of an image file.
+
+    Raises:
+        FileNotFoundError: If the path does not exist.
+        ValueError: If there are no pixels, or the content is damaged, truncated, or no image.
+    """
+    if isinstance(source, Image.Image):
+        return to_rgb(source)
+    if isinstance(source, bytes):
+        name, content = f"the {len(source)} bytes given", source
+    else:
+        name, content = str(source), _read(Path(source))
+    if not content:
+        raise ValueError(f"{name}: no image, the content is empty")
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            upright = ImageOps.exif_transpose(picture)
+    except DAMAGED as error:
+        raise ValueError(f"{name}: not a readable image ({error}); it may be truncated or of another type") from error
+    return to_rgb(upright)
+
+
+def _read(path: Path) -> bytes:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no image at {path}")
+    if not path.is_file():
+        raise ValueError(f"{path} is no file; give the path of one image")
+    return path.read_bytes()
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any picture to 8-bit RGB: grey repeated, palette looked up, 16 bits cut to the high byte, alpha dropped.
+
+    Dropping alpha and the low byte is what OpenCV's colour reader does.
+
+    Raises:
+        ValueError: If there are no pixels, or the pixels are floats, whose range nobody agreed on.
+    """
+    if 0 in image.size:
+        raise ValueError(f"the image has no pixels: {image.width} x {image.height}")
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F":
+        raise ValueError("the image holds floats without a known range; save it with 8 bits per channel")
+    if image.mode.startswith("I"):  # I;16 in its byte orders, or I, which Pillow uses for 16-bit PGM
+        high = np.clip(np.asarray(image).astype(np.int64), 0, 2**16 - 1) >> 8
+        return Image.fromarray(high.astype(np.uint8)).convert("RGB")
+    if image.mode in ("P", "PA"):  # a palette with transparency reaches RGB cleanly only over RGBA
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def clip_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) with the shorter side at ``size`` and the longer one cut to an integer."""
+    if height <= width:
+        return size, int(size * width / height)
+    return int(size * height / width), size
+
+
+def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) with the longer side at ``size``, both rounded half up.
+
+    Raises:
+        ValueError: If the picture is so narrow that its shorter side would vanish.
+    """
+    scale = size / max(height, width)
+    resized = int(height * scale + 0.5), int(width * scale + 0.5)
+    if 0 in resized:
+        raise ValueError(f"an image of {height} x {width} pixels is too narrow to be resized to {size} pixels")
+    return resized
+
+
+def clip_pixel_values(image: Image.Image, size: int) -> Float[Tensor, "1 3 size size"]:
+    """Resize the shorter side (bicubic), crop the centre square and normalise.
+
+    What lies outside the square is invisible to CLIP and to the language model.
+
+    Args:
+        image: Picture of any mode.
+        size: Side of the square in pixels (336 for CLIP L/14-336).
+
+    Source: stock CLIP processor of ``openai/clip-vit-large-patch14-336``.
+    """
+    height, width = clip_size(image.height, image.width, size)
+    resized = to_rgb(image).resize((width, height), Image.Resampling.BICUBIC)
+    top, left = (height - size) // 2, (width - size) // 2
+    square = resized.crop((left, top, left + size, top + size))
+    return _normalise(_planes(square) / 255, CLIP_MEAN, CLIP_STD)[None]
+
+
+def sam_pixel_values(image: Image.Image, size: int) -> tuple[Float[Tensor, "1 3 size size"], tuple[int, int]]:
+    """Resize the longer side (bilinear), normalise, and pad with zeros at the right and bottom.
+
+    Args:
+        image: Picture of any mode.
+        size: Side of the square in pixels (1024 for SAM).
+
+    Returns:
+        The square and the (height, width) of the picture inside it.
+
+    Source: GLaMM official code (``ResizeLongestSide`` of Segment Anything; padding after normalisation).
+    """
+    height, width = sam_size(image.height, image.width, size)
+    resized = to_rgb(image).resize((width, height), Image.Resampling.BILINEAR)
+    square = torch.zeros(1, 3, size, size)
+    square[0, :, :height, :width] = _normalise(_planes(resized), SAM_MEAN, SAM_STD)
+    return square, (height, width)
+
+
+def _planes(image: Image.Image) -> Float[Tensor, "3 h w"]:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+
+
+def _normalise(
+    planes: Float[Tensor, "3 h w"], mean: tuple[float, ...], std: tuple[float, ...]
+) -> Float[Tensor, "3 h w"]:
+    return (planes - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]

@@ -1,0 +1,148 @@
+"""What GLaMM is asked and made to answer: question and answer templates and the multi-turn conversation around them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# In the order of the official list, four sentences with and then the same four without their final mark, twice over:
+# a seeded draw of an index has to mean the same sentence as there.
+QUESTIONS: tuple[str, ...] = (
+    "Can you segment the {} in this image?",
+    "Please segment {} in this image.",
+    "What is {} in this image? Please respond with segmentation mask.",
+    "What is {} in this image? Please output segmentation mask.",
+    "Can you segment the {} in this image",
+    "Please segment {} in this image",
+    "What is {} in this image? Please respond with segmentation mask",
+    "What is {} in this image? Please output segmentation mask",
+    "Could you provide a segmentation mask for the {} in this image?",
+    "Please identify and segment the {} in this image.",
+    "Where is the {} in this picture? Please respond with a segmentation mask.",
+    "Can you highlight the {} in this image with a segmentation mask?",
+    "Could you provide a segmentation mask for the {} in this image",
+    "Please identify and segment the {} in this image",
+    "Where is the {} in this picture? Please respond with a segmentation mask",
+    "Can you highlight the {} in this image with a segmentation mask",
+)
+ANSWERS: tuple[str, ...] = (
+    "It is [SEG].",
+    "Sure, [SEG].",
+    "Sure, it is [SEG].",
+    "Sure, the segmentation result is [SEG].",
+    "[SEG].",
+)
+SYSTEM = (
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions."
+)
+IMAGE_TOKEN = "<image>"  # noqa: S105 - a placeholder in the prompt, no credential
+OPENING = f"The <im_start>{IMAGE_TOKEN}<im_end> provides an overview of the picture.\n"
+# Lower-cased text can still spell these; "[SEG]" it cannot.
+CONTROL = re.compile(r"</?s>|</?p>|<(?:unk|image|im_start|im_end|bbox|point)>")
+
+
+def clean(expression: str) -> str:
+    """Strip and lower-case a referring expression.
+
+    Raises:
+        ValueError: If nothing is left, or if the text spells a control token of the prompt.
+
+    Example:
+        >>> clean(" Left Man ")
+        'left man'
+    """
+    text = expression.strip().lower()
+    if not text:
+        raise ValueError(f"the expression {expression!r} is empty; name what to segment, for example 'the red circle'")
+    found = CONTROL.search(text)
+    if found:
+        raise ValueError(f"the expression {expression!r} spells the control token {found.group()!r}; remove it")
+    return text
+
+
+def question(expression: str, index: int = 0) -> str:
+    """Fill one question template; CLIP's text tower reads exactly this sentence too.
+
+    The expression goes in as it is ("the the red car" happens).
+
+    Args:
+        expression: Referring expression; stripped and lower-cased here.
+        index: Template, 0 to 15.
+
+    Raises:
+        ValueError: If the expression is empty or the index is out of range.
+
+    Example:
+        >>> question("Left Man", 1)
+        'Please segment left man in this image.'
+    """
+    return _pick(QUESTIONS, index, "question").format(clean(expression))
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One prompt with answers in it (teacher forcing): one turn, and so one [SEG], per expression.
+
+    Attributes:
+        expressions: Stripped, lower-cased referring expressions.
+        questions: Filled question sentences, without the opening about the image.
+        answers: Answer sentences, each with one ``[SEG]``.
+
+    Source: GLaMM official code, conversation ``llava_v1``.
+    """
+
+    expressions: tuple[str, ...]
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    @property
+    def prompt(self) -> str:
+        """The whole text, with ``<im_start><image><im_end>`` where the visual tokens go."""
+        turns = zip((OPENING + self.questions[0], *self.questions[1:]), self.answers, strict=True)
+        return f"{SYSTEM} " + "".join(f"USER: {asked} ASSISTANT: {answered}</s>" for asked, answered in turns)
+
+
+def conversation(
+    expressions: Sequence[str],
+    question_index: int | Sequence[int] = 0,
+    answer_index: int | Sequence[int] = 0,
+) -> Conversation:
+    """Build the conversation about one image: one turn per expression, later turns see earlier ones.
+
+    Args:
+        expressions: Referring expressions in the order of the turns.
+        question_index: Question template (0 to 15) of every turn, or one index per turn.
+        answer_index: Answer template (0 to 4) of every turn, or one index per turn.
+
+    Raises:
+        ValueError: If there is no expression, one is empty, or the indices do not fit.
+
+    Example:
+        >>> conversation(["Dog"], 1, 1).prompt.splitlines()[-1]
+        'Please segment dog in this image. ASSISTANT: Sure, [SEG].</s>'
+    """
+    if isinstance(expressions, str):
+        raise ValueError(f"expressions must be a sequence of strings, got the string {expressions!r}; put it in a list")
+    if not expressions:
+        raise ValueError("a conversation needs at least one expression, got none")
+    asked = _per_turn(question_index, len(expressions), "question_index")
+    answered = _per_turn(answer_index, len(expressions), "answer_index")
+    return Conversation(
+        tuple(clean(e) for e in expressions),
+        tuple(question(e, i) for e, i in zip(expressions, asked, strict=True)),
+        tuple(_pick(ANSWERS, i, "answer") for i in answered),
+    )
+
+
+def _pick(templates: Sequence[str], index: int, what: str) -> str:
+    if not 0 <= index < len(templates):
+        raise ValueError(f"{what} template {index} does not exist; choose 0 to {len(templates) - 1}")
+    return templates[index]
+
+
+def _per_turn(index: int | Sequence[int], n_turns: int, what: str) -> Sequence[int]:
+    if isinstance(index, int):
+        return [index] * n_turns
+    if len(index) != n_turns:
+        raise ValueError(f"{what} has {len(index)} entries for {n_turns} expressions; give one per expression or one")
+    return index

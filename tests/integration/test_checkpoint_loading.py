@@ -1,0 +1,127 @@
+"""Published weights into real modules: full size by name and shape, a tiny model by value, misfits by message."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from litelvlm.glamm.build import full_config, new_parts
+from litelvlm.glamm.checkpoint import load_into, read_checkpoint, save_checkpoint
+from litelvlm.glamm.mapping import TWINS, target_of
+from tests.parity.published import sam_config
+
+PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
+
+
+def tiny_parts(device="meta"):
+    index = json.loads((PARITY / "glamm" / "index.json").read_text())
+    sizes = {**index["llama"], "mm_hidden_size": index["clip"]["hidden"], "out_dim": index["out_dim"]}
+    with torch.device(device):
+        return new_parts({**sizes, "sam": sam_config(index).to_dict()}, "eager")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copyfile(PARITY / "glamm" / "checkpoint.safetensors", tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def test_all_published_tensors_fit_the_full_size_modules():
+    with torch.device("meta"):
+        parts = new_parts(full_config(), "sdpa")
+    places = {(c, n): list(t.shape) for c, part in parts.items() for n, t in part.state_dict().items()}
+    shapes = json.loads((PARITY / "layout" / "checkpoint_keys.json").read_text())["keys"]
+    filled = {}
+    for name, shape in shapes.items():
+        target = target_of(name)
+        if target is not None:
+            filled[target] = shape
+            filled |= {TWINS[target]: shape} if target in TWINS else {}
+    assert filled == places
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_tensor_arrives(folder, dtype):
+    parts = tiny_parts()
+    load_into(parts, folder, dtype)
+    states = {component: part.state_dict() for component, part in parts.items()}
+    used = 0
+    for name, tensor in read_checkpoint(folder):
+        target = target_of(name)
+        if target is not None:
+            used += 1
+            assert torch.equal(states[target.component][target.name], tensor.to(dtype)), name
+    # The Fourier matrix fills two places.
+    assert used + 1 == sum(map(len, states.values()))
+
+
+def test_what_the_meta_device_left_empty_is_computed_again(folder):
+    parts = tiny_parts()
+    load_into(parts, folder, torch.float32)
+    rotary = parts["llama"].model.rotary_emb
+    # Head width 16: frequencies 10000 ** (-2 i / 16), in float32 whatever the weights are.
+    torch.testing.assert_close(rotary.inv_freq, 10000.0 ** (-torch.arange(0, 16, 2) / 16))
+    named = [t for part in parts.values() for t in (*part.parameters(), *part.buffers())]
+    assert not any(t.is_meta for t in named)
+
+
+def test_fourier_matrix_stays_one_tensor(folder):
+    parts = tiny_parts()
+    load_into(parts, folder, torch.float32)
+    sam = parts["sam"]
+    first, second = sam.shared_image_embedding, sam.prompt_encoder.shared_embedding
+    assert first.positional_embedding.data_ptr() == second.positional_embedding.data_ptr()
+
+
+def test_weights_outlive_their_file(folder):
+    parts = tiny_parts()
+    load_into(parts, folder, torch.float32)
+    before = parts["llama"].model.norm.weight.clone()
+    (folder / "model.safetensors").write_bytes(b"")
+    assert torch.equal(parts["llama"].model.norm.weight, before)
+
+
+def test_saved_weights_have_the_published_names(folder, tmp_path):
+    parts = tiny_parts()
+    load_into(parts, folder, torch.float32)
+    save_checkpoint(parts, tmp_path / "again")
+    saved, original = dict(read_checkpoint(tmp_path / "again")), dict(read_checkpoint(folder))
+    needed = {name for name in original if target_of(name) is not None}
+    assert saved.keys() == needed
+    assert all(torch.equal(saved[name], original[name]) for name in needed)
+
+
+def test_misfits_are_named_and_nothing_changes(folder):
+    parts = tiny_parts("cpu")
+    before = parts["projector"][0].weight.clone()
+    wrong = dict(read_checkpoint(folder))
+    wrong = {name: tensor.clone() for name, tensor in wrong.items() if "mlp.up_proj" not in name}
+    wrong |= {"extra.weight": torch.ones(1), "model.norm.weight": torch.ones(3)}
+    save_file(wrong, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="does not fit the model") as caught:
+        load_into(parts, folder, torch.float32)
+    for part in (
+        "1 unknown: extra.weight",
+        "3 missing: model.layers.0.mlp.up_proj.weight",
+        "1 misshapen: model.norm.weight is [3], the model wants [64]",
+    ):
+        assert part in str(caught.value)
+    assert torch.equal(parts["projector"][0].weight, before)
+
+
+def test_long_lists_are_cut_at_ten(folder):
+    parts = tiny_parts()
+    kept = {name: tensor.clone() for name, tensor in read_checkpoint(folder) if not name.startswith("model.layers")}
+    save_file(kept, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"27 missing: (\S+, ){9}\S+ and 17 more"):
+        load_into(parts, folder, torch.float32)
+
+
+def test_components_are_all_or_nothing(folder):
+    parts = tiny_parts()
+    del parts["sam"]
+    with pytest.raises(ValueError, match="components must be llama, projector, seg_head, sam"):
+        load_into(parts, folder, torch.float32)

@@ -1,0 +1,124 @@
+"""What must hold for the whole pipeline on the shipped weights: identities, batching, protocols, refusals."""
+
+import pytest
+import torch
+from PIL import Image
+
+from litelvlm import get_pruner
+from litelvlm.glamm.model import Spliced
+from litelvlm.glamm.prompts import conversation
+from litelvlm.glamm.tokenizer import IMAGE_INDEX
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
+
+
+def test_keeping_all_tokens_is_the_unpruned_model(model, data):
+    image, text = data[0].image(), data[0].expressions[0].sent
+    plain = model.segment(image, text)
+    for name in ("litelvlm", "random", "none"):
+        kept = model.segment(image, text, get_pruner(name), budget=model.n_tokens)
+        close(kept.logits, plain.logits)
+
+
+def test_batch_equals_one_by_one(model, data):
+    samples = [data[0], data[1], data[2]]
+    states = [model.encode_image(s.image()) for s in samples]
+    talks = [
+        conversation([samples[0].expressions[0].sent]),
+        conversation([e.sent for e in samples[1].expressions[:3]], 3, 2),
+        conversation([samples[2].expressions[0].sent], 8, 3),
+    ]
+    pruner = get_pruner("litelvlm")
+    selections = [
+        None,
+        pruner.select(model.cues(states[1], talks[1].questions), 48),
+        pruner.select(model.cues(states[2], talks[2].questions), 17),
+    ]
+    together = model.ground(states, talks, selections)
+    for i, batched in enumerate(together):
+        alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
+        close(batched.logits, alone.logits)
+        close(batched.seg_state, alone.seg_state)
+
+
+def test_mask_has_the_size_of_the_image(model, data):
+    sample = next(s for s in data if s.height != s.width)
+    grounding = model.segment(sample.image(), ["the red circle", "the large square"])
+    assert grounding.mask.shape == (2, sample.height, sample.width)
+    assert grounding.mask.dtype == torch.bool
+    assert set(grounding.timings) >= {"clip_image", "sam_encoder", "selection", "projector", "llm", "mask_decoder"}
+
+
+def test_one_expression_is_the_same_under_both_protocols(model, data):
+    image = data[0].image()
+    single = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="single")
+    talk = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="conversation")
+    close(single.logits, talk.logits)
+
+
+def test_conversation_shares_one_selection_and_later_turns_see_earlier_ones(model, data):
+    image = data[0].image()
+    grounding = model.segment(image, ["the red circle", "the large square"], get_pruner("litelvlm"), 48, "conversation")
+    assert len(grounding.selections) == 1
+    alone = model.segment(image, "the large square", get_pruner("litelvlm"), 48)
+    assert not torch.allclose(grounding.logits[1], alone.logits[0], atol=1e-3)
+
+
+def spliced(model, state, talk, keep: int) -> tuple[Spliced, list[int]]:
+    visual = [model.visual_tokens(state, None)[:keep]]
+    return model.splice(visual, [talk], [None]), model.tokenizer.encode(talk.prompt)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("keep", [1, 48, 144])
+def test_read_state_is_the_one_before_each_seg(model, state, keep):
+    talk = conversation(["the red circle", "the large square", "the cross"], [0, 1, 2], [0, 1, 3])
+    out, ids = spliced(model, state, talk, keep)
+    expanded = ids[: ids.index(IMAGE_INDEX)] + [IMAGE_INDEX] * keep + ids[ids.index(IMAGE_INDEX) + 1 :]
+    expected = [i - 1 for i, token in enumerate(expanded) if token == model.tokenizer.seg_id]
+    assert list(out.seg_index[0]) == expected
+    assert out.lengths[0] == len(expanded)
+    assert out.embeds.shape[1] == len(expanded)
+
+
+def test_positions_follow_the_selection(model, state):
+    talk = conversation(["the red circle"])
+    cues = model.cues(state, talk.questions)
+    ids = model.tokenizer.encode(talk.prompt)
+    start, after = ids.index(IMAGE_INDEX), len(ids) - ids.index(IMAGE_INDEX) - 1
+    for policy, span in (("contiguous", 10), ("original", 144)):
+        selection = get_pruner("litelvlm", positions=policy).select(cues, 10)
+        out = model.splice([model.visual_tokens(state, selection)], [talk], [selection])
+        row = out.position_ids[0].tolist()
+        assert row[:start] == list(range(start))
+        assert row[start + 10 :] == list(range(start + span, start + span + after))
+        expected = range(10) if policy == "contiguous" else selection.indices.tolist()
+        assert row[start : start + 10] == [start + i for i in expected]
+
+
+@pytest.mark.parametrize("budget", [0, -1, 145, 10_000])
+def test_budget_out_of_range_is_refused_before_any_work(model, budget):
+    with pytest.raises(ValueError, match=str(budget)):
+        model.segment("no such file.png", "the red circle", get_pruner("litelvlm"), budget)
+
+
+def test_other_refusals(model, data):
+    image = data[0].image()
+    with pytest.raises(ValueError, match="needs a budget"):
+        model.segment(image, "the red circle", get_pruner("litelvlm"))
+    with pytest.raises(ValueError, match="without a pruner"):
+        model.segment(image, "the red circle", budget=48)
+    with pytest.raises(ValueError, match="empty"):
+        model.segment(image, "  ")
+    with pytest.raises(ValueError, match="did you mean 'conversation'"):
+        model.segment(image, "the red circle", protocol="conversatio")
+    with pytest.raises(ValueError, match="one state, conversation and selection"):
+        model.ground([], [], [])
+
+
+def test_images_of_any_kind_are_read(model, tmp_path):
+    Image.new("L", (40, 20), 90).save(tmp_path / "grey.png")
+    grounding = model.segment(tmp_path / "grey.png", "the red circle")
+    assert grounding.mask.shape == (1, 20, 40)

@@ -1,0 +1,159 @@
+"""The training machinery: resuming is not restarting, the mask hides what it must, and every stage runs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from litelvlm.data.scenes import sample_scene
+from litelvlm.embedded.loop import Stage, run_stage
+from litelvlm.embedded.packing import IGNORE, block_mask, image_offsets, pack
+from litelvlm.embedded.pool import PADDING, ScenePool
+from litelvlm.embedded.pool import pack as pack_scene
+from litelvlm.embedded.train import RECIPE, train
+from litelvlm.embedded.train_clip import patch_centres, silu_twin
+from litelvlm.embedded.train_sam import mask_losses, object_masks
+from litelvlm.glamm.prompts import conversation
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    return ScenePool(tmp_path_factory.mktemp("scenes"), "easy", 8, workers=1)
+
+
+def toy(folder, stop_at: int | None) -> torch.Tensor:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        if step == stop_at:
+            raise KeyboardInterrupt
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+        return {"fit": (model(x) - x.sum(1, keepdim=True)).float().pow(2).mean()}
+
+    stage = Stage("toy", steps=30, batch=8, lr=0.1, warmup=5, save_every=10)
+    run_stage(stage, model, losses, folder, CPU)
+    return model.weight.detach().clone()
+
+
+def test_resumed_training_ends_at_the_same_weights(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    expected = toy(whole, None)
+    with pytest.raises(KeyboardInterrupt):
+        toy(broken, stop_at=23)
+    assert torch.equal(toy(broken, None), expected)
+
+
+def test_rate_warms_up_and_decays():
+    stage = Stage("x", steps=110, batch=1, lr=1.0, warmup=10)
+    assert stage.rate(0) == pytest.approx(0.1)
+    assert stage.rate(10) == pytest.approx(1.0)
+    assert stage.rate(60) == pytest.approx(0.505)  # halfway: 0.01 + 0.99 / 2
+    assert stage.rate(110) == pytest.approx(0.01)
+
+
+def test_block_mask_by_hand():
+    # prefix of 1, two suffixes of 2: positions 0 | 1 2 | 3 4
+    allowed = block_mask(1, 2, 2)[0, 0] == 0
+    expected = [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 0, 0, 1, 0],
+        [1, 0, 0, 1, 1],
+    ]
+    assert allowed.int().tolist() == expected
+
+
+def test_image_offsets_are_increasing_and_often_irregular():
+    rng = np.random.default_rng(0)
+    rows = [image_offsets(144, rng) for _ in range(200)]
+    assert all((np.diff(r) >= 0).all() for r in rows)
+    plain = np.mean([np.array_equal(r, np.arange(144)) for r in rows])
+    assert 0.4 < plain < 0.6
+    assert max(r[-1] for r in rows) <= 288
+
+
+@torch.inference_mode()
+def test_packed_states_equal_separate_passes(model, pool):
+    """One row with three expressions gives each the state it has in a pass of its own."""
+    from litelvlm.glamm.llama import decode
+
+    tokens = model.tower.image(pool[np.array([0])].crop).patch_tokens
+    talks = [conversation(["the red circle"]), conversation(["the large cross"], 2, 3), conversation(["a"], 5, 4)]
+    plain = np.random.default_rng(2)  # its first draw is 0.26: plain offsets
+    packed = pack(model, model.project(tokens), [talks], plain)
+    states = decode(model.llama, packed.embeds, packed.position_ids, attention_mask=packed.attention_mask)
+    visual = model.project(tokens[0])
+    for i, talk in enumerate(talks):
+        alone = model.splice([visual], [talk], [None])
+        expected = decode(model.llama, alone.embeds, alone.position_ids)[0, alone.seg_index[0][0]]
+        torch.testing.assert_close(states[0, packed.seg_index[0, i]], expected, atol=1e-4, rtol=1e-4)
+    answers = model.tokenizer.decode(packed.labels[packed.labels != IGNORE].tolist())
+    assert answers.count("[SEG]") == 3
+
+
+def test_pool_holds_what_the_scene_shows(pool):
+    scene = sample_scene(1_000_000)
+    _, _, ids, coverage, meta = pack_scene(scene)
+    batch = pool[np.array([0])]
+    assert torch.equal(batch.ids[0], torch.from_numpy(ids))
+    assert meta == pool.meta[0]
+    height, width = scene.image.shape[:2]
+    assert (ids == PADDING).mean() == pytest.approx(1 - min(height, width) / max(height, width), abs=0.02)
+    crop = scene.masks[:, (height - 168) // 2 :, (width - 168) // 2 :][:, :168, :168]
+    np.testing.assert_allclose(coverage[:, : len(crop)].sum(0) / 255 * 196, crop.sum((1, 2)), rtol=0.02, atol=5)
+
+
+def test_patch_centres_are_in_raster_order():
+    xy = patch_centres()
+    assert xy[0].tolist() == pytest.approx([-11 / 12, -11 / 12])
+    assert xy[1].tolist() == pytest.approx([-9 / 12, -11 / 12])
+    assert xy[-1].tolist() == pytest.approx([11 / 12, 11 / 12])
+
+
+def test_object_masks_and_losses_by_hand():
+    ids = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    ids[0, :2, :2] = 1
+    ids[0, :, 3] = PADDING
+    target, valid = object_masks(ids, torch.tensor([[0]]))
+    assert target[0, 0].tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    assert valid[0, 0].tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    perfect = mask_losses((target - 0.5) * 40, target, valid)
+    assert float(perfect["_iou"]) == 1
+    assert float(perfect["bce"]) < 1e-6
+    assert float(perfect["dice"]) < 1e-6
+    assert float(mask_losses((0.5 - target) * 40, target, valid)["dice"]) > 0.6
+
+
+@torch.inference_mode()
+def test_silu_twin_is_the_same_function_and_leaves_no_trace(model, pool):
+    clip = model.tower.clip
+    before = {k: v.clone() for k, v in clip.state_dict().items()}
+    crop = pool[np.array([0, 1])].crop
+    expected = model.tower.image(crop).patch_tokens
+    with silu_twin(clip):
+        inside = model.tower.image(crop).patch_tokens
+    torch.testing.assert_close(inside, expected, atol=1e-3, rtol=1e-3)
+    for name, value in clip.state_dict().items():
+        torch.testing.assert_close(value, before[name], atol=1e-6, rtol=1e-5)
+    clip.load_state_dict(before)
+
+
+def test_every_stage_runs_and_yields_a_model_that_segments(pool, tmp_path):
+    recipe = replace(RECIPE, scenes=8)
+    short = {n: replace(getattr(recipe, n), steps=2, batch=4, warmup=1) for n in ("clip", "sam", "point", "joint")}
+    trained = train(replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU)
+    scene = sample_scene(5)
+    from PIL import Image
+
+    mask = trained.segment(Image.fromarray(scene.image), "the red circle").mask
+    assert mask.shape == (1, *scene.image.shape[:2])
+    again = train(replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU)
+    first, second = (dict(m.named_parameters()) for m in (trained, again))
+    assert all(torch.equal(first[n], second[n]) for n in first)

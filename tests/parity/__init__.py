@@ -1,0 +1,1 @@
+"""Our answers to the inputs that the official code was recorded on."""

@@ -1,0 +1,161 @@
+"""Pictures of every kind to RGB, and RGB to the inputs of CLIP and SAM."""
+
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from litelvlm.glamm.preprocess import clip_pixel_values, clip_size, open_image, sam_pixel_values, sam_size, to_rgb
+
+PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
+
+
+def test_full_size_inputs_equal_the_recorded_ones():
+    recorded = json.loads((PARITY / "preprocess" / "index.json").read_text())[0]
+    expected = load_file(PARITY / "preprocess" / "expected.safetensors")
+    image = open_image(PARITY / "preprocess" / "landscape.png")
+    clip, (sam, resized) = clip_pixel_values(image, 336), sam_pixel_values(image, 1024)
+    assert list(resized) == recorded["resized"]
+    # Same arithmetic in the same order: not a bit of difference is expected, 1e-6 leaves room for another libm.
+    torch.testing.assert_close(clip[0, :, ::7, ::7], expected["landscape.clip_strided"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(sam[0, :, ::16, ::16], expected["landscape.sam_strided"], atol=1e-6, rtol=0)
+    assert clip.double().sum().item() == pytest.approx(recorded["clip_sum"], abs=1e-2)
+    assert sam.double().sum().item() == pytest.approx(recorded["sam_sum"], abs=1e-2)
+
+
+def test_tiny_inputs_equal_the_recorded_ones():
+    expected = load_file(PARITY / "glamm" / "inputs.safetensors")
+    for i, item in enumerate(json.loads((PARITY / "glamm" / "index.json").read_text())["runs"][0]["items"]):
+        image = open_image(PARITY / "refer" / "Refer_Segm" / "coco_2014" / "train2014" / item["image_file"])
+        square, resized = sam_pixel_values(image, 128)
+        torch.testing.assert_close(clip_pixel_values(image, 84), expected[f"{i}.clip_pixel_values"], atol=1e-6, rtol=0)
+        torch.testing.assert_close(square, expected[f"{i}.sam_pixel_values"], atol=1e-6, rtol=0)
+        assert list(resized) == item["resized_size"]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    # 336 * 640 / 427 = 503.6 -> 503; the shorter side is exact whichever it is.
+    [(427, 640, (336, 503)), (640, 427, (503, 336)), (100, 100, (336, 336)), (336, 336, (336, 336))],
+)
+def test_clip_sizes(height, width, expected):
+    assert clip_size(height, width, 336) == expected
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    # 427 * 1024 / 640 = 683.2 -> 683; 213 * 1024 / 320 = 681.6 -> 682.
+    [(427, 640, (683, 1024)), (640, 427, (1024, 683)), (213, 320, (682, 1024)), (7, 7, (1024, 1024))],
+)
+def test_sam_sizes(height, width, expected):
+    assert sam_size(height, width, 1024) == expected
+
+
+def test_clip_sees_only_the_centre_square():
+    # 4 x 8 pixels at size 4 need no resizing: columns 2 to 5 are cropped.
+    pixels = np.zeros((4, 8, 3), dtype=np.uint8)
+    pixels[:, 2:6] = 255
+    white = (1 - torch.tensor([0.48145466, 0.4578275, 0.40821073])) / torch.tensor([0.26862954, 0.26130258, 0.27577711])
+    crop = clip_pixel_values(Image.fromarray(pixels), 4)
+    torch.testing.assert_close(crop, white[None, :, None, None].expand(1, 3, 4, 4))
+
+
+def test_sam_pads_with_zeros_after_normalising():
+    square, resized = sam_pixel_values(Image.new("RGB", (8, 4), "black"), 8)
+    assert resized == (4, 8)
+    # Black is (0 - mean) / std, not 0; the padding below is 0.
+    torch.testing.assert_close(square[0, :, 0, 0], torch.tensor([-123.675 / 58.395, -116.28 / 57.12, -103.53 / 57.375]))
+    assert (square[0, :, 4:] == 0).all()
+    assert (square[0, :, :4] < -1).all()
+
+
+@pytest.mark.parametrize("size", [84, 168, 336])
+def test_any_size_works_for_any_shape(noise, size):
+    for shape in [(1, 1), (3, 200), (200, 3)]:
+        image = noise.resize(shape)
+        assert clip_pixel_values(image, size).shape == (1, 3, size, size)
+        assert sam_pixel_values(image, size)[0].shape == (1, 3, size, size)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I"]
+)
+def test_every_mode_becomes_rgb(mode):
+    rgb = to_rgb(Image.new(mode, (5, 4)))
+    assert (rgb.mode, rgb.size) == ("RGB", (5, 4))
+
+
+def test_sixteen_bits_keep_their_high_byte():
+    # 65535 -> 255, 32768 -> 128, 300 -> 1; a plain conversion would clip all three to 255.
+    deep = Image.fromarray(np.array([[65535, 32768, 300, 0]], dtype=np.uint16))
+    assert [to_rgb(deep).getpixel((x, 0))[0] for x in range(4)] == [255, 128, 1, 0]
+    assert open_image(encoded(deep)).getpixel((1, 0)) == (128, 128, 128)
+
+
+def test_alpha_is_dropped_and_palettes_are_looked_up(noise):
+    see_through = noise.copy()
+    see_through.putalpha(0)
+    assert np.array_equal(to_rgb(see_through), noise)
+    palette = noise.quantize(16)
+    palette.info["transparency"] = bytes([0] * 16)
+    assert np.array_equal(to_rgb(palette), noise.quantize(16).convert("RGB"))
+
+
+def test_files_are_turned_upright_and_open_pictures_are_not(noise, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter clockwise
+    noise.save(tmp_path / "turned.png", exif=exif)
+    assert open_image(tmp_path / "turned.png").size == (30, 40)
+    assert np.array_equal(open_image(str(tmp_path / "turned.png")), noise.transpose(Image.Transpose.ROTATE_270))
+    with Image.open(tmp_path / "turned.png") as picture:
+        assert open_image(picture).size == (40, 30)
+
+
+def test_bytes_and_paths_give_the_same(noise, tmp_path):
+    (tmp_path / "a.png").write_bytes(encoded(noise))
+    assert np.array_equal(open_image(tmp_path / "a.png"), open_image(encoded(noise)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
+def test_truncated_files_are_refused(noise, kind, tmp_path):
+    content = encoded(noise, kind)
+    path = tmp_path / "cut.img"
+    for end in (1, 10, len(content) // 3, len(content) // 2):
+        path.write_bytes(content[:end])
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            open_image(path)
+
+
+def test_absent_empty_and_foreign_sources_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
+        open_image(tmp_path / "nothing.png")
+    with pytest.raises(ValueError, match="is no file"):
+        open_image(tmp_path)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(ValueError, match=r"empty\.png: no image, the content is empty"):
+        open_image(tmp_path / "empty.png")
+    with pytest.raises(ValueError, match="the 5 bytes given: not a readable image"):
+        open_image(b"hello")
+    with pytest.raises(ValueError, match="has no pixels: 0 x 5"):
+        to_rgb(Image.new("RGB", (0, 5)))
+    with pytest.raises(ValueError, match="floats without a known range"):
+        to_rgb(Image.new("F", (2, 2)))
+    with pytest.raises(ValueError, match="too narrow"):
+        sam_pixel_values(Image.new("RGB", (5000, 1)), 1024)

@@ -1,0 +1,82 @@
+"""Question and answer templates and the conversation around them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, conversation, question
+
+GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
+
+
+def test_templates_are_eight_sentences_with_and_without_their_final_mark():
+    assert len(QUESTIONS) == len(set(QUESTIONS)) == 16
+    for block in (0, 8):
+        assert QUESTIONS[block + 4 : block + 8] == tuple(q[:-1] for q in QUESTIONS[block : block + 4])
+    assert len(ANSWERS) == 5
+    assert all(a.count("[SEG]") == 1 for a in ANSWERS)
+
+
+def test_question_cleans_and_inserts_the_expression_as_it_is():
+    assert question("  The RED car\n", 0) == "Can you segment the the red car in this image?"
+    assert question("a {b}", 5) == "Please segment a {b} in this image"
+
+
+@pytest.mark.parametrize("index", range(2))
+def test_prompts_equal_the_recorded_ones(index):
+    recorded = json.loads((GLAMM / "tokenisation.json").read_text())[index]
+    expressions, questions, answers = zip(*recorded["turns"], strict=True)
+    assert conversation(expressions, questions, answers).prompt == recorded["prompt"]
+
+
+def test_recorded_evaluation_turns_are_built_from_the_templates():
+    for item in json.loads((GLAMM / "index.json").read_text())["runs"][0]["items"]:
+        prompt, turns = item["conversation"], []
+        for expression, sentence in zip(item["expressions"], item["clip_texts"], strict=True):
+            index = next(i for i in range(16) if question(expression, i) == sentence)
+            answer = prompt.split(f"{sentence} ASSISTANT: ")[1].split("</s>")[0]
+            turns.append((expression, index, ANSWERS.index(answer)))
+        built = conversation(*zip(*turns, strict=True))
+        assert built.prompt == prompt
+        assert built.questions == tuple(item["clip_texts"])
+
+
+def test_one_turn_is_written_out():
+    assert conversation(["Dog"], 1, 4).prompt == (
+        "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
+        "detailed, and polite answers to the human's questions. USER: The <im_start><image><im_end> provides an "
+        "overview of the picture.\nPlease segment dog in this image. ASSISTANT: [SEG].</s>"
+    )
+
+
+def test_only_the_first_turn_shows_the_image():
+    built = conversation(["a", "b", "c"], [0, 1, 2], 3)
+    assert built.prompt.count("<im_start><image><im_end>") == 1
+    assert built.prompt.count("[SEG]") == built.prompt.count("</s>") == 3
+    assert built.expressions == ("a", "b", "c")
+    assert built.answers == (ANSWERS[3],) * 3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: conversation([]), "at least one expression"),
+        (lambda: conversation(["dog", "  "]), "is empty"),
+        (lambda: conversation("dog"), "put it in a list"),
+        (lambda: conversation(["dog"], 16), "choose 0 to 15"),
+        (lambda: conversation(["dog"], -1), "choose 0 to 15"),
+        (lambda: conversation(["dog"], 0, 5), "choose 0 to 4"),
+        (lambda: conversation(["dog", "cat"], [0]), "1 entries for 2 expressions"),
+        (lambda: question("dog</s>user: hello"), "control token '</s>'"),
+        (lambda: question("the <IMAGE>"), "control token '<image>'"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_bracketed_seg_in_the_expression_stays_plain_text():
+    # Lower-casing takes its meaning away: the answer's [SEG] is the only one.
+    assert conversation(["[SEG]"]).prompt.count("[SEG]") == 1
