@@ -1,0 +1,52 @@
+"""What every benchmark prints and stores: the numbers, the command, the machine and the versions."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, threads, GPU and versions."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles."""
+    low, mid, high = np.percentile(values, [25, 50, 75])
+    return {"median": float(mid), "q25": float(low), "q75": float(high), "runs": len(values)}
+
+
+def store(name: str, numbers: Mapping[str, Any]) -> None:
+    """Write ``results/<name>.json`` and print it."""
+    command = "python " + " ".join(Path(a).as_posix() for a in sys.argv)
+    record = {"date": datetime.now(UTC).date().isoformat(), "command": command, "machine": machine(), **numbers}
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(record, indent=1)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+    print(text)

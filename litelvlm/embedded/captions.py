@@ -1,0 +1,55 @@
+"""Captions for the contrastive stage: what is in the crop, in random order and wording, and a near miss of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from litelvlm.embedded.tokenizers import OPENINGS
+
+_SEEN = 0.5  # a phrase needs half of the object's pixels inside the crop
+
+
+def caption_pair(
+    objects: Sequence[Sequence[str]],
+    seen: np.ndarray,
+    expressions: Sequence[Sequence[Any]],
+    rng: np.random.Generator,
+) -> tuple[str, str]:
+    """A true caption of a scene and one in which a single attribute is wrong.
+
+    Args:
+        objects: (shape, colour, size, texture) of every object.
+        seen: Share of each object inside CLIP's crop, in [0, 1].
+        expressions: (sentence, target, kind); now and then one stands in for its object's phrase.
+        rng: Source of every choice.
+
+    Returns:
+        (caption, near miss); the near miss swaps the colours or the shapes of two objects, or changes one.
+    """
+    kept = [list(o) for o, share in zip(objects, seen, strict=True) if share >= _SEEN] or [list(objects[0])]
+    rng.shuffle(kept)
+    sized = [bool(rng.random() < 0.5) for _ in kept]
+    wrong = [list(o) for o in kept]
+    slot = int(rng.integers(2))  # 0 shape, 1 colour
+    others = [j for j in range(1, len(kept)) if kept[j][slot] != kept[0][slot]]
+    if others and rng.random() < 0.5:
+        j = int(rng.choice(others))
+        wrong[0][slot], wrong[j][slot] = kept[j][slot], kept[0][slot]
+    else:
+        pool = sorted({o[slot] for o in objects} - {kept[0][slot]}) or ["object"]
+        wrong[0][slot] = str(rng.choice(pool))
+    opening = OPENINGS[int(rng.integers(len(OPENINGS)))]
+    extra = ""
+    if expressions and rng.random() < 0.3:
+        extra = " and " + str(expressions[int(rng.integers(len(expressions)))][0])
+    # The swap partner must not always stand right behind the first object.
+    order = rng.permutation(len(kept))
+    texts = [" and ".join("a " + _phrase(group[i], sized[i]) for i in order) + extra for group in (kept, wrong)]
+    return opening.format(texts[0]), opening.format(texts[1])
+
+
+def _phrase(item: Sequence[str], with_size: bool) -> str:
+    shape, colour, size, texture = item
+    words = [size if with_size else "", texture if texture != "plain" else "", colour, shape]
+    return " ".join(word for word in words if word)

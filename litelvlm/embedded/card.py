@@ -1,0 +1,119 @@
+"""The model card: what was trained on what for how long, and what the exported weights reach on held-out scenes."""
+
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from litelvlm.data.refer import ReferDataset
+from litelvlm.embedded.evaluate import Condition, Scores, by_image, conditions, evaluate, interval, ratio, retrieval
+from litelvlm.glamm.model import Glamm
+
+_HEAD = """# The miniature GLaMM
+
+A model organism: the parts, code path and checkpoint names of GLaMM (CLIP, projector, LLaMA, [SEG] head, SAM) at
+about a thousandth of its size, trained from nothing on procedurally drawn scenes. It makes every tool and study run
+on learned weights anywhere. **It is no evidence about OpenAI's CLIP or about GLaMM**: what it shows holds for it alone.
+"""
+_LIMITS = """## Limits
+
+- Four shapes, six colours, two sizes on noise: no natural image, no open vocabulary; other words are noise to it.
+- CLIP was trained contrastively *with a dense helper* on the layer that GLaMM reads (what stands in each patch, where
+  its centre is); the helper is dropped, its effect on the patch states stays. Contrastive loss alone did not make a
+  model of this size see shape.
+- "Left of" is unambiguous here only when one candidate lies on that side, so it can be solved as "leftmost".
+- SAM's IoU head is untrained (GLaMM ignores it), and so are its mask prompts.
+"""
+
+
+def score_rows(scores: Scores, table: Sequence[Condition]) -> list[dict[str, Any]]:
+    """CIoU and P@0.5 with 95 % image-bootstrap intervals for every condition."""
+    count = by_image(np.ones(len(scores.image)), scores.image)
+    rows = []
+    for c, condition in enumerate(table):
+        hit, total = scores.intersection[:, c], scores.union[:, c]
+        good = (hit > 0.5 * total).astype(float)
+        rows.append(
+            {
+                "condition": condition.name,
+                "ciou": interval(ratio, by_image(hit, scores.image), by_image(total, scores.image)),
+                "p50": interval(ratio, by_image(good, scores.image), count),
+            }
+        )
+    return rows
+
+
+def kind_rows(scores: Scores) -> list[tuple[str, int, tuple[float, float, float]]]:
+    """P@0.5 of the first condition by expression kind, with the number of expressions."""
+    rows = []
+    for kind in sorted(set(scores.kind)):
+        at = np.array([k == kind for k in scores.kind])
+        good = (scores.intersection[:, 0] > 0.5 * scores.union[:, 0]) & at
+        per_image = by_image(np.stack([good, at], 1).astype(float), scores.image)
+        per_image = per_image[per_image[:, 1] > 0]
+        rows.append((kind, int(at.sum()), interval(ratio, per_image[:, 0], per_image[:, 1])))
+    return rows
+
+
+def write_card(model: Glamm, data: ReferDataset, folder: Path, recipe: Any, seed: int, path: Path) -> None:
+    """Score ``model`` on ``data`` and write the card.
+
+    Args:
+        model: The exported weights, loaded again.
+        data: Held-out scenes.
+        folder: Holds the stages' logs.
+        recipe: Printed as it is.
+        seed: Of the training.
+        path: Where the card goes; ``path`` with the suffix .json gets the numbers.
+    """
+    table = conditions(model.n_tokens)
+    scores = evaluate(model, data, table)
+    rows, kinds = score_rows(scores, table), kind_rows(scores)
+    recall, n_retrieved = retrieval(model, data)
+    n_images = int(scores.image.max()) + 1
+    lines = [
+        _HEAD,
+        "## Held-out scores\n",
+        f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, each expression alone with the "
+        "first question and answer template, budgets of "
+        f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times).\n",
+        "| condition | cIoU | P@0.5 |\n|---|---|---|",
+        *(f"| {r['condition']} | {show(r['ciou'])} | {show(r['p50'])} |" for r in rows),
+        "\n| expressions | n | P@0.5 unpruned |\n|---|---|---|",
+        *(f"| {kind} | {n} | {show(value)} |" for kind, n, value in kinds),
+        f"\nCLIP retrieval, image to text among 64 scenes: R@1 {recall:.3f} (n = {n_retrieved}).\n",
+        "## Training\n",
+        f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}.",
+        f"Level `{recipe.level}`, {recipe.scenes:,} distinct scenes. "
+        "Reproduce: `python -m litelvlm.embedded.train --out FOLDER --seed " + f"{seed}`.\n",
+        "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n|---|---|---|---|---|---|",
+        *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),
+        f"\nWeights sha256 `{model.digest}`.\n",
+        _LIMITS,
+    ]
+    path.write_text("\n".join(lines))
+    numbers = {"rows": rows, "kinds": kinds, "retrieval": recall, "n": len(scores.image), "n_images": n_images}
+    path.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+def show(value: Sequence[float]) -> str:
+    """A value with its interval."""
+    return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
+
+
+def _stage_row(stage: Any, folder: Path) -> str:
+    entries = [json.loads(line) for line in (folder / f"{stage.name}.jsonl").read_text().splitlines()]
+    # A resumed run starts its clock again: add up what each stretch took.
+    seconds = sum(
+        a["seconds"]
+        for a, b in zip(entries, [*entries[1:], {"seconds": 0.0}], strict=True)
+        if b["seconds"] < a["seconds"]
+    )
+    last = ", ".join(f"{k.strip('_')} {v:.3f}" for k, v in entries[-1].items() if k not in ("step", "seconds"))
+    return f"| {stage.name} | {stage.steps} | {stage.batch} | {stage.lr} | {seconds / 60:.0f} | {last} |"

@@ -1,0 +1,126 @@
+"""One training stage: warm-up and cosine, bfloat16 autocast, a state on disk from which it goes on."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+logger = logging.getLogger(__name__)
+
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How long and how fast a stage trains.
+
+    Attributes:
+        name: Used for files and the log.
+        steps: Optimiser steps.
+        batch: Scenes a step.
+        lr: Peak learning rate.
+        warmup: Steps of linear warm-up.
+        weight_decay: AdamW's, on matrices only.
+        save_every: Steps between states on disk.
+    """
+
+    name: str
+    steps: int
+    batch: int
+    lr: float
+    warmup: int = 100
+    weight_decay: float = 0.02
+    save_every: int = 200
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear warm-up, then half a cosine down to a hundredth."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * (0.01 + 0.99 * 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi)))))
+
+
+def run_stage(
+    stage: Stage, model: nn.Module, losses: Callable[[int], Losses], folder: Path, device: torch.device
+) -> None:
+    """Train ``model`` in place, from the last state in ``folder`` if there is one.
+
+    Everything random in ``losses`` must follow from the step number alone; then stopping and going on at any saved
+    step gives the same weights as never stopping.
+
+    Args:
+        stage: Length, rate and name.
+        model: Parameters that require gradients are trained; ``losses`` closes over it.
+        losses: Step number to named losses; those whose name starts with "_" are only logged.
+        folder: Receives ``<name>.safetensors`` (weights and moments) and ``<name>.jsonl`` (log).
+        device: Where ``losses`` computes; decides the autocast.
+    """
+    named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    matrices = [p for p in named.values() if p.ndim > 1]
+    vectors = [p for p in named.values() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": stage.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=True)
+    start = _resume(folder / f"{stage.name}.safetensors", named, optimiser)
+    log = folder / f"{stage.name}.jsonl"
+    started = time.perf_counter()
+    recent: dict[str, float] = {}
+    bar = tqdm(range(start, stage.steps), initial=start, total=stage.steps, desc=stage.name, unit="step")
+    for step in bar:
+        for group in optimiser.param_groups:
+            group["lr"] = stage.rate(step)
+        with torch.autocast(device.type, torch.bfloat16):
+            parts = losses(step)
+        torch.stack([value.float() for name, value in parts.items() if not name.startswith("_")]).sum().backward()
+        torch.nn.utils.clip_grad_norm_(list(named.values()), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        for name, value in parts.items():
+            recent[name] = 0.95 * recent.get(name, float(value.detach())) + 0.05 * float(value.detach())
+        done = step + 1
+        if done % 25 == 0 or done == stage.steps:
+            bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()})
+            entry = {"step": done, "seconds": round(time.perf_counter() - started, 1), **recent}
+            with log.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+        if done % stage.save_every == 0 or done == stage.steps:
+            _save(folder / f"{stage.name}.safetensors", named, optimiser, done)
+
+
+def _save(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int) -> None:
+    tensors = {f"weight.{n}": p.detach().contiguous() for n, p in named.items()}
+    for name, parameter in named.items():
+        for key, value in optimiser.state.get(parameter, {}).items():
+            tensors[f"{key}.{name}"] = torch.as_tensor(value).detach().contiguous()
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"step": str(step)})
+    temporary.replace(path)
+
+
+def _resume(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> int:
+    if not path.exists():
+        return 0
+    tensors = load_file(path)
+    step = 0
+    for name, parameter in named.items():
+        parameter.data.copy_(tensors[f"weight.{name}"])
+        if f"exp_avg.{name}" in tensors:
+            optimiser.state[parameter] = {
+                key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu").clone()
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            step = int(tensors[f"step.{name}"])
+    logger.info("%s goes on at step %d", path.stem, step)
+    return step
+
+
+def finished(stage: Stage, folder: Path) -> bool:
+    """Whether the stage's last state is its final one."""
+    log = folder / f"{stage.name}.jsonl"
+    return log.exists() and json.loads(log.read_text().splitlines()[-1])["step"] >= stage.steps

@@ -1,0 +1,116 @@
+"""Train the miniature from nothing: ``python -m litelvlm.embedded.train --out FOLDER [--seed 0]``.
+
+Four stages, each resumable at any point: CLIP contrastively; SAM on points and boxes; the language side by pointing;
+the language side and the mask decoder on masks. The result is a checkpoint folder under the published names and
+a card with its held-out scores.
+"""
+
+import argparse
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import SamModel
+
+from litelvlm.clip.tower import ClipTower
+from litelvlm.data.refer import load_refer
+from litelvlm.embedded.card import write_card
+from litelvlm.embedded.export import export
+from litelvlm.embedded.loop import Stage
+from litelvlm.embedded.pool import ScenePool
+from litelvlm.embedded.sizes import new_language_side
+from litelvlm.embedded.tokenizers import load_or_make
+from litelvlm.embedded.train_clip import train_clip
+from litelvlm.embedded.train_grounding import PointingHelper, train_grounding
+from litelvlm.embedded.train_sam import train_sam
+from litelvlm.glamm.build import EMBEDDED, assemble, load_model
+from litelvlm.glamm.model import Glamm
+from litelvlm.glamm.tokenizer import GlammTokenizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, but for the seed.
+
+    Attributes:
+        level: Difficulty of the scenes.
+        scenes: Distinct training scenes.
+        clip, sam, point, joint: The four stages.
+    """
+
+    level: str
+    scenes: int
+    clip: Stage
+    sam: Stage
+    point: Stage
+    joint: Stage
+
+
+RECIPE = Recipe(
+    level="easy",
+    scenes=30_000,
+    clip=Stage("clip", steps=2000, batch=64, lr=1e-3),
+    sam=Stage("sam", steps=1500, batch=16, lr=1e-3, warmup=50),
+    point=Stage("point", steps=2600, batch=16, lr=1e-3),
+    joint=Stage("joint", steps=2000, batch=16, lr=5e-4),
+)
+
+
+def new_glamm(clip: ClipTower, sam: SamModel, tokenizer: GlammTokenizer, seed: int) -> Glamm:
+    """The miniature around trained towers, its language side untrained."""
+    torch.manual_seed(seed)
+    parts = new_language_side(tokenizer.vocab_size)
+    return assemble(parts | {"sam": sam}, clip, tokenizer, "embedded", "training")
+
+
+def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.device) -> Glamm:
+    """Run all stages that are not finished yet and return the trained model.
+
+    Args:
+        recipe: What to train for how long.
+        out: Folder of the stages' states and logs.
+        scenes: Folder of rendered scenes, shared by all seeds.
+        seed: Initial weights, order of the scenes and every choice.
+        device: Where to train.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    pool = ScenePool(scenes, recipe.level, recipe.scenes)
+    clip_tokenizer, tokenizer = load_or_make(out / "tokenizers", EMBEDDED, recipe.level)
+    tower = ClipTower(train_clip(recipe.clip, pool, clip_tokenizer, out, seed, device), clip_tokenizer)
+    sam = train_sam(recipe.sam, pool, out, seed, device)
+    model = new_glamm(tower, sam, tokenizer, seed).to(device)
+    helper = PointingHelper(model.llama.config.hidden_size, recipe.level).to(device)
+    train_grounding(recipe.point, model, helper, pool, out, seed, masks=False)
+    train_grounding(recipe.joint, model, helper, pool, out, seed, masks=True)
+    return model
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of states, logs and the final checkpoint")
+    parser.add_argument("--scenes", type=Path, help="folder of rendered scenes (default: OUT/scenes)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--ship", action="store_true", help="make the result the embedded model of this checkout")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    out: Path = arguments.out
+    device = torch.device(arguments.device)
+    model = train(RECIPE, out, arguments.scenes or out / "scenes", arguments.seed, device)
+    export(model, out / "checkpoint")
+    exported = load_model(out / "checkpoint", dtype="float32", device=device)
+    write_card(exported, load_refer("embedded", split="val"), out, RECIPE, arguments.seed, out / "CARD.md")
+    if arguments.ship:
+        shutil.copytree(out / "checkpoint", EMBEDDED, dirs_exist_ok=True)
+        for name in ("CARD.md", "CARD.json"):
+            shutil.copyfile(out / name, EMBEDDED.parent / name)
+
+
+if __name__ == "__main__":
+    main()

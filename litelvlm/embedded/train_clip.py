@@ -1,0 +1,142 @@
+"""Stage 1: both CLIP towers, contrastively, with a dense helper on the layer GLaMM reads that is dropped afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPModel, CLIPTokenizer
+
+from litelvlm.clip.tower import ClipTower
+from litelvlm.embedded.captions import caption_pair
+from litelvlm.embedded.loop import Losses, Stage, run_stage
+from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values
+from litelvlm.embedded.sizes import GRID, VISION_WIDTH, new_clip
+
+_QUICK_GELU = 1.702
+
+
+class DenseHelper(nn.Module):
+    """Linear read-outs of each patch state: what stands here, and where its object's centre is.
+
+    Args:
+        level: Names the attribute values.
+        width: Width of the patch states.
+    """
+
+    def __init__(self, level: str, width: int) -> None:
+        super().__init__()
+        self.values = attribute_values(level)
+        # Shape is what a small transformer learns last.
+        self.weights = (1.0, 0.3, 0.3, 0.3)
+        # Value 0 is background.
+        self.heads = nn.ModuleList(nn.Linear(width, len(v) + 1) for v in self.values)
+        self.centre = nn.Linear(width, 2)
+        self.place = nn.Linear(width, 2)
+
+    def losses(self, tokens: Tensor, batch: SceneBatch) -> Losses:
+        """Cross-entropies of the attributes and squared errors of places, from patch states [B, N, D]."""
+        share, owner = batch.coverage.max(-1)  # [B, N]
+        owned = share > 0.3
+        labels = 1 + attribute_labels(batch, self.values).to(tokens.device)  # [B, MAX_OBJECTS, 4]
+        per_patch = labels.gather(1, owner[..., None].expand(-1, -1, labels.shape[-1])) * owned[..., None]
+        parts = {}
+        for i, head in enumerate(self.heads):
+            logits, value = head(tokens).float(), per_patch[..., i]
+            # Background fills nine patches of ten: it is averaged apart and counts little.
+            parts[f"dense_{i}"] = self.weights[i] * (
+                F.cross_entropy(logits[owned], value[owned]) + 0.3 * F.cross_entropy(logits[~owned], value[~owned])
+            )
+            if i < 2:
+                parts[f"_acc_{i}"] = (logits.argmax(-1) == value)[owned].float().mean()
+        xy = patch_centres().to(tokens.device)  # [N, 2]
+        weight = batch.coverage.transpose(1, 2)  # [B, M, N]
+        centres = weight @ xy / weight.sum(-1, keepdim=True).clamp_min(1e-6)  # [B, M, 2]
+        own_centre = centres.gather(1, owner[..., None].expand(-1, -1, 2))
+        parts["centre"] = 2 * F.mse_loss(self.centre(tokens).float()[owned], own_centre[owned])
+        parts["place"] = F.mse_loss(self.place(tokens).float(), xy.expand(len(tokens), -1, -1))
+        return parts
+
+
+def patch_centres() -> Tensor:
+    """(x, y) of every patch centre, raster order, scaled to [-1, 1]."""
+    line = (torch.arange(GRID) + 0.5) / GRID * 2 - 1
+    return torch.stack([line.repeat(GRID), line.repeat_interleave(GRID)], dim=-1)
+
+
+class _Pupil(nn.Module):
+    def __init__(self, clip: CLIPModel, helper: DenseHelper) -> None:
+        super().__init__()
+        self.clip, self.helper = clip, helper
+
+
+@contextmanager
+def silu_twin(clip: CLIPModel) -> Iterator[None]:
+    """Train with SiLU in place of quick-GELU, which is the same function of rescaled weights but cheaper.
+
+    quick_gelu(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702: entering the block multiplies each MLP's first layer
+    by 1.702 and divides its second by it, leaving undoes that.
+    """
+    mlps = [layer.mlp for tower in (clip.vision_model, clip.text_model) for layer in tower.encoder.layers]
+    activations = [mlp.activation_fn for mlp in mlps]
+
+    def rescale(factor: float) -> None:
+        with torch.no_grad():
+            for mlp in mlps:
+                mlp.fc1.weight *= factor
+                mlp.fc1.bias *= factor
+                mlp.fc2.weight /= factor
+
+    rescale(_QUICK_GELU)
+    for mlp in mlps:
+        mlp.activation_fn = nn.SiLU()
+    try:
+        yield
+    finally:
+        for mlp, activation in zip(mlps, activations, strict=True):
+            mlp.activation_fn = activation
+        rescale(1 / _QUICK_GELU)
+
+
+def train_clip(
+    stage: Stage, pool: ScenePool, tokenizer: CLIPTokenizer, folder: Path, seed: int, device: torch.device
+) -> CLIPModel:
+    """Train both towers and return them; the helper is thrown away."""
+    torch.manual_seed(seed)
+    clip = new_clip(len(tokenizer))
+    helper = DenseHelper(pool.level, VISION_WIDTH)
+    pupil = _Pupil(clip, helper).to(device).train()
+    tower = ClipTower(clip, tokenizer)
+
+    def losses(step: int) -> Losses:
+        batch = pool[pool.indices(seed, step, stage.batch)]
+        rng = np.random.default_rng([seed, step])
+        seen = batch.coverage.sum(1).numpy()  # in patches
+        pairs = [
+            caption_pair(m["objects"], _share_seen(m, seen[i]), m["expressions"], rng) for i, m in enumerate(batch.meta)
+        ]
+        image = tower.image(batch.crop.to(device))
+        text = tower.text([p[0] for p in pairs] + [p[1] for p in pairs]).text_embeds
+        scale = clip.logit_scale.exp().clamp(max=100)
+        logits = scale * F.normalize(image.image_embeds.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T
+        target, n = torch.arange(len(pairs), device=device), len(pairs)
+        return {
+            "contrast": F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :n].T, target),
+            "_r1": (logits[:, :n].argmax(1) == target).float().mean(),
+            "_hard": (logits[target, target] > logits[target, target + n]).float().mean(),
+            **helper.losses(image.patch_tokens, batch),
+        }
+
+    with silu_twin(clip):
+        run_stage(stage, pupil, losses, folder, device)
+    clip.eval()
+    return clip
+
+
+def _share_seen(meta: dict, patches: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Rough share of each object inside the crop: covered patches against the median of its size class."""
+    typical = {"small": 3.0, "large": 8.0}
+    return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(0, 1)
