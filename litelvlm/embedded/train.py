@@ -54,7 +54,7 @@ RECIPE = Recipe(
     clip=Stage("clip", steps=2000, batch=64, lr=1e-3),
     sam=Stage("sam", steps=1500, batch=16, lr=1e-3, warmup=50),
     point=Stage("point", steps=2600, batch=16, lr=1e-3),
-    joint=Stage("joint", steps=2000, batch=16, lr=5e-4),
+    joint=Stage("joint", steps=1600, batch=16, lr=5e-4),
 )
 
 
