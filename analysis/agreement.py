@@ -1,0 +1,122 @@
+"""How far two token rankings agree: rank correlations given covariates, overlap at the top, and their ceilings."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Real
+from scipy import stats
+
+from analysis.statistics import check_finite
+
+
+class Ceiling(NamedTuple):
+    """Reliability of a signal from two halves of it.
+
+    Attributes:
+        half: Correlation of the halves.
+        full: Spearman-Brown reliability of the whole signal, 2r / (1 + r).
+        usable: Whether ``full`` is at least 0.2; below, no disattenuated correlation is reported.
+    """
+
+    half: float
+    full: float
+    usable: bool
+
+
+def partial_spearman(x: Real[np.ndarray, "n"], y: Real[np.ndarray, "n"], covariates: Float[np.ndarray, "n c"]) -> float:
+    """Correlation of the ranks of x and y after a linear fit of each on the covariates.
+
+    Without covariates this is Spearman's correlation. A side that the covariates explain wholly gives 0.
+
+    Raises:
+        ValueError: If a value is not finite.
+    """
+    for name, values in (("x", x), ("y", y), ("covariates", covariates)):
+        check_finite(values, name)
+    design = np.column_stack([np.ones(len(x)), covariates])
+    residuals = []
+    for values in (x, y):
+        ranks = stats.rankdata(values)
+        residual = ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
+        if np.linalg.norm(residual) <= 1e-9 * np.linalg.norm(ranks):
+            return 0.0
+        residuals.append(residual)
+    a, b = residuals
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
+    """Where a token lies: x, y, x squared, y squared, x y, distance from the centre, and whether on the border."""
+    rows, cols = grid
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    y, x = (row - (rows - 1) / 2) / rows, (col - (cols - 1) / 2) / cols
+    border = (row == 0) | (row == rows - 1) | (col == 0) | (col == cols - 1)
+    return np.column_stack([x, y, x**2, y**2, x * y, np.hypot(x, y), border.astype(np.float64)])
+
+
+def _agreement(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> Float[np.ndarray, "k"]:
+    """Shared share of the two top-d lists for d = 1 to k."""
+    return np.array([len(np.intersect1d(first[:d], second[:d])) / d for d in range(1, k + 1)])
+
+
+def rank_biased_overlap(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
+    """Extrapolated rank-biased overlap of two orders (token indices, best first) to depth k, with p = 1 - 1/k.
+
+    Source: Webber, Moffat and Zobel 2010, A similarity measure for indefinite rankings, extrapolated form.
+    """
+    return _extrapolated(_agreement(first, second, _depth(k, min(len(first), len(second)))))
+
+
+def rbo_chance(n_tokens: int, k: int) -> float:
+    """Expected rank-biased overlap of two random orders of all tokens: the agreement at depth d is d / N."""
+    return _extrapolated(np.arange(1, _depth(k, n_tokens) + 1) / n_tokens)
+
+
+def _extrapolated(agreement: Float[np.ndarray, "k"]) -> float:
+    """Weighted sum of agreements over depths, the last one standing for all deeper ones."""
+    k = len(agreement)
+    p = 1 - 1 / k
+    return float(agreement[-1] * p**k + (1 - p) * (p ** np.arange(k) * agreement).sum())
+
+
+def _depth(k: int, limit: int) -> int:
+    if not 1 <= k <= limit:
+        raise ValueError(f"the depth must lie between 1 and {limit}, the tokens that are ranked, got {k}")
+    return k
+
+
+def top_k_iou(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
+    """Intersection over union of the first k tokens of two orders."""
+    _depth(k, min(len(first), len(second)))
+    shared = len(np.intersect1d(first[:k], second[:k]))
+    return shared / (2 * k - shared)
+
+
+def top_k_iou_chance(n_tokens: int, k: int) -> float:
+    """Overlap of two random sets of k tokens at their mean intersection k * k / N: k / (2 N - k)."""
+    return _depth(k, n_tokens) / (2 * n_tokens - k)
+
+
+def chance_corrected(value: float, chance: float) -> float:
+    """(value - chance) / (1 - chance): 0 at chance, 1 at full agreement; nan where chance is full agreement."""
+    return (value - chance) / (1 - chance) if chance < 1 else float("nan")
+
+
+def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
+    """Reliability of a signal measured in two halves (two templates, two halves of the samples), by Spearman.
+
+    Raises:
+        ValueError: If a value is not finite or a half is constant.
+    """
+    for name, values in (("first half", first), ("second half", second)):
+        check_finite(values, name)
+        if np.ptp(values) == 0:
+            raise ValueError(f"the {name} is constant, so its reliability is undefined; skip that sample")
+    half = float(stats.spearmanr(first, second).statistic)
+    full = 2 * half / (1 + half) if half > -1 else float("-inf")
+    return Ceiling(half, full, full >= 0.2)
+
+
+def disattenuated(correlation: float, first: Ceiling, second: Ceiling) -> float:
+    """Correlation divided by the geometric mean of the two reliabilities; nan where one is below 0.2."""
+    return correlation / float(np.sqrt(first.full * second.full)) if first.usable and second.usable else float("nan")

@@ -1,0 +1,87 @@
+"""Expressions and masks of other images that stand in as controls: whose text, or whose mask, would do as well?"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from analysis.labels import label_tokens, size_matched, skip_reason
+from analysis.samples import Data, Model, target_mask, token_coverage
+
+
+class Donor(NamedTuple):
+    """One expression of some image.
+
+    Attributes:
+        image_id: Its image.
+        categories: Categories of what it means.
+        sent: Its text.
+        n_words: Length of the text.
+        coverage: Coverage of its mask per token.
+        n_in: Tokens in its mask.
+    """
+
+    image_id: int
+    categories: frozenset[int]
+    sent: str
+    n_words: int
+    coverage: Float[np.ndarray, "n"]
+    n_in: int
+
+
+def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
+    """Draw up to ``size`` expressions whose masks can be labelled, at most one per image as far as images last."""
+    rng = np.random.default_rng(seed)
+    turns = {int(index): rng.permutation(len(data[int(index)].expressions)) for index in rng.permutation(len(data))}
+    donors: list[Donor] = []
+    for turn in range(max(map(len, turns.values()))):
+        for index, order in turns.items():
+            if len(donors) == size:
+                return donors
+            if turn >= len(order):
+                continue
+            sample = data[index]
+            expression = sample.expressions[int(order[turn])]
+            covered = token_coverage(target_mask(sample, expression), model)
+            if skip_reason(covered) is None:
+                donors.append(
+                    Donor(
+                        sample.image_id,
+                        frozenset(expression.category_id),
+                        expression.sent,
+                        len(expression.sent.split()),
+                        covered,
+                        label_tokens(covered).n_in,
+                    )
+                )
+    return donors
+
+
+def text_donors(
+    donors: Sequence[Donor], sample: Any, expression: Any, n: int, same_category: bool, rng: np.random.Generator
+) -> Int[np.ndarray, "m"]:
+    """Choose texts of other images, of another category (or the same), nearest in length; equals at random.
+
+    If every text of another image has the same category, those are taken: the control is then weaker, not missing.
+    """
+    categories = frozenset(expression.category_id)
+    elsewhere = _elsewhere(donors, sample)
+    shares = np.array([bool(donor.categories & categories) for donor in donors], dtype=bool)
+    allowed = elsewhere & (shares == same_category)
+    if not allowed.any() and not same_category:
+        allowed = elsewhere
+    lengths = np.array([abs(donor.n_words - len(expression.sent.split())) for donor in donors], dtype=np.int64)
+    order = np.lexsort([rng.random(len(donors)), lengths])
+    chosen: np.ndarray = order[allowed[order]][:n]
+    return chosen
+
+
+def mask_donor(donors: Sequence[Donor], sample: Any, n_in: int) -> Donor | None:
+    """The mask of another image that is nearest in size, None if there is no other image."""
+    index = size_matched(n_in, np.array([donor.n_in for donor in donors], dtype=np.int64), _elsewhere(donors, sample))
+    return None if index is None else donors[index]
+
+
+def _elsewhere(donors: Sequence[Donor], sample: Any) -> Bool[np.ndarray, "m"]:
+    return np.array([donor.image_id != sample.image_id for donor in donors], dtype=bool)

@@ -1,0 +1,132 @@
+"""Token labels from masks (in, out, ignored), and the label maps that serve as controls.
+
+A token's coverage is the share of its patch that the mask covers, after the same resize and centre crop as the image.
+Label maps are flat, [N] in raster order; ``grid`` is (rows, columns).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+IN_COVERAGE, OUT_COVERAGE = 0.5, 0.05
+OUTSIDE_CROP = "referent outside the crop"
+FILLS_IMAGE = "mask fills the visible image"
+
+
+class TokenLabels(NamedTuple):
+    """Which tokens count as in and out of a mask.
+
+    Attributes:
+        inside: Tokens mostly covered.
+        outside: Tokens all but uncovered.
+        tiny: No token was mostly covered, so the one with the largest coverage stands for the mask.
+    """
+
+    inside: Bool[np.ndarray, "n"]
+    outside: Bool[np.ndarray, "n"]
+    tiny: bool
+
+    @property
+    def n_in(self) -> int:
+        """Tokens in the mask."""
+        return int(self.inside.sum())
+
+    @property
+    def n_eligible(self) -> int:
+        """Tokens that are not ignored."""
+        return int((self.inside | self.outside).sum())
+
+
+def skip_reason(coverage: Float[np.ndarray, "..."], low: float = OUT_COVERAGE) -> str | None:
+    """Why a mask cannot be labelled, or None if it can: nothing of it is visible, or nothing else is."""
+    if not (coverage > 0).any():
+        return OUTSIDE_CROP
+    # A mask too small for the threshold is labelled by its best token, which then is not out of it.
+    n_out = int((coverage <= low).sum()) - int(coverage.max() <= low)
+    return None if n_out else FILLS_IMAGE
+
+
+def label_tokens(
+    coverage: Float[np.ndarray, "..."], high: float = IN_COVERAGE, low: float = OUT_COVERAGE
+) -> TokenLabels:
+    """Label tokens by their coverage: in from ``high`` upwards, out up to ``low``, ignored between.
+
+    Raises:
+        ValueError: If the thresholds are not 0 <= low < high <= 1, or nothing is visible in or out of the mask.
+
+    Example:
+        >>> import numpy as np
+        >>> label_tokens(np.array([0.9, 0.3, 0.0])).outside.tolist()
+        [False, False, True]
+    """
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"thresholds must satisfy 0 <= low < high <= 1, got low={low}, high={high}")
+    reason = skip_reason(coverage, low)
+    if reason:
+        raise ValueError(f"{reason}: such a sample has no labels; skip it with this reason")
+    flat = coverage.ravel()
+    inside, tiny = flat >= high, bool((flat < high).all())
+    if tiny:
+        inside = np.arange(flat.size) == int(flat.argmax())
+    return TokenLabels(inside, (flat <= low) & ~inside, tiny)
+
+
+def soft_labels(
+    coverage: Float[np.ndarray, "..."],
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Weights in and out of the mask, c and 1 - c, for a ranking measure without thresholds."""
+    flat = coverage.ravel().astype(np.float64).clip(0, 1)
+    return flat, 1 - flat
+
+
+def toroidal_shifts(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Int[np.ndarray, "s 2"]:
+    """Draw different (down, right) moves other than none at all; every one of them if ``n`` is large enough."""
+    moves = np.argwhere(np.ones(grid, dtype=bool))[1:]
+    return moves if n >= len(moves) else moves[np.sort(rng.choice(len(moves), n, replace=False))]
+
+
+def shift_labels(
+    labels: Shaped[np.ndarray, "n"], grid: tuple[int, int], shifts: Int[np.ndarray, "s 2"]
+) -> Shaped[np.ndarray, "s n"]:
+    """Move a label map round the grid, what leaves one side entering at the other."""
+    rows, cols = grid
+    row = (np.arange(rows)[None, :, None] - shifts[:, 0, None, None]) % rows
+    col = (np.arange(cols)[None, None, :] - shifts[:, 1, None, None]) % cols
+    moved: np.ndarray = labels.reshape(grid)[row, col].reshape(len(shifts), rows * cols)
+    return moved
+
+
+def random_blob(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Bool[np.ndarray, "tokens"]:
+    """Grow a connected region of ``n`` tokens from a random start, one random neighbour at a time.
+
+    Raises:
+        ValueError: If ``n`` does not lie between 1 and the number of tokens.
+    """
+    rows, cols = grid
+    if not 1 <= n <= rows * cols:
+        raise ValueError(f"a blob has 1 to {rows * cols} tokens on a {rows} x {cols} grid, got {n}")
+    blob, frontier = np.zeros(grid, dtype=bool), [divmod(int(rng.integers(rows * cols)), cols)]
+    seen = set(frontier)
+    for _ in range(n):
+        row, col = frontier.pop(int(rng.integers(len(frontier))))
+        blob[row, col] = True
+        for near in ((row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)):
+            if 0 <= near[0] < rows and 0 <= near[1] < cols and near not in seen:
+                seen.add(near)
+                frontier.append(near)
+    return blob.ravel()
+
+
+def size_matched(n_in: int, candidates: Int[np.ndarray, "m"], allowed: Bool[np.ndarray, "m"]) -> int | None:
+    """Index of the allowed candidate whose token count is nearest to ``n_in`` (the first of equals); None if none is.
+
+    Args:
+        n_in: Tokens in the mask to be matched.
+        candidates: Tokens in each candidate's mask.
+        allowed: Candidates that may be used, such as those of other images.
+    """
+    if not allowed.any():
+        return None
+    distance = np.where(allowed, np.abs(candidates - n_in), np.iinfo(np.int64).max)
+    return int(distance.argmin())

@@ -1,0 +1,174 @@
+"""Where a number comes from: versions, commit, machine and code, without names of people, places or secrets."""
+
+import ast
+import getpass
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", "pyarrow", "pillow", "pycocotools")
+# Whatever can change a row: everything between the files on disk and the numbers of one expression.
+SCORING_CODE = ("litelvlm.clip", "litelvlm.glamm", "litelvlm.pruning", "litelvlm.data", "litelvlm.metrics")
+_ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
+_TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
+
+
+def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Take out what a record must not tell: absolute paths keep their last part, secrets and the user's name go.
+
+    Args:
+        text: A command line or an error message.
+        environment: Variables whose values are secret if their name says so.
+
+    Example:
+        >>> scrub("litelvlm run --model /home/someone/weights/glamm")
+        'litelvlm run --model .../glamm'
+    """
+    for name, value in environment.items():
+        if len(value) >= 6 and _SECRET_NAME.search(name):
+            text = text.replace(value, "***")
+    text = _TOKEN.sub("***", text)
+    text = _ABSOLUTE.sub(lambda found: ".../" + re.split(r"[\\/]", found.group().rstrip("\\/"))[-1], text)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        return text
+    return re.sub(rf"(?<=[\\/]){re.escape(user)}(?=[\\/]|$)", "user", text)
+
+
+def command() -> str:
+    """The command line of this process, scrubbed."""
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    return scrub(" ".join([program, *sys.argv[1:]]))
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of this project and of the packages that can change a number."""
+    found = {}
+    for package in ("litelvlm", *PACKAGES):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
+    """Commit of the checkout that holds the code, and whether tracked files were changed; None outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None, None
+    where = str(folder or Path(__file__).parent)
+
+    def ask(*words: str) -> str | None:
+        call = subprocess.run([git, "-C", where, *words], capture_output=True, text=True, check=False)  # noqa: S603
+        return call.stdout.strip() if call.returncode == 0 else None
+
+    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--untracked-files=no")
+    return commit, None if commit is None or changes is None else bool(changes)
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, threads and accelerator; no host name."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = re.findall(r"^model name\s*:\s*(.+)$", info.read_text(errors="replace"), flags=re.MULTILINE)
+        cpu = names[0] if names else cpu
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "cuda": torch.version.cuda if gpu else None,
+    }
+
+
+def code_digest(modules: Iterable[str]) -> str:
+    """sha256 over the code of modules and packages; comments, docstrings and layout do not count.
+
+    Raises:
+        ValueError: If a module cannot be found.
+    """
+    digest = hashlib.sha256()
+    for module in sorted(set(modules)):
+        digest.update(f"{module}:{_module_digest(module)};".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _module_digest(module: str) -> str:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"module {module!r} cannot be found, so its code cannot be part of a run's key")
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(origin.parent).as_posix()}\n{_bare_source(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _bare_source(file: Path) -> str:
+    """The source without comments, docstrings and layout, so that editing those starts no new run."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def model_identity(model: Any) -> dict[str, str]:
+    """Name, weights, number type, device and attention implementation of a model: its part of a run's key.
+
+    Weights that were drawn at random have no digest of their own; a fingerprint over the start of every tensor stands
+    for them.
+    """
+    digest = str(model.digest)
+    return {
+        "name": Path(model.name).name if Path(model.name).is_absolute() else scrub(str(model.name)),
+        "digest": f"random:{_fingerprint(model)}" if digest == "random" else digest,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": torch.device(model.device).type,
+        "attention": _attention(model),
+    }
+
+
+def data_identity(data: Any) -> dict[str, str]:
+    """Name, split and content of a data set: its part of a run's key."""
+    return {
+        "name": str(data.name),
+        "split": str(data.split),
+        "split_by": str(data.split_by),
+        "digest": str(data.digest),
+    }
+
+
+def _fingerprint(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        values = tensor.detach().flatten()[:64].float().cpu().numpy().tobytes()
+        digest.update(f"{name}{tuple(tensor.shape)}".encode() + values)
+    return digest.hexdigest()
+
+
+def _attention(model: Any) -> str:
+    parts = {"clip": getattr(model.tower, "clip", None), "llama": getattr(model, "llama", None)}
+    kinds = {name: getattr(part.config, "_attn_implementation", "unknown") for name, part in parts.items() if part}
+    return ", ".join(f"{name}={kind}" for name, kind in kinds.items()) or "unknown"

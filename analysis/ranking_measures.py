@@ -1,0 +1,145 @@
+"""How a token ranking relates to a mask: AUROC, reversal index, effect size, precision and recall at a budget.
+
+Arrays only. ``inside`` and ``outside`` mark the tokens in and out of the mask; tokens in neither are ignored, and
+N' = n_in + n_out is the number of eligible ones. Leading axes of the labels hold several masks scored at once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Real, Shaped
+
+from analysis.statistics import check_finite
+
+
+class AtBudget(NamedTuple):
+    """What the k lowest and the k highest of the eligible tokens hold, and what k random ones would.
+
+    Attributes:
+        k: Tokens taken, at most N'.
+        precision_low: Share of the k lowest that is in the mask.
+        recall_low: Share of the mask that is among the k lowest.
+        precision_high: The same for the k highest.
+        recall_high: The same for the k highest.
+        chance_precision: Hypergeometric mean n_in / N'.
+        chance_recall: Hypergeometric mean k / N'.
+        lift_low: precision_low / chance_precision (equal to recall_low / chance_recall).
+    """
+
+    k: int
+    precision_low: float
+    recall_low: float
+    precision_high: float
+    recall_high: float
+    chance_precision: float
+    chance_recall: float
+    lift_low: float
+
+
+def auroc(
+    scores: Real[np.ndarray, "n"], inside: Shaped[np.ndarray, "*masks n"], outside: Shaped[np.ndarray, "*masks n"]
+) -> Float[np.ndarray, "*masks"]:
+    """Chance that a token in the mask scores above one outside it, ties counting one half (mid-ranks).
+
+    Args:
+        scores: One score per token.
+        inside: Booleans, or weights >= 0: the pair (i, j) then weighs inside_i * outside_j (soft labels).
+        outside: The same for the other side.
+
+    Returns:
+        Values in [0, 1], one per mask.
+
+    Raises:
+        ValueError: If a score is not finite, or a mask has no weight inside or outside.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([True, True, False, False])
+        >>> float(auroc(np.array([1.0, 2.0, 2.0, 3.0]), labels, ~labels))
+        0.125
+    """
+    check_finite(scores, "scores")
+    weight_in, weight_out = inside.astype(np.float64), outside.astype(np.float64)
+    for name, weight in (("inside", weight_in), ("outside", weight_out)):
+        if (weight < 0).any():
+            raise ValueError(f"the weights {name} the mask must not be negative")
+        if (weight.sum(-1) == 0).any():
+            raise ValueError(f"a mask without tokens {name} has no AUROC; skip that sample with its reason")
+    order = np.argsort(scores, kind="stable")
+    first = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+    group_in = np.add.reduceat(weight_in[..., order], first, axis=-1)
+    group_out = np.add.reduceat(weight_out[..., order], first, axis=-1)
+    below = np.cumsum(group_out, axis=-1) - group_out
+    wins = (group_in * (below + group_out / 2)).sum(-1)
+    value: np.ndarray = np.asarray(wins / (weight_in.sum(-1) * weight_out.sum(-1)))
+    return value
+
+
+def reversal_index(area: Float[np.ndarray, "*masks"]) -> Float[np.ndarray, "*masks"]:
+    """RI = 1 - 2 AUROC in [-1, 1]: positive when the mask's tokens have the lower scores (negative Somers' D)."""
+    value: np.ndarray = np.asarray(1 - 2 * area)
+    return value
+
+
+def hedges_g(scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]) -> float:
+    """Standardised mean difference inside minus outside with Hedges' small-sample factor; negative means reversal.
+
+    Scores without any spread differ by nothing and give 0.
+
+    Raises:
+        ValueError: If a score is not finite, a side is empty, or fewer than three tokens are eligible.
+    """
+    check_finite(scores, "scores")
+    a, b = scores[inside].astype(np.float64), scores[outside].astype(np.float64)
+    n = len(a) + len(b)
+    if not len(a) or not len(b) or n < 3:
+        raise ValueError(f"both sides and three tokens in all are needed, got {len(a)} inside and {len(b)} outside")
+    if np.ptp(scores[inside | outside]) == 0:
+        return 0.0
+    pooled = np.sqrt((((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()) / (n - 2))
+    difference = a.mean() - b.mean()
+    if pooled == 0:
+        return float(np.copysign(np.inf, difference))
+    return float((1 - 3 / (4 * (n - 2) - 1)) * difference / pooled)
+
+
+def at_budget(
+    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"], k: int
+) -> AtBudget:
+    """Precision and recall of the k lowest and k highest eligible tokens; ties go to the lower index, as in pruning.
+
+    Raises:
+        ValueError: If k is below 1, a score is not finite, or the mask holds no token.
+    """
+    check_finite(scores, "scores")
+    eligible = np.flatnonzero(inside | outside)
+    hit, n_in = inside[eligible], int(inside.sum())
+    if k < 1 or not n_in:
+        raise ValueError(f"a budget of at least 1 and a mask with tokens are needed, got k={k} and {n_in} tokens")
+    k, n = min(k, len(eligible)), len(eligible)
+    low = int(hit[np.argsort(scores[eligible], kind="stable")[:k]].sum())
+    high = int(hit[np.argsort(-scores[eligible], kind="stable")[:k]].sum())
+    return AtBudget(k, low / k, low / n_in, high / k, high / n_in, n_in / n, k / n, (low / k) / (n_in / n))
+
+
+def soft_recall(scores: Real[np.ndarray, "n"], coverage: Float[np.ndarray, "n"], k: int) -> float:
+    """Share of the mask's visible area that lies under the k lowest of all tokens."""
+    check_finite(scores, "scores")
+    return float(coverage[np.argsort(scores, kind="stable")[:k]].sum() / coverage.sum())
+
+
+def pointing_game(
+    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
+) -> float:
+    """Whether the lowest eligible score lies in the mask; of tied minima the share that does. Chance is n_in / N'."""
+    check_finite(scores, "scores")
+    eligible = inside | outside
+    lowest = eligible & (scores == scores[eligible].min())
+    return float(inside[lowest].mean())
+
+
+def tie_fraction(scores: Real[np.ndarray, "n"]) -> float:
+    """Share of tokens whose score another token has too."""
+    check_finite(scores, "scores")
+    _, index, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    return float((counts[index] > 1).mean())

@@ -1,0 +1,192 @@
+"""The typed files of a run folder: its key, its record and its summary."""
+
+import hashlib
+import json
+import math
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from analysis.claims import Claim
+
+State = Literal["running", "partial", "done", "failed"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunKey(_Frozen):
+    """Everything that can change a row; two runs with equal keys hold equal rows.
+
+    Attributes:
+        study: Name of the study.
+        config: All its fields, resolved.
+        model: Name, weights digest, number type, device and attention implementation.
+        data: Name, split and content digest.
+        code: Digest of the code that makes rows.
+    """
+
+    study: str
+    config: dict[str, Any]
+    model: dict[str, str]
+    data: dict[str, str]
+    code: str
+
+    @property
+    def digest(self) -> str:
+        """sha256 over all fields.
+
+        Raises:
+            ValueError: If a field holds something that is not plain data, or not a finite number.
+        """
+        try:
+            text = json.dumps(self.model_dump(), sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the configuration of {self.study!r} is not plain data: {error}") from error
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the run folder: study and the first 12 digits of the digest."""
+        return f"{self.study}-{self.digest[:12]}"
+
+
+class Counts(_Frozen):
+    """What became of the samples (expressions).
+
+    Attributes:
+        expected: In the parts that are finished.
+        done: With rows.
+        skipped: Left out on purpose, by reason.
+        failed: That raised an error.
+    """
+
+    expected: int = 0
+    done: int = 0
+    skipped: dict[str, int] = Field(default_factory=dict)
+    failed: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Sum of both."""
+        reasons = sorted({*self.skipped, *other.skipped})
+        return Counts(
+            expected=self.expected + other.expected,
+            done=self.done + other.done,
+            skipped={reason: self.skipped.get(reason, 0) + other.skipped.get(reason, 0) for reason in reasons},
+            failed=self.failed + other.failed,
+        )
+
+
+class RunRecord(_Frozen):
+    """``run.json``: how the rows came about and how far they got.
+
+    Attributes:
+        state: "running"; "partial" (parts are missing, or a limit was set); "done"; "failed" (an error stopped it, or
+            samples failed).
+        study: Name of the study.
+        key: Digest of the run's key.
+        n_parts: Parts of the whole run.
+        parts_done: Parts on disk.
+        counts: Samples of those parts.
+        failures: What went wrong with which sample, or what stopped the run.
+        limit: Images the run was limited to.
+        shard: Which share this process computed ("1/1": all).
+        protocol: How expressions were asked.
+        command: Command line without absolute paths.
+        commit: Of the checkout, None outside one.
+        dirty: Whether tracked files differed from it.
+        versions: Of this project and its libraries.
+        python: Version.
+        platform: Operating system.
+        machine: Processor, cores, threads, accelerator.
+        determinism: Settings in force.
+        seeds: Of the run.
+        model: Identity as in the key.
+        data: Identity as in the key.
+        started: First start, UTC.
+        ended: Last end, UTC; None while running.
+    """
+
+    state: State
+    study: str
+    key: str
+    n_parts: int
+    parts_done: int = 0
+    counts: Counts = Counts()
+    failures: tuple[str, ...] = ()
+    limit: int | None = None
+    shard: str = "1/1"
+    protocol: str = "single"
+    command: str
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    python: str
+    platform: str
+    machine: dict[str, Any]
+    determinism: dict[str, str]
+    seeds: dict[str, int]
+    model: dict[str, str]
+    data: dict[str, str]
+    started: str
+    ended: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part is there."""
+        return self.parts_done == self.n_parts
+
+
+class Table(_Frozen):
+    """A data frame as plain data."""
+
+    dtypes: dict[str, str]
+    rows: list[list[Any]]
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> "Table":
+        """Keep column order and number types; nan becomes null, which JSON has."""
+        rows = [
+            [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+            for row in frame.astype(object).to_numpy().tolist()
+        ]
+        return cls(dtypes={str(name): str(dtype) for name, dtype in frame.dtypes.items()}, rows=rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The data frame."""
+        frame = pd.DataFrame(self.rows, columns=list(self.dtypes), dtype=object)
+        return frame.astype(self.dtypes)
+
+
+class Summary(_Frozen):
+    """``summary.json``: what the rows say.
+
+    Attributes:
+        study: Name of the study.
+        key: Digest of the run's key.
+        partial: The run was limited, or samples failed: these are no results.
+        counts: Samples behind it.
+        claims: Statements with estimate, interval, null and verdict.
+        reading: What the verdicts mean together, in words.
+        tables: Numbers for figures and pages, by name.
+    """
+
+    study: str
+    key: str
+    partial: bool
+    counts: Counts
+    claims: tuple[Claim, ...]
+    reading: str
+    tables: dict[str, Table]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the tables.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+        if name not in self.tables:
+            raise ValueError(f"the summary of {self.study!r} has no table {name!r}; it has {', '.join(self.tables)}")
+        return self.tables[name].to_frame()

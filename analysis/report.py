@@ -1,0 +1,213 @@
+"""Run folders in, one page out: verdicts, figures, tables and records, all from saved rows, readable offline.
+
+Everything that comes from data (expressions, file names, messages) is escaped by the template engine, and the page
+forbids itself any network source.
+"""
+
+import base64
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis import published
+from analysis.claims import Claim
+from analysis.formatting import Grid, grid, interval, number
+from analysis.record import RunRecord, Summary
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.studies import MINIATURE_NOTE, is_miniature, study_module
+from litelvlm.data.files import atomic_write
+
+log = logging.getLogger(__name__)
+
+
+class Picture(NamedTuple):
+    """One drawn figure.
+
+    Attributes:
+        name: In the table of figures.
+        caption: What it shows, with n and the kind of interval.
+        files: Format ("png", "svg", "pdf") to file.
+    """
+
+    name: str
+    caption: str
+    files: Mapping[str, Path]
+
+
+def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[Picture]]) -> Path:
+    """Write ``index.html`` with the data it links to, and return its path.
+
+    Args:
+        runs: Run folders, whole or not; what is missing is said on the page.
+        out: Folder of the report.
+        pictures: Figures of each run folder.
+
+    Raises:
+        FileNotFoundError: If a folder holds no run.
+        ValueError: If a record or a summary does not fit its schema.
+    """
+    records = {run: read_record(run) for run in runs}
+    summaries = {run: read_summary(run) if record.complete else None for run, record in records.items()}
+    miniature = any(is_miniature(record) for record in records.values())
+    context = {
+        "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
+        "miniature_note": MINIATURE_NOTE if miniature else "",
+        "warnings": [text for run, record in records.items() for text in warnings_of(run, record)],
+        "claims": [
+            claim_row(records[run], claim)
+            for run, summary in summaries.items()
+            if summary is not None
+            for claim in summary.claims
+        ],
+        "runs": [run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs],
+        "ours": [
+            table
+            for run, summary in summaries.items()
+            if summary is not None and summary.study == "sweep"
+            for table in tables_of(run, summary, out)
+        ],
+        "published": {
+            "statements": published.STATEMENTS,
+            "source": published.SOURCE,
+            "caution": published.CAUTION,
+            "table": grid("Efficiency, as published", pd.DataFrame([vars(row) for row in published.EFFICIENCY])),
+        },
+    }
+    environment = Environment(
+        autoescape=True,
+        loader=PackageLoader("analysis"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return atomic_write(out / "index.html", environment.get_template("report.html").render(context))
+
+
+def run_view(
+    run: Path, record: RunRecord, summary: Summary | None, out: Path, pictures: Sequence[Picture]
+) -> dict[str, Any]:
+    """What the page shows of one run; its record, summary and rows are copied beside the page."""
+    return {
+        "name": anchor(record),
+        "study": record.study,
+        "question": study_module(record.study).QUESTION,
+        "miniature": is_miniature(record),
+        "reading": summary.reading if summary else "",
+        "pictures": [picture_view(picture, out) for picture in pictures],
+        "tables": tables_of(run, summary, out) if summary else [],
+        "facts": facts(record),
+        "failures": record.failures,
+        "links": copy_data(run, out),
+    }
+
+
+def picture_view(picture: Picture, out: Path) -> dict[str, Any]:
+    """A figure as data inside the page, with links to its files."""
+    data = base64.b64encode(picture.files["svg"].read_bytes()).decode("ascii")
+    return {
+        "caption": picture.caption,
+        "data": f"data:image/svg+xml;base64,{data}",
+        "links": {kind: relative(path, out) for kind, path in picture.files.items()},
+    }
+
+
+def warnings_of(run: Path, record: RunRecord) -> list[str]:
+    """What keeps a run from being a result."""
+    found = []
+    if not record.complete:
+        done = f"{record.parts_done} of {record.n_parts} parts"
+        found.append(f"{run.name}: {done} are there; the same command computes the rest.")
+    if record.limit is not None:
+        found.append(f"{run.name}: limited to the first {record.limit} images; its numbers are no results.")
+    if record.failures:
+        found.append(f"{run.name}: {record.counts.failed} samples failed; the run record below says why.")
+    return found
+
+
+def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
+    """A claim with its numbers as text."""
+    p_value = f", p = {number(claim.p_value)}" if math.isfinite(claim.p_value) else ""
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "verdict": claim.verdict,
+        "found": f"{number(claim.estimate)} {interval(claim.low, claim.high)}{p_value}",
+        "method": claim.method,
+        "null": f"{number(claim.null)}: {claim.null_description}",
+        "n": f"{claim.n} from {claim.n_images} images",
+        "run": anchor(record),
+        "study": record.study,
+    }
+
+
+def facts(record: RunRecord) -> list[tuple[str, str]]:
+    """The run record as labels and values."""
+    counts = record.counts
+    skipped = "; ".join(f"{n} {reason}" for reason, n in sorted(counts.skipped.items())) or "none"
+    dirty = {True: " with uncommitted changes", False: "", None: ""}[record.dirty]
+    return [
+        ("State", record.state),
+        ("Samples", f"{counts.expected} expected, {counts.done} done, {counts.failed} failed"),
+        ("Skipped", skipped),
+        ("Command", record.command),
+        ("Protocol", record.protocol),
+        ("Model", joined(record.model)),
+        ("Data", joined(record.data)),
+        ("Seeds", joined(record.seeds)),
+        ("Commit", f"{record.commit or 'unknown'}{dirty}"),
+        ("Versions", joined({"python": record.python, **record.versions})),
+        ("Platform", record.platform),
+        ("Machine", joined(record.machine)),
+        ("Determinism", joined(record.determinism)),
+        ("Started, ended", f"{record.started}, {record.ended or 'still running'}"),
+        ("Key", record.key),
+    ]
+
+
+def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
+    """The summary's tables, each with a CSV file beside the page."""
+    found = []
+    for name in summary.tables:
+        frame = summary.table(name)
+        path = out / "data" / run.name / f"{name}.csv"
+        atomic_write(path, frame.to_csv(index=False))
+        found.append(grid(name.replace("_", " "), frame, relative(path, out)))
+    return found
+
+
+def copy_data(run: Path, out: Path) -> dict[str, str]:
+    """Copy record, summary and rows beside the page, so that the folder can be moved; links by label."""
+    links = {}
+    for label, name in (("record", "run.json"), ("configuration", "config.yaml"), ("summary", "summary.json")):
+        if (run / name).is_file():
+            path = atomic_write(out / "data" / run.name / name, (run / name).read_bytes())
+            links[label] = relative(path, out)
+    try:
+        rows = read_rows(run)
+    except FileNotFoundError:
+        log.warning("%s has no rows yet", run.name)
+        return links
+    path = atomic_write(out / "data" / run.name / "rows.parquet", rows.to_parquet(index=False, compression="zstd"))
+    return links | {f"rows ({len(rows)})": relative(path, out)}
+
+
+def anchor(record: RunRecord) -> str:
+    """Where a run stands on the page."""
+    return f"{record.study}-{record.key[:12]}"
+
+
+def joined(values: Mapping[str, Any]) -> str:
+    """A mapping in one line."""
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A link from the page to a file."""
+    return quote(Path(os.path.relpath(path, folder)).as_posix())

@@ -1,0 +1,316 @@
+"""Run folders: rows in whole parts, a record of how they came about, and the same command to go on.
+
+``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record), ``rows/part-0003-of-0040.parquet``
+and ``summary.json``. A part counts as finished only if it can be read, its row count fits and its key matches.
+"""
+
+import io
+import json
+import logging
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from pydantic import ValidationError
+
+from analysis import provenance
+from analysis.determinism import determinism_flags
+from analysis.locks import RunLockedError, Shard, hold
+from analysis.record import Counts, RunKey, RunRecord, State, Summary
+from litelvlm.data.files import atomic_write, remove_debris
+
+__all__ = [
+    "Part",
+    "Run",
+    "RunLockedError",
+    "Shard",
+    "find_runs",
+    "open_run",
+    "read_record",
+    "read_rows",
+    "read_summary",
+]
+
+log = logging.getLogger(__name__)
+_META = b"litelvlm"
+
+
+class Part(NamedTuple):
+    """A finished part without its rows: what became of its samples, and what failed."""
+
+    counts: Counts
+    failures: tuple[str, ...]
+
+
+class Run:
+    """An open run folder of this process; made by ``open_run``.
+
+    Attributes:
+        folder: The run folder.
+        key: What the rows depend on.
+        n_parts: Parts of the whole run.
+        shard: Share this process computes.
+        record: As last written.
+    """
+
+    def __init__(self, folder: Path, key: RunKey, n_parts: int, shard: Shard, record: RunRecord) -> None:
+        self.folder, self.key, self.n_parts, self.shard, self.record = folder, key, n_parts, shard, record
+
+    def part_path(self, index: int) -> Path:
+        """File of a part, counted from 0."""
+        return self.folder / "rows" / f"part-{index:04d}-of-{self.n_parts:04d}.parquet"
+
+    def read_part(self, index: int) -> Part | None:
+        """What became of a part's samples; None, with a message, if the part is damaged or belongs to another run."""
+        path = self.part_path(index)
+        if not path.exists():
+            return None
+        try:
+            _, meta = _read_part(path)
+            if meta["key"] != self.key.digest or meta["part"] != index or meta["of"] != self.n_parts:
+                raise ValueError("it belongs to another run")
+            return Part(Counts.model_validate(meta["counts"]), tuple(meta["failures"]))
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            log.warning("part %s does not count and will be computed again: %s", path.name, error)
+            return None
+
+    def write_part(
+        self, index: int, rows: Sequence[Mapping[str, Any]], counts: Counts, failures: Sequence[str] = ()
+    ) -> None:
+        """Write a finished part, whole or not at all."""
+        meta = {
+            "key": self.key.digest,
+            "part": index,
+            "of": self.n_parts,
+            "rows": len(rows),
+            "counts": counts.model_dump(),
+            "failures": list(failures),
+        }
+        # Arrow would take its columns from the first row alone and drop what only later rows have.
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+        table = table.replace_schema_metadata({_META: json.dumps(meta, sort_keys=True)})
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+        atomic_write(self.part_path(index), buffer.getvalue())
+
+    def finished(self) -> list[Part]:
+        """All parts that count, of every share, in order."""
+        return [part for part in map(self.read_part, range(self.n_parts)) if part is not None]
+
+    def rows(self) -> pd.DataFrame:
+        """The whole table as far as it is finished."""
+        return read_rows(self.folder)
+
+    def write_summary(self, summary: Summary) -> None:
+        """Write ``summary.json``."""
+        atomic_write(self.folder / "summary.json", summary.model_dump_json(indent=1) + "\n")
+
+    def save(self, state: State, **changes: Any) -> None:
+        """Write ``run.json`` with a new state."""
+        self.record = self.record.model_copy(update={"state": state, **changes})
+        atomic_write(self.folder / "run.json", self.record.model_dump_json(indent=1) + "\n")
+
+    def close(self) -> None:
+        """Count the parts and settle the state: done, failed if samples failed, partial if parts or images are left."""
+        parts = self.finished()
+        counts = sum((part.counts for part in parts), Counts())
+        failures = tuple(text for part in parts for text in part.failures)
+        complete = len(parts) == self.n_parts and self.record.limit is None
+        state: State = "failed" if failures else "done" if complete else "partial"
+        self.save(state, parts_done=len(parts), counts=counts, failures=failures, ended=_now())
+
+
+@contextmanager
+def open_run(
+    out: str | Path,
+    key: RunKey,
+    n_parts: int,
+    shard: Shard | None = None,
+    seeds: Mapping[str, int] | None = None,
+    limit: int | None = None,
+    protocol: str = "single",
+) -> Iterator[Run]:
+    """Open the folder of a run, new or half done, and settle its state at the end, however that comes.
+
+    Args:
+        out: Folder of all runs; made if missing.
+        key: Names the run folder.
+        n_parts: Parts of the whole run.
+        shard: Share of the parts that this process computes; all if left out.
+        seeds: For the record.
+        limit: Images the run is limited to, which marks it partial.
+        protocol: For the record.
+
+    Raises:
+        PermissionError: If the folder cannot be written.
+        NotADirectoryError: If a file is in its place.
+        RunLockedError: If another process is computing the same parts.
+    """
+    shard = shard or Shard()
+    folder = _make_folder(Path(out), key.folder_name)
+    with hold(folder, shard):
+        for old in (*remove_debris(folder), *remove_debris(folder / "rows")):
+            log.info("removed what an interrupted run left: %s", old.name)
+        _write_config(folder, key)
+        record = _new_record(key, n_parts, shard, seeds or {}, limit, protocol)
+        run = Run(folder, key, n_parts, shard, _resumed(folder, record))
+        parts = run.finished()
+        run.save("running", parts_done=len(parts), counts=sum((part.counts for part in parts), Counts()))
+        try:
+            yield run
+        except KeyboardInterrupt:
+            run.close()
+            run.save("partial")
+            raise
+        except BaseException as error:
+            run.close()
+            reason = provenance.scrub(f"stopped by {type(error).__name__}: {error}")
+            run.save("failed", failures=(*run.record.failures, reason))
+            raise
+        run.close()
+
+
+def find_runs(out: str | Path) -> list[Path]:
+    """Run folders below ``out``, by name."""
+    return sorted(path.parent for path in Path(out).glob("*/run.json"))
+
+
+def read_record(folder: str | Path) -> RunRecord:
+    """Read ``run.json``.
+
+    Raises:
+        FileNotFoundError: If the folder holds no record.
+        ValueError: If the record does not fit its schema.
+    """
+    return RunRecord.model_validate_json(_existing(Path(folder), "run.json").read_text(encoding="utf-8"))
+
+
+def read_summary(folder: str | Path) -> Summary:
+    """Read ``summary.json``.
+
+    Raises:
+        FileNotFoundError: If the folder holds no summary, as long as parts are missing.
+        ValueError: If the summary does not fit its schema.
+    """
+    return Summary.model_validate_json(_existing(Path(folder), "summary.json").read_text(encoding="utf-8"))
+
+
+def read_rows(folder: str | Path) -> pd.DataFrame:
+    """Read all finished parts of a run as one table, in order.
+
+    Raises:
+        FileNotFoundError: If the folder holds no part.
+        ValueError: If a part cannot be read or parts of different runs are mixed; name of the file included.
+    """
+    paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
+    if not paths:
+        raise FileNotFoundError(f"{folder} holds no rows; run the study with the same command to compute them")
+    tables, keys = [], set()
+    for path in paths:
+        try:
+            table, meta = _read_part(path)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise ValueError(f"{path.name} cannot be read ({error}); run the study again to replace it") from error
+        tables.append(table.replace_schema_metadata(None))
+        keys.add((meta["key"], meta["of"]))
+    if len(keys) > 1:
+        raise ValueError(f"{folder} mixes parts of different runs; move the foreign ones away and run the study again")
+    filled = [table for table in tables if table.num_columns]
+    if not filled:
+        return pd.DataFrame()
+    frame: pd.DataFrame = pa.concat_tables(filled, promote_options="permissive").to_pandas()
+    return frame
+
+
+def _read_part(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    meta: dict[str, Any] = json.loads((file.schema_arrow.metadata or {})[_META])
+    table = file.read()
+    if table.num_rows != meta["rows"]:
+        raise ValueError(f"it has {table.num_rows} rows where {meta['rows']} were written")
+    return table, meta
+
+
+def _existing(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {name}; is it a finished run folder?")
+    return path
+
+
+def _make_folder(out: Path, name: str) -> Path:
+    folder = out / name
+    try:
+        (folder / "rows").mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError) as error:
+        raise NotADirectoryError(f"output folder {out} cannot be made: a file is in its place; name another") from error
+    except OSError as error:
+        raise PermissionError(
+            f"output folder {out} cannot be made ({error.strerror}); name another or change its rights"
+        ) from error
+    if not os.access(folder / "rows", os.W_OK):
+        raise PermissionError(f"output folder {folder} cannot be written; choose another or change its rights")
+    return folder
+
+
+def _write_config(folder: Path, key: RunKey) -> None:
+    text = yaml.safe_dump(key.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    path = folder / "config.yaml"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        log.warning("config.yaml of %s was changed by hand; it is written again as the run uses it", folder.name)
+    atomic_write(path, text)
+
+
+def _new_record(
+    key: RunKey, n_parts: int, shard: Shard, seeds: Mapping[str, int], limit: int | None, protocol: str
+) -> RunRecord:
+    commit, dirty = provenance.git_state()
+    return RunRecord(
+        state="running",
+        study=key.study,
+        key=key.digest,
+        n_parts=n_parts,
+        limit=limit,
+        shard=str(shard),
+        protocol=protocol,
+        command=provenance.command(),
+        commit=commit,
+        dirty=dirty,
+        versions=provenance.versions(),
+        python=platform.python_version(),
+        platform=platform.platform(),
+        machine=provenance.machine(),
+        determinism=determinism_flags(),
+        seeds=dict(seeds),
+        model=key.model,
+        data=key.data,
+        started=_now(),
+    )
+
+
+def _resumed(folder: Path, record: RunRecord) -> RunRecord:
+    """Keep the first start of a run that goes on, and say if its libraries have changed since."""
+    try:
+        before = read_record(folder)
+    except FileNotFoundError:
+        return record
+    except ValidationError as error:
+        log.warning("run.json of %s does not fit and is written again: %s", folder.name, error)
+        return record
+    changed = [name for name, found in record.versions.items() if before.versions.get(name) != found]
+    if changed and before.parts_done:
+        log.warning("%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed))
+    return record.model_copy(update={"started": before.started})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

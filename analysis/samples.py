@@ -1,0 +1,92 @@
+"""What studies ask of a model and a data set, and the columns that say which expression a row is about."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from litelvlm.clip.geometry import coverage, visible_fraction
+
+NO_TARGET = "expression without a target"
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The part of ``litelvlm.glamm.model.Glamm`` that every study uses."""
+
+    name: str
+    digest: str
+    tower: Any
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Token grid (rows, columns)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Its number type."""
+
+
+@runtime_checkable
+class Data(Protocol):
+    """The part of ``litelvlm.data.refer.ReferDataset`` that studies use."""
+
+    name: str
+    split: str
+    split_by: str
+    digest: str
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def __getitem__(self, index: int) -> Any:
+        """One image with its expressions."""
+
+
+def target_mask(sample: Any, expression: Any) -> np.ndarray:
+    """Plain target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
+    mask: np.ndarray = (sample.mask(expression) > 0).astype(np.uint8)
+    return mask
+
+
+def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
+    """Share of each token's patch that a mask covers, flat in raster order."""
+    return np.asarray(coverage(mask, model.grid, model.tower.image_size), dtype=np.float64).ravel()
+
+
+def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, image_size: int) -> dict[str, Any]:
+    """Columns that name an expression and describe its target."""
+    empty = not mask.any()
+    return {
+        "dataset": data.name,
+        "split": data.split,
+        "image_id": int(sample.image_id),
+        "ref_id": int(expression.ref_id),
+        "sent_id": int(expression.sent_id),
+        "ann_id": int(expression.ann_ids[0]),
+        "category_id": int(expression.category_id[0]) if expression.category_id else -1,
+        "kind": getattr(expression, "kind", None) or "unspecified",
+        "n_words": len(expression.sent.split()),
+        "area_frac": float(mask.mean()),
+        "visible_frac": 0.0 if empty else float(visible_fraction(mask, image_size)),
+    }
+
+
+@contextmanager
+def naming(sample: Any, expression: Any) -> Iterator[None]:
+    """Say in the message of a ``ValueError`` which expression it is about.
+
+    Raises:
+        ValueError: With the image and the expression in front of the original message.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"image_id {sample.image_id}, sent_id {expression.sent_id}: {error}") from error

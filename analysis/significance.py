@@ -1,0 +1,166 @@
+"""Tests of claims: paired swaps and shifts as nulls, equivalence bounds, and corrections for many tests."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from scipy import stats
+
+from analysis.labels import shift_labels
+from analysis.ranking_measures import auroc
+from analysis.statistics import RESAMPLES, Estimate, check_finite, image_sums, ratios
+
+_CHUNK_CELLS = 2_000_000
+
+
+class Comparison(NamedTuple):
+    """A statistic with its p-value.
+
+    Attributes:
+        statistic: What was compared with the null.
+        p_value: Two-sided unless the test says otherwise.
+        n: Units that could have been exchanged.
+    """
+
+    statistic: float
+    p_value: float
+    n: int
+
+
+def paired_swap_test(
+    a: Float[np.ndarray, "n c"],
+    b: Float[np.ndarray, "n c"],
+    image_ids: Shaped[np.ndarray, "n"],
+    permutations: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Test a paired difference by swapping the two methods' labels image by image.
+
+    Args:
+        a: Per sample either one column (compared by its mean) or two (intersection, union: compared by cIoU).
+        b: The same for the other method.
+        image_ids: The image of each sample; all its samples are swapped together.
+        permutations: Random swaps; the p-value is (1 + extreme) / (1 + permutations).
+        seed: Of the swaps.
+
+    Returns:
+        The difference a - b, its two-sided p-value and the number of images; p is nan with one image.
+
+    Raises:
+        ValueError: If the shapes differ or the columns are neither one nor two.
+    """
+    if a.shape != b.shape or a.shape[1] not in (1, 2):
+        raise ValueError(f"two tables of the same shape with 1 or 2 columns are needed, got {a.shape} and {b.shape}")
+    if a.shape[1] == 1:
+        a, b = np.column_stack([a, np.ones(len(a))]), np.column_stack([b, np.ones(len(b))])
+    sums_a, _ = image_sums(a.astype(np.float64), image_ids)
+    sums_b, _ = image_sums(b.astype(np.float64), image_ids)
+    n_images, total, change = len(sums_a), sums_a.sum(0) + sums_b.sum(0), sums_b - sums_a
+    observed = float((ratios(sums_a.sum(0)[None]) - ratios(sums_b.sum(0)[None]))[0, 0])
+    if n_images == 1:
+        return Comparison(observed, float("nan"), 1)
+    rng = np.random.default_rng(seed)
+    step, extreme = max(1, _CHUNK_CELLS // n_images), 0
+    for start in range(0, permutations, step):
+        swap = rng.random((min(step, permutations - start), n_images)) < 0.5
+        first = sums_a.sum(0) + swap.astype(np.float64) @ change
+        difference = (ratios(first) - ratios(total - first))[:, 0]
+        # Equal differences must count as extreme although their sums were added in another order.
+        extreme += int((np.abs(difference) >= abs(observed) - 1e-12).sum())
+    return Comparison(observed, (1 + extreme) / (1 + permutations), n_images)
+
+
+def toroidal_null(
+    scores: Float[np.ndarray, "rows cols"],
+    inside: Bool[np.ndarray, "rows cols"],
+    outside: Bool[np.ndarray, "rows cols"],
+    shifts: Int[np.ndarray, "s 2"] | None = None,
+) -> Comparison:
+    """Test an AUROC against the same label map moved round the grid, which keeps its shape and its clustering.
+
+    Args:
+        scores: Token scores on the grid.
+        inside: Tokens in the mask.
+        outside: Tokens out of it; the rest is ignored.
+        shifts: (down, right) moves; all of them except the identity if left out.
+
+    Returns:
+        AUROC, p = (1 + shifts at least as far from one half) / (1 + shifts), and the number of shifts.
+    """
+    rows, cols = scores.shape
+    if shifts is None:
+        shifts = np.argwhere(np.ones((rows, cols), dtype=bool))[1:]
+    moved_in, moved_out = (shift_labels(labels.ravel(), (rows, cols), shifts) for labels in (inside, outside))
+    observed = float(auroc(scores.ravel(), inside.ravel(), outside.ravel()))
+    null = auroc(scores.ravel(), moved_in, moved_out)
+    extreme = int((np.abs(null - 0.5) >= abs(observed - 0.5) - 1e-12).sum())
+    return Comparison(observed, (1 + extreme) / (1 + len(shifts)), len(shifts))
+
+
+def sign_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
+    """Exact two-sided test that positive and negative image means are equally likely; zeros are left out."""
+    check_finite(image_means, "image means")
+    positive, n = int((image_means > 0).sum()), int((image_means != 0).sum())
+    return Comparison(positive / n if n else 0.5, float(stats.binomtest(positive, n).pvalue) if n else 1.0, n)
+
+
+def wilcoxon_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
+    """Wilcoxon's signed-rank test on image means, two-sided; zeros are left out."""
+    check_finite(image_means, "image means")
+    n = int((image_means != 0).sum())
+    if not n:
+        return Comparison(0.0, 1.0, 0)
+    result = stats.wilcoxon(image_means)
+    return Comparison(float(result.statistic), float(result.pvalue), n)
+
+
+def equivalence_test(difference: Float[np.ndarray, "images"], margin: float) -> Comparison:
+    """Two one-sided t tests (TOST) on image means: a small p-value says that |difference| < ``margin``.
+
+    Raises:
+        ValueError: If the margin is not positive or there are fewer than two images.
+    """
+    lower, upper = non_inferiority_test(difference, margin), non_inferiority_test(-difference, margin)
+    return Comparison(float(difference.mean()), max(lower.p_value, upper.p_value), len(difference))
+
+
+def non_inferiority_test(difference: Float[np.ndarray, "images"], margin: float) -> Comparison:
+    """One-sided t test on image means: a small p-value says that the difference lies above ``-margin``."""
+    check_finite(difference, "differences")
+    if margin <= 0 or len(difference) < 2:
+        raise ValueError(f"a positive margin and two or more images are needed, got {margin} and {len(difference)}")
+    mean, error = float(difference.mean()), float(stats.sem(difference))
+    if error == 0:  # identical differences: the t statistic has no size, only a side
+        return Comparison(mean, 0.0 if mean > -margin else 1.0, len(difference))
+    p_value = float(stats.ttest_1samp(difference, -margin, alternative="greater").pvalue)
+    return Comparison(mean, p_value, len(difference))
+
+
+def non_inferior(estimate: Estimate, margin: float) -> bool:
+    """Whether the interval of a difference lies wholly above ``-margin``; False if it is undefined."""
+    return estimate.defined and estimate.low > -margin
+
+
+def holm(p_values: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+    """Holm's step-down adjustment (family-wise error), in the given order.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    Example:
+        >>> import numpy as np
+        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    check_finite(p_values, "p-values")
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(scaled, 1.0)
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Float[np.ndarray, "*m"]) -> Float[np.ndarray, "*m"]:
+    """Benjamini-Hochberg adjustment (false discovery rate) over all cells of a grid."""
+    check_finite(p_values, "p-values")
+    adjusted: np.ndarray = stats.false_discovery_control(p_values.ravel(), method="bh").reshape(p_values.shape)
+    return adjusted

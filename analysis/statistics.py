@@ -1,0 +1,282 @@
+"""Estimates with intervals: arrays in, a NamedTuple out; the image is the unit that is resampled.
+
+Expressions of one image share its pixels, so their scores are not independent and an interval that resamples
+expressions is too narrow. Every statistic here is a function of *sums over images* (a mean is sum / count, cIoU is
+sum of intersections / sum of unions), so a bootstrap draw is a vector of image counts times a matrix of image sums.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+RESAMPLES = 10_000
+_CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), which bounds memory whatever the number of images
+
+
+class Estimate(NamedTuple):
+    """A number with its interval.
+
+    Attributes:
+        value: The statistic on all data.
+        low: Lower end of the interval; nan if it is undefined.
+        high: Upper end of the interval; nan if it is undefined.
+        n_images: Images it rests on.
+        n: Samples (usually expressions) it rests on.
+        method: How the interval was made, or why there is none.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_images: int
+    n: int
+    method: str
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is an interval (with one image there is none)."""
+        return bool(np.isfinite(self.low) and np.isfinite(self.high))
+
+
+class Bootstrap(NamedTuple):
+    """A statistic on all data and on every resample.
+
+    Attributes:
+        value: One number per column of the statistic [k].
+        draws: The same on each resample [B, k]; no rows if there is only one image.
+        n_images: Images resampled.
+        n: Samples behind them.
+    """
+
+    value: Float[np.ndarray, "k"]
+    draws: Float[np.ndarray, "b k"]
+    n_images: int
+    n: int
+
+    def estimates(self, level: float = 0.95) -> list[Estimate]:
+        """Percentile interval of each column."""
+        return [
+            interval(float(value), draws, self.n_images, self.n, level)
+            for value, draws in zip(self.value, self.draws.T, strict=True)
+        ]
+
+    def p_values(self, null: float = 0.0) -> Float[np.ndarray, "k"]:
+        """Two-sided bootstrap p-value of each column against ``null``; nan with one image."""
+        if not len(self.draws):
+            return np.full(len(self.value), np.nan)
+        below = (1 + (self.draws <= null).sum(0)) / (1 + len(self.draws))
+        above = (1 + (self.draws >= null).sum(0)) / (1 + len(self.draws))
+        p: np.ndarray = np.minimum(1.0, 2 * np.minimum(below, above))
+        return p
+
+
+Statistic = Callable[[Float[np.ndarray, "b c"]], Float[np.ndarray, "b k"]]
+
+
+def check_finite(values: Shaped[np.ndarray, "..."], what: str) -> None:
+    """Refuse nan and infinity.
+
+    Raises:
+        ValueError: Naming ``what`` and the index of the first bad sample (first axis).
+    """
+    bad = ~np.isfinite(values)
+    if bad.any():
+        sample, *rest = np.argwhere(bad)[0].tolist()
+        where = f"{sample}, column {rest[0]}" if rest else f"{sample}"
+        raise ValueError(f"{what}: not a finite number at sample {where}; drop that sample with its reason")
+
+
+def image_sums(
+    columns: Float[np.ndarray, "n c"], image_ids: Shaped[np.ndarray, "n"]
+) -> tuple[Float[np.ndarray, "images c"], Int[np.ndarray, "images"]]:
+    """Sum each column within each image.
+
+    Returns:
+        Sums in ascending order of image id, and the number of samples of each image.
+
+    Raises:
+        ValueError: If a value is not finite, there is no sample, or the lengths differ.
+    """
+    if len(columns) == 0 or len(columns) != len(image_ids):
+        raise ValueError(f"values and image ids must be as many and at least one, got {len(columns)}, {len(image_ids)}")
+    check_finite(columns, "values")
+    _, index = np.unique(image_ids, return_inverse=True)
+    counts = np.bincount(index)
+    sums = np.zeros((len(counts), columns.shape[1]))
+    np.add.at(sums, index, columns)
+    return sums, counts
+
+
+def bootstrap(
+    columns: Float[np.ndarray, "n c"],
+    image_ids: Shaped[np.ndarray, "n"],
+    statistic: Statistic,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Bootstrap:
+    """Resample images with all their samples and recompute a statistic of column sums.
+
+    Two calls with the same images, ``resamples`` and ``seed`` draw the same images, so their draws are paired.
+
+    Args:
+        columns: One row per sample.
+        image_ids: The image of each sample.
+        statistic: From column sums [b, c] to values [b, k].
+        resamples: Number of draws.
+        seed: Of the draws.
+
+    Example:
+        >>> import numpy as np
+        >>> iou = np.array([[0.5], [0.7], [0.9]])
+        >>> result = bootstrap(np.c_[iou, np.ones(3)], np.array([1, 1, 2]), lambda s: s[:, :1] / s[:, 1:])
+        >>> round(float(result.value[0]), 3), result.n_images
+        (0.7, 2)
+    """
+    sums, _ = image_sums(columns, image_ids)
+    value = statistic(sums.sum(0, keepdims=True))[0]
+    n_images = len(sums)
+    if n_images == 1:
+        return Bootstrap(value, np.empty((0, len(value))), 1, len(columns))
+    rng = np.random.default_rng(seed)
+    step = max(1, _CHUNK_CELLS // n_images)
+    draws = []
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        picked = rng.integers(0, n_images, size=(size, n_images)) + n_images * np.arange(size)[:, None]
+        counts = np.bincount(picked.ravel(), minlength=size * n_images).reshape(size, n_images)
+        draws.append(statistic(counts.astype(np.float64) @ sums))
+    return Bootstrap(value, np.concatenate(draws), n_images, len(columns))
+
+
+def interval(value: float, draws: Float[np.ndarray, "b"], n_images: int, n: int, level: float = 0.95) -> Estimate:
+    """Percentile interval from bootstrap draws; undefined without draws."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
+    if not len(draws):
+        return Estimate(value, np.nan, np.nan, n_images, n, "undefined: one image")
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, float(low), float(high), n_images, n, f"{level:.0%} image bootstrap, B={len(draws)}")
+
+
+def means(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
+    """Statistic: every column over the last one (a column of ones gives means)."""
+    value: np.ndarray = sums[:, :-1] / sums[:, -1:]
+    return value
+
+
+def ratios(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
+    """Statistic: the first half of the columns over the second half (cIoU: intersections, then unions).
+
+    A ratio whose denominator is 0 has a numerator of 0 too (empty prediction on empty target) and counts as 1.
+    """
+    numerator, denominator = np.split(sums, 2, axis=1)
+    value: np.ndarray = np.divide(numerator, denominator, out=np.ones_like(numerator), where=denominator != 0)
+    return value
+
+
+def bootstrap_means(
+    values: Float[np.ndarray, "n c"], image_ids: Shaped[np.ndarray, "n"], resamples: int = RESAMPLES, seed: int = 0
+) -> Bootstrap:
+    """Means over samples of many columns at once, images resampled."""
+    return bootstrap(np.column_stack([values, np.ones(len(values))]), image_ids, means, resamples, seed)
+
+
+def bootstrap_ratios(
+    numerator: Float[np.ndarray, "n c"],
+    denominator: Float[np.ndarray, "n c"],
+    image_ids: Shaped[np.ndarray, "n"],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Bootstrap:
+    """Ratios of sums of many column pairs at once (cIoU), recomputed within each image resample."""
+    return bootstrap(np.column_stack([numerator, denominator]), image_ids, ratios, resamples, seed)
+
+
+def mean_estimate(
+    values: Float[np.ndarray, "n"],
+    image_ids: Shaped[np.ndarray, "n"],
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Mean over samples with an image-clustered interval; give differences for a paired comparison."""
+    return bootstrap_means(values[:, None].astype(np.float64), image_ids, resamples, seed).estimates(level)[0]
+
+
+def ratio_estimate(
+    numerator: Float[np.ndarray, "n"] | Int[np.ndarray, "n"],
+    denominator: Float[np.ndarray, "n"] | Int[np.ndarray, "n"],
+    image_ids: Shaped[np.ndarray, "n"],
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Ratio of sums (cIoU) with an image-clustered interval."""
+    columns = [np.asarray(c, dtype=np.float64)[:, None] for c in (numerator, denominator)]
+    return bootstrap_ratios(columns[0], columns[1], image_ids, resamples, seed).estimates(level)[0]
+
+
+def contrast(result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Float[np.ndarray, "b j"]]) -> Bootstrap:
+    """Carry value and draws of several paired statistics into new ones, such as a difference or a retention.
+
+    Example:
+        >>> import numpy as np
+        >>> pair = bootstrap_means(np.array([[0.4, 0.5], [0.6, 0.5]]), np.array([1, 2]))
+        >>> float(contrast(pair, lambda v: v[:, :1] - v[:, 1:]).value[0])
+        0.0
+    """
+    return Bootstrap(combine(result.value[None])[0], combine(result.draws), result.n_images, result.n)
+
+
+def hierarchical_bootstrap(
+    values: Float[np.ndarray, "n"],
+    levels: Sequence[Shaped[np.ndarray, "n"]],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Estimate:
+    """Mean with images, then expressions within each, then seeds within each of those drawn with replacement.
+
+    Args:
+        values: One number per row.
+        levels: Outermost first, for instance (image ids, expression ids, seeds); the rows of one innermost group
+            are drawn last if the ids of the last level are not unique.
+        resamples: Number of draws.
+        seed: Of the draws.
+        level: Of the interval.
+    """
+    columns = np.asarray(values, dtype=np.float64)
+    check_finite(columns, "values")
+    order = np.lexsort([*reversed([np.unique(ids, return_inverse=True)[1] for ids in levels])])
+    columns, keys = columns[order], np.column_stack([np.unique(ids, return_inverse=True)[1][order] for ids in levels])
+    # starts[d] holds the first row of each group that shares the first d + 1 ids.
+    starts = [
+        np.flatnonzero(np.r_[True, (keys[1:, : depth + 1] != keys[:-1, : depth + 1]).any(1)])
+        for depth in range(len(levels))
+    ]
+    n_images = len(starts[0])
+    if n_images == 1:
+        return Estimate(float(columns.mean()), np.nan, np.nan, 1, len(columns), "undefined: one image")
+    starts.append(np.arange(len(columns)))
+    children = [
+        (np.searchsorted(inner, outer), np.diff(np.searchsorted(inner, np.r_[outer, len(columns)])))
+        for outer, inner in pairwise(starts)
+    ]
+    rng = np.random.default_rng(seed)
+    step = max(1, _CHUNK_CELLS // (8 * len(columns)))
+    draws = []
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        picked, owner = rng.integers(0, n_images, size=size * n_images), np.repeat(np.arange(size), n_images)
+        for first, count in children:
+            n_children = count[picked]
+            base = np.repeat(first[picked], n_children)
+            owner, width = np.repeat(owner, n_children), np.repeat(n_children, n_children)
+            picked = base + (rng.random(len(base)) * width).astype(np.int64)
+        totals = np.bincount(owner, weights=columns[picked], minlength=size)
+        draws.append(totals / np.bincount(owner, minlength=size))
+    estimate = interval(float(columns.mean()), np.concatenate(draws), n_images, len(columns), level)
+    return estimate._replace(method=f"{level:.0%} hierarchical bootstrap over {len(levels)} levels, B={resamples}")

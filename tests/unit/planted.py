@@ -1,0 +1,210 @@
+"""A made-up data set and model whose signals are known: objects are coloured squares on the token grid.
+
+Object k has colour 40 k and the name NAMES[k]; every square covers whole patches. The "background" model scores
+background tokens high whatever the text; the "instance" model scores the tokens of the named object low.
+"""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from litelvlm.glamm.preprocess import CLIP_MEAN, CLIP_STD
+from litelvlm.pruning import Cues
+
+GRID, PATCH = (12, 12), 14
+SIZE = GRID[0] * PATCH
+NAMES = ("nothing", "ball", "cube", "star", "ring", "cone")
+
+
+@dataclass(frozen=True)
+class PlantedExpression:
+    sent_id: int
+    ref_id: int
+    ann_ids: tuple[int, ...]
+    category_id: tuple[int, ...]
+    sent: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class PlantedSample:
+    image_id: int
+    codes: np.ndarray
+    expressions: tuple[PlantedExpression, ...]
+    annotations: dict = field(default_factory=dict)
+
+    @property
+    def height(self):
+        return self.codes.shape[0] * PATCH
+
+    @property
+    def width(self):
+        return self.codes.shape[1] * PATCH
+
+    def image(self):
+        pixels = np.kron(self.codes * 40, np.ones((PATCH, PATCH))).astype(np.uint8)
+        return Image.fromarray(np.repeat(pixels[..., None], 3, axis=2))
+
+    def mask(self, expression):
+        meant = np.isin(self.codes, [ann_id % 10 for ann_id in expression.ann_ids if ann_id > 0])
+        return np.kron(meant, np.ones((PATCH, PATCH))).astype(np.uint8)
+
+
+class PlantedData(list):
+    name, split, split_by, digest = "planted", "val", "none", "0" * 64
+
+
+def place(rng, codes, code):
+    """Put a 3 x 3 square of one object on free ground."""
+    while True:
+        row, col = rng.integers(0, codes.shape[0] - 2), rng.integers(0, codes.shape[1] - 2)
+        if not codes[row : row + 3, col : col + 3].any():
+            codes[row : row + 3, col : col + 3] = code
+            return
+
+
+def planted_data(n_images=20, seed=0):
+    """Two objects per image, one expression each."""
+    rng, samples = np.random.default_rng(seed), PlantedData()
+    for image_id in range(1, n_images + 1):
+        codes = np.zeros(GRID, dtype=int)
+        kinds = rng.choice(np.arange(1, len(NAMES)), 2, replace=False).tolist()
+        for code in kinds:
+            place(rng, codes, code)
+        samples.append(sample_of(image_id, codes, kinds))
+    return samples
+
+
+def sample_of(image_id, codes, kinds):
+    expressions = tuple(
+        PlantedExpression(
+            image_id * 100 + number,
+            image_id * 100 + number,
+            (image_id * 10 + code,),
+            (code,),
+            f"The {NAMES[code]}",
+            ("attribute", "place")[number % 2],
+        )
+        for number, code in enumerate(kinds)
+    )
+    annotations = {image_id * 10 + code: SimpleNamespace(category_id=code) for code in kinds}
+    return PlantedSample(image_id, codes, expressions, annotations)
+
+
+class PlantedClip(nn.Module):
+    """Weights of the text side: how strongly [EOS] prefers [SOS]; as built, not at all."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.pull = nn.Parameter(torch.zeros(1))
+
+
+class PlantedTower:
+    image_size = SIZE
+
+    def __init__(self, clip, tokenizer, signal="instance", noise=0.05):
+        self.clip, self.tokenizer, self.signal, self.noise = clip, tokenizer, signal, noise
+        self.vocabulary = {}
+
+    def image(self, pixel_values):
+        scale, shift = torch.tensor(CLIP_STD)[0], torch.tensor(CLIP_MEAN)[0]
+        grey = (pixel_values[0, 0] * scale + shift) * 255 / 40
+        codes = grey.unfold(0, PATCH, PATCH).unfold(1, PATCH, PATCH).mean((2, 3)).round().long()
+        generator = torch.Generator().manual_seed(int(codes.sum()))
+        tokens = nn.functional.one_hot(codes.flatten(), len(NAMES)).float()
+        tokens = (tokens + self.noise * torch.randn(tokens.shape, generator=generator))[None]
+        cls = tokens.mean(1)
+        return SimpleNamespace(
+            codes=codes,
+            patch_tokens=tokens,
+            patch_embeds=self.project(tokens),
+            values=tokens,
+            cls_token=cls,
+            last_hidden_state=torch.cat([cls[:, None], tokens], 1),
+        )
+
+    def project(self, states):
+        return states
+
+    def text(self, sentences):
+        words = [sentence.lower().replace(".", " .").replace("?", " ?").split() for sentence in sentences]
+        ids = [[1, *map(self.token, row), 2] for row in words]
+        length = max(map(len, ids))
+        embeds = torch.stack([self.embed(sentence) for sentence in sentences])
+        return SimpleNamespace(
+            input_ids=torch.tensor([row + [0] * (length - len(row)) for row in ids]),
+            text_embeds=embeds,
+            eos_index=torch.tensor([len(row) - 1 for row in ids]),
+            truncated=tuple(len(row) > 16 for row in ids),
+        )
+
+    def token(self, word):
+        return self.vocabulary.setdefault(word, len(self.vocabulary) + 3)
+
+    def embed(self, sentence):
+        vector = torch.zeros(len(NAMES))
+        if self.signal == "background":
+            vector[0] = 1.0
+        else:
+            for code, name in enumerate(NAMES[1:], start=1):
+                vector[code] = -float(name in sentence.lower())
+        return vector
+
+    def text_attention(self, sentences):
+        text = self.text(sentences)
+        layers, heads = 2, 3
+        weights = torch.zeros(layers, len(sentences), heads, text.input_ids.shape[1])
+        for number, last in enumerate(text.eos_index.tolist()):
+            logits = torch.zeros(last + 1)
+            logits[0] = self.clip.pull.item()
+            weights[:, number, :, : last + 1] = logits.softmax(0)
+        return text, weights
+
+
+class PlantedModel:
+    """Predicts the named object's patches as far as their tokens were kept."""
+
+    name, digest, dtype, device, grid = "planted", "f" * 64, torch.float32, torch.device("cpu"), GRID
+
+    def __init__(self, signal="instance", noise=0.05, pull=0.0):
+        clip = PlantedClip(SimpleNamespace(kind="planted"))
+        clip.pull.data += pull
+        self.tower = PlantedTower(clip, None, signal, noise)
+        self.encoded, self.batches = 0, []
+
+    def encode_image(self, image):
+        self.encoded += 1
+        pixels = np.asarray(image)[:, :, 0][::PATCH, ::PATCH] / 40
+        mean, std = np.array(CLIP_MEAN)[0], np.array(CLIP_STD)[0]
+        normal = torch.from_numpy((np.asarray(image)[None, None, :, :, 0] / 255 - mean) / std).float()
+        return SimpleNamespace(clip=self.tower.image(normal), codes=pixels.round().astype(int))
+
+    def cues(self, state, questions, coverage=None, key=0):
+        sources = {
+            "patch_tokens": state.clip.patch_tokens[0],
+            "patch_embeds": state.clip.patch_embeds[0],
+            "text_embeds": self.tower.text(questions).text_embeds,
+            "coverage": coverage,
+        }
+        n, d = sources["patch_tokens"].shape
+        sources |= {"query": torch.ones(d), "keys": torch.ones(n, d), "values": torch.ones(n, d)}
+        return Cues(sources, GRID, key)
+
+    def ground(self, states, conversations, selections):
+        self.batches.append([None if s is None else len(s.indices) for s in selections])
+        return [self.one(*entry) for entry in zip(states, conversations, selections, strict=True)]
+
+    def one(self, state, conversation, selection):
+        (expression,) = conversation.expressions
+        code = next(code for code, name in enumerate(NAMES) if name in expression)
+        kept = torch.ones(GRID[0] * GRID[1], dtype=torch.bool)
+        if selection is not None:
+            kept = torch.isin(torch.arange(len(kept)), selection.indices)
+        patches = (state.codes == code) & kept.reshape(GRID).numpy()
+        mask = np.kron(patches, np.ones((PATCH, PATCH))).astype(bool)
+        return SimpleNamespace(mask=torch.from_numpy(mask)[None])

@@ -1,0 +1,127 @@
+"""The engine: what is missing is computed, failures are counted, an interrupt keeps what is there."""
+
+import pandas as pd
+import pytest
+from test_runs import make_key
+
+from analysis.engine import Item, ItemResult, make_chunks, map_chunks
+from analysis.record import Counts
+from analysis.runs import Shard, open_run, read_record, read_rows
+
+SIZES = [2, 1, 3, 2, 2]
+
+
+class Toy:
+    """One row per expression of an image; remembers its calls and can be told to fail."""
+
+    def __init__(self, errors=None):
+        self.calls, self.errors = [], errors or {}
+
+    def __call__(self, index):
+        self.calls.append(index)
+        if index in self.errors:
+            raise self.errors[index]
+        rows = [{"image": index, "expression": number, "score": index / 7} for number in range(SIZES[index])]
+        return ItemResult(rows[1:], ("too small",)) if index == 2 else ItemResult(rows)
+
+
+def compute(out, function, shard=None, limit=None):
+    chunks = make_chunks(SIZES, 2, limit)
+    with open_run(out, make_key(), len(chunks), shard) as run:
+        map_chunks(run, chunks, function)
+    return run.folder
+
+
+def test_chunks_hold_every_image_once():
+    assert make_chunks(SIZES, 2) == [(Item(0, 2), Item(1, 1)), (Item(2, 3), Item(3, 2)), (Item(4, 2),)]
+    assert make_chunks(SIZES, 2, limit=3) == [(Item(0, 2), Item(1, 1)), (Item(2, 3),)]
+    with pytest.raises(ValueError, match="no images"):
+        make_chunks([], 2)
+
+
+def test_rows_come_in_order_with_their_counts(tmp_path):
+    folder = compute(tmp_path, Toy())
+    rows = read_rows(folder)
+    assert rows["image"].tolist() == [0, 0, 1, 2, 2, 3, 3, 4, 4]
+    assert read_record(folder).counts == Counts(expected=10, done=9, skipped={"too small": 1})
+    assert read_record(folder).state == "done"
+
+
+def test_finished_parts_are_not_computed_again(tmp_path):
+    compute(tmp_path, Toy())
+    again = Toy()
+    compute(tmp_path, again)
+    assert again.calls == []
+
+
+@pytest.mark.parametrize("killed_at", range(5))
+def test_an_interrupt_keeps_finished_parts_and_the_resumed_run_is_the_same(tmp_path, killed_at):
+    expected = read_rows(compute(tmp_path / "whole", Toy()))
+    with pytest.raises(KeyboardInterrupt):
+        compute(tmp_path / "broken", Toy({killed_at: KeyboardInterrupt()}))
+    folder = tmp_path / "broken" / make_key().folder_name
+    assert read_record(folder).state == "partial"
+    assert read_record(folder).parts_done == killed_at // 2
+    again = Toy()
+    compute(tmp_path / "broken", again)
+    assert again.calls == list(range(killed_at // 2 * 2, 5))
+    pd.testing.assert_frame_equal(read_rows(folder), expected)
+    assert read_record(folder).state == "done"
+
+
+@pytest.mark.parametrize("error", [ValueError("scores of image 1: not finite"), OSError("cannot identify image")])
+def test_a_failed_sample_is_counted_and_tried_again(tmp_path, error):
+    folder = compute(tmp_path, Toy({1: error}))
+    record = read_record(folder)
+    assert record.state == "failed"
+    assert record.counts == Counts(expected=10, done=8, skipped={"too small": 1}, failed=1)
+    assert record.failures == (f"image 1: {type(error).__name__}: {error}",)
+    assert record.complete
+    again = Toy()
+    compute(tmp_path, again)
+    assert again.calls == [0, 1]
+    assert read_record(folder).state == "done"
+    assert len(read_rows(folder)) == 9
+
+
+def test_an_error_of_the_program_stops_the_run(tmp_path):
+    with pytest.raises(TypeError, match="bug"):
+        compute(tmp_path, Toy({3: TypeError("bug")}))
+    record = read_record(tmp_path / make_key().folder_name)
+    assert record.state == "failed"
+    assert record.parts_done == 1
+    assert record.failures == ("stopped by TypeError: bug",)
+
+
+def test_a_run_without_any_success_is_an_error(tmp_path):
+    with pytest.raises(RuntimeError, match="no sample succeeded; the last failure: image 4"):
+        compute(tmp_path, Toy({index: ValueError("bad") for index in range(5)}))
+
+
+def test_three_shards_merged_are_one(tmp_path):
+    whole = read_rows(compute(tmp_path / "whole", Toy()))
+    for index in (3, 1, 2):
+        folder = compute(tmp_path / "shards", Toy(), Shard(index, 3))
+    pd.testing.assert_frame_equal(read_rows(folder), whole)
+    assert read_record(folder).state == "done"
+
+
+def test_memory_of_rows_does_not_pile_up(tmp_path):
+    # Each part's rows are written and let go: the function of the next part no longer sees them alive.
+    import gc
+    import weakref
+
+    class Row(dict):
+        pass
+
+    alive = []
+
+    def function(index):
+        gc.collect()
+        assert not any(ref() is not None for ref, image in alive if image // 2 < index // 2)
+        row = Row(image=index)
+        alive.append((weakref.ref(row), index))
+        return ItemResult([row])
+
+    compute(tmp_path, function)
+    assert len(alive) == 5

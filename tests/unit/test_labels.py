@@ -1,0 +1,103 @@
+"""Token labels and control label maps on small grids worked out by hand."""
+
+import numpy as np
+import pytest
+
+from analysis.labels import (
+    FILLS_IMAGE,
+    OUTSIDE_CROP,
+    label_tokens,
+    random_blob,
+    shift_labels,
+    size_matched,
+    skip_reason,
+    soft_labels,
+    toroidal_shifts,
+)
+
+
+def test_thresholds_belong_to_their_side():
+    labels = label_tokens(np.array([[1.0, 0.5, 0.49], [0.06, 0.05, 0.0]]))
+    assert labels.inside.tolist() == [True, True, False, False, False, False]
+    assert labels.outside.tolist() == [False, False, False, False, True, True]
+    assert (labels.n_in, labels.n_eligible, labels.tiny) == (2, 4, False)
+
+
+def test_sensitivity_thresholds_move_tokens():
+    coverage = np.array([0.8, 0.6, 0.2, 0.0])
+    strict = label_tokens(coverage, high=0.75, low=0.25)
+    assert strict.inside.tolist() == [True, False, False, False]
+    assert strict.outside.tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("peak", [0.3, 0.01])
+def test_a_tiny_object_keeps_its_best_token(peak):
+    labels = label_tokens(np.array([0.0, peak, peak / 2, 0.0]))
+    assert labels.tiny
+    assert labels.inside.tolist() == [False, True, False, False]
+    assert not labels.outside[1]
+    assert labels.outside[3]
+
+
+def test_masks_that_cannot_be_labelled_say_why():
+    assert skip_reason(np.zeros(4)) == OUTSIDE_CROP
+    assert skip_reason(np.array([1.0, 0.9, 0.2])) == FILLS_IMAGE
+    assert skip_reason(np.array([0.04])) == FILLS_IMAGE
+    assert skip_reason(np.array([1.0, 0.0])) is None
+    for coverage in (np.zeros(4), np.ones(4)):
+        with pytest.raises(ValueError, match="skip it with this reason"):
+            label_tokens(coverage)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 0.5), (-0.1, 0.5), (0.1, 1.1)])
+def test_bad_thresholds_are_refused(low, high):
+    with pytest.raises(ValueError, match="0 <= low < high <= 1"):
+        label_tokens(np.array([1.0, 0.0]), high=high, low=low)
+
+
+def test_soft_labels_sum_to_one_per_token():
+    inside, outside = soft_labels(np.array([[0.0, 0.25], [1.0, 1.2]]))
+    assert inside.tolist() == [0.0, 0.25, 1.0, 1.0]
+    assert (inside + outside == 1).all()
+
+
+def test_shifts_are_numpys_roll():
+    labels, shifts = np.arange(6), np.array([[1, 0], [0, 2], [1, 1]])
+    moved = shift_labels(labels, (2, 3), shifts)
+    for row, shift in zip(moved, shifts, strict=True):
+        assert row.tolist() == np.roll(labels.reshape(2, 3), tuple(shift), (0, 1)).ravel().tolist()
+
+
+def test_drawn_shifts_differ_and_never_stay():
+    shifts = toroidal_shifts((12, 12), 100, np.random.default_rng(0))
+    assert len({tuple(s) for s in shifts.tolist()}) == 100
+    assert (shifts.sum(1) > 0).all()
+    assert len(toroidal_shifts((3, 4), 200, np.random.default_rng(0))) == 11
+    again = toroidal_shifts((12, 12), 100, np.random.default_rng(0))
+    assert (again == shifts).all()
+
+
+@pytest.mark.parametrize("n", [1, 7, 30])
+def test_a_blob_is_connected_and_of_the_asked_size(n):
+    blob = random_blob((5, 6), n, np.random.default_rng(n)).reshape(5, 6)
+    assert blob.sum() == n
+    reached = np.zeros_like(blob)
+    stack = [tuple(np.argwhere(blob)[0])]
+    while stack:
+        row, col = stack.pop()
+        if 0 <= row < 5 and 0 <= col < 6 and blob[row, col] and not reached[row, col]:
+            reached[row, col] = True
+            stack += [(row - 1, col), (row + 1, col), (row, col - 1), (row, col + 1)]
+    assert (reached == blob).all()
+
+
+def test_a_blob_larger_than_the_grid_is_refused():
+    with pytest.raises(ValueError, match="1 to 30 tokens"):
+        random_blob((5, 6), 31, np.random.default_rng(0))
+
+
+def test_size_matching_prefers_the_nearest_allowed_candidate():
+    sizes = np.array([3, 9, 7, 11])
+    assert size_matched(8, sizes, np.array([True, True, True, True])) == 1
+    assert size_matched(8, sizes, np.array([True, False, False, True])) == 3
+    assert size_matched(8, sizes, np.zeros(4, bool)) is None

@@ -1,0 +1,257 @@
+"""The reversal study on planted signals: what it must find, what it must not, and bad data."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted import GRID, PlantedData, PlantedModel, PlantedTower, planted_data, sample_of
+
+from analysis import reversal
+from analysis.donors import draw_donors, mask_donor, text_donors
+from analysis.engine import ItemResult
+from analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
+from analysis.reversal_scores import measures
+from analysis.runs import Shard, read_record, read_rows, read_summary
+from analysis.samples import NO_TARGET
+
+FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5)
+
+
+def study(out, signal, data=None, config=FAST, model=None):
+    return reversal.run(model or PlantedModel(signal), planted_data() if data is None else data, config, out)
+
+
+def verdicts(folder):
+    return {claim.id: claim.verdict for claim in read_summary(folder).claims}
+
+
+def primary(rows, control="none", mode="template", probe="P0"):
+    wanted = {"control": control, "text_mode": mode, "probe": probe, "labels": "primary"}
+    return rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)].set_index("sent_id")
+
+
+@pytest.fixture(scope="module")
+def background(tmp_path_factory):
+    return study(tmp_path_factory.mktemp("background"), "background")
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory):
+    return study(tmp_path_factory.mktemp("instance"), "instance")
+
+
+def test_a_background_preference_passes_h1_only(background):
+    found = verdicts(background)
+    assert found["H1"] == found["H1.sign"] == found["H1.centre"] == "supported"
+    assert found["H2"] == "not supported"
+    assert found["H3"] != "supported"
+    assert "text-independent background preference" in read_summary(background).reading
+
+
+def test_an_instance_signal_passes_everything(instance):
+    assert set(verdicts(instance).values()) == {"supported"}
+    assert "depends on the text and on the object" in read_summary(instance).reading
+
+
+def test_planted_values_come_back(instance, background):
+    # Instance: the referent's 9 tokens score about -1, all others about 0: AUROC 0, RI 1, all 9 among the lowest 16.
+    row = primary(read_rows(instance)).iloc[0]
+    assert (row.auroc, row.ri, row.n_in, row.rec_low_16, row.rec_high_16) == (0.0, 1.0, 9, 1.0, 0.0)
+    assert row.pointing == 1.0
+    assert row.chance_pointing == pytest.approx(9 / 144)
+    assert row.prec_low_8 == 1.0
+    assert row.lift_8 == pytest.approx(144 / 9)
+    assert row.chance_rec_48 == pytest.approx(48 / 144)
+    # Background: of 135 tokens outside, 9 belong to the other object and tie up to noise: RI about 1 - 9 / 135.
+    mean = primary(read_rows(background)).ri.mean()
+    assert mean == pytest.approx(1 - 9 / 135, abs=0.02)
+
+
+def test_controls_take_their_explanation_away(instance, background):
+    rows = read_rows(instance)
+    assert abs(primary(rows, "N4").ri.mean()) < 0.1
+    assert primary(rows, "N6").ri.mean() < 0.1
+    assert primary(rows, "N1", "shuffled").ri.mean() < 0.3
+    # The text of an object of the same kind in another image is the same text here.
+    assert (primary(rows, "N1c", "category").ri == 1.0).all()
+    free = read_rows(background)
+    shuffled, true = primary(free, "N1", "shuffled"), primary(free)
+    assert shuffled.ri.to_numpy() == pytest.approx(true.ri.to_numpy(), abs=1e-12)
+    for mode in ("empty", "photo", "mean"):
+        assert primary(free, "N2", mode).ri.to_numpy() == pytest.approx(true.ri.to_numpy())
+    assert abs(primary(rows, "N3").ri.mean()) < 0.3
+
+
+def test_rows_hold_every_construction_once(instance):
+    rows = read_rows(instance)
+    tags = ["sent_id", "probe", "layer", "sim", "text_mode", "control", "labels"]
+    assert not rows.duplicated(tags).any()
+    per_expression = rows.groupby("sent_id").size()
+    # 4 probes, 2 other labellings, N1, N1c where a text exists, 3 N2, N3, N4, N5, N6, 4 N7.
+    assert set(per_expression) <= {18, 19}
+    assert {"N1", "N2", "N3", "N4", "N5", "N6", "N7", "none"} <= set(rows.control)
+    assert (rows[rows.control == "N4"].n_draws == 40).all()
+    assert rows.same_category.dropna().eq(False).all()
+    assert rows.loc[rows.control == "none", "rank_agreement"].between(-1, 1).all()
+
+
+def test_tables_are_tidy_and_hold_intervals(instance):
+    summary = read_summary(instance)
+    ri = summary.table("ri")
+    line = ri[(ri.control == "none") & (ri.probe == "P0") & (ri.text_mode == "template") & (ri.labels == "primary")]
+    assert line.ri.item() == 1.0
+    assert line.n.item() == 40
+    assert line.n_images.item() == 20
+    recall = summary.table("recall")
+    assert recall[(recall.kept == "lowest") & (recall.budget == 16)].recall.item() == 1.0
+    assert set(recall.ranking) == {"similarity", "centre", "state_norm", "value_norm", "cls_cosine"}
+    strata = summary.table("strata")
+    assert set(strata[strata.stratum == "kind"].group) == {"attribute", "place"}
+    assert strata[strata.stratum == "kind"].n.sum() == 40
+
+
+def test_the_same_call_computes_nothing_again(instance, monkeypatch):
+    monkeypatch.setattr(PlantedTower, "image", lambda self, pixels: pytest.fail("an image was encoded"))
+    before = (instance / "summary.json").read_text()
+    assert study(instance.parent, "instance") == instance
+    assert (instance / "summary.json").read_text() == before
+
+
+def test_shards_together_equal_the_whole(instance, tmp_path):
+    for index in (2, 1):
+        folder = reversal.run(PlantedModel("instance"), planted_data(), FAST, tmp_path, Shard(index, 2))
+    assert folder.name == instance.name
+    pd.testing.assert_frame_equal(read_rows(folder), read_rows(instance))
+    assert (folder / "summary.json").read_text() == (instance / "summary.json").read_text()
+
+
+def test_every_configuration_field_changes_the_run(tmp_path):
+    changes = {
+        "seed": 1,
+        "limit": 2,
+        "chunk_size": 6,
+        "budgets": (8,),
+        "question_index": 1,
+        "shifts": 41,
+        "blobs": 6,
+        "donors": 2,
+        "pool": 25,
+    }
+    assert set(changes) == set(reversal.Config.model_fields)
+    small = FAST.model_copy(update={"limit": 1})
+    data = planted_data(3)
+    names = {study(tmp_path, "instance", data, small).name}
+    for name, value in changes.items():
+        names.add(study(tmp_path, "instance", data, small.model_copy(update={name: value})).name)
+    assert len(names) == 1 + len(changes)
+
+
+def test_a_limited_run_is_partial_and_draws_the_same_rows(instance, tmp_path):
+    folder = study(tmp_path, "instance", config=FAST.model_copy(update={"limit": 3}))
+    assert read_record(folder).state == "partial"
+    assert read_summary(folder).partial
+    whole = read_rows(instance)
+    part = read_rows(folder)
+    pd.testing.assert_frame_equal(part, whole[whole.image_id <= 3].reset_index(drop=True))
+
+
+# --- bad data -----------------------------------------------------------------------------------------------------
+
+
+def odd_data():
+    """A full mask, an expression without a target and one outside the crop of a wide image, among good ones."""
+    data = planted_data(4)
+    full = sample_of(50, np.ones(GRID, dtype=int), [1])
+    lost = sample_of(51, data[0].codes, [1])
+    lost = dataclasses.replace(lost, expressions=(dataclasses.replace(lost.expressions[0], ann_ids=(-1,)),))
+    codes = np.zeros((12, 24), dtype=int)
+    codes[4:7, 0:3], codes[4:7, 10:13] = 1, 2
+    wide = sample_of(52, codes, [1, 2])
+    return PlantedData([*data, full, lost, wide])
+
+
+def test_expressions_that_cannot_be_labelled_are_counted_by_reason(tmp_path):
+    folder = study(tmp_path, "background", odd_data())
+    record = read_record(folder)
+    assert record.state == "done"
+    assert record.counts.expected == 12
+    assert record.counts.skipped == {FILLS_IMAGE: 1, NO_TARGET: 1, OUTSIDE_CROP: 1}
+    assert record.counts.done == 9
+    assert set(read_rows(folder).image_id) == {1, 2, 3, 4, 52}
+
+
+def test_constant_scores_are_at_chance_and_not_supported(tmp_path):
+    model = PlantedModel("background", noise=0.0)
+    model.tower.embed = lambda sentence: torch.zeros(6)
+    folder = study(tmp_path, "background", model=model)
+    row = primary(read_rows(folder)).iloc[0]
+    assert (row.ri, row.hedges_g, row.tie_frac) == (0.0, 0.0, 1.0)
+    assert verdicts(folder)["H1"] == "not supported"
+
+
+def test_nan_scores_are_refused_and_the_sample_is_named(tmp_path):
+    model = PlantedModel("instance")
+    clean, data = model.tower.image, planted_data()
+
+    def image(pixels):
+        found = clean(pixels)
+        if (found.codes.numpy() == data[4].codes).all():
+            found.patch_embeds[0, 7] = float("nan")
+        return found
+
+    model.tower.image = image
+    folder = study(tmp_path, "instance", data, model=model)
+    record = read_record(folder)
+    assert record.state == "failed"
+    assert record.counts.failed == 2
+    (failure,) = record.failures
+    assert "image_id 5, sent_id 500" in failure
+    assert "not a finite number at sample 7" in failure
+    assert 5 not in set(read_rows(folder).image_id)
+
+
+def test_one_image_gives_no_interval_and_no_verdict(tmp_path):
+    folder = study(tmp_path, "instance", planted_data(1))
+    assert read_record(folder).state == "done"
+    summary = read_summary(folder)
+    assert {claim.verdict for claim in summary.claims} == {"undetermined"}
+    assert {claim.id for claim in summary.claims} == {"H1.sign", "H3"}
+    assert all(np.isnan(claim.low) for claim in summary.claims)
+
+
+def test_nothing_to_study_gives_no_claims(tmp_path):
+    full = PlantedData([sample_of(1, np.ones(GRID, dtype=int), [1])])
+    folder = study(tmp_path, "instance", full)
+    assert read_summary(folder).claims == ()
+    assert read_record(folder).counts.skipped == {FILLS_IMAGE: 1}
+
+
+def test_measures_refuse_nan():
+    covered = np.r_[np.ones(3), np.zeros(6)]
+    with pytest.raises(ValueError, match="sample 4"):
+        measures(np.where(np.arange(9) == 4, np.nan, 1.0), covered, (2,))
+
+
+# --- donors -------------------------------------------------------------------------------------------------------
+
+
+def test_donors_come_from_other_images_and_fit():
+    data, rng = planted_data(), np.random.default_rng(0)
+    donors = draw_donors(data, PlantedModel(), 24, seed=0)
+    assert len({(d.image_id, d.sent) for d in donors}) == 24
+    assert len({d.image_id for d in draw_donors(data, PlantedModel(), 12, seed=0)}) == 12
+    sample, expression = data[0], data[0].expressions[0]
+    other = text_donors(donors, sample, expression, 4, False, rng)
+    assert len(other) == 4
+    assert all(donors[i].image_id != sample.image_id for i in other)
+    assert all(not donors[i].categories & set(expression.category_id) for i in other)
+    same = text_donors(donors, sample, expression, 4, True, rng)
+    assert all(donors[i].categories & set(expression.category_id) for i in same)
+    assert mask_donor(donors, sample, 9).image_id != sample.image_id
+    assert mask_donor(donors[:0], sample, 9) is None
+
+
+def test_item_results_default_to_nothing_skipped():
+    assert ItemResult([]).skipped == ()

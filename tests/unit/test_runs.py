@@ -1,0 +1,413 @@
+"""Run folders: whole parts, resume, damaged parts, locks, keys and records."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from analysis import provenance, runs
+from analysis.claims import make_claim
+from analysis.config import StudyConfig, resolve_budgets
+from analysis.determinism import determinism_flags, make_deterministic
+from analysis.record import Counts, RunKey, RunRecord, Summary, Table
+from analysis.runs import RunLockedError, Shard, open_run, read_record, read_rows, read_summary
+from analysis.statistics import Estimate
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_key(**changes):
+    fields = {
+        "study": "toy",
+        "config": {"seed": 0, "budgets": [48, 16]},
+        "model": {"name": "tiny", "digest": "a" * 64, "dtype": "float32", "device": "cpu", "attention": "eager"},
+        "data": {"name": "scenes", "split": "val", "split_by": "None", "digest": "b" * 64},
+        "code": "c" * 64,
+    }
+    return RunKey(**(fields | changes))
+
+
+def write_parts(run, parts):
+    for part in parts:
+        rows = [{"part": part, "value": part + 0.5, "text": "ä"}, {"part": part, "value": 2.0, "text": "b"}]
+        run.write_part(part, rows, Counts(expected=3, done=2, skipped={"too small": 1}))
+
+
+def test_a_finished_run_reads_back_and_explains_itself(tmp_path):
+    with open_run(tmp_path, make_key(), 3, seeds={"seed": 7}) as run:
+        write_parts(run, range(3))
+    rows = read_rows(run.folder)
+    assert rows["value"].tolist() == [0.5, 2.0, 1.5, 2.0, 2.5, 2.0]
+    record = read_record(run.folder)
+    assert (record.state, record.complete, record.parts_done) == ("done", True, 3)
+    assert record.counts == Counts(expected=9, done=6, skipped={"too small": 3})
+    assert record.seeds == {"seed": 7}
+    assert record.versions["torch"] == torch.__version__.split("+")[0] or record.versions["torch"] == torch.__version__
+    assert record.ended >= record.started
+    assert yaml.safe_load((run.folder / "config.yaml").read_text())["config"] == {"seed": 0, "budgets": [48, 16]}
+    assert sorted(p.name for p in run.folder.iterdir()) == ["config.yaml", "rows", "run.json"]
+    assert runs.find_runs(tmp_path) == [run.folder]
+
+
+def test_the_record_fits_its_schema_and_refuses_unknown_fields(tmp_path):
+    with open_run(tmp_path, make_key(), 1) as run:
+        write_parts(run, [0])
+    text = json.loads((run.folder / "run.json").read_text())
+    assert set(text) == set(RunRecord.model_fields)
+    with pytest.raises(ValueError, match="surprise"):
+        RunRecord.model_validate(text | {"surprise": 1})
+
+
+@pytest.mark.parametrize("killed_at", [0, 1, 2, 3])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, killed_at):
+    with open_run(tmp_path / "whole", make_key(), 4) as run:
+        write_parts(run, range(4))
+    expected = read_rows(run.folder)
+
+    def interrupted():
+        with open_run(tmp_path / "resumed", make_key(), 4) as broken:
+            write_parts(broken, range(killed_at))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    folder = tmp_path / "resumed" / make_key().folder_name
+    assert read_record(folder).state == "partial"
+    assert read_record(folder).parts_done == killed_at
+    with open_run(tmp_path / "resumed", make_key(), 4) as run:
+        missing = [part for part in range(4) if run.read_part(part) is None]
+        assert missing == list(range(killed_at, 4))
+        write_parts(run, missing)
+    pd.testing.assert_frame_equal(read_rows(folder), expected)
+    assert read_record(folder).state == "done"
+
+
+def test_an_error_leaves_the_state_failed_and_its_reason(tmp_path):
+    def broken():
+        with open_run(tmp_path, make_key(), 2) as run:
+            write_parts(run, [0])
+            raise RuntimeError("out of memory in /home/someone/model.bin")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        broken()
+    record = read_record(tmp_path / make_key().folder_name)
+    assert record.state == "failed"
+    assert "out of memory" in record.failures[-1]
+    assert "/home" not in record.failures[-1]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
+def test_a_damaged_part_is_computed_again_with_a_message(tmp_path, caplog, damage):
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, range(2))
+    path = run.part_path(1)
+    good = path.read_bytes()
+    bad = {
+        "truncated": good[: len(good) // 2],
+        "flipped": good[:60] + bytes([good[60] ^ 0xFF]) + good[61:],
+        "empty": b"",
+        "text": b"not a table",
+    }[damage]
+    path.write_bytes(bad)
+    with pytest.raises(ValueError, match=r"part-0001-of-0002.parquet cannot be read"):
+        read_rows(run.folder)
+    with open_run(tmp_path, make_key(), 2) as again:
+        assert again.read_part(0) is not None
+        assert again.read_part(1) is None
+        assert "part-0001-of-0002.parquet" in caplog.text
+        write_parts(again, [1])
+    assert path.read_bytes() == good
+
+
+def test_a_part_of_another_run_does_not_count(tmp_path, caplog):
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, range(2))
+    with open_run(tmp_path, make_key(code="d" * 64), 2) as other:
+        other.part_path(0).write_bytes(run.part_path(0).read_bytes())
+        assert other.read_part(0) is None
+        assert "belongs to another run" in caplog.text
+        write_parts(other, [1])
+    assert read_record(other.folder).state == "partial"
+    with pytest.raises(ValueError, match="mixes parts"):
+        read_rows(other.folder)
+
+
+def test_a_part_without_rows_counts(tmp_path):
+    with open_run(tmp_path, make_key(), 2) as run:
+        run.write_part(0, [], Counts(expected=2, skipped={"referent outside the crop": 2}))
+        assert run.read_part(0).counts.skipped == {"referent outside the crop": 2}
+        assert read_rows(run.folder).empty
+        write_parts(run, [1])
+    assert len(read_rows(run.folder)) == 2
+
+
+def test_columns_that_only_later_rows_or_parts_have_are_kept(tmp_path):
+    with open_run(tmp_path, make_key(), 2) as run:
+        run.write_part(0, [{"a": 1}, {"a": 2, "b": True}], Counts(expected=2, done=2))
+        run.write_part(1, [{"a": 0.5, "c": None}, {"a": 3, "c": "x"}], Counts(expected=2, done=2))
+    rows = read_rows(run.folder)
+    assert rows["a"].tolist() == [1.0, 2.0, 0.5, 3.0]
+    assert rows["b"].isna().tolist() == [True, False, True, True]
+    assert rows["c"].tolist()[3] == "x"
+
+
+def test_half_written_folders_are_taken_up(tmp_path):
+    folder = tmp_path / make_key().folder_name
+    (folder / "rows").mkdir(parents=True)
+    (folder / "run.json").write_text('{"state": "runn')
+    debris = folder / "rows" / ".part-0000-of-0001.parquet.x.incomplete"
+    debris.write_bytes(b"half")
+    os.utime(debris, (0, 0))
+    (folder / "config.yaml").write_text("study: edited by hand\n")
+    with open_run(tmp_path, make_key(), 1) as run:
+        write_parts(run, [0])
+    assert not debris.exists()
+    assert read_record(folder).state == "done"
+    assert yaml.safe_load((folder / "config.yaml").read_text())["study"] == "toy"
+
+
+def test_the_start_of_a_resumed_run_is_kept(tmp_path):
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, [0])
+        run.save("running", started="2020-01-01T00:00:00+00:00")
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, [1])
+    assert read_record(run.folder).started == "2020-01-01T00:00:00+00:00"
+
+
+def test_a_run_with_a_limit_stays_partial(tmp_path):
+    with open_run(tmp_path, make_key(), 1, limit=5) as run:
+        write_parts(run, [0])
+    record = read_record(run.folder)
+    assert (record.state, record.complete, record.limit) == ("partial", True, 5)
+
+
+def test_output_that_cannot_be_written_says_so(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(NotADirectoryError, match="a file is in its place"), open_run(tmp_path / "file", make_key(), 1):
+        pass
+    monkeypatch.setattr(runs.os, "access", lambda *_: False)
+    with pytest.raises(PermissionError, match="cannot be written"), open_run(tmp_path, make_key(), 1):
+        pass
+
+
+# --- locks --------------------------------------------------------------------------------------------------------
+
+
+def test_two_openings_of_one_run_collide_and_name_the_holder(tmp_path):
+    with open_run(tmp_path, make_key(), 2):
+        for shard in (Shard(1, 1), Shard(2, 2)):
+            with (
+                pytest.raises(RunLockedError, match=f"process {os.getpid()}"),
+                open_run(tmp_path, make_key(), 2, shard),
+            ):
+                pass
+
+
+def test_different_shards_may_run_together_and_make_the_whole(tmp_path):
+    with (
+        open_run(tmp_path, make_key(), 3, Shard(1, 2)) as first,
+        open_run(tmp_path, make_key(), 3, Shard(2, 2)) as second,
+    ):
+        with pytest.raises(RunLockedError, match=r"shard 1/2"), open_run(tmp_path, make_key(), 3, Shard(1, 2)):
+            pass
+        with pytest.raises(RunLockedError), open_run(tmp_path, make_key(), 3, Shard(1, 3)):
+            pass
+        with pytest.raises(RunLockedError), open_run(tmp_path, make_key(), 3):
+            pass
+        for run in (first, second):
+            write_parts(run, [part for part in range(3) if run.shard.owns(part)])
+    with open_run(tmp_path / "alone", make_key(), 3) as alone:
+        write_parts(alone, range(3))
+    pd.testing.assert_frame_equal(read_rows(first.folder), read_rows(alone.folder))
+    assert read_record(first.folder).state == "done"
+    assert not list(first.folder.glob("*.lock"))
+
+
+def test_a_killed_process_leaves_its_parts_and_no_lock(tmp_path):
+    script = f"""
+import sys, time
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "unit")!r}]
+from test_runs import make_key, write_parts
+from analysis.runs import open_run
+with open_run({str(tmp_path)!r}, make_key(), 2) as run:
+    write_parts(run, [0])
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "ready\n"
+        with pytest.raises(RunLockedError, match=f"process {child.pid}"), open_run(tmp_path, make_key(), 2):
+            pass
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    folder = tmp_path / make_key().folder_name
+    assert read_record(folder).state == "running"
+    with open_run(tmp_path, make_key(), 2) as run:
+        assert run.read_part(0) is not None
+        write_parts(run, [1])
+    assert read_record(folder).state == "done"
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3"])
+def test_bad_shards_are_refused(text):
+    with pytest.raises(ValueError, match="i/n"):
+        Shard.parse(text)
+
+
+def test_shards_cover_every_part_once():
+    assert Shard.parse("2/3") == Shard(2, 3)
+    owners = [[shard for shard in range(1, 4) if Shard(shard, 3).owns(part)] for part in range(10)]
+    assert all(len(owner) == 1 for owner in owners)
+
+
+# --- keys and provenance ------------------------------------------------------------------------------------------
+
+
+def test_the_key_changes_with_every_field():
+    base = make_key()
+    changed = {
+        "study": "other",
+        "config": {"seed": 1, "budgets": [48, 16]},
+        "model": base.model | {"digest": "0"},
+        "data": base.data | {"digest": "0"},
+        "code": "0",
+    }
+    assert set(changed) == set(RunKey.model_fields)
+    digests = {make_key(**{name: value}).digest for name, value in changed.items()} | {base.digest}
+    for part in ("model", "data"):
+        digests |= {make_key(**{part: getattr(base, part) | {name: "0"}}).digest for name in getattr(base, part)}
+    # Each of the 5 fields, then every entry of model (5) and data (4); the two digests were counted already.
+    assert len(digests) == 1 + 5 + 5 + 4 - 2
+    assert make_key().digest == base.digest
+    assert base.folder_name == f"toy-{base.digest[:12]}"
+
+
+def test_the_key_changes_with_every_field_of_a_config():
+    base = StudyConfig()
+    digests = {make_key(config=base.model_dump(mode="json")).digest}
+    for name in StudyConfig.model_fields:
+        value = 1 if getattr(base, name) is None else getattr(base, name) + 1
+        digests.add(make_key(config=StudyConfig(**{name: value}).model_dump(mode="json")).digest)
+    assert len(digests) == 1 + len(StudyConfig.model_fields)
+
+
+def test_what_cannot_be_hashed_is_refused():
+    for bad in ({"x": object()}, {"x": float("nan")}):
+        with pytest.raises(ValueError, match="not plain data"):
+            _ = make_key(config=bad).digest
+
+
+@pytest.mark.parametrize("fields", [{"limit": 0}, {"seed": -1}, {"chunk_size": 0}, {"sed": 1}, {"limit": True}])
+def test_bad_configurations_are_refused_with_the_field(fields):
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        StudyConfig(**fields)
+
+
+def test_budgets_default_to_the_published_shares():
+    assert resolve_budgets(None, 576) == (192, 128, 64, 32)
+    assert resolve_budgets(None, 144) == (48, 32, 16, 8)
+    assert resolve_budgets((8, 16, 8), 144) == (16, 8)
+    with pytest.raises(ValueError, match="145 does not lie between 1 and the 144"):
+        resolve_budgets((145,), 144)
+
+
+def test_scrubbing_takes_out_paths_users_and_secrets():
+    environment = {"MY_API_KEY": "abcdef123456", "HOME": "/home/alice"}
+    text = "run --model=/home/alice/weights/glamm --data ~/coco --out ../runs --key abcdef123456 hf_abcdefghijkl a/b"
+    assert provenance.scrub(text, environment) == (
+        "run --model=.../glamm --data .../coco --out ../runs --key *** *** a/b"
+    )
+
+
+def test_a_token_in_the_environment_does_not_reach_the_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secretsecret42")
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/litelvlm", "study", "--model", "/home/bob/m", "secretsecret42"])
+    with open_run(tmp_path, make_key(), 1) as run:
+        write_parts(run, [0])
+    text = (run.folder / "run.json").read_text() + (run.folder / "config.yaml").read_text()
+    assert "secretsecret42" not in text
+    assert "/home" not in text
+    assert str(Path.home()) not in text
+    assert read_record(run.folder).command == "litelvlm study --model .../m ***"
+
+
+def test_the_code_digest_ignores_comments_and_sees_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    variants = [
+        '"""A."""\n\ndef f(x):\n    return x + 1\n',
+        '"""B."""\n# why\n\n\ndef f(x):\n    """Doc."""\n    return (x + 1)\n',
+        '"""A."""\n\ndef f(x):\n    return x + 2\n',
+    ]
+    digests = []
+    for number, source in enumerate(variants):
+        (tmp_path / f"toycode{number}.py").write_text(source)
+        digests.append(provenance._module_digest(f"toycode{number}").replace(str(number), ""))
+    sources = [provenance._bare_source(tmp_path / f"toycode{number}.py") for number in range(3)]
+    assert sources[0] == sources[1]
+    assert sources[0] != sources[2]
+    assert provenance.code_digest(["analysis.labels"]) != provenance.code_digest(["analysis.config"])
+    with pytest.raises(ValueError, match="cannot be found"):
+        provenance.code_digest(["analysis.nothing"])
+
+
+def test_random_weights_have_a_fingerprint():
+    def model(seed):
+        torch.manual_seed(seed)
+        layer = torch.nn.Linear(3, 2)
+        layer.name, layer.digest, layer.dtype, layer.device = "tiny", "random", torch.float32, "cpu"
+        layer.tower = torch.nn.Identity()
+        return layer
+
+    first, again, other = (provenance.model_identity(model(seed))["digest"] for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_determinism_is_set_and_recorded():
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        flags = make_deterministic(3)
+        first = torch.rand(2)
+        assert flags == determinism_flags()
+        assert flags["deterministic_algorithms"] == "True"
+        make_deterministic(3)
+        assert torch.equal(first, torch.rand(2))
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+# --- summaries ----------------------------------------------------------------------------------------------------
+
+
+def test_a_summary_comes_back_with_its_types(tmp_path):
+    frame = pd.DataFrame({"method": ["a", "b"], "n": [1, 2], "value": [0.25, float("nan")], "ok": [True, False]})
+    claim = make_claim("H1", "S.", Estimate(0.1, float("nan"), float("nan"), 1, 2, "undefined: one image"), 0.0, "none")
+    with open_run(tmp_path, make_key(), 1) as run:
+        run.write_summary(
+            Summary(
+                study="toy",
+                key=run.key.digest,
+                partial=False,
+                counts=Counts(expected=2, done=2),
+                claims=(claim,),
+                reading="Nothing.",
+                tables={"t": Table.from_frame(frame)},
+            )
+        )
+        write_parts(run, [0])
+    summary = read_summary(run.folder)
+    pd.testing.assert_frame_equal(summary.table("t"), frame)
+    assert summary.claims[0].verdict == "undetermined"
+    assert "NaN" not in (run.folder / "summary.json").read_text()
+    with pytest.raises(ValueError, match="no table 'u'"):
+        summary.table("u")
+    with pytest.raises(FileNotFoundError, match=r"no summary\.json"):
+        read_summary(tmp_path)

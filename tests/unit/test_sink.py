@@ -1,0 +1,172 @@
+"""The attention-sink study on planted attention."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from planted import PlantedData, PlantedModel, planted_data
+
+from analysis import sink
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.sink_attention import (
+    MEAN_HEAD,
+    TRUNCATED,
+    UnusableTextError,
+    attention_measures,
+    content_positions,
+    permuted,
+    randomised,
+)
+
+FAST = sink.Config(chunk_size=5)
+
+
+def study(out, pull, data=None, config=FAST):
+    return sink.run(PlantedModel(pull=pull), planted_data() if data is None else data, config, out)
+
+
+def verdicts(folder):
+    return {claim.id: claim.verdict for claim in read_summary(folder).claims}
+
+
+def test_measures_by_hand():
+    # [SOS] .5, content .2 + .1, punctuation .1, [EOS] .1; T = 5.
+    rows = np.array([[[0.5, 0.2, 0.1, 0.1, 0.1]]])
+    found = {name: v.item() for name, v in attention_measures(rows, np.array([1, 2]), np.array([3])).items()}
+    assert found["a_sos"] == 0.5
+    assert found["lift"] == 2.5
+    assert found["content_share"] == pytest.approx(0.3)
+    assert found["content_uniform"] == pytest.approx(0.4)
+    assert found["punct_share"] == pytest.approx(0.1)
+    assert found["self_share"] == pytest.approx(0.1)
+    entropy = -(0.5 * np.log(0.5) + 0.2 * np.log(0.2) + 3 * 0.1 * np.log(0.1))
+    assert found["entropy_norm"] == pytest.approx(entropy / np.log(5))
+
+
+@pytest.mark.parametrize("length", [6, 9, 15])
+def test_uniform_attention_has_lift_one_and_full_entropy_at_every_length(length):
+    none = np.array([], dtype=np.int64)
+    found = attention_measures(np.full((2, 3, length), 1 / length), none, none)
+    assert found["lift"] == pytest.approx(np.ones((2, 3)))
+    assert found["entropy_norm"] == pytest.approx(np.ones((2, 3)))
+
+
+def test_attention_without_entropy_is_a_number():
+    none = np.array([], dtype=np.int64)
+    assert attention_measures(np.array([[[1.0, 0.0, 0.0]]]), none, none)["entropy_norm"].item() == 0.0
+
+
+@pytest.mark.parametrize("bad", [[0.5, 0.1], [np.nan, 1.0]])
+def test_rows_that_are_no_attention_are_refused(bad):
+    with pytest.raises(ValueError, match="does not sum to 1"):
+        attention_measures(np.array([[bad]]), np.array([1]), np.array([1]))
+
+
+def test_content_is_found_inside_its_sentence():
+    assert content_positions([1, 9, 5, 6, 8, 2], [5, 6]).tolist() == [2, 3]
+    with pytest.raises(UnusableTextError, match="do not stand together"):
+        content_positions([1, 9, 5, 8, 6, 2], [5, 6])
+
+
+def test_permuted_words_are_the_same_words():
+    text = "the small red ball on the left"
+    other = permuted(text, np.random.default_rng(0))
+    assert sorted(other.split()) == sorted(text.split())
+    assert other != text
+    assert permuted("ball", np.random.default_rng(0)) == "ball"
+
+
+def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
+    folder = study(tmp_path, 2.0)
+    assert verdicts(folder) == {"H4": "supported", "H4.random": "supported"}
+    rows = read_rows(folder)
+    trained = rows[(rows.text_mode == "template") & (rows.weights == "trained")]
+    # softmax of one logit of 2 among T: e^2 / (e^2 + T - 1).
+    expected = np.exp(2) / (np.exp(2) + trained.n_tokens - 1)
+    assert trained.a_sos.to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
+    random = rows[rows.weights == "random"]
+    assert random.lift.to_numpy() == pytest.approx(1.0, abs=1e-6)
+    assert set(random["head"]) == {MEAN_HEAD}
+
+
+def test_uniform_attention_supports_nothing(tmp_path):
+    folder = study(tmp_path, 0.0)
+    assert verdicts(folder)["H4"] != "supported"
+    assert verdicts(folder)["H4.random"] != "supported"
+    assert "here" in read_summary(folder).reading
+
+
+def test_attention_away_from_sos_is_not_supported(tmp_path):
+    assert verdicts(study(tmp_path, -2.0))["H4"] == "not supported"
+
+
+def test_rows_and_tables_are_complete(tmp_path):
+    folder = study(tmp_path, 1.0)
+    rows = read_rows(folder)
+    # 2 layers: template and expression with 3 heads and their mean, permuted and random as means only.
+    assert (rows.groupby("sent_id").size() == 2 * (4 + 4 + 1 + 1)).all()
+    assert not rows.duplicated(["sent_id", "text_mode", "weights", "layer", "head"]).any()
+    bare = rows[(rows.text_mode == "expression") & (rows["head"] == 0) & (rows.layer == 0)]
+    assert (bare.n_tokens == 4).all()
+    asked = rows[(rows.text_mode == "template") & (rows["head"] == 0) & (rows.layer == 0)]
+    # "Can you segment the the ball in this image?": 9 words and a mark between [SOS] and [EOS].
+    assert (asked.n_tokens == 12).all()
+    assert (asked.content_uniform == 2 / asked.n_tokens).all()
+    assert (asked.punct_share > 0).all()
+    summary = read_summary(folder)
+    grid = summary.table("grid")
+    assert len(grid) == 6
+    assert (grid.low <= grid.lift).all()
+    assert (grid.q >= grid.p).all()
+    layers = summary.table("layers")
+    assert len(layers) == 4 * 2 * 7
+    line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
+    assert line["mean"].item() == pytest.approx(1.0)
+    lengths = summary.table("length")
+    assert (lengths.uniform_a_sos == 1 / lengths.n_tokens).all()
+
+
+def test_word_order_does_not_move_a_positional_sink(tmp_path):
+    rows = read_rows(study(tmp_path, 1.5))
+    means = rows[(rows["head"] == MEAN_HEAD) & (rows.weights == "trained")].groupby("text_mode").a_sos.mean()
+    assert means["permuted"] == pytest.approx(means["template"], abs=1e-9)
+
+
+def test_texts_that_are_too_long_are_skipped_with_their_reason(tmp_path):
+    data = planted_data(3)
+    first = data[0]
+    long = dataclasses.replace(first.expressions[0], sent="ball " * 20)
+    data[0] = dataclasses.replace(first, expressions=(long, *first.expressions[1:]))
+    folder = study(tmp_path, 1.0, data)
+    assert read_record(folder).counts.skipped == {TRUNCATED: 1}
+    assert read_record(folder).state == "done"
+
+
+def test_one_image_and_no_usable_text(tmp_path):
+    folder = study(tmp_path / "one", 2.0, planted_data(1))
+    assert set(verdicts(folder).values()) == {"undetermined"}
+    assert read_summary(folder).table("grid").q.isna().all()
+    data = planted_data(1)
+    long = tuple(dataclasses.replace(e, sent="ball " * 20) for e in data[0].expressions)
+    data = PlantedData([dataclasses.replace(data[0], expressions=long)])
+    empty = study(tmp_path / "none", 2.0, data)
+    assert read_summary(empty).claims == ()
+    assert "undetermined" in read_summary(empty).reading
+
+
+def test_random_weights_can_be_left_out(tmp_path):
+    folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_weights": False}))
+    assert set(verdicts(folder)) == {"H4"}
+    assert "not compared" in read_summary(folder).reading
+
+
+def test_the_random_tower_leaves_the_given_one_and_the_generator_alone():
+    tower = PlantedModel(pull=2.0).tower
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    other = randomised(tower, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+    assert tower.clip.pull.item() == 2.0
+    assert other.clip.pull.item() == 0.0

@@ -1,0 +1,279 @@
+"""The accuracy sweep on a planted model that segments exactly the kept tokens of the named object."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import PATCH, PlantedData, PlantedModel, planted_data
+
+from analysis import sweep
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.sweep_tables import comparison_table, score_bootstrap, widen
+
+METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")
+FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, batch_size=4)
+
+
+def study(out, model=None, data=None, config=FAST):
+    return sweep.run(model or PlantedModel(), planted_data() if data is None else data, config, out)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    model = PlantedModel()
+    return model, study(tmp_path_factory.mktemp("sweep"), model)
+
+
+def test_rows_hold_every_cell_once_with_its_pixels(swept):
+    rows = read_rows(swept[1])
+    assert not rows.duplicated(["sent_id", "method", "budget", "seed"]).any()
+    # none once, five methods at two budgets, random with three seeds at two budgets.
+    assert (rows.groupby("sent_id").size() == 1 + 5 * 2 + 3 * 2).all()
+    area = 9 * PATCH**2
+    none = rows[rows.method == "none"]
+    assert (none.budget == 144).all()
+    assert (none.n_kept == 144).all()
+    assert (none.inter_px == area).all()
+    assert (none.iou == 1.0).all()
+    assert (rows[rows.method != "none"].n_kept == rows[rows.method != "none"].budget).all()
+    assert (rows[rows.method == "litelvlm"].iou == 1.0).all()
+    # Half of 16 tokens go to the 9 of the target, half of 48 hold them all.
+    oracle = rows[rows.method == "mask_oracle"]
+    assert (oracle[oracle.budget == 48].iou == 1.0).all()
+    assert oracle[oracle.budget == 16].iou.between(8 / 9 - 1e-9, 1).all()
+    assert (rows[rows.method == "inverse_mask_oracle"].inter_px == 0).all()
+    assert set(rows[rows.method == "random"].seed) == {0, 1, 2}
+    assert set(rows.protocol) == {"single"}
+
+
+def test_each_image_is_encoded_once_and_batches_are_of_equal_length(swept):
+    model, _ = swept
+    assert model.encoded == 20
+    assert all(len(set(batch)) == 1 and len(batch) <= 4 for batch in model.batches)
+    assert sum(map(len, model.batches)) == 40 * 17
+
+
+def test_claims_on_a_planted_advantage(swept):
+    summary = read_summary(swept[1])
+    claims = {claim.id: claim for claim in summary.claims}
+    assert set(claims) == {"random@48", "random@16", "H8"}
+    assert {claim.verdict for claim in claims.values()} == {"supported"}
+    assert claims["H8"].estimate == 1.0
+    assert claims["H8"].null == 0.9
+    assert claims["random@16"].p_value < 0.01
+    # A random sixth or third of the object's tokens is kept on average.
+    assert claims["random@48"].estimate == pytest.approx(1 - 48 / 144, abs=0.06)
+    assert "beats random tokens at 48, 16 tokens" in summary.reading
+
+
+def test_tables_agree_with_rows(swept):
+    rows, summary = read_rows(swept[1]), read_summary(swept[1])
+    scores = summary.table("scores")
+    chosen = rows[(rows.method == "random") & (rows.budget == 48)]
+    line = scores[(scores.method == "random") & (scores.budget == 48)].set_index("metric")
+    assert line.loc["ciou", "value"] == pytest.approx(chosen.inter_px.sum() / chosen.union_px.sum())
+    assert line.loc["giou", "value"] == pytest.approx(chosen.iou.mean())
+    assert line.loc["p50", "value"] == pytest.approx((chosen.iou >= 0.5).mean())
+    assert (line.low <= line.value).all()
+    assert (line.n_images == 20).all()
+    assert (line.n == 40).all()
+    compared = summary.table("comparisons").set_index(["method", "budget", "metric", "reference"])
+    delta = compared.loc[("uniform", 48, "ciou", "random")]
+    values = scores.set_index(["method", "budget", "metric"]).value
+    assert delta.delta == pytest.approx(values["uniform", 48, "ciou"] - values["random", 48, "ciou"])
+    kept = compared.loc[("random", 48, "ciou", "none")]
+    assert kept.retention == pytest.approx(values["random", 48, "ciou"])
+    assert kept.retention_bound <= kept.retention
+    assert (compared.p_holm >= compared.p).all()
+    seeds = summary.table("seeds")
+    assert len(seeds[(seeds.method == "random") & (seeds.budget == 48)]) == 3
+    kinds = summary.table("kinds")
+    assert set(kinds.kind) == {"attribute", "place"}
+    assert (kinds[(kinds.method == "none") & (kinds.metric == "ciou")].value == 1.0).all()
+
+
+def test_batch_size_changes_no_row(swept, tmp_path):
+    folder = study(tmp_path, config=FAST.model_copy(update={"batch_size": 1}))
+    assert folder.name != swept[1].name
+    pd.testing.assert_frame_equal(read_rows(folder), read_rows(swept[1]))
+
+
+def test_a_model_that_needs_no_tokens_shows_no_advantage(tmp_path):
+    model = PlantedModel()
+    whole = model.one
+    model.one = lambda state, talk, selection: whole(state, talk, None)
+    folder = study(tmp_path, model)
+    found = {claim.id: claim for claim in read_summary(folder).claims}
+    assert found["random@48"].verdict == "not supported"
+    assert found["random@48"].estimate == 0.0
+    assert found["random@48"].p_value == 1.0
+    assert found["H8"].verdict == "supported"
+
+
+def test_high_similarity_fails_where_the_signal_is_reversed(swept):
+    compared = read_summary(swept[1]).table("comparisons").set_index(["method", "budget", "metric", "reference"])
+    line = compared.loc[("high_similarity", 48, "ciou", "random")]
+    assert line.high < 0
+    assert line.p_holm < 0.05
+
+
+# --- configuration ------------------------------------------------------------------------------------------------
+
+
+def test_methods_with_fields_have_their_own_cells(tmp_path):
+    methods = (
+        "litelvlm",
+        {"name": "litelvlm", "fields": {"positions": "original"}},
+        {"name": "random", "fields": {"seed": 7}},
+    )
+    folder = study(tmp_path, config=sweep.Config(methods=methods, budgets=(16,), seeds=3))
+    rows = read_rows(folder)
+    assert set(rows.method) == {"none", "litelvlm", "litelvlm(positions=original)", "random(seed=7)"}
+    assert (rows.groupby("sent_id").size() == 4).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"methods": ("litelvm",)}, "did you mean 'litelvlm'"),
+        ({"methods": ()}, "methods"),
+        ({"methods": ("random", "random")}, "twice: random"),
+        ({"methods": ({"name": "litelvlm", "fields": {"sead": 1}},)}, "sead"),
+        ({"budgets": ()}, "budgets"),
+        ({"seeds": 0}, "seeds"),
+        ({"question_index": 16}, "question_index"),
+        ({"protocol": "official"}, "protocol"),
+        ({"method": ("random",)}, "method"),
+    ],
+)
+def test_bad_configurations_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        sweep.Config(**fields)
+
+
+def test_budgets_beyond_the_model_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="145 does not lie between 1 and the 144"):
+        study(tmp_path, config=FAST.model_copy(update={"budgets": (145,)}))
+
+
+def test_the_default_methods_hold_the_paper_and_all_controls():
+    names = [method.name for method in sweep.Config().methods]
+    assert {"litelvlm", "random", "uniform", "avgpool", "mask_oracle", "inverse_mask_oracle"} <= set(names)
+
+
+def test_every_configuration_field_changes_the_run(tmp_path):
+    changes = {
+        "seed": 1,
+        "limit": 2,
+        "chunk_size": 6,
+        "methods": (sweep.Method(name="random"),),
+        "budgets": (8,),
+        "seeds": 2,
+        "question_index": 1,
+        "answer_index": 1,
+        "batch_size": 2,
+    }
+    # The protocol has one value only.
+    assert set(changes) == set(sweep.Config.model_fields) - {"protocol"}
+    small = FAST.model_copy(update={"limit": 1, "methods": (sweep.Method(name="uniform"),)})
+    data = planted_data(3)
+    names = {study(tmp_path, data=data, config=small).name}
+    for name, value in changes.items():
+        names.add(study(tmp_path, data=data, config=small.model_copy(update={name: value})).name)
+    assert len(names) == 1 + len(changes)
+
+
+# --- bad data -----------------------------------------------------------------------------------------------------
+
+
+def test_an_expression_without_target_counts_as_the_official_score_does(tmp_path):
+    data = planted_data(2)
+    first = data[0]
+    lost = dataclasses.replace(first.expressions[0], ann_ids=(-1,))
+    data[0] = dataclasses.replace(first, expressions=(lost, *first.expressions[1:]))
+    rows = read_rows(study(tmp_path, data=data))
+    found = rows[rows.sent_id == lost.sent_id]
+    assert (found.visible_frac == 0).all()
+    # Something is predicted where nothing is meant: IoU 0. The inverse oracle has no mask to avoid.
+    assert (found[found.method == "none"].iou == 0).all()
+
+
+def test_a_nan_state_fails_its_image_and_the_rest_goes_on(tmp_path):
+    model, data = PlantedModel(), planted_data(3)
+    clean = model.encode_image
+
+    def encode(image):
+        state = clean(image)
+        if (state.codes == data[1].codes).all():
+            state.clip.patch_embeds = state.clip.patch_embeds * float("nan")
+        return state
+
+    model.encode_image = encode
+    folder = study(tmp_path, model, data)
+    record = read_record(folder)
+    assert record.state == "failed"
+    assert record.counts.failed == 2
+    assert "image_id 2, sent_id 200" in record.failures[0]
+    assert "NaN" in record.failures[0]
+    assert set(read_rows(folder).image_id) == {1, 3}
+    assert read_summary(folder).partial
+
+
+def test_a_prediction_of_the_wrong_size_names_its_sample(tmp_path):
+    model = PlantedModel()
+    whole = model.one
+
+    def cut(state, talk, selection):
+        found = whole(state, talk, selection)
+        found.mask = found.mask[:, :-1]
+        return found
+
+    model.one = cut
+    with pytest.raises(RuntimeError, match=r"no sample succeeded.*image_id 1, sent_id 100"):
+        study(tmp_path, model, planted_data(1))
+
+
+def test_one_image_has_no_verdict(tmp_path):
+    folder = study(tmp_path, data=planted_data(1))
+    claims = read_summary(folder).claims
+    assert {claim.verdict for claim in claims} == {"undetermined"}
+    assert read_summary(folder).table("comparisons").p_holm.isna().all()
+
+
+def test_a_sweep_without_the_paper_s_method_makes_no_claim(tmp_path):
+    folder = study(tmp_path, config=sweep.Config(methods=("uniform",), budgets=(16,)))
+    assert read_summary(folder).claims == ()
+    assert "not part" in read_summary(folder).reading
+    assert "random" not in set(read_summary(folder).table("comparisons").reference)
+
+
+def test_rows_that_lack_a_cell_are_refused(swept):
+    rows = read_rows(swept[1])
+    with pytest.raises(ValueError, match="expression 100 lacks"):
+        widen(rows.drop(index=rows.index[(rows.sent_id == 100) & (rows.method == "uniform")]))
+
+
+def test_an_unpruned_model_that_finds_nothing_has_no_retention():
+    rows = pd.DataFrame(
+        {
+            "image_id": [1, 1, 2, 2],
+            "sent_id": [1, 1, 2, 2],
+            "method": ["none", "litelvlm"] * 2,
+            "budget": [144, 16] * 2,
+            "seed": 0,
+            "inter_px": 0,
+            "union_px": 5,
+            "iou": 0.0,
+            "kind": "unspecified",
+        }
+    )
+    assert sweep.summarise(rows) == []
+    wide = widen(rows)
+    table = comparison_table(wide, score_bootstrap(wide))
+    assert np.isnan(table.retention).all()
+
+
+def test_empty_data_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no images"):
+        study(tmp_path, data=PlantedData())
