@@ -12,14 +12,20 @@ from PIL import Image
 from scipy.stats import bootstrap
 from tqdm.auto import tqdm
 
-from litelvlm.clip.geometry import coverage
+from litelvlm.clip.geometry import coverage, visible_fraction
+from litelvlm.data.embedded import EMBEDDED_LEVEL
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.scenes import sample_scene
+from litelvlm.embedded.captions import caption_pair
+from litelvlm.embedded.pool import pack
 from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import conversation
+from litelvlm.glamm.preprocess import clip_pixel_values
+from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.metrics import intersection_union
 from litelvlm.pruning import Pruner, Selection, get_pruner
 
 _BATCH = 24  # conversations grounded at once
+_RETRIEVAL_SEED = 40_000  # scenes of no split, and of no training
 
 
 @dataclass(frozen=True)
@@ -28,30 +34,28 @@ class Condition:
 
     Attributes:
         name: What it is called.
-        pruner: None keeps all tokens.
+        draws: The pruner, several times with other seeds if it draws at random; None keeps all tokens.
         budget: Tokens kept.
         blank: Feed a grey image of the same size instead.
     """
 
     name: str
-    pruner: Pruner | None = None
+    draws: tuple[Pruner | None, ...] = (None,)
     budget: int | None = None
     blank: bool = False
 
 
 def conditions(n_tokens: int) -> list[Condition]:
-    """Unpruned, random at four budgets, the oracles under both position policies, and a blank image."""
-    third = n_tokens // 3
-    oracle = get_pruner("mask_oracle", positions="original")
+    """Unpruned, random at a third and an eighteenth of the tokens, the oracles at a third, and a blank image."""
+    most, least = n_tokens // 3, n_tokens // 18
+    randoms = tuple(get_pruner("random", seed=seed) for seed in range(5))
     return [
         Condition("unpruned"),
-        *(
-            Condition(f"random {b}", get_pruner("random", positions="original"), b)
-            for b in (third, third * 2 // 3, third // 3, third // 6)
-        ),
-        Condition(f"mask oracle {third}, original positions", oracle, third),
-        Condition(f"mask oracle {third}, contiguous positions", get_pruner("mask_oracle"), third),
-        Condition(f"inverse mask oracle {third}", get_pruner("inverse_mask_oracle", positions="original"), third),
+        Condition(f"random {most}, contiguous positions, 5 draws", randoms, most),
+        Condition(f"random {least}, contiguous positions, 5 draws", randoms, least),
+        Condition(f"mask oracle {most}, contiguous positions", (get_pruner("mask_oracle"),), most),
+        Condition(f"mask oracle {most}, original positions", (get_pruner("mask_oracle", positions="original"),), most),
+        Condition(f"inverse mask oracle {most}, contiguous positions", (get_pruner("inverse_mask_oracle"),), most),
         Condition("blank image", blank=True),
     ]
 
@@ -60,7 +64,7 @@ class Scores(NamedTuple):
     """Per expression and condition.
 
     Attributes:
-        intersection, union: Pixels [n expressions, n conditions].
+        intersection, union: Pixels [n expressions, n draws], conditions after one another.
         image: Index of the image of each expression [n].
         kind: "attribute", "place" or "relation" [n], "" where the data does not say.
     """
@@ -73,38 +77,42 @@ class Scores(NamedTuple):
 
 def evaluate(model: Glamm, data: ReferDataset, table: Sequence[Condition]) -> Scores:
     """Ground every expression of a split alone, with the first question and answer template, under each condition."""
+    columns = [(row, pruner) for row in table for pruner in row.draws]
     hits, totals, images, kinds = [], [], [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image")):
-        picture = sample.image()
+        picture, masks = sample.image(), sample.masks()
         state = model.encode_image(picture)
         grey = model.encode_image(Image.new("RGB", picture.size, (127, 127, 127)))
-        masks = sample.masks()
-        jobs: list[tuple[ImageState, int, Condition]] = [
-            (grey if row.blank else state, e, row) for e in range(len(sample.expressions)) for row in table
-        ]
-        found: list[tuple[int, int]] = []
-        for at in range(0, len(jobs), _BATCH):
-            part = jobs[at : at + _BATCH]
-            talks = [conversation([sample.expressions[e].sent]) for _, e, _ in part]
-            chosen: list[Selection | None] = []
-            for (job_state, e, row), talk in zip(part, talks, strict=True):
-                if row.pruner is None or row.budget is None:
-                    chosen.append(None)
-                    continue
-                truth = torch.from_numpy(coverage(masks[e], model.grid, model.tower.image_size))
-                cues = model.cues(job_state, talk.questions, coverage=truth, key=sample.image_id)
-                chosen.append(row.pruner.select(cues, row.budget))
-            groundings = model.ground([s for s, _, _ in part], talks, chosen)
-            found += [
-                intersection_union(g.mask[0].cpu().numpy(), masks[e])
-                for g, (_, e, _) in zip(groundings, part, strict=True)
-            ]
-        shape = (len(sample.expressions), len(table))
-        hits.append(np.array([i for i, _ in found]).reshape(shape))
-        totals.append(np.array([u for _, u in found]).reshape(shape))
+        jobs = []
+        for expression, mask in zip(sample.expressions, masks, strict=True):
+            talk = conversation([expression.sent])
+            truth = torch.from_numpy(coverage(mask, model.grid, model.tower.image_size))
+            for row, pruner in columns:
+                shown = grey if row.blank else state
+                chosen = None
+                if pruner is not None and row.budget is not None:
+                    cues = model.cues(shown, talk.questions, coverage=truth, key=sample.image_id)
+                    chosen = pruner.select(cues, row.budget)
+                jobs.append(_Job(shown, talk, chosen, mask))
+        found = [pixels for at in range(0, len(jobs), _BATCH) for pixels in _ground(model, jobs[at : at + _BATCH])]
+        shape = (len(sample.expressions), len(columns), 2)
+        hits.append(np.array(found).reshape(shape)[..., 0])
+        totals.append(np.array(found).reshape(shape)[..., 1])
         images += [index] * len(sample.expressions)
         kinds += [e.kind or "" for e in sample.expressions]
     return Scores(np.concatenate(hits), np.concatenate(totals), np.array(images), tuple(kinds))
+
+
+class _Job(NamedTuple):
+    state: ImageState
+    talk: Conversation
+    selection: Selection | None
+    mask: np.ndarray
+
+
+def _ground(model: Glamm, jobs: Sequence[_Job]) -> list[tuple[int, int]]:
+    found = model.ground([j.state for j in jobs], [j.talk for j in jobs], [j.selection for j in jobs])
+    return [intersection_union(g.mask[0].cpu().numpy(), j.mask) for g, j in zip(found, jobs, strict=True)]
 
 
 def by_image(values: np.ndarray, image: Int[np.ndarray, "n"]) -> np.ndarray:
@@ -143,29 +151,20 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.
 
 
 @torch.inference_mode()
-def retrieval(model: Glamm, data: ReferDataset, group: int = 64) -> tuple[float, int]:
-    """CLIP retrieval on held-out scenes: how often a description of all objects picks its image among ``group``.
-
-    Uses the generator's own scene descriptions, so the images are those of evaluation seeds.
+def retrieval(model: Glamm, groups: int = 10, group: int = 64) -> tuple[tuple[float, float, float], int]:
+    """How often an image picks the description of its objects among ``group`` held-out scenes.
 
     Returns:
-        Recall at 1 of image to text, and the number of images.
+        Recall at 1 with its 95 % interval over images, and the number of images.
     """
-    from litelvlm.data.scenes import sample_scene
-    from litelvlm.embedded.captions import caption_pair
-    from litelvlm.embedded.pool import pack
-    from litelvlm.glamm.preprocess import clip_pixel_values
-
-    rng, hits, n = np.random.default_rng(0), 0, 0
-    for start in range(0, len(data) // group * group, group):
-        scenes = [sample_scene(start + i) for i in range(group)]
+    rng, hits = np.random.default_rng(0), []
+    for number in range(groups):
+        scenes = [sample_scene(_RETRIEVAL_SEED + number * group + i, EMBEDDED_LEVEL) for i in range(group)]
         pixels = torch.cat([clip_pixel_values(Image.fromarray(s.image), model.tower.image_size) for s in scenes])
-        texts = []
-        for scene in scenes:
-            meta = pack(scene)[-1]
-            texts.append(caption_pair(meta["objects"], np.ones(len(scene.objects)), (), rng)[0])
+        seen = [np.array([visible_fraction(m, model.tower.image_size) for m in s.masks]) for s in scenes]
+        texts = [caption_pair(pack(s)[-1]["objects"], share, (), rng)[0] for s, share in zip(scenes, seen, strict=True)]
         image = F.normalize(model.tower.image(pixels.to(model.device)).image_embeds, dim=-1)
         text = F.normalize(model.tower.text(texts).text_embeds, dim=-1)
-        hits += int(((image @ text.T).argmax(1).cpu() == torch.arange(group)).sum())
-        n += group
-    return hits / n, n
+        hits.append(((image @ text.T).argmax(1).cpu() == torch.arange(group)).numpy())
+    right = np.concatenate(hits).astype(float)
+    return interval(ratio, right, np.ones_like(right)), len(right)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -107,20 +108,14 @@ def _resume(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.O
     if not path.exists():
         return 0
     tensors = load_file(path)
-    step = 0
+    with safe_open(path, "pt") as file:
+        step = int(file.metadata()["step"])
     for name, parameter in named.items():
         parameter.data.copy_(tensors[f"weight.{name}"])
         if f"exp_avg.{name}" in tensors:
             optimiser.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu").clone()
-                for key in ("step", "exp_avg", "exp_avg_sq")
+                key: tensors[f"{key}.{name}"].to(parameter.device).clone() for key in ("step", "exp_avg", "exp_avg_sq")
             }
-            step = int(tensors[f"step.{name}"])
     logger.info("%s goes on at step %d", path.stem, step)
     return step
 
-
-def finished(stage: Stage, folder: Path) -> bool:
-    """Whether the stage's last state is its final one."""
-    log = folder / f"{stage.name}.jsonl"
-    return log.exists() and json.loads(log.read_text().splitlines()[-1])["step"] >= stage.steps

@@ -6,9 +6,10 @@ a card with its held-out scores.
 """
 
 import argparse
+import json
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -74,8 +75,16 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
         scenes: Folder of rendered scenes, shared by all seeds.
         seed: Initial weights, order of the scenes and every choice.
         device: Where to train.
+
+    Raises:
+        ValueError: If ``out`` holds the states of another recipe or seed.
     """
     out.mkdir(parents=True, exist_ok=True)
+    plan = json.dumps({"seed": seed, **asdict(recipe)}, indent=1)
+    record = out / "recipe.json"
+    if record.exists() and record.read_text() != plan:
+        raise ValueError(f"{out} holds a training with another recipe or seed ({record}); choose another folder")
+    record.write_text(plan)
     pool = ScenePool(scenes, recipe.level, recipe.scenes)
     clip_tokenizer, tokenizer = load_or_make(out / "tokenizers", EMBEDDED, recipe.level)
     tower = ClipTower(train_clip(recipe.clip, pool, clip_tokenizer, out, seed, device), clip_tokenizer)

@@ -3,6 +3,7 @@
 import struct
 from io import BytesIO
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 SAM_MEAN = (123.675, 116.28, 103.53)
 SAM_STD = (58.395, 57.12, 57.375)
 # What Pillow's decoders raise on damaged files, all meaning the same to a caller.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, *BOMBS)
 
 
 def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
@@ -29,7 +31,8 @@ def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
 
     Raises:
         FileNotFoundError: If the path does not exist.
-        ValueError: If there are no pixels, or the content is damaged, truncated, or no image.
+        ValueError: If there are no pixels, or the content is damaged, truncated, no image, or above
+            Pillow's pixel limit (89 million).
     """
     if isinstance(source, Image.Image):
         return to_rgb(source)
@@ -40,8 +43,10 @@ def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
     if not content:
         raise ValueError(f"{name}: no image, the content is empty")
     try:
-        with Image.open(BytesIO(content)) as picture:
-            upright = ImageOps.exif_transpose(picture)
+        with catch_warnings():
+            simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(content)) as picture:
+                upright = ImageOps.exif_transpose(picture)
     except DAMAGED as error:
         raise ValueError(f"{name}: not a readable image ({error}); it may be truncated or of another type") from error
     return to_rgb(upright)

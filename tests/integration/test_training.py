@@ -157,3 +157,9 @@ def test_every_stage_runs_and_yields_a_model_that_segments(pool, tmp_path):
     again = train(replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU)
     first, second = (dict(m.named_parameters()) for m in (trained, again))
     assert all(torch.equal(first[n], second[n]) for n in first)
+
+
+def test_a_folder_belongs_to_one_recipe_and_seed(tmp_path):
+    (tmp_path / "recipe.json").write_text('{"seed": 4}')
+    with pytest.raises(ValueError, match="another recipe or seed"):
+        train(RECIPE, tmp_path, tmp_path / "scenes", seed=5, device=CPU)

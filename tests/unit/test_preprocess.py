@@ -159,3 +159,11 @@ def test_absent_empty_and_foreign_sources_are_named(tmp_path):
         to_rgb(Image.new("F", (2, 2)))
     with pytest.raises(ValueError, match="too narrow"):
         sam_pixel_values(Image.new("RGB", (5000, 1)), 1024)
+
+
+def test_pictures_above_the_pixel_limit_are_refused(monkeypatch):
+    buffer = BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # 1600 pixels: Pillow alone would only warn
+    with pytest.raises(ValueError, match="exceeds limit"):
+        open_image(buffer.getvalue())
