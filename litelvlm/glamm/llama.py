@@ -7,7 +7,8 @@ from jaxtyping import Float, Real
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-# Called before layer i with (i, hidden states, positions); returns what goes on, possibly fewer tokens.
+# Called before layer i with (i, hidden states, positions); returns what goes on: the same two tensors, or new ones
+# with fewer tokens.
 BeforeLayer = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -48,10 +49,9 @@ def decode(
     spelled_out = model.config._attn_implementation == "eager"
     for index, layer in enumerate(model.layers):
         if before_layer is not None:
-            length = hidden_states.shape[1]
-            hidden_states, position_ids = before_layer(index, hidden_states, position_ids)
-            if hidden_states.shape[1] != length:
-                rotary = model.rotary_emb(hidden_states, position_ids=position_ids)
+            hidden_states, moved = before_layer(index, hidden_states, position_ids)
+            if moved is not position_ids:
+                position_ids, rotary = moved, model.rotary_emb(hidden_states, position_ids=moved)
         mask = attention_mask
         if mask is None and spelled_out:
             mask = causal_mask(hidden_states.shape[1], hidden_states.dtype, hidden_states.device)

@@ -17,11 +17,12 @@ from transformers import LlamaForCausalLM, SamModel
 from litelvlm.clip.tower import ClipImage, ClipTower
 from litelvlm.glamm import llama as llama_loop
 from litelvlm.glamm import mask as sam_side
+from litelvlm.glamm.layer_pruning import LayerDropping
 from litelvlm.glamm.preprocess import clip_pixel_values, open_image, sam_pixel_values
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
-from litelvlm.pruning import Cues, Pruner, Selection, check_budget
+from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Grounding:
         logits: Mask logits at the image's size, float32.
         seg_state: LLM state that each mask was decoded from (after the final norm, before the seg head).
         seg_embeddings: Output of the seg head, SAM's only prompt.
-        selections: What was kept, one per LLM pass (None: unpruned).
+        selections: What was kept, one per LLM pass (None: unpruned; a ``LayerTrace`` tells it layer by layer where
+            tokens were dropped inside the language model).
         timings: Seconds per stage, summed over the passes.
     """
 
@@ -242,11 +244,11 @@ class Glamm(nn.Module):
     ) -> list[Grounding]:
         """Decode masks for a batch of (image, conversation, selection) entries.
 
-        Rows of unequal length are padded on the right, which changes no result. Timings are the batch's, shared
-        evenly among its rows.
+        Rows of unequal length are padded on the right, which changes no result. A ``LayerPlan`` among the selections
+        drops tokens inside the language model. Timings are the batch's, shared evenly among its rows.
 
         Raises:
-            ValueError: If the three sequences differ in length or are empty.
+            ValueError: If the three sequences differ in length or are empty, or a plan's budget is impossible.
         """
         if not states or not len(states) == len(conversations) == len(selections):
             raise ValueError(
@@ -258,9 +260,12 @@ class Glamm(nn.Module):
             visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
         with watch("llm"):
             spliced = self.splice(visual, conversations, selections)
-            hidden_states = llama_loop.decode(self.llama, spliced.embeds, spliced.position_ids)
+            dropping = LayerDropping(
+                self.llama, self.tokenizer, conversations, selections, spliced.image_start, spliced.lengths
+            )
+            hidden_states = llama_loop.decode(self.llama, spliced.embeds, spliced.position_ids, before_layer=dropping)
         with watch("mask_decoder"):
-            seg_states = [hidden_states[row, list(index)] for row, index in enumerate(spliced.seg_index)]
+            seg_states = [hidden_states[row, index] for row, index in enumerate(dropping.shifted(spliced.seg_index))]
             seg_embeddings = [self.seg_head(s) for s in seg_states]
             prompts = pad_sequence(seg_embeddings, batch_first=True)[:, :, None].to(sam_side.sam_dtype(self.sam))
             low = sam_side.low_resolution_masks(self.sam, torch.cat([s.sam_embeddings for s in states]), prompts)
@@ -270,8 +275,8 @@ class Glamm(nn.Module):
             ]
         share = {stage: seconds / len(states) for stage, seconds in watch.seconds.items()}
         return [
-            Grounding(logits[i], seg_states[i], seg_embeddings[i], (selections[i],), dict(share))
-            for i in range(len(states))
+            Grounding(logits[i], seg_states[i], seg_embeddings[i], (selection,), dict(share))
+            for i, selection in enumerate(dropping.outcomes())
         ]
 
     def visual_tokens(self, state: ImageState, selection: Selection | None) -> Float[Tensor, "r e"]:
@@ -318,6 +323,8 @@ class Glamm(nn.Module):
             if budget is None:
                 raise ValueError(f"pruner {pruner.name!r} needs a budget: an integer from 1 to {self.n_tokens}")
             check_budget(budget, self.n_tokens)
+            if isinstance(pruner, LayerPruner):
+                pruner.schedule(budget, self.n_tokens, len(self.llama.model.layers))
         elif budget is not None and budget != self.n_tokens:
             raise ValueError(
                 f"budget {budget} was given without a pruner; name one, for example get_pruner('litelvlm')"
@@ -336,7 +343,7 @@ class Glamm(nn.Module):
             torch.cat([p.logits for p in passes]),
             torch.cat([p.seg_state for p in passes]),
             torch.cat([p.seg_embeddings for p in passes]),
-            tuple(selections),
+            tuple(p.selection for p in passes),
             add_timings([state.timings, watch.seconds, *(p.timings for p in passes)]),
         )
 

@@ -9,6 +9,7 @@
 from litelvlm.pruning.base import Choice, Pruner, ScorePruner, Selection
 from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
+from litelvlm.pruning.layers import LayerPlan, LayerPruner, LayerTrace
 from litelvlm.pruning.litelvlm import LiteLVLM, context_scores
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.ranking import highest, lowest, stable_order
@@ -21,6 +22,9 @@ __all__ = [
     "Choice",
     "Cue",
     "Cues",
+    "LayerPlan",
+    "LayerPruner",
+    "LayerTrace",
     "LiteLVLM",
     "MergingPruner",
     "Pruner",

@@ -10,14 +10,17 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cdpruner import CDPruner
 from litelvlm.pruning.centre_distance import CentreDistance
 from litelvlm.pruning.cls_cosine import ClsCosine
+from litelvlm.pruning.dart import Dart
 from litelvlm.pruning.divprune import DivPrune
 from litelvlm.pruning.evtp_iv_like import EvtpIvLike
 from litelvlm.pruning.fastervlm import FasterVLM
+from litelvlm.pruning.fastv import FastV
 from litelvlm.pruning.holov import HoloV
 from litelvlm.pruning.litelvlm import LiteLVLM
 from litelvlm.pruning.oracle import InverseMaskOracle, MaskOracle
 from litelvlm.pruning.pooling import AvgPool, Bilinear
 from litelvlm.pruning.prumerge_plus import PruMergePlus
+from litelvlm.pruning.pyramiddrop import PyramidDrop
 from litelvlm.pruning.random import Random
 from litelvlm.pruning.reverse import Reverse
 from litelvlm.pruning.scope import Scope
@@ -43,6 +46,9 @@ METHODS: tuple[type[Pruner], ...] = (
     PruMergePlus,
     HoloV,
     EvtpIvLike,
+    FastV,
+    PyramidDrop,
+    Dart,
     AvgPool,
     Bilinear,
     ValueNorm,

@@ -88,7 +88,9 @@ def same(a: Selection, b: Selection) -> bool:
 
 
 def test_every_method_has_a_case():
-    assert {name for name, _ in CASES} == set(list_pruners()) - {"none"}
+    # Methods inside the language model have tests of their own.
+    before = {name for name, method in list_pruners().items() if method.stage != "llm"}
+    assert {name for name, _ in CASES} == before - {"none"}
 
 
 @every_case
@@ -611,7 +613,7 @@ def test_every_class_describes_itself():
     for name, cls in list_pruners().items():
         assert cls.name == name
         assert cls.summary
-        assert cls.stage == "pre_projector"
+        assert cls.stage in ("pre_projector", "llm")
         assert cls.needs <= set(CUES)
         for preset in cls.presets:
             assert get_pruner(name, preset=preset) != get_pruner(name)

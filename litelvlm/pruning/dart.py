@@ -1,0 +1,64 @@
+"""DART: one drop after the first layers that leaves tokens unlike a few pivots."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from litelvlm.pruning.features import row_dots, unit_rows
+from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.ranking import ascending, highest, lowest
+from litelvlm.pruning.single_drop import SingleDrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dart(SingleDrop):
+    """Drops visual tokens once, before layer K: keeps pivots, and per pivot the tokens with the lowest cosine to it.
+
+    Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key. Cosines are between the
+    states that enter layer K, after the model's final norm. Pivots take turns in the order of the sequence, each its
+    equal share of what the visual pivots leave of the budget; earlier ones take what does not divide. The released
+    code drops that remainder, so its count is not the one asked for, and its pivots take turns in the order of a hash
+    table. No attention is read and no query token: ``query_token`` changes nothing.
+
+    Attributes:
+        layer: K, from 1; None takes 2 of 32 layers as in the released scripts.
+        image_pivots: Visual pivots, from 1; they are kept.
+        text_pivots: Pivots among the tokens behind the image.
+
+    Source: DART, official code (read in part); arXiv 2502.11494.
+    """
+
+    name: ClassVar[str] = "dart"
+    summary: ClassVar[str] = "one drop inside the language model that keeps tokens unlike a few pivots"
+    look_back: ClassVar[int] = 1
+
+    image_pivots: int = 4
+    text_pivots: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.image_pivots < 1 or self.text_pivots < 0:
+            raise ValueError(
+                f"image_pivots {self.image_pivots} and text_pivots {self.text_pivots} are not possible; "
+                f"give at least 1 and 0"
+            )
+
+    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+        """Visual pivots, then each pivot's least similar tokens."""
+        start, stop = entering.image.start, entering.image.stop
+        strength = scored.keys().abs().sum(dim=-1)
+        pivots = ascending(highest(strength[start:stop], min(self.image_pivots, count)))
+        words = ascending(highest(strength[stop:], self.text_pivots)) + stop
+        units = unit_rows(entering.states())
+        free = torch.ones(stop - start, dtype=torch.bool, device=units.device)
+        free[pivots] = False
+        turns = [*(pivots + start).tolist(), *words.tolist()]
+        share, extra = divmod(count - len(pivots), len(turns))
+        for turn, pivot in enumerate(turns):
+            rest = free.nonzero().flatten()
+            likeness = row_dots(units[start:stop][rest], units[pivot])
+            free[rest[lowest(likeness, share + (turn < extra))]] = False
+        return (~free).nonzero().flatten()

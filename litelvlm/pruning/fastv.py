@@ -1,0 +1,35 @@
+"""FastV: one drop after the first layers, by the attention of one text token."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Int
+from torch import Tensor
+
+from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.single_drop import SingleDrop
+
+
+@dataclass(frozen=True, kw_only=True)
+class FastV(SingleDrop):
+    """Drops visual tokens once, before layer K: ``s_i = mean_h A[h, query, i]`` of layer K - 1.
+
+    Kept tokens keep their positions. Cost: one attention row, computed from the states that enter layer K - 1, so no
+    kernel changes.
+
+    The released code has two forms: one masks tokens, ranks again at every generated token and saves nothing (used for
+    the paper's accuracy); the other drops them once and is what this class does.
+
+    Attributes:
+        layer: K, from 1; None takes the published 2 of 32 layers.
+
+    Source: FastV, official code (KV-cache form); arXiv 2403.06764.
+    """
+
+    name: ClassVar[str] = "fastv"
+    summary: ClassVar[str] = "one drop inside the language model, by the attention of the prompt's last token"
+    look_back: ClassVar[int] = 1
+
+    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+        """The most attended tokens of the layer before."""
+        return scored.most_attended(count)

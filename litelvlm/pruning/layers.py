@@ -1,0 +1,207 @@
+"""Methods that drop visual tokens between the layers of the language model, while it reads the prompt."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice, Pruner, Selection
+from litelvlm.pruning.budgets import check_budget, round_half_up
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.ranking import ascending, highest
+
+QueryToken = Literal["last", "last_prompt", "seg", "mean_text"]
+PUBLISHED_DEPTH = 32  # layers of the 7B model that every published layer number means
+
+
+class LayerView(ABC):
+    """One conversation as it enters one layer: what a method may rank its visual tokens by.
+
+    Attributes:
+        image: Where the remaining visual tokens are in the sequence.
+        queries: Sequence indices of the tokens that ask (see ``LayerPruner``); all of them lie behind the image.
+    """
+
+    image: slice
+    queries: Int[Tensor, "q"]
+
+    @abstractmethod
+    def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
+        """The layer's attention rows of some tokens over the whole sequence, float32."""
+
+    @abstractmethod
+    def keys(self) -> Float[Tensor, "s k"]:
+        """The layer's keys with their rotation, heads joined, float32."""
+
+    @abstractmethod
+    def states(self) -> Float[Tensor, "s d"]:
+        """States that enter the layer, after the model's final norm, float32."""
+
+    def image_attention(self) -> Float[Tensor, "r"]:
+        """Attention from the query tokens to each remaining visual token, mean over heads and queries."""
+        return self.attention(self.queries)[:, :, self.image].mean(dim=(0, 1))
+
+    def most_attended(self, count: int) -> Int[Tensor, "count"]:
+        """Places of the visual tokens with the most attention, ascending."""
+        return ascending(highest(self.image_attention(), count))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPruner(Pruner):
+    """A method that drops visual tokens before some layers of the language model.
+
+    Every token enters layer 0, so the budget is the average over the layers of the visual tokens that each one
+    processes: the unit of the cost, and the one the published tables of these methods use. A budget that the layers
+    before the first drop already exceed is refused. What is kept stays in raster order ("native" is "raster").
+
+    Attributes:
+        query_token: Who asks. "last": the end of the whole teacher-forced text. "last_prompt": the end of the first
+            turn's question, where generation would start. "seg": the states that the masks are decoded from, mean over
+            the turns. "mean_text": every token behind the image, mean.
+        look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
+
+    Source: referring segmentation is teacher-forced in GLaMM's evaluation, so "last" sees the answer.
+    """
+
+    stage: ClassVar[str] = "llm"
+    look_back: ClassVar[int] = 0
+
+    query_token: QueryToken = "last_prompt"  # noqa: S105 - a place in the text, no credential
+
+    @abstractmethod
+    def drop_layers(self, n_layers: int) -> tuple[int, ...]:
+        """Layers (from 0) before which tokens are dropped, ascending.
+
+        Raises:
+            ValueError: If the model has no such layer.
+        """
+
+    @abstractmethod
+    def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+        """Tokens that each drop leaves; a count below 1 says that the budget is impossible."""
+
+    @abstractmethod
+    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+        """Choose among the remaining visual tokens.
+
+        Args:
+            scored: The layer ``look_back`` before the drop.
+            entering: The layer that tokens are dropped before; the same as ``scored`` without looking back.
+            count: Tokens to keep.
+
+        Returns:
+            Places among the remaining tokens, ascending.
+        """
+
+    def schedule(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+        """Visual tokens that each layer processes, so that their average is the budget up to rounding.
+
+        Raises:
+            ValueError: If the budget is out of range or impossible; the message names the smallest possible one.
+
+        Example:
+            >>> from litelvlm.pruning import get_pruner
+            >>> get_pruner("fastv").schedule(48, n_tokens=144, n_layers=4)
+            (144, 16, 16, 16)
+        """
+        total = check_budget(budget, n_tokens)
+        if total == n_tokens:
+            return (n_tokens,) * n_layers
+        layers = self.drop_layers(n_layers)
+        counts = self.kept_counts(total, n_tokens, n_layers)
+        if min(counts) < 1:
+            possible = (b for b in range(total, n_tokens) if min(self.kept_counts(b, n_tokens, n_layers)) >= 1)
+            raise ValueError(
+                f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: all of them "
+                f"pass the layers before layer {layers[0]}, and the others need one each; the smallest budget is "
+                f"{next(possible, n_tokens)}, or drop at earlier layers"
+            )
+        edges = (0, *layers, n_layers)
+        widths = [after - before for before, after in pairwise(edges)]
+        runs = zip((n_tokens, *counts), widths, strict=True)
+        return tuple(count for count, width in runs for _ in range(width))
+
+    def select(self, cues: Cues, budget: int) -> "LayerPlan":
+        """Let every token enter the language model, with the order to drop some inside.
+
+        Raises:
+            ValueError: If the budget is not a whole number from 1 to the number of tokens. Whether it is possible
+                depends on the number of layers and is checked by ``schedule``.
+        """
+        count, every = check_budget(budget, cues.n_tokens), torch.arange(cues.n_tokens)
+        return LayerPlan(every, cues.n_tokens, every, cues.n_tokens, pruner=self, budget=count)
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Every token enters the language model."""
+        return Choice(torch.arange(cues.n_tokens))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerPlan(Selection):
+    """Every visual token, and the method that drops some of them inside the language model.
+
+    Attributes:
+        pruner: The method.
+        budget: Visual tokens per layer on average.
+    """
+
+    pruner: LayerPruner
+    budget: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerTrace(Selection):
+    """What a ``LayerPlan`` came to; as a selection it is the visual tokens of the last layer.
+
+    Attributes:
+        layers: Raster indices of the visual tokens that each layer processed.
+    """
+
+    layers: tuple[Int[Tensor, "_"], ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Visual tokens per layer."""
+        return tuple(map(len, self.layers))
+
+    @property
+    def average(self) -> float:
+        """Visual tokens per layer, mean over the layers."""
+        return sum(self.counts) / len(self.counts)
+
+
+def scaled_layers(published: Sequence[int], n_layers: int) -> tuple[int, ...]:
+    """Layers at the same relative depth as published for 32 layers, rounded, at least 1 and all different.
+
+    Example:
+        >>> scaled_layers((8, 16, 24), 4), scaled_layers((2,), 4), scaled_layers((2,), 32)
+        ((1, 2, 3), (1,), (2,))
+    """
+    scaled = (round_half_up(layer * n_layers / PUBLISHED_DEPTH) for layer in published)
+    return tuple(sorted({min(max(layer, 1), n_layers - 1) for layer in scaled}))
+
+
+def check_layers(layers: Sequence[int], n_layers: int, first: int, what: str) -> tuple[int, ...]:
+    """Return the layers if they ascend within the model.
+
+    Args:
+        layers: Layers before which tokens are dropped.
+        n_layers: Layers of the model.
+        first: Lowest layer allowed.
+        what: Field name for the message.
+
+    Raises:
+        ValueError: If not.
+    """
+    found = tuple(layers)
+    if not found or list(found) != sorted(set(found)) or found[0] < first or found[-1] >= n_layers:
+        raise ValueError(
+            f"{what} {list(found)} must be different, ascending layers from {first} to {n_layers - 1}: the language "
+            f"model has {n_layers}"
+        )
+    return found

@@ -1,0 +1,227 @@
+"""Dropping visual tokens inside the language model, on the shipped weights: identities, books, batching."""
+
+import pytest
+import torch
+from transformers.models.llama.modeling_llama import eager_attention_forward
+
+from litelvlm import get_pruner, list_pruners
+from litelvlm.glamm.layer_pruning import LayerDropping, LlamaView, query_places
+from litelvlm.glamm.llama import decode
+from litelvlm.glamm.prompts import ANSWERS, conversation
+from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.pruning import LayerPlan, LayerTrace, Selection
+
+METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
+QUERIES = ("last", "last_prompt", "seg", "mean_text")
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def plan(model, state, talk, name, budget=48, **options) -> LayerPlan:
+    return get_pruner(name, **options).select(model.cues(state, talk.questions), budget)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("positions", ["contiguous", "original", "stretch"])
+def test_a_budget_of_all_tokens_is_the_unpruned_model(model, state, name, positions):
+    talk = conversation(["the red circle"])
+    everything = plan(model, state, talk, name, 144, positions=positions)
+    kept, plain = (model.ground([state], [talk], [s])[0] for s in (everything, None))
+    assert torch.equal(kept.logits, plain.logits)
+    assert kept.selection.counts == (144,) * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "average"), [("fastv", (144, 16, 16, 16), 48), ("pyramiddrop", (144, 36, 9, 2), 47.75)]
+)
+def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, counts, average):
+    image = data[0].image()
+    grounding = model.segment(image, ["the red circle", "the large square"], get_pruner(name), 48)
+    assert grounding.mask.shape[0] == len(grounding.selections) == 2
+    for selection in grounding.selections:
+        assert isinstance(selection, LayerTrace)
+        assert (selection.counts, selection.average) == (counts, average)
+        for more, fewer in zip(selection.layers, selection.layers[1:], strict=False):
+            assert set(fewer.tolist()) <= set(more.tolist())
+            assert fewer.tolist() == sorted(fewer.tolist())
+        assert torch.equal(selection.indices, selection.layers[-1])
+    assert not torch.allclose(grounding.logits[:1], model.segment(image, "the red circle").logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_impossible_budget_is_refused_before_any_work(model, name):
+    with pytest.raises(ValueError, match="the smallest budget is"):
+        model.segment("no such file.png", "the red circle", get_pruner(name), 8)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("index", [0, 1, 3])
+def test_attention_rows_equal_those_of_the_eager_kernel(model, index):
+    generator = torch.Generator().manual_seed(index)
+    hidden = torch.randn(1, 30, model.llama.config.hidden_size, generator=generator)
+    positions = torch.cat([torch.arange(10), 5 * torch.arange(10) + 10, torch.arange(10) + 80])[None]
+    layer, found = model.llama.model.layers[index], {}
+
+    def spy(module, query, key, value, mask, **kwargs):
+        out, weights = eager_attention_forward(module, query, key, value, mask, **kwargs)
+        found.update(weights=weights[0], keys=key[0])
+        return out, weights
+
+    mask = torch.full((30, 30), float("-inf")).triu(1)[None, None]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transformers.models.llama.modeling_llama.ALL_ATTENTION_FUNCTIONS.get_interface", lambda *_: spy)
+        layer(hidden, attention_mask=mask, position_embeddings=model.llama.model.rotary_emb(hidden, positions))
+    queries = torch.tensor([29, 12, 0, 21])
+    view = LlamaView(model.llama, index, hidden[0], positions[0], slice(10, 20), queries)
+    torch.testing.assert_close(view.attention(queries), found["weights"][:, queries], atol=1e-5, rtol=1e-5)
+    close(view.keys(), found["keys"].transpose(0, 1).flatten(1))
+    close(view.image_attention(), found["weights"][:, queries, 10:20].mean((0, 1)))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("query_token", QUERIES)
+@pytest.mark.parametrize(("name", "at"), [("fastv", 0), ("pyramiddrop", 1)])
+def test_what_is_kept_has_the_most_attention(model, state, name, at, query_token):
+    talk = conversation(["the red circle", "the large square"])
+    wanted = plan(model, state, talk, name, query_token=query_token)
+    trace = model.ground([state], [talk], [wanted])[0].selection
+    spliced = model.splice([model.visual_tokens(state, None)], [talk], [None])
+    entering = {}
+
+    def record(index, hidden_states, position_ids):
+        entering[index] = hidden_states[0]
+        return hidden_states, position_ids
+
+    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=record)
+    start = spliced.image_start[0]
+    queries = torch.tensor(query_places(model.tokenizer, talk, query_token)) + start + 144
+    image = slice(start, start + 144)
+    scores = LlamaView(model.llama, at, entering[at], spliced.position_ids[0], image, queries).image_attention()
+    kept = trace.layers[1]
+    rest = torch.ones(144, dtype=torch.bool)
+    rest[kept] = False
+    assert scores[kept].min() >= scores[rest].max()
+    assert scores.sum() < 1
+
+
+def test_query_tokens_are_where_they_are_said_to_be(model):
+    tokenizer = model.tokenizer
+    for answer in range(len(ANSWERS)):
+        talk = conversation(["the red circle", "a cross"], 2, answer)
+        ids = tokenizer.encode(talk.prompt)
+        behind = ids[ids.index(IMAGE_INDEX) + 1 :]
+        places = {which: query_places(tokenizer, talk, which) for which in QUERIES}
+        assert [behind[p] for p in places["last"]] == [tokenizer.eos_id]
+        assert [behind[p + 1] for p in places["seg"]] == [tokenizer.seg_id] * 2
+        assert places["mean_text"] == list(range(len(behind)))
+        (end,) = places["last_prompt"]
+        assert tokenizer.decode(behind[: end + 1]).endswith("segmentation mask. ASSISTANT:")
+        assert tokenizer.decode(behind[end + 1 :]).startswith(ANSWERS[answer].split()[0].rstrip("."))
+
+
+def talks_of_unequal_length():
+    return [
+        conversation(["the red circle"]),
+        conversation(["the large square", "the cross", "the blue triangle"], 3, 2),
+        conversation(["the small yellow circle in the corner"], 8, 3),
+        conversation(["the cross"]),
+        conversation(["the square"], 2, 4),
+    ]
+
+
+def test_a_mixed_batch_equals_one_by_one(model, data):
+    states = [model.encode_image(data[i].image()) for i in range(5)]
+    talks = talks_of_unequal_length()
+    selections = [
+        plan(model, states[0], talks[0], "fastv"),
+        plan(model, states[1], talks[1], "pyramiddrop", 60, query_token="seg", positions="original"),  # noqa: S106
+        None,
+        plan(model, states[3], talks[3], "dart", 40),
+        get_pruner("litelvlm").select(model.cues(states[4], talks[4].questions), 20),
+    ]
+    together = model.ground(states, talks, selections)
+    for i, batched in enumerate(together):
+        alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
+        torch.testing.assert_close(batched.logits, alone.logits, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(batched.seg_state, alone.seg_state, atol=2e-4, rtol=1e-4)
+        if isinstance(selections[i], LayerPlan):
+            assert all(map(torch.equal, batched.selection.layers, alone.selection.layers))
+        else:
+            assert batched.selection is selections[i]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("positions", ["contiguous", "original", "stretch"])
+def test_dropping_before_layer_0_is_selecting_the_same_tokens(model, state, positions):
+    talk = conversation(["the red circle", "the large square", "the cross"])
+    inside = plan(model, state, talk, "pyramiddrop", 10, layers=(0,), positions=positions)
+    dropped = model.ground([state], [talk], [inside])[0]
+    kept = dropped.selection
+    assert kept.counts == (10,) * 4
+    before = Selection.from_indices(kept.indices, 144, positions=positions)
+    assert kept.positions.tolist() == before.positions.tolist()
+    assert kept.span == before.span
+    selected = model.ground([state], [talk], [before])[0]
+    close(dropped.logits, selected.logits)
+    close(dropped.seg_state, selected.seg_state)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("n_turns", [1, 3])
+@pytest.mark.parametrize("name", METHODS)
+def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns):
+    talk = conversation(["the red circle", "the large square", "the cross"][:n_turns], 1, 2)
+    wanted = plan(model, state, talk, name)
+    grounding = model.ground([state], [talk], [wanted])[0]
+    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
+    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    # Every token's place before dropping travels along in the positions: the last layer shows where each one went.
+    places = {}
+
+    def follow(index, hidden_states, position_ids):
+        out, moved = dropping(index, hidden_states, position_ids)
+        before = places.get("now", torch.arange(hidden_states.shape[1]))
+        image, start = dropping.rows[0].image, spliced.image_start[0]
+        behind = before[before >= start + 144]
+        places["now"] = torch.cat([torch.arange(start), image + start, behind])
+        assert len(places["now"]) == out.shape[1]
+        return out, moved
+
+    hidden = decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)
+    final = [places["now"].tolist().index(place) for place in spliced.seg_index[0]]
+    assert dropping.shifted(spliced.seg_index) == [final]
+    close(grounding.seg_state, hidden[0, final])
+    assert grounding.logits.shape[0] == n_turns
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("positions", ["contiguous", "original"])
+def test_positions_after_a_drop_follow_the_policy(model, state, positions):
+    talk = conversation(["the red circle"])
+    wanted = plan(model, state, talk, "pyramiddrop", positions=positions)
+    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
+    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    start, behind = spliced.image_start[0], spliced.lengths[0] - spliced.image_start[0] - 144
+
+    def check(index, hidden_states, position_ids):
+        out, moved = dropping(index, hidden_states, position_ids)
+        image = dropping.rows[0].image
+        offsets = image.tolist() if positions == "original" else list(range(len(image)))
+        span = 144 if positions == "original" else len(image)
+        text = [start + span + i for i in range(behind)]
+        assert moved[0].tolist() == [*range(start), *(start + i for i in offsets), *text]
+        return out, moved
+
+    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=check)
+    assert dropping.outcomes()[0].counts == (144, 36, 9, 2)
+
+
+def test_one_expression_is_the_same_under_both_protocols(model, data):
+    image = data[0].image()
+    single, talk = (
+        model.segment(image, "the red circle", get_pruner("fastv"), 48, protocol=protocol)
+        for protocol in ("single", "conversation")
+    )
+    close(single.logits, talk.logits)

@@ -1,0 +1,257 @@
+"""Methods inside the language model: schedules against published tables, and choices worked out by hand."""
+
+import pytest
+import torch
+
+from litelvlm.pruning import Cues, LayerPlan, LayerPruner, LayerTrace, get_pruner, list_pruners
+from litelvlm.pruning.layers import LayerView, scaled_layers
+
+METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
+GRID = (2, 2)
+
+
+class View(LayerView):
+    """Attention, keys and states given as they are; tokens 1 to 4 are visual."""
+
+    def __init__(self, attention=None, keys=None, states=None, queries=(5,)):
+        self.image, self.queries = slice(1, 5), torch.tensor(queries)
+        self._attention, self._keys, self._states = attention, keys, states
+
+    def attention(self, queries):
+        return self._attention[:, queries - 5]
+
+    def keys(self):
+        return self._keys
+
+    def states(self):
+        return self._states
+
+
+# (32 T - 576 K) / (32 - K), rounded: (6144 - 576) / 31 = 179.6, (4096 - 1152) / 30 = 98.1, (2048 - 576) / 31 = 47.48,
+# (1024 - 576) / 31 = 14.45 ... None: below half a token.
+@pytest.mark.parametrize(
+    ("budget", "left"),
+    [
+        (192, {1: 180, 2: 166, 3: 152, 5: 121, 8: 64}),
+        (128, {1: 114, 2: 98, 3: 82, 5: 45, 8: None}),
+        (64, {1: 47, 2: 30, 3: 11, 5: None, 8: None}),
+        (32, {1: 14, 2: None, 3: None, 5: None, 8: None}),
+    ],
+)
+@pytest.mark.parametrize("name", ["fastv", "dart"])
+def test_one_drop_at_full_size(name, budget, left):
+    for layer, count in left.items():
+        pruner = get_pruner(name, layer=layer)
+        if count is None:
+            with pytest.raises(ValueError, match=f"{name} cannot average {budget} of 576 visual tokens over 32 layers"):
+                pruner.schedule(budget, 576, 32)
+        else:
+            schedule = pruner.schedule(budget, 576, 32)
+            assert schedule == (576,) * layer + (count,) * (32 - layer)
+            assert abs(sum(schedule) / 32 - budget) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("layers", "budget", "counts"),
+    [
+        ((8, 16, 24), 192, (576, 145, 36, 9)),
+        ((4, 8, 16), 192, (576, 303, 159, 84)),
+        ((4, 8, 16), 128, (576, 203, 71, 25)),
+        ((2, 8, 16), 128, (576, 241, 101, 42)),
+        ((2, 8, 16), 64, (576, 110, 21, 4)),
+        ((1, 4, 8), 64, (576, 201, 70, 24)),
+        ((1, 4, 8), 32, (576, 100, 17, 3)),
+    ],
+)
+def test_pyramid_at_full_size(layers, budget, counts):
+    schedule = get_pruner("pyramiddrop", layers=layers).schedule(budget, 576, 32)
+    edges = (0, *layers, 32)
+    assert [schedule[edge] for edge in edges[:-1]] == list(counts)
+    for count, start, stop in zip(counts, edges, edges[1:], strict=False):
+        assert set(schedule[start:stop]) == {count}
+    # Whole counts are rounded down.
+    assert budget - 1 < sum(schedule) / 32 <= budget
+
+
+def test_published_depths_are_the_defaults():
+    assert get_pruner("fastv").drop_layers(32) == (2,)
+    assert get_pruner("dart").drop_layers(32) == (2,)
+    assert get_pruner("pyramiddrop").drop_layers(32) == (8, 16, 24)
+    # In a model of 4 layers: 2 / 8 is rounded up to 1.
+    assert get_pruner("fastv").drop_layers(4) == (1,)
+    assert get_pruner("pyramiddrop").drop_layers(4) == (1, 2, 3)
+    # 8, 16, 24 / 16 = 0.5, 1, 1.5; 2 is no layer of two.
+    assert scaled_layers((8, 16, 24), 2) == (1,)
+
+
+def test_the_miniatures_schedules():
+    # (4 48 - 144) / 3 = 16.
+    assert get_pruner("fastv").schedule(48, 144, 4) == (144, 16, 16, 16)
+    # r + r^2 + r^3 = 1 / 3: r = .2531; 36.4, 9.2, 2.3.
+    assert get_pruner("pyramiddrop").schedule(48, 144, 4) == (144, 36, 9, 2)
+    # From layer 0 on: r + r^2 + 2 r^3 = 4 16 / 144: r = .3002; 43.2, 12.98, 3.9.
+    assert get_pruner("pyramiddrop", layers=(0, 1, 2)).schedule(16, 144, 4) == (43, 12, 3, 3)
+    # One drop before layer 0 is the plain budget.
+    for budget in (48, 32, 16, 8):
+        assert get_pruner("pyramiddrop", layers=(0,)).schedule(budget, 144, 4) == (budget,) * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "budget", "smallest"),
+    [
+        # (144 + 3 R) / 4: R rounds to 1 from 36.4 on.
+        ("fastv", {}, 32, 37),
+        ("dart", {}, 8, 37),
+        ("fastv", {"layer": 2}, 48, 73),
+        # 144 r^3 >= 1 from r = .1908 on: 36 (1 + r + r^2 + r^3) = 44.4.
+        ("pyramiddrop", {}, 32, 45),
+        # The same r: 36 (r + r^2 + 2 r^3) = 8.68.
+        ("pyramiddrop", {"layers": (0, 1, 2)}, 8, 9),
+    ],
+)
+def test_impossible_budgets_name_the_smallest_possible_one(name, options, budget, smallest):
+    pruner = get_pruner(name, **options)
+    with pytest.raises(ValueError, match=f"smallest budget is {smallest}, or drop at earlier layers"):
+        pruner.schedule(budget, 144, 4)
+    with pytest.raises(ValueError, match=f"cannot average {smallest - 1} of 144"):
+        pruner.schedule(smallest - 1, 144, 4)
+    assert min(pruner.schedule(smallest, 144, 4)) >= 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_budget_has_a_falling_schedule_of_its_average_or_is_refused(name):
+    pruner = get_pruner(name)
+    possible = []
+    for budget in range(1, 145):
+        try:
+            schedule = pruner.schedule(budget, 144, 4)
+        except ValueError:
+            continue
+        possible.append(budget)
+        assert list(schedule) == sorted(schedule, reverse=True)
+        assert schedule[0] == 144
+        assert abs(sum(schedule) / 4 - budget) < 1
+    assert possible == list(range(possible[0], 145))
+    assert pruner.schedule(144, 144, 4) == (144,) * 4
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("budget", [0, 145, True])
+def test_budgets_out_of_range_are_refused(name, budget):
+    with pytest.raises(ValueError, match="from 1 to 144"):
+        get_pruner(name).schedule(budget, 144, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("fastv", {"layer": 0}, r"layer \[0\] must be different, ascending layers from 1 to 3"),
+        ("fastv", {"layer": 4}, r"layer \[4\] .* the language model has 4"),
+        ("pyramiddrop", {"layers": (2, 1)}, r"layers \[2, 1\] must be different, ascending layers from 0 to 3"),
+        ("pyramiddrop", {"layers": (1, 1)}, r"layers \[1, 1\]"),
+        ("pyramiddrop", {"layers": ()}, r"layers \[\]"),
+    ],
+)
+def test_layers_that_the_model_lacks_are_refused(name, options, words):
+    with pytest.raises(ValueError, match=words):
+        get_pruner(name, **options).schedule(48, 144, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("fastv", {"query_token": "first"}, "unknown query_token 'first'"),
+        ("fastv", {"layer": 1.5}, "layer 1.5 is not allowed; give a whole number or None"),
+        ("pyramiddrop", {"layers": ("a",)}, "layers .* is not allowed; give whole numbers"),
+        ("pyramiddrop", {"layers": 3}, "layers 3 is not allowed"),
+        ("dart", {"image_pivots": 0}, "image_pivots 0"),
+        ("dart", {"text_pivots": -1}, "text_pivots -1"),
+        ("reverse", {"of": "fastv"}, "reverse needs a method that ranks by one score"),
+    ],
+)
+def test_wrong_fields_are_refused(name, options, words):
+    with pytest.raises(ValueError, match=words):
+        get_pruner(name, **options)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_class_describes_itself(name):
+    pruner = get_pruner(name)
+    assert isinstance(pruner, LayerPruner)
+    assert (pruner.needs, pruner.query_token) == (frozenset(), "last_prompt")
+    assert pruner.summary
+    assert get_pruner(**pruner.config()) == pruner
+    assert hash(get_pruner(**pruner.config())) == hash(pruner)
+
+
+def test_a_saved_list_of_layers_is_a_tuple_again():
+    pruner = get_pruner("pyramiddrop", layers=[1, 2])
+    assert pruner == get_pruner("pyramiddrop", layers=(1, 2))
+    assert hash(pruner) == hash(get_pruner("pyramiddrop", layers=(1, 2)))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_selecting_lets_every_token_in(name):
+    plan = get_pruner(name).select(Cues({}, (12, 12)), 48)
+    assert isinstance(plan, LayerPlan)
+    assert plan.indices.tolist() == plan.positions.tolist() == list(range(144))
+    assert (len(plan), plan.span, plan.budget, plan.pruner.name) == (144, 144, 48, name)
+    with pytest.raises(ValueError, match="budget 145"):
+        get_pruner(name).select(Cues({}, (12, 12)), 145)
+
+
+# Two heads, two query tokens (5 and 6), seven places; visual ones are 1 to 4.
+ATTENTION = torch.tensor(
+    [
+        [[0.2, 0.1, 0.3, 0.0, 0.2, 0.2, 0.0], [0.0, 0.6, 0.0, 0.2, 0.0, 0.1, 0.1]],
+        [[0.1, 0.2, 0.0, 0.3, 0.4, 0.0, 0.0], [0.0, 0.1, 0.1, 0.4, 0.0, 0.2, 0.2]],
+    ]
+)
+
+
+@pytest.mark.parametrize("name", ["fastv", "pyramiddrop"])
+def test_attention_methods_by_hand(name):
+    pruner = get_pruner(name)
+    one, both = View(ATTENTION), View(ATTENTION, queries=(5, 6))
+    # Token 5, mean of the heads: .15 .15 .15 .3. The tie goes to the first.
+    assert one.image_attention().tolist() == pytest.approx([0.15, 0.15, 0.15, 0.3])
+    assert pruner.keep(one, one, 2).tolist() == [0, 3]
+    # With token 6 (.35 .05 .3 .0): .25 .10 .225 .15.
+    assert both.image_attention().tolist() == pytest.approx([0.25, 0.1, 0.225, 0.15])
+    assert pruner.keep(both, both, 2).tolist() == [0, 2]
+    assert pruner.keep(both, both, 3).tolist() == [0, 2, 3]
+
+
+def test_fastv_reads_the_layer_before_and_pyramiddrop_its_own():
+    before, own = View(ATTENTION), View(ATTENTION, queries=(6,))
+    # Token 5 prefers place 3, token 6 place 0.
+    assert get_pruner("fastv").keep(before, own, 1).tolist() == [3]
+    assert get_pruner("pyramiddrop").keep(before, own, 1).tolist() == [0]
+    assert (get_pruner("fastv").look_back, get_pruner("pyramiddrop").look_back) == (1, 0)
+
+
+def test_dart_by_hand():
+    # L1 norms 9, then 1 3 2 1 for visual tokens, 4 and 5 for text: pivots are place 1 and token 6.
+    keys = torch.tensor([[9.0, 0.0], [1, 0], [-3, 0], [1, -1], [0, 1], [2, 2], [0, 5]])
+    # Directions in degrees: visual 0, 90, 60, 185; token 6: 200.
+    angles = torch.deg2rad(torch.tensor([45.0, 0, 90, 60, 185, 45, 200]))
+    view = View(keys=keys, states=torch.stack([angles.cos(), angles.sin()], dim=1) * 3)
+    pruner = get_pruner("dart", image_pivots=1, text_pivots=1)
+    assert pruner.keep(view, view, 1).tolist() == [1]
+    # Pivot 1 (90 degrees) takes the one farthest from it: 0 is 90 away, 2 is 30, 3 is 95.
+    assert pruner.keep(view, view, 2).tolist() == [1, 3]
+    # Then token 6 (200 degrees): place 0 is 160 away, place 2 140.
+    assert pruner.keep(view, view, 3).tolist() == [0, 1, 3]
+    # Without text: the two least like pivot 1 are 3 (95 degrees) and 0 (90).
+    assert get_pruner("dart", image_pivots=1, text_pivots=0).keep(view, view, 3).tolist() == [0, 1, 3]
+    # Pivots alone: places 1 and 2.
+    assert get_pruner("dart", image_pivots=2).keep(view, view, 2).tolist() == [1, 2]
+
+
+def test_a_trace_counts_tokens_per_layer():
+    every, few = torch.arange(4), torch.tensor([1, 3])
+    trace = LayerTrace(few, 4, few, 4, layers=(every, few, few, few[1:]))
+    assert trace.counts == (4, 2, 2, 1)
+    # (4 + 2 + 2 + 1) / 4.
+    assert trace.average == 2.25
+    assert len(trace) == 2
