@@ -25,8 +25,8 @@ _LIMITS = """## Limits
 - Four shapes, six colours, two sizes on noise: no natural image, no open vocabulary; other words are noise to it.
 - CLIP was trained contrastively *with a dense helper* on the layer that GLaMM reads (what stands in each patch, where
   its centre is); the helper is dropped, its effect on the patch states stays. Contrastive loss alone was not tried.
-- The language side learned with irregular rotary offsets of the visual tokens (all of them fed, none pruned), so that it
-  reads place from what tokens hold. Renumbering after pruning is therefore close to what it knows.
+- The language side learned with irregular rotary offsets of the visual tokens (all of them fed, none pruned), so that
+  it reads place from what tokens hold. Renumbering after pruning is therefore close to what it knows.
 - "Left of" is unambiguous here only when one candidate lies on that side, so it can be solved as "leftmost".
 - SAM's IoU head is untrained (GLaMM ignores it), and so are its mask prompts.
 """

@@ -118,4 +118,3 @@ def _resume(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.O
             }
     logger.info("%s goes on at step %d", path.stem, step)
     return step
-
