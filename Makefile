@@ -1,14 +1,15 @@
 # make env    virtual environment in .venv (again only when the requirements change)
-# make study  the whole study on the bundled miniature: rows, figures, report (re-running resumes)
+# make study  the study on 50 images of the bundled miniature: rows, figures, report (re-running resumes)
 # make test   every test, offline
 # make lint   style and types
+# make notebooks  executes the notebooks and keeps their outputs
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env study test lint clean
+.PHONY: env study test lint notebooks clean
 
 env: $(STAMP)
 
@@ -18,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 study: $(STAMP)
-	$(BIN)/litelvlm study all --model embedded --data embedded --report report
+	$(BIN)/litelvlm study all --model embedded --data embedded --limit 50 --report report
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
@@ -28,6 +29,9 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+notebooks: $(STAMP)
+	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
 clean:
-	rm -rf report runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf report runs notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
 	find litelvlm analysis figures tests -name __pycache__ -type d -prune -exec rm -rf {} +

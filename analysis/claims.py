@@ -1,10 +1,10 @@
 """Claims and their verdicts: a statement, its estimate against a null, and what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from analysis.statistics import Estimate
 
@@ -12,6 +12,7 @@ from analysis.statistics import Estimate
 MIN_IMAGES = 20
 Verdict = Literal["supported", "not supported", "undetermined"]
 Direction = Literal["greater", "less"]
+_WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
 # JSON has no nan: it is written as null and read back as nan.
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 
@@ -31,7 +32,10 @@ class Claim(BaseModel):
         null_description: What that value stands for.
         verdict: "supported", "not supported" or "undetermined".
         method: How the interval was made.
-        p_value: Two-sided p-value against the null, not corrected; nan if there is none.
+        p_value: Against the null, not corrected; two-sided unless ``one_sided``; nan if there is none.
+        one_sided: Whether ``p_value`` counts the claimed direction only.
+        p_claimed: One-sided p-value in the claimed direction, which a joint claim needs; nan if there is none.
+        excluded: Samples left out of the estimate, by reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +52,9 @@ class Claim(BaseModel):
     verdict: Verdict
     method: str = ""
     p_value: Number = float("nan")
+    one_sided: bool = False
+    p_claimed: Number = float("nan")
+    excluded: dict[str, int] = Field(default_factory=dict)
 
 
 def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -> Verdict:
@@ -80,6 +87,9 @@ def make_claim(
     null_description: str,
     direction: Direction = "greater",
     p_value: float = float("nan"),
+    p_claimed: float = float("nan"),
+    one_sided: bool = False,
+    excluded: Mapping[str, int] | None = None,
 ) -> Claim:
     """Build a claim whose verdict follows from its own interval."""
     return Claim(
@@ -95,28 +105,28 @@ def make_claim(
         verdict=verdict(estimate, null, direction),
         method=estimate.method,
         p_value=p_value,
+        one_sided=one_sided,
+        p_claimed=p_claimed,
+        excluded=dict(excluded or {}),
     )
 
 
 def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
-    """A claim that needs all of its parts: it takes the numbers of the first, the worst verdict and the largest p.
+    """A claim that needs all of its parts: it shows the one that decides, with the largest one-sided p-value.
 
-    No correction is due among the parts, since each of them must hold (intersection-union test).
+    The part with the worst verdict decides; of equal verdicts the one with the largest p-value, then the first. No
+    correction is due among the parts, since each of them must hold (intersection-union test), and each in its claimed
+    direction: a two-sided p-value would be small for an effect on the wrong side.
     """
-    verdicts = {part.verdict for part in parts}
-    worst: Verdict = "supported"
-    if "not supported" in verdicts:
-        worst = "not supported"
-    elif "undetermined" in verdicts:
-        worst = "undetermined"
-    p_value = float(np.max([part.p_value for part in parts]))
-    described = " and ".join(f"{part.id}: {part.null_description}" for part in parts)
-    return parts[0].model_copy(
+    p_value = float(np.max([part.p_claimed for part in parts]))
+    deciding = max(parts, key=lambda part: (_WORSE.index(part.verdict), np.nan_to_num(part.p_claimed, nan=np.inf)))
+    return deciding.model_copy(
         update={
             "id": id,
             "statement": statement,
-            "verdict": worst,
+            "null_description": f"{deciding.id} decides: {deciding.null_description}",
             "p_value": p_value,
-            "null_description": described,
+            "p_claimed": p_value,
+            "one_sided": True,
         }
     )

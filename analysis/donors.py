@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 from analysis.labels import label_tokens, size_matched, skip_reason
 from analysis.samples import Data, Model, target_mask, token_coverage
 
+MASKS = 20  # foreign masks per expression
+
 
 class Donor(NamedTuple):
     """One expression of some image.
@@ -77,10 +79,12 @@ def text_donors(
     return chosen
 
 
-def mask_donor(donors: Sequence[Donor], sample: Any, n_in: int) -> Donor | None:
-    """The mask of another image that is nearest in size, None if there is no other image."""
-    index = size_matched(n_in, np.array([donor.n_in for donor in donors], dtype=np.int64), _elsewhere(donors, sample))
-    return None if index is None else donors[index]
+def mask_donors(
+    donors: Sequence[Donor], sample: Any, n_in: int, rng: np.random.Generator, n: int = MASKS
+) -> Int[np.ndarray, "k"]:
+    """Choose masks of other images at random among those nearest in size; none if there is no other image."""
+    sizes = np.array([donor.n_in for donor in donors], dtype=np.int64)
+    return size_matched(n_in, sizes, _elsewhere(donors, sample), n, rng)
 
 
 def _elsewhere(donors: Sequence[Donor], sample: Any) -> Bool[np.ndarray, "m"]:

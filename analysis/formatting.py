@@ -1,6 +1,7 @@
 """Numbers, intervals and tables as text."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,6 +60,16 @@ def number(value: float) -> str:
         ('0.123', 'undefined')
     """
     return f"{value:.3g}" if math.isfinite(value) else "undefined"
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """How many samples each reason took away.
+
+    Example:
+        >>> counted({"too small": 3, "no target": 1})
+        '1 no target; 3 too small'
+    """
+    return "; ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
 
 
 def interval(low: float, high: float) -> str:

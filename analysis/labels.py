@@ -118,15 +118,26 @@ def random_blob(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Bool
     return blob.ravel()
 
 
-def size_matched(n_in: int, candidates: Int[np.ndarray, "m"], allowed: Bool[np.ndarray, "m"]) -> int | None:
-    """Index of the allowed candidate whose token count is nearest to ``n_in`` (the first of equals); None if none is.
+def size_matched(
+    n_in: int, candidates: Int[np.ndarray, "m"], allowed: Bool[np.ndarray, "m"], n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "k"]:
+    """Draw ``n`` different candidates from the quarter of the allowed ones, at least ``n``, nearest in token count.
+
+    The nearest ones alone would serve every mask of that size, so that a control rested on a handful of candidates
+    however many masks are matched. Equal distances are ordered at random.
 
     Args:
         n_in: Tokens in the mask to be matched.
         candidates: Tokens in each candidate's mask.
         allowed: Candidates that may be used, such as those of other images.
+        n: How many to draw.
+        rng: Random numbers of this mask.
+
+    Returns:
+        Their indices in the order drawn; all allowed ones if they are fewer than ``n``.
     """
-    if not allowed.any():
-        return None
-    distance = np.where(allowed, np.abs(candidates - n_in), np.iinfo(np.int64).max)
-    return int(distance.argmin())
+    order = np.lexsort([rng.random(len(candidates)), np.abs(candidates - n_in)])
+    nearest = order[allowed[order]]
+    nearest = nearest[: max(n, -(-len(nearest) // 4))]
+    chosen: np.ndarray = rng.choice(nearest, min(n, len(nearest)), replace=False)
+    return chosen

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis import published
 from analysis.claims import Claim
-from analysis.formatting import Grid, grid, interval, number
+from analysis.formatting import Grid, counted, grid, interval, number
 from analysis.record import RunRecord, Summary
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.studies import MINIATURE_NOTE, is_miniature, study_module
@@ -125,7 +125,8 @@ def warnings_of(run: Path, record: RunRecord) -> list[str]:
         done = f"{record.parts_done} of {record.n_parts} parts"
         found.append(f"{run.name}: {done} are there; the same command computes the rest.")
     if record.limit is not None:
-        found.append(f"{run.name}: limited to the first {record.limit} images; its numbers are no results.")
+        part = f"limited to the first {record.limit} images of the split"
+        found.append(f"{run.name}: {part}; read it as a sample of the result.")
     if record.failures:
         found.append(f"{run.name}: {record.counts.failed} samples failed; the run record below says why.")
     return found
@@ -133,7 +134,9 @@ def warnings_of(run: Path, record: RunRecord) -> list[str]:
 
 def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
     """A claim with its numbers as text."""
-    p_value = f", p = {number(claim.p_value)}" if math.isfinite(claim.p_value) else ""
+    sides = " (one-sided)" if claim.one_sided else ""
+    p_value = f", p = {number(claim.p_value)}{sides}" if math.isfinite(claim.p_value) else ""
+    excluded = f"; excluded: {counted(claim.excluded)}" if claim.excluded else ""
     return {
         "id": claim.id,
         "statement": claim.statement,
@@ -141,7 +144,7 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
         "found": f"{number(claim.estimate)} {interval(claim.low, claim.high)}{p_value}",
         "method": claim.method,
         "null": f"{number(claim.null)}: {claim.null_description}",
-        "n": f"{claim.n} from {claim.n_images} images",
+        "n": f"{claim.n} from {claim.n_images} images{excluded}",
         "run": anchor(record),
         "study": record.study,
     }
@@ -150,7 +153,7 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
 def facts(record: RunRecord) -> list[tuple[str, str]]:
     """The run record as labels and values."""
     counts = record.counts
-    skipped = "; ".join(f"{n} {reason}" for reason, n in sorted(counts.skipped.items())) or "none"
+    skipped = counted(counts.skipped) or "none"
     dirty = {True: " with uncommitted changes", False: "", None: ""}[record.dirty]
     return [
         ("State", record.state),

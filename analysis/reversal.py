@@ -6,14 +6,14 @@ question with controls, each of which takes one explanation away:
 
     N1   texts of other images and other categories; N1c of the same category
     N2   no text: empty, "a photo", and the mean of many texts
-    N3   the mask of another image, of the nearest size: what the centre of pictures gives
+    N3   masks of other images, of similar size: what the centre of pictures gives
     N4   the same mask moved round the grid (mean over shifts, must be near 0)
     N5   random connected blobs of the same size
     N6   the mask of another object in the same image, of the same category if there is one
     N7   scores without any text: distance from the centre, norms of states and values, cosine to CLS
 
 H1 (reversal beyond the centre), H2 (it needs the true text) and H3 (it is stronger on the referent than on another
-object) are separate: H1 without H2 or H3 is a text-independent background preference.
+object) are separate: H1 with both H2 and H3 shown not to hold is a text-independent background preference.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from analysis.claims import Claim, joint_claim, make_claim
 from analysis.config import resolve_budgets
 from analysis.donors import draw_donors
 from analysis.engine import Study, run_study
+from analysis.formatting import counted
 from analysis.locks import Shard
 from analysis.reversal_scores import PRIMARY, TEXT_FREE, Config, Context, embed_texts, image_rows
 from analysis.samples import Data, Model
@@ -38,6 +39,14 @@ __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 
 QUESTION = "Do the referent's tokens have low similarity to the text, and does that depend on the text?"
 MIN_VISIBLE = 0.5  # of the target's area, for the primary set
+SCOPE = "targets at least half visible"
+HIDDEN = "target less than half visible"
+# Why an expression is missing from a claim that needs a control.
+_LACKING = {
+    "H1.centre": "no mask of another image",
+    "H2": "no text of another image",
+    "H3": "no other object that can be labelled",
+}
 
 
 def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
@@ -66,26 +75,29 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     """Claims H1 to H3 on expressions of which at least half of the target is visible.
 
     Returns:
-        H1's two parts, H1, H2 and H3; a claim whose control exists for no expression is left out.
+        H1's two parts, H1, H2 and H3; a claim whose control exists for no expression is left out. Each counts the
+        expressions it could not use, by reason.
     """
     true = rows if rows.empty else _select(rows, *PRIMARY)
     if true.empty:
         return []
+    hidden = len(_select(rows, *PRIMARY, min_visible=0.0)) - len(true)
+    claim = partial(_claim, true=true, hidden=hidden, resamples=resamples, seed=seed)
     foreign_mask, foreign_text = _select(rows, *PRIMARY, "N3"), _select(rows, "P0", -2, "dot", "shuffled", "N1")
-    sign = _claim("H1.sign", "The referent's tokens rank low: RI > 0.", true, None, "no reversal", resamples, seed)
+    sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", None, "no reversal")
     claims = [sign]
     if not foreign_mask.empty:
-        statement = "They rank lower than a mask of equal size taken from another image."
-        centre = _claim("H1.centre", statement, true, foreign_mask, "what the centre gives", resamples, seed)
-        together = "The similarity is reversed on the referent, beyond what its place in the image explains."
-        claims += [centre, joint_claim("H1", together, [sign, centre])]
+        statement = "They rank lower than masks of similar size taken from other images"
+        centre = claim("H1.centre", statement, foreign_mask, "what the centre gives")
+        together = "The similarity is reversed on the referent, beyond what its place in the image explains"
+        claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
     if not foreign_text.empty:
-        statement = "The reversal is stronger with the true text than with texts of other images."
-        claims.append(_claim("H2", statement, true, foreign_text, "any text would do", resamples, seed))
+        statement = "The reversal is stronger with the true text than with texts of other images"
+        claims.append(claim("H2", statement, foreign_text, "any text would do"))
     others = _select(rows, *PRIMARY, "N6")
     if not others.empty:
-        statement = "The reversal is stronger on the referent than on another object of the image."
-        claims.append(_claim("H3", statement, true, others, "any object is reversed alike", resamples, seed))
+        statement = "The reversal is stronger on the referent than on another object of the image"
+        claims.append(claim("H3", statement, others, "any object is reversed alike"))
     return claims
 
 
@@ -112,19 +124,30 @@ def _select(
 def _claim(
     id: str,
     statement: str,
-    true: pd.DataFrame,
     control: pd.DataFrame | None,
     null_description: str,
+    true: pd.DataFrame,
+    hidden: int,
     resamples: int,
     seed: int,
 ) -> Claim:
+    """A claim on RI itself, or on its difference to a control where the control exists; the rest is counted."""
     values = true["ri"] if control is None else (true["ri"] - control["ri"].reindex(true.index)).dropna()
+    excluded = {HIDDEN: hidden, _LACKING.get(id, ""): len(true) - len(values)}
     images = true.loc[values.index, "image_id"].to_numpy()
     # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws left.
     differences = values.to_numpy(dtype=np.float64).round(12)
     result = bootstrap_means(differences[:, None], images, resamples, seed)
-    estimate, p_value = result.estimates()[0], float(result.p_values()[0])
-    return make_claim(id, statement, estimate, 0.0, null_description, p_value=p_value)
+    return make_claim(
+        id,
+        f"{statement}; {SCOPE}.",
+        result.estimates()[0],
+        0.0,
+        null_description,
+        p_value=float(result.p_values()[0]),
+        p_claimed=float(result.p_values(one_sided=True)[0]),
+        excluded={reason: n for reason, n in excluded.items() if n},
+    )
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
@@ -186,19 +209,45 @@ def _mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed:
 
 
 def reading(claims: Sequence[Claim]) -> str:
-    """What the verdicts mean together; a reversal without H2 and H3 is called what it is."""
+    """What the verdicts mean together; what was not told apart is not called a background preference.
+
+    That name is kept for a reversal that is shown to need neither the true text (H2) nor the referent (H3). A claim
+    that is missing is as open as one that is undetermined.
+    """
     verdicts = {claim.id: claim.verdict for claim in claims}
-    first, second, third = (verdicts.get(name, "undetermined") for name in ("H1", "H2", "H3"))
+    first, text, target = (verdicts.get(name, "undetermined") for name in ("H1", "H2", "H3"))
     if first != "supported":
-        return f"A reversal of similarity on the referent is {first} here."
-    if second == third == "supported":
-        return "The similarity is reversed on the referent, and the reversal depends on the text and on the object."
-    missing = " and ".join(
-        f"{name} ({what}) is {found}"
-        for name, what, found in (("H2", "needs the true text", second), ("H3", "singles out the referent", third))
-        if found != "supported"
-    )
-    return f"The ranking shows a text-independent background preference: RI > 0, but {missing}."
+        found = f"A reversal of similarity on the referent is {first} here."
+    elif text == target == "not supported":
+        found = (
+            "The ranking shows a text-independent background preference: RI > 0, but no more with the true text than "
+            "with others (H2), and no more on the referent than on another object (H3)."
+        )
+    else:
+        found = f"The similarity is reversed on the referent, {_DEPENDENCE[text, target]}."
+    excluded = {reason: n for claim in claims for reason, n in claim.excluded.items()}
+    return f"{found} Expressions excluded: {counted(excluded)}." if excluded else found
+
+
+# By the verdicts of H2 (text) and H3 (object), given H1.
+_DEPENDENCE = {
+    ("supported", "supported"): "and the reversal depends on the text and on the object",
+    ("supported", "not supported"): "and the reversal depends on the text but not on the object",
+    ("supported", "undetermined"): (
+        "and the reversal depends on the text; whether it depends on the object cannot be told"
+    ),
+    ("not supported", "supported"): "and the reversal depends on the object but not on the text",
+    ("not supported", "undetermined"): (
+        "and the reversal does not depend on the text; whether it depends on the object cannot be told"
+    ),
+    ("undetermined", "supported"): (
+        "and the reversal depends on the object; whether it depends on the text cannot be told"
+    ),
+    ("undetermined", "not supported"): (
+        "and the reversal does not depend on the object; whether it depends on the text cannot be told"
+    ),
+    ("undetermined", "undetermined"): "and whether the reversal depends on the text or on the object cannot be told",
+}
 
 
 STUDY = Study(

@@ -13,7 +13,7 @@ from scipy import stats
 from torch.nn.functional import normalize
 
 from analysis.config import Budgets, Count, Index, StudyConfig
-from analysis.donors import Donor, mask_donor, text_donors
+from analysis.donors import Donor, mask_donors, text_donors
 from analysis.engine import ItemResult
 from analysis.labels import label_tokens, random_blob, shift_labels, skip_reason, soft_labels, toroidal_shifts
 from analysis.ranking_measures import (
@@ -224,6 +224,10 @@ def _area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
     return {"auroc": float(area), "ri": float(reversal_index(area))}
 
 
+def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in pd.DataFrame(found).mean().items()}
+
+
 def text_controls(
     context: Context, patches: Patches, sample: Any, expression: Any, covered: Float[np.ndarray, "n"]
 ) -> list[dict[str, Any]]:
@@ -234,9 +238,8 @@ def text_controls(
         chosen = text_donors(context.donors, sample, expression, context.config.donors, same, rng)
         if len(chosen):
             scores = similarity(patches.used, context.donor_texts[torch.from_numpy(chosen)])
-            found = pd.DataFrame([measures(values, covered, context.budgets) for values in scores]).mean()
-            averaged = {str(name): float(value) for name, value in found.items()}
-            rows.append(_tags("P0", -2, "dot", mode, control, n_draws=len(chosen)) | averaged)
+            found = [measures(values, covered, context.budgets) for values in scores]
+            rows.append(_tags("P0", -2, "dot", mode, control, n_draws=len(chosen)) | _averaged(found))
     texts = {"empty": context.free_texts[:1], "photo": context.free_texts[1:]}
     if len(context.donor_texts):
         texts["mean"] = context.donor_texts.mean(0, keepdim=True)
@@ -249,13 +252,14 @@ def text_controls(
 def mask_controls(
     context: Context, scores: Float[np.ndarray, "n"], sample: Any, expression: Any, covered: Float[np.ndarray, "n"]
 ) -> list[dict[str, Any]]:
-    """N3 to N6: the true text, other masks."""
+    """N3 to N6: the true text, other masks; measures of several foreign masks are averaged."""
     grid, rng = context.model.grid, _generator(context, expression, 2)
     labels = label_tokens(covered)
     rows = []
-    donor = mask_donor(context.donors, sample, labels.n_in)
-    if donor is not None:
-        rows.append(_tags(*PRIMARY, "N3") | measures(scores, donor.coverage, context.budgets))
+    foreign = mask_donors(context.donors, sample, labels.n_in, _generator(context, expression, 3))
+    if len(foreign):
+        found = [measures(scores, context.donors[i].coverage, context.budgets) for i in foreign]
+        rows.append(_tags(*PRIMARY, "N3", n_draws=len(foreign)) | _averaged(found))
     shifts = toroidal_shifts(grid, context.config.shifts, rng)
     moved = auroc(scores, shift_labels(labels.inside, grid, shifts), shift_labels(labels.outside, grid, shifts))
     rows.append(_tags(*PRIMARY, "N4", n_draws=len(shifts)) | _area(moved))

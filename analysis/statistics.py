@@ -63,11 +63,18 @@ class Bootstrap(NamedTuple):
             for value, draws in zip(self.value, self.draws.T, strict=True)
         ]
 
-    def p_values(self, null: float = 0.0) -> Float[np.ndarray, "k"]:
-        """Two-sided bootstrap p-value of each column against ``null``; nan with one image."""
+    def p_values(self, null: float = 0.0, one_sided: bool = False) -> Float[np.ndarray, "k"]:
+        """Bootstrap p-value of each column against ``null``; nan with one image.
+
+        Args:
+            null: Value to compare with.
+            one_sided: Whether only values above ``null`` speak against it.
+        """
         if not len(self.draws):
             return np.full(len(self.value), np.nan)
-        below = (1 + (self.draws <= null).sum(0)) / (1 + len(self.draws))
+        below: np.ndarray = (1 + (self.draws <= null).sum(0)) / (1 + len(self.draws))
+        if one_sided:
+            return below
         above = (1 + (self.draws >= null).sum(0)) / (1 + len(self.draws))
         p: np.ndarray = np.minimum(1.0, 2 * np.minimum(below, above))
         return p

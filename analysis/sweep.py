@@ -22,7 +22,7 @@ from analysis.config import Budgets, Count, StudyConfig, resolve_budgets
 from analysis.engine import ItemResult, Study, run_study
 from analysis.locks import Shard
 from analysis.samples import Data, Model, key_columns, naming, target_mask, token_coverage
-from analysis.statistics import RESAMPLES
+from analysis.statistics import RESAMPLES, Bootstrap, Estimate
 from analysis.sweep_tables import (
     ONE_SIDED,
     RANDOM,
@@ -114,7 +114,7 @@ class Config(StudyConfig):
     seeds: Count = 5
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))
-    batch_size: Count = 8
+    batch_size: Count = 24
     protocol: Literal["single"] = "single"
 
     @model_validator(mode="after")
@@ -177,10 +177,11 @@ def image_rows(context: Context, index: int) -> ItemResult:
         for expression in sample.expressions
     ]
     passes: list[Pass] = []
-    keys = []
+    keys, masks = [], []
     for number, (expression, talk) in enumerate(zip(sample.expressions, talks, strict=True)):
         with naming(sample, expression):
             mask = target_mask(sample, expression)
+            masks.append(sample.mask(expression))
             covered = token_coverage(mask, model)
             keys.append(key_columns(context.data, sample, expression, mask, model.tower.image_size))
             truth = torch.from_numpy(covered).float()
@@ -193,10 +194,8 @@ def image_rows(context: Context, index: int) -> ItemResult:
             [state] * len(batch), [talks[made.expression] for made in chosen], [made.selection for made in chosen]
         )
         for place, made, result in zip(batch, chosen, grounded, strict=True):
-            expression = sample.expressions[made.expression]
-            predicted = result.mask[0].cpu().numpy()
-            with naming(sample, expression):
-                overlap = intersection_union(predicted, sample.mask(expression))
+            with naming(sample, sample.expressions[made.expression]):
+                overlap = intersection_union(result.mask[0].cpu().numpy(), masks[made.expression])
             rows[place] = keys[made.expression] | {
                 "protocol": context.config.protocol,
                 "method": made.method,
@@ -264,12 +263,29 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
             )
     whole = cell_index(wide, (UNPRUNED, budgets_of(wide.cells, UNPRUNED)[0]), "ciou")
     kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
-    if np.isfinite(kept.value[0]) and np.isfinite(kept.draws).all():
-        estimate = kept.estimates(ONE_SIDED)[0]
-        statement = f"With {budgets[0]} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU."
-        p_value = float(kept.p_values(RETAINED)[0])
-        claims.append(make_claim("H8", statement, estimate, RETAINED, "share to be kept", p_value=p_value))
-    return claims
+    return [*claims, _retained(kept, budgets[0])]
+
+
+def _retained(kept: Bootstrap, budget: int) -> Claim:
+    """H8, undetermined with its reason where the unpruned model scores 0 on all data or on a resample."""
+    statement = f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU."
+    lost = int((~np.isfinite(kept.draws)).sum())
+    if np.isfinite(kept.value[0]) and not lost:
+        estimate, p_value = kept.estimates(ONE_SIDED)[0], float(kept.p_values(RETAINED, one_sided=True)[0])
+    else:
+        where = f"on {lost} of {len(kept.draws)} resamples" if np.isfinite(kept.value[0]) else "on these images"
+        reason = f"undefined: the unpruned cIoU is 0 {where}"
+        estimate, p_value = Estimate(float(kept.value[0]), np.nan, np.nan, kept.n_images, kept.n, reason), np.nan
+    return make_claim(
+        "H8",
+        statement,
+        estimate,
+        RETAINED,
+        "share to be kept",
+        p_value=p_value,
+        p_claimed=p_value,
+        one_sided=True,
+    )
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:

@@ -96,8 +96,33 @@ def test_a_blob_larger_than_the_grid_is_refused():
         random_blob((5, 6), 31, np.random.default_rng(0))
 
 
-def test_size_matching_prefers_the_nearest_allowed_candidate():
-    sizes = np.array([3, 9, 7, 11])
-    assert size_matched(8, sizes, np.array([True, True, True, True])) == 1
-    assert size_matched(8, sizes, np.array([True, False, False, True])) == 3
-    assert size_matched(8, sizes, np.zeros(4, bool)) is None
+def matched(n_in, sizes, allowed, n, seed=0):
+    return size_matched(n_in, sizes, allowed, n, np.random.default_rng(seed)).tolist()
+
+
+def test_size_matching_draws_from_the_nearest_quarter_of_the_allowed_candidates():
+    # Of 40 sizes 0 to 39, odd ones only: the nearest quarter (5 of 20) to 8 is 7, 9, 5, 11 and one of 3 and 13.
+    sizes = np.arange(40)
+    odd = sizes % 2 == 1
+    drawn = {index for seed in range(200) for index in matched(8, sizes, odd, 3, seed)}
+    assert drawn == {3, 5, 7, 9, 11, 13}
+    assert all(len(set(matched(8, sizes, odd, 3, seed))) == 3 for seed in range(20))
+    assert matched(8, sizes, odd, 3) == matched(8, sizes, odd, 3)
+
+
+def test_size_matching_takes_at_least_as_many_as_are_drawn_and_at_most_all():
+    # The quarter would be one of four.
+    sizes = np.array([3, 9, 7, 20])
+    assert sorted(matched(8, sizes, np.ones(4, bool), 3)) == [0, 1, 2]
+    assert sorted(matched(8, sizes, np.array([True, False, False, True]), 3)) == [0, 3]
+    assert matched(8, sizes, np.zeros(4, bool), 3) == []
+    assert matched(8, sizes[:0], np.zeros(0, bool), 3) == []
+
+
+def test_distinct_matches_grow_with_the_number_of_masks_matched():
+    # 256 candidates: 20 serve one mask, and the 64 nearest serve many of the same size.
+    sizes, allowed = np.random.default_rng(1).integers(1, 30, 256), np.ones(256, bool)
+    used = [{i for seed in range(n) for i in matched(9, sizes, allowed, 20, seed)} for n in (1, 2, 4, 40)]
+    assert len(used[0]) == 20
+    assert len(used[0]) < len(used[1]) < len(used[2]) < len(used[3])
+    assert 60 < len(used[3]) <= 80

@@ -9,12 +9,15 @@ import torch
 from planted import GRID, PlantedData, PlantedModel, PlantedTower, planted_data, sample_of
 
 from analysis import reversal
-from analysis.donors import draw_donors, mask_donor, text_donors
+from analysis.claims import make_claim
+from analysis.donors import draw_donors, mask_donors, text_donors
 from analysis.engine import ItemResult
 from analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
-from analysis.reversal_scores import measures
+from analysis.report import claim_row
+from analysis.reversal_scores import Context, mask_controls, measures
 from analysis.runs import Shard, read_record, read_rows, read_summary
-from analysis.samples import NO_TARGET
+from analysis.samples import NO_TARGET, target_mask, token_coverage
+from analysis.statistics import Estimate
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5)
 
@@ -69,6 +72,21 @@ def test_planted_values_come_back(instance, background):
     assert mean == pytest.approx(1 - 9 / 135, abs=0.02)
 
 
+def test_foreign_masks_are_averaged():
+    # The referent scores lowest, so a foreign mask ranks low as far as it overlaps; by hand from the donors drawn.
+    model, data = PlantedModel("instance"), planted_data()
+    donors = draw_donors(data, model, 24, seed=0)
+    context = Context(model, data, FAST, (8,), donors, torch.zeros(24, 6), torch.zeros(2, 6))
+    sample, expression = data[0], data[0].expressions[0]
+    covered = token_coverage(target_mask(sample, expression), model)
+    scores = np.random.default_rng(0).normal(size=144)
+    row = next(row for row in mask_controls(context, scores, sample, expression, covered) if row["control"] == "N3")
+    drawn = mask_donors(donors, sample, 9, np.random.default_rng([0, expression.sent_id, 3]))
+    expected = np.mean([measures(scores, donors[i].coverage, (8,))["ri"] for i in drawn])
+    assert row["ri"] == pytest.approx(expected, abs=1e-12)
+    assert row["n_draws"] == len(drawn) == 20
+
+
 def test_controls_take_their_explanation_away(instance, background):
     rows = read_rows(instance)
     assert abs(primary(rows, "N4").ri.mean()) < 0.1
@@ -93,6 +111,7 @@ def test_rows_hold_every_construction_once(instance):
     assert set(per_expression) <= {18, 19}
     assert {"N1", "N2", "N3", "N4", "N5", "N6", "N7", "none"} <= set(rows.control)
     assert (rows[rows.control == "N4"].n_draws == 40).all()
+    assert (rows[rows.control == "N3"].n_draws == 20).all()
     assert rows.same_category.dropna().eq(False).all()
     assert rows.loc[rows.control == "none", "rank_agreement"].between(-1, 1).all()
 
@@ -234,6 +253,72 @@ def test_measures_refuse_nan():
         measures(np.where(np.arange(9) == 4, np.nan, 1.0), covered, (2,))
 
 
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+ENDS = {"supported": (0.1, 0.3), "not supported": (-0.3, -0.1), "undetermined": (-0.1, 0.3)}
+
+
+def judged(**verdicts):
+    return [
+        make_claim(name, "S.", Estimate(0.1, *ENDS[found], 20, 40, ""), 0.0, "nothing")
+        for name, found in verdicts.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "said"),
+    [
+        ("supported", "supported", "depends on the text and on the object."),
+        ("supported", "not supported", "depends on the text but not on the object."),
+        ("supported", "undetermined", "depends on the text; whether it depends on the object cannot be told."),
+        ("not supported", "supported", "depends on the object but not on the text."),
+        ("not supported", "not supported", "text-independent background preference"),
+        ("not supported", "undetermined", "does not depend on the text; whether it depends on the object cannot be"),
+        ("undetermined", "supported", "depends on the object; whether it depends on the text cannot be told."),
+        ("undetermined", "not supported", "does not depend on the object; whether it depends on the text cannot be"),
+        ("undetermined", "undetermined", "whether the reversal depends on the text or on the object cannot be told."),
+    ],
+)
+def test_the_reading_says_what_was_told_apart_and_no_more(second, third, said):
+    text = reversal.reading(judged(H1="supported", H2=second, H3=third))
+    assert said in text
+    assert ("background" in text) == (second == third == "not supported")
+
+
+def test_the_reading_takes_a_missing_claim_as_open_and_says_nothing_more_without_h1():
+    assert reversal.reading(judged(H1="supported")) == reversal.reading(
+        judged(H1="supported", H2="undetermined", H3="undetermined")
+    )
+    for found in ("not supported", "undetermined"):
+        text = reversal.reading(judged(H1=found, H2="supported", H3="supported"))
+        assert text == f"A reversal of similarity on the referent is {found} here."
+
+
+def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
+    rows = read_rows(instance)
+    # Image 1 mostly out of sight (2 expressions); of the 38 others one lacks another object, one a foreign text.
+    rows.loc[rows.image_id == 1, "visible_frac"] = 0.4
+    rows = rows[~((rows.sent_id == 200) & (rows.control == "N6"))]
+    rows = rows[~((rows.sent_id == 301) & (rows.control == "N1"))]
+    claims = {claim.id: claim for claim in reversal.summarise(rows, resamples=200)}
+    hidden = {"target less than half visible": 2}
+    assert claims["H1.sign"].excluded == claims["H1"].excluded == claims["H1.centre"].excluded == hidden
+    assert claims["H2"].excluded == hidden | {"no text of another image": 1}
+    assert claims["H3"].excluded == hidden | {"no other object that can be labelled": 1}
+    assert all(claim.n + sum(claim.excluded.values()) == 40 for claim in claims.values())
+    assert all("targets at least half visible" in claim.statement for claim in claims.values())
+    said = reversal.reading(list(claims.values()))
+    assert said.endswith(
+        "Expressions excluded: 1 no other object that can be labelled; 1 no text of another image; "
+        "2 target less than half visible."
+    )
+    shown = claim_row(read_record(instance), claims["H3"])["n"]
+    assert shown.endswith("excluded: 1 no other object that can be labelled; 2 target less than half visible")
+    assert claim_row(read_record(instance), claims["H1"])["found"].endswith("(one-sided)")
+    assert all(not claim.excluded for claim in read_summary(instance).claims)
+    assert "excluded" not in read_summary(instance).reading
+
+
 # --- donors -------------------------------------------------------------------------------------------------------
 
 
@@ -249,8 +334,11 @@ def test_donors_come_from_other_images_and_fit():
     assert all(not donors[i].categories & set(expression.category_id) for i in other)
     same = text_donors(donors, sample, expression, 4, True, rng)
     assert all(donors[i].categories & set(expression.category_id) for i in same)
-    assert mask_donor(donors, sample, 9).image_id != sample.image_id
-    assert mask_donor(donors[:0], sample, 9) is None
+    masks = mask_donors(donors, sample, 9, rng)
+    assert len(set(masks.tolist())) == 20
+    assert all(donors[i].image_id != sample.image_id for i in masks)
+    assert len(mask_donors(donors[:0], sample, 9, rng)) == 0
+    assert len(mask_donors(donors[:5], sample, 9, rng)) == sum(d.image_id != 1 for d in donors[:5])
 
 
 def test_item_results_default_to_nothing_skipped():

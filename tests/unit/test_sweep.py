@@ -268,10 +268,48 @@ def test_an_unpruned_model_that_finds_nothing_has_no_retention():
             "kind": "unspecified",
         }
     )
-    assert sweep.summarise(rows) == []
+    (claim,) = sweep.summarise(rows)
+    assert (claim.id, claim.verdict) == ("H8", "undetermined")
+    assert "the unpruned cIoU is 0 on these images" in claim.method
+    assert np.isnan([claim.estimate, claim.low, claim.high, claim.p_value]).all()
+    assert "is undetermined" in sweep.reading([claim])
     wide = widen(rows)
     table = comparison_table(wide, score_bootstrap(wide))
     assert np.isnan(table.retention).all()
+
+
+def sweep_rows(found):
+    """Two cells per image, 100 pixels of union: pixels found by the unpruned model and by the paper's method."""
+    return pd.DataFrame(
+        [
+            {"image_id": image, "sent_id": image, "method": method, "budget": budget, "seed": 0}
+            | {"inter_px": pixels, "union_px": 100, "iou": pixels / 100, "kind": "unspecified"}
+            for image, pair in enumerate(found, start=1)
+            for method, budget, pixels in (("none", 144, pair[0]), ("litelvlm", 16, pair[1]))
+        ]
+    )
+
+
+def test_a_resample_without_a_hit_leaves_h8_undetermined_and_says_so():
+    # The unpruned model finds something in one of three images: (2/3)^3 of the resamples, about 296 of 1000, hold none.
+    claims = sweep.summarise(sweep_rows([(50, 50), (0, 0), (0, 0)]), resamples=1000)
+    (claim,) = claims
+    assert (claim.verdict, claim.estimate) == ("undetermined", 1.0)
+    lost = int(claim.method.removeprefix("undefined: the unpruned cIoU is 0 on ").split(" of 1000 resamples")[0])
+    assert lost == pytest.approx(1000 * (2 / 3) ** 3, abs=60)
+
+
+def test_the_p_value_of_h8_agrees_with_its_one_sided_bound():
+    rng = np.random.default_rng(0)
+    whole = rng.integers(40, 90, 40)
+    for share in (0.91, 0.92, 0.93, 0.94, 0.95, 0.89, 0.85):
+        kept = whole * (share + rng.normal(0, 0.08, 40))
+        (claim,) = sweep.summarise(sweep_rows(list(zip(whole, kept, strict=True))), resamples=2000)
+        assert claim.one_sided
+        # The bound is the 5 % quantile of the draws and p their share up to the null, which adds one to both counts.
+        assert (claim.low > claim.null) == (claim.p_value < 0.05 + 1e-3)
+        assert (claim.high <= claim.null) == (claim.p_value > 0.95 - 1e-3)
+        assert (claim.p_value > 0.5) == (claim.estimate < claim.null)
 
 
 def test_empty_data_is_an_error(tmp_path):

@@ -1,0 +1,58 @@
+"""Masks and kept tokens drawn over a picture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from scipy.ndimage import binary_dilation, binary_erosion
+
+from litelvlm.clip.geometry import coverage_to_pixels
+
+TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
+"""Colours (RGB), one per expression, told apart by colour-blind readers too."""
+
+
+def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
+    """Raster indices of kept tokens in output order, merged tokens that stand for no single one left out.
+
+    Args:
+        selection: What a method chose; None stands for all tokens.
+        n_tokens: Tokens before pruning.
+    """
+    if selection is None:
+        return list(range(n_tokens))
+    return [int(index) for index in selection.indices if index >= 0]
+
+
+def kept_pixels(
+    kept: Sequence[int], grid: tuple[int, int], height: int, width: int, image_size: int
+) -> Float[np.ndarray, "height width"]:
+    """Where the kept tokens look: 1 kept, 0 pruned, NaN outside CLIP's crop."""
+    flags = np.zeros(grid[0] * grid[1], dtype=np.float32)
+    flags[list(kept)] = 1.0
+    return coverage_to_pixels(flags.reshape(grid), height, width, image_size)
+
+
+def draw_overlay(
+    picture: Image.Image,
+    mask: Bool[np.ndarray, "height width"],
+    kept: Float[np.ndarray, "height width"],
+    tint: tuple[int, int, int] = TINTS[0],
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Tint and outline the mask, darken what was pruned away, leave what CLIP never sees as it is.
+
+    Args:
+        picture: RGB.
+        mask: Foreground.
+        kept: 1 kept, 0 pruned, NaN outside the crop.
+        tint: RGB in 0..255.
+    """
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32).copy()
+    pixels[kept == 0] *= 0.45
+    pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.asarray(tint, dtype=np.float32)
+    # A dark line outside and a coloured one inside, so that the outline shows on any ground.
+    pixels[mask & ~binary_erosion(mask, iterations=2)] = tint
+    pixels[binary_dilation(mask, iterations=2) & ~mask] = 0
+    return pixels.round().astype(np.uint8)
