@@ -1,5 +1,5 @@
 # make env    virtual environment in .venv (again only when the requirements change)
-# make study  the study on 50 images of the bundled miniature: rows, figures, report (re-running resumes)
+# make study  the whole study on the bundled miniature: rows, figures, report (re-running resumes)
 # make test   every test, offline
 # make lint   style and types
 # make notebooks  executes the notebooks and keeps their outputs
@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 study: $(STAMP)
-	$(BIN)/litelvlm study all --model embedded --data embedded --limit 50 --report report
+	$(BIN)/litelvlm study all --model embedded --data embedded --report report
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

@@ -1,0 +1,109 @@
+"""The command line: one file per verb, and one place that turns errors into exit codes.
+
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed samples or a failed check, 2 usage,
+130 interrupted with finished parts kept. This package alone knows every room (library, studies, figures).
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from inspect import cleandoc
+from typing import Any
+
+import tyro
+
+from analysis.cli.check import Check
+from analysis.cli.figure import Figure
+from analysis.cli.ls import Ls
+from analysis.cli.report import Report
+from analysis.cli.segment import Segment
+from analysis.cli.show import Show
+from analysis.cli.study import Study
+from litelvlm import __version__
+from litelvlm.names import unknown_name
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+DESCRIPTION = """Neutral referee for visual-token pruning in pixel grounding.
+
+Examples:
+  litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48
+  litelvlm study all --report report
+  litelvlm ls methods
+  litelvlm VERB --help"""
+
+_MISUSE = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+_log = logging.getLogger("litelvlm")
+
+
+VERBS = {cls.__name__.lower(): cls for cls in (Segment, Study, Figure, Report, Show, Ls, Check)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: Arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: With 0 after --help, with 2 if the arguments do not parse.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        (sys.stdout if arguments else sys.stderr).write(overview())
+        return DONE if arguments else USAGE
+    if arguments[0] == "--version":
+        sys.stdout.write(f"litelvlm {__version__}\n")
+        return DONE
+    name, *rest = arguments
+    if name not in VERBS:
+        return refuse(unknown_name(name, VERBS, "verb"), USAGE)
+    cls = VERBS[name]
+    config = (tyro.conf.FlagCreatePairsOff,)
+    verb = tyro.cli(cls, prog=f"litelvlm {name}", description=cleandoc(cls.__doc__ or ""), args=rest, config=config)
+    logging.basicConfig(
+        level=logging.DEBUG if verb.verbose else logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
+    )
+    return guarded(verb)
+
+
+def overview() -> str:
+    """The help of the program: its verbs, each with the first sentence of its description."""
+    width = max(map(len, VERBS))
+    lines = [f"  {name:<{width}}  {cleandoc(cls.__doc__ or '').splitlines()[0]}" for name, cls in VERBS.items()]
+    return "\n".join(["usage: litelvlm VERB [OPTIONS]", "", DESCRIPTION, "", "Verbs:", *lines, ""])
+
+
+def guarded(verb: Any) -> int:
+    """Run a verb and turn what can go wrong into one line on stderr and an exit code."""
+    try:
+        return int(verb.run())
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; finished parts are kept, and the same command goes on from there\n")
+        return INTERRUPTED
+    except _MISUSE as error:
+        return refuse(error, USAGE)
+    except (OSError, RuntimeError) as error:
+        return refuse(error, FAILED)
+
+
+def refuse(error: Exception, code: int) -> int:
+    """Say what went wrong in one line; the traceback is in the debug log (--verbose)."""
+    sys.stderr.write(f"litelvlm: {one_line(error)}\n")
+    _log.debug("traceback of the error above", exc_info=error)
+    return code
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error without line breaks; a pydantic error names its fields."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        parts = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return "; ".join(parts)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}: {error.filename}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,67 @@
+"""`litelvlm ls`: what can be named."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import tyro
+
+from analysis.cli.options import Common
+from analysis.studies import STUDIES, study_module
+from litelvlm.names import check_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ls(Common):
+    """List the names of methods, studies, figures and splits, each with one sentence.
+
+    Examples:
+      litelvlm ls
+      litelvlm ls methods
+    """
+
+    kind: tyro.conf.Positional[str] = "all"
+    """methods, studies, figures, splits, or all."""
+
+    def run(self) -> int:
+        """Print one name per line."""
+        listings = {"methods": methods, "studies": studies, "figures": drawings, "splits": splits}
+        check_name(self.kind, [*listings, "all"], "listing")
+        chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
+        for kind, listing in chosen.items():
+            table = listing()
+            width = max(map(len, table))
+            lines = [f"{name:<{width}}  {sentence}\n" for name, sentence in table.items()]
+            sys.stdout.write(("" if len(chosen) == 1 else f"{kind}\n") + "".join(lines))
+        return 0
+
+
+def methods() -> dict[str, str]:
+    """Pruning methods and what each keeps."""
+    from litelvlm import list_pruners
+
+    return {name: method.summary for name, method in list_pruners().items()}
+
+
+def studies() -> dict[str, str]:
+    """Studies and the question of each."""
+    return {name: study_module(name).QUESTION for name in STUDIES}
+
+
+def drawings() -> dict[str, str]:
+    """Figures and what each shows."""
+    from figures import FIGURES
+
+    return {name: f"{drawing.summary} Drawn from {drawing.study}." for name, drawing in FIGURES.items()}
+
+
+def splits() -> dict[str, str]:
+    """Data sets and their splits."""
+    from litelvlm.data.embedded import EMBEDDED_SEEDS
+    from litelvlm.data.layout import FAMILIES
+
+    listing = {"embedded": ", ".join(f"{split} ({len(seeds)} images)" for split, seeds in EMBEDDED_SEEDS.items())}
+    for name, family in FAMILIES.items():
+        listing[name] = "; ".join(f"{author}: {', '.join(splits)}" for author, splits in family.splits.items())
+    return listing

@@ -1,0 +1,97 @@
+"""Options that several verbs share, each written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from litelvlm.data.refer import ReferDataset
+    from litelvlm.glamm.model import Glamm
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What every verb understands."""
+
+    verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
+    """Log more on stderr, with the traceback behind an error line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Common):
+    """Which model, and where it runs."""
+
+    model: str = "embedded"
+    """"embedded" (the bundled miniature), a checkpoint folder, or a hub id."""
+    device: Device = "auto"
+    """Where to compute; "auto" takes a GPU when there is one."""
+
+    def load_model(self) -> Glamm:
+        """Load the model these options name.
+
+        Raises:
+            ValueError: If the model is unknown or there is no such device.
+        """
+        import torch
+
+        from litelvlm import load_model
+
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device 'cuda' is not available here; use --device cpu")
+        return load_model(self.model, device=None if self.device == "auto" else self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(ModelOptions):
+    """Which expressions of which images."""
+
+    data: str = "embedded"
+    """"embedded" (rendered scenes), or a folder in REFER layout."""
+    dataset: str | None = None
+    """Data set inside that folder: refcoco, refcoco+, refcocog or grefcoco."""
+    split: str = "val"
+    """Split of the data set; `litelvlm ls splits` lists them."""
+    split_by: str | None = None
+    """Who made the split, where there are several: unc, umd or google."""
+
+    def load_data(self) -> ReferDataset:
+        """Read the references these options name.
+
+        Raises:
+            ValueError: If the data set or the split is unknown.
+            FileNotFoundError: If its files are missing.
+        """
+        from litelvlm import load_refer
+
+        return load_refer(self.data, dataset=self.dataset, split=self.split, split_by=self.split_by)
+
+
+def require_writable(path: Path, *, folder: bool) -> None:
+    """Refuse an output place that cannot be written, before any work is done.
+
+    Args:
+        path: Where output will go; it and its parents need not exist yet.
+        folder: True if a folder will be made there, False for a file.
+
+    Raises:
+        NotADirectoryError: If a parent, or the folder itself, is a file.
+        IsADirectoryError: If a file is to be written where a folder is.
+        PermissionError: If the nearest existing folder forbids writing.
+    """
+    import os
+
+    if not folder and path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder; name a file inside it with --out")
+    nearest = path if folder else path.parent
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {nearest} is a file; choose another place with --out")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write {path}: no permission in {nearest}; choose another place with --out")

@@ -1,0 +1,116 @@
+"""`litelvlm study`: rows, summary and verdicts of one claim or of all."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from analysis.cli.options import DataOptions, require_writable
+from analysis.studies import STUDIES, study_module
+from litelvlm.names import check_name
+
+if TYPE_CHECKING:
+    from analysis.locks import Shard
+    from litelvlm.data.refer import ReferDataset
+    from litelvlm.glamm.model import Glamm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(DataOptions):
+    """Ask a question of a model and a data set: reversal, sink, sweep, or all of them.
+
+    Every finished part is kept; the same command goes on where the last one stopped.
+
+    Examples:
+      litelvlm study reversal
+      litelvlm study sweep --methods litelvlm random uniform --budgets 48 16
+      litelvlm study all --limit 20 --report report
+      litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard 2/8
+    """
+
+    names: tyro.conf.Positional[tuple[str, ...]]
+    """Studies to run, or "all"."""
+    methods: tuple[str, ...] | None = None
+    """Pruning methods of the sweep (default: the controls and the paper's own)."""
+    budgets: tuple[int, ...] | None = None
+    """Token budgets (default: a third, two ninths, a ninth and an eighteenth of all tokens)."""
+    limit: int | None = None
+    """Stop after this many images; such a run is marked partial."""
+    seed: int = 0
+    """Seed of whatever is drawn at random."""
+    shard: str = "1/1"
+    """Compute the i-th of n parts, written i/n, to share one run among machines."""
+    out: Path = Path("runs")
+    """Folder that holds the run folders."""
+    report: Path | None = None
+    """Also draw the figures and write a report into this folder."""
+
+    def run(self) -> int:
+        """Run the studies one after another and print their verdicts.
+
+        Returns:
+            1 if any sample failed, else 0.
+        """
+        from analysis.determinism import make_deterministic
+        from analysis.locks import Shard
+
+        names = self.chosen()
+        require_writable(self.out, folder=True)
+        if self.report is not None:
+            require_writable(self.report, folder=True)
+        configs, shard = {name: self.configure(name) for name in names}, Shard.parse(self.shard)
+        make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
+        model, data = self.load_model(), self.load_data()
+        folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
+
+        from analysis.cli.text import run_text
+        from analysis.runs import read_record
+
+        sys.stdout.write("\n".join(run_text(folder) for folder in folders))
+        if self.report is not None:
+            from analysis.cli.report import write_report
+
+            sys.stdout.write(f"\nreport: {write_report(folders, self.report)}\n")
+        return int(any(read_record(folder).state == "failed" for folder in folders))
+
+    def chosen(self) -> tuple[str, ...]:
+        """The studies to run, in the order of the table, each once.
+
+        Raises:
+            ValueError: If none is named, or one is unknown.
+        """
+        if not self.names:
+            raise ValueError(f"name a study: {', '.join(STUDIES)}, or all")
+        for name in self.names:
+            check_name(name, [*STUDIES, "all"], "study")
+        return tuple(name for name in STUDIES if name in self.names or "all" in self.names)
+
+    def configure(self, name: str) -> Any:
+        """The study's configuration from the options that were given; those of other chosen studies are not its own.
+
+        Raises:
+            ValueError: If an option was given that no chosen study has, or a value is refused.
+        """
+        given = {"methods": self.methods, "budgets": self.budgets, "limit": self.limit}
+        given = {option: value for option, value in given.items() if value is not None}
+        for option in given:
+            able = [study for study in STUDIES if option in study_module(study).Config.model_fields]
+            if not set(able) & set(self.chosen()):
+                chosen, others = ", ".join(self.chosen()), " or ".join(able)
+                raise ValueError(f"no chosen study ({chosen}) has the option --{option}; leave it out, or add {others}")
+        config = study_module(name).Config
+        return config(seed=self.seed, **{k: v for k, v in given.items() if k in config.model_fields})
+
+    def run_one(self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard) -> Path:
+        """Run one study, with the pictures of a finished sweep; its folder."""
+        from analysis.examples import save_examples
+        from analysis.runs import read_record
+
+        folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)
+        if name == "sweep" and read_record(folder).complete:
+            save_examples(model, data, folder)
+        return folder

@@ -1,0 +1,52 @@
+"""Marks and axes that several figures share."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from figures import style
+
+
+def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:
+    """A logarithmic axis of token budgets with a tick at each."""
+    ticks = sorted({int(budget) for budget in budgets})
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel("visual tokens kept")
+
+
+def band(ax: Axes, line: pd.DataFrame, x: str, y: str, method: str, label: str, linestyle: str = "-") -> None:
+    """One line over its interval, in the colour and with the marker of a method.
+
+    Args:
+        ax: Where to draw.
+        line: Columns x, y, low and high.
+        x: Column of the horizontal axis.
+        y: Column of the value.
+        method: Whose colour and marker to use.
+        label: In the legend.
+        linestyle: As in matplotlib.
+    """
+    line = line.sort_values(x)
+    colour = style.colour(method)
+    ax.plot(line[x], line[y], color=colour, marker=style.mark(method), markersize=4.5, linestyle=linestyle, label=label)
+    ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+
+
+def lines_of(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The lines of a table by the names in a column, in order of first appearance."""
+    for name in map(str, table[column].unique()):
+        yield name, table[table[column] == name]
+
+
+def forest(ax: Axes, table: pd.DataFrame, value: str, names: list[str], colours: list[str], null: float) -> None:
+    """One dot with its interval per line of a table, the first on top, and a line at the null value."""
+    places = np.arange(len(table))
+    ax.hlines(places, table["low"], table["high"], colors=colours, linewidth=1.4)
+    ax.scatter(table[value], places, c=colours, s=18, zorder=3)
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.axvline(null, color=style.MUTED, linewidth=0.8, zorder=0)

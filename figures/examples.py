@@ -1,0 +1,44 @@
+"""Masks of a few expressions over the budgets, as the sweep kept them."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from analysis.examples import FILE, Example, read_examples
+from figures import style
+from figures.saved import Drawing, Drawn, Saved
+
+
+def draw_examples(examples: Sequence[Example], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
+    """One row per expression, one panel per budget.
+
+    Args:
+        examples: Overlays with their titles.
+        axes: Grid of axes [examples, panels].
+    """
+    for row, example in zip(axes, examples, strict=True):
+        for ax, title, panel in zip(row, example.titles, example.panels, strict=True):
+            ax.imshow(panel)
+            ax.set_title(title, fontsize=7.5, loc="center", pad=2)
+            ax.set_axis_off()
+        words = row[0].text(0, 1.14, f"“{example.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom")
+        words.set_in_layout(False)  # else a long expression widens the first column
+    return [ax for row in axes for ax in row]
+
+
+def _examples(run: Saved) -> Drawn:
+    method, examples = read_examples(run.folder)
+    width, height = len(examples[0].panels), len(examples)
+    figure = Figure(figsize=(1.5 * width, 2.0 * height), layout=ConstrainedLayoutEngine(h_pad=0.14))
+    draw_examples(examples, figure.subplots(height, width, squeeze=False).tolist())
+    figure.suptitle(run.title(f"Masks over budgets, {style.label(method)}"), x=0.01, ha="left", fontsize=11)
+    shares = ", ".join(str(example.percentile) for example in examples)
+    note = f"Expressions at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
+    return Drawn(figure, note + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.")
+
+
+DRAWINGS = {
+    "examples": Drawing("sweep", "Masks of a few expressions over the budgets.", _examples, files=(str(FILE),)),
+}

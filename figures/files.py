@@ -1,0 +1,58 @@
+"""Figures on disk: PNG, SVG and PDF of each, byte-identical when drawn again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.report import Picture
+from figures import FIGURES, style
+from figures.saved import Saved
+from litelvlm.data.files import atomic_write
+from litelvlm.names import check_name
+
+KINDS = ("png", "svg", "pdf")
+
+
+def write_figures(name: str, runs: Sequence[Path], out: Path, *, partial: bool = False) -> list[Picture]:
+    """Draw one figure, or all that the runs have tables for, into a folder.
+
+    Args:
+        name: A name of the table of figures, or "all" that the runs have tables for (there may be none).
+        runs: Run folders, one of each study.
+        out: Folder of the files ``<name>.png``, ``.svg`` and ``.pdf``.
+        partial: Whether runs that are not whole may be drawn; their titles say so.
+
+    Raises:
+        ValueError: If the name is unknown, no run fits it, two runs fit it, or a run is not whole.
+        FileNotFoundError: If a folder holds no finished run.
+    """
+    check_name(name, [*FIGURES, "all"], "figure")
+    saved = [Saved(run) for run in runs]
+    studies = [run.summary.study for run in saved]
+    twice = sorted({study for study in studies if studies.count(study) > 1})
+    if twice:
+        raise ValueError(f"several runs of the study {twice[0]!r} would give files of one name; draw them one by one")
+    for run in saved:
+        if run.summary.partial and not partial:
+            raise ValueError(
+                f"{run.folder} is not whole, so its numbers are no results; --partial draws it all the same"
+            )
+    if name != "all" and FIGURES[name].study not in studies:
+        given = ", ".join(studies) or "none"
+        raise ValueError(f"figure {name!r} needs a run of the study {FIGURES[name].study!r}; given: {given}")
+    pairs = [
+        (key, drawing, run) for key, drawing in FIGURES.items() for run in saved if run.summary.study == drawing.study
+    ]
+    return [
+        write_figure(key, run, out)
+        for key, drawing, run in pairs
+        if key == name or (name == "all" and drawing.fits(run))
+    ]
+
+
+def write_figure(name: str, run: Saved, out: Path) -> Picture:
+    """Draw one figure of a run."""
+    with style.styled():
+        figure, note = FIGURES[name].draw(run)
+        style.note(figure, note)
+        files = {kind: atomic_write(out / f"{name}.{kind}", style.encode(figure, kind)) for kind in KINDS}
+    return Picture(name, f"{FIGURES[name].summary} {note}", files)

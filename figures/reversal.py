@@ -1,0 +1,152 @@
+"""Figures of the reversal study: does the similarity rank the referent low, and how much of it does a budget keep?"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from figures import style
+from figures.axes import band, budget_axis, forest, lines_of
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+MIN_VISIBLE = 0.5
+"""Share of the target inside CLIP's crop from which an expression counts, as in the study's tables."""
+
+# (control, text mode, probe) of the constructions on the used layer, in the order in which they take explanations away.
+CONSTRUCTIONS: dict[tuple[str, str, str], str] = {
+    ("none", "template", "P0"): "true text, true mask",
+    ("N1", "shuffled", "P0"): "text of another image",
+    ("N1c", "category", "P0"): "text of another image, same category",
+    ("N2", "empty", "P0"): "empty text",
+    ("N2", "photo", "P0"): "text “a photo”",
+    ("N2", "mean", "P0"): "mean of many texts",
+    ("N3", "template", "P0"): "masks of other images",
+    ("N4", "template", "P0"): "mask moved round the grid",
+    ("N5", "template", "P0"): "random blob for a mask",
+    ("N6", "template", "P0"): "mask of another object",
+    ("N7", "none", "centre"): "no text: nearness to the centre",
+    ("N7", "none", "state_norm"): "no text: norm of the state",
+    ("N7", "none", "value_norm"): "no text: norm of the value",
+    ("N7", "none", "cls_cosine"): "no text: cosine to CLS",
+}
+# Rankings of the recall table that are methods of their own: their name in the table of methods.
+_METHODS = {
+    ("similarity", "lowest"): "low_similarity",
+    ("similarity", "highest"): "high_similarity",
+    ("similarity", "random"): "random",
+    ("centre", "highest"): "centre_distance",
+}
+
+
+def constructions(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of the known constructions (rows or means), with a column ``shown`` in the order above."""
+    chosen = table[(table["labels"] == "primary") & (table["layer"] == -2)]
+    keys = pd.Series(list(zip(chosen["control"], chosen["text_mode"], chosen["probe"], strict=True)), chosen.index)
+    shown = keys.map(CONSTRUCTIONS)
+    order = [name for name in CONSTRUCTIONS.values() if (shown == name).any()]
+    return chosen.assign(shown=pd.Categorical(shown, order, ordered=True)).dropna(subset="shown").sort_values("shown")
+
+
+def draw_index(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
+    """Distribution of the reversal index per construction, with its mean and interval.
+
+    Args:
+        rows: Per expression: control, text_mode, probe, layer, labels, visible_frac, ri.
+        means: The summary's table "ri": the same tags, ri, low, high.
+        ax: Where to draw; one line per construction, the true one on top.
+    """
+    means = constructions(means)
+    names = list(means["shown"])
+    seen = constructions(rows[rows["visible_frac"] >= MIN_VISIBLE])
+    true = names[0]
+    sns.violinplot(
+        seen,
+        x="ri",
+        y="shown",
+        order=names,
+        hue="shown",
+        palette={name: style.colour("litelvlm" if name == true else "centre_distance") for name in names},
+        inner=None,
+        dodge=False,
+        linewidth=0,
+        cut=0,
+        density_norm="width",
+        legend=False,
+        ax=ax,
+    )
+    places = np.arange(len(names))
+    ax.hlines(places, means["low"], means["high"], colors=style.INK, linewidth=1.4, zorder=4)
+    ax.scatter(means["ri"], places, c=style.INK, s=14, zorder=5)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set(xlim=(-1.02, 1.02), xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)", ylabel="")
+    return ax
+
+
+def draw_recall(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Share of the mask's tokens kept at each budget, by ranking.
+
+    Args:
+        table: The summary's table "recall": ranking, kept, budget, recall, low, high.
+        ax: Where to draw; one line with a band per ranking.
+    """
+    for ranking, lines in lines_of(table, "ranking"):
+        for kept, line in lines_of(lines, "kept"):
+            method = _METHODS.get((ranking, kept), ranking)
+            linestyle = "-" if ranking == "similarity" else ":"
+            band(ax, line, "budget", "recall", method, style.label(method), linestyle)
+    budget_axis(ax, table["budget"])
+    ax.set(ylim=(0, 1), ylabel="share of the referent's tokens kept")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Reversal index of the true ranking by kinds of expression and target.
+
+    Args:
+        table: The summary's table "strata": stratum, group, ri, low, high.
+        ax: Where to draw; one line per group.
+    """
+    names = table["stratum"].str.replace("_", " ") + ": " + table["group"]
+    forest(ax, table, "ri", list(names), [style.colour("litelvlm")] * len(table), null=0)
+    ax.set(xlabel="reversal index (positive: the referent ranks low)", ylabel="")
+    return ax
+
+
+def _index(run: Saved) -> Drawn:
+    means = run.table("ri")
+    figure, ax = style.new_figure(7.4, 4.4)
+    draw_index(run.rows, means, ax).set_title(run.title("Does the similarity rank the referent low?"))
+    return Drawn(figure, sample_note(constructions(means), "dots: means with 95 % intervals from resampling images"))
+
+
+def _recall(run: Saved) -> Drawn:
+    table = run.table("recall")
+    figure, ax = style.new_figure(6.4, 3.6)
+    draw_recall(table, ax).set_title(run.title("How much of the referent does a budget keep?"))
+    return Drawn(figure, sample_note(table))
+
+
+def _strata(run: Saved) -> Drawn:
+    table = run.table("strata")
+    figure, ax = style.new_figure(5.6, 1.4 + 0.22 * len(table))
+    draw_strata(table, ax).set_title(run.title("Where is the reversal?"))
+    return Drawn(figure, sample_note(table))
+
+
+DRAWINGS = {
+    "reversal_index": Drawing(
+        "reversal",
+        "Reversal index per expression, with the true text and mask and with every control.",
+        _index,
+        ("ri",),
+    ),
+    "reversal_recall": Drawing(
+        "reversal",
+        "Share of the referent's tokens kept by similarity, low and high, and without text.",
+        _recall,
+    ),
+    "reversal_strata": Drawing(
+        "reversal", "Reversal index by kind of expression, size and visibility.", _strata, ("strata",)
+    ),
+}

@@ -1,0 +1,87 @@
+"""A finished run as figures see it: its record, its tables, its rows; nothing else is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.record import RunRecord, Summary
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.studies import is_miniature
+from figures import style
+
+
+class Saved:
+    """A run folder, read when asked.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        FileNotFoundError: If it holds no record, or no summary because parts are missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record: RunRecord = read_record(folder)
+        self.summary: Summary = read_summary(folder)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Per-sample rows."""
+        return read_rows(self.folder)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the summary's tables."""
+        return self.summary.table(name)
+
+    def title(self, text: str) -> str:
+        """A title with the marks this run needs."""
+        return style.title(text, miniature=is_miniature(self.record), partial=self.summary.partial)
+
+
+class Drawn(NamedTuple):
+    """A figure and what its caption says beyond the summary: n, and how intervals were made."""
+
+    figure: Figure
+    note: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A named figure.
+
+    Attributes:
+        study: Whose runs it is drawn from.
+        summary: What it shows, in one sentence.
+        draw: From a run to the figure.
+        tables: Tables of the summary that it reads; a run may lack one that would be empty.
+        files: Files of the run folder that it reads.
+    """
+
+    study: str
+    summary: str
+    draw: Callable[[Saved], Drawn]
+    tables: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def fits(self, run: Saved) -> bool:
+        """Whether a run holds what this figure is drawn from."""
+        if run.summary.study != self.study or not set(self.tables) <= set(run.summary.tables):
+            return False
+        return all((run.folder / name).is_file() for name in self.files)
+
+
+def sample_note(table: pd.DataFrame, what: str = "95 % intervals from resampling images") -> str:
+    """State n of a table, as a range if its lines differ, and what the intervals are."""
+    n, images = (_span(table[column]) for column in ("n", "n_images"))
+    return f"n = {n} expressions from {images} images; {what}."
+
+
+def _span(counts: "pd.Series[int]") -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,146 @@
+"""One look for every figure: colours, marks, notes, and files that are byte-identical when drawn again."""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from textwrap import fill
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
+
+# Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for the rest. A marker
+# of its own tells two methods of similar colour apart.
+_METHODS: Mapping[str, tuple[str, str, str]] = {
+    "none": ("unpruned", INK, ""),
+    "litelvlm": ("LiteLVLM", "#D55E00", "o"),
+    "low_similarity": ("lowest similarity", "#E69F00", "v"),
+    "high_similarity": ("highest similarity", "#0072B2", "^"),
+    "random": ("random", "#8C8C8C", "x"),
+    "uniform": ("uniform grid", "#56B4E9", "s"),
+    "mask_oracle": ("mask oracle", "#009E73", "P"),
+    "inverse_mask_oracle": ("inverse mask oracle", "#CC79A7", "X"),
+    "trim": ("TRIM", "#332288", "<"),
+    "cdpruner": ("CDPruner", "#882255", ">"),
+    "divprune": ("DivPrune", "#117733", "D"),
+    "scope": ("SCOPE", "#999933", "d"),
+    "fastervlm": ("FasterVLM", "#88CCEE", "h"),
+    "vispruner": ("VisPruner", "#AA4499", "*"),
+    "visionzip": ("VisionZip", "#44AA99", "p"),
+    "prumerge_plus": ("PruMerge+", "#DDCC77", "H"),
+    "holov": ("HoloV", "#CC6677", "8"),
+    "evtp_iv_like": ("EVTP-IV-like", "#661100", "o"),
+    "fastv": ("FastV", "#C0392B", "1"),
+    "pyramiddrop": ("PyramidDrop", "#7D6608", "^"),
+    "dart": ("DART", "#1A5276", "v"),
+    "avgpool": ("average pooling", "#6699CC", "+"),
+    "bilinear": ("bilinear resizing", "#AA4466", "2"),
+    "value_norm": ("value norm", "#4477AA", "3"),
+    "cls_cosine": ("cosine to CLS", "#777733", "4"),
+    "centre_distance": ("nearest to the centre", "#BBBBBB", "|"),
+    "reverse": ("reversed ranking", "#555555", "_"),
+}
+
+_SETTINGS: Any = {
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 160,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "litelvlm",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+_METADATA: Mapping[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def colour(method: str) -> str:
+    """The colour of a method, the same in every figure; grey for what is not in the table of methods."""
+    return _of(method)[1]
+
+
+def mark(method: str) -> str:
+    """The marker of a method, so that colour is never the only difference."""
+    return _of(method)[2]
+
+
+def label(method: str) -> str:
+    """The name of a method as readers know it, with the fields that were set.
+
+    Example:
+        >>> label("litelvlm(order=raster)")
+        'LiteLVLM (order=raster)'
+    """
+    _, _, options = method.partition("(")
+    return _of(method)[0] + (f" ({options}" if options else "")
+
+
+def rank(method: str) -> int:
+    """Place of a method in legends and tables of figures: the method of the paper first, then controls, then others."""
+    return list(_METHODS).index(name) if (name := method.partition("(")[0]) in _METHODS else len(_METHODS)
+
+
+def _of(method: str) -> tuple[str, str, str]:
+    name = method.partition("(")[0]
+    return _METHODS.get(name, (name.replace("_", " "), MUTED, "."))
+
+
+def title(text: str, *, miniature: bool, partial: bool = False) -> str:
+    """The title of a figure, marked where it shows no evidence about OpenAI's CLIP, or a run that is not whole."""
+    marks = [mark for mark, holds in (("miniature", miniature), ("partial run", partial)) if holds]
+    return f"{text} ({', '.join(marks)})" if marks else text
+
+
+def note(figure: Figure, text: str) -> None:
+    """Write n and the kind of interval under a figure."""
+    width = int(figure.get_size_inches()[0] * 15)
+    figure.text(0.01, -0.02, fill(text, width), fontsize=7.5, color=MUTED, va="top")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw with the house style; the caller's settings are put back afterwards."""
+    with mpl.rc_context():
+        sns.set_theme(context="paper", style="ticks", font="DejaVu Sans")
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
+    """A figure with one axes, outside pyplot, so that nothing stays open. Sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def encode(figure: Figure, kind: str) -> bytes:
+    """A figure as PNG, SVG or PDF bytes, without dates or versions: the same figure gives the same bytes.
+
+    Raises:
+        ValueError: If the kind is another.
+    """
+    if kind not in _METADATA:
+        raise ValueError(f"unknown figure format {kind!r}. Allowed: {', '.join(_METADATA)}")
+    buffer = io.BytesIO()
+    with mpl.rc_context(_SETTINGS):
+        figure.savefig(buffer, format=kind, metadata=_METADATA[kind], facecolor="white", bbox_inches="tight")
+    return buffer.getvalue()

@@ -1,0 +1,186 @@
+"""The commands as a user runs them, on the bundled miniature: what they write, how they end, and what they refuse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from analysis.runs import read_record, read_rows
+from litelvlm import load_refer
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "analysis"]
+
+
+def litelvlm(*arguments):
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def refused(*arguments):
+    """The message of a usage error."""
+    done = litelvlm(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A held-out picture that is not square, and an expression for it."""
+    sample = next(s for s in load_refer("embedded", split="val") if s.height != s.width)
+    path = tmp_path_factory.mktemp("scene") / "scene.png"
+    sample.image().save(path)
+    return path, sample
+
+
+def test_segment_writes_mask_and_overlay_and_says_what_was_kept(scene, tmp_path):
+    path, sample = scene
+    text, out = sample.expressions[0].sent, tmp_path / "new" / "mask.png"
+    done = litelvlm("segment", path, text, "--pruner", "litelvlm", "--budget", 48, "--out", out)
+    assert done.returncode == 0, done.stderr
+    mask = np.asarray(Image.open(out))
+    overlay = np.asarray(Image.open(out.with_name("mask_overlay.png")))
+    assert mask.shape == (sample.height, sample.width)
+    assert set(np.unique(mask)) <= {0, 255}
+    assert overlay.shape == (*mask.shape, 3)
+    assert f'"{text}": {int((mask > 0).sum())} pixels' in done.stdout
+    kept = done.stdout.partition("kept 48 of 144 visual tokens (litelvlm): ")[2].splitlines()[0].split()
+    assert len(set(kept)) == 48
+    assert "ms: preprocess" in done.stdout
+    assert "miniature" in done.stdout
+    assert sorted(p.name for p in out.parent.iterdir()) == ["mask.png", "mask_overlay.png"]
+
+
+def test_segment_with_several_expressions_and_json(scene, tmp_path):
+    path, sample = scene
+    texts = [e.sent for e in sample.expressions[:2]]
+    done = litelvlm("segment", path, *texts, "--protocol", "conversation", "--json", "--out", tmp_path / "m.png")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [m["text"] for m in found["masks"]] == texts
+    assert [Path(m["mask"]).name for m in found["masks"]] == ["m-1.png", "m-2.png"]
+    assert all(m["kept"] == list(range(144)) for m in found["masks"])
+    assert (tmp_path / "m-2_overlay.png").is_file()
+
+
+def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
+    path, out = scene[0], tmp_path / "mask.png"
+    assert "no such picture" in refused("segment", tmp_path / "nowhere.png", "the red circle", "--out", out)
+    assert "expression is empty" in refused("segment", path, "   ", "--out", out)
+    assert "did you mean 'embedded'" in refused("segment", path, "a circle", "--model", "embeded", "--out", out)
+    pruned = ["segment", path, "a circle", "--pruner", "litelvlm", "--out", out, "--budget"]
+    assert "budget 0" in refused(*pruned, 0)
+    above = refused(*pruned, 145)
+    assert "budget 145" in above
+    assert "144" in above
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_picture_is_refused(tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    assert "notes.png" in refused("segment", tmp_path / "notes.png", "a circle", "--out", tmp_path / "mask.png")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(scene, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("kept")
+    for arguments in (
+        ["segment", scene[0], "a circle", "--out", blocked / "mask.png"],
+        ["study", "sink", "--limit", "1", "--out", blocked],
+        ["report", tmp_path, "--out", blocked],
+    ):
+        assert "is a file" in refused(*arguments)
+    assert blocked.read_text() == "kept"
+
+
+def test_check_names_what_is_missing_and_how_to_get_it(tmp_path):
+    done = litelvlm("check", "--data", tmp_path)
+    assert done.returncode == 1
+    lines = {line[6:14].strip(): line for line in done.stdout.splitlines()}
+    assert lines["model"].startswith("ok")
+    assert "12 x 12 visual tokens" in lines["model"]
+    assert lines["data"].startswith("FAIL")
+    assert "no REFER data" in lines["data"]
+
+
+def sink(out, limit):
+    return litelvlm("study", "sink", "--limit", limit, "--out", out)
+
+
+def only_run(out):
+    (folder,) = [path for path in out.iterdir() if path.is_dir()]
+    return folder
+
+
+def test_a_half_written_run_folder_is_mended_by_the_same_command(tmp_path):
+    first = sink(tmp_path, 20)
+    assert first.returncode == 0, first.stderr
+    folder = only_run(tmp_path)
+    summary, rows = (folder / "summary.json").read_text(), read_rows(folder)
+    parts = sorted((folder / "rows").iterdir())
+    assert len(parts) == 2  # 20 images in parts of 16
+    parts[0].write_bytes(parts[0].read_bytes()[:100])
+    (folder / "summary.json").unlink()
+    (folder / "run.json").write_text((folder / "run.json").read_text()[:200])
+    (folder / "rows" / ".part-0001.incomplete").write_text("debris")
+    again = sink(tmp_path, 20)
+    assert again.returncode == 0, again.stderr
+    assert "does not count" in again.stderr
+    assert again.stdout == first.stdout
+    assert (folder / "summary.json").read_text() == summary
+    pd.testing.assert_frame_equal(read_rows(folder), rows)
+
+
+def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
+    whole = tmp_path / "whole"
+    assert sink(whole, 96).returncode == 0
+    out = tmp_path / "interrupted"
+    running = subprocess.Popen(
+        [*COMMAND, "study", "sink", "--limit", "96", "--out", str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 300
+    while not list(out.glob("*/rows/part-*.parquet")) and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(running.pid, signal.SIGINT)
+    _, message = running.communicate(timeout=60)
+    assert running.returncode == 130, message
+    assert "finished parts are kept" in message
+    assert "Traceback" not in message
+    kept = {path: path.stat().st_mtime_ns for path in only_run(out).glob("rows/part-*.parquet")}
+    assert 1 <= len(kept) < 6
+    assert read_record(only_run(out)).state == "partial"
+    assert sink(out, 96).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    pd.testing.assert_frame_equal(read_rows(only_run(out)), read_rows(only_run(whole)))
+
+
+def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
+    arguments = ["study", "all", "--limit", "3", "--out", tmp_path / "runs", "--report", tmp_path / "report"]
+    first = litelvlm(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.rstrip().endswith(f"report: {tmp_path / 'report' / 'index.html'}")
+    for claim in ("H1", "H2", "H3", "H4", "H8", "random@48", "random@8"):
+        assert f"  {claim}  " in first.stdout
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "(miniature)" in page
+    assert "limited to the first 3 images" in page
+    rows = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/rows/*.parquet")}
+    assert len(rows) == 3
+    second = litelvlm(*arguments)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert {path: path.stat().st_mtime_ns for path in rows} == rows
+    figure = ["figure", "accuracy_ciou", "--from", next((tmp_path / "runs").glob("sweep-*"))]
+    assert "no results" in refused(*figure, "--out", tmp_path / "figures")
+    assert litelvlm(*figure, "--partial", "--out", tmp_path / "figures").returncode == 0

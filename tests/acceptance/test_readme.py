@@ -1,0 +1,41 @@
+"""What the README shows works as it stands there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from analysis.cli import VERBS
+from figures import FIGURES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]
+
+
+def python_blocks():
+    return re.findall(r"^( *)```python\n(.*?)^\1```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_examples_run_in_a_row(tmp_path):
+    code = "\n".join(re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in python_blocks())
+    code += "\nassert few.mask.shape == whole.mask.shape\nassert len(kept) == len(few.selection.indices) == 48\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mask agreement" in done.stdout
+
+
+def test_the_commands_name_verbs_and_figures_that_exist():
+    commands = re.findall(r"^ *litelvlm (\w+)(.*)$", README, re.MULTILINE) + re.findall(
+        r"`litelvlm (\w+)(.*?)`", README
+    )
+    assert {verb for verb, _ in commands} - {"VERB"} <= set(VERBS)
+    assert {rest.split()[0] for verb, rest in commands if verb == "figure"} <= set(FIGURES)
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake (\w+)\b(?= |`|\n)", README)) <= targets
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -1,0 +1,284 @@
+"""The command line without a model: help, names, runs on disk, and what is refused before any work."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from planted import PlantedModel, planted_data
+
+from analysis import cli
+from analysis.cli import main
+from analysis.cli.segment import numbered
+from analysis.cli.study import Study
+from analysis.runs import read_record, read_summary
+from figures import FIGURES
+from litelvlm import list_pruners
+
+
+@pytest.fixture
+def picture(tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (8, 8)).save(path)
+    return str(path)
+
+
+def parse(verb, *arguments):
+    import tyro
+
+    return tyro.cli(cli.VERBS[verb], args=list(arguments))
+
+
+def refused(capsys, *arguments):
+    """The one line a refusal prints."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_explains_itself_with_examples(capsys, verb):
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, "--help"])
+    text = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert "Examples:" in text
+    assert f"litelvlm {verb}" in text
+
+
+def test_help_is_fast_because_it_loads_nothing_heavy():
+    heavy = "{'torch', 'transformers', 'pandas', 'matplotlib', 'scipy'}"
+    code = f"import sys; from analysis.cli import main; main(['--help']); sys.exit(len({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(f"  {verb} " in done.stdout for verb in cli.VERBS)
+
+
+def test_no_verb_is_a_usage_error(capsys):
+    assert main([]) == 2
+    assert "usage: litelvlm" in capsys.readouterr().err
+
+
+def test_unknown_names_suggest_near_ones(capsys, tmp_path):
+    assert "did you mean 'figure'" in refused(capsys, "figur")
+    assert "did you mean 'reversal'" in refused(capsys, "study", "reversl")
+    assert "did you mean 'methods'" in refused(capsys, "ls", "method")
+    assert "did you mean 'retention'" in refused(capsys, "figure", "retension", "--from", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere.png", "the red circle"], "no such picture: nowhere.png"),
+        (["PICTURE"], "an expression is missing"),
+        (["PICTURE", "a circle", "  "], "an expression is empty"),
+        (["PICTURE", "a circle", "--pruner", "random", "--budget", "0"], "budget 0"),
+        (["PICTURE", "a circle", "--pruner", "random"], "needs a --budget"),
+        (["PICTURE", "a circle", "--out", "mask.jpg"], "must end in .png"),
+        (["PICTURE", "a circle", "--out", "PICTURE/mask.png"], "is a file; choose another place"),
+        (["PICTURE", "a circle", "--pruner", "litelvm", "--budget", "3"], "did you mean 'litelvlm'"),
+        (["PICTURE", "a circle", "--pruner", "mask_oracle", "--budget", "3"], "reads the true mask"),
+    ],
+)
+def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, reason):
+    assert reason in refused(capsys, "segment", *(a.replace("PICTURE", picture) for a in arguments))
+
+
+def test_a_folder_is_no_place_for_a_mask(capsys, picture, tmp_path):
+    (tmp_path / "mask.png").mkdir()
+    assert "it is a folder" in refused(capsys, "segment", picture, "x", "--out", str(tmp_path / "mask.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "name a study"),
+        (["sink", "--budgets", "48"], "no chosen study (sink) has the option --budgets; leave it out, or add reversal"),
+        (
+            ["reversal", "sink", "--methods", "random"],
+            "no chosen study (reversal, sink) has the option --methods; leave it out, or add sweep",
+        ),
+        (["sweep", "--budgets", "48", "--methods", "litelvm"], "did you mean 'litelvlm'"),
+        (["sink", "--limit", "0"], "limit: "),
+        (["sink", "--seed", "-1"], "seed: "),
+        (["sink", "--shard", "3/2"], "shard '3/2' is not of the form i/n"),
+        (["sink", "--out", "PICTURE"], "is a file"),
+        (["sink", "--report", "PICTURE"], "is a file"),
+    ],
+)
+def test_study_refuses_before_it_loads_a_model(capsys, picture, arguments, reason):
+    assert reason in refused(capsys, "study", *(a.replace("PICTURE", picture) for a in arguments))
+
+
+def test_study_all_gives_each_study_the_options_it_has():
+    study = parse("study", "all", "--budgets", "48", "16", "--limit", "3", "--seed", "2")
+    assert study.chosen() == ("reversal", "sink", "sweep")
+    assert study.configure("sweep").budgets == (48, 16)
+    sink = study.configure("sink")
+    assert (sink.limit, sink.seed) == (3, 2)
+
+
+@pytest.mark.parametrize("names", [("all",), ("reversal", "sweep")])
+def test_an_option_that_one_of_the_chosen_studies_has_is_taken(names):
+    study = Study(names=names, methods=("random",))
+    configs = {name: study.configure(name) for name in study.chosen()}
+    assert [method.name for method in configs["sweep"].methods] == ["random"]
+    assert "methods" not in type(configs["reversal"]).model_fields
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """Determinism as it was before, whatever a test sets."""
+    import torch
+
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeypatch, tmp_path):
+    import torch
+
+    from analysis.determinism import determinism_flags
+
+    seen = {}
+
+    def load(self):
+        seen.update(determinism_flags(), drawn=torch.rand(1).item())
+        return PlantedModel()
+
+    monkeypatch.setattr(Study, "load_model", load)
+    monkeypatch.setattr(Study, "load_data", lambda self: planted_data(2))
+    assert main(["study", "reversal", "--seed", "3", "--out", str(tmp_path)]) == 0
+    (folder,) = tmp_path.glob("reversal-*")
+    flags = read_record(folder).determinism
+    assert (flags["deterministic_algorithms"], flags["cudnn_benchmark"]) == ("True", "False")
+    assert seen.pop("drawn") == torch.rand(1, generator=torch.Generator().manual_seed(3)).item()
+    assert seen == flags
+
+
+def test_studies_run_in_the_order_of_the_table_and_once():
+    assert Study(names=("sweep", "reversal", "sweep")).chosen() == ("reversal", "sweep")
+
+
+def test_several_masks_get_numbered_files(tmp_path):
+    path = tmp_path / "mask.png"
+    assert numbered(path, 0, 1) == path
+    assert [numbered(path, i, 2).name for i in range(2)] == ["mask-1.png", "mask-2.png"]
+
+
+def test_show_prints_verdicts_and_json(capsys, saved_runs):
+    folder = str(saved_runs["reversal"])
+    assert main(["show", folder]) == 0
+    text = capsys.readouterr().out
+    summary = read_summary(folder)
+    assert all(claim.statement in text and claim.verdict.upper() in text for claim in summary.claims)
+    assert "n = 16 from 8 images" in text
+    assert main(["show", folder, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["record"]["study"] == "reversal"
+    assert [claim["id"] for claim in found["summary"]["claims"]] == [claim.id for claim in summary.claims]
+
+
+def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
+    for verb in (["show"], ["report"], ["figure", "all", "--from"]):
+        assert "has no run.json" in refused(capsys, *verb, str(tmp_path))
+
+
+def test_a_half_written_run_folder_is_told_from_a_finished_one(capsys, saved_runs, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(saved_runs["sink"], tmp_path / "run")
+    (folder / "summary.json").unlink()
+    assert "has no summary.json" in refused(capsys, "show", str(folder))
+    (folder / "run.json").write_text((folder / "run.json").read_text()[:50])
+    assert "Invalid JSON" in refused(capsys, "show", str(folder))
+
+
+def test_figure_and_report_write_what_they_print(capsys, saved_runs, tmp_path):
+    run = str(saved_runs["sink"])
+    assert main(["figure", "sink_grid", "--from", run, "--out", str(tmp_path / "figures")]) == 0
+    paths = capsys.readouterr().out.split()
+    assert [p.rpartition("/")[2] for p in paths] == ["sink_grid.png", "sink_grid.svg", "sink_grid.pdf"]
+    assert main(["report", run, "--out", str(tmp_path / "report")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(saved_runs["sink"], tmp_path / "run")
+    text = (folder / "summary.json").read_text().replace('"partial": false', '"partial": true')
+    (folder / "summary.json").write_text(text)
+    drawing = ["figure", "sink_layers", "--from", str(folder), "--out", str(tmp_path / "out")]
+    assert "is not whole" in refused(capsys, *drawing)
+    assert main([*drawing, "--partial"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("methods", list_pruners()), ("studies", ["reversal", "sink", "sweep"]), ("figures", FIGURES)],
+)
+def test_ls_lists_every_name_with_a_sentence(capsys, kind, names):
+    assert main(["ls", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(names)
+    assert all(len(line.split()) > 2 for line in lines)
+
+
+def test_ls_splits_knows_the_embedded_data_and_the_family(capsys):
+    assert main(["ls", "splits"]) == 0
+    text = capsys.readouterr().out
+    assert "embedded" in text
+    assert "umd: train, val, test; google: train, val" in text
+
+
+class Verb:
+    def __init__(self, error):
+        self.error = error
+
+    def run(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (ValueError("budget 0\nis too small"), 2, "litelvlm: budget 0 is too small\n"),
+        (FileNotFoundError("no such picture"), 2, "litelvlm: no such picture\n"),
+        (PermissionError(13, "Permission denied", "out"), 2, "litelvlm: Permission denied: out\n"),
+        (OSError(28, "No space left on device", "rows"), 1, "litelvlm: No space left on device: rows\n"),
+        (RuntimeError("no sample succeeded"), 1, "litelvlm: no sample succeeded\n"),
+    ],
+)
+def test_errors_become_one_line_and_an_exit_code(capsys, error, code, message):
+    assert cli.guarded(Verb(error)) == code
+    assert capsys.readouterr().err == message
+
+
+def test_an_interrupt_says_that_nothing_is_lost(capsys):
+    assert cli.guarded(Verb(KeyboardInterrupt())) == 130
+    assert "finished parts are kept" in capsys.readouterr().err
+
+
+def test_a_defect_of_the_program_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        cli.guarded(Verb(ZeroDivisionError()))
+
+
+def test_python_m_analysis_takes_a_study_by_its_name():
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis", "sink", "--limit", "0"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("litelvlm: limit: ")

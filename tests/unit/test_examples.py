@@ -1,0 +1,105 @@
+"""Overlays of a sweep: chosen by score, drawn once, and what they show is what was kept and predicted."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from planted import PlantedModel, planted_data
+
+from analysis.examples import choose, read_examples, save_examples
+from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from analysis.runs import read_rows
+from figures.examples import draw_examples
+from figures.files import write_figures
+from figures.style import new_figure
+from litelvlm.pruning import Selection
+
+
+@pytest.fixture(scope="module")
+def run(saved_runs, tmp_path_factory):
+    """A copy of the sweep with its examples."""
+    folder = shutil.copytree(saved_runs["sweep"], tmp_path_factory.mktemp("runs") / saved_runs["sweep"].name)
+    save_examples(PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8), folder)
+    return folder
+
+
+def test_an_overlay_tints_the_mask_darkens_pruned_tokens_and_leaves_the_rest():
+    grey = Image.new("RGB", (12, 12), (100, 100, 100))
+    mask = np.zeros((12, 12), dtype=bool)
+    mask[:, 6:] = True
+    kept = np.full((12, 12), np.nan)
+    kept[:, :2], kept[:, 2:4] = 0, 1
+    drawn = draw_overlay(grey, mask, kept, (200, 0, 50))
+    assert drawn[0, 0].tolist() == [45, 45, 45]  # pruned: 0.45 * 100
+    assert drawn[0, 2].tolist() == [100, 100, 100]  # kept
+    assert drawn[0, 4].tolist() == [0, 0, 0]  # outside line, two pixels wide
+    assert drawn[6, 6].tolist() == [200, 0, 50]  # inside line
+    assert drawn[6, 9].tolist() == [150, 50, 75]  # half of both
+
+
+def test_kept_tokens_are_drawn_where_they_look():
+    # 2 x 2 tokens over the central square of a 6 x 4 picture: one row of pixels above and below is never seen
+    pixels = kept_pixels([1, 2], (2, 2), height=6, width=4, image_size=4)
+    column = [[np.nan] * 4, [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [np.nan] * 4]
+    np.testing.assert_array_equal(pixels, column)
+
+
+def test_merged_tokens_stand_for_no_single_place():
+    import torch
+
+    selection = Selection(torch.tensor([3, -1]), 4, torch.tensor([0, 1]), 2)
+    assert kept_indices(selection, 4) == [3]
+    assert kept_indices(None, 4) == [0, 1, 2, 3]
+
+
+def test_examples_stand_at_percentiles_of_the_largest_budget():
+    rows = pd.DataFrame(
+        [
+            {"method": method, "budget": budget, "sent_id": i, "iou": i / 100 if budget == 8 else 1 - i / 100}
+            for method in ("litelvlm", "random")
+            for budget in (8, 4)
+            for i in range(101)
+        ]
+    )
+    assert choose(rows, "litelvlm") == {10: 10, 40: 40, 70: 70, 95: 95}
+
+
+def test_panels_and_titles_are_those_of_the_saved_rows(run):
+    method, examples = read_examples(run)
+    assert method == "litelvlm"
+    assert [example.percentile for example in examples] == [10, 40, 70, 95]
+    rows = read_rows(run)
+    scores = rows[(rows["method"] == "litelvlm") & (rows["budget"] == 8)]["iou"].round(2)
+    for example in examples:
+        assert [title.split(",")[0] for title in example.titles] == ["true mask", "unpruned", "48 tokens", "8 tokens"]
+        assert float(example.titles[-1].rpartition(" ")[2]) in set(scores)
+        assert all(panel.dtype == np.uint8 and panel.shape == (168, 168, 3) for panel in example.panels)
+        assert (example.panels[0] == TINTS[2]).all(-1).any()  # the true mask is outlined
+
+
+def test_examples_are_computed_once(run):
+    before = {path: path.stat().st_mtime_ns for path in run.glob("maps/*")}
+    save_examples(None, None, run)
+    assert {path: path.stat().st_mtime_ns for path in run.glob("maps/*")} == before
+
+
+def test_the_figure_shows_the_panels(run, tmp_path):
+    _, examples = read_examples(run)
+    figure, _ = new_figure()
+    figure.clear()
+    axes = draw_examples(examples, figure.subplots(4, 4).tolist())
+    shown = [ax.get_images()[0].get_array() for ax in axes]
+    np.testing.assert_array_equal(shown[0], examples[0].panels[0])
+    np.testing.assert_array_equal(shown[-1], examples[3].panels[3])
+    assert axes[5].get_title() == examples[1].titles[1]
+    assert axes[4].texts[0].get_text() == f"“{examples[1].text}”"
+    (picture,) = write_figures("examples", [run], tmp_path)
+    assert "not chosen by eye" in picture.caption
+
+
+def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
+    with pytest.raises(FileNotFoundError, match="run the sweep again with the same command"):
+        write_figures("examples", [saved_runs["sweep"]], tmp_path)
+    assert "examples" not in {picture.name for picture in write_figures("all", [saved_runs["sweep"]], tmp_path)}

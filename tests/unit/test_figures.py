@@ -1,0 +1,209 @@
+"""The drawn numbers are the tables' numbers, and a figure drawn again is the same file."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
+
+from analysis.runs import read_rows, read_summary
+from figures import FIGURES, axes, reversal, sink, style, sweep
+from figures.files import write_figures
+from figures.saved import sample_note
+from litelvlm import list_pruners
+
+
+def new_axes():
+    return style.new_figure()[1]
+
+
+def table_of(saved_runs, study, name):
+    return read_summary(saved_runs[study]).table(name)
+
+
+def lines_by_label(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def dots(ax):
+    return next(c for c in ax.collections if isinstance(c, PathCollection)).get_offsets()
+
+
+def bars(ax):
+    """Ends of the horizontal interval bars."""
+    collection = next(c for c in ax.collections if isinstance(c, LineCollection))
+    return np.array([[segment[0][0], segment[1][0]] for segment in collection.get_segments()])
+
+
+def test_every_method_has_a_look_of_its_own():
+    looks = [(style.colour(method), style.mark(method)) for method in list_pruners()]
+    assert len(set(looks)) == len(looks)
+    assert all(style.label(m) != m.replace("_", " ") or m in ("random", "lowest") for m in ("litelvlm", "none"))
+
+
+def test_a_method_with_options_keeps_its_colour_and_says_them():
+    assert style.colour("litelvlm(order=raster)") == style.colour("litelvlm")
+    assert style.label("litelvlm(order=raster)") == "LiteLVLM (order=raster)"
+
+
+@pytest.mark.parametrize(
+    ("marks", "text"),
+    [
+        ({"miniature": False}, "cIoU"),
+        ({"miniature": True}, "cIoU (miniature)"),
+        ({"miniature": True, "partial": True}, "cIoU (miniature, partial run)"),
+    ],
+)
+def test_titles_carry_their_marks(marks, text):
+    assert style.title("cIoU", **marks) == text
+
+
+def test_drawing_leaves_the_callers_settings_alone():
+    before = dict(mpl.rcParams)
+    with style.styled():
+        assert mpl.rcParams["svg.hashsalt"] == "litelvlm"
+    assert dict(mpl.rcParams) == before
+
+
+def test_reversal_index_draws_means_and_intervals_with_the_true_one_on_top(saved_runs):
+    means = table_of(saved_runs, "reversal", "ri")
+    ax = reversal.draw_index(read_rows(saved_runs["reversal"]), means, new_axes())
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    shown = reversal.constructions(means)
+    assert names[0] == "true text, true mask"
+    assert ax.yaxis_inverted()
+    assert names == list(shown["shown"])
+    np.testing.assert_allclose(bars(ax), shown[["low", "high"]])
+    scatter = [c for c in ax.collections if isinstance(c, PathCollection)][-1]
+    np.testing.assert_allclose(scatter.get_offsets(), np.column_stack([shown["ri"], np.arange(len(names))]))
+
+
+def test_reversal_constructions_ignore_other_layers_and_labels():
+    tags = {"control": "none", "text_mode": "template", "probe": "P0", "layer": -2, "labels": "primary", "ri": 0.5}
+    table = pd.DataFrame(
+        [tags, tags | {"layer": -1, "probe": "P1"}, tags | {"labels": "soft"}, tags | {"control": "?"}]
+    )
+    assert reversal.constructions(table)[["shown", "ri"]].values.tolist() == [["true text, true mask", 0.5]]
+
+
+def test_recall_draws_every_ranking_at_every_budget(saved_runs):
+    table = table_of(saved_runs, "reversal", "recall")
+    lines = lines_by_label(reversal.draw_recall(table, new_axes()))
+    lowest = table[(table["ranking"] == "similarity") & (table["kept"] == "lowest")].sort_values("budget")
+    np.testing.assert_allclose(lines["lowest similarity"].get_xydata(), lowest[["budget", "recall"]])
+    assert to_hex(lines["lowest similarity"].get_color()) == style.colour("low_similarity").lower()
+    assert lines["nearest to the centre"].get_linestyle() == ":"
+    assert len(lines) == len(table.groupby(["ranking", "kept"]))
+
+
+def test_strata_draw_one_dot_per_group(saved_runs):
+    table = table_of(saved_runs, "reversal", "strata")
+    ax = reversal.draw_strata(table, new_axes())
+    np.testing.assert_allclose(dots(ax)[:, 0], table["ri"])
+    assert ax.get_yticklabels()[0].get_text() == "kind: attribute"
+
+
+def test_sink_grid_shows_the_lift_of_each_head(saved_runs):
+    table = table_of(saved_runs, "sink", "grid")
+    ax = sink.draw_grid(table, new_axes())
+    wide = table.pivot(index="layer", columns="head", values="lift")
+    np.testing.assert_allclose(ax.collections[0].get_array().reshape(wide.shape), wide)
+    # 2 layers x 3 heads, all with the same lift and significant
+    assert [text.get_text() for text in ax.texts] == [f"{wide.iloc[0, 0]:.2f}*"] * 6
+
+
+def test_sink_layers_leave_out_what_was_not_measured(saved_runs):
+    table = table_of(saved_runs, "sink", "layers")
+    lines = lines_by_label(sink.draw_layers(table, new_axes()))
+    lift = table[(table["measure"] == "lift") & (table["text_mode"] == "template")].sort_values("layer")
+    np.testing.assert_allclose(lines["trained, the method's sentences"].get_xydata(), lift[["layer", "mean"]])
+    assert "random weights" not in lines
+
+
+@pytest.mark.parametrize("metric", ["ciou", "giou", "p50"])
+def test_accuracy_draws_scores_bands_and_the_unpruned_level(saved_runs, metric):
+    table = table_of(saved_runs, "sweep", "scores")
+    ax = sweep.draw_accuracy(table, metric, new_axes())
+    lines = lines_by_label(ax)
+    chosen = table[table["metric"] == metric].set_index("method")
+    ours = chosen.loc["litelvlm"].sort_values("budget")
+    np.testing.assert_allclose(lines["LiteLVLM"].get_xydata(), ours[["budget", "value"]])
+    assert set(lines["unpruned"].get_ydata()) == {chosen.loc["none", "value"]}
+    assert lines["mask oracle"].get_linestyle() == ":"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["8", "48"]
+    assert ax.get_ylabel() == {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}[metric]
+
+
+def test_retention_draws_one_sided_bounds(saved_runs):
+    table = table_of(saved_runs, "sweep", "comparisons")
+    ax = sweep.draw_retention(table, new_axes())
+    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "none") & (table["method"] == "litelvlm")]
+    container = next(c for c in ax.containers if c.get_label() == "LiteLVLM")
+    expected = chosen.sort_values("budget")
+    np.testing.assert_allclose(container.lines[0].get_xydata(), expected[["budget", "retention"]])
+    ends = np.array([segment[:, 1] for segment in container.lines[2][0].get_segments()])
+    np.testing.assert_allclose(ends.min(1), expected["retention_bound"])
+    np.testing.assert_allclose(ends.max(1), expected["retention"])
+
+
+def test_differences_to_random_tokens_go_from_large_to_small_budgets(saved_runs):
+    table = table_of(saved_runs, "sweep", "comparisons")
+    ax = sweep.draw_delta(table, new_axes())
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[0] == "LiteLVLM, 48"
+    assert names[-1].endswith(", 8")
+    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "random")].set_index(["method", "budget"])
+    assert dots(ax)[0, 0] == pytest.approx(chosen.loc[("litelvlm", 48), "delta"])
+    np.testing.assert_allclose(bars(ax)[0], chosen.loc[("litelvlm", 48), ["low", "high"]].astype(float))
+
+
+def test_kinds_show_each_method_at_its_largest_budget(saved_runs):
+    table = table_of(saved_runs, "sweep", "kinds")
+    ax = sweep.draw_kinds(table, new_axes())
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[:2] == ["attribute: unpruned", "attribute: LiteLVLM"]
+    assert len(names) == 2 * table["method"].nunique()
+
+
+def test_forest_puts_the_first_line_on_top():
+    table = pd.DataFrame({"value": [0.2, -0.1], "low": [0.1, -0.3], "high": [0.3, 0.1]})
+    ax = new_axes()
+    axes.forest(ax, table, "value", ["first", "second"], ["#000000", "#ff0000"], null=0)
+    assert ax.yaxis_inverted()
+    np.testing.assert_allclose(dots(ax), [[0.2, 0], [-0.1, 1]])
+    np.testing.assert_allclose(bars(ax), [[0.1, 0.3], [-0.3, 0.1]])
+
+
+def test_notes_state_n_and_the_interval():
+    table = pd.DataFrame({"n": [80, 80], "n_images": [38, 40]})
+    assert sample_note(table) == "n = 80 expressions from 38 to 40 images; 95 % intervals from resampling images."
+
+
+def test_a_figure_drawn_again_is_the_same_file(saved_runs, tmp_path):
+    for folder in ("first", "second"):
+        write_figures("all", list(saved_runs.values()), tmp_path / folder)
+    files = sorted(p.name for p in (tmp_path / "first").iterdir())
+    drawn = [name for name in FIGURES if name != "examples"]
+    assert files == sorted(f"{name}.{kind}" for name in drawn for kind in ("png", "svg", "pdf"))
+    for name in files:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
+
+
+def test_captions_state_n(saved_runs, tmp_path):
+    (picture,) = write_figures("accuracy_ciou", [saved_runs["sweep"]], tmp_path)
+    assert "n = 16 expressions from 8 images" in picture.caption
+
+
+def test_what_cannot_be_drawn_is_refused(saved_runs, tmp_path):
+    with pytest.raises(ValueError, match="did you mean 'retention'"):
+        write_figures("retentoin", [saved_runs["sweep"]], tmp_path)
+    with pytest.raises(ValueError, match="study 'sweep'; given: sink"):
+        write_figures("retention", [saved_runs["sink"]], tmp_path)
+    with pytest.raises(ValueError, match="several runs of the study 'sink'"):
+        write_figures("all", [saved_runs["sink"]] * 2, tmp_path)
+    with pytest.raises(FileNotFoundError):
+        write_figures("all", [tmp_path], tmp_path)
+    with pytest.raises(ValueError, match="unknown figure format 'gif'"):
+        style.encode(style.new_figure()[0], "gif")
+    assert list(tmp_path.iterdir()) == []

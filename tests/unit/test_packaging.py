@@ -1,0 +1,142 @@
+"""The files that describe the package agree with each other, and the source keeps its safety promises."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import litelvlm
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SOURCES = sorted(p for room in ("litelvlm", "analysis", "figures", "benchmarks") for p in (ROOT / room).rglob("*.py"))
+PROMISED = ("torch", "open_clip_torch", "transformers", "captum", "scipy", "seaborn", "jupyterlab", "pycocotools")
+
+
+def _constraints():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(r.name): r for r in requirements}
+
+
+def _requirements():
+    extras = PROJECT["optional-dependencies"]
+    return [Requirement(line) for line in [*PROJECT["dependencies"], *extras["notebook"], *extras["dev"]]]
+
+
+def _tracked():
+    """Files git would track: those it knows and those it does not ignore."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [ROOT / name for name in listing.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_every_direct_requirement_is_pinned_inside_its_range():
+    pins = _constraints()
+    for requirement in _requirements():
+        pin = pins[canonicalize_name(requirement.name)]
+        (clause,) = pin.specifier
+        assert clause.operator == "=="
+        assert requirement.specifier.contains(clause.version), f"{pin} is outside {requirement}"
+
+
+def test_torch_is_not_the_release_without_a_matching_torchvision():
+    assert Version("2.13.0") not in _constraints()["torch"].specifier
+
+
+def test_extra_all_is_the_sum_of_the_other_extras():
+    (everything,) = [Requirement(line) for line in PROJECT["optional-dependencies"]["all"]]
+    assert everything.name == PROJECT["name"]
+    assert everything.extras == set(PROJECT["optional-dependencies"]) - {"all"}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_what_the_suite_promises_to_install_is_in_the_extra_all(name):
+    assert canonicalize_name(name) in {canonicalize_name(r.name) for r in _requirements()}
+
+
+def test_environment_yml_installs_this_project_and_nothing_else():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, last = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    assert last == {"pip": ["-c constraints.txt", "-e .[all]"]}
+
+
+def test_makefile_installs_what_environment_yml_installs():
+    assert "-c constraints.txt -e '.[all]'" in (ROOT / "Makefile").read_text()
+
+
+def test_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == litelvlm.__version__ == PROJECT["version"]
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_machine_path_or_package_index_in_tracked_files():
+    # Names are written in pieces so that this file does not find itself.
+    places = [str(ROOT), str(Path.home()), *("/" + name for name in ("wo" + "rk", "fa" + "rm", "ro" + "ot"))]
+    machine = r"(?<![\w./-])(?:" + "|".join(map(re.escape, places)) + r")/\w"
+    index = "|".join(["pypi" + r"\.org", "files" + r"\.pythonhosted", "registry" + r"\.npmjs", "index" + "-url"])
+    pattern = re.compile(f"{machine}|{index}")
+    found = []
+    for path in _tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in pattern.finditer(text)]
+    assert found == []
+
+
+BANNED = {
+    "weights_only=" + "False": "loads code from a checkpoint",
+    "trust_remote_code=" + "True": "runs code from a hub",
+    "allow_pickle=" + "True": "loads code from an array file",
+    "pickle.load" + "(": "loads code from a data file",
+    "pickle.loads" + "(": "loads code from a data file",
+    "yaml.load" + "(": "builds any object from a configuration",
+}
+
+
+@pytest.mark.parametrize("call", BANNED)
+def test_no_unsafe_call_in_the_source(call):
+    assert [p for p in SOURCES if call in p.read_text()] == [], BANNED[call]
+
+
+@pytest.mark.parametrize("function", ["eval", "exec"])
+def test_no_code_from_strings_in_the_source(function):
+    call = re.compile(rf"(?<![\w.]){function}\(")  # `model.eval()` is something else
+    assert [p for p in SOURCES if call.search(p.read_text())] == []
+
+
+def test_ranking_never_uses_topk():
+    call = re.compile(r"\btopk\(")  # its order of ties is unspecified
+    assert [p for p in SOURCES if call.search(p.read_text())] == []
+
+
+def test_arrows_between_the_rooms_point_one_way():
+    """The library knows no study, studies know no figure; only the command line knows them all."""
+    forbidden = {
+        "litelvlm": r"analysis|figures",
+        "analysis": r"figures",
+        "figures": r"litelvlm\.(?:glamm|clip|embedded)",
+    }
+    found = []
+    for path in SOURCES:
+        room, *rest = path.relative_to(ROOT).parts
+        if room not in forbidden or (room == "analysis" and rest[0] == "cli"):
+            continue
+        arrow = re.compile(rf"^\s*(?:from|import)\s+(?:{forbidden[room]})\b", re.MULTILINE)
+        found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in arrow.finditer(path.read_text())]
+    assert found == []

@@ -1,0 +1,163 @@
+"""The report says everything, links to what is there, stays offline, and runs no text it is given."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pandas as pd
+import pytest
+
+from analysis.cli.report import write_report
+from analysis.formatting import grid
+from analysis.published import EFFICIENCY, STATEMENTS
+from analysis.runs import read_record, read_rows, read_summary
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def values(self, attribute):
+        return [attrs[attribute] for _, attrs in self.tags if attribute in attrs]
+
+
+@pytest.fixture(scope="module")
+def report(saved_runs, tmp_path_factory):
+    return write_report(list(saved_runs.values()), tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return Page(report.read_text())
+
+
+def change(folder, name, change_text):
+    path = folder / name
+    path.write_text(change_text(path.read_text()))
+
+
+@pytest.fixture
+def copied(saved_runs, tmp_path):
+    """A copy of the sink run that may be altered."""
+    import shutil
+
+    return shutil.copytree(saved_runs["sink"], tmp_path / saved_runs["sink"].name)
+
+
+def test_every_claim_stands_there_with_verdict_interval_and_n(saved_runs, page):
+    for folder in saved_runs.values():
+        for claim in read_summary(folder).claims:
+            assert claim.statement in page.text
+            assert f"{claim.n} from {claim.n_images} images" in page.text
+            assert claim.null_description in page.text
+    verdicts = [attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("verdict ")]
+    assert len(verdicts) == sum(len(read_summary(folder).claims) for folder in saved_runs.values())
+
+
+def test_a_claim_that_failed_stays_in_the_report(copied, tmp_path):
+    change(copied, "summary.json", lambda text: text.replace('"undetermined"', '"not supported"'))
+    page = Page(write_report([copied], tmp_path / "out").read_text())
+    assert "verdict not-supported" in page.values("class")
+    assert read_summary(copied).claims[0].statement in page.text
+
+
+def test_links_lead_to_files_beside_the_page(saved_runs, report, page):
+    files = [unquote(link) for link in page.values("href") if not link.startswith("#")]
+    assert files
+    for link in files:
+        assert not link.startswith(("..", "/"))  # the folder can be moved
+        assert (report.parent / link).is_file(), link
+    anchors = {link[1:] for link in page.values("href") if link.startswith("#")}
+    assert anchors <= set(page.values("id"))
+    copied = pd.read_parquet(report.parent / "data" / saved_runs["sweep"].name / "rows.parquet")
+    pd.testing.assert_frame_equal(copied, read_rows(saved_runs["sweep"]))
+
+
+def test_figures_are_inside_the_page(page):
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(images) >= 8
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+
+
+def test_nothing_comes_from_the_network(report, page):
+    assert re.findall(r"(?:src|href)=.?https?:", report.read_text()) == []
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    (policy,) = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+
+
+def test_text_from_data_is_shown_and_not_run(copied, tmp_path):
+    attack = "<script>alert(1)</script>"
+    change(copied, "run.json", lambda text: text.replace('"name": "planted"', f'"name": "{attack}"'))
+    change(copied, "summary.json", lambda text: text.replace("uniform attention over", f"{attack} over"))
+    text = write_report([copied], tmp_path / "out").read_text()
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
+
+
+def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
+    assert "miniature" not in page.text
+    change(copied, "run.json", lambda text: text.replace('"name": "planted"', '"name": "embedded"', 1))
+    marked = Page(write_report([copied], tmp_path / "out").read_text())
+    assert "It is no evidence about OpenAI's CLIP" in marked.text
+    assert "sink (miniature)" in marked.text
+
+
+def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
+    record = read_record(copied)
+    parts = f'"parts_done": {record.parts_done}'
+    change(copied, "run.json", lambda text: text.replace(parts, '"parts_done": 0'))
+    (copied / "summary.json").unlink()
+    page = Page(write_report([copied], tmp_path / "out").read_text())
+    assert f"0 of {record.n_parts} parts are there" in page.text
+    assert "nothing can be said" in page.text
+
+
+def test_failed_samples_and_limits_are_named(copied, tmp_path):
+    change(copied, "run.json", lambda text: text.replace('"failures": []', '"failures": ["image 3: broken"]'))
+    change(copied, "run.json", lambda text: text.replace('"limit": null', '"limit": 8'))
+    page = Page(write_report([copied], tmp_path / "out").read_text())
+    assert "limited to the first 8 images" in page.text
+    assert "image 3: broken" in page.text
+
+
+def test_published_numbers_are_marked_and_apart(page):
+    before, _, after = page.text.partition("Published by the authors")
+    assert all(statement in after and statement not in before for statement in STATEMENTS)
+    ours = after.partition("Measured here")[2]
+    assert "340.89" in after.partition("Measured here")[0]
+    assert "340.89" not in ours
+    assert "do not subtract them" in ours
+
+
+def test_published_headlines_follow_from_the_published_rows():
+    values = {(row.quantity, row.method, row.tokens): float(row.value) for row in EFFICIENCY}
+    time = [
+        values["CUDA time (ms)", "LiteLVLM", tokens] / values["CUDA time (ms)", "unpruned", 576] for tokens in (192, 64)
+    ]
+    memory = "stored activations (GB)"
+    shrink = [values[memory, "unpruned", 576] / values[memory, "LiteLVLM", tokens] for tokens in (192, 64)]
+    # 1 - 265.83/340.89 = .220, 1 - 237.35/340.89 = .304; .81/.35 = 2.31, .81/.21 = 3.86
+    assert [round(100 * (1 - share)) for share in time] == [22, 30]
+    assert [round(factor, 1) for factor in shrink] == [2.3, 3.9]
+
+
+def test_tables_put_a_value_and_its_interval_into_one_cell():
+    table = grid("t", pd.DataFrame({"name": ["a"], "delta": [0.25], "low": [0.1], "high": [float("nan")], "n": [7]}))
+    assert table.heads == ("name", "delta [interval]", "n")
+    assert [cell.text for cell in table.rows[0]] == ["a", "0.25 [no interval]", "7"]
+    assert [cell.numeric for cell in table.rows[0]] == [False, True, True]
