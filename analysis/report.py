@@ -68,10 +68,9 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
         ],
         "runs": [run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs],
         "ours": [
-            table
-            for run, summary in summaries.items()
-            if summary is not None and summary.study == "sweep"
-            for table in tables_of(run, summary, out)
+            ours(summary)
+            for summary in summaries.values()
+            if summary is not None and {"scores", "comparisons"} <= set(summary.tables)
         ],
         "published": {
             "statements": published.STATEMENTS,
@@ -183,6 +182,17 @@ def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
         atomic_write(path, frame.to_csv(index=False))
         found.append(grid(name.replace("_", " "), frame, relative(path, out)))
     return found
+
+
+def ours(summary: Summary) -> Grid:
+    """What a sweep measured, in the terms of the published claims: cIoU, and the share of the unpruned cIoU kept."""
+    scores, comparisons = summary.table("scores"), summary.table("comparisons")
+    scores = scores[scores["metric"] == "ciou"].rename(columns={"budget": "tokens", "value": "cIoU"})
+    kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
+    kept = kept.rename(columns={"budget": "tokens", "retention": "share kept", "retention_bound": "one-sided bound"})
+    columns = ["method", "tokens", "share kept", "one-sided bound"]
+    table = scores.drop(columns="metric").merge(kept[columns], on=["method", "tokens"], how="left")
+    return grid("cIoU and the share of the unpruned cIoU that is kept", table)
 
 
 def copy_data(run: Path, out: Path) -> dict[str, str]:

@@ -141,6 +141,7 @@ def test_published_numbers_are_marked_and_apart(page):
     ours = after.partition("Measured here")[2]
     assert "340.89" in after.partition("Measured here")[0]
     assert "340.89" not in ours
+    assert "share kept" in ours
     assert "do not subtract them" in ours
 
 
