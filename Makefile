@@ -30,7 +30,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 notebooks: $(STAMP)
-	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 clean:
 	rm -rf report runs notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
