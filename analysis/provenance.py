@@ -34,7 +34,7 @@ def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
         environment: Variables whose values are secret if their name says so.
 
     Example:
-        >>> scrub("litelvlm run --model /home/someone/weights/glamm")
+        >>> scrub("litelvlm run --model ~/weights/glamm")
         'litelvlm run --model .../glamm'
     """
     for name, value in environment.items():

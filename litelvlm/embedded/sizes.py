@@ -133,7 +133,7 @@ def glamm_config(vocab_size: int) -> dict[str, Any]:
 def new_language_side(vocab_size: int) -> dict[str, nn.Module]:
     """An untrained language model, projector and seg head.
 
-    The library draws for widths of thousands; at this width attention would start uniform and stay so for long.
+    The library's spread is meant for widths of thousands; matrices are drawn at width ** -0.5 here instead.
     """
     parts = new_parts(glamm_config(vocab_size), "sdpa")
     llama = parts["llama"]

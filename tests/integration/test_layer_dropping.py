@@ -15,7 +15,7 @@ METHODS = [name for name, method in list_pruners().items() if method.stage == "l
 QUERIES = ("last", "last_prompt", "seg", "mean_text")
 
 
-def close(a: torch.Tensor, b: torch.Tensor) -> None:
+def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
@@ -76,8 +76,8 @@ def test_attention_rows_equal_those_of_the_eager_kernel(model, index):
     queries = torch.tensor([29, 12, 0, 21])
     view = LlamaView(model.llama, index, hidden[0], positions[0], slice(10, 20), queries)
     torch.testing.assert_close(view.attention(queries), found["weights"][:, queries], atol=1e-5, rtol=1e-5)
-    close(view.keys(), found["keys"].transpose(0, 1).flatten(1))
-    close(view.image_attention(), found["weights"][:, queries, 10:20].mean((0, 1)))
+    assert_near(view.keys(), found["keys"].transpose(0, 1).flatten(1))
+    assert_near(view.image_attention(), found["weights"][:, queries, 10:20].mean((0, 1)))
 
 
 @torch.inference_mode()
@@ -164,8 +164,8 @@ def test_dropping_before_layer_0_is_selecting_the_same_tokens(model, state, posi
     assert kept.positions.tolist() == before.positions.tolist()
     assert kept.span == before.span
     selected = model.ground([state], [talk], [before])[0]
-    close(dropped.logits, selected.logits)
-    close(dropped.seg_state, selected.seg_state)
+    assert_near(dropped.logits, selected.logits)
+    assert_near(dropped.seg_state, selected.seg_state)
 
 
 @torch.inference_mode()
@@ -192,7 +192,7 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
     hidden = decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)
     final = [places["now"].tolist().index(place) for place in spliced.seg_index[0]]
     assert dropping.shifted(spliced.seg_index) == [final]
-    close(grounding.seg_state, hidden[0, final])
+    assert_near(grounding.seg_state, hidden[0, final])
     assert grounding.logits.shape[0] == n_turns
 
 
@@ -224,4 +224,4 @@ def test_one_expression_is_the_same_under_both_protocols(model, data):
         model.segment(image, "the red circle", get_pruner("fastv"), 48, protocol=protocol)
         for protocol in ("single", "conversation")
     )
-    close(single.logits, talk.logits)
+    assert_near(single.logits, talk.logits)

@@ -10,7 +10,7 @@ from litelvlm.glamm.prompts import conversation
 from litelvlm.glamm.tokenizer import IMAGE_INDEX
 
 
-def close(a: torch.Tensor, b: torch.Tensor) -> None:
+def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
 
 
@@ -19,7 +19,7 @@ def test_keeping_all_tokens_is_the_unpruned_model(model, data):
     plain = model.segment(image, text)
     for name in ("litelvlm", "random", "none"):
         kept = model.segment(image, text, get_pruner(name), budget=model.n_tokens)
-        close(kept.logits, plain.logits)
+        assert_near(kept.logits, plain.logits)
 
 
 def test_batch_equals_one_by_one(model, data):
@@ -39,8 +39,8 @@ def test_batch_equals_one_by_one(model, data):
     together = model.ground(states, talks, selections)
     for i, batched in enumerate(together):
         alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
-        close(batched.logits, alone.logits)
-        close(batched.seg_state, alone.seg_state)
+        assert_near(batched.logits, alone.logits)
+        assert_near(batched.seg_state, alone.seg_state)
 
 
 def test_mask_has_the_size_of_the_image(model, data):
@@ -55,7 +55,7 @@ def test_one_expression_is_the_same_under_both_protocols(model, data):
     image = data[0].image()
     single = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="single")
     talk = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="conversation")
-    close(single.logits, talk.logits)
+    assert_near(single.logits, talk.logits)
 
 
 def test_conversation_shares_one_selection_and_later_turns_see_earlier_ones(model, data):

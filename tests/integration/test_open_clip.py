@@ -30,7 +30,7 @@ VISION = {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WI
 CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "shortest"}
 
 
-def close(actual, expected, tolerance=1e-4):
+def assert_near(actual, expected, tolerance=1e-4):
     torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
@@ -191,18 +191,18 @@ def test_openai_layout_agrees_with_the_hugging_face_tower(pixels):
     mine, other = ours.image(pixels), theirs.image(pixels)
     assert len(mine.states) == len(other.states) == LAYERS
     for ours_state, theirs_state in zip(mine.states, other.states, strict=True):
-        close(ours_state, theirs_state)
+        assert_near(ours_state, theirs_state)
     for state in (*IMAGE_STATES, *CLS_STATES, "patch_embeds"):
-        close(getattr(mine, state), getattr(other, state))
+        assert_near(getattr(mine, state), getattr(other, state))
     for a, b in zip(mine.last_qkv, other.last_qkv, strict=True):
-        close(a, b)
+        assert_near(a, b)
     (text, rows), (expected, expected_rows) = ours.text_attention(SENTENCES), theirs.text_attention(SENTENCES)
     assert torch.equal(text.eos_index, expected.eos_index)
     assert torch.equal(text.attention_mask, expected.attention_mask)
     real = expected.attention_mask.bool()
     assert torch.equal(text.input_ids[real], expected.input_ids[real])
-    close(text.text_embeds, expected.text_embeds)
-    close(rows, expected_rows)
+    assert_near(text.text_embeds, expected.text_embeds)
+    assert_near(rows, expected_rows)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -213,11 +213,11 @@ def test_states_are_those_of_the_forward_pass(family, request):
     image = tower.image(pixels)
     told = tower.clip.visual.forward_intermediates(pixels, output_fmt="NLC")
     for states, expected in zip(image.states[1:], told["image_intermediates"], strict=False):
-        close(states[:, tower.n_prefix :], expected)
-    close(image.last_hidden_state[:, tower.n_prefix :], told["image_intermediates"][-1])
-    close(image.image_embeds, tower.clip.encode_image(pixels))
+        assert_near(states[:, tower.n_prefix :], expected)
+    assert_near(image.last_hidden_state[:, tower.n_prefix :], told["image_intermediates"][-1])
+    assert_near(image.image_embeds, tower.clip.encode_image(pixels))
     assert image.patch_tokens.shape[1] == image.keys.shape[1] == tower.grid[0] * tower.grid[1] == 16
-    close(tower.text(SENTENCES).text_embeds, tower.clip.encode_text(tower.tokenizer(SENTENCES)))
+    assert_near(tower.text(SENTENCES).text_embeds, tower.clip.encode_text(tower.tokenizer(SENTENCES)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -235,9 +235,9 @@ def test_projections_are_those_the_attention_uses(family, request):
     tower.block(0, states)
     handle.remove()
     if family == "native":
-        close(attn.out_proj(mixed), given[0][0])
+        assert_near(attn.out_proj(mixed), given[0][0])
     else:
-        close(attn.proj(attn.norm(mixed)), given[0])
+        assert_near(attn.proj(attn.norm(mixed)), given[0])
 
 
 @torch.inference_mode()
@@ -248,18 +248,18 @@ def test_class_attention_of_eva_rotates_patches_only(eva, pixels):
     assert torch.equal(turned_query[:, 0], query[:, 0])
     assert (turned_keys[:, 1:] - keys[:, 1:]).abs().max() > 0.1
     # A rotation keeps lengths.
-    close(turned_keys.norm(dim=-1), keys.norm(dim=-1))
+    assert_near(turned_keys.norm(dim=-1), keys.norm(dim=-1))
     # By the definition: softmax of the class token's row over rotated keys, head mean, class token left out.
     logits = torch.einsum("bhe,bshe->bhs", query[:, 0].unflatten(-1, (2, 16)), turned_keys.unflatten(-1, (2, 16)))
-    close(image.cls_attention, (logits / 4).softmax(-1).mean(1)[:, 1:])
+    assert_near(image.cls_attention, (logits / 4).softmax(-1).mean(1)[:, 1:])
 
 
 @torch.inference_mode()
 def test_patch_embeds_of_the_class_token_are_the_image_embedding(eva, native, pixels):
     for tower in (eva, native):
         image = tower.image(pixels)
-        close(tower.project(image.last_hidden_state)[:, 0], image.image_embeds)
-        close(image.patch_embeds, tower.project(image.patch_tokens))
+        assert_near(tower.project(image.last_hidden_state)[:, 0], image.image_embeds)
+        assert_near(image.patch_embeds, tower.project(image.patch_tokens))
         with pytest.raises(ValueError, match=rf"{tower.family} has no map_values.*use patch_embeds"):
             tower.map_values(image.patch_tokens)
 
@@ -288,10 +288,10 @@ def test_siglip_value_path_is_values_through_the_pooling(siglip):
     value = pool.kv(trunk.norm(image.patch_tokens)).chunk(2, dim=-1)[1]
     expected = pool.proj(value)
     expected = expected + pool.mlp(pool.norm(expected))
-    close(siglip.map_values(image.patch_tokens), expected)
+    assert_near(siglip.map_values(image.patch_tokens), expected)
     # Where all patches are alike, attention has nothing to choose and the pooled image is each patch's own value.
     alike = image.states[-1][:, :1].expand(-1, 16, -1)
-    close(siglip.pool(alike), siglip.map_values(alike)[:, 0])
+    assert_near(siglip.pool(alike), siglip.map_values(alike)[:, 0])
 
 
 @torch.inference_mode()
@@ -309,11 +309,11 @@ def test_causal_text_is_cut_to_the_longest_and_truncation_is_said(native):
     assert text.truncated == (False, False, False, True)
     assert text.input_ids.shape == (4, 77)
     assert text.eos_index[2] == 1  # an empty sentence is [SOS][EOS]
-    close(rows.sum(-1), torch.ones(LAYERS, 4, 2))
+    assert_near(rows.sum(-1), torch.ones(LAYERS, 4, 2))
     assert rows[:, 2, :, 2:].abs().max() == 0
     short = native.text(SENTENCES)
     assert short.input_ids.shape[1] == int(short.eos_index.max()) + 1
-    close(short.text_embeds, text.text_embeds[:3], 1e-5)
+    assert_near(short.text_embeds, text.text_embeds[:3], 1e-5)
     with pytest.raises(ValueError, match="at least one sentence"):
         native.text([])
 
@@ -323,7 +323,7 @@ def test_crops(picture, siglip, native):
     assert torch.equal(native.pixel_values(picture), expected)
     squashed = siglip.pixel_values(picture)
     reference = np.asarray(picture.resize((31, 31), Image.Resampling.BICUBIC)) / 255
-    close(squashed[0].permute(1, 2, 0), torch.tensor((reference - 0.5) / 0.5, dtype=torch.float32), 1e-6)
+    assert_near(squashed[0].permute(1, 2, 0), torch.tensor((reference - 0.5) / 0.5, dtype=torch.float32), 1e-6)
     assert siglip.preprocessing.crop(41, 60, 31).box == (0.0, 0.0, 41.0, 60.0)
     assert native.preprocessing.crop(40, 60, 20).box == (0.0, 10.0, 40.0, 50.0)
     assert (siglip.grid, siglip.patch_size) == ((4, 4), 7)
@@ -374,11 +374,11 @@ def test_load_by_name_takes_weights_activation_and_crop_of_the_tag(published_mod
     assert not tower.training
     assert not any(weight.requires_grad for weight in tower.parameters())
     # The configuration says GELU, the tag QuickGELU: only with the latter are the states those of the source.
-    close(tower.image(pixels).image_embeds, native.image(pixels).image_embeds)
+    assert_near(tower.image(pixels).image_embeds, native.image(pixels).image_embeds)
     assert (tower.preprocessing.mean, tower.preprocessing.std) == (CROP["mean"], CROP["std"])
     again = load_tower(f"open_clip:{published_model}", pretrained="drawn", dtype="bfloat16", device="cpu")
     assert again.image(again.pixel_values(picture)).patch_embeds.dtype == again.dtype == torch.bfloat16
-    close(again.text(SENTENCES).text_embeds.float(), native.text(SENTENCES).text_embeds, 0.2)
+    assert_near(again.text(SENTENCES).text_embeds.float(), native.text(SENTENCES).text_embeds, 0.2)
 
 
 @torch.inference_mode()
@@ -441,7 +441,7 @@ def test_folders_of_both_kinds(native, tmp_path, pixels):
     weights = {name: value.contiguous() for name, value in native.clip.state_dict().items()}
     save_file(weights, ours / "open_clip_model.safetensors")
     tower = load_tower(ours, device="cpu")
-    close(tower.image(pixels).patch_embeds, native.image(pixels).patch_embeds)
+    assert_near(tower.image(pixels).patch_embeds, native.image(pixels).patch_embeds)
     assert tower.preprocessing.mean == (0.1, 0.2, 0.3)
 
     clip = huggingface_clip()
@@ -450,5 +450,5 @@ def test_folders_of_both_kinds(native, tmp_path, pixels):
     (theirs / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}))
     other = load_tower(theirs, device="cpu")
     assert isinstance(other, ClipTower)
-    close(other.image(pixels).patch_embeds, ClipTower(clip, huggingface_tokenizer()).image(pixels).patch_embeds)
+    assert_near(other.image(pixels).patch_embeds, ClipTower(clip, huggingface_tokenizer()).image(pixels).patch_embeds)
     assert (other.preprocessing.mean, other.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)
