@@ -1,0 +1,101 @@
+"""The confirmatory hypotheses H1 to H8 together: eight chances of a false discovery, so their p-values are adjusted.
+
+A claim's own verdict asks whether its 95 % interval clears the null, as if it were the only one. Here Holm's adjustment
+runs over the whole family. Its size is always eight: a hypothesis that was not tested counts with p = 1, so adding a
+run can strengthen a verdict and never weakens one.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from analysis.claims import Claim, Verdict
+from analysis.significance import holm
+
+ALPHA = 0.05
+HYPOTHESES: Mapping[str, str] = MappingProxyType(
+    {
+        "H1": "the referent's tokens rank low, beyond what its place in the image explains",
+        "H2": "the reversal is stronger with the true text than with others",
+        "H3": "the reversal is stronger on the referent than on another object",
+        "H4": "[EOS] attends to [SOS] more than uniform attention does",
+        "H5": "the sink of the text tower changes the reversal",
+        "H6": "the reversed ranking agrees with importance inside the language model, given place and norm",
+        "H7": "LiteLVLM exceeds the best rival by more than 5 %",
+        "H8": "LiteLVLM keeps 90 % of the unpruned cIoU",
+    }
+)
+"""The confirmatory hypotheses in short; their claims carry these ids and say exactly what was tested."""
+NOT_TESTED = "not tested"
+
+
+def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
+    """Holm's adjustment over H1 to H8, and the verdict that stands after it.
+
+    Collect the claims of all runs of one model on one split and pass them in; claims with other ids (parts, controls,
+    budgets) are exploratory and left out:
+
+        claims = [claim for run in runs for claim in read_summary(run).claims]
+        table = confirmatory(claims)
+
+    Args:
+        claims: At most one claim of each hypothesis.
+
+    Returns:
+        Eight lines in the order of ``HYPOTHESES``: id, statement (of the claim, else the hypothesis in short),
+        estimate, low, high, null, n_images, n (0 if not tested), p (as the claim has it, two-sided unless it says
+        otherwise), p_holm, alone (the claim's verdict by itself) and verdict. "supported" needs the claim's own verdict and p_holm
+        <= 0.05; "not supported" is the claim's own, since an adjustment guards only against false support; "not tested"
+        if there is no claim; "undetermined" otherwise. Numbers that do not exist are nan.
+
+    Raises:
+        ValueError: If a hypothesis has two claims.
+    """
+    found: dict[str, Claim] = {}
+    for claim in claims:
+        if claim.id not in HYPOTHESES:
+            continue
+        if claim.id in found:
+            raise ValueError(f"{claim.id} occurs twice; give one run of each study, of one model on one split")
+        found[claim.id] = claim
+    p_values = np.array([found[id].p_value if id in found else np.nan for id in HYPOTHESES])
+    adjusted = np.where(np.isnan(p_values), np.nan, holm(np.where(np.isnan(p_values), 1.0, p_values)))
+    return pd.DataFrame(
+        [
+            _line(id, found.get(id), float(p), float(p_holm))
+            for id, p, p_holm in zip(HYPOTHESES, p_values, adjusted, strict=True)
+        ]
+    )
+
+
+def _line(id: str, claim: Claim | None, p: float, p_holm: float) -> dict[str, str | float | int]:
+    if claim is None:
+        missing: dict[str, str | float | int] = {"id": id, "statement": HYPOTHESES[id]}
+        missing |= dict.fromkeys(("estimate", "low", "high", "null"), float("nan"))
+        return missing | {"n_images": 0, "n": 0, "p": p, "p_holm": p_holm, "alone": NOT_TESTED, "verdict": NOT_TESTED}
+    return {
+        "id": id,
+        "statement": claim.statement,
+        "estimate": claim.estimate,
+        "low": claim.low,
+        "high": claim.high,
+        "null": claim.null,
+        "n_images": claim.n_images,
+        "n": claim.n,
+        "p": p,
+        "p_holm": p_holm,
+        "alone": claim.verdict,
+        "verdict": adjusted_verdict(claim.verdict, p_holm),
+    }
+
+
+def adjusted_verdict(alone: Verdict, p_holm: float) -> Verdict:
+    """What remains of a claim's verdict once the whole family is counted.
+
+    Example:
+        >>> adjusted_verdict("supported", 0.03), adjusted_verdict("supported", 0.2)
+        ('supported', 'undetermined')
+    """
+    return "undetermined" if alone == "supported" and not p_holm <= ALPHA else alone
