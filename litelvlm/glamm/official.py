@@ -1,0 +1,67 @@
+"""What the official evaluation asks about one image: up to three expressions, templates at random, one conversation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, Conversation, conversation
+
+MAX_TURNS = 3
+
+
+@dataclass(frozen=True)
+class OfficialDraw:
+    """One image's turns.
+
+    Attributes:
+        expressions: Places among the image's pooled expressions, in the order of the turns.
+        questions: Question template of each turn, 0 to 15.
+        answers: Answer template of each turn, 0 to 4.
+    """
+
+    expressions: tuple[int, ...]
+    questions: tuple[int, ...]
+    answers: tuple[int, ...]
+
+    def conversation(self, sentences: Sequence[str]) -> Conversation:
+        """The conversation about the image, given all of its sentences in the order that was drawn from."""
+        return conversation([sentences[place] for place in self.expressions], self.questions, self.answers)
+
+
+def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
+    """Draw what the official loader feeds for one image of a split.
+
+    Of three or more expressions three are drawn without replacement, in random order; fewer are all taken, as they
+    come. Question and answer templates are drawn independently and uniformly per turn. The official code sets no seed;
+    here the draw depends on the seed and the image only (raw Philox numbers, the same on every library version), so
+    it is the same in whatever order, part or process the images are done.
+
+    Args:
+        n_expressions: Sentences of all references of the split on the image.
+        image_id: Identity of the image, 0 or above.
+        seed: 0 or above; report several.
+
+    Raises:
+        ValueError: If there is no expression, or the seed or the id is negative.
+
+    Example:
+        >>> official_draw(2, image_id=7, seed=0).expressions
+        (0, 1)
+        >>> len(official_draw(9, image_id=7, seed=0).expressions)
+        3
+
+    Source: LiteLVLM and GLaMM official code, loader of the referring-segmentation evaluation.
+    """
+    if n_expressions < 1:
+        raise ValueError(f"an image needs at least one expression, got {n_expressions}")
+    if seed < 0 or image_id < 0:
+        raise ValueError(f"seed {seed} and image_id {image_id} must be 0 or above")
+    turns = min(n_expressions, MAX_TURNS)
+    raw = np.random.Philox(np.random.SeedSequence((seed, image_id))).random_raw(n_expressions + 2 * turns)
+    order = np.argsort(raw[:n_expressions], kind="stable")[:turns]
+    places = order.tolist() if n_expressions >= MAX_TURNS else range(n_expressions)
+    questions, answers = raw[n_expressions : n_expressions + turns], raw[n_expressions + turns :]
+    return OfficialDraw(
+        tuple(places), tuple((questions % len(QUESTIONS)).tolist()), tuple((answers % len(ANSWERS)).tolist())
+    )
