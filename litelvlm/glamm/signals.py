@@ -1,0 +1,150 @@
+"""Which visual tokens matter inside the language model: attention of the [SEG] query, a gradient, removal of blocks.
+
+Each signal is a function of a model, an encoded image and a conversation, always of the unpruned model.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.glamm import llama as llama_loop
+from litelvlm.glamm.layer_pruning import LlamaView, query_places
+from litelvlm.glamm.model import Glamm, ImageState
+from litelvlm.glamm.prompts import Conversation
+from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
+from litelvlm.names import check_name
+
+QUERIES = ("seg", "last_prompt")
+REMOVALS = ("drop", "mean", "mask")
+
+
+@torch.inference_mode()
+def attention_rows(
+    model: Glamm, state: ImageState, conversation: Conversation, query: str = "seg"
+) -> Float[Tensor, "layers heads n"]:
+    """Attention of one text token to the visual tokens in every layer and head of the language model.
+
+    This is the decoder's self-attention. Only the one row is computed, so any attention kernel will do.
+
+    Args:
+        model: Grounding model.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+        query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the answer. The mean
+            over turns if there are several [SEG]s.
+
+    Returns:
+        Weights in [0, 1], float32. A row sums to less than 1, since the text has its share.
+
+    Raises:
+        ValueError: If the query is unknown.
+    """
+    check_name(query, QUERIES, "query")
+    spliced = model.splice([model.visual_tokens(state, None)], [conversation], [None])
+    start, positions = spliced.image_start[0], spliced.position_ids
+    stop = start + model.n_tokens
+    places = torch.tensor(query_places(model.tokenizer, conversation, query), device=model.device) + stop
+    rows: list[Tensor] = []
+
+    def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        view = LlamaView(model.llama, index, hidden_states[0], position_ids[0], slice(start, stop), places)
+        rows.append(view.attention(places)[:, :, start:stop].mean(1))
+        return hidden_states, position_ids
+
+    llama_loop.decode(model.llama, spliced.embeds, positions, before_layer=read)
+    return torch.stack(rows)
+
+
+def target_gradient(
+    model: Glamm, state: ImageState, conversation: Conversation, target: str = "mask_logit"
+) -> Float[Tensor, "n d"]:
+    """Gradient of a target with respect to the projected visual tokens, float32.
+
+    SAM and the reference mask (the unpruned prediction) are constants, and weights receive no gradient.
+
+    Args:
+        model: Grounding model; left as found.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+        target: One of ``TARGETS``.
+
+    Raises:
+        ValueError: If the target is unknown.
+    """
+    column = TARGETS.index(check_name(target, TARGETS, "target"))
+    with frozen(model):
+        targets = Targets(model, state, conversation)
+        visual = targets.visual.detach().requires_grad_(True)
+        value = targets(visual[None])[0, column]
+        (gradient,) = torch.autograd.grad(value, visual)
+    found: Tensor = gradient.float()
+    return found
+
+
+def block_importance(
+    model: Glamm,
+    state: ImageState,
+    conversation: Conversation,
+    target: str = "soft_dice",
+    blocks: int = 6,
+    removal: str = "drop",
+) -> Float[Tensor, "n"]:
+    """Fall of a target when a square block of visual tokens is removed; each token carries its block's value.
+
+    Args:
+        model: Grounding model.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+        target: One of ``TARGETS``.
+        blocks: Blocks along each side of the token grid.
+        removal: "drop": the tokens are left out and positions close up; "mean": each becomes the image's mean token;
+            "mask": they stay, but no other token may attend to them.
+
+    Returns:
+        Target of the whole minus target without the block, float32; positive where the block helps.
+
+    Raises:
+        ValueError: If the target or the removal is unknown, or the grid has fewer rows or columns than blocks.
+    """
+    column = TARGETS.index(check_name(target, TARGETS, "target"))
+    groups = block_groups(model.grid, blocks).to(model.device)
+    values = leave_one_out(Targets(model, state, conversation), groups, removal)
+    return values[:, column][groups]
+
+
+def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
+    """The block of each token, in raster order, when each side of the grid is cut into ``blocks`` parts.
+
+    Raises:
+        ValueError: If a side has fewer tokens than parts.
+
+    Example:
+        >>> block_groups((2, 4), 2).tolist()
+        [0, 0, 1, 1, 2, 2, 3, 3]
+    """
+    rows, columns = grid
+    if not 1 <= blocks <= min(grid):
+        raise ValueError(f"blocks must lie between 1 and {min(grid)}, the shorter side of the grid, got {blocks}")
+    row, column = torch.arange(rows) * blocks // rows, torch.arange(columns) * blocks // columns
+    return (row[:, None] * blocks + column).flatten()
+
+
+def leave_one_out(
+    targets: Targets, groups: Int[Tensor, "n"], removal: str = "drop", batch_size: int | None = None
+) -> Float[Tensor, "g 3"]:
+    """Fall of every target when one group of tokens is removed, group by group (see ``block_importance``).
+
+    Raises:
+        ValueError: If the removal is unknown.
+    """
+    check_name(removal, REMOVALS, "removal")
+    every = torch.arange(int(groups.max()) + 1, device=groups.device)
+    removed = groups == every[:, None]
+    whole = torch.ones(1, targets.n_tokens, dtype=torch.bool, device=groups.device)
+    if removal == "drop":
+        without = targets.keeping(~removed, batch_size)
+    elif removal == "mean":
+        without = targets.replacing(removed, targets.visual.mean(0), batch_size)
+    else:
+        without = targets.hiding(removed, batch_size)
+    return targets.keeping(whole) - without

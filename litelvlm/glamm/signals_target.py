@@ -1,0 +1,175 @@
+"""What visual tokens can be important for: three scalars of an unpruned prediction, as functions of the tokens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from litelvlm.glamm import llama as llama_loop
+from litelvlm.glamm import mask as sam_side
+from litelvlm.glamm.llama import causal_mask
+from litelvlm.glamm.model import Glamm, ImageState
+from litelvlm.glamm.prompts import Conversation
+
+TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
+"""Mean mask logit inside the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
+
+# What one row may keep for a backward pass. Beside the 17 GB of a 7B model in bfloat16 it leaves room on a 24 GB GPU.
+_ROW_MEMORY_BYTES = 2**32
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Gradients are on, but no weight asks for one; afterwards every ``requires_grad`` is as before, also on errors."""
+    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in asking:
+            parameter.requires_grad_(False)
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Half precision widened to float32; float64 stays, for checks of gradients."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+class Targets:
+    """The three targets of one image and one conversation as a function of the projected visual tokens.
+
+    Gradients reach the tokens through the states before [SEG] only: SAM's image embedding and the reference mask are
+    constants. The reference is the model's own prediction with all tokens, at the decoder's resolution, without the
+    padding of SAM's square; an empty one is replaced by its pixel of highest logit. With several turns a target is the
+    mean over their [SEG]s.
+
+    Args:
+        model: Grounding model.
+        state: The encoded image.
+        conversation: Questions with their teacher-forced answers.
+
+    Attributes:
+        visual: Projected visual tokens [n, d], the point at which the targets are usually taken.
+        embeds: Input embeddings of the unpruned sequence [s, d].
+        start: Index of the first visual token in it.
+        seg: Indices of the states that predict a [SEG].
+        reference: Reference masks [t, h, w].
+        empty: Whether a reference is a stand-in for an empty prediction.
+    """
+
+    def __init__(self, model: Glamm, state: ImageState, conversation: Conversation) -> None:
+        self.model = model
+        with frozen(model), torch.no_grad():
+            # States of an image are inference tensors, which autograd refuses; a copy is a plain one.
+            self._sam_embeddings = state.sam_embeddings.clone()
+            self.visual: Float[Tensor, "n d"] = model.project(state.clip.patch_tokens[0].clone())
+            spliced = model.splice([self.visual], [conversation], [None])
+            self.embeds, self.start, self.seg = spliced.embeds[0], spliced.image_start[0], spliced.seg_index[0]
+            side = state.sam_embeddings.shape[-1] * 4
+            self._valid = tuple(round(side * size / model.sam_image_size) for size in state.resized_size)
+            logits = self._mask_logits(self.embeds[None], list(self.seg))[0]
+            self.reference: Bool[Tensor, "t h w"] = logits > 0
+            highest = torch.zeros_like(logits.flatten(1), dtype=torch.bool)
+            highest[torch.arange(len(logits)), logits.flatten(1).argmax(1)] = True
+            found = self.reference.flatten(1).any(1)
+            self.empty = not bool(found.all())
+            self.reference = torch.where(found[:, None, None], self.reference, highest.view_as(logits))
+
+    @property
+    def n_tokens(self) -> int:
+        """Visual tokens."""
+        return len(self.visual)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows whose backward pass fits into 4 GiB, at least one."""
+        config = self.model.llama.config
+        per_token = config.num_hidden_layers * (10 * config.hidden_size + 4 * config.intermediate_size)
+        return max(1, _ROW_MEMORY_BYTES // (len(self.embeds) * per_token * self.visual.element_size()))
+
+    def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
+        """Targets in the order of ``TARGETS``, at least float32, when the visual tokens are these; differentiable."""
+        return self.of_embeds(self.spliced(visual))
+
+    def spliced(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b s d"]:
+        """The unpruned sequences with these visual tokens."""
+        before, after = self.embeds[: self.start], self.embeds[self.start + self.n_tokens :]
+        rows = len(visual)
+        return torch.cat([before.expand(rows, -1, -1), visual, after.expand(rows, -1, -1)], dim=1)
+
+    def of_embeds(self, embeds: Float[Tensor, "b s d"], mask: Tensor | None = None) -> Float[Tensor, "b 3"]:
+        """Targets of whole sequences of input embeddings, under an additive attention mask [b, 1, s, s] if given."""
+        positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
+        states = llama_loop.decode(self.model.llama, embeds, positions, attention_mask=mask)
+        # Tokens are only ever left out before a [SEG], so it is as far from the end as in the whole sequence.
+        return self.of_states(states[:, [i - len(self.embeds) for i in self.seg]])
+
+    def of_states(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b 3"]:
+        """Targets of the states before [SEG] (after the final norm)."""
+        logits = self._decoded(seg_states)
+        inside = self.reference.to(logits.dtype)
+        mean_logit = (logits * inside).sum((2, 3)) / inside.sum((1, 2))
+        chance = logits.sigmoid()
+        dice = 2 * (chance * inside).sum((2, 3)) / (chance.sum((2, 3)) + inside.sum((1, 2)))
+        words: Tensor = self.model.llama.lm_head(seg_states)
+        seg_log_prob = at_least_float32(words).log_softmax(-1)[..., self.model.tokenizer.seg_id]
+        return torch.stack([mean_logit, dice, seg_log_prob], dim=-1).mean(1)
+
+    @torch.no_grad()
+    def keeping(self, kept: Bool[Tensor, "b n"], batch_size: int | None = None) -> Float[Tensor, "b 3"]:
+        """Targets when only some visual tokens reach the language model; positions close up behind the rest.
+
+        Args:
+            kept: Tokens left in, row by row; none at all is legal.
+            batch_size: Rows at once; as many as are safe if left out.
+        """
+        dtype = torch.promote_types(self.embeds.dtype, torch.float32)
+        values = torch.empty(len(kept), len(TARGETS), dtype=dtype, device=self.embeds.device)
+        counts = kept.sum(1)
+        for count in counts.unique().tolist():
+            for rows in torch.nonzero(counts == count)[:, 0].split(batch_size or self.batch_size):
+                places = torch.ones(len(rows), len(self.embeds), dtype=torch.bool, device=self.embeds.device)
+                places[:, self.start : self.start + self.n_tokens] = kept[rows].to(places.device)
+                embeds = self.embeds.expand(len(rows), -1, -1)[places].unflatten(0, (len(rows), -1))
+                values[rows] = self.of_embeds(embeds)
+        return values
+
+    @torch.no_grad()
+    def hiding(self, hidden: Bool[Tensor, "b n"], batch_size: int | None = None) -> Float[Tensor, "b 3"]:
+        """Targets when some visual tokens stay in place but no other token may attend to them."""
+        length = len(self.embeds)
+        causal = causal_mask(length, self.embeds.dtype, self.embeds.device)
+        own = torch.eye(length, dtype=torch.bool, device=self.embeds.device)
+        values = []
+        for rows in hidden.split(batch_size or self.batch_size):
+            columns = torch.zeros(len(rows), 1, 1, length, dtype=torch.bool, device=self.embeds.device)
+            columns[:, 0, 0, self.start : self.start + self.n_tokens] = rows.to(columns.device)
+            mask = causal.masked_fill(columns & ~own, torch.finfo(self.embeds.dtype).min)
+            values.append(self.of_embeds(self.embeds.expand(len(rows), -1, -1), mask))
+        return torch.cat(values)
+
+    @torch.no_grad()
+    def replacing(
+        self, replaced: Bool[Tensor, "b n"], token: Float[Tensor, "d"], batch_size: int | None = None
+    ) -> Float[Tensor, "b 3"]:
+        """Targets when some visual tokens are replaced by another one."""
+        values = []
+        for rows in replaced.split(batch_size or self.batch_size):
+            values.append(self(torch.where(rows[..., None].to(token.device), token, self.visual)))
+        return torch.cat(values)
+
+    def _mask_logits(self, embeds: Float[Tensor, "b s d"], seg: list[int]) -> Float[Tensor, "b t h w"]:
+        positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
+        return self._decoded(llama_loop.decode(self.model.llama, embeds, positions)[:, seg])
+
+    def _decoded(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b t h w"]:
+        """Mask logits at the decoder's resolution, without padding, float32."""
+        sam = self.model.sam
+        prompts = self.model.seg_head(seg_states)[:, :, None].to(sam_side.sam_dtype(sam))
+        images = self._sam_embeddings.expand(len(seg_states), -1, -1, -1)
+        height, width = self._valid
+        return at_least_float32(sam_side.low_resolution_masks(sam, images, prompts)[..., :height, :width])
