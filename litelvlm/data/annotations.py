@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -43,6 +44,14 @@ class Instances:
     images: Mapping[int, ImageRecord]
     annotations: Mapping[int, Annotation]
     categories: Mapping[int, str]
+
+    @cached_property
+    def by_image(self) -> Mapping[int, Mapping[int, Annotation]]:
+        """The objects of each image by id, in file order; an image without objects is left out."""
+        found: dict[int, dict[int, Annotation]] = {}
+        for ann_id, annotation in self.annotations.items():
+            found.setdefault(annotation.image_id, {})[ann_id] = annotation
+        return found
 
 
 def read_instances(content: bytes, path: Path) -> Instances:

@@ -6,7 +6,6 @@ order; the official order is that of a Python set and says nothing.
 
 import hashlib
 import logging
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -20,6 +19,7 @@ from PIL import Image
 from litelvlm.data.annotations import Annotation, Instances, RefDataError, read_instances, union_mask
 from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts, choose, find_root, split_test
 from litelvlm.data.refs import NO_TARGET, Ref, check_belongs, read_refs
+from litelvlm.glamm.preprocess import open_image
 
 logger = logging.getLogger(__name__)
 EMBEDDED = "embedded"
@@ -62,7 +62,7 @@ class ReferSample:
         width: Pixels.
         expressions: Every expression of the split on this image.
         folder: Image folder.
-        annotations: Objects of the image by id.
+        annotations: Every object of the image by id, whether an expression of this split means it or not.
     """
 
     image_id: int
@@ -78,23 +78,20 @@ class ReferSample:
 
         Raises:
             FileNotFoundError: If the file is missing.
-            RefDataError: If it has another size than `instances.json` says, or is larger than Pillow's safety limit.
+            RefDataError: If it has another size than `instances.json` says.
+            ValueError: If it is damaged, truncated, or above Pillow's pixel limit (89 million).
         """
         path = self.folder / self.file_name
         if not path.is_file():
             raise FileNotFoundError(f"missing image {path}; unpack the COCO 2014 training images there")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            try:
-                with Image.open(path) as image:
-                    if image.size != (self.width, self.height):
-                        raise RefDataError(
-                            f"{path} is {image.width} x {image.height} pixels, instances.json says "
-                            f"{self.width} x {self.height}; take both from the same release"
-                        )
-                    return image.convert("RGB")
-            except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-                raise RefDataError(f"{path} is larger than Pillow's safety limit: {error}") from error
+        # Annotations lie on the pixels as stored, so no EXIF turn here.
+        image = open_image(path, upright=False)
+        if image.size != (self.width, self.height):
+            raise RefDataError(
+                f"{path} is {image.width} x {image.height} pixels, instances.json says "
+                f"{self.width} x {self.height}; take both from the same release"
+            )
+        return image
 
     def mask(self, expression: Expression) -> UInt8[np.ndarray, "height width"]:
         """Target pixels at original size; zeros where nothing is meant.
@@ -203,16 +200,12 @@ def _open(root: Path, dataset: str | None, split: str, split_by: str | None, nam
 
 def _samples(refs: Iterable[Ref], instances: Instances, folder: Path) -> list[ReferSample]:
     by_image: dict[int, list[Expression]] = {}
-    used: dict[int, dict[int, Annotation]] = {}
     for ref in refs:
         expressions = by_image.setdefault(ref.image_id, [])
         for sentence in ref.sentences:
             expressions.append(
                 Expression(sentence.sent_id, ref.ref_id, ref.ann_ids, ref.category_ids, sentence.sent, sentence.kind)
             )
-        used.setdefault(ref.image_id, {}).update(
-            {ann_id: instances.annotations[ann_id] for ann_id in ref.ann_ids if ann_id != NO_TARGET}
-        )
     samples = []
     for image_id in sorted(by_image):
         record = instances.images[image_id]
@@ -224,7 +217,7 @@ def _samples(refs: Iterable[Ref], instances: Instances, folder: Path) -> list[Re
                 record.width,
                 tuple(by_image[image_id]),
                 folder,
-                used[image_id],
+                instances.by_image.get(image_id, {}),
             )
         )
     return samples

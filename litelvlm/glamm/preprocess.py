@@ -11,8 +11,9 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from litelvlm.clip.base import Preprocessing
+
+CLIP_MEAN, CLIP_STD = Preprocessing().mean, Preprocessing().std
 SAM_MEAN = (123.675, 116.28, 103.53)
 SAM_STD = (58.395, 57.12, 57.375)
 # What Pillow's decoders raise on damaged files, all meaning the same to a caller.
@@ -20,7 +21,7 @@ BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, *BOMBS)
 
 
-def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
+def open_image(source: Image.Image | str | Path | bytes, upright: bool = True) -> Image.Image:
     """Read a picture as RGB.
 
     A file is turned upright by its EXIF tag, as OpenCV does in the official code; a picture that is open already is
@@ -28,6 +29,7 @@ def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
 
     Args:
         source: Picture, path, or the bytes of an image file.
+        upright: False leaves a file as it lies too.
 
     Raises:
         FileNotFoundError: If the path does not exist.
@@ -46,10 +48,11 @@ def open_image(source: Image.Image | str | Path | bytes) -> Image.Image:
         with catch_warnings():
             simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(content)) as picture:
-                upright = ImageOps.exif_transpose(picture)
+                picture.load()
+                loaded = ImageOps.exif_transpose(picture) if upright else picture
     except DAMAGED as error:
         raise ValueError(f"{name}: not a readable image ({error}); it may be truncated or of another type") from error
-    return to_rgb(upright)
+    return to_rgb(loaded)
 
 
 def _read(path: Path) -> bytes:
@@ -82,13 +85,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def clip_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """(height, width) with the shorter side at ``size`` and the longer one cut to an integer."""
-    if height <= width:
-        return size, int(size * width / height)
-    return int(size * height / width), size
-
-
 def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
     """(height, width) with the longer side at ``size``, both rounded half up.
 
@@ -103,7 +99,7 @@ def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def clip_pixel_values(image: Image.Image, size: int) -> Float[Tensor, "1 3 size size"]:
-    """Resize the shorter side (bicubic), crop the centre square and normalise.
+    """Resize the shorter side (bicubic), crop the centre square and normalise: OpenAI's form of ``Preprocessing``.
 
     What lies outside the square is invisible to CLIP and to the language model.
 
@@ -113,11 +109,7 @@ def clip_pixel_values(image: Image.Image, size: int) -> Float[Tensor, "1 3 size 
 
     Source: stock CLIP processor of ``openai/clip-vit-large-patch14-336``.
     """
-    height, width = clip_size(image.height, image.width, size)
-    resized = to_rgb(image).resize((width, height), Image.Resampling.BICUBIC)
-    top, left = (height - size) // 2, (width - size) // 2
-    square = resized.crop((left, top, left + size, top + size))
-    return _normalise(_planes(square) / 255, CLIP_MEAN, CLIP_STD)[None]
+    return Preprocessing()(to_rgb(image), size)
 
 
 def sam_pixel_values(image: Image.Image, size: int) -> tuple[Float[Tensor, "1 3 size size"], tuple[int, int]]:
@@ -135,15 +127,7 @@ def sam_pixel_values(image: Image.Image, size: int) -> tuple[Float[Tensor, "1 3 
     height, width = sam_size(image.height, image.width, size)
     resized = to_rgb(image).resize((width, height), Image.Resampling.BILINEAR)
     square = torch.zeros(1, 3, size, size)
-    square[0, :, :height, :width] = _normalise(_planes(resized), SAM_MEAN, SAM_STD)
+    planes = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
+    normal = (planes - torch.tensor(SAM_MEAN)[:, None, None]) / torch.tensor(SAM_STD)[:, None, None]
+    square[0, :, :height, :width] = normal
     return square, (height, width)
-
-
-def _planes(image: Image.Image) -> Float[Tensor, "3 h w"]:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
-
-
-def _normalise(
-    planes: Float[Tensor, "3 h w"], mean: tuple[float, ...], std: tuple[float, ...]
-) -> Float[Tensor, "3 h w"]:
-    return (planes - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from litelvlm.glamm.preprocess import clip_pixel_values, clip_size, open_image, sam_pixel_values, sam_size, to_rgb
+from litelvlm.clip.geometry import crop_box
+from litelvlm.glamm.preprocess import clip_pixel_values, open_image, sam_pixel_values, sam_size, to_rgb
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
 
@@ -56,7 +57,8 @@ def test_tiny_inputs_equal_the_recorded_ones():
     [(427, 640, (336, 503)), (640, 427, (503, 336)), (100, 100, (336, 336)), (336, 336, (336, 336))],
 )
 def test_clip_sizes(height, width, expected):
-    assert clip_size(height, width, 336) == expected
+    crop = crop_box(height, width, 336)
+    assert (crop.resized_height, crop.resized_width) == expected
 
 
 @pytest.mark.parametrize(

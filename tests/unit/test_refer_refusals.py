@@ -1,0 +1,130 @@
+"""What the REFER reader refuses, and how it says so."""
+
+import pytest
+from PIL import Image
+from refer_tree import SQUARE, annotation, make_tree, ref
+
+from litelvlm.data.annotations import RefDataError
+from litelvlm.data.pickles import UnsafePickleError
+from litelvlm.data.refer import load_refer
+
+
+def test_unknown_names_list_the_choices(tmp_path):
+    make_tree(tmp_path, [ref()])
+    with pytest.raises(ValueError, match=r"unknown dataset 'refcok'.*refcoco"):
+        load_refer(tmp_path, dataset="refcok")
+    with pytest.raises(ValueError, match=r"unknown split of refcoco \(unc\) 'test'.*testA"):
+        load_refer(tmp_path, dataset="refcoco", split="test")
+    with pytest.raises(ValueError, match=r"unknown split_by 'google'.*unc"):
+        load_refer(tmp_path, dataset="refcoco", split_by="google")
+    with pytest.raises(ValueError, match=r"no reference of split 'testB'; it holds val"):
+        load_refer(tmp_path, split="testB")
+    with pytest.raises(ValueError, match="needs root="):
+        load_refer(dataset="refcoco")
+
+
+def test_missing_things_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no REFER data at"):
+        load_refer(tmp_path / "nowhere")
+    make_tree(tmp_path, [ref()])
+    with pytest.raises(FileNotFoundError, match=r"refcocog.refs\(umd\)\.p; datasets present: refcoco"):
+        load_refer(tmp_path, dataset="refcocog")
+    make_tree(tmp_path, [ref()], dataset="refclef")
+    with pytest.raises(ValueError, match="holds refcoco, refclef; pass dataset="):
+        load_refer(tmp_path)
+    sample = load_refer(tmp_path, dataset="refcoco")[0]
+    (tmp_path / "Refer_Segm" / "coco_2014" / "train2014" / "7.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"missing image .*train2014.7\.png"):
+        sample.image()
+    (tmp_path / "Refer_Segm" / "refcoco" / "instances.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"instances\.json"):
+        load_refer(tmp_path, dataset="refcoco")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (ref(image_id=8), "names image 8"),
+        (ref(ann_id=5), "names annotation 5"),
+        (ref(ann_id=2), "puts annotation 2 on image 7, instances on image 9"),
+    ],
+)
+def test_tables_that_do_not_belong_together(tmp_path, wrong, message):
+    images = [{"id": i, "height": 6, "width": 8} for i in (7, 9)]
+    make_tree(tmp_path, [ref(), wrong, wrong], [annotation(1, SQUARE), annotation(2, SQUARE, 9)], images=images)
+    with pytest.raises(RefDataError, match=rf"does not belong .*{message}.*2 references fail"):
+        load_refer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("refs", "message"),
+    [
+        ({"a": 1}, "holds a dict, expected a list"),
+        ([3], "reference 0 is a int"),
+        *(([{k: v for k, v in ref().items() if k != name}], f"reference 0 lacks the field '{name}'") for name in
+          ("ref_id", "ann_id", "image_id", "split", "category_id", "sentences")),
+        ([ref(sentences=[{"sent_id": 1}])], "sentence 0 lacks the field 'sent'"),
+        ([ref(ann_id="x")], "has 'x' where a whole number is due"),
+        ([ref(sents=(5,))], "has 5 where text is due"),
+    ],
+)  # fmt: skip
+def test_malformed_references_name_record_and_field(tmp_path, refs, message):
+    make_tree(tmp_path, refs)
+    with pytest.raises(RefDataError, match=rf"refs\(unc\)\.p.*{message}"):
+        load_refer(tmp_path)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    make_tree(tmp_path, [ref()])
+    table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
+    table.write_bytes(b"cposix\nmkdir\n(S'" + str(tmp_path / "made").encode() + b"'\ntR.")
+    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: opcode GLOBAL 'posix\.mkdir'"):
+        load_refer(tmp_path)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"images": [', "is not JSON"),
+        (b"[]", "holds a list"),
+        (b'{"images": []}', "lacks the field 'annotations'"),
+        (b'{"images": [{"id": 1}], "annotations": [], "categories": []}', "lacks the field 'file_name'"),
+        (b'{"images": [{"id": 1, "file_name": "../x", "height": 1, "width": 1}]}', "leaves the image folder"),
+        (b'{"images": [{"id": 1, "file_name": "x", "height": "a", "width": 1}]}', "malformed record"),
+    ],
+)
+def test_malformed_instances(tmp_path, content, message):
+    make_tree(tmp_path, [ref()])
+    (tmp_path / "Refer_Segm" / "refcoco" / "instances.json").write_bytes(content)
+    with pytest.raises(RefDataError, match=message):
+        load_refer(tmp_path)
+
+
+def test_image_of_another_size_is_refused(tmp_path):
+    sample = load_refer(make_tree(tmp_path, [ref()]))[0]
+    Image.new("RGB", (9, 6)).save(sample.folder / sample.file_name)
+    with pytest.raises(RefDataError, match=r"is 9 x 6 pixels, instances\.json says 8 x 6"):
+        sample.image()
+
+
+def test_oversized_image_is_refused_before_decoding(tmp_path, monkeypatch):
+    sample = load_refer(make_tree(tmp_path, [ref()]))[0]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)  # 48 pixels: over the limit, under twice the limit
+    with pytest.raises(ValueError, match=r"7\.png: .* exceeds limit of 30 pixels"):
+        sample.image()
+
+
+@pytest.mark.parametrize("keep", [0, 20, 50])
+def test_damaged_image_is_refused(tmp_path, keep):
+    sample = load_refer(make_tree(tmp_path, [ref()]))[0]
+    path = sample.folder / sample.file_name
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"7\.png: (no image|not a readable image)"):
+        sample.image()
+
+
+def test_a_bad_outline_names_its_annotation(tmp_path):
+    sample = load_refer(make_tree(tmp_path, [ref()], [annotation(1, [[1, 2]])]))[0]
+    with pytest.raises(RefDataError, match=r"annotation 1: a polygon"):
+        sample.masks()

@@ -1,0 +1,131 @@
+"""Procedural scenes written in REFER layout and read back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from litelvlm.data import embedded
+from litelvlm.data.annotations import decode_mask
+from litelvlm.data.refer import load_refer
+from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.scenes import sample_scene
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes") / "tree"
+    splits = {"train": range(5), "val": range(10, 20), "testA": range(20, 24), "testB": range(30, 34)}
+    write_refer(root, {split: [sample_scene(seed) for seed in seeds] for split, seeds in splits.items()})
+    return root, splits
+
+
+def test_scenes_come_back_exactly(written):
+    root, splits = written
+    for split, seeds in splits.items():
+        data = load_refer(root, split=split)
+        assert [sample.image_id for sample in data] == list(seeds)
+        for sample in data:
+            scene = sample_scene(sample.image_id)
+            meant = {e.sent: e for e in scene.expressions}
+            assert np.array_equal(np.asarray(sample.image()), scene.image)
+            for expression, mask in zip(sample.expressions, sample.masks(), strict=True):
+                source = meant.pop(expression.sent)
+                assert np.array_equal(mask, scene.masks[source.target].astype(np.uint8))
+                assert expression.kind == source.kind
+                assert data.categories[expression.category_id[0]] == scene.objects[source.target].shape
+            left = {e.kind for e in meant.values()}
+            assert left == {"testA": {"place", "relation"}, "testB": {"attribute", "place"}}.get(split, set())
+
+
+def test_both_outline_forms_and_true_boxes_are_written(written):
+    root, _ = written
+    instances = json.loads((root / "Refer_Segm" / "refcoco" / "instances.json").read_text())
+    sizes = {image["id"]: (image["height"], image["width"]) for image in instances["images"]}
+    forms = set()
+    for record in instances["annotations"]:
+        forms.add(type(record["segmentation"][0]))
+        mask = decode_mask(record["segmentation"], *sizes[record["image_id"]])
+        assert mask.max() == 1
+        assert record["area"] == mask.sum()
+        x, y, w, h = record["bbox"]
+        assert mask[y : y + h, x : x + w].sum() == mask.sum()
+        assert mask[y].any()
+        assert mask[y + h - 1].any()
+        assert mask[:, x].any()
+        assert mask[:, x + w - 1].any()
+    assert forms == {list, dict}
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_refer(tmp_path / name, {"val": [sample_scene(seed) for seed in range(3)]})
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) == 5
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    def scenes():
+        yield sample_scene(0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_refer(tmp_path / "tree", {"val": scenes()})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="seed 0 is there twice"):
+        write_refer(tmp_path / "tree", {"val": [sample_scene(0)], "train": [sample_scene(0)]})
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(FileExistsError, match="tree exists"):
+        write_refer(tmp_path / "tree", {})
+
+
+@pytest.fixture
+def small_embedded(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    seeds = {"train": range(2), "val": range(10, 13), "testA": range(20, 22), "testB": range(30, 32)}
+    monkeypatch.setattr(embedded, "EMBEDDED_SEEDS", seeds)
+    return tmp_path / "cache"
+
+
+def test_embedded_scenes_are_made_once(small_embedded, monkeypatch):
+    data = load_refer("embedded", split="val")
+    assert (data.name, len(data), data.count_note) == ("embedded", 3, "")
+    (folder,) = small_embedded.iterdir()
+    assert folder.name == f"scenes-{embedded.generator_digest()[:16]}"
+    monkeypatch.setattr(embedded, "sample_scene", None)  # a second generation would fail
+    assert load_refer(split="testA").digest == data.digest
+    assert {e.kind for sample in load_refer(split="testB") for e in sample.expressions} == {"relation"}
+
+
+def test_another_level_or_seed_makes_another_folder(small_embedded, monkeypatch):
+    first = embedded.generator_digest()
+    monkeypatch.setattr(embedded, "EMBEDDED_LEVEL", "hard")
+    second = embedded.generator_digest()
+    monkeypatch.setattr(embedded, "EMBEDDED_SEEDS", {"val": range(1)})
+    assert len({first, second, embedded.generator_digest()}) == 3
+
+
+def test_embedded_seeds_are_apart_from_each_other_and_from_training():
+    seeds = [seed for part in embedded.EMBEDDED_SEEDS.values() for seed in part]
+    assert len(seeds) == len(set(seeds)) == 660
+    assert max(seeds) < 1_000_000
+
+
+def test_digest_covers_pixels(tmp_path):
+    scene = sample_scene(0)
+    brighter = type(scene)(scene.seed, scene.image // 2, scene.objects, scene.masks, scene.expressions)
+    write_refer(tmp_path / "a", {"val": [scene]})
+    write_refer(tmp_path / "b", {"val": [brighter]})
+    assert load_refer(tmp_path / "a").digest != load_refer(tmp_path / "b").digest
+
+
+def test_unwritable_cache_names_the_fix(small_embedded, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(embedded, "write_refer", refuse)
+    with pytest.raises(PermissionError, match="set LITELVLM_CACHE"):
+        load_refer()
