@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 RESAMPLES = 10_000
+ONE_IMAGE = "undefined: one image"
 _CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), which bounds memory whatever the number of images
 
 
@@ -163,7 +164,7 @@ def interval(value: float, draws: Float[np.ndarray, "b"], n_images: int, n: int,
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
     if not len(draws):
-        return Estimate(value, np.nan, np.nan, n_images, n, "undefined: one image")
+        return Estimate(value, np.nan, np.nan, n_images, n, ONE_IMAGE)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high), n_images, n, f"{level:.0%} image bootstrap, B={len(draws)}")
 
@@ -238,35 +239,40 @@ def contrast(result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Fl
     return Bootstrap(combine(result.value[None])[0], combine(result.draws), result.n_images, result.n)
 
 
-def hierarchical_bootstrap(
-    values: Float[np.ndarray, "n"],
+def nested_bootstrap(
+    columns: Float[np.ndarray, "n c"],
     levels: Sequence[Shaped[np.ndarray, "n"]],
+    statistic: Statistic,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """Mean with images, then expressions within each, then seeds within each of those drawn with replacement.
+) -> Bootstrap:
+    """Resample images, then expressions within each, then seeds within each of those, with replacement.
 
     Args:
-        values: One number per row.
+        columns: One row per measurement.
         levels: Outermost first, for instance (image ids, expression ids, seeds); the rows of one innermost group
             are drawn last if the ids of the last level are not unique.
+        statistic: From column sums [b, c] to values [b, k].
         resamples: Number of draws.
         seed: Of the draws.
-        level: Of the interval.
+
+    Raises:
+        ValueError: If a value is not finite.
     """
-    columns = np.asarray(values, dtype=np.float64)
+    columns = np.asarray(columns, dtype=np.float64)
     check_finite(columns, "values")
-    order = np.lexsort([*reversed([np.unique(ids, return_inverse=True)[1] for ids in levels])])
-    columns, keys = columns[order], np.column_stack([np.unique(ids, return_inverse=True)[1][order] for ids in levels])
+    value = statistic(columns.sum(0, keepdims=True))[0]
+    ids = np.column_stack([np.unique(level, return_inverse=True)[1] for level in levels])
+    order = np.lexsort(ids.T[::-1])
+    columns, ids = columns[order], ids[order]
     # starts[d] holds the first row of each group that shares the first d + 1 ids.
     starts = [
-        np.flatnonzero(np.r_[True, (keys[1:, : depth + 1] != keys[:-1, : depth + 1]).any(1)])
+        np.flatnonzero(np.r_[True, (ids[1:, : depth + 1] != ids[:-1, : depth + 1]).any(1)])
         for depth in range(len(levels))
     ]
     n_images = len(starts[0])
     if n_images == 1:
-        return Estimate(float(columns.mean()), np.nan, np.nan, 1, len(columns), "undefined: one image")
+        return Bootstrap(value, np.empty((0, len(value))), 1, len(columns))
     starts.append(np.arange(len(columns)))
     children = [
         (np.searchsorted(inner, outer), np.diff(np.searchsorted(inner, np.r_[outer, len(columns)])))
@@ -283,7 +289,29 @@ def hierarchical_bootstrap(
             base = np.repeat(first[picked], n_children)
             owner, width = np.repeat(owner, n_children), np.repeat(n_children, n_children)
             picked = base + (rng.random(len(base)) * width).astype(np.int64)
-        totals = np.bincount(owner, weights=columns[picked], minlength=size)
-        draws.append(totals / np.bincount(owner, minlength=size))
-    estimate = interval(float(columns.mean()), np.concatenate(draws), n_images, len(columns), level)
+        totals = [np.bincount(owner, weights=column[picked], minlength=size) for column in columns.T]
+        draws.append(statistic(np.column_stack(totals)))
+    return Bootstrap(value, np.concatenate(draws), n_images, len(columns))
+
+
+def hierarchical_bootstrap(
+    values: Float[np.ndarray, "n"],
+    levels: Sequence[Shaped[np.ndarray, "n"]],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Estimate:
+    """Mean over rows with the interval of ``nested_bootstrap``.
+
+    Args:
+        values: One number per row.
+        levels: Outermost first, as for ``nested_bootstrap``.
+        resamples: Number of draws.
+        seed: Of the draws.
+        level: Of the interval.
+    """
+    result = nested_bootstrap(np.column_stack([values, np.ones(len(values))]), levels, means, resamples, seed)
+    estimate = result.estimates(level)[0]
+    if not estimate.defined:
+        return estimate
     return estimate._replace(method=f"{level:.0%} hierarchical bootstrap over {len(levels)} levels, B={resamples}")

@@ -46,9 +46,9 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
     Returns:
         Eight lines in the order of ``HYPOTHESES``: id, statement (of the claim, else the hypothesis in short),
         estimate, low, high, null, n_images, n (0 if not tested), p (as the claim has it, two-sided unless it says
-        otherwise), p_holm, alone (the claim's verdict by itself) and verdict. "supported" needs the claim's own verdict and p_holm
-        <= 0.05; "not supported" is the claim's own, since an adjustment guards only against false support; "not tested"
-        if there is no claim; "undetermined" otherwise. Numbers that do not exist are nan.
+        otherwise), p_holm, alone (the claim's verdict by itself) and verdict. "supported" needs the claim's own
+        verdict and p_holm <= 0.05; "not supported" is the claim's own, since an adjustment guards only against false
+        support; "not tested" if there is no claim; "undetermined" otherwise. Numbers that do not exist are nan.
 
     Raises:
         ValueError: If a hypothesis has two claims.

@@ -58,6 +58,12 @@ class PlantedData(list):
     name, split, split_by, digest = "planted", "val", "none", "0" * 64
 
 
+def clustered(rng, n_images=40, per_image=4, between=1.0, within=0.5):
+    """Values around 0 whose image effect dominates, and the image of each."""
+    ids = np.repeat(np.arange(n_images), per_image)
+    return rng.normal(0, between, n_images)[ids] + rng.normal(0, within, len(ids)), ids
+
+
 def place(rng, codes, code):
     """Put a 3 x 3 square of one object on free ground."""
     while True:

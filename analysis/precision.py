@@ -1,0 +1,98 @@
+"""How far an interval can be trusted: a second kind of it, a rival chosen by its score, and what n could show."""
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from scipy import stats
+
+from analysis.statistics import ONE_IMAGE, RESAMPLES, Bootstrap, Estimate, Statistic, image_sums
+
+_BATCH_CELLS = 4_000_000  # numbers gathered at once (32 MB)
+
+
+def bca_estimate(
+    columns: Float[np.ndarray, "n c"],
+    image_ids: Shaped[np.ndarray, "n"],
+    statistic: Statistic,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Bias-corrected and accelerated interval, images resampled: a check on the percentile interval.
+
+    Args:
+        columns: One row per sample, as for ``bootstrap``.
+        image_ids: The image of each sample.
+        statistic: From column sums [b, c] to one value each [b, 1].
+        level: Of the interval.
+        resamples: Number of draws.
+        seed: Of the draws.
+
+    Returns:
+        Value and interval; none with one image, and a point if leaving out any image changes nothing.
+
+    Source: Efron 1987, Better bootstrap confidence intervals; computed by ``scipy.stats.bootstrap``.
+    """
+    sums, _ = image_sums(columns, image_ids)
+    total, n_images = sums.sum(0, keepdims=True), len(sums)
+    value = float(statistic(total)[0, 0])
+    if n_images == 1:
+        return Estimate(value, np.nan, np.nan, 1, len(columns), ONE_IMAGE)
+    if np.ptp(statistic(total - sums)) < 1e-12:  # bias and acceleration would be 0 / 0
+        return Estimate(value, value, value, n_images, len(columns), f"{level:.0%} BCa image bootstrap, no spread")
+
+    def of_images(index: Int[np.ndarray, "*b images"], axis: int) -> Float[np.ndarray, "*b"]:
+        totals = sums[np.moveaxis(index, axis, -1)].sum(axis=-2)
+        result: np.ndarray = statistic(totals.reshape(-1, sums.shape[1]))[:, 0].reshape(totals.shape[:-1])
+        return result
+
+    found = stats.bootstrap(
+        (np.arange(n_images),),
+        of_images,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_CELLS // sums.size),
+        vectorized=True,
+        confidence_level=level,
+        method="BCa",
+        rng=seed,
+    ).confidence_interval
+    method = f"{level:.0%} BCa image bootstrap, B={resamples}"
+    return Estimate(value, float(found.low), float(found.high), n_images, len(columns), method)
+
+
+def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
+    """The smallest of several paired effects, such as the lead over the best of several rivals.
+
+    Which rival is best is itself uncertain. The lower end is the lowest of the single lower ends: the smallest effect
+    lies above a value if each one does, so no correction is due (intersection-union). For the upper end the rival is
+    picked anew on every draw: it is the estimate plus the quantile, over draws, of the largest fall of any effect below
+    its own estimate. The plain percentile interval of the minimum is not used, for it is biased downwards twice: with
+    ten equal rivals and 40 images it denies a true tie in 47 % of simulated studies, this one in less than 2.5 %.
+
+    Args:
+        effects: One column per rival.
+        level: Of the two-sided interval.
+
+    Example:
+        >>> draws = np.array([[0.1, 0.4], [0.2, 0.3], [0.3, 0.2]])
+        >>> smallest_effect(Bootstrap(np.array([0.2, 0.3]), draws, 3, 3)).value
+        0.2
+    """
+    value = float(effects.value.min())
+    if not len(effects.draws):
+        return Estimate(value, np.nan, np.nan, effects.n_images, effects.n, ONE_IMAGE)
+    low = float(np.quantile(effects.draws, (1 - level) / 2, axis=0).min())
+    fall = float(np.quantile((effects.value - effects.draws).max(axis=1), (1 + level) / 2))
+    method = f"{level:.0%} image bootstrap with reselection among {len(effects.value)}, B={len(effects.draws)}"
+    return Estimate(value, low, value + max(fall, 0.0), effects.n_images, effects.n, method)
+
+
+def minimum_detectable(result: Bootstrap, power: float = 0.8, level: float = 0.95) -> Float[np.ndarray, "k"]:
+    """Smallest true effect that a two-sided test on these images would find with the given power; nan with one image.
+
+    It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of equal weight,
+    2.80 SD_d / sqrt(n_images).
+    """
+    if not len(result.draws):
+        return np.full(len(result.value), np.nan)
+    error: np.ndarray = result.draws.std(axis=0)
+    return error * float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))

@@ -1,0 +1,74 @@
+"""Agreement of two rankings against scipy, hand-worked answers and chance."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.regression.linear_model import OLS
+
+from analysis import agreement
+
+
+def test_partial_spearman_reduces_to_scipy_and_removes_a_common_cause():
+    rng = np.random.default_rng(14)
+    x, y = rng.normal(size=200), rng.normal(size=200)
+    none = np.empty((200, 0))
+    assert agreement.partial_spearman(x, y, none) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-10)
+    cause = rng.uniform(size=200)
+    driven = agreement.partial_spearman(cause + 0.05 * x, cause + 0.05 * y, none)
+    cleaned = agreement.partial_spearman(cause + 0.05 * x, cause + 0.05 * y, cause[:, None])
+    assert driven > 0.9
+    assert abs(cleaned) < 0.25
+    assert agreement.partial_spearman(cause, y, stats.rankdata(cause)[:, None]) == 0.0
+
+
+def test_partial_spearman_equals_statsmodels_residuals():
+    rng = np.random.default_rng(21)
+    covariates = rng.normal(size=(90, 3))
+    x, y = (covariates @ rng.normal(size=3) + rng.normal(size=90) for _ in range(2))
+    design = np.column_stack([np.ones(90), covariates])
+    residuals = [OLS(stats.rankdata(values), design).fit().resid for values in (x, y)]
+    expected = stats.pearsonr(*residuals).statistic
+    assert agreement.partial_spearman(x, y, covariates) == pytest.approx(expected, abs=1e-10)
+
+
+def test_grid_covariates_of_a_small_grid():
+    table = agreement.grid_covariates((3, 3))
+    assert table.shape == (9, 7)
+    assert table[4].tolist() == [0, 0, 0, 0, 0, 0, 0]
+    assert table[:, 6].sum() == 8
+
+
+def test_rank_biased_overlap_by_hand():
+    # k = 2, p = .5, lists (0, 1) and (1, 2): A_1 = 0, A_2 = 1/2 -> .5 * .25 + .5 * (0 + .5 * .5) = .25.
+    assert agreement.rank_biased_overlap(np.array([0, 1, 3]), np.array([1, 2, 3]), 2) == pytest.approx(0.25)
+    order = np.random.default_rng(15).permutation(50)
+    assert agreement.rank_biased_overlap(order, order, 10) == pytest.approx(1.0)
+
+
+def test_chance_levels_are_the_means_of_random_orders():
+    rng = np.random.default_rng(16)
+    pairs = [(rng.permutation(60), rng.permutation(60)) for _ in range(3000)]
+    overlap = np.mean([agreement.rank_biased_overlap(a, b, 12) for a, b in pairs])
+    assert overlap == pytest.approx(agreement.rbo_chance(60, 12), abs=0.005)
+    iou = np.mean([agreement.top_k_iou(a, b, 12) for a, b in pairs])
+    assert iou == pytest.approx(agreement.top_k_iou_chance(60, 12), abs=0.005)
+    assert agreement.chance_corrected(0.4, 0.25) == pytest.approx(0.2)
+    assert np.isnan(agreement.chance_corrected(1.0, 1.0))
+    with pytest.raises(ValueError, match="between 1 and 60"):
+        agreement.rbo_chance(60, 61)
+
+
+def test_split_half_ceiling():
+    rng = np.random.default_rng(17)
+    signal = rng.normal(size=20_000)
+    halves = [signal + rng.normal(size=20_000) for _ in range(2)]
+    ceiling = agreement.split_half_ceiling(halves[0], halves[1])
+    # Pearson r of the halves would be 1/2 (Spearman .483), the whole signal's reliability 2/3 (.651).
+    assert ceiling.half == pytest.approx(0.483, abs=0.02)
+    assert ceiling.full == pytest.approx(2 * ceiling.half / (1 + ceiling.half))
+    assert agreement.disattenuated(0.3, ceiling, ceiling) == pytest.approx(0.3 / ceiling.full)
+    noise = agreement.split_half_ceiling(rng.normal(size=2000), rng.normal(size=2000))
+    assert not noise.usable
+    assert np.isnan(agreement.disattenuated(0.3, ceiling, noise))
+    with pytest.raises(ValueError, match="constant"):
+        agreement.split_half_ceiling(np.zeros(5), np.arange(5.0))

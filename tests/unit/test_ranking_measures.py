@@ -1,0 +1,107 @@
+"""Ranking measures against scipy, hand-worked answers and planted scores."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.ranking_measures import (
+    at_budget,
+    auroc,
+    hedges_g,
+    pointing_game,
+    reversal_index,
+    soft_recall,
+    tie_fraction,
+)
+
+
+def test_auroc_equals_scipy_mann_whitney_with_ties():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        scores = rng.integers(0, 8, 60).astype(float)
+        inside = rng.random(60) < 0.3
+        outside = ~inside & (rng.random(60) < 0.8)
+        u = stats.mannwhitneyu(scores[inside], scores[outside]).statistic
+        assert abs(float(auroc(scores, inside, outside)) - u / (inside.sum() * outside.sum())) < 1e-10
+
+
+def test_auroc_by_hand_and_reversal_index():
+    # In: 1, 3. Out: 2, 3, 4. Pairs won: (1: 0, 0, 0), (3: 1, 0.5, 0) -> 1.5 / 6.
+    inside = np.array([True, True, False, False, False])
+    area = auroc(np.array([1.0, 3.0, 2.0, 3.0, 4.0]), inside, ~inside)
+    assert float(area) == pytest.approx(0.25)
+    assert float(reversal_index(area)) == pytest.approx(0.5)
+
+
+def test_constant_scores_are_at_chance():
+    inside = np.arange(10) < 3
+    scores = np.zeros(10)
+    assert float(auroc(scores, inside, ~inside)) == 0.5
+    assert hedges_g(scores, inside, ~inside) == 0.0
+    assert pointing_game(scores, inside, ~inside) == pytest.approx(0.3)
+    assert tie_fraction(scores) == 1.0
+
+
+def test_auroc_of_many_masks_and_pair_weights():
+    rng = np.random.default_rng(1)
+    scores, soft = rng.normal(size=30), rng.random(30)
+    masks = rng.random((5, 30)) < 0.4
+    assert auroc(scores, masks, ~masks) == pytest.approx([float(auroc(scores, m, ~m)) for m in masks], abs=1e-12)
+    wins = (scores[:, None] > scores[None]) + 0.5 * (scores[:, None] == scores[None])
+    weights = soft[:, None] * (1 - soft)[None]
+    assert float(auroc(scores, soft, 1 - soft)) == pytest.approx((wins * weights).sum() / weights.sum(), abs=1e-12)
+
+
+@pytest.mark.parametrize("planted", [0.0, 0.137, 0.5, 0.8, 1.0])
+def test_planted_auroc_is_recovered(planted):
+    # 100 tokens in, 1000 out: the first fills `planted` of the outside below every inside token.
+    outside_scores = np.arange(1000.0)
+    inside_scores = np.full(100, planted * 1000 - 0.5)
+    scores = np.r_[inside_scores, outside_scores]
+    inside = np.arange(1100) < 100
+    assert abs(float(auroc(scores, inside, ~inside)) - planted) < 1e-6
+
+
+def test_auroc_refuses_nan_and_empty_sides():
+    inside = np.array([True, False, False])
+    with pytest.raises(ValueError, match="sample 1"):
+        auroc(np.array([0.0, np.nan, 1.0]), inside, ~inside)
+    with pytest.raises(ValueError, match="without tokens outside"):
+        auroc(np.zeros(3), np.ones(3, bool), np.zeros(3, bool))
+
+
+def test_hedges_g_by_hand():
+    # Means 1 and 3, pooled variance (2 + 2) / (6 - 2) = 1, factor 1 - 3 / (4 * 4 - 1) = 0.8.
+    scores = np.array([0.0, 1.0, 2.0, 2.0, 3.0, 4.0])
+    inside = np.arange(6) < 3
+    assert hedges_g(scores, inside, ~inside) == pytest.approx(-1.6)
+
+
+def test_precision_and_recall_at_a_budget_by_hand():
+    # Eligible tokens 0-5, token 6 ignored. In: 0, 1, 4. Order of scores: 6 (ignored), 1, 0, 2, 3, 4, 5.
+    scores = np.array([2.0, 1.0, 3.0, 4.0, 5.0, 6.0, 0.0])
+    inside = np.array([1, 1, 0, 0, 1, 0, 0], bool)
+    outside = np.array([0, 0, 1, 1, 0, 1, 0], bool)
+    result = at_budget(scores, inside, outside, 3)
+    assert result.precision_low == pytest.approx(2 / 3)
+    assert result.recall_low == pytest.approx(2 / 3)
+    assert result.recall_high == pytest.approx(1 / 3)
+    assert result.chance_precision == result.chance_recall == pytest.approx(0.5)
+    assert result.lift_low == pytest.approx(4 / 3)
+    assert at_budget(scores, inside, outside, 99).recall_low == 1.0
+    assert pointing_game(scores, inside, outside) == 1.0
+    # Lowest two of all tokens are 6 and 1.
+    assert soft_recall(scores, np.array([0.5, 1, 0, 0, 0.5, 0, 0]), 2) == pytest.approx(0.5)
+
+
+def test_hypergeometric_chance_is_the_mean_of_random_selections():
+    rng = np.random.default_rng(2)
+    inside = np.arange(50) < 12
+    results = [at_budget(rng.normal(size=50), inside, ~inside, 10) for _ in range(3000)]
+    assert np.mean([r.precision_low for r in results]) == pytest.approx(results[0].chance_precision, abs=0.01)
+    assert np.mean([r.recall_low for r in results]) == pytest.approx(results[0].chance_recall, abs=0.01)
+
+
+def test_ties_at_the_budget_go_to_the_lower_index():
+    inside = np.array([False, False, True, True])
+    assert at_budget(np.zeros(4), inside, ~inside, 2).recall_low == 0.0

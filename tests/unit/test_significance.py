@@ -1,0 +1,130 @@
+"""Tests of claims: their level under the null, and the same numbers from scipy and statsmodels."""
+
+import numpy as np
+import pytest
+from planted import clustered
+from scipy import ndimage, stats
+from statsmodels.stats.descriptivestats import sign_test as statsmodels_sign_test
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import DescrStatsW
+
+from analysis.significance import (
+    benjamini_hochberg,
+    equivalence_test,
+    holm,
+    non_inferior,
+    non_inferiority_test,
+    paired_swap_test,
+    sign_test,
+    toroidal_null,
+    wilcoxon_test,
+)
+from analysis.statistics import Estimate
+
+
+def test_swap_test_is_uniform_under_the_null():
+    rng = np.random.default_rng(9)
+    p_values = []
+    for run in range(400):
+        a, ids = clustered(rng, n_images=25, per_image=3)
+        b, _ = clustered(rng, n_images=25, per_image=3)
+        p_values.append(paired_swap_test(a[:, None], b[:, None], ids, 499, run).p_value)
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+    assert 0.02 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
+
+
+def test_swap_test_agrees_with_scipy_and_finds_planted_gains():
+    rng = np.random.default_rng(10)
+    a, b = rng.normal(0.4, 1, 12), rng.normal(0, 1, 12)
+    ours = paired_swap_test(a[:, None], b[:, None], np.arange(12), 20_000)
+    exact = stats.permutation_test(
+        (a, b), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples", vectorized=True
+    )
+    assert ours.statistic == pytest.approx(exact.statistic, abs=1e-12)
+    assert ours.p_value == pytest.approx(exact.pvalue, abs=0.015)
+    union = rng.integers(50, 100, (40, 1)).astype(float)
+    better = paired_swap_test(np.c_[union * 0.8, union], np.c_[union * 0.5, union], np.arange(40))
+    assert better.statistic == pytest.approx(0.3)
+    assert better.p_value < 0.001
+    same = paired_swap_test(np.c_[union, union], np.c_[union, union], np.arange(40))
+    assert same.p_value == 1.0
+
+
+def test_toroidal_null_finds_a_planted_patch_and_not_a_smooth_field():
+    rng = np.random.default_rng(11)
+    inside = np.zeros((12, 12), bool)
+    inside[3:6, 4:8] = True
+    scores = rng.normal(0, 0.1, (12, 12)) - inside
+    found = toroidal_null(scores, inside, ~inside)
+    assert found.statistic == 0.0
+    assert found.p_value == pytest.approx(1 / 144)
+    assert found.n == 143
+
+
+def test_toroidal_null_keeps_its_level_on_a_smooth_field_where_a_token_test_does_not():
+    rng = np.random.default_rng(18)
+    inside = np.zeros((12, 12), bool)
+    inside[3:6, 4:8] = True
+    field = ndimage.gaussian_filter(rng.normal(size=(12, 12)), 1.5, mode="wrap")
+    shifts = np.argwhere(np.ones((12, 12), bool))
+    placed = [np.roll(inside, tuple(shift), (0, 1)) for shift in shifts]
+    by_shift = [toroidal_null(field, mask, ~mask).p_value for mask in placed]
+    by_token = [stats.mannwhitneyu(field[mask], field[~mask]).pvalue for mask in placed]
+    # Every placement is one of the 144 that the null holds, so at most 5 % can be among its 5 % most extreme.
+    assert np.mean(np.array(by_shift) <= 0.05) <= 0.05
+    assert np.mean(np.array(by_token) <= 0.05) > 0.3
+
+
+def test_sign_and_wilcoxon_are_scipys():
+    values = np.array([0.5, -0.1, 0.3, 0.2, 0.0, 0.7])
+    assert sign_test(values).p_value == pytest.approx(stats.binomtest(4, 5).pvalue, abs=1e-10)
+    assert wilcoxon_test(values[values != 0]).p_value == pytest.approx(
+        stats.wilcoxon(values[values != 0]).pvalue, abs=1e-10
+    )
+    assert wilcoxon_test(np.zeros(4)).p_value == 1.0
+
+
+def test_equivalence_and_non_inferiority():
+    rng = np.random.default_rng(12)
+    difference = rng.normal(0.001, 0.01, 200)
+    lower = stats.ttest_1samp(difference, -0.01, alternative="greater").pvalue
+    upper = stats.ttest_1samp(difference, 0.01, alternative="less").pvalue
+    assert equivalence_test(difference, 0.01).p_value == pytest.approx(max(lower, upper), abs=1e-10)
+    assert equivalence_test(difference + 0.02, 0.01).p_value > 0.99
+    assert non_inferiority_test(difference + 0.02, 0.01).p_value < 1e-6
+    assert non_inferior(Estimate(0.0, -0.005, 0.005, 9, 9, ""), 0.01)
+    assert not non_inferior(Estimate(0.0, np.nan, np.nan, 1, 9, ""), 0.01)
+    with pytest.raises(ValueError, match="positive margin"):
+        equivalence_test(difference, 0.0)
+
+
+def test_holm_and_benjamini_hochberg():
+    # Sorted .01, .02, .03, .5 times 4, 3, 2, 1 -> .04, .06, .06, .5.
+    assert holm(np.array([0.03, 0.01, 0.5, 0.02])) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    grid = np.random.default_rng(13).random((3, 4))
+    expected = stats.false_discovery_control(grid.ravel()).reshape(3, 4)
+    assert benjamini_hochberg(grid) == pytest.approx(expected, abs=1e-10)
+
+
+def test_equivalence_equals_statsmodels():
+    rng = np.random.default_rng(19)
+    for centre in (-0.02, 0.0, 0.004, 0.011):
+        difference = rng.normal(centre, 0.05, 60)
+        theirs = DescrStatsW(difference).ttost_mean(-0.01, 0.01)[0]
+        assert equivalence_test(difference, 0.01).p_value == pytest.approx(theirs, abs=1e-10)
+
+
+def test_corrections_and_the_sign_test_equal_statsmodels():
+    rng = np.random.default_rng(20)
+    for size in (1, 2, 8, 50):
+        p_values = rng.random(size) ** 3
+        assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-10)
+        assert benjamini_hochberg(p_values) == pytest.approx(multipletests(p_values, method="fdr_bh")[1], abs=1e-10)
+    values = rng.normal(0.3, 1, 31)
+    assert sign_test(values).p_value == pytest.approx(statsmodels_sign_test(values)[1], abs=1e-10)
+
+
+def test_equal_p_values_get_equal_adjustments():
+    assert holm(np.array([0.02, 0.02, 0.02])) == pytest.approx([0.06] * 3)
+    with pytest.raises(ValueError, match="p-values: not a finite number at sample 1"):
+        holm(np.array([0.1, np.nan]))
