@@ -67,8 +67,8 @@ class Method(BaseModel):
     @model_validator(mode="after")
     def _exists(self) -> "Method":
         pruner = self.pruner()
-        if pruner.stage != "pre_projector":
-            raise ValueError(f"method {self.name!r} works at stage {pruner.stage!r}; a sweep needs a pre_projector one")
+        if pruner.stage == "llm":
+            raise ValueError(f"method {self.name!r} works at stage 'llm'; a sweep needs one before the language model")
         return self
 
     @property

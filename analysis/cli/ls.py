@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import tyro
 
@@ -15,6 +16,10 @@ from litelvlm.names import check_name
 @dataclass(frozen=True, kw_only=True)
 class Ls(Common):
     """List the names of methods, studies, figures and splits, each with one sentence.
+
+    "methods" alone prints the whole table: the stage a method works at, whether it reads the text, the cues it needs,
+    its own order and positions, whether it runs with attention kernels that give no weights, its source, the licence of
+    the official code, and how sure its formulas are (A: official code read; B: in part; C: our reading of the paper).
 
     Examples:
       litelvlm ls
@@ -29,6 +34,9 @@ class Ls(Common):
         listings = {"methods": methods, "studies": studies, "figures": drawings, "splits": splits}
         check_name(self.kind, [*listings, "all"], "listing")
         chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
+        if self.kind == "methods":
+            sys.stdout.write(columns(method_rows()))
+            return 0
         for kind, listing in chosen.items():
             table = listing()
             width = max(map(len, table))
@@ -42,6 +50,41 @@ def methods() -> dict[str, str]:
     from litelvlm import list_pruners
 
     return {name: method.summary for name, method in list_pruners().items()}
+
+
+def method_rows() -> list[tuple[str, ...]]:
+    """The table of methods, headings first, made from their classes."""
+    from litelvlm import list_pruners
+
+    heads = "name stage text-guided cues order positions flash-safe source licence confidence presets keeps"
+    rows = [tuple(heads.split())]
+    for name, method in list_pruners().items():
+        positions = next(entry.default for entry in fields(method) if entry.name == "positions")
+        origin = method.origin
+        rows.append(
+            (
+                name,
+                method.stage,
+                "yes" if method.text_guided else "no",
+                ", ".join(sorted(method.needs)) or "-",
+                method.native_order,
+                str(positions),
+                "yes" if method.flash_safe else "no",
+                origin.source,
+                origin.licence,
+                origin.confidence,
+                ", ".join(method.presets) or "-",
+                method.summary,
+            )
+        )
+    return rows
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines of aligned columns, two spaces between them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return "".join("  ".join(row).rstrip() + "\n" for row in cells)
 
 
 def studies() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a pruning method is, and what it returns."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ from torch import Tensor
 from litelvlm.names import check_name
 from litelvlm.pruning.budgets import check_budget
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.origin import OURS, Origin
 from litelvlm.pruning.positions import Order, Positions, output_order, sequence_positions
 from litelvlm.pruning.ranking import ascending, highest
 
@@ -27,6 +28,7 @@ class Choice:
         tokens: Merged tokens; None when every output token is a plain row of the patch tokens.
         source: Merge weights that made ``tokens`` from the patch tokens.
         roles: One word per token.
+        sizes: Patches that the language model's attention should count each token for; None leaves it alone.
     """
 
     indices: Int[Tensor, "r"]
@@ -34,6 +36,7 @@ class Choice:
     tokens: Float[Tensor, "r d"] | None = None
     source: Float[Tensor, "r n"] | None = None
     roles: tuple[str, ...] | None = None
+    sizes: Float[Tensor, "r"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +49,15 @@ class Selection:
         n_tokens: Tokens before pruning.
         positions: Position of each output token relative to the first visual one.
         span: Positions the image block takes for the text behind it.
-        tokens: Output tokens in the patch tokens' space; None when they are plain rows of them.
-        source: Merge weights; ``source @ patch_tokens`` is ``tokens``, except for the row of role "cls", which is zero
-            because CLS is no mixture of patches.
+        tokens: Output tokens, in the language model's input space at stage "post_projector", else in that of the patch
+            tokens; None when they are plain rows of them.
+        source: Merge weights; ``source @ patch_tokens`` (``source @ projected`` after the projector) is ``tokens``,
+            except for the row of role "cls", which is zero because CLS is no mixture of patches. At stage "vit" blocks
+            follow the merges, so the weights tell the members of a token but do not reproduce it.
         roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all are plainly kept.
+        sizes: Patches that the language model's attention counts each token for (see ``litelvlm.glamm.calibration``);
+            None leaves the attention as it is.
+        stage: Stage of the method.
     """
 
     indices: Int[Tensor, "r"]
@@ -59,10 +67,17 @@ class Selection:
     tokens: Float[Tensor, "r d"] | None = None
     source: Float[Tensor, "r n"] | None = None
     roles: tuple[str, ...] | None = None
+    sizes: Float[Tensor, "r"] | None = None
+    stage: str = "pre_projector"
 
     @classmethod
     def from_choice(
-        cls, choice: Choice, n_tokens: int, order: Order = "native", positions: Positions = "contiguous"
+        cls,
+        choice: Choice,
+        n_tokens: int,
+        order: Order = "native",
+        positions: Positions = "contiguous",
+        stage: str = "pre_projector",
     ) -> "Selection":
         """Settle order and positions of a choice (see ``litelvlm.pruning.positions``)."""
         places = choice.indices if choice.places is None else choice.places
@@ -76,6 +91,8 @@ class Selection:
             tokens=None if choice.tokens is None else choice.tokens[turn],
             source=None if choice.source is None else choice.source[turn],
             roles=None if choice.roles is None else tuple(choice.roles[i] for i in turn.tolist()),
+            sizes=None if choice.sizes is None else choice.sizes[turn],
+            stage=stage,
         )
 
     @classmethod
@@ -120,16 +137,26 @@ class Pruner(ABC):
         name: Name in the table of methods.
         summary: One line for lists and tables.
         needs: Cues that some setting of the fields may read.
-        stage: Where it sits; tokens it makes live in that stage's space.
+        stage: Where it sits: "vit" (between blocks of the image tower), "pre_projector", "post_projector" or "llm".
+        text_guided: Its choice depends on the text.
+        native_order: Order of ``order="native"``, in words.
+        flash_safe: It runs with attention kernels that give no weights and take no additive bias.
+        origin: Paper, licence of the official code, and confidence.
         synthetic: It may emit tokens that are no plain patch tokens. Such a method keeps every token as it is when
             the budget is all of them, since there is nothing to merge.
-        presets: Named sets of fields that differ from the defaults, next to "faithful", which is the defaults.
+        presets: Named sets of fields that differ from the defaults, next to "faithful", which is the defaults, and
+            "gap", which every method has (see ``get_pruner``). "fixed" guards the quirks of a released code, in raster
+            order; "paper" follows the paper where its code does not.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     stage: ClassVar[str] = "pre_projector"
+    text_guided: ClassVar[bool] = False
+    native_order: ClassVar[str] = "raster"
+    flash_safe: ClassVar[bool] = True
+    origin: ClassVar[Origin] = OURS
     synthetic: ClassVar[bool] = False
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -162,7 +189,24 @@ class Pruner(ABC):
         count = check_budget(budget, cues.n_tokens)
         nothing_to_merge = self.synthetic and count == cues.n_tokens
         choice = Choice(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
-        return Selection.from_choice(choice, cues.n_tokens, self.order, self.positions)
+        return self.settle(choice, cues.n_tokens)
+
+    def select_batch(self, batch: Sequence[Cues], budget: int) -> list[Selection]:
+        """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
+
+        Cues stay per image, so images may have different numbers of texts and nothing is padded; the towers still run
+        once, since ``litelvlm.glamm.batching`` makes the cues of several images from one run. Ranking by a score is a
+        few operations per image. Methods whose steps follow one upon another take each step for all images at once
+        (see ``GreedyPruner``).
+
+        Raises:
+            ValueError: As ``select``.
+        """
+        return [self.select(cues, budget) for cues in batch]
+
+    def settle(self, choice: Choice, n_tokens: int) -> Selection:
+        """Order and positions of a choice, as the fields say."""
+        return Selection.from_choice(choice, n_tokens, self.order, self.positions, self.stage)
 
     @abstractmethod
     def choose(self, cues: Cues, budget: int) -> Choice:

@@ -11,6 +11,7 @@ from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.similarity import text_similarity
 
@@ -63,6 +64,9 @@ class CDPruner(Pruner):
     name: ClassVar[str] = "cdpruner"
     summary: ClassVar[str] = "text-conditioned diverse subset (DPP)"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_embeds", "text_embeds", "projected"})
+    stage: ClassVar[str] = "post_projector"
+    text_guided: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2506.10967", "Apache-2.0", "A")
 
     strength: float | None = None
 

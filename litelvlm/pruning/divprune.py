@@ -8,6 +8,7 @@ import torch
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, farthest_points
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending
 
 
@@ -25,6 +26,8 @@ class DivPrune(Pruner):
     name: ClassVar[str] = "divprune"
     summary: ClassVar[str] = "most diverse subset (max-min distance)"
     needs: ClassVar[frozenset[str]] = frozenset({"projected"})
+    stage: ClassVar[str] = "post_projector"
+    origin: ClassVar[Origin] = Origin("arXiv 2503.02175", "CC-BY-NC-4.0", "A")
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Sample farthest points."""

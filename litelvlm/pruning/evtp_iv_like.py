@@ -11,6 +11,7 @@ from torch import Tensor
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import farthest_points, row_norms, unit_rows
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending
 
 
@@ -30,6 +31,7 @@ class EvtpIvLike(Pruner):
     name: ClassVar[str] = "evtp_iv_like"
     summary: ClassVar[str] = "k-centre sampling in feature and image space"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
+    origin: ClassVar[Origin] = Origin("arXiv 2508.11886", "no code", "C")
 
     spatial_weight: float = 1.0
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class FasterVLM(ScorePruner):
     name: ClassVar[str] = "fastervlm"
     summary: ClassVar[str] = "patches with the highest CLS attention"
     needs: ClassVar[frozenset[str]] = frozenset({"cls_attention"})
+    origin: ClassVar[Origin] = Origin("arXiv 2412.01818v1", "Apache-2.0", "A")
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """CLS attention itself."""

@@ -12,6 +12,7 @@ from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.merging import mix, one_hot
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import highest, stable_order
 
 EPS = 1e-6
@@ -30,14 +31,18 @@ class HoloV(Pruner):
     Source: HoloV, official code; arXiv 2510.02912. The paper speaks of spatial crops where the code cuts the raster.
 
     Attributes:
-        shortfall: When a stretch is given more tokens than it has, "pad" fills the output with zero vectors as the code
-            does (index -1, role "padding"); "redistribute" gives the surplus to the stretches with room.
+        shortfall: When a stretch is given more tokens than it has, "pad" fills the output behind the projector with
+            zero vectors as the code does (index -1, role "padding"); "redistribute" gives the surplus to the stretches
+            with room.
         stretches: Parts of the sequence.
     """
 
     name: ClassVar[str] = "holov"
     summary: ClassVar[str] = "CLS-attended patches, budget shared over the raster"
-    needs: ClassVar[frozenset[str]] = frozenset({"projected", "patch_tokens", "cls_attention"})
+    needs: ClassVar[frozenset[str]] = frozenset({"projected", "cls_attention"})
+    stage: ClassVar[str] = "post_projector"
+    native_order: ClassVar[str] = "stretch, score"
+    origin: ClassVar[Origin] = Origin("arXiv 2510.02912", "Apache-2.0", "A")
     synthetic: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"shortfall": "redistribute", "order": "raster"}}
 
@@ -73,7 +78,7 @@ class HoloV(Pruner):
         return Choice(
             indices=torch.cat([kept, nothing]),
             places=torch.cat([kept, torch.full_like(nothing, cues.n_tokens - 1)]),
-            tokens=mix(source, cues.patch_tokens),
+            tokens=mix(source, cues.projected),
             source=source,
             roles=("kept",) * len(kept) + ("padding",) * n_missing,
         )

@@ -12,6 +12,7 @@ from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, row_norms, unit_rows
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
 from litelvlm.pruning.similarity import Similarity, text_similarity
 
@@ -64,7 +65,13 @@ class LiteLVLM(Pruner):
     needs: ClassVar[frozenset[str]] = frozenset(
         {"patch_embeds", "text_embeds", "query", "keys", "values", "cls_attention"}
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"budget_rule": "paper", "context": "paper"}}
+    text_guided: ClassVar[bool] = True
+    native_order: ClassVar[str] = "context by score, similarity in raster"
+    origin: ClassVar[Origin] = Origin("arXiv 2605.13178", "Apache-2.0", "A")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"budget_rule": "paper", "context": "paper"},
+        "fixed": {"order": "raster"},
+    }
 
     budget_rule: Literal["code", "paper"] = "code"
     direction: Literal["lowest", "highest"] = "lowest"

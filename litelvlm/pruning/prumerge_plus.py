@@ -1,7 +1,8 @@
 """LLaVA-PruMerge+: attended and evenly spaced tokens, each enriched by its neighbours."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,7 @@ from litelvlm.pruning.base import Choice
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import complement, highest
 from litelvlm.pruning.uniform import evenly_spaced
 
@@ -36,6 +38,10 @@ class PruMergePlus(MergingPruner):
     name: ClassVar[str] = "prumerge_plus"
     summary: ClassVar[str] = "attended and evenly spaced patches with merged neighbours"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "query", "keys", "cls_key"})
+    native_order: ClassVar[str] = "score, spaced, rest"
+    origin: ClassVar[Origin] = Origin("arXiv 2403.15388", "Apache-2.0", "A")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"order": "raster"}}
 
     neighbours: int = 32
 

@@ -25,6 +25,8 @@ from litelvlm.pruning.random import Random
 from litelvlm.pruning.reverse import Reverse
 from litelvlm.pruning.scope import Scope
 from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
+from litelvlm.pruning.sparsevlm import SparseVLM
+from litelvlm.pruning.sparsevlm_plus import SparseVLMPlus
 from litelvlm.pruning.trim import Trim
 from litelvlm.pruning.uniform import Uniform
 from litelvlm.pruning.unpruned import Unpruned
@@ -49,6 +51,8 @@ METHODS: tuple[type[Pruner], ...] = (
     FastV,
     PyramidDrop,
     Dart,
+    SparseVLM,
+    SparseVLMPlus,
     AvgPool,
     Bilinear,
     ValueNorm,
@@ -61,6 +65,9 @@ METHODS: tuple[type[Pruner], ...] = (
     InverseMaskOracle,
     Unpruned,
 )
+
+# What every method has as a preset: the positions that grounding-aware position ids (GAP) ask for.
+GAP: Mapping[str, Any] = MappingProxyType({"order": "raster", "positions": "original"})
 
 _TABLE: Mapping[str, type[Pruner]] = MappingProxyType({method.name: method for method in METHODS})
 
@@ -75,7 +82,8 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
 
     Args:
         name: One of ``list_pruners()``.
-        preset: "faithful" (the released code) or one of the class's ``presets``.
+        preset: "faithful" (the released code), "gap" (the same tokens in raster order at their original positions,
+            arXiv 2506.21873) or one of the class's ``presets``.
         **options: Fields of the class, over the preset's. A field that is a method itself may be its name or the
             plain data of its ``config()``.
 
@@ -89,12 +97,13 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
         'value_norm'
     """
     cls = _TABLE[check_name(name, _TABLE, "pruner")]
-    check_name(preset, ["faithful", *cls.presets], f"{name} preset")
+    presets: Mapping[str, Mapping[str, Any]] = {"faithful": {}, "gap": GAP, **cls.presets}
+    check_name(preset, presets, f"{name} preset")
     allowed = [entry.name for entry in fields(cls)]
     for option in options:
         if option not in allowed:
             raise unknown_name(option, allowed, f"{name} field")
-    settings = {**cls.presets.get(preset, {}), **options}
+    settings = {**presets[preset], **options}
     inner = settings.get("of")
     if isinstance(inner, str):
         settings["of"] = get_pruner(inner)

@@ -9,6 +9,7 @@ import torch
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending
 
 
@@ -30,6 +31,7 @@ class Scope(Pruner):
     name: ClassVar[str] = "scope"
     summary: ClassVar[str] = "coverage gain times CLS attention"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention"})
+    origin: ClassVar[Origin] = Origin("arXiv 2510.24214", "none", "A")
 
     alpha: float = 1.0
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, unit_rows
+from litelvlm.pruning.origin import Origin
 
 Similarity = Literal["dot", "cosine"]
 
@@ -41,6 +42,8 @@ class HighSimilarity(ScorePruner):
     name: ClassVar[str] = "high_similarity"
     summary: ClassVar[str] = "patches most similar to the text"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_embeds", "text_embeds"})
+    text_guided: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2605.13178", "Apache-2.0", "A")
 
     similarity: Similarity = "dot"
 

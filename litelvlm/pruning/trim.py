@@ -9,6 +9,7 @@ import torch
 from litelvlm.pruning.base import Choice
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mean_of, mix, one_hot
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, highest
 from litelvlm.pruning.similarity import text_similarity
 
@@ -30,6 +31,9 @@ class Trim(MergingPruner):
     name: ClassVar[str] = "trim"
     summary: ClassVar[str] = "patches by text similarity, and the mean of the others"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "patch_embeds", "text_embeds"})
+    text_guided: ClassVar[bool] = True
+    native_order: ClassVar[str] = "raster, mean last"
+    origin: ClassVar[Origin] = Origin("arXiv 2409.10994", "Apache-2.0", "A")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"sign": 1}}
 
     sign: Literal[-1, 1] = -1

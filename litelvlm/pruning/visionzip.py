@@ -14,6 +14,7 @@ from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, highest
 
 
@@ -38,7 +39,12 @@ class VisionZip(MergingPruner):
     name: ClassVar[str] = "visionzip"
     summary: ClassVar[str] = "CLS-attended patches, the others merged into a few"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_token", "cls_attention", "keys_mean"})
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"combine": "mean"}}
+    native_order: ClassVar[str] = "CLS, raster, targets"
+    origin: ClassVar[Origin] = Origin("arXiv 2412.04467", "Apache-2.0", "A")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"combine": "mean"},
+        "fixed": {"combine": "mean", "order": "raster"},
+    }
 
     contextual_share: float = 5 / 32
     combine: Literal["sum", "mean"] = "sum"

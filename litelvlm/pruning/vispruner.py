@@ -12,6 +12,7 @@ from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
 
 # Duplicates removed per round in the released code.
@@ -53,6 +54,7 @@ class VisPruner(Pruner):
     name: ClassVar[str] = "vispruner"
     summary: ClassVar[str] = "half by CLS attention, half distinct patches"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention"})
+    origin: ClassVar[Origin] = Origin("arXiv 2412.01818v2", "Apache-2.0", "A")
 
     important_share: float = 0.5
 

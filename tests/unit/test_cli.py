@@ -13,7 +13,6 @@ from analysis.cli.segment import numbered
 from analysis.cli.study import Study
 from analysis.runs import read_record, read_summary
 from figures import FIGURES
-from litelvlm import list_pruners
 
 
 @pytest.fixture
@@ -227,7 +226,7 @@ def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("methods", list_pruners()), ("studies", ["reversal", "sink", "sweep"]), ("figures", FIGURES)],
+    [("studies", ["reversal", "sink", "sweep"]), ("figures", FIGURES)],
 )
 def test_ls_lists_every_name_with_a_sentence(capsys, kind, names):
     assert main(["ls", kind]) == 0

@@ -1,0 +1,93 @@
+"""Every method outside the language model with the settings it is tested under, and cues to run it on."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from litelvlm.pruning import CUES, Cues, Selection, get_pruner
+
+CASES = [
+    ("litelvlm", {}),
+    ("litelvlm", {"preset": "paper"}),
+    ("litelvlm", {"context": "cls_attention", "context_share": 0.5, "order": "raster", "positions": "original"}),
+    ("litelvlm", {"context": "value_norm", "direction": "highest", "similarity": "cosine", "overlap": "refill"}),
+    ("low_similarity", {}),
+    ("high_similarity", {"similarity": "cosine"}),
+    ("trim", {}),
+    ("trim", {"preset": "paper", "place": "median", "positions": "original"}),
+    ("cdpruner", {}),
+    ("cdpruner", {"strength": 0.8}),
+    ("divprune", {}),
+    ("scope", {}),
+    ("scope", {"alpha": 0.0}),
+    ("fastervlm", {}),
+    ("vispruner", {}),
+    ("vispruner", {"important_share": 0.0}),
+    ("visionzip", {}),
+    ("visionzip", {"preset": "paper", "contextual_share": 0.5, "order": "raster", "positions": "original"}),
+    ("visionzip", {"contextual_share": 0.0}),
+    ("prumerge_plus", {}),
+    ("prumerge_plus", {"neighbours": 0, "place": "median", "order": "raster", "positions": "stretch"}),
+    ("holov", {}),
+    ("holov", {"preset": "fixed", "stretches": 4}),
+    ("holov", {"stretches": 100}),
+    ("evtp_iv_like", {}),
+    ("evtp_iv_like", {"spatial_weight": 0.0}),
+    ("avgpool", {}),
+    ("avgpool", {"place": "median", "positions": "original"}),
+    ("bilinear", {"positions": "original"}),
+    ("value_norm", {}),
+    ("cls_cosine", {}),
+    ("centre_distance", {}),
+    ("reverse", {}),
+    ("reverse", {"of": "low_similarity"}),
+    ("random", {"seed": 3}),
+    ("uniform", {"positions": "stretch"}),
+    ("mask_oracle", {}),
+    ("mask_oracle", {"share": 1.0}),
+    ("inverse_mask_oracle", {}),
+]
+IDS = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
+every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+
+# Rules without any index in them: permuting the patches permutes the choice.
+EQUIVARIANT = [
+    "litelvlm", "low_similarity", "high_similarity", "trim", "cdpruner", "divprune", "scope", "fastervlm",
+    "value_norm", "cls_cosine", "reverse",
+]  # fmt: skip
+MERGING = ["trim", "visionzip", "prumerge_plus", "avgpool", "bilinear"]
+
+GRID = (6, 7)
+N = 42
+
+
+def tensors(seed: int = 0, n_texts: int = 2, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    """Every cue at random; a third of the cells is covered."""
+    made = torch.Generator().manual_seed(seed)
+    sizes = {"N": N, "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64}
+    found = {name: torch.randn([sizes[a] for a in cue.axes], generator=made) for name, cue in CUES.items()}
+    found["cls_attention"] = found["cls_attention"].softmax(0)
+    found["coverage"] = (torch.rand(N, generator=made) * 3 - 2).clamp(min=0)
+    return {name: tensor.to(dtype) for name, tensor in found.items()}
+
+
+def same(a: Selection, b: Selection) -> bool:
+    """Equal in every field, bit for bit."""
+    for entry in dataclasses.fields(a):
+        x, y = getattr(a, entry.name), getattr(b, entry.name)
+        if not (torch.equal(x, y) if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor) else x == y):
+            return False
+    return True
+
+
+# Text e1 reads the first coordinate: dots 3 1 -2 4 0 2; cosines 1, 0.20, -1, 0.41, 0, 0.71.
+JOINT = {
+    "patch_embeds": torch.tensor([[3.0, 0.0], [1.0, 5.0], [-2.0, 0.0], [4.0, 9.0], [0.0, 1.0], [2.0, 2.0]]),
+    "text_embeds": torch.tensor([[1.0, 0.0]]),
+}
+
+
+def kept(name: str, budget: int, grid: tuple[int, int] = (2, 3), key: int = 0, options=None, **cues) -> list[int]:
+    """Indices chosen from a few given cues."""
+    return get_pruner(name, **(options or {})).select(Cues(cues, grid, key), budget).indices.tolist()

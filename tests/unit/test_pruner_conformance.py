@@ -1,0 +1,126 @@
+"""What every method must do, from one list of cases: exact counts, identities, ties, number types, cues, batches."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pruner_cases import CASES, EQUIVARIANT, GRID, N, every_case, same, tensors
+
+from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
+
+
+def test_every_method_has_a_case():
+    # Methods inside the language model have tests of their own.
+    before = {name for name, method in list_pruners().items() if method.stage != "llm"}
+    assert {name for name, _ in CASES} == before - {"none"}
+
+
+@every_case
+@pytest.mark.parametrize("budget", [1, 2, 3, 7, 12, 20, 41])
+def test_exact_length_in_range_and_described(name, options, budget):
+    pruner = get_pruner(name, **options)
+    selection = pruner.select(Cues(tensors(), GRID), budget)
+    kept = [i for i in selection.indices.tolist() if i != -1]
+    assert len(selection) == len(selection.positions) == budget
+    assert len(kept) == len(set(kept))
+    assert all(0 <= i < N for i in kept)
+    assert selection.roles is None or len(selection.roles) == budget
+    assert (selection.tokens is None) == (selection.source is None)
+    if selection.tokens is None:
+        assert len(kept) == budget
+    else:
+        assert pruner.synthetic
+        assert selection.tokens.shape == (budget, 64 if pruner.stage == "post_projector" else 8)
+    assert all(0 <= p < selection.span for p in selection.positions.tolist())
+    assert selection.span == (budget if pruner.positions == "contiguous" else N)
+    if pruner.order == "raster" and pruner.positions == "original":
+        assert selection.positions.tolist() == sorted(selection.positions.tolist())
+
+
+@every_case
+def test_keeping_all_is_the_identity(name, options):
+    pruner = get_pruner(name, **{**options, "order": "raster"})
+    selection = pruner.select(Cues(tensors(), GRID), N)
+    assert selection.indices.tolist() == selection.positions.tolist() == list(range(N))
+    assert selection.tokens is None
+    native = get_pruner(name, **{**options, "order": "native"}).select(Cues(tensors(), GRID), N)
+    assert sorted(native.indices.tolist()) == list(range(N))
+
+
+@every_case
+def test_same_input_same_selection(name, options):
+    first, second = (get_pruner(name, **options).select(Cues(tensors(), GRID, key=5), 12) for _ in range(2))
+    assert same(first, second)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_cues_are_ranked_in_float32(name, options, dtype):
+    half = tensors(dtype=dtype)
+    full = {cue: tensor.float() for cue, tensor in half.items()}
+    pruner = get_pruner(name, **options)
+    from_half, from_full = (pruner.select(Cues(given, GRID), 12) for given in (half, full))
+    assert from_half.indices.tolist() == from_full.indices.tolist()
+    assert from_half.positions.tolist() == from_full.positions.tolist()
+    if from_half.tokens is not None:
+        assert from_half.tokens.dtype == dtype
+        assert torch.equal(from_half.tokens, from_full.tokens.to(dtype))
+
+
+@every_case
+def test_declared_cues_suffice(name, options):
+    pruner = get_pruner(name, **options)
+    given = {cue: tensor for cue, tensor in tensors().items() if cue in pruner.needs}
+    assert set(pruner.needs) <= set(CUES)
+    assert same(pruner.select(Cues(given, GRID), 12), pruner.select(Cues(tensors(), GRID), 12))
+
+
+@pytest.mark.parametrize("name", EQUIVARIANT)
+def test_equal_tokens_are_kept_from_the_first(name):
+    flat = {cue: torch.ones_like(tensor) for cue, tensor in tensors().items()}
+    kept = get_pruner(name, order="raster").select(Cues(flat, GRID), 9).indices
+    assert [i for i in kept.tolist() if i != -1] == list(range(8 if name == "trim" else 9))
+
+
+@pytest.mark.parametrize("name", EQUIVARIANT)
+@given(seed=st.integers(0, 10_000), budget=st.integers(1, 41))
+@settings(deadline=None, max_examples=15)
+def test_permuting_patches_permutes_the_choice(name, seed, budget):
+    given_cues = tensors(seed)
+    turn = torch.randperm(N, generator=torch.Generator().manual_seed(seed))
+    turned = {cue: t[turn] if CUES[cue].axes[0] == "N" else t for cue, t in given_cues.items()}
+    before, after = (get_pruner(name).select(Cues(c, GRID), budget).indices for c in (given_cues, turned))
+    assert sorted(before[before >= 0].tolist()) == sorted(turn[after[after >= 0]].tolist())
+
+
+@pytest.mark.parametrize("name", ["litelvlm", "low_similarity", "high_similarity", "trim", "cdpruner"])
+@given(seed=st.integers(0, 10_000), exponent=st.integers(-8, 8))
+@settings(deadline=None, max_examples=15)
+def test_scaling_all_texts_changes_nothing(name, seed, exponent):
+    given_cues = tensors(seed)
+    scaled = given_cues | {"text_embeds": given_cues["text_embeds"] * 2.0**exponent}
+    before, after = (get_pruner(name).select(Cues(c, GRID), 12).indices for c in (given_cues, scaled))
+    assert before.tolist() == after.tolist()
+
+
+@pytest.mark.parametrize(
+    "name", ["fastervlm", "value_norm", "cls_cosine", "centre_distance", "low_similarity", "high_similarity"]
+)
+@given(seed=st.integers(0, 10_000), budget=st.integers(1, 42))
+@settings(deadline=None, max_examples=15)
+def test_what_is_kept_has_the_highest_score_and_reverse_the_lowest(name, seed, budget):
+    cues = Cues(tensors(seed), GRID)
+    pruner = get_pruner(name)
+    scores = pruner.score(cues)
+    ranked = scores.sort(descending=True).values.tolist()
+    assert sorted(scores[pruner.select(cues, budget).indices].tolist(), reverse=True) == ranked[:budget]
+    turned = get_pruner("reverse", of=name)
+    assert turned.needs == pruner.needs
+    assert sorted(scores[turned.select(cues, budget).indices].tolist()) == ranked[::-1][:budget]
+
+
+@every_case
+def test_config_rebuilds_an_equal_method(name, options):
+    pruner = get_pruner(name, **options)
+    assert get_pruner(**pruner.config()) == pruner
+    assert hash(get_pruner(**pruner.config())) == hash(pruner)

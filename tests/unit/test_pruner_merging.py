@@ -1,0 +1,194 @@
+"""Methods that merge: the books of who went where, and one worked example each."""
+
+import math
+
+import pytest
+import torch
+from pruner_cases import CASES, GRID, JOINT, MERGING, kept, tensors
+
+from litelvlm.pruning import Cues, get_pruner
+from litelvlm.pruning.holov import stretch_score
+from litelvlm.pruning.uniform import sampling_grid
+
+
+@pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] in [*MERGING, "holov"]])
+@pytest.mark.parametrize("budget", [1, 5, 12, 30])
+def test_source_reproduces_tokens(name, options, budget):
+    cues = Cues(tensors(), GRID)
+    selection = get_pruner(name, **options).select(cues, budget)
+    if selection.source is None:
+        assert name == "holov"
+        return
+    mixed = torch.tensor([role != "cls" for role in selection.roles])
+    originals = cues.projected if selection.stage == "post_projector" else cues.patch_tokens
+    assert (selection.source >= 0).all()
+    assert torch.equal((selection.source @ originals)[mixed], selection.tokens[mixed])
+    assert all(torch.equal(token, cues.cls_token) for token in selection.tokens[~mixed])
+    assert not selection.source[~mixed].any()
+    plain = torch.tensor([role == "kept" for role in selection.roles])
+    assert torch.equal(selection.tokens[plain], originals[selection.indices[plain]])
+
+
+def test_row_sums_of_merges():
+    cues = Cues(tensors(), GRID)
+    for name in ("trim", "avgpool", "bilinear"):
+        sums = get_pruner(name).select(cues, 12).source.sum(dim=1)
+        assert torch.allclose(sums, torch.ones(12), atol=1e-6)
+    # CLS 0, kept 1, contextual 2 as released and 1 as an average.
+    for preset, contextual in (("faithful", 2.0), ("paper", 1.0)):
+        selection = get_pruner("visionzip", preset=preset, contextual_share=0.25).select(cues, 12)
+        wanted = [{"cls": 0.0, "kept": 1.0, "merged": contextual}[role] for role in selection.roles]
+        assert torch.allclose(selection.source.sum(dim=1), torch.tensor(wanted), atol=1e-6)
+    sums = get_pruner("prumerge_plus").select(cues, 12).source.sum(dim=1)
+    assert (sums[:-1] > 1).all()
+    assert 0 < sums[-1] < 1
+
+
+def test_trim():
+    cues = Cues(JOINT | {"patch_tokens": torch.arange(6.0)[:, None]}, (2, 3))
+    # Released sign: the two lowest, 2 and 4; mean of 0, 1, 3, 5 is 2.25.
+    selection = get_pruner("trim", positions="original").select(cues, 3)
+    assert selection.indices.tolist() == [2, 4, -1]
+    assert selection.tokens.flatten().tolist() == [2.0, 4.0, 2.25]
+    assert selection.positions.tolist() == [2, 4, 5]
+    assert selection.roles == ("kept", "kept", "merged")
+    # Paper sign: 0 and 3; mean of 1, 2, 4, 5 is 3; its median member is 2.
+    selection = get_pruner("trim", preset="paper", place="median", order="raster", positions="original").select(cues, 3)
+    assert selection.indices.tolist() == [0, -1, 3]
+    assert selection.tokens.flatten().tolist() == [0.0, 3.0, 3.0]
+    assert selection.positions.tolist() == [0, 2, 3]
+    # One token: the mean of all.
+    assert get_pruner("trim").select(cues, 1).tokens.tolist() == [[2.5]]
+
+
+def test_visionzip():
+    # Attention makes 1 dominant. Rest 0 2 3 4 5, stride 2: targets 0 and 3. Keys send 2 and 5 to 0, and 4 to 3.
+    cues = Cues(
+        {
+            "patch_tokens": torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0], [32.0]]),
+            "cls_token": torch.tensor([100.0]),
+            "cls_attention": torch.tensor([0.1, 0.6, 0.05, 0.1, 0.05, 0.1]),
+            "keys_mean": torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0], [0.0, 1.0], [1.0, 3.0], [3.0, 0.0]]),
+        },
+        (2, 3),
+    )
+    selection = get_pruner("visionzip", contextual_share=0.5, positions="original").select(cues, 4)
+    assert selection.indices.tolist() == [-1, 1, 0, 3]
+    assert selection.roles == ("cls", "kept", "merged", "merged")
+    # 1 + (4 + 32) / 2 and 8 + 16.
+    assert selection.tokens.flatten().tolist() == [100.0, 2.0, 19.0, 24.0]
+    assert selection.positions.tolist() == [0, 1, 0, 3]
+    # Averages: (1 + 4 + 32) / 3 and (8 + 16) / 2; medians of 0 2 5 and of 3 4; CLS keeps place 0.
+    selection = get_pruner(
+        "visionzip", preset="paper", contextual_share=0.5, place="median", order="raster", positions="original"
+    ).select(cues, 4)
+    assert selection.indices.tolist() == [-1, 1, 0, 3]
+    assert selection.positions.tolist() == [0, 1, 2, 3]
+    assert selection.tokens.flatten().tolist() == pytest.approx([100.0, 2.0, 37 / 3, 12.0])
+    # One token is CLS.
+    assert get_pruner("visionzip").select(cues, 1).tokens.tolist() == [[100.0]]
+
+
+def test_visionzip_published_splits():
+    # 192 = 162 + 30, 128 = 108 + 20, 64 = 54 + 10, 32 = 27 + 5.
+    assert [math.floor(get_pruner("visionzip").contextual_share * budget) for budget in (192, 128, 64, 32)] == [
+        30, 20, 10, 5,
+    ]  # fmt: skip
+
+
+def test_prumerge_plus():
+    # q = (sqrt 2, 0), D = 2: logits are the keys' first coordinates, ln of 4 1 2 1 1 1 for patches and ln 6 for CLS;
+    # they sum to 16. Budget 4: top token 0; of 1 2 3 4 5 the evenly spaced are 2, 4; the last is (x1 + x3 + x5) / 16.
+    # Directions: 0 and 2 point at 45 degrees, 1 and 5 up, 3 and 4 down; so the nearest others are 0-2, 2-0, 4-3.
+    weights = torch.tensor([4.0, 1.0, 2.0, 1.0, 1.0, 1.0])
+    heights = torch.tensor([math.log(4), 1.0, math.log(2), -1.0, -1.0, 1.0])
+    cues = Cues(
+        {
+            "patch_tokens": torch.tensor([[16.0, 0.0], [32, 0], [64, 0], [128, 0], [256, 0], [512, 0]]),
+            "query": torch.tensor([math.sqrt(2), 0.0]),
+            "keys": torch.stack([weights.log(), heights], dim=1),
+            "cls_key": torch.tensor([math.log(6), 0.0]),
+        },
+        (2, 3),
+    )
+    selection = get_pruner("prumerge_plus", neighbours=1, positions="original").select(cues, 4)
+    assert selection.indices.tolist() == [0, 2, 4, -1]
+    assert selection.roles == ("attended", "spaced", "spaced", "merged")
+    # 16 + 64/8, 64 + 16/4, 256 + 128/16, (32 + 128 + 512) / 16.
+    assert selection.tokens[:, 0].tolist() == pytest.approx([24.0, 68.0, 264.0, 42.0])
+    assert selection.positions.tolist() == [0, 2, 4, 5]
+    # One token: sum of a_j x_j over all patches, (4 16 + 32 + 2 64 + 128 + 256 + 512) / 16.
+    assert get_pruner("prumerge_plus").select(cues, 1).tokens.tolist() == [pytest.approx([70.0, 0.0])]
+
+
+def test_holov():
+    # Two stretches of three equal tokens each: the variance term is the same share everywhere, so attention sums .6 and
+    # .3 weigh 2/3 and 1/3. Budget 3: two and one, each stretch's best by attention, descending.
+    cues = {
+        "projected": torch.ones(6, 2),
+        "cls_attention": torch.tensor([0.1, 0.3, 0.2, 0.05, 0.15, 0.1]),
+    }
+    assert kept("holov", 3, options={"stretches": 2}, **cues) == [1, 2, 4]
+    assert kept("holov", 3, options={"stretches": 2, "preset": "fixed"}, **cues) == [1, 2, 4]
+    assert kept("holov", 1, options={"stretches": 2}, **cues) == [1]
+
+
+def test_holov_shortfall():
+    # Weights .94 and .06 give the first stretch all five; it has three.
+    cues = Cues(
+        {
+            "projected": torch.arange(6.0)[:, None] + 1,
+            "cls_attention": torch.tensor([0.3, 0.2, 0.4, 0.01, 0.03, 0.02]),
+        },
+        (2, 3),
+    )
+    padded = get_pruner("holov", stretches=2).select(cues, 5)
+    assert padded.indices.tolist() == [0, 1, 2, -1, -1]
+    assert padded.tokens.flatten().tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
+    assert padded.roles == ("kept", "kept", "kept", "padding", "padding")
+    fixed = get_pruner("holov", preset="fixed", stretches=2).select(cues, 5)
+    assert fixed.indices.tolist() == [0, 1, 2, 4, 5]
+    assert fixed.tokens is None
+
+
+def test_holov_variance_term():
+    # Two stretches of two tokens, equal attention 1. First: cosine 1, so rows (0, 1), mean 1, variance (1 + 0) / 1 = 1.
+    # Second: cosine 0: mean 0, variance 0. Scores 1000 + 0.09 * 1 * (1000 / 1) = 1090 and 1000.
+    ones = torch.ones(2)
+    assert stretch_score(ones, torch.ones(2, 3)).item() == pytest.approx(1090, abs=0.01)
+    assert stretch_score(ones, torch.eye(2)).item() == pytest.approx(1000, abs=0.01)
+    assert stretch_score(ones[:1], torch.eye(2)[:1]).item() == 1.0
+
+
+def test_pooling_on_the_grid():
+    # 2 x 4 tokens 0..7 to 1 x 2 cells: means of 0 1 4 5 and of 2 3 6 7; centres are row 1, columns 1 and 3.
+    cues = Cues({"patch_tokens": torch.arange(8.0)[:, None]}, (2, 4))
+    for name in ("avgpool", "bilinear"):
+        selection = get_pruner(name, positions="original").select(cues, 2)
+        assert selection.tokens.flatten().tolist() == [2.5, 4.5]
+        assert selection.indices.tolist() == [-1, -1]
+        assert selection.positions.tolist() == [5, 7]
+    # Members of the first cell are 0 1 4 5: the lower median is 1.
+    median = get_pruner("avgpool", place="median", positions="original").select(cues, 2)
+    assert median.positions.tolist() == [1, 3]
+
+
+def test_pooling_along_the_raster():
+    # 1 x 6 tokens to 2: means of 0 1 4 and 9 16 25; bilinear reads the middle ones, 1 and 16.
+    cues = Cues({"patch_tokens": (torch.arange(6.0) ** 2)[:, None]}, (1, 6))
+    assert get_pruner("avgpool").select(cues, 2).tokens.flatten().tolist() == pytest.approx([5 / 3, 50 / 3])
+    assert get_pruner("bilinear").select(cues, 2).tokens.flatten().tolist() == pytest.approx([1.0, 16.0])
+
+
+@pytest.mark.parametrize("budget", [192, 128, 64, 32])
+def test_pooling_equals_torch_on_the_full_grid(budget):
+    tokens = torch.randn(576, 5, generator=torch.Generator().manual_seed(0))
+    image = tokens.T.reshape(1, 5, 24, 24)
+    shape = sampling_grid(budget, (24, 24))
+    wanted = {
+        "avgpool": torch.nn.functional.adaptive_avg_pool2d(image, shape),
+        "bilinear": torch.nn.functional.interpolate(image, size=shape, mode="bilinear"),
+    }
+    for name, pooled in wanted.items():
+        ours = get_pruner(name).select(Cues.from_tensors(patch_tokens=tokens), budget).tokens
+        assert torch.allclose(ours, pooled.flatten(2)[0].T, atol=1e-5)

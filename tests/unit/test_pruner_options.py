@@ -1,0 +1,77 @@
+"""Names, fields, presets and descriptions of methods."""
+
+import dataclasses
+
+import pytest
+
+from litelvlm.pruning import CUES, get_pruner, list_pruners
+
+
+def test_every_class_describes_itself():
+    for name, cls in list_pruners().items():
+        assert cls.name == name
+        assert cls.summary
+        assert cls.stage in ("vit", "pre_projector", "post_projector", "llm")
+        assert cls.needs <= set(CUES)
+        assert cls.origin.confidence in ("A", "B", "C", "-")
+        assert (cls.origin.source == "this library") == (cls.origin.licence == "-") == (cls.origin.confidence == "-")
+        if cls.stage != "llm":
+            assert cls.text_guided == ("text_embeds" in cls.needs)
+            assert (cls.origin.source == "this library") == ("Source:" not in cls.__doc__)
+        for preset in cls.presets:
+            assert get_pruner(name, preset=preset) != get_pruner(name)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            get_pruner(name).order = "raster"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("litelvm", {}, "unknown pruner 'litelvm'; did you mean 'litelvlm'"),
+        ("trim", {"preset": "papers"}, "unknown trim preset 'papers'; did you mean 'paper'"),
+        ("random", {"sed": 1}, "unknown random field 'sed'; did you mean 'seed'"),
+        ("random", {"seed": -1}, "seed -1 is negative"),
+        ("random", {"seed": "one"}, "seed 'one' is not allowed; give a whole number"),
+        ("random", {"seed": True}, "seed True is not allowed"),
+        ("uniform", {"order": "rastr"}, "unknown order 'rastr'; did you mean 'raster'"),
+        ("uniform", {"positions": "gap"}, "unknown positions 'gap'"),
+        ("trim", {"sign": 0}, "sign 0 is not allowed; choose from -1, 1"),
+        ("litelvlm", {"context_share": "half"}, "context_share 'half' is not allowed; give a number or None"),
+        ("mask_oracle", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
+        ("cdpruner", {"strength": 1.0}, r"strength 1.0 is not in \[0, 1\)"),
+        ("visionzip", {"contextual_share": 1.0}, "contextual_share 1.0"),
+        ("vispruner", {"important_share": -0.1}, "important_share -0.1"),
+        ("scope", {"alpha": -1.0}, "alpha -1.0"),
+        ("evtp_iv_like", {"spatial_weight": float("inf")}, "spatial_weight inf"),
+        ("holov", {"stretches": 0}, "stretches 0"),
+        ("prumerge_plus", {"neighbours": -1}, "neighbours -1"),
+        ("reverse", {"of": "litelvlm"}, "reverse needs a method that ranks by one score"),
+        ("reverse", {"of": "value_nrm"}, "unknown pruner 'value_nrm'; did you mean 'value_norm'"),
+    ],
+)
+def test_wrong_names_and_values(name, options, words):
+    with pytest.raises(ValueError, match=words):
+        get_pruner(name, **options)
+
+
+def test_provenance_is_in_the_name():
+    assert str(get_pruner("random", seed=4)) == "Random(order='native', positions='contiguous', seed=4)"
+    assert get_pruner("reverse", of="value_norm").config() == {
+        "name": "reverse",
+        "order": "native",
+        "positions": "contiguous",
+        "of": {"name": "value_norm", "order": "native", "positions": "contiguous"},
+    }
+
+
+def test_gap_is_a_preset_of_every_method():
+    for name in list_pruners():
+        pruner = get_pruner(name, preset="gap")
+        assert (pruner.order, pruner.positions) == ("raster", "original")
+    assert get_pruner("visionzip", preset="gap").combine == get_pruner("visionzip").combine
+
+
+def test_fixed_presets_are_in_raster_order():
+    fixed = {name: get_pruner(name, "fixed") for name, cls in list_pruners().items() if "fixed" in cls.presets}
+    assert {"litelvlm", "visionzip", "prumerge_plus", "holov"} <= set(fixed)
+    assert all(pruner.order == "raster" for pruner in fixed.values() if pruner.stage != "llm")
