@@ -7,7 +7,17 @@ from litelvlm.glamm.mapping import target_of
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``mapped.json``: official name to [component, target], or null for families that are not needed."""
-    names = json.loads((fixtures / "checkpoint_keys.json").read_text())["keys"]
-    mapped = {name: target_of(name) for name in names}
+    """Write ``mapped.json``: official name to [component, target], or null for families that are not needed.
+
+    Raises:
+        ValueError: After writing, if a name belongs to no known family; it is left out of the file.
+    """
+    mapped, unknown = {}, []
+    for name in json.loads((fixtures / "checkpoint_keys.json").read_text())["keys"]:
+        try:
+            mapped[name] = target_of(name)
+        except ValueError:
+            unknown.append(name)
     (out / "mapped.json").write_text(json.dumps(mapped, indent=1) + "\n")
+    if unknown:
+        raise ValueError(f"names of no known family: {', '.join(unknown)}")

@@ -1,6 +1,7 @@
 """CLIP and SAM inputs of whole pictures, thinned out."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,27 @@ from safetensors.torch import save_file
 from litelvlm.glamm.preprocess import clip_pixel_values, open_image, sam_pixel_values
 
 CLIP_STRIDE, SAM_STRIDE = 7, 16
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``got.safetensors`` for every picture in the index."""
+    """Write ``got.safetensors`` for every picture in the index, or in the folder if there is none."""
     got = {}
-    for entry in json.loads((fixtures / "index.json").read_text()):
-        name = entry["name"]
-        image = open_image(next(iter(sorted(fixtures.glob(f"{name}.*")))))
-        clip = clip_pixel_values(image, entry["clip_shape"][-1])[0]
-        square, (height, width) = sam_pixel_values(image, entry["sam_shape"][-1])
+    for path, clip_side, sam_side in pictures(fixtures):
+        image = open_image(path)
+        clip = clip_pixel_values(image, clip_side)[0]
+        square, (height, width) = sam_pixel_values(image, sam_side)
         resized = torch.from_numpy(np.array(image.resize((width, height), Image.Resampling.BILINEAR)))
-        got[f"{name}.clip_strided"] = clip[:, ::CLIP_STRIDE, ::CLIP_STRIDE].contiguous()
-        got[f"{name}.sam_strided"] = square[0, :, ::SAM_STRIDE, ::SAM_STRIDE].contiguous()
-        got[f"{name}.resized_strided"] = resized[::SAM_STRIDE, ::SAM_STRIDE].contiguous()
+        got[f"{path.stem}.clip_strided"] = clip[:, ::CLIP_STRIDE, ::CLIP_STRIDE].contiguous()
+        got[f"{path.stem}.sam_strided"] = square[0, :, ::SAM_STRIDE, ::SAM_STRIDE].contiguous()
+        got[f"{path.stem}.resized_strided"] = resized[::SAM_STRIDE, ::SAM_STRIDE].contiguous()
     save_file(got, out / "got.safetensors")
+
+
+def pictures(fixtures: Path) -> Iterator[tuple[Path, int, int]]:
+    """Path of each picture and the sides of CLIP's and SAM's squares."""
+    found = {path.stem: path for path in sorted(fixtures.iterdir()) if path.suffix.lower() in PICTURES}
+    index = fixtures / "index.json"
+    entries = json.loads(index.read_text()) if index.is_file() else [{"name": name} for name in found]
+    for entry in entries:
+        yield found[entry["name"]], entry.get("clip_shape", [336])[-1], entry.get("sam_shape", [1024])[-1]

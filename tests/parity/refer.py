@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from litelvlm import load_refer
 from litelvlm.data.layout import FAMILIES
 from litelvlm.data.refer import Expression, ReferSample
+from tests.parity.recorded import matched
 
 
 def compute(fixtures: Path, out: Path) -> None:
@@ -24,16 +25,12 @@ def compute(fixtures: Path, out: Path) -> None:
 def listed(fixtures: Path, sources: dict[str, list]) -> Iterator[tuple[str, ReferSample, list[Expression]]]:
     """The listed images, expressions in the order listed."""
     for source, entries in sources.items():
-        name, split = source.split("|")
-        samples = {sample.file_name: sample for sample in load_refer(fixtures, dataset=name, split=split)}
+        name, split, *author = source.split("|")
+        data = load_refer(fixtures, dataset=name, split=split, split_by=next(iter(author), None))
+        samples = {sample.file_name: sample for sample in data}
         for entry in entries:
             sample = samples[entry["image_file"]]
-            left = list(sample.expressions)
-            chosen = []
-            for text in entry["expressions"]:
-                chosen.append(next(e for e in left if e.sent == text))
-                left.remove(chosen[-1])
-            yield entry["key"], sample, chosen
+            yield entry["key"], sample, list(matched(sample, entry["expressions"]))
 
 
 def present(fixtures: Path) -> Iterator[tuple[str, ReferSample, list[Expression]]]:
