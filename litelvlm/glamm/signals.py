@@ -13,6 +13,7 @@ from litelvlm.glamm.model import Glamm, ImageState
 from litelvlm.glamm.prompts import Conversation
 from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
 from litelvlm.names import check_name
+from litelvlm.pruning.layers import QueryToken
 
 QUERIES = ("seg", "last_prompt")
 REMOVALS = ("drop", "mean", "mask")
@@ -39,11 +40,11 @@ def attention_rows(
     Raises:
         ValueError: If the query is unknown.
     """
-    check_name(query, QUERIES, "query")
+    which: QueryToken = "seg" if check_name(query, QUERIES, "query") == "seg" else "last_prompt"
     spliced = model.splice([model.visual_tokens(state, None)], [conversation], [None])
     start, positions = spliced.image_start[0], spliced.position_ids
     stop = start + model.n_tokens
-    places = torch.tensor(query_places(model.tokenizer, conversation, query), device=model.device) + stop
+    places = torch.tensor(query_places(model.tokenizer, conversation, which), device=model.device) + stop
     rows: list[Tensor] = []
 
     def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:

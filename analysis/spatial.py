@@ -1,0 +1,101 @@
+"""Rank correlations of maps on the token grid, given where tokens lie, against the same map moved round the grid.
+
+Neighbouring tokens are alike, so tokens are no independent samples and the textbook p-value of a correlation between
+two smooth maps is far too small. A toroidal shift keeps a map's smoothness and breaks its link with the other map.
+"""
+
+import numpy as np
+from jaxtyping import Float, Real
+from scipy import stats
+
+from analysis.statistics import check_finite
+
+
+def basis(n: int, covariates: Float[np.ndarray, "n c"] | None = None) -> Float[np.ndarray, "n b"]:
+    """Orthonormal columns that span the constant and the covariates; collinear ones are left out."""
+    columns = np.ones((n, 1)) if covariates is None else np.column_stack([np.ones(n), covariates])
+    check_finite(columns, "covariates")
+    scaled = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    left, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
+    kept: np.ndarray = left[:, sizes > 1e-10 * sizes[0]]
+    return kept
+
+
+def residual_ranks(values: Real[np.ndarray, "m n"], design: Float[np.ndarray, "n b"]) -> Float[np.ndarray, "m n"]:
+    """Mid-ranks of each row less their projection on ``design``, scaled to norm 1; a row that it explains is 0.
+
+    Raises:
+        ValueError: If a value is not finite.
+    """
+    check_finite(values, "values")
+    ranks = stats.rankdata(values, axis=1)
+    rest = ranks - (ranks @ design) @ design.T
+    norms = np.linalg.norm(rest, axis=1, keepdims=True)
+    unexplained = norms > 1e-9 * np.linalg.norm(ranks, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(rest, norms, out=np.zeros_like(rest), where=unexplained)
+    return unit
+
+
+def rank_correlations(
+    first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"], covariates: Float[np.ndarray, "n c"] | None = None
+) -> Float[np.ndarray, "a b"]:
+    """Partial Spearman correlation of every row with every other one; plain Spearman without covariates.
+
+    A row that is constant, or wholly explained by the covariates, correlates 0 with everything.
+    """
+    design = basis(first.shape[1], covariates)
+    value: np.ndarray = (residual_ranks(first, design) @ residual_ranks(second, design).T).clip(-1, 1)
+    return value
+
+
+def shifted_correlations(
+    first: Real[np.ndarray, "a n"],
+    second: Real[np.ndarray, "b n"],
+    grid: tuple[int, int],
+    covariates: Float[np.ndarray, "n c"] | None = None,
+) -> Float[np.ndarray, "a b rows cols"]:
+    """``rank_correlations`` with ``second`` moved round the grid by every (down, right); [0, 0] is not moved.
+
+    All moves at once by cross-correlation: the moved ranks' product with a residual, over the norm that their own fit
+    on the unmoved covariates leaves.
+    """
+    design = basis(first.shape[1], covariates)
+    check_finite(second, "values")
+    ranks = stats.rankdata(second, axis=1)
+    ranks = ranks - ranks.mean(1, keepdims=True)
+    rest = residual_ranks(first, design)
+    spectrum = np.conj(np.fft.rfft2(ranks.reshape(-1, *grid)))
+
+    def moved_products(fixed: np.ndarray) -> np.ndarray:
+        """Products [rows of fixed, b, rows, cols] with every moved ``second``."""
+        maps = np.fft.rfft2(fixed.reshape(-1, *grid))
+        products: np.ndarray = np.fft.irfft2(maps[:, None] * spectrum[None], s=grid)
+        return products
+
+    squared = (ranks**2).sum(1)[:, None, None]
+    left = squared - sum((moved_products(column[None])[0] ** 2 for column in design.T), np.zeros(()))
+    unexplained = left > 1e-9 * np.maximum(squared, 1e-300)
+    norms = np.sqrt(np.where(unexplained, left, 1.0))
+    value: np.ndarray = np.where(unexplained, moved_products(rest) / norms, 0.0).clip(-1, 1)
+    return value
+
+
+def shift_p_values(correlations: Float[np.ndarray, "a b rows cols"]) -> Float[np.ndarray, "a b"]:
+    """(1 + moves that correlate at least as much as none) / (1 + moves); one-sided, small for a positive link."""
+    flat = correlations.reshape(*correlations.shape[:2], -1)
+    extreme = (flat[..., 1:] >= flat[..., :1] - 1e-12).sum(-1)
+    p: np.ndarray = (1 + extreme) / flat.shape[-1]
+    return p
+
+
+def tau_b(first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"]) -> Float[np.ndarray, "a b"]:
+    """Kendall's tau-b of every row with every other one; 0 where a row is constant."""
+    above = np.triu_indices(first.shape[1], 1)
+
+    def signs(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.sign(row[:, None] - row)[above] for row in values]).astype(np.float32)
+
+    a, b = signs(first), signs(second)
+    sizes = np.sqrt(np.abs(a).sum(1, dtype=np.float64))[:, None] * np.sqrt(np.abs(b).sum(1, dtype=np.float64))
+    value: np.ndarray = np.divide((a @ b.T).astype(np.float64), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    return value

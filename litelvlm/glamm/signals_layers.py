@@ -1,0 +1,169 @@
+"""How importance flows through the language model's attention: value-weighted rows, rollout, relevance.
+
+The backward pass goes layer by layer from the top, each layer computed again from the states that enter it, so at any
+time only one layer's maps are held. That is what lets full attention maps of a 7B model fit beside its weights.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.glamm import llama as llama_loop
+from litelvlm.glamm.llama import causal_mask
+from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
+from litelvlm.names import check_name
+
+
+class LayerMaps(NamedTuple):
+    """One layer of the unpruned pass.
+
+    Attributes:
+        index: The layer.
+        states: States that enter it.
+        gradient: Of the target with respect to them.
+        attention: Softmax weights of every row.
+        attention_gradient: Of the target with respect to the weights.
+        value_gram: For each key j, products ``f_h(x_j) . f_g(x_j)`` of the heads' transformed values.
+    """
+
+    index: int
+    states: Float[Tensor, "s d"]
+    gradient: Float[Tensor, "s d"]
+    attention: Float[Tensor, "heads s s"]
+    attention_gradient: Float[Tensor, "heads s s"]
+    value_gram: Float[Tensor, "s heads heads"]
+
+
+class Flow(NamedTuple):
+    """What the [SEG] query takes from each visual token, float32; layers from input to output.
+
+    Attributes:
+        norm_rows: Per head ``A_qj |f_h(x_j)|``, where f_h is the value and output projection.
+        norm_layers: Per layer ``|sum_h A_qj f_h(x_j)|``.
+        rollout: Attention rollout, head means, with the residual stream as half an identity.
+        norm_rollout: The same with value-weighted attention, rows scaled to sum 1.
+        relevance: ``R += mean_h(relu(gradient * A)) R`` from the identity.
+    """
+
+    norm_rows: Float[Tensor, "layers heads n"]
+    norm_layers: Float[Tensor, "layers n"]
+    rollout: Float[Tensor, "n"]
+    norm_rollout: Float[Tensor, "n"]
+    relevance: Float[Tensor, "n"]
+
+
+def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
+    """Every signal that is read off the attention maps of one pass and, for the relevance, their gradients.
+
+    Args:
+        targets: Image, conversation and model; the model is left as found.
+        target: What gradients are taken of.
+
+    Raises:
+        ValueError: If the target is unknown.
+
+    Source: norm-weighted attention Kobayashi et al. 2020, section 3; rollout Abnar and Zuidema 2020, equation 1;
+        relevance Chefer et al. 2021 (ICCV), equations 5 and 6.
+    """
+    column = TARGETS.index(check_name(target, TARGETS, "target"))
+    length, queries = len(targets.embeds), list(targets.seg)
+    image = slice(targets.start, targets.start + targets.n_tokens)
+    start = torch.zeros(length, device=targets.embeds.device)
+    start[queries] = 1 / len(queries)
+    rollout, norm_rollout, relevance = start, start, start
+    rows, layers = [], []
+    for maps in reverse_sweep(targets, column):
+        attention, gradient = maps.attention.float(), maps.attention_gradient.float()
+        weighted = weighted_norms(attention, maps.value_gram)
+        # Products with the row of the query are taken from the top down, so no matrix of the flow is ever formed.
+        rollout = rolled(rollout, attention.mean(0))
+        norm_rollout = rolled(norm_rollout, weighted / weighted.sum(1, keepdim=True))
+        relevance = relevance + relevance @ (gradient * attention).relu().mean(0)
+        sizes = maps.value_gram.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt().T
+        rows.append((attention[:, queries].mean(1) * sizes)[:, image])
+        layers.append(weighted[queries].mean(0)[image])
+    return Flow(
+        torch.stack(rows[::-1]), torch.stack(layers[::-1]), rollout[image], norm_rollout[image], relevance[image]
+    )
+
+
+def rolled(row: Float[Tensor, "s"], attention: Float[Tensor, "s s"]) -> Float[Tensor, "s"]:
+    """One step of rollout on the query's row: ``row (A + I) / 2``."""
+    return (row @ attention + row) / 2
+
+
+def weighted_norms(
+    attention: Float[Tensor, "heads s s"], value_gram: Float[Tensor, "s heads heads"]
+) -> Float[Tensor, "s s"]:
+    """Norm of what each row takes from each key, ``|sum_h A_ij f_h(x_j)|``, from products of transformed values."""
+    squared = torch.einsum("hij,jhg,gij->ij", attention, value_gram, attention)
+    return squared.clamp(min=0).sqrt()
+
+
+def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
+    """Maps and gradients of each layer from the top to the bottom, one layer held at a time.
+
+    Args:
+        targets: Image, conversation and model.
+        column: Which of ``TARGETS`` gradients are taken of.
+    """
+    llama = targets.model.llama
+    entering: list[Tensor] = []
+
+    def record(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        entering.append(hidden_states.detach())
+        return hidden_states, position_ids
+
+    positions = torch.arange(len(targets.embeds), device=targets.embeds.device)[None]
+    with frozen(targets.model), torch.no_grad():
+        llama_loop.decode(llama, targets.embeds[None], positions, before_layer=record)
+        rotary = llama.model.rotary_emb(targets.embeds[None], position_ids=positions)
+    after: Tensor | None = None  # gradient with respect to what leaves the layer
+    for index in range(len(entering) - 1, -1, -1):
+        states, layer = entering[index].clone().requires_grad_(True), llama.model.layers[index]
+        mask = causal_mask(len(targets.embeds), states.dtype, states.device)
+        with frozen(targets.model):
+            with spelled_out(llama, layer) as found:
+                out = layer(states, attention_mask=mask, position_ids=positions, position_embeddings=rotary)
+                left = out[0] if isinstance(out, tuple) else out
+            (attention,) = found
+            if after is None:
+                value = targets.of_states(llama.model.norm(left)[:, list(targets.seg)])[0, column]
+                before, weights = torch.autograd.grad(value, (states, attention))
+            else:
+                before, weights = torch.autograd.grad(left, (states, attention), after)
+        gram = value_gram(layer, states.detach()[0])
+        yield LayerMaps(index, states.detach()[0], before[0], attention.detach()[0], weights[0], gram)
+        after = before
+
+
+@torch.no_grad()
+def value_gram(layer: Any, states: Float[Tensor, "s d"]) -> Float[Tensor, "s heads heads"]:
+    """Products of the heads' transformed values ``f_h(x) = W_o^h W_v^h x`` at each position, float32."""
+    attention = layer.self_attn
+    values = attention.v_proj(layer.input_layernorm(states)).unflatten(-1, (-1, attention.head_dim))
+    values = values.repeat_interleave(attention.num_key_value_groups, dim=1).float()
+    output = attention.o_proj.weight.float().unflatten(1, (-1, attention.head_dim))
+    grams = []
+    for part in values.split(64):  # [64, heads, d] at a time
+        moved = torch.einsum("she,dhe->shd", part, output)
+        grams.append(moved @ moved.mT)
+    return torch.cat(grams)
+
+
+@contextmanager
+def spelled_out(llama: Any, layer: Any) -> Iterator[list[Tensor]]:
+    """Let one layer use the eager kernel and hand out its attention weights; afterwards all is as before."""
+    config, found = llama.model.config, []
+    before = config._attn_implementation
+    hook = layer.self_attn.register_forward_hook(lambda module, args, out: found.append(out[1]))
+    try:
+        config._attn_implementation = "eager"
+        yield found
+    finally:
+        config._attn_implementation = before
+        hook.remove()
