@@ -56,7 +56,11 @@ def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
 
 def _agreement(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> Float[np.ndarray, "k"]:
     """Shared share of the two top-d lists for d = 1 to k."""
-    return np.array([len(np.intersect1d(first[:d], second[:d])) / d for d in range(1, k + 1)])
+    _, places, others = np.intersect1d(first[:k], second[:k], assume_unique=True, return_indices=True)
+    # A token is shared from the depth on at which the later of its two places has been reached.
+    found = np.bincount(np.maximum(places, others), minlength=k).cumsum()
+    value: np.ndarray = found / np.arange(1, k + 1)
+    return value
 
 
 def rank_biased_overlap(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
@@ -115,6 +119,18 @@ def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n
     half = float(stats.spearmanr(first, second).statistic)
     full = 2 * half / (1 + half) if half > -1 else float("-inf")
     return Ceiling(half, full, full >= 0.2)
+
+
+def retest_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
+    """Reliability of one measurement from a second one of the same signal: their correlation, not stepped up.
+
+    ``split_half_ceiling`` speaks of the two together, which is too high for either alone.
+
+    Raises:
+        ValueError: As ``split_half_ceiling``.
+    """
+    half = split_half_ceiling(first, second).half
+    return Ceiling(half, half, half >= 0.2)
 
 
 def disattenuated(correlation: float, first: Ceiling, second: Ceiling) -> float:

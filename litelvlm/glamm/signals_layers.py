@@ -22,7 +22,7 @@ class LayerMaps(NamedTuple):
     """One layer of the unpruned pass.
 
     Attributes:
-        index: The layer.
+        layer: Its index.
         states: States that enter it.
         gradient: Of the target with respect to them.
         attention: Softmax weights of every row.
@@ -30,7 +30,7 @@ class LayerMaps(NamedTuple):
         value_gram: For each key j, products ``f_h(x_j) . f_g(x_j)`` of the heads' transformed values.
     """
 
-    index: int
+    layer: int
     states: Float[Tensor, "s d"]
     gradient: Float[Tensor, "s d"]
     attention: Float[Tensor, "heads s s"]

@@ -47,11 +47,12 @@ def test_gradients_equal_one_backward_pass(model, targets, maps):
         config._attn_implementation = before
         for hook in hooks:
             hook.remove()
-    for layer in maps:
-        near(layer.states, states[layer.index][0].detach())
-        near(layer.gradient, gradients[layer.index][0])
-        near(layer.attention, weights[layer.index][0].detach())
-        near(layer.attention_gradient, gradients[4 + layer.index][0])
+    for index, found in enumerate(maps):
+        assert found.layer == index
+        near(found.states, states[index][0].detach())
+        near(found.gradient, gradients[index][0])
+        near(found.attention, weights[index][0].detach())
+        near(found.attention_gradient, gradients[4 + index][0])
 
 
 def test_value_weighting_is_the_norm_of_what_each_head_adds(model, maps):

@@ -72,3 +72,10 @@ def test_split_half_ceiling():
     assert np.isnan(agreement.disattenuated(0.3, ceiling, noise))
     with pytest.raises(ValueError, match="constant"):
         agreement.split_half_ceiling(np.zeros(5), np.arange(5.0))
+
+
+def test_a_retest_is_not_stepped_up():
+    first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0, 2.0, 4.0])
+    # Spearman 1 - 6 * 2 / (4 * 15) = 0.8; two halves of one signal would have 1.6 / 1.8.
+    assert agreement.retest_ceiling(first, second) == (pytest.approx(0.8), pytest.approx(0.8), True)
+    assert agreement.split_half_ceiling(first, second).full == pytest.approx(1.6 / 1.8)

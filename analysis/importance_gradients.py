@@ -1,0 +1,123 @@
+"""Gradient signals of the visual tokens by captum: saliency, input x gradient, integrated gradients, inner layers.
+
+captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its ``target`` is a column.
+That function is a ``litelvlm.glamm.signals_target.Targets``, or anything with its attributes.
+A token's value is the L2 norm over its channels for saliency, which has no sign, and their signed sum otherwise.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from captum.attr import InputXGradient, IntegratedGradients, LayerGradientXActivation, Saliency
+from jaxtyping import Float
+from PIL import ImageFilter
+from torch import Tensor
+
+from litelvlm.glamm.preprocess import clip_pixel_values, open_image
+from litelvlm.glamm.signals_target import frozen
+
+COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
+BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of the shorter side
+
+
+class Integrated(NamedTuple):
+    """Integrated gradients of one baseline.
+
+    Attributes:
+        values: Signed sum per token.
+        error: Completeness error: |sum of all values - (target at the tokens - target at the baseline)| over the
+            size of that difference.
+    """
+
+    values: Float[np.ndarray, "n"]
+    error: float
+
+
+def token_sums(attribution: Float[Tensor, "n d"]) -> Float[np.ndarray, "n"]:
+    """Signed sum over channels."""
+    return attribution.detach().float().sum(-1).cpu().numpy().astype(np.float64)
+
+
+def input_signals(targets: Any, column: int) -> dict[str, Float[np.ndarray, "n"]]:
+    """Saliency and input x gradient of one target at the visual tokens."""
+    with frozen(targets.model):
+        inputs = targets.visual[None].clone().requires_grad_(True)
+        steep = Saliency(targets).attribute(inputs, target=column)[0]
+        product = InputXGradient(targets).attribute(inputs, target=column)[0]
+    norms = torch.linalg.vector_norm(steep.detach().float(), dim=-1).cpu().numpy().astype(np.float64)
+    return {"saliency": norms, "input_x_gradient": token_sums(product)}
+
+
+def inner_layers(n_layers: int) -> tuple[int, ...]:
+    """Layers whose output is read: the first and each quarter, but never the last, whose visual states reach nothing.
+
+    Example:
+        >>> inner_layers(32), inner_layers(4)
+        ((0, 8, 16, 24), (0, 1, 2))
+    """
+    return tuple(sorted({n_layers * quarter // 4 for quarter in range(4)} - {n_layers - 1}))
+
+
+def layer_signals(targets: Any, column: int, layers: Sequence[int]) -> dict[int, Float[np.ndarray, "n"]]:
+    """Gradient x activation of one target at the visual tokens' states behind some layers."""
+    image = slice(targets.start, targets.start + targets.n_tokens)
+    modules: Any = [targets.model.llama.model.layers[index] for index in layers]
+    with frozen(targets.model):
+        inputs = targets.visual[None].clone().requires_grad_(True)
+        found = LayerGradientXActivation(targets, modules).attribute(inputs, target=column)
+    return {
+        index: token_sums((product[0] if isinstance(product, tuple) else product)[0, image])
+        for index, product in zip(layers, found, strict=True)
+    }
+
+
+def integrated_gradients(
+    targets: Any, column: int, baseline: Float[Tensor, "n d"], steps: int = 32, batch_size: int | None = None
+) -> Integrated:
+    """Integrated gradients of one target from a baseline to the visual tokens.
+
+    Args:
+        targets: Image, conversation and model.
+        column: Which of ``TARGETS``.
+        baseline: Tokens to start from.
+        steps: Gauss-Legendre nodes.
+        batch_size: Nodes at once; as many as are safe if left out.
+    """
+    with frozen(targets.model):
+        attribution, delta = IntegratedGradients(targets).attribute(
+            targets.visual[None],
+            baselines=baseline[None].to(targets.visual),
+            target=column,
+            n_steps=steps,
+            internal_batch_size=batch_size or targets.batch_size,
+            return_convergence_delta=True,
+        )
+        with torch.no_grad():
+            ends = targets(torch.stack([targets.visual, baseline.to(targets.visual)]))[:, column]
+    difference = abs(float(ends[0] - ends[1]))
+    error = abs(float(delta[0])) / difference if difference else float("inf")
+    return Integrated(token_sums(attribution[0]), error)
+
+
+@torch.inference_mode()
+def blurred_tokens(model: Any, picture: Any) -> Float[Tensor, "n d"]:
+    """Projected tokens of the picture blurred until no object is left."""
+    image = open_image(picture)
+    blurred = image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * min(image.size)))
+    pixels = clip_pixel_values(blurred, model.tower.image_size).to(model.device, model.tower.clip.dtype)
+    tokens: Tensor = model.project(model.tower.image(pixels).patch_tokens[0])
+    return tokens
+
+
+@torch.inference_mode()
+def mean_token(model: Any, data: Any, images: int) -> Float[Tensor, "d"]:
+    """Mean projected token over the first images of a split."""
+    total = torch.zeros(model.llama.config.hidden_size, device=model.device)
+    count = min(images, len(data))
+    for index in range(count):
+        pixels = clip_pixel_values(open_image(data[index].image()), model.tower.image_size)
+        state = model.tower.image(pixels.to(model.device, model.tower.clip.dtype))
+        total += model.project(state.patch_tokens[0]).float().mean(0)
+    return total / count
