@@ -15,7 +15,8 @@ from litelvlm.glamm.prompts import Conversation
 from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.base import Selection
 from litelvlm.pruning.layers import LayerPlan, LayerTrace, LayerView, QueryToken
-from litelvlm.pruning.positions import sequence_positions
+from litelvlm.pruning.positions import output_order, sequence_positions
+from litelvlm.pruning.raters import text_raters
 
 
 class LlamaView(LayerView):
@@ -78,6 +79,17 @@ class LlamaView(LayerView):
         """The layer's keys with their rotation, heads joined, float32."""
         return self._keys.flatten(1).float()
 
+    def values(self) -> Float[Tensor, "s heads e"]:
+        """The layer's values, float32."""
+        attention = self.layer.self_attn
+        values: Tensor = attention.v_proj(self._normed).unflatten(-1, (-1, attention.head_dim))
+        return values.float()
+
+    def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
+        """Cosine and sine of every rotary angle at each token's position, each angle twice, float32."""
+        cos, sin = self._rotary
+        return cos.float(), sin.float()
+
     def states(self) -> Float[Tensor, "s d"]:
         """States that enter the layer, after the model's final norm, float32."""
         normed: Tensor = self.model.norm(self.hidden_states)
@@ -92,7 +104,8 @@ class Row:
         plan: What to drop, None for nothing.
         start: Index of the first visual token.
         length: Tokens still there.
-        image: Raster indices of the visual tokens still there.
+        image: Raster indices of the visual tokens still there, -1 for one made of several.
+        places: Raster indices that they stand for.
         schedule: Visual tokens of each layer.
         queries: Query tokens, counted from the first token behind the image.
         scored: The row as it entered the layer before, if the method looks back.
@@ -103,6 +116,7 @@ class Row:
     start: int
     length: int
     image: Int[Tensor, "r"]
+    places: Int[Tensor, "r"]
     schedule: tuple[int, ...]
     queries: Int[Tensor, "q"]
     scored: LlamaView | None = None
@@ -122,18 +136,32 @@ class Row:
         stop = self.start + len(self.image)
         return LlamaView(llama, index, states, positions, slice(self.start, stop), self.queries + stop)
 
+    def find_raters(self, states: Float[Tensor, "s d"]) -> None:
+        """Let the text raters ask, if the plan wants them, from the states that enter the language model."""
+        if self.plan and self.plan.pruner.query_token == "raters":  # noqa: S105 - a place in the text, no credential
+            stop = self.start + len(self.image)
+            self.queries = text_raters(states[self.start : stop], states[stop:])
+
     def drop(self, plan: LayerPlan, view: LlamaView, count: int) -> tuple[Tensor, Tensor]:
         """Drop visual tokens and return states and positions of what is left."""
-        places = plan.pruner.keep(self.scored or view, view, count)
-        stop = self.start + len(self.image)
-        self.image = self.image[places]
-        offsets, span = sequence_positions(self.image, plan.n_tokens, plan.pruner.positions)
-        sequence = torch.arange(self.length, device=places.device)
-        left = torch.cat([sequence[: self.start], places + self.start, sequence[stop:]])
-        # The position of <s> is 0, so every token before the image is at its own index.
-        behind = self.start + span + torch.arange(self.length - stop, device=places.device)
+        kept = plan.pruner.reduce(self.scored or view, view, count)
+        visual = view.hidden_states[view.image]
+        tokens, image, places = visual[kept.places], self.image[kept.places], self.places[kept.places]
+        if kept.weights is not None and kept.stand_for is not None:
+            mixed = (kept.weights @ visual.float()).to(visual.dtype)
+            tokens = torch.cat([tokens, mixed])
+            image = torch.cat([image, torch.full_like(kept.stand_for, -1)])
+            places = torch.cat([places, self.places[kept.stand_for]])
+        turn = output_order(places, plan.pruner.order)
+        self.image, self.places = image[turn], places[turn]
+        offsets, span = sequence_positions(self.places, plan.n_tokens, plan.pruner.positions)
+        before, behind = view.hidden_states[: self.start], view.hidden_states[view.image.stop :]
+        left = torch.cat([before, tokens[turn], behind])
         self.length = len(left)
-        return view.hidden_states[left], torch.cat([sequence[: self.start], self.start + offsets, behind])
+        # The position of <s> is 0, so every token before the image is at its own index.
+        sequence = torch.arange(self.length, device=left.device)
+        later = self.start + span + sequence[: len(behind)]
+        return left, torch.cat([sequence[: self.start], self.start + offsets, later])
 
 
 class LayerDropping:
@@ -172,11 +200,12 @@ class LayerDropping:
         """Books of a row before the first layer."""
         if not isinstance(selection, LayerPlan):
             nothing = torch.arange(0)
-            return Row(None, start, length, nothing, (), nothing)
+            return Row(None, start, length, nothing, nothing, (), nothing)
         method = selection.pruner
         schedule = method.schedule(selection.budget, selection.n_tokens, len(self.llama.model.layers))
         queries = torch.tensor(query_places(tokenizer, talk, method.query_token), device=self.llama.device)
-        return Row(selection, start, length, selection.indices.to(self.llama.device), schedule, queries)
+        every = selection.indices.to(self.llama.device)
+        return Row(selection, start, length, every, every, schedule, queries)
 
     def __call__(
         self, index: int, hidden_states: Float[Tensor, "b s d"], position_ids: Real[Tensor, "b s"]
@@ -187,6 +216,8 @@ class LayerDropping:
         for i, row in enumerate(self.rows):
             if row.plan is None:
                 continue
+            if index == 0:
+                row.find_raters(rows[i][0])
             if row.drops_before(index):
                 rows[i] = row.drop(row.plan, row.view(self.llama, index, *rows[i]), row.schedule[index])
                 dropped = True
@@ -205,19 +236,22 @@ class LayerDropping:
     def outcomes(self) -> list[Selection | None]:
         """The selections, each plan replaced by what it came to."""
         return [
-            selection if row.plan is None else trace(row.plan, row.layers)
+            selection if row.plan is None else trace(row.plan, row.layers, row.places)
             for selection, row in zip(self.selections, self.rows, strict=True)
         ]
 
 
-def trace(plan: LayerPlan, layers: Sequence[Int[Tensor, "_"]]) -> LayerTrace:
-    """What a plan came to, from the visual tokens of each layer."""
-    offsets, span = sequence_positions(layers[-1], plan.n_tokens, plan.pruner.positions)
+def trace(plan: LayerPlan, layers: Sequence[Int[Tensor, "_"]], places: Int[Tensor, "r"]) -> LayerTrace:
+    """What a plan came to, from the visual tokens of each layer and the places of the last ones."""
+    offsets, span = sequence_positions(places, plan.n_tokens, plan.pruner.positions)
     return LayerTrace(layers[-1], plan.n_tokens, offsets, span, layers=tuple(layers))
 
 
 def query_places(tokenizer: GlammTokenizer, talk: Conversation, which: QueryToken) -> list[int]:
-    """Query tokens of a conversation, counted from the first token behind the image (see ``LayerPruner``)."""
+    """Query tokens of a conversation, counted from the first token behind the image (see ``LayerPruner``).
+
+    Raters are chosen among all of these tokens later, from their embeddings.
+    """
     ids = tokenizer.encode(talk.prompt)
     first = ids.index(IMAGE_INDEX) + 1
     if which == "last":

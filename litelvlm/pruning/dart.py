@@ -9,6 +9,7 @@ from torch import Tensor
 
 from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, lowest
 from litelvlm.pruning.single_drop import SingleDrop
 
@@ -24,7 +25,6 @@ class Dart(SingleDrop):
     table. No attention is read and no query token: ``query_token`` changes nothing.
 
     Attributes:
-        layer: K, from 1; None takes 2 of 32 layers as in the released scripts.
         image_pivots: Visual pivots, from 1; they are kept.
         text_pivots: Pivots among the tokens behind the image.
 
@@ -33,6 +33,8 @@ class Dart(SingleDrop):
 
     name: ClassVar[str] = "dart"
     summary: ClassVar[str] = "one drop inside the language model that keeps tokens unlike a few pivots"
+    text_guided: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2502.11494", "not checked", "B")
     look_back: ClassVar[int] = 1
 
     image_pivots: int = 4

@@ -7,6 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.single_drop import SingleDrop
 
 
@@ -20,14 +21,13 @@ class FastV(SingleDrop):
     The released code has two forms: one masks tokens, ranks again at every generated token and saves nothing (used for
     the paper's accuracy); the other drops them once and is what this class does.
 
-    Attributes:
-        layer: K, from 1; None takes the published 2 of 32 layers.
-
     Source: FastV, official code (KV-cache form); arXiv 2403.06764.
     """
 
     name: ClassVar[str] = "fastv"
     summary: ClassVar[str] = "one drop inside the language model, by the attention of the prompt's last token"
+    text_guided: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2403.06764", "none", "A")
     look_back: ClassVar[int] = 1
 
     def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:

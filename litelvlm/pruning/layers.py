@@ -15,7 +15,7 @@ from litelvlm.pruning.budgets import check_budget, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending, highest
 
-QueryToken = Literal["last", "last_prompt", "seg", "mean_text"]
+QueryToken = Literal["last", "last_prompt", "seg", "mean_text", "raters"]
 PUBLISHED_DEPTH = 32  # layers of the 7B model that every published layer number means
 
 
@@ -25,10 +25,12 @@ class LayerView(ABC):
     Attributes:
         image: Where the remaining visual tokens are in the sequence.
         queries: Sequence indices of the tokens that ask (see ``LayerPruner``); all of them lie behind the image.
+        hidden_states: States that enter the layer [s, d], in the model's number type.
     """
 
     image: slice
     queries: Int[Tensor, "q"]
+    hidden_states: Float[Tensor, "s d"]
 
     @abstractmethod
     def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
@@ -37,6 +39,14 @@ class LayerView(ABC):
     @abstractmethod
     def keys(self) -> Float[Tensor, "s k"]:
         """The layer's keys with their rotation, heads joined, float32."""
+
+    @abstractmethod
+    def values(self) -> Float[Tensor, "s heads e"]:
+        """The layer's values, which no rotation turns, float32."""
+
+    @abstractmethod
+    def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
+        """Cosine and sine of every rotary angle at each token's position, each angle twice, float32."""
 
     @abstractmethod
     def states(self) -> Float[Tensor, "s d"]:
@@ -51,18 +61,35 @@ class LayerView(ABC):
         return ascending(highest(self.image_attention(), count))
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a drop leaves of the remaining visual tokens.
+
+    Attributes:
+        places: Tokens that stay, ascending.
+        weights: Tokens made of several, which follow them: mixing weights over the remaining tokens; None for none.
+        stand_for: For each of those, the remaining token whose place in the image it takes.
+    """
+
+    places: Int[Tensor, "k"]
+    weights: Float[Tensor, "m r"] | None = None
+    stand_for: Int[Tensor, "m"] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerPruner(Pruner):
     """A method that drops visual tokens before some layers of the language model.
 
     Every token enters layer 0, so the budget is the average over the layers of the visual tokens that each one
     processes: the unit of the cost, and the one the published tables of these methods use. A budget that the layers
-    before the first drop already exceed is refused. What is kept stays in raster order ("native" is "raster").
+    before the first drop already exceed is refused. Kept tokens stay in raster order; those that a method makes of
+    several follow them, or go to their places with ``order="raster"``.
 
     Attributes:
         query_token: Who asks. "last": the end of the whole teacher-forced text. "last_prompt": the end of the first
             turn's question, where generation would start. "seg": the states that the masks are decoded from, mean over
-            the turns. "mean_text": every token behind the image, mean.
+            the turns. "mean_text": every token behind the image, mean. "raters": those among them that the image
+            attends to more than on average (see ``litelvlm.pruning.raters``), mean.
         look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
 
     Source: referring segmentation is teacher-forced in GLaMM's evaluation, so "last" sees the answer.
@@ -98,6 +125,10 @@ class LayerPruner(Pruner):
             Places among the remaining tokens, ascending.
         """
 
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+        """Leave ``count`` tokens in all; a method that makes tokens of several replaces this (see ``keep``)."""
+        return Kept(self.keep(scored, entering, count))
+
     def schedule(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """Visual tokens that each layer processes, so that their average is the budget up to rounding.
 
@@ -118,8 +149,8 @@ class LayerPruner(Pruner):
             possible = (b for b in range(total, n_tokens) if min(self.kept_counts(b, n_tokens, n_layers)) >= 1)
             raise ValueError(
                 f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: all of them "
-                f"pass the layers before layer {layers[0]}, and the others need one each; the smallest budget is "
-                f"{next(possible, n_tokens)}, or drop at earlier layers"
+                f"pass the layers before layer {layers[0]}, which leaves too few for the others; the smallest budget "
+                f"is {next(possible, n_tokens)}, or drop at earlier layers"
             )
         edges = (0, *layers, n_layers)
         widths = [after - before for before, after in pairwise(edges)]
@@ -159,7 +190,7 @@ class LayerTrace(Selection):
     """What a ``LayerPlan`` came to; as a selection it is the visual tokens of the last layer.
 
     Attributes:
-        layers: Raster indices of the visual tokens that each layer processed.
+        layers: Raster indices of the visual tokens that each layer processed, -1 for one made of several.
     """
 
     layers: tuple[Int[Tensor, "_"], ...]

@@ -1,20 +1,21 @@
 """PyramidDrop: several drops at growing depth, each by the same ratio."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Int
 from scipy.optimize import brentq
 from torch import Tensor
 
-from litelvlm.pruning.layers import LayerPruner, LayerView, check_layers, scaled_layers
+from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.several_drops import SeveralDrops
 
 
 @dataclass(frozen=True, kw_only=True)
-class PyramidDrop(LayerPruner):
+class PyramidDrop(SeveralDrops):
     """Drops visual tokens before several layers l: ``s_i = mean_h A_l[h, query, i]`` from the states that enter l.
 
     The released schedule keeps half of the tokens at each of three layers, 270 of 576 on average. For other budgets
@@ -22,38 +23,14 @@ class PyramidDrop(LayerPruner):
     the ratio whose unrounded average is the budget. Kept tokens are renumbered without gaps, text behind them too.
     Cost: one attention row per drop.
 
-    Attributes:
-        layers: Layers before which tokens are dropped, from 0; None takes the published 8, 16, 24 of 32 layers, the
-            same depths in a model with others. Small budgets need earlier layers.
-
     Source: PyramidDrop, official code; arXiv 2410.17247. Schedules for a budget are ours.
     """
 
     name: ClassVar[str] = "pyramiddrop"
     summary: ClassVar[str] = "drops at three depths of the language model, by the attention of the prompt's last token"
-
-    layers: Sequence[int] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.layers is not None:
-            # A saved configuration holds a list, which could not be hashed.
-            object.__setattr__(self, "layers", tuple(self.layers))
-
-    @classmethod
-    def check_options(cls, options: Mapping[str, Any]) -> None:
-        """Refuse a field value that its annotation does not allow."""
-        layers = options.get("layers")
-        if layers is not None:
-            whole = isinstance(layers, list | tuple) and all(type(layer) is int for layer in layers)
-            if not whole:
-                raise ValueError(f"layers {layers!r} is not allowed; give whole numbers, for example (8, 16, 24)")
-        super().check_options({name: value for name, value in options.items() if name != "layers"})
-
-    def drop_layers(self, n_layers: int) -> tuple[int, ...]:
-        """The field, or the published depths."""
-        layers = scaled_layers((8, 16, 24), n_layers) if self.layers is None else self.layers
-        return check_layers(layers, n_layers, 0, "layers")
+    text_guided: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2410.17247", "MIT", "A")
+    published: ClassVar[tuple[int, ...]] = (8, 16, 24)
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """A geometric sequence whose average over the layers is the budget."""

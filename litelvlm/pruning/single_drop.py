@@ -1,6 +1,7 @@
 """One drop inside the language model: what FastV and DART share."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from litelvlm.pruning.budgets import round_half_up
 from litelvlm.pruning.layers import LayerPruner, check_layers, scaled_layers
@@ -14,15 +15,18 @@ class SingleDrop(LayerPruner):
     With N tokens and L layers an average of T leaves ``(L T - N K) / (L - K)`` tokens, rounded.
 
     Attributes:
-        layer: K; None takes the released 2 of 32 layers, the same depth in a model with others (at least 1).
+        published: K as published, for 32 layers.
+        layer: K; None takes the published one, the same depth in a model with others (at least 1).
     """
+
+    published: ClassVar[int] = 2
 
     positions: Positions = "original"
     layer: int | None = None
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layer K alone."""
-        layers = scaled_layers((2,), n_layers) if self.layer is None else (self.layer,)
+        layers = scaled_layers((self.published,), n_layers) if self.layer is None else (self.layer,)
         return check_layers(layers, n_layers, self.look_back, "layer")
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:

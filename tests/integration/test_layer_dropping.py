@@ -34,7 +34,13 @@ def test_a_budget_of_all_tokens_is_the_unpruned_model(model, state, name, positi
 
 
 @pytest.mark.parametrize(
-    ("name", "counts", "average"), [("fastv", (144, 16, 16, 16), 48), ("pyramiddrop", (144, 36, 9, 2), 47.75)]
+    ("name", "counts", "average"),
+    [
+        ("fastv", (144, 16, 16, 16), 48),
+        ("pyramiddrop", (144, 36, 9, 2), 47.75),
+        ("sparsevlm", (144, 22, 13, 13), 48),
+        ("sparsevlm_plus", (144, 22, 13, 13), 48),
+    ],
 )
 def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, counts, average):
     image = data[0].image()
@@ -44,8 +50,10 @@ def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, cou
         assert isinstance(selection, LayerTrace)
         assert (selection.counts, selection.average) == (counts, average)
         for more, fewer in zip(selection.layers, selection.layers[1:], strict=False):
-            assert set(fewer.tolist()) <= set(more.tolist())
-            assert fewer.tolist() == sorted(fewer.tolist())
+            # Recycled tokens, -1, follow the kept ones.
+            kept = [i for i in fewer.tolist() if i >= 0]
+            assert set(kept) <= set(more.tolist())
+            assert fewer.tolist() == sorted(kept) + [-1] * (len(fewer) - len(kept))
         assert torch.equal(selection.indices, selection.layers[-1])
     assert not torch.allclose(grounding.logits[:1], model.segment(image, "the red circle").logits, atol=1e-3)
 
@@ -140,7 +148,10 @@ def test_a_mixed_batch_equals_one_by_one(model, data):
         None,
         plan(model, states[3], talks[3], "dart", 40),
         get_pruner("litelvlm").select(model.cues(states[4], talks[4].questions), 20),
+        plan(model, states[0], talks[1], "sparsevlm", 45, order="raster", positions="original"),
+        plan(model, states[1], talks[0], "sparsevlm_plus", 70),
     ]
+    states, talks = [*states, *states[:2]], [*talks, talks[1], talks[0]]
     together = model.ground(states, talks, selections)
     for i, batched in enumerate(together):
         alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]

@@ -2,29 +2,13 @@
 
 import pytest
 import torch
+from layer_views import ATTENTION, View
 
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, LayerTrace, get_pruner, list_pruners
-from litelvlm.pruning.layers import LayerView, scaled_layers
+from litelvlm.pruning.layers import scaled_layers
 
 METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
-GRID = (2, 2)
-
-
-class View(LayerView):
-    """Attention, keys and states given as they are; tokens 1 to 4 are visual."""
-
-    def __init__(self, attention=None, keys=None, states=None, queries=(5,)):
-        self.image, self.queries = slice(1, 5), torch.tensor(queries)
-        self._attention, self._keys, self._states = attention, keys, states
-
-    def attention(self, queries):
-        return self._attention[:, queries - 5]
-
-    def keys(self):
-        return self._keys
-
-    def states(self):
-        return self._states
+QUERY = {"sparsevlm": "raters", "sparsevlm_plus": "raters"}
 
 
 # (32 T - 576 K) / (32 - K), rounded: (6144 - 576) / 31 = 179.6, (4096 - 1152) / 30 = 98.1, (2048 - 576) / 31 = 47.48,
@@ -178,8 +162,9 @@ def test_wrong_fields_are_refused(name, options, words):
 def test_every_class_describes_itself(name):
     pruner = get_pruner(name)
     assert isinstance(pruner, LayerPruner)
-    assert (pruner.needs, pruner.query_token) == (frozenset(), "last_prompt")
+    assert (pruner.needs, pruner.query_token) == (frozenset(), QUERY.get(name, "last_prompt"))
     assert pruner.summary
+    assert pruner.text_guided
     assert get_pruner(**pruner.config()) == pruner
     assert hash(get_pruner(**pruner.config())) == hash(pruner)
 
@@ -198,15 +183,6 @@ def test_selecting_lets_every_token_in(name):
     assert (len(plan), plan.span, plan.budget, plan.pruner.name) == (144, 144, 48, name)
     with pytest.raises(ValueError, match="budget 145"):
         get_pruner(name).select(Cues({}, (12, 12)), 145)
-
-
-# Two heads, two query tokens (5 and 6), seven places; visual ones are 1 to 4.
-ATTENTION = torch.tensor(
-    [
-        [[0.2, 0.1, 0.3, 0.0, 0.2, 0.2, 0.0], [0.0, 0.6, 0.0, 0.2, 0.0, 0.1, 0.1]],
-        [[0.1, 0.2, 0.0, 0.3, 0.4, 0.0, 0.0], [0.0, 0.1, 0.1, 0.4, 0.0, 0.2, 0.2]],
-    ]
-)
 
 
 @pytest.mark.parametrize("name", ["fastv", "pyramiddrop"])

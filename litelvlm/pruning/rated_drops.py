@@ -1,0 +1,109 @@
+"""What SparseVLM and SparseVLM+ share: when they drop how many tokens, and who ranks them."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import floor
+from typing import ClassVar, Literal
+
+from scipy.optimize import brentq
+
+from litelvlm.pruning.layers import QueryToken
+from litelvlm.pruning.several_drops import SeveralDrops
+
+# Released counts for an average of 192 fall 300, 200, 110.
+FALL = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatedDrops(SeveralDrops):
+    """A method that text raters rank visual tokens for, at the layer before each drop.
+
+    A budget of T is the average over the layers. The first drop goes down to what T needs, every later one leaves 0.6
+    of the tokens, as released counts roughly do, and what rounding leaves over goes to the first. The paper, and the
+    first release, keep a multiple of the rank of the rater-to-image attention instead; that count depends on the image
+    and meets no budget.
+
+    Attributes:
+        released: Counts of the released code for 576 tokens and 32 layers, by nominal budget.
+        counts: "budget": the counts above. "released": the released ones. They are called by the tokens that leave
+            each layer; layers process about 15 more on average than the name says.
+    """
+
+    look_back: ClassVar[int] = 1
+    text_guided: ClassVar[bool] = True
+    # Scored at layers 2, 6 and 15, whose outputs lack the dropped tokens.
+    published: ClassVar[tuple[int, ...]] = (3, 7, 16)
+    presets: ClassVar[Mapping[str, Mapping[str, str]]] = {"released": {"counts": "released"}}
+    released: ClassVar[Mapping[int, tuple[int, ...]]]
+
+    query_token: QueryToken = "raters"  # noqa: S105 - a place in the text, no credential
+    counts: Literal["budget", "released"] = "budget"
+
+    @abstractmethod
+    def after_drop(self, n_kept: int, n_tokens: int) -> int:
+        """Tokens a drop leaves in all when it keeps ``n_kept`` of them as they are."""
+
+    def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+        """Tokens that each drop leaves, those made of several included."""
+        if self.counts == "released":
+            return self._released_counts(budget, n_tokens, n_layers)
+        edges = (*self.drop_layers(n_layers), n_layers)
+        widths = [after - before for before, after in pairwise(edges)]
+        left = n_layers * budget - n_tokens * edges[0]
+        counts = falling_counts(left, n_tokens, widths)
+        for before, after in pairwise((n_tokens, *counts)):
+            if after < before and after < self.after_drop(1, before):
+                return (0,) * len(counts)
+        return counts
+
+    def _released_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+        if (n_tokens, n_layers, self.layers) != (576, 32, None) or budget not in self.released:
+            raise ValueError(
+                f"{self.name} has released counts for 576 tokens, 32 layers, its own layers and a budget of "
+                f"{', '.join(map(str, self.released))}, not for {n_tokens} tokens, {n_layers} layers, layers="
+                f"{self.layers} and a budget of {budget}; take counts='budget'"
+            )
+        counts = [n_tokens]
+        for kept in self.released[budget]:
+            counts.append(self.after_drop(kept, counts[-1]))
+        return tuple(counts[1:])
+
+
+def falling_counts(left: int, n_tokens: int, widths: list[int]) -> tuple[int, ...]:
+    """Counts that fall by ``FALL`` from run to run and sum to ``left`` over the layers of all runs.
+
+    Args:
+        left: Tokens to share out, summed over the layers.
+        n_tokens: Most tokens a run may have.
+        widths: Layers of each run.
+
+    Returns:
+        Counts, rounded down; what is left over then goes to the earliest runs that can take it.
+
+    Example:
+        >>> falling_counts(48, 144, [1, 2])
+        (22, 13)
+    """
+    if left <= 0:
+        return (0,) * len(widths)
+
+    def shares(first: float) -> list[float]:
+        return [min(float(n_tokens), first * FALL**run) for run in range(len(widths))]
+
+    def excess(first: float) -> float:
+        return sum(width * share for width, share in zip(widths, shares(first), strict=True)) - left
+
+    most = n_tokens / FALL ** (len(widths) - 1)
+    first = float(brentq(excess, 0.0, most, xtol=1e-12))
+    # The root is found to 1e-12, so a whole count may come out just below itself.
+    counts = [floor(share + 1e-9) for share in shares(first)]
+    over = left - sum(width * count for width, count in zip(widths, counts, strict=True))
+    ceiling = n_tokens
+    for run, width in enumerate(widths):
+        more = min(over // width, ceiling - counts[run])
+        counts[run] += more
+        over -= more * width
+        ceiling = counts[run]
+    return tuple(counts)

@@ -1,0 +1,64 @@
+"""SparseVLM: text raters rank the visual tokens at three depths, and the best of the dropped ones are recycled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from litelvlm.pruning.layers import Kept, LayerView
+from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.ranking import ascending, stable_order
+from litelvlm.pruning.rated_drops import RatedDrops
+from litelvlm.pruning.recycling import candidate_count, density_peaks, recycled_count
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseVLM(RatedDrops):
+    """Drops visual tokens before layers 3, 7 and 16: ``s_i = mean_h mean_{j in raters} A[h, j, i]``, one layer earlier.
+
+    Raters are chosen once, from the embeddings that enter the model. Of the n tokens that a drop removes, the best
+    ``floor(0.3 n) + 1`` are clustered and averaged to a tenth of their number and follow the kept ones, as visual
+    tokens like any other; they count in the budget. Positions are renumbered. Under ``positions="original"`` a
+    recycled token has the position of its cluster's centre. Cost: one attention row per rater and drop, and the
+    distances among what is recycled.
+
+    The released code breaks ties of the clustering by random noise; here the earlier token wins. It runs one
+    conversation at a time.
+
+    Source: SparseVLM, official code (version 1.5); arXiv 2410.04417. Schedules for a budget are ours.
+    """
+
+    name: ClassVar[str] = "sparsevlm"
+    summary: ClassVar[str] = "drops at three depths by the attention of text raters, the best dropped tokens recycled"
+    native_order: ClassVar[str] = "raster, recycled tokens last"
+    synthetic: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2410.04417", "Apache-2.0", "A")
+    released: ClassVar[Mapping[int, tuple[int, ...]]] = {
+        192: (300, 200, 110),
+        128: (303, 110, 36),
+        96: (238, 48, 26),
+        64: (66, 30, 17),
+    }
+
+    def after_drop(self, n_kept: int, n_tokens: int) -> int:
+        """Kept and recycled tokens."""
+        return n_kept + recycled_count(n_tokens - n_kept)
+
+    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+        """The tokens that the raters attend to most."""
+        return scored.most_attended(count)
+
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+        """Keep as many tokens as leave room for what the others are recycled to."""
+        ranking = stable_order(scored.image_attention(), descending=True)
+        n_tokens = len(ranking)
+        n_kept = max(kept for kept in range(1, count + 1) if self.after_drop(kept, n_tokens) <= count)
+        recycled = ranking[n_kept : n_kept + candidate_count(n_tokens - n_kept)]
+        states = entering.hidden_states[entering.image]
+        averages, peaks = density_peaks(states[recycled], count - n_kept)
+        weights = torch.zeros(len(peaks), n_tokens, device=states.device)
+        weights[:, recycled] = averages
+        return Kept(ascending(ranking[:n_kept]), weights, recycled[peaks])
