@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from litelvlm.clip.geometry import Crop, crop_box
 
@@ -127,6 +128,7 @@ class ClipImage:
 
     tower: "Tower"
     states: tuple[Float[Tensor, "b s d"], ...]
+    pixel_values: Float[Tensor, "b 3 h w"]
 
     @property
     def patch_tokens(self) -> Float[Tensor, "b n d"]:
@@ -190,6 +192,20 @@ class ClipImage:
         keys = self.penultimate_qk[1][:, self.tower.n_prefix :]
         mean: Tensor = keys.unflatten(-1, (self.tower.n_heads, -1)).mean(-2)
         return mean
+
+    @cached_property
+    def late_states(self) -> Float[Tensor, "b n d"]:
+        """Patch states of the last third of the layers (of 24: after block 16 and every later one), mean over them."""
+        states = (*self.states, self.last_hidden_state)[2 * self.tower.n_blocks // 3 :]
+        return torch.stack(states).float().mean(dim=0)[:, self.tower.n_prefix :]
+
+    @cached_property
+    def colours(self) -> Float[Tensor, "b n 3"]:
+        """Mean red, green and blue of each patch, 0 to 1."""
+        scale = self.tower.preprocessing
+        std, mean = (self.pixel_values.new_tensor(part)[:, None, None] for part in (scale.std, scale.mean))
+        cells = adaptive_avg_pool2d(self.pixel_values * std + mean, self.tower.grid)
+        return cells.flatten(2).transpose(1, 2).float().clamp(0, 1)
 
     @cached_property
     def last_hidden_state(self) -> Float[Tensor, "b s d"]:
@@ -317,7 +333,7 @@ class Tower(nn.Module, ABC):
         states = [self.embed(pixel_values)]
         for index in range(self.n_blocks - 1):
             states.append(self.block(index, states[-1]))
-        return ClipImage(self, tuple(states))
+        return ClipImage(self, tuple(states), pixel_values)
 
     def text(self, sentences: Sequence[str]) -> ClipText:
         """Run the text tower.

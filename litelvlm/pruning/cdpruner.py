@@ -7,19 +7,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.similarity import text_similarity
 
 # A token of which no more than this share is left unexplained lies in the span of the chosen ones, up to rounding.
 SPANNED = 1e-5
 
 
-def greedy_volume(kernel: Float[Tensor, "n n"], k: int) -> Int[Tensor, "k"]:
+def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
     """Greedy search for the k rows whose sub-kernel has the largest determinant, in order of choice.
 
     Incremental Cholesky factor: each step takes the largest remaining pivot. Rows in the span of the chosen ones add no
@@ -29,24 +28,25 @@ def greedy_volume(kernel: Float[Tensor, "n n"], k: int) -> Int[Tensor, "k"]:
         kernel: Symmetric, positive semi-definite.
         k: Rows to choose.
     """
-    pivots = kernel.diagonal().clone()
+    images = torch.arange(len(kernel), device=kernel.device)
+    pivots = kernel.diagonal(dim1=1, dim2=2).clone()
     spanned = SPANNED * pivots
-    factor = torch.zeros(k, len(kernel), device=kernel.device)
-    chosen = torch.zeros(k, dtype=torch.long, device=kernel.device)
+    factor = torch.zeros(len(kernel), k, kernel.shape[2], device=kernel.device)
+    chosen = torch.zeros(len(kernel), k, dtype=torch.long, device=kernel.device)
     for step in range(k):
-        chosen[step] = pivots.argmax()
-        index = chosen[step : step + 1]
-        pivot = pivots[index]
-        row = kernel[index][0] - factor[:step, index][:, 0] @ factor[:step]
-        factor[step] = torch.where(pivot > 0, row / pivot.clamp(min=1e-30).sqrt(), 0.0)
-        rest = pivots - factor[step] ** 2
+        index = chosen[:, step] = pivots.argmax(dim=1)
+        pivot = pivots[images, index][:, None]
+        known = torch.einsum("bs,bsn->bn", factor[images, :step, index], factor[:, :step])
+        row = kernel[images, index] - known
+        factor[:, step] = torch.where(pivot > 0, row / pivot.clamp(min=1e-30).sqrt(), 0.0)
+        rest = pivots - factor[:, step] ** 2
         pivots = torch.where(rest > spanned, rest, pivots.clamp(max=0.0))
-        pivots[index] = float("-inf")
+        pivots[images, index] = float("-inf")
     return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
-class CDPruner(Pruner):
+class CDPruner(GreedyPruner):
     """Keeps a set that is both irrelevant to the text and diverse: greedy MAP of ``K_ij = r_i S_ij r_j``.
 
     ``u_i = -mean_t cos(t_t, Z_i)`` (the released code negates, as its author confirmed), min-max scaled to
@@ -75,11 +75,15 @@ class CDPruner(Pruner):
         if self.strength is not None:
             check_share(self.strength, "strength", high_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
-        """Greedy MAP inference."""
+    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"]]:
+        """The kernel."""
         relevance = self.relevance(cues)
-        kernel = relevance[:, None] * cosine_matrix(cues.float32("projected")) * relevance
-        return Choice(ascending(greedy_volume(kernel, budget)))
+        return (relevance[:, None] * cosine_matrix(cues.float32("projected")) * relevance,)
+
+    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
+        """Greedy MAP inference."""
+        (kernel,) = prepared
+        return greedy_volume(kernel, budget)
 
     def relevance(self, cues: Cues) -> Float[Tensor, "n"]:
         """Scaled negated similarity, in (0, 1]."""

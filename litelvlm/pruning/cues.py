@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from litelvlm.names import unknown_name
+from litelvlm.pruning.vit import VitView
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Cue:
 
     Attributes:
         axes: Axis names. N tokens (rows x columns of the grid, raster order, CLS left out), T texts, D vision width,
-            P joint width, E head width, d language-model width.
+            P joint width, E head width, d language-model width, L its layers, C colour channels.
         meaning: What it holds.
     """
 
@@ -43,9 +44,21 @@ CUES: Mapping[str, Cue] = MappingProxyType(
         "cls_attention": Cue(("N",), "attention of CLS to the patches in the second-last block, mean over heads"),
         "keys_mean": Cue(("N", "E"), "patch keys of the second-last block, mean over heads"),
         "projected": Cue(("N", "d"), "projector(patch_tokens): what the language model would receive"),
+        "late_states": Cue(("N", "D"), "patch states of the last third of CLIP's layers, mean over them"),
+        "colours": Cue(("N", "C"), "mean red, green and blue of each token's cell, 0 to 1"),
+        "rotary_cosine": Cue(("N",), "mean cosine of the language model's rotary angles at each unpruned position"),
+        "rotary_sine": Cue(("N",), "mean sine of the language model's rotary angles at each unpruned position"),
+        "llm_attention": Cue(("N", "L"), "attention of the unpruned language model's [SEG] query, mean over heads"),
+        "llm_prompt_attention": Cue(("N", "L"), "the same for the last token of the question"),
+        "llm_gradient": Cue(("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens"),
+        "block_importance": Cue(("N",), "fall of the unpruned mask's soft Dice without the token's block of the grid"),
         "coverage": Cue(("N",), "share of each token's cell that the true mask covers, 0 to 1; for oracles only"),
+        "box": Cue(("N",), "1 in the cells of the box around the true mask, else 0; for oracles only"),
     }
 )
+
+# What only an annotated image can give.
+TRUTH = frozenset({"coverage", "box"})
 
 
 class Cues:
@@ -57,6 +70,7 @@ class Cues:
         sources: Cue name to tensor, or to a function without arguments that computes it.
         grid: Token grid (rows, columns).
         key: Identity of the image, 0 or above, so that random methods draw the same tokens for it everywhere.
+        vit: Gives the image tower itself, for methods of stage "vit", whose states depend on the budget.
 
     Raises:
         ValueError: If a name is not in ``CUES``, or the grid or key cannot be.
@@ -68,7 +82,11 @@ class Cues:
     """
 
     def __init__(
-        self, sources: Mapping[str, Tensor | Callable[[], Tensor]], grid: tuple[int, int], key: int = 0
+        self,
+        sources: Mapping[str, Tensor | Callable[[], Tensor]],
+        grid: tuple[int, int],
+        key: int = 0,
+        vit: Callable[[], VitView] | None = None,
     ) -> None:
         for name in sources:
             if name not in CUES:
@@ -79,6 +97,7 @@ class Cues:
             raise ValueError(f"key {key} is negative; give the image's number, 0 or above")
         self.grid = grid
         self.key = key
+        self._vit = vit
         self._sources = dict(sources)
         self._values: dict[str, Tensor] = {}
         self._sizes: dict[str, tuple[int, str]] = {"N": (grid[0] * grid[1], f"the {grid[0]} x {grid[1]} grid")}
@@ -108,10 +127,31 @@ class Cues:
             made.get(name)
         return made
 
+    def replaced(self, **cues: Tensor) -> "Cues":
+        """The same image and texts with some cues given otherwise; what was computed already is shared.
+
+        Example:
+            >>> cues = Cues.from_tensors(cls_attention=torch.tensor([0.1, 0.4, 0.2, 0.3]))
+            >>> cues.replaced(cls_attention=torch.ones(4)).cls_attention.tolist()
+            [1.0, 1.0, 1.0, 1.0]
+        """
+        return Cues({**self._sources, **self._values, **cues}, self.grid, self.key, self._vit)
+
     @property
     def n_tokens(self) -> int:
         """Tokens before pruning."""
         return self.grid[0] * self.grid[1]
+
+    @property
+    def vit(self) -> VitView:
+        """The image on its way through the tower.
+
+        Raises:
+            ValueError: If it was not given.
+        """
+        if self._vit is None:
+            raise ValueError("a method inside the image tower needs the tower itself; pass vit=... to Cues")
+        return self._vit()
 
     def get(self, name: str) -> Tensor:
         """Return a cue in its own number type, computing it at the first call.

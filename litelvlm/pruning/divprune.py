@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import cosine_matrix, farthest_points
+from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.greedy import GreedyPruner, farthest_points
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending
 
 
 @dataclass(frozen=True, kw_only=True)
-class DivPrune(Pruner):
+class DivPrune(GreedyPruner):
     """Farthest-point sampling with ``d_ij = 1 - cos(P_i, P_j)`` on projected tokens.
 
     It starts at the token whose nearest other token is farthest away, then keeps adding the token farthest from its
@@ -29,9 +30,13 @@ class DivPrune(Pruner):
     stage: ClassVar[str] = "post_projector"
     origin: ClassVar[Origin] = Origin("arXiv 2503.02175", "CC-BY-NC-4.0", "A")
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"]]:
+        """Cosine distances."""
+        return (1 - cosine_matrix(cues.float32("projected")),)
+
+    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
         """Sample farthest points."""
-        distances = 1 - cosine_matrix(cues.float32("projected"))
-        itself = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
-        first = int(distances.masked_fill(itself, float("inf")).amin(dim=1).argmax())
-        return Choice(ascending(farthest_points(distances, first, budget)))
+        (distances,) = prepared
+        itself = torch.eye(distances.shape[1], dtype=torch.bool, device=distances.device)
+        first = distances.masked_fill(itself, float("inf")).amin(dim=2).argmax(dim=1)
+        return farthest_points(distances, first, budget)

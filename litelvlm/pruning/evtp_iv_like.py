@@ -5,18 +5,17 @@ from math import isfinite
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import farthest_points, row_norms, unit_rows
+from litelvlm.pruning.features import row_norms, unit_rows
+from litelvlm.pruning.greedy import GreedyPruner, farthest_points
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvtpIvLike(Pruner):
+class EvtpIvLike(GreedyPruner):
     """Farthest-point sampling on ``[X_i / |X_i| ; w (row / rows, col / cols)]``, from the token nearest to the mean.
 
     Our reading of the paper's abstract, hence the name: no official code was found, so numbers are not the authors'.
@@ -40,13 +39,17 @@ class EvtpIvLike(Pruner):
         if not isfinite(self.spatial_weight) or self.spatial_weight < 0:
             raise ValueError(f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; try 1.0")
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
-        """Sample farthest points in the joint space."""
+    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
+        """Distances between the tokens, and from their mean."""
         points = self.points(cues)
         # The matrix-product shortcut of cdist loses the digits that decide between near neighbours.
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        first = int(row_norms(points - points.mean(dim=0)).argmin())
-        return Choice(ascending(farthest_points(distances, first, budget)))
+        return distances, row_norms(points - points.mean(dim=0))
+
+    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
+        """Sample farthest points in the joint space."""
+        distances, from_mean = prepared
+        return farthest_points(distances, from_mean.argmin(dim=1), budget)
 
     def points(self, cues: Cues) -> Float[Tensor, "n d_plus_2"]:
         """Direction and place of every token."""

@@ -1,7 +1,7 @@
-"""Geometry of feature rows: directions, cosines, farthest points."""
+"""Geometry of feature rows: directions, norms, cosines."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -28,23 +28,3 @@ def cosine_matrix(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
     """Cosine of every row with every row, in [-1, 1]."""
     unit = unit_rows(rows)
     return unit @ unit.T
-
-
-def farthest_points(distances: Float[Tensor, "n n"], first: int, k: int) -> Int[Tensor, "k"]:
-    """Farthest-point sampling: each next point has the largest distance to its nearest chosen one.
-
-    Ties go to the lower index. O(k n) after the distances.
-
-    Args:
-        distances: Pairwise, any monotone measure, lower is nearer.
-        first: Point to start from.
-        k: Points to choose, in order of choice.
-    """
-    chosen = torch.full((k,), first, device=distances.device)
-    nearest = distances[first].clone()
-    for step in range(1, k):
-        nearest[chosen[step - 1]] = float("-inf")
-        chosen[step] = nearest.argmax()
-        # A slice keeps the index on its device: no step waits for the host.
-        nearest = torch.minimum(nearest, distances[chosen[step : step + 1]][0])
-    return chosen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.base import Choice, Pruner
@@ -13,9 +13,8 @@ from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import highest, stable_order
-
-EPS = 1e-6
+from litelvlm.pruning.ranking import highest
+from litelvlm.pruning.shares import EPS, redistribute, share_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,21 +92,3 @@ def stretch_score(attention: Float[Tensor, "s"], features: Float[Tensor, "s d"])
     variances = ((cosines - means) ** 2).sum(dim=1) / (len(attention) - 1)
     scaled = attention * 1000
     return (scaled + 0.09 * variances * (scaled.abs().mean() / (variances.abs().mean() + EPS))).mean()
-
-
-def share_out(weights: Float[Tensor, "p"], budget: int) -> Int[Tensor, "p"]:
-    """Whole shares of the budget, the left-over ones one each to the heaviest stretches."""
-    counts = (weights * budget).floor().long()
-    counts[stable_order(weights, descending=True)[: budget - int(counts.sum())]] += 1
-    return counts
-
-
-def redistribute(counts: Int[Tensor, "p"], sizes: Int[Tensor, "p"], weights: Float[Tensor, "p"]) -> Int[Tensor, "p"]:
-    """Cap every stretch at its size and share the surplus among those with room, by weight, until none is left."""
-    budget = int(counts.sum())
-    counts = torch.minimum(counts, sizes)
-    while surplus := budget - int(counts.sum()):
-        open_weights = torch.where(counts < sizes, weights + EPS, 0.0)
-        wanted = share_out(open_weights / open_weights.sum(), surplus)
-        counts = torch.minimum(counts + torch.where(counts < sizes, wanted, 0), sizes)
-    return counts

@@ -9,8 +9,9 @@ import torch
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.ranking import ascending, complement, highest, lowest
-from litelvlm.pruning.uniform import evenly_spaced
+from litelvlm.pruning.ranking import complement, highest, lowest
+from litelvlm.pruning.roles import two_roles
+from litelvlm.pruning.uniform import spread
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,8 @@ class MaskOracle(Pruner):
         coverage = cues.float32("coverage")
         n_target = min(round_half_up(self.share * budget), int((coverage > 0).sum()))
         target = highest(coverage, n_target)
-        others = complement(target, cues.n_tokens)
-        rest = others[evenly_spaced(len(others), budget - n_target).to(others.device)]
-        return label(torch.cat([target, rest]), n_target, "target", "uniform")
+        rest = spread(complement(target, cues.n_tokens), budget - n_target)
+        return two_roles(torch.cat([target, rest]), n_target, "target", "uniform")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,6 @@ class InverseMaskOracle(Pruner):
         coverage = cues.float32("coverage")
         background = (coverage == 0).nonzero().flatten()
         if len(background) >= budget:
-            return label(background[evenly_spaced(len(background), budget).to(background.device)], budget, "background")
+            return two_roles(spread(background, budget), budget, "background")
         logger.info("only %d background tokens for a budget of %d; the rest covers the target", len(background), budget)
-        return label(lowest(coverage, budget), len(background), "background", "spill")
-
-
-def label(indices: torch.Tensor, n_first: int, first: str, second: str = "") -> Choice:
-    """Bring tokens to raster order; the first ``n_first`` have one role, the others another."""
-    kept = ascending(indices)
-    is_first = torch.isin(kept, indices[:n_first]).tolist()
-    return Choice(kept, roles=tuple(first if flag else second for flag in is_first))
+        return two_roles(lowest(coverage, budget), len(background), "background", "spill")

@@ -14,7 +14,7 @@ from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import complement, highest
-from litelvlm.pruning.uniform import evenly_spaced
+from litelvlm.pruning.uniform import spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class PruMergePlus(MergingPruner):
         attention = joint_attention(cues)
         top = highest(attention, (budget - 1) // 2)
         others = complement(top, n_tokens)
-        spaced = others[evenly_spaced(len(others), budget - 1 - len(top)).to(others.device)]
+        spaced = spread(others, budget - 1 - len(top))
         kept = torch.cat([top, spaced])
         left_over = attention.clone()
         left_over[kept] = 0.0

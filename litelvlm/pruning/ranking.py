@@ -1,7 +1,7 @@
 """The one place where scores become an order: float32, ties to the lower index."""
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 
@@ -39,6 +39,20 @@ def highest(scores: Shaped[Tensor, "*batch n"], k: int) -> Int[Tensor, "*batch k
 def lowest(scores: Shaped[Tensor, "*batch n"], k: int) -> Int[Tensor, "*batch k"]:
     """Indices of the k lowest scores, lowest first."""
     return stable_order(scores, descending=False)[..., :k]
+
+
+def rank_within(groups: Int[Tensor, "n"], scores: Float[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Rank of every token among those of its group, 0 for the highest score.
+
+    Example:
+        >>> rank_within(torch.tensor([5, 5, 2, 5]), torch.tensor([1.0, 3.0, 2.0, 3.0])).tolist()
+        [2, 0, 0, 1]
+    """
+    order = stable_order(scores, descending=True)
+    order = order[torch.sort(groups[order], stable=True).indices]
+    counts = torch.unique_consecutive(groups[order], return_counts=True)[1]
+    firsts = (counts.cumsum(dim=0) - counts).repeat_interleave(counts)
+    return torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device) - firsts)
 
 
 def ascending(indices: Int[Tensor, "r"]) -> Int[Tensor, "r"]:

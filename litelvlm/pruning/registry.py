@@ -6,7 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from litelvlm.names import check_name, unknown_name
+from litelvlm.pruning.altp_like import AltpLike
 from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.block_loo import BlockLoo
+from litelvlm.pruning.box_oracle import BoxOracle
 from litelvlm.pruning.cdpruner import CDPruner
 from litelvlm.pruning.centre_distance import CentreDistance
 from litelvlm.pruning.cls_cosine import ClsCosine
@@ -16,7 +19,12 @@ from litelvlm.pruning.evtp_iv_like import EvtpIvLike
 from litelvlm.pruning.fastervlm import FasterVLM
 from litelvlm.pruning.fastv import FastV
 from litelvlm.pruning.holov import HoloV
+from litelvlm.pruning.ivc_add_on import IvcAddOn, IvcLayerAddOn
+from litelvlm.pruning.ivc_prune import IvcPrune
 from litelvlm.pruning.litelvlm import LiteLVLM
+from litelvlm.pruning.llm_attention import LlmAttention
+from litelvlm.pruning.llm_gradient import LlmGradient
+from litelvlm.pruning.nuwa import Nuwa
 from litelvlm.pruning.oracle import InverseMaskOracle, MaskOracle
 from litelvlm.pruning.pooling import AvgPool, Bilinear
 from litelvlm.pruning.prumerge_plus import PruMergePlus
@@ -27,12 +35,14 @@ from litelvlm.pruning.scope import Scope
 from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
 from litelvlm.pruning.sparsevlm import SparseVLM
 from litelvlm.pruning.sparsevlm_plus import SparseVLMPlus
+from litelvlm.pruning.tome import ToMe
 from litelvlm.pruning.trim import Trim
 from litelvlm.pruning.uniform import Uniform
 from litelvlm.pruning.unpruned import Unpruned
 from litelvlm.pruning.value_norm import ValueNorm
 from litelvlm.pruning.visionzip import VisionZip
 from litelvlm.pruning.vispruner import VisPruner
+from litelvlm.pruning.with_uniform import WithUniform
 
 METHODS: tuple[type[Pruner], ...] = (
     LiteLVLM,
@@ -47,22 +57,33 @@ METHODS: tuple[type[Pruner], ...] = (
     VisionZip,
     PruMergePlus,
     HoloV,
+    Nuwa,
+    AltpLike,
     EvtpIvLike,
+    ToMe,
     FastV,
     PyramidDrop,
     Dart,
     SparseVLM,
     SparseVLMPlus,
+    IvcPrune,
     AvgPool,
     Bilinear,
     ValueNorm,
     ClsCosine,
     CentreDistance,
     Reverse,
+    WithUniform,
+    IvcAddOn,
+    IvcLayerAddOn,
     Random,
     Uniform,
     MaskOracle,
+    BoxOracle,
     InverseMaskOracle,
+    LlmAttention,
+    LlmGradient,
+    BlockLoo,
     Unpruned,
 )
 

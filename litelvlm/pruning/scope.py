@@ -5,16 +5,17 @@ from math import isfinite
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.ranking import ascending
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scope(Pruner):
+class Scope(GreedyPruner):
     """Greedy facility location weighted by CLS attention.
 
     With ``S = cos(X, X)`` and coverage ``c`` (0 at first), each step adds the token of largest
@@ -40,15 +41,22 @@ class Scope(Pruner):
         if not isfinite(self.alpha) or self.alpha < 0:
             raise ValueError(f"alpha {self.alpha!r} is not a finite number of 0 or above; the released code has 1.0")
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
+        """Cosines and saliency."""
+        return cosine_matrix(cues.float32("patch_tokens")), cues.float32("cls_attention") ** self.alpha
+
+    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
         """Add the token of largest gain, ``budget`` times."""
-        similarity = cosine_matrix(cues.float32("patch_tokens"))
-        saliency = cues.float32("cls_attention") ** self.alpha
-        covered = torch.zeros_like(saliency)
-        taken = torch.zeros_like(saliency, dtype=torch.bool)
+        similarity, saliency = prepared
+        images = torch.arange(len(similarity), device=similarity.device)
+        covered, taken = torch.zeros_like(saliency), torch.zeros_like(saliency, dtype=torch.bool)
+        left, chosen = torch.empty_like(similarity), []
         for _ in range(budget):
-            gains = (similarity - covered[:, None]).relu().sum(dim=0) * saliency
-            best = gains.masked_fill(taken, float("-inf")).argmax(dim=0, keepdim=True)
-            taken[best] = True
-            covered = torch.maximum(covered, similarity[best][0])
-        return Choice(ascending(taken.nonzero().flatten()))
+            # Cosines are symmetric: row j holds what token j would cover.
+            torch.sub(similarity, covered[:, None], out=left)
+            gains = left.clamp_(min=0).sum(dim=2) * saliency
+            best = gains.masked_fill(taken, float("-inf")).argmax(dim=1)
+            taken[images, best] = True
+            covered = torch.maximum(covered, similarity[images, best])
+            chosen.append(best)
+        return torch.stack(chosen, dim=1)

@@ -17,6 +17,11 @@ def evenly_spaced(n: int, k: int) -> Int[Tensor, "k"]:
     return (2 * torch.arange(k) + 1) * n // (2 * k)
 
 
+def spread(tokens: Int[Tensor, "m"], k: int) -> Int[Tensor, "k"]:
+    """Every so-manieth of the given tokens, k in all."""
+    return tokens[evenly_spaced(len(tokens), k).to(tokens.device)]
+
+
 def sampling_grid(budget: int, grid: tuple[int, int]) -> tuple[int, int] | None:
     """Rows and columns whose product is the budget and whose cells are closest to square.
 

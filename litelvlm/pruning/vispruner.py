@@ -11,7 +11,7 @@ from torch import Tensor
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import unit_rows
+from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
 
@@ -19,21 +19,21 @@ from litelvlm.pruning.ranking import ascending, stable_order
 ROUND = 8
 
 
-def remove_duplicates(tokens: Int[Tensor, "m"], unit: Float[Tensor, "n d"], n_left: int) -> Int[Tensor, "n_left"]:
+def remove_duplicates(tokens: Int[Tensor, "m"], cosines: Float[Tensor, "n n"], n_left: int) -> Int[Tensor, "n_left"]:
     """Thin a list by repeatedly matching its even places against its odd ones.
 
     Each round deletes the (up to eight) tokens of even places that are most similar to one of an odd place; the
     survivors, by falling similarity, are followed by the odd places. So the order of the list matters.
 
     Args:
-        tokens: Indices into ``unit``, most important first.
-        unit: Feature directions.
+        tokens: Indices into ``cosines``, most important first.
+        cosines: Of every token with every other.
         n_left: Length to stop at.
     """
     while len(tokens) > n_left:
         even, odd = tokens[::2], tokens[1::2]
         n_removed = min(ROUND, len(tokens) - n_left, len(even))
-        nearest = (unit[even] @ unit[odd].T).amax(dim=1)
+        nearest = cosines[even[:, None], odd].amax(dim=1)
         tokens = torch.cat([even[stable_order(nearest, descending=True)[n_removed:]], odd])
     return tokens
 
@@ -42,7 +42,8 @@ def remove_duplicates(tokens: Int[Tensor, "m"], unit: Float[Tensor, "n d"], n_le
 class VisPruner(Pruner):
     """Keeps ``floor(share R)`` patches by CLS attention, and of the others those left after removing duplicates.
 
-    Raster order, contiguous positions. Text agnostic. Cost: one attention row and about (N - R) / 8 rounds of matching.
+    Raster order, contiguous positions. Text agnostic. Cost: one attention row, N^2 cosines and
+    about (N - R) / 8 rounds of matching.
 
     Source: VisPruner, official code; arXiv 2412.01818v2. Paper and code agree. The code's rounds fail on a residual
     list shorter than twice the number to remove, which these do not.
@@ -66,6 +67,6 @@ class VisPruner(Pruner):
         """Important tokens, then distinct ones."""
         order = stable_order(cues.float32("cls_attention"), descending=True)
         n_important = floor(self.important_share * budget)
-        unit = unit_rows(cues.float32("patch_tokens"))
-        distinct = remove_duplicates(order[n_important:], unit, budget - n_important)
+        cosines = cosine_matrix(cues.float32("patch_tokens"))
+        distinct = remove_duplicates(order[n_important:], cosines, budget - n_important)
         return Choice(ascending(torch.cat([order[:n_important], distinct])))

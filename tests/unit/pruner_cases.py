@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from litelvlm.pruning import CUES, Cues, Selection, get_pruner
+from litelvlm.pruning import CUES, Cues, Selection, get_pruner, list_pruners
+from litelvlm.pruning.vit import VitView
 
 CASES = [
     ("litelvlm", {}),
@@ -34,29 +35,47 @@ CASES = [
     ("holov", {"stretches": 100}),
     ("evtp_iv_like", {}),
     ("evtp_iv_like", {"spatial_weight": 0.0}),
+    ("nuwa", {}),
+    ("nuwa", {"preset": "fixed", "untouched": 1.0, "place": "median"}),
+    ("altp_like", {}),
+    ("altp_like", {"compactness": 0.0}),
+    ("tome", {}),
+    ("tome", {"preset": "fixed", "place": "median", "positions": "original"}),
     ("avgpool", {}),
     ("avgpool", {"place": "median", "positions": "original"}),
     ("bilinear", {"positions": "original"}),
     ("value_norm", {}),
     ("cls_cosine", {}),
     ("centre_distance", {}),
+    ("with_uniform", {}),
+    ("with_uniform", {"of": "litelvlm", "share": 0.6}),
     ("reverse", {}),
     ("reverse", {"of": "low_similarity"}),
     ("random", {"seed": 3}),
     ("uniform", {"positions": "stretch"}),
     ("mask_oracle", {}),
     ("mask_oracle", {"share": 1.0}),
+    ("box_oracle", {}),
+    ("box_oracle", {"share": 1.0, "margin": 0}),
     ("inverse_mask_oracle", {}),
+    ("llm_attention", {}),
+    ("llm_attention", {"layers": 0, "query_token": "last_prompt"}),
+    ("llm_gradient", {}),
+    ("block_loo", {}),
 ]
 IDS = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
 every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+# Number types inside the tower are the tower's own.
+outside_the_tower = pytest.mark.parametrize(
+    ("name", "options"), [case for case in CASES if list_pruners()[case[0]].stage != "vit"]
+)
 
 # Rules without any index in them: permuting the patches permutes the choice.
 EQUIVARIANT = [
     "litelvlm", "low_similarity", "high_similarity", "trim", "cdpruner", "divprune", "scope", "fastervlm",
-    "value_norm", "cls_cosine", "reverse",
+    "value_norm", "cls_cosine", "reverse", "llm_attention", "llm_gradient", "block_loo",
 ]  # fmt: skip
-MERGING = ["trim", "visionzip", "prumerge_plus", "avgpool", "bilinear"]
+MERGING = ["trim", "visionzip", "prumerge_plus", "nuwa", "tome", "avgpool", "bilinear"]
 
 GRID = (6, 7)
 N = 42
@@ -65,11 +84,40 @@ N = 42
 def tensors(seed: int = 0, n_texts: int = 2, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
     """Every cue at random; a third of the cells is covered."""
     made = torch.Generator().manual_seed(seed)
-    sizes = {"N": N, "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64}
+    sizes = {"N": N, "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64, "L": 4, "C": 3}
     found = {name: torch.randn([sizes[a] for a in cue.axes], generator=made) for name, cue in CUES.items()}
     found["cls_attention"] = found["cls_attention"].softmax(0)
     found["coverage"] = (torch.rand(N, generator=made) * 3 - 2).clamp(min=0)
+    found["colours"] = found["colours"].sigmoid()
+    found["box"] = torch.zeros(GRID)
+    found["box"][1:4, 2:5] = 1.0
+    found["box"] = found["box"].flatten()
     return {name: tensor.to(dtype) for name, tensor in found.items()}
+
+
+class Blocks(VitView):
+    """Six blocks that add ``added`` times something to the states; 0 leaves them as they are."""
+
+    n_blocks = 6
+
+    def __init__(self, embeds: torch.Tensor, added: float = 0.0) -> None:
+        self.embeds, self.added = embeds, added
+
+    def embed(self) -> torch.Tensor:
+        return self.embeds
+
+    def attend(self, block: int, states: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return states + self.added * ((states @ states.T + bias).softmax(dim=1) @ states), states[:, block % 5 :][:, :4]
+
+    def feed(self, block: int, states: torch.Tensor) -> torch.Tensor:
+        return states + self.added * states.tanh()
+
+
+def all_cues(seed: int = 0, n_texts: int = 2, key: int = 0, added: float = 0.0) -> Cues:
+    """Every cue at random, and an image tower."""
+    found = tensors(seed, n_texts)
+    embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
+    return Cues(found, GRID, key, vit=lambda: Blocks(embeds, added))
 
 
 def same(a: Selection, b: Selection) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pruner_cases import CASES, EQUIVARIANT, GRID, N, every_case, same, tensors
+from pruner_cases import CASES, EQUIVARIANT, GRID, N, all_cues, every_case, outside_the_tower, same, tensors
 
 from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 
@@ -19,7 +19,7 @@ def test_every_method_has_a_case():
 @pytest.mark.parametrize("budget", [1, 2, 3, 7, 12, 20, 41])
 def test_exact_length_in_range_and_described(name, options, budget):
     pruner = get_pruner(name, **options)
-    selection = pruner.select(Cues(tensors(), GRID), budget)
+    selection = pruner.select(all_cues(), budget)
     kept = [i for i in selection.indices.tolist() if i != -1]
     assert len(selection) == len(selection.positions) == budget
     assert len(kept) == len(set(kept))
@@ -40,20 +40,20 @@ def test_exact_length_in_range_and_described(name, options, budget):
 @every_case
 def test_keeping_all_is_the_identity(name, options):
     pruner = get_pruner(name, **{**options, "order": "raster"})
-    selection = pruner.select(Cues(tensors(), GRID), N)
+    selection = pruner.select(all_cues(), N)
     assert selection.indices.tolist() == selection.positions.tolist() == list(range(N))
     assert selection.tokens is None
-    native = get_pruner(name, **{**options, "order": "native"}).select(Cues(tensors(), GRID), N)
+    native = get_pruner(name, **{**options, "order": "native"}).select(all_cues(), N)
     assert sorted(native.indices.tolist()) == list(range(N))
 
 
 @every_case
 def test_same_input_same_selection(name, options):
-    first, second = (get_pruner(name, **options).select(Cues(tensors(), GRID, key=5), 12) for _ in range(2))
+    first, second = (get_pruner(name, **options).select(all_cues(key=5, added=0.3), 12) for _ in range(2))
     assert same(first, second)
 
 
-@every_case
+@outside_the_tower
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_cues_are_ranked_in_float32(name, options, dtype):
     half = tensors(dtype=dtype)
@@ -71,8 +71,33 @@ def test_half_precision_cues_are_ranked_in_float32(name, options, dtype):
 def test_declared_cues_suffice(name, options):
     pruner = get_pruner(name, **options)
     given = {cue: tensor for cue, tensor in tensors().items() if cue in pruner.needs}
+    vit = (lambda: all_cues().vit) if pruner.stage == "vit" else None
     assert set(pruner.needs) <= set(CUES)
-    assert same(pruner.select(Cues(given, GRID), 12), pruner.select(Cues(tensors(), GRID), 12))
+    assert same(pruner.select(Cues(given, GRID, vit=vit), 12), pruner.select(all_cues(), 12))
+
+
+@every_case
+def test_a_batch_equals_single_calls_whatever_the_number_of_texts(name, options):
+    pruner = get_pruner(name, **options)
+    batch = [all_cues(seed, n_texts, key=seed, added=0.3) for seed, n_texts in ((0, 2), (1, 1), (2, 5))]
+    for budget in (12, N):
+        together = pruner.select_batch(batch, budget)
+        assert len(together) == 3
+        assert all(same(a, pruner.select(cues, budget)) for a, cues in zip(together, batch, strict=True))
+    assert pruner.select_batch([], 12) == []
+    with pytest.raises(ValueError, match="budget 43"):
+        pruner.select_batch(batch, N + 1)
+
+
+@pytest.mark.parametrize("name", ["cdpruner", "divprune", "scope", "evtp_iv_like"])
+def test_steps_taken_for_several_images_at_once_are_those_of_each(name):
+    pruner = get_pruner(name)
+    prepared = [pruner.prepare(all_cues(seed)) for seed in range(4)]
+    together = pruner.pick(20, *(torch.stack(parts) for parts in zip(*prepared, strict=True)))
+    for row, parts in zip(together, prepared, strict=True):
+        assert row.tolist() == pruner.pick(20, *(part[None] for part in parts))[0].tolist()
+    with pytest.raises(ValueError, match=r"same number of tokens, got \[1, 42\]"):
+        pruner.select_batch([all_cues(), Cues({}, (1, 1))], 1)
 
 
 @pytest.mark.parametrize("name", EQUIVARIANT)

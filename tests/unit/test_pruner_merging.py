@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from pruner_cases import CASES, GRID, JOINT, MERGING, kept, tensors
+from pruner_cases import CASES, GRID, JOINT, MERGING, all_cues, kept, tensors
 
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.holov import stretch_score
@@ -14,7 +14,7 @@ from litelvlm.pruning.uniform import sampling_grid
 @pytest.mark.parametrize(("name", "options"), [case for case in CASES if case[0] in [*MERGING, "holov"]])
 @pytest.mark.parametrize("budget", [1, 5, 12, 30])
 def test_source_reproduces_tokens(name, options, budget):
-    cues = Cues(tensors(), GRID)
+    cues = all_cues()
     selection = get_pruner(name, **options).select(cues, budget)
     if selection.source is None:
         assert name == "holov"
@@ -22,7 +22,12 @@ def test_source_reproduces_tokens(name, options, budget):
     mixed = torch.tensor([role != "cls" for role in selection.roles])
     originals = cues.projected if selection.stage == "post_projector" else cues.patch_tokens
     assert (selection.source >= 0).all()
-    assert torch.equal((selection.source @ originals)[mixed], selection.tokens[mixed])
+    again = (selection.source @ originals)[mixed]
+    if name == "tome":
+        # Merges of merges: the same means, added up in another order.
+        torch.testing.assert_close(again, selection.tokens[mixed], atol=1e-6, rtol=1e-5)
+    else:
+        assert torch.equal(again, selection.tokens[mixed])
     assert all(torch.equal(token, cues.cls_token) for token in selection.tokens[~mixed])
     assert not selection.source[~mixed].any()
     plain = torch.tensor([role == "kept" for role in selection.roles])

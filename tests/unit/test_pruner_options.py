@@ -15,8 +15,8 @@ def test_every_class_describes_itself():
         assert cls.needs <= set(CUES)
         assert cls.origin.confidence in ("A", "B", "C", "-")
         assert (cls.origin.source == "this library") == (cls.origin.licence == "-") == (cls.origin.confidence == "-")
+        assert cls.text_guided or "text_embeds" not in cls.needs
         if cls.stage != "llm":
-            assert cls.text_guided == ("text_embeds" in cls.needs)
             assert (cls.origin.source == "this library") == ("Source:" not in cls.__doc__)
         for preset in cls.presets:
             assert get_pruner(name, preset=preset) != get_pruner(name)
@@ -45,6 +45,11 @@ def test_every_class_describes_itself():
         ("evtp_iv_like", {"spatial_weight": float("inf")}, "spatial_weight inf"),
         ("holov", {"stretches": 0}, "stretches 0"),
         ("prumerge_plus", {"neighbours": -1}, "neighbours -1"),
+        ("nuwa", {"untouched": 1.5}, r"untouched 1.5 is not in \[0, 1\]"),
+        ("altp_like", {"compactness": -1.0}, "compactness -1.0"),
+        ("box_oracle", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
+        ("box_oracle", {"margin": -1}, "margin -1 is negative"),
+        ("with_uniform", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
         ("reverse", {"of": "litelvlm"}, "reverse needs a method that ranks by one score"),
         ("reverse", {"of": "value_nrm"}, "unknown pruner 'value_nrm'; did you mean 'value_norm'"),
     ],

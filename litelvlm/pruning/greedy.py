@@ -1,0 +1,72 @@
+"""Methods that add one token after another, each choice depending on those before."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice, Pruner, Selection
+from litelvlm.pruning.budgets import check_budget
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.ranking import ascending
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreedyPruner(Pruner):
+    """A method of as many steps as tokens; it says what the steps read and how all of them go.
+
+    A step is a handful of operations on tensors and waits for no host. On an accelerator its cost is the launches, so
+    a batch takes each step for all images at once; on a CPU it is memory, and one image's matrix stays in the cache.
+    """
+
+    @abstractmethod
+    def prepare(self, cues: Cues) -> tuple[Float[Tensor, "..."], ...]:
+        """What the steps read of one image, in float32."""
+
+    @abstractmethod
+    def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
+        """Tokens in order of choice, from what ``prepare`` gave for b images."""
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """Take all steps for one image."""
+        return Choice(ascending(self.pick(budget, *(part[None] for part in self.prepare(cues)))[0]))
+
+    def select_batch(self, batch: Sequence[Cues], budget: int) -> list[Selection]:
+        """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
+
+        Raises:
+            ValueError: As ``select``, or if the images have different numbers of tokens.
+        """
+        counts = {cues.n_tokens for cues in batch}
+        if len(counts) > 1:
+            raise ValueError(f"images of one batch need the same number of tokens, got {sorted(counts)}")
+        for n_tokens in counts:
+            check_budget(budget, n_tokens)
+        prepared = [self.prepare(cues) for cues in batch]
+        if not prepared or prepared[0][0].device.type == "cpu":
+            return super().select_batch(batch, budget)
+        picked = self.pick(budget, *(torch.stack(parts) for parts in zip(*prepared, strict=True)))
+        return [self.settle(Choice(ascending(row)), cues.n_tokens) for row, cues in zip(picked, batch, strict=True)]
+
+
+def farthest_points(distances: Float[Tensor, "b n n"], first: Int[Tensor, "b"], k: int) -> Int[Tensor, "b k"]:
+    """Farthest-point sampling: each next point has the largest distance to its nearest chosen one.
+
+    Ties go to the lower index. O(k n) after the distances.
+
+    Args:
+        distances: Pairwise, any monotone measure, lower is nearer.
+        first: Point to start from.
+        k: Points to choose, in order of choice.
+    """
+    images = torch.arange(len(distances), device=distances.device)
+    chosen = first[:, None].repeat(1, k)
+    nearest = distances[images, first]
+    for step in range(1, k):
+        nearest[images, chosen[:, step - 1]] = float("-inf")
+        chosen[:, step] = nearest.argmax(dim=1)
+        nearest = torch.minimum(nearest, distances[images, chosen[:, step]])
+    return chosen

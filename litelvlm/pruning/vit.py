@@ -1,0 +1,41 @@
+"""The image tower as methods that merge tokens between its blocks see it."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class VitView(ABC):
+    """One image on its way through the tower, every block cut between attention and MLP.
+
+    States are [S, D], CLS first; they may get fewer from block to block.
+
+    Attributes:
+        n_blocks: Blocks that the patch tokens come out of: all but the last.
+    """
+
+    n_blocks: int
+
+    @abstractmethod
+    def embed(self) -> Float[Tensor, "s d"]:
+        """States that enter the first block."""
+
+    @abstractmethod
+    def attend(
+        self, block: int, states: Float[Tensor, "s d"], bias: Float[Tensor, "s"]
+    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s e"]]:
+        """First half of a block.
+
+        Args:
+            block: Which one, from 0.
+            states: States that enter it.
+            bias: Added to the attention logits of each key.
+
+        Returns:
+            States after the attention and its residual, and the keys, mean over heads.
+        """
+
+    @abstractmethod
+    def feed(self, block: int, states: Float[Tensor, "s d"]) -> Float[Tensor, "s d"]:
+        """Second half of a block: the MLP and its residual."""
