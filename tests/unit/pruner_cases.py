@@ -49,6 +49,8 @@ CASES = [
     ("centre_distance", {}),
     ("with_uniform", {}),
     ("with_uniform", {"of": "litelvlm", "share": 0.6}),
+    ("ivc_add_on", {}),
+    ("ivc_add_on", {"of": "high_similarity", "share": 0.5}),
     ("reverse", {}),
     ("reverse", {"of": "low_similarity"}),
     ("random", {"seed": 3}),

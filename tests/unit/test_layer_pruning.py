@@ -8,7 +8,7 @@ from litelvlm.pruning import Cues, LayerPlan, LayerPruner, LayerTrace, get_prune
 from litelvlm.pruning.layers import scaled_layers
 
 METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
-QUERY = {"sparsevlm": "raters", "sparsevlm_plus": "raters"}
+QUERY = {"sparsevlm": "raters", "sparsevlm_plus": "raters", "ivc_prune": "mean_text"}
 
 
 # (32 T - 576 K) / (32 - K), rounded: (6144 - 576) / 31 = 179.6, (4096 - 1152) / 30 = 98.1, (2048 - 576) / 31 = 47.48,

@@ -1,0 +1,41 @@
+"""Cues of the language model: rotary coordinates of the image, and signals of an unpruned pass."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from litelvlm.glamm.model import Glamm, ImageState
+from litelvlm.glamm.prompts import Conversation, conversation
+from litelvlm.glamm.signals import attention_rows, block_importance, target_gradient
+from litelvlm.glamm.tokenizer import IMAGE_INDEX
+
+Sources = Mapping[str, Callable[[], Tensor]]
+
+
+def coordinate_cues(model: Glamm) -> Sources:
+    """Mean cosine and sine of the rotary angles at the positions that unpruned visual tokens have."""
+
+    def means() -> tuple[Tensor, Tensor]:
+        # The text before the image is the same in every conversation.
+        start = model.tokenizer.encode(conversation(["it"]).prompt).index(IMAGE_INDEX)
+        positions = start + torch.arange(model.n_tokens, device=model.device)
+        like = torch.empty(0, device=model.device)
+        cos, sin = model.llama.model.rotary_emb(like, position_ids=positions[None])
+        return cos[0].mean(dim=1), sin[0].mean(dim=1)
+
+    return {"rotary_cosine": lambda: means()[0], "rotary_sine": lambda: means()[1]}
+
+
+def signal_cues(model: Glamm, state: ImageState, talk: Conversation) -> Sources:
+    """What the unpruned model attends to and what its answer depends on (see ``litelvlm.glamm.signals``)."""
+
+    def attention(query: str) -> Tensor:
+        return attention_rows(model, state, talk, query).mean(dim=1).T
+
+    return {
+        "llm_attention": lambda: attention("seg"),
+        "llm_prompt_attention": lambda: attention("last_prompt"),
+        "llm_gradient": lambda: target_gradient(model, state, talk),
+        "block_importance": lambda: block_importance(model, state, talk),
+    }

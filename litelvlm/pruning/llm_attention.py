@@ -1,0 +1,71 @@
+"""The oracle of two passes: prune at the input what the unpruned language model does not look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.names import check_name
+from litelvlm.pruning.base import ScorePruner
+from litelvlm.pruning.cues import Cues
+
+POOLS = ("middle", "mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmAttention(ScorePruner):
+    """Keeps the tokens that an unpruned pass attends to: ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``.
+
+    Oracle: it spends a whole pass to prune the next one, so it saves nothing; it tells how good attention could be as
+    a score if it were known before the language model. Cost: one unpruned pass and one attention row per layer.
+
+    Attributes:
+        layers: A layer, from 0; "middle": the second and third quarter of them (8 to 23 of 32); "mean": all.
+        query_token: Who looks. "seg": the state that the mask is decoded from; "last_prompt": the last token before
+            the answer, which generation would know. Mean over the turns.
+    """
+
+    name: ClassVar[str] = "llm_attention"
+    summary: ClassVar[str] = "tokens that an unpruned pass of the language model attends to (oracle)"
+    needs: ClassVar[frozenset[str]] = frozenset({"llm_attention", "llm_prompt_attention"})
+    text_guided: ClassVar[bool] = True
+
+    layers: int | str = "middle"
+    query_token: Literal["seg", "last_prompt"] = "seg"  # noqa: S105 - a place in the text, no credential
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, Any]) -> None:
+        """Refuse layers that are neither a number nor one of ``POOLS``, next to what every method refuses."""
+        super().check_options({name: value for name, value in options.items() if name != "layers"})
+        layers = options.get("layers", "middle")
+        if isinstance(layers, str):
+            check_name(layers, POOLS, "layers")
+        elif type(layers) is not int or layers < 0:
+            raise ValueError(f"layers {layers!r} is not allowed; give a layer from 0, 'middle' or 'mean'")
+
+    def score(self, cues: Cues) -> Float[Tensor, "n"]:
+        """Attention, mean over the chosen layers."""
+        seen = cues.float32("llm_attention" if self.query_token == "seg" else "llm_prompt_attention")  # noqa: S105
+        return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
+
+
+def layer_slice(layers: int | str, n_layers: int) -> slice:
+    """The layers that are averaged.
+
+    Raises:
+        ValueError: If the model has no such layer.
+
+    Example:
+        >>> layer_slice("middle", 32), layer_slice("mean", 4), layer_slice(2, 4)
+        (slice(8, 24, None), slice(0, 4, None), slice(2, 3, None))
+    """
+    if layers == "middle":
+        start = n_layers // 4
+        return slice(start, max(start + 1, n_layers * 3 // 4))
+    if isinstance(layers, str):
+        return slice(0, n_layers)
+    if layers >= n_layers:
+        raise ValueError(f"layers {layers} does not exist; the language model has 0 to {n_layers - 1}")
+    return slice(layers, layers + 1)
