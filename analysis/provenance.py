@@ -20,7 +20,14 @@ import torch
 
 PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", "pyarrow", "pillow", "pycocotools")
 # Whatever can change a row: everything between the files on disk and the numbers of one expression.
-SCORING_CODE = ("litelvlm.clip", "litelvlm.glamm", "litelvlm.pruning", "litelvlm.data", "litelvlm.metrics")
+SCORING_CODE = (
+    "litelvlm.clip",
+    "litelvlm.glamm",
+    "litelvlm.pruning",
+    "litelvlm.data",
+    "litelvlm.metrics",
+    "litelvlm.overlaps",
+)
 _ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
 _TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
@@ -67,7 +74,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
-    """Commit of the checkout that holds the code, and whether tracked files were changed; None outside a checkout."""
+    """Commit of the checkout that holds the code, and whether files were changed or added; None outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None, None
@@ -77,7 +84,7 @@ def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
         call = subprocess.run([git, "-C", where, *words], capture_output=True, text=True, check=False)  # noqa: S603
         return call.stdout.strip() if call.returncode == 0 else None
 
-    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--untracked-files=no")
+    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--untracked-files=normal")
     return commit, None if commit is None or changes is None else bool(changes)
 
 
@@ -143,7 +150,7 @@ def model_identity(model: Any) -> dict[str, str]:
     digest = str(model.digest)
     return {
         "name": Path(model.name).name if Path(model.name).is_absolute() else scrub(str(model.name)),
-        "digest": f"random:{_fingerprint(model)}" if digest == "random" else digest,
+        "digest": f"random:{fingerprint(model)}" if digest == "random" else digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": torch.device(model.device).type,
         "attention": _attention(model),
@@ -160,7 +167,8 @@ def data_identity(data: Any) -> dict[str, str]:
     }
 
 
-def _fingerprint(model: torch.nn.Module) -> str:
+def fingerprint(model: torch.nn.Module) -> str:
+    """Hex digest over names, shapes and the start of every tensor of a model."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         values = tensor.detach().flatten()[:64].float().cpu().numpy().tobytes()

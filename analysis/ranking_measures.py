@@ -4,6 +4,7 @@ Arrays only. ``inside`` and ``outside`` mark the tokens in and out of the mask; 
 N' = n_in + n_out is the number of eligible ones. Leading axes of the labels hold several masks scored at once.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -111,15 +112,29 @@ def at_budget(
     Raises:
         ValueError: If k is below 1, a score is not finite, or the mask holds no token.
     """
+    return at_budgets(scores, inside, outside, [k])[0]
+
+
+def at_budgets(
+    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"], ks: Sequence[int]
+) -> list[AtBudget]:
+    """The same at several budgets, from one sort.
+
+    Raises:
+        ValueError: As ``at_budget``.
+    """
     check_finite(scores, "scores")
     eligible = np.flatnonzero(inside | outside)
-    hit, n_in = inside[eligible], int(inside.sum())
-    if k < 1 or not n_in:
-        raise ValueError(f"a budget of at least 1 and a mask with tokens are needed, got k={k} and {n_in} tokens")
-    k, n = min(k, len(eligible)), len(eligible)
-    low = int(hit[np.argsort(scores[eligible], kind="stable")[:k]].sum())
-    high = int(hit[np.argsort(-scores[eligible], kind="stable")[:k]].sum())
-    return AtBudget(k, low / k, low / n_in, high / k, high / n_in, n_in / n, k / n, (low / k) / (n_in / n))
+    hit, n_in, n = inside[eligible], int(inside.sum()), len(eligible)
+    if min(ks, default=1) < 1 or not n_in:
+        raise ValueError(f"budgets of at least 1 and a mask with tokens are needed, got {list(ks)} and {n_in} tokens")
+    lowest = np.cumsum(hit[np.argsort(scores[eligible], kind="stable")])
+    highest = np.cumsum(hit[np.argsort(-scores[eligible], kind="stable")])
+    found = []
+    for k in (min(k, n) for k in ks):
+        low, high = int(lowest[k - 1]), int(highest[k - 1])
+        found.append(AtBudget(k, low / k, low / n_in, high / k, high / n_in, n_in / n, k / n, (low / k) / (n_in / n)))
+    return found
 
 
 def soft_recall(scores: Real[np.ndarray, "n"], coverage: Float[np.ndarray, "n"], k: int) -> float:

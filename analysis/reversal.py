@@ -5,15 +5,17 @@ the referent's tokens below the rest (reversal index RI = 1 - 2 AUROC, positive 
 question with controls, each of which takes one explanation away:
 
     N1   texts of other images and other categories; N1c of the same category
-    N2   no text: empty, "a photo", and the mean of many texts
+    N2   no text: empty, "a photo", the question's own words alone, and the mean of many texts
     N3   masks of other images, of similar size: what the centre of pictures gives
     N4   the same mask moved round the grid (mean over shifts, must be near 0)
     N5   random connected blobs of the same size
     N6   the mask of another object in the same image, of the same category if there is one
-    N7   scores without any text: distance from the centre, norms of states and values, cosine to CLS
+    N7   scores without any text: distance from the centre, norms of states and values, cosine to CLS, context score
+    N8   towers of the same shape with random weights: true minus foreign text must be 0
 
 H1 (reversal beyond the centre), H2 (it needs the true text) and H3 (it is stronger on the referent than on another
-object) are separate: H1 with both H2 and H3 shown not to hold is a text-independent background preference.
+object) are separate: H1 with both H2 and H3 shown not to hold is a text-independent background preference. Other CLIP
+models, named by ``clip``, are read on the same expressions with grids and crops of their own.
 """
 
 from collections.abc import Sequence
@@ -25,26 +27,29 @@ import numpy as np
 import pandas as pd
 
 from analysis.claims import Claim, joint_claim, make_claim
+from analysis.clip_models import embed_texts, load_clips, randomised
 from analysis.config import resolve_budgets
 from analysis.donors import draw_donors
 from analysis.engine import Study, run_study
 from analysis.formatting import counted
 from analysis.locks import Shard
-from analysis.reversal_scores import PRIMARY, TEXT_FREE, Config, Context, embed_texts, image_rows
+from analysis.reversal_controls import image_rows
+from analysis.reversal_scores import PRIMARY, Config, Context, Texts
+from analysis.reversal_tables import control_rows, make_tables, select
 from analysis.samples import Data, Model
 from analysis.statistics import RESAMPLES, bootstrap_means
-from litelvlm.glamm.prompts import question
+from litelvlm.glamm.prompts import QUESTIONS, question
 
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 
 QUESTION = "Do the referent's tokens have low similarity to the text, and does that depend on the text?"
-MIN_VISIBLE = 0.5  # of the target's area, for the primary set
 SCOPE = "targets at least half visible"
 HIDDEN = "target less than half visible"
 # Why an expression is missing from a claim that needs a control.
 _LACKING = {
     "H1.centre": "no mask of another image",
     "H2": "no text of another image",
+    "H2.random": "no text of another image",
     "H3": "no other object that can be labelled",
 }
 
@@ -63,68 +68,91 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         The run folder.
     """
     budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    clips = load_clips(config.clip, model.device)
+    contexts = [
+        make_context(model, data, config, "", budgets),
+        *(make_context(clip, data, config, clip.name, ()) for clip in clips),
+    ]
+    resolved = {"budgets": list(budgets), "clip": {clip.name: clip.digest for clip in clips}}
+    return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved)
+
+
+def make_context(model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]) -> Context:
+    """Draw the donors and embed every text that images share, in one CLIP model's joint space.
+
+    Args:
+        model: Whose towers are read.
+        data: The split.
+        config: Of the study.
+        clip: Name for the rows; empty for the studied model's own towers, which alone get random-weight controls.
+        budgets: Token counts.
+    """
     donors = draw_donors(data, model, config.pool, config.seed)
     asked = [question(donor.sent, config.question_index) for donor in donors]
-    texts = embed_texts(model, ["", "a photo", *asked])
-    context = Context(model, data, config, budgets, donors, donor_texts=texts[2:], free_texts=texts[:2])
-    resolved = {"budgets": list(budgets)}
-    return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, context), resolved)
+    names = getattr(data, "categories", {})
+    categories = [question(name, config.question_index) for name in names.values()]
+    instruction = " ".join(QUESTIONS[config.question_index].format("").split())
+    fixed = {"empty": "", "photo": "a photo", "instruction": instruction}
+    embeds = embed_texts(model.tower, [*fixed.values(), *categories, *asked])
+    free = dict(zip(fixed, embeds, strict=False))
+    foreign = embeds[len(fixed) + len(categories) :]
+    if len(foreign):
+        free["mean"] = foreign.mean(0)
+    texts = Texts(foreign, free, dict(zip(names, embeds[len(fixed) :], strict=False)))
+    seeds = range(config.random_seeds) if not clip and asked else ()
+    towers = [randomised(model, config.seed + number) for number in seeds]
+    random = [(tower, embed_texts(tower, asked)) for tower in towers]
+    return Context(model, data, config, clip, budgets, donors, texts, random)
 
 
 def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """Claims H1 to H3 on expressions of which at least half of the target is visible.
+    """Claims H1 to H3 on expressions of which at least half of the target is visible, for each CLIP model.
 
     Returns:
-        H1's two parts, H1, H2 and H3; a claim whose control exists for no expression is left out. Each counts the
-        expressions it could not use, by reason.
+        H1's two parts, H1, H2, H2 against random weights and H3; a claim whose control exists for no expression is
+        left out. Each counts the expressions it could not use, by reason. Ids of claims about a CLIP model that was
+        asked for by name end in "@" and that name.
     """
-    true = rows if rows.empty else _select(rows, *PRIMARY)
+    if rows.empty:
+        return []
+    claims = []
+    for clip in sorted(rows["clip_model"].unique()):
+        found = _summarise_one(rows[rows["clip_model"] == clip], resamples, seed)
+        claims += [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found] if clip else found
+    return claims
+
+
+def _summarise_one(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
+    true = select(rows, *PRIMARY)
     if true.empty:
         return []
-    hidden = len(_select(rows, *PRIMARY, min_visible=0.0)) - len(true)
+    hidden = len(select(rows, *PRIMARY, min_visible=0.0)) - len(true)
     claim = partial(_claim, true=true, hidden=hidden, resamples=resamples, seed=seed)
-    foreign_mask, foreign_text = _select(rows, *PRIMARY, "N3"), _select(rows, "P0", -2, "dot", "shuffled", "N1")
+    foreign_mask, foreign_text, others = (control_rows(rows, control) for control in ("N3", "N1", "N6"))
     sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", None, "no reversal")
     claims = [sign]
     if not foreign_mask.empty:
         statement = "They rank lower than masks of similar size taken from other images"
-        centre = claim("H1.centre", statement, foreign_mask, "what the centre gives")
+        centre = claim("H1.centre", statement, foreign_mask["ri"], "what the centre gives")
         together = "The similarity is reversed on the referent, beyond what its place in the image explains"
         claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
     if not foreign_text.empty:
         statement = "The reversal is stronger with the true text than with texts of other images"
-        claims.append(claim("H2", statement, foreign_text, "any text would do"))
-    others = _select(rows, *PRIMARY, "N6")
+        claims.append(claim("H2", statement, foreign_text["ri"], "any text would do"))
+    random, shuffled = (select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled"))
+    if not random.empty:
+        statement = "The true text strengthens the reversal more than it does under random weights"
+        claims.append(claim("H2.random", statement, foreign_text["ri"] + random - shuffled, "as under random weights"))
     if not others.empty:
         statement = "The reversal is stronger on the referent than on another object of the image"
-        claims.append(claim("H3", statement, others, "any object is reversed alike"))
+        claims.append(claim("H3", statement, others["ri"], "any object is reversed alike"))
     return claims
-
-
-def _select(
-    rows: pd.DataFrame,
-    probe: str,
-    layer: int,
-    sim: str,
-    text_mode: str,
-    control: str = "none",
-    min_visible: float = MIN_VISIBLE,
-) -> pd.DataFrame:
-    """Rows of one construction with primary labels, by expression."""
-    wanted = {"probe": probe, "layer": layer, "sim": sim, "text_mode": text_mode, "control": control}
-    chosen = rows[rows["visible_frac"] >= min_visible]
-    for column, value in {**wanted, "labels": "primary"}.items():
-        chosen = chosen[chosen[column] == value]
-    by_expression: pd.DataFrame = chosen.set_index("sent_id")
-    if not by_expression.index.is_unique:
-        raise ValueError("the rows hold an expression twice; give the rows of one run")
-    return by_expression
 
 
 def _claim(
     id: str,
     statement: str,
-    control: pd.DataFrame | None,
+    control: "pd.Series[float] | None",
     null_description: str,
     true: pd.DataFrame,
     hidden: int,
@@ -132,7 +160,7 @@ def _claim(
     seed: int,
 ) -> Claim:
     """A claim on RI itself, or on its difference to a control where the control exists; the rest is counted."""
-    values = true["ri"] if control is None else (true["ri"] - control["ri"].reindex(true.index)).dropna()
+    values = true["ri"] if control is None else (true["ri"] - control.reindex(true.index)).dropna()
     excluded = {HIDDEN: hidden, _LACKING.get(id, ""): len(true) - len(values)}
     images = true.loc[values.index, "image_id"].to_numpy()
     # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws left.
@@ -151,61 +179,8 @@ def _claim(
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables for figures: "ri" per construction, "recall" per budget and ranking, "strata" of the primary ranking."""
-    visible = rows if rows.empty else rows[rows["visible_frac"] >= MIN_VISIBLE]
-    if visible.empty:
-        return {}
-    tags = ["control", "probe", "layer", "sim", "text_mode", "labels"]
-    construction = [
-        dict(zip(tags, key, strict=True)) | _mean_columns(group, ["ri"], resamples, seed)[0]
-        for key, group in visible.groupby(tags, sort=True)
-    ]
-    return {
-        "ri": pd.DataFrame(construction).drop(columns="measure").rename(columns={"mean": "ri"}),
-        "recall": recall_table(visible, resamples, seed),
-        "strata": strata_table(_select(rows, *PRIMARY), resamples, seed),
-    }
-
-
-def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Share of the mask kept at each budget by lowest and highest similarity, at random, and by scores without text."""
-    budgets = sorted(int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_"))
-    primary, free = _select(rows, *PRIMARY), rows[rows["control"] == "N7"]
-    wanted = [("similarity", side, primary, f"{column}_") for side, column in _SIDES.items()]
-    wanted += [(name, "highest", free[free["probe"] == name], "rec_high_") for name in TEXT_FREE]
-    found = []
-    for ranking, side, chosen, prefix in wanted:
-        cells = _mean_columns(chosen, [f"{prefix}{k}" for k in budgets], resamples, seed)
-        found += [
-            {"ranking": ranking, "kept": side, "budget": k} | cell for k, cell in zip(budgets, cells, strict=True)
-        ]
-    return pd.DataFrame(found).drop(columns="measure").rename(columns={"mean": "recall"})
-
-
-_SIDES = {"lowest": "rec_low", "highest": "rec_high", "random": "chance_rec"}
-
-
-def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """RI of the primary ranking by kind, target size, words (10: 10 and more), visibility and split."""
-    area = primary["area_frac"].rank(pct=True)
-    strata = primary.assign(
-        area_quintile=np.ceil(area * 5).astype(int),
-        n_words=primary["n_words"].clip(upper=10),
-        visible=np.where(primary["visible_frac"] >= 0.999, "whole", "cut"),
-    )
-    found = []
-    for stratum in ("kind", "area_quintile", "n_words", "visible", "split"):
-        for value, group in strata.groupby(stratum, sort=True):
-            found.append({"stratum": stratum, "group": str(value)} | _mean_columns(group, ["ri"], resamples, seed)[0])
-    return pd.DataFrame(found).drop(columns="measure").rename(columns={"mean": "ri"})
-
-
-def _mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed: int) -> list[dict[str, Any]]:
-    result = bootstrap_means(group[columns].to_numpy(dtype=np.float64), group["image_id"].to_numpy(), resamples, seed)
-    return [
-        {"measure": name, "mean": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
-        for name, e in zip(columns, result.estimates(), strict=True)
-    ]
+    """Tables for figures, see ``analysis.reversal_tables.make_tables``."""
+    return make_tables(rows, resamples, seed)
 
 
 def reading(claims: Sequence[Claim]) -> str:
@@ -225,7 +200,10 @@ def reading(claims: Sequence[Claim]) -> str:
         )
     else:
         found = f"The similarity is reversed on the referent, {_DEPENDENCE[text, target]}."
-    excluded = {reason: n for claim in claims for reason, n in claim.excluded.items()}
+    others = [f"{claim.id} {claim.verdict}" for claim in claims if "@" in claim.id]
+    if others:
+        found += f" Other CLIP models: {'; '.join(others)}."
+    excluded = {reason: n for claim in claims if "@" not in claim.id for reason, n in claim.excluded.items()}
     return f"{found} Expressions excluded: {counted(excluded)}." if excluded else found
 
 
@@ -255,5 +233,13 @@ STUDY = Study(
     summarise,
     tables,
     reading,
-    ("analysis.reversal_scores", "analysis.donors", "analysis.labels", "analysis.ranking_measures", "analysis.samples"),
+    (
+        "analysis.reversal_scores",
+        "analysis.reversal_controls",
+        "analysis.clip_models",
+        "analysis.donors",
+        "analysis.labels",
+        "analysis.ranking_measures",
+        "analysis.samples",
+    ),
 )

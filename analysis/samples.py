@@ -58,7 +58,9 @@ def target_mask(sample: Any, expression: Any) -> np.ndarray:
 
 def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
     """Share of each token's patch that a mask covers, flat in raster order."""
-    return np.asarray(coverage(mask, model.grid, model.tower.image_size), dtype=np.float64).ravel()
+    tower = model.tower
+    covered = coverage(mask, model.grid, tower.image_size, tower.preprocessing.crop(*mask.shape, tower.image_size))
+    return np.asarray(covered, dtype=np.float64).ravel()
 
 
 def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, image_size: int) -> dict[str, Any]:

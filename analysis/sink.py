@@ -20,12 +20,13 @@ import pandas as pd
 from pydantic import Field
 
 from analysis.claims import Claim, make_claim
+from analysis.clip_models import randomised
 from analysis.config import StudyConfig
 from analysis.engine import ItemResult, Study, run_study
 from analysis.locks import Shard
 from analysis.samples import Data, Model
 from analysis.significance import benjamini_hochberg
-from analysis.sink_attention import MEAN_HEAD, MEASURES, UnusableTextError, permuted, randomised, text_rows
+from analysis.sink_attention import MEAN_HEAD, MEASURES, UnusableTextError, permuted, text_rows
 from analysis.statistics import RESAMPLES, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
 
@@ -72,7 +73,7 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     tower = model.tower
     marks = tower.text([". , ; : ! ? ' \" ( ) -"])
     punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
-    random = randomised(tower, config.seed) if config.random_weights else None
+    random = randomised(model, config.seed) if config.random_weights else None
     context = Context(tower, random, data, config, punctuation)
     return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, context))
 

@@ -13,15 +13,6 @@ MEASURES = ("a_sos", "lift", "content_share", "content_uniform", "punct_share", 
 MEAN_HEAD = -1
 
 
-def randomised(tower: Any, seed: int) -> Any:
-    """A tower of the same shape, number type and place with random weights; the global generator is left as it was."""
-    weights = next(tower.clip.parameters())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        clip = type(tower.clip)(tower.clip.config)
-    return type(tower)(clip.to(weights.device, weights.dtype).eval(), tower.tokenizer)
-
-
 class UnusableTextError(Exception):
     """A text that cannot be measured, with the reason."""
 

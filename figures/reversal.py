@@ -16,31 +16,35 @@ MIN_VISIBLE = 0.5
 CONSTRUCTIONS: dict[tuple[str, str, str], str] = {
     ("none", "template", "P0"): "true text, true mask",
     ("N1", "shuffled", "P0"): "text of another image",
-    ("N1c", "category", "P0"): "text of another image, same category",
+    ("N1c", "shuffled", "P0"): "text of another image, same category",
     ("N2", "empty", "P0"): "empty text",
     ("N2", "photo", "P0"): "text “a photo”",
+    ("N2", "instruction", "P0"): "the question's own words",
     ("N2", "mean", "P0"): "mean of many texts",
     ("N3", "template", "P0"): "masks of other images",
     ("N4", "template", "P0"): "mask moved round the grid",
     ("N5", "template", "P0"): "random blob for a mask",
     ("N6", "template", "P0"): "mask of another object",
-    ("N7", "none", "centre"): "no text: nearness to the centre",
+    ("N7", "none", "centre_distance"): "no text: nearness to the centre",
     ("N7", "none", "state_norm"): "no text: norm of the state",
     ("N7", "none", "value_norm"): "no text: norm of the value",
     ("N7", "none", "cls_cosine"): "no text: cosine to CLS",
+    ("N7", "none", "context"): "no text: context score",
+    ("N8", "template", "P0"): "random weights, true text",
+    ("N8", "shuffled", "P0"): "random weights, text of another image",
 }
 # Rankings of the recall table that are methods of their own: their name in the table of methods.
 _METHODS = {
     ("similarity", "lowest"): "low_similarity",
     ("similarity", "highest"): "high_similarity",
     ("similarity", "random"): "random",
-    ("centre", "highest"): "centre_distance",
+    ("mask", "highest"): "mask_oracle",
 }
 
 
 def constructions(table: pd.DataFrame) -> pd.DataFrame:
     """Lines of the known constructions (rows or means), with a column ``shown`` in the order above."""
-    chosen = table[(table["labels"] == "primary") & (table["layer"] == -2)]
+    chosen = table[(table["labels"] == "primary") & (table["layer"] == -2) & (table["clip_model"] == "")]
     keys = pd.Series(list(zip(chosen["control"], chosen["text_mode"], chosen["probe"], strict=True)), chosen.index)
     shown = keys.map(CONSTRUCTIONS)
     order = [name for name in CONSTRUCTIONS.values() if (shown == name).any()]

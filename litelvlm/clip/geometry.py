@@ -23,8 +23,8 @@ class Crop:
         size: Side of the square in resized pixels.
         resized_height: Height after the resize.
         resized_width: Width after the resize.
-        top: First row of the square, in resized pixels.
-        left: First column of the square, in resized pixels.
+        top: First row of the square, in resized pixels; negative where the square has a border there.
+        left: First column of the square, in resized pixels; negative likewise.
     """
 
     height: int
@@ -69,6 +69,25 @@ def crop_box(height: int, width: int, size: int = 336) -> Crop:
     return Crop(height, width, size, resized_height, resized_width, top, left)
 
 
+def padded_box(height: int, width: int, size: int = 336) -> Crop:
+    """The whole image inside a square: its long side becomes ``size``, and a border fills the rest on both sides.
+
+    Raises:
+        ValueError: If a length is below 1.
+
+    Example:
+        >>> padded_box(480, 640).top, padded_box(480, 640).box
+        (-42, (-80.0, 0.0, 560.0, 640.0))
+    """
+    if min(height, width, size) < 1:
+        raise ValueError(f"height {height}, width {width} and size {size} must all be at least 1")
+    scale = size / max(height, width)
+    resized_height, resized_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return Crop(
+        height, width, size, resized_height, resized_width, (resized_height - size) // 2, (resized_width - size) // 2
+    )
+
+
 def _overlap(edges: np.ndarray, length: int) -> np.ndarray:
     """Share of each pixel inside each interval between successive edges, [intervals, length]."""
     pixels = np.arange(length)
@@ -89,7 +108,9 @@ def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
     return y * crop.height / crop.resized_height, x * crop.width / crop.resized_width
 
 
-def coverage(mask: Mask, grid: tuple[int, int] = (24, 24), size: int = 336) -> Float[np.ndarray, "rows columns"]:
+def coverage(
+    mask: Mask, grid: tuple[int, int] = (24, 24), size: int = 336, crop: Crop | None = None
+) -> Float[np.ndarray, "rows columns"]:
     """Share of each token's patch that a mask covers, 0 to 1 (float32).
 
     This is the exact area average: resizing by area, cropping and pooling per patch in one step.
@@ -98,12 +119,13 @@ def coverage(mask: Mask, grid: tuple[int, int] = (24, 24), size: int = 336) -> F
         mask: Any pixel above 0 belongs to the object.
         grid: (rows, columns) of tokens.
         size: Side of the CLIP input in pixels.
+        crop: What the tower sees of an image of this size, where it is not CLIP's centre square.
 
     Raises:
         ValueError: If the grid does not fit the size.
     """
     height, width = mask.shape
-    y, x = _cell_edges(crop_box(height, width, size), grid)
+    y, x = _cell_edges(crop or crop_box(height, width, size), grid)
     down, across = _overlap(y, height), _overlap(x, width)
     area = np.diff(y)[:, None] * np.diff(x)[None, :]
     # Rounding may overshoot by one part in 1e16.
@@ -111,8 +133,8 @@ def coverage(mask: Mask, grid: tuple[int, int] = (24, 24), size: int = 336) -> F
     return share
 
 
-def visible_fraction(mask: Mask, size: int = 336) -> float:
-    """Share of a mask's area inside the crop, 0 to 1.
+def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> float:
+    """Share of a mask's area inside the crop (CLIP's centre square if none is given), 0 to 1.
 
     Raises:
         ValueError: If the mask is empty, which has no such share.
@@ -122,7 +144,7 @@ def visible_fraction(mask: Mask, size: int = 336) -> float:
     if total == 0:
         raise ValueError("the mask is empty, so no share of it is visible; leave no-target expressions out first")
     height, width = mask.shape
-    top, left, bottom, right = crop_box(height, width, size).box
+    top, left, bottom, right = (crop or crop_box(height, width, size)).box
     down = _overlap(np.array([top, bottom]), height)[0]
     across = _overlap(np.array([left, right]), width)[0]
     return float(min(1.0, down @ inside.astype(np.float64) @ across / total))

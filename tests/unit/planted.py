@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from litelvlm.clip.base import Preprocessing
 from litelvlm.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues
 
@@ -111,11 +112,18 @@ class PlantedClip(nn.Module):
 
 
 class PlantedTower:
-    image_size = SIZE
+    """One block above the embeddings; a tower built without a signal scores at random, like random weights."""
 
-    def __init__(self, clip, tokenizer, signal="instance", noise=0.05):
+    image_size, grid, n_prefix, n_blocks, lacks = SIZE, GRID, 1, 1, {}
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def __init__(self, clip, tokenizer, preprocessing=None, signal="none", noise=0.05):
         self.clip, self.tokenizer, self.signal, self.noise = clip, tokenizer, signal, noise
+        self.preprocessing = preprocessing or Preprocessing()
         self.vocabulary = {}
+
+    def pixel_values(self, image):
+        return self.preprocessing(image, self.image_size)
 
     def image(self, pixel_values):
         scale, shift = torch.tensor(CLIP_STD)[0], torch.tensor(CLIP_MEAN)[0]
@@ -125,13 +133,17 @@ class PlantedTower:
         tokens = nn.functional.one_hot(codes.flatten(), len(NAMES)).float()
         tokens = (tokens + self.noise * torch.randn(tokens.shape, generator=generator))[None]
         cls = tokens.mean(1)
+        states = torch.cat([cls[:, None], tokens], 1)
         return SimpleNamespace(
             codes=codes,
+            states=(states,),
+            query=cls,
+            keys=tokens,
             patch_tokens=tokens,
             patch_embeds=self.project(tokens),
             values=tokens,
             cls_token=cls,
-            last_hidden_state=torch.cat([cls[:, None], tokens], 1),
+            last_hidden_state=states,
         )
 
     def project(self, states):
@@ -154,7 +166,10 @@ class PlantedTower:
 
     def embed(self, sentence):
         vector = torch.zeros(len(NAMES))
-        if self.signal == "background":
+        if self.signal == "none":
+            letters = torch.Generator().manual_seed(sum(map(ord, sentence)))
+            vector = torch.randn(len(NAMES), generator=letters)
+        elif self.signal == "background":
             vector[0] = 1.0
         else:
             for code, name in enumerate(NAMES[1:], start=1):
@@ -180,7 +195,7 @@ class PlantedModel:
     def __init__(self, signal="instance", noise=0.05, pull=0.0):
         clip = PlantedClip(SimpleNamespace(kind="planted"))
         clip.pull.data += pull
-        self.tower = PlantedTower(clip, None, signal, noise)
+        self.tower = PlantedTower(clip, None, signal=signal, noise=noise)
         self.encoded, self.batches = 0, []
 
     def encode_image(self, image):
@@ -190,7 +205,7 @@ class PlantedModel:
         normal = torch.from_numpy((np.asarray(image)[None, None, :, :, 0] / 255 - mean) / std).float()
         return SimpleNamespace(clip=self.tower.image(normal), codes=pixels.round().astype(int))
 
-    def cues(self, state, questions, coverage=None, key=0):
+    def cues(self, state, questions, coverage=None, key=0, conversation=None):
         sources = {
             "patch_tokens": state.clip.patch_tokens[0],
             "patch_embeds": state.clip.patch_embeds[0],
@@ -206,11 +221,12 @@ class PlantedModel:
         return [self.one(*entry) for entry in zip(states, conversations, selections, strict=True)]
 
     def one(self, state, conversation, selection):
-        (expression,) = conversation.expressions
-        code = next(code for code, name in enumerate(NAMES) if name in expression)
         kept = torch.ones(GRID[0] * GRID[1], dtype=torch.bool)
         if selection is not None:
             kept = torch.isin(torch.arange(len(kept)), selection.indices)
-        patches = (state.codes == code) & kept.reshape(GRID).numpy()
-        mask = np.kron(patches, np.ones((PATCH, PATCH))).astype(bool)
-        return SimpleNamespace(mask=torch.from_numpy(mask)[None])
+        masks = []
+        for expression in conversation.expressions:
+            code = next(code for code, name in enumerate(NAMES) if name in expression)
+            patches = (state.codes == code) & kept.reshape(GRID).numpy()
+            masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
+        return SimpleNamespace(mask=torch.from_numpy(np.stack(masks)))

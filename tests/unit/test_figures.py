@@ -81,8 +81,15 @@ def test_reversal_index_draws_means_and_intervals_with_the_true_one_on_top(saved
 
 def test_reversal_constructions_ignore_other_layers_and_labels():
     tags = {"control": "none", "text_mode": "template", "probe": "P0", "layer": -2, "labels": "primary", "ri": 0.5}
+    tags["clip_model"] = ""
     table = pd.DataFrame(
-        [tags, tags | {"layer": -1, "probe": "P1"}, tags | {"labels": "soft"}, tags | {"control": "?"}]
+        [
+            tags,
+            tags | {"layer": -1, "probe": "P1"},
+            tags | {"labels": "soft"},
+            tags | {"control": "?"},
+            tags | {"clip_model": "x"},
+        ]
     )
     assert reversal.constructions(table)[["shown", "ri"]].values.tolist() == [["true text, true mask", 0.5]]
 
@@ -101,7 +108,7 @@ def test_strata_draw_one_dot_per_group(saved_runs):
     table = table_of(saved_runs, "reversal", "strata")
     ax = reversal.draw_strata(table, new_axes())
     np.testing.assert_allclose(dots(ax)[:, 0], table["ri"])
-    assert ax.get_yticklabels()[0].get_text() == "kind: attribute"
+    assert ax.get_yticklabels()[0].get_text() == "targets: all"
 
 
 def test_sink_grid_shows_the_lift_of_each_head(saved_runs):

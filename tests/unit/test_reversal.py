@@ -10,16 +10,18 @@ from planted import GRID, PlantedData, PlantedModel, PlantedTower, planted_data,
 
 from analysis import reversal
 from analysis.claims import make_claim
+from analysis.clip_models import ClipModel
 from analysis.donors import draw_donors, mask_donors, text_donors
 from analysis.engine import ItemResult
 from analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
 from analysis.report import claim_row
-from analysis.reversal_scores import Context, mask_controls, measures
+from analysis.reversal_controls import mask_controls
+from analysis.reversal_scores import TEXT_FREE, Context, Texts, measures
 from analysis.runs import Shard, read_record, read_rows, read_summary
 from analysis.samples import NO_TARGET, target_mask, token_coverage
 from analysis.statistics import Estimate
 
-FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5)
+FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
 def study(out, signal, data=None, config=FAST, model=None):
@@ -76,7 +78,7 @@ def test_foreign_masks_are_averaged():
     # The referent scores lowest, so a foreign mask ranks low as far as it overlaps; by hand from the donors drawn.
     model, data = PlantedModel("instance"), planted_data()
     donors = draw_donors(data, model, 24, seed=0)
-    context = Context(model, data, FAST, (8,), donors, torch.zeros(24, 6), torch.zeros(2, 6))
+    context = Context(model, data, FAST, "", (8,), donors, Texts(torch.zeros(24, 6), {}, {}))
     sample, expression = data[0], data[0].expressions[0]
     covered = token_coverage(target_mask(sample, expression), model)
     scores = np.random.default_rng(0).normal(size=144)
@@ -93,11 +95,11 @@ def test_controls_take_their_explanation_away(instance, background):
     assert primary(rows, "N6").ri.mean() < 0.1
     assert primary(rows, "N1", "shuffled").ri.mean() < 0.3
     # The text of an object of the same kind in another image is the same text here.
-    assert (primary(rows, "N1c", "category").ri == 1.0).all()
+    assert (primary(rows, "N1c", "shuffled").ri == 1.0).all()
     free = read_rows(background)
     shuffled, true = primary(free, "N1", "shuffled"), primary(free)
     assert shuffled.ri.to_numpy() == pytest.approx(true.ri.to_numpy(), abs=1e-12)
-    for mode in ("empty", "photo", "mean"):
+    for mode in ("empty", "photo", "instruction", "mean"):
         assert primary(free, "N2", mode).ri.to_numpy() == pytest.approx(true.ri.to_numpy())
     assert abs(primary(rows, "N3").ri.mean()) < 0.3
 
@@ -107,9 +109,9 @@ def test_rows_hold_every_construction_once(instance):
     tags = ["sent_id", "probe", "layer", "sim", "text_mode", "control", "labels"]
     assert not rows.duplicated(tags).any()
     per_expression = rows.groupby("sent_id").size()
-    # 4 probes, 2 other labellings, N1, N1c where a text exists, 3 N2, N3, N4, N5, N6, 4 N7.
-    assert set(per_expression) <= {18, 19}
-    assert {"N1", "N2", "N3", "N4", "N5", "N6", "N7", "none"} <= set(rows.control)
+    # 4 wordings, 2 other labellings, N1, N1c where a text exists, 4 N2, N3, N4, N5, N6, 5 N7, an oracle, 2 N8.
+    assert set(per_expression) <= {23, 24}
+    assert {"N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8", "oracle", "none"} <= set(rows.control)
     assert (rows[rows.control == "N4"].n_draws == 40).all()
     assert (rows[rows.control == "N3"].n_draws == 20).all()
     assert rows.same_category.dropna().eq(False).all()
@@ -125,7 +127,7 @@ def test_tables_are_tidy_and_hold_intervals(instance):
     assert line.n_images.item() == 20
     recall = summary.table("recall")
     assert recall[(recall.kept == "lowest") & (recall.budget == 16)].recall.item() == 1.0
-    assert set(recall.ranking) == {"similarity", "centre", "state_norm", "value_norm", "cls_cosine"}
+    assert set(recall.ranking) == {"similarity", *TEXT_FREE, "mask"}
     strata = summary.table("strata")
     assert set(strata[strata.stratum == "kind"].group) == {"attribute", "place"}
     assert strata[strata.stratum == "kind"].n.sum() == 40
@@ -146,8 +148,37 @@ def test_shards_together_equal_the_whole(instance, tmp_path):
     assert (folder / "summary.json").read_text() == (instance / "summary.json").read_text()
 
 
-def test_every_configuration_field_changes_the_run(tmp_path):
+def named(names, device):
+    """Stands for loading towers: whatever name is asked for prefers background."""
+    return tuple(ClipModel(name, PlantedTower(None, None, signal="background"), "0") for name in names)
+
+
+def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
+    monkeypatch.setattr(reversal, "load_clips", named)
+    folder = study(tmp_path, "instance", config=FAST.model_copy(update={"clip": ("other",)}))
+    rows = read_rows(folder)
+    own = rows[rows.clip_model == ""].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, read_rows(instance))
+    other = rows[rows.clip_model == "other"]
+    assert primary(other).ri.mean() == pytest.approx(1 - 9 / 135, abs=0.02)
+    assert other.prec_low_8.isna().all()
+    assert "N8" not in set(other.control)
+    found = verdicts(folder)
+    assert (found["H2"], found["H2@other"]) == ("supported", "not supported")
+    assert "H2.random@other" not in found
+    summary = read_summary(folder)
+    assert "Other CLIP models: " in summary.reading
+    assert "H2@other not supported" in summary.reading
+    assert set(summary.table("layers").clip_model) == {"", "other"}
+    assert set(summary.table("layers").layer) == {-2, -1}
+    assert summary.table("strata").n.max() == 40
+
+
+def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(reversal, "load_clips", named)
     changes = {
+        "random_seeds": 0,
+        "clip": ("other",),
         "seed": 1,
         "limit": 2,
         "chunk_size": 6,
@@ -227,7 +258,7 @@ def test_nan_scores_are_refused_and_the_sample_is_named(tmp_path):
     assert record.counts.failed == 2
     (failure,) = record.failures
     assert "image_id 5, sent_id 500" in failure
-    assert "not a finite number at sample 7" in failure
+    assert "holds NaN; check the image" in failure
     assert 5 not in set(read_rows(folder).image_id)
 
 

@@ -8,6 +8,7 @@ import torch
 from planted import PlantedData, PlantedModel, planted_data
 
 from analysis import sink
+from analysis.clip_models import randomised
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.sink_attention import (
     MEAN_HEAD,
@@ -16,7 +17,6 @@ from analysis.sink_attention import (
     attention_measures,
     content_positions,
     permuted,
-    randomised,
 )
 
 FAST = sink.Config(chunk_size=5)
@@ -162,11 +162,11 @@ def test_random_weights_can_be_left_out(tmp_path):
 
 
 def test_the_random_tower_leaves_the_given_one_and_the_generator_alone():
-    tower = PlantedModel(pull=2.0).tower
+    model = PlantedModel(pull=2.0)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    other = randomised(tower, seed=1)
+    other = randomised(model, seed=1)
     assert torch.equal(torch.rand(3), expected)
-    assert tower.clip.pull.item() == 2.0
+    assert model.tower.clip.pull.item() == 2.0
     assert other.clip.pull.item() == 0.0
