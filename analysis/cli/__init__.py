@@ -13,6 +13,7 @@ from typing import Any
 import tyro
 
 from analysis.cli.check import Check
+from analysis.cli.explore import Explore
 from analysis.cli.figure import Figure
 from analysis.cli.ls import Ls
 from analysis.cli.report import Report
@@ -36,7 +37,7 @@ _MISUSE = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotA
 _log = logging.getLogger("litelvlm")
 
 
-VERBS = {cls.__name__.lower(): cls for cls in (Segment, Study, Figure, Report, Show, Ls, Check)}
+VERBS = {cls.__name__.lower(): cls for cls in (Segment, Study, Figure, Report, Explore, Show, Ls, Check)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,45 @@
+"""`litelvlm explore`: one offline page to look at tokens, scores, masks and text attention."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from analysis.cli.options import DataOptions, require_writable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explore(DataOptions):
+    """Write a page on which a finished sweep can be explored: tokens over budgets, two methods side by side, scores.
+
+    The page opens from disk without a network. Model and data must be those of the run.
+
+    Examples:
+      litelvlm explore runs/sweep-0123abcd --out page.html
+      litelvlm explore runs/sweep-0123abcd --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco
+    """
+
+    folder: tyro.conf.PositionalRequiredArgs[Path]
+    """Run folder of a sweep."""
+    out: Path = Path("explore.html")
+    """Where to write the page."""
+    samples: int = 50
+    """How many expressions the page holds, spread evenly over the ranks of IoU."""
+
+    def run(self) -> int:
+        """Write the page and print its path."""
+        from analysis.explore import build_page, read_config
+        from analysis.explore_data import Look
+        from figures import style
+
+        if self.samples < 1:
+            raise ValueError(f"--samples {self.samples} is too small; the page needs at least 1 expression")
+        require_writable(self.out, folder=False)
+        labels = [method.label for method in read_config(self.folder).methods]
+        looks = {name: Look(style.label(name), style.colour(name)) for name in labels}
+        page = build_page(self.load_model(), self.load_data(), self.folder, self.out, looks, self.samples)
+        sys.stdout.write(f"{page}\n")
+        return 0

@@ -1,0 +1,137 @@
+"""A finished sweep in, one page out on which its tokens, scores, masks and text attention can be explored offline.
+
+The page holds its own pictures, styles and script, and forbids itself any network source.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from tqdm.auto import tqdm
+
+from analysis.explore_data import SIGNALS, Look, choose_expressions, expression_view
+from analysis.record import RunRecord
+from analysis.runs import read_record, read_rows
+from analysis.studies import MINIATURE_NOTE, is_miniature
+from analysis.sweep import PAPER, Config, Context
+from analysis.sweep_tables import UNPRUNED
+from litelvlm.data.files import atomic_write
+
+SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")
+
+
+def build_page(
+    model: Any, data: Any, run: Path, out: Path, looks: Mapping[str, Look] | None = None, samples: int = 50
+) -> Path:
+    """Compute what the page shows and write it.
+
+    Args:
+        model: The model of the sweep.
+        data: Its data.
+        run: Its run folder.
+        out: The page.
+        looks: Names and colours of methods; their plain names where left out.
+        samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
+
+    Raises:
+        ValueError: If the run is no finished sweep, or was made with another model or other data.
+        FileNotFoundError: If the folder holds no run.
+    """
+    record, config = read_record(run), read_config(run)
+    check_source(record, model, data, run)
+    rows = read_rows(run)
+    context = Context(model, data, config, tuple(config.budgets or ()))
+    swept = [method.label for method in config.methods if method.name != UNPRUNED]
+    chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
+    places = {int(expression.sent_id): (sample, expression) for sample in data for expression in sample.expressions}
+    views = [expression_view(context, *places[sent_id]) for sent_id in tqdm(chosen, desc="explore", unit="expression")]
+    looks = looks or {}
+    payload = {
+        "run": run.name,
+        "model": record.model["name"],
+        "data": f"{record.data['name']} {record.data['split']}",
+        "grid": list(model.grid),
+        "budgets": sorted(context.budgets),
+        "methods": [
+            {"name": m.label, **vars(looks.get(m.label, Look(m.label, "#777777"))), "about": type(m.pruner()).summary}
+            for m in config.methods
+            if m.name != UNPRUNED
+        ],
+        "signals": {name: {"label": label, "about": about} for name, (label, about) in SIGNALS.items()},
+        "samples": views,
+    }
+    return atomic_write(out, render(payload, record, len(rows["sent_id"].unique())))
+
+
+def read_config(run: Path) -> Config:
+    """Configuration of a sweep.
+
+    Raises:
+        ValueError: If the run is of another study or asks several expressions at once.
+    """
+    study = read_record(run).study
+    if study != "sweep":
+        raise ValueError(f"{run} is a run of the study {study!r}; the explorer shows a run of 'sweep'")
+    config = Config.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"])
+    if config.protocol != "single":
+        raise ValueError(f"{run} has the protocol {config.protocol!r}; the explorer shows runs of protocol 'single'")
+    return config
+
+
+def check_source(record: RunRecord, model: Any, data: Any, run: Path) -> None:
+    """Refuse a run that is not whole, or that another model or other data made.
+
+    Raises:
+        ValueError: Saying which, and what to do.
+    """
+    if not record.complete:
+        raise ValueError(f"{run} is not whole ({record.parts_done} of {record.n_parts} parts); run its command again")
+    for what, made, given in (("model", record.model, model), ("data", record.data, data)):
+        if made["digest"] != given.digest:
+            raise ValueError(
+                f"{run} was made with the {what} {made['name']!r} of digest {made['digest'][:12]}, and this "
+                f"{what} has {given.digest[:12]}; name the same one with --{what}"
+            )
+
+
+def render(payload: Mapping[str, Any], record: RunRecord, n_expressions: int) -> str:
+    """The page as text."""
+    environment = Environment(
+        autoescape=True,
+        loader=PackageLoader("analysis"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    script = "\n".join(source(environment, name) for name in SCRIPTS)
+    style = source(environment, "explore.css")
+    # "<" could end the element that holds the data; JSON reads the escape back.
+    packed = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    return environment.get_template("explore.html").render(
+        data=Markup(packed),  # noqa: S704 - JSON without "<" inside a data element
+        script=Markup(script),  # noqa: S704 - our own files
+        style=Markup(style),  # noqa: S704
+        hashes={"script": source_hash(script), "style": source_hash(style)},
+        miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
+        run=payload["run"],
+        n_samples=len(payload["samples"]),
+        n_expressions=n_expressions,
+    )
+
+
+def source(environment: Environment, name: str) -> str:
+    """Text of a file beside the templates."""
+    loader: Any = environment.loader
+    text: str = loader.get_source(environment, name)[0]
+    return text
+
+
+def source_hash(text: str) -> str:
+    """How a content security policy names an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

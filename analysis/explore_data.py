@@ -1,0 +1,234 @@
+"""What the explorer shows of one expression: tokens, scores and masks of every method, and the text's attention.
+
+Everything is computed anew from the model that made the run, for a few expressions only, and packed small.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
+from analysis.samples import target_mask, token_coverage
+from analysis.sweep import Config, Context, equal_batches, expression_passes
+from analysis.sweep_tables import UNPRUNED
+from litelvlm.clip.geometry import crop_box
+from litelvlm.glamm.prompts import conversation
+from litelvlm.metrics import intersection_union, iou
+from litelvlm.pruning import (
+    Cues,
+    LayerTrace,
+    LiteLVLM,
+    Pruner,
+    ScorePruner,
+    Selection,
+    context_scores,
+    get_pruner,
+    stable_order,
+    text_similarity,
+)
+
+LONGEST = 480
+"""Longest side of a picture on the page, in pixels."""
+
+SIGNALS: Mapping[str, tuple[str, str]] = {
+    "similarity": ("similarity to the text", "similarity to the text; LiteLVLM keeps the lowest"),
+    "context": ("context score", "LiteLVLM's context score: attention of CLS by cosine, times the value norm"),
+    "cls_attention": ("attention of CLS", "attention of CLS to the token, mean over heads"),
+    "value_norm": ("value norm", "norm of the token's value in the last block"),
+    "centre": ("nearness to the centre", "minus the squared distance to the centre of the grid, in cells"),
+    "coverage": ("true coverage", "share of the token's cell under the true mask"),
+}
+"""What every token is ranked by on the page beside the methods' own scores (rank 1 is the highest): label, meaning."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method appears.
+
+    Attributes:
+        label: Its name for readers.
+        colour: CSS colour of its swatch.
+    """
+
+    label: str
+    colour: str
+
+
+def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]:
+    """Expressions (``sent_id``) spread evenly over the ranks of a method's IoU at its largest budget, worst first.
+
+    Example:
+        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(5), "iou": [0.4, 0.1, 0.3, 0.2, 0.5]})
+        >>> choose_expressions(rows, "m", 3)
+        [1, 2, 4]
+    """
+    ours = rows[rows["method"] == method]
+    scores = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")["iou"].mean().sort_values(kind="stable")
+    places = np.linspace(0, len(scores) - 1, min(count, len(scores))).round().astype(int)
+    return [int(scores.index[place]) for place in places]
+
+
+@torch.inference_mode()
+def expression_view(context: Context, sample: Any, expression: Any) -> dict[str, Any]:
+    """Everything the page shows of one expression, ready for JSON.
+
+    Args:
+        context: Model, data, configuration and budgets of the run.
+        sample: The image.
+        expression: One of its expressions.
+
+    Returns:
+        Picture, true mask, unpruned mask, ``selections`` [method][budget], ``scores`` [name] and the question's words
+        with their attention.
+    """
+    model, config = context.model, context.config
+    picture, truth = sample.image(), target_mask(sample, expression)
+    state = model.encode_image(picture)
+    talk = conversation([expression.sent], config.question_index, config.answer_index)
+    covered = torch.from_numpy(token_coverage(truth, model)).float()
+    key = int(sample.image_id)
+    cues = model.cues(state, list(talk.questions), coverage=covered, key=key, conversation=talk)
+    once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
+    passes = expression_passes(once, 0, cues)
+    image, size = pack_picture(picture, LONGEST)
+    selections: dict[str, dict[int, dict[str, Any]]] = {}
+    for batch in equal_batches([made.n_kept for made in passes], config.batch_size):
+        chosen = [passes[i] for i in batch]
+        n = len(batch)
+        for made, result in zip(
+            chosen, model.ground([state] * n, [talk] * n, [p.selection for p in chosen]), strict=True
+        ):
+            mask = result.mask[0].cpu().numpy()
+            overlap = intersection_union(mask, sample.mask(expression))
+            selections.setdefault(made.method, {})[made.budget] = {
+                "mask": pack_mask(mask, size),
+                "iou": round(float(iou([overlap.intersection], [overlap.union], exact=True)[0]), 4),
+                **roles_view(result.selection, model.n_tokens),
+            }
+    return {
+        "id": int(expression.sent_id),
+        "text": expression.sent,
+        "kind": expression.kind or "",
+        "image": image,
+        "size": list(size),
+        "box": token_box(sample.height, sample.width, model),
+        "truth": pack_mask(truth > 0, size),
+        "unpruned": selections.pop(UNPRUNED)[model.n_tokens],
+        "selections": selections,
+        "scores": {
+            name: pack_scores(values) for name, values in token_scores(cues, config).items() if values is not None
+        },
+        "words": words_view(model.tower, talk.questions[0]),
+    }
+
+
+def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
+    """Which tokens are there and why: one bit mask per role, and how many tokens stand for no single place.
+
+    For a method inside the language model these are the tokens of its last layer, with the counts of all "layers".
+    """
+    if selection is None:
+        return {"roles": {}, "placeless": 0}
+    words = selection.roles or ("kept",) * len(selection.indices)
+    indices = np.asarray(selection.indices.cpu())
+    found = {}
+    for role in dict.fromkeys(words):
+        flags = np.zeros(n_tokens, dtype=bool)
+        own = indices[[word == role for word in words]]
+        flags[own[own >= 0]] = True
+        if flags.any():
+            found[role] = pack_bits(flags)
+    layers = {"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {}
+    return {"roles": found, "placeless": int((indices < 0).sum()), **layers}
+
+
+def token_scores(cues: Cues, config: Config) -> dict[str, Float[Tensor, "n"] | None]:
+    """Score of every token by name of the signal or label of the method; None where a method ranks no single token."""
+    signals = {
+        "similarity": text_similarity(cues).mean(dim=0),
+        "context": context_scores(cues),
+        "cls_attention": cues.float32("cls_attention"),
+        "value_norm": context_scores(cues, "value_norm"),
+        "centre": method_score(get_pruner("centre_distance"), cues),
+        "coverage": cues.float32("coverage"),
+    }
+    own = {m.label: method_score(m.pruner(0 if m.seeded else None), cues) for m in config.methods}
+    return {**signals, **own}
+
+
+def method_score(pruner: Pruner, cues: Cues) -> Float[Tensor, "n"] | None:
+    """What a method ranks tokens by, higher is kept; None if it has no such score (grids, greedy or merged choices)."""
+    if isinstance(pruner, ScorePruner):
+        return pruner.score(cues)
+    if isinstance(pruner, LiteLVLM):
+        similarity = text_similarity(cues, pruner.similarity).mean(dim=0)
+        return similarity if pruner.direction == "highest" else -similarity
+    return None
+
+
+def pack_scores(values: Float[Tensor, "n"]) -> dict[str, Any]:
+    """Scores and their ranking, ties to the lower index."""
+    order = stable_order(values.float().cpu(), descending=True).numpy()
+    return {**pack_levels(values.float().cpu().numpy()), "order": pack_order(order)}
+
+
+def token_box(height: int, width: int, model: Any) -> list[float]:
+    """Where the token grid lies: top, left, bottom, right as shares of the picture's height and width."""
+    crop = crop_box(height, width, model.tower.image_size)
+    rows, columns = model.grid
+    down, across = crop.size // rows * rows, crop.size // columns * columns
+    return [
+        crop.top / crop.resized_height,
+        crop.left / crop.resized_width,
+        (crop.top + down) / crop.resized_height,
+        (crop.left + across) / crop.resized_width,
+    ]
+
+
+def words_view(tower: Any, sentence: str) -> dict[str, Any]:
+    """The question's words and the attention that [EOS] pays to each, per layer and head.
+
+    Returns:
+        "texts", "layers", "heads" and packed "attention" [layers, heads, words]; only "lacks" with the reason where
+        the text tower has no such row.
+    """
+    if "text_attention" in tower.lacks:
+        return {"lacks": tower.lacks["text_attention"]}
+    text, attention = tower.text_attention([sentence])
+    length = int(text.eos_index[0]) + 1
+    pieces = tower.tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist())
+    texts, place = group_pieces(pieces)
+    rows = attention[:, 0, :, :length].float().cpu().numpy()
+    whole = rows @ np.eye(len(texts), dtype=np.float32)[place]  # pieces of one word add up
+    return {
+        "texts": texts,
+        "tokens": length,
+        "layers": rows.shape[0],
+        "heads": rows.shape[1],
+        "attention": pack_levels(whole),
+    }
+
+
+def group_pieces(pieces: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Join the tokenizer's pieces to words (a word ends with ``</w>``); the first and last piece stand for themselves.
+
+    Example:
+        >>> group_pieces(["<|start|>", "red", "dish</w>", "cup</w>", "<|end|>"])
+        (['[SOS]', 'reddish', 'cup', '[EOS]'], [0, 1, 1, 2, 3])
+    """
+    texts, place, word = ["[SOS]"], [0], ""
+    for piece in pieces[1:-1]:
+        place.append(len(texts))
+        word += piece.removesuffix("</w>")
+        if piece.endswith("</w>"):
+            texts.append(word)
+            word = ""
+    if word:  # the text was cut inside a word
+        texts.append(word)
+    return [*texts, "[EOS]"], [*place, len(texts)]

@@ -1,0 +1,230 @@
+"""Explorer and report as a reader uses them, in a real browser without a network: pointer, keys, widths, schemes."""
+
+import pytest
+from chromium import Chromium
+
+from analysis import sink, sweep
+from analysis.cli.report import write_report
+from analysis.explore import build_page
+from analysis.explore_data import Look
+from litelvlm import load_model, load_refer
+
+METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
+PHONE = {"width": 375, "height": 800, "phone": True}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("embedded", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_refer("embedded", split="val")
+
+
+@pytest.fixture(scope="module")
+def runs(model, data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    swept = sweep.run(model, data, sweep.Config(methods=METHODS, budgets=(48, 8), seeds=1, limit=2), out)
+    return swept, sink.run(model, data, sink.Config(limit=2), out)
+
+
+@pytest.fixture(scope="module")
+def explorer(model, data, runs, tmp_path_factory):
+    looks = {name: Look(name.upper(), "#D55E00") for name in METHODS}
+    return build_page(model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", looks, samples=4)
+
+
+@pytest.fixture(scope="module")
+def report(runs, tmp_path_factory):
+    return write_report(runs, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Chromium() as running:
+        yield running
+
+
+def text(browser, selector):
+    return browser.js(f"document.querySelector('{selector}').textContent")
+
+
+def pixels(browser, selector):
+    """What a canvas shows, as a string."""
+    return browser.js(f"document.querySelector('{selector}').toDataURL()")
+
+
+def assert_quiet_and_offline(browser):
+    assert browser.complaints == []
+    assert browser.requests == []
+
+
+def assert_no_sideways_scrolling(browser, width):
+    assert browser.js("document.documentElement.scrollWidth") <= width
+
+
+def test_the_slider_changes_tokens_mask_and_numbers(browser, explorer):
+    browser.open(explorer)
+    assert text(browser, "#kept") == "48 of 144 tokens"
+    seen = {pixels(browser, "canvas")}
+    browser.js("document.querySelector('#budget').focus()")
+    for key, count in (
+        ("ArrowLeft", "8 of 144 tokens"),
+        ("ArrowRight", "48 of 144 tokens"),
+        ("ArrowRight", "all 144 tokens"),
+    ):
+        browser.press(key)
+        assert text(browser, "#kept") == count
+        seen.add(pixels(browser, "canvas"))
+    assert len(seen) == 3  # 48 tokens were seen twice
+    assert text(browser, "figcaption") == "All 144 tokens: the unpruned model."
+    assert_quiet_and_offline(browser)
+
+
+def test_play_goes_through_the_budgets_and_stops(browser, explorer):
+    browser.open(explorer)
+    browser.point("#play", click=True)
+    browser.wait("document.querySelector('#kept').textContent === '8 of 144 tokens'")
+    browser.wait("document.querySelector('#kept').textContent === 'all 144 tokens'")
+    browser.point("#play", click=True)
+    assert browser.js("state.timer") is None
+    assert_quiet_and_offline(browser)
+
+
+def test_another_method_shows_its_own_tokens(browser, explorer):
+    browser.open(explorer)
+    caption, picture = text(browser, "figcaption"), pixels(browser, "canvas")
+    assert caption.startswith("48 similarity; IoU ")
+    browser.js("document.querySelector('.pane select').focus()")
+    browser.js("document.querySelector('.pane select').value = 'avgpool'")
+    browser.js("document.querySelector('.pane select').dispatchEvent(new Event('change'))")
+    assert text(browser, "figcaption").startswith("48 merged without one place; IoU ")
+    assert pixels(browser, "canvas") != picture
+    browser.point("#overview tbody tr:nth-child(4) td:nth-child(2) button", click=True)
+    assert browser.js("[state.methods[0], stops[state.stop]].join()") == "mask_oracle,8"
+    assert_quiet_and_offline(browser)
+
+
+def test_two_methods_stand_side_by_side(browser, explorer):
+    browser.open(explorer)
+    browser.point("#pair", click=True)
+    assert browser.js("document.querySelectorAll('.pane').length") == 2
+    left, right = browser.js("[...document.querySelectorAll('.pane canvas')].map(c => c.getBoundingClientRect().x)")
+    assert right > left
+    first, second = browser.js("[...document.querySelectorAll('.pane canvas')].map(c => c.toDataURL())")
+    assert first != second
+    assert browser.js("[...document.querySelectorAll('.pane select')].map(s => s.value).join()") == "litelvlm,random"
+    assert_quiet_and_offline(browser)
+
+
+def test_pointing_at_a_token_shows_its_ranks_and_scores(browser, explorer):
+    browser.open(explorer)
+    browser.point("canvas", 0.5, 0.5)
+    token = browser.js("state.token")
+    line = "#token tr[data-name=litelvlm]"
+    assert text(browser, "#token p").startswith(f"Token {token}: ")
+    rank, score = (text(browser, f"{line} td:nth-of-type({i})") for i in (1, 2))
+    assert int(rank) == browser.js(f"current().unpacked('litelvlm').rank[{token}]")
+    # the paper's method keeps the lowest similarity, so the two signs differ
+    assert float(score) == pytest.approx(-float(text(browser, "#token tr[data-name=similarity] td:nth-of-type(2)")))
+    assert text(browser, "#token tr[data-name=random] td:nth-of-type(2)") == "no score"
+    kept = [budget for budget, limit in ((8, 8), (48, 48)) if int(rank) <= limit]
+    label = browser.js(f"document.querySelector('{line} .dots').getAttribute('aria-label')")
+    assert label == f"kept at {', '.join(map(str, kept)) or 'no budget'}"
+    browser.js("document.querySelector('canvas').focus()")
+    browser.press("ArrowRight")
+    browser.press("ArrowDown")
+    assert browser.js("state.token") == token + 1 + 12
+    assert_quiet_and_offline(browser)
+
+
+def test_pointing_at_a_word_shows_every_layer_and_head(browser, explorer):
+    browser.open(explorer)
+    browser.point("[data-word='0']")
+    assert "“[SOS]”" in text(browser, "#attention p")
+    cells = browser.js("[...document.querySelectorAll('#attention [data-share]')].map(c => Number(c.dataset.share))")
+    assert len(cells) == 4 * 4
+    words = browser.js("current().words.texts.length")
+    for word in range(1, words):
+        browser.js(f"document.querySelector(\"[data-word='{word}']\").focus()")
+        shares = browser.js(
+            "[...document.querySelectorAll('#attention [data-share]')].map(c => Number(c.dataset.share))"
+        )
+        cells = [a + b for a, b in zip(cells, shares, strict=True)]
+    assert cells == pytest.approx([1] * 16, abs=2e-3)  # attention of each head over all words
+    browser.point("#attention td[data-share]", click=True)
+    assert "layer 0, head 0" in text(browser, "#attention p")
+    assert_quiet_and_offline(browser)
+
+
+def test_the_heat_map_and_the_layers_of_the_picture_can_be_chosen(browser, explorer):
+    browser.open(explorer)
+    seen = [pixels(browser, "canvas")]
+    browser.js("document.querySelector('#heat').value = 'similarity'")
+    browser.js("document.querySelector('#heat').dispatchEvent(new Event('change'))")
+    seen.append(pixels(browser, "canvas"))
+    assert "LiteLVLM keeps the lowest" in text(browser, "#ramp")
+    for box in ("marks", "dim", "mask", "truth"):
+        browser.point(f"#show-{box}", click=True)
+        seen.append(pixels(browser, "canvas"))
+    assert len(set(seen)) == 6
+    assert_quiet_and_offline(browser)
+
+
+def test_masks_in_the_page_are_those_that_were_packed(browser, explorer):
+    browser.open(explorer)
+    found = browser.js(
+        "data.samples.map(s => Object.values(s.selections).flatMap(each => Object.values(each)).map(found => {"
+        "const [w, h] = s.size, a = unpackMask(found.mask, w, h), b = unpackMask(s.truth, w, h);"
+        "const both = a.filter((v, i) => v && b[i]).length, any = a.filter((v, i) => v || b[i]).length;"
+        "return [any ? both / any : 1, found.iou]; }))"
+    )
+    for pairs in found:
+        for read, stated in pairs:
+            assert read == pytest.approx(stated, abs=1e-3)
+
+
+def test_keys_move_between_expressions(browser, explorer):
+    browser.open(explorer)
+    first = text(browser, "#expression")
+    browser.press("n", "n")
+    assert text(browser, "#expression") != first
+    browser.press("p", "p")
+    assert text(browser, "#expression") == first
+    browser.press("b", "b")
+    assert browser.js("document.querySelectorAll('.pane').length") == 2
+    assert_quiet_and_offline(browser)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_explorer_fits_a_phone(browser, explorer, dark):
+    browser.open(explorer, dark=dark, **PHONE)
+    browser.point("#pair", click=True)
+    assert_no_sideways_scrolling(browser, 375)
+    ground = browser.js("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(20, 21, 23)" if dark else "rgb(252, 252, 250)")
+    assert_quiet_and_offline(browser)
+
+
+def test_the_report_opens_from_disk_and_its_parts_unfold(browser, report):
+    browser.open(report)
+    assert "Verdicts" in text(browser, "#verdicts h2")
+    assert browser.js("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    closed = browser.js("document.documentElement.scrollHeight")
+    browser.js("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert browser.js("document.documentElement.scrollHeight") > closed
+    assert_no_sideways_scrolling(browser, 1280)
+    assert_quiet_and_offline(browser)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_report_fits_a_phone(browser, report, dark):
+    browser.open(report, dark=dark, **PHONE)
+    browser.js("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert_no_sideways_scrolling(browser, 375)
+    ink, paper = browser.js("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+    brightness = [sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) for colour in (ink, paper)]
+    assert (brightness[0] > brightness[1]) == dark
+    assert_quiet_and_offline(browser)
