@@ -126,7 +126,8 @@ def _panels(
     state = model.encode_image(picture)
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
-    cues = model.cues(state, list(talk.questions), coverage=covered, key=int(sample.image_id))
+    image_key = int(sample.image_id)
+    cues = model.cues(state, list(talk.questions), coverage=covered, key=image_key, conversation=talk)
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
         (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()

@@ -12,6 +12,8 @@ from litelvlm.glamm.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPlan, LayerTrace, Selection
 
 METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
+# At its published depth, half of the layers, no small average is possible.
+DEPTH = {"ivc_prune": {"layer": 1}}
 QUERIES = ("last", "last_prompt", "seg", "mean_text")
 
 
@@ -40,6 +42,7 @@ def test_a_budget_of_all_tokens_is_the_unpruned_model(model, state, name, positi
         ("pyramiddrop", (144, 36, 9, 2), 47.75),
         ("sparsevlm", (144, 22, 13, 13), 48),
         ("sparsevlm_plus", (144, 22, 13, 13), 48),
+        ("ivc_layer_add_on", (144, 16, 16, 16), 48),
     ],
 )
 def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, counts, average):
@@ -150,8 +153,10 @@ def test_a_mixed_batch_equals_one_by_one(model, data):
         get_pruner("litelvlm").select(model.cues(states[4], talks[4].questions), 20),
         plan(model, states[0], talks[1], "sparsevlm", 45, order="raster", positions="original"),
         plan(model, states[1], talks[0], "sparsevlm_plus", 70),
+        plan(model, states[2], talks[1], "ivc_prune", 55, layer=1),
+        plan(model, states[2], talks[2], "ivc_layer_add_on", 55, of="dart"),
     ]
-    states, talks = [*states, *states[:2]], [*talks, talks[1], talks[0]]
+    states, talks = [*states, *states[:3], states[2]], [*talks, talks[1], talks[0], talks[1], talks[2]]
     together = model.ground(states, talks, selections)
     for i, batched in enumerate(together):
         alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
@@ -184,7 +189,7 @@ def test_dropping_before_layer_0_is_selecting_the_same_tokens(model, state, posi
 @pytest.mark.parametrize("name", METHODS)
 def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns):
     talk = conversation(["the red circle", "the large square", "the cross"][:n_turns], 1, 2)
-    wanted = plan(model, state, talk, name)
+    wanted = plan(model, state, talk, name, **DEPTH.get(name, {}))
     grounding = model.ground([state], [talk], [wanted])[0]
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
     dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
