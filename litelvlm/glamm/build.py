@@ -1,44 +1,26 @@
 """From a name to a model: the shipped miniature, a checkpoint folder or hub id, or full size with random weights."""
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from torch import nn
-from transformers import (
-    CLIPConfig,
-    CLIPModel,
-    CLIPTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    SamConfig,
-    SamMaskDecoderConfig,
-    SamModel,
-    SamVisionConfig,
-)
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, LlamaForCausalLM, SamModel
 
 from litelvlm.clip.tower import ClipTower
 from litelvlm.glamm.checkpoint import load_into
+from litelvlm.glamm.config import check_config, full_clip_config, full_config, llama_config, read_config, sam_config
 from litelvlm.glamm.model import Glamm
+from litelvlm.glamm.options import GlammOptions
+from litelvlm.glamm.source import EMBEDDED, clip_source, digest, locate
 from litelvlm.glamm.tokenizer import GlammTokenizer
-from litelvlm.names import check_name, unknown_name
+from litelvlm.names import check_name
 
-EMBEDDED = Path(__file__).parent.parent / "embedded" / "weights"
+FULL_SIZE = "glamm-7b"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
-_LLAMA_FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "rms_norm_eps",
-    "max_position_embeddings",
-)
 
 
 def load_model(
@@ -47,8 +29,13 @@ def load_model(
     device: str | torch.device | None = None,
     attn: str = "sdpa",
     random_init: bool = False,
+    options: GlammOptions | None = None,
+    clip: str | Path | None = None,
+    revision: str | None = None,
 ) -> Glamm:
     """Load a GLaMM ready to segment.
+
+    Weights are read tensor by tensor into place, so that memory never holds two copies of them.
 
     Args:
         name: "embedded" (the shipped miniature), a folder in the published layout, a hub id, or "glamm-7b" together
@@ -56,49 +43,95 @@ def load_model(
         dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16 otherwise.
         device: None takes the first GPU, else the CPU.
         attn: Attention kernel of the language model and the towers: "sdpa", "eager" or "flash_attention_2".
-        random_init: Build the sizes that ``name`` says and draw the weights; for measuring cost, never accuracy.
+        random_init: Build the sizes that ``name`` says and draw the weights (seed 0, the global generators stay as they
+            are); for measuring cost, never accuracy. The model's name says so.
+        options: Open choices inside the model; the official code's by default.
+        clip: Folder or hub id of CLIP, which is no part of the published checkpoint. None takes what the checkpoint's
+            ``config.json`` names, from its own folder or a local copy; nothing is fetched unasked.
+        revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
 
     Raises:
         ValueError: If the name, number type or kernel is unknown, or the checkpoint does not fit.
-        FileNotFoundError: If the folder lacks a file.
+        FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
-    kind = _dtype(dtype, "float32" if name == "embedded" else "bfloat16")
+    kind = number_type(dtype, "float32" if name == "embedded" else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if name == "glamm-7b":
+    options = options or GlammOptions()
+    if name == FULL_SIZE:
         if not random_init:
-            raise ValueError("'glamm-7b' names sizes only; give random_init=True, or the folder or hub id of weights")
-        return random_model(full_config(), EMBEDDED, kind, place, attn)
-    folder = _folder(name)
-    config = _read_config(folder)
+            raise ValueError(
+                f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id of weights"
+            )
+        parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
+        return _assemble_random(parts, towers, EMBEDDED, EMBEDDED / "clip", str(name), options)
+    folder, commit = locate(name, revision)
+    called = f"{name}@{commit[:12]}" if commit else str(name)
+    config = read_config(folder)
+    clip_folder = clip_source(folder, config, clip).folder
     if random_init:
-        return random_model(config, folder, kind, place, attn, name=str(name))
+        parts, drawn = random_parts(config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options)
+        return _assemble_random(parts, drawn, folder, clip_folder, called, options)
+    tokenizer = GlammTokenizer.from_pretrained(folder)
+    if tokenizer.vocab_size > config["vocab_size"]:
+        raise ValueError(
+            f"the tokenizer of {folder} knows {tokenizer.vocab_size} tokens, its config.json {config['vocab_size']}"
+        )
     with torch.device("meta"):
-        parts = new_parts(config, attn)
-    load_into(parts, folder, kind)
-    clip_name = _clip_name(folder, config)
-    clip = CLIPModel.from_pretrained(clip_name, dtype=kind, attn_implementation=attn, use_safetensors=True)
-    tower = ClipTower(clip, CLIPTokenizer.from_pretrained(clip_name))
-    model = assemble(parts, tower, GlammTokenizer.from_pretrained(folder), str(name), digest(folder))
-    return model.to(place)
+        parts = new_parts(config, attn, options)
+    load_into(parts, folder, kind, place)
+    tower = ClipTower(read_clip(clip_folder, kind, attn), CLIPTokenizer.from_pretrained(clip_folder))
+    width = int(tower.vision_config.hidden_size)
+    if width != config["mm_hidden_size"]:
+        raise ValueError(
+            f"the CLIP in {clip_folder} has width {width}, the checkpoint wants mm_hidden_size "
+            f"{config['mm_hidden_size']}; name the right one with clip="
+        )
+    return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), options).to(place)
 
 
 def assemble(
-    parts: Mapping[str, nn.Module], tower: ClipTower, tokenizer: GlammTokenizer, name: str, weights: str
+    parts: Mapping[str, nn.Module],
+    tower: ClipTower,
+    tokenizer: GlammTokenizer,
+    name: str,
+    content: str,
+    options: GlammOptions | None = None,
 ) -> Glamm:
-    """Put the components together, frozen and in evaluation mode."""
-    model = Glamm(**parts, tower=tower, tokenizer=tokenizer, name=name, digest=weights)  # type: ignore[arg-type]
-    return model.requires_grad_(False).eval()
+    """Put the components together, frozen and in evaluation mode.
+
+    Args:
+        parts: As ``new_parts`` gives them.
+        tower: CLIP.
+        tokenizer: The language side's.
+        name: What the model was asked for by.
+        content: Digest of its files, "random" without any.
+        options: Open choices inside the model.
+    """
+    model = Glamm(**parts, tower=tower, tokenizer=tokenizer, name=name, digest=content)  # type: ignore[arg-type]
+    model.requires_grad_(False).eval()
+    chosen = options or GlammOptions()
+    if chosen.sam_dtype == "float32":
+        model.sam.float()
+    return model._with_options(chosen)
 
 
-def new_parts(config: Mapping[str, Any], attn: str) -> dict[str, nn.Module]:
+def new_parts(config: Mapping[str, Any], attn: str, options: GlammOptions | None = None) -> dict[str, nn.Module]:
     """Components other than CLIP at the sizes of a configuration, on the current default device, weights as drawn.
 
     Args:
         config: Fields of the published ``config.json``; an additional "sam" entry overrides SAM ViT-H.
         attn: Attention kernel.
+        options: Of these, the epsilon of the mask decoder.
+
+    Raises:
+        ValueError: If a size is missing or impossible.
     """
-    llama = LlamaConfig(**{k: config[k] for k in _LLAMA_FIELDS if k in config}, tie_word_embeddings=False)
+    check_config(config, "the configuration")
+    llama, sam = llama_config(config), sam_config(config)
+    if options is not None and "mask_decoder_eps" in options.changed():
+        decoder: Any = sam.mask_decoder_config
+        decoder.layer_norm_eps = options.mask_decoder_eps
     width, out = llama.hidden_size, int(config.get("out_dim", 256))
     visual = int(config["mm_hidden_size"])
     return {
@@ -106,118 +139,84 @@ def new_parts(config: Mapping[str, Any], attn: str) -> dict[str, nn.Module]:
         "projector": nn.Sequential(nn.Linear(visual, width), nn.GELU(), nn.Linear(width, width)),
         "seg_head": nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out)),
         # SAM's decomposed relative positions have an eager and an sdpa form only.
-        "sam": SamModel._from_config(sam_config(config), attn_implementation="eager" if attn == "eager" else "sdpa"),
+        "sam": SamModel._from_config(sam, attn_implementation="eager" if attn == "eager" else "sdpa"),
     }
 
 
-def sam_config(config: Mapping[str, Any]) -> SamConfig:
-    """SAM's configuration: the "sam" entry, or ViT-H as published.
-
-    GLaMM's two-way blocks use layer-norm eps 1e-5, not the library's 1e-6.
-    """
-    if "sam" in config:
-        return SamConfig(**config["sam"])
-    vision = SamVisionConfig(
-        hidden_size=1280,
-        num_hidden_layers=32,
-        num_attention_heads=16,
-        mlp_dim=5120,
-        global_attn_indexes=[7, 15, 23, 31],
-    )
-    decoder = SamMaskDecoderConfig(layer_norm_eps=1e-5)
-    return SamConfig(vision_config=vision.to_dict(), mask_decoder_config=decoder.to_dict())
-
-
-def full_config() -> dict[str, Any]:
-    """Fields of the published checkpoint's ``config.json`` that decide sizes."""
-    return {
-        "vocab_size": 32007,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "rms_norm_eps": 1e-5,
-        "max_position_embeddings": 4096,
-        "mm_hidden_size": 1024,
-        "out_dim": 256,
-    }
-
-
-def full_clip_config() -> CLIPConfig:
-    """CLIP ViT-L/14 at 336 pixels."""
-    text = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "projection_dim": 768}
-    vision = {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "image_size": 336,
-        "patch_size": 14,
-        "projection_dim": 768,
-    }
-    return CLIPConfig(text_config=text, vision_config=vision, projection_dim=768)
-
-
-def random_model(
+def random_parts(
     config: Mapping[str, Any],
-    tokenizers: Path,
+    clip_config: CLIPConfig,
     dtype: torch.dtype,
     device: torch.device,
     attn: str,
-    name: str = "glamm-7b",
+    options: GlammOptions | None = None,
+) -> tuple[dict[str, nn.Module], CLIPModel]:
+    """Components and CLIP of the given sizes, drawn from seed 0 where and in the number type they stay in."""
+    with _seeded(device), _default_dtype(dtype), device:
+        parts = new_parts(config, attn, options)
+        clip = CLIPModel._from_config(clip_config, attn_implementation=attn)
+    return parts, clip
+
+
+def _assemble_random(
+    parts: Mapping[str, nn.Module], clip: CLIPModel, words: Path, clip_words: Path, name: str, options: GlammOptions
 ) -> Glamm:
-    """Build a model of the given sizes with weights drawn from seed 0; tokenizers come from ``tokenizers``."""
-    torch.manual_seed(0)
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
+    """A model of random weights; its tokenizers are those in two folders."""
+    tower = ClipTower(clip, CLIPTokenizer.from_pretrained(clip_words))
+    tokenizer = GlammTokenizer.from_pretrained(words)
+    return assemble(parts, tower, tokenizer, f"{name} (random weights)", "random", options)
+
+
+def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
+    """Read a Hugging Face CLIP, from safetensors or a tensor-only .bin.
+
+    Raises:
+        ValueError: If a weight is missing, which the library itself would draw at random, or the file is damaged.
+        FileNotFoundError: If there are no weights.
+    """
     try:
-        with device:
-            parts = new_parts(config, attn)
-            full = name == "glamm-7b"
-            clip_config = full_clip_config() if full else CLIPConfig.from_pretrained(_clip_name(tokenizers, config))
-            clip = CLIPModel._from_config(clip_config, attn_implementation=attn)
-    finally:
-        torch.set_default_dtype(default)
-    tower = ClipTower(clip, CLIPTokenizer.from_pretrained(_clip_name(tokenizers, _read_config(tokenizers))))
-    return assemble(parts, tower, GlammTokenizer.from_pretrained(tokenizers), name, "random")
+        loaded: Any = CLIPModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation=attn,
+            weights_only=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except OSError as error:
+        raise FileNotFoundError(f"{folder} holds no weights of CLIP: {error}") from error
+    clip: CLIPModel = loaded[0]
+    absent = sorted(loaded[1]["missing_keys"])
+    if absent:
+        raise ValueError(f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again")
+    return clip
 
 
-def digest(folder: Path) -> str:
-    """sha256 over every weight file below a folder, in the order of their names."""
-    total = hashlib.sha256()
-    for path in sorted([*folder.rglob("*.safetensors"), *folder.rglob("*.bin")]):
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+def number_type(dtype: str | torch.dtype | None, fallback: str) -> torch.dtype:
+    """The torch number type of a name.
 
-
-def _dtype(dtype: str | torch.dtype | None, fallback: str) -> torch.dtype:
+    Raises:
+        ValueError: If it is not one that the model runs in.
+    """
     if isinstance(dtype, torch.dtype):
-        return dtype
+        dtype = str(dtype).removeprefix("torch.")
     return DTYPES[check_name(dtype or fallback, DTYPES, "number type")]
 
 
-def _folder(name: str | Path) -> Path:
-    if name == "embedded":
-        return EMBEDDED
-    path = Path(name)
-    if path.is_dir():
-        return path
-    if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return Path(snapshot_download(name))
-    raise unknown_name(str(name), ["embedded", "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"], "model")
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Seed 0 inside, the global generators as before outside."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)
+        yield
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no config.json; a GLaMM checkpoint folder has one")
-    config: dict[str, Any] = json.loads(path.read_text())
-    return config
-
-
-def _clip_name(folder: Path, config: Mapping[str, Any]) -> str:
-    """CLIP's place: a folder inside the checkpoint if it names one, else its hub id."""
-    name = str(config.get("vision_tower") or config.get("mm_vision_tower") or "openai/clip-vit-large-patch14-336")
-    inside = folder / name
-    return str(inside) if inside.is_dir() else name
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -15,7 +15,12 @@ from litelvlm.glamm.shards import read_checkpoint
 __all__ = ["load_into", "read_checkpoint", "save_checkpoint"]
 
 
-def load_into(components: Mapping[str, nn.Module], folder: str | Path, dtype: torch.dtype) -> None:
+def load_into(
+    components: Mapping[str, nn.Module],
+    folder: str | Path,
+    dtype: torch.dtype,
+    device: torch.device | None = None,
+) -> None:
     """Fill the components with a checkpoint folder's weights.
 
     Tensors are read one by one and each is copied once, in ``dtype``, so that a component on the meta device never
@@ -23,9 +28,10 @@ def load_into(components: Mapping[str, nn.Module], folder: str | Path, dtype: to
 
     Args:
         components: "llama" (``LlamaForCausalLM``), "projector" and "seg_head" (``nn.Sequential`` of linear, activation,
-            linear) and "sam" (``SamModel``); on the meta device (they come to the CPU) or on a real one (they stay).
+            linear) and "sam" (``SamModel``); on the meta device (they come to ``device``) or on a real one (they stay).
         folder: Folder in the published layout, sharded or not, safetensors or .bin.
         dtype: Number type of the weights.
+        device: Where components of the meta device go; the CPU if not given.
 
     Raises:
         FileNotFoundError: If there are no weights.
@@ -39,8 +45,8 @@ def load_into(components: Mapping[str, nn.Module], folder: str | Path, dtype: to
         if target is None:
             continue
         place = places[target]
-        device = torch.device("cpu") if place.is_meta else place.device
-        value = tensor.to(device, dtype, copy=True)
+        home = (device or torch.device("cpu")) if place.is_meta else place.device
+        value = tensor.to(home, dtype, copy=True)
         if isinstance(place, nn.Parameter):
             value = nn.Parameter(value, requires_grad=place.requires_grad)
         # A twin gets the very same parameter, so that the two stay one.

@@ -1,96 +1,37 @@
 """GLaMM in stages: image and text states are computed once, selections and conversations reuse them."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, SamModel
 
-from litelvlm.clip.tower import ClipImage, ClipTower
-from litelvlm.glamm import llama as llama_loop
+from litelvlm.clip.halves import ClipHalves
+from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.views import ranked_patches
 from litelvlm.glamm import mask as sam_side
-from litelvlm.glamm.layer_pruning import LayerDropping
-from litelvlm.glamm.preprocess import clip_pixel_values, open_image, sam_pixel_values
+from litelvlm.glamm.answers import Said, read_forced, say
+from litelvlm.glamm.options import Answer, GlammOptions
+from litelvlm.glamm.preprocess import open_image, sam_pixel_values
 from litelvlm.glamm.prompts import Conversation, conversation
+from litelvlm.glamm.ranking_text import ranking_text
+from litelvlm.glamm.states import Grounding, ImageState, Spliced, Stopwatch, add_timings
 from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
+from litelvlm.pruning.box_oracle import box_cells
 
-
-@dataclass(frozen=True)
-class ImageState:
-    """Everything about one image that no method and no sentence changes.
-
-    Attributes:
-        clip: CLIP states, batch of one.
-        sam_embeddings: SAM image embedding [1, C, h, w].
-        original_size: (height, width) in pixels.
-        resized_size: (height, width) inside SAM's padded square.
-        timings: Seconds per stage.
-    """
-
-    clip: ClipImage
-    sam_embeddings: Float[Tensor, "1 c h w"]
-    original_size: tuple[int, int]
-    resized_size: tuple[int, int]
-    timings: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Grounding:
-    """Masks for the expressions of one call.
-
-    Attributes:
-        logits: Mask logits at the image's size, float32.
-        seg_state: LLM state that each mask was decoded from (after the final norm, before the seg head).
-        seg_embeddings: Output of the seg head, SAM's only prompt.
-        selections: What was kept, one per LLM pass (None: unpruned; a ``LayerTrace`` tells it layer by layer where
-            tokens were dropped inside the language model).
-        timings: Seconds per stage, summed over the passes.
-    """
-
-    logits: Float[Tensor, "t height width"]
-    seg_state: Float[Tensor, "t d"]
-    seg_embeddings: Float[Tensor, "t c"]
-    selections: tuple[Selection | None, ...]
-    timings: dict[str, float]
-
-    @property
-    def mask(self) -> Bool[Tensor, "t height width"]:
-        """Foreground: logit strictly above 0."""
-        return self.logits > 0
-
-    @property
-    def selection(self) -> Selection | None:
-        """The selection of the first pass."""
-        return self.selections[0]
-
-
-@dataclass(frozen=True)
-class Spliced:
-    """Input embeddings of a batch of conversations, padded on the right.
-
-    Attributes:
-        embeds: [B, S, d].
-        position_ids: Rotary positions [B, S].
-        lengths: Real tokens of each row.
-        image_start: Index of the first visual token of each row.
-        seg_index: For each row, the indices whose state predicts a [SEG].
-    """
-
-    embeds: Float[Tensor, "b s d"]
-    position_ids: Int[Tensor, "b s"]
-    lengths: tuple[int, ...]
-    image_start: tuple[int, ...]
-    seg_index: tuple[tuple[int, ...], ...]
+__all__ = ["Glamm", "Grounding", "ImageState", "Spliced", "Stopwatch", "add_timings"]
+PROTOCOLS = ("single", "conversation")
+MAX_NEW_TOKENS = 64
+"""Longest generated answer; the trained ones have about ten tokens."""
 
 
 class Glamm(nn.Module):
@@ -104,7 +45,10 @@ class Glamm(nn.Module):
         sam: Image encoder and mask decoder.
         tokenizer: The language side's tokenizer with its seven added tokens.
         name: What the model was asked for by.
-        digest: sha256 over the weights, "random" when they are.
+        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" when the weights are.
+
+    Attributes:
+        options: Open choices inside the model; ``with_options`` changes them.
 
     Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation (answers teacher-forced).
     """
@@ -124,6 +68,37 @@ class Glamm(nn.Module):
         super().__init__()
         self.tower, self.llama, self.projector, self.seg_head, self.sam = tower, llama, projector, seg_head, sam
         self.tokenizer, self.name, self.digest = tokenizer, name, digest
+        self.options, self._plain_name = GlammOptions(), name
+
+    def with_options(self, **changes: Any) -> "Glamm":
+        """The same weights, read or fed otherwise; this model stays as it is.
+
+        Args:
+            **changes: Fields of ``GlammOptions``, but for those that are settled when weights are loaded.
+
+        Raises:
+            ValueError: If a field or a value is unknown, or it is ``sam_dtype`` or ``mask_decoder_eps``.
+
+        Example:
+            >>> from litelvlm import load_model
+            >>> load_model("embedded").with_options(read="seg").name
+            'embedded[read=seg]'
+        """
+        for name in changes:
+            check_name(name, [*vars(self.options)], "option")
+        options = replace(self.options, **changes)
+        if (options.sam_dtype, options.mask_decoder_eps) != (self.options.sam_dtype, self.options.mask_decoder_eps):
+            raise ValueError("sam_dtype and mask_decoder_eps are settled at loading; use load_model(..., options=)")
+        return self._with_options(options)
+
+    def _with_options(self, options: GlammOptions) -> "Glamm":
+        other, tower = copy(self), copy(self.tower)
+        # The table of parts is the copy's own; the parts are shared.
+        other._modules = dict(self._modules)
+        tower.preprocessing = replace(tower.preprocessing, resize=options.crop)
+        other.tower, other.options, other.name = tower, options, f"{self._plain_name}{options}"
+        other.tokenizer = self.tokenizer.with_style(options.tokenisation)
+        return other
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -162,8 +137,8 @@ class Glamm(nn.Module):
         picture = open_image(image)
         watch = Stopwatch(self.device)
         with watch("preprocess"):
-            crop = clip_pixel_values(picture, self.tower.image_size).to(self.device, self.tower.clip.dtype)
             square, resized_size = sam_pixel_values(picture, self.sam_image_size)
+            crop = self.tower.pixel_values(picture)
             square = square.to(self.device, sam_side.sam_dtype(self.sam))
         with watch("clip_image"):
             clip = self.tower.image(crop)
@@ -171,7 +146,14 @@ class Glamm(nn.Module):
             embeddings = sam_side.encode_image(self.sam, square)
         return ImageState(clip, embeddings, (picture.height, picture.width), resized_size, watch.seconds)
 
-    def cues(self, state: ImageState, questions: Sequence[str], coverage: Tensor | None = None, key: int = 0) -> Cues:
+    def cues(
+        self,
+        state: ImageState,
+        questions: Sequence[str],
+        coverage: Tensor | None = None,
+        key: int = 0,
+        conversation: Conversation | None = None,
+    ) -> Cues:
         """Everything a method may ask about one image and its questions, computed when asked.
 
         Args:
@@ -179,24 +161,36 @@ class Glamm(nn.Module):
             questions: Full question sentences, as the official code feeds CLIP.
             coverage: Ground-truth coverage per token [N] in [0, 1], for oracles only.
             key: Identity of the image, so that random methods draw the same tokens for it everywhere.
+            conversation: What the language model is to read, for oracles that ask it first and where
+                ``options.clip_text`` is not "question".
         """
-        clip = state.clip
+        # Signals are read off a whole model, so their module is made after this one.
+        from litelvlm.glamm.language_cues import coordinate_cues, signal_cues
+
+        clip, options = state.clip, self.options
         sources = {
             "patch_tokens": lambda: clip.patch_tokens[0],
             "cls_token": lambda: clip.cls_token[0],
-            "patch_embeds": lambda: clip.patch_embeds[0],
-            "text_embeds": lambda: self.tower.text(questions).text_embeds,
+            "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[0],
+            "text_embeds": lambda: ranking_text(self.tower, options, questions, conversation),
             "query": lambda: clip.query[0],
             "keys": lambda: clip.keys[0],
             "values": lambda: clip.values[0],
             "cls_key": lambda: clip.cls_key[0],
             "cls_attention": lambda: clip.cls_attention[0],
             "keys_mean": lambda: clip.keys_mean[0],
+            "late_states": lambda: clip.late_states[0],
+            "colours": lambda: clip.colours[0],
             "projected": lambda: self.project(clip.patch_tokens[0]),
+            **coordinate_cues(self),
         }
+        if conversation is not None:
+            sources |= signal_cues(self, state, conversation)
         if coverage is not None:
-            sources["coverage"] = lambda: coverage.flatten().to(self.device)
-        return Cues(sources, grid=self.grid, key=key)
+            covered = coverage.flatten().to(self.device)
+            sources["coverage"] = lambda: covered
+            sources["box"] = lambda: box_cells(covered.float(), self.grid)
+        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipHalves(clip))
 
     def project(self, patch_tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
         """Carry visual states into the language model's input space."""
@@ -241,43 +235,72 @@ class Glamm(nn.Module):
         states: Sequence[ImageState],
         conversations: Sequence[Conversation],
         selections: Sequence[Selection | None],
+        answer: str = "forced",
+        max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> list[Grounding]:
         """Decode masks for a batch of (image, conversation, selection) entries.
 
         Rows of unequal length are padded on the right, which changes no result. A ``LayerPlan`` among the selections
         drops tokens inside the language model. Timings are the batch's, shared evenly among its rows.
 
+        Args:
+            states: Encoded images.
+            conversations: One per image.
+            selections: One per image; None keeps every token.
+            answer: "forced": the conversations' answers are read with one pass per row. "generated": the model says
+                its own, greedily and row by row; in the last turn it stops at [SEG], in earlier ones at the end of the
+                answer, which later turns see.
+            max_new_tokens: Longest generated answer.
+
         Raises:
-            ValueError: If the three sequences differ in length or are empty, or a plan's budget is impossible.
+            ValueError: If the three sequences differ in length or are empty, the kind of answer is unknown, or a plan's
+                budget is impossible.
         """
         if not states or not len(states) == len(conversations) == len(selections):
             raise ValueError(
                 f"one state, conversation and selection per row are needed, got {len(states)}, "
                 f"{len(conversations)} and {len(selections)}"
             )
+        check_name(answer, get_args(Answer), "kind of answer")
         watch = Stopwatch(self.device)
         with watch("projector"):
             visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
         with watch("llm"):
-            spliced = self.splice(visual, conversations, selections)
-            dropping = LayerDropping(
-                self.llama, self.tokenizer, conversations, selections, spliced.image_start, spliced.lengths
-            )
-            hidden_states = llama_loop.decode(self.llama, spliced.embeds, spliced.position_ids, before_layer=dropping)
+            if answer == "generated":
+                rows = zip(visual, conversations, selections, strict=True)
+                said = [say(self, tokens, talk, selection, max_new_tokens) for tokens, talk, selection in rows]
+            else:
+                said = read_forced(self, visual, conversations, selections)
         with watch("mask_decoder"):
-            seg_states = [hidden_states[row, index] for row, index in enumerate(dropping.shifted(spliced.seg_index))]
-            seg_embeddings = [self.seg_head(s) for s in seg_states]
-            prompts = pad_sequence(seg_embeddings, batch_first=True)[:, :, None].to(sam_side.sam_dtype(self.sam))
-            low = sam_side.low_resolution_masks(self.sam, torch.cat([s.sam_embeddings for s in states]), prompts)
-            logits = [
-                sam_side.upscale(masks[: len(seg)], s.resized_size, s.original_size, self.sam_image_size)
-                for masks, seg, s in zip(low, seg_states, states, strict=True)
-            ]
+            decoded = (
+                [self._masks(states, said)]
+                if answer == "forced"
+                else [self._masks([state], [row]) for state, row in zip(states, said, strict=True)]
+            )
+        pairs = [pair for batch in decoded for pair in batch]
         share = {stage: seconds / len(states) for stage, seconds in watch.seconds.items()}
         return [
-            Grounding(logits[i], seg_states[i], seg_embeddings[i], (selection,), dict(share))
-            for i, selection in enumerate(dropping.outcomes())
+            Grounding(logits, row.seg_states, embeddings, (row.selection,), dict(share), row.answers)
+            for (logits, embeddings), row in zip(pairs, said, strict=True)
         ]
+
+    @property
+    def read_offset(self) -> int:
+        """Distance of the state a mask is read from to the one that predicts [SEG]."""
+        return int(self.options.read == "seg")
+
+    def _masks(self, states: Sequence[ImageState], said: Sequence[Said]) -> list[tuple[Tensor, Tensor]]:
+        """Mask logits and seg embeddings of each row; the logits are minus infinity where no [SEG] was said."""
+        embeddings = [self.seg_head(row.seg_states) for row in said]
+        prompts = pad_sequence(embeddings, batch_first=True)[:, :, None].to(sam_side.sam_dtype(self.sam))
+        images = torch.cat([state.sam_embeddings for state in states])
+        low = sam_side.low_resolution_masks(self.sam, images, prompts)
+        out = []
+        for masks, seg, state, row in zip(low, embeddings, states, said, strict=True):
+            logits = sam_side.upscale(masks[: len(seg)], state.resized_size, state.original_size, self.sam_image_size)
+            logits[[turn for turn, found in enumerate(row.found) if not found]] = float("-inf")
+            out.append((logits, seg))
+        return out
 
     def visual_tokens(self, state: ImageState, selection: Selection | None) -> Float[Tensor, "r e"]:
         """Projected visual tokens of one image after a selection (all of them without one)."""
@@ -296,6 +319,10 @@ class Glamm(nn.Module):
         pruner: Pruner | None = None,
         budget: int | None = None,
         protocol: str = "single",
+        answer: str = "forced",
+        question_index: int = 0,
+        answer_index: int = 0,
+        max_new_tokens: int = MAX_NEW_TOKENS,
     ) -> Grounding:
         """Segment what one or several expressions refer to in one image.
 
@@ -306,6 +333,11 @@ class Glamm(nn.Module):
             budget: Tokens to keep, 1 to ``n_tokens``; required with a pruner.
             protocol: "single": every expression in a pass and with a selection of its own. "conversation": all in
                 one multi-turn pass with one shared selection, as the official evaluation does.
+            answer: "forced": the answer is put into the model's mouth, as in the evaluation. "generated": the model
+                answers itself, and an answer without [SEG] gives no mask (see ``Grounding.found``).
+            question_index: Question template, 0 to 15.
+            answer_index: Answer template of a forced answer, 0 to 4.
+            max_new_tokens: Longest generated answer.
 
         Returns:
             Masks [T, H, W] in the order of the expressions.
@@ -320,7 +352,8 @@ class Glamm(nn.Module):
             >>> len(result.selection.indices)
             48
         """
-        check_name(protocol, ("single", "conversation"), "protocol")
+        check_name(protocol, PROTOCOLS, "protocol")
+        check_name(answer, get_args(Answer), "kind of answer")
         if pruner is not None:
             if budget is None:
                 raise ValueError(f"pruner {pruner.name!r} needs a budget: an integer from 1 to {self.n_tokens}")
@@ -332,50 +365,24 @@ class Glamm(nn.Module):
                 f"budget {budget} was given without a pruner; name one, for example get_pruner('litelvlm')"
             )
         expressions = [text] if isinstance(text, str) else list(text)
-        talks = [conversation(expressions)] if protocol == "conversation" else [conversation([e]) for e in expressions]
+        groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
+        talks = [conversation(group, question_index, answer_index) for group in groups]
         state = self.encode_image(image)
         watch = Stopwatch(self.device)
         with watch("selection"):
             selections = [
-                None if pruner is None or budget is None else pruner.select(self.cues(state, talk.questions), budget)
+                None
+                if pruner is None or budget is None
+                else pruner.select(self.cues(state, talk.questions, conversation=talk), budget)
                 for talk in talks
             ]
-        passes = [self.ground([state], [t], [s])[0] for t, s in zip(talks, selections, strict=True)]
+        pairs = zip(talks, selections, strict=True)
+        passes = [self.ground([state], [talk], [kept], answer, max_new_tokens)[0] for talk, kept in pairs]
         return Grounding(
             torch.cat([p.logits for p in passes]),
             torch.cat([p.seg_state for p in passes]),
             torch.cat([p.seg_embeddings for p in passes]),
             tuple(p.selection for p in passes),
             add_timings([state.timings, watch.seconds, *(p.timings for p in passes)]),
+            tuple(said for p in passes for said in p.answers),
         )
-
-
-class Stopwatch:
-    """Seconds per named stage, the device synchronised at both ends."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str):  # type: ignore[no-untyped-def]
-        """Add the time spent in the block to ``stage``."""
-        self.synchronise()
-        start = perf_counter()
-        yield
-        self.synchronise()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
-
-    def synchronise(self) -> None:
-        """Wait for the device to finish what was asked of it."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-def add_timings(parts: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Sum several stage tables."""
-    total: dict[str, float] = {}
-    for part in parts:
-        for stage, seconds in part.items():
-            total[stage] = total.get(stage, 0.0) + seconds
-    return total

@@ -36,6 +36,7 @@ SYSTEM = (
     "The assistant gives helpful, detailed, and polite answers to the human's questions."
 )
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a placeholder in the prompt, no credential
+SEG_TOKEN = "[SEG]"  # noqa: S105 - the same
 OPENING = f"The <im_start>{IMAGE_TOKEN}<im_end> provides an overview of the picture.\n"
 # Lower-cased text can still spell these; "[SEG]" it cannot.
 CONTROL = re.compile(r"</?s>|</?p>|<(?:unk|image|im_start|im_end|bbox|point)>")
@@ -83,10 +84,15 @@ def question(expression: str, index: int = 0) -> str:
 class Conversation:
     """One prompt with answers in it (teacher forcing): one turn, and so one [SEG], per expression.
 
+    With one answer fewer than questions the last turn is open: the prompt ends where the assistant is to speak.
+
     Attributes:
         expressions: Stripped, lower-cased referring expressions.
         questions: Filled question sentences, without the opening about the image.
         answers: Answer sentences, each with one ``[SEG]``.
+
+    Raises:
+        ValueError: If the numbers of questions and answers do not go together.
 
     Source: GLaMM official code, conversation ``llava_v1``.
     """
@@ -95,11 +101,24 @@ class Conversation:
     questions: tuple[str, ...]
     answers: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not self.questions or len(self.questions) - len(self.answers) not in (0, 1):
+            raise ValueError(
+                f"{len(self.questions)} questions and {len(self.answers)} answers make no conversation; "
+                "give one answer per question, or leave out the last"
+            )
+
     @property
     def prompt(self) -> str:
         """The whole text, with ``<im_start><image><im_end>`` where the visual tokens go."""
-        turns = zip((OPENING + self.questions[0], *self.questions[1:]), self.answers, strict=True)
-        return f"{SYSTEM} " + "".join(f"USER: {asked} ASSISTANT: {answered}</s>" for asked, answered in turns)
+        asked = (OPENING + self.questions[0], *self.questions[1:])
+        ends = (*(f" {answer}</s>" for answer in self.answers), "")
+        turns = zip(asked, ends, strict=False)
+        return f"{SYSTEM} " + "".join(f"USER: {question} ASSISTANT:{end}" for question, end in turns)
+
+    def until(self, turn: int, answers: tuple[str, ...]) -> "Conversation":
+        """The conversation up to the open question of a turn, earlier ones answered as given."""
+        return Conversation(self.expressions[: turn + 1], self.questions[: turn + 1], answers)
 
 
 def conversation(

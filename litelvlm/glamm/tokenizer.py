@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sentencepiece import SentencePieceProcessor
 
+from litelvlm.glamm.options import Tokenisation
 from litelvlm.glamm.prompts import IMAGE_TOKEN
+from litelvlm.names import check_name
 
 IMAGE_INDEX = -200
 ADDED_TOKENS = ("<im_start>", "<im_end>", "<bbox>", "<point>", "[SEG]", "<p>", "</p>")
@@ -28,6 +30,8 @@ class GlammTokenizer:
     Args:
         model: Content of ``tokenizer.model`` (sentencepiece).
         added_tokens: Added token to id; the ids follow the base pieces without a gap.
+        style: "official", or "library": blanks beside an added token stay, and only the first stretch of a prompt gets
+            sentencepiece's leading blank.
 
     Attributes:
         added_tokens: As given, ordered by id.
@@ -42,8 +46,9 @@ class GlammTokenizer:
     Source: LiteLVLM and GLaMM official code (transformers before 4.28, slow ``LlamaTokenizer``).
     """
 
-    def __init__(self, model: bytes, added_tokens: Mapping[str, int]) -> None:
-        self.model = model
+    def __init__(self, model: bytes, added_tokens: Mapping[str, int], style: str = "official") -> None:
+        check_name(style, get_args(Tokenisation), "tokenisation")
+        self.model, self.style = model, style
         self.pieces = SentencePieceProcessor()
         try:
             self.pieces.LoadFromSerializedProto(model)
@@ -65,6 +70,10 @@ class GlammTokenizer:
         self.special_text = {i: token for token, i in self.special_tokens.items()} | {IMAGE_INDEX: IMAGE_TOKEN}
         longest_first = sorted(self.special_tokens, key=len, reverse=True)
         self.splitter = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    def with_style(self, style: str) -> "GlammTokenizer":
+        """The same vocabulary with another way to cut prompts."""
+        return GlammTokenizer(self.model, self.added_tokens, style)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "GlammTokenizer":
@@ -135,16 +144,24 @@ class GlammTokenizer:
 
     def _encode_part(self, text: str) -> list[int]:
         pieces = self.splitter.split(text)  # special tokens at the odd places
-        for i in range(1, len(pieces), 2):
-            if pieces[i] in self.added_tokens:
-                pieces[i - 1], pieces[i + 1] = pieces[i - 1].rstrip(), pieces[i + 1].lstrip()
+        if self.style == "official":
+            for i in range(1, len(pieces), 2):
+                if pieces[i] in self.added_tokens:
+                    pieces[i - 1], pieces[i + 1] = pieces[i - 1].rstrip(), pieces[i + 1].lstrip()
         ids: list[int] = []
         for i, piece in enumerate(pieces):
             if i % 2:
                 ids.append(self.special_tokens[piece])
             elif piece:
-                ids.extend(self.pieces.encode(piece, out_type=int))
+                ids.extend(self._encode_stretch(piece, bare=self.style == "library" and i > 0))
         return ids
+
+    def _encode_stretch(self, text: str, bare: bool) -> list[int]:
+        """Pieces of text without special tokens; bare: without the leading blank, by the library's own detour."""
+        if not bare:
+            return list(self.pieces.encode(text, out_type=int))
+        shield = "<unk>"
+        return list(self.pieces.encode(shield + text, out_type=int))[len(self.pieces.encode(shield, out_type=int)) :]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids, special tokens spelled out; the ``<s>`` that ``encode`` puts first is left out.

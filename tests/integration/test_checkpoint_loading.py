@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from litelvlm.glamm.build import full_config, new_parts
+from litelvlm.glamm.build import new_parts
 from litelvlm.glamm.checkpoint import load_into, read_checkpoint, save_checkpoint
+from litelvlm.glamm.config import full_config
 from litelvlm.glamm.mapping import TWINS, target_of
 from tests.parity.published import sam_config
 

@@ -93,3 +93,21 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         GlammTokenizer(model, {"[SEG]": 420})
     with pytest.raises(ValueError, match="must run from 420 without a gap"):
         GlammTokenizer(model, {token: 421 + i for i, token in enumerate(ADDED_TOKENS)})
+
+
+def test_library_style_keeps_blanks_and_drops_the_leading_one(tokenizer):
+    library = tokenizer.with_style("library")
+
+    def names(which, text):
+        ids = which.encode(text)[1:]
+        return [which.special_text.get(i) or which.pieces.id_to_piece(i) for i in ids]
+
+    assert names(tokenizer, "is [SEG].</s>US")[-4:] == ["[SEG]", "▁.", "</s>", *names(tokenizer, "US")][-4:]
+    assert names(library, "is [SEG].</s>US") == [*names(tokenizer, "is"), "▁", "[SEG]", ".", "</s>", "US"]
+    # Up to the first special token both are the same.
+    assert names(library, "x y</s>")[:-1] == names(tokenizer, "x y</s>")[:-1]
+
+
+def test_unknown_style_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="did you mean 'library'"):
+        tokenizer.with_style("libary")

@@ -1,0 +1,115 @@
+"""Sizes of a GLaMM: its ``config.json`` read and checked, and the published sizes."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfig, SamVisionConfig
+
+_REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "mm_hidden_size",
+)
+_LLAMA_FIELDS = (*_REQUIRED[:5], "num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "rope_theta")
+# What the model's code takes for granted; a checkpoint that says otherwise would be run wrongly.
+_FIXED = {"mm_vision_select_layer": -2, "mm_vision_select_feature": "patch", "mm_use_im_start_end": True}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and check the ``config.json`` of a checkpoint folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is no JSON object, lacks a size, or asks for another way to read CLIP.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no config.json; a GLaMM checkpoint folder has one")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); fetch it again") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} holds a {type(config).__name__}, expected an object with sizes")
+    check_config(config, str(path))
+    return config
+
+
+def check_config(config: Mapping[str, Any], where: str) -> None:
+    """Refuse a configuration that no model can be built from.
+
+    Raises:
+        ValueError: Naming every field that is missing or impossible.
+    """
+    missing = [name for name in (*_REQUIRED, "rms_norm_eps") if name not in config]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}; is it the config.json of a GLaMM checkpoint?")
+    wrong = [f"{n}={config[n]!r}" for n in _REQUIRED if not (type(config[n]) is int and config[n] > 0)]
+    if wrong:
+        raise ValueError(f"{where} has {', '.join(wrong)}; sizes are whole numbers above 0")
+    if config["hidden_size"] % config["num_attention_heads"]:
+        raise ValueError(
+            f"{where}: hidden_size {config['hidden_size']} is no multiple of num_attention_heads "
+            f"{config['num_attention_heads']}"
+        )
+    other = [f"{n}={config[n]!r} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v]
+    if other:
+        raise ValueError(f"{where} has {', '.join(other)}; this way to read CLIP is not known here")
+
+
+def llama_config(config: Mapping[str, Any]) -> LlamaConfig:
+    """The language model's configuration."""
+    return LlamaConfig(**{k: config[k] for k in _LLAMA_FIELDS if k in config}, tie_word_embeddings=False)
+
+
+def sam_config(config: Mapping[str, Any]) -> SamConfig:
+    """SAM's configuration: the "sam" entry, or ViT-H as published.
+
+    GLaMM's two-way blocks use layer-norm eps 1e-5, not the library's 1e-6.
+    """
+    if "sam" in config:
+        return SamConfig(**config["sam"])
+    vision = SamVisionConfig(
+        hidden_size=1280,
+        num_hidden_layers=32,
+        num_attention_heads=16,
+        mlp_dim=5120,
+        global_attn_indexes=[7, 15, 23, 31],
+    )
+    decoder = SamMaskDecoderConfig(layer_norm_eps=1e-5)
+    return SamConfig(vision_config=vision.to_dict(), mask_decoder_config=decoder.to_dict())
+
+
+def full_config() -> dict[str, Any]:
+    """Fields of the published checkpoint's ``config.json`` that decide sizes."""
+    return {
+        "vocab_size": 32007,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "rms_norm_eps": 1e-5,
+        "max_position_embeddings": 4096,
+        "mm_hidden_size": 1024,
+        "out_dim": 256,
+    }
+
+
+def full_clip_config() -> CLIPConfig:
+    """CLIP ViT-L/14 at 336 pixels."""
+    text = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "projection_dim": 768}
+    vision = {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "image_size": 336,
+        "patch_size": 14,
+        "projection_dim": 768,
+    }
+    return CLIPConfig(text_config=text, vision_config=vision, projection_dim=768)

@@ -1,0 +1,72 @@
+"""Open choices inside the model, as typed options; every default is what the official code does."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from litelvlm.names import check_name
+
+ClipText = Literal["question", "expression", "caption", "average"]
+Pooling = Literal["eos", "words", "no_sos"]
+PatchLayer = Literal["second_last", "last"]
+Read = Literal["before_seg", "seg"]
+Tokenisation = Literal["official", "library"]
+Answer = Literal["forced", "generated"]
+CAPTION = "a photo of {}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlammOptions:
+    """How the model is read and fed, where paper, official code and common practice leave room.
+
+    Attributes:
+        crop: What CLIP sees of a picture: "shortest" cuts the centre square, "pad" adds a border in CLIP's mean colour
+            to make it square, "squash" stretches it.
+        clip_text: Text that ranks visual tokens: the whole "question" sentence, the bare "expression", "a photo of" it
+            ("caption"), or the "average" of the embeddings of question and expression.
+        pooling: State of that text: at its end ("eos"), the mean over its word tokens ("words"), or at its end with
+            the start token taken out of the sequence ("no_sos").
+        patch_layer: Patch states that are ranked: those the language model gets ("second_last"), or the "last".
+        patch_norm: Whether the final layer norm stands before their projection into the joint space.
+        tokenisation: Prompt pieces as the checkpoint was trained with ("official"), or as today's library cuts them
+            ("library": blanks beside [SEG] become tokens, and pieces behind a special token lose their leading blank).
+        read: State a mask is decoded from: the one that predicts [SEG] ("before_seg"), or that of "[SEG]" itself.
+        sam_dtype: Number type of SAM: the model's own ("model"), or "float32".
+        mask_decoder_eps: Layer-norm epsilon of SAM's two-way blocks: 1e-5 as trained; 1e-6 is the library's default.
+
+    Raises:
+        ValueError: If a value is not one of these, or the epsilon is not above 0.
+    """
+
+    crop: Literal["shortest", "pad", "squash"] = "shortest"
+    clip_text: ClipText = "question"
+    pooling: Pooling = "eos"
+    patch_layer: PatchLayer = "second_last"
+    patch_norm: bool = True
+    tokenisation: Tokenisation = "official"
+    read: Read = "before_seg"
+    sam_dtype: Literal["model", "float32"] = "model"
+    mask_decoder_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for entry in fields(self):
+            if get_origin(hints[entry.name]) is Literal:
+                check_name(getattr(self, entry.name), get_args(hints[entry.name]), entry.name)
+        if not isinstance(self.patch_norm, bool):
+            raise ValueError(f"patch_norm {self.patch_norm!r} is not allowed; give True or False")
+        if not self.mask_decoder_eps > 0:
+            raise ValueError(f"mask_decoder_eps {self.mask_decoder_eps!r} is not above 0; the official value is 1e-5")
+
+    def changed(self) -> dict[str, Any]:
+        """The options that differ from the official code's."""
+        return {e.name: getattr(self, e.name) for e in fields(self) if getattr(self, e.name) != e.default}
+
+    def __str__(self) -> str:
+        """What differs from the official code, for names of models.
+
+        Example:
+            >>> str(GlammOptions(read="seg")), str(GlammOptions())
+            ('[read=seg]', '')
+        """
+        text = ", ".join(f"{name}={value}" for name, value in self.changed().items())
+        return f"[{text}]" if text else ""

@@ -1,0 +1,51 @@
+"""The text that visual tokens are ranked by, as CLIP's text tower gets it."""
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+
+from jaxtyping import Float
+from torch import Tensor
+
+from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.views import pooled_text
+from litelvlm.glamm.options import CAPTION, GlammOptions
+from litelvlm.glamm.prompts import Conversation
+
+logger = logging.getLogger(__name__)
+
+
+def ranking_text(
+    tower: ClipTower, options: GlammOptions, questions: Sequence[str], conversation: Conversation | None = None
+) -> Float[Tensor, "t p"]:
+    """Embed one text per turn, not normalised; what CLIP has to cut off is logged, once per process.
+
+    Args:
+        tower: CLIP's towers.
+        options: ``clip_text`` and ``pooling`` decide.
+        questions: Full question sentences.
+        conversation: What they are part of; needed for expressions.
+
+    Raises:
+        ValueError: If expressions are asked for and there is no conversation.
+    """
+    if options.clip_text == "question":
+        return _embedded(tower, options, questions)
+    if conversation is None:
+        raise ValueError(f"clip_text={options.clip_text!r} reads the expressions; give the cues their conversation=")
+    texts = conversation.expressions
+    if options.clip_text == "caption":
+        texts = tuple(CAPTION.format(text) for text in texts)
+    embedded = _embedded(tower, options, texts)
+    return (embedded + _embedded(tower, options, questions)) / 2 if options.clip_text == "average" else embedded
+
+
+def _embedded(tower: ClipTower, options: GlammOptions, texts: Sequence[str]) -> Tensor:
+    if any(tower.tokenize(texts)[2]):
+        _say_cut(int(tower.text_config.max_position_embeddings))
+    return pooled_text(tower, texts, options.pooling)
+
+
+@cache
+def _say_cut(limit: int) -> None:
+    logger.warning("a text is longer than the %d tokens that CLIP reads and is cut there (said once)", limit)
