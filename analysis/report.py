@@ -22,9 +22,13 @@ from analysis.formatting import Grid, counted, grid, interval, number
 from analysis.record import RunRecord, Summary
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.studies import MINIATURE_NOTE, is_miniature, study_module
+from analysis.verdicts import NOT_TESTED, confirmatory
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
+
+LONGEST_TABLE = 100
+"""Lines of a table on the page; its CSV file has all."""
 
 
 class Picture(NamedTuple):
@@ -66,11 +70,12 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
             if summary is not None
             for claim in summary.claims
         ],
+        "families": families(records, summaries),
         "runs": [run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs],
         "ours": [
             ours(summary)
             for summary in summaries.values()
-            if summary is not None and {"scores", "comparisons"} <= set(summary.tables)
+            if summary is not None and summary.study == "sweep" and {"scores", "comparisons"} <= set(summary.tables)
         ],
         "published": {
             "statements": published.STATEMENTS,
@@ -149,6 +154,42 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
     }
 
 
+def families(records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]) -> list[dict[str, Any]]:
+    """The confirmatory hypotheses, adjusted together, once per model and split; where two runs test one, none is shown.
+
+    Returns:
+        Per family its "title" and either its "lines" (id, statement, verdict, alone, found, adjusted) or the "problem".
+    """
+    groups: dict[str, list[Claim]] = {}
+    for run, summary in summaries.items():
+        record = records[run]
+        title = f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
+        groups.setdefault(title, []).extend(summary.claims if summary else [])
+    found = []
+    for title, claims in groups.items():
+        try:
+            table = confirmatory(claims)
+        except ValueError as error:
+            found.append({"title": title, "lines": [], "problem": str(error)})
+            continue
+        found.append({"title": title, "lines": [family_line(line) for line in table.to_dict("records")], "problem": ""})
+    return found
+
+
+def family_line(line: Mapping[Any, Any]) -> dict[str, str]:
+    """One confirmatory hypothesis with its numbers as text."""
+    tested = line["verdict"] != NOT_TESTED
+    return {
+        "id": line["id"],
+        "statement": line["statement"],
+        "verdict": line["verdict"],
+        "alone": line["alone"],
+        "found": f"{number(line['estimate'])} {interval(line['low'], line['high'])}" if tested else "",
+        "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "none",
+        "n": f"{line['n']} from {line['n_images']} images" if tested else "",
+    }
+
+
 def facts(record: RunRecord) -> list[tuple[str, str]]:
     """The run record as labels and values."""
     counts = record.counts
@@ -180,7 +221,10 @@ def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
         frame = summary.table(name)
         path = out / "data" / run.name / f"{name}.csv"
         atomic_write(path, frame.to_csv(index=False))
-        found.append(grid(name.replace("_", " "), frame, relative(path, out)))
+        title = name.replace("_", " ")
+        if len(frame) > LONGEST_TABLE:
+            title += f" (the first {LONGEST_TABLE} of {len(frame)} lines)"
+        found.append(grid(title, frame.head(LONGEST_TABLE), relative(path, out)))
     return found
 
 

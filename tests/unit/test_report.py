@@ -11,6 +11,7 @@ from analysis.cli.report import write_report
 from analysis.formatting import grid
 from analysis.published import EFFICIENCY, STATEMENTS
 from analysis.runs import read_record, read_rows, read_summary
+from analysis.verdicts import confirmatory
 
 
 class Page(HTMLParser):
@@ -73,6 +74,31 @@ def test_a_claim_that_failed_stays_in_the_report(copied, tmp_path):
     page = Page(write_report([copied], tmp_path / "out").read_text())
     assert "verdict not-supported" in page.values("class")
     assert read_summary(copied).claims[0].statement in page.text
+
+
+def test_the_eight_hypotheses_stand_there_adjusted_together(saved_runs, page):
+    claims = [claim for folder in saved_runs.values() for claim in read_summary(folder).claims]
+    table = confirmatory(claims)
+    shown = [attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("adjusted ")]
+    assert shown == [f"adjusted {verdict.replace(' ', '-')}" for verdict in table["verdict"]]
+    assert shown.count("adjusted not-tested") == 8 - len({claim.id for claim in claims} & set(table["id"]))
+    assert "model planted, data planted val" in page.text
+
+
+def test_two_runs_of_one_hypothesis_are_not_adjusted_together(saved_runs, copied, tmp_path):
+    page = Page(write_report([saved_runs["sink"], copied], tmp_path / "out").read_text())
+    assert "H4 occurs twice" in page.text
+    assert "adjusted" not in {attrs.get("class", "").partition(" ")[0] for _, attrs in page.tags}
+
+
+def test_a_long_table_is_cut_on_the_page_and_whole_in_its_file(copied, tmp_path, monkeypatch):
+    monkeypatch.setattr("analysis.report.LONGEST_TABLE", 2)
+    report = write_report([copied], tmp_path / "out")
+    lines = len(read_summary(copied).table("grid"))
+    assert lines > 2
+    assert f"grid (the first 2 of {lines} lines)" in Page(report.read_text()).text
+    (path,) = report.parent.glob("data/*/grid.csv")
+    assert len(pd.read_csv(path)) == lines
 
 
 def test_links_lead_to_files_beside_the_page(saved_runs, report, page):
