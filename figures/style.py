@@ -55,6 +55,7 @@ _METHODS: Mapping[str, tuple[str, str, str]] = {
     "with_uniform": ("with uniform tokens", "#B9770E", ">"),
     "ivc_add_on": ("with coordinates", "#CA6F1E", "p"),
     "ivc_layer_add_on": ("with coordinates, in the LLM", "#CA6F1E", "H"),
+    "restore": ("RESTORE", "#7F8C8D", "D"),
     "reverse": ("reversed ranking", "#555555", "_"),
 }
 

@@ -194,10 +194,10 @@ class Pruner(ABC):
     def select_batch(self, batch: Sequence[Cues], budget: int) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
 
-        Cues stay per image, so images may have different numbers of texts and nothing is padded; the towers still run
-        once, since ``litelvlm.glamm.batching`` makes the cues of several images from one run. Ranking by a score is a
-        few operations per image. Methods whose steps follow one upon another take each step for all images at once
-        (see ``GreedyPruner``).
+        Cues stay per image, so images may have different numbers of texts and nothing is padded. What a tower computed
+        is kept by its ``Cues``: several methods and budgets on one list run the towers once. Ranking by a score is a
+        few operations per image; methods whose steps follow one upon another take each step for all images at once
+        where that is faster (see ``GreedyPruner``).
 
         Raises:
             ValueError: As ``select``.

@@ -30,6 +30,7 @@ from litelvlm.pruning.pooling import AvgPool, Bilinear
 from litelvlm.pruning.prumerge_plus import PruMergePlus
 from litelvlm.pruning.pyramiddrop import PyramidDrop
 from litelvlm.pruning.random import Random
+from litelvlm.pruning.restore import Restore
 from litelvlm.pruning.reverse import Reverse
 from litelvlm.pruning.scope import Scope
 from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
@@ -74,6 +75,7 @@ METHODS: tuple[type[Pruner], ...] = (
     CentreDistance,
     Reverse,
     WithUniform,
+    Restore,
     IvcAddOn,
     IvcLayerAddOn,
     Random,

@@ -51,6 +51,8 @@ CASES = [
     ("with_uniform", {"of": "litelvlm", "share": 0.6}),
     ("ivc_add_on", {}),
     ("ivc_add_on", {"of": "high_similarity", "share": 0.5}),
+    ("restore", {}),
+    ("restore", {"of": "uniform", "share": 1.0}),
     ("reverse", {}),
     ("reverse", {"of": "low_similarity"}),
     ("random", {"seed": 3}),
@@ -77,7 +79,7 @@ EQUIVARIANT = [
     "litelvlm", "low_similarity", "high_similarity", "trim", "cdpruner", "divprune", "scope", "fastervlm",
     "value_norm", "cls_cosine", "reverse", "llm_attention", "llm_gradient", "block_loo",
 ]  # fmt: skip
-MERGING = ["trim", "visionzip", "prumerge_plus", "nuwa", "tome", "avgpool", "bilinear"]
+MERGING = ["trim", "visionzip", "prumerge_plus", "nuwa", "tome", "restore", "avgpool", "bilinear"]
 
 GRID = (6, 7)
 N = 42

@@ -17,14 +17,14 @@ def test_source_reproduces_tokens(name, options, budget):
     cues = all_cues()
     selection = get_pruner(name, **options).select(cues, budget)
     if selection.source is None:
-        assert name == "holov"
+        assert name == "holov" or selection.sizes is not None
         return
     mixed = torch.tensor([role != "cls" for role in selection.roles])
     originals = cues.projected if selection.stage == "post_projector" else cues.patch_tokens
     assert (selection.source >= 0).all()
     again = (selection.source @ originals)[mixed]
-    if name == "tome":
-        # Merges of merges: the same means, added up in another order.
+    if name in ("tome", "nuwa", "restore"):
+        # Means of means, or another order of the rows: the same sums, added up in another order.
         torch.testing.assert_close(again, selection.tokens[mixed], atol=1e-6, rtol=1e-5)
     else:
         assert torch.equal(again, selection.tokens[mixed])

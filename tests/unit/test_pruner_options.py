@@ -50,6 +50,8 @@ def test_every_class_describes_itself():
         ("box_oracle", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
         ("box_oracle", {"margin": -1}, "margin -1 is negative"),
         ("with_uniform", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
+        ("restore", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
+        ("restore", {"of": "tome"}, "restore needs a method that keeps plain tokens"),
         ("reverse", {"of": "litelvlm"}, "reverse needs a method that ranks by one score"),
         ("reverse", {"of": "value_nrm"}, "unknown pruner 'value_nrm'; did you mean 'value_norm'"),
     ],

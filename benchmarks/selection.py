@@ -1,0 +1,125 @@
+"""Time of every selector at full size beside one CLIP image forward: ``python benchmarks/selection.py``.
+
+Cues are random tensors of the full sizes (576 tokens of 1024, texts of 768, language model of 4096), so only the choice
+is timed, not what the towers compute for it. CLIP is ViT-L/14 at 336 pixels with random weights. On a CPU everything is
+float32; on a GPU, which is timed too if there is one, CLIP runs in bfloat16.
+"""
+
+import argparse
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+from common import spread, store
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+from litelvlm.clip.base import ClipImage
+from litelvlm.clip.halves import ClipHalves
+from litelvlm.clip.tower import ClipTower
+from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
+
+GRID, BUDGET, BATCH, IMAGES = (24, 24), 192, 32, 4
+SIZES = {"N": 576, "D": 1024, "P": 768, "T": 1, "E": 64, "d": 4096, "C": 3, "L": 32}
+GREEDY = ("cdpruner", "divprune", "scope", "evtp_iv_like")
+
+
+def clip_tower(device: str) -> ClipTower:
+    """ViT-L/14 at 336 pixels; the text side is never run."""
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = CLIPTextConfig(num_hidden_layers=1, projection_dim=768)
+    clip = CLIPModel(CLIPConfig(vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=768)).eval()
+    return ClipTower(clip.to(device, torch.float32 if device == "cpu" else torch.bfloat16), tokenizer=None)
+
+
+def random_cues(seed: int, device: str, image: ClipImage) -> Cues:
+    """Every cue at random."""
+    made = torch.Generator().manual_seed(seed)
+    found = {name: torch.randn([SIZES[a] for a in cue.axes], generator=made) for name, cue in CUES.items()}
+    found["cls_attention"] = found["cls_attention"].softmax(0)
+    found["colours"] = found["colours"].sigmoid()
+    found["coverage"] = (found["coverage"] - 1).clamp(min=0, max=1)
+    found["box"] = torch.zeros(GRID)
+    found["box"][5:12, 8:16] = 1.0
+    found["box"] = found["box"].flatten()
+    return Cues({k: v.to(device) for k, v in found.items()}, GRID, key=seed, vit=lambda: ClipHalves(image))
+
+
+def milliseconds(work: Callable[[], object], device: str, seconds: float, most: int) -> list[float]:
+    """Times of repeated calls after one to warm up, until they took ``seconds`` or there are ``most``."""
+    times: list[float] = []
+    for _ in range(most + 1):
+        if device != "cpu":
+            torch.cuda.synchronize()
+        start = perf_counter()
+        work()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        times.append(1000 * (perf_counter() - start))
+        if sum(times) > 1000 * seconds and len(times) > 1:
+            break
+    return times[1:]
+
+
+@torch.inference_mode()
+def measure(device: str, seconds: float, most: int) -> dict[str, object]:
+    """Forward and selectors on one device; forwards are spread over the run, as the machine's speed drifts."""
+    tower = clip_tower(device)
+    pixels = torch.randn(1, 3, 336, 336, generator=torch.Generator().manual_seed(0))
+    pixels = pixels.to(device, tower.clip.dtype)
+    image = tower.image(pixels)
+    distinct = [random_cues(seed, device, image) for seed in range(IMAGES)]
+    batch = [distinct[i % IMAGES] for i in range(BATCH)]
+    names = [name for name, method in list_pruners().items() if method.stage != "llm" and name != "none"]
+    forward, ones, many = [], {}, {}
+    for turn, name in enumerate(names):
+        if turn % 8 == 0:
+            forward += milliseconds(lambda: tower.image(pixels), device, seconds, 3)
+        pruner = get_pruner(name)
+        ones[name] = milliseconds(lambda p=pruner: p.select(distinct[0], BUDGET), device, seconds, most)
+        if max(ones[name]) * BATCH < 20_000:
+            times = milliseconds(lambda p=pruner: p.select_batch(batch, BUDGET), device, seconds, 3)
+            many[name] = [value / BATCH for value in times]
+    whole = spread(forward)
+    rows = {
+        name: {
+            "one image": spread(ones[name]),
+            f"per image of {BATCH}": spread(many[name]) if name in many else None,
+            "share of forward": spread(ones[name])["median"] / whole["median"],
+        }
+        for name in names
+    }
+    shares = {name: row["share of forward"] for name, row in rows.items() if name != "tome"}
+    return {
+        "clip forward": whole,
+        "largest share, greedy": max((shares[name], name) for name in GREEDY),
+        "largest share, others": max((share, name) for name, share in shares.items() if name not in GREEDY),
+        "selectors": rows,
+    }
+
+
+def main() -> None:
+    """Time every selector on every device there is."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=2.0, help="longest time per selector and batch size")
+    parser.add_argument("--repeats", type=int, default=15, help="most repeats of one selector")
+    options = parser.parse_args()
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    store(
+        "selection",
+        {
+            "budget": BUDGET,
+            "milliseconds": {device: measure(device, options.seconds, options.repeats) for device in devices},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Attention that knows how many patches a visual token stands for, and evens out distance."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from litelvlm.glamm.llama import BeforeLayer, LayerMask, causal_mask, decode
+from litelvlm.glamm.states import Spliced
+from litelvlm.pruning.base import Selection
+from litelvlm.pruning.layers import LayerPlan
+
+
+def distance_bias(cos: Float[Tensor, "s e"], sin: Float[Tensor, "s e"]) -> Float[Tensor, "s s"]:
+    """``log(2 - m(d))`` for every pair of tokens, m the mean cosine of their rotary angles' difference.
+
+    Args:
+        cos: Cosine of every token's rotary angles.
+        sin: Their sine.
+
+    Returns:
+        0 for tokens at one position, growing with their distance.
+    """
+    # The cosine of a difference of angles is the sum of two products.
+    mean = (cos @ cos.T + sin @ sin.T) / cos.shape[1]
+    return (2 - mean).log()
+
+
+def decode_selected(
+    llama: LlamaForCausalLM,
+    spliced: Spliced,
+    selections: Sequence[Selection | None],
+    dropping: BeforeLayer,
+) -> Float[Tensor, "b s2 d"]:
+    """Run the decoder under what the selections ask of it: tokens dropped between layers, or attention calibrated.
+
+    Args:
+        llama: The language model.
+        spliced: Input embeddings of the batch.
+        selections: One per row.
+        dropping: Drops the tokens of rows that ask for it.
+
+    Raises:
+        ValueError: As ``calibrated_masks``.
+    """
+    masks = calibrated_masks(llama, selections, spliced.image_start, spliced.position_ids)
+    drops = dropping if masks is None else None
+    return decode(llama, spliced.embeds, spliced.position_ids, attention_mask=masks, before_layer=drops)
+
+
+def calibrated_masks(
+    llama: LlamaForCausalLM,
+    selections: Sequence[Selection | None],
+    starts: Sequence[int],
+    position_ids: Int[Tensor, "b s"],
+) -> LayerMask | None:
+    """Causal masks [b, 1, s, s] with the calibration of the rows that ask for one, by layer; None if none does.
+
+    The first layer counts every visual token as N / R patches, later ones as the patches it holds; text tokens count
+    one. The distance term applies to all pairs of tokens.
+
+    Args:
+        llama: The language model.
+        selections: One per row; those with ``sizes`` are calibrated.
+        starts: Index of the first visual token of each row.
+        position_ids: Rotary positions of the batch.
+
+    Raises:
+        ValueError: If a row drops tokens inside the language model, or the attention kernel takes no bias.
+
+    Source: RESTORE, official code; arXiv 2606.01711.
+    """
+    if all(selection is None or selection.sizes is None for selection in selections):
+        return None
+    if any(isinstance(selection, LayerPlan) for selection in selections):
+        raise ValueError("calibrated rows and rows that drop tokens inside the language model cannot share a batch")
+    kernel = llama.config._attn_implementation
+    if "flash" in str(kernel):
+        raise ValueError(f"attention kernel {kernel!r} takes no additive bias, which calibration needs; use sdpa")
+    cos, sin = llama.model.rotary_emb(torch.empty(0, device=position_ids.device), position_ids=position_ids)
+    rows, length = position_ids.shape
+    first, later = (torch.zeros(rows, 1, length, device=cos.device) for _ in range(2))
+    distance = torch.zeros(rows, length, length, device=cos.device)
+    for row, (selection, start) in enumerate(zip(selections, starts, strict=True)):
+        if selection is not None and selection.sizes is not None:
+            visual = slice(start, start + len(selection))
+            first[row, 0, visual] = torch.tensor(selection.n_tokens / len(selection)).log()
+            later[row, 0, visual] = selection.sizes.to(later.device).log()
+            distance[row] = distance_bias(cos[row].float(), sin[row].float())
+    causal = causal_mask(length, torch.float32, cos.device)
+    floor = torch.finfo(llama.dtype).min
+    masks = [(causal + (size + distance)[:, None]).clamp(min=floor).to(llama.dtype) for size in (first, later)]
+    return lambda layer: masks[min(layer, 1)]

@@ -1,0 +1,92 @@
+"""RESTORE: what a selector left is merged, and attention is told how much each token stands for."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.base import Choice
+from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.merging import mix, one_hot
+from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.positions import Positions, median_places
+from litelvlm.pruning.ranking import ascending, complement, highest, stable_order
+from litelvlm.pruning.wrapping import Wrapper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore(Wrapper):
+    """Another method keeps ``round(share R)`` tokens; the others are merged into the rest of the budget, calibrated.
+
+    Among the tokens not kept, ``density_i = sum_j cos(x_i, x_j)``, and the highest ``density_i (1 - max_j cos(x_i,
+    x_j))`` over denser j are anchors (the densest one takes its lowest cosine); the others join their most similar
+    anchor, and a group becomes its mean, at the median of its places. The language model then adds ``log(size_k) +
+    log(2 - m(d))`` to its attention logits, d the distance of query and key and m the mean cosine of the rotary angles:
+    see ``litelvlm.glamm.calibration``. With share 1 nothing is merged and every kept token counts N / R, so it
+    calibrates any selector. Raster order, original positions. Cost: N^2 cosines, and a dense additive attention bias.
+
+    Source: RESTORE, official code for the bias, paper for the merging; arXiv 2606.01711.
+
+    Attributes:
+        share: Share of the budget that the other method gets, in (0, 1].
+    """
+
+    name: ClassVar[str] = "restore"
+    summary: ClassVar[str] = "another method, the rest merged and the attention calibrated for it"
+    needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
+    flash_safe: ClassVar[bool] = False
+    synthetic: ClassVar[bool] = True
+    origin: ClassVar[Origin] = Origin("arXiv 2606.01711", "GPL-3.0", "B")
+
+    positions: Positions = "original"
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share(self.share, "share", low_open=True)
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """The other method's tokens, and groups of those it left."""
+        n_tokens, n_kept = cues.n_tokens, max(1, round_half_up(self.share * budget))
+        kept = ascending(self.of.choose(cues, n_kept).indices)
+        if n_kept == budget:
+            return Choice(kept, sizes=torch.full((budget,), n_tokens / budget, device=kept.device))
+        rest = complement(kept, n_tokens)
+        anchors, group = density_groups(cosine_matrix(cues.float32("patch_tokens")[rest]), budget - n_kept)
+        members = torch.zeros(len(anchors), n_tokens, device=rest.device)
+        members[group, rest] = 1.0
+        source = torch.cat([one_hot(kept, n_tokens), members / members.sum(dim=1, keepdim=True)])
+        indices = torch.cat([kept, rest[anchors]])
+        places = median_places(source, indices)
+        turn = torch.sort(places, stable=True).indices
+        sizes = (source > 0).sum(dim=1).float()[turn]
+        return Choice(
+            indices=indices[turn],
+            places=places[turn],
+            tokens=mix(source[turn], cues.patch_tokens),
+            source=source[turn],
+            roles=tuple("kept" if i < n_kept else "merged" for i in turn.tolist()),
+            sizes=sizes,
+        )
+
+
+def density_groups(cosines: Float[Tensor, "m m"], count: int) -> tuple[Int[Tensor, "count"], Int[Tensor, "m"]]:
+    """Anchors by density peaks, and the anchor (as a place among them) that each token belongs to.
+
+    Of equally dense tokens the first is the denser one.
+    """
+    density = cosines.sum(dim=1)
+    order = stable_order(density, descending=True)
+    rank = torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
+    denser = rank < rank[:, None]
+    nearest = cosines.masked_fill(~denser, float("-inf")).amax(dim=1)
+    nearest[order[0]] = cosines[order[0]].amin()
+    anchors = ascending(highest(density * (1 - nearest), count))
+    group = cosines[:, anchors].argmax(dim=1)
+    # An anchor is its own group's, also beside a twin.
+    group[anchors] = torch.arange(count, device=anchors.device)
+    return anchors, group

@@ -1,0 +1,90 @@
+"""Every method through the shipped miniature: cues computed by the model, tokens spliced into the language model."""
+
+import pytest
+import torch
+
+from litelvlm import get_pruner, list_pruners
+from litelvlm.clip.halves import ClipHalves
+from litelvlm.clip.open_clip import OpenClipTower
+from litelvlm.glamm.prompts import conversation
+
+METHODS = [name for name, method in list_pruners().items() if method.stage != "llm" and name != "none"]
+TALK = conversation(["the red circle", "the large square"])
+
+
+@pytest.fixture(scope="module")
+def coverage():
+    """A referent of nine cells."""
+    covered = torch.zeros(12, 12)
+    covered[3:6, 4:7] = 1.0
+    return covered.flatten()
+
+
+@pytest.fixture(scope="module")
+def cues(model, state, coverage):
+    return model.cues(state, TALK.questions, coverage=coverage, key=3, conversation=TALK)
+
+
+@pytest.fixture(scope="module")
+def unpruned(model, state):
+    return model.ground([state], [TALK], [None])[0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@torch.inference_mode()
+def test_a_method_prunes_the_model(model, state, cues, unpruned, name):
+    for preset in ("faithful", *list_pruners()[name].presets, "gap"):
+        selection = get_pruner(name, preset=preset).select(cues, 32)
+        assert len(selection) == 32
+        tokens = model.visual_tokens(state, selection)
+        assert (tokens.shape, tokens.dtype) == ((32, model.llama.config.hidden_size), model.dtype)
+    result = model.ground([state], [TALK], [selection])[0]
+    assert result.logits.shape == unpruned.logits.shape
+    assert torch.isfinite(result.logits).all()
+    assert not torch.equal(result.logits, unpruned.logits)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("positions", ["contiguous", "original"])
+def test_keeping_every_token_is_the_unpruned_model_bit_for_bit(model, state, cues, unpruned, name, positions):
+    selection = get_pruner(name, order="raster", positions=positions).select(cues, 144)
+    assert torch.equal(model.ground([state], [TALK], [selection])[0].logits, unpruned.logits)
+
+
+def test_halves_of_blocks_make_whole_blocks(state):
+    halves = ClipHalves(state.clip)
+    states = halves.embed()
+    for block in range(halves.n_blocks):
+        states, keys = halves.attend(block, states, torch.zeros(len(states)))
+        states = halves.feed(block, states)
+        torch.testing.assert_close(states, state.clip.states[block + 1][0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(keys[1:], state.clip.keys_mean[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_bias_weighs_keys_like_copies_of_them(state):
+    # log 2 on the last key is that key standing there twice.
+    halves = ClipHalves(state.clip)
+    states = halves.embed()
+    bias = torch.zeros(len(states))
+    bias[-1] = torch.tensor(2.0).log()
+    once, _ = halves.attend(0, states, bias)
+    twice, _ = halves.attend(0, torch.cat([states, states[-1:]]), torch.zeros(len(states) + 1))
+    torch.testing.assert_close(once, twice[:-1], atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_are_not_merged_inside_another_familys_tower(state):
+    other = type(state.clip)(object.__new__(OpenClipTower), state.clip.states, state.clip.pixel_values)
+    with pytest.raises(ValueError, match="inside a Hugging Face CLIP tower only"):
+        ClipHalves(other)
+
+
+def test_colours_and_late_states_are_what_they_say(model, state):
+    assert state.clip.colours.shape == (1, 144, 3)
+    pixels = state.clip.pixel_values[0] * torch.tensor(model.tower.preprocessing.std)[:, None, None]
+    pixels = pixels + torch.tensor(model.tower.preprocessing.mean)[:, None, None]
+    # Patch 13 is row 1, column 1: pixels 14 to 27 both ways.
+    patch = pixels[:, 14:28, 14:28].mean(dim=(1, 2))
+    torch.testing.assert_close(state.clip.colours[0, 13], patch, atol=1e-5, rtol=1e-5)
+    # Of 5 blocks the outputs of the third, fourth and last.
+    late = torch.stack([state.clip.states[3], state.clip.states[4], state.clip.last_hidden_state]).mean(dim=0)
+    torch.testing.assert_close(state.clip.late_states, late[:, 1:])
