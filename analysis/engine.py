@@ -1,7 +1,10 @@
 """Map a study over images: finished parts are left alone, failures are counted, an interrupt keeps what is there."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +19,7 @@ from analysis.record import Counts, RunKey, Summary, Table
 from analysis.runs import Run, Shard, open_run
 
 log = logging.getLogger(__name__)
+_MAPPER: ContextVar["Mapper | None"] = ContextVar("mapper", default=None)
 
 
 @dataclass(frozen=True)
@@ -27,13 +31,44 @@ class Item:
 
 
 class ItemResult(NamedTuple):
-    """Rows of one image, and the reason for each of its expressions that was left out on purpose."""
+    """Rows of one image.
+
+    Attributes:
+        rows: Plain values by column.
+        skipped: The reason for each of its expressions that was left out on purpose.
+        notes: What else the record should say.
+    """
 
     rows: list[dict[str, Any]]
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-ItemFunction = Callable[[int], ItemResult]
+@dataclass(frozen=True)
+class Work:
+    """How the rows of one image are made.
+
+    Attributes:
+        compute: From what was loaded to rows.
+        load: From the index of an image to what ``compute`` takes; runs ahead in a thread of its own, so it must not
+            touch the model. The index itself if left out.
+    """
+
+    compute: Callable[[Any], ItemResult]
+    load: Callable[[int], Any] = int
+
+
+class PartResult(NamedTuple):
+    """Rows of one part, what became of its samples, what failed, and what else the record should say."""
+
+    rows: list[dict[str, Any]]
+    counts: Counts
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+# Computes parts wherever it likes and hands each one back as it is finished, in any order.
+Mapper = Callable[[Sequence[int], Sequence[Sequence[Item]], Work], Iterator[tuple[int, PartResult]]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +90,16 @@ class Study:
     code: tuple[str, ...] = ()
 
 
+@contextmanager
+def computed_by(mapper: Mapper) -> Iterator[None]:
+    """Let studies that run within the block compute their parts by ``mapper``."""
+    token = _MAPPER.set(mapper)
+    try:
+        yield
+    finally:
+        _MAPPER.reset(token)
+
+
 def make_chunks(sizes: Sequence[int], chunk_size: int, limit: int | None = None) -> list[tuple[Item, ...]]:
     """Group images into parts.
 
@@ -72,8 +117,10 @@ def make_chunks(sizes: Sequence[int], chunk_size: int, limit: int | None = None)
     return [tuple(items[start : start + chunk_size]) for start in range(0, len(items), chunk_size)]
 
 
-def map_chunks(run: Run, chunks: Sequence[Sequence[Item]], function: ItemFunction) -> None:
-    """Compute the missing parts of this process's share, one after another.
+def map_chunks(
+    run: Run, chunks: Sequence[Sequence[Item]], work: Work, mapper: Mapper | None = None, notes: Sequence[str] = ()
+) -> None:
+    """Compute the missing parts of this process's share.
 
     A sample whose data cannot be used (``ValueError``, ``OSError``) is recorded as failed and the rest goes on; any
     other error stops the run. A part with failed samples is computed again by the next run. Progress goes to stderr.
@@ -81,7 +128,9 @@ def map_chunks(run: Run, chunks: Sequence[Sequence[Item]], function: ItemFunctio
     Args:
         run: Open run.
         chunks: Images of each part.
-        function: From the index of an image to its rows.
+        work: From the index of an image to its rows.
+        mapper: Where parts are computed; one after another in this process if left out.
+        notes: Written with every part.
 
     Raises:
         RuntimeError: If no sample of the run succeeded.
@@ -93,33 +142,60 @@ def map_chunks(run: Run, chunks: Sequence[Sequence[Item]], function: ItemFunctio
         log.info("%s: %d of %d parts are there already", run.folder.name, len(mine) - len(missing), len(mine))
     done_before = sum(found.counts.done for found in known.values() if found and not found.failures)
     done, last_failure = 0, ""
-    with tqdm(total=sum(item.n for part in missing for item in chunks[part]), unit="expr", desc=run.key.study) as bar:
-        for part in missing:
-            counts, failures = _compute_part(run, part, chunks[part], function, bar.update)
-            done += counts.done
-            last_failure = failures[-1] if failures else last_failure
+    total = sum(item.n for part in missing for item in chunks[part])
+    with tqdm(total=total, unit="expr", desc=run.key.study) as bar:
+        for part, result in (mapper or in_process)(missing, chunks, work):
+            run.write_part(part, result.rows, result.counts, result.failures, (*notes, *result.notes))
+            done += result.counts.done
+            last_failure = result.failures[-1] if result.failures else last_failure
+            bar.update(result.counts.expected)
+            del result  # its rows are let go before the next part begins
     if last_failure and not done + done_before:
         raise RuntimeError(f"no sample succeeded; the last failure: {last_failure}")
 
 
-def _compute_part(
-    run: Run, part: int, chunk: Sequence[Item], function: ItemFunction, progress: Callable[[int], object]
-) -> tuple[Counts, tuple[str, ...]]:
-    """Compute and write one part; its rows are let go before the next one begins."""
-    rows, counts, failures = run_chunk(chunk, function, progress)
-    run.write_part(part, rows, counts, failures)
-    return counts, failures
+def in_process(parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work) -> Iterator[tuple[int, PartResult]]:
+    """Parts one after another; the next image is loaded while one is computed."""
+    items = [item for part in parts for item in chunks[part]]
+    loaded = ahead(work.load, [item.index for item in items])
+    for part in parts:
+        yield part, run_chunk(chunks[part], work.compute, loaded)
+
+
+def ahead(load: Callable[[int], Any], indices: Sequence[int]) -> Iterator[Callable[[], Any]]:
+    """For each index in turn a function that gives what was loaded; one image is loaded ahead.
+
+    Example:
+        >>> [take() for take in ahead(lambda index: index * 10, [1, 2])]
+        [10, 20]
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        current: Future[Any] | None = None
+        for index in [*indices, None]:
+            following = None if index is None else pool.submit(load, index)
+            if current is not None:
+                yield current.result
+            current = following
 
 
 def run_chunk(
-    chunk: Sequence[Item], function: ItemFunction, progress: Callable[[int], object] = lambda n: None
-) -> tuple[list[dict[str, Any]], Counts, tuple[str, ...]]:
-    """Rows of one part, what became of its samples, and what failed."""
+    chunk: Sequence[Item], compute: Callable[[Any], ItemResult], loaded: Iterator[Callable[[], Any]]
+) -> PartResult:
+    """Compute one part.
+
+    Args:
+        chunk: Its images.
+        compute: From what was loaded to rows.
+        loaded: Gives what was loaded for each of them in turn.
+    """
     rows: list[dict[str, Any]] = []
-    failures, counts = [], Counts()
+    failures: list[str] = []
+    notes: list[str] = []
+    counts = Counts()
     for item in chunk:
+        take = next(loaded)
         try:
-            result = function(item.index)
+            result = compute(take())
         except (ValueError, OSError) as error:
             text = provenance.scrub(f"image {item.index}: {type(error).__name__}: {error}")
             log.error("sample failed: %s", text)
@@ -128,9 +204,9 @@ def run_chunk(
         else:
             reasons = {reason: result.skipped.count(reason) for reason in set(result.skipped)}
             rows += result.rows
+            notes += result.notes
             counts += Counts(expected=item.n, done=item.n - len(result.skipped), skipped=reasons)
-        progress(item.n)
-    return rows, counts, tuple(failures)
+    return PartResult(rows, counts, tuple(failures), tuple(notes))
 
 
 def run_study(
@@ -140,8 +216,10 @@ def run_study(
     config: StudyConfig,
     out: str | Path,
     shard: Shard,
-    function: ItemFunction,
+    function: Callable[[Any], ItemResult],
     resolved: Mapping[str, Any] | None = None,
+    load: Callable[[int], Any] = int,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Run a study over a data set and, once every part is there, write its summary.
 
@@ -152,8 +230,10 @@ def run_study(
         config: Of the study.
         out: Folder of all runs.
         shard: Share of the parts to compute.
-        function: From the index of an image to its rows.
+        function: From what ``load`` gives for an image to its rows.
         resolved: Fields whose value depends on the model (budgets), to be recorded as used.
+        load: From the index of an image to what ``function`` takes, without the model; the index itself if left out.
+        notes: What the record should say besides.
 
     Returns:
         The run folder.
@@ -168,10 +248,11 @@ def run_study(
         code=provenance.code_digest([*provenance.SCORING_CODE, f"analysis.{study.name}", *study.code]),
     )
     limit = config.limit if len(sizes) > sum(map(len, chunks)) else None
-    with open_run(out, key, len(chunks), shard, {"seed": config.seed}, limit) as run:
-        map_chunks(run, chunks, function)
-        run.close()
-        if run.record.complete:
+    protocol = getattr(config, "protocol", "single")
+    with open_run(out, key, len(chunks), shard, {"seed": config.seed}, limit, protocol) as run:
+        map_chunks(run, chunks, Work(function, load), _MAPPER.get(), notes)
+        run.count()
+        if run.record.complete:  # before the state is settled: a run that says it is done has its summary
             run.write_summary(summary_of(study, run))
     return run.folder
 

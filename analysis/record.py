@@ -79,8 +79,36 @@ class Counts(_Frozen):
         )
 
 
-class RunRecord(_Frozen):
-    """``run.json``: how the rows came about and how far they got.
+class Session(_Frozen):
+    """One process that computed parts of a run.
+
+    Attributes:
+        started: UTC.
+        command: Command line without absolute paths.
+        shard: Which share it computed ("1/1": all).
+        commit: Of the checkout, None outside one.
+        dirty: Whether files differed from it or were added.
+        versions: Of this project and its libraries.
+        python: Version.
+        platform: Operating system.
+        machine: Processor, cores, threads, accelerator.
+        determinism: Settings in force.
+    """
+
+    started: str
+    command: str
+    shard: str = "1/1"
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    python: str
+    platform: str
+    machine: dict[str, Any]
+    determinism: dict[str, str]
+
+
+class RunRecord(Session):
+    """``run.json``: how the rows came about and how far they got; what it has of a ``Session`` is the first one's.
 
     Attributes:
         state: "running"; "partial" (parts are missing, or a limit was set); "done"; "failed" (an error stopped it, or
@@ -92,20 +120,12 @@ class RunRecord(_Frozen):
         counts: Samples of those parts.
         failures: What went wrong with which sample, or what stopped the run.
         limit: Images the run was limited to.
-        shard: Which share this process computed ("1/1": all).
+        notes: What a reader of the rows should know: what was left out, where memory ran out.
         protocol: How expressions were asked.
-        command: Command line without absolute paths.
-        commit: Of the checkout, None outside one.
-        dirty: Whether tracked files differed from it.
-        versions: Of this project and its libraries.
-        python: Version.
-        platform: Operating system.
-        machine: Processor, cores, threads, accelerator.
-        determinism: Settings in force.
         seeds: Of the run.
         model: Identity as in the key.
         data: Identity as in the key.
-        started: First start, UTC.
+        sessions: Every process that computed parts, by its start.
         ended: Last end, UTC; None while running.
     """
 
@@ -116,21 +136,13 @@ class RunRecord(_Frozen):
     parts_done: int = 0
     counts: Counts = Counts()
     failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     limit: int | None = None
-    shard: str = "1/1"
     protocol: str = "single"
-    command: str
-    commit: str | None
-    dirty: bool | None
-    versions: dict[str, str]
-    python: str
-    platform: str
-    machine: dict[str, Any]
-    determinism: dict[str, str]
     seeds: dict[str, int]
     model: dict[str, str]
     data: dict[str, str]
-    started: str
+    sessions: tuple[Session, ...] = ()
     ended: str | None = None
 
     @property

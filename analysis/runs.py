@@ -1,7 +1,8 @@
 """Run folders: rows in whole parts, a record of how they came about, and the same command to go on.
 
-``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record), ``rows/part-0003-of-0040.parquet``
-and ``summary.json``. A part counts as finished only if it can be read, its row count fits and its key matches.
+``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record), ``sessions/`` (one file per process
+that computed parts), ``rows/part-0003-of-0040.parquet`` and ``summary.json``. A part counts as finished only if it can
+be read, its row count fits and its key matches.
 """
 
 import io
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 from analysis import provenance
 from analysis.determinism import determinism_flags
 from analysis.locks import RunLockedError, Shard, hold
-from analysis.record import Counts, RunKey, RunRecord, State, Summary
+from analysis.record import Counts, RunKey, RunRecord, Session, State, Summary
 from litelvlm.data.files import atomic_write, remove_debris
 
 __all__ = [
@@ -44,10 +45,17 @@ _META = b"litelvlm"
 
 
 class Part(NamedTuple):
-    """A finished part without its rows: what became of its samples, and what failed."""
+    """A finished part without its rows.
+
+    Attributes:
+        counts: What became of its samples.
+        failures: What failed.
+        notes: What a reader of its rows should know.
+    """
 
     counts: Counts
     failures: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 class Run:
@@ -58,11 +66,15 @@ class Run:
         key: What the rows depend on.
         n_parts: Parts of the whole run.
         shard: Share this process computes.
-        record: As last written.
+        record: As it will be written next.
+        session: This process; noted in the folder once it writes a part.
     """
 
     def __init__(self, folder: Path, key: RunKey, n_parts: int, shard: Shard, record: RunRecord) -> None:
-        self.folder, self.key, self.n_parts, self.shard, self.record = folder, key, n_parts, shard, record
+        self.folder, self.key, self.n_parts, self.shard = folder, key, n_parts, shard
+        self.session = Session.model_validate({name: getattr(record, name) for name in Session.model_fields})
+        self.record = _resumed(folder, record)
+        self._noted = False
 
     def part_path(self, index: int) -> Path:
         """File of a part, counted from 0."""
@@ -77,13 +89,18 @@ class Run:
             _, meta = _read_part(path)
             if meta["key"] != self.key.digest or meta["part"] != index or meta["of"] != self.n_parts:
                 raise ValueError("it belongs to another run")
-            return Part(Counts.model_validate(meta["counts"]), tuple(meta["failures"]))
+            return Part(Counts.model_validate(meta["counts"]), tuple(meta["failures"]), tuple(meta["notes"]))
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             log.warning("part %s does not count and will be computed again: %s", path.name, error)
             return None
 
     def write_part(
-        self, index: int, rows: Sequence[Mapping[str, Any]], counts: Counts, failures: Sequence[str] = ()
+        self,
+        index: int,
+        rows: Sequence[Mapping[str, Any]],
+        counts: Counts,
+        failures: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         """Write a finished part, whole or not at all."""
         meta = {
@@ -93,6 +110,7 @@ class Run:
             "rows": len(rows),
             "counts": counts.model_dump(),
             "failures": list(failures),
+            "notes": list(notes),
         }
         # Arrow would take its columns from the first row alone and drop what only later rows have.
         columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -100,7 +118,26 @@ class Run:
         table = table.replace_schema_metadata({_META: json.dumps(meta, sort_keys=True)})
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+        self._note_session()
         atomic_write(self.part_path(index), buffer.getvalue())
+
+    def _note_session(self) -> None:
+        """A file of its own for each process: shares that run at the same time cannot overwrite each other's."""
+        if not self._noted:
+            (self.folder / "sessions").mkdir(exist_ok=True)
+            share = str(self.shard).replace("/", "-of-")
+            number = 1 + len(list((self.folder / "sessions").glob(f"*-shard-{share}.json")))
+            path = self.folder / "sessions" / f"{number:04d}-shard-{share}.json"
+            atomic_write(path, self.session.model_dump_json(indent=1) + "\n")
+            self._noted = True
+
+    def sessions(self) -> tuple[Session, ...]:
+        """Every process that has computed parts, by its start."""
+        found = [
+            Session.model_validate_json(path.read_text(encoding="utf-8"))
+            for path in sorted((self.folder / "sessions").glob("*.json"))
+        ]
+        return tuple(sorted(found, key=lambda session: session.started))
 
     def finished(self) -> list[Part]:
         """All parts that count, of every share, in order."""
@@ -119,14 +156,26 @@ class Run:
         self.record = self.record.model_copy(update={"state": state, **changes})
         atomic_write(self.folder / "run.json", self.record.model_dump_json(indent=1) + "\n")
 
-    def close(self) -> None:
-        """Count the parts and settle the state: done, failed if samples failed, partial if parts or images are left."""
+    def count(self) -> None:
+        """Count the parts and tell the state: done, failed if samples failed, partial if parts or images are left."""
         parts = self.finished()
-        counts = sum((part.counts for part in parts), Counts())
         failures = tuple(text for part in parts for text in part.failures)
         complete = len(parts) == self.n_parts and self.record.limit is None
-        state: State = "failed" if failures else "done" if complete else "partial"
-        self.save(state, parts_done=len(parts), counts=counts, failures=failures, ended=_now())
+        self.record = self.record.model_copy(
+            update={
+                "state": "failed" if failures else "done" if complete else "partial",
+                "parts_done": len(parts),
+                "counts": sum((part.counts for part in parts), Counts()),
+                "failures": failures,
+                "notes": tuple(dict.fromkeys(text for part in parts for text in part.notes)),
+                "sessions": self.sessions(),
+            }
+        )
+
+    def close(self) -> None:
+        """Count the parts and write the record."""
+        self.count()
+        self.save(self.record.state, ended=_now())
 
 
 @contextmanager
@@ -162,9 +211,9 @@ def open_run(
             log.info("removed what an interrupted run left: %s", old.name)
         _write_config(folder, key)
         record = _new_record(key, n_parts, shard, seeds or {}, limit, protocol)
-        run = Run(folder, key, n_parts, shard, _resumed(folder, record))
-        parts = run.finished()
-        run.save("running", parts_done=len(parts), counts=sum((part.counts for part in parts), Counts()))
+        run = Run(folder, key, n_parts, shard, record)
+        run.count()
+        run.save("running")
         try:
             yield run
         except KeyboardInterrupt:
@@ -298,7 +347,7 @@ def _new_record(
 
 
 def _resumed(folder: Path, record: RunRecord) -> RunRecord:
-    """Keep the first start of a run that goes on, and say if its libraries have changed since."""
+    """Keep the provenance of a run that goes on as it began, and say if its libraries have changed since."""
     try:
         before = read_record(folder)
     except FileNotFoundError:
@@ -309,7 +358,7 @@ def _resumed(folder: Path, record: RunRecord) -> RunRecord:
     changed = [name for name, found in record.versions.items() if before.versions.get(name) != found]
     if changed and before.parts_done:
         log.warning("%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed))
-    return record.model_copy(update={"started": before.started})
+    return before.model_copy(update={"ended": None, "limit": record.limit})
 
 
 def _now() -> str:

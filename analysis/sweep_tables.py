@@ -22,7 +22,7 @@ Cell = tuple[str, int]
 
 
 class Wide(NamedTuple):
-    """Rows as arrays: one line per expression, one column per cell (method, budget).
+    """Rows as arrays: one line per expression (and draw of the official protocol), one column per cell.
 
     Attributes:
         cells: Method and budget of each column.
@@ -57,14 +57,14 @@ class Wide(NamedTuple):
 
 
 def widen(rows: pd.DataFrame) -> Wide:
-    """Bring rows to one line per expression.
+    """Bring rows to one line per expression; in the official protocol to one per draw in which it was asked.
 
     Raises:
-        ValueError: If an expression lacks a cell that others have.
+        ValueError: If an expression lacks a cell that others have, or rows of two protocols are mixed.
     """
     measured = rows.assign(p50=(rows["iou"] >= 0.5).astype(np.float64))
     columns = ["inter_px", "union_px", "iou", "p50"]
-    means = measured.groupby(["image_id", "sent_id", "method", "budget"], sort=True)[columns].mean()
+    means = measured.groupby([*line_columns(rows), "method", "budget"], sort=True)[columns].mean()
     wide = means.unstack(["method", "budget"])
     missing = np.argwhere(wide.isna().to_numpy())
     if len(missing):
@@ -74,6 +74,18 @@ def widen(rows: pd.DataFrame) -> Wide:
     cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
     inter, union, iou, p50 = (wide[name][cells].to_numpy(dtype=np.float64) for name in columns)
     return Wide(tuple(cells), inter, union, iou, p50, wide.index.get_level_values("image_id").to_numpy())
+
+
+def line_columns(rows: pd.DataFrame) -> list[str]:
+    """Columns that tell the lines of a table apart.
+
+    Raises:
+        ValueError: If rows of two protocols are mixed.
+    """
+    protocols = sorted(rows["protocol"].unique()) if "protocol" in rows else ["single"]
+    if len(protocols) > 1:
+        raise ValueError(f"rows of protocols {' and '.join(protocols)} are mixed; make a table of each")
+    return ["image_id", "sent_id", *(["seed"] if protocols == ["official"] else [])]
 
 
 def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap:
@@ -185,6 +197,14 @@ def seed_table(rows: pd.DataFrame) -> pd.DataFrame:
     union = sums["union_px"].to_numpy(dtype=np.float64)
     ciou = np.divide(sums["inter_px"].to_numpy(dtype=np.float64), union, out=np.ones_like(union), where=union > 0)
     return sums.assign(ciou=ciou).reset_index()[["method", "budget", "seed", "ciou"]]
+
+
+def token_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Tokens that enter the language model and tokens per layer, by method and budget."""
+    cells = rows.groupby(["method", "budget"], sort=True)[["n_kept", "n_average"]]
+    if (cells.nunique() > 1).any(axis=None):
+        raise ValueError("a method keeps different numbers of tokens at one budget")
+    return cells.first().reset_index()
 
 
 def budgets_of(cells: Sequence[Cell], method: str) -> list[int]:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from test_runs import make_key
 
-from analysis.engine import Item, ItemResult, make_chunks, map_chunks
+from analysis.engine import Item, ItemResult, Work, ahead, computed_by, in_process, make_chunks, map_chunks
 from analysis.record import Counts
 from analysis.runs import Shard, open_run, read_record, read_rows
 
@@ -25,10 +25,10 @@ class Toy:
         return ItemResult(rows[1:], ("too small",)) if index == 2 else ItemResult(rows)
 
 
-def compute(out, function, shard=None, limit=None):
+def compute(out, function, shard=None, limit=None, notes=()):
     chunks = make_chunks(SIZES, 2, limit)
     with open_run(out, make_key(), len(chunks), shard) as run:
-        map_chunks(run, chunks, function)
+        map_chunks(run, chunks, Work(function), notes=notes)
     return run.folder
 
 
@@ -125,3 +125,64 @@ def test_memory_of_rows_does_not_pile_up(tmp_path):
 
     compute(tmp_path, function)
     assert len(alive) == 5
+
+
+def test_notes_of_parts_are_recorded_once(tmp_path):
+    def function(index):
+        return ItemResult([{"image": index}], notes=("memory ran out",) if index == 3 else ())
+
+    folder = compute(tmp_path, function, notes=("fastv@8 is left out",))
+    assert read_record(folder).notes == ("fastv@8 is left out", "memory ran out")
+
+
+def test_images_are_loaded_one_ahead_and_a_failed_load_fails_its_image_only(tmp_path):
+    loaded = []
+
+    def load(index):
+        loaded.append(index)
+        if index == 1:
+            raise OSError("truncated")
+        return index * 10
+
+    taken = ahead(load, [0, 1, 2])
+    first = next(taken)
+    assert first() == 0
+    assert 2 not in loaded  # one is read ahead, not all
+    second = next(taken)
+    with pytest.raises(OSError, match="truncated"):
+        second()
+    assert [take() for take in taken] == [20]
+    assert list(ahead(load, [])) == []
+    chunks = make_chunks(SIZES, 2)
+    with open_run(tmp_path, make_key(), len(chunks)) as run:
+        map_chunks(run, chunks, Work(lambda value: ItemResult([{"value": value}]), load))
+    assert read_rows(run.folder)["value"].tolist() == [0, 20, 30, 40]
+    assert read_record(run.folder).failures == ("image 1: OSError: truncated",)
+
+
+def test_parts_may_come_back_in_any_order(tmp_path):
+    def backwards(parts, chunks, work):
+        yield from in_process(parts[::-1], chunks, work)
+
+    chunks = make_chunks(SIZES, 2)
+    with open_run(tmp_path / "backwards", make_key(), len(chunks)) as run:
+        map_chunks(run, chunks, Work(Toy()), backwards)
+    pd.testing.assert_frame_equal(read_rows(run.folder), read_rows(compute(tmp_path / "whole", Toy())))
+
+
+def test_studies_in_the_block_are_computed_by_its_mapper_and_none_after_it(tmp_path):
+    from planted import PlantedModel, planted_data
+
+    from analysis import sweep
+
+    asked = []
+
+    def remember(parts, chunks, work):
+        asked.append(list(parts))
+        yield from in_process(parts, chunks, work)
+
+    config = sweep.Config(methods=("uniform",), budgets=(16,), chunk_size=1)
+    with computed_by(remember):
+        sweep.run(PlantedModel(), planted_data(2), config, tmp_path / "one")
+    sweep.run(PlantedModel(), planted_data(2), config, tmp_path / "two")
+    assert asked == [[0, 1]]

@@ -52,7 +52,7 @@ def test_a_finished_run_reads_back_and_explains_itself(tmp_path):
     assert record.versions["torch"] == torch.__version__.split("+")[0] or record.versions["torch"] == torch.__version__
     assert record.ended >= record.started
     assert yaml.safe_load((run.folder / "config.yaml").read_text())["config"] == {"seed": 0, "budgets": [48, 16]}
-    assert sorted(p.name for p in run.folder.iterdir()) == ["config.yaml", "rows", "run.json"]
+    assert sorted(p.name for p in run.folder.iterdir()) == ["config.yaml", "rows", "run.json", "sessions"]
     assert runs.find_runs(tmp_path) == [run.folder]
 
 
@@ -180,6 +180,32 @@ def test_the_start_of_a_resumed_run_is_kept(tmp_path):
     with open_run(tmp_path, make_key(), 2) as run:
         write_parts(run, [1])
     assert read_record(run.folder).started == "2020-01-01T00:00:00+00:00"
+
+
+def test_a_resumed_run_keeps_its_first_provenance_and_adds_sessions_that_computed_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "command", lambda: "litelvlm study toy")
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, [0])
+    monkeypatch.setattr(provenance, "command", lambda: "litelvlm study toy --device cpu")
+    with open_run(tmp_path, make_key(), 2) as run:
+        write_parts(run, [1])
+    monkeypatch.setattr(provenance, "command", lambda: "litelvlm report")
+    with open_run(tmp_path, make_key(), 2):
+        pass
+    record = read_record(run.folder)
+    assert record.command == "litelvlm study toy"
+    assert [session.command for session in record.sessions] == ["litelvlm study toy", "litelvlm study toy --device cpu"]
+    assert (record.state, record.parts_done) == ("done", 2)
+
+
+def test_shares_that_run_together_are_sessions_of_their_own(tmp_path):
+    with (
+        open_run(tmp_path, make_key(), 2, Shard(1, 2)) as first,
+        open_run(tmp_path, make_key(), 2, Shard(2, 2)) as second,
+    ):
+        write_parts(first, [0])
+        write_parts(second, [1])
+    assert sorted(session.shard for session in read_record(first.folder).sessions) == ["1/2", "2/2"]
 
 
 def test_a_run_with_a_limit_stays_partial(tmp_path):

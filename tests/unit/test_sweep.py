@@ -143,7 +143,8 @@ def test_methods_with_fields_have_their_own_cells(tmp_path):
         ({"budgets": ()}, "budgets"),
         ({"seeds": 0}, "seeds"),
         ({"question_index": 16}, "question_index"),
-        ({"protocol": "official"}, "protocol"),
+        ({"protocol": "offical"}, "protocol"),
+        ({"protocol": "official", "answer_index": 1}, "draws its templates"),
         ({"method": ("random",)}, "method"),
     ],
 )
@@ -173,9 +174,9 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "question_index": 1,
         "answer_index": 1,
         "batch_size": 2,
+        "protocol": "official",
     }
-    # The protocol has one value only.
-    assert set(changes) == set(sweep.Config.model_fields) - {"protocol"}
+    assert set(changes) == set(sweep.Config.model_fields)
     small = FAST.model_copy(update={"limit": 1, "methods": (sweep.Method(name="uniform"),)})
     data = planted_data(3)
     names = {study(tmp_path, data=data, config=small).name}
@@ -265,6 +266,7 @@ def test_an_unpruned_model_that_finds_nothing_has_no_retention():
             "inter_px": 0,
             "union_px": 5,
             "iou": 0.0,
+            "target_px": 5,
             "kind": "unspecified",
         }
     )

@@ -1,0 +1,60 @@
+"""Scores of data sets with expressions that mean nothing in the image (gRefCOCO), with intervals."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from analysis.statistics import RESAMPLES, bootstrap
+from litelvlm.metrics import EMPTY_BELOW
+
+METRICS = ("n_acc", "t_acc", "giou", "ciou")
+
+
+def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """One line per method, budget and metric: the scores of ``metrics.grefcoco_scores`` with image-bootstrap intervals.
+
+    N-acc is the share of expressions without a target that are answered with nothing (fewer than 50 pixels), T-acc the
+    share of the others that are answered with something. A refused expression predicts no pixel.
+
+    Args:
+        rows: Of the sweep, with ``pred_px`` and ``target_px``.
+        resamples: Of the images.
+        seed: Of the resampling.
+    """
+    lines = []
+    for (method, budget), cell in rows.groupby(["method", "budget"], sort=True):
+        drawn = bootstrap(_summands(cell), cell["image_id"].to_numpy(), _scores, resamples, seed)
+        for metric, found in zip(METRICS, drawn.estimates(), strict=True):
+            line = {"method": method, "budget": budget, "metric": metric, "value": found.value}
+            lines.append(line | {"low": found.low, "high": found.high, "n_images": found.n_images, "n": found.n})
+    return pd.DataFrame(lines)
+
+
+def _summands(cell: pd.DataFrame) -> Float[np.ndarray, "n 7"]:
+    """Per row: empty target, rightly refused, target, rightly answered, IoU, intersection, union."""
+    target = cell["target_px"].to_numpy(dtype=np.float64)
+    refused, empty = cell["pred_px"].to_numpy() < EMPTY_BELOW, target == 0
+    inter = np.where(refused, 0.0, cell["inter_px"].to_numpy(dtype=np.float64))
+    union = np.where(refused, target, cell["union_px"].to_numpy(dtype=np.float64))
+    iou = np.where(empty, refused, inter / np.maximum(union, 1.0))
+    columns: np.ndarray = np.column_stack([empty, empty & refused, ~empty, ~empty & ~refused, iou, inter, union])
+    return columns.astype(np.float64)
+
+
+def _scores(sums: Float[np.ndarray, "b 7"]) -> Float[np.ndarray, "b 4"]:
+    """The four scores from sums; nan where no expression bears on one."""
+    empty, refused, meant, answered, iou, inter, union = sums.T
+    values: np.ndarray = np.column_stack(
+        [
+            _ratio(refused, empty),
+            _ratio(answered, meant),
+            iou / (empty + meant),
+            np.where(union > 0, _ratio(inter, union), 1.0),
+        ]
+    )
+    return values
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    quotient: np.ndarray = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+    return quotient

@@ -1,0 +1,104 @@
+"""Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from analysis.engine import ItemResult
+from analysis.samples import key_columns, naming, target_mask, token_coverage
+from analysis.sweep_passes import Context, Pass, Talk, masks_of, talks_of
+from litelvlm.glamm.shared import Request
+from litelvlm.metrics import iou
+from litelvlm.overlaps import Overlaps, overlaps
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One image as read from disk, before any model work.
+
+    Attributes:
+        sample: The image's record.
+        picture: Its pixels.
+        masks: Target masks as the data gives them, one per expression.
+        coverage: Share of each token's patch that the mask covers, one row per expression.
+        keys: Key columns, one entry per expression.
+    """
+
+    sample: Any
+    picture: Image.Image
+    masks: UInt8[np.ndarray, "n h w"]
+    coverage: np.ndarray
+    keys: tuple[dict[str, Any], ...]
+
+
+def load(context: Context, index: int) -> Loaded:
+    """Read one image with its masks; needs no model, so that it can run ahead of the model's work."""
+    sample = context.data[index]
+    masks, coverage, keys = [], [], []
+    for expression in sample.expressions:
+        with naming(sample, expression):
+            plain = target_mask(sample, expression)
+            masks.append(sample.mask(expression))
+            coverage.append(token_coverage(plain, context.model))
+            keys.append(key_columns(context.data, sample, expression, plain, context.model.tower.image_size))
+    return Loaded(sample, sample.image(), np.stack(masks), np.stack(coverage), tuple(keys))
+
+
+@torch.inference_mode()
+def image_rows(context: Context, loaded: Loaded) -> ItemResult:
+    """Rows of one image: every conversation under every method, budget and seed."""
+    model, sample = context.model, loaded.sample
+    state = model.encode_image(loaded.picture)
+    talks = talks_of(context.config, sample)
+    passes: list[Pass] = []
+    for number, talk in enumerate(talks):
+        with naming(sample, sample.expressions[talk.turns[0]]):
+            # An oracle that serves several expressions with one selection knows the union of their masks.
+            truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
+            key, questions = int(sample.image_id), list(talk.conversation.questions)
+            cues = model.cues(state, questions, coverage=truth, key=key, conversation=talk.conversation)
+            passes += context.passes(loaded, state, number, talk, cues)
+    targets = torch.from_numpy(loaded.masks).to(model.device)
+    found: list[list[dict[str, Any]]] = [[] for _ in passes]
+    requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
+    noted = len(context.grounder.notes)
+    for places, masks in masks_of(context, state, requests):
+        turns = [talks[passes[same[0]].talk].turns for same in places]
+        with naming(sample, sample.expressions[turns[0][0]]):
+            counts = overlaps(masks, targets[torch.tensor(turns, device=model.device)])
+        numbers = Overlaps(*(count.cpu() for count in counts))
+        for row, same in enumerate(places):
+            for place in same:
+                found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
+    notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
+    return ItemResult([row for rows in found for row in rows], notes=notes)
+
+
+def turn_rows(
+    context: Context, loaded: Loaded, talks: list[Talk], made: Pass, counts: Overlaps, row: int
+) -> list[dict[str, Any]]:
+    """Rows of one pass, one per expression of its conversation."""
+    rows = []
+    for turn, place in enumerate(talks[made.talk].turns):
+        intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
+        rows.append(
+            loaded.keys[place]
+            | {
+                "protocol": context.config.protocol,
+                "method": made.method,
+                "budget": made.budget,
+                "seed": made.seed,
+                "n_kept": made.n_kept,
+                "n_average": made.n_average,
+                "inter_px": intersection,
+                "union_px": union,
+                "pred_px": predicted,
+                "target_px": target,
+                "iou": float(iou([intersection], [union], exact=True)[0]),
+            }
+        )
+    return rows

@@ -1,0 +1,202 @@
+"""Many passes over one image, with what they share computed once, give what the plain path gives."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis import sweep
+from analysis.runs import read_record, read_rows
+from analysis.sweep_passes import Context
+from litelvlm import get_pruner
+from litelvlm.glamm import shared
+from litelvlm.glamm.llama import decode
+from litelvlm.glamm.mask import low_resolution_masks
+from litelvlm.glamm.prompts import conversation
+from litelvlm.glamm.shared import Request, SharedGrounder, grouped, out_of_memory
+from litelvlm.glamm.shared_masks import masks_of_image
+from litelvlm.glamm.shared_prefix import prefix_states, read_states
+
+# Largest difference of mask logits, which span about 40, that another order of additions makes in float32.
+LOGITS = 1e-3
+
+
+def requests_of(model, state, sample, methods, budgets):
+    """Every method at every budget for the first two expressions, and both in one conversation."""
+    talks = [conversation([e.sent]) for e in sample.expressions[:2]]
+    talks.append(conversation([e.sent for e in sample.expressions[:2]], [1, 3], [0, 2]))
+    asked = []
+    for talk in talks:
+        cues = model.cues(state, list(talk.questions), key=int(sample.image_id))
+        asked.append(Request(talk, None))
+        asked += [Request(talk, get_pruner(name, **o).select(cues, k)) for name, o in methods for k in budgets]
+    return asked
+
+
+METHODS = (
+    ("litelvlm", {}),
+    ("random", {"positions": "original"}),
+    ("random", {"positions": "stretch"}),
+    ("avgpool", {}),
+    ("visionzip", {}),
+    ("fastv", {}),
+    ("pyramiddrop", {"query_token": "seg"}),
+)
+
+
+def answer(grounder, state, requests):
+    """Logits in the order of the requests."""
+    found = [None] * len(requests)
+    for answered in grounder(state, requests):
+        for same, logits in zip(answered.places, answered.logits, strict=True):
+            for place in same:
+                assert found[place] is None
+                found[place] = logits
+    return found
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_shared_passes_equal_single_passes(model, state, data, batch_size):
+    requests = requests_of(model, state, data[0], METHODS, (50, 48))
+    found = answer(SharedGrounder(model, batch_size), state, requests)
+    for request, logits in zip(requests, found, strict=True):
+        (single,) = model.ground([state], [request.conversation], [request.selection])
+        assert logits.shape == single.logits.shape
+        assert (logits - single.logits).abs().max() < LOGITS
+
+
+def test_passes_that_are_the_same_computation_run_once(model, state, data, monkeypatch):
+    talk = conversation([data[0].expressions[0].sent])
+    cues = model.cues(state, list(talk.questions), key=1)
+    # With one text the paper's method keeps exactly the lowest similarities, in raster order.
+    selections = [get_pruner(name).select(cues, 16) for name in ("litelvlm", "low_similarity", "high_similarity")]
+    decoded = []
+    plain = shared.masks_of_image
+
+    def counting(sam, image, prompts):
+        decoded.append(len(prompts))
+        return plain(sam, image, prompts)
+
+    monkeypatch.setattr(shared, "masks_of_image", counting)
+    (answered,) = SharedGrounder(model)(state, [Request(talk, selection) for selection in selections])
+    assert answered.places == ((0, 1), (2,))
+    assert decoded == [2]
+
+
+@torch.inference_mode()
+def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.tensor([1, 284, 376, 385, 259])
+    behind = torch.randn(3, 7, model.llama.config.hidden_size, generator=generator)
+    positions = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [5, 7, 9, 11, 12, 13, 14], [5, 6, 9, 9, 10, 11, 12]])
+    reads = torch.tensor([[6, 3], [2, 5], [4, 4]])
+    got = read_states(model.llama, prefix_states(model.llama, ids), behind, positions, reads)
+    before = model.llama.model.embed_tokens(ids).expand(3, -1, -1)
+    whole = torch.cat([before, behind], dim=1)
+    places = torch.cat([torch.arange(5).expand(3, -1), positions], dim=1)
+    expected = decode(model.llama, whole, places)[torch.arange(3)[:, None], reads + 5]
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
+    prompts = torch.randn(
+        5, model.sam.config.mask_decoder_config.hidden_size, generator=torch.Generator().manual_seed(1)
+    )
+    expected = low_resolution_masks(model.sam, state.sam_embeddings, prompts[None, :, None])[0]
+    torch.testing.assert_close(masks_of_image(model.sam, state.sam_embeddings, prompts), expected, atol=LOGITS, rtol=0)
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+def starved(model, monkeypatch, most):
+    """A grounder whose decoder has memory for ``most`` passes at once."""
+    grounder = SharedGrounder(model, 8)
+    plain = grounder._low
+
+    def low(state, visual, requests, prompts):
+        if len(requests) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return plain(state, visual, requests, prompts)
+
+    monkeypatch.setattr(grounder, "_low", low)
+    return grounder
+
+
+def test_out_of_memory_halves_the_batch_and_loses_nothing(model, state, data, monkeypatch):
+    requests = requests_of(model, state, data[0], METHODS[:2], (48, 16, 8))
+    grounder = starved(model, monkeypatch, 3)
+    found = answer(grounder, state, requests)
+    assert grounder.batch_size == 2
+    assert grounder.notes == [f"out of memory; batches of {size} from there on" for size in (4, 2)]
+    expected = answer(SharedGrounder(model, 64), state, requests)
+    assert max((a - b).abs().max() for a, b in zip(found, expected, strict=True)) < LOGITS
+
+
+def test_a_single_pass_that_does_not_fit_is_an_error(model, state, data, monkeypatch):
+    with pytest.raises(torch.OutOfMemoryError):
+        list(starved(model, monkeypatch, 0)(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
+
+
+def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
+    assert out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ..."))
+    assert out_of_memory(MemoryError())
+    grounder = SharedGrounder(model, 8)
+
+    def broken(*_):
+        raise RuntimeError("sizes do not match")
+
+    monkeypatch.setattr(grounder, "_low", broken)
+    with pytest.raises(RuntimeError, match="sizes"):
+        list(grounder(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
+    assert grounder.batch_size == 8
+
+
+def test_groups_keep_the_order_of_their_first_member():
+    assert grouped([2, 1, 2, 3, 1]) == [[0, 2], [1, 4], [3]]
+    assert grouped([]) == []
+
+
+# --- the sweep on it ----------------------------------------------------------------------------------------------
+
+CONFIG = sweep.Config(methods=("litelvlm", "visionzip", "fastv(layer=1)"), budgets=(48, 8), limit=2, chunk_size=1)
+
+
+def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, data, tmp_path):
+    folder = sweep.run(model, data, CONFIG, tmp_path)
+    rows = read_rows(folder)
+    small = read_rows(sweep.run(model, data, CONFIG.model_copy(update={"batch_size": 3}), tmp_path))
+    pixels = ["inter_px", "union_px", "pred_px"]
+    others = [name for name in rows if name not in (*pixels, "iou")]
+    pd.testing.assert_frame_equal(rows[others], small[others])
+    # A logit within float noise of 0 may fall on the other side: at most one pixel in ten thousand.
+    assert (rows[pixels] - small[pixels]).abs().to_numpy().max() <= 3
+    assert read_record(folder).notes == ("fastv(layer=1)@8 is left out: " + excluded(model, data),)
+    sample = data[0]
+    for expression in sample.expressions[:2]:
+        single = model.segment(sample.image(), expression.sent, get_pruner("visionzip"), budget=8)
+        row = rows[(rows.sent_id == expression.sent_id) & (rows.method == "visionzip") & (rows.budget == 8)].iloc[0]
+        assert abs(int(single.mask.sum()) - row.pred_px) <= 3
+
+
+def excluded(model, data):
+    context = Context(model, data, CONFIG, (48, 8))
+    return context.excluded["fastv(layer=1)@8"]
+
+
+def test_official_conversations_go_through_the_shared_path(model, data, tmp_path):
+    config = sweep.Config(methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official")
+    rows = read_rows(sweep.run(model, data, config, tmp_path))
+    assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
+    assert rows[rows.method == "none"].iou.mean() > 0.3
+
+
+def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data, monkeypatch):
+    requests = requests_of(model, state, data[0], METHODS[:1], (8,))
+    monkeypatch.setattr(shared, "KERNELS", ())
+    monkeypatch.setattr(shared, "read_states", SimpleNamespace())
+    found = answer(SharedGrounder(model), state, requests)
+    (single,) = model.ground([state], [requests[1].conversation], [requests[1].selection])
+    assert (found[1] - single.logits).abs().max() < LOGITS

@@ -1,0 +1,208 @@
+"""Axes of the sweep: presets, methods inside the language model, the official protocol, no-target scores."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import PATCH, PlantedModel, planted_data
+
+from analysis import sweep
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.sweep_config import every_method
+from analysis.sweep_no_target import no_target_table
+from analysis.sweep_passes import Context, divide_cells, talks_of
+from analysis.sweep_tables import token_table, widen
+from litelvlm.glamm.official import official_draw
+from litelvlm.metrics import grefcoco_scores
+from litelvlm.pruning import list_pruners
+
+
+PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
+
+
+def with_layers(n_layers):
+    """A planted model that says how deep its language model is."""
+    model = PlantedModel()
+    model.llama = SimpleNamespace(config=SimpleNamespace(), model=SimpleNamespace(layers=[None] * n_layers))
+    return model
+
+
+# --- methods ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["litelvlm", "litelvlm(order=raster)", "random(seed=3)", "litelvlm(order=raster, positions=original)"],
+)
+def test_a_label_is_read_back_as_the_method_it_names(label):
+    method = sweep.Method.parse(label)
+    assert method.label == label
+    assert sweep.Config(methods=[label]).methods == (method,)
+
+
+def test_a_preset_is_part_of_the_label_and_of_the_method():
+    name, preset = next((n, p) for n, cls in list_pruners().items() for p in cls.presets)
+    method = sweep.Method.parse(f"{name}:{preset}")
+    assert method.label == f"{name}:{preset}"
+    settings = list_pruners()[name].presets[preset]
+    assert {field: getattr(method.pruner(), field) for field in settings} == dict(settings)
+    assert sweep.Method(name=name).pruner() != method.pruner()
+
+
+@pytest.mark.parametrize("text", ["", "litelvlm(", "litelvlm(order)", "litelvlm:no_such_preset", "li telvlm"])
+def test_a_label_that_cannot_be_read_is_refused(text):
+    with pytest.raises(ValueError, match=r"form|preset"):
+        sweep.Method.parse(text)
+
+
+def test_all_stands_for_every_method_in_every_preset():
+    labels = [method.label for method in sweep.Config(methods=("all",)).methods]
+    assert labels == [method.label for method in every_method()]
+    assert sweep.Config(methods="all").methods == every_method()
+    expected = {
+        n if p == "faithful" else f"{n}:{p}" for n, c in list_pruners().items() for p in ("faithful", *c.presets)
+    }
+    assert set(labels) == expected - {"none"}
+
+
+def test_an_impossible_budget_is_left_out_with_its_reason():
+    config = sweep.Config(methods=("fastv", "uniform"), budgets=(48, 16))
+    cells, excluded = divide_cells(config, (48, 16), 144, with_layers(4))
+    # One of four layers before the drop: 144 / 4 = 36 tokens on average already.
+    assert [(cell.method, cell.budget) for cell in cells] == [("fastv", 48), ("uniform", 48), ("uniform", 16)]
+    assert list(excluded) == ["fastv@16"]
+    assert "smallest budget is 37" in excluded["fastv@16"]
+    # (144 + 3 x 16) / 4 = 48.
+    assert cells[0].n_average == 48.0
+
+
+def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
+    config = sweep.Config(methods=("fastv", "uniform"), budgets=(50, 16), chunk_size=2)
+    folder = sweep.run(with_layers(4), planted_data(4), config, tmp_path)
+    record, rows = read_record(folder), read_rows(folder)
+    assert (record.state, record.complete) == ("done", True)
+    (note,) = record.notes
+    assert note.startswith("fastv@16 is left out: fastv cannot average 16 of 144")
+    tokens = read_summary(folder).table("tokens").set_index(["method", "budget"])
+    # Tokens enter the model whole; (144 + 3 x 19) / 4 = 50.25 is what comes nearest to 50.
+    assert tokens.loc[("fastv", 50)].tolist() == [144, 50.25]
+    assert tokens.loc[("uniform", 16)].tolist() == [16, 16]
+    assert ("fastv", 16) not in tokens.index
+    widen(rows)
+
+
+def test_tokens_that_differ_within_a_cell_are_refused():
+    rows = pd.DataFrame({"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]})
+    with pytest.raises(ValueError, match="different numbers"):
+        token_table(rows)
+
+
+# --- the official protocol ----------------------------------------------------------------------------------------
+
+
+def crowded(n_images=3):
+    """Planted images with the expressions of both objects twice: four per image."""
+    data = planted_data(n_images)
+    for place, sample in enumerate(data):
+        twice = [dataclasses.replace(e, sent_id=e.sent_id + 50) for e in sample.expressions]
+        data[place] = dataclasses.replace(sample, expressions=(*sample.expressions, *twice))
+    return data
+
+
+OFFICIAL = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=2, protocol="official")
+
+
+def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
+    model, data = PlantedModel(), crowded()
+    folder = sweep.run(model, data, OFFICIAL, tmp_path)
+    rows = read_rows(folder)
+    assert set(rows.protocol) == {"official"}
+    assert read_record(folder).protocol == "official"
+    for sample in data:
+        for seed in (0, 1):
+            drawn = official_draw(4, sample.image_id, seed).expressions
+            found = rows[(rows.image_id == sample.image_id) & (rows.seed == seed)]
+            for _, cell in found.groupby("method"):
+                assert cell.sent_id.tolist() == [sample.expressions[place].sent_id for place in drawn]
+    # Per image: two draws of the unpruned model, two methods at one budget; three turns each; encoded once.
+    assert len(rows) == 3 * 2 * 3 * 3
+    assert model.encoded == 3
+    assert sum(map(len, model.batches)) == 3 * 2 * 3
+
+
+def test_official_scores_sum_over_the_drawn_turns(tmp_path):
+    folder = sweep.run(PlantedModel(), crowded(), OFFICIAL, tmp_path)
+    rows, scores = read_rows(folder), read_summary(folder).table("scores")
+    cell = rows[rows.method == "random"]
+    line = scores[(scores.method == "random") & (scores.metric == "ciou")].iloc[0]
+    assert line.value == pytest.approx(cell.inter_px.sum() / cell.union_px.sum())
+    assert line.n == len(cell) == 3 * 2 * 3
+
+
+def test_official_random_draws_with_the_seed_of_its_conversation():
+    context = Context(PlantedModel(), planted_data(1), OFFICIAL, (16,))
+    sample = context.data[0]
+    state = context.model.encode_image(sample.image())
+    kept = []
+    for number, talk in enumerate(talks_of(OFFICIAL, sample)):
+        cues = context.model.cues(state, list(talk.conversation.questions), key=sample.image_id)
+        made = {p.method: p for p in sweep.expression_passes(context, number, cues, talk.draw)}
+        assert made["random"].seed == made["none"].seed == talk.draw
+        kept.append(made["random"].selection.indices.tolist())
+    assert kept[0] != kept[1]
+
+
+def test_protocols_do_not_mix_in_one_table(tmp_path):
+    rows = read_rows(sweep.run(PlantedModel(), crowded(), OFFICIAL, tmp_path))
+    with pytest.raises(ValueError, match="official and single are mixed"):
+        widen(pd.concat([rows, rows.assign(protocol="single")]))
+
+
+# --- expressions without a target ---------------------------------------------------------------------------------
+
+
+def test_no_target_scores_are_those_of_the_metrics(tmp_path):
+    data = planted_data(6)
+    for place in (0, 3):
+        sample = data[place]
+        lost = dataclasses.replace(sample.expressions[0], ann_ids=(-1,))
+        data[place] = dataclasses.replace(sample, expressions=(lost, *sample.expressions[1:]))
+    folder = sweep.run(PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path)
+    rows, table = read_rows(folder), read_summary(folder).table("no_target")
+    assert (rows.target_px == 0).sum() == 2 * 2
+    for (method, budget), cell in rows.groupby(["method", "budget"]):
+        expected = grefcoco_scores(*(cell[name].to_numpy() for name in PIXELS))
+        found = table[(table.method == method) & (table.budget == budget)].set_index("metric").value
+        assert found.to_dict() == pytest.approx(expected._asdict())
+
+
+def test_a_refusal_is_right_only_where_nothing_is_meant():
+    # Image 1: nothing meant, 10 pixels predicted: refused, IoU 1. Image 2: 81 pixels meant and 10 predicted: a refusal
+    # too, IoU 0, its 81 pixels stay in the union. Image 3: 100 of 200 pixels found.
+    rows = pd.DataFrame(
+        {"image_id": [1, 2, 3], "method": "m", "budget": 8, "pred_px": [10, 10, 100], "target_px": [0, 81, 200]}
+        | {"inter_px": [0, 10, 100], "union_px": [10, 81, 200]}
+    )
+    found = no_target_table(rows, resamples=200).set_index("metric")
+    assert found.value.to_dict() == pytest.approx(
+        {"n_acc": 1.0, "t_acc": 0.5, "giou": (1 + 0 + 0.5) / 3, "ciou": 100 / 281}
+    )
+    assert (found.n == 3).all()
+
+
+def test_pixels_are_counted_by_the_official_rule():
+    # Two of four predicted pixels lie on the object, one on a doubly covered pixel (no class), one is ignored.
+    import torch
+
+    from litelvlm.metrics import intersection_union
+    from litelvlm.overlaps import overlaps
+
+    target = np.array([[1, 1, 2], [255, 0, 1]], dtype=np.uint8)
+    predicted = np.array([[True, True, True], [True, False, False]])
+    found = overlaps(torch.from_numpy(predicted), torch.from_numpy(target))
+    assert [int(count) for count in found] == [2, 4, 3, 3]
+    assert (int(found.intersection), int(found.union)) == tuple(intersection_union(predicted, target))
+    with pytest.raises(ValueError, match="both must be"):
+        overlaps(torch.zeros(PATCH, 3, dtype=torch.bool), torch.zeros(PATCH, 2, dtype=torch.uint8))
