@@ -1,0 +1,154 @@
+"""What every method inside the language model is held to, from one list of cases, on random layers."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layer_views import View
+
+from litelvlm.pruning import get_pruner, list_pruners
+
+CASES = [
+    ("fastv", {}),
+    ("fastv", {"layer": 3, "query_token": "mean_text", "positions": "stretch"}),
+    ("pyramiddrop", {}),
+    ("pyramiddrop", {"layers": (0, 1, 2, 3), "query_token": "seg"}),
+    ("dart", {}),
+    ("dart", {"image_pivots": 1, "text_pivots": 0}),
+    ("sparsevlm", {}),
+    ("sparsevlm", {"preset": "gap", "layers": (1, 2, 3)}),
+    ("sparsevlm_plus", {}),
+    ("sparsevlm_plus", {"head_share": 1.0}),
+    ("ivc_prune", {}),
+    ("ivc_prune", {"preset": "early", "coordinate_share": 0.5}),
+    ("ivc_prune", {"preset": "paper", "seed_share": 1.0, "budget_is": "retained"}),
+    ("ivc_layer_add_on", {}),
+    ("ivc_layer_add_on", {"of": "sparsevlm_plus", "share": 0.9}),
+    ("ivc_layer_add_on", {"of": "dart", "share": 0.0}),
+]
+every_case = pytest.mark.parametrize(
+    ("name", "options"), CASES, ids=[f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
+)
+# No place in the image matters to these.
+EQUIVARIANT = ["fastv", "pyramiddrop", "sparsevlm", "sparsevlm_plus", "ivc_prune", "ivc_layer_add_on"]
+N = 20
+
+
+def layer(seed: int, dtype: torch.dtype = torch.float32, turn: torch.Tensor | None = None) -> View:
+    """A random layer: one token before 20 visual ones and six behind, of which two ask; visual tokens turned."""
+    made = torch.Generator().manual_seed(seed)
+    length = N + 7
+    place = torch.arange(length)
+    if turn is not None:
+        place[1 : 1 + N] = turn + 1
+    angles = torch.rand(length, 4, generator=made)
+    given = {
+        "attention": torch.rand(3, 6, length, generator=made).softmax(-1)[:, :, place],
+        "keys": torch.randn(length, 8, generator=made)[place],
+        "values": torch.randn(length, 2, 4, generator=made)[place],
+        "states": torch.randn(length, 8, generator=made)[place],
+        "hidden_states": torch.randn(length, 8, generator=made)[place].to(dtype),
+        "rotary": (angles.cos()[place], angles.sin()[place]),
+    }
+    return View(queries=(N + 2, N + 5), n_visual=N, **given)
+
+
+def counts(pruner) -> range:
+    """Counts that a drop from 20 tokens may leave."""
+    return range(pruner.after_drop(1, N) if pruner.synthetic else 1, N)
+
+
+def test_every_method_has_a_case():
+    assert {name for name, _ in CASES} == {name for name, method in list_pruners().items() if method.stage == "llm"}
+
+
+@every_case
+@pytest.mark.parametrize("seed", [0, 1])
+def test_as_many_tokens_as_asked_none_twice_in_order(name, options, seed):
+    pruner, view = get_pruner(name, **options), layer(seed)
+    for count in counts(pruner):
+        kept = pruner.reduce(view, view, count)
+        places = kept.places.tolist()
+        n_mixed = 0 if kept.weights is None else len(kept.weights)
+        assert len(places) + n_mixed == count
+        assert places == sorted(set(places))
+        assert all(0 <= place < N for place in places)
+        assert (n_mixed > 0) == pruner.synthetic
+        if n_mixed:
+            assert (kept.weights >= 0).all()
+            torch.testing.assert_close(kept.weights.sum(1), torch.ones(n_mixed))
+            assert not kept.weights[:, kept.places].any()
+            assert len(set(kept.stand_for.tolist())) == n_mixed
+
+
+@every_case
+def test_same_layer_same_choice_whatever_the_number_type(name, options):
+    pruner = get_pruner(name, **options)
+    first, again = (pruner.reduce(layer(3), layer(3), 12) for _ in range(2))
+    half = layer(3, torch.bfloat16)
+    full = layer(3)
+    full.hidden_states = half.hidden_states.float()
+    from_half, from_full = (pruner.reduce(view, view, 12) for view in (half, full))
+    for a, b in ((first, again), (from_half, from_full)):
+        assert a.places.tolist() == b.places.tolist()
+        assert a.weights is b.weights is None or torch.equal(a.weights, b.weights)
+
+
+@pytest.mark.parametrize("name", EQUIVARIANT)
+@given(seed=st.integers(0, 10_000), data=st.data())
+@settings(deadline=None, max_examples=10)
+def test_turning_visual_tokens_turns_the_choice(name, seed, data):
+    pruner = get_pruner(name)
+    count = data.draw(st.sampled_from(counts(pruner)))
+    turn = torch.randperm(N, generator=torch.Generator().manual_seed(seed))
+    plain, turned = layer(seed), layer(seed, turn=turn)
+    before, after = pruner.reduce(plain, plain, count), pruner.reduce(turned, turned, count)
+    assert sorted(turn[after.places].tolist()) == before.places.tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in EQUIVARIANT if name != "sparsevlm"])
+def test_equal_tokens_are_kept_from_the_first(name):
+    length = N + 7
+    flat = (torch.ones(length, 4), torch.zeros(length, 4))
+    view = View(torch.full((3, 6, length), 1 / length), (N + 2,), N, values=torch.ones(length, 2, 4), rotary=flat)
+    assert get_pruner(name).keep(view, view, 7).tolist() == list(range(7))
+
+
+@pytest.mark.parametrize("name", ["fastv", "pyramiddrop", "sparsevlm", "sparsevlm_plus"])
+@given(seed=st.integers(0, 10_000), exponent=st.integers(-8, 8))
+@settings(deadline=None, max_examples=10)
+def test_scaling_attention_changes_nothing(name, seed, exponent):
+    plain, scaled = layer(seed), layer(seed)
+    scaled._given["attention"] = plain._given["attention"] * 2.0**exponent
+    pruner = get_pruner(name)
+    kept = [pruner.reduce(view, view, 9).places.tolist() for view in (plain, scaled)]
+    assert kept[0] == kept[1]
+
+
+@every_case
+def test_schedules_spend_the_budget_or_name_the_smallest(name, options):
+    pruner = get_pruner(name, **options)
+    if options.get("budget_is") == "retained":
+        assert pruner.schedule(8, 144, 4) == (144, 144, 8, 8)
+        return
+    averages = {}
+    for budget in range(1, 144):
+        try:
+            schedule = pruner.schedule(budget, 144, 4)
+        except ValueError as refusal:
+            smallest = int(str(refusal).split("smallest budget is ")[1].split(",")[0])
+            assert budget < smallest
+            continue
+        assert list(schedule) == sorted(schedule, reverse=True)
+        assert min(schedule) >= 1
+        averages[budget] = sum(schedule) / 4
+    assert list(averages) == list(range(min(averages), 144))
+    assert min(averages) == (smallest if min(averages) > 1 else 1)
+    assert all(abs(average - budget) < 1 for budget, average in averages.items())
+
+
+@every_case
+def test_config_rebuilds_an_equal_method(name, options):
+    pruner = get_pruner(name, **options)
+    assert get_pruner(**pruner.config()) == pruner
+    assert hash(get_pruner(**pruner.config())) == hash(pruner)
