@@ -1,5 +1,6 @@
 """The closed table of studies, and what a run's record says about how to read it."""
 
+import re
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from litelvlm.names import check_name
 if TYPE_CHECKING:
     from analysis.record import RunRecord
 
-STUDIES = ("reversal", "sink", "sweep")
+STUDIES = ("reversal", "sink", "importance", "faithfulness", "sweep", "ablations")
 """Studies in the order in which all of them run; each is a module of ``analysis`` with the same public names."""
 
 MINIATURE_NOTE = (
@@ -30,4 +31,5 @@ def study_module(name: str) -> ModuleType:
 
 def is_miniature(record: "RunRecord") -> bool:
     """Whether the run used the bundled miniature, which every table and figure drawn from it must say."""
-    return record.model["name"] == "embedded"
+    # Options and random weights are named behind it.
+    return re.split(r"[ \[]", record.model["name"])[0] == "embedded"

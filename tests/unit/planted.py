@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from litelvlm.clip.base import Preprocessing
+from litelvlm.clip.base import ClipText, Preprocessing
 from litelvlm.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues
 
@@ -111,6 +111,25 @@ class PlantedClip(nn.Module):
         self.pull = nn.Parameter(torch.zeros(1))
 
 
+class PlantedTextLayer(nn.Module):
+    """Attention that prefers the first position by ``pull`` and nothing else; [SOS] has a tenth of a word's value.
+
+    States are (1, 0) at [SOS] and (0, 1) at words, once per head; the block leaves them as they are.
+    """
+
+    def __init__(self, pull):
+        super().__init__()
+        self.layer_norm1 = self.layer_norm2 = nn.Identity()
+        self.self_attn = nn.Module()
+        self.self_attn.out_proj = nn.Linear(6, 6, bias=False)
+        self.self_attn.out_proj.weight.data = torch.eye(6)
+        self.pull = pull
+        self.self_attn.v_proj = lambda states: states * torch.tensor([0.1, 1.0]).repeat(3)
+
+    def forward(self, hidden_states):
+        return hidden_states
+
+
 class PlantedTower:
     """One block above the embeddings; a tower built without a signal scores at random, like random weights."""
 
@@ -150,16 +169,34 @@ class PlantedTower:
         return states
 
     def text(self, sentences):
-        words = [sentence.lower().replace(".", " .").replace("?", " ?").split() for sentence in sentences]
-        ids = [[1, *map(self.token, row), 2] for row in words]
-        length = max(map(len, ids))
+        input_ids, mask, truncated = self.tokenize(sentences)
+        states = torch.tensor([0.0, 1.0]).repeat(3).expand(*input_ids.shape, -1).clone()
+        states[:, 0] = torch.tensor([1.0, 0.0]).repeat(3)
+        for layer in self.text_layers:
+            states = layer(states)
         embeds = torch.stack([self.embed(sentence) for sentence in sentences])
-        return SimpleNamespace(
-            input_ids=torch.tensor([row + [0] * (length - len(row)) for row in ids]),
-            text_embeds=embeds,
-            eos_index=torch.tensor([len(row) - 1 for row in ids]),
-            truncated=tuple(len(row) > 16 for row in ids),
-        )
+        return ClipText(input_ids, mask, embeds, mask.sum(1) - 1, truncated)
+
+    def require(self, state):
+        assert state not in self.lacks
+
+    @property
+    def text_layers(self):
+        self.layers = getattr(self, "layers", None) or [PlantedTextLayer(self.clip.pull.item()) for _ in range(2)]
+        return self.layers
+
+    n_text_heads = 3
+
+    def text_qk(self, layer, states):
+        # Two numbers per head: logits are scaled by their root.
+        sos = states.new_tensor([layer.pull * 2**0.5, 0.0]).repeat(3)
+        return torch.ones_like(states), states * sos
+
+    def tokenize(self, sentences):
+        words = [sentence.lower().replace(".", " .").replace("?", " ?").split() for sentence in sentences]
+        rows = [[1, *map(self.token, row), 2] for row in words]
+        ids = torch.tensor([row + [0] * (max(map(len, rows)) - len(row)) for row in rows])
+        return ids, (ids > 0).long(), tuple(len(row) > 16 for row in rows)
 
     def token(self, word):
         return self.vocabulary.setdefault(word, len(self.vocabulary) + 3)
@@ -214,6 +251,10 @@ class PlantedModel:
         }
         n, d = sources["patch_tokens"].shape
         sources |= {"query": torch.ones(d), "keys": torch.ones(n, d), "values": torch.ones(n, d)}
+        # What asks the language model first: it looks at the tokens that the text names, and only they matter.
+        named = -(sources["patch_embeds"] @ sources["text_embeds"].mean(0))
+        sources |= {"llm_attention": named[:, None], "llm_prompt_attention": named[:, None], "block_importance": named}
+        sources |= {"llm_gradient": named[:, None].expand(n, d), "projected": torch.ones(n, d)}
         return Cues(sources, GRID, key)
 
     def ground(self, states, conversations, selections):

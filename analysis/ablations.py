@@ -1,0 +1,124 @@
+"""What is left of the method's advantage when each of its parts is taken away, turned round or replaced?
+
+Reviewers asked for it row by row; the requests and the methods that answer them are in ``analysis.ablations_config``:
+
+    llm_score    tokens chosen by what the language model itself attends to or depends on, from an unpruned first pass
+    worst_first  the highest similarities instead of the lowest
+    falsify      random and even tokens, mask oracles, other texts, no text, norms, cosine, another layer
+    recovery     a share of the budget for context tokens, and their order
+    rivals       published methods, for H7
+    protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4
+    attention    correlation of the reversed similarity with the language model's attention
+
+All are paired with the paper's method on the same images, expressions and template. H7: the paper's method exceeds the
+best rival by more than 5 % of that rival's cIoU, whichever rival it is.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from analysis import sweep_config
+from analysis.ablations_claims import reading, summarise
+from analysis.ablations_config import ALTERED, SHUFFLED, Config
+from analysis.ablations_rows import AblationContext, ablation_rows
+from analysis.ablations_tables import tables
+from analysis.config import resolve_budgets
+from analysis.donors import draw_donors
+from analysis.engine import Study, run_study
+from analysis.locks import Shard
+from analysis.samples import Data, Model
+from analysis.subset import Subset
+from analysis.sweep_config import PAPER, Method
+from analysis.sweep_passes import Context
+from analysis.sweep_rows import Loaded, load
+
+__all__ = ["QUESTION", "STUDY", "Config", "reading", "run", "summarise", "tables"]
+
+QUESTION = "What is left of the method when each part of it is taken away, turned round or replaced?"
+
+
+def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+    """Compute the missing rows and, once all are there, the summary.
+
+    Args:
+        model: Grounding model.
+        data: Split to take images from.
+        config: Of the study.
+        out: Folder of all runs.
+        shard: Share of the parts to compute; all if left out.
+
+    Returns:
+        The run folder.
+    """
+    n_tokens = model.grid[0] * model.grid[1]
+    budgets = resolve_budgets(config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens)
+    chosen, whole = Subset(data, config.images, config.expressions), Subset(data, config.images)
+    context = make_context(model, data, chosen, config, budgets)
+    official = official_context(model, whole, config, budgets) if "protocol" in config.requests else None
+    notes = tuple(f"{cell} is left out: {reason}" for cell, reason in context.excluded.items())
+    return run_study(
+        STUDY,
+        model,
+        chosen,
+        config,
+        out,
+        shard or Shard(),
+        partial(ablation_rows, context, official),
+        {"budgets": list(budgets)},
+        load=partial(load_both, context, official),
+        notes=notes,
+    )
+
+
+def make_context(model: Model, data: Data, chosen: Subset, config: Config, budgets: tuple[int, ...]) -> AblationContext:
+    """Context of the expressions asked alone."""
+    methods = tuple(label for label in config.methods if label not in ALTERED)
+    altered = tuple(label for label in config.methods if label in ALTERED)
+    asked = sweep_config.Config(
+        methods=tuple(Method.parse(label) for label in methods),
+        budgets=budgets,
+        seeds=config.random_seeds,
+        question_index=config.question_index,
+        answer_index=config.answer_index,
+        batch_size=config.batch_size,
+    )
+    donors = draw_donors(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
+    attention = "attention" in config.requests
+    return AblationContext(model, chosen, asked, budgets, donors, config.seed, altered, attention)
+
+
+def official_context(model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]) -> Context:
+    """Context of the official protocol, on the paper's method alone."""
+    asked = sweep_config.Config(
+        methods=(Method(name=PAPER),), seeds=config.official_seeds, batch_size=config.batch_size, protocol="official"
+    )
+    return Context(model, whole, asked, budgets)
+
+
+def load_both(context: Context, official: Context | None, index: int) -> tuple[Loaded, Loaded]:
+    """One image with the chosen expressions, and with all of them if the official protocol needs them."""
+    chosen = load(context, index)
+    return chosen, load(official, index) if official is not None else chosen
+
+
+STUDY = Study(
+    "ablations",
+    summarise,
+    tables,
+    reading,
+    tuple(
+        f"analysis.{name}"
+        for name in (
+            "ablations_config",
+            "ablations_rows",
+            "donors",
+            "labels",
+            "ranking_measures",
+            "samples",
+            "subset",
+            "sweep_config",
+            "sweep_passes",
+            "sweep_rows",
+        )
+    ),
+)

@@ -1,0 +1,66 @@
+"""A part of a split that stands for the whole: images and expressions taken at even distances, the same every time."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from analysis.samples import Data
+
+
+class Subset:
+    """Some images of a data set, each with some of its expressions.
+
+    Args:
+        data: The split.
+        images: How many images, at even distances; all if None or if there are no more.
+        expressions: How many expressions of each image, at even distances; all if None or if there are no more.
+
+    Example:
+        >>> evenly(10, 4)
+        [0, 2, 5, 7]
+    """
+
+    def __init__(self, data: Data, images: int | None = None, expressions: int | None = None) -> None:
+        self.data, self.expressions = data, expressions
+        self.indices = evenly(len(data), images)
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.data.name
+
+    @property
+    def split(self) -> str:
+        """Of the data set."""
+        return self.data.split
+
+    @property
+    def split_by(self) -> str:
+        """Author of the split."""
+        return self.data.split_by
+
+    @property
+    def digest(self) -> str:
+        """Of the whole data set."""
+        return self.data.digest
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        """One image with its expressions."""
+        sample = self.data[self.indices[index]]
+        chosen = evenly(len(sample.expressions), self.expressions)
+        return replace(sample, expressions=tuple(sample.expressions[i] for i in chosen))
+
+    def __iter__(self) -> Iterator[Any]:
+        """The images in order."""
+        return (self[index] for index in range(len(self)))
+
+
+def evenly(n: int, wanted: int | None) -> list[int]:
+    """Places of ``wanted`` entries at even distances among ``n``, the first one included."""
+    if wanted is None or wanted >= n:
+        return list(range(n))
+    return [place * n // wanted for place in range(wanted)]

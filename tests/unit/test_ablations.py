@@ -1,0 +1,192 @@
+"""The ablations on a planted model that segments exactly the kept tokens of the named object."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import PlantedData, PlantedModel, planted_data
+
+from analysis import ablations
+from analysis.ablations_config import ALTERED, METHODS, REFERENCES, REQUESTS, RIVALS, request_of
+from analysis.ablations_rows import correlations
+from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.subset import Subset, evenly
+from analysis.sweep_config import Method
+
+ASKED = ("llm_score", "worst_first", "falsify", "recovery", "protocol")
+FAST = ablations.Config(
+    requests=ASKED, images=24, budgets=(48, 16), random_seeds=2, official_seeds=2, pool=16, chunk_size=12
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    return ablations.run(PlantedModel(), planted_data(30), FAST, tmp_path_factory.mktemp("ablations"))
+
+
+@pytest.fixture(scope="module")
+def rows(done):
+    return read_rows(done)
+
+
+def of(rows, method, budget=48):
+    return rows[(rows.protocol == "single") & (rows.method == method) & (rows.budget == budget)]
+
+
+def test_every_label_is_a_method_and_answers_one_request():
+    labels = [label for group in METHODS.values() for label in group]
+    assert len(set(labels)) == len(labels)
+    for label in set(labels) - set(ALTERED):
+        assert Method.parse(label).label == label
+    assert set(METHODS) < set(REQUESTS)
+    assert set(RIVALS) == set(METHODS["rivals"])
+    assert set(REFERENCES) <= set(labels)
+    assert request_of("uniform") == "falsify"
+    assert request_of("litelvlm") == request_of("none") == "paper"
+
+
+def test_the_run_is_a_whole_result_on_an_even_part_of_the_split(done, rows):
+    record = read_record(done)
+    assert record.state == "done"
+    assert record.limit is None
+    assert rows[rows.protocol == "single"].image_id.nunique() == 24
+    assert set(rows.protocol) == {"single", "official"}
+    assert (rows[rows.protocol == "official"].method.isin(["none", "litelvlm"])).all()
+    assert set(rows[rows.protocol == "official"].seed) == {0, 1}
+    assert set(rows.method) == {"none", "litelvlm"} | {m for r in METHODS for m in METHODS[r] if r in ASKED}
+
+
+def test_the_right_text_keeps_the_object_and_other_inputs_do_not(rows):
+    assert (of(rows, "litelvlm").iou == 1.0).all()
+    assert (of(rows, "llm_attention").iou == 1.0).all()
+    # The text of another category, or none, says nothing about this object: at most what chance or ties leave.
+    assert of(rows, "litelvlm(texts=shuffled)").iou.mean() < 0.9
+    assert of(rows, "litelvlm(texts=empty)").iou.mean() < 0.9
+    assert (of(rows, "litelvlm(direction=highest)").iou < 0.2).all()
+    assert (of(rows, "reverse(of=llm_attention)").iou < 0.2).all()
+    assert (of(rows, "litelvlm(layer=-1)").iou == 1.0).all()  # here both layers hold the same states
+    assert (of(rows, "inverse_mask_oracle").inter_px == 0).all()
+
+
+def test_the_context_share_costs_what_it_takes_from_the_ranking(rows):
+    # With 16 tokens, 8 by similarity hold at most 8 of the object's 9.
+    half = of(rows, "litelvlm(context_share=0.5)", 16)
+    assert half.iou.max() <= 1.0
+    assert half.iou.mean() < of(rows, "litelvlm", 16).iou.mean()
+    raster = of(rows, "litelvlm(context_share=0.5, order=raster)", 16)
+    np.testing.assert_array_equal(half.sort_values("sent_id").iou, raster.sort_values("sent_id").iou)
+
+
+def test_claims_and_deltas_on_the_planted_signal(done):
+    summary = read_summary(done)
+    found = {claim.id: claim for claim in summary.claims}
+    assert {"worst_first", "true_text", "any_text", "value_norm", "even", "llm_attention", "block_loo"} == set(found)
+    for name in ("worst_first", "true_text", "any_text", "even"):
+        assert found[name].verdict == "supported"
+    assert found["llm_attention"].estimate == 0.0
+    assert "supported: worst_first" in summary.reading
+    deltas = summary.table("deltas").set_index(["method", "budget", "metric"])
+    line = deltas.loc[("litelvlm(direction=highest)", 48, "ciou")]
+    assert line.delta == pytest.approx(-found["worst_first"].estimate)
+    assert line.p <= line.p_holm <= 1.0
+    same = deltas.loc[("litelvlm(layer=-1)", 48, "giou")]
+    assert (same.delta, same.p, same.p_equivalent) == (0.0, 1.0, 0.0)
+    assert same.within_a_point
+    assert not line.within_a_point
+    assert (
+        deltas.loc[("litelvlm(context_share=0.5, order=raster)", 48, "ciou")].reference == "litelvlm(context_share=0.5)"
+    )
+    assert (deltas.mde >= 0).all()
+
+
+def test_tables_agree_with_rows(done, rows):
+    summary = read_summary(done)
+    assert set(summary.tables) == {"scores", "deltas", "retention", "strata", "gain", "protocols", "intervals"}
+    kept = summary.table("retention").set_index(["method", "budget"])
+    assert kept.loc[("litelvlm", 48), "kept"] == 1.0
+    chosen = of(rows, "uniform")
+    assert kept.loc[("uniform", 48), "kept"] == pytest.approx(chosen.inter_px.sum() / chosen.union_px.sum())
+    protocols = summary.table("protocols").set_index(["protocol", "method", "budget"])
+    assert protocols.loc[("official", "none", 144), "ciou"] == 1.0
+    assert protocols.loc[("official", "litelvlm", 16), "draws"] == 2
+    assert np.isnan(protocols.loc[("single", "litelvlm", 16), "sd_draws"])
+    drawn = rows[(rows.protocol == "official") & (rows.method == "litelvlm") & (rows.budget == 16)]
+    of_seed = drawn.groupby("seed")[["inter_px", "union_px"]].sum()
+    assert protocols.loc[("official", "litelvlm", 16), "sd_draws"] == pytest.approx(
+        (of_seed.inter_px / of_seed.union_px).std()
+    )
+    strata = summary.table("strata")
+    assert set(strata.stratum) == {"kind", "size", "words"}
+    assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
+    intervals = summary.table("intervals")
+    assert set(intervals.interval) == {"images, percentile", "images, BCa", "expressions, percentile"}
+
+
+def test_the_gain_is_split_by_quarters_of_the_index(rows):
+    alone = rows[rows.protocol == "single"].copy()
+    # Give the pruned method's failures to the lowest indices.
+    order = alone[alone.method == "none"].sort_values("sent_id").sent_id.to_numpy()
+    alone["ri"] = alone.sent_id.map(dict(zip(order, np.linspace(-1, 1, len(order)), strict=True)))
+    worst = alone.sent_id.isin(order[: len(order) // 4])
+    alone.loc[worst & (alone.method == "litelvlm"), "inter_px"] = 0
+    table = gain_table(alone, resamples=200).query("budget == 48").set_index("quarter")
+    assert table.index.tolist() == ["lowest quarter", "second", "third", "highest quarter"]
+    assert table.n.tolist() == [12] * 4
+    assert table.loc["lowest quarter", "delta"] < 0
+    assert (table.delta[1:] > 0).all()
+    assert table.ri.is_monotonic_increasing
+
+
+def test_correlations_of_one_sample_and_of_all_tokens_together():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 5, 30))
+    y = y + 0.5 * x
+    found = pd.DataFrame([correlations(a, b) for a, b in zip(x, y, strict=True)])
+    assert found.pearson[0] == pytest.approx(np.corrcoef(x[0], y[0])[0, 1])
+    sums = found[["sum_count", "sum_x", "sum_y", "sum_xx", "sum_yy", "sum_xy"]].to_numpy().sum(0, keepdims=True)
+    assert pooled_pearson(sums)[0, 0] == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1])
+    assert np.isnan(correlations(np.zeros(4), np.arange(4.0))["pearson"])
+    constant = pd.DataFrame([correlations(np.zeros(4), np.arange(4.0))])
+    alone = pd.concat([found, constant]).assign(method="none", image_id=range(6))
+    estimates, undefined = attention_estimates(alone, resamples=100)
+    assert undefined == 1
+    assert estimates["Pearson, mean over samples"].value == pytest.approx(found.pearson.mean())
+    assert estimates["Pearson, mean over samples"].n == 5
+    assert attention_estimates(constant.assign(method="none", image_id=0)) == ({}, 1)
+
+
+def test_one_image_has_scores_and_no_verdict(tmp_path):
+    config = FAST.model_copy(update={"requests": ("falsify",)})
+    summary = read_summary(ablations.run(PlantedModel(), planted_data(1), config, tmp_path))
+    assert {claim.verdict for claim in summary.claims} == {"undetermined"}
+    assert {claim.method for claim in summary.claims} == {"undefined: one image"}
+    assert summary.table("deltas").p.isna().all()
+    # There is no text of another image either.
+    assert "litelvlm(texts=shuffled)" not in set(summary.table("scores").method)
+
+
+def test_nothing_to_summarise():
+    assert ablations.summarise(pd.DataFrame()) == []
+    assert ablations.tables(pd.DataFrame()) == {}
+    assert "No claim" in ablations.reading([])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"requests": ("rival",)}, "rivals"), ({"requests": ()}, "requests"), ({"images": 0}, "images")],
+)
+def test_bad_configurations_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ablations.Config(**fields)
+
+
+def test_a_subset_takes_images_and_expressions_at_even_distances():
+    data = planted_data(10)
+    part = Subset(data, 4, 1)
+    assert [sample.image_id for sample in part] == [1, 3, 6, 8]
+    assert all(len(sample.expressions) == 1 for sample in part)
+    assert part[2].expressions[0] == data[5].expressions[0]
+    assert (part.name, part.digest) == (data.name, data.digest)
+    assert [s.image_id for s in Subset(data, None)] == [s.image_id for s in data]
+    assert len(Subset(PlantedData(), 3)) == 0
+    assert evenly(3, 5) == [0, 1, 2]

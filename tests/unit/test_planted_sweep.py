@@ -1,0 +1,122 @@
+"""Planted truth: the accuracy claims keep their level at the edge of what they deny, and find what was put in."""
+
+import numpy as np
+import pytest
+
+from analysis.ablations_claims import lead_claims
+from analysis.statistics import bootstrap_ratios, mean_estimate
+from analysis.sweep_claims import retention_claim
+from analysis.sweep_tables import Wide, cell_index, difference, retention, score_bootstrap, swap_p_value
+
+STUDIES, RESAMPLES, IMAGES, BUDGET = 400, 300, 60, 48
+KEPT, LEAD = 0.90, 0.05
+
+
+def sweeps(scores, n_studies=STUDIES, seed=0):
+    """Simulated sweeps with two expressions per image; ``scores`` is the true share of unpruned cIoU of each method.
+
+    Intersections of an image go up and down together; every method adds noise of its own.
+    """
+    rng = np.random.default_rng(seed)
+    names = ["none", *scores]
+    truth = np.array([1.0, *scores.values()])
+    image_ids = np.repeat(np.arange(IMAGES), 2)
+    cells = tuple((name, 144 if name == "none" else BUDGET) for name in names)
+    for _ in range(n_studies):
+        common = rng.normal(0, 6, IMAGES)[image_ids]
+        own = rng.normal(0, 6, (len(names), IMAGES))[:, image_ids] + rng.normal(0, 6, (len(names), 2 * IMAGES))
+        union = rng.uniform(50, 150, IMAGES)[image_ids][:, None] * np.ones(len(names))
+        inter = union * truth * (60 + common + own).T / 100
+        yield Wide(cells, inter, union, inter / union, inter / union > 0.5, image_ids)
+
+
+def rejected(p_values):
+    return np.mean(np.array(p_values) <= 0.05)
+
+
+def claims_on(wide, seed):
+    """p-value and interval of an equal pair, the claim of retention and that of a lead."""
+    scores = score_bootstrap(wide, RESAMPLES, seed)
+    ours, theirs, whole = (("litelvlm", BUDGET), ("random", BUDGET), ("none", 144))
+    places = [cell_index(wide, cell, "ciou") for cell in (ours, theirs, whole)]
+    return (
+        swap_p_value(wide, ours, theirs, "ciou", 399, seed),
+        difference(scores, places[0], places[1]).estimates()[0],
+        retention_claim(retention(scores, places[0], places[2]), BUDGET),
+        lead_claims(wide, scores, BUDGET)[0],
+    )
+
+
+@pytest.fixture(scope="module")
+def at_the_edge():
+    """Ours equals random tokens, keeps exactly 90 %, and leads the best rival by exactly 5 %."""
+    truth = {"litelvlm": KEPT, "random": KEPT, "trim": KEPT / (1 + LEAD), "scope": 0.5}
+    return list(zip(*(claims_on(wide, number) for number, wide in enumerate(sweeps(truth))), strict=True))
+
+
+def test_equal_methods_differ_in_five_of_a_hundred_studies(at_the_edge):
+    p_values, deltas, _, _ = at_the_edge
+    assert 0.03 <= rejected(p_values) <= 0.07
+    assert 0.03 <= np.mean([not delta.low <= 0 <= delta.high for delta in deltas]) <= 0.07
+
+
+@pytest.mark.parametrize("place", [2, 3], ids=["H8", "H7"])
+def test_what_is_exactly_at_the_edge_is_seldom_taken_for_more(at_the_edge, place, request):
+    claims = at_the_edge[place]
+    assert {claim.id for claim in claims} == {request.node.callspec.id}
+    assert 0.03 <= rejected([claim.p_value for claim in claims]) <= 0.07
+    assert np.mean([claim.verdict == "supported" for claim in claims]) <= 0.07
+    assert np.mean([claim.verdict == "not supported" for claim in claims]) <= 0.07
+
+
+@pytest.mark.parametrize(("truth", "least", "most"), [(0.8, 0.0, 0.0), (1.0, 0.95, 1.0)])
+def test_retention_far_from_the_edge_is_told(truth, least, most):
+    found = []
+    for number, wide in enumerate(sweeps({"litelvlm": truth}, 40, seed=1)):
+        whole, part = (cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET)))
+        kept = retention(score_bootstrap(wide, RESAMPLES, number), part, whole)
+        found.append(retention_claim(kept, BUDGET).verdict == "supported")
+    assert least <= np.mean(found) <= most
+
+
+def test_several_rivals_at_the_edge_make_the_lead_stricter_and_not_looser():
+    rivals = dict.fromkeys(("trim", "scope", "cdpruner"), 0.8 / (1 + LEAD))
+    claims = [
+        lead_claims(wide, score_bootstrap(wide, RESAMPLES, number), BUDGET)[0]
+        for number, wide in enumerate(sweeps({"litelvlm": 0.8} | rivals, 100, seed=2))
+    ]
+    assert rejected([claim.p_value for claim in claims]) <= 0.03
+    assert np.mean([claim.verdict == "not supported" for claim in claims]) <= 0.07
+
+
+def test_a_lead_of_a_quarter_over_the_best_rival_is_found():
+    truth = {"litelvlm": 0.8, "trim": 0.8 / 1.25, "scope": 0.5}
+    for number, wide in enumerate(sweeps(truth, n_studies=20, seed=3)):
+        relative, points = lead_claims(wide, score_bootstrap(wide, RESAMPLES, number), BUDGET)
+        assert relative.verdict == "supported"
+        assert relative.estimate == pytest.approx(0.25, abs=0.1)
+        # In points of cIoU: .6 * (.8 - .64) = .096.
+        assert points.estimate == pytest.approx(0.096, abs=0.04)
+        assert "here trim" in relative.statement
+
+
+@pytest.mark.parametrize("measure", ["mean", "ciou"])
+def test_clustered_intervals_cover_over_images_and_not_over_expressions(measure):
+    # 100 images with 1 to 7 expressions each, whose image effect is twice the expressions' own.
+    rng = np.random.default_rng(4)
+    by_image, by_expression, n_studies = 0, 0, 250
+    for number in range(n_studies):
+        image_ids = np.repeat(np.arange(100), rng.integers(1, 8, 100))
+        values = 0.5 + rng.normal(0, 0.1, 100)[image_ids] + rng.normal(0, 0.05, len(image_ids))
+        for ids in (image_ids, np.arange(len(values))):
+            if measure == "mean":
+                found = mean_estimate(values, ids, resamples=RESAMPLES, seed=number)
+            else:
+                union = rng.uniform(50, 150, len(values))[:, None]
+                found = bootstrap_ratios(values[:, None] * union, union, ids, RESAMPLES, number).estimates()[0]
+            covers = found.low <= 0.5 <= found.high
+            by_image, by_expression = (
+                (by_image + covers, by_expression) if ids is image_ids else (by_image, by_expression + covers)
+            )
+    assert 0.93 <= by_image / n_studies <= 0.97
+    assert by_expression / n_studies < 0.85
