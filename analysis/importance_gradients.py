@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import ImageFilter
 from torch import Tensor
 
-from litelvlm.glamm.preprocess import clip_pixel_values, open_image
+from litelvlm.glamm.preprocess import open_image
 from litelvlm.glamm.signals_target import frozen
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
@@ -106,8 +106,7 @@ def blurred_tokens(model: Any, picture: Any) -> Float[Tensor, "n d"]:
     """Projected tokens of the picture blurred until no object is left."""
     image = open_image(picture)
     blurred = image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * min(image.size)))
-    pixels = clip_pixel_values(blurred, model.tower.image_size).to(model.device, model.tower.clip.dtype)
-    tokens: Tensor = model.project(model.tower.image(pixels).patch_tokens[0])
+    tokens: Tensor = model.project(model.tower.image(model.tower.pixel_values(blurred)).patch_tokens[0])
     return tokens
 
 
@@ -117,7 +116,6 @@ def mean_token(model: Any, data: Any, images: int) -> Float[Tensor, "d"]:
     total = torch.zeros(model.llama.config.hidden_size, device=model.device)
     count = min(images, len(data))
     for index in range(count):
-        pixels = clip_pixel_values(open_image(data[index].image()), model.tower.image_size)
-        state = model.tower.image(pixels.to(model.device, model.tower.clip.dtype))
+        state = model.tower.image(model.tower.pixel_values(open_image(data[index].image())))
         total += model.project(state.patch_tokens[0]).float().mean(0)
     return total / count

@@ -3,6 +3,7 @@
 import pytest
 import pytest_socket
 from planted import PlantedModel, planted_data
+from planted_importance import planted_faithfulness, planted_importance
 
 from analysis import reversal, sink, sweep
 
@@ -21,5 +22,7 @@ def saved_runs(tmp_path_factory):
     return {
         "reversal": reversal.run(model, data, reversal.Config(shifts=20, blobs=3, pool=16, donors=3), out),
         "sink": sink.run(model, data, sink.Config(random_weights=False), out),
+        "importance": planted_importance(out, n_images=8),
+        "faithfulness": planted_faithfulness(out, n_images=8),
         "sweep": sweep.run(model, data, sweep.Config(seeds=2, budgets=(48, 8)), out),
     }

@@ -12,6 +12,7 @@ from analysis.cli import main
 from analysis.cli.segment import numbered
 from analysis.cli.study import Study
 from analysis.runs import read_record, read_summary
+from analysis.studies import STUDIES
 from figures import FIGURES
 
 
@@ -116,7 +117,7 @@ def test_study_refuses_before_it_loads_a_model(capsys, picture, arguments, reaso
 
 def test_study_all_gives_each_study_the_options_it_has():
     study = parse("study", "all", "--budgets", "48", "16", "--limit", "3", "--seed", "2")
-    assert study.chosen() == ("reversal", "sink", "sweep")
+    assert study.chosen() == STUDIES
     assert study.configure("sweep").budgets == (48, 16)
     sink = study.configure("sink")
     assert (sink.limit, sink.seed) == (3, 2)
@@ -226,7 +227,7 @@ def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("studies", ["reversal", "sink", "sweep"]), ("figures", FIGURES)],
+    [("studies", STUDIES), ("figures", FIGURES)],
 )
 def test_ls_lists_every_name_with_a_sentence(capsys, kind, names):
     assert main(["ls", kind]) == 0

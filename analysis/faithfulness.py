@@ -1,0 +1,237 @@
+"""Does a ranking of tokens foretell what their removal does to the mask?
+
+Rankings of CLIP (the reversed similarity, its opposite, context, attention of CLS, centre, random, the mask itself) and
+of the language model (attention, relevance, gradients, loss when a block is dropped) are judged alike. Tokens leave in
+their order (deletion) or enter in it (insertion) and the targets of the importance study are read off: areas under the
+curves, comprehensiveness and sufficiency, and captum's infidelity on random removals. Pruning keeps the first k tokens
+only, so sufficiency at k says how good a selection of k tokens the ranking makes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+
+from analysis.claims import Claim, make_claim
+from analysis.config import Count, StudyConfig
+from analysis.engine import ItemResult, Study, run_study
+from analysis.faithfulness_measures import (
+    curve_area,
+    curve_points,
+    eraser,
+    eraser_counts,
+    first_tokens,
+    rank_infidelity,
+)
+from analysis.importance_gradients import input_signals
+from analysis.importance_picks import Picks, pick
+from analysis.importance_scores import REVERSED, clip_scores, highest_similarity, ranking
+from analysis.importance_signals import (
+    DICE,
+    PREREGISTERED,
+    RELEVANCE,
+    Asked,
+    as_array,
+    attention_signals,
+    block_signals,
+    flow_signals,
+)
+from analysis.locks import Shard
+from analysis.samples import Data, Model, key_columns, naming, target_mask, token_coverage
+from analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.glamm.prompts import QUESTIONS, conversation
+from litelvlm.glamm.signals_target import TARGETS, Targets
+
+QUESTION = "Does a ranking of tokens foretell what their removal does to the mask?"
+CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
+MAIN_TARGET = TARGETS[DICE]
+LLM_RANKINGS = (*PREREGISTERED, RELEVANCE)  # beside input x gradient
+
+
+class Config(StudyConfig):
+    """Configuration of the study. The defaults fit the miniature on one core.
+
+    Attributes:
+        images: Images, each with one expression, spread over the sizes of referents; None takes all.
+        question_index: Question template, 0 to 15.
+        steps: Even steps of the curves (36 in a full study: 16 of 576 tokens each).
+        removals: Random removals of half of the tokens, for the infidelity.
+        batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
+    """
+
+    images: Count | None = 20
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    steps: Count = 12
+    removals: Count = 16
+    batch_size: Count | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares."""
+
+    model: Any
+    data: Picks
+    config: Config
+
+
+def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+    """Compute the missing rows of a split and, once all are there, the summary.
+
+    Args:
+        model: Grounding model; left as found.
+        data: Split to choose expressions from.
+        config: Of the study.
+        out: Folder of all runs.
+        shard: Share of the parts to compute; all if left out.
+
+    Returns:
+        The run folder.
+    """
+    picks = pick(data, model, config.images, config.seed)
+    context = Context(model, picks, config)
+    return run_study(STUDY, model, picks, config, out, shard or Shard(), partial(image_rows, context))
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
+    """All rows of one image and its expression."""
+    model, config, sample = context.model, context.config, context.data[index]
+    expression = sample.expressions[0]
+    with naming(sample, expression):
+        state = model.encode_image(sample.image())
+        mask = target_mask(sample, expression)
+        covered = token_coverage(mask, model)
+        asked = Asked(model, state, conversation([expression.sent], config.question_index), config.batch_size)
+        targets = asked.targets()
+        rng = np.random.default_rng([config.seed, int(expression.sent_id)])
+        removed = rng.random((config.removals, targets.n_tokens)).argsort(1) < targets.n_tokens // 2
+        rows = []
+        for name, values in rankings(asked, targets, covered, rng).items():
+            rows += [{"ranking": name} | row for row in ranking_rows(values, targets, config, removed)]
+    keys = key_columns(context.data, sample, expression, mask, model.tower.image_size)
+    return ItemResult([keys | {"empty_prediction": targets.empty} | row for row in rows])
+
+
+def rankings(
+    asked: Asked, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
+) -> dict[str, Float[np.ndarray, "n"]]:
+    """What tokens are ranked by, high first."""
+    cues = asked.model.cues(asked.state, list(asked.talk.questions), coverage=torch.from_numpy(covered).float())
+    scores = clip_scores(cues, rng)
+    found = {name: scores[name] for name in CLIP_RANKINGS} | {"high_similarity": highest_similarity(cues)}
+    found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
+    signals = [*attention_signals(asked), *flow_signals(targets), *block_signals(asked, targets)]
+    wanted = [signal for signal in signals if signal.key in LLM_RANKINGS]
+    return found | {signal.name: signal.values for signal in wanted}
+
+
+def ranking_rows(
+    values: Float[np.ndarray, "n"], targets: Targets, config: Config, removed: Bool[np.ndarray, "m n"]
+) -> list[dict[str, Any]]:
+    """Every measure of one ranking for every target."""
+    order, n = ranking(values), targets.n_tokens
+    counts = curve_points(n, config.steps)
+    only = first_tokens(order, counts)
+    whole = torch.from_numpy(np.concatenate([only, ~only, ~removed]))
+    found = as_array(targets.keeping(whole, config.batch_size))
+    kept, without, after = np.split(found, [len(counts), 2 * len(counts)])
+    rows = []
+    for column, target in enumerate(TARGETS):
+        insertion, deletion = kept[:, column], without[:, column]
+        falls = eraser(counts, deletion, insertion, eraser_counts(n))
+        measured: Mapping[tuple[str, int], float] = {
+            **{("insertion", k): float(y) for k, y in zip(counts, insertion, strict=True)},
+            **{("deletion", k): float(y) for k, y in zip(counts, deletion, strict=True)},
+            **{(name, k): float(y) for name, ys in falls.items() for k, y in zip(eraser_counts(n), ys, strict=True)},
+            **{(f"aopc_{name}", 0): float(ys.mean()) for name, ys in falls.items()},
+            ("insertion_auc", 0): curve_area(counts, insertion),
+            ("deletion_auc", 0): curve_area(counts, deletion),
+            ("infidelity", 0): rank_infidelity(order, removed, after[:, column], float(insertion[-1])),
+        }
+        rows += [{"target": target, "metric": name, "k": k, "value": y} for (name, k), y in measured.items()]
+    return rows
+
+
+def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+    """Whether the reversed ranking beats random order, by insertion and by deletion, on the soft Dice."""
+    if rows.empty:
+        return []
+    areas = rows[(rows["target"] == MAIN_TARGET) & rows["ranking"].isin([REVERSED, "random"])]
+    claims = []
+    for id, metric, sign, words in (
+        ("F.insertion", "insertion_auc", 1, "brings the mask back sooner"),
+        ("F.deletion", "deletion_auc", -1, "destroys the mask sooner"),
+    ):
+        wide = areas[areas["metric"] == metric].pivot(index="image_id", columns="ranking", values="value")
+        gain = sign * (wide[REVERSED] - wide["random"])
+        result = bootstrap_means(gain.to_numpy()[:, None], wide.index.to_numpy(), resamples, seed)
+        claims.append(
+            make_claim(
+                id,
+                f"Taking tokens in the reversed order {words} than in random order.",
+                result.estimates()[0],
+                0.0,
+                "area under the curve of the soft Dice in random order",
+                p_value=float(result.p_values(0.0)[0]),
+                p_claimed=float(result.p_values(0.0, one_sided=True)[0]),
+            )
+        )
+    return claims
+
+
+def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Tables for figures.
+
+    Returns:
+        "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures": every other measure.
+    """
+    if rows.empty:
+        return {}
+    wide = rows.pivot(index="image_id", columns=["ranking", "target", "metric", "k"], values="value")
+    result = bootstrap_means(wide.to_numpy(), wide.index.to_numpy(), resamples, seed)
+    table = pd.DataFrame(
+        [
+            dict(zip(wide.columns.names, names, strict=True))
+            | {"value": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
+            for names, e in zip(wide.columns, result.estimates(), strict=True)
+        ]
+    )
+    curve = table["metric"].isin(["insertion", "deletion"])
+    return {
+        "curves": table[curve].rename(columns={"metric": "curve"}).reset_index(drop=True),
+        "measures": table[~curve].reset_index(drop=True),
+    }
+
+
+def reading(claims: Sequence[Claim]) -> str:
+    """What the verdicts mean together."""
+    if not claims:
+        return "Nothing was measured."
+    found = {claim.id: claim.verdict for claim in claims}
+    return (
+        f"That the reversed order brings the mask back sooner than random order is {found['F.insertion']}, and that "
+        f"its removal destroys the mask sooner is {found['F.deletion']}."
+    )
+
+
+STUDY = Study(
+    "faithfulness",
+    summarise,
+    tables,
+    reading,
+    (
+        "analysis.faithfulness_measures",
+        "analysis.importance_gradients",
+        "analysis.importance_picks",
+        "analysis.importance_scores",
+        "analysis.importance_signals",
+        "analysis.samples",
+    ),
+)

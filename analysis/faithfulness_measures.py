@@ -1,0 +1,109 @@
+"""How well a ranking of tokens predicts what their removal does to a target: curves, areas, infidelity. Arrays only."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from captum.metrics import infidelity
+from jaxtyping import Bool, Float, Int
+
+ERASER_SHARES = (32 / 576, 64 / 576, 128 / 576, 192 / 576, 288 / 576)
+
+
+def curve_points(n_tokens: int, steps: int) -> tuple[int, ...]:
+    """Token counts of the curves: ``steps`` even steps from none to all, and those of the AOPC.
+
+    Example:
+        >>> curve_points(144, 4)
+        (0, 8, 16, 32, 36, 48, 72, 108, 144)
+    """
+    even = {round(n_tokens * step / steps) for step in range(steps + 1)}
+    return tuple(sorted(even | set(eraser_counts(n_tokens))))
+
+
+def eraser_counts(n_tokens: int) -> tuple[int, ...]:
+    """Token counts of comprehensiveness and sufficiency: 32, 64, 128, 192 and 288 of 576.
+
+    Example:
+        >>> eraser_counts(144)
+        (8, 16, 32, 48, 72)
+    """
+    return tuple(sorted({max(1, round(n_tokens * share)) for share in ERASER_SHARES}))
+
+
+def first_tokens(order: Int[np.ndarray, "n"], counts: Sequence[int]) -> Bool[np.ndarray, "c n"]:
+    """For each count, which tokens are among that many first ones."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    inside: np.ndarray = place[None] < np.asarray(counts)[:, None]
+    return inside
+
+
+def curve_area(counts: Sequence[int], values: Float[np.ndarray, "c"]) -> float:
+    """Area under a curve over the share of tokens, from none to all, by trapezoids.
+
+    On even steps this is (sum of y - (first + last) / 2) / steps.
+
+    Source: Petsiuk, Das and Saenko 2018 (RISE), section 4.2, and its official code.
+    """
+    share = np.asarray(counts, dtype=np.float64) / counts[-1]
+    return float(np.trapezoid(values, share))
+
+
+def eraser(
+    counts: Sequence[int], without: Float[np.ndarray, "c"], only: Float[np.ndarray, "c"], chosen: Sequence[int]
+) -> dict[str, Float[np.ndarray, "k"]]:
+    """Comprehensiveness and sufficiency at some counts, as falls of the target; their means are the AOPC.
+
+    Args:
+        counts: Token counts of the two curves, from none to all.
+        without: Target without the first tokens (deletion).
+        only: Target with the first tokens only (insertion).
+        chosen: Counts to report.
+
+    Returns:
+        "comprehensiveness": y(all) - y(without the first k), high for a faithful ranking; "sufficiency":
+        y(all) - y(first k only), low for a faithful one. Pruning is sufficiency.
+
+    Source: DeYoung et al. 2020 (ERASER), equations 1 to 3.
+    """
+    places = [list(counts).index(k) for k in chosen]
+    return {"comprehensiveness": without[0] - without[places], "sufficiency": only[-1] - only[places]}
+
+
+def rank_infidelity(
+    order: Int[np.ndarray, "n"], removed: Bool[np.ndarray, "m n"], values: Float[np.ndarray, "m"], whole: float
+) -> float:
+    """Normalised infidelity, by captum, of a ranking to what random removals do to a target; 0 is perfect.
+
+    A token's attribution is its rank over N, highest for the first one, scaled by the factor that fits best: rankings
+    have no unit, so they can be compared. The factor may be negative, so this measure does not see a reversed sign.
+
+    Args:
+        order: Tokens, first one first.
+        removed: Tokens taken away, removal by removal.
+        values: Target after each removal.
+        whole: Target with all tokens.
+
+    Source: Yeh et al. 2019, definition 2.1, with the optimal scaling of its section 4.
+    """
+    n = len(order)
+    attribution = torch.zeros(1, n, dtype=torch.float64)
+    attribution[0, torch.from_numpy(order.copy())] = torch.arange(n, 0, -1, dtype=torch.float64) / n
+    gone = torch.from_numpy(removed).double()
+    known = torch.cat([torch.ones(1, n, dtype=torch.float64), 1 - gone])
+    answers = torch.cat([torch.tensor([whole], dtype=torch.float64), torch.from_numpy(values).double()])
+
+    def target(present: torch.Tensor) -> torch.Tensor:
+        """The value that was measured for a set of tokens."""
+        return answers[(present[:, None] == known).all(-1).double().argmax(1)]
+
+    found = infidelity(
+        target,
+        lambda present: (gone, present - gone),
+        torch.ones(1, n, dtype=torch.float64),
+        attribution,
+        n_perturb_samples=len(removed),
+        normalize=True,
+    )
+    return float(found[0])

@@ -1,0 +1,207 @@
+"""Rows of agreement: every CLIP-side score with every signal of one image, by every measure, against chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analysis.agreement import (
+    chance_corrected,
+    grid_covariates,
+    rank_biased_overlap,
+    rbo_chance,
+    top_k_iou,
+    top_k_iou_chance,
+)
+from analysis.importance_scores import REVERSED, ranking
+from analysis.importance_signals import Signal
+from analysis.spatial import rank_correlations, shift_p_values, shifted_correlations, tau_b
+
+NONE, POSITION, COVERAGE = "none", "position", "position+coverage"
+BINS = 6
+
+
+class Tokens(NamedTuple):
+    """What is known of one image's tokens besides scores and signals.
+
+    Attributes:
+        grid: (rows, columns).
+        norms: Norm of CLIP's state, a covariate.
+        coverage: Coverage by the true mask, a covariate of the second model.
+        sinks: Tokens with massive activations inside the language model.
+    """
+
+    grid: tuple[int, int]
+    norms: Float[np.ndarray, "n"]
+    coverage: Float[np.ndarray, "n"]
+    sinks: Bool[np.ndarray, "n"]
+
+    def covariates(self, partial_set: str) -> Float[np.ndarray, "n c"] | None:
+        """What is held fixed under a name; None for nothing."""
+        if partial_set == NONE:
+            return None
+        columns = [grid_covariates(self.grid), self.norms]
+        return np.column_stack(columns if partial_set == POSITION else [*columns, self.coverage])
+
+
+def signal_columns(signal: Signal) -> dict[str, Any]:
+    """Columns that name a signal."""
+    return {
+        "signal": signal.name,
+        "target": signal.target,
+        "layer": signal.layer,
+        "head": signal.head,
+        "removal": signal.removal,
+        "compl_err": signal.error,
+    }
+
+
+def row(score: str, signal: Signal, metric: str, value: float, **more: Any) -> dict[str, Any]:
+    """One row: columns that do not apply hold what says so."""
+    columns = {
+        "control": "none",
+        "score": score,
+        **signal_columns(signal),
+        "metric": metric,
+        "partial_set": NONE,
+        "sinks": "kept",
+        "k": 0,
+        "value": value,
+        "chance": 0.0,
+        "ceiling": np.nan,
+        "p_shift": np.nan,
+        "score_bin": -1,
+        "signal_bin": -1,
+    } | more
+    return columns | {"corrected": chance_corrected(value, columns["chance"])}
+
+
+def agreement_rows(
+    scores: Mapping[str, Float[np.ndarray, "n"]],
+    signals: Sequence[Signal],
+    tokens: Tokens,
+    k: int,
+    reliability: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """Agreement of every score with every whole signal, and of the reversed similarity with every layer and head.
+
+    Args:
+        scores: By name; high is kept.
+        signals: High is important.
+        tokens: Of the image.
+        k: Depth of the measures of overlap at the top.
+        reliability: Of scores by name, where it was measured.
+    """
+    whole = [signal for signal in signals if signal.whole]
+    parts = [signal for signal in signals if not signal.whole]
+    rows = correlation_rows(scores, whole, tokens, reliability)
+    rows += correlation_rows({REVERSED: scores[REVERSED]}, parts, tokens, {})
+    rows += other_rows(scores, whole, k)
+    return rows + without_sinks(scores, whole, tokens)
+
+
+def correlation_rows(
+    scores: Mapping[str, Float[np.ndarray, "n"]],
+    signals: Sequence[Signal],
+    tokens: Tokens,
+    reliability: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """Spearman correlations under every set of covariates, with shift p-values and, of the plain one, the ceiling."""
+    if not signals:
+        return []
+    a, b, rows = stacked(scores), np.stack([signal.values for signal in signals]), []
+    for partial_set in (NONE, POSITION, COVERAGE):
+        moved = shifted_correlations(a, b, tokens.grid, tokens.covariates(partial_set))
+        p_values = shift_p_values(moved)
+        for i, score in enumerate(scores):
+            for j, signal in enumerate(signals):
+                # Reliabilities are of plain ranks and say nothing about residuals.
+                ceiling = ceiling_of(reliability.get(score, np.nan), signal.reliability)
+                rows.append(
+                    row(
+                        score,
+                        signal,
+                        "spearman",
+                        float(moved[i, j, 0, 0]),
+                        partial_set=partial_set,
+                        p_shift=float(p_values[i, j]),
+                        ceiling=ceiling if partial_set == NONE else np.nan,
+                    )
+                )
+    return rows
+
+
+def other_rows(scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], k: int) -> list[dict[str, Any]]:
+    """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
+    a, b = stacked(scores), np.stack([signal.values for signal in signals])
+    linear, tau, n = pearson(a, b), tau_b(a, b), a.shape[1]
+    first, second = [ranking(values) for values in a], [ranking(values) for values in b]
+    rows = []
+    for i, score in enumerate(scores):
+        for j, signal in enumerate(signals):
+            overlap, shared = rank_biased_overlap(first[i], second[j], k), top_k_iou(first[i], second[j], k)
+            rows += [
+                row(score, signal, "pearson", float(linear[i, j])),
+                row(score, signal, "tau_b", float(tau[i, j])),
+                row(score, signal, "rbo", overlap, k=k, chance=rbo_chance(n, k)),
+                row(score, signal, "top_k_iou", shared, k=k, chance=top_k_iou_chance(n, k)),
+            ]
+    return rows
+
+
+def without_sinks(
+    scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], tokens: Tokens
+) -> list[dict[str, Any]]:
+    """Spearman correlations over the tokens that are no sinks; none if there is no sink, since nothing would change."""
+    left = ~tokens.sinks
+    if left.all() or left.sum() <= 2 * BINS:
+        return []
+    a, b, rows = stacked(scores)[:, left], np.stack([signal.values[left] for signal in signals]), []
+    for partial_set in (NONE, POSITION):
+        covariates = tokens.covariates(partial_set)
+        found = rank_correlations(a, b, None if covariates is None else covariates[left])
+        rows += [
+            row(score, signal, "spearman", float(found[i, j]), partial_set=partial_set, sinks="removed")
+            for i, score in enumerate(scores)
+            for j, signal in enumerate(signals)
+        ]
+    return rows
+
+
+def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> list[dict[str, Any]]:
+    """Share of tokens in each cell of a grid of rank bins, lowest bin first; independent ranks give 1 / 36."""
+    n = len(values)
+    # Ranks from 0 for the least, ties by index as in every selection.
+    places = [np.argsort(ranking(found)[::-1], kind="stable") for found in (values, signal.values)]
+    shares = np.zeros((BINS, BINS))
+    np.add.at(shares, tuple(place * BINS // n for place in places), 1 / n)
+    return [
+        row(score, signal, "joint", float(shares[i, j]), chance=1 / BINS**2, score_bin=i, signal_bin=j)
+        for i in range(BINS)
+        for j in range(BINS)
+    ]
+
+
+def stacked(scores: Mapping[str, Float[np.ndarray, "n"]]) -> Float[np.ndarray, "a n"]:
+    """Scores in the order of their names."""
+    return np.stack(list(scores.values()))
+
+
+def pearson(first: Float[np.ndarray, "a n"], second: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "a b"]:
+    """Pearson correlation of every row with every other one; 0 where a row is constant."""
+
+    def unit(values: np.ndarray) -> np.ndarray:
+        centred = values - values.mean(1, keepdims=True)
+        norms = np.linalg.norm(centred, axis=1, keepdims=True)
+        varied = norms > 1e-12 * np.linalg.norm(values, axis=1, keepdims=True)
+        scaled: np.ndarray = np.divide(centred, norms, out=np.zeros_like(centred), where=varied)
+        return scaled
+
+    value: np.ndarray = (unit(first) @ unit(second).T).clip(-1, 1)
+    return value
+
+
+def ceiling_of(first: float, second: float) -> float:
+    """Largest correlation that two reliabilities allow, their geometric mean; nan if one is unknown or below 0.2."""
+    return float(np.sqrt(first * second)) if first >= 0.2 and second >= 0.2 else float("nan")

@@ -1,0 +1,92 @@
+"""What CLIP says of each token before any language model runs: every score a selection could be made by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from litelvlm.pruning.centre_distance import CentreDistance
+from litelvlm.pruning.cls_cosine import ClsCosine
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.fastervlm import FasterVLM
+from litelvlm.pruning.features import row_norms
+from litelvlm.pruning.litelvlm import context_scores
+from litelvlm.pruning.ranking import stable_order
+from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
+from litelvlm.pruning.value_norm import ValueNorm
+
+REVERSED = "low_similarity"
+SCORES = (
+    REVERSED,
+    "cosine_low_similarity",
+    "context",
+    "cls_attention",
+    "value_norm",
+    "state_norm",
+    "cls_cosine",
+    "centre_distance",
+    "random",
+    "coverage",
+)
+"""Scores by name, higher is kept. The opposite ranking, highest similarity, correlates by the same numbers negated."""
+
+# A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the most there can be.
+MASSIVE_SHARE = 20 / 64
+
+
+def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndarray, "n"]]:
+    """Every score of ``SCORES`` for one image and its text; higher means that the method would keep the token.
+
+    Args:
+        cues: Of one image and one text; "coverage" of the true mask is one of the scores, as what an oracle would use.
+        rng: Of the random score.
+    """
+    found: Mapping[str, Tensor] = {
+        REVERSED: LowSimilarity().score(cues),
+        "cosine_low_similarity": LowSimilarity(similarity="cosine").score(cues),
+        "context": context_scores(cues),
+        "cls_attention": FasterVLM().score(cues),
+        "value_norm": ValueNorm().score(cues),
+        "state_norm": row_norms(cues.float32("patch_tokens")),
+        "cls_cosine": ClsCosine().score(cues),
+        "centre_distance": CentreDistance().score(cues),
+        "coverage": cues.float32("coverage"),
+    }
+    scores = {name: values.float().cpu().numpy().astype(np.float64) for name, values in found.items()}
+    return scores | {"random": rng.random(cues.n_tokens)}
+
+
+def ranking(values: Float[np.ndarray, "n"]) -> Any:
+    """Token indices, highest value first, ties by lower index."""
+    return stable_order(torch.from_numpy(values), descending=True).numpy()
+
+
+def highest_similarity(cues: Cues) -> Float[np.ndarray, "n"]:
+    """The intuitive score, opposite to the method's."""
+    return HighSimilarity().score(cues).float().cpu().numpy().astype(np.float64)
+
+
+def visual_sinks(
+    states: Float[Tensor, "s d"], first: int, n_tokens: int, share: float = MASSIVE_SHARE
+) -> Bool[np.ndarray, "n"]:
+    """Visual tokens with massive activations in the channels in which the first token of the sequence has them.
+
+    Args:
+        states: States inside the language model.
+        first: Index of the first visual token.
+        n_tokens: Visual tokens.
+        share: A channel is massive beyond this share of the most it can be, sqrt(d) root mean squares.
+
+    Source: Kang et al. 2025, See what you are told: visual attention sink in large multimodal models, section 3. There
+        the bound is 20 at d = 4096, and channels 1415 and 2533 of LLaMA-2-7B were found by looking; here they are read
+        off the first token, so that any model can be asked.
+    """
+    scaled = states.float() / states.float().pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
+    bound = share * states.shape[1] ** 0.5
+    channels = scaled[0].abs() > bound
+    massive = (scaled[first : first + n_tokens, channels].abs() > bound).any(1)
+    found: np.ndarray = massive.cpu().numpy()
+    return found

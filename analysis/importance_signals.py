@@ -1,0 +1,238 @@
+"""Every importance signal of one image and one expression, cheap ones for all images and sampled ones for a few."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from analysis.agreement import retest_ceiling, split_half_ceiling
+from analysis.importance_gradients import (
+    blurred_tokens,
+    inner_layers,
+    input_signals,
+    integrated_gradients,
+    layer_signals,
+)
+from analysis.importance_removal import kernel_shap, ridge_on_masks, shapley_sampling
+from litelvlm.glamm.prompts import Conversation
+from litelvlm.glamm.signals import attention_rows, block_groups, leave_one_out
+from litelvlm.glamm.signals_layers import attention_flow
+from litelvlm.glamm.signals_target import TARGETS, Targets
+
+BLOCKS = 6
+ALL_HEADS, NO_LAYER = -1, -1
+DICE = TARGETS.index("soft_dice")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One importance of every visual token.
+
+    Attributes:
+        name: Kind of signal.
+        values: High is important.
+        target: What it is importance for; empty for attention.
+        layer: Of the language model; -1 if it belongs to none.
+        head: -1 for all heads together.
+        removal: How a token is taken away, or the baseline that stands for its absence; empty if neither.
+        error: Completeness error of integrated gradients; nan for others.
+        reliability: Of the values, between 0 and 1; nan if it was not measured.
+    """
+
+    name: str
+    values: Float[np.ndarray, "n"]
+    target: str = ""
+    layer: int = NO_LAYER
+    head: int = ALL_HEADS
+    removal: str = ""
+    error: float = float("nan")
+    reliability: float = float("nan")
+
+    @property
+    def key(self) -> tuple[str, str, int, int, str]:
+        """What tells it from other signals."""
+        return (self.name, self.target, self.layer, self.head, self.removal)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it belongs to no single layer or head."""
+        return self.layer == NO_LAYER and self.head == ALL_HEADS
+
+
+ATTENTION = ("attention_middle", "", NO_LAYER, ALL_HEADS, "")
+REMOVAL = ("leave_one_out", "soft_dice", NO_LAYER, ALL_HEADS, "drop")
+RELEVANCE = ("relevance", "soft_dice", NO_LAYER, ALL_HEADS, "")
+GRADIENT = ("input_x_gradient", "soft_dice", NO_LAYER, ALL_HEADS, "")
+PREREGISTERED = (ATTENTION, REMOVAL)
+"""Keys of the two signals that H6 is about: attention of the middle third of layers, and loss of soft Dice when a
+block of tokens is dropped."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model, an encoded image and one conversation about it.
+
+    Attributes:
+        model: Grounding model.
+        state: The encoded image.
+        talk: The conversation.
+        batch_size: Rows at once; None for as many as are safe.
+    """
+
+    model: Any
+    state: Any
+    talk: Conversation
+    batch_size: int | None = None
+
+    def targets(self) -> Targets:
+        """The targets as functions of the visual tokens."""
+        return Targets(self.model, self.state, self.talk)
+
+
+def middle(n_layers: int) -> slice:
+    """The middle third of the layers.
+
+    Example:
+        >>> middle(32), middle(4)
+        (slice(10, 22, None), slice(1, 3, None))
+    """
+    return slice(n_layers // 3, -(-2 * n_layers // 3))
+
+
+def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
+    """A float64 copy on the CPU."""
+    found: np.ndarray = tensor.detach().float().cpu().numpy().astype(np.float64)
+    return found
+
+
+def cheap_signals(asked: Asked, targets: Targets) -> list[Signal]:
+    """Signals that cost a few passes: attention, its flow, gradients at the tokens, and dropping blocks."""
+    return [
+        *attention_signals(asked),
+        *flow_signals(targets),
+        *gradient_signals(targets),
+        *block_signals(asked, targets),
+    ]
+
+
+def attention_signals(asked: Asked) -> Iterator[Signal]:
+    """Attention of the [SEG] query by layer and head, and over the middle third of the layers."""
+    rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
+    third = middle(len(rows))
+    yield Signal("attention_middle", rows[third].mean((0, 1)))
+    yield Signal("attention_middle_max", rows[third].max(1).mean(0))
+    prompt = as_array(attention_rows(asked.model, asked.state, asked.talk, "last_prompt"))
+    yield Signal("attention_prompt", prompt[third].mean((0, 1)))
+    for layer, heads in enumerate(rows):
+        yield Signal("attention", heads.mean(0), layer=layer)
+        yield Signal("attention_max", heads.max(0), layer=layer)
+        for head, values in enumerate(heads):
+            yield Signal("attention", values, layer=layer, head=head)
+
+
+def flow_signals(targets: Targets) -> Iterator[Signal]:
+    """Value-weighted attention, rollout and gradient-weighted relevance."""
+    flow = attention_flow(targets, TARGETS[DICE])
+    layers = as_array(flow.norm_layers)
+    yield Signal("attention_norm_middle", layers[middle(len(layers))].mean(0))
+    for layer, values in enumerate(layers):
+        yield Signal("attention_norm", values, layer=layer)
+    yield Signal("rollout", as_array(flow.rollout))
+    yield Signal("norm_rollout", as_array(flow.norm_rollout))
+    yield Signal("relevance", as_array(flow.relevance), TARGETS[DICE])
+
+
+def gradient_signals(targets: Targets) -> Iterator[Signal]:
+    """Gradients of every target at the visual tokens, and of the soft Dice in inner layers."""
+    for column, target in enumerate(TARGETS):
+        for name, values in input_signals(targets, column).items():
+            yield Signal(name, values, target)
+    layers = inner_layers(len(targets.model.llama.model.layers))
+    for layer, values in layer_signals(targets, DICE, layers).items():
+        yield Signal("layer_gradient_x_activation", values, TARGETS[DICE], layer)
+
+
+def block_signals(asked: Asked, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
+    """Fall of every target when a block of tokens is removed; each token carries its block's value."""
+    groups = block_groups(asked.model.grid, BLOCKS).to(targets.embeds.device)
+    falls = as_array(leave_one_out(targets, groups, removal, asked.batch_size)[groups])
+    for column, target in enumerate(TARGETS):
+        yield Signal("leave_one_out", falls[:, column], target, removal=removal)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sizes of the signals that need many passes.
+
+    Attributes:
+        steps: Nodes of integrated gradients.
+        coalitions: Of KernelSHAP, over both halves.
+        permutations: Of Shapley sampling, over both halves.
+        masks: Random token sets of the ridge regression.
+        kept: Tokens in such a set.
+        seed: Of whatever is drawn.
+    """
+
+    steps: int
+    coalitions: int
+    permutations: int
+    masks: int
+    kept: int
+    seed: int
+
+
+def sampled_signals(
+    asked: Asked, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
+) -> Iterator[Signal]:
+    """Signals that cost tens to hundreds of passes: other removals, integrated gradients, Shapley values, ridge.
+
+    Args:
+        asked: Model, image and conversation.
+        targets: Its targets.
+        picture: The image, for the blurred baseline.
+        token: Mean token of the data set.
+        sampling: How much to sample.
+    """
+    for removal in ("mean", "mask"):
+        yield from block_signals(asked, targets, removal)
+    baselines = {
+        "mean token": token.expand_as(targets.visual),
+        "blurred image": blurred_tokens(asked.model, picture),
+        "zero": torch.zeros_like(targets.visual),
+    }
+    for name, baseline in baselines.items():
+        values, error = integrated_gradients(targets, DICE, baseline, sampling.steps, asked.batch_size)
+        yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
+    groups = block_groups(asked.model.grid, BLOCKS).numpy()
+    halves: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "g t"]]] = {
+        "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
+        "shapley_sampling": lambda rng: shapley_sampling(game, BLOCKS**2, -(-sampling.permutations // 2), rng),
+    }
+
+    def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
+        return as_array(targets.keeping(torch.from_numpy(present[:, groups]), asked.batch_size))
+
+    def tokens(present: Bool[np.ndarray, "b n"]) -> Float[np.ndarray, "b t"]:
+        return as_array(targets.keeping(torch.from_numpy(present), asked.batch_size))
+
+    rng = np.random.default_rng(sampling.seed)
+    for name, method in halves.items():
+        first, second = method(rng), method(rng)
+        both = (first + second) / 2
+        for column, target in enumerate(TARGETS):
+            reliability = reliable(first[:, column], second[:, column], stepped_up=True)
+            yield Signal(name, both[groups, column], target, removal="drop", reliability=reliability)
+    effects = ridge_on_masks(tokens, targets.n_tokens, sampling.kept, sampling.masks, rng)
+    for column, target in enumerate(TARGETS):
+        yield Signal("ridge", effects[:, column], target, removal="drop")
+
+
+def reliable(first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"], stepped_up: bool = False) -> float:
+    """Reliability from two measurements: of either one, or of their mean; nan where one of them is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return (split_half_ceiling if stepped_up else retest_ceiling)(first, second).full

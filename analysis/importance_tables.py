@@ -1,0 +1,144 @@
+"""From rows of agreement to claims and tables: means over images with intervals, by score, signal, layer and head."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.claims import Claim, joint_claim, make_claim
+from analysis.importance_agreement import COVERAGE, NONE, POSITION
+from analysis.importance_gradients import COMPLETE
+from analysis.importance_sanity import REINITIALISED
+from analysis.importance_scores import REVERSED
+from analysis.importance_signals import ATTENTION, REMOVAL
+from analysis.significance import benjamini_hochberg
+from analysis.statistics import bootstrap_means
+
+SIGNAL = ["signal", "target", "removal"]
+PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}
+WORDS = {
+    "H6.attention": "attention of the [SEG] query in the middle third of the layers",
+    "H6.removal": "the loss of soft Dice when a token's block is dropped",
+}
+MASK = ".mask"
+
+
+def importance_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
+    """H6 with its two parts, and the parts again with the mask's coverage held fixed."""
+    if rows.empty:
+        return []
+    parts = [_claim(rows, id, POSITION, resamples, seed) for id in PARTS]
+    statement = "Tokens that the reversed ranking keeps matter more inside the language model, by both signals."
+    given_mask = [_claim(rows, id, COVERAGE, resamples, seed) for id in PARTS]
+    return [joint_claim("H6", statement, parts), *parts, *given_mask]
+
+
+def _claim(rows: pd.DataFrame, id: str, partial_set: str, resamples: int, seed: int) -> Claim:
+    name, target, layer, head, removal = PARTS[id]
+    chosen = rows[
+        (rows["control"] == "none")
+        & (rows["score"] == REVERSED)
+        & (rows["metric"] == "spearman")
+        & (rows["partial_set"] == partial_set)
+        & (rows["sinks"] == "kept")
+        & (rows["signal"] == name)
+        & (rows["target"] == target)
+        & (rows["layer"] == layer)
+        & (rows["head"] == head)
+        & (rows["removal"] == removal)
+    ]
+    result = bootstrap_means(chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy(), resamples, seed)
+    fixed = "position and state norm" + (" and the mask's coverage" if partial_set == COVERAGE else "")
+    return make_claim(
+        id + (MASK if partial_set == COVERAGE else ""),
+        f"With {fixed} held fixed, the reversed similarity ranks tokens as {WORDS[id]} does.",
+        result.estimates()[0],
+        0.0,
+        "no partial rank correlation",
+        p_value=float(result.p_values(0.0)[0]),
+        p_claimed=float(result.p_values(0.0, one_sided=True)[0]),
+    )
+
+
+def importance_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
+    """Tables for figures.
+
+    Returns:
+        "grid": plain Spearman of the reversed similarity with attention per layer and head, p and q; "layers": the
+        same per layer for every signal that has layers; "agreement": score, signal, measure, covariates, sinks;
+        "joint": share of tokens per pair of rank bins; "controls": shuffled, foreign and self; "reinitialised": by
+        lowest layer; "completeness": error of integrated gradients by
+        baseline, and the share of images where it exceeds 5 %.
+    """
+    if rows.empty:
+        return {}
+    plain = rows[rows["control"] == "none"]
+    parts = plain[(plain["metric"] == "spearman") & (plain["layer"] >= 0)]
+    grid = means(parts[(parts["head"] >= 0) & (parts["partial_set"] == NONE)], ["layer", "head"], resamples, seed)
+    whole = plain[(plain["layer"] < 0) & (plain["metric"] != "joint")]
+    joint = plain[plain["metric"] == "joint"]
+    completeness = whole[whole["compl_err"].notna()].drop_duplicates(["sent_id", *SIGNAL])
+    found = {
+        "grid": grid,
+        "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"], resamples, seed),
+        "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"], resamples, seed),
+        "joint": means(joint, [*SIGNAL, "score_bin", "signal_bin"], resamples, seed),
+        "controls": means(rows[~rows["control"].isin(["none", REINITIALISED])], ["control", *SIGNAL], resamples, seed),
+        "reinitialised": means(rows[rows["control"] == REINITIALISED], [*SIGNAL, "layer"], resamples, seed),
+        "completeness": means(flagged(completeness), ["measure", "removal"], resamples, seed),
+    }
+    return {name: table for name, table in found.items() if not table.empty}
+
+
+def flagged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Completeness errors, and beside them whether each is too large."""
+    error = rows.assign(measure="error", value=rows["compl_err"])
+    return pd.concat([error, error.assign(measure="flagged", value=(rows["compl_err"] > COMPLETE).astype(float))])
+
+
+def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.DataFrame:
+    """Mean value of each group over images, with interval, mean chance, ceiling and share of small shift p-values.
+
+    Groups on the same images are bootstrapped together. "disattenuated" is the mean value over the mean ceiling.
+
+    Args:
+        rows: Rows of one control.
+        by: Columns that make a group.
+        resamples: Bootstrap draws.
+        seed: Of the draws.
+    """
+    if rows.empty:
+        return pd.DataFrame()
+    wide = rows.pivot_table(index="image_id", columns=by, values="value", aggfunc="mean", dropna=True)
+    cells: list[dict[str, Any]] = []
+    presence = wide.notna()
+    for pattern in presence.T.drop_duplicates().to_numpy():
+        same = (presence.to_numpy() == pattern[:, None]).all(0)
+        part = wide.loc[pattern, same]
+        result = bootstrap_means(part.to_numpy(), part.index.to_numpy(), resamples, seed)
+        p_values = result.p_values(0.0)
+        for names, e, p in zip(part.columns, result.estimates(), p_values, strict=True):
+            values = names if isinstance(names, tuple) else (names,)
+            interval = {"value": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
+            cells.append(dict(zip(by, values, strict=True)) | interval | {"p": float(p)})
+    rest = rows.assign(small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float))
+    extra = rest.groupby(by)[["chance", "corrected", "ceiling", "small"]].mean().reset_index()
+    table = pd.DataFrame(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
+    table["q"] = benjamini_hochberg(table["p"].to_numpy()) if np.isfinite(table["p"]).all() else np.nan
+    table["disattenuated"] = table["value"] / table["ceiling"]
+    return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(axis="columns", how="all")
+
+
+def importance_reading(claims: Sequence[Claim]) -> str:
+    """What the verdicts mean together."""
+    verdicts = {claim.id: claim.verdict for claim in claims}
+    if not verdicts:
+        return "Nothing was measured."
+    both = verdicts["H6"]
+    parts = ", ".join(f"{WORDS[id]}: {verdicts[id]}" for id in PARTS)
+    text = f"That tokens kept by the reversed ranking matter inside the language model is {both} ({parts})."
+    masked = {id: verdicts[id + MASK] for id in PARTS}
+    if both == "supported" and set(masked.values()) != {"supported"}:
+        return f"{text} With the mask's coverage held fixed it is not shown for both, so the mask may explain it."
+    return text

@@ -1,0 +1,56 @@
+"""Figures of the faithfulness study: what happens to the mask as tokens enter or leave in an order?"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures.axes import band
+from figures.importance import SCORES, SIGNALS
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+RANKINGS = {
+    "low_similarity": ("reversed similarity", "low_similarity"),
+    "high_similarity": ("highest similarity", "high_similarity"),
+    "context": (SCORES["context"], "value_norm"),
+    "random": ("random", "random"),
+    "coverage": (SCORES["coverage"], "mask_oracle"),
+    "attention_middle": (SIGNALS[("attention_middle", "", "")][0], "litelvlm"),
+    "leave_one_out": (SIGNALS[("leave_one_out", "soft_dice", "drop")][0], "inverse_mask_oracle"),
+}
+"""Rankings that are drawn: name, and the method whose colour and marker it borrows."""
+WORDS = {"insertion": "tokens kept, first ones first", "deletion": "tokens removed, first ones first"}
+
+
+def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str = "soft_dice") -> Axes:
+    """Mean target as tokens enter or leave in the order of each ranking.
+
+    Args:
+        table: The summary's table "curves": ranking, target, curve, k, value, low, high.
+        curve: "insertion" or "deletion".
+        ax: Where to draw; one line with a band per ranking.
+        target: Which of the targets.
+    """
+    chosen = table[(table["curve"] == curve) & (table["target"] == target)]
+    for ranking, (label, method) in RANKINGS.items():
+        line = chosen[chosen["ranking"] == ranking]
+        if not line.empty:
+            band(ax, line, "k", "value", method, label)
+    ax.set(xlabel=WORDS[curve], ylabel=f"mean {target.replace('_', ' ')}")
+    return ax
+
+
+def _curves(run: Saved) -> Drawn:
+    table = run.table("curves")
+    figure = Figure(figsize=(8.6, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    draw_curve(table, "insertion", left).legend(loc="lower right")
+    draw_curve(table, "deletion", right)
+    figure.suptitle(run.title("Tokens enter and leave in an order"), x=0.01, ha="left")
+    return Drawn(figure, sample_note(table))
+
+
+DRAWINGS = {
+    "faithfulness_curves": Drawing(
+        "faithfulness", "Soft Dice with the full prediction as tokens enter or leave in an order.", _curves, ("curves",)
+    ),
+}

@@ -1,0 +1,188 @@
+"""Figures of the importance study: does what CLIP scores agree with what matters inside the language model?"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures import style
+from figures.axes import band
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+KEY = ["signal", "target", "removal"]
+SIGNALS = {
+    ("attention_middle", "", ""): ("attention, middle layers", "litelvlm"),
+    ("leave_one_out", "soft_dice", "drop"): ("loss when a block is dropped", "high_similarity"),
+    ("relevance", "soft_dice", ""): ("gradient-weighted attention", "mask_oracle"),
+    ("input_x_gradient", "soft_dice", ""): ("input x gradient", "inverse_mask_oracle"),
+}
+"""(signal, target, removal) to its name and the method whose colour and marker it borrows."""
+SCORES = {
+    "low_similarity": "reversed similarity",
+    "cosine_low_similarity": "reversed cosine similarity",
+    "context": "context",
+    "cls_attention": "attention of CLS",
+    "value_norm": "value norm",
+    "state_norm": "state norm",
+    "cls_cosine": "cosine to CLS",
+    "centre_distance": "nearness to the centre",
+    "random": "random",
+    "coverage": "the true mask",
+}
+"""Scores in the order in which they are shown, and their names."""
+
+
+def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Rank correlation of the reversed similarity with the attention of the [SEG] query, per layer and head.
+
+    Args:
+        table: The summary's table "grid": layer, head, value, q.
+        ax: Where to draw; rows are layers from input to output, columns heads. A star marks q < 0.05.
+    """
+    wide = table.pivot(index="layer", columns="head", values="value")
+    few = wide.size <= 64
+    texts: Any = False
+    if few:
+        marks = table.assign(star=table["q"].lt(0.05) if "q" in table else False)
+        stars = marks.pivot(index="layer", columns="head", values="star").astype(bool)
+        texts = wide.map("{:.2f}".format) + stars.map(lambda below: "*" if below else "")
+    sns.heatmap(
+        wide,
+        annot=texts,
+        fmt="",
+        annot_kws={"size": 7},
+        cmap="vlag",
+        center=0.0,
+        linewidths=0.5 if few else 0,
+        cbar_kws={"label": "mean Spearman correlation"},
+        ax=ax,
+    )
+    ax.set(xlabel="head", ylabel="layer")
+    return ax
+
+
+def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") -> Axes:
+    """Mean rank correlation of every score with four signals, and the ceiling where it was measured.
+
+    Args:
+        table: The summary's table "agreement": score, signal, target, removal, metric, partial_set, sinks, value, low,
+            high, ceiling.
+        ax: Where to draw; one line per score, one dot with its interval per signal. A tick marks the ceiling.
+        partial_set: What is held fixed: "none", "position" or "position+coverage".
+    """
+    chosen = (table["metric"] == "spearman") & (table["partial_set"] == partial_set) & (table["sinks"] == "kept")
+    names = [name for name in SCORES if name in set(table.loc[chosen, "score"])]
+    places = np.arange(len(names), dtype=float)
+    offsets = np.linspace(-0.27, 0.27, len(SIGNALS))
+    for offset, (key, (label, method)) in zip(offsets, SIGNALS.items(), strict=True):
+        part = table[chosen & (table[KEY] == list(key)).all(axis=1)].set_index("score").reindex(names)
+        if part["value"].isna().all():
+            continue
+        colour = style.colour(method)
+        ax.hlines(places + offset, part["low"], part["high"], colors=colour, linewidth=1.4)
+        ax.scatter(part["value"], places + offset, color=colour, marker=style.mark(method), s=18, label=label, zorder=3)
+        if "ceiling" in part:
+            ax.scatter(part["ceiling"], places + offset, color=colour, marker="|", s=60)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_yticks(places, [SCORES[name] for name in names])
+    ax.invert_yaxis()
+    ax.set_xlabel("mean Spearman correlation" + ("" if partial_set == "none" else f", {partial_set} held fixed"))
+    ax.legend(loc="best")
+    return ax
+
+
+def draw_joint(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Share of tokens in each pair of rank bins, over what independent ranks would give.
+
+    Args:
+        table: The lines of one signal of the summary's table "joint": score_bin, signal_bin, value, chance.
+        ax: Where to draw; low ranks at the bottom and left, 1 is independence.
+    """
+    ratio = table.assign(ratio=table["value"] / table["chance"])
+    wide = ratio.pivot(index="signal_bin", columns="score_bin", values="ratio").sort_index(ascending=False)
+    sns.heatmap(wide, cmap="vlag", center=1.0, vmin=0.5, vmax=1.5, square=True, cbar=False, ax=ax)
+    ax.set(xlabel="reversed similarity: low to high", ylabel="importance: low to high", xticks=[], yticks=[])
+    return ax
+
+
+def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Agreement of each signal with itself when layers of the model lose their training, from the top down.
+
+    Args:
+        table: The summary's table "reinitialised": signal, target, removal, layer, value, low, high, chance.
+        ax: Where to draw; the horizontal axis is the lowest layer without its trained weights, all of them at 0.
+    """
+    for key, (label, method) in SIGNALS.items():
+        line = table[(table[KEY] == list(key)).all(axis=1)]
+        if not line.empty:
+            band(ax, line, "layer", "value", method, label)
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_xticks(sorted(table["layer"].unique()))
+    ax.invert_xaxis()
+    ax.set(xlabel="lowest reinitialised layer", ylabel="Spearman correlation with the trained model")
+    ax.legend(loc="best")
+    return ax
+
+
+def _grid(run: Saved) -> Drawn:
+    table = run.table("grid")
+    heads, layers = table["head"].nunique(), table["layer"].nunique()
+    figure, ax = style.new_figure(max(4.4, min(9.0, 1.8 + 0.5 * heads)), max(2.4, min(8.0, 1.6 + 0.4 * layers)))
+    draw_grid(table, ax).set_title(run.title("Reversed similarity and attention"))
+    return Drawn(figure, sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"))
+
+
+def _scores(partial_set: str) -> Any:
+    def draw(run: Saved) -> Drawn:
+        table = run.table("agreement")
+        figure, ax = style.new_figure(6.4, 5.4)
+        draw_scores(table, ax, partial_set).set_title(run.title("CLIP's scores and importance"))
+        shown = table[(table["metric"] == "spearman") & (table[KEY].apply(tuple, axis=1).isin(list(SIGNALS)))]
+        ticks = "; ticks mark the correlation that the reliabilities allow" if partial_set == "none" else ""
+        return Drawn(figure, sample_note(shown, f"95 % intervals from resampling images{ticks}"))
+
+    return draw
+
+
+def _joint(run: Saved) -> Drawn:
+    table = run.table("joint")
+    figure = Figure(figsize=(2.6 * len(SIGNALS), 3.0), layout="constrained")
+    for ax, (key, (label, _)) in zip(figure.subplots(1, len(SIGNALS)), SIGNALS.items(), strict=True):
+        draw_joint(table[(table[KEY] == list(key)).all(axis=1)], ax).set_title(label, fontsize=9)
+    figure.suptitle(run.title("Ranks of the same tokens"), x=0.01, ha="left")
+    return Drawn(figure, sample_note(table, "colour: share of tokens over that of independent ranks, 0.5 to 1.5"))
+
+
+def _reinitialised(run: Saved) -> Drawn:
+    table = run.table("reinitialised")
+    figure, ax = style.new_figure(5.4, 3.4)
+    draw_reinitialised(table, ax).set_title(run.title("Signals under reinitialised layers"))
+    return Drawn(figure, sample_note(table))
+
+
+DRAWINGS = {
+    "importance_grid": Drawing(
+        "importance",
+        "Rank correlation of the reversed similarity with attention, per layer and head.",
+        _grid,
+        ("grid",),
+    ),
+    "importance_scores": Drawing(
+        "importance",
+        "Rank correlation of every CLIP score with importance, and its ceiling.",
+        _scores("none"),
+        ("agreement",),
+    ),
+    "importance_partial": Drawing(
+        "importance", "The same with position and state norm held fixed.", _scores("position"), ("agreement",)
+    ),
+    "importance_joint": Drawing(
+        "importance", "Ranks of the same tokens by reversed similarity and by importance.", _joint, ("joint",)
+    ),
+    "importance_reinitialised": Drawing(
+        "importance", "How signals change when layers lose their training.", _reinitialised, ("reinitialised",)
+    ),
+}

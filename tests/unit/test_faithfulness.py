@@ -1,0 +1,76 @@
+"""Measures of faithfulness by hand."""
+
+import numpy as np
+import pytest
+from planted_importance import claims_by_id, first, planted_faithfulness
+
+from analysis import faithfulness
+from analysis.faithfulness_measures import (
+    curve_area,
+    curve_points,
+    eraser,
+    eraser_counts,
+    first_tokens,
+    rank_infidelity,
+)
+from analysis.runs import read_summary
+
+
+def test_the_first_tokens_of_an_order():
+    assert first_tokens(np.array([2, 0, 1]), (0, 1, 2, 3)).tolist() == [
+        [False, False, False],
+        [False, False, True],
+        [True, False, True],
+        [True, True, True],
+    ]
+
+
+def test_counts_are_those_published():
+    assert eraser_counts(576) == (32, 64, 128, 192, 288)
+    assert set(eraser_counts(576)) <= set(curve_points(576, 36))
+    assert curve_points(576, 36)[:4] == (0, 16, 32, 48)
+
+
+def test_area_on_even_steps_is_rises():
+    # (0 + .2 + .8 + 1 - (0 + 1) / 2) / 3 = .5
+    assert curve_area((0, 48, 96, 144), np.array([0, 0.2, 0.8, 1.0])) == pytest.approx(0.5)
+    # Trapezoids of unequal width: 1/4 * .5 + 3/4 * 1.
+    assert curve_area((0, 1, 4), np.array([0, 1.0, 1.0])) == pytest.approx(0.875)
+
+
+def test_comprehensiveness_and_sufficiency_by_hand():
+    without, only = np.array([0.9, 0.4, 0.1, 0.0]), np.array([0.0, 0.7, 0.85, 0.9])
+    found = eraser((0, 8, 16, 144), without, only, (8, 16))
+    assert found["comprehensiveness"] == pytest.approx([0.5, 0.8])
+    assert found["sufficiency"] == pytest.approx([0.2, 0.05])
+
+
+def test_infidelity_is_zero_for_the_ranking_that_makes_the_target():
+    # The target is a sum of token worths that fall in even steps along the order, as the attribution does.
+    rng = np.random.default_rng(0)
+    order = rng.permutation(12)
+    worth = np.empty(12)
+    worth[order] = 3 * np.arange(12, 0, -1)
+    removed = rng.random((40, 12)) < 0.5
+    values = (~removed) @ worth
+    assert rank_infidelity(order, removed, values, worth.sum()) == pytest.approx(0, abs=1e-9)
+    shuffled = rank_infidelity(rng.permutation(12), removed, values, worth.sum())
+    # By hand for a fixed order: attribution a, drop d, best factor b = (a d) / (a a), mean squared rest.
+    other = np.arange(12)
+    a, d = removed @ (np.arange(12, 0, -1) / 12), removed @ worth
+    expected = np.mean((a * (a @ d) / (a @ a) - d) ** 2)
+    assert rank_infidelity(other, removed, values, worth.sum()) == pytest.approx(expected)
+    assert shuffled > 1
+
+
+def test_a_study_claims_what_its_curves_show(tmp_path):
+    summary = read_summary(planted_faithfulness(tmp_path))
+    claims = claims_by_id(summary)
+    # Planted areas are .1 x place: reversed 0, random .2, for insertion and deletion alike.
+    assert claims["F.insertion"].estimate == pytest.approx(-0.2, abs=0.01)
+    assert claims["F.insertion"].verdict == "not supported"
+    assert claims["F.deletion"].verdict == "supported"
+    assert "destroys the mask sooner is supported" in summary.reading
+    line = first(summary.table("measures"), ranking="coverage", target="soft_dice", metric="sufficiency", k=16)
+    assert line["value"] == pytest.approx(0.305, abs=0.005)
+    assert faithfulness.reading([]) == "Nothing was measured."

@@ -1,0 +1,171 @@
+"""The importance study on planted truth, its rows, and what it picks."""
+
+import numpy as np
+import pytest
+from planted import GRID, PlantedModel, planted_data
+from planted_importance import claims_by_id, first, planted_importance, smooth
+from scipy import stats
+
+from analysis import importance
+from analysis.importance_agreement import Tokens, agreement_rows, ceiling_of, joint_rows, pearson
+from analysis.importance_picks import evenly, foreign, pick
+from analysis.importance_scores import REVERSED, visual_sinks
+from analysis.importance_signals import Signal, middle
+from analysis.runs import read_rows, read_summary
+from analysis.samples import target_mask
+
+N = 144
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return planted_importance(tmp_path_factory.mktemp("runs"))
+
+
+def test_a_planted_correlation_is_found_and_claimed(planted):
+    summary = read_summary(planted)
+    claims = claims_by_id(summary)
+    # Spearman of a Gaussian pair with correlation .5 is 6 / pi * asin(.25) = .483; position explains some of it.
+    for id in ("H6.attention", "H6.removal", "H6.attention.mask"):
+        assert claims[id].estimate == pytest.approx(0.48, abs=0.06)
+        assert claims[id].verdict == "supported"
+    assert claims["H6"].verdict == "supported"
+    assert claims["H6"].n_images == 24
+    assert "is supported" in summary.reading
+    line = first(
+        summary.table("agreement"),
+        score=REVERSED,
+        signal="attention_middle",
+        metric="spearman",
+        partial_set="none",
+    )
+    assert line["ceiling"] == pytest.approx(np.sqrt(0.9 * 0.8))
+    assert line["disattenuated"] == pytest.approx(line["value"] / line["ceiling"])
+    assert line["share_p_shift_below_05"] > 0.9
+
+
+def test_without_a_link_nothing_is_claimed_and_few_shift_tests_reject(tmp_path):
+    summary = read_summary(planted_importance(tmp_path, strength=0.0, seed=3))
+    assert claims_by_id(summary)["H6"].verdict != "supported"
+    table = summary.table("agreement")
+    shares = table.loc[(table["metric"] == "spearman") & (table["partial_set"] == "none"), "share_p_shift_below_05"]
+    assert len(shares) == 50  # 10 scores, 5 signals: 1200 tests, none of which has a link to find
+    assert shares.mean() == pytest.approx(0.05, abs=0.02)
+
+
+def test_tables_hold_the_means_of_rows(planted):
+    rows, summary = read_rows(planted), read_summary(planted)
+    cell = rows[(rows["layer"] == 1) & (rows["head"] == 2) & (rows["partial_set"] == "none")]
+    line = first(summary.table("grid"), layer=1, head=2)
+    assert line["value"] == pytest.approx(cell["value"].mean())
+    assert line["n_images"] == 24
+    completeness = summary.table("completeness")
+    assert first(completeness, measure="error", removal="zero")["value"] == pytest.approx(0.08)
+    assert first(completeness, measure="flagged", removal="zero")["value"] == 1.0
+    assert len(summary.table("joint")) == 4 * 36
+    assert set(summary.table("controls")["control"]) == {"shuffled_signal"}
+    assert importance.tables(rows.iloc[:0]) == {}
+    assert importance.summarise(rows.iloc[:0]) == []
+    assert importance.reading([]) == "Nothing was measured."
+
+
+def test_one_image_has_no_interval(tmp_path):
+    claim = claims_by_id(read_summary(planted_importance(tmp_path, n_images=1)))["H6"]
+    assert claim.verdict == "undetermined"
+    assert np.isnan(claim.low)
+
+
+def rows_of(scores, signals, **more):
+    tokens = Tokens(GRID, np.arange(N) % 7 + 1.0, np.linspace(0, 1, N), np.zeros(N, dtype=bool))._replace(**more)
+    return agreement_rows(scores, signals, tokens, 16, {})
+
+
+def value(rows, **wanted):
+    (found,) = [row for row in rows if all(row[name] == is_ for name, is_ in wanted.items())]
+    return found["value"]
+
+
+def test_every_measure_of_one_pair():
+    rng = np.random.default_rng(0)
+    score, values = smooth(rng), smooth(rng)
+    rows = rows_of({REVERSED: score}, [Signal("a", values)])
+    assert value(rows, metric="spearman", partial_set="none") == pytest.approx(stats.spearmanr(score, values).statistic)
+    assert value(rows, metric="pearson") == pytest.approx(stats.pearsonr(score, values).statistic)
+    assert value(rows, metric="tau_b") == pytest.approx(stats.kendalltau(score, values).statistic, abs=1e-6)
+    same = rows_of({REVERSED: score}, [Signal("self", 3 * score + 1)])
+    for found in same:
+        assert found["value"] == pytest.approx(1, abs=1e-9)
+        assert found["corrected"] == pytest.approx(1, abs=1e-9)
+    opposite = rows_of({REVERSED: score}, [Signal("opposite", -score)])
+    assert value(opposite, metric="top_k_iou") == 0
+    assert min(row["corrected"] for row in opposite) == pytest.approx(-1)
+    # Chance of 16 of 144: overlap 16 / (288 - 16).
+    assert {row["chance"] for row in rows if row["metric"] == "top_k_iou"} == {16 / 272}
+
+
+def test_layers_and_heads_are_compared_with_the_reversed_similarity_only():
+    rng = np.random.default_rng(1)
+    scores = {REVERSED: smooth(rng), "random": smooth(rng)}
+    rows = rows_of(scores, [Signal("whole", smooth(rng)), Signal("attention", smooth(rng), layer=0, head=1)])
+    assert {row["score"] for row in rows if row["layer"] == 0} == {REVERSED}
+    assert len([row for row in rows if row["layer"] == -1]) == 2 * 7
+
+
+def test_constant_signals_agree_with_nothing():
+    rows = rows_of({REVERSED: np.arange(N, dtype=float)}, [Signal("flat", np.ones(N))])
+    assert {row["value"] for row in rows if row["metric"] in ("spearman", "pearson", "tau_b")} == {0.0}
+    with pytest.raises(ValueError, match="sample 0, column 3"):
+        rows_of({REVERSED: np.where(np.arange(N) == 3, np.nan, 0.0)}, [Signal("flat", np.ones(N))])
+
+
+def test_sinks_are_left_out_where_there_are_any():
+    rng = np.random.default_rng(2)
+    score = smooth(rng)
+    spoiled = np.where(np.arange(N) < 10, 100.0, score)
+    sinks = np.arange(N) < 10
+    rows = rows_of({REVERSED: score}, [Signal("a", spoiled)], sinks=sinks)
+    assert value(rows, metric="spearman", partial_set="none", sinks="removed") == pytest.approx(1)
+    assert value(rows, metric="spearman", partial_set="none", sinks="kept") < 1
+    assert not [row for row in rows_of({REVERSED: score}, [Signal("a", spoiled)]) if row["sinks"] == "removed"]
+
+
+def test_joint_ranks_of_equal_and_opposite_orders():
+    score = np.arange(N, dtype=float)
+    equal = [row["value"] for row in joint_rows(REVERSED, score, Signal("a", score))]
+    np.testing.assert_allclose(np.reshape(equal, (6, 6)), np.eye(6) / 6)
+    opposite = [row["value"] for row in joint_rows(REVERSED, score, Signal("a", -score))]
+    np.testing.assert_allclose(np.reshape(opposite, (6, 6)), np.eye(6)[::-1] / 6)
+
+
+def test_visual_sinks_share_the_first_tokens_massive_channels():
+    import torch
+
+    states = torch.randn(8, 4096, generator=torch.Generator().manual_seed(0))
+    states[0, 1415], states[4, 1415], states[5, 99] = 5000.0, 5000.0, 5000.0
+    # Tokens 2 to 6 are visual: the third of them shares channel 1415, the fourth has one of its own.
+    assert visual_sinks(states, 2, 5).tolist() == [False, False, True, False, False]
+
+
+def test_picks_take_one_expression_of_each_image_over_all_sizes():
+    data, model = planted_data(10), PlantedModel()
+    picks = pick(data, model, 4, 0)
+    assert len(picks) == 4
+    assert [len(sample.expressions) for sample in picks] == [1] * 4
+    assert (picks.name, picks.digest) == (data.name, data.digest)
+    assert pick(data, model, None, 0).picked == pick(data, model, 99, 0).picked
+    assert len(pick(data, model, None, 0)) == 10
+    areas = [target_mask(sample, sample.expressions[0]).mean() for sample in picks]
+    assert all(area > 0 for area in areas)
+    other = foreign(picks, 0)
+    assert other in {sample.expressions[0].sent for sample in picks}
+    assert evenly(5, 5) == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="second image"):
+        foreign(pick(data, model, 1, 0), 0)
+
+
+def test_small_helpers_by_hand():
+    assert middle(32) == slice(10, 22)
+    assert ceiling_of(0.9, 0.4) == pytest.approx(0.6)
+    assert np.isnan(ceiling_of(0.9, 0.1))
+    assert np.isnan(ceiling_of(float("nan"), 0.9))
+    assert pearson(np.array([[1.0, 2.0, 3.0]]), np.array([[2.0, 2.0, 2.0]])).item() == 0
