@@ -16,6 +16,7 @@ from litelvlm.glamm.official import official_draw
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.shared import Request, SharedGrounder
 from litelvlm.pruning import LayerPruner, Pruner, Selection
+from litelvlm.pruning.tome import ToMe, merge_counts
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
     Raises:
         ValueError: If the method cannot keep to the budget; the message names the smallest possible one.
     """
+    if isinstance(pruner, ToMe):
+        merge_counts(n_tokens, budget, model.tower.n_blocks - 1)
     if not isinstance(pruner, LayerPruner):
         return float(budget)
     counts = pruner.schedule(budget, n_tokens, len(model.llama.model.layers))

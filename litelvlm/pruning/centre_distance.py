@@ -16,6 +16,7 @@ class CentreDistance(ScorePruner):
     """Keeps the patches nearest to the image centre: ``s_i = -|(row, col) - centre|^2`` in cells.
 
     Control: referents sit near the centre, so a selector has to beat this before it can claim to have found one.
+    Cost: N squares, of the grid alone.
     """
 
     name: ClassVar[str] = "centre_distance"

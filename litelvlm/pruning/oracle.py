@@ -22,6 +22,7 @@ class MaskOracle(Pruner):
 
     Cells the mask does not touch are never counted as the target's, so a small referent leaves more to the even rest; a
     referent outside the crop leaves everything to it. Roles are "target" and "uniform", so both can be counted.
+    Cost: one sort, and the truth.
 
     Attributes:
         share: Share of the budget the target may take, in (0, 1]; 0.5 and 1.0 are the published controls.
@@ -52,7 +53,8 @@ class InverseMaskOracle(Pruner):
 
     Accuracy left under it shows how little the language model needs the referent's own tokens. If the budget exceeds
     the background, all of it is kept and the least covered cells follow; those have the role "spill" (others
-    "background") and the shortage is logged, because the control is then no longer pure.
+    "background") and the shortage is logged, because the control is then no longer pure. Cost: one sort, and
+    the truth.
     """
 
     name: ClassVar[str] = "inverse_mask_oracle"

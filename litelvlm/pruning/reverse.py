@@ -16,6 +16,8 @@ from litelvlm.pruning.fastervlm import FasterVLM
 class Reverse(ScorePruner):
     """Keeps the lowest scores of another method; a method whose reverse does as well carries no signal.
 
+    Cost: that of the other method.
+
     Attributes:
         of: The method turned around; it must rank by one score. LiteLVLM has ``direction="highest"`` instead.
     """

@@ -17,6 +17,7 @@ def test_every_class_describes_itself():
         assert (cls.origin.source == "this library") == (cls.origin.licence == "-") == (cls.origin.confidence == "-")
         assert cls.text_guided or "text_embeds" not in cls.needs
         if cls.stage != "llm":
+            assert "Cost" in cls.__doc__
             assert (cls.origin.source == "this library") == ("Source:" not in cls.__doc__)
         for preset in cls.presets:
             assert get_pruner(name, preset=preset) != get_pruner(name)

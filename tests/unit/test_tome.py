@@ -1,6 +1,7 @@
 """ToMe: schedules, one worked example, and the books of its merges."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pruner_cases import GRID, Blocks, N, all_cues
 
+from analysis.sweep_passes import layer_average
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.tome import merge_counts
 
@@ -85,6 +87,13 @@ def test_a_shallow_tower_merges_earlier_or_refuses():
     assert merge_counts(144, 9, 4) == (72, 36, 18, 9)
     with pytest.raises(ValueError, match=r"cannot leave 8 of 144 tokens in 4 blocks.* the smallest budget is 9"):
         merge_counts(144, 8, 4)
+
+
+def test_a_sweep_excludes_what_the_tower_cannot_leave():
+    model = SimpleNamespace(tower=SimpleNamespace(n_blocks=5))
+    assert layer_average(get_pruner("tome"), 9, 144, model) == 9.0
+    with pytest.raises(ValueError, match="smallest budget is 9"):
+        layer_average(get_pruner("tome"), 8, 144, model)
 
 
 @given(n_tokens=st.integers(2, 200), n_blocks=st.integers(1, 24), data=st.data())
