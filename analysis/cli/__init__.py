@@ -12,7 +12,10 @@ from typing import Any
 
 import tyro
 
+from analysis.cli.bench import Bench
 from analysis.cli.check import Check
+from analysis.cli.convert import Convert
+from analysis.cli.demo import Demo
 from analysis.cli.explore import Explore
 from analysis.cli.figure import Figure
 from analysis.cli.ls import Ls
@@ -37,7 +40,7 @@ _MISUSE = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotA
 _log = logging.getLogger("litelvlm")
 
 
-VERBS = {cls.__name__.lower(): cls for cls in (Segment, Study, Figure, Report, Explore, Show, Ls, Check)}
+VERBS = {cls.__name__.lower(): cls for cls in (Segment, Study, Bench, Figure, Report, Explore, Demo, Show, Ls, Check, Convert)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

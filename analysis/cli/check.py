@@ -24,14 +24,21 @@ class Check(DataOptions):
 
     def run(self) -> int:
         """Print one line per check; 1 if any failed."""
-        checks = {"packages": packages, "device": device, "model": self.check_model, "data": self.check_data}
-        failed = False
-        for name, check in checks.items():
-            found, line = outcome(check)
-            failed |= not found
-            sys.stdout.write(f"{'ok  ' if found else 'FAIL'}  {name:<8}  {line}\n")
-            sys.stdout.flush()
-        return int(failed)
+        passed = [say(name, *outcome(check)) for name, check in (("packages", packages), ("device", device))]
+        complete = [say(name, found, line) for name, found, line in self.model_parts()]
+        if all(complete):
+            passed.append(say("model", *outcome(self.check_model)))
+        passed.append(say("data", *outcome(self.check_data)))
+        return int(not all(passed + complete))
+
+    def model_parts(self) -> list[tuple[str, bool, str]]:
+        """What of the model is on this machine, and how to get what is missing; sizes alone need nothing."""
+        from litelvlm.glamm.build import FULL_SIZE
+        from litelvlm.glamm.inventory import inventory
+
+        if self.model == FULL_SIZE and self.random_init:
+            return []
+        return [(part.name, part.found, part.text) for part in inventory(self.model, self.clip)]
 
     def check_model(self) -> str:
         """Load the model and describe it."""
@@ -47,7 +54,8 @@ class Check(DataOptions):
         sample.image()
         sample.masks()
         counts = f"{data.n_expressions} expressions, {len(data)} images"
-        return f"{data.name} {data.split}: {counts}, content {data.digest[:12]}"
+        note = f"; {data.count_note}" if data.count_note else ""
+        return f"{data.name} {data.split}: {counts}, content {data.digest[:12]}{note}"
 
 
 def packages() -> str:
@@ -62,6 +70,13 @@ def device() -> str:
     if torch.cuda.is_available():
         return f"GPU {torch.cuda.get_device_name()}"
     return f"CPU, {torch.get_num_threads()} threads (no GPU found, none needed for the miniature)"
+
+
+def say(name: str, found: bool, line: str) -> bool:
+    """Print the line of one check; returns whether it passed."""
+    sys.stdout.write(f"{'ok  ' if found else 'FAIL'}  {name:<9}  {' '.join(line.split())}\n")
+    sys.stdout.flush()
+    return found
 
 
 def outcome(check: Callable[[], str]) -> tuple[bool, str]:

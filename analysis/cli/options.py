@@ -28,9 +28,17 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded" (the bundled miniature), a checkpoint folder, or a hub id."""
+    """"embedded" (the bundled miniature), a checkpoint folder, a hub id, or "glamm-7b" with --random-init."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number type; "auto" takes float32 for the miniature and bfloat16 otherwise."""
+    attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """Attention kernel."""
+    clip: str | None = None
+    """CLIP's folder or hub id, where it is not the one the checkpoint names."""
+    random_init: bool = False
+    """Draw the weights instead of reading them: costs are real then, masks mean nothing."""
 
     def load_model(self) -> Glamm:
         """Load the model these options name.
@@ -44,7 +52,14 @@ class ModelOptions(Common):
 
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use --device cpu")
-        return load_model(self.model, device=None if self.device == "auto" else self.device)
+        return load_model(
+            self.model,
+            dtype=None if self.dtype == "auto" else self.dtype,
+            device=None if self.device == "auto" else self.device,
+            attn=self.attn,
+            random_init=self.random_init,
+            clip=self.clip,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

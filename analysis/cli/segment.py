@@ -24,12 +24,14 @@ class Segment(ModelOptions):
     """Segment what expressions refer to in a picture, with all visual tokens or with a pruned set.
 
     Writes the mask (white where the referent is) and an overlay beside it, in which visual tokens that were pruned away
-    are darkened. Several expressions give numbered files.
+    are darkened. Several expressions give numbered files. With --answer generated the model speaks for itself; if it
+    says no [SEG] there is no mask, which is said and gives exit code 1.
 
     Examples:
       litelvlm segment photo.jpg "the red circle"
       litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --out red.png
       litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
+      litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init --pruner litelvlm --budget 192
     """
 
     image: tyro.conf.Positional[Path]
@@ -42,6 +44,8 @@ class Segment(ModelOptions):
     """How many visual tokens to keep."""
     protocol: Literal["single", "conversation"] = "single"
     """One pass per expression, or all in one conversation with one shared selection."""
+    answer: Literal["forced", "generated"] = "forced"
+    """Put the answer into the model's mouth, as the evaluation does, or let the model answer."""
     seed: int = 0
     """Seed of methods that draw at random."""
     out: Path = Path("mask.png")
@@ -58,22 +62,25 @@ class Segment(ModelOptions):
 
         picture, pruner = open_image(self.image), self.build_pruner()
         model = self.load_model()
-        result = model.segment(picture, list(self.text), pruner=pruner, budget=self.budget, protocol=self.protocol)
+        result = model.segment(picture, list(self.text), pruner, self.budget, self.protocol, self.answer)
         # In one conversation all expressions share one selection.
         selections = result.selections if len(result.selections) > 1 else result.selections * len(self.text)
         found = []
-        for i, (text, mask, selection) in enumerate(zip(self.text, result.mask.cpu().numpy(), selections, strict=True)):
+        told = zip(self.text, result.mask.cpu().numpy(), selections, result.answers, result.found, strict=True)
+        for i, (text, mask, selection, answer, has_mask) in enumerate(told):
             kept = kept_indices(selection, model.n_tokens)
             seen = kept_pixels(kept, model.grid, picture.height, picture.width, model.tower.image_size)
             name = numbered(self.out, i, len(self.text))
             overlay = name.with_name(f"{name.stem}_overlay{name.suffix}")
             atomic_write(name, png(mask.astype("uint8") * 255))
             atomic_write(overlay, png(draw_overlay(picture, mask, seen, TINTS[i % len(TINTS)])))
-            shown = {"text": text, "mask": str(name), "overlay": str(overlay)}
+            shown: dict[str, Any] = {"text": text, "mask": str(name), "overlay": str(overlay)}
+            shown |= {"answer": answer, "found": has_mask}
             found.append(shown | {"pixels": int(mask.sum()), "kept": kept})
         report = {
             "model": model.name,
             "miniature": model.name == "embedded",
+            "random_weights": model.digest == "random",
             "pruner": self.pruner,
             "protocol": self.protocol,
             "n_tokens": model.n_tokens,
@@ -81,7 +88,7 @@ class Segment(ModelOptions):
             "timings_ms": {stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.items()},
         }
         sys.stdout.write(json.dumps(report) + "\n" if self.json else as_text(report))
-        return 0
+        return int(not all(result.found))
 
     def refuse_early(self) -> None:
         """Check what can be checked without a model.
@@ -111,11 +118,12 @@ class Segment(ModelOptions):
             ValueError: If the name is unknown.
         """
         from litelvlm import get_pruner
+        from litelvlm.pruning.cues import TRUTH
 
         pruner = get_pruner(self.pruner)
         if self.pruner == "none":
             return None
-        if "coverage" in pruner.needs:
+        if pruner.needs & TRUTH:
             raise ValueError(f"{self.pruner!r} reads the true mask, which a picture alone does not have; use a study")
         return get_pruner(self.pruner, seed=self.seed) if "seed" in {f.name for f in fields(pruner)} else pruner
 
@@ -140,11 +148,15 @@ def as_text(report: dict[str, Any]) -> str:
     for mask in report["masks"]:
         kept = mask["kept"]
         lines.append(f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})')
+        if not mask["found"]:
+            lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
         some = "all of them" if len(kept) == report["n_tokens"] else " ".join(map(str, kept))
         lines.append(f"  kept {len(kept)} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}")
     total = sum(report["timings_ms"].values())
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["timings_ms"].items())
     lines.append(f"{total:.1f} ms: {stages}")
+    if report["random_weights"]:
+        lines.append("These masks mean nothing: the weights were drawn at random.")
     if report["miniature"]:
         lines.append(
             "These masks come from the bundled miniature, trained on rendered scenes; photographs are foreign to it."

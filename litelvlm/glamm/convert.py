@@ -1,58 +1,96 @@
 """Rewrite a checkpoint folder of .bin files as safetensors, which hold no code and load without a copy."""
 
 import json
-import logging
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
+from tqdm.auto import tqdm
 
+from litelvlm.data.files import atomic_folder
+from litelvlm.glamm.mapping import target_of
 from litelvlm.glamm.shards import INDEXES, read_shard, shard_paths
 
-logger = logging.getLogger(__name__)
+_COPIED = (".json", ".model", ".txt")
 
 
 def convert(source: str | Path, target: str | Path) -> list[Path]:
     """Write a folder's weights as safetensors, file by file, and copy its configuration and tokenizer files.
 
-    Names, shapes and number types stay as they are. The index comes last, so that an interrupted run leaves a folder
-    that is refused and not one that is half read.
+    Names, shapes and number types stay as they are, families that the model has no place for included. The folder
+    appears under its name only when it is whole: an interrupted run leaves nothing but a hidden temporary folder. One
+    file's tensors are in memory at a time.
 
     Args:
-        source: Folder with .bin weights (safetensors are carried over as well).
-        target: Folder to write; made if need be.
+        source: Folder with .bin weights (safetensors are carried over as well); GLaMM's or CLIP's.
+        target: Folder to write; must not exist.
 
     Returns:
         The weight files written.
 
     Raises:
         FileNotFoundError: If ``source`` holds no weights.
-        ValueError: If a file is damaged or holds more than tensors, or ``target`` is ``source``.
+        FileExistsError: If ``target`` exists.
+        ValueError: If a file is damaged or holds more than tensors, or two files hold the same name.
     """
     source, target = Path(source), Path(target)
-    if source.resolve() == target.resolve():
-        raise ValueError(f"cannot convert {source} into itself; name another folder")
+    if target.exists():
+        raise FileExistsError(f"{target} exists and is not overwritten; remove it or name another folder")
     paths = shard_paths(source)
-    target.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
+    names: list[str] = []
+    atomic_folder(target, lambda folder: names.extend(_fill(source, paths, folder)))
+    return [target / name for name in names]
+
+
+def _fill(source: Path, paths: list[Path], folder: Path) -> list[str]:
+    """Write everything into a folder; returns the names of the weight files."""
     index: dict[str, str] = {}
+    written = []
     total = 0
-    for path in paths:
-        out = target / path.name.replace("pytorch_model", "model", 1)
-        out = out.with_suffix(".safetensors")
-        logger.info("converting %s to %s", path, out)
-        # Tied names share memory, which safetensors refuses; a copy of each is what the reader expects anyway.
-        tensors = {name: tensor.contiguous().clone() for name, tensor in read_shard(path)}
-        partial = out.with_suffix(".part")
-        save_file(tensors, partial, metadata={"format": "pt"})
-        partial.replace(out)
-        written.append(out)
-        index |= dict.fromkeys(tensors, out.name)
+    for path in tqdm(paths, desc="converting", unit="file"):
+        name = Path(path.name.replace("pytorch_model", "model", 1)).with_suffix(".safetensors").name
+        tensors = dict(_unshared(read_shard(path)))
+        twice = sorted(index.keys() & tensors.keys())
+        if twice:
+            raise ValueError(f"{twice[0]} is in two files: {index[twice[0]]} and {name}")
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+        written.append(name)
+        index |= dict.fromkeys(tensors, name)
         total += sum(tensor.nbytes for tensor in tensors.values())
     for path in source.iterdir():
-        if path.is_file() and path.suffix in (".json", ".model", ".txt") and path.name not in INDEXES:
-            shutil.copyfile(path, target / path.name)
+        if path.is_file() and path.suffix in _COPIED and path.name not in INDEXES:
+            shutil.copyfile(path, folder / path.name)
+        elif (path / "config.json").is_file():  # CLIP beside the weights
+            shutil.copytree(path, folder / path.name)
     if len(paths) > 1:
         content = {"metadata": {"total_size": total}, "weight_map": dict(sorted(index.items()))}
-        (target / INDEXES[0]).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (folder / INDEXES[0]).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return written
+
+
+def _unshared(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """Copy tied names, which share memory and which safetensors refuses; the others stay views of their file."""
+    seen: set[int] = set()
+    for name, tensor in tensors:
+        place = tensor.untyped_storage().data_ptr()
+        yield name, tensor.clone() if place in seen else tensor.contiguous()
+        seen.add(place)
+
+
+def summary(folder: str | Path) -> dict[str, int]:
+    """Count the tensors of a folder by use: "used" by the model, "ignored" families, "unknown" to it.
+
+    Raises:
+        FileNotFoundError: If there are no weights.
+        ValueError: If a file is damaged.
+    """
+    counts = {"used": 0, "ignored": 0, "unknown": 0}
+    for path in shard_paths(folder):
+        for name, _ in read_shard(path):
+            try:
+                counts["ignored" if target_of(name) is None else "used"] += 1
+            except ValueError:
+                counts["unknown"] += 1
+    return counts

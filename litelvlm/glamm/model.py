@@ -84,8 +84,7 @@ class Glamm(nn.Module):
             >>> load_model("embedded").with_options(read="seg").name
             'embedded[read=seg]'
         """
-        for name in changes:
-            check_name(name, [*vars(self.options)], "option")
+        GlammOptions.check(changes)
         options = replace(self.options, **changes)
         if (options.sam_dtype, options.mask_decoder_eps) != (self.options.sam_dtype, self.options.mask_decoder_eps):
             raise ValueError("sam_dtype and mask_decoder_eps are settled at loading; use load_model(..., options=)")

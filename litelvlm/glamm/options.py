@@ -1,5 +1,6 @@
 """Open choices inside the model, as typed options; every default is what the official code does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -48,14 +49,24 @@ class GlammOptions:
     mask_decoder_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for entry in fields(self):
-            if get_origin(hints[entry.name]) is Literal:
-                check_name(getattr(self, entry.name), get_args(hints[entry.name]), entry.name)
-        if not isinstance(self.patch_norm, bool):
-            raise ValueError(f"patch_norm {self.patch_norm!r} is not allowed; give True or False")
-        if not self.mask_decoder_eps > 0:
-            raise ValueError(f"mask_decoder_eps {self.mask_decoder_eps!r} is not above 0; the official value is 1e-5")
+        self.check(vars(self))
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> None:
+        """Refuse a field that does not exist, or a value that is not allowed.
+
+        Raises:
+            ValueError: Naming the field, the value and what is allowed.
+        """
+        hints = get_type_hints(cls)
+        for name, value in values.items():
+            check_name(name, hints, "option")
+            if get_origin(hints[name]) is Literal:
+                check_name(str(value), get_args(hints[name]), name)
+            elif hints[name] is bool and not isinstance(value, bool):
+                raise ValueError(f"{name} {value!r} is not allowed; give True or False")
+            elif hints[name] is float and not value > 0:
+                raise ValueError(f"{name} {value!r} is not above 0; the official value is 1e-5")
 
     def changed(self) -> dict[str, Any]:
         """The options that differ from the official code's."""

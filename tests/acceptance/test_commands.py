@@ -108,7 +108,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(scene, tmp_pa
 def test_check_names_what_is_missing_and_how_to_get_it(tmp_path):
     done = litelvlm("check", "--data", tmp_path)
     assert done.returncode == 1
-    lines = {line[6:14].strip(): line for line in done.stdout.splitlines()}
+    lines = {line[6:15].strip(): line for line in done.stdout.splitlines()}
     assert lines["model"].startswith("ok")
     assert "12 x 12 visual tokens" in lines["model"]
     assert lines["data"].startswith("FAIL")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from litelvlm.glamm.convert import convert
+from litelvlm.glamm.convert import convert, summary
 from litelvlm.glamm.mapping import TWINS, Target, official_name, target_of
 from litelvlm.glamm.shards import read_checkpoint, shard_paths
 
@@ -121,8 +121,35 @@ def test_conversion_keeps_names_numbers_and_side_files(tmp_path, tensors, dtype)
 def test_conversion_of_one_file(tmp_path, tensors):
     torch.save(tensors, tmp_path / "pytorch_model.bin")
     assert convert(tmp_path, tmp_path / "out") == [tmp_path / "out" / "model.safetensors"]
-    with pytest.raises(ValueError, match="into itself"):
+    with pytest.raises(FileExistsError, match="is not overwritten"):
         convert(tmp_path, tmp_path)
+
+
+def test_an_interrupted_conversion_leaves_no_folder(tmp_path, tensors):
+    source = tmp_path / "bin"
+    source.mkdir()
+    write_bin_shards(source, tensors)
+    second = source / "pytorch_model-00002-of-00002.bin"
+    second.write_bytes(second.read_bytes()[:100])
+    with pytest.raises(ValueError, match=f"{second.name} is truncated"):
+        convert(source, tmp_path / "safe")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
+def test_clip_beside_the_weights_comes_along(tmp_path, tensors):
+    source = tmp_path / "bin"
+    (source / "clip").mkdir(parents=True)
+    (source / "notes").mkdir()
+    (source / "clip" / "config.json").write_text("{}")
+    torch.save(tensors, source / "pytorch_model.bin")
+    convert(source, tmp_path / "safe")
+    assert sorted(path.name for path in (tmp_path / "safe").iterdir()) == ["clip", "model.safetensors"]
+
+
+def test_tensors_are_counted_by_use(tmp_path):
+    names = ["model.norm.weight", "model.region_encoder.x", "model.layers.0.self_attn.rotary_emb.inv_freq", "novel"]
+    save_file({name: torch.ones(1) for name in names}, tmp_path / "model.safetensors")
+    assert summary(tmp_path) == {"used": 1, "ignored": 2, "unknown": 1}
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])

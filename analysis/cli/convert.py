@@ -1,0 +1,40 @@
+"""`litelvlm convert`: a checkpoint of .bin files to safetensors, once."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from analysis.cli.options import Common, require_writable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert(Common):
+    """Rewrite a checkpoint folder as safetensors, which hold no code and load without a second copy.
+
+    The new folder appears only when it is whole; an existing one is not overwritten. The old one stays as it is.
+
+    Examples:
+      litelvlm convert path/to/GLaMM-RefSeg path/to/GLaMM-RefSeg-safe
+      litelvlm check --model path/to/GLaMM-RefSeg-safe
+    """
+
+    source: tyro.conf.Positional[Path]
+    """Folder with the weights as published: .bin files with their index, config.json, tokenizer files."""
+    target: tyro.conf.Positional[Path]
+    """Folder to write; must not exist."""
+
+    def run(self) -> int:
+        """Convert, and say how many tensors the model uses."""
+        from litelvlm.glamm.convert import convert, summary
+
+        if not self.source.is_dir():
+            raise FileNotFoundError(f"no such folder: {self.source}; give the folder of a downloaded checkpoint")
+        require_writable(self.target, folder=True)
+        files = convert(self.source, self.target)
+        counts = ", ".join(f"{n} {use}" for use, n in summary(self.target).items())
+        sys.stdout.write(f"{len(files)} weight files written to {self.target} (tensors: {counts})\n")
+        return 0

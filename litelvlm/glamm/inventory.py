@@ -1,0 +1,76 @@
+"""What of a model is on this machine, what is missing, and how to get it; nothing is loaded or fetched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from litelvlm.glamm.config import read_config
+from litelvlm.glamm.shards import WHOLE, shard_paths
+from litelvlm.glamm.source import EMBEDDED, clip_source, locate
+from litelvlm.glamm.tokenizer import GlammTokenizer
+
+
+class Part(NamedTuple):
+    """One part of a model.
+
+    Attributes:
+        name: "files", "config", "tokenizer", "weights" or "CLIP".
+        found: Whether it is there and readable.
+        text: What was found, or what is missing and how to get it.
+    """
+
+    name: str
+    found: bool
+    text: str
+
+
+def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
+    """Look for every part of a model: a folder in the published layout, a hub id with a local copy, or "embedded".
+
+    Args:
+        name: As for ``load_model``.
+        clip: As for ``load_model``.
+    """
+    try:
+        folder = locate(name, fetch=False).folder
+    except (FileNotFoundError, ValueError) as error:
+        return [Part("files", False, str(error))]
+    return [
+        Part("files", True, "shipped with the package" if folder == EMBEDDED else str(folder)),
+        *_parts(folder, clip),
+    ]
+
+
+def _parts(folder: Path, clip: str | Path | None) -> Iterator[Part]:
+    try:
+        config = read_config(folder)
+        yield Part("config", True, f"{config['num_hidden_layers']} layers of width {config['hidden_size']}")
+    except (FileNotFoundError, ValueError) as error:
+        config = {}
+        yield Part("config", False, str(error))
+    try:
+        words = GlammTokenizer.from_pretrained(folder)
+        fits = words.vocab_size <= config.get("vocab_size", words.vocab_size)
+        more = "" if fits else f", more than the {config['vocab_size']} of config.json"
+        yield Part("tokenizer", fits, f"{words.vocab_size} tokens{more}")
+    except (FileNotFoundError, ValueError) as error:
+        yield Part("tokenizer", False, str(error))
+    yield _weights("weights", folder)
+    try:
+        place = clip_source(folder, config, clip).folder
+        yield _weights("CLIP", place)
+    except (FileNotFoundError, ValueError) as error:
+        yield Part("CLIP", False, str(error))
+
+
+def _weights(name: str, folder: Path) -> Part:
+    try:
+        paths = shard_paths(folder)
+    except (FileNotFoundError, ValueError) as error:
+        return Part(name, False, f"{error}; fetch them with `hf download`")
+    size = sum(path.stat().st_size for path in paths)
+    form = paths[0].suffix.removeprefix(".")
+    safe = paths[0].suffix == Path(WHOLE[0]).suffix
+    hint = "" if safe else "; `litelvlm convert` makes safetensors of them"
+    files = "file" if len(paths) == 1 else "files"
+    return Part(name, True, f"{len(paths)} {form} {files}, {size / 1e6:,.1f} MB{hint}")

@@ -1,0 +1,187 @@
+"""From names to models: random weights, options, number types, and checkpoints that do not fit."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from litelvlm import load_model
+from litelvlm.glamm.build import number_type, random_parts
+from litelvlm.glamm.config import full_clip_config, full_config
+from litelvlm.glamm.options import GlammOptions
+from litelvlm.glamm.prompts import conversation
+from litelvlm.glamm.source import EMBEDDED
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change_config(folder, **fields):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **fields}))
+
+
+def test_random_weights_say_so_and_leave_the_generators_alone(folder):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = load_model(folder, random_init=True, device="cpu", dtype="float32")
+    assert torch.equal(torch.rand(3), expected)
+    assert first.name.endswith("(random weights)")
+    assert first.digest == "random"
+    again = load_model("embedded", random_init=True, device="cpu")
+    assert again.name == "embedded (random weights)"
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    trained = load_model("embedded", device="cpu").state_dict()
+    assert not torch.equal(first.state_dict()["projector.0.weight"], trained["projector.0.weight"])
+
+
+def test_full_size_with_few_layers_segments_end_to_end(monkeypatch, data):
+    def few_layers(config):
+        small = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 4}
+        sam = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 32}
+        return {**config, **small, "sam": {"vision_config": {**sam, "global_attn_indexes": [0]}}}
+
+    def few_clip_layers():
+        config = full_clip_config()
+        config.vision_config.num_hidden_layers = 2
+        config.text_config.num_hidden_layers = 1
+        return config
+
+    monkeypatch.setattr("litelvlm.glamm.build.full_config", lambda: few_layers(full_config()))
+    monkeypatch.setattr("litelvlm.glamm.build.full_clip_config", few_clip_layers)
+    model = load_model("glamm-7b", random_init=True, dtype="bfloat16", device="cpu")
+    assert model.name == "glamm-7b (random weights)"
+    assert (model.n_tokens, model.dtype, model.tower.dtype) == (576, torch.bfloat16, torch.bfloat16)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    from litelvlm import get_pruner
+
+    grounding = model.segment(data[0].image(), "the red circle", get_pruner("litelvlm"), 192)
+    assert grounding.mask.shape == (1, data[0].height, data[0].width)
+    assert len(grounding.selection.indices) == 192
+    assert grounding.logits.isfinite().all()
+
+
+def test_random_weights_are_drawn_in_the_number_type_they_stay_in(monkeypatch):
+    drawn = []
+    original = torch.nn.Linear.__init__
+
+    def watched(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        drawn.append(self.weight.dtype)
+
+    monkeypatch.setattr(torch.nn.Linear, "__init__", watched)
+    config = json.loads((EMBEDDED / "config.json").read_text())
+    clip = full_clip_config()
+    clip.vision_config.num_hidden_layers = clip.text_config.num_hidden_layers = 1
+    random_parts(config, clip, torch.bfloat16, torch.device("cpu"), "sdpa")
+    assert set(drawn) == {torch.bfloat16}
+
+
+def test_glamm_7b_without_random_weights_is_refused():
+    with pytest.raises(ValueError, match="names sizes only"):
+        load_model("glamm-7b")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float64, "float8", torch.complex64])
+def test_unknown_number_types_are_refused(dtype):
+    with pytest.raises(ValueError, match=r"unknown number type .*bfloat16, float16, float32"):
+        number_type(dtype, "float32")
+    assert number_type(torch.float16, "float32") is torch.float16
+    assert number_type(None, "float32") is torch.float32
+
+
+def test_checkpoints_that_do_not_fit_are_explained(folder):
+    change_config(folder, mm_hidden_size=190)
+    with pytest.raises(ValueError, match="misshapen"):
+        load_model(folder, device="cpu")
+    change_config(folder, mm_hidden_size=192, vocab_size=500)
+    with pytest.raises(ValueError, match=r"knows 707 tokens, its config\.json 500"):
+        load_model(folder, device="cpu")
+
+
+def test_a_clip_of_another_width_or_with_a_hole_is_refused(folder, tmp_path):
+    weights = load_file(folder / "clip" / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, folder / "clip" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks 1 weights, first visual_projection\.weight"):
+        load_model(folder, device="cpu")
+    (folder / "clip" / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="holds no weights of CLIP"):
+        load_model(folder, device="cpu")
+
+
+def test_a_clip_of_tensor_only_bin_files_is_read(folder):
+    expected = load_model("embedded", device="cpu").state_dict()
+    weights = load_file(folder / "clip" / "model.safetensors")
+    torch.save(weights, folder / "clip" / "pytorch_model.bin")
+    (folder / "clip" / "model.safetensors").unlink()
+    got = load_model(folder, device="cpu", dtype="float32").state_dict()
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+
+
+def test_options_reach_their_places(model, data):
+    image, text = data[1].image(), data[1].expressions[0].sent
+    plain = model.segment(image, text)
+    assert model.options == GlammOptions()
+    changed = {
+        "read": model.with_options(read="seg"),
+        "tokenisation": model.with_options(tokenisation="library"),
+        "crop": model.with_options(crop="pad"),
+        "squash": model.with_options(crop="squash"),
+    }
+    wide = next(s for s in data if s.height != s.width)
+    before = model.segment(wide.image(), text).logits
+    for name, other in changed.items():
+        assert not torch.allclose(other.segment(wide.image(), text).logits, before, atol=1e-3), name
+    # The first model is as it was.
+    assert torch.equal(model.segment(image, text).logits, plain.logits)
+    assert changed["read"].name == "embedded[read=seg]"
+    assert changed["read"].with_options(read="before_seg").name == "embedded"
+    assert changed["crop"].tower.preprocessing.crop(10, 20, 168).top == -42
+    assert model.tower.preprocessing.resize == "shortest"
+
+
+def test_text_and_image_of_the_ranking_follow_the_options(model, state):
+    talk = conversation(["the red circle"])
+
+    def read(cue, **options):
+        return getattr(model.with_options(**options).cues(state, talk.questions, conversation=talk), cue)
+
+    question, bare = read("text_embeds"), read("text_embeds", clip_text="expression")
+    torch.testing.assert_close(bare, model.tower.text(["the red circle"]).text_embeds)
+    torch.testing.assert_close(read("text_embeds", clip_text="average"), (question + bare) / 2)
+    caption = model.tower.text(["a photo of the red circle"]).text_embeds
+    torch.testing.assert_close(read("text_embeds", clip_text="caption"), caption)
+    assert not torch.allclose(read("text_embeds", pooling="words"), question, atol=1e-3)
+    assert not torch.allclose(read("text_embeds", pooling="no_sos"), question, atol=1e-3)
+    clip, tower = state.clip, model.tower
+    torch.testing.assert_close(read("patch_embeds"), clip.patch_embeds[0])
+    torch.testing.assert_close(
+        read("patch_embeds", patch_layer="last"), tower.project(clip.last_hidden_state[:, 1:])[0]
+    )
+    unnormed = tower.clip.visual_projection(clip.patch_tokens)[0]
+    torch.testing.assert_close(read("patch_embeds", patch_norm=False), unnormed)
+    with pytest.raises(ValueError, match="give the cues their conversation"):
+        _ = model.with_options(clip_text="expression").cues(state, talk.questions).text_embeds
+
+
+def test_options_settled_at_loading():
+    model = load_model("embedded", device="cpu", dtype="bfloat16", options=GlammOptions(sam_dtype="float32"))
+    assert {p.dtype for p in model.sam.parameters()} == {torch.float32}
+    assert model.dtype == torch.bfloat16
+    assert model.name == "embedded[sam_dtype=float32]"
+    loose = load_model("embedded", device="cpu", options=GlammOptions(mask_decoder_eps=1e-6))
+    blocks = loose.sam.mask_decoder.transformer.layers
+    assert {getattr(block, f"layer_norm{i}").eps for block in blocks for i in (1, 2, 3, 4)} == {1e-6}
+    with pytest.raises(ValueError, match="settled at loading"):
+        loose.with_options(mask_decoder_eps=1e-5)
+    with pytest.raises(ValueError, match="did you mean 'read'"):
+        loose.with_options(reed="seg")
+    with pytest.raises(ValueError, match="unknown crop 'centre'"):
+        loose.with_options(crop="centre")

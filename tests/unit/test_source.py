@@ -1,0 +1,132 @@
+"""Where a model's files are: nothing fetched unasked, everything that counts in the digest, parts that are missing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from litelvlm.glamm.config import check_config, full_config, read_config
+from litelvlm.glamm.inventory import inventory
+from litelvlm.glamm.source import EMBEDDED, clip_source, digest, locate
+
+GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(EMBEDDED, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_digest_covers_every_file_that_counts(folder):
+    before = digest(folder)
+    assert before == digest(EMBEDDED)
+    seen = {before}
+    for name in (
+        "config.json",
+        "tokenizer.model",
+        "added_tokens.json",
+        "model.safetensors",
+        "clip/config.json",
+        "clip/model.safetensors",
+        "clip/tokenizer.json",
+    ):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content + b" ")
+        seen.add(digest(folder))
+        (folder / name).write_bytes(content)
+    assert len(seen) == 8
+    (folder / "README.md").write_text("prose does not count")
+    assert digest(folder) == before
+
+
+def test_a_clip_elsewhere_is_part_of_the_digest(folder, tmp_path):
+    shutil.move(folder / "clip", tmp_path / "clip")
+    first = digest(folder, tmp_path / "clip")
+    (tmp_path / "clip" / "config.json").write_text("{}")
+    assert digest(folder, tmp_path / "clip") != first
+
+
+def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
+    calls = []
+
+    def fetch(name, **options):
+        calls.append(options)
+        raise OSError("no local copy")
+
+    monkeypatch.setattr("litelvlm.glamm.source.snapshot_download", fetch)
+    config = {**read_config(folder), "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
+    assert clip_source(folder, config).folder == folder / "clip"
+    shutil.rmtree(folder / "clip")
+    with pytest.raises(FileNotFoundError, match=r"hf download openai/.* or name a folder or hub id with clip="):
+        clip_source(folder, config)
+    assert [call["local_files_only"] for call in calls] == [True]
+    with pytest.raises(FileNotFoundError, match="cannot be fetched"):
+        clip_source(folder, config, clip="openai/clip-vit-large-patch14-336")
+    assert calls[-1]["local_files_only"] is False
+
+
+def test_a_revision_is_passed_on_and_the_commit_comes_back(tmp_path, monkeypatch):
+    snapshot = tmp_path / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    asked = {}
+
+    def fetch(name, **options):
+        asked.update(options, name=name)
+        return str(snapshot)
+
+    monkeypatch.setattr("litelvlm.glamm.source.snapshot_download", fetch)
+    source = locate("someone/model", revision="v1")
+    assert (asked["name"], asked["revision"]) == ("someone/model", "v1")
+    assert source == (snapshot, "a" * 40)
+    with pytest.raises(ValueError, match="is a folder"):
+        locate(tmp_path, revision="v1")
+
+
+@pytest.mark.parametrize("name", ["embeded", "no/such/folder", "./nothing", "a/"])
+def test_names_that_stand_for_nothing(name):
+    with pytest.raises(ValueError, match="unknown model"):
+        locate(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mm_hidden_size": None}, "lacks mm_hidden_size"),
+        ({"rms_norm_eps": None, "vocab_size": None}, "lacks vocab_size, rms_norm_eps"),
+        ({"hidden_size": "4096"}, "hidden_size='4096'; sizes are whole numbers"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers=0"),
+        ({"num_attention_heads": 5}, "no multiple of num_attention_heads 5"),
+        ({"mm_vision_select_layer": -1}, r"mm_vision_select_layer=-1 \(known: -2\)"),
+    ],
+)
+def test_impossible_configurations_are_explained(change, message):
+    config = {k: v for k, v in {**full_config(), **change}.items() if v is not None}
+    with pytest.raises(ValueError, match=message):
+        check_config(config, "config.json")
+
+
+def test_damaged_configurations_are_explained(tmp_path):
+    for content, message in (("{", "is not JSON"), ("[]", "holds a list"), ("{}", "lacks vocab_size")):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ValueError, match=message):
+            read_config(tmp_path)
+    check_config(full_config(), "the published sizes")
+
+
+def test_inventory_of_a_whole_and_of_a_broken_folder(folder):
+    parts = inventory(folder)
+    assert [part.name for part in parts] == ["files", "config", "tokenizer", "weights", "CLIP"]
+    assert all(part.found for part in parts)
+    (folder / "model.safetensors").unlink()
+    (folder / "tokenizer.model").write_bytes(b"x")
+    shutil.rmtree(folder / "clip")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "mm_vision_tower": "openai/clip"}))
+    found = {part.name: part for part in inventory(folder)}
+    assert [name for name, part in found.items() if not part.found] == ["tokenizer", "weights", "CLIP"]
+    assert "hf download" in found["weights"].text
+    assert "hf download" in found["CLIP"].text
+    (only,) = inventory("someone/nothing")
+    assert "hf download someone/nothing" in only.text
