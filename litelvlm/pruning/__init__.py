@@ -9,28 +9,36 @@
 from litelvlm.pruning.base import Choice, Pruner, ScorePruner, Selection
 from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
+from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.layers import LayerPlan, LayerPruner, LayerTrace
 from litelvlm.pruning.litelvlm import LiteLVLM, context_scores
 from litelvlm.pruning.merging import MergingPruner
+from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
 from litelvlm.pruning.registry import get_pruner, list_pruners
 from litelvlm.pruning.reverse import Reverse
 from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.vit import VitView
+from litelvlm.pruning.wrapping import Wrapper
 
 __all__ = [
     "CUES",
     "Choice",
     "Cue",
     "Cues",
+    "GreedyPruner",
     "LayerPlan",
     "LayerPruner",
     "LayerTrace",
     "LiteLVLM",
     "MergingPruner",
+    "Origin",
     "Pruner",
     "Reverse",
     "ScorePruner",
     "Selection",
+    "VitView",
+    "Wrapper",
     "check_budget",
     "context_scores",
     "get_pruner",

@@ -85,15 +85,17 @@ GRID = (6, 7)
 N = 42
 
 
-def tensors(seed: int = 0, n_texts: int = 2, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+def tensors(
+    seed: int = 0, n_texts: int = 2, dtype: torch.dtype = torch.float32, grid: tuple[int, int] = GRID
+) -> dict[str, torch.Tensor]:
     """Every cue at random; a third of the cells is covered."""
     made = torch.Generator().manual_seed(seed)
-    sizes = {"N": N, "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64, "L": 4, "C": 3}
+    sizes = {"N": grid[0] * grid[1], "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64, "L": 4, "C": 3}
     found = {name: torch.randn([sizes[a] for a in cue.axes], generator=made) for name, cue in CUES.items()}
     found["cls_attention"] = found["cls_attention"].softmax(0)
-    found["coverage"] = (torch.rand(N, generator=made) * 3 - 2).clamp(min=0)
+    found["coverage"] = (torch.rand(sizes["N"], generator=made) * 3 - 2).clamp(min=0)
     found["colours"] = found["colours"].sigmoid()
-    found["box"] = torch.zeros(GRID)
+    found["box"] = torch.zeros(grid)
     found["box"][1:4, 2:5] = 1.0
     found["box"] = found["box"].flatten()
     return {name: tensor.to(dtype) for name, tensor in found.items()}
@@ -117,11 +119,11 @@ class Blocks(VitView):
         return states + self.added * states.tanh()
 
 
-def all_cues(seed: int = 0, n_texts: int = 2, key: int = 0, added: float = 0.0) -> Cues:
+def all_cues(seed: int = 0, n_texts: int = 2, key: int = 0, added: float = 0.0, grid: tuple[int, int] = GRID) -> Cues:
     """Every cue at random, and an image tower."""
-    found = tensors(seed, n_texts)
+    found = tensors(seed, n_texts, grid=grid)
     embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
-    return Cues(found, GRID, key, vit=lambda: Blocks(embeds, added))
+    return Cues(found, grid, key, vit=lambda: Blocks(embeds, added))
 
 
 def same(a: Selection, b: Selection) -> bool:

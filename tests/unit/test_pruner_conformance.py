@@ -37,6 +37,16 @@ def test_exact_length_in_range_and_described(name, options, budget):
         assert selection.positions.tolist() == sorted(selection.positions.tolist())
 
 
+@pytest.mark.parametrize("budget", [192, 128, 64, 32])
+@pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in CASES))
+def test_published_budgets_of_the_full_grid_are_exact(name, budget):
+    selection = get_pruner(name).select(all_cues(grid=(24, 24)), budget)
+    kept = [i for i in selection.indices.tolist() if i != -1]
+    assert len(selection) == budget
+    assert len(set(kept)) == len(kept)
+    assert all(0 <= i < 576 for i in kept)
+
+
 @every_case
 def test_keeping_all_is_the_identity(name, options):
     pruner = get_pruner(name, **{**options, "order": "raster"})
