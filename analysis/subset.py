@@ -1,5 +1,6 @@
 """A part of a split that stands for the whole: images and expressions taken at even distances, the same every time."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -41,8 +42,9 @@ class Subset:
 
     @property
     def digest(self) -> str:
-        """Of the whole data set."""
-        return self.data.digest
+        """Of the data set and of what was taken from it, so that runs on other parts are other runs."""
+        part = f"{self.data.digest} {self.indices} {self.expressions}"
+        return hashlib.sha256(part.encode()).hexdigest()
 
     def __len__(self) -> int:
         """Number of images."""

@@ -1,6 +1,17 @@
 """Figures: one function per figure, saved tables in, axes out."""
 
-from figures import examples, faithfulness, importance, reversal, sink, sweep
+from figures import (
+    ablations,
+    efficiency,
+    examples,
+    faithfulness,
+    importance,
+    motivation,
+    reversal,
+    significance,
+    sink,
+    sweep,
+)
 from figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
@@ -9,6 +20,10 @@ FIGURES: dict[str, Drawing] = {
     **importance.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
+    **ablations.DRAWINGS,
+    **significance.DRAWINGS,
+    **motivation.DRAWINGS,
     **examples.DRAWINGS,
+    **efficiency.DRAWINGS,
 }
 """Closed table of figures, in the order in which a report shows them."""

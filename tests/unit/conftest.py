@@ -5,7 +5,11 @@ import pytest_socket
 from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
-from analysis import reversal, sink, sweep
+from analysis import ablations, reversal, sink, sweep
+
+ABLATIONS = ablations.Config(
+    requests=("worst_first", "falsify", "protocol"), budgets=(48, 8), random_seeds=2, official_seeds=2, pool=16
+)
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +25,9 @@ def saved_runs(tmp_path_factory):
     out, model, data = tmp_path_factory.mktemp("runs"), PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8)
     return {
         "reversal": reversal.run(model, data, reversal.Config(shifts=20, blobs=3, pool=16, donors=3), out),
-        "sink": sink.run(model, data, sink.Config(random_weights=False), out),
+        "sink": sink.run(model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),
         "faithfulness": planted_faithfulness(out, n_images=8),
+        "ablations": ablations.run(model, data, ABLATIONS, out),
         "sweep": sweep.run(model, data, sweep.Config(seeds=2, budgets=(48, 8)), out),
     }

@@ -186,7 +186,8 @@ def test_a_subset_takes_images_and_expressions_at_even_distances():
     assert [sample.image_id for sample in part] == [1, 3, 6, 8]
     assert all(len(sample.expressions) == 1 for sample in part)
     assert part[2].expressions[0] == data[5].expressions[0]
-    assert (part.name, part.digest) == (data.name, data.digest)
+    assert (part.name, part.split, part.split_by) == (data.name, data.split, data.split_by)
+    assert len({data.digest, part.digest, Subset(data, 4).digest, Subset(data, 5, 1).digest}) == 4
     assert [s.image_id for s in Subset(data, None)] == [s.image_id for s in data]
     assert len(Subset(PlantedData(), 3)) == 0
     assert evenly(3, 5) == [0, 1, 2]

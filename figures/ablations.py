@@ -1,0 +1,147 @@
+"""Figures of the ablations: what each part of the method is worth, where it pays, and whether reversal predicts it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from figures import style
+from figures.axes import budget_axis, forest
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+ORACLE, ANTI_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
+
+
+class Look(NamedTuple):
+    """How a line of D1 is drawn: a variant of a method must not look like the method."""
+
+    label: str
+    colour: str
+    marker: str
+    linestyle: str
+
+
+def _look(method: str, linestyle: str = "-") -> Look:
+    return Look(style.label(method), style.colour(method), style.mark(method), linestyle)
+
+
+LOOKS: Mapping[str, Look] = {
+    "litelvlm": _look("litelvlm"),
+    # With one text these are the same tokens, so they are drawn alike in every figure.
+    "litelvlm(direction=highest)": _look("high_similarity"),
+    "litelvlm(texts=shuffled)": Look("LiteLVLM, text of another image", "#A05195", "<", "--"),
+    "litelvlm(texts=empty)": Look("LiteLVLM, empty text", "#665191", ">", "--"),
+    "llm_attention": Look("attention of the language model", "#2F4B7C", "D", "-."),
+    "random": _look("random"),
+    "uniform": _look("uniform"),
+}
+"""Lines of D1 in the order of its legend."""
+
+
+def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
+    """D1: cIoU against the token budget, between the oracle that knows the mask and the one that avoids it.
+
+    Args:
+        table: The summary's table "scores": method, budget, metric, value, low, high.
+        ax: Where to draw; one line with its band per method of ``LOOKS``, the space between the oracles shaded.
+    """
+    chosen = table[table["metric"] == "ciou"].sort_values("budget")
+    for low, value, high in chosen[chosen["method"] == "none"][["low", "value", "high"]].itertuples(index=False):
+        ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
+        ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
+    best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, ANTI_ORACLE))
+    if len(best) and len(worst):
+        ends = worst["value"].to_numpy(), best["value"].to_numpy()
+        ax.fill_between(best["budget"], *ends, color=style.GRID, linewidth=0, zorder=0, label="between mask oracles")
+    for method, (label, colour, marker, linestyle) in LOOKS.items():
+        line = chosen[chosen["method"] == method]
+        if len(line):
+            ax.plot(
+                line["budget"],
+                line["value"],
+                color=colour,
+                marker=marker,
+                markersize=4.5,
+                linestyle=linestyle,
+                label=label,
+            )
+            ax.fill_between(line["budget"], line["low"], line["high"], color=colour, alpha=0.12, linewidth=0)
+    budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
+    ax.set(ylabel="cIoU")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+_STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}  # whose colour each has
+
+
+def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
+    """D2: lead over random tokens by kind of expression, size of the target and number of words.
+
+    Args:
+        table: The summary's table "strata": stratum, group, budget, delta, low, high.
+        ax: Where to draw; one line per group and budget.
+    """
+    names = [f"{group}, {budget} tokens" for group, budget in zip(table["group"], table["budget"], strict=True)]
+    forest(ax, table, "delta", names, [style.colour(_STRATA[stratum]) for stratum in table["stratum"]], null=0)
+    ax.set(xlabel="cIoU of LiteLVLM minus that of random tokens", ylabel="")
+    return ax
+
+
+def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
+    """D3: lead over random tokens by quarters of the reversal index.
+
+    Args:
+        table: The summary's table "gain": quarter, ri, budget, delta, low, high.
+        ax: Where to draw; one line per budget, darker for more tokens, each quarter at its mean index.
+    """
+    for place, (budget, line) in enumerate(table.sort_values("ri").groupby("budget")):
+        ax.errorbar(
+            line["ri"],
+            line["delta"],
+            yerr=[line["delta"] - line["low"], line["high"] - line["delta"]],
+            color=style.colour("litelvlm"),
+            alpha=(place + 1) / table["budget"].nunique(),
+            marker="os^D"[place % 4],
+            markersize=4.5,
+            linewidth=1.2,
+            capsize=2,
+            label=f"{budget} tokens",
+        )
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set(xlabel="reversal index, mean of each quarter", ylabel="cIoU minus that of random tokens")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _budgets(run: Saved) -> Drawn:
+    table = run.table("scores")
+    figure, ax = style.new_figure(6.8, 3.6)
+    draw_budgets(table, ax).set_title(run.title("What is each part of the method worth?"))
+    return Drawn(figure, sample_note(table, "bands: 95 % intervals from resampling images; oracles read the true mask"))
+
+
+def _strata(run: Saved) -> Drawn:
+    table = run.table("strata")
+    figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(table))
+    draw_strata(table, ax).set_title(run.title("Where does it lead random tokens?"))
+    return Drawn(figure, sample_note(table, "95 % intervals, paired, from resampling images"))
+
+
+def _gain(run: Saved) -> Drawn:
+    table = run.table("gain")
+    figure, ax = style.new_figure(5.8, 3.4)
+    draw_gain(table, ax).set_title(run.title("Does reversal predict the benefit?"))
+    return Drawn(figure, sample_note(table, "95 % intervals, paired, from resampling images"))
+
+
+DRAWINGS = {
+    "ablation_budgets": Drawing(
+        "ablations", "cIoU against visual tokens, the method beside what it is made of.", _budgets, ("scores",)
+    ),
+    "ablation_strata": Drawing("ablations", "Lead over random tokens by kind, size and words.", _strata, ("strata",)),
+    "ablation_gain": Drawing(
+        "ablations", "Lead over random tokens by quarters of the reversal index.", _gain, ("gain",)
+    ),
+}

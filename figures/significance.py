@@ -1,0 +1,89 @@
+"""Figures of significance: paired differences to the paper's method, and what is kept of the unpruned score."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from figures import style
+from figures.axes import forest
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+KEPT, LEVEL = 0.90, 0.05
+REQUESTS = {
+    "llm_score": "language model's score",
+    "worst_first": "worst first",
+    "falsify": "falsification",
+    "recovery": "context tokens",
+    "rivals": "published method",
+}
+
+
+def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
+    """S1: every method minus the paper's at the same budget; filled dots differ after Holm's adjustment.
+
+    Args:
+        table: Lines of one metric and budget of the summary's table "deltas": request, method, reference, delta, low,
+            high, p_holm.
+        ax: Where to draw; one line per method, grouped by request.
+    """
+    shown = in_order(table)
+    lines = zip(shown["request"], shown["method"], shown["reference"], strict=True)
+    names = [
+        f"{REQUESTS[request]}: {style.label(method)}" + (f" − {style.label(other)}" if other != "litelvlm" else "")
+        for request, method, other in lines
+    ]
+    sure = (shown["p_holm"] <= LEVEL).to_numpy()
+    colours = [style.colour("litelvlm") if one else style.MUTED for one in sure]
+    forest(ax, shown, "delta", names, colours, null=0)
+    ax.set(xlabel="cIoU minus that of LiteLVLM at the same budget", ylabel="")
+    return ax
+
+
+def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
+    """S2: share of the unpruned cIoU that each method keeps, with 95 % intervals and the line at 90 %.
+
+    Args:
+        table: Lines of one budget of the summary's table "retention": request, method, kept, low, high, bound.
+        ax: Where to draw; coloured where the one-sided 95 % bound clears 90 %.
+    """
+    shown = table.sort_values("kept", ascending=False, kind="stable")
+    colours = [style.colour("mask_oracle") if bound > KEPT else style.MUTED for bound in shown["bound"]]
+    forest(ax, shown, "kept", [style.label(method) for method in shown["method"]], colours, null=KEPT)
+    ax.set(xlabel="share of the unpruned cIoU", ylabel="")
+    return ax
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines by request, in the order of ``REQUESTS``, then from the highest difference down."""
+    place = table["request"].map(list(REQUESTS).index)
+    order = table.assign(place=place).sort_values(["place", "delta"], ascending=[True, False], kind="stable")
+    return order.drop(columns="place")
+
+
+def largest(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of the largest budget."""
+    return table[table["budget"] == table["budget"].max()]
+
+
+def _deltas(run: Saved) -> Drawn:
+    table = run.table("deltas")
+    lines = largest(table[table["metric"] == "ciou"])
+    figure, ax = style.new_figure(7.2, 1.4 + 0.2 * len(lines))
+    draw_deltas(lines, ax).set_title(run.title(f"What differs from the method? {lines['budget'].max()} tokens"))
+    what = "95 % intervals, paired, from resampling images; coloured: p ≤ 0.05 (image swaps, Holm over all differences)"
+    return Drawn(figure, sample_note(lines, what))
+
+
+def _retention(run: Saved) -> Drawn:
+    lines = largest(run.table("retention"))
+    figure, ax = style.new_figure(6.4, 1.4 + 0.2 * len(lines))
+    draw_retention(lines, ax).set_title(run.title(f"Is 90 % kept? {lines['budget'].max()} tokens"))
+    what = "95 % intervals, paired, from resampling images; coloured: one-sided 95 % bound above 90 %"
+    return Drawn(figure, sample_note(lines, what))
+
+
+DRAWINGS = {
+    "ablation_deltas": Drawing("ablations", "Paired differences of cIoU to the paper's method.", _deltas, ("deltas",)),
+    "ablation_retention": Drawing(
+        "ablations", "Share of the unpruned cIoU kept, against the 90 % line.", _retention, ("retention",)
+    ),
+}
