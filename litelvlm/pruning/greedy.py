@@ -13,6 +13,8 @@ from litelvlm.pruning.budgets import check_budget
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
 
+ONE_BY_ONE = ("cpu",)  # kinds of device that choose for one image of a batch after another
+
 
 @dataclass(frozen=True, kw_only=True)
 class GreedyPruner(Pruner):
@@ -46,7 +48,7 @@ class GreedyPruner(Pruner):
         for n_tokens in counts:
             check_budget(budget, n_tokens)
         prepared = [self.prepare(cues) for cues in batch]
-        if not prepared or prepared[0][0].device.type == "cpu":
+        if not prepared or prepared[0][0].device.type in ONE_BY_ONE:
             return super().select_batch(batch, budget)
         picked = self.pick(budget, *(torch.stack(parts) for parts in zip(*prepared, strict=True)))
         return [self.settle(Choice(ascending(row)), cues.n_tokens) for row, cues in zip(picked, batch, strict=True)]
