@@ -203,7 +203,7 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
     return {"auroc": float(mean), "ri": float(reversal_index(mean))}
 
 
-def image_targets(context: Context, sample: Any) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
+def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
     """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
     size, found, skipped = context.model.tower.image_size, [], []
     categories = [annotation.category_id for annotation in sample.annotations.values()]
@@ -215,7 +215,7 @@ def image_targets(context: Context, sample: Any) -> tuple[list[tuple[int, Any, d
         if reason:
             skipped.append(reason)
             continue
-        keys = key_columns(context.data, sample, expression, mask, size) | {"clip_model": context.clip}
+        keys = key_columns(context.data, sample, expression, mask, size) | {"clip_model": getattr(context, "clip", "")}
         crop = context.model.tower.preprocessing.crop(*mask.shape, size)
         labels = label_tokens(covered)
         keys |= {

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
-from scipy import stats
 
 from analysis.reversal_scores import PRIMARY, TEXT_FREE
+from analysis.significance import sign_test, wilcoxon_test
 from analysis.statistics import RESAMPLES, bootstrap_means
 
 MIN_VISIBLE = 0.5  # of the target's area, for the primary set
@@ -173,15 +173,11 @@ def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
     for name, control in CONTROLS.items():
         other = None if control is None else control_rows(rows, control)["ri"].reindex(true.index)
         difference = (true["ri"] if other is None else true["ri"] - other).dropna().round(12)
-        means = difference.groupby(true["image_id"]).mean()
-        means = means[means != 0]
-        if means.empty:
-            continue
-        positive = int((means > 0).sum())
+        means = difference.groupby(true["image_id"]).mean().to_numpy()
+        sign, ranks = sign_test(means), wilcoxon_test(means)
         found.append(
-            {"difference": name, "share_positive": positive / len(means), "n_images": len(means)}
-            | {"p_sign": float(stats.binomtest(positive, len(means)).pvalue)}
-            | {"p_wilcoxon": float(stats.wilcoxon(means).pvalue)}
+            {"difference": name, "share_positive": sign.statistic, "n_images": sign.n}
+            | {"p_sign": sign.p_value, "p_wilcoxon": ranks.p_value}
         )
     return pd.DataFrame(found)
 

@@ -3,10 +3,16 @@
 The text embedding is the state of [EOS]. If it attends mostly to [SOS], which holds no word, the embedding hears little
 of the expression. Per layer and head this study reads the [EOS] row of attention over its T visible tokens. Uniform
 attention gives [SOS] 1/T, so the measure is the lift, T times the attention on [SOS], and not the attention itself,
-which is large for short texts whatever the model does.
+which is large for short texts whatever the model does. The same trap lies in the mean attention that [SOS] gets from
+all positions: uniform causal attention makes it H_T / T, .41 for 6 tokens, so that short texts pass a threshold of .3
+for free.
+
+Attention is not influence: beside it stand the share of what is carried by norm (a sink with a small value is nearly
+no operation) and attention rolled out through the layers.
 
 Controls: the same towers with random weights (lift near 1), and the words in another order (lift unchanged if the sink
-is about the position and not about the words). H4: the mean lift over layers and heads is above 1.
+is about the position and not about the words). H4: the mean lift over layers and heads is above 1. What the sink does
+to the ranking of image tokens is the question of ``analysis.sink_causal``.
 """
 
 from collections.abc import Sequence
@@ -21,16 +27,15 @@ from pydantic import Field
 
 from analysis.claims import Claim, make_claim
 from analysis.clip_models import randomised
-from analysis.config import StudyConfig
+from analysis.config import Index, StudyConfig
 from analysis.engine import ItemResult, Study, run_study
 from analysis.locks import Shard
 from analysis.samples import Data, Model
-from analysis.significance import benjamini_hochberg
-from analysis.sink_attention import MEAN_HEAD, MEASURES, UnusableTextError, permuted, text_rows
+from analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
+from analysis.sink_tables import DECIMALS, make_tables
 from analysis.statistics import RESAMPLES, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
 
-DECIMALS = 6  # attention is float32: a uniform row must not differ from uniform by its last digit
 QUESTION = "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?"
 
 
@@ -39,11 +44,11 @@ class Config(StudyConfig):
 
     Attributes:
         question_index: Question template, 0 to 15.
-        random_weights: Whether to read a tower of the same shape with random weights too.
+        random_seeds: Towers of the same shape with random weights to read too; 0 leaves them out.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
-    random_weights: bool = True
+    random_seeds: Index = 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Context:
     """What every image of a run shares."""
 
     tower: Any
-    random: Any | None
+    random: Sequence[Any]
     data: Any
     config: Config
     punctuation: frozenset[int]
@@ -73,24 +78,31 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     tower = model.tower
     marks = tower.text([". , ; : ! ? ' \" ( ) -"])
     punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
-    random = randomised(model, config.seed) if config.random_weights else None
+    random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
     context = Context(tower, random, data, config, punctuation)
     return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, context))
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
-    """All rows of the expressions of one image."""
+    """All rows of the expressions of one image, its sentences read in one pass per tower."""
     sample = context.data[index]
+    wordings = [wording for expression in sample.expressions for wording in _wordings(context, expression)]
+    found = text_rows(context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1})
+    asked = [wording._replace(heads=False) for wording in wordings if wording.mode == "template"]
+    drawn = [
+        text_rows(
+            tower, asked, context.punctuation, {"weights": "random", "weights_seed": context.config.seed + number}
+        )
+        for number, tower in enumerate(context.random)
+    ]
     rows: list[dict[str, Any]] = []
     skipped = []
-    for expression in sample.expressions:
-        bare = expression.sent.strip().lower()
-        shuffled = permuted(bare, np.random.default_rng([context.config.seed, int(expression.sent_id)]))
-        asked = {
-            "template": (question(bare, context.config.question_index), bare),
-            "expression": (bare, bare),
-            "permuted": (question(shuffled, context.config.question_index), shuffled),
-        }
+    for number, expression in enumerate(sample.expressions):
+        own = [*found[3 * number : 3 * number + 3], *(other[number] for other in drawn)]
+        reasons = [reason for reason in own if isinstance(reason, str)]
+        if reasons:
+            skipped.append(reasons[0])
+            continue
         keys = {
             "dataset": context.data.name,
             "split": context.data.split,
@@ -98,17 +110,21 @@ def image_rows(context: Context, index: int) -> ItemResult:
             "ref_id": int(expression.ref_id),
             "sent_id": int(expression.sent_id),
             "kind": getattr(expression, "kind", None) or "unspecified",
-            "n_words": len(bare.split()),
+            "n_words": len(expression.sent.split()),
         }
-        try:
-            found = text_rows(context.tower, asked, context.punctuation, "trained")
-            if context.random is not None:
-                found += text_rows(context.random, {"template": asked["template"]}, context.punctuation, "random")
-        except UnusableTextError as reason:
-            skipped.append(str(reason))
-            continue
-        rows += [keys | row for row in found]
+        rows += [keys | row for part in own if not isinstance(part, str) for row in part]
     return ItemResult(rows, tuple(skipped))
+
+
+def _wordings(context: Context, expression: Any) -> list[Wording]:
+    bare = expression.sent.strip().lower()
+    shuffled = permuted(bare, np.random.default_rng([context.config.seed, int(expression.sent_id)]))
+    number = context.config.question_index
+    return [
+        Wording("template", question(bare, number), bare, heads=True),
+        Wording("expression", bare, bare, heads=True),
+        Wording("permuted", question(shuffled, number), shuffled, heads=False),
+    ]
 
 
 def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
@@ -128,7 +144,8 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
 
 def _mean_lift(rows: pd.DataFrame, text_mode: str, weights: str) -> pd.DataFrame:
     """Mean lift over layers and heads of each expression."""
-    chosen = (rows["head"] == MEAN_HEAD) & (rows["text_mode"] == text_mode) & (rows["weights"] == weights)
+    chosen = (rows["head"] == MEAN_HEAD) & (rows["query"] == "eos")
+    chosen &= (rows["text_mode"] == text_mode) & (rows["weights"] == weights)
     table: pd.DataFrame = rows[chosen].groupby("sent_id").agg(lift=("lift", "mean"), image_id=("image_id", "first"))
     return table
 
@@ -143,62 +160,8 @@ def _claim(
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables for figures.
-
-    Returns:
-        "grid": lift per layer and head with interval, p and its Benjamini-Hochberg adjustment q; "layers": every
-        measure per layer, wording and weights (mean over heads); "length": the same by number of tokens.
-    """
-    if rows.empty:
-        return {}
-    means = rows[rows["head"] == MEAN_HEAD]
-    groups = ["weights", "text_mode"]
-    layers = pd.concat(
-        [_wide_means(group, groups, "layer", resamples, seed) for _, group in means.groupby(groups)], ignore_index=True
-    )
-    lengths = (
-        means.groupby([*groups, "n_tokens"])[list(MEASURES)]
-        .mean()
-        .reset_index()
-        .assign(uniform_a_sos=lambda table: 1 / table["n_tokens"])
-    )
-    return {
-        "grid": grid_table(rows, resamples, seed),
-        "layers": layers,
-        "length": lengths,
-    }
-
-
-def _wide_means(group: pd.DataFrame, same: list[str], by: str, resamples: int, seed: int) -> pd.DataFrame:
-    """Means of all measures at each value of ``by``, all cells from the same resamples; ``same`` is constant here."""
-    tags = {name: group[name].iloc[0] for name in same}
-    wide = group.pivot(index=["image_id", "sent_id"], columns=by, values=list(MEASURES))
-    result = bootstrap_means(wide.to_numpy(), wide.index.get_level_values("image_id").to_numpy(), resamples, seed)
-    measures, places = (wide.columns.get_level_values(level) for level in (0, 1))
-    cells = [
-        tags
-        | {by: int(place), "measure": measure, "mean": e.value, "low": e.low, "high": e.high}
-        | {"n_images": e.n_images, "n": e.n}
-        for measure, place, e in zip(measures, places, result.estimates(), strict=True)
-    ]
-    return pd.DataFrame(cells)
-
-
-def grid_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Lift of every layer and head on the method's own sentences, against 1; exploratory, hence q beside p."""
-    chosen = rows[(rows["head"] != MEAN_HEAD) & (rows["text_mode"] == "template")]
-    wide = chosen.pivot(index=["image_id", "sent_id"], columns=["layer", "head"], values="lift")
-    lift = wide.to_numpy().round(DECIMALS)
-    result = bootstrap_means(lift, wide.index.get_level_values("image_id").to_numpy(), resamples, seed)
-    layers, heads = (wide.columns.get_level_values(level) for level in ("layer", "head"))
-    p_values = result.p_values(1.0)
-    q_values = benjamini_hochberg(p_values) if np.isfinite(p_values).all() else np.full(len(p_values), np.nan)
-    cells = [
-        {"layer": int(layer), "head": int(head), "lift": e.value, "low": e.low, "high": e.high}
-        | {"p": float(p), "q": float(q), "n_images": e.n_images, "n": e.n}
-        for layer, head, e, p, q in zip(layers, heads, result.estimates(), p_values, q_values, strict=True)
-    ]
-    return pd.DataFrame(cells)
+    """Tables for figures, see ``analysis.sink_tables.make_tables``."""
+    return make_tables(rows, resamples, seed)
 
 
 def reading(claims: Sequence[Claim]) -> str:
@@ -217,4 +180,4 @@ def reading(claims: Sequence[Claim]) -> str:
     return f"The text tower attends to [SOS] beyond uniform attention, {rest}."
 
 
-STUDY = Study("sink", summarise, tables, reading, ("analysis.sink_attention",))
+STUDY = Study("sink", summarise, tables, reading, ("analysis.sink_attention", "analysis.clip_models"))

@@ -1,20 +1,43 @@
-"""The [EOS] row of a text tower's attention and what it measures, sentence by sentence."""
+"""What a text tower's attention looks at and what it carries, sentence by sentence."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from litelvlm.clip.probes_text import TextFlow, rollout, text_flow, trace_text
+
 TRUNCATED = "text longer than the text tower reads"
 SPLIT_WORDS = "the expression's tokens do not stand together in the question"
-MEASURES = ("a_sos", "lift", "content_share", "content_uniform", "punct_share", "self_share", "entropy_norm")
+SHARES = ("a_sos", "lift", "content_share", "content_uniform", "punct_share", "self_share", "entropy_norm")
+MEASURES = (
+    *SHARES,
+    *("alpha1", "alpha1_excess", "alpha1_free", "norm_share", "norm_content", "norm_punct", "norm_self"),
+    *("v_sos_ratio", "rollout_sos", "rollout_norm_sos", "rollout_uniform"),
+)
 MEAN_HEAD = -1
 
 
 class UnusableTextError(Exception):
     """A text that cannot be measured, with the reason."""
+
+
+class Wording(NamedTuple):
+    """One sentence of an expression.
+
+    Attributes:
+        mode: Name of the wording.
+        sentence: What the text tower reads.
+        expression: The expression inside it.
+        heads: Whether rows of single heads are kept beside their mean.
+    """
+
+    mode: str
+    sentence: str
+    expression: str
+    heads: bool
 
 
 def permuted(text: str, rng: np.random.Generator) -> str:
@@ -25,42 +48,106 @@ def permuted(text: str, rng: np.random.Generator) -> str:
 
 @torch.inference_mode()
 def text_rows(
-    tower: Any, asked: dict[str, tuple[str, str]], punctuation: frozenset[int], weights: str
-) -> list[dict[str, Any]]:
-    """Rows of one expression in several wordings.
+    tower: Any, wordings: Sequence[Wording], punctuation: frozenset[int], tags: Mapping[str, Any]
+) -> list[list[dict[str, Any]] | str]:
+    """Rows of several sentences, read in one pass.
 
     Args:
         tower: Whose text side is read.
-        asked: By name of the wording, the sentence and the expression inside it. Wordings with permuted words and
-            random weights are kept as means over heads only.
+        wordings: The sentences.
         punctuation: Token ids of punctuation marks.
-        weights: Name of the weights, for the rows.
+        tags: Columns that all rows share, such as the name of the weights.
+
+    Returns:
+        For each sentence its rows, or the reason why it cannot be measured.
     """
-    sentences = [sentence for sentence, _ in asked.values()]
-    text, attention = tower.text_attention(sentences)
-    inner = tower.text([expression for _, expression in asked.values()])
-    if any(text.truncated):
-        raise UnusableTextError(TRUNCATED)
+    trace = trace_text(tower, [wording.sentence for wording in wordings])
+    text, flow = trace.text, text_flow(trace)
+    rolled = _rollouts(flow)
+    ids, last = text.input_ids.tolist(), text.eos_index.tolist()
+    inner, inner_mask, _ = tower.tokenize([wording.expression for wording in wordings])
+    found: list[list[dict[str, Any]] | str] = []
+    for number, wording in enumerate(wordings):
+        own, length = ids[number], last[number] + 1
+        try:
+            if text.truncated[number]:
+                raise UnusableTextError(TRUNCATED)
+            expression = inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist()
+            content = content_positions(own[:length], expression)
+        except UnusableTextError as reason:
+            found.append(str(reason))
+            continue
+        marks = np.array([place for place in range(length) if own[place] in punctuation], dtype=np.int64)
+        measured = _measure(flow, rolled, number, length, content, marks)
+        found.append(_rows(measured, wording, dict(tags) | {"text_mode": wording.mode, "n_tokens": length}))
+    return found
+
+
+class Measured(NamedTuple):
+    """Measures of one sentence.
+
+    Attributes:
+        heads: By measure, [layers, heads], of the [EOS] row.
+        together: By measure, [layers]: what differs from the mean over heads, or exists for whole layers alone.
+        everywhere: By measure, [layers, heads], mean over the rows of all positions but the first.
+    """
+
+    heads: dict[str, Float[np.ndarray, "layers heads"]]
+    together: dict[str, Float[np.ndarray, "layers"]]
+    everywhere: dict[str, Float[np.ndarray, "layers heads"]]
+
+
+def _rows(measured: Measured, wording: Wording, tags: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for number, mode in enumerate(asked):
-        length = int(text.eos_index[number]) + 1
-        ids = text.input_ids[number, :length].tolist()
-        content = content_positions(ids, inner.input_ids[number, 1 : int(inner.eos_index[number])].tolist())
-        marks = np.array([position for position, token in enumerate(ids) if token in punctuation], dtype=np.int64)
-        found = attention_measures(
-            attention[:, number, :, :length].float().cpu().numpy().astype(np.float64), content, marks
-        )
-        tags = {"text_mode": mode, "weights": weights, "n_tokens": length}
-        heads_kept = mode != "permuted" and weights == "trained"
-        for layer in range(attention.shape[0]):
-            means = {name: float(values[layer].mean()) for name, values in found.items()}
-            rows.append(tags | {"layer": layer, "head": MEAN_HEAD} | means)
-            if heads_kept:
-                rows += [
-                    tags | {"layer": layer, "head": head} | {name: float(v[layer, head]) for name, v in found.items()}
-                    for head in range(attention.shape[2])
-                ]
+    for layer in range(len(measured.together["rollout_sos"])):
+        here = tags | {"layer": layer}
+        means = {name: float(values[layer].mean()) for name, values in measured.heads.items()}
+        means |= {name: float(values[layer]) for name, values in measured.together.items()}
+        rows.append(here | {"head": MEAN_HEAD, "query": "eos"} | means)
+        if wording.heads:
+            means = {name: float(values[layer].mean()) for name, values in measured.everywhere.items()}
+            rows.append(here | {"head": MEAN_HEAD, "query": "all"} | means)
+            rows += [
+                here
+                | {"head": head, "query": "eos"}
+                | {name: float(v[layer, head]) for name, v in measured.heads.items()}
+                for head in range(measured.heads["a_sos"].shape[1])
+            ]
     return rows
+
+
+def _rollouts(flow: TextFlow) -> dict[str, Float[torch.Tensor, "layers t l l"]]:
+    """Rollouts of plain attention, of what is carried, and of uniform causal attention."""
+    carried = flow.carried_together / flow.carried_together.sum(-1, keepdim=True)
+    uniform = torch.tril(torch.ones_like(flow.carried_together))
+    return {
+        "rollout_sos": rollout(flow.weights.mean(2)),
+        "rollout_norm_sos": rollout(carried),
+        "rollout_uniform": rollout(uniform / uniform.sum(-1, keepdim=True)),
+    }
+
+
+def _measure(
+    flow: TextFlow,
+    rolled: Mapping[str, Float[torch.Tensor, "layers t l l"]],
+    number: int,
+    length: int,
+    content: Int[np.ndarray, "c"],
+    marks: Int[np.ndarray, "m"],
+) -> Measured:
+    maps, carried = (
+        kind[:, number, :, :length, :length].cpu().numpy().astype(np.float64) for kind in (flow.weights, flow.carried)
+    )
+    together = flow.carried_together[:, number, length - 1, :length].cpu().numpy().astype(np.float64)
+    heads = attention_measures(maps[:, :, -1], content, marks) | column_mass(maps)
+    heads |= carried_shares(carried[:, :, -1], content, marks)
+    norms = flow.value_norms[:, number, :, :length].cpu().numpy().astype(np.float64)
+    heads["v_sos_ratio"] = norms[..., 0] / np.median(norms[..., content], axis=-1)
+    whole = carried_shares(together, content, marks)
+    norms = flow.value_norms_together[:, number, :length].cpu().numpy().astype(np.float64)
+    whole["v_sos_ratio"] = norms[:, 0] / np.median(norms[:, content], axis=-1)
+    whole |= {name: values[:, number, length - 1, 0].cpu().numpy() for name, values in rolled.items()}
+    return Measured(heads, whole, everywhere_measures(maps, content, marks))
 
 
 def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int[np.ndarray, "c"]:
@@ -75,23 +162,24 @@ def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int
 def attention_measures(
     rows: Float[np.ndarray, "layers heads t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
 ) -> dict[str, Float[np.ndarray, "layers heads"]]:
-    """Measures of the [EOS] row of attention; position 0 is [SOS], the last one [EOS] itself.
+    """Measures of the attention of one position; 0 is [SOS], the last one the position itself.
 
     Args:
         rows: Attention weights, each row summing to 1.
-        content: Positions of the expression's tokens.
+        content: Positions of the expression's tokens; those beyond the row are not seen.
         marks: Positions of punctuation.
 
     Returns:
         Attention on [SOS], its lift over uniform attention (1 for uniform), shares of content words, punctuation and
-        [EOS], the content share that uniform attention has, and entropy over its maximum ln T, in [0, 1].
+        the position itself, the content share that uniform attention has, and entropy over its maximum ln T, in [0, 1].
 
     Raises:
         ValueError: If a weight is not finite or a row does not sum to 1.
     """
     length = rows.shape[-1]
     if not np.isfinite(rows).all() or np.abs(rows.sum(-1) - 1).max() > 1e-3:
-        raise ValueError("the attention of [EOS] is not finite or does not sum to 1 over the tokens it sees")
+        raise ValueError("the attention of a position is not finite or does not sum to 1 over the tokens it sees")
+    content, marks = content[content < length], marks[marks < length]
     entropy = -(rows * np.log(np.where(rows > 0, rows, 1.0))).sum(-1)
     return {
         "a_sos": rows[..., 0],
@@ -102,3 +190,49 @@ def attention_measures(
         "self_share": rows[..., -1],
         "entropy_norm": entropy / np.log(length),
     }
+
+
+def everywhere_measures(
+    maps: Float[np.ndarray, "layers heads t t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
+) -> dict[str, Float[np.ndarray, "layers heads"]]:
+    """The same measures, mean over all positions but the first, which sees itself alone."""
+    rows = [attention_measures(maps[:, :, i, : i + 1], content, marks) for i in range(1, maps.shape[-1])]
+    return {name: np.mean([row[name] for row in rows], axis=0) for name in SHARES}
+
+
+def column_mass(maps: Float[np.ndarray, "layers heads t t"]) -> dict[str, Float[np.ndarray, "layers heads"]]:
+    """Mean attention that [SOS] gets from all positions, alpha_1, which uniform causal attention makes large too.
+
+    Returns:
+        "alpha1", "alpha1_excess" over uniform attention's H_T / T, and "alpha1_free" without the first position, whose
+        attention is 1 by force; uniform attention gives that one (H_T - 1) / (T - 1).
+
+    Source: Gu et al. (arXiv 2410.10781), official code.
+    """
+    column = maps[..., 0]
+    alpha = column.mean(-1)
+    return {
+        "alpha1": alpha,
+        "alpha1_excess": alpha - uniform_alpha(maps.shape[-1]),
+        "alpha1_free": column[..., 1:].mean(-1),
+    }
+
+
+def uniform_alpha(length: int) -> float:
+    """Mean attention on the first of T positions under uniform causal attention: H_T / T.
+
+    Example:
+        >>> [round(uniform_alpha(n), 2) for n in (6, 9, 15)]
+        [0.41, 0.31, 0.22]
+    """
+    return float((1 / np.arange(1, length + 1)).sum() / length)
+
+
+def carried_shares(
+    norms: Float[np.ndarray, "*rows t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
+) -> dict[str, Float[np.ndarray, "*rows"]]:
+    """Shares of what one position receives by norm: from [SOS], content words, punctuation and itself."""
+    total = norms.sum(-1)
+    parts = {"norm_share": norms[..., 0], "norm_self": norms[..., -1]}
+    parts |= {"norm_content": norms[..., content].sum(-1), "norm_punct": norms[..., marks].sum(-1)}
+    return {name: np.asarray(part / total) for name, part in parts.items()}

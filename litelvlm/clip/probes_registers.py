@@ -18,7 +18,7 @@ from litelvlm.clip.probes_branches import image_layers, mlp_output_layer
 
 @torch.inference_mode()
 def register_neurons(
-    tower: Tower, images: Sequence[Float[Tensor, "1 3 h w"]], count: int = 10
+    tower: Tower, images: Sequence[Float[Tensor, "1 3 h w"]], count: int = 10, deviations: float = 5.0
 ) -> dict[int, tuple[int, ...]]:
     """Neurons below the used layer with the largest mean activation at outlier tokens, by block.
 
@@ -26,6 +26,7 @@ def register_neurons(
         tower: Image tower.
         images: Pictures to look at, as ``tower.pixel_values`` gives them.
         count: Neurons in all.
+        deviations: Median absolute deviations above the median norm from which a token is an outlier.
 
     Returns:
         By block, indices of neurons; empty if no image has an outlier.
@@ -36,7 +37,7 @@ def register_neurons(
     for pixels in images:
         with _neuron_activations(layers) as activations:
             image = tower.image(pixels)
-        outliers = norm_outliers(image.patch_tokens[0].float().norm(dim=-1))
+        outliers = norm_outliers(image.patch_tokens[0].float().norm(dim=-1), deviations)
         seen += int(outliers.sum())
         for block, values in enumerate(activations):
             sums[block] = sums[block] + values[0, tower.n_prefix :][outliers].float().abs().sum(0)

@@ -15,11 +15,13 @@ from analysis.sink_attention import (
     TRUNCATED,
     UnusableTextError,
     attention_measures,
+    carried_shares,
+    column_mass,
     content_positions,
     permuted,
 )
 
-FAST = sink.Config(chunk_size=5)
+FAST = sink.Config(chunk_size=5, random_seeds=2)
 
 
 def study(out, pull, data=None, config=FAST):
@@ -81,13 +83,18 @@ def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     folder = study(tmp_path, 2.0)
     assert verdicts(folder) == {"H4": "supported", "H4.random": "supported"}
     rows = read_rows(folder)
-    trained = rows[(rows.text_mode == "template") & (rows.weights == "trained")]
+    trained = rows[(rows.text_mode == "template") & (rows.weights == "trained") & (rows["query"] == "eos")]
     # softmax of one logit of 2 among T: e^2 / (e^2 + T - 1).
     expected = np.exp(2) / (np.exp(2) + trained.n_tokens - 1)
     assert trained.a_sos.to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
     random = rows[rows.weights == "random"]
     assert random.lift.to_numpy() == pytest.approx(1.0, abs=1e-6)
     assert set(random["head"]) == {MEAN_HEAD}
+    assert set(random.weights_seed) == {0, 1}
+    # [SOS] carries a tenth of what a word does, whatever attention it gets: e^2 / 10 of e^2 / 10 + T - 1.
+    carried = np.exp(2) / 10 / (np.exp(2) / 10 + trained.n_tokens - 1)
+    assert trained.norm_share.to_numpy() == pytest.approx(carried.to_numpy(), abs=1e-6)
+    assert trained.v_sos_ratio.to_numpy() == pytest.approx(0.1, abs=1e-6)
 
 
 def test_uniform_attention_supports_nothing(tmp_path):
@@ -104,9 +111,10 @@ def test_attention_away_from_sos_is_not_supported(tmp_path):
 def test_rows_and_tables_are_complete(tmp_path):
     folder = study(tmp_path, 1.0)
     rows = read_rows(folder)
-    # 2 layers: template and expression with 3 heads and their mean, permuted and random as means only.
-    assert (rows.groupby("sent_id").size() == 2 * (4 + 4 + 1 + 1)).all()
-    assert not rows.duplicated(["sent_id", "text_mode", "weights", "layer", "head"]).any()
+    # 2 layers: template and expression with 3 heads, their mean and the mean over positions; permuted and two random
+    # towers as means over heads only.
+    assert (rows.groupby("sent_id").size() == 2 * (5 + 5 + 1 + 2)).all()
+    assert not rows.duplicated(["sent_id", "text_mode", "weights", "weights_seed", "query", "layer", "head"]).any()
     bare = rows[(rows.text_mode == "expression") & (rows["head"] == 0) & (rows.layer == 0)]
     assert (bare.n_tokens == 4).all()
     asked = rows[(rows.text_mode == "template") & (rows["head"] == 0) & (rows.layer == 0)]
@@ -120,15 +128,48 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert (grid.low <= grid.lift).all()
     assert (grid.q >= grid.p).all()
     layers = summary.table("layers")
-    assert len(layers) == 4 * 2 * 7
+    # Four wordings or weights with 18 measures of [EOS]; the seven shares over all positions for two of them.
+    assert len(layers) == 2 * (4 * 18 + 2 * 7)
     line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
     assert line["mean"].item() == pytest.approx(1.0)
     lengths = summary.table("length")
     assert (lengths.uniform_a_sos == 1 / lengths.n_tokens).all()
+    assert lengths.entropy.max() <= np.log(12) + 1e-6
+    positions = summary.table("positions")
+    assert positions.groupby(["layer", "kind"]).share.sum().to_numpy() == pytest.approx(1.0)
+    assert len(positions) == 2 * 5 * 2
+
+
+def test_short_texts_pass_thresholds_that_uniform_attention_passes_too(tmp_path):
+    table = read_summary(study(tmp_path, 0.0)).table("thresholds").set_index(["text_mode", "threshold"])
+    # Bare expressions have 4 tokens: H_4 / 4 = .52; without the forced first row (H_4 - 1) / 3 = .36.
+    bare = table.loc["expression"]
+    assert bare["share"].tolist() == bare["uniform"].tolist() == [1, 1, 1, 1, 1, 0]
+    assert bare["share_free"].tolist() == bare["uniform_free"].tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_column_mass_by_hand():
+    # Uniform over 3: column 1, 1/2, 1/3.
+    maps = np.tril(np.ones((1, 1, 3, 3))) / np.array([1, 2, 3])[:, None]
+    found = {name: value.item() for name, value in column_mass(maps).items()}
+    assert found["alpha1"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
+    assert found["alpha1_excess"] == pytest.approx(0)
+    assert found["alpha1_free"] == pytest.approx((1 / 2 + 1 / 3) / 2)
+
+
+def test_what_is_carried_is_split_by_norm():
+    found = carried_shares(np.array([2.0, 1.0, 1.0, 4.0]), np.array([1]), np.array([2]))
+    assert [found[name].item() for name in ("norm_share", "norm_content", "norm_punct", "norm_self")] == [
+        0.25,
+        0.125,
+        0.125,
+        0.5,
+    ]
 
 
 def test_word_order_does_not_move_a_positional_sink(tmp_path):
     rows = read_rows(study(tmp_path, 1.5))
+    rows = rows[rows["query"] == "eos"]
     means = rows[(rows["head"] == MEAN_HEAD) & (rows.weights == "trained")].groupby("text_mode").a_sos.mean()
     assert means["permuted"] == pytest.approx(means["template"], abs=1e-9)
 
@@ -156,7 +197,7 @@ def test_one_image_and_no_usable_text(tmp_path):
 
 
 def test_random_weights_can_be_left_out(tmp_path):
-    folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_weights": False}))
+    folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_seeds": 0}))
     assert set(verdicts(folder)) == {"H4"}
     assert "not compared" in read_summary(folder).reading
 

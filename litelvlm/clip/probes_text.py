@@ -1,0 +1,175 @@
+"""The text tower opened up: whole attention maps, what each weight carries, and [EOS] with one thing changed.
+
+Text attention is causal and the embedding is read at [EOS], the last token that counts. So every other position's state
+stays what it is whatever [EOS] does, and an edited [EOS] is recomputed alone, from the states of one plain pass. All
+functions are pure; nothing is hooked but during that pass.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from litelvlm.clip.base import ClipText, attention_row, capture_inputs
+from litelvlm.clip.probes_branches import attention_output, feed_forward, output_weight, text_values
+
+
+@dataclass(frozen=True)
+class TextTrace:
+    """One plain pass of the text tower.
+
+    Attributes:
+        tower: The towers.
+        text: Tokens, embeddings and the position of [EOS].
+        inputs: States that enter each block, [T, L, D] each.
+    """
+
+    tower: Any
+    text: ClipText
+    inputs: tuple[Float[Tensor, "t l d"], ...]
+
+    @property
+    def beyond(self) -> Bool[Tensor, "t l"]:
+        """Positions after [EOS], which no token that counts can see."""
+        positions = torch.arange(self.text.input_ids.shape[1], device=self.text.input_ids.device)
+        return positions[None] > self.text.eos_index[:, None]
+
+
+@dataclass(frozen=True)
+class TextFlow:
+    """What moves along the attention of each layer, positions of queries before those of keys.
+
+    Attributes:
+        weights: Attention weights [layers, T, heads, L, L]; rows sum to 1 over what a position sees.
+        carried: Norm of what each weight carries, ``|A_ij f_h(x_j)|``, per head, same shape.
+        carried_together: Norm of the sum over heads, ``|sum_h A_ij f_h(x_j)|`` [layers, T, L, L].
+        value_norms: Norm of each position's transformed value ``|f_h(x_j)|`` [layers, T, heads, L].
+        value_norms_together: The same of the sum over heads [layers, T, L].
+
+    ``f_h(x) = W_o^h (W_v^h x + b_v^h)``; the bias of the output projection belongs to no position and is left out.
+
+    Source: Kobayashi et al. (arXiv 2004.10102), section 2.
+    """
+
+    weights: Float[Tensor, "layers t h l l"]
+    carried: Float[Tensor, "layers t h l l"]
+    carried_together: Float[Tensor, "layers t l l"]
+    value_norms: Float[Tensor, "layers t h l"]
+    value_norms_together: Float[Tensor, "layers t l"]
+
+
+def trace_text(tower: Any, sentences: Sequence[str]) -> TextTrace:
+    """Run the text tower once and keep what enters its blocks.
+
+    Raises:
+        ValueError: If there is no sentence, or the family's text tower is not causal.
+    """
+    tower.require("text_attention")
+    with capture_inputs(tower.text_layers) as inputs:
+        text = tower.text(sentences)
+    return TextTrace(tower, text, tuple(inputs))
+
+
+def text_flow(trace: TextTrace) -> TextFlow:
+    """Whole attention maps of every layer and head, and what they carry, in float32."""
+    n_heads, length = trace.tower.n_text_heads, trace.text.input_ids.shape[1]
+    later = torch.ones(length, length, dtype=torch.bool, device=trace.beyond.device).triu(1)
+    hidden = later[None] | trace.beyond[:, None]
+    parts: list[list[Tensor]] = []
+    for layer, states in zip(trace.tower.text_layers, trace.inputs, strict=True):
+        query, keys = (x.float().unflatten(-1, (n_heads, -1)) for x in trace.tower.text_qk(layer, states))
+        logits = torch.einsum("tqhe,tkhe->thqk", query, keys) * query.shape[-1] ** -0.5
+        weights = logits.masked_fill(hidden[:, None], float("-inf")).softmax(-1)
+        values = text_values(layer, states).float().unflatten(-1, (n_heads, -1))
+        by_head = output_weight(layer).float().unflatten(-1, (n_heads, -1))
+        moved = torch.einsum("tkhe,ohe->tkho", values, by_head)
+        norms = moved.norm(dim=-1).transpose(1, 2)
+        together = torch.einsum("thqk,tkho->tqko", weights, moved).norm(dim=-1)
+        parts.append([weights, weights * norms[:, :, None], together, norms, moved.sum(2).norm(dim=-1)])
+    return TextFlow(*(torch.stack(kind) for kind in zip(*parts, strict=True)))
+
+
+def rollout(weights: Float[Tensor, "layers t l l"]) -> Float[Tensor, "layers t l l"]:
+    """Attention carried through the layers with half of each state kept: ``R_l = (A_l + I) / 2  R_(l-1)``.
+
+    Args:
+        weights: Per layer, rows summing to 1: head means, or norms of what is carried divided by their row's sum.
+
+    Source: Abnar and Zuidema (arXiv 2005.00928), section 3.
+    """
+    identity = torch.eye(weights.shape[-1], dtype=weights.dtype, device=weights.device)
+    carried, found = identity.expand(weights.shape[1:]), []
+    for layer in weights:
+        carried = (layer + identity) / 2 @ carried
+        found.append(carried)
+    return torch.stack(found)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is changed in the [EOS] row of attention.
+
+    Attributes:
+        masked: Keys that [EOS] may not see; the weights of the rest grow to sum to 1.
+        silenced: Keys whose values count as 0; all weights stay.
+        mean_sos: Whether [SOS] has its mean value over the sentences. In a causal tower [SOS] sees itself alone, so
+            its value is the same for all sentences and this changes nothing: a check of the whole computation.
+    """
+
+    masked: Bool[Tensor, "t l"] | None = None
+    silenced: Bool[Tensor, "t l"] | None = None
+    mean_sos: bool = False
+
+
+@torch.inference_mode()
+def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Float[Tensor, "t p"]:
+    """Text embeddings with the attention of [EOS] edited in some layers; without an edit, the plain ones.
+
+    Args:
+        trace: A plain pass.
+        edit: What is changed.
+        layers: Layers in which it is.
+
+    Raises:
+        ValueError: If a layer does not exist, or a sentence has no key left to see.
+    """
+    tower, eos = trace.tower, trace.text.eos_index
+    blocks = tower.text_layers
+    strange = sorted(set(layers) - set(range(len(blocks))))
+    if strange:
+        raise ValueError(f"the text tower has no layer {strange[0]}; its layers are 0 to {len(blocks) - 1}")
+    if edit.masked is not None and bool((edit.masked | trace.beyond).all(dim=1).any()):
+        raise ValueError("every key of a sentence is masked; leave [EOS] at least one to see")
+    rows = torch.arange(len(eos), device=eos.device)
+    state = trace.inputs[0][rows, eos]
+    for index, (layer, entering) in enumerate(zip(blocks, trace.inputs, strict=True)):
+        here = index in layers
+        states = entering.clone()
+        states[rows, eos] = state
+        query, keys = tower.text_qk(layer, states)
+        masked = edit.masked if here and edit.masked is not None else torch.zeros_like(trace.beyond)
+        weights = attention_row(query[rows, eos], keys, tower.n_text_heads, hidden=trace.beyond | masked)
+        if here and edit.silenced is not None:
+            weights = weights.masked_fill(edit.silenced[:, None], 0.0)
+        values = text_values(layer, states)
+        if here and edit.mean_sos:
+            values = torch.cat([values[:, :1].mean(0, keepdim=True).expand(len(values), 1, -1), values[:, 1:]], dim=1)
+        heads = values.float().unflatten(-1, (tower.n_text_heads, -1))
+        mixed = torch.einsum("ths,tshe->the", weights, heads).flatten(-2).to(state.dtype)
+        state = state + attention_output(layer, mixed)
+        state = state + feed_forward(layer, state)
+    return project_text(tower, state)
+
+
+def project_text(tower: Any, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+    """Final norm and text projection, applied to any states of the text tower."""
+    projected: Tensor
+    if hasattr(tower.clip, "text_model"):
+        projected = tower.clip.text_projection(tower.clip.text_model.final_layer_norm(states))
+        return projected
+    normed, head = tower.words.ln_final(states), tower.words.text_projection
+    projected = head(normed) if isinstance(head, nn.Linear) else normed @ head
+    return projected

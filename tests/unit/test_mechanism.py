@@ -1,0 +1,121 @@
+"""Attribution shares, verdict words and the words of an expression, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import mechanism
+from analysis.mechanism import NOTHING, attribution_share, in_words
+from analysis.mechanism_rows import PROBES, Ranking, probe_row
+from analysis.mechanism_texts import split_words
+from analysis.statistics import Bootstrap, Estimate, bootstrap_means
+
+
+def estimate(low, high):
+    return Estimate((low + high) / 2, low, high, 40, 80, "")
+
+
+def made_up(n_images=30, base=0.4, probe=0.1, noise=0.02, seed=0):
+    """Rows of two probes, two expressions per image, the second probe missing for the last image."""
+    rng, rows = np.random.default_rng(seed), []
+    for sent_id in range(2 * n_images):
+        keys = {"clip_model": "", "image_id": sent_id // 2, "sent_id": sent_id, "visible_frac": 1.0}
+        rows.append(keys | {"probe": "P0", "ri": base + noise * rng.normal(), "ri_foreign": 0.0})
+        if sent_id < 2 * n_images - 2:
+            rows.append(keys | {"probe": "P2a", "ri": probe + noise * rng.normal(), "ri_foreign": 0.0})
+    return pd.DataFrame(rows)
+
+
+def test_the_share_is_one_minus_the_ratio_with_paired_draws():
+    draws = np.array([[0.5, 0.25], [0.4, 0.1]] * 50)
+    share, p_value = attribution_share(Bootstrap(np.array([0.5, 0.2]), draws, 30, 90))
+    assert share.value == pytest.approx(0.6)
+    # Draws of 1 - .25 / .5 and 1 - .1 / .4.
+    assert (share.low, share.high) == pytest.approx((0.5, 0.75))
+    assert p_value == pytest.approx(2 / 101)
+
+
+def test_a_share_of_nothing_is_undefined_and_says_why():
+    draws = np.array([[0.1, 0.1], [-0.1, 0.1]] * 50)
+    share, p_value = attribution_share(Bootstrap(np.array([0.0, 0.1]), draws, 30, 90))
+    assert np.isnan([share.value, share.low, share.high, p_value]).all()
+    assert share.method == "undefined: the interval of RI as released holds 0"
+    one = bootstrap_means(np.array([[0.4, 0.1]]), np.array([1]))
+    assert attribution_share(one)[0].method == "undefined: one image"
+
+
+@pytest.mark.parametrize(
+    ("base", "probe", "share", "word"),
+    [
+        ((0.2, 0.3), (-0.02, 0.04), (0.8, 1.1), "removed"),
+        ((0.2, 0.3), (-0.30, -0.1), (1.5, 2.0), "flipped"),
+        ((0.2, 0.3), (0.01, 0.06), (0.7, 0.9), "attenuated"),
+        ((0.2, 0.3), (0.18, 0.31), (-0.1, 0.2), "kept"),
+        ((-0.1, 0.3), (0.0, 0.01), (0.1, 0.2), NOTHING),
+        ((-0.3, -0.1), (0.0, 0.01), (0.1, 0.2), NOTHING),
+    ],
+)
+def test_words_follow_the_rule(base, probe, share, word):
+    assert in_words(estimate(*base), estimate(*probe), estimate(*share)) == word
+
+
+def test_one_image_has_nothing_to_remove():
+    undefined = Estimate(0.4, np.nan, np.nan, 1, 2, "undefined: one image")
+    assert in_words(undefined, undefined, undefined) == NOTHING
+
+
+def test_claims_and_table_from_made_up_rows():
+    claims = {claim.id: claim for claim in mechanism.summarise(made_up(), resamples=500)}
+    assert claims["P2a"].verdict == "supported"
+    assert claims["P2a"].estimate == pytest.approx(0.75, abs=0.02)
+    assert claims["P2a"].n == 58
+    table = mechanism.tables(made_up(), resamples=500)["probes"].set_index("probe")
+    assert table.loc["P2a", "verdict"] == "attenuated"
+    assert table.loc["P2a", "ri_base"] == pytest.approx(0.4, abs=0.01)
+    # The released ranking takes nothing away from itself.
+    assert (table.loc["P0", "share"], table.loc["P0", "verdict"]) == (0.0, "kept")
+    assert (table["q"] >= table["p"]).all()
+    assert "goes away under P2a" in mechanism.reading(list(claims.values()))
+
+
+def test_without_reversal_nothing_is_decided():
+    rows = made_up(base=0.0, noise=0.3)
+    claims = mechanism.summarise(rows, resamples=500)
+    assert {claim.verdict for claim in claims} == {"undetermined"}
+    assert NOTHING in mechanism.reading(claims)
+    assert mechanism.summarise(rows.iloc[:0]) == []
+    assert mechanism.tables(rows.iloc[:0]) == {}
+    assert mechanism.reading([]) == "No probe could be read."
+
+
+def test_tokens_that_are_not_ranked_leave_both_sides():
+    scores = np.array([[3.0, 1.0, 2.0, 0.0]])
+    covered = np.array([1.0, 1.0, 0.0, 0.0])
+    ranked = np.array([True, False, True, True])
+    row = probe_row(Ranking(scores, scores, ranked), 0, np.array([0]), covered)
+    # Of the mask only the highest score is left: AUROC 1.
+    assert (row["ri"], row["ri_foreign"], row["n_ranked"]) == (-1.0, -1.0, 3)
+    none = np.zeros(4, dtype=bool)
+    assert probe_row(Ranking(scores, None, none), 0, np.array([0]), covered) is None
+    assert probe_row(Ranking(scores * np.nan, None, ranked), 0, np.array([0]), covered) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "noun", "attributes"),
+    [
+        ("the small red circle left of the white square", "circle", "small red"),
+        ("the leftmost square", "square", "leftmost"),
+        ("the circle", "circle", ""),
+        ("man in blue", "man", ""),
+        ("left man", "man", "left"),
+        ("left", "left", ""),
+        ("woman on the right", "woman", ""),
+        ("the", "", ""),
+    ],
+)
+def test_noun_and_attributes(expression, noun, attributes):
+    assert split_words(expression) == (noun, attributes)
+
+
+def test_every_probe_is_named():
+    assert set(PROBES) >= {f"P{number}" for number in (0, 1, 3)} | {"P2a", "P2b", "P4a", "P5b", "P6d", "P7n"}
