@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ def _constraints():
 
 
 def _requirements():
-    extras = PROJECT["optional-dependencies"]
-    return [Requirement(line) for line in [*PROJECT["dependencies"], *extras["notebook"], *extras["dev"]]]
+    extras = {name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "all"}
+    return [Requirement(line) for line in [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]]
 
 
 def _tracked():

@@ -1,0 +1,152 @@
+"""What the live demo computes: one expression in one picture, with all visual tokens and with a pruned set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from analysis.overlay import draw_overlay, kept_indices, kept_pixels
+from litelvlm.glamm.preprocess import open_image
+from litelvlm.glamm.prompts import clean, conversation
+from litelvlm.metrics import intersection_union
+from litelvlm.names import check_name
+from litelvlm.pruning import LayerTrace, Pruner, get_pruner, list_pruners
+
+MAX_BYTES = 10 * 2**20
+"""Largest upload in bytes."""
+MAX_PIXELS = 20_000_000
+"""Most pixels of an upload; more are refused before they are decoded."""
+REPEATS = 3
+"""Timed passes of the language model and the mask decoder; their median is shown."""
+ORACLE_CUES = frozenset(
+    {"coverage", "box", "llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
+)
+"""Cues that hold the true mask, which a picture alone does not have, or come from a whole unpruned pass."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Masks and costs of one expression.
+
+    Attributes:
+        unpruned: Overlay of the mask with all tokens.
+        pruned: Overlay of the mask with the kept tokens; pruned ones are dark.
+        agreement: IoU of the two masks; 1 if both are empty.
+        n_kept: Visual tokens per layer of the language model, on average.
+        n_tokens: Visual tokens before pruning.
+        unpruned_seconds: Projector, language model and mask decoder with all tokens, median of ``REPEATS``.
+        pruned_seconds: The same with the kept tokens, the choice of tokens included.
+    """
+
+    unpruned: UInt8[np.ndarray, "height width 3"]
+    pruned: UInt8[np.ndarray, "height width 3"]
+    agreement: float
+    n_kept: float
+    n_tokens: int
+    unpruned_seconds: float
+    pruned_seconds: float
+
+    @property
+    def summary(self) -> str:
+        """Tokens, time and agreement in words."""
+        tokens = 1 - self.n_kept / self.n_tokens
+        time = 1 - self.pruned_seconds / self.unpruned_seconds
+        change = f"{time:.0%} less" if time >= 0 else f"{-time:.0%} more"
+        return (
+            f"{self.n_kept:.0f} of {self.n_tokens} visual tokens ({tokens:.0%} fewer); language model and mask decoder "
+            f"{1e3 * self.pruned_seconds:.0f} ms instead of {1e3 * self.unpruned_seconds:.0f} ms ({change} time); "
+            f"the two masks agree with IoU {self.agreement:.2f}."
+        )
+
+
+def usable_methods() -> dict[str, str]:
+    """Methods that are no oracles: name to summary."""
+    return {name: cls.summary for name, cls in list_pruners().items() if name != "none" and not cls.needs & ORACLE_CUES}
+
+
+def read_upload(path: str | Path) -> Image.Image:
+    """Open an uploaded picture, refused before it is decoded if it is too large.
+
+    Raises:
+        ValueError: If the file or the picture is too large, or no picture.
+    """
+    size = Path(path).stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"the file has {size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are taken")
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+    except OSError as error:
+        raise ValueError(f"not a readable picture ({type(error).__name__})") from error
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"the picture has {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are taken")
+    return open_image(path)
+
+
+@torch.inference_mode()
+def compare(model: Any, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0) -> Answer:
+    """Segment an expression with all tokens and with a pruned set.
+
+    Args:
+        model: Grounding model.
+        picture: RGB picture.
+        text: Referring expression.
+        method: Name of a method that is no oracle.
+        budget: Visual tokens to keep.
+        seed: Of methods that draw at random.
+
+    Raises:
+        ValueError: If the expression is empty, the method unknown or unusable, or the budget impossible.
+    """
+    check_name(method, usable_methods(), "method")
+    talk = conversation([clean(text)])
+    pruner = build(method, seed)
+    state = model.encode_image(picture)
+
+    def choose() -> Any:
+        return pruner.select(model.cues(state, list(talk.questions)), budget)
+
+    def ground(selection: Any) -> Any:
+        return model.ground([state], [talk], [selection])[0]
+
+    selection = choose()  # also the warm-up, like the first two passes: none of them is timed
+    whole, few = ground(None), ground(selection)
+    whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
+    overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
+    size = (picture.height, picture.width, model.tower.image_size)
+    everything, kept = (
+        kept_pixels(kept_indices(chosen, model.n_tokens), model.grid, *size) for chosen in (None, few.selection)
+    )
+    return Answer(
+        draw_overlay(picture, whole_mask, everything),
+        draw_overlay(picture, few_mask, kept),
+        overlap.intersection / overlap.union if overlap.union else 1.0,
+        few.selection.average if isinstance(few.selection, LayerTrace) else float(len(few.selection.indices)),
+        model.n_tokens,
+        timed(lambda: ground(None), model.device),
+        timed(lambda: ground(choose()), model.device),
+    )
+
+
+def build(method: str, seed: int) -> Pruner:
+    """A method with its defaults, and the seed if it takes one."""
+    pruner = get_pruner(method)
+    return get_pruner(method, seed=seed) if "seed" in pruner.config() else pruner
+
+
+def timed(work: Any, device: torch.device) -> float:
+    """Median seconds of ``REPEATS`` calls; a GPU's queue is waited for."""
+    seconds = []
+    for _ in range(REPEATS):
+        start = perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(perf_counter() - start)
+    return median(seconds)

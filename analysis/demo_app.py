@@ -1,0 +1,119 @@
+"""The demo's page: gradio around ``analysis.demo``, on this machine only unless told otherwise."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from analysis.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
+
+TITLE = "Visual-token pruning in pixel grounding"
+MISSING = "the demo needs gradio, which is not installed here; install the extra: pip install 'litelvlm[demo]'"
+
+
+@contextmanager
+def contained() -> Iterator[Path]:
+    """A temporary folder that is the only place gradio writes to; it is gone afterwards, and nothing is reported."""
+    with tempfile.TemporaryDirectory(prefix="litelvlm-demo-") as folder:
+        settings = {
+            "GRADIO_TEMP_DIR": folder,
+            "MPLCONFIGDIR": folder,
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_OFFLINE": "1",
+        }
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
+        try:
+            yield Path(folder)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
+    """The page as a ``gradio.Blocks``; call it inside ``contained``, whose folder the example pictures go to.
+
+    Args:
+        model: Grounding model.
+        scenes: Example expressions with their pictures.
+        folder: Temporary folder.
+
+    Raises:
+        RuntimeError: If gradio is not installed; the message says how to get it.
+    """
+    try:
+        import gradio
+    except ModuleNotFoundError as error:
+        raise RuntimeError(MISSING) from error
+
+    def answer(path: str | None, text: str, method: str, budget: float, seed: float) -> tuple[Any, Any, str]:
+        try:
+            if path is None:
+                raise ValueError("choose a picture first: upload one, or take an example")
+            found = compare(model, read_upload(path), text, method, int(budget), int(seed))
+        except ValueError as error:
+            raise gradio.Error(str(error), print_exception=False) from error
+        return found.unpruned, found.pruned, found.summary
+
+    methods = usable_methods()
+    budgets = {"minimum": 1, "maximum": model.n_tokens, "step": 1, "value": max(1, model.n_tokens // 3)}
+    examples = []
+    for number, (text, picture) in enumerate(scenes):
+        picture.save(folder / f"example-{number}.png")
+        examples.append([str(folder / f"example-{number}.png"), text])
+    # The theme's own fonts would be fetched from a network.
+    with gradio.Blocks(title=TITLE, analytics_enabled=False) as app:
+        gradio.Markdown(f"# {TITLE}\n{note(model)}")
+        with gradio.Row():
+            with gradio.Column():
+                picture = gradio.Image(type="filepath", sources=["upload", "clipboard"], label="Picture")
+                text = gradio.Textbox(label="Expression", placeholder="the red circle", max_length=300)
+                method = gradio.Dropdown(
+                    [(f"{name}: {about}", name) for name, about in methods.items()], label="Method"
+                )
+                budget = gradio.Slider(label="Visual tokens to keep", **budgets)
+                seed = gradio.Number(label="Seed of random methods", value=0, precision=0)
+                run = gradio.Button("Compare", variant="primary")
+            with gradio.Column():
+                pruned = gradio.Image(label="Pruned: dark cells were dropped", format="png")
+                unpruned = gradio.Image(label="Unpruned", format="png")
+                summary = gradio.Markdown()
+        inputs = [picture, text, method, budget, seed]
+        run.click(answer, inputs, [unpruned, pruned, summary], api_name="compare", concurrency_limit=1)
+        gradio.Examples(examples, [picture, text])
+    return app
+
+
+def note(model: Any) -> str:
+    """What readers must know of the model and of their uploads."""
+    limits = f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; nothing is kept."
+    if model.name != "embedded":
+        return limits
+    return f"The bundled miniature knows rendered scenes only; photographs are foreign to it. {limits}"
+
+
+def launch(app: Any, folder: Path, host: str, port: int | None, block: bool = True) -> Any:
+    """Serve the page; files outside the temporary folder are never served.
+
+    Returns:
+        gradio's (application, local address, public address).
+    """
+    import gradio
+
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    return app.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        max_file_size=MAX_BYTES,
+        allowed_paths=[str(folder)],
+        enable_monitoring=False,
+        prevent_thread_lock=not block,
+        quiet=True,
+        theme=gradio.themes.Base(**fonts),
+    )

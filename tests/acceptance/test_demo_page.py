@@ -1,0 +1,87 @@
+"""The demo as it is started: one request on this machine, errors in words, and nothing written outside its folder."""
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Address of a running demo, its working folder and its temporary folder."""
+    home, temporary = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("tmp")
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "no_proxy": "127.0.0.1,localhost",  # gradio asks itself whether it is up
+    }
+    command = [sys.executable, "-m", "analysis", "demo", "--device", "cpu"]
+    with subprocess.Popen(
+        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as running:
+        line = running.stdout.readline()
+        assert line.startswith("http://127.0.0.1:"), line
+        yield line.split()[0].rstrip("/"), home, temporary
+        running.terminate()
+
+
+def ask(address, *data):
+    """One request of the page; the kind of the last event and its data."""
+    path = "/gradio_api/call/compare"
+    body = json.dumps({"data": data})
+    number = json.loads(request(address, "POST", path, body))["event_id"]
+    kind, found = re.findall(r"event: (\w+)\ndata: (.*)", request(address, "GET", f"{path}/{number}"))[-1]
+    return kind, json.loads(found)
+
+
+def request(address, method, path, body=None):
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def example(temporary):
+    (path,) = temporary.glob("litelvlm-demo-*/example-0.png")
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+def test_it_answers_and_writes_into_its_own_folder_only(served):
+    address, home, temporary = served
+    before = sorted(home.rglob("*"))
+    kind, (unpruned, pruned, summary) = ask(address, example(temporary), "the blue circle", "litelvlm", 48, 0)
+    assert kind == "complete"
+    assert summary.startswith("48 of 144 visual tokens (67% fewer)")
+    (folder,) = temporary.glob("litelvlm-demo-*")
+    assert all(Path(image["path"]).is_relative_to(folder) for image in (unpruned, pruned))
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_bad_request_is_answered_with_the_reason(served):
+    address, _, temporary = served
+    kind, message = ask(address, example(temporary), "  ", "litelvlm", 48, 0)
+    assert kind == "error"
+    assert "is empty" in json.dumps(message)
+
+
+def test_files_of_the_machine_are_not_served(served):
+    address, home, _ = served
+    secret = home / "secret.png"
+    secret.write_text("private")
+    kind, message = ask(
+        address, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}, "the circle", "litelvlm", 48, 0
+    )
+    secret.unlink()
+    assert kind == "error"
+    assert "private" not in json.dumps(message)

@@ -1,0 +1,86 @@
+"""What the live demo computes and refuses, without its page."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis.demo import Answer, compare, read_upload, usable_methods
+from analysis.overlay import draw_overlay, kept_pixels
+from litelvlm import get_pruner
+
+
+@pytest.fixture(scope="module")
+def scene(data):
+    sample = data[0]
+    return sample.image(), sample.expressions[0].sent
+
+
+def test_both_masks_are_those_of_the_model(model, scene):
+    picture, text = scene
+    found = compare(model, picture, text, "litelvlm", 16)
+    few = model.segment(picture, text, get_pruner("litelvlm"), budget=16)
+    whole = model.segment(picture, text)
+    kept = kept_pixels(few.selection.indices.tolist(), model.grid, *found.pruned.shape[:2], model.tower.image_size)
+    masks = few.mask[0].numpy(), whole.mask[0].numpy()
+    np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept))
+    np.testing.assert_array_equal(found.unpruned, draw_overlay(picture, masks[1], np.ones_like(kept)))
+    assert found.agreement == pytest.approx((masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum())
+    assert (found.n_kept, found.n_tokens) == (16, 144)
+    assert min(found.unpruned_seconds, found.pruned_seconds) > 0
+
+
+def test_keeping_everything_agrees_with_the_unpruned_mask(model, scene):
+    assert compare(model, *scene, "random", 144).agreement == 1.0
+
+
+def test_a_method_inside_the_language_model_counts_tokens_per_layer(model, scene):
+    assert compare(model, *scene, "fastv", 48).n_kept == 48
+
+
+def test_the_summary_says_what_was_saved():
+    blank = np.zeros((1, 1, 3), dtype=np.uint8)
+    text = Answer(blank, blank, 0.5, 36.0, 144, unpruned_seconds=0.2, pruned_seconds=0.05).summary
+    assert "36 of 144 visual tokens (75% fewer)" in text
+    assert "50 ms instead of 200 ms (75% less time)" in text
+    assert "IoU 0.50" in text
+    assert "25% more" in Answer(blank, blank, 1.0, 1.0, 144, 0.2, 0.25).summary
+
+
+def test_oracles_are_not_offered():
+    methods = usable_methods()
+    assert {"litelvlm", "random", "fastv"} <= set(methods)
+    assert not {"none", "mask_oracle", "inverse_mask_oracle"} & set(methods)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "budget", "message"),
+    [
+        ("  ", "litelvlm", 16, "is empty"),
+        ("the ball", "litelvm", 16, "did you mean 'litelvlm'"),
+        ("the ball", "mask_oracle", 16, "method 'mask_oracle'"),
+        ("the ball", "litelvlm", 0, "budget"),
+        ("the ball", "litelvlm", 145, "budget"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(model, scene, text, method, budget, message):
+    with pytest.raises(ValueError, match=message):
+        compare(model, scene[0], text, method, budget)
+
+
+def test_uploads_are_checked_before_they_are_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "upload.png"
+    Image.new("RGB", (60, 40), (9, 8, 7)).save(path)
+    assert read_upload(path).size == (60, 40)
+    monkeypatch.setattr("analysis.demo.MAX_PIXELS", 2399)
+    with pytest.raises(ValueError, match="60 x 40 pixels"):
+        read_upload(path)
+    monkeypatch.setattr("analysis.demo.MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(ValueError, match="at most"):
+        read_upload(path)
+
+
+def test_an_upload_that_is_no_picture_is_refused(tmp_path):
+    path = tmp_path / "upload.png"
+    path.write_text("<script>")
+    with pytest.raises(ValueError, match="not a readable picture"):
+        read_upload(path)
