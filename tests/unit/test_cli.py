@@ -83,6 +83,7 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
         (["PICTURE", "a circle", "--out", "PICTURE/mask.png"], "is a file; choose another place"),
         (["PICTURE", "a circle", "--pruner", "litelvm", "--budget", "3"], "did you mean 'litelvlm'"),
         (["PICTURE", "a circle", "--pruner", "mask_oracle", "--budget", "3"], "reads the true mask"),
+        (["PICTURE", "a circle", "--pruner", "box_oracle", "--budget", "3"], "reads the true mask"),
     ],
 )
 def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, reason):
