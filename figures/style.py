@@ -46,6 +46,7 @@ _METHODS: Mapping[str, tuple[str, str, str]] = {
     "dart": ("DART", "#1A5276", "v"),
     "sparsevlm": ("SparseVLM", "#B03A2E", "s"),
     "sparsevlm_plus": ("SparseVLM+", "#6E2C00", "P"),
+    "lvlm_csp_like": ("LVLM_CSP-like", "#784212", "d"),
     "ivc_prune": ("IVC-Prune", "#B9770E", "h"),
     "avgpool": ("average pooling", "#6699CC", "+"),
     "bilinear": ("bilinear resizing", "#AA4466", "2"),

@@ -40,7 +40,7 @@ class LlamaView(LayerView):
         image: slice,
         queries: Int[Tensor, "q"],
     ) -> None:
-        self.model, self.layer = llama.model, llama.model.layers[index]
+        self.index, self.model, self.layer = index, llama.model, llama.model.layers[index]
         self.hidden_states, self.position_ids = hidden_states, position_ids
         self.image, self.queries = image, queries
 
@@ -108,6 +108,7 @@ class Row:
         places: Raster indices that they stand for.
         schedule: Visual tokens of each layer.
         queries: Query tokens, counted from the first token behind the image.
+        entered: Visual tokens as they entered the model, if some may come back.
         scored: The row as it entered the layer before, if the method looks back.
         layers: ``image`` at each layer so far.
     """
@@ -119,6 +120,7 @@ class Row:
     places: Int[Tensor, "r"]
     schedule: tuple[int, ...]
     queries: Int[Tensor, "q"]
+    entered: Float[Tensor, "n d"] | None = None
     scored: LlamaView | None = None
     layers: list[Int[Tensor, "_"]] = field(default_factory=list)
 
@@ -136,11 +138,13 @@ class Row:
         stop = self.start + len(self.image)
         return LlamaView(llama, index, states, positions, slice(self.start, stop), self.queries + stop)
 
-    def find_raters(self, states: Float[Tensor, "s d"]) -> None:
-        """Let the text raters ask, if the plan wants them, from the states that enter the language model."""
-        if self.plan and self.plan.pruner.query_token == "raters":  # noqa: S105 - a place in the text, no credential
-            stop = self.start + len(self.image)
+    def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
+        """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
+        stop = self.start + len(self.image)
+        if plan.pruner.query_token == "raters":  # noqa: S105 - a place in the text, no credential
             self.queries = text_raters(states[self.start : stop], states[stop:])
+        if plan.pruner.returning:
+            self.entered = states[self.start : stop]
 
     def drop(self, plan: LayerPlan, view: LlamaView, count: int) -> tuple[Tensor, Tensor]:
         """Drop visual tokens and return states and positions of what is left."""
@@ -154,9 +158,20 @@ class Row:
             places = torch.cat([places, self.places[kept.stand_for]])
         turn = output_order(places, plan.pruner.order)
         self.image, self.places = image[turn], places[turn]
+        return self.rejoined(plan, view, tokens[turn])
+
+    def bring_back(self, plan: LayerPlan, view: LlamaView, entered: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
+        """Put all visual tokens together again: those that are there as they are now, the others as they entered."""
+        tokens = entered.clone()
+        tokens[self.image] = view.hidden_states[view.image]
+        self.image = self.places = torch.arange(plan.n_tokens, device=tokens.device)
+        return self.rejoined(plan, view, tokens)
+
+    def rejoined(self, plan: LayerPlan, view: LlamaView, tokens: Float[Tensor, "r d"]) -> tuple[Tensor, Tensor]:
+        """States and positions of the sequence with these visual tokens in the place of those of the view."""
         offsets, span = sequence_positions(self.places, plan.n_tokens, plan.pruner.positions)
         before, behind = view.hidden_states[: self.start], view.hidden_states[view.image.stop :]
-        left = torch.cat([before, tokens[turn], behind])
+        left = torch.cat([before, tokens, behind])
         self.length = len(left)
         # The position of <s> is 0, so every token before the image is at its own index.
         sequence = torch.arange(self.length, device=left.device)
@@ -210,21 +225,24 @@ class LayerDropping:
     def __call__(
         self, index: int, hidden_states: Float[Tensor, "b s d"], position_ids: Real[Tensor, "b s"]
     ) -> tuple[Float[Tensor, "b s2 d"], Real[Tensor, "b s2"]]:
-        """Drop what is to be dropped before layer ``index``."""
+        """Drop what is to be dropped before layer ``index``, and bring back what is to come back."""
         rows = [(hidden_states[i, : row.length], position_ids[i, : row.length]) for i, row in enumerate(self.rows)]
-        dropped = False
+        changed = False
         for i, row in enumerate(self.rows):
             if row.plan is None:
                 continue
             if index == 0:
-                row.find_raters(rows[i][0])
+                row.enter(row.plan, rows[i][0])
+            if row.entered is not None and row.schedule[index] > len(row.image):
+                rows[i] = row.bring_back(row.plan, row.view(self.llama, index, *rows[i]), row.entered)
+                changed = True
             if row.drops_before(index):
                 rows[i] = row.drop(row.plan, row.view(self.llama, index, *rows[i]), row.schedule[index])
-                dropped = True
+                changed = True
             row.layers.append(row.image)
             looks_back = row.plan.pruner.look_back and row.drops_before(index + 1)
             row.scored = row.view(self.llama, index, *rows[i]) if looks_back else None
-        if not dropped:
+        if not changed:
             return hidden_states, position_ids
         states, positions = zip(*rows, strict=True)
         return pad_sequence(list(states), batch_first=True), pad_sequence(list(positions), batch_first=True)

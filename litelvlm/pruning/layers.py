@@ -23,11 +23,13 @@ class LayerView(ABC):
     """One conversation as it enters one layer: what a method may rank its visual tokens by.
 
     Attributes:
+        index: The layer, from 0.
         image: Where the remaining visual tokens are in the sequence.
         queries: Sequence indices of the tokens that ask (see ``LayerPruner``); all of them lie behind the image.
         hidden_states: States that enter the layer [s, d], in the model's number type.
     """
 
+    index: int
     image: slice
     queries: Int[Tensor, "q"]
     hidden_states: Float[Tensor, "s d"]
@@ -80,7 +82,7 @@ class Kept:
 class LayerPruner(Pruner):
     """A method that drops visual tokens before some layers of the language model.
 
-    Every token enters layer 0, so the budget is the average over the layers of the visual tokens that each one
+    Every token comes to layer 0, so the budget is the average over the layers of the visual tokens that each one
     processes: the unit of the cost, and the one the published tables of these methods use. A budget that the layers
     before the first drop already exceed is refused. Kept tokens stay in raster order; those that a method makes of
     several follow them, or go to their places with ``order="raster"``.
@@ -91,12 +93,14 @@ class LayerPruner(Pruner):
             the turns. "mean_text": every token behind the image, mean. "raters": those among them that the image
             attends to more than on average (see ``litelvlm.pruning.raters``), mean.
         look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
+        returning: Tokens that were dropped may come back, all at once, as they would have entered the first layer.
 
     Source: referring segmentation is teacher-forced in GLaMM's evaluation, so "last" sees the answer.
     """
 
     stage: ClassVar[str] = "llm"
     look_back: ClassVar[int] = 0
+    returning: ClassVar[bool] = False
 
     query_token: QueryToken = "last_prompt"  # noqa: S105 - a place in the text, no credential
 
@@ -139,6 +143,8 @@ class LayerPruner(Pruner):
             >>> from litelvlm.pruning import get_pruner
             >>> get_pruner("fastv").schedule(48, n_tokens=144, n_layers=4)
             (144, 16, 16, 16)
+            >>> get_pruner("lvlm_csp_like").schedule(48, n_tokens=144, n_layers=4)
+            (24, 144, 12, 12)
         """
         total = check_budget(budget, n_tokens)
         if total == n_tokens:
@@ -148,9 +154,9 @@ class LayerPruner(Pruner):
         if min(counts) < 1:
             possible = (b for b in range(total, n_tokens) if min(self.kept_counts(b, n_tokens, n_layers)) >= 1)
             raise ValueError(
-                f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: all of them "
-                f"pass the layers before layer {layers[0]}, which leaves too few for the others; the smallest budget "
-                f"is {next(possible, n_tokens)}, or drop at earlier layers"
+                f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: the layers "
+                f"that process all of them leave too few for the others; the smallest budget is "
+                f"{next(possible, n_tokens)}, or drop at earlier layers"
             )
         edges = (0, *layers, n_layers)
         widths = [after - before for before, after in pairwise(edges)]

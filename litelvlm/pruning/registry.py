@@ -24,6 +24,7 @@ from litelvlm.pruning.ivc_prune import IvcPrune
 from litelvlm.pruning.litelvlm import LiteLVLM
 from litelvlm.pruning.llm_attention import LlmAttention
 from litelvlm.pruning.llm_gradient import LlmGradient
+from litelvlm.pruning.lvlm_csp_like import LvlmCspLike
 from litelvlm.pruning.nuwa import Nuwa
 from litelvlm.pruning.oracle import InverseMaskOracle, MaskOracle
 from litelvlm.pruning.pooling import AvgPool, Bilinear
@@ -68,6 +69,7 @@ METHODS: tuple[type[Pruner], ...] = (
     SparseVLM,
     SparseVLMPlus,
     IvcPrune,
+    LvlmCspLike,
     AvgPool,
     Bilinear,
     ValueNorm,

@@ -19,7 +19,8 @@ class View(LayerView):
     Rows of ``attention`` belong to the tokens from ``stop`` on.
     """
 
-    def __init__(self, attention=None, queries=(5,), n_visual=4, **given):
+    def __init__(self, attention=None, queries=(5,), n_visual=4, index=1, **given):
+        self.index = index
         self.image, self.queries = slice(1, 1 + n_visual), torch.tensor(queries)
         self._given = {"attention": attention, **given}
         self.hidden_states = given.get("hidden_states")

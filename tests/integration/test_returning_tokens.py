@@ -1,0 +1,67 @@
+"""Tokens that are left out of early layers and come back, inside the shipped model."""
+
+import pytest
+import torch
+
+from litelvlm import get_pruner
+from litelvlm.glamm.layer_pruning import LayerDropping, LlamaView, query_places
+from litelvlm.glamm.llama import decode
+from litelvlm.glamm.prompts import conversation
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("positions", ["original", "contiguous"])
+def test_those_left_out_come_back_as_they_entered(model, state, positions):
+    talk = conversation(["the red circle"])
+    wanted = get_pruner("lvlm_csp_like", positions=positions).select(model.cues(state, talk.questions), 48)
+    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
+    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    seen = {}
+
+    def follow(index, hidden_states, position_ids):
+        out, moved = dropping(index, hidden_states, position_ids)
+        seen[index] = (hidden_states[0], out[0], moved[0])
+        return out, moved
+
+    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)
+    start, entered = spliced.image_start[0], spliced.embeds[0]
+    representatives = torch.arange(24) * 6
+    rest = torch.ones(144, dtype=torch.bool)
+    rest[representatives] = False
+    # Layer 0 has every sixth token.
+    assert torch.equal(seen[0][1][start : start + 24], entered[start + representatives])
+    # Layer 1 has all: every sixth as layer 0 left it, the others as they entered; text behind as layer 0 left it.
+    before, after, moved = seen[1]
+    assert torch.equal(after[start + representatives], before[start : start + 24])
+    assert torch.equal(after[start : start + 144][rest], entered[start : start + 144][rest])
+    assert torch.equal(after[start + 144 :], before[start + 24 :])
+    assert torch.equal(moved, torch.arange(len(entered)))
+    # Layer 2 has the twelve that the state before [SEG] attends to most.
+    queries = torch.tensor(query_places(model.tokenizer, talk, "seg")) + start + 144
+    view = LlamaView(model.llama, 2, seen[2][0], moved, slice(start, start + 144), queries)
+    trace = dropping.outcomes()[0]
+    assert trace.indices.tolist() == view.most_attended(12).tolist()
+    assert trace.counts == (24, 144, 12, 12)
+    assert trace.average == 48
+    assert trace.layers[0].tolist() == representatives.tolist()
+    first = start + (representatives if positions == "original" else torch.arange(24))
+    assert torch.equal(seen[0][2][start : start + 24], first)
+
+
+@torch.inference_mode()
+def test_a_batch_of_returning_and_other_rows_equals_one_by_one(model, data):
+    states = [model.encode_image(data[i].image()) for i in range(3)]
+    talks = [
+        conversation(["the red circle"]),
+        conversation(["the large square", "the cross"], 3, 2),
+        conversation(["the cross"], 8, 3),
+    ]
+    names = ["lvlm_csp_like", "fastv", "lvlm_csp_like"]
+    selections = [
+        get_pruner(name).select(model.cues(s, talk.questions), budget)
+        for name, s, talk, budget in zip(names, states, talks, (48, 60, 90), strict=True)
+    ]
+    for i, together in enumerate(model.ground(states, talks, selections)):
+        alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
+        torch.testing.assert_close(together.logits, alone.logits, atol=2e-4, rtol=1e-4)
+        assert all(map(torch.equal, together.selection.layers, alone.selection.layers))
