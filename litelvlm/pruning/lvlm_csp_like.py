@@ -63,5 +63,5 @@ class LvlmCspLike(SeveralDrops):
         if entering.index > 0:
             return entering.most_attended(count)
         n_tokens = entering.image.stop - entering.image.start
-        steps = torch.arange(count, device=entering.hidden_states.device)
-        return steps * (n_tokens // count)
+        places: Tensor = torch.arange(count, device=entering.hidden_states.device) * (n_tokens // count)
+        return places
