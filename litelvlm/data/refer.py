@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.data.annotations import Annotation, Instances, RefDataError, read_instances, union_mask
+from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts, choose, find_root, split_test
 from litelvlm.data.refs import NO_TARGET, Ref, check_belongs, read_refs
 from litelvlm.glamm.preprocess import open_image
@@ -166,8 +167,9 @@ def load_refer(
     """Open one split of a dataset in REFER layout.
 
     Args:
-        root: The folder `Refer_Segm` or the one that contains it; "embedded" for the procedural scenes, which are made
-            on first use and kept in the cache folder.
+        root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the hub id of such a
+            dataset (see ``litelvlm.data.hub``); "embedded" for the procedural scenes, which are made on first use and
+            kept in the cache folder.
         dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the root holds one only.
         split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
         split_by: Author of the split; the usual one by default ("unc", for RefCOCOg "umd").
@@ -183,6 +185,9 @@ def load_refer(
         if dataset not in (None, EMBEDDED):
             raise ValueError(f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"')
         return _open(embedded_root(), "refcoco", split, split_by, name=EMBEDDED)
+    if is_parquet_source(root):
+        tree, dataset = hub_root(root, dataset, split, split_by)
+        return _open(tree, dataset, split, split_by, name=None)
     return _open(find_root(root), dataset, split, split_by, name=None)
 
 

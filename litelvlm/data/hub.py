@@ -1,0 +1,274 @@
+"""RefCOCO as the hub distributes it: Parquet rows with image bytes, outline and answers, one row per reference.
+
+The rows are rewritten once into the REFER layout below the cache folder and then read like any other dataset, so one
+reader and one set of checks serve both. What the rows do not tell is left out: categories, and objects that no
+reference means. Ids are running numbers.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import pickle
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow.parquet as pq
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from PIL import Image
+from tqdm.auto import tqdm
+
+from litelvlm.data.annotations import RefDataError
+from litelvlm.data.embedded import cache_folder
+from litelvlm.data.files import atomic_folder, remove_debris
+from litelvlm.data.layout import FAMILIES, FOLDER
+from litelvlm.names import check_name
+
+logger = logging.getLogger(__name__)
+COLUMNS = ("image", "segmentation", "answer")
+_OPTIONAL = ("file_name", "bbox", "iscrowd")
+_GUESSES = (("refcoco+", "refcoco+"), ("refcocoplus", "refcoco+"), ("refcocog", "refcocog"), ("refcoco", "refcoco"))
+_UNKNOWN_CATEGORY = 0
+
+
+def is_parquet_source(root: str | Path) -> bool:
+    """Whether a dataset's name is a folder with Parquet files, or a hub id "owner/name" that speaks of RefCOCO."""
+    path = Path(root).expanduser()
+    if path.is_dir():
+        return any(True for _ in parquet_files(path))
+    is_id = re.fullmatch(r"\w[\w.-]*/[\w.+-]+", str(root)) is not None
+    return is_id and any(part in path.name.lower() for part, _ in _GUESSES)
+
+
+def parquet_files(folder: Path) -> Iterator[Path]:
+    """Parquet files of a folder, directly in it or in its `data` folder."""
+    yield from sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")])
+
+
+def hub_root(root: str | Path, dataset: str | None, split: str, split_by: str | None = None) -> tuple[Path, str]:
+    """Make the REFER layout of one split, on first use.
+
+    Args:
+        root: Folder with Parquet files, or hub id of a dataset (fetched on first use, the split's files only).
+        dataset: "refcoco", "refcoco+" or "refcocog"; None takes what the folder's name says.
+        split: Split; a file belongs to it if its name begins with it.
+        split_by: Author of the split; the usual one by default.
+
+    Returns:
+        The `Refer_Segm` folder and the dataset's name.
+
+    Raises:
+        ValueError: If a name is unknown, or a row lacks something.
+        FileNotFoundError: If there is no such split, or it can be neither found nor fetched.
+    """
+    dataset = check_name(dataset, FAMILIES, "dataset") if dataset else guess(root)
+    author = split_by or next(iter(FAMILIES[dataset].splits))
+    check_name(author, FAMILIES[dataset].splits, "split_by")
+    check_name(split, FAMILIES[dataset].splits[author], f"split of {dataset} ({author})")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        folder = _fetched(str(root), split)
+    files = [path for path in parquet_files(folder) if _split_of(path) == split]
+    if not files:
+        there = ", ".join(sorted({_split_of(path) for path in parquet_files(folder)})) or "no Parquet file"
+        raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    remove_debris(cache)
+    made = atomic_folder(
+        cache / f"{dataset}-{split}-{_stamp(files)}",
+        lambda place: _write(files, place / FOLDER, dataset, author, split),
+    )
+    return made / FOLDER, dataset
+
+
+def guess(root: str | Path) -> str:
+    """The dataset that a folder's or a hub id's name speaks of.
+
+    Raises:
+        ValueError: If it speaks of none.
+
+    Example:
+        >>> guess("someone/RefCOCOplus"), guess("data/RefCOCOg")
+        ('refcoco+', 'refcocog')
+    """
+    name = Path(root).name.lower()
+    for part, dataset in _GUESSES:
+        if part in name:
+            return dataset
+    raise ValueError(f"the name {root} does not say which dataset it is; pass dataset= one of {list(FAMILIES)}")
+
+
+def _fetched(name: str, split: str) -> Path:
+    alias = {"val": "validation"}.get(split, split)
+    patterns = [f"*{start}-*.parquet" for start in {split, alias}]
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise FileNotFoundError(
+            f"{name} is no folder, and the dataset of that id has no local copy and cannot be fetched; "
+            f"run `hf download --repo-type dataset {name}` where there is a network, or give a folder"
+        ) from error
+
+
+def _split_of(path: Path) -> str:
+    start = path.name.split("-")[0].removesuffix(".parquet")
+    return "val" if start == "validation" else start
+
+
+def _stamp(files: Iterable[Path]) -> str:
+    """Names, sizes and times of files and the form they are written in: another download makes another folder."""
+    found = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+    return hashlib.sha256(json.dumps([1, found]).encode()).hexdigest()[:16]
+
+
+def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: str) -> None:
+    """Write tables and pictures of one split."""
+    images = base / FAMILIES[dataset].images
+    images.mkdir(parents=True)
+    (base / dataset).mkdir()
+    tables = _Tables(images, split)
+    for path in files:
+        for number, row in enumerate(tqdm(_rows(path), desc=f"{dataset} {split}, {path.name}", unit="reference")):
+            try:
+                tables.add(row)
+            except (RefDataError, KeyError, TypeError) as error:
+                raise RefDataError(f"{path}, row {number}: {error}") from error
+    (base / dataset / FAMILIES[dataset].tables[author][0]).write_bytes(pickle.dumps(tables.refs, protocol=2))
+    (base / dataset / "instances.json").write_text(json.dumps(tables.instances()), encoding="utf-8")
+    logger.info("%d references of %d images written to %s", len(tables.refs), len(tables.images), os.fspath(base))
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Rows of one file, some at a time.
+
+    Raises:
+        RefDataError: If the file is no Parquet file or lacks a column.
+    """
+    try:
+        table = pq.ParquetFile(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these types
+        raise RefDataError(f"{path} is no readable Parquet file ({error}); fetch it again") from error
+    names = table.schema_arrow.names
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise RefDataError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(names)}")
+    wanted = [*COLUMNS, *(name for name in _OPTIONAL if name in names)]
+    for batch in table.iter_batches(batch_size=16, columns=wanted):
+        yield from batch.to_pylist()
+
+
+class _Tables:
+    """Growing lists of images, annotations and references; pictures are written as they come, each once."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.folder, self.split = folder, split
+        self.images: dict[str, dict[str, Any]] = {}
+        self.annotations: list[dict[str, Any]] = []
+        self.refs: list[dict[str, Any]] = []
+        self.pixels = hashlib.sha256()
+        self.n_sentences = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Enter one reference."""
+        image = self._image(row)
+        number = len(self.refs) + 1
+        self.annotations.append(
+            {
+                "id": number,
+                "image_id": image["id"],
+                "category_id": _UNKNOWN_CATEGORY,
+                "segmentation": outline(row["segmentation"], image["height"], image["width"]),
+                "bbox": row.get("bbox") or [],
+                "iscrowd": int(row.get("iscrowd") or 0),
+            }
+        )
+        texts = row["answer"]
+        if isinstance(texts, str):
+            texts = [texts]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise RefDataError(f"answer is {texts!r}, expected sentences")
+        ids = range(self.n_sentences + 1, self.n_sentences + 1 + len(texts))
+        self.n_sentences += len(texts)
+        sentences = [
+            {"sent_id": i, "sent": text, "raw": text, "tokens": text.split()}
+            for i, text in zip(ids, texts, strict=True)
+        ]
+        self.refs.append(
+            {
+                "ref_id": number,
+                "ann_id": number,
+                "image_id": image["id"],
+                "category_id": _UNKNOWN_CATEGORY,
+                "split": self.split,
+                "file_name": image["file_name"],
+                "sent_ids": [sentence["sent_id"] for sentence in sentences],
+                "sentences": sentences,
+            }
+        )
+
+    def _image(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of the row's picture, which is written when it comes up first."""
+        content = (row["image"] or {}).get("bytes")
+        if not content:
+            raise RefDataError("the image has no bytes; take the form of the dataset that holds its images")
+        name = picture_name(row.get("file_name") or row["image"].get("path") or "", content)
+        known = self.images.get(name)
+        if known is None:
+            try:
+                with Image.open(io.BytesIO(content)) as picture:
+                    width, height = picture.size
+            except OSError as error:
+                raise RefDataError(f"the image is not readable: {error}") from error
+            (self.folder / name).write_bytes(content)
+            self.pixels.update(hashlib.sha256(content).digest())
+            known = {"id": self._id(name), "file_name": name, "height": height, "width": width}
+            self.images[name] = known
+        return known
+
+    def _id(self, name: str) -> int:
+        """COCO's number in the file name; a running one, apart from those, where there is none."""
+        found = re.search(r"(\d{12})\.", name)
+        number = int(found.group(1)) if found else 10**12 + len(self.images)
+        return number
+
+    def instances(self) -> dict[str, Any]:
+        """The content of `instances.json`."""
+        return {
+            "info": {"description": "from Parquet", "images_sha256": self.pixels.hexdigest()},
+            "images": [*self.images.values()],
+            "annotations": self.annotations,
+            "categories": [{"id": _UNKNOWN_CATEGORY, "name": "not stated"}],
+        }
+
+
+def picture_name(name: str, content: bytes) -> str:
+    """File name of a row's picture: COCO's without the number of the reference behind it, else a digest of the bytes.
+
+    Example:
+        >>> picture_name("COCO_train2014_000000581857_16.jpg", b"")
+        'COCO_train2014_000000581857.jpg'
+    """
+    found = re.fullmatch(r"(.*_\d{12})(?:_\d+)?(\.\w+)", PurePosixPath(name).name)
+    return found.group(1) + found.group(2) if found else hashlib.sha256(content).hexdigest()[:24] + ".img"
+
+
+def outline(stored: Any, height: int, width: int) -> Any:
+    """An outline in COCO's form: one flat polygon, a list of polygons, or run lengths with or without their size.
+
+    Raises:
+        RefDataError: If it is none of these.
+    """
+    if stored is None or stored == []:
+        return []
+    if isinstance(stored, Mapping):
+        return {"size": list(stored.get("size") or [height, width]), "counts": stored.get("counts")}
+    if isinstance(stored, list) and all(isinstance(value, int | float) for value in stored):
+        return [stored]
+    if isinstance(stored, list) and all(isinstance(part, list) for part in stored):
+        return stored
+    raise RefDataError(f"segmentation is a {type(stored).__name__}, expected polygons or run lengths")

@@ -1,0 +1,164 @@
+"""RefCOCO in the hub's Parquet form, read from a folder or fetched."""
+
+import io
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from litelvlm.data.annotations import RefDataError, decode_mask
+from litelvlm.data.hub import guess, is_parquet_source
+from litelvlm.data.refer import load_refer
+
+SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+
+
+def picture(shade=90, size=(8, 6)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (shade, 0, 0)).save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": "picture.png"}
+
+
+def row(number, image_id=7, answers=("the thing", "it"), segmentation=SQUARE, **changes):
+    return {
+        "question_id": str(number),
+        "image": picture(),
+        "question": "Describe the area.",
+        "answer": list(answers),
+        "segmentation": segmentation,
+        "bbox": [1.0, 1.0, 3.0, 3.0],
+        "iscrowd": 0,
+        "file_name": f"COCO_train2014_{image_id:012d}_{number}.jpg",
+        **changes,
+    }
+
+
+def write(folder, rows, name="val-00000-of-00001-abc.parquet"):
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / name)
+    return folder
+
+
+def test_rows_become_images_with_expressions(tmp_path, caplog):
+    rows = [row(1, 9), row(2, 5, ("other",)), row(3, 9, ("third",), [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0])]
+    with caplog.at_level(logging.WARNING):
+        data = load_refer(write(tmp_path / "RefCOCO", rows), split="val")
+    assert (data.name, data.split_by, len(data), data.n_expressions, data.counts.refs) == ("refcoco", "unc", 2, 4, 3)
+    assert [sample.image_id for sample in data] == [5, 9]
+    assert [e.sent for e in data[1].expressions] == ["the thing", "it", "third"]
+    # A 3 x 3 square at (1, 1), and 3 x 2 pixels at the top right.
+    assert [int(mask.sum()) for mask in data[1].masks()] == [9, 9, 6]
+    assert data[1].image().getpixel((0, 0)) == (90, 0, 0)
+    assert len(list(data[1].folder.iterdir())) == 2
+    # Fewer rows than published are said, not hidden.
+    assert "published: 10834" in data.count_note
+    assert "not comparable with published ones" in caplog.text
+
+
+def test_the_rewritten_form_is_kept_until_the_source_changes(tmp_path):
+    folder = write(tmp_path / "RefCOCO", [row(1)])
+    first = load_refer(folder)
+    assert load_refer(folder).digest == first.digest
+    assert load_refer(folder).root == first.root
+    write(tmp_path / "RefCOCO", [row(1, answers=("changed",))])
+    assert load_refer(folder).digest != first.digest
+
+
+def test_all_shards_of_the_split_and_no_other(tmp_path):
+    folder = tmp_path / "refcoco_plus"
+    write(folder, [row(1)], "testA-00000-of-00002.parquet")
+    write(folder, [row(2, 8)], "testA-00001-of-00002.parquet")
+    write(folder, [row(3, 3)], "validation-00000-of-00001.parquet")
+    data = load_refer(folder, dataset="refcoco+", split="testA")
+    assert [sample.image_id for sample in data] == [7, 8]
+    assert len(load_refer(folder, dataset="refcoco+", split="val")) == 1
+    with pytest.raises(FileNotFoundError, match="no Parquet file of split 'testB'; it holds testA, val"):
+        load_refer(folder, dataset="refcoco+", split="testB")
+    with pytest.raises(ValueError, match="unknown split of refcoco"):
+        load_refer(folder, dataset="refcoco+", split="testa")
+
+
+def test_forms_of_outlines(tmp_path):
+    # 48 pixels, column by column: 6 empty, 3 set, 39 empty.
+    runs = {"size": [6, 8], "counts": [6, 3, 39]}
+    several = [SQUARE, [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0]]
+    expected = {"polygons": (several, 15), "runs": (runs, 3), "empty": ([], 0)}
+    for name, (segmentation, pixels) in expected.items():
+        folder = write(tmp_path / f"RefCOCO-{name}", [row(1, answers=("it",), segmentation=segmentation)])
+        assert int(load_refer(folder)[0].masks().sum()) == pixels
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": {"bytes": None, "path": "x.jpg"}}, "row 0: the image has no bytes"),
+        ({"image": {"bytes": b"no picture", "path": "x.jpg"}}, "row 0: the image is not readable"),
+        ({"answer": []}, r"row 0: answer is \[\]"),
+    ],
+)
+def test_bad_rows_are_named_and_nothing_is_kept(tmp_path, changes, message):
+    folder = tmp_path / "RefCOCO"
+    (folder / "data").mkdir(parents=True)
+    good = pa.Table.from_pylist([row(1)])
+    pq.write_table(pa.Table.from_pylist([row(1, **changes)], schema=good.schema), folder / "data" / "val-0.parquet")
+    with pytest.raises(RefDataError, match=message):
+        load_refer(folder)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_bad_files_are_explained(tmp_path):
+    folder = write(tmp_path / "RefCOCO", [{"picture": 1, "answer": ["x"]}])
+    with pytest.raises(RefDataError, match="lacks the columns image, segmentation; it has picture, answer"):
+        load_refer(folder)
+    (folder / "data" / "val-00000-of-00001-abc.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(RefDataError, match="no readable Parquet file"):
+        load_refer(folder)
+
+
+def test_hub_ids_fetch_the_split_only(tmp_path, monkeypatch):
+    folder, asked = write(tmp_path / "copy", [row(1)]), {}
+
+    def fetch(name, **options):
+        asked.update(options, name=name)
+        return str(folder)
+
+    monkeypatch.setattr("litelvlm.data.hub.snapshot_download", fetch)
+    data = load_refer("someone/RefCOCO", split="val")
+    assert (len(data), asked["repo_type"]) == (1, "dataset")
+    assert all("val" in pattern for pattern in asked["allow_patterns"])
+
+    def offline(name, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("litelvlm.data.hub.snapshot_download", offline)
+    with pytest.raises(FileNotFoundError, match="hf download --repo-type dataset someone/RefCOCO"):
+        load_refer("someone/RefCOCO")
+
+
+def test_names():
+    assert [guess(n) for n in ("a/RefCOCO", "a/refcoco-plus+x/RefCOCOg", "RefCOCO+")] == [
+        "refcoco",
+        "refcocog",
+        "refcoco+",
+    ]
+    with pytest.raises(ValueError, match="pass dataset="):
+        guess("someone/data")
+    assert not is_parquet_source("./folder")
+    assert not is_parquet_source("nowhere")
+    assert not is_parquet_source("data/Refer_Segm")
+
+
+def test_masks_agree_with_the_same_outlines_in_refer_layout(tmp_path):
+    rng = np.random.default_rng(0)
+    polygons = [np.round(rng.uniform(0, 6, 8), 2).tolist() for _ in range(5)]
+    folder = write(tmp_path / "RefCOCO", [row(i, segmentation=p) for i, p in enumerate(polygons, 1)])
+    masks = load_refer(folder)[0].masks()[::2]
+    assert all(np.array_equal(mask, decode_mask([p], 6, 8)) for mask, p in zip(masks, polygons, strict=True))
