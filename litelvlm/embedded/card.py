@@ -103,7 +103,7 @@ def write_card(model: Glamm, data: ReferDataset, folder: Path, recipe: Any, seed
         "Reproduce: `python -m litelvlm.embedded.train --out FOLDER --seed " + f"{seed}`.\n",
         "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n|---|---|---|---|---|---|",
         *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),
-        f"\nWeights sha256 `{model.digest}`.\n",
+        f"\nContent sha256 (weights, configuration, tokenizers) `{model.digest}`.\n",
         _LIMITS,
     ]
     path.write_text("\n".join(lines))
