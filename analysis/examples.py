@@ -72,10 +72,8 @@ def save_examples(model: Any, data: Any, run: Path) -> Path:
     """
     if (run / FILE).is_file():
         return run / FILE
-    rows = read_rows(run)
-    config = Config.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"])
-    swept = [method for method in config.methods if method.name != UNPRUNED]
-    method = next((m for m in swept if m.label == PAPER), swept[0])
+    rows, config = read_rows(run), sweep_config(run)
+    method = shown_method(config)
     found: dict[str, np.ndarray] = {}
     lines = []
     for number, (percentile, sent_id) in enumerate(choose(rows, method.label).items()):
@@ -111,6 +109,23 @@ def read_examples(run: Path) -> tuple[str, list[Example]]:
             for number, line in enumerate(json.loads(meta["examples"]))
         ]
         return meta["method"], examples
+
+
+def sweep_config(run: Path) -> Config:
+    """Configuration of a sweep's run."""
+    return Config.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"])
+
+
+def shown_method(config: Config) -> Method:
+    """The paper's method, or the first one if it was not swept."""
+    swept = [method for method in config.methods if method.name != UNPRUNED]
+    return next((method for method in swept if method.label == PAPER), swept[0])
+
+
+def chosen_samples(data: Any, run: Path) -> list[tuple[Any, Any]]:
+    """Images and expressions of the examples, in their order."""
+    chosen = choose(read_rows(run), shown_method(sweep_config(run)).label)
+    return [_find(data, sent_id) for sent_id in chosen.values()]
 
 
 def _find(data: Any, sent_id: int) -> tuple[Any, Any]:

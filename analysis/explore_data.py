@@ -92,8 +92,8 @@ def expression_view(context: Context, sample: Any, expression: Any) -> dict[str,
     state = model.encode_image(picture)
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
-    key = int(sample.image_id)
-    cues = model.cues(state, list(talk.questions), coverage=covered, key=key, conversation=talk)
+    image_key = int(sample.image_id)
+    cues = model.cues(state, list(talk.questions), coverage=covered, key=image_key, conversation=talk)
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)
@@ -195,24 +195,33 @@ def words_view(tower: Any, sentence: str) -> dict[str, Any]:
     """The question's words and the attention that [EOS] pays to each, per layer and head.
 
     Returns:
-        "texts", "layers", "heads" and packed "attention" [layers, heads, words]; only "lacks" with the reason where
-        the text tower has no such row.
+        "texts", "tokens", "layers", "heads" and packed "attention" [layers, heads, words]; only "lacks" with the
+        reason where the text tower has no such row.
     """
     if "text_attention" in tower.lacks:
         return {"lacks": tower.lacks["text_attention"]}
-    text, attention = tower.text_attention([sentence])
-    length = int(text.eos_index[0]) + 1
-    pieces = tower.tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist())
-    texts, place = group_pieces(pieces)
-    rows = attention[:, 0, :, :length].float().cpu().numpy()
-    whole = rows @ np.eye(len(texts), dtype=np.float32)[place]  # pieces of one word add up
+    texts, n_tokens, attention = word_attention(tower, sentence)
+    layers, heads, _ = attention.shape
     return {
         "texts": texts,
-        "tokens": length,
-        "layers": rows.shape[0],
-        "heads": rows.shape[1],
-        "attention": pack_levels(whole),
+        "tokens": n_tokens,
+        "layers": layers,
+        "heads": heads,
+        "attention": pack_levels(attention),
     }
+
+
+def word_attention(tower: Any, sentence: str) -> tuple[list[str], int, Float[np.ndarray, "layers heads words"]]:
+    """Words of a sentence, how many tokens they are, and the attention of [EOS] to each word (its tokens added up).
+
+    Raises:
+        ValueError: If the text tower has no such row.
+    """
+    text, attention = tower.text_attention([sentence])
+    length = int(text.eos_index[0]) + 1
+    texts, place = group_pieces(tower.tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist()))
+    rows = attention[:, 0, :, :length].float().cpu().numpy()
+    return texts, length, rows @ np.eye(len(texts), dtype=np.float32)[place]
 
 
 def group_pieces(pieces: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -165,7 +165,7 @@ def families(records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary
         record = records[run]
         title = f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
         groups.setdefault(title, []).extend(summary.claims if summary else [])
-    found = []
+    found: list[dict[str, Any]] = []
     for title, claims in groups.items():
         try:
             table = confirmatory(claims)

@@ -35,7 +35,7 @@ def _examples(run: Saved) -> Drawn:
     draw_examples(examples, figure.subplots(height, width, squeeze=False).tolist())
     figure.suptitle(run.title(f"Masks over budgets, {style.label(method)}"), x=0.01, ha="left", fontsize=11)
     shares = ", ".join(str(example.percentile) for example in examples)
-    note = f"Expressions at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
+    note = f"n = {height} expressions, at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
     return Drawn(figure, note + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.")
 
 

@@ -108,9 +108,11 @@ class Study(DataOptions):
     def run_one(self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard) -> Path:
         """Run one study, with the pictures of a finished sweep; its folder."""
         from analysis.examples import save_examples
+        from analysis.motivation import save_motivation
         from analysis.runs import read_record
 
         folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)
         if name == "sweep" and read_record(folder).complete:
             save_examples(model, data, folder)
+            save_motivation(model, data, folder)
         return folder

@@ -1,0 +1,149 @@
+"""Figures of the question itself: where the similarity is high, what [EOS] reads, and what each method keeps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from analysis.motivation import FILE, Motivation, Motive, read_motivation
+from figures import style
+from figures.saved import Drawing, Drawn, Saved
+
+EDGES = np.linspace(-4, 4, 41)
+"""Bins of the two distributions; what lies outside is counted in the outermost ones."""
+
+
+def draw_maps(motives: Sequence[Motive], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
+    """One row per expression: the picture with the true mask, the similarity map, and what [EOS] attends to.
+
+    Args:
+        motives: Expressions.
+        axes: Grid of axes [expressions, 3].
+    """
+    for motive, (left, middle, right) in zip(motives, axes, strict=True):
+        for ax in (left, middle):
+            ax.imshow(motive.picture)
+            ax.contour(motive.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
+            ax.set_axis_off()
+        middle.imshow(motive.similarity, cmap="magma", alpha=0.85)
+        middle.contour(motive.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
+        draw_words(motive, right)
+        title = left.set_title(f"“{motive.text}”", fontsize=8.5)
+        title.set_in_layout(False)  # else a long expression widens the first column
+    return [ax for row in axes for ax in row]
+
+
+def draw_words(motive: Motive, ax: Axes) -> Axes:
+    """Attention of [EOS] to each word, with the share that every token would get alike.
+
+    Args:
+        motive: The expression.
+        ax: Where to draw; one bar per word.
+    """
+    if not motive.words:
+        ax.set_axis_off()
+        return ax
+    places = np.arange(len(motive.words))
+    ax.bar(places, motive.attention, color=style.colour("high_similarity"), width=0.7)
+    ax.axhline(1 / len(motive.words), color=style.MUTED, linewidth=0.8, linestyle=":")
+    ax.set_xticks(places, motive.words, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+    ax.set_ylabel("attention", fontsize=7.5)
+    ax.tick_params(axis="y", labelsize=7)
+    return ax
+
+
+def draw_distributions(inside: Float[np.ndarray, "i"], outside: Float[np.ndarray, "o"], ax: Axes) -> Axes:
+    """Similarity of tokens on and off the referent.
+
+    Args:
+        inside: Standardised similarities of tokens on the referent.
+        outside: Of tokens off the referent.
+        ax: Where to draw; a step per group, a line at its mean.
+    """
+    groups = ((inside, "on the referent", "litelvlm"), (outside, "off the referent", "high_similarity"))
+    for values, name, method in groups:
+        density, _ = np.histogram(np.clip(values, EDGES[0], EDGES[-1]), EDGES, density=True)
+        ax.stairs(density, EDGES, color=style.colour(method), fill=True, alpha=0.25)
+        ax.stairs(density, EDGES, color=style.colour(method), linewidth=1.3, label=f"{name}, {len(values)} tokens")
+        ax.axvline(values.mean(), color=style.colour(method), linewidth=1.2, linestyle="--")
+    ax.set(xlabel="similarity to the text, in standard deviations from the image's mean", ylabel="density")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def draw_methods(motives: Sequence[Motive], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
+    """One row per expression, one panel per method at the same budget.
+
+    Args:
+        motives: Expressions.
+        axes: Grid of axes [expressions, methods].
+    """
+    for motive, row in zip(motives, axes, strict=True):
+        for ax, method, iou, panel in zip(row, motive.methods, motive.ious, motive.panels, strict=True):
+            ax.imshow(panel)
+            ax.set_title(f"{style.label(method)}\nIoU {iou:.2f}", fontsize=7, loc="center", pad=2)
+            ax.set_axis_off()
+        words = row[0].text(0, 1.26, f"“{motive.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom")
+        words.set_in_layout(False)
+    return [ax for row in axes for ax in row]
+
+
+def _grid(width: float, height: float, rows: int, columns: int, **options: Any) -> tuple[Figure, list[list[Axes]]]:
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.14))
+    return figure, figure.subplots(rows, columns, squeeze=False, **options).tolist()
+
+
+def _maps(run: Saved) -> Drawn:
+    found = read_motivation(run.folder)
+    n = len(found.motives)
+    figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
+    draw_maps(found.motives, axes)
+    figure.suptitle(
+        run.title("Where is the similarity high, and what does [EOS] read?"), x=0.01, ha="left", fontsize=11
+    )
+    note = (
+        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Green: the true mask. Bright: similar to "
+        "the text. Bars: attention of [EOS] to each word, mean over layers and heads; dotted: an equal share. No "
+        "intervals: these are single cases."
+    )
+    return Drawn(figure, note)
+
+
+def _distributions(run: Saved) -> Drawn:
+    found: Motivation = read_motivation(run.folder)
+    figure, ax = style.new_figure(6.0, 3.2)
+    draw_distributions(found.inside, found.outside, ax)
+    ax.set_title(run.title("Is the referent less similar to its own text?"))
+    note = (
+        f"n = {found.n_images} expressions, the first of each of {found.n_images} images; dashed: means. No "
+        "intervals: tokens of one image are not independent; the reversal study has the measure with its intervals."
+    )
+    return Drawn(figure, note)
+
+
+def _methods(run: Saved) -> Drawn:
+    found = read_motivation(run.folder)
+    n, columns = len(found.motives), len(found.motives[0].methods)
+    figure, axes = _grid(1.5 * columns, 2.15 * n, n, columns)
+    draw_methods(found.motives, axes)
+    figure.suptitle(run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11)
+    note = (
+        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Pruned tokens are dark; merged ones have "
+        "no place of their own and leave all dark."
+    )
+    return Drawn(figure, note)
+
+
+DRAWINGS = {
+    "motivation_maps": Drawing(
+        "sweep", "Similarity maps beside masks, and what [EOS] attends to.", _maps, files=(str(FILE),)
+    ),
+    "motivation_distributions": Drawing(
+        "sweep", "Similarity to the text of tokens on and off the referent.", _distributions, files=(str(FILE),)
+    ),
+    "methods": Drawing("sweep", "Masks of a few expressions by method at one budget.", _methods, files=(str(FILE),)),
+}
