@@ -1,13 +1,11 @@
-"""Tests of claims: paired swaps and shifts as nulls, equivalence bounds, and corrections for many tests."""
+"""Tests of claims: paired swaps, equivalence and non-inferiority, and corrections for many tests."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from scipy import stats
 
-from analysis.labels import shift_labels
-from analysis.ranking_measures import auroc
 from analysis.statistics import RESAMPLES, Estimate, check_finite, image_sums, ratios
 
 _CHUNK_CELLS = 2_000_000
@@ -68,33 +66,6 @@ def paired_swap_test(
         # Equal differences must count as extreme although their sums were added in another order.
         extreme += int((np.abs(difference) >= abs(observed) - 1e-12).sum())
     return Comparison(observed, (1 + extreme) / (1 + permutations), n_images)
-
-
-def toroidal_null(
-    scores: Float[np.ndarray, "rows cols"],
-    inside: Bool[np.ndarray, "rows cols"],
-    outside: Bool[np.ndarray, "rows cols"],
-    shifts: Int[np.ndarray, "s 2"] | None = None,
-) -> Comparison:
-    """Test an AUROC against the same label map moved round the grid, which keeps its shape and its clustering.
-
-    Args:
-        scores: Token scores on the grid.
-        inside: Tokens in the mask.
-        outside: Tokens out of it; the rest is ignored.
-        shifts: (down, right) moves; all of them except the identity if left out.
-
-    Returns:
-        AUROC, p = (1 + shifts at least as far from one half) / (1 + shifts), and the number of shifts.
-    """
-    rows, cols = scores.shape
-    if shifts is None:
-        shifts = np.argwhere(np.ones((rows, cols), dtype=bool))[1:]
-    moved_in, moved_out = (shift_labels(labels.ravel(), (rows, cols), shifts) for labels in (inside, outside))
-    observed = float(auroc(scores.ravel(), inside.ravel(), outside.ravel()))
-    null = auroc(scores.ravel(), moved_in, moved_out)
-    extreme = int((np.abs(null - 0.5) >= abs(observed - 0.5) - 1e-12).sum())
-    return Comparison(observed, (1 + extreme) / (1 + len(shifts)), len(shifts))
 
 
 def sign_test(image_means: Float[np.ndarray, "images"]) -> Comparison:

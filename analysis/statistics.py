@@ -214,19 +214,6 @@ def mean_estimate(
     return bootstrap_means(values[:, None].astype(np.float64), image_ids, resamples, seed).estimates(level)[0]
 
 
-def ratio_estimate(
-    numerator: Float[np.ndarray, "n"] | Int[np.ndarray, "n"],
-    denominator: Float[np.ndarray, "n"] | Int[np.ndarray, "n"],
-    image_ids: Shaped[np.ndarray, "n"],
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Estimate:
-    """Ratio of sums (cIoU) with an image-clustered interval."""
-    columns = [np.asarray(c, dtype=np.float64)[:, None] for c in (numerator, denominator)]
-    return bootstrap_ratios(columns[0], columns[1], image_ids, resamples, seed).estimates(level)[0]
-
-
 def contrast(result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Float[np.ndarray, "b j"]]) -> Bootstrap:
     """Carry value and draws of several paired statistics into new ones, such as a difference or a retention.
 
@@ -292,26 +279,3 @@ def nested_bootstrap(
         totals = [np.bincount(owner, weights=column[picked], minlength=size) for column in columns.T]
         draws.append(statistic(np.column_stack(totals)))
     return Bootstrap(value, np.concatenate(draws), n_images, len(columns))
-
-
-def hierarchical_bootstrap(
-    values: Float[np.ndarray, "n"],
-    levels: Sequence[Shaped[np.ndarray, "n"]],
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """Mean over rows with the interval of ``nested_bootstrap``.
-
-    Args:
-        values: One number per row.
-        levels: Outermost first, as for ``nested_bootstrap``.
-        resamples: Number of draws.
-        seed: Of the draws.
-        level: Of the interval.
-    """
-    result = nested_bootstrap(np.column_stack([values, np.ones(len(values))]), levels, means, resamples, seed)
-    estimate = result.estimates(level)[0]
-    if not estimate.defined:
-        return estimate
-    return estimate._replace(method=f"{level:.0%} hierarchical bootstrap over {len(levels)} levels, B={resamples}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from planted import clustered
-from scipy import ndimage, stats
+from scipy import stats
 from statsmodels.stats.descriptivestats import sign_test as statsmodels_sign_test
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
@@ -16,7 +16,6 @@ from analysis.significance import (
     non_inferiority_test,
     paired_swap_test,
     sign_test,
-    toroidal_null,
     wilcoxon_test,
 )
 from analysis.statistics import Estimate
@@ -48,31 +47,6 @@ def test_swap_test_agrees_with_scipy_and_finds_planted_gains():
     assert better.p_value < 0.001
     same = paired_swap_test(np.c_[union, union], np.c_[union, union], np.arange(40))
     assert same.p_value == 1.0
-
-
-def test_toroidal_null_finds_a_planted_patch_and_not_a_smooth_field():
-    rng = np.random.default_rng(11)
-    inside = np.zeros((12, 12), bool)
-    inside[3:6, 4:8] = True
-    scores = rng.normal(0, 0.1, (12, 12)) - inside
-    found = toroidal_null(scores, inside, ~inside)
-    assert found.statistic == 0.0
-    assert found.p_value == pytest.approx(1 / 144)
-    assert found.n == 143
-
-
-def test_toroidal_null_keeps_its_level_on_a_smooth_field_where_a_token_test_does_not():
-    rng = np.random.default_rng(18)
-    inside = np.zeros((12, 12), bool)
-    inside[3:6, 4:8] = True
-    field = ndimage.gaussian_filter(rng.normal(size=(12, 12)), 1.5, mode="wrap")
-    shifts = np.argwhere(np.ones((12, 12), bool))
-    placed = [np.roll(inside, tuple(shift), (0, 1)) for shift in shifts]
-    by_shift = [toroidal_null(field, mask, ~mask).p_value for mask in placed]
-    by_token = [stats.mannwhitneyu(field[mask], field[~mask]).pvalue for mask in placed]
-    # Every placement is one of the 144 that the null holds, so at most 5 % can be among its 5 % most extreme.
-    assert np.mean(np.array(by_shift) <= 0.05) <= 0.05
-    assert np.mean(np.array(by_token) <= 0.05) > 0.3
 
 
 def test_sign_and_wilcoxon_are_scipys():
