@@ -29,7 +29,7 @@ from analysis.config import Count, Index, StudyConfig
 from analysis.engine import ItemResult, Study, run_study
 from analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
 from analysis.importance_gradients import mean_token
-from analysis.importance_picks import Picks, evenly, foreign, pick
+from analysis.importance_picks import Picks, foreign, pick, strata_middles
 from analysis.importance_sanity import reinitialised_rows
 from analysis.importance_scores import REVERSED, clip_scores, visual_sinks
 from analysis.importance_signals import (
@@ -122,8 +122,8 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         config,
         min(config.depth or max(1, n_tokens // 9), n_tokens),
         mean_token(model, data, config.mean_images),
-        frozenset(evenly(len(picks), config.checked)),
-        frozenset(evenly(len(picks), config.sampled)),
+        frozenset(strata_middles(len(picks), config.checked)),
+        frozenset(strata_middles(len(picks), config.sampled)),
     )
     resolved = {"depth": context.depth}
     return run_study(STUDY, model, picks, config, out, shard or Shard(), partial(image_rows, context), resolved)

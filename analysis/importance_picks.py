@@ -65,15 +65,15 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
     if not found:
         raise ValueError("no expression of this split means anything inside the model's crop; choose another split")
     found.sort()
-    chosen = [found[place] for place in evenly(len(found), len(found) if images is None else images)]
+    chosen = [found[place] for place in strata_middles(len(found), len(found) if images is None else images)]
     return Picks(data, sorted((image, number) for _, image, number in chosen))
 
 
-def evenly(n: int, m: int) -> list[int]:
-    """``m`` of ``n`` places in even steps, all of them if they are fewer.
+def strata_middles(n: int, m: int) -> list[int]:
+    """The middle place of each of ``m`` equal stretches of ``n`` places, every place if they are fewer.
 
     Example:
-        >>> evenly(10, 3), evenly(2, 3)
+        >>> strata_middles(10, 3), strata_middles(2, 3)
         ([1, 5, 8], [0, 1])
     """
     return list(range(n)) if m >= n else [(2 * step + 1) * n // (2 * m) for step in range(m)]

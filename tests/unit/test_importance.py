@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis import importance
 from analysis.importance_agreement import Tokens, agreement_rows, ceiling_of, joint_rows, pearson
-from analysis.importance_picks import evenly, foreign, pick
+from analysis.importance_picks import foreign, pick, strata_middles
 from analysis.importance_scores import REVERSED, visual_sinks
 from analysis.importance_signals import Signal, middle
 from analysis.runs import read_rows, read_summary
@@ -158,7 +158,7 @@ def test_picks_take_one_expression_of_each_image_over_all_sizes():
     assert all(area > 0 for area in areas)
     other = foreign(picks, 0)
     assert other in {sample.expressions[0].sent for sample in picks}
-    assert evenly(5, 5) == [0, 1, 2, 3, 4]
+    assert strata_middles(5, 5) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="second image"):
         foreign(pick(data, model, 1, 0), 0)
 
