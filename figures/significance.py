@@ -8,12 +8,13 @@ from figures.axes import forest
 from figures.saved import Drawing, Drawn, Saved, sample_note
 
 KEPT, LEVEL = 0.90, 0.05
+MARKED = " †"  # compared with another method than the paper's
 REQUESTS = {
-    "llm_score": "language model's score",
+    "llm_score": "LLM score",
     "worst_first": "worst first",
-    "falsify": "falsification",
-    "recovery": "context tokens",
-    "rivals": "published method",
+    "falsify": "control",
+    "recovery": "context",
+    "rivals": "rival",
 }
 
 
@@ -23,12 +24,12 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
     Args:
         table: Lines of one metric and budget of the summary's table "deltas": request, method, reference, delta, low,
             high, p_holm.
-        ax: Where to draw; one line per method, grouped by request.
+        ax: Where to draw; one line per method, grouped by request; a dagger marks those with another reference.
     """
     shown = in_order(table)
     lines = zip(shown["request"], shown["method"], shown["reference"], strict=True)
     names = [
-        f"{REQUESTS[request]}: {style.label(method)}" + (f" − {style.label(other)}" if other != "litelvlm" else "")
+        f"{REQUESTS[request]}: {style.label(method)}" + (MARKED if other != "litelvlm" else "")
         for request, method, other in lines
     ]
     sure = (shown["p_holm"] <= LEVEL).to_numpy()
@@ -70,7 +71,16 @@ def _deltas(run: Saved) -> Drawn:
     figure, ax = style.new_figure(7.2, 1.4 + 0.2 * len(lines))
     draw_deltas(lines, ax).set_title(run.title(f"What differs from the method? {lines['budget'].max()} tokens"))
     what = "95 % intervals, paired, from resampling images; coloured: p ≤ 0.05 (image swaps, Holm over all differences)"
-    return Drawn(figure, sample_note(lines, what))
+    return Drawn(figure, " ".join([sample_note(lines, what), *exceptions(lines)]))
+
+
+def exceptions(table: pd.DataFrame) -> list[str]:
+    """What the marked lines are compared with, if there are any."""
+    marked = table[table["reference"] != "litelvlm"]
+    pairs = [
+        f"{style.label(m)} with {style.label(r)}" for m, r in zip(marked["method"], marked["reference"], strict=True)
+    ]
+    return [f"{MARKED.strip()} compares {'; '.join(pairs)}."] if pairs else []
 
 
 def _retention(run: Saved) -> Drawn:

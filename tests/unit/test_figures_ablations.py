@@ -116,8 +116,11 @@ def test_deltas_are_grouped_by_request_and_coloured_where_holm_leaves_a_differen
     np.testing.assert_allclose(found, [0.2, -0.1, 0.0, 0.1])
     np.testing.assert_allclose(ends, [[0.1, 0.3], [-0.2, 0.0], [-0.1, 0.1], [0.05, 0.2]])
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[0] == "falsification: random"
-    assert names[2].endswith("(context_share=0.5, order=raster) − LiteLVLM (context_share=0.5)")
+    assert names[0] == "control: random"
+    assert names[2] == "context: LiteLVLM (context_share=0.5, order=raster) †"
+    (said,) = significance.exceptions(table)
+    assert said == "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
+    assert significance.exceptions(table[table.reference == "litelvlm"]) == []
     sure, open_ = style.colour("litelvlm").lower(), style.MUTED
     assert colours == [sure, open_, open_, sure]
 
