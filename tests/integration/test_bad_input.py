@@ -1,0 +1,216 @@
+"""Bad input through the command line, in this process: a clear line and an exit code, or a conversion."""
+
+import json
+import logging
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from analysis.cli import main
+from litelvlm.glamm import ranking_text
+from litelvlm.glamm.checkpoint import read_checkpoint
+from litelvlm.glamm.preprocess import open_image
+from litelvlm.glamm.source import EMBEDDED
+
+TEXT = "the red circle"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys, tmp_path):
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return call
+
+
+def segment(run, path, *arguments):
+    return run("segment", path, *arguments, "--out", path.parent / "mask.png", "--device", "cpu")
+
+
+def refused(result, *parts):
+    code, out, err = result
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert all(part in err for part in parts), err
+
+
+def test_missing_empty_and_truncated_pictures(run, picture):
+    refused(segment(run, picture.parent / "no.png", TEXT), "no such picture", "no.png")
+    cut = picture.parent / "cut.jpg"
+    open_image(picture).save(cut)
+    cut.write_bytes(cut.read_bytes()[:600])
+    refused(segment(run, cut, TEXT), "cut.jpg", "truncated")
+    empty = picture.parent / "empty.png"
+    empty.write_bytes(b"")
+    refused(segment(run, empty, TEXT), "empty.png", "empty")
+    refused(segment(run, picture.parent, TEXT), "no such picture")
+    assert not (picture.parent / "mask.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [("CMYK", "a.jpg"), ("P", "a.png"), ("L", "a.png"), ("I;16", "a.png"), ("LA", "a.png"), ("1", "a.png")],
+)
+def test_pictures_of_other_kinds_are_converted(run, picture, mode, name):
+    path = picture.parent / name
+    if mode == "I;16":
+        Image.fromarray(np.linspace(0, 65535, 40 * 60).reshape(40, 60).astype(np.uint16)).save(path)
+    else:
+        open_image(picture).convert(mode).save(path)
+    code, _, err = segment(run, path, TEXT)
+    assert code == 0, err
+    assert open_image(picture.parent / "mask.png").size == (60, 40)
+
+
+def test_one_pixel_is_a_picture_too(run, tmp_path):
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
+    code, _, err = segment(run, tmp_path / "dot.png", TEXT)
+    assert code == 0, err
+    assert open_image(tmp_path / "mask.png").size == (1, 1)
+    Image.new("RGB", (5000, 1)).save(tmp_path / "line.png")
+    refused(segment(run, tmp_path / "line.png", TEXT), "too narrow")
+
+
+def test_empty_and_controlling_expressions(run, picture):
+    refused(segment(run, picture, "   "), "expression is empty")
+    refused(segment(run, picture, TEXT, ""), "expression is empty")
+    refused(segment(run, picture, "the <image> cat"), "control token")
+
+
+def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
+    ranking_text._say_cut.cache_clear()
+    long = " ".join(["very"] * 499 + ["red"])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            code, _, err = segment(run, picture, long, TEXT, "--pruner", "litelvlm", "--budget", 12)
+            assert code == 0, err
+    said = [record.message for record in caplog.records if "cut" in record.message]
+    assert said == ["a text is longer than the 77 tokens that CLIP reads and is cut there (said once)"]
+
+
+@pytest.mark.parametrize("budget", [0, -3, 145, 10**9])
+def test_impossible_budgets(run, picture, budget):
+    refused(segment(run, picture, TEXT, "--pruner", "litelvlm", "--budget", budget), f"budget {budget}")
+
+
+def write_tree(root, refs, **instances):
+    base = root / "Refer_Segm"
+    (base / "refcoco").mkdir(parents=True)
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", "height": 4, "width": 4}],
+        "annotations": [],
+        "categories": [],
+    }
+    (base / "refcoco" / "instances.json").write_text(json.dumps(content | instances))
+    (base / "refcoco" / "refs(unc).p").write_bytes(refs)
+    return root
+
+
+def checked(run, *arguments):
+    """Exit code and the line about the data."""
+    code, out, _ = run("check", "--device", "cpu", *arguments)
+    return code, next(line for line in out.splitlines() if line[6:].startswith("data"))
+
+
+def test_unknown_splits_and_datasets(run):
+    code, line = checked(run, "--split", "valid")
+    assert code == 1
+    assert "unknown split" in line
+    assert "did you mean 'val'" in line
+    code, line = checked(run, "--dataset", "refcoco")
+    assert code == 1
+    assert "needs root=" in line
+
+
+def test_tables_that_do_not_belong_together(run, tmp_path):
+    ref = {"ref_id": 5, "ann_id": 9, "image_id": 1, "category_id": 1, "split": "val"}
+    ref["sentences"] = [{"sent_id": 1, "sent": "it", "raw": "it"}]
+    code, line = checked(run, "--data", write_tree(tmp_path, pickle.dumps([ref])))
+    assert code == 1
+    assert "does not belong to the instances.json beside it: reference 5 names annotation 9" in line
+
+
+class Opens:
+    """Unpickling it would make a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_that_would_run_code_is_refused(run, tmp_path):
+    trap = tmp_path / "executed"
+    code, line = checked(run, "--data", write_tree(tmp_path / "data", pickle.dumps([Opens(trap)])))
+    assert code == 1
+    assert "was not loaded" in line
+    assert "mkdir" in line
+    assert not trap.exists()
+
+
+def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDED, folder)
+    tensors = dict(read_checkpoint(folder))
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    parts = {"pytorch_model-00001-of-00002.bin": names[:50], "pytorch_model-00002-of-00002.bin": names[50:]}
+    for file, members in parts.items():
+        torch.save({name: tensors[name].clone() for name in members}, folder / file)
+    index = {"weight_map": {name: file for file, members in parts.items() for name in members}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    code, _, err = segment(run, picture, TEXT, "--model", folder)
+    assert code == 0, err
+    second = folder / "pytorch_model-00002-of-00002.bin"
+    whole = second.read_bytes()
+    second.write_bytes(whole[: len(whole) // 2])
+    refused(segment(run, picture, TEXT, "--model", folder), second.name, "truncated")
+    trap = tmp_path / "executed"
+    torch.save({"x": Opens(trap)}, second)
+    refused(segment(run, picture, TEXT, "--model", folder), second.name, "could run code")
+    second.unlink()
+    refused(segment(run, picture, TEXT, "--model", folder), "files that are not there", second.name)
+    assert not trap.exists()
+
+
+def test_an_answer_without_seg_is_said_and_fails(run, picture):
+    code, out, _ = segment(run, picture, TEXT, "--answer", "generated", "--random-init", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert found["random_weights"] is True
+    assert found["model"] == "embedded (random weights)"
+    assert [mask["found"] for mask in found["masks"]] == [False]
+    assert not np.asarray(open_image(picture.parent / "mask.png")).any()
+    code, out, _ = segment(run, picture, TEXT, "--answer", "generated", "--random-init")
+    assert "no mask: the answer was" in out
+    assert "masks mean nothing" in out
+
+
+def test_conversion_through_the_command_line(run, tmp_path):
+    code, out, err = run("convert", EMBEDDED, tmp_path / "safe")
+    assert code == 0, err
+    assert "1 weight files written" in out
+    refused(run("convert", EMBEDDED, tmp_path / "safe"), "exists and is not overwritten")
+    refused(run("convert", tmp_path / "nothing", tmp_path / "other"), "no such folder")
+    code, out, _ = run("check", "--model", tmp_path / "safe", "--device", "cpu")
+    assert code == 0, out
+    (tmp_path / "safe" / "tokenizer.model").unlink()
+    code, out, _ = run("check", "--model", tmp_path / "safe", "--device", "cpu")
+    assert code == 1
+    assert "FAIL  tokenizer" in out
+    assert "ok    weights" in out
