@@ -1,0 +1,66 @@
+"""`litelvlm bench`: operations, times and memory by component and budget."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.cli.options import DataOptions, require_writable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(DataOptions):
+    """Measure what pruning costs and saves: operations, time by component, memory.
+
+    Arms are interleaved in random order; medians with intervals; published figures stand beside ours, marked as such.
+
+    Examples:
+      litelvlm bench
+      litelvlm bench --model glamm-7b --random-init --device cuda --rounds 200 --warm-up 20
+      litelvlm bench --model glamm-7b --random-init --device cpu --prefill-only --rounds 3 --warm-up 1
+      litelvlm bench --n-texts 1 2 3 --figures figures-of-bench
+    """
+
+    methods: tuple[str, ...] | None = None
+    """Methods to time beside the unpruned model (default: litelvlm, vispruner, fastv)."""
+    budgets: tuple[int, ...] | None = None
+    """Token budgets (default: a third, two ninths, a ninth and an eighteenth of all tokens)."""
+    n_texts: tuple[int, ...] = (1,)
+    """Expressions per pass; several numbers make a sweep."""
+    rounds: int = 20
+    """Timed rounds."""
+    warm_up: int = 3
+    """Rounds before them."""
+    prefill_only: bool = False
+    """Time the language model alone, on random states."""
+    sweep: Path | None = None
+    """Run folder of a sweep of the same model, whose scores are drawn against the times."""
+    seed: int = 0
+    """Seed of the order of arms."""
+    out: Path = Path("runs")
+    """Folder that holds the run folders."""
+    figures: Path | None = None
+    """Also draw the figures into this folder."""
+
+    def run(self) -> int:
+        """Measure and print the medians."""
+        from analysis import efficiency
+        from analysis.runs import read_record, read_summary
+
+        require_writable(self.out, folder=True)
+        given = {"methods": self.methods, "budgets": self.budgets, "n_texts": self.n_texts, "rounds": self.rounds}
+        given |= {"warm_up": self.warm_up, "prefill_only": self.prefill_only, "seed": self.seed}
+        config = efficiency.Config.model_validate({name: v for name, v in given.items() if v is not None})
+        scores = None if self.sweep is None else read_summary(self.sweep).table("scores")
+        folder = efficiency.run(self.load_model(), self.load_data(), config, self.out, scores)
+        summary, record = read_summary(folder), read_record(folder)
+        times = summary.table("times")
+        sys.stdout.write(f"{folder}\n{times.to_string(index=False, float_format='%.3f')}\n")
+        sys.stdout.write("".join(f"{note}\n" for note in record.notes) + f"{summary.reading}\n")
+        if self.figures is not None:
+            from figures.files import write_figures
+
+            drawn = write_figures("all", [folder], self.figures)
+            sys.stdout.write("".join(f"{self.figures / picture.name}.png\n" for picture in drawn))
+        return 0

@@ -1,0 +1,122 @@
+"""What a forward pass costs by arithmetic: multiply-adds (MACs) per component, and counted operations beside them.
+
+One multiply-add is one MAC or two FLOPs; published pruning tables print MACs under the name of FLOPs. Only matrix
+products and convolutions are counted, as in those tables and in torch's counter: no norms, no activations, no
+embedding look-ups, no language head (it is not used).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+COMPONENTS = ("clip_image", "clip_text", "selection", "projector", "llm", "sam_encoder", "mask_decoder")
+
+
+def llama_macs(n: int, layers: int, width: int, inner: int) -> int:
+    """MACs of a LLaMA prefill over n tokens: L (4 n d^2 + 2 n^2 d + 3 n d m).
+
+    Attention is counted in full, not only its causal half, as published figures and torch's counter do.
+
+    Args:
+        n: Visual and other tokens.
+        layers: L.
+        width: d.
+        inner: m, width of the feed-forward part.
+
+    Source: LiteLVLM's project page; F(700) is its 4.66 T for 576 visual and 124 other tokens.
+
+    Example:
+        >>> f"{llama_macs(700, layers=32, width=4096, inner=11008):.3g}"
+        '4.66e+12'
+    """
+    return layers * (4 * n * width**2 + 2 * n**2 * width + 3 * n * width * inner)
+
+
+def transformer_macs(n: int, layers: int, width: int, inner: int) -> int:
+    """MACs of a plain transformer (two-layer feed-forward part): L (4 n d^2 + 2 n^2 d + 2 n d m)."""
+    return layers * (4 * n * width**2 + 2 * n**2 * width + 2 * n * width * inner)
+
+
+def model_macs(
+    model: Any, layer_counts: tuple[int, ...], n_other: int, n_text: int, text_length: int
+) -> dict[str, int]:
+    """MACs by component for one image and one pass.
+
+    Args:
+        model: A ``Glamm``.
+        layer_counts: Visual tokens of each layer of the language model.
+        n_other: Other tokens of the prompt.
+        n_text: Expressions, one mask each.
+        text_length: Tokens of the padded sentences that CLIP reads.
+
+    Returns:
+        By name as in ``COMPONENTS``, but for "selection", whose operations depend on the method and are counted only.
+    """
+    llama, vision, text = model.llama.config, model.tower.vision_config, model.tower.text_config
+    n_tokens, kept = model.n_tokens, layer_counts[0]
+    patch = 3 * int(vision.patch_size) ** 2 * vision.hidden_size * n_tokens
+    blocks = vision.num_hidden_layers - 1  # the last block is not run
+    tower = patch + transformer_macs(n_tokens + 1, blocks, vision.hidden_size, vision.intermediate_size)
+    sentence = transformer_macs(text_length, text.num_hidden_layers, text.hidden_size, text.intermediate_size)
+    d, m = llama.hidden_size, llama.intermediate_size
+    return {
+        "clip_image": int(tower),
+        "clip_text": int(n_text * (sentence + text.hidden_size * text.projection_dim)),
+        "projector": int(kept * (vision.hidden_size * d + d * d)),
+        "llm": sum(llama_macs(count + n_other, 1, d, m) for count in layer_counts),
+        "sam_encoder": sam_encoder_macs(model.sam.config.vision_config),
+        "mask_decoder": mask_side_macs(model.sam.config, n_text, d),
+    }
+
+
+def sam_encoder_macs(config: Any) -> int:
+    """MACs of SAM's image encoder: windowed and global blocks with decomposed relative positions, and the neck."""
+    side, d, m = config.image_size // config.patch_size, config.hidden_size, config.mlp_dim
+    total = 3 * config.patch_size**2 * d * side**2
+    for index in range(config.num_hidden_layers):
+        window = side if index in config.global_attn_indexes else config.window_size
+        windows = -(-side // window)  # the last window is padded
+        n = (windows * window) ** 2
+        pairs = windows**2 * window**4
+        # Each query meets `window` row and `window` column positions.
+        total += 4 * n * d**2 + 2 * pairs * d + 2 * n * window * d + 2 * side**2 * d * m
+    c = config.output_channels
+    return int(total + side**2 * (d * c + 9 * c**2))
+
+
+def mask_side_macs(config: Any, n_text: int, width: int) -> int:
+    """MACs from the states before [SEG] to low-resolution masks: seg head and decoder per mask, positions once."""
+    vision, c = config.vision_config, config.mask_decoder_config.hidden_size
+    positions = (vision.image_size // vision.patch_size) ** 2 * 2 * vision.num_pos_feats
+    return int(positions + n_text * (mask_decoder_macs(config) + width**2 + width * c))
+
+
+def mask_decoder_macs(config: Any) -> int:
+    """MACs of SAM's mask decoder for one prompt of one token."""
+    decoder, vision = config.mask_decoder_config, config.vision_config
+    n = (vision.image_size // vision.patch_size) ** 2
+    c, t = decoder.hidden_size, 2 + decoder.num_multimask_outputs + 1
+    inner = c // decoder.attention_downsample_rate
+    cross = 2 * t * c * inner + 2 * n * c * inner + 2 * t * n * inner
+    block = 4 * t * c**2 + 2 * t**2 * c + 2 * cross + 2 * t * c * decoder.mlp_dim
+    upscaling = n * c * c + 4 * n * (c // 4) * (c // 2)
+    masks = decoder.num_multimask_outputs + 1
+    heads = masks * (2 * c**2 + c * c // 8) + masks * (c // 8) * 16 * n
+    depth, hidden = decoder.iou_head_depth, decoder.iou_head_hidden_dim
+    quality = c * hidden + (depth - 2) * hidden**2 + hidden * masks
+    return int(decoder.num_hidden_layers * block + cross + upscaling + heads + quality)
+
+
+def counted_macs(parts: Mapping[str, Callable[[], Any]]) -> dict[str, int]:
+    """Run each part once under torch's counter; half of its FLOPs, which count two per multiply-add.
+
+    The counter knows matrix products, convolutions and fused attention kernels, and takes any other operation as free.
+    """
+    found = {}
+    for name, call in parts.items():
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            call()
+        found[name] = counter.get_total_flops() // 2
+    return found

@@ -1,0 +1,85 @@
+"""How long a call takes and how much memory it needs, on a CPU or a GPU."""
+
+import resource
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
+    """Milliseconds of one call: wall clock with a synchronisation at either end and, on a GPU, between two events."""
+    if device.type != "cuda":
+        start = perf_counter()
+        call()
+        return {"wall": 1e3 * (perf_counter() - start)}
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    start = perf_counter()
+    before.record()
+    call()
+    after.record()
+    torch.cuda.synchronize(device)
+    return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}
+
+
+def peak_memory(call: Callable[[], Any], device: torch.device) -> dict[str, int]:
+    """Bytes of one call: on a GPU the peak above what was there, the whole peak and the reserved; else the RSS peak.
+
+    The RSS peak is the process's so far, weights and libraries included, and never falls.
+    """
+    if device.type != "cuda":
+        call()
+        return {"rss_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    call()
+    torch.cuda.synchronize(device)
+    peak = torch.cuda.max_memory_allocated(device)
+    return {"peak_above": peak - before, "peak": peak, "reserved": torch.cuda.max_memory_reserved(device)}
+
+
+class WrittenBytes(TorchDispatchMode):
+    """Adds up the bytes of every new tensor that operators write while it is on; views are not new.
+
+    Attributes:
+        total: Bytes so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        """Run the operator and count what it made."""
+        out = func(*args, **(kwargs or {}))
+        known = {t.untyped_storage().data_ptr() for t in args if isinstance(t, Tensor)}
+        for made in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(made, Tensor) and made.untyped_storage().data_ptr() not in known:
+                self.total += made.nbytes
+        return out
+
+
+def median_ratio(
+    first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Ratio of two medians with its 95 % interval, rounds resampled.
+
+    Args:
+        first: One value per round.
+        second: One value of the same round each, so that drifts of the machine cancel.
+        resamples: Of the rounds.
+        seed: Of the resampling.
+
+    Example:
+        >>> median_ratio(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0]), resamples=10)[0]
+        2.0
+    """
+    rounds = np.random.default_rng(seed).integers(0, len(first), (resamples, len(first)))
+    draws = np.median(first[rounds], axis=1) / np.median(second[rounds], axis=1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(np.median(first) / np.median(second)), float(low), float(high)

@@ -1,0 +1,64 @@
+"""The bench on the miniature: every component counted, formula and counter agree, nothing measured twice."""
+
+import pandas as pd
+import pytest
+
+from analysis import efficiency
+from analysis.costs import COMPONENTS
+from analysis.runs import read_record, read_rows, read_summary
+from figures.files import write_figures
+
+CONFIG = efficiency.Config(methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,))
+
+
+@pytest.fixture(scope="module")
+def folder(model, data, tmp_path_factory):
+    return efficiency.run(model, data, CONFIG, tmp_path_factory.mktemp("bench"))
+
+
+def test_formula_and_counter_agree_for_every_component(folder):
+    costs = read_summary(folder).table("costs")
+    wide = costs[costs.unit == "MAC"].pivot_table(index=["method", "k", "component"], columns="metric", values="value")
+    both = wide.dropna()
+    assert set(both.index.get_level_values("component")) == set(COMPONENTS) - {"selection"}
+    plain = both.drop(index="fastv")
+    assert plain.counted_macs.to_numpy() == pytest.approx(plain.analytic_macs.to_numpy(), rel=0.01)
+    # A method inside the model also reads attention rows and keys before its drop, which the formula leaves out.
+    inside = both.loc["fastv"].loc[48].loc["llm"]
+    assert 1 <= inside.counted_macs / inside.analytic_macs < 1.1
+
+
+def test_every_arm_is_timed_in_every_round(folder):
+    rows, record = read_rows(folder), read_record(folder)
+    times = rows[(rows["round"] >= 0) & (rows.component == "end_to_end")]
+    arms = {("none", 144), ("litelvlm", 144), ("litelvlm", 48), ("litelvlm", 16), ("fastv", 48)}
+    assert set(zip(times.method, times.k, strict=True)) == arms
+    assert (times.groupby(["method", "k"])["round"].apply(sorted).apply(tuple) == (0, 1)).all()
+    assert (times.value > 0).all()
+    assert record.notes[0].startswith("fastv@16 is left out")
+    assert record.state == "done"
+
+
+def test_memory_shrinks_with_the_tokens(folder):
+    costs = read_summary(folder).table("costs").set_index(["metric", "method", "k"]).value
+    for metric in ("activation_bytes", "kv_bytes"):
+        assert costs[metric, "litelvlm", 16] < costs[metric, "litelvlm", 48] < costs[metric, "none", 144]
+    # Keys and values: 2 x 4 layers x 192 wide x 4 bytes for each of 144 visual and the other tokens.
+    assert costs["kv_bytes", "none", 144] % (2 * 4 * 192 * 4) == 0
+
+
+def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder, tmp_path):
+    before = read_rows(folder)
+    scores = pd.DataFrame(
+        [{"method": "litelvlm", "budget": 48, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6}]
+    )
+    again = efficiency.run(model, data, CONFIG, folder.parent, scores)
+    pd.testing.assert_frame_equal(read_rows(again), before)
+    drawn = {picture.name for picture in write_figures("all", [again], tmp_path)}
+    assert drawn == {"time_components", "time_arithmetic", "time_front"}
+
+
+def test_prefill_alone_times_nothing_else(model, data, tmp_path):
+    config = CONFIG.model_copy(update={"prefill_only": True, "rounds": 1, "methods": CONFIG.methods[:1]})
+    rows = read_rows(efficiency.run(model, data, config, tmp_path))
+    assert set(rows[rows["round"] >= 0].component) == {"llm"}

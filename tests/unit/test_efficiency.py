@@ -1,0 +1,127 @@
+"""Tables and figures of the bench from rows whose medians are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from analysis import efficiency
+from analysis.efficiency_timing import WrittenBytes, median_ratio, timed
+from figures import FIGURES
+from figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
+
+
+def timings(method, k, whole, llm, rounds=5):
+    """Rows of one arm: times grow by 1 % per round, as on a machine that grows slow."""
+    base = {"method": method, "k": k, "n_text": 1, "metric": "wall_ms", "unit": "ms"}
+    rows = []
+    for number in range(rounds):
+        drift = 1 + number / 100
+        rows.append(base | {"round": number, "component": "end_to_end", "value": whole * drift})
+        rows.append(base | {"round": number, "component": "llm", "value": llm * drift})
+        rows.append(base | {"round": number, "component": "sam_encoder", "value": (whole - llm) * drift})
+    macs = {"metric": "analytic_macs", "unit": "MAC", "component": "llm", "round": -1, "value": 10.0 * k}
+    return [*rows, base | macs]
+
+
+@pytest.fixture
+def rows():
+    arms = [("none", 144, 100, 60), ("litelvlm", 144, 102, 60), ("litelvlm", 48, 80, 30), ("litelvlm", 16, 50, 15)]
+    return pd.DataFrame([row for arm in arms for row in timings(*arm)])
+
+
+def test_medians_and_ratios_are_those_of_the_rounds(rows):
+    tables = efficiency.tables_of(rows)
+    times = tables["times"].set_index(["method", "k", "component"])
+    # The median of 1.00, 1.01, 1.02, 1.03 and 1.04 is 1.02.
+    assert times.loc[("none", 144, "llm"), "value"] == pytest.approx(60 * 1.02)
+    assert times.loc[("none", 144, "llm"), "q25"] == pytest.approx(60 * 1.01)
+    assert (times.n_runs == 5).all()
+    ratios = tables["ratios"].set_index(["method", "k", "component"])
+    # The drift is common to both sides, so that every resample of the rounds has the same ratio.
+    assert ratios.loc[("litelvlm", 16, "end_to_end")][["ratio", "low", "high"]].tolist() == pytest.approx([2, 2, 2])
+    assert ratios.loc[("litelvlm", 48, "llm"), "ratio"] == pytest.approx(2)
+    assert "none" not in tables["ratios"].method.tolist()
+
+
+def test_break_even_is_the_largest_budget_that_is_faster(rows):
+    table = efficiency.tables_of(rows)["break_even"].set_index("method")
+    # At 144 tokens the method costs 2 % more than it saves.
+    assert table.loc["litelvlm", "k"] == 48
+    slow = rows.assign(value=rows.value.where((rows.k == 144) | (rows["round"] < 0), 500.0))
+    assert efficiency.tables_of(slow)["break_even"].set_index("method").loc["litelvlm", "k"] == 0
+
+
+def test_published_rows_are_apart_from_ours(rows):
+    tables = efficiency.tables_of(rows)
+    assert {"quantity", "method", "tokens", "value"} == set(tables["published"].columns)
+    assert "2.11" in tables["published"].value.tolist()
+    assert "LiteLVLM" not in set(tables["times"].method)
+
+
+def test_the_interval_of_a_ratio_widens_with_noise():
+    rng = np.random.default_rng(0)
+    steady, noisy = rng.normal(10, 0.1, 50), rng.normal(5, 1.0, 50)
+    ratio, low, high = median_ratio(steady, noisy)
+    assert low < ratio < high
+    assert ratio == pytest.approx(2, abs=0.3)
+    assert high - low > 5 * np.subtract(*median_ratio(steady, steady / 2)[:0:-1])
+
+
+def test_written_bytes_count_new_tensors_once_and_views_not_at_all():
+    x = torch.ones(10, 10)
+    with WrittenBytes() as written:
+        y = x + 1  # 400 bytes
+        y.t().reshape(5, 20).view(100)  # a transposed reshape copies: 400 more; the view does not
+        y.add_(1)  # in place
+    assert written.total == 800
+
+
+def test_a_timed_call_runs_once():
+    calls = []
+    found = timed(lambda: calls.append(1), torch.device("cpu"))
+    assert (calls, set(found)) == ([1], {"wall"})
+    assert found["wall"] >= 0
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+def test_components_stack_to_the_sum_of_their_medians(rows):
+    times = efficiency.tables_of(rows)["times"]
+    ax = draw_components(times, Figure().subplots())
+    ends = {}
+    for bar in ax.patches:
+        place = round(bar.get_y() + bar.get_height() / 2)
+        ends[place] = max(ends.get(place, 0), bar.get_x() + bar.get_width())
+    labels = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert ends[labels.index("unpruned, 144")] == pytest.approx(100 * 1.02)
+    assert ends[labels.index("LiteLVLM, 16")] == pytest.approx(50 * 1.02)
+
+
+def test_arithmetic_puts_measured_against_expected(rows):
+    tables = efficiency.tables_of(rows)
+    expected = prefill_ratios(tables["costs"]).set_index(["method", "k"]).expected
+    assert expected["litelvlm", 48] == 3
+    ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots())
+    drawn = ax.containers[0].lines[0].get_xydata()
+    assert drawn.tolist() == pytest.approx(np.array([[1, 1], [3, 2], [9, 4]]))
+
+
+def test_the_front_joins_times_and_scores(rows):
+    scores = pd.DataFrame(
+        [
+            {"method": "litelvlm", "budget": 48, "metric": "ciou", "value": 0.7, "low": 0.6, "high": 0.8},
+            {"method": "litelvlm", "budget": 48, "metric": "giou", "value": 0.1, "low": 0.0, "high": 0.2},
+            {"method": "uniform", "budget": 48, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6},
+        ]
+    )
+    ax = draw_front(efficiency.tables_of(rows)["times"], scores, Figure().subplots())
+    (line,) = [container.lines[0] for container in ax.containers]
+    assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
+
+
+def test_the_figures_are_in_the_table():
+    assert {"time_components", "time_arithmetic", "time_front"} <= set(FIGURES)
+    assert {FIGURES[name].study for name in FIGURES if name.startswith("time_")} == {"efficiency"}
