@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -29,6 +30,7 @@ class Study(DataOptions):
       litelvlm study reversal
       litelvlm study sweep --methods litelvlm random uniform --budgets 48 16
       litelvlm study all --limit 20 --report report
+      litelvlm study sweep --methods all --engine ray --workers 2
       litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard 2/8
     """
 
@@ -38,12 +40,26 @@ class Study(DataOptions):
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
     budgets: tuple[int, ...] | None = None
     """Token budgets (default: a third, two ninths, a ninth and an eighteenth of all tokens)."""
+    protocol: Literal["single", "official"] | None = None
+    """How the sweep asks: every expression alone, or up to three drawn ones in one conversation (default: single)."""
+    seeds: int | None = None
+    """Draws of random methods, and of expressions in protocol official (default: 5)."""
+    batch_size: int | None = None
+    """Passes of the language model at once: what bounds memory (default: 24)."""
+    other_clips: tuple[str, ...] | None = None
+    """Other CLIP models that reversal and mechanism read too, such as open_clip:ViT-B-16/openai (default: none)."""
     limit: int | None = None
     """Stop after this many images; such a run is marked partial."""
     seed: int = 0
     """Seed of whatever is drawn at random."""
     shard: str = "1/1"
     """Compute the i-th of n parts, written i/n, to share one run among machines."""
+    engine: Literal["process", "ray"] = "process"
+    """Where parts are computed: in this process, or by Ray workers that hold a model each."""
+    workers: int = 2
+    """Ray workers."""
+    address: str | None = None
+    """Of an existing Ray cluster, such as "auto"; one is started on this machine if left out."""
     out: Path = Path("runs")
     """Folder that holds the run folders."""
     report: Path | None = None
@@ -65,7 +81,8 @@ class Study(DataOptions):
         configs, shard = {name: self.configure(name) for name in names}, Shard.parse(self.shard)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
         model, data = self.load_model(), self.load_data()
-        folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
+        with self.computing():
+            folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
 
         from analysis.cli.text import run_text
         from analysis.runs import read_record
@@ -76,6 +93,26 @@ class Study(DataOptions):
 
             sys.stdout.write(f"\nreport: {write_report(folders, self.report)}\n")
         return int(any(read_record(folder).state == "failed" for folder in folders))
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Where the parts of the studies are computed.
+
+        Raises:
+            ValueError: If Ray is asked for and not installed, or an option of it is given without it.
+        """
+        if self.engine == "process":
+            if self.address is not None:
+                raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
+            return nullcontext()
+        from analysis.engine import computed_by
+        from analysis.ray_workers import RayWorkers, import_ray
+
+        import_ray()
+        return computed_by(RayWorkers(self.load_both, self.workers, self.address, self.seed))
+
+    def load_both(self) -> tuple[Glamm, ReferDataset]:
+        """Model and data; each Ray worker loads its own."""
+        return self.load_model(), self.load_data()
 
     def chosen(self) -> tuple[str, ...]:
         """The studies to run, in the order of the table, each once.
@@ -95,7 +132,8 @@ class Study(DataOptions):
         Raises:
             ValueError: If an option was given that no chosen study has, or a value is refused.
         """
-        given = {"methods": self.methods, "budgets": self.budgets, "limit": self.limit}
+        names = ("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
+        given = {option: getattr(self, option) for option in names} | {"clip": self.other_clips}
         given = {option: value for option, value in given.items() if value is not None}
         for option in given:
             able = [study for study in STUDIES if option in study_module(study).Config.model_fields]

@@ -1,0 +1,133 @@
+"""Ray workers: the rows of one process, whole even when a worker dies on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis import ray_workers
+from analysis.engine import ItemResult, Work, computed_by, make_chunks, map_chunks
+from analysis.ray_workers import RayWorkers, fill, identity_in, import_ray, strip
+from analysis.record import RunKey
+from analysis.runs import open_run, read_record, read_rows
+from litelvlm.data.files import atomic_write
+
+IMAGES = 6
+
+
+@dataclass(frozen=True)
+class Held:
+    """What every image shares, as studies have it."""
+
+    model: object
+    data: object
+    folder: str = ""
+
+
+class Tiny:
+    """A model that a worker loads in no time."""
+
+    name, digest, dtype, device = "tiny", "d" * 64, torch.float32, torch.device("cpu")
+
+    def __init__(self, weight=0.1):
+        self.weight, self.tower = weight, SimpleNamespace()
+
+
+def compute(context, index):
+    """Two equal rows; on the first call for image 3 the process that computes it is killed."""
+    flag = Path(context.folder) / "killed"
+    if index == 3 and not flag.exists():
+        atomic_write(flag, str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+    value = float(torch.full((100,), context.model.weight).cumsum(0)[index])
+    return ItemResult([{"image": index, "value": value, "bonus": context.data} for _ in range(2)])
+
+
+def rows_of(out, work, mapper=None):
+    key = RunKey(study="toy", config={}, model={}, data={}, code="c")
+    chunks = make_chunks([2] * IMAGES, 1)
+    with open_run(out, key, len(chunks)) as run:
+        map_chunks(run, chunks, work, mapper)
+    return run.folder
+
+
+def work_in(folder, model=None):
+    folder.mkdir(exist_ok=True)
+    return Work(partial(compute, Held(model or Tiny(), 7, str(folder))))
+
+
+def make_tiny():
+    return Tiny(), 7
+
+
+def killed_run(folder):
+    """Run with two workers, one of which is killed; called in a process of its own."""
+    rows_of(folder / "ray", work_in(folder / "flags"), RayWorkers(make_tiny, 2))
+
+
+def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monkeypatch):
+    # A process of its own: Ray's helpers leave sockets and children to the interpreter's exit.
+    here = str(Path(__file__).parent)
+    script = f"from pathlib import Path\nimport test_ray_workers as t\nt.killed_run(Path({str(tmp_path)!r}))\n"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([here, *sys.path]),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "300",  # a busy machine starts its helpers slowly
+    }
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, timeout=500)
+    killed = int((tmp_path / "flags" / "killed").read_text())
+    folder = next((tmp_path / "ray").iterdir())
+    assert killed != os.getpid()
+    assert read_record(folder).counts.done == 2 * IMAGES
+    # The flag stays, so that this process survives image 3.
+    alone = rows_of(tmp_path / "alone", work_in(tmp_path / "flags"))
+    pd.testing.assert_frame_equal(read_rows(folder), read_rows(alone), check_exact=True)
+    # Every part is there: nothing is left to compute, so that no cluster is started.
+    monkeypatch.setattr(ray_workers, "import_ray", lambda: pytest.fail("Ray was started"))
+    rows_of(tmp_path / "ray", work_in(tmp_path / "flags"), RayWorkers(make_tiny, 2))
+
+
+def test_work_travels_without_model_and_data(tmp_path):
+    work = work_in(tmp_path)
+    bare = strip(work)
+    assert bare.compute.args[0].model is None
+    assert work.compute.args[0].model.weight == 0.1
+    other = Tiny(0.5)
+    assert fill(bare, other, 9).compute.args[0].model is other
+    assert fill(bare, other, 9).compute.args[0].data == 9
+    several = Work(partial(compute, [Held(Tiny(), 7), Held(Tiny(), 7)]))
+    assert [context.model for context in strip(several).compute.args[0]] == [None, None]
+    assert identity_in(several)["name"] == "tiny"
+
+
+def test_a_worker_with_another_model_is_refused(tmp_path):
+    identity = identity_in(work_in(tmp_path)) | {"digest": "0" * 64}
+    with pytest.raises(ValueError, match="the worker loaded"):
+        ray_workers.Worker(make_tiny, identity, torch.get_num_threads(), 0)
+
+
+def test_rows_without_a_context_are_refused():
+    with pytest.raises(ValueError, match="without --engine ray"):
+        identity_in(Work(lambda index: ItemResult([])))
+
+
+def test_a_missing_ray_says_how_to_get_it(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(ray_workers, "import_module", missing)
+    with pytest.raises(ValueError, match=r"litelvlm\[scale\]"):
+        import_ray()
+
+
+def test_studies_take_the_workers_as_their_mapper():
+    with computed_by(RayWorkers(make_tiny)):
+        pass
