@@ -18,7 +18,6 @@ from litelvlm.glamm.official import official_draw
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.pruning import list_pruners
 
-
 PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
 
 

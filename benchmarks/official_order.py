@@ -1,0 +1,133 @@
+"""Our path against a straight transcription of the official order of work: ``python benchmarks/official_order.py``.
+
+The transcription does what the released code does, step by step, on the same weights and for the same selection: the
+whole CLIP image tower with every attention map kept, run twice (once for the pruner, once for the tokens), SAM in eager
+attention with its relative positions materialised, the language model in eager attention with idle LoRA wrappers around
+its query and value projections, and on a GPU the cache emptied between steps. The steps are then taken away one after
+another; every variant runs once per round, in random order.
+
+At full size, on a GPU: ``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.
+"""
+
+import argparse
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from common import spread, store
+from torch import Tensor, nn
+
+from analysis.efficiency_timing import median_ratio, timed
+from litelvlm import get_pruner, load_model, load_refer
+from litelvlm.clip.tower import ClipImage
+from litelvlm.glamm.mask import encode_image, sam_dtype
+from litelvlm.glamm.model import Glamm, ImageState
+from litelvlm.glamm.preprocess import open_image, sam_pixel_values
+from litelvlm.glamm.prompts import conversation
+
+
+class IdleLora(nn.Module):
+    """A projection with a low-rank addition of zero: what a wrapped adapter computes after it was merged."""
+
+    def __init__(self, base: nn.Linear, rank: int = 8) -> None:
+        super().__init__()
+        place: Any = {"device": base.weight.device, "dtype": base.weight.dtype}
+        self.base = base
+        self.down = nn.Linear(base.in_features, rank, bias=False, **place)
+        self.up = nn.Linear(rank, base.out_features, bias=False, **place)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The projection and its idle addition."""
+        out: Tensor = self.base(x) + self.up(self.down(x))
+        return out
+
+
+def with_lora(model: Glamm) -> Glamm:
+    """Wrap the language model's query and value projections."""
+    for layer in model.llama.model.layers:
+        for name in ("q_proj", "v_proj"):
+            setattr(layer.self_attn, name, IdleLora(getattr(layer.self_attn, name)))
+    return model
+
+
+@torch.inference_mode()
+def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
+    """Mask logits by the official order of work."""
+    image, talk = open_image(picture), conversation([text])
+    crop = model.tower.pixel_values(image)
+    square, resized = sam_pixel_values(image, model.sam_image_size)
+    for _ in range(2):  # once for the pruner, once for the tokens
+        whole = model.tower.clip.vision_model(crop, output_hidden_states=True, output_attentions=True)
+        rest(model)
+    clip = ClipImage(model.tower, tuple(whole.hidden_states[:-1]))
+    embeddings = encode_image(model.sam, square.to(model.device, sam_dtype(model.sam)))
+    rest(model)
+    state = ImageState(clip, embeddings, (image.height, image.width), resized)
+    selection = get_pruner("litelvlm").select(model.cues(state, talk.questions, conversation=talk), budget)
+    (found,) = model.ground([state], [talk], [selection])
+    rest(model)
+    return found.logits
+
+
+def rest(model: Glamm) -> None:
+    """Empty the GPU's cache, as the released code does between steps."""
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def ours(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
+    """Mask logits by this project's path."""
+    return model.segment(picture, text, get_pruner("litelvlm"), budget).logits
+
+
+def main() -> None:
+    """Time the transcription, and our path as one step after another is taken away."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--random-init", action="store_true")
+    parser.add_argument("--device", default=None)
+    parser.add_argument("--budget", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--warm-up", type=int, default=3)
+    given = parser.parse_args()
+    load = partial(load_model, given.model, device=given.device, random_init=given.random_init)
+    wrapped, eager, fused = with_lora(load(attn="eager")), load(attn="eager"), load(attn="sdpa")
+    sample = load_refer("embedded", split="val")[0]
+    picture, text = sample.image(), sample.expressions[0].sent
+    variants: dict[str, Callable[[], Tensor]] = {
+        "official order": partial(official, wrapped, picture, text, given.budget),
+        "one tower pass without its maps, no emptied cache": partial(ours, wrapped, picture, text, given.budget),
+        "no idle LoRA": partial(ours, eager, picture, text, given.budget),
+        "fused attention (our path)": partial(ours, fused, picture, text, given.budget),
+    }
+    reference = variants["official order"]()
+    apart = {name: float((call() - reference).abs().max()) for name, call in variants.items()}
+    order, times = random.Random(0), {name: [] for name in variants}
+    for number in range(-given.warm_up, given.rounds):
+        for name in order.sample(list(variants), len(variants)):
+            found = timed(variants[name], fused.device)
+            if number >= 0:
+                times[name].append(found.get("cuda", found["wall"]))
+    base = np.array(times["official order"])
+    ratios = {name: median_ratio(base, np.array(values)) for name, values in times.items()}
+    store(
+        "official_order",
+        {
+            "model": given.model,
+            "budget": given.budget,
+            "threads": torch.get_num_threads(),
+            "milliseconds": {name: spread(values) for name, values in times.items()},
+            "official_over_variant": {
+                name: dict(zip(("ratio", "low", "high"), r, strict=True)) for name, r in ratios.items()
+            },
+            "largest_difference_of_mask_logits": apart,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

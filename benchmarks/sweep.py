@@ -1,0 +1,123 @@
+"""One shared sweep against one call per method, budget and expression: ``python benchmarks/sweep.py [--images N]``.
+
+The one-by-one path is what a user without the sweep would write: ``model.segment`` from the picture for every method,
+budget and expression, and the pixel counts of its mask. Both paths are timed image by image in turn, so that a machine
+that grows slow hurts both alike. Processor time is stored beside wall time, because the machines are shared.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+from common import spread, store
+
+from analysis.sweep import Config, Method
+from analysis.sweep_passes import Context
+from analysis.sweep_rows import image_rows, load
+from litelvlm import load_model, load_refer
+from litelvlm.metrics import intersection_union
+
+METHODS = (
+    "litelvlm",
+    "low_similarity",
+    "high_similarity",
+    "trim",
+    "cdpruner",
+    "divprune",
+    "scope",
+    "fastervlm",
+    "vispruner",
+    "visionzip",
+    "prumerge_plus",
+    "holov",
+    "evtp_iv_like",
+    "avgpool",
+    "bilinear",
+    "value_norm",
+    "cls_cosine",
+    "centre_distance",
+    "random(seed=0)",
+    "uniform",
+)
+BUDGETS = (48, 32, 16, 8)
+
+
+def shared(context: Context, index: int) -> None:
+    """Every method, budget and expression of an image as the sweep does it."""
+    image_rows(context, load(context, index))
+
+
+def one_by_one(context: Context, index: int, expressions: int) -> int:
+    """Every method and budget as its own call from the picture; the number of calls."""
+    sample, calls = context.data[index], 0
+    for expression in sample.expressions[:expressions]:
+        for cell in context.cells:
+            found = context.model.segment(sample.image(), expression.sent, cell.pruner, cell.budget)
+            intersection_union(found.mask[0].cpu().numpy(), sample.mask(expression))
+            calls += 1
+    return calls
+
+
+def clocks(call: Callable[[], Any]) -> tuple[float, float]:
+    """Wall and processor seconds of a call."""
+    wall, processor = perf_counter(), process_time()
+    call()
+    return perf_counter() - wall, process_time() - processor
+
+
+def main() -> None:
+    """Time both paths, and the shared one with 10 of the 20 methods, which gives the cost of another method."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("--expressions", type=int, default=1, help="per image on the one-by-one path")
+    parser.add_argument("--batch-size", type=int, default=24)
+    given = parser.parse_args()
+    model, data = load_model("embedded"), load_refer("embedded", split="val")
+    methods = tuple(Method.parse(name) for name in METHODS)
+    contexts = {
+        n: Context(model, data, Config(methods=methods[:n], budgets=BUDGETS, batch_size=given.batch_size), BUDGETS)
+        for n in (10, 20)
+    }
+    alone = contexts[20]
+    shared(replace(alone, budgets=(8,)), 0)
+    one_by_one(replace(alone, budgets=(8,)), 0, 1)
+    per_row: dict[str, list[float]] = {}
+    for index in range(given.images):
+        n_all = len(data[index].expressions)
+        timed = {f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()}
+        rows = {f"shared, {n} methods": n_all * len(c.cells) for n, c in contexts.items()}
+        timed["one by one, 20 methods"] = clocks(partial(one_by_one, alone, index, given.expressions))
+        rows["one by one, 20 methods"] = min(given.expressions, n_all) * len(alone.cells)
+        for name, (wall, processor) in timed.items():
+            per_row.setdefault(f"{name}, wall", []).append(1e3 * wall / rows[name])
+            per_row.setdefault(f"{name}, processor", []).append(1e3 * processor / rows[name])
+    speed_up = {
+        clock: spread(
+            list(np.divide(per_row[f"one by one, 20 methods, {clock}"], per_row[f"shared, 20 methods, {clock}"]))
+        )
+        for clock in ("wall", "processor")
+    }
+    expressions = float(np.mean([len(data[i].expressions) for i in range(given.images)]))
+    cells = {n: len(c.cells) * expressions for n, c in contexts.items()}
+    whole = {n: np.median(per_row[f"shared, {n} methods, processor"]) * cells[n] for n in contexts}
+    store(
+        "sweep",
+        {
+            "threads": torch.get_num_threads(),
+            "methods": len(METHODS),
+            "budgets": list(BUDGETS),
+            "images": given.images,
+            "milliseconds_per_row": {name: spread(values) for name, values in per_row.items()},
+            "speed_up": speed_up,
+            "processor_milliseconds_per_image_and_additional_method": (whole[20] - whole[10]) / 10,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
