@@ -34,8 +34,10 @@ from analysis.engine import Study, run_study
 from analysis.formatting import counted
 from analysis.locks import Shard
 from analysis.reversal_controls import image_rows
+from analysis.reversal_examples import save_reversal_examples
 from analysis.reversal_scores import PRIMARY, Config, Context, Texts
 from analysis.reversal_tables import control_rows, make_tables, select
+from analysis.runs import read_record
 from analysis.samples import Data, Model
 from analysis.statistics import RESAMPLES, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
@@ -74,7 +76,10 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         *(make_context(clip, data, config, clip.name, ()) for clip in clips),
     ]
     resolved = {"budgets": list(budgets), "clip": {clip.name: clip.digest for clip in clips}}
-    return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved)
+    folder = run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved)
+    if read_record(folder).complete:
+        save_reversal_examples(model, data, folder, budgets, config.question_index)
+    return folder
 
 
 def make_context(model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]) -> Context:

@@ -10,7 +10,7 @@ from litelvlm.names import check_name
 if TYPE_CHECKING:
     from analysis.record import RunRecord
 
-STUDIES = ("reversal", "sink", "importance", "faithfulness", "sweep", "ablations")
+STUDIES = ("reversal", "mechanism", "sink", "sink_causal", "importance", "faithfulness", "sweep", "ablations")
 """Studies in the order in which all of them run; each is a module of ``analysis`` with the same public names."""
 
 MINIATURE_NOTE = (

@@ -6,17 +6,23 @@ from figures import (
     examples,
     faithfulness,
     importance,
+    mechanism,
     motivation,
     reversal,
+    reversal_slices,
     significance,
     sink,
+    sink_causal,
     sweep,
 )
 from figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
     **reversal.DRAWINGS,
+    **reversal_slices.DRAWINGS,
+    **mechanism.DRAWINGS,
     **sink.DRAWINGS,
+    **sink_causal.DRAWINGS,
     **importance.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,

@@ -15,6 +15,8 @@ LINES = {
     ("random", "template"): ("random weights", "random"),
 }
 """(weights, wording) to its name and the method whose colour it borrows."""
+KINDS = {"attention": "high_similarity", "carried by norm": "litelvlm"}
+"""Kinds of share, with the method whose colour and marker each borrows."""
 
 
 def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -46,10 +48,10 @@ def draw_layers(table: pd.DataFrame, ax: Axes) -> Axes:
     """Lift per layer, mean over heads, for trained and random weights.
 
     Args:
-        table: The summary's table "layers": weights, text_mode, layer, measure, mean, low, high.
+        table: The summary's table "layers": weights, text_mode, query, layer, measure, mean, low, high.
         ax: Where to draw; one line with a band per wording and weights.
     """
-    lift = table[table["measure"] == "lift"]
+    lift = table[(table["measure"] == "lift") & (table["query"] == "eos")]
     for (weights, mode), (name, method) in LINES.items():
         line = lift[(lift["weights"] == weights) & (lift["text_mode"] == mode)]
         if not line.empty:
@@ -58,6 +60,53 @@ def draw_layers(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks(sorted(lift["layer"].unique()))
     ax.set(xlabel="layer of the text tower", ylabel="lift (1: uniform attention)")
     ax.legend(loc="best")
+    return ax
+
+
+def draw_positions(table: pd.DataFrame, layer: int, ax: Axes) -> Axes:
+    """Share of the [EOS] row by kind of position in one layer: of attention, and of what is carried by norm.
+
+    Args:
+        table: The summary's table "positions": layer, role, kind, share, low, high.
+        layer: Of the text tower.
+        ax: Where to draw; two dots with intervals per kind of position.
+    """
+    here = table[table["layer"] == layer]
+    roles = list(dict.fromkeys(here["role"]))
+    for offset, (kind, method) in zip((-0.12, 0.12), KINDS.items(), strict=True):
+        line = here[here["kind"] == kind].set_index("role").loc[roles]
+        places = [place + offset for place in range(len(roles))]
+        ax.hlines(places, line["low"], line["high"], colors=style.colour(method), linewidth=1.4)
+        ax.scatter(line["share"], places, color=style.colour(method), marker=style.mark(method), s=22, label=kind)
+    ax.set_yticks(range(len(roles)), roles)
+    ax.set_ylim(len(roles) - 0.5, -0.5)
+    ax.set(xlim=(0, 1), xlabel=f"share of what [EOS] takes in, layer {layer}")
+    ax.legend(loc="best")
+    return ax
+
+
+def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Entropy of the [EOS] row against the number of tokens, under the curve of uniform attention.
+
+    Args:
+        table: The summary's table "length": weights, text_mode, n_tokens, entropy, uniform_entropy (in nats).
+        ax: Where to draw; one line per wording and weights.
+    """
+    for (weights, mode), (name, method) in LINES.items():
+        line = table[(table["weights"] == weights) & (table["text_mode"] == mode)].sort_values("n_tokens")
+        if not line.empty:
+            ax.plot(
+                line["n_tokens"],
+                line["entropy"],
+                color=style.colour(method),
+                marker=style.mark(method),
+                markersize=4.5,
+                label=name,
+            )
+    curve = table.drop_duplicates("n_tokens").sort_values("n_tokens")
+    ax.plot(curve["n_tokens"], curve["uniform_entropy"], color=style.INK, linestyle=":", label="uniform attention")
+    ax.set(xlabel="tokens from [SOS] to [EOS]", ylabel="entropy in nats")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -72,7 +121,22 @@ def _layers(run: Saved) -> Drawn:
     table = run.table("layers")
     figure, ax = style.new_figure(5.4, 3.4)
     draw_layers(table, ax).set_title(run.title("Attention of [EOS] to [SOS] by layer"))
-    return Drawn(figure, sample_note(table[table["measure"] == "lift"]))
+    return Drawn(figure, sample_note(table[(table["measure"] == "lift") & (table["query"] == "eos")]))
+
+
+def _positions(run: Saved) -> Drawn:
+    table = run.table("positions")
+    last = int(table["layer"].max())
+    figure, ax = style.new_figure(5.6, 3.0)
+    draw_positions(table, last, ax).set_title(run.title("What [EOS] looks at, and what it takes from there"))
+    return Drawn(figure, sample_note(table[table["layer"] == last]))
+
+
+def _entropy(run: Saved) -> Drawn:
+    table = run.table("length")
+    figure, ax = style.new_figure(6.4, 3.2)
+    draw_entropy(table, ax).set_title(run.title("How spread is the attention of [EOS]?"))
+    return Drawn(figure, sample_note(table, "means over layers and heads at each length"))
 
 
 DRAWINGS = {
@@ -81,5 +145,11 @@ DRAWINGS = {
     ),
     "sink_layers": Drawing(
         "sink", "The same lift by layer, beside permuted words and random weights.", _layers, ("layers",)
+    ),
+    "sink_positions": Drawing(
+        "sink", "Attention of [EOS] and what it carries, by kind of position.", _positions, ("positions",)
+    ),
+    "sink_entropy": Drawing(
+        "sink", "Entropy of the attention of [EOS] against the number of tokens.", _entropy, ("length",)
     ),
 }

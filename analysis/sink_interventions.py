@@ -1,0 +1,261 @@
+"""Rows of the causal sink study: [EOS] recomputed with one key taken away, carried through to what is kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from analysis.config import Budgets, Count, Index, StudyConfig
+from analysis.donors import Donor, text_donors
+from analysis.engine import ItemResult
+from analysis.labels import label_tokens
+from analysis.ranking_measures import auroc, reversal_index
+from analysis.reversal_scores import image_targets
+from analysis.samples import naming, target_mask
+from analysis.sink_attention import UnusableTextError, content_positions
+from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
+from litelvlm.glamm.preprocess import open_image
+from litelvlm.glamm.prompts import QUESTIONS, conversation, question
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.ranking import lowest
+from litelvlm.pruning.similarity import LowSimilarity, text_similarity
+
+PLAIN = ("none", "none")
+MASKED = ("mask_sos", "zero_sos_value", "mask_content")
+"""Interventions that the masks of a subset are predicted under, in all layers."""
+
+
+class Config(StudyConfig):
+    """Configuration of the study.
+
+    Attributes:
+        question_index: Question template, 0 to 15.
+        budgets: Token counts at which kept sets are compared; None for the published shares.
+        donors: Foreign texts per expression.
+        pool: Expressions that foreign texts are taken from.
+        mask_images: Images whose masks are predicted under the interventions; 0 leaves masks out.
+        mask_budget: Tokens kept for those masks; None for a ninth of all.
+    """
+
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    budgets: Budgets | None = None
+    donors: Count = 4
+    pool: Count = 64
+    mask_images: Index = 12
+    mask_budget: Count | None = None
+
+
+class Words(NamedTuple):
+    """Where the words of each sentence's expression stand.
+
+    Attributes:
+        content: Positions of all its tokens, per sentence.
+        spans: Positions of each word, per sentence.
+    """
+
+    content: tuple[Int[np.ndarray, "_"], ...]
+    spans: tuple[tuple[Int[np.ndarray, "_"], ...], ...]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares.
+
+    Attributes:
+        model: The model.
+        data: The split.
+        config: Of the study.
+        budgets: Token counts.
+        mask_budget: Tokens kept for masks.
+        donors: Where foreign texts come from.
+        foreign: By intervention and layer set, the donors' questions embedded under it.
+    """
+
+    model: Any
+    data: Any
+    config: Config
+    budgets: tuple[int, ...]
+    mask_budget: int
+    donors: Sequence[Donor]
+    foreign: Mapping[tuple[str, str], Float[Tensor, "m p"]]
+
+
+def layer_sets(n_layers: int) -> dict[str, range]:
+    """Every layer, the last third of them, and each one alone.
+
+    Example:
+        >>> {name: list(layers) for name, layers in layer_sets(3).items()}
+        {'all': [0, 1, 2], 'last third': [2], 'layer 0': [0], 'layer 1': [1], 'layer 2': [2]}
+    """
+    single = {f"layer {layer}": range(layer, layer + 1) for layer in range(n_layers)}
+    return {"all": range(n_layers), "last third": range(n_layers - max(1, n_layers // 3), n_layers)} | single
+
+
+def read_words(tower: Any, trace: TextTrace, expressions: Sequence[str]) -> Words:
+    """Find each word's tokens inside its sentence; a word's tokens are those it has when read alone.
+
+    Raises:
+        UnusableTextError: If an expression's tokens do not stand together in its sentence.
+    """
+    ids, mask, _ = tower.tokenize(list(expressions))
+    content, spans = [], []
+    for number, expression in enumerate(expressions):
+        sentence = trace.text.input_ids[number, : int(trace.text.eos_index[number]) + 1].tolist()
+        own = content_positions(sentence, ids[number, 1 : int(mask[number].sum()) - 1].tolist())
+        lengths = tower.tokenize(expression.split())[1].sum(1) - 2
+        content.append(own)
+        spans.append(tuple(np.split(own, np.cumsum(lengths.cpu().numpy())[:-1])))
+    return Words(tuple(content), tuple(spans))
+
+
+@torch.inference_mode()
+def edited(trace: TextTrace, words: Words, rng: np.random.Generator) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
+    """Embeddings of all sentences under every intervention and layer set, the plain ones first; float32, CPU."""
+    sos = torch.zeros_like(trace.beyond)
+    sos[:, 0] = True
+    drawn = torch.zeros_like(sos)
+    for number, positions in enumerate(words.content):
+        drawn[number, int(rng.choice(positions))] = True
+    edits = {
+        "mask_sos": Edit(masked=sos),
+        "zero_sos_value": Edit(silenced=sos),
+        "mean_sos_value": Edit(mean_sos=True),
+        "mask_content": Edit(masked=drawn),
+    }
+    found = {PLAIN: trace.text.text_embeds.float().cpu()}
+    for place, layers in layer_sets(len(trace.inputs)).items():
+        for name, edit in edits.items():
+            found[name, place] = edited_embeds(trace, edit, layers).float().cpu()
+    return found
+
+
+@torch.inference_mode()
+def without_each_word(trace: TextTrace, words: Words) -> list[Float[Tensor, "w p"]]:
+    """Per sentence, its embeddings with each of its words hidden from [EOS] in all layers."""
+    by_sentence: list[list[Tensor]] = [[] for _ in words.spans]
+    for place in range(max(map(len, words.spans))):
+        masked = torch.zeros_like(trace.beyond)
+        for number, spans in enumerate(words.spans):
+            if place < len(spans):
+                masked[number, torch.from_numpy(spans[place]).to(masked.device)] = True
+        embeds = edited_embeds(trace, Edit(masked=masked), range(len(trace.inputs))).float().cpu()
+        for number, spans in enumerate(words.spans):
+            if place < len(spans):
+                by_sentence[number].append(embeds[number])
+    return [torch.stack(embeds) for embeds in by_sentence]
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
+    """All rows of one image."""
+    sample, tower = context.data[index], context.model.tower
+    targets, skipped = image_targets(context, sample)
+    if not targets:
+        return ItemResult([], skipped)
+    bare = [expression.sent.strip().lower() for expression in sample.expressions]
+    trace = trace_text(tower, [question(text, context.config.question_index) for text in bare])
+    try:
+        words = read_words(tower, trace, bare)
+    except UnusableTextError as reason:
+        return ItemResult([], (str(reason),) * len(bare))
+    embeds = edited(trace, words, np.random.default_rng([context.config.seed, int(sample.image_id), 5]))
+    each_word = without_each_word(trace, words)
+    picture = open_image(sample.image())
+    with torch.inference_mode():
+        patches = tower.image(tower.pixel_values(picture)).patch_embeds[0].float().cpu()
+    ious = mask_ious(context, sample, picture, patches, embeds) if index < context.config.mask_images else {}
+    with naming(sample, sample.expressions[0]):
+        scores = {key: _scores(context, patches, texts) for key, texts in embeds.items()}
+    foreign = {key: _scores(context, patches, texts) for key, texts in context.foreign.items()}
+    rows: list[dict[str, Any]] = []
+    for number, expression, keys, covered in targets:
+        inside, outside, _ = label_tokens(covered)
+        chosen = text_donors(
+            context.donors,
+            sample,
+            expression,
+            context.config.donors,
+            False,
+            np.random.default_rng([context.config.seed, int(expression.sent_id), 1]),
+        )
+        plain = scores[PLAIN][number]
+        base = _index(plain[None], inside, outside)
+        base_foreign = _index(foreign[PLAIN][chosen], inside, outside) if len(chosen) else None
+        keys |= {"ri": base, "n_tokens": int(trace.text.eos_index[number]) + 1}
+        for (name, place), texts in embeds.items():
+            if (name, place) == PLAIN:
+                continue
+            row = compared(context.budgets, scores[name, place][number][None], plain, inside, outside)
+            row["cos_eos"] = _cosine(texts[number : number + 1], embeds[PLAIN][number])
+            if base_foreign is not None:
+                moved = _index(foreign[name, place][chosen], inside, outside) - base_foreign
+                row["d_ts"] = row["d_ri"] - moved
+            if place == "all" and (name, number) in ious:
+                row["iou"], row["d_iou"] = ious[name, number], ious[name, number] - ious["none", number]
+            rows.append(keys | {"intervention": name, "layer_set": place, "n_draws": 1} | row)
+        texts = each_word[number]
+        row = compared(context.budgets, _scores(context, patches, texts), plain, inside, outside)
+        row["cos_eos"] = _cosine(texts, embeds[PLAIN][number])
+        rows.append(keys | {"intervention": "mask_word", "layer_set": "all", "n_draws": len(texts)} | row)
+    return ItemResult(rows, skipped)
+
+
+def compared(
+    budgets: Sequence[int],
+    scores: Float[np.ndarray, "v n"],
+    plain: Float[np.ndarray, "n"],
+    inside: Bool[np.ndarray, "n"],
+    outside: Bool[np.ndarray, "n"],
+) -> dict[str, float]:
+    """Change of the reversal index, and overlap of kept tokens (Jaccard) at each budget, mean over the variants."""
+    row = {"d_ri": _index(scores, inside, outside) - _index(plain[None], inside, outside)}
+    for k in budgets:
+        before = set(lowest(torch.from_numpy(plain), k).tolist())
+        after = [set(kept) for kept in lowest(torch.from_numpy(scores), k).tolist()]
+        row[f"jaccard_{k}"] = float(np.mean([len(before & kept) / len(before | kept) for kept in after]))
+    return row
+
+
+@torch.inference_mode()
+def mask_ious(
+    context: Context,
+    sample: Any,
+    picture: Any,
+    patches: Float[Tensor, "n p"],
+    embeds: Mapping[tuple[str, str], Float[Tensor, "t p"]],
+) -> dict[tuple[str, int], float]:
+    """IoU of the masks predicted from the tokens kept under each intervention, by name and number of expression."""
+    model, found = context.model, {}
+    state = model.encode_image(picture)
+    talks = [conversation([expression.sent], context.config.question_index) for expression in sample.expressions]
+    for name in ("none", *MASKED):
+        texts = embeds[PLAIN if name == "none" else (name, "all")]
+        selections = [
+            LowSimilarity().select(
+                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, model.grid), context.mask_budget
+            )
+            for n in range(len(talks))
+        ]
+        results = model.ground([state] * len(talks), talks, selections)
+        for number, (expression, result) in enumerate(zip(sample.expressions, results, strict=True)):
+            true, mask = target_mask(sample, expression) > 0, result.mask[0].cpu().numpy()
+            union = int((true | mask).sum())
+            found[name, number] = float((true & mask).sum() / union) if union else 1.0
+    return found
+
+
+def _scores(context: Context, patches: Tensor, texts: Tensor) -> Float[np.ndarray, "t n"]:
+    return text_similarity(Cues({"patch_embeds": patches, "text_embeds": texts}, context.model.grid)).numpy()
+
+
+def _index(scores: Float[np.ndarray, "v n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]) -> float:
+    return float(np.mean([reversal_index(auroc(row, inside, outside)) for row in scores]))
+
+
+def _cosine(texts: Float[Tensor, "v p"], plain: Float[Tensor, "p"]) -> float:
+    return float(cosine_similarity(texts, plain[None]).mean())

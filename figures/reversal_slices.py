@@ -1,0 +1,163 @@
+"""More figures of the reversal study: by split, by layer and model, by target size, and in pictures."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from scipy.stats import gaussian_kde
+
+from analysis.examples import FILE, read_examples
+from figures import style
+from figures.examples import draw_examples
+from figures.reversal import MIN_VISIBLE
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+BANDS = {
+    "N1": ("text of another image", "#0072B2"),
+    "N2": ("empty text", "#56B4E9"),
+    "N3": ("masks of other images", "#009E73"),
+    "N4": ("mask moved round the grid", "#8C8C8C"),
+    "N5": ("random blob", "#CC79A7"),
+    "N6": ("mask of another object", "#999933"),
+}
+"""Controls that the cloud is held against, with their colours."""
+_HEIGHT, _GRID = 0.38, 200
+
+
+def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
+    """Reversal index per expression by split: density above, dots below, mean and interval between; bands are controls.
+
+    Args:
+        rows: Per expression: split, ri, visible_frac and the tags of its construction.
+        means: The summary's table "ri": the tags, ri, low, high.
+        ax: Where to draw; one cloud per split.
+    """
+    true = _primary(rows[rows["visible_frac"] >= MIN_VISIBLE], "none")
+    splits = sorted(true["split"].unique())
+    for place, split in enumerate(splits):
+        values = true.loc[true["split"] == split, "ri"].to_numpy()
+        if np.ptp(values) > 0:
+            grid = np.linspace(values.min(), values.max(), _GRID)
+            density = gaussian_kde(values)(grid)
+            top = place - 0.08 - _HEIGHT * density / density.max()
+            ax.fill_between(grid, place - 0.08, top, color=style.colour("litelvlm"), alpha=0.35, linewidth=0)
+        shake = np.random.default_rng(0).uniform(0.08, 0.34, len(values))
+        ax.scatter(values, place + shake, s=4, color=style.colour("litelvlm"), alpha=0.35, linewidths=0, label="_dots")
+    (mean,) = _primary(means, "none")[["ri", "low", "high"]].to_numpy()
+    middle = np.mean(range(len(splits)))
+    ax.hlines(middle, mean[1], mean[2], colors=style.INK, linewidth=2, zorder=4)
+    ax.scatter([mean[0]], [middle], color=style.INK, s=24, zorder=5)
+    for control, (name, colour) in BANDS.items():
+        for low, high in _primary(means, control)[["low", "high"]].to_numpy():
+            ax.axvspan(low, high, color=colour, alpha=0.25, linewidth=0, label=name, zorder=0)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(splits)), splits)
+    ax.invert_yaxis()
+    ax.set(xlim=(-1.02, 1.02), xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _primary(table: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Lines of the model's own primary ranking under one control (the empty text for N2)."""
+    mode = {"N1": "shuffled", "N2": "empty"}.get(control, "template")
+    chosen = (table["control"] == control) & (table["text_mode"] == mode) & (table["clip_model"] == "")
+    chosen &= (table["probe"] == "P0") & (table["layer"] == -2) & (table["labels"] == "primary")
+    return table[chosen]
+
+
+def draw_layers(table: pd.DataFrame, ax: Axes, own: str) -> Axes:
+    """Reversal index by layer and CLIP model, layers counted from the end; -2 is the one that is used.
+
+    Args:
+        table: The summary's table "layers": clip_model, layer, ri.
+        ax: Where to draw; a column is a model, the last layer on top.
+        own: Name for the model's own towers.
+    """
+    wide = table.assign(clip_model=table["clip_model"].replace("", own)).pivot(
+        index="layer", columns="clip_model", values="ri"
+    )
+    wide = wide.sort_index(ascending=False)
+    sns.heatmap(
+        wide,
+        annot=True,
+        fmt=".2f",
+        annot_kws={"size": 7},
+        cmap="vlag",
+        center=0,
+        vmin=-1,
+        vmax=1,
+        linewidths=0.5,
+        cbar_kws={"label": "reversal index"},
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel="layer, from the end (−2 is used)")
+    ax.tick_params(axis="y", rotation=0)
+    return ax
+
+
+def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
+    """Reversal index against the target's share of the image, with means over fifths.
+
+    Args:
+        rows: Per expression: ri, area_frac, visible_frac and the tags of its construction.
+        table: The summary's table "area": area_frac (median of a fifth), ri, low, high.
+        ax: Where to draw.
+    """
+    true = _primary(rows[rows["visible_frac"] >= MIN_VISIBLE], "none")
+    ax.scatter(true["area_frac"], true["ri"], s=5, color=style.colour("litelvlm"), alpha=0.3, linewidths=0)
+    error = [table["ri"] - table["low"], table["high"] - table["ri"]]
+    ax.errorbar(table["area_frac"], table["ri"], yerr=error, color=style.INK, marker="o", markersize=4, capsize=2)
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_xscale("log")
+    ax.set(ylim=(-1.02, 1.02), xlabel="target's share of the image", ylabel="reversal index")
+    return ax
+
+
+def _raincloud(run: Saved) -> Drawn:
+    means = run.table("ri")
+    figure, ax = style.new_figure(7.4, 2.6 + 0.6 * run.rows["split"].nunique())
+    draw_raincloud(run.rows, means, ax).set_title(run.title("Reversal of each expression, and its controls"))
+    note = sample_note(
+        _primary(means, "none"), "bar: mean with its 95 % interval; bands: 95 % intervals of the controls"
+    )
+    return Drawn(figure, note)
+
+
+def _layers(run: Saved) -> Drawn:
+    table = run.table("layers")
+    figure, ax = style.new_figure(3.4 + 1.1 * table["clip_model"].nunique(), 1.6 + 0.26 * table["layer"].nunique())
+    draw_layers(table, ax, run.record.model["name"]).set_title(run.title("Reversal by layer"))
+    return Drawn(figure, sample_note(table, "means; final norm and projection as a lens on every layer"))
+
+
+def _area(run: Saved) -> Drawn:
+    table = run.table("area")
+    figure, ax = style.new_figure(5.6, 3.4)
+    draw_area(run.rows, table, ax).set_title(run.title("Reversal by target size"))
+    return Drawn(figure, sample_note(table, "means over fifths of the targets with 95 % intervals"))
+
+
+def _examples(run: Saved) -> Drawn:
+    _, examples = read_examples(run.folder)
+    width, height = len(examples[0].panels), len(examples)
+    figure = Figure(figsize=(1.5 * width, 2.0 * height), layout=ConstrainedLayoutEngine(h_pad=0.14))
+    draw_examples(examples, figure.subplots(height, width, squeeze=False).tolist())
+    figure.suptitle(run.title("What the lowest similarity keeps"), x=0.01, ha="left", fontsize=11)
+    shares = ", ".join(str(example.percentile) for example in examples)
+    note = f"Expressions at percentiles {shares} of the reversal index, not chosen by eye; the true mask is tinted. "
+    return Drawn(figure, note + "Tokens that are not kept are dark.")
+
+
+DRAWINGS = {
+    "reversal_cloud": Drawing(
+        "reversal", "Reversal index of every expression by split, against the controls.", _raincloud, ("ri",)
+    ),
+    "reversal_layers": Drawing("reversal", "Reversal index by layer and CLIP model.", _layers, ("layers",)),
+    "reversal_area": Drawing("reversal", "Reversal index against the target's size.", _area, ("area",)),
+    "reversal_examples": Drawing(
+        "reversal", "What the lowest similarity keeps of a few expressions.", _examples, files=(str(FILE),)
+    ),
+}

@@ -1,0 +1,90 @@
+"""The studies of both towers on the miniature, and on CLIP models that are asked for by name."""
+
+import json
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip import pretrained as published
+from safetensors.torch import save_file
+from towers import open_clip_tower
+
+from analysis import mechanism, reversal, sink_causal
+from analysis.mechanism_rows import PROBES
+from analysis.runs import read_record, read_rows, read_summary
+
+CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "squash"}
+
+
+@pytest.fixture
+def other_clip(tmp_path, monkeypatch):
+    """A small open_clip model with random weights on this disk, squashing pictures to a grid of 4 x 4."""
+    sizes = {"image_size": 28, "patch_size": 7, "layers": 4, "width": 32, "head_width": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 4}
+    config = {"embed_dim": 24, "vision_cfg": sizes, "text_cfg": text}
+    (tmp_path / "ViT-Tiny-7.json").write_text(json.dumps(config))
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
+    open_clip.add_model_config(tmp_path / "ViT-Tiny-7.json")
+    weights = tmp_path / "tiny.safetensors"
+    state = open_clip_tower().clip.state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, weights)
+    monkeypatch.setitem(published._PRETRAINED, "ViT-Tiny-7", {"drawn": CROP | {"file": str(weights)}})
+    return "open_clip:ViT-Tiny-7/drawn"
+
+
+def test_reversal_reads_other_clip_models(model, data, other_clip, tmp_path):
+    config = reversal.Config(limit=2, pool=8, donors=2, shifts=5, blobs=2, random_seeds=1, clip=(other_clip,))
+    folder = reversal.run(model, data, config, tmp_path)
+    assert not read_record(folder).failures
+    rows = read_rows(folder)
+    assert set(rows["clip_model"]) == {"", other_clip}
+    other = rows[rows["clip_model"] == other_clip]
+    # The whole picture is squashed, so nothing of a target is lost, and every layer is read.
+    assert (other["visible_frac"] > 0.999).all()
+    assert set(other["layer"]) == {-1, -2, -3, -4, -5}
+    assert np.isfinite(other["ri"]).all()
+    own = rows[rows["clip_model"] == ""]
+    assert {"category", "instruction"} <= set(own["text_mode"])
+    assert own.loc[own["text_mode"] == "category", "category"].isin(data.categories.values()).all()
+    layers = read_summary(folder).table("layers")
+    assert set(layers.loc[layers["clip_model"] == "", "layer"]) == {-1, -2, -3, -4, -5, -6}
+    again = reversal.Config(**config.model_dump() | {"clip": ()})
+    assert reversal.run(model, data, again, tmp_path).name != folder.name
+    with pytest.raises(ValueError, match="named twice"):
+        reversal.run(model, data, reversal.Config(clip=(other_clip, other_clip)), tmp_path)
+
+
+def test_mechanism_reads_every_probe_and_leaves_the_towers_alone(model, data, other_clip, tmp_path):
+    weights = {name: value.clone() for name, value in model.tower.state_dict().items()}
+    config = mechanism.Config(limit=2, pool=8, donors=2, neuron_images=1, clip=(other_clip,))
+    folder = mechanism.run(model, data, config, tmp_path)
+    assert not read_record(folder).failures
+    rows = read_rows(folder)
+    assert set(rows["probe"]) | {"P5c"} == set(PROBES)
+    assert set(rows["clip_model"]) == {"", other_clip}
+    assert not rows.duplicated(["clip_model", "sent_id", "probe"]).any()
+    assert rows["ri"].between(-1, 1).all()
+    wide = rows[rows["clip_model"] == ""].pivot(index="sent_id", columns="probe", values="ri")
+    # Nothing is an outlier on these images, so leaving outliers out changes nothing.
+    assert wide["P5a"].to_numpy() == pytest.approx(wide["P0"].to_numpy())
+    assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
+    assert all(torch.equal(value, weights[name]) for name, value in model.tower.state_dict().items())
+
+
+def test_the_sink_s_effects_reach_the_masks(model, data, tmp_path):
+    config = sink_causal.Config(limit=2, pool=8, donors=2, mask_images=1)
+    folder = sink_causal.run(model, data, config, tmp_path)
+    assert not read_record(folder).failures
+    rows = read_rows(folder).set_index(["intervention", "layer_set"])
+    # The same value in all sentences: whatever moves here is rounding.
+    assert rows.loc["mean_sos_value", "d_ri"].abs().max() < 1e-3
+    assert rows.loc["mean_sos_value", "cos_eos"].min() > 1 - 1e-5
+    masks = rows["d_iou"].dropna()
+    assert set(masks.index) == {(name, "all") for name in ("mask_sos", "zero_sos_value", "mask_content")}
+    assert len(masks) == 3 * len(data[0].expressions)
+    assert rows["jaccard_16"].between(0, 1).all()
+    n_words = [len(expression.sent.split()) for expression in data[0].expressions]
+    assert rows.loc[("mask_word", "all"), "n_draws"].tolist()[: len(n_words)] == n_words
+    assert {claim.id for claim in read_summary(folder).claims} == {"H5.mask", "H5.value", "H5"}

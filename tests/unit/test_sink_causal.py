@@ -1,0 +1,80 @@
+"""The causal claim on made-up changes of the reversal index."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import sink_causal
+from analysis.sink_interventions import compared, layer_sets
+
+CHANGES = ("mask_sos", "zero_sos_value", "mask_content")
+
+
+def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
+    rng, rows = np.random.default_rng(seed), []
+    for sent_id in range(2 * n_images):
+        keys = {"image_id": sent_id // 2, "sent_id": sent_id, "visible_frac": 1.0, "layer_set": "all"}
+        for name, mean in zip(CHANGES, (sos, value, content), strict=True):
+            row = {"d_ri": mean + noise * rng.normal(), "cos_eos": 0.9, "jaccard_8": 0.5}
+            rows.append(keys | row | {"intervention": name, "d_iou": 0.1 if sent_id < 4 else np.nan})
+    return pd.DataFrame(rows)
+
+
+def verdicts(rows):
+    return {claim.id: claim.verdict for claim in sink_causal.summarise(rows, resamples=500)}
+
+
+@pytest.mark.parametrize("effect", [0.2, -0.2])
+def test_a_sink_that_matters_either_way_is_supported(effect):
+    rows = made_up(sos=effect, value=effect)
+    assert verdicts(rows) == dict.fromkeys(("H5.mask", "H5.value", "H5"), "supported")
+    claim = next(claim for claim in sink_causal.summarise(rows, resamples=500) if claim.id == "H5.mask")
+    assert claim.estimate == pytest.approx(effect, abs=0.01)
+    assert (claim.n, claim.n_images, claim.one_sided) == (60, 30, False)
+
+
+def test_hiding_any_key_alike_is_not_supported():
+    rows = made_up(sos=0.3, value=0.3, content=0.3)
+    assert set(verdicts(rows).values()) == {"not supported"}
+    assert "does not explain the reversal" in sink_causal.reading(sink_causal.summarise(rows, resamples=500))
+
+
+def test_one_part_alone_does_not_carry_the_claim():
+    found = verdicts(made_up(sos=0.2))
+    assert (found["H5.mask"], found["H5.value"], found["H5"]) == ("supported", "not supported", "not supported")
+
+
+def test_noise_and_one_image_decide_nothing():
+    assert set(verdicts(made_up(noise=2.0, seed=3)).values()) == {"undetermined"}
+    assert set(verdicts(made_up(sos=0.2, n_images=1)).values()) == {"undetermined"}
+    assert "cannot be told" in sink_causal.reading(sink_causal.summarise(made_up(noise=2.0, seed=3), resamples=500))
+
+
+def test_nothing_to_summarise():
+    assert sink_causal.summarise(made_up().iloc[:0]) == []
+    assert sink_causal.tables(made_up().iloc[:0]) == {}
+    assert "cannot be told" in sink_causal.reading([])
+
+
+def test_effects_count_what_was_measured():
+    table = sink_causal.tables(made_up(sos=0.2), resamples=200)["effects"].set_index(["intervention", "measure"])
+    assert table.loc[("mask_sos", "d_ri"), "n"] == 60
+    assert table.loc[("mask_sos", "d_iou"), ["n", "n_images"]].tolist() == [4, 2]
+    assert ("mask_sos", "d_ts") not in table.index
+
+
+def test_kept_tokens_are_compared_by_overlap():
+    inside = np.array([True, False, False, False])
+    plain = np.array([0.0, 1.0, 2.0, 3.0], dtype=np.float32)
+    scores = np.array([[0.0, 3.0, 1.0, 2.0], [0.0, 1.0, 2.0, 3.0]], dtype=np.float32)
+    row = compared((2,), scores, plain, inside, ~inside)
+    # {0, 1} and {0, 2} share one of three; the second variant is the same.
+    assert row["jaccard_2"] == pytest.approx((1 / 3 + 1) / 2)
+    assert row["d_ri"] == 0.0
+
+
+def test_layer_sets():
+    sets = layer_sets(12)
+    assert (len(sets), len(sets["all"]), list(sets["layer 7"])) == (14, 12, [7])
+    assert list(sets["last third"]) == [8, 9, 10, 11]
+    assert list(layer_sets(2)["last third"]) == [1]

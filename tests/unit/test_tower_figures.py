@@ -1,0 +1,121 @@
+"""Figures of the studies of both towers draw the numbers of their tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
+
+from analysis.runs import read_rows, read_summary
+from figures import mechanism, reversal_slices, sink, sink_causal, style
+from figures.files import write_figures
+
+PROBES = pd.DataFrame(
+    [
+        ["P0", "as released", 0.30, 0.20, 0.40, 0.0, 0.0, 0.0, "kept"],
+        ["P2a", "identity", 0.02, -0.02, 0.04, 0.93, 0.8, 1.1, "removed"],
+        ["P3", "surgery", -0.30, -0.40, -0.20, 2.0, 1.6, 2.4, "flipped"],
+    ],
+    columns=["probe", "name", "ri", "ri_low", "ri_high", "share", "low", "high", "verdict"],
+)
+
+
+def new_axes():
+    return style.new_figure()[1]
+
+
+def dots(ax, which=0):
+    return [c for c in ax.collections if isinstance(c, PathCollection)][which].get_offsets()
+
+
+def bars(ax, which=0):
+    lines = [c for c in ax.collections if isinstance(c, LineCollection)][which]
+    return np.array([[segment[0][0], segment[1][0]] for segment in lines.get_segments()])
+
+
+@pytest.mark.parametrize(("share", "columns"), [(True, ["share", "low", "high"]), (False, ["ri", "ri_low", "ri_high"])])
+def test_probes_are_drawn_with_intervals_and_coloured_by_verdict(share, columns):
+    ax = mechanism.draw_probes(PROBES, new_axes(), share)
+    np.testing.assert_allclose(dots(ax)[:, 0], PROBES[columns[0]])
+    np.testing.assert_allclose(bars(ax), PROBES[columns[1:]])
+    assert [label.get_text() for label in ax.get_yticklabels()][1] == "P2a  identity"
+    assert ax.yaxis_inverted()
+    _, labels = ax.get_legend_handles_labels()
+    assert labels == ["kept", "removed", "flipped"]
+
+
+def test_the_cloud_holds_every_expression_its_mean_and_the_controls(saved_runs):
+    rows, means = read_rows(saved_runs["reversal"]), read_summary(saved_runs["reversal"]).table("ri")
+    ax = reversal_slices.draw_raincloud(rows, means, new_axes())
+    primary = reversal_slices._primary(rows, "none")
+    np.testing.assert_allclose(dots(ax)[:, 0], primary["ri"])
+    mean = reversal_slices._primary(means, "none")
+    np.testing.assert_allclose(dots(ax, 1)[0, 0], mean["ri"].item())
+    np.testing.assert_allclose(bars(ax)[0], mean[["low", "high"]].to_numpy()[0])
+    bands = {patch.get_label(): (patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches}
+    shuffled = reversal_slices._primary(means, "N1")
+    np.testing.assert_allclose(bands["text of another image"], shuffled[["low", "high"]].to_numpy()[0])
+    assert len(bands) == 6
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["val"]
+
+
+def test_layers_are_drawn_by_model_with_the_last_on_top():
+    cells = [["", -1, 0.1], ["", -2, 0.2], ["other", -1, 0.3], ["other", -2, 0.4], ["other", -3, 0.5]]
+    ax = reversal_slices.draw_layers(pd.DataFrame(cells, columns=["clip_model", "layer", "ri"]), new_axes(), "own")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["-1", "-2", "-3"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["other", "own"]
+    drawn = np.ma.filled(ax.collections[0].get_array().reshape(3, 2), np.nan)
+    np.testing.assert_allclose(drawn, [[0.3, 0.1], [0.4, 0.2], [0.5, np.nan]])
+
+
+def test_area_draws_every_expression_and_the_fifths(saved_runs):
+    rows, table = read_rows(saved_runs["reversal"]), read_summary(saved_runs["reversal"]).table("area")
+    ax = reversal_slices.draw_area(rows, table, new_axes())
+    primary = reversal_slices._primary(rows, "none")
+    np.testing.assert_allclose(dots(ax), primary[["area_frac", "ri"]])
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), table[["area_frac", "ri"]])
+    ends = np.array([segment[:, 1] for segment in ax.containers[0].lines[2][0].get_segments()])
+    np.testing.assert_allclose(ends, table[["low", "high"]])
+
+
+def test_positions_set_attention_beside_what_it_carries(saved_runs):
+    table = read_summary(saved_runs["sink"]).table("positions")
+    ax = sink.draw_positions(table, 1, new_axes())
+    here = table[table["layer"] == 1]
+    for which, kind in enumerate(sink.KINDS):
+        np.testing.assert_allclose(dots(ax, which)[:, 0], here.loc[here["kind"] == kind, "share"])
+        np.testing.assert_allclose(bars(ax, which), here.loc[here["kind"] == kind, ["low", "high"]])
+    assert next(label.get_text() for label in ax.get_yticklabels()) == "[SOS]"
+
+
+def test_entropy_is_drawn_under_the_uniform_curve(saved_runs):
+    table = read_summary(saved_runs["sink"]).table("length")
+    lines = {line.get_label(): line.get_xydata() for line in sink.draw_entropy(table, new_axes()).get_lines()}
+    bare = table[table["text_mode"] == "expression"]
+    np.testing.assert_allclose(lines["trained, bare expressions"], bare[["n_tokens", "entropy"]])
+    np.testing.assert_allclose(lines["uniform attention"][:, 1], np.log(lines["uniform attention"][:, 0]))
+
+
+def test_effects_go_from_all_layers_to_single_ones():
+    cells = [
+        ["mask_content", "layer 10", "d_ri", 0.1, 0.0, 0.2],
+        ["mask_sos", "layer 2", "d_ri", 0.2, 0.1, 0.3],
+        ["mask_word", "all", "d_ri", 0.3, 0.2, 0.4],
+        ["mask_sos", "all", "d_ri", 0.4, 0.3, 0.5],
+        ["mask_sos", "all", "d_ts", 9.0, 8.0, 10.0],
+    ]
+    table = pd.DataFrame(cells, columns=["intervention", "layer_set", "measure", "mean", "low", "high"])
+    ax = sink_causal.draw_effects(table, "d_ri", new_axes())
+    np.testing.assert_allclose(dots(ax)[:, 0], [0.4, 0.3, 0.2, 0.1])
+    np.testing.assert_allclose(bars(ax), [[0.3, 0.5], [0.2, 0.4], [0.1, 0.3], [0.0, 0.2]])
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [
+        "[SOS] hidden, all",
+        "each word hidden in turn, all",
+        "[SOS] hidden, layer 2",
+        "a random content token hidden, layer 10",
+    ]
+
+
+def test_examples_of_the_reversal_are_drawn_from_the_run(saved_runs, tmp_path):
+    (picture,) = write_figures("reversal_examples", [saved_runs["reversal"]], tmp_path)
+    assert "percentiles 5, 25, 50, 75, 95 of the reversal index" in picture.caption
