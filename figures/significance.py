@@ -56,13 +56,16 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Lines by request, in the order of ``REQUESTS``, then from the highest difference down."""
     place = table["request"].map(list(REQUESTS).index)
-    order = table.assign(place=place).sort_values(["place", "delta"], ascending=[True, False], kind="stable")
+    order: pd.DataFrame = table.assign(place=place).sort_values(
+        ["place", "delta"], ascending=[True, False], kind="stable"
+    )
     return order.drop(columns="place")
 
 
 def largest(table: pd.DataFrame) -> pd.DataFrame:
     """Lines of the largest budget."""
-    return table[table["budget"] == table["budget"].max()]
+    lines: pd.DataFrame = table[table["budget"] == table["budget"].max()]
+    return lines
 
 
 def _deltas(run: Saved) -> Drawn:
