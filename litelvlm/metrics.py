@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from litelvlm.names import check_name
+
 Counts = Sequence[Any] | np.ndarray  # one whole number per expression
 IGNORE = 255
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -25,7 +27,9 @@ class Overlap(NamedTuple):
 
 
 def intersection_union(
-    prediction: Bool[np.ndarray, "height width"], target: UInt8[np.ndarray, "target_height target_width"]
+    prediction: Bool[np.ndarray, "height width"],
+    target: UInt8[np.ndarray, "target_height target_width"],
+    doubled: str = "wrong",
 ) -> Overlap:
     """Count pixels of one expression by the official rule (LiteLVLM and GLaMM, official code).
 
@@ -35,9 +39,10 @@ def intersection_union(
     Args:
         prediction: Predicted mask.
         target: Target mask as `ReferSample.mask` gives it.
+        doubled: "wrong" is the official rule for pixels of 2 and more; "object" takes them for the object.
 
     Raises:
-        ValueError: If the sizes differ.
+        ValueError: If the sizes differ, or the rule is unknown.
 
     Example:
         >>> tuple(intersection_union(np.array([[True, True, False]]), np.array([[1, 0, 1]], dtype=np.uint8)))
@@ -45,7 +50,9 @@ def intersection_union(
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction is {prediction.shape}, target {target.shape}; both must be (height, width)")
-    predicted, wanted = prediction & (target != IGNORE), target == 1
+    check_name(doubled, ("wrong", "object"), "rule for doubled pixels")
+    counted = target != IGNORE
+    predicted, wanted = prediction & counted, target == 1 if doubled == "wrong" else (target > 0) & counted
     intersection = int(np.count_nonzero(predicted & wanted))
     return Overlap(intersection, int(np.count_nonzero(predicted) + np.count_nonzero(wanted)) - intersection)
 

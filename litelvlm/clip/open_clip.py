@@ -324,7 +324,7 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
             f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' only, other families "
             f"through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
-    clip = CLIPModel(config) if random_init else CLIPModel.from_pretrained(name, use_safetensors=True)
+    clip = CLIPModel(config) if random_init else CLIPModel.from_pretrained(name, weights_only=True)
     return ClipTower(clip, CLIPTokenizer.from_pretrained(name), _hugging_face_preprocessing(name))
 
 

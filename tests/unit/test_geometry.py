@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from transformers.image_transforms import get_resize_output_image_size
 
+from litelvlm.clip.base import Preprocessing
 from litelvlm.clip.geometry import coverage, coverage_to_pixels, crop_box, visible_fraction
 
 SIDES = st.integers(20, 700)
@@ -102,3 +104,24 @@ def test_bad_arguments_are_refused():
         coverage(np.ones((5, 5), dtype=bool), (24, 0))
     with pytest.raises(ValueError, match="mask is empty"):
         visible_fraction(np.zeros((5, 5), dtype=bool))
+
+
+def test_squashed_and_padded_squares_show_the_whole_image():
+    mask = np.zeros((4, 8), dtype=np.uint8)
+    mask[:, 6:] = 1
+    squashed = Preprocessing(resize="squash").crop(4, 8, 8)
+    # Each of 2 x 4 tokens covers 2 x 2 image pixels: the last column is the object.
+    assert coverage(mask, (2, 4), 8, squashed).tolist() == [[0, 0, 0, 1]] * 2
+    padded = Preprocessing(resize="pad").crop(4, 8, 8)
+    assert (padded.top, padded.left, padded.resized_height, padded.resized_width) == (-2, 0, 4, 8)
+    # Rows of 2 pixels: border, image, image, border.
+    assert coverage(mask, (4, 4), 8, padded).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    assert visible_fraction(mask, 8, squashed) == visible_fraction(mask, 8, padded) == 1.0
+    # CLIP's own crop keeps columns 2 to 5 and sees nothing of it.
+    assert visible_fraction(mask, 8) == 0.0
+
+
+def test_the_border_has_clips_mean_colour():
+    pixels = Preprocessing(resize="pad")(Image.new("RGB", (8, 4), "white"), 8)
+    assert pixels[0, :, :2].abs().max() < 0.01
+    assert pixels[0, :, 2:6].min() > 1.5

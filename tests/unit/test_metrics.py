@@ -103,3 +103,13 @@ def test_recorded_official_scores():
         # The recorded sums are single precision.
         assert giou(i, u) == pytest.approx(entry["giou"], abs=1e-5)
         assert ciou(i, u) == pytest.approx(entry["ciou"], abs=1e-5)
+
+
+def test_doubled_pixels_are_wrong_or_the_object():
+    target = np.array([[0, 1, 2, 255]], dtype=np.uint8)
+    everything = np.ones((1, 4), dtype=bool)
+    # Predicted 0, 1, 2 (255 is ignored); the object is one pixel, or two.
+    assert tuple(intersection_union(everything, target)) == (1, 3)
+    assert tuple(intersection_union(everything, target, doubled="object")) == (2, 3)
+    with pytest.raises(ValueError, match="rule for doubled pixels"):
+        intersection_union(everything, target, doubled="half")
