@@ -112,9 +112,10 @@ def image_rows(context: Context, index: int) -> ItemResult:
         targets = asked.targets()
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
         removed = rng.random((config.removals, targets.n_tokens)).argsort(1) < targets.n_tokens // 2
+        after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
         for name, values in rankings(asked, targets, covered, rng).items():
-            rows += [{"ranking": name} | row for row in ranking_rows(values, targets, config, removed)]
+            rows += [{"ranking": name} | row for row in ranking_rows(values, targets, config, removed, after)]
     keys = key_columns(context.data, sample, expression, mask, model.tower.image_size)
     return ItemResult([keys | {"empty_prediction": targets.empty} | row for row in rows])
 
@@ -133,15 +134,18 @@ def rankings(
 
 
 def ranking_rows(
-    values: Float[np.ndarray, "n"], targets: Targets, config: Config, removed: Bool[np.ndarray, "m n"]
+    values: Float[np.ndarray, "n"],
+    targets: Targets,
+    config: Config,
+    removed: Bool[np.ndarray, "m n"],
+    after: Float[np.ndarray, "m 3"],
 ) -> list[dict[str, Any]]:
-    """Every measure of one ranking for every target."""
+    """Every measure of one ranking for every target, given the targets after some random removals."""
     order, n = ranking(values), targets.n_tokens
     counts = curve_points(n, config.steps)
     only = first_tokens(order, counts)
-    whole = torch.from_numpy(np.concatenate([only, ~only, ~removed]))
-    found = as_array(targets.keeping(whole, config.batch_size))
-    kept, without, after = np.split(found, [len(counts), 2 * len(counts)])
+    found = as_array(targets.keeping(torch.from_numpy(np.concatenate([only, ~only])), config.batch_size))
+    kept, without = np.split(found, 2)
     rows = []
     for column, target in enumerate(TARGETS):
         insertion, deletion = kept[:, column], without[:, column]

@@ -83,18 +83,24 @@ def importance_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str
         "grid": grid,
         "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"], resamples, seed),
         "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"], resamples, seed),
-        "joint": means(joint, [*SIGNAL, "score_bin", "signal_bin"], resamples, seed),
+        "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"], resamples, seed)),
         "controls": means(rows[~rows["control"].isin(["none", REINITIALISED])], ["control", *SIGNAL], resamples, seed),
         "reinitialised": means(rows[rows["control"] == REINITIALISED], [*SIGNAL, "layer"], resamples, seed),
-        "completeness": means(flagged(completeness), ["measure", "removal"], resamples, seed),
+        "completeness": untested(means(flagged(completeness), ["measure", "removal"], resamples, seed)),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
 
 def flagged(rows: pd.DataFrame) -> pd.DataFrame:
     """Completeness errors, and beside them whether each is too large."""
-    error = rows.assign(measure="error", value=rows["compl_err"])
+    nothing = dict.fromkeys(("chance", "corrected", "ceiling", "p_shift"), np.nan)
+    error = rows.assign(measure="error", value=rows["compl_err"], **nothing)
     return pd.concat([error, error.assign(measure="flagged", value=(rows["compl_err"] > COMPLETE).astype(float))])
+
+
+def untested(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of what is no correlation, without tests against 0."""
+    return table.drop(columns=["p", "q"], errors="ignore")
 
 
 def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.DataFrame:
