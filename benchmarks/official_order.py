@@ -63,7 +63,7 @@ def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     for _ in range(2):  # once for the pruner, once for the tokens
         whole = model.tower.clip.vision_model(crop, output_hidden_states=True, output_attentions=True)
         rest(model)
-    clip = ClipImage(model.tower, tuple(whole.hidden_states[:-1]))
+    clip = ClipImage(model.tower, tuple(whole.hidden_states[:-1]), crop)
     embeddings = encode_image(model.sam, square.to(model.device, sam_dtype(model.sam)))
     rest(model)
     state = ImageState(clip, embeddings, (image.height, image.width), resized)
