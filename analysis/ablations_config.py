@@ -76,7 +76,7 @@ class Config(StudyConfig):
 
     requests: Annotated[tuple[Request, ...], Field(min_length=1)] = REQUESTS
     images: Count | None = 40
-    expressions: Count | None = 3
+    expressions: Count | None = 1
     budgets: Budgets | None = None
     random_seeds: Count = 10
     official_seeds: Count = 5

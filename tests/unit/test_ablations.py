@@ -15,7 +15,7 @@ from analysis.sweep_config import Method
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "protocol")
 FAST = ablations.Config(
-    requests=ASKED, images=24, budgets=(48, 16), random_seeds=2, official_seeds=2, pool=16, chunk_size=12
+    requests=ASKED, images=24, expressions=2, budgets=(48, 16), random_seeds=2, official_seeds=2, pool=16, chunk_size=12
 )
 
 
@@ -186,6 +186,7 @@ def test_a_subset_takes_images_and_expressions_at_even_distances():
     assert [sample.image_id for sample in part] == [1, 3, 6, 8]
     assert all(len(sample.expressions) == 1 for sample in part)
     assert part[2].expressions[0] == data[5].expressions[0]
+    assert part[1].expressions[0] == data[2].expressions[1]
     assert (part.name, part.split, part.split_by) == (data.name, data.split, data.split_by)
     assert len({data.digest, part.digest, Subset(data, 4).digest, Subset(data, 5, 1).digest}) == 4
     assert [s.image_id for s in Subset(data, None)] == [s.image_id for s in data]

@@ -1,0 +1,31 @@
+"""The ablations on the bundled miniature: every request is answered by a real model."""
+
+import numpy as np
+
+from analysis import ablations
+from analysis.ablations_config import METHODS
+from analysis.runs import read_record, read_rows, read_summary
+from litelvlm import load_model, load_refer
+
+
+def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
+    config = ablations.Config(images=2, expressions=1, budgets=(48,), random_seeds=1, official_seeds=2, pool=8)
+    folder = ablations.run(load_model("embedded"), load_refer("embedded"), config, tmp_path)
+    assert read_record(folder).counts.failed == 0
+    rows = read_rows(folder)
+    alone = rows[rows["protocol"] == "single"]
+    asked = {"none", "litelvlm", *(label for labels in METHODS.values() for label in labels)}
+    assert set(alone["method"]) == asked
+    assert (alone.groupby("method").size() == 2).all()
+    measured = alone[alone["method"] == "none"]
+    assert measured["pearson"].between(-1, 1).all()
+    assert (measured["sum_count"] == 144).all()
+    assert alone[alone["method"] != "none"]["pearson"].isna().all()
+    # The context score alone chooses other tokens.
+    inter = alone.set_index(["method", "sent_id"])["inter_px"].unstack("method")
+    assert (inter["litelvlm"] != inter["litelvlm(context_share=1)"]).any()
+    summary = read_summary(folder)
+    assert {"attention", "H7", "H7.points", "llm_attention"} <= {claim.id for claim in summary.claims}
+    assert {claim.verdict for claim in summary.claims} == {"undetermined"}  # two images
+    draws = summary.table("protocols").set_index(["protocol", "method", "budget"])
+    assert np.isfinite(draws.loc[("official", "litelvlm", 48), "sd_draws"])
