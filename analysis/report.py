@@ -185,7 +185,7 @@ def family_line(line: Mapping[Any, Any]) -> dict[str, str]:
         "verdict": line["verdict"],
         "alone": line["alone"],
         "found": f"{number(line['estimate'])} {interval(line['low'], line['high'])}" if tested else "",
-        "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "none",
+        "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
         "n": f"{line['n']} from {line['n_images']} images" if tested else "",
     }
 

@@ -96,7 +96,7 @@ function drawToken(place, sample, data, state) {
   const row = Math.floor(state.token / data.grid[1]), column = state.token % data.grid[1];
   const line = (name, label, dots) => {
     const scores = sample.unpacked(name);
-    return element("tr", { class: state.methods.includes(name) ? "current" : false, "data-name": name },
+    return element("tr", { class: state.methods.slice(0, state.pair ? 2 : 1).includes(name) ? "current" : false, "data-name": name },
       element("th", { scope: "row" }, label),
       element("td", {}, scores ? String(scores.rank[state.token]) : "–"),
       element("td", {}, scores ? shorten(scores.values[state.token]) : "no score"),
