@@ -161,7 +161,7 @@ class SharedGrounder:
     def _seg_states_inside(
         self, state: ImageState, visual: Tensor, requests: Sequence[Request]
     ) -> list[Float[Tensor, "t d"]]:
-        """States before [SEG] from the plain loop, which can drop tokens between layers."""
+        """States before [SEG] from the plain loop, which drops tokens between layers and calibrates attention."""
         talks, selections = [r.conversation for r in requests], [r.selection for r in requests]
         tokens = [self._tokens(state, visual, selection) for selection in selections]
         spliced = self.model.splice(tokens, talks, selections)
