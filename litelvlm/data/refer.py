@@ -63,6 +63,7 @@ class ReferSample:
         width: Pixels.
         expressions: Every expression of the split on this image.
         folder: Image folder.
+        pictures: What to unpack there, for messages.
         annotations: Every object of the image by id, whether an expression of this split means it or not.
     """
 
@@ -72,6 +73,7 @@ class ReferSample:
     width: int
     expressions: tuple[Expression, ...]
     folder: Path = field(repr=False)
+    pictures: str = field(repr=False, compare=False)
     annotations: Mapping[int, Annotation] = field(repr=False, compare=False)
 
     def image(self) -> Image.Image:
@@ -84,7 +86,7 @@ class ReferSample:
         """
         path = self.folder / self.file_name
         if not path.is_file():
-            raise FileNotFoundError(f"missing image {path}; unpack the COCO 2014 training images there")
+            raise FileNotFoundError(f"missing image {path}; unpack {self.pictures} into {self.folder}")
         # Annotations lie on the pixels as stored, so no EXIF turn here.
         image = open_image(path, upright=False)
         if image.size != (self.width, self.height):
@@ -119,7 +121,8 @@ class ReferDataset(Sequence[ReferSample]):
         categories: Category id to name.
         digest: SHA-256 over the table of references and `instances.json`.
         counts: Expressions, references and images.
-        count_note: What differs from the published size of the split; empty if nothing does or none is known.
+        count_note: What differs from the published size of the split, and which counts are unknown; empty if every count
+            is as published, and for the embedded scenes.
     """
 
     def __init__(
@@ -199,11 +202,12 @@ def _open(root: Path, dataset: str | None, split: str, split_by: str | None, nam
     if not chosen:
         present = ", ".join(sorted({ref.split for ref in refs})) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
-    samples = _samples(chosen, instances, root / FAMILIES[dataset].images)
+    family = FAMILIES[dataset]
+    samples = _samples(chosen, instances, root / family.images, family.pictures)
     return ReferDataset(name or dataset, split, author, root, samples, len(chosen), instances.categories, digest)
 
 
-def _samples(refs: Iterable[Ref], instances: Instances, folder: Path) -> list[ReferSample]:
+def _samples(refs: Iterable[Ref], instances: Instances, folder: Path, pictures: str) -> list[ReferSample]:
     by_image: dict[int, list[Expression]] = {}
     for ref in refs:
         expressions = by_image.setdefault(ref.image_id, [])
@@ -222,6 +226,7 @@ def _samples(refs: Iterable[Ref], instances: Instances, folder: Path) -> list[Re
                 record.width,
                 tuple(by_image[image_id]),
                 folder,
+                pictures,
                 instances.by_image.get(image_id, {}),
             )
         )
@@ -249,17 +254,20 @@ def _read(table: Path, *_stamps: tuple[int, int]) -> tuple[tuple[Ref, ...], Inst
 
 @cache
 def _count_note(name: str, split_by: str, split: str, counts: Counts) -> str:
-    """Differences from the published size, logged once per split."""
-    known = KNOWN_COUNTS.get((name, split_by, split))
-    if known is None:
+    """Differences from the published size, logged once per split, and what no size is known of."""
+    if name not in FAMILIES:
         return ""
+    known = KNOWN_COUNTS.get((name, split_by, split), Counts(None, None, None))
     wrong = [
         f"{have} {what} (published: {want})"
         for what, have, want in zip(Counts._fields, counts, known, strict=True)
         if want is not None and have != want
     ]
-    if not wrong:
-        return ""
-    note = f"{name} {split} ({split_by}) has {', '.join(wrong)}"
-    logger.warning("%s; scores are not comparable with published ones", note)
-    return note
+    unknown = [what for what, want in zip(Counts._fields, known, strict=True) if want is None]
+    title, notes = f"{name} {split} ({split_by})", []
+    if wrong:
+        notes.append(f"{title} has {', '.join(wrong)}")
+        logger.warning("%s; scores are not comparable with published ones", notes[0])
+    if unknown:
+        notes.append(f"{title}: counts unknown of {', '.join(unknown)}")
+    return "; ".join(notes)

@@ -116,4 +116,35 @@ def test_unusual_size_of_a_known_split_is_reported_once(tmp_path, caplog):
         "refcoco val (unc) has 1 expressions (published: 10834), 1 refs (published: 3811), 1 images (published: 1500)"
     }
     assert len(caplog.records) == 1
-    assert load_refer(make_tree(tmp_path / "g", [ref()], dataset="refclef")).count_note == ""
+
+
+def test_unknown_counts_are_said_and_not_taken_for_right(tmp_path, caplog):
+    make_tree(tmp_path, [ref()], dataset="refclef")
+    make_tree(tmp_path, [ref()], dataset="refcocog", table="refs(google).p")
+    with caplog.at_level(logging.WARNING):
+        clef = load_refer(tmp_path, dataset="refclef").count_note
+        google = load_refer(tmp_path, dataset="refcocog", split_by="google").count_note
+    assert clef == "refclef val (unc): counts unknown of expressions, refs, images"
+    assert google == "refcocog val (google): counts unknown of expressions, refs, images"
+    assert not caplog.records
+    make_tree(tmp_path, [ref()], dataset="grefcoco", table="grefs(unc).json")
+    both = load_refer(tmp_path, dataset="grefcoco").count_note
+    assert both == (
+        "grefcoco val (unc) has 1 images (published: 1500); grefcoco val (unc): counts unknown of expressions, refs"
+    )
+
+
+def test_each_family_has_its_image_folder(tmp_path):
+    make_tree(tmp_path, [ref()], dataset="refclef")
+    make_tree(tmp_path, [ref()], dataset="refcocog", table="refs(umd).p")
+    base = tmp_path / "Refer_Segm"
+    for dataset, folder, source in (
+        ("refclef", "images/saiapr_tc-12", "SAIAPR TC-12"),
+        ("refcocog", "coco_2014/train2014", "COCO 2014 training images"),
+    ):
+        sample = load_refer(tmp_path, dataset=dataset)[0]
+        assert sample.folder == base / folder
+        assert sample.image().size == (8, 6)
+        (base / folder / "7.png").unlink()
+        with pytest.raises(FileNotFoundError, match=rf"missing image .*7\.png; unpack the {source}"):
+            sample.image()
