@@ -1,7 +1,7 @@
 """What a sweep compares: methods with presets and fields, budgets, and the protocol in which expressions are asked."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -27,6 +27,7 @@ DEFAULT_METHODS = (
 Protocol = Literal["single", "official"]
 Value = str | int | float | bool | tuple[int, ...] | None
 _LABEL = re.compile(r"(?P<name>[\w-]+)(:(?P<preset>[\w-]+))?(\((?P<fields>.*)\))?")
+_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # outside brackets: no closing one follows before an opening one
 
 
 class Method(BaseModel):
@@ -53,14 +54,16 @@ class Method(BaseModel):
         Example:
             >>> Method.parse("litelvlm(order=raster)").fields
             {'order': 'raster'}
+            >>> Method.parse("pyramiddrop(layers=(1, 4, 8))").fields
+            {'layers': (1, 4, 8)}
         """
         found = _LABEL.fullmatch(text.strip())
         if found is None:
             raise ValueError(f"method {text!r} is not of the form name, name:preset or name(field=value, ...)")
-        pairs = [part.split("=", 1) for part in (found["fields"] or "").split(",") if part.strip()]
+        pairs = [part.split("=", 1) for part in _COMMA.split(found["fields"] or "") if part.strip()]
         if any(len(pair) != 2 for pair in pairs):
             raise ValueError(f"the fields of method {text!r} are not of the form field=value, field=value")
-        options = {name.strip(): yaml.safe_load(value) for name, value in pairs}
+        options = {name.strip(): _value(value.strip(), text) for name, value in pairs}
         return cls(name=found["name"], preset=found["preset"] or FAITHFUL, fields=options)
 
     @property
@@ -77,13 +80,38 @@ class Method(BaseModel):
 
     @property
     def seeded(self) -> bool:
-        """Whether the method draws at random and no seed was fixed."""
-        return "seed" not in self.fields and any(field.name == "seed" for field in fields(self.pruner()))
+        """Whether the method, or the one it changes, draws at random and no seed was fixed."""
+        return "seed" not in self.fields and _draws(self.pruner())
 
     def pruner(self, seed: int | None = None) -> Pruner:
         """The method itself, with a seed if it takes one."""
-        options: dict[str, Any] = {**self.fields, **({} if seed is None else {"seed": seed})}
-        return get_pruner(self.name, self.preset, **options)
+        options: dict[str, Any] = dict(self.fields)
+        made = get_pruner(self.name, self.preset, **options)
+        return made if seed is None else _with_seed(made, seed)
+
+
+def _value(text: str, label: str) -> Any:
+    """A field's value: a word, a number, or whole numbers in round or square brackets."""
+    if text == "None":
+        return None
+    try:
+        return tuple(yaml.safe_load(f"[{text[1:-1]}]")) if text[:1] + text[-1:] == "()" else yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the value {text!r} in method {label!r} cannot be read; check its brackets") from error
+
+
+def _draws(pruner: Pruner) -> bool:
+    inner = getattr(pruner, "of", None)
+    return any(field.name == "seed" for field in fields(pruner)) or (isinstance(inner, Pruner) and _draws(inner))
+
+
+def _with_seed(pruner: Pruner, seed: int) -> Pruner:
+    """The same method with a seed, its own or that of the method it changes."""
+    own = {"seed": seed} if any(field.name == "seed" for field in fields(pruner)) else {}
+    inner = getattr(pruner, "of", None)
+    of = {"of": _with_seed(inner, seed)} if isinstance(inner, Pruner) and _draws(inner) else {}
+    changes: dict[str, Any] = {**own, **of}
+    return replace(pruner, **changes)
 
 
 def every_method() -> tuple[Method, ...]:

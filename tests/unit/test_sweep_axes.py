@@ -33,7 +33,15 @@ def with_layers(n_layers):
 
 @pytest.mark.parametrize(
     "label",
-    ["litelvlm", "litelvlm(order=raster)", "random(seed=3)", "litelvlm(order=raster, positions=original)"],
+    [
+        "litelvlm",
+        "litelvlm(order=raster)",
+        "random(seed=3)",
+        "litelvlm(order=raster, positions=original)",
+        "pyramiddrop(layers=(1, 4, 8))",
+        "pyramiddrop(layers=(2,), query_token=seg)",
+        "pyramiddrop(layers=None)",
+    ],
 )
 def test_a_label_is_read_back_as_the_method_it_names(label):
     method = sweep.Method.parse(label)
@@ -50,10 +58,42 @@ def test_a_preset_is_part_of_the_label_and_of_the_method():
     assert sweep.Method(name=name).pruner() != method.pruner()
 
 
+@pytest.mark.parametrize("layers", ["(1,4,8)", "[1,4,8]", "[1, 4, 8]", "( 1, 4, 8 )"])
+def test_layers_are_read_in_either_kind_of_brackets(layers):
+    method = sweep.Method.parse(f"pyramiddrop(query_token=seg,layers={layers},order=raster)")
+    assert method.fields == {"layers": (1, 4, 8), "query_token": "seg", "order": "raster"}
+    assert method.pruner().drop_layers(32) == (1, 4, 8)
+    assert method.label == "pyramiddrop(layers=(1, 4, 8), order=raster, query_token=seg)"
+
+
+@pytest.mark.parametrize("label", ["with_uniform(of=random)", "ivc_add_on(of=random)", "restore(of=random)"])
+def test_a_method_around_random_tokens_draws_with_seeds(label):
+    method = sweep.Method.parse(label)
+    assert method.seeded
+    assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
+    assert method.pruner(7).needs == method.pruner().needs
+    cells, _ = divide_cells(sweep.Config(methods=(label,), seeds=3), (48,), 144, PlantedModel())
+    assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [(label, s, s) for s in range(3)]
+    assert not sweep.Method.parse(label.replace("random", "fastervlm")).seeded
+
+
+def test_rows_of_a_method_around_random_tokens_differ_by_seed(tmp_path):
+    config = sweep.Config(methods=("with_uniform(of=random)",), budgets=(16,), seeds=3)
+    rows = read_rows(sweep.run(PlantedModel(), planted_data(4), config, tmp_path)).query("method != 'none'")
+    assert sorted(rows.seed.unique()) == [0, 1, 2]
+    assert rows.groupby("seed").inter_px.apply(tuple).nunique() == 3
+
+
 @pytest.mark.parametrize("text", ["", "litelvlm(", "litelvlm(order)", "litelvlm:no_such_preset", "li telvlm"])
 def test_a_label_that_cannot_be_read_is_refused(text):
     with pytest.raises(ValueError, match=r"form|preset"):
         sweep.Method.parse(text)
+
+
+@pytest.mark.parametrize("layers", ["(1,4", "[1,4", "["])
+def test_brackets_that_stay_open_are_refused(layers):
+    with pytest.raises(ValueError, match=r"form|check its brackets"):
+        sweep.Method.parse(f"pyramiddrop(layers={layers})")
 
 
 def test_all_stands_for_every_method_in_every_preset():
