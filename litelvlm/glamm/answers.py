@@ -81,7 +81,7 @@ def say(
     """
     if limit < 1:
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
-    if isinstance(selection, LayerPlan) and selection.pruner.query_token == "seg":  # noqa: S105 - a place in the text
+    if isinstance(selection, LayerPlan) and selection.pruner.asks == "seg":
         raise ValueError("query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones")
     if selection is not None and selection.sizes is not None:
         raise ValueError("calibrated attention is for forced answers only; choose a method other than 'restore'")

@@ -141,7 +141,7 @@ class Row:
     def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
         """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
         stop = self.start + len(self.image)
-        if plan.pruner.query_token == "raters":  # noqa: S105 - a place in the text, no credential
+        if plan.pruner.asks == "raters":
             self.queries = text_raters(states[self.start : stop], states[stop:])
         if plan.pruner.returning:
             self.entered = states[self.start : stop]
@@ -218,7 +218,7 @@ class LayerDropping:
             return Row(None, start, length, nothing, nothing, (), nothing)
         method = selection.pruner
         schedule = method.schedule(selection.budget, selection.n_tokens, len(self.llama.model.layers))
-        queries = torch.tensor(query_places(tokenizer, talk, method.query_token), device=self.llama.device)
+        queries = torch.tensor(query_places(tokenizer, talk, method.asks), device=self.llama.device)
         every = selection.indices.to(self.llama.device)
         return Row(selection, start, length, every, every, schedule, queries)
 

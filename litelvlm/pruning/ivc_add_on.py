@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Int
 from torch import Tensor
@@ -12,7 +12,7 @@ from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.coordinates import add_coordinates, coordinate_ranking
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.fastv import FastV
-from litelvlm.pruning.layers import LayerPruner, LayerView
+from litelvlm.pruning.layers import LayerPruner, LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending
@@ -65,12 +65,13 @@ class IvcAddOn(Wrapper):
 class IvcLayerAddOn(LayerPruner):
     """Reserves a share of what each drop of another method leaves for coordinate tokens.
 
-    As ``ivc_add_on``, inside the language model: layers and counts are the other method's; positions and the query
-    token are this one's own, and the other's are not read.
+    As ``ivc_add_on``, inside the language model: layers, counts and the query token are the other method's, and tokens
+    that it brings back come back; positions are this one's own.
 
     Attributes:
         of: The other method; it keeps plain tokens at layers of the language model.
         share: Share of the kept tokens for coordinates, in [0, 1).
+        query_token: Who asks instead; None leaves it to the other method.
 
     Source: IVC-Prune, arXiv 2602.03060, its ablation on FastV and PyramidDrop.
     """
@@ -81,6 +82,7 @@ class IvcLayerAddOn(LayerPruner):
     origin: ClassVar[Origin] = ORIGIN
 
     positions: Positions = "original"
+    query_token: Literal[QueryToken, None] = None  # type: ignore[assignment]  # read through ``asks`` only
     of: LayerPruner = FastV()  # noqa: RUF009 - frozen, so one instance may serve all
     share: float = 0.1
 
@@ -88,6 +90,7 @@ class IvcLayerAddOn(LayerPruner):
         super().__post_init__()
         check_share(self.share, "share", high_open=True)
         object.__setattr__(self, "look_back", self.of.look_back)
+        object.__setattr__(self, "returning", self.of.returning)
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> None:
@@ -99,6 +102,11 @@ class IvcLayerAddOn(LayerPruner):
                 f"{cls.name} needs a method that keeps plain tokens inside the language model, got of={inner!r}; "
                 "take for example of='fastv'"
             )
+
+    @property
+    def asks(self) -> QueryToken:
+        """The query token given, else that of the other method."""
+        return self.query_token or self.of.asks
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Those of the other method."""

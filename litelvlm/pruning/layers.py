@@ -104,6 +104,11 @@ class LayerPruner(Pruner):
 
     query_token: QueryToken = "last_prompt"  # noqa: S105 - a place in the text, no credential
 
+    @property
+    def asks(self) -> QueryToken:
+        """The query token in force; that of another method where one is asked for it."""
+        return self.query_token
+
     @abstractmethod
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layers (from 0) before which tokens are dropped, ascending.

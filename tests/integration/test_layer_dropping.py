@@ -61,6 +61,18 @@ def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, cou
     assert not torch.allclose(grounding.logits[:1], model.segment(image, "the red circle").logits, atol=1e-3)
 
 
+@pytest.mark.parametrize("inner", ["fastv", "pyramiddrop", "dart", "sparsevlm_plus", "lvlm_csp_like"])
+def test_the_add_on_drops_where_the_other_method_does_and_alone_is_that_method(model, state, inner):
+    talk = conversation(["the red circle"])
+    of = get_pruner(inner, positions="original")
+    wanted = [of, *(get_pruner("ivc_layer_add_on", of=of, share=share) for share in (0.0, 0.5))]
+    plans = [pruner.select(model.cues(state, talk.questions), 60) for pruner in wanted]
+    plain, none, half = (model.ground([state], [talk], [p])[0].selection for p in plans)
+    assert plain.counts == half.counts == wanted[2].schedule(60, 144, 4)
+    assert all(map(torch.equal, plain.layers, none.layers))
+    assert not all(map(torch.equal, plain.layers, half.layers))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_an_impossible_budget_is_refused_before_any_work(model, name):
     with pytest.raises(ValueError, match="the smallest budget is"):

@@ -146,6 +146,15 @@ def test_the_add_on_inside_the_language_model_by_hand():
         get_pruner("ivc_layer_add_on").schedule(16, 144, 4)
 
 
+def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
+    # A name stands for the other method's own query token; one that is set wins over it.
+    for inner, asks in (("fastv", "last_prompt"), ("sparsevlm_plus", "raters"), ("lvlm_csp_like", "seg")):
+        assert get_pruner("ivc_layer_add_on", of=inner).asks == asks
+        assert get_pruner("ivc_layer_add_on", of=inner, query_token="last").asks == "last"  # noqa: S106
+    inner = get_pruner("fastv", query_token="mean_text")  # noqa: S106
+    assert get_pruner("ivc_layer_add_on", of=inner).asks == "mean_text"
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
@@ -155,6 +164,7 @@ def test_the_add_on_inside_the_language_model_by_hand():
         ("ivc_add_on", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
         ("ivc_add_on", {"of": "fastv"}, "ivc_add_on needs a method that keeps plain tokens before"),
         ("ivc_add_on", {"of": "visionzip"}, "ivc_add_on needs a method that keeps plain tokens"),
+        ("ivc_layer_add_on", {"query_token": "first"}, "query_token 'first' is not allowed; choose from 'last', "),
         ("ivc_layer_add_on", {"of": "fastervlm"}, "ivc_layer_add_on needs a method that keeps plain tokens inside"),
         ("ivc_layer_add_on", {"of": "sparsevlm"}, "ivc_layer_add_on needs a method that keeps plain tokens inside"),
     ],

@@ -27,6 +27,7 @@ CASES = [
     ("ivc_layer_add_on", {}),
     ("ivc_layer_add_on", {"of": "sparsevlm_plus", "share": 0.9}),
     ("ivc_layer_add_on", {"of": "dart", "share": 0.0}),
+    ("ivc_layer_add_on", {"of": "lvlm_csp_like", "share": 0.5}),
 ]
 every_case = pytest.mark.parametrize(
     ("name", "options"), CASES, ids=[f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]

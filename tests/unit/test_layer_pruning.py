@@ -163,7 +163,7 @@ def test_wrong_fields_are_refused(name, options, words):
 def test_every_class_describes_itself(name):
     pruner = get_pruner(name)
     assert isinstance(pruner, LayerPruner)
-    assert (pruner.needs, pruner.query_token) == (frozenset(), QUERY.get(name, "last_prompt"))
+    assert (pruner.needs, pruner.asks) == (frozenset(), QUERY.get(name, "last_prompt"))
     assert pruner.summary
     assert pruner.text_guided
     assert get_pruner(**pruner.config()) == pruner
