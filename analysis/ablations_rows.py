@@ -128,4 +128,5 @@ def ablation_rows(context: AblationContext, official: Context | None, loaded: tu
     if official is None:
         return alone._replace(rows=rows)
     drawn = image_rows(official, loaded[1])
-    return ItemResult([*rows, *(row | columns for row in drawn.rows)], notes=(*alone.notes, *drawn.notes))
+    rows += [row | columns for row in drawn.rows]
+    return alone._replace(rows=rows, notes=(*alone.notes, *drawn.notes))

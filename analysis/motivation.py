@@ -1,7 +1,7 @@
 """Why anyone would prune by a reversed similarity: maps beside masks, similarity inside and outside, what [EOS] reads.
 
 Kept in ``maps/motivation.safetensors`` of a sweep's run folder, for the expressions of ``analysis.examples`` (chosen by
-score and not by eye) and, for the two distributions, the first expression of each of the first images.
+score and not by eye) and, for the two distributions, the first expression with words of each of the first images.
 """
 
 import json
@@ -19,7 +19,7 @@ from analysis.examples import chosen_samples, sweep_config
 from analysis.explore_data import word_attention
 from analysis.labels import IN_COVERAGE, OUT_COVERAGE
 from analysis.overlay import draw_overlay, kept_indices, kept_pixels
-from analysis.samples import target_mask, token_coverage
+from analysis.samples import target_mask, token_coverage, unaskable
 from analysis.sweep import Config, Method
 from analysis.sweep_tables import UNPRUNED
 from litelvlm.clip.geometry import coverage_to_pixels
@@ -148,7 +148,9 @@ def distributions(model: Any, data: Any, config: Config, n_images: int) -> tuple
     inside, outside = [], []
     for index in range(n_images):
         sample = data[index]
-        expression = sample.expressions[0]
+        expression = next((e for e in sample.expressions if unaskable(e) is None), None)
+        if expression is None:
+            continue
         talk = conversation([expression.sent], config.question_index, config.answer_index)
         scores = similarities(model, model.encode_image(sample.image()), talk)
         scores = (scores - scores.mean()) / max(float(scores.std()), 1e-12)

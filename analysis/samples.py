@@ -9,8 +9,11 @@ import torch
 from jaxtyping import Float
 
 from litelvlm.clip.geometry import coverage, visible_fraction
+from litelvlm.glamm.prompts import clean
 
 NO_TARGET = "expression without a target"
+NO_WORDS = "expression without words"
+CONTROL_WORDS = "expression that spells a control token of the prompt"
 
 
 @runtime_checkable
@@ -79,6 +82,15 @@ def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, imag
         "area_frac": float(mask.mean()),
         "visible_frac": 0.0 if empty else float(visible_fraction(mask, image_size)),
     }
+
+
+def unaskable(expression: Any) -> str | None:
+    """Why no question can be asked about an expression; None if one can."""
+    try:
+        clean(expression.sent)
+    except ValueError:
+        return CONTROL_WORDS if expression.sent.strip() else NO_WORDS
+    return None
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from analysis.engine import ItemResult
-from analysis.samples import key_columns, naming, target_mask, token_coverage
+from analysis.samples import key_columns, naming, target_mask, token_coverage, unaskable
 from analysis.sweep_passes import Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.metrics import iou
@@ -21,11 +21,12 @@ class Loaded:
     """One image as read from disk, before any model work.
 
     Attributes:
-        sample: The image's record.
+        sample: The image's record, with the expressions that can be asked.
         picture: Its pixels.
         masks: Target masks as the data gives them, one per expression.
         coverage: Share of each token's patch that the mask covers, one row per expression.
         keys: Key columns, one entry per expression.
+        skipped: The reason for each expression that was left out because it cannot be asked.
     """
 
     sample: Any
@@ -33,11 +34,15 @@ class Loaded:
     masks: UInt8[np.ndarray, "n h w"]
     coverage: np.ndarray
     keys: tuple[dict[str, Any], ...]
+    skipped: tuple[str, ...] = ()
 
 
 def load(context: Context, index: int) -> Loaded:
     """Read one image with its masks; needs no model, so that it can run ahead of the model's work."""
     sample = context.data[index]
+    reasons = [unaskable(expression) for expression in sample.expressions]
+    asked = [e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None]
+    sample = replace(sample, expressions=tuple(asked))
     masks, coverage, keys = [], [], []
     for expression in sample.expressions:
         with naming(sample, expression):
@@ -45,13 +50,17 @@ def load(context: Context, index: int) -> Loaded:
             masks.append(sample.mask(expression))
             coverage.append(token_coverage(plain, context.model))
             keys.append(key_columns(context.data, sample, expression, plain, context.model.tower.image_size))
-    return Loaded(sample, sample.image(), np.stack(masks), np.stack(coverage), tuple(keys))
+    targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
+    skipped = tuple(reason for reason in reasons if reason is not None)
+    return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)
 
 
 @torch.inference_mode()
 def image_rows(context: Context, loaded: Loaded) -> ItemResult:
     """Rows of one image: every conversation under every method, budget and seed."""
     model, sample = context.model, loaded.sample
+    if not sample.expressions:
+        return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture)
     talks = talks_of(context.config, sample)
     passes: list[Pass] = []
@@ -75,7 +84,7 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
             for place in same:
                 found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
-    return ItemResult([row for rows in found for row in rows], notes=notes)
+    return ItemResult([row for rows in found for row in rows], loaded.skipped, notes)
 
 
 def turn_rows(

@@ -10,6 +10,7 @@ from planted import PATCH, PlantedModel, planted_data
 
 from analysis import sweep
 from analysis.runs import read_record, read_rows, read_summary
+from analysis.samples import CONTROL_WORDS, NO_WORDS
 from analysis.sweep_config import every_method
 from analysis.sweep_no_target import no_target_table
 from analysis.sweep_passes import Context, divide_cells, talks_of
@@ -136,6 +137,36 @@ def test_tokens_that_differ_within_a_cell_are_refused():
     rows = pd.DataFrame({"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]})
     with pytest.raises(ValueError, match="different numbers"):
         token_table(rows)
+
+
+def with_sentence(data, number, place, sent):
+    """The same data with another sentence in one place."""
+    expressions = list(data[number].expressions)
+    expressions[place] = dataclasses.replace(expressions[place], sent=sent)
+    data[number] = dataclasses.replace(data[number], expressions=tuple(expressions))
+    return data
+
+
+@pytest.mark.parametrize("protocol", ["single", "official"])
+def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
+    config = sweep.Config(methods=("uniform",), budgets=(16,), seeds=2, protocol=protocol)
+    data = with_sentence(with_sentence(planted_data(3), 0, 0, "  "), 1, 1, "the <image> ball")
+    folder = sweep.run(PlantedModel(), data, config, tmp_path)
+    record, rows = read_record(folder), read_rows(folder)
+    # Six expressions on three images, of which two cannot be asked.
+    assert (record.state, record.counts.expected, record.counts.done, record.counts.failed) == ("done", 6, 4, 0)
+    assert record.counts.skipped == {NO_WORDS: 1, CONTROL_WORDS: 1}
+    asked = {data[0].expressions[1], data[1].expressions[0], *data[2].expressions}
+    assert set(rows.sent_id) == {expression.sent_id for expression in asked}
+    # What is left has its own mask: all tokens find all of it.
+    assert (rows[rows.method == "none"].iou == 1.0).all()
+
+
+def test_an_image_without_any_askable_sentence_has_no_rows(tmp_path):
+    data = with_sentence(with_sentence(planted_data(2), 0, 0, ""), 0, 1, "")
+    folder = sweep.run(PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path)
+    assert read_record(folder).counts.skipped == {NO_WORDS: 2}
+    assert set(read_rows(folder).image_id) == {data[1].image_id}
 
 
 # --- the official protocol ----------------------------------------------------------------------------------------
