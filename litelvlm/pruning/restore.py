@@ -52,7 +52,7 @@ class Restore(Wrapper):
     def choose(self, cues: Cues, budget: int) -> Choice:
         """The other method's tokens, and groups of those it left."""
         n_tokens, n_kept = cues.n_tokens, max(1, round_half_up(self.share * budget))
-        kept = ascending(self.of.choose(cues, n_kept).indices)
+        kept = self.kept(cues, n_kept)
         if n_kept == budget:
             return Choice(kept, sizes=torch.full((budget,), n_tokens / budget, device=kept.device))
         rest = complement(kept, n_tokens)
@@ -72,6 +72,10 @@ class Restore(Wrapper):
             roles=tuple("kept" if i < n_kept else "merged" for i in turn.tolist()),
             sizes=sizes,
         )
+
+    def kept(self, cues: Cues, count: int) -> Int[Tensor, "count"]:
+        """The other method's tokens, ascending, on the device of the patch tokens; controls choose on the CPU."""
+        return ascending(self.of.choose(cues, count).indices).to(cues.patch_tokens.device)
 
 
 def density_groups(cosines: Float[Tensor, "m m"], count: int) -> tuple[Int[Tensor, "count"], Int[Tensor, "m"]]:

@@ -49,6 +49,13 @@ def test_restore_by_hand():
     assert get_pruner("restore").select(cues, 6).sizes is None
 
 
+@pytest.mark.parametrize("of", ["uniform", "random", "centre_distance"])
+def test_controls_choose_where_the_tokens_are(of):
+    # Stands in for a GPU: these methods read no cue and choose on the CPU.
+    cues = Cues({"patch_tokens": torch.empty(16, 4, device="meta")}, (4, 4))
+    assert get_pruner("restore", of=of).kept(cues, 4).device.type == "meta"
+
+
 @pytest.mark.parametrize("budget", [1, 2, 3, 5, 9, 15])
 def test_every_token_is_counted_once(budget):
     made = torch.Generator().manual_seed(budget)
