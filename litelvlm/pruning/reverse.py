@@ -30,6 +30,7 @@ class Reverse(ScorePruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "needs", self.of.needs)
+        object.__setattr__(self, "text_guided", self.of.text_guided)
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> None:

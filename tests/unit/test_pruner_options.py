@@ -25,6 +25,11 @@ def test_every_class_describes_itself():
             get_pruner(name).order = "raster"
 
 
+def test_a_reversed_method_reads_the_text_if_the_method_does():
+    assert get_pruner("reverse", of="low_similarity").text_guided
+    assert not get_pruner("reverse", of="value_norm").text_guided
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
