@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litelvlm.glamm.config import read_config
-from litelvlm.glamm.shards import WHOLE, shard_paths
+from litelvlm.glamm.shards import WHOLE, check_shard, shard_paths
 from litelvlm.glamm.source import EMBEDDED, clip_source, locate
 from litelvlm.glamm.tokenizer import GlammTokenizer
 
@@ -15,7 +15,7 @@ class Part(NamedTuple):
 
     Attributes:
         name: "files", "config", "tokenizer", "weights" or "CLIP".
-        found: Whether it is there and readable.
+        found: Whether it is there and readable; of weights, whether the table of contents of every file is whole.
         text: What was found, or what is missing and how to get it.
     """
 
@@ -66,6 +66,8 @@ def _parts(folder: Path, clip: str | Path | None) -> Iterator[Part]:
 def _weights(name: str, folder: Path) -> Part:
     try:
         paths = shard_paths(folder)
+        for path in paths:
+            check_shard(path)
     except (FileNotFoundError, ValueError) as error:
         return Part(name, False, f"{error}; fetch them with `hf download`")
     size = sum(path.stat().st_size for path in paths)

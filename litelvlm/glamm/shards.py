@@ -4,6 +4,7 @@ import json
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -50,6 +51,18 @@ def read_index(path: Path) -> dict[str, str]:
     return names
 
 
+def check_shard(path: Path) -> None:
+    """Look by its table of contents whether a file is whole; no tensor is read.
+
+    Raises:
+        ValueError: If it is truncated or damaged.
+    """
+    if path.suffix == ".safetensors":
+        _open_safetensors(path)
+    elif not is_zipfile(path):
+        raise ValueError(f"{path} is truncated, damaged, or saved by a torch before 1.6; fetch it again")
+
+
 def read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of one file; a tensor's numbers are read from disk when they are used.
 
@@ -57,15 +70,18 @@ def read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
         ValueError: If the file is truncated, damaged, or holds more than tensors.
     """
     if path.suffix == ".safetensors":
-        try:
-            opened = safe_open(path, framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} is truncated or damaged ({error}); fetch it again") from error
-        with opened as file:
+        with _open_safetensors(path) as file:
             for name in file.keys():  # noqa: SIM118 - no mapping
                 yield name, file.get_tensor(name)
     else:
         yield from _read_bin(path).items()
+
+
+def _open_safetensors(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is truncated or damaged ({error}); fetch it again") from error
 
 
 def _read_bin(path: Path) -> Mapping[str, Tensor]:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from litelvlm.glamm.config import check_config, full_config, read_config
 from litelvlm.glamm.inventory import inventory
@@ -130,3 +131,18 @@ def test_inventory_of_a_whole_and_of_a_broken_folder(folder):
     assert "hf download" in found["CLIP"].text
     (only,) = inventory("someone/nothing")
     assert "hf download someone/nothing" in only.text
+
+
+@pytest.mark.parametrize("part", ["weights", "CLIP"])
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+def test_inventory_reports_truncated_weights(folder, part, form):
+    path = (folder if part == "weights" else folder / "clip") / "model.safetensors"
+    if form == "bin":
+        path.unlink()
+        path = path.with_name("pytorch_model.bin")
+        torch.save({"some.weight": torch.zeros(10_000)}, path)
+        assert all(found for _, found, _ in inventory(folder))
+    path.write_bytes(path.read_bytes()[:-1000])
+    found = {name: text for name, here, text in inventory(folder) if not here}
+    assert list(found) == [part]
+    assert "is truncated" in found[part]
