@@ -87,8 +87,9 @@ class LlamaView(LayerView):
 
     def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
         """Cosine and sine of every rotary angle at each token's position, each angle twice, float32."""
-        cos, sin = self._rotary
-        return cos.float(), sin.float()
+        # The model's own rotation is rounded to its number type, which would make scores tie.
+        cos, sin = self.model.rotary_emb(self._normed.float(), position_ids=self.position_ids[None])
+        return cos[0], sin[0]
 
     def states(self) -> Float[Tensor, "s d"]:
         """States that enter the layer, after the model's final norm, float32."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
-from litelvlm import get_pruner, list_pruners
+from litelvlm import get_pruner, list_pruners, load_model
 from litelvlm.glamm.layer_pruning import LayerDropping, LlamaView, query_places
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.prompts import ANSWERS, conversation
@@ -101,6 +101,17 @@ def test_attention_rows_equal_those_of_the_eager_kernel(model, index):
     torch.testing.assert_close(view.attention(queries), found["weights"][:, queries], atol=1e-5, rtol=1e-5)
     assert_near(view.keys(), found["keys"].transpose(0, 1).flatten(1))
     assert_near(view.image_attention(), found["weights"][:, queries, 10:20].mean((0, 1)))
+
+
+@torch.inference_mode()
+def test_angles_that_scores_read_are_not_rounded_to_the_models_number_type(model):
+    half = load_model("embedded", device="cpu", dtype="bfloat16")
+    hidden, positions = torch.zeros(200, model.llama.config.hidden_size), torch.arange(200)
+    rough, fine = (
+        LlamaView(m.llama, 1, hidden.to(m.dtype), positions, slice(10, 20), torch.tensor([29])).rotary()
+        for m in (half, model)
+    )
+    assert all(map(torch.equal, rough, fine))
 
 
 @torch.inference_mode()
