@@ -22,7 +22,8 @@ class Dart(SingleDrop):
     states that enter layer K, after the model's final norm. Pivots take turns in the order of the sequence, each its
     equal share of what the visual pivots leave of the budget; earlier ones take what does not divide. The released
     code drops that remainder, so its count is not the one asked for, and its pivots take turns in the order of a hash
-    table. No attention is read and no query token: ``query_token`` changes nothing.
+    table. K = 2 is what the released evaluation scripts set. No attention is read and no query token: ``query_token``
+    changes nothing.
 
     Attributes:
         image_pivots: Visual pivots, from 1; they are kept.
