@@ -1,6 +1,7 @@
 """One look for every figure: colours, marks, notes, and files that are byte-identical when drawn again."""
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
@@ -100,23 +101,34 @@ def mark(method: str) -> str:
 
 
 def label(method: str) -> str:
-    """The name of a method as readers know it, with the fields that were set.
+    """The name of a method as readers know it, with its preset and the fields that were set.
 
     Example:
-        >>> label("litelvlm(order=raster)")
-        'LiteLVLM (order=raster)'
+        >>> label("litelvlm:gap(order=native)")
+        'LiteLVLM, gap (order=native)'
     """
-    _, _, options = method.partition("(")
-    return _of(method)[0] + (f" ({options}" if options else "")
+    head, _, options = method.partition("(")
+    preset = head.partition(":")[2].replace("_", " ")
+    return _of(method)[0] + (f", {preset}" if preset else "") + (f" ({options}" if options else "")
+
+
+def line(method: str) -> str:
+    """The line of a method as matplotlib calls it: solid, but dashed for a preset or with fields of its own."""
+    return "-" if _name(method) == method else "--"
 
 
 def rank(method: str) -> int:
     """Place of a method in legends and tables of figures: the method of the paper first, then controls, then others."""
-    return list(_METHODS).index(name) if (name := method.partition("(")[0]) in _METHODS else len(_METHODS)
+    return list(_METHODS).index(name) if (name := _name(method)) in _METHODS else len(_METHODS)
+
+
+def _name(method: str) -> str:
+    """A label without its preset and fields."""
+    return re.split(r"[:(]", method, maxsplit=1)[0]
 
 
 def _of(method: str) -> tuple[str, str, str]:
-    name = method.partition("(")[0]
+    name = _name(method)
     return _METHODS.get(name, (name.replace("_", " "), MUTED, "."))
 
 

@@ -29,7 +29,7 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
         ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
         ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
     for method, line in lines_of(in_order(pruned), "method"):
-        linestyle = ":" if method in ORACLES else "-"
+        linestyle = ":" if method in ORACLES else style.line(method)
         band(ax, line, "budget", "value", method, style.label(method), linestyle)
     budget_axis(ax, pruned["budget"])
     ax.set(ylabel=METRICS[metric])
@@ -55,7 +55,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
             color=style.colour(method),
             marker=style.mark(method),
             markersize=4.5,
-            linestyle=":" if method in ORACLES else "-",
+            linestyle=":" if method in ORACLES else style.line(method),
             linewidth=1.2,
             capsize=2,
             label=style.label(method),

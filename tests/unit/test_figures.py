@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from analysis.runs import read_rows, read_summary
+from analysis.sweep_config import every_method
 from figures import FIGURES, axes, reversal, sink, style, sweep
 from figures.files import write_figures
 from figures.saved import sample_note
@@ -45,6 +46,37 @@ def test_every_method_has_a_look_of_its_own():
 def test_a_method_with_options_keeps_its_colour_and_says_them():
     assert style.colour("litelvlm(order=raster)") == style.colour("litelvlm")
     assert style.label("litelvlm(order=raster)") == "LiteLVLM (order=raster)"
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("litelvlm:gap", "LiteLVLM, gap"),
+        ("litelvlm:gap(direction=highest)", "LiteLVLM, gap (direction=highest)"),
+        ("with_uniform(of=random)", "with uniform tokens (of=random)"),
+    ],
+)
+def test_a_preset_keeps_the_colour_and_place_of_its_method_and_has_another_line(method, name):
+    plain = method.split(":")[0].split("(")[0]
+    assert style.label(method) == name
+    assert (style.colour(method), style.mark(method)) == (style.colour(plain), style.mark(plain))
+    assert style.rank(method) == style.rank(plain)
+    assert (style.line(plain), style.line(method)) == ("-", "--")
+
+
+def test_no_preset_of_any_method_is_a_stranger_in_a_legend():
+    for method in every_method():
+        label = style.label(method.label)
+        assert ":" not in label
+        assert style.colour(method.label) == style.colour(method.name)
+
+
+def test_a_preset_is_drawn_in_the_colour_of_its_method_with_a_dashed_line():
+    table = pd.DataFrame({"method": ["litelvlm", "litelvlm:gap"], "budget": 8, "metric": "ciou", "value": [0.5, 0.6]})
+    lines = lines_by_label(sweep.draw_accuracy(table.assign(low=0.4, high=0.7), "ciou", new_axes()))
+    plain, gap = lines["LiteLVLM"], lines["LiteLVLM, gap"]
+    assert plain.get_color() == gap.get_color() == style.colour("litelvlm")
+    assert (plain.get_linestyle(), gap.get_linestyle()) == ("-", "--")
 
 
 @pytest.mark.parametrize(
