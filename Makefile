@@ -1,5 +1,6 @@
 # make env    virtual environment in .venv (again only when the requirements change)
-# make study  the whole study on the bundled miniature: rows, figures, report (re-running resumes)
+# make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
+#             `litelvlm study all` runs the longer ones too
 # make test   every test, offline
 # make lint   style and types
 # make notebooks  executes the notebooks and keeps their outputs
@@ -19,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 study: $(STAMP)
-	$(BIN)/litelvlm study all --model embedded --data embedded --report report
+	$(BIN)/litelvlm study reversal sink importance sweep --model embedded --data embedded --report report
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
@@ -30,7 +31,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 notebooks: $(STAMP)
-	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	TQDM_DISABLE=1 $(BIN)/python notebooks/execute.py
 
 clean:
 	rm -rf report runs notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist

@@ -40,7 +40,8 @@ _MISUSE = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotA
 _log = logging.getLogger("litelvlm")
 
 
-VERBS = {cls.__name__.lower(): cls for cls in (Segment, Study, Bench, Figure, Report, Explore, Demo, Show, Ls, Check, Convert)}
+_CLASSES = (Segment, Study, Bench, Figure, Report, Explore, Demo, Show, Ls, Check, Convert)
+VERBS = {cls.__name__.lower(): cls for cls in _CLASSES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -145,29 +145,40 @@ def test_a_half_written_run_folder_is_mended_by_the_same_command(tmp_path):
 
 def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
     whole = tmp_path / "whole"
-    assert sink(whole, 96).returncode == 0
+    assert sink(whole, 48).returncode == 0
     out = tmp_path / "interrupted"
     running = subprocess.Popen(
-        [*COMMAND, "study", "sink", "--limit", "96", "--out", str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "study", "sink", "--limit", "48", "--out", str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 300
     while not list(out.glob("*/rows/part-*.parquet")) and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(running.pid, signal.SIGINT)
-    _, message = running.communicate(timeout=60)
+    _, message = running.communicate(timeout=300)
     assert running.returncode == 130, message
     assert "finished parts are kept" in message
     assert "Traceback" not in message
     kept = {path: path.stat().st_mtime_ns for path in only_run(out).glob("rows/part-*.parquet")}
-    assert 1 <= len(kept) < 6
+    assert 1 <= len(kept) < 3
     assert read_record(only_run(out)).state == "partial"
-    assert sink(out, 96).returncode == 0
+    assert sink(out, 48).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     pd.testing.assert_frame_equal(read_rows(only_run(out)), read_rows(only_run(whole)))
 
 
 def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
-    arguments = ["study", "all", "--limit", "3", "--out", tmp_path / "runs", "--report", tmp_path / "report"]
+    arguments = [
+        "study",
+        "reversal",
+        "sink",
+        "sweep",
+        "--limit",
+        "3",
+        "--out",
+        tmp_path / "runs",
+        "--report",
+        tmp_path / "report",
+    ]
     first = litelvlm(*arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.rstrip().endswith(f"report: {tmp_path / 'report' / 'index.html'}")
