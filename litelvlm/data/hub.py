@@ -40,8 +40,17 @@ def is_parquet_source(root: str | Path) -> bool:
     path = Path(root).expanduser()
     if path.is_dir():
         return any(True for _ in parquet_files(path))
-    is_id = re.fullmatch(r"\w[\w.-]*/[\w.+-]+", str(root)) is not None
-    return is_id and any(part in path.name.lower() for part, _ in _GUESSES)
+    return is_hub_id(root) and any(part in path.name.lower() for part, _ in _GUESSES)
+
+
+def is_hub_id(root: str | Path) -> bool:
+    """Whether a name can only be meant as a hub id "owner/name"; only such names ever reach the network.
+
+    A `Path`, a name that begins with ".", "/" or "~", one with more than one slash, and one whose first part exists on
+    this disk are paths: a mistyped `data/refcoco` is a missing folder and not somebody's dataset.
+    """
+    part = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+    return isinstance(root, str) and re.fullmatch(f"{part}/{part}", root) is not None and not Path(root).parent.exists()
 
 
 def parquet_files(folder: Path) -> Iterator[Path]:
@@ -71,6 +80,8 @@ def hub_root(root: str | Path, dataset: str | None, split: str, split_by: str | 
     check_name(split, FAMILIES[dataset].splits[author], f"split of {dataset} ({author})")
     folder = Path(root).expanduser()
     if not folder.is_dir():
+        if not is_hub_id(root):
+            raise FileNotFoundError(f"there is no folder {root}; give one of Parquet files, or a hub id owner/name")
         folder = _fetched(str(root), split)
     files = [path for path in parquet_files(folder) if _split_of(path) == split]
     if not files:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from litelvlm.data.annotations import RefDataError, decode_mask
-from litelvlm.data.hub import guess, is_parquet_source
+from litelvlm.data.hub import guess, hub_root, is_parquet_source
 from litelvlm.data.refer import load_refer
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
@@ -141,6 +142,25 @@ def test_hub_ids_fetch_the_split_only(tmp_path, monkeypatch):
     monkeypatch.setattr("litelvlm.data.hub.snapshot_download", offline)
     with pytest.raises(FileNotFoundError, match="hf download --repo-type dataset someone/RefCOCO"):
         load_refer("someone/RefCOCO")
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["data/refcoco", "./refcoco", "../refcoco", "~/refcoco", "/data/refcoco", "here/data/refcoco", "a/refcoco/",
+     "a//refcoco", "owner/refcoco+", Path("owner/RefCOCO")],
+)  # fmt: skip
+def test_what_looks_like_a_path_never_reaches_the_network(tmp_path, monkeypatch, root):
+    def fetch(name, **options):
+        raise AssertionError(f"asked the network for {name}")
+
+    monkeypatch.setattr("litelvlm.data.hub.snapshot_download", fetch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no REFER data at .*give its path, a hub id"):
+        load_refer(root)
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*(refcoco|RefCOCO)"):
+        hub_root(root, "refcoco", "val")
 
 
 def test_names():
