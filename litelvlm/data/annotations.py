@@ -66,6 +66,8 @@ def read_instances(content: bytes, path: Path) -> Instances:
     """
     try:
         data = json.loads(content)
+    except RecursionError as error:
+        raise RefDataError(f"{path} is nested too deeply for an instances.json; fetch it again") from error
     except ValueError as error:
         raise RefDataError(f"{path} is not JSON ({error}); the download may be cut off, fetch it again") from error
     if not isinstance(data, dict):

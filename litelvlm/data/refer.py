@@ -121,8 +121,8 @@ class ReferDataset(Sequence[ReferSample]):
         categories: Category id to name.
         digest: SHA-256 over the table of references and `instances.json`.
         counts: Expressions, references and images.
-        count_note: What differs from the published size of the split, and which counts are unknown; empty if every count
-            is as published, and for the embedded scenes.
+        count_note: What differs from the published size of the split, and which counts are unknown; empty if every
+            count is as published, and for the embedded scenes.
     """
 
     def __init__(

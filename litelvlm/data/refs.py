@@ -51,11 +51,20 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
             f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, strings and numbers only; "
             "download the file again from its source and do not open this one with pickle"
         ) from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
     except ValueError as error:
         raise RefDataError(f"{path} is not JSON ({error}); the download may be cut off, fetch it again") from error
     if not isinstance(data, list):
         raise RefDataError(f"{path} holds a {type(data).__name__}, expected a list of references")
-    return tuple(_ref(record, f"{path}, reference {i}") for i, record in enumerate(data))
+    try:
+        return tuple(_ref(record, f"{path}, reference {i}") for i, record in enumerate(data))
+    except RecursionError as error:  # a pickle nests without bound, and only the message about its value recurses
+        raise _too_deep(path) from error
+
+
+def _too_deep(path: Path) -> RefDataError:
+    return RefDataError(f"{path} is nested too deeply for a table of references; fetch it again")
 
 
 def _ref(record: Any, where: str) -> Ref:

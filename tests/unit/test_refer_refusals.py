@@ -101,6 +101,29 @@ def test_malformed_instances(tmp_path, content, message):
         load_refer(tmp_path)
 
 
+def test_deeply_nested_files_are_refused(tmp_path):
+    # 100 000 levels are more than any parser of the standard library follows.
+    deep = b"[" * 100_000 + b"]" * 100_000
+    make_tree(tmp_path / "table", [ref()], dataset="grefcoco", table="grefs(unc).json")
+    (tmp_path / "table" / "Refer_Segm" / "grefcoco" / "grefs(unc).json").write_bytes(deep)
+    with pytest.raises(RefDataError, match=r"grefs\(unc\)\.json is nested too deeply"):
+        load_refer(tmp_path / "table")
+    make_tree(tmp_path / "instances", [ref()])
+    (tmp_path / "instances" / "Refer_Segm" / "refcoco" / "instances.json").write_bytes(b'{"images": ' + deep + b"}")
+    with pytest.raises(RefDataError, match=r"instances\.json is nested too deeply"):
+        load_refer(tmp_path / "instances")
+
+
+def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):
+    make_tree(tmp_path, [ref()])
+    # Opcodes by hand, for pickle.dumps itself recurses: one reference whose ref_id is lists in lists.
+    nested = b"]" * 100_000 + b"a" * 99_999
+    table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
+    table.write_bytes(b"\x80\x02]}X\x09\x00\x00\x00sentences]sX\x06\x00\x00\x00ref_id" + nested + b"sa.")
+    with pytest.raises(RefDataError, match=r"refs\(unc\)\.p is nested too deeply"):
+        load_refer(tmp_path)
+
+
 def test_image_of_another_size_is_refused(tmp_path):
     sample = load_refer(make_tree(tmp_path, [ref()]))[0]
     Image.new("RGB", (9, 6)).save(sample.folder / sample.file_name)
