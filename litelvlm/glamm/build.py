@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, LlamaForCausalLM, SamModel
 
@@ -79,7 +81,10 @@ def load_model(
         )
     with torch.device("meta"):
         parts = new_parts(config, attn, options)
-    load_into(parts, folder, kind, place)
+    kinds = dict.fromkeys(parts, kind)
+    if options.sam_dtype == "float32":
+        kinds["sam"] = torch.float32
+    load_into(parts, folder, kinds, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), CLIPTokenizer.from_pretrained(clip_folder))
     width = int(tower.vision_config.hidden_size)
     if width != config["mm_hidden_size"]:
@@ -171,7 +176,8 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
     """Read a Hugging Face CLIP, from safetensors or a tensor-only .bin.
 
     Raises:
-        ValueError: If a weight is missing, which the library itself would draw at random, or the file is damaged.
+        ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is missing or unknown: the
+            library itself would draw the one at random and pass over the other.
         FileNotFoundError: If there are no weights.
     """
     try:
@@ -185,10 +191,21 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
         )
     except OSError as error:
         raise FileNotFoundError(f"{folder} holds no weights of CLIP: {error}") from error
+    except (SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
+        raise ValueError(
+            f"the CLIP in {folder} is truncated, damaged, or does not fit its config.json ({error}); fetch it again"
+        ) from error
     clip: CLIPModel = loaded[0]
     absent = sorted(loaded[1]["missing_keys"])
     if absent:
         raise ValueError(f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again")
+    # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
+    unknown = sorted(name for name in loaded[1]["unexpected_keys"] if not name.endswith(".position_ids"))
+    if unknown:
+        raise ValueError(
+            f"the CLIP in {folder} has {len(unknown)} weights that its config.json has no place for, first "
+            f"{unknown[0]}; fetch both again"
+        )
     return clip
 
 

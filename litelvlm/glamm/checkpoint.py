@@ -18,7 +18,7 @@ __all__ = ["load_into", "read_checkpoint", "save_checkpoint"]
 def load_into(
     components: Mapping[str, nn.Module],
     folder: str | Path,
-    dtype: torch.dtype,
+    dtype: torch.dtype | Mapping[str, torch.dtype],
     device: torch.device | None = None,
 ) -> None:
     """Fill the components with a checkpoint folder's weights.
@@ -30,7 +30,7 @@ def load_into(
         components: "llama" (``LlamaForCausalLM``), "projector" and "seg_head" (``nn.Sequential`` of linear, activation,
             linear) and "sam" (``SamModel``); on the meta device (they come to ``device``) or on a real one (they stay).
         folder: Folder in the published layout, sharded or not, safetensors or .bin.
-        dtype: Number type of the weights.
+        dtype: Number type of the weights, or one for each component.
         device: Where components of the meta device go; the CPU if not given.
 
     Raises:
@@ -39,6 +39,7 @@ def load_into(
     """
     places = _places(components)
     _check({name: tuple(tensor.shape) for name, tensor in read_checkpoint(folder)}, places)
+    dtypes = dtype if isinstance(dtype, Mapping) else dict.fromkeys(components, dtype)
     states: dict[str, dict[str, Tensor]] = {component: {} for component in components}
     for official, tensor in read_checkpoint(folder):
         target = target_of(official)
@@ -46,7 +47,7 @@ def load_into(
             continue
         place = places[target]
         home = (device or torch.device("cpu")) if place.is_meta else place.device
-        value = tensor.to(home, dtype, copy=True)
+        value = tensor.to(home, dtypes[target.component], copy=True)
         if isinstance(place, nn.Parameter):
             value = nn.Parameter(value, requires_grad=place.requires_grad)
         # A twin gets the very same parameter, so that the two stay one.

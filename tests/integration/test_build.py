@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import load_model
-from litelvlm.glamm.build import number_type, random_parts
+from litelvlm.glamm.build import number_type, random_parts, read_clip
 from litelvlm.glamm.config import full_clip_config, full_config
 from litelvlm.glamm.options import GlammOptions
 from litelvlm.glamm.prompts import conversation
@@ -116,6 +116,44 @@ def test_a_clip_of_another_width_or_with_a_hole_is_refused(folder, tmp_path):
         load_model(folder, device="cpu")
 
 
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def widen(path):
+    weights = load_file(path)
+    weights["visual_projection.weight"] = torch.zeros(3, 3)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def add_a_layer(path):
+    weights, layer = load_file(path), "vision_model.encoder.layers.0."
+    more = {name.replace(".0.", ".99."): t.clone() for name, t in weights.items() if layer in name}
+    save_file(weights | more, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (truncate, "is truncated, damaged, or does not fit"),
+        (widen, "is truncated, damaged, or does not fit"),
+        (add_a_layer, r"has 16 weights that its config.json has no place for, first vision_model\..*\.99\."),
+    ],
+)
+def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
+    damage(folder / "clip" / "model.safetensors")
+    with pytest.raises(ValueError, match=words):
+        read_clip(folder / "clip", torch.float32, "sdpa")
+
+
+def test_stored_position_numbers_of_a_clip_are_passed_over(folder):
+    path = folder / "clip" / "model.safetensors"
+    weights = load_file(path)
+    weights["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    save_file(weights, path, metadata={"format": "pt"})
+    assert read_clip(folder / "clip", torch.float32, "sdpa").config.projection_dim > 0
+
+
 def test_a_clip_of_tensor_only_bin_files_is_read(folder):
     expected = load_model("embedded", device="cpu").state_dict()
     weights = load_file(folder / "clip" / "model.safetensors")
@@ -176,6 +214,9 @@ def test_options_settled_at_loading():
     assert {p.dtype for p in model.sam.parameters()} == {torch.float32}
     assert model.dtype == torch.bfloat16
     assert model.name == "embedded[sam_dtype=float32]"
+    # The weights as stored, not rounded to bfloat16 on the way.
+    exact = load_model("embedded", device="cpu").sam.state_dict()
+    assert all(torch.equal(tensor, exact[name]) for name, tensor in model.sam.state_dict().items())
     loose = load_model("embedded", device="cpu", options=GlammOptions(mask_decoder_eps=1e-6))
     blocks = loose.sam.mask_decoder.transformer.layers
     assert {getattr(block, f"layer_norm{i}").eps for block in blocks for i in (1, 2, 3, 4)} == {1e-6}
