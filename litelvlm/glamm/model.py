@@ -16,10 +16,11 @@ from transformers import LlamaForCausalLM, SamModel
 from litelvlm.clip.halves import ClipHalves
 from litelvlm.clip.tower import ClipTower
 from litelvlm.clip.views import ranked_patches
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm import mask as sam_side
 from litelvlm.glamm.answers import Said, read_forced, say
 from litelvlm.glamm.options import Answer, GlammOptions
-from litelvlm.glamm.preprocess import open_image, sam_pixel_values
+from litelvlm.glamm.preprocess import sam_pixel_values
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.ranking_text import ranking_text
 from litelvlm.glamm.states import Grounding, ImageState, Spliced, Stopwatch, add_timings
@@ -342,7 +343,8 @@ class Glamm(nn.Module):
             Masks [T, H, W] in the order of the expressions.
 
         Raises:
-            ValueError: If the expression is empty, the budget is missing or out of range, or the protocol unknown.
+            ValueError: If there is no expression or an empty one, the budget is missing or out of range, or the
+                protocol unknown.
 
         Example:
             >>> from litelvlm import load_model, load_refer, get_pruner
@@ -351,6 +353,9 @@ class Glamm(nn.Module):
             >>> len(result.selection.indices)
             48
         """
+        expressions = [text] if isinstance(text, str) else list(text)
+        if not expressions:
+            raise ValueError("text holds no expression; give at least one, for example 'the red circle'")
         check_name(protocol, PROTOCOLS, "protocol")
         check_name(answer, get_args(Answer), "kind of answer")
         if pruner is not None:
@@ -363,7 +368,6 @@ class Glamm(nn.Module):
             raise ValueError(
                 f"budget {budget} was given without a pruner; name one, for example get_pruner('litelvlm')"
             )
-        expressions = [text] if isinstance(text, str) else list(text)
         groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
         talks = [conversation(group, question_index, answer_index) for group in groups]
         state = self.encode_image(image)

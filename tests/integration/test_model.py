@@ -104,6 +104,12 @@ def test_budget_out_of_range_is_refused_before_any_work(model, budget):
         model.segment("no such file.png", "the red circle", get_pruner("litelvlm"), budget)
 
 
+@pytest.mark.parametrize("protocol", ["single", "conversation"])
+def test_no_expression_is_refused_before_any_work(model, protocol):
+    with pytest.raises(ValueError, match="text holds no expression; give at least one"):
+        model.segment("no such file.png", [], protocol=protocol)
+
+
 def test_other_refusals(model, data):
     image = data[0].image()
     with pytest.raises(ValueError, match="needs a budget"):
