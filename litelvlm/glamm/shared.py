@@ -111,8 +111,6 @@ class SharedGrounder:
         self.batch_size //= 2
         self.notes.append(f"out of memory; batches of {self.batch_size} from there on")
         log.warning("out of memory (%s): the batch halves to %d", reason, self.batch_size)
-        if self.model.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _prompt(self, talk: Conversation) -> Prompt:
         ids = self.model.tokenizer.encode(talk.prompt)
