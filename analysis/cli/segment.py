@@ -58,7 +58,8 @@ class Segment(ModelOptions):
         self.refuse_early()
         from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
         from litelvlm.data.files import atomic_write
-        from litelvlm.glamm.preprocess import open_image
+        from litelvlm.data.pictures import open_image
+        from litelvlm.pruning import LayerTrace
 
         picture, pruner = open_image(self.image), self.build_pruner()
         model = self.load_model()
@@ -76,7 +77,8 @@ class Segment(ModelOptions):
             atomic_write(overlay, png(draw_overlay(picture, mask, seen, TINTS[i % len(TINTS)])))
             shown: dict[str, Any] = {"text": text, "mask": str(name), "overlay": str(overlay)}
             shown |= {"answer": answer, "found": has_mask}
-            found.append(shown | {"pixels": int(mask.sum()), "kept": kept})
+            shown |= {"pixels": int(mask.sum()), "kept": kept}
+            found.append(shown | ({"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {}))
         report = {
             "model": model.name,
             "miniature": model.name == "embedded",
@@ -152,6 +154,9 @@ def as_text(report: dict[str, Any]) -> str:
             lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
         some = "all of them" if len(kept) == report["n_tokens"] else " ".join(map(str, kept))
         lines.append(f"  kept {len(kept)} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}")
+        if "layers" in mask:
+            layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
+            lines.append(f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average")
     total = sum(report["timings_ms"].values())
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["timings_ms"].items())
     lines.append(f"{total:.1f} ms: {stages}")

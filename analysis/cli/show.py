@@ -1,4 +1,4 @@
-"""`litelvlm show`: what a run found."""
+"""`litelvlm show`: what runs found, each by itself and together."""
 
 from __future__ import annotations
 
@@ -14,28 +14,44 @@ from analysis.cli.options import Common
 
 @dataclass(frozen=True, kw_only=True)
 class Show(Common):
-    """Print the state, the verdicts and the tables of a run.
+    """Print the state and the verdicts of runs, then the confirmatory hypotheses adjusted together.
+
+    The adjustment runs over all hypotheses, tested or not, once per model and split.
 
     Examples:
       litelvlm show runs/reversal-0123abcd
+      litelvlm show runs/reversal-0123abcd runs/sweep-0123abcd
       litelvlm show runs/sweep-0123abcd --json
     """
 
-    folder: tyro.conf.PositionalRequiredArgs[Path]
-    """A run folder."""
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
     json: bool = False
-    """Print the record and the summary as JSON."""
+    """Print the record and the summary as JSON; a list of such for several runs."""
 
     def run(self) -> int:
-        """Print; 1 if samples of the run failed."""
-        from analysis.cli.text import run_text
+        """Print; 1 if samples of a run failed.
+
+        Raises:
+            ValueError: If no run is named.
+        """
+        from analysis.cli.text import confirmatory_text, run_text
         from analysis.runs import read_record, read_summary
 
-        record = read_record(self.folder)
+        if not self.folders:
+            raise ValueError("name a run folder, for example runs/sweep-0123abcd")
+        records = {folder: read_record(folder) for folder in self.folders}
         if self.json:
-            summary = read_summary(self.folder).model_dump(mode="json") if record.complete else None
-            json.dump({"record": record.model_dump(mode="json"), "summary": summary}, sys.stdout, indent=2)
+            found = [
+                {
+                    "record": record.model_dump(mode="json"),
+                    "summary": read_summary(folder).model_dump(mode="json") if record.complete else None,
+                }
+                for folder, record in records.items()
+            ]
+            json.dump(found[0] if len(found) == 1 else found, sys.stdout, indent=2)
             sys.stdout.write("\n")
         else:
-            sys.stdout.write(run_text(self.folder))
-        return int(record.state == "failed")
+            told = "\n".join(run_text(folder) for folder in records)
+            sys.stdout.write(told + confirmatory_text(list(records)))
+        return int(any(record.state == "failed" for record in records.values()))

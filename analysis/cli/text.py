@@ -1,10 +1,13 @@
 """Runs as plain text for a terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.claims import Claim
 from analysis.formatting import counted, interval, number
+from analysis.report import families
 from analysis.runs import read_record, read_summary
+from analysis.verdicts import NOT_TESTED
 
 
 def claim_text(claim: Claim) -> str:
@@ -26,3 +29,24 @@ def run_text(folder: Path) -> str:
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]
     return "".join([*lines, f"  {summary.reading}\n"])
+
+
+def confirmatory_text(folders: Sequence[Path]) -> str:
+    """The confirmatory hypotheses of all runs, adjusted together per model and split; empty if none was tested."""
+    records = {folder: read_record(folder) for folder in folders}
+    summaries = {folder: read_summary(folder) if record.complete else None for folder, record in records.items()}
+    parts = []
+    for family in families(records, summaries):
+        title = f"confirmatory hypotheses, p-values adjusted together by Holm's method ({family['title']})\n"
+        tested = [line for line in family["lines"] if line["verdict"] != NOT_TESTED]
+        if family["problem"]:
+            parts += ["\n", title, f"  not adjusted: {family['problem']}\n"]
+        elif tested:
+            untested = ", ".join(line["id"] for line in family["lines"] if line["verdict"] == NOT_TESTED)
+            parts += ["\n", title, *map(_family_line, tested), f"  {NOT_TESTED}: {untested}\n" if untested else ""]
+    return "".join(parts)
+
+
+def _family_line(line: dict[str, str]) -> str:
+    adjusted = f"adjusted p {line['adjusted']}" if line["adjusted"] else "no p-value"
+    return f"  {line['id']}  {line['verdict'].upper()} (alone: {line['alone']}), {adjusted}: {line['statement']}\n"

@@ -9,10 +9,12 @@ from planted import PlantedModel, planted_data
 
 from analysis import cli
 from analysis.cli import main
-from analysis.cli.segment import numbered
+from analysis.cli.segment import as_text, numbered
 from analysis.cli.study import Study
+from analysis.formatting import number
 from analysis.runs import read_record, read_summary
 from analysis.studies import STUDIES
+from analysis.verdicts import confirmatory
 from figures import FIGURES
 
 
@@ -188,6 +190,47 @@ def test_show_prints_verdicts_and_json(capsys, saved_runs):
     found = json.loads(capsys.readouterr().out)
     assert found["record"]["study"] == "reversal"
     assert [claim["id"] for claim in found["summary"]["claims"]] == [claim.id for claim in summary.claims]
+
+
+def test_show_adjusts_the_confirmatory_hypotheses_of_several_runs_together(capsys, saved_runs):
+    folders = [saved_runs["reversal"], saved_runs["sink"]]
+    assert main(["show", *map(str, folders)]) == 0
+    table = confirmatory(claim for folder in folders for claim in read_summary(folder).claims).set_index("id")
+    runs, _, family = capsys.readouterr().out.partition("confirmatory hypotheses")
+    assert all(f"{folder}: done" in runs for folder in folders)
+    assert "Holm" in family
+    for id, line in table[table["verdict"] != "not tested"].iterrows():
+        adjusted = f"adjusted p {number(line.p_holm)}" if line.p_holm == line.p_holm else "no p-value"
+        assert f"  {id}  {line.verdict.upper()} (alone: {line.alone}), {adjusted}: {line.statement}\n" in family
+    assert f"not tested: {', '.join(table.index[table['verdict'] == 'not tested'])}\n" in family
+
+
+def test_show_says_why_two_runs_of_one_hypothesis_are_not_adjusted(capsys, saved_runs, tmp_path):
+    import shutil
+
+    again = shutil.copytree(saved_runs["sink"], tmp_path / "again")
+    assert main(["show", str(saved_runs["sink"]), str(again)]) == 0
+    assert "not adjusted: H4 occurs twice" in capsys.readouterr().out
+    assert main(["show", str(saved_runs["sink"]), str(again), "--json"]) == 0
+    assert [run["record"]["study"] for run in json.loads(capsys.readouterr().out)] == ["sink", "sink"]
+    assert "name a run folder" in refused(capsys, "show")
+
+
+def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
+    mask = {
+        "text": "a ball",
+        "pixels": 5,
+        "mask": "m.png",
+        "overlay": "o.png",
+        "found": True,
+        "answer": "",
+        "kept": [3],
+    }
+    report = {"n_tokens": 144, "pruner": "fastv", "timings_ms": {}, "random_weights": False, "miniature": False}
+    # (144 + 16 + 16 + 15) / 4 = 47.75.
+    inside = as_text(report | {"masks": [mask | {"layers": [144, 16, 16, 15]}]})
+    assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
+    assert "per layer" not in as_text(report | {"masks": [mask]})
 
 
 def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
