@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from analysis.overlay import draw_overlay, kept_indices, kept_pixels
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import clean, conversation
 from litelvlm.metrics import intersection_union
 from litelvlm.names import check_name

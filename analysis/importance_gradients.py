@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import ImageFilter
 from torch import Tensor
 
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.signals_target import frozen
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged

@@ -32,7 +32,7 @@ from analysis.samples import Data, Model
 from analysis.significance import benjamini_hochberg
 from analysis.statistics import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
 from litelvlm.clip.probes_registers import register_neurons
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
 
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]

@@ -22,7 +22,7 @@ from analysis.samples import naming
 from litelvlm.clip import probes
 from litelvlm.clip.base import ClipImage
 from litelvlm.clip.probes_registers import with_spare_register
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows

@@ -25,7 +25,7 @@ from analysis.reversal_scores import (
     wording_rows,
 )
 from analysis.samples import Model, naming, target_mask, token_coverage
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
 
 # Scores of an image's own texts [T, N] and of all donors' texts [M, N] under one tower.

@@ -17,7 +17,7 @@ from analysis.reversal_tables import select
 from analysis.runs import read_rows
 from analysis.samples import target_mask
 from litelvlm.data.files import atomic_write
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
 from litelvlm.pruning.ranking import lowest
 

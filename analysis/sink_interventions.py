@@ -20,7 +20,7 @@ from analysis.reversal_scores import image_targets
 from analysis.samples import naming, target_mask
 from analysis.sink_attention import UnusableTextError, content_positions
 from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
-from litelvlm.glamm.preprocess import open_image
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, conversation, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import lowest

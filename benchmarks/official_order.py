@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from analysis.efficiency_timing import median_ratio, timed
 from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.clip.tower import ClipImage
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm.mask import encode_image, sam_dtype
 from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.preprocess import open_image, sam_pixel_values
+from litelvlm.glamm.preprocess import sam_pixel_values
 from litelvlm.glamm.prompts import conversation
 
 

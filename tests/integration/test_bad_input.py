@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from analysis.cli import main
+from litelvlm.data.pictures import open_image
 from litelvlm.glamm import ranking_text
 from litelvlm.glamm.checkpoint import read_checkpoint
-from litelvlm.glamm.preprocess import open_image
 from litelvlm.glamm.source import EMBEDDED
 
 TEXT = "the red circle"

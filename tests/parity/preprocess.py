@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from litelvlm.glamm.preprocess import clip_pixel_values, open_image, sam_pixel_values
+from litelvlm.data.pictures import open_image
+from litelvlm.glamm.preprocess import clip_pixel_values, sam_pixel_values
 
 CLIP_STRIDE, SAM_STRIDE = 7, 16
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
