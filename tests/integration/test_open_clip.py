@@ -1,37 +1,36 @@
 """Every open_clip family gives the states of its own forward pass; OpenAI's layout gives those of the HF tower."""
 
-import json
-
 import numpy as np
 import open_clip
 import pytest
 import timm
 import torch
-from open_clip import pretrained as published
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from PIL import Image
-from safetensors.torch import save_file
+from small_open_clip import (
+    LAYERS,
+    SENTENCES,
+    SHARED,
+    TEXT,
+    VISION,
+    assert_near,
+    huggingface_clip,
+    huggingface_tokenizer,
+    native_tower,
+)
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, PreTrainedTokenizerFast
+from towers import PATCH, SIZE, WIDTH, drawn
+from transformers import PreTrainedTokenizerFast
 
 from litelvlm.clip.base import Preprocessing
-from litelvlm.clip.open_clip import OpenClipTower, load_tower, open_clip_vits
+from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.tower import ClipTower
 from litelvlm.glamm.preprocess import clip_pixel_values
 
-SENTENCES = ["Please segment the red circle in this image.", "the large square", ""]
-WIDTH, LAYERS, SIZE, PATCH, SHARED = 32, 3, 28, 7, 24
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")
 CLS_STATES = ("cls_token", "query", "cls_key", "cls_attention")
 FAMILIES = ("native", "eva", "eva_fused", "eva_post_norm", "siglip")
-TEXT = {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": 2, "layers": LAYERS}
-VISION = {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH, "head_width": 16}
-CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "shortest"}
-
-
-def assert_near(actual, expected, tolerance=1e-4):
-    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +44,9 @@ def picture():
     return Image.fromarray(noise)
 
 
-def drawn(model, seed=0):
-    """Weights wide enough that norms, biases and rotations all matter to the result."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, weight in model.named_parameters():
-        noise = torch.randn(weight.shape, generator=generator)
-        with torch.no_grad():
-            weight.copy_(1 + 0.2 * noise if weight.ndim == 1 and name.endswith("weight") else 0.2 * noise)
-    return model.eval().requires_grad_(False)
-
-
 @pytest.fixture(scope="module")
 def native():
-    model = open_clip.CLIP(SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True)
-    return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
+    return native_tower()
 
 
 def small_timm(monkeypatch, name, **sizes):
@@ -118,34 +106,6 @@ def siglip(tmp_path_factory):
         model = open_clip.CustomTextCLIP(**config | {"embed_dim": SHARED})
     tokenizer = word_tokenizer(tmp_path_factory.mktemp("siglip"))
     return OpenClipTower(drawn(model), tokenizer, Preprocessing((0.5,) * 3, (0.5,) * 3, "squash"))
-
-
-def huggingface_clip():
-    sizes = {
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": 2,
-        "intermediate_size": 4 * WIDTH,
-    }
-    tokens = SimpleTokenizer()
-    ids = {
-        "bos_token_id": tokens.sot_token_id,
-        "eos_token_id": tokens.eot_token_id,
-        "pad_token_id": tokens.eot_token_id,
-    }
-    config = CLIPConfig(
-        text_config=sizes | ids | {"vocab_size": 49408, "projection_dim": SHARED},
-        vision_config=sizes | {"image_size": SIZE, "patch_size": PATCH, "projection_dim": SHARED},
-        projection_dim=SHARED,
-    )
-    return drawn(CLIPModel(config), seed=3)
-
-
-def huggingface_tokenizer():
-    tokens = SimpleTokenizer()
-    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocab = {names.get(word, word): i for word, i in tokens.encoder.items()}
-    return CLIPTokenizer(vocab=vocab, merges=list(tokens.bpe_ranks))
 
 
 def to_open_clip(state):
@@ -329,126 +289,3 @@ def test_crops(picture, siglip, native):
     assert (siglip.grid, siglip.patch_size) == ((4, 4), 7)
     with pytest.raises(ValueError, match="mode is 'L'"):
         native.pixel_values(picture.convert("L"))
-
-
-def test_other_families_are_refused_by_name(native):
-    config = {"layers": (1, 1, 1, 1), "width": 8, "image_size": 32, "head_width": 16}
-    resnet = open_clip.CLIP(16, config, TEXT)
-    with pytest.raises(ValueError, match="ModifiedResNet is no ViT"):
-        OpenClipTower(resnet, SimpleTokenizer(), Preprocessing())
-    oblong = open_clip.CLIP(SHARED, VISION | {"image_size": (28, 35)}, TEXT)
-    with pytest.raises(ValueError, match="28 x 35"):
-        OpenClipTower(oblong, SimpleTokenizer(), Preprocessing())
-    pooled = open_clip.CLIP(SHARED, VISION | {"pool_type": "avg"}, TEXT)
-    with pytest.raises(ValueError, match="pools by 'avg'"):
-        OpenClipTower(pooled, SimpleTokenizer(), Preprocessing())
-    with pytest.raises(ValueError, match="Linear is no CLIP or CustomTextCLIP"):
-        OpenClipTower(torch.nn.Linear(2, 2), SimpleTokenizer())
-    with pytest.raises(ValueError, match="give preprocessing="):
-        OpenClipTower(native.clip, SimpleTokenizer())
-
-
-@pytest.fixture
-def published_model(tmp_path, monkeypatch, native):
-    """A small model in open_clip's tables, with one tag trained with QuickGELU and its weights on this disk."""
-    (tmp_path / "ViT-Small-7.json").write_text(
-        json.dumps({"embed_dim": SHARED, "vision_cfg": VISION, "text_cfg": TEXT})
-    )
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
-    open_clip.add_model_config(tmp_path / "ViT-Small-7.json")
-    weights = tmp_path / "small.safetensors"
-    save_file({name: value.contiguous() for name, value in native.clip.state_dict().items()}, weights)
-    tags = {
-        "drawn": CROP | {"file": str(weights), "quick_gelu": True},
-        "elsewhere": CROP | {"hf_hub": "nobody/nothing/"},
-    }
-    monkeypatch.setitem(published._PRETRAINED, "ViT-Small-7", tags)
-    return "ViT-Small-7"
-
-
-@torch.inference_mode()
-def test_load_by_name_takes_weights_activation_and_crop_of_the_tag(published_model, native, picture, pixels):
-    tower = load_tower(f"open_clip:{published_model}/drawn", device="cpu")
-    assert isinstance(tower, OpenClipTower)
-    assert not tower.training
-    assert not any(weight.requires_grad for weight in tower.parameters())
-    # The configuration says GELU, the tag QuickGELU: only with the latter are the states those of the source.
-    assert_near(tower.image(pixels).image_embeds, native.image(pixels).image_embeds)
-    assert (tower.preprocessing.mean, tower.preprocessing.std) == (CROP["mean"], CROP["std"])
-    again = load_tower(f"open_clip:{published_model}", pretrained="drawn", dtype="bfloat16", device="cpu")
-    assert again.image(again.pixel_values(picture)).patch_embeds.dtype == again.dtype == torch.bfloat16
-    assert_near(again.text(SENTENCES).text_embeds.float(), native.text(SENTENCES).text_embeds, 0.2)
-
-
-@torch.inference_mode()
-def test_random_weights_keep_sizes_and_differ_from_the_published(published_model, native, pixels):
-    torch.manual_seed(0)
-    tower = load_tower(f"open_clip:{published_model}/drawn", device="cpu", random_init=True)
-    assert tower.grid == native.grid
-    assert (tower.image(pixels).image_embeds - native.image(pixels).image_embeds).abs().max() > 0.1
-
-
-def test_a_tokenizer_that_cannot_be_fetched(published_model, monkeypatch):
-    config = open_clip.factory._MODEL_CONFIGS[published_model]
-    text = config["text_cfg"] | {"hf_tokenizer_name": "nobody/nothing"}
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, published_model, config | {"text_cfg": text})
-    with pytest.raises(FileNotFoundError, match=f"tokenizer of open_clip:{published_model}/drawn: .*connect once"):
-        load_tower(f"open_clip:{published_model}/drawn")
-
-
-def test_load_refusals(published_model, tmp_path):
-    with pytest.raises(ValueError, match=r"unknown open_clip ViT 'ViT-L-14-337'; did you mean 'ViT-L-14-336'"):
-        load_tower("open_clip:ViT-L-14-337/openai")
-    with pytest.raises(ValueError, match="unknown open_clip ViT 'RN50'"):
-        load_tower("open_clip:RN50/openai")
-    with pytest.raises(ValueError, match=r"did you mean 'laion2b_s32b_b82k'"):
-        load_tower("open_clip:ViT-L-14/laion2b_s32b_b82")
-    with pytest.raises(ValueError, match=r"unknown tag of ViT-L-14-336 .*Allowed: openai"):
-        load_tower("open_clip:ViT-L-14-336")
-    with pytest.raises(ValueError, match="two tags"):
-        load_tower(f"open_clip:{published_model}/drawn", pretrained="elsewhere")
-    with pytest.raises(ValueError, match="did you mean 'open_clip:ViT-L-14-336/openai'"):
-        load_tower("ViT-L-14-336/openai")
-    with pytest.raises(ValueError, match="unknown tower 'openclip:ViT-L-14-336/openai'"):
-        load_tower("openclip:ViT-L-14-336/openai")
-    with pytest.raises(ValueError, match="goes with 'open_clip:<model>' only"):
-        load_tower("openai/clip-vit-base-patch16", pretrained="openai")
-    with pytest.raises(ValueError, match="unknown number type 'float8'"):
-        load_tower(f"open_clip:{published_model}/drawn", dtype="float8")
-    with pytest.raises(FileNotFoundError, match=r"weights of .*connect once"):
-        load_tower(f"open_clip:{published_model}/elsewhere")
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
-    with pytest.raises(ValueError, match="is a 'siglip' model"):
-        load_tower(tmp_path)
-
-
-def test_models_of_the_studies_are_known():
-    # The models of the reversal study, and one that is refused for each reason.
-    known = set(open_clip_vits())
-    assert {"ViT-L-14-336", "ViT-L-14", "EVA02-L-14-336", "ViT-SO400M-14-SigLIP-384", "ViT-B-16"} <= known
-    refused = {"RN50", "convnext_base", "coca_ViT-L-14", "ViT-H-14-CLIPA", "nllb-clip-base-siglip", "ViTamin-S"}
-    assert not known & refused
-
-
-@torch.inference_mode()
-def test_folders_of_both_kinds(native, tmp_path, pixels):
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    ours.mkdir()
-    config = {"embed_dim": SHARED, "quick_gelu": True, "vision_cfg": VISION, "text_cfg": TEXT}
-    stored = {"model_cfg": config, "preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 1.0]}}
-    (ours / "open_clip_config.json").write_text(json.dumps(stored))
-    weights = {name: value.contiguous() for name, value in native.clip.state_dict().items()}
-    save_file(weights, ours / "open_clip_model.safetensors")
-    tower = load_tower(ours, device="cpu")
-    assert_near(tower.image(pixels).patch_embeds, native.image(pixels).patch_embeds)
-    assert tower.preprocessing.mean == (0.1, 0.2, 0.3)
-
-    clip = huggingface_clip()
-    clip.save_pretrained(theirs)
-    huggingface_tokenizer().save_pretrained(theirs)
-    (theirs / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}))
-    other = load_tower(theirs, device="cpu")
-    assert isinstance(other, ClipTower)
-    assert_near(other.image(pixels).patch_embeds, ClipTower(clip, huggingface_tokenizer()).image(pixels).patch_embeds)
-    assert (other.preprocessing.mean, other.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)
