@@ -1,7 +1,7 @@
 # make env    virtual environment in .venv (again only when the requirements change)
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
-# make test   every test, offline
+# make test   every test, offline, a process a core with one thread each
 # make lint   style and types
 # make notebooks  executes the notebooks and keeps their outputs
 
@@ -23,7 +23,7 @@ study: $(STAMP)
 	$(BIN)/litelvlm study reversal sink importance sweep --model embedded --data embedded --report report
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
