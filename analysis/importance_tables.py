@@ -106,7 +106,8 @@ def untested(table: pd.DataFrame) -> pd.DataFrame:
 def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.DataFrame:
     """Mean value of each group over images, with interval, mean chance, ceiling and share of small shift p-values.
 
-    Groups on the same images are bootstrapped together. "disattenuated" is the mean value over the mean ceiling.
+    Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses what chance gives,
+    q adjusts it within each metric. "disattenuated" is the mean value over the mean ceiling.
 
     Args:
         rows: Rows of one control.
@@ -116,14 +117,19 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     """
     if rows.empty:
         return pd.DataFrame()
-    wide = rows.pivot_table(index="image_id", columns=by, values="value", aggfunc="mean", dropna=True)
+    rows = rows.assign(excess=rows["value"] - rows["chance"].fillna(0.0))
+    wide, above = (
+        rows.pivot_table(index="image_id", columns=by, values=column, aggfunc="mean", dropna=True)
+        for column in ("value", "excess")
+    )
     cells: list[dict[str, Any]] = []
     presence = wide.notna()
     for pattern in presence.T.drop_duplicates().to_numpy():
         same = (presence.to_numpy() == pattern[:, None]).all(0)
         part = wide.loc[pattern, same]
         result = bootstrap_means(part.to_numpy(), part.index.to_numpy(), resamples, seed)
-        p_values = result.p_values(0.0)
+        excess = bootstrap_means(above.loc[pattern, same].to_numpy(), part.index.to_numpy(), resamples, seed)
+        p_values = excess.p_values(0.0)
         for names, e, p in zip(part.columns, result.estimates(), p_values, strict=True):
             values = names if isinstance(names, tuple) else (names,)
             interval = {"value": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
@@ -131,7 +137,8 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     rest = rows.assign(small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float))
     extra = rest.groupby(by)[["chance", "corrected", "ceiling", "small"]].mean().reset_index()
     table = pd.DataFrame(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
-    table["q"] = benjamini_hochberg(table["p"].to_numpy()) if np.isfinite(table["p"]).all() else np.nan
+    family = table.groupby("metric" if "metric" in by else np.zeros(len(table)))["p"]
+    table["q"] = family.transform(lambda p: benjamini_hochberg(p.to_numpy()) if np.isfinite(p).all() else np.nan)
     table["disattenuated"] = table["value"] / table["ceiling"]
     return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(axis="columns", how="all")
 

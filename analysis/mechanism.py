@@ -144,7 +144,8 @@ def _share(
 def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
     """AS = 1 - RI_P / RI_0 from paired draws of (RI_0, RI_P), and its p-value against 0.
 
-    Undefined, with the reason as its method, unless the interval of RI_0 lies on one side of 0.
+    Undefined, with the reason as its method, unless the interval of RI_0 lies above 0: else there is no reversal of
+    which a share could go away.
 
     Example:
         >>> draws = np.array([[0.40, 0.10], [0.50, 0.10], [0.40, 0.20]])
@@ -153,8 +154,8 @@ def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
         0.75
     """
     base = result.estimates()[0]
-    if not base.defined or base.low <= 0 <= base.high:
-        reason = "undefined: the interval of RI as released holds 0" if base.defined else base.method
+    if not base.defined or base.low <= 0:
+        reason = "undefined: the interval of RI as released does not lie above 0" if base.defined else base.method
         return Estimate(np.nan, np.nan, np.nan, result.n_images, result.n, reason), np.nan
     share = contrast(result, lambda v: 1 - v[:, 1:] / v[:, :1])
     return share.estimates()[0], float(share.p_values()[0])

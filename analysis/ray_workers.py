@@ -70,8 +70,12 @@ class RayWorkers:
     ) -> Iterator[tuple[int, PartResult]]:
         bare, identity = ray.put(strip(work)), identity_in(work)
         gpus = 1 if torch.cuda.is_available() else 0
-        actor = ray.remote(num_cpus=threads, num_gpus=gpus, max_restarts=RETRIES)(Worker)
-        free = [actor.remote(self.make, identity, threads, self.seed) for _ in range(min(self.count, len(parts)))]
+        actor = ray.remote(num_cpus=threads, num_gpus=gpus)(Worker)
+
+        def start() -> Any:
+            return actor.remote(self.make, identity, threads, self.seed)
+
+        free = [start() for _ in range(min(self.count, len(parts)))]
         left, tries = list(reversed(parts)), dict.fromkeys(parts, 0)
         running: dict[Any, tuple[Any, int]] = {}
         while left or running:
@@ -80,7 +84,6 @@ class RayWorkers:
                 running[worker.part.remote(bare, list(chunks[part]))] = (worker, part)
             (ready,), _ = ray.wait(list(running), num_returns=1)
             worker, part = running.pop(ready)
-            free.append(worker)
             try:
                 result = ray.get(ready)
             except ray.exceptions.RayActorError as error:
@@ -91,9 +94,12 @@ class RayWorkers:
                         f"the workers of part {part} died {tries[part]} times; see Ray's logs"
                     ) from error
                 left.append(part)
+                ray.kill(worker)
+                free.append(start())
             except ray.exceptions.RayTaskError as error:
                 raise error.as_instanceof_cause() from error
             else:
+                free.append(worker)
                 yield part, result
 
 
@@ -138,11 +144,22 @@ def identity_in(work: Work) -> dict[str, str]:
     """Identity of the model that a work's context holds.
 
     Raises:
-        ValueError: If it holds none.
+        ValueError: If it holds none, several, or a data set that is a choice from another.
     """
-    for context in _contexts(work.compute):
-        return provenance.model_identity(context.model)
-    raise ValueError("this study's rows are made without a context that holds its model; run it without --engine ray")
+    contexts = [*_contexts(work.compute)]
+    if not contexts:
+        raise ValueError(
+            "this study's rows are made without a context that holds its model; run it without --engine ray"
+        )
+    first = contexts[0]
+    # A worker loads one model and a whole split: it must not put them in the place of anything else.
+    if any(context.model is not first.model for context in contexts):
+        raise ValueError("this study compares several models, and a Ray worker loads one; run it without --engine ray")
+    if hasattr(first.data, "data"):
+        raise ValueError(
+            "this study picks images of its own, and a Ray worker loads the whole split; run it without --engine ray"
+        )
+    return provenance.model_identity(first.model)
 
 
 def import_ray() -> Any:

@@ -30,7 +30,10 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
         return []
     wide = widen(rows)
     scores = score_bootstrap(wide, resamples, seed)
-    budgets = budgets_of(wide.cells, PAPER)
+    everything = budgets_of(wide.cells, UNPRUNED)[0]
+    budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
+    if not budgets:
+        return []
     claims = []
     for budget in budgets:
         ours, theirs = (PAPER, budget), (RANDOM, budget)
@@ -46,7 +49,7 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
                     p_value=swap_p_value(wide, ours, theirs, "ciou", resamples, seed),
                 )
             )
-    whole = cell_index(wide, (UNPRUNED, budgets_of(wide.cells, UNPRUNED)[0]), "ciou")
+    whole = cell_index(wide, (UNPRUNED, everything), "ciou")
     kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
     return [*claims, retention_claim(kept, budgets[0])]
 

@@ -103,9 +103,17 @@ def test_work_travels_without_model_and_data(tmp_path):
     other = Tiny(0.5)
     assert fill(bare, other, 9).compute.args[0].model is other
     assert fill(bare, other, 9).compute.args[0].data == 9
-    several = Work(partial(compute, [Held(Tiny(), 7), Held(Tiny(), 7)]))
+    tiny = Tiny()
+    several = Work(partial(compute, [Held(tiny, 7), Held(tiny, 7)]))
     assert [context.model for context in strip(several).compute.args[0]] == [None, None]
     assert identity_in(several)["name"] == "tiny"
+
+
+def test_what_a_worker_cannot_load_is_refused():
+    with pytest.raises(ValueError, match="compares several models"):
+        identity_in(Work(partial(compute, [Held(Tiny(), 7), Held(Tiny(), 7)])))
+    with pytest.raises(ValueError, match="picks images of its own"):
+        identity_in(Work(partial(compute, Held(Tiny(), SimpleNamespace(data=7)))))
 
 
 def test_a_worker_with_another_model_is_refused(tmp_path):

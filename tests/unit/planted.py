@@ -182,7 +182,8 @@ class PlantedTower:
 
     @property
     def text_layers(self):
-        self.layers = getattr(self, "layers", None) or [PlantedTextLayer(self.clip.pull.item()) for _ in range(2)]
+        pull = self.clip.pull.item() if self.clip is not None else 0.0
+        self.layers = getattr(self, "layers", None) or [PlantedTextLayer(pull) for _ in range(2)]
         return self.layers
 
     n_text_heads = 3

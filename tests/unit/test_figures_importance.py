@@ -31,7 +31,7 @@ def test_grid_shows_the_correlation_of_each_head(table):
     stars = grid.pivot(index="layer", columns="head", values="q").lt(0.05)
     shown = [text.get_text() for text in ax.texts]
     assert shown == [
-        f"{v:.2f}" + "*" * s for v, s in zip(wide.to_numpy().ravel(), stars.to_numpy().ravel(), strict=True)
+        f"{v:.2f}" + "*" * int(s) for v, s in zip(wide.to_numpy().ravel(), stars.to_numpy().ravel(), strict=True)
     ]
 
 

@@ -39,7 +39,7 @@ def test_a_share_of_nothing_is_undefined_and_says_why():
     draws = np.array([[0.1, 0.1], [-0.1, 0.1]] * 50)
     share, p_value = attribution_share(Bootstrap(np.array([0.0, 0.1]), draws, 30, 90))
     assert np.isnan([share.value, share.low, share.high, p_value]).all()
-    assert share.method == "undefined: the interval of RI as released holds 0"
+    assert share.method == "undefined: the interval of RI as released does not lie above 0"
     one = bootstrap_means(np.array([[0.4, 0.1]]), np.array([1]))
     assert attribution_share(one)[0].method == "undefined: one image"
 
@@ -78,8 +78,9 @@ def test_claims_and_table_from_made_up_rows():
     assert "goes away under P2a" in mechanism.reading(list(claims.values()))
 
 
-def test_without_reversal_nothing_is_decided():
-    rows = made_up(base=0.0, noise=0.3)
+@pytest.mark.parametrize(("base", "noise"), [(0.0, 0.3), (-0.4, 0.02)])
+def test_without_reversal_nothing_is_decided(base, noise):
+    rows = made_up(base=base, noise=noise)
     claims = mechanism.summarise(rows, resamples=500)
     assert {claim.verdict for claim in claims} == {"undetermined"}
     assert NOTHING in mechanism.reading(claims)

@@ -80,7 +80,7 @@ def test_a_place_preference_alone_is_no_reversal():
 
 
 def test_a_background_preference_passes_h1_and_neither_h2_nor_h3():
-    claims = claims_of(reversal_studies(30, background=0.8, seed=2))
+    claims = claims_of(reversal_studies(120, background=0.8, seed=2))
     assert shares(claims["H1"]) == {"supported": 1.0}
     for id in ("H2", "H3"):
         assert shares(claims[id]).get("supported", 0) <= 0.075

@@ -42,6 +42,9 @@ def test_hiding_any_key_alike_is_not_supported():
 def test_one_part_alone_does_not_carry_the_claim():
     found = verdicts(made_up(sos=0.2))
     assert (found["H5.mask"], found["H5.value"], found["H5"]) == ("supported", "not supported", "not supported")
+    text = sink_causal.reading(sink_causal.summarise(made_up(sos=0.2), resamples=500))
+    assert "H5.mask" in text
+    assert "does not explain" not in text
 
 
 def test_noise_and_one_image_decide_nothing():

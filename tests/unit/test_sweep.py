@@ -67,6 +67,16 @@ def test_claims_on_a_planted_advantage(swept):
     assert "beats random tokens at 48, 16 tokens" in summary.reading
 
 
+def test_a_budget_of_all_tokens_is_the_baseline_and_decides_nothing(tmp_path):
+    config = sweep.Config(methods=["litelvlm", "random"], budgets=(144, 48), seeds=1)
+    folder = sweep.run(PlantedModel("instance", noise=0.3), planted_data(4), config, tmp_path)
+    summary = read_summary(folder)
+    assert {claim.id for claim in summary.claims} == {"random@48", "H8"}
+    assert "With 48 tokens" in next(claim.statement for claim in summary.claims if claim.id == "H8")
+    rows = read_rows(folder).set_index(["sent_id", "method", "budget"])["inter_px"].unstack("sent_id")
+    assert (rows.loc[("litelvlm", 144)] == rows.loc[("none", 144)]).all()
+
+
 def test_tables_agree_with_rows(swept):
     rows, summary = read_rows(swept[1]), read_summary(swept[1])
     scores = summary.table("scores")
