@@ -90,7 +90,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
     ax.set_yticks(places, [SCORES[name] for name in names])
     ax.invert_yaxis()
     ax.set_xlabel("mean Spearman correlation" + ("" if partial_set == "none" else f", {partial_set} held fixed"))
-    ax.legend(loc="best")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -123,7 +123,7 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks(sorted(table["layer"].unique()))
     ax.invert_xaxis()
     ax.set(xlabel="lowest reinitialised layer", ylabel="Spearman correlation with the trained model")
-    ax.legend(loc="best")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
