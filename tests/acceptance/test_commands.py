@@ -148,7 +148,12 @@ def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
     assert sink(whole, 48).returncode == 0
     out = tmp_path / "interrupted"
     running = subprocess.Popen(
-        [*COMMAND, "study", "sink", "--limit", "48", "--out", str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "study", "sink", "--limit", "48", "--out", str(out)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background of a shell ignores interrupts, and so would the study.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 300
     while not list(out.glob("*/rows/part-*.parquet")) and running.poll() is None and time.monotonic() < deadline:
