@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from analysis import ray_workers
-from analysis.engine import ItemResult, Work, computed_by, make_chunks, map_chunks
+from analysis.engine import ItemResult, Work, make_chunks, map_chunks
 from analysis.ray_workers import RayWorkers, fill, identity_in, import_ray, strip
 from analysis.record import RunKey
 from analysis.runs import open_run, read_record, read_rows
@@ -134,8 +134,3 @@ def test_a_missing_ray_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(ray_workers, "import_module", missing)
     with pytest.raises(ValueError, match=r"litelvlm\[scale\]"):
         import_ray()
-
-
-def test_studies_take_the_workers_as_their_mapper():
-    with computed_by(RayWorkers(make_tiny)):
-        pass
