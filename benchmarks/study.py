@@ -36,7 +36,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     store(
         "study",
-        {"seconds": times, "peak_memory_mib": peak, "job": "the studies of `make study`, embedded model and data"},
+        {"seconds": times, "peak_memory_mib": peak, "job": "litelvlm study all, embedded model and data"},
     )
 
 
