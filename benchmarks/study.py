@@ -16,10 +16,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "study",
-            "reversal",
-            "sink",
-            "importance",
-            "sweep",
+            "all",
             "--model",
             "embedded",
             "--data",
