@@ -27,10 +27,11 @@ from transformers.utils.hub import cached_file
 from litelvlm.clip.base import Preprocessing, Tower
 from litelvlm.clip.tower import ClipTower
 from litelvlm.clip.trunks import image_trunk, native_qkv
+from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
+from litelvlm.number_types import number_type
 
 PREFIX = "open_clip:"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _NO_CLS = "its image tower has no class token; use keys, values or patch_tokens, or a method that needs no class token"
 _NO_PATCH_SPACE = (
     "attention pooling, not a projection, leads to its joint space; use tower.map_values(image.patch_tokens), "
@@ -250,7 +251,7 @@ def load_tower(
     The tag decides activation (QuickGELU) and normalisation, not the model's name: open_clip itself only warns when
     ``ViT-L-14-336`` with the tag ``openai`` runs with another activation than it was trained with.
     """
-    kind = dtype if isinstance(dtype, torch.dtype) else DTYPES[check_name(dtype or "float32", DTYPES, "number type")]
+    kind = number_type(dtype)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     text, folder = str(name), Path(name)
     if text.startswith(PREFIX):
@@ -261,18 +262,18 @@ def load_tower(
         source = f"local-dir:{folder}"
         model = create_model(source, load_weights=not random_init, require_pretrained=not random_init)
         tower = OpenClipTower(model, get_tokenizer(source))
-    elif folder.is_dir() or _is_hub_id(text):
+    elif folder.is_dir() or _is_hub_tower(text):
         tower = _from_hugging_face(text, random_init)
     else:
         raise unknown_name(text, ["a folder", "a hub id 'owner/name'", "open_clip:<model>/<tag>"], "tower")
     return tower.to(place, kind).requires_grad_(False).eval()
 
 
-def _is_hub_id(name: str) -> bool:
+def _is_hub_tower(name: str) -> bool:
     head = name.split("/")[0]
     if head in open_clip_vits():
         raise ValueError(f"unknown tower {name!r}; did you mean '{PREFIX}{name}'?")
-    return name.count("/") == 1 and ":" not in name and not name.startswith((".", "/", "~"))
+    return is_hub_id(name)
 
 
 def open_clip_vits() -> list[str]:

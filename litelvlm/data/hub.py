@@ -26,6 +26,7 @@ from litelvlm.data.annotations import RefDataError
 from litelvlm.data.embedded import cache_folder
 from litelvlm.data.files import atomic_folder, remove_debris
 from litelvlm.data.layout import FAMILIES, FOLDER
+from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name
 
 logger = logging.getLogger(__name__)
@@ -41,16 +42,6 @@ def is_parquet_source(root: str | Path) -> bool:
     if path.is_dir():
         return any(True for _ in parquet_files(path))
     return is_hub_id(root) and any(part in path.name.lower() for part, _ in _GUESSES)
-
-
-def is_hub_id(root: str | Path) -> bool:
-    """Whether a name can only be meant as a hub id "owner/name"; only such names ever reach the network.
-
-    A `Path`, a name that begins with ".", "/" or "~", one with more than one slash, and one whose first part exists on
-    this disk are paths: a mistyped `data/refcoco` is a missing folder and not somebody's dataset.
-    """
-    part = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-    return isinstance(root, str) and re.fullmatch(f"{part}/{part}", root) is not None and not Path(root).parent.exists()
 
 
 def parquet_files(folder: Path) -> Iterator[Path]:

@@ -19,9 +19,9 @@ from litelvlm.glamm.options import GlammOptions
 from litelvlm.glamm.source import EMBEDDED, clip_source, digest, locate
 from litelvlm.glamm.tokenizer import GlammTokenizer
 from litelvlm.names import check_name
+from litelvlm.number_types import number_type
 
 FULL_SIZE = "glamm-7b"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 
 
@@ -207,17 +207,6 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
             f"{unknown[0]}; fetch both again"
         )
     return clip
-
-
-def number_type(dtype: str | torch.dtype | None, fallback: str) -> torch.dtype:
-    """The torch number type of a name.
-
-    Raises:
-        ValueError: If it is not one that the model runs in.
-    """
-    if isinstance(dtype, torch.dtype):
-        dtype = str(dtype).removeprefix("torch.")
-    return DTYPES[check_name(dtype or fallback, DTYPES, "number type")]
 
 
 @contextmanager

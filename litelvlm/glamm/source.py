@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import unknown_name
 
 EMBEDDED = Path(__file__).parent.parent / "embedded" / "weights"
@@ -40,7 +41,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
         if revision is not None:
             raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
         return Source(path, "")
-    if not is_hub_id(str(name)):
+    if not is_hub_id(name):
         raise unknown_name(str(name), ["embedded", "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"], "model")
     try:
         folder = Path(
@@ -54,11 +55,6 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
             "or give a folder with its files"
         ) from error
     return Source(folder, folder.name)
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether a name has the form "owner/name"."""
-    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
 
 
 def clip_source(folder: Path, config: Mapping[str, Any], clip: str | Path | None = None) -> Source:

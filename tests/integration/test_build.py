@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import load_model
-from litelvlm.glamm.build import number_type, random_parts, read_clip
+from litelvlm.glamm.build import random_parts, read_clip
 from litelvlm.glamm.config import full_clip_config, full_config
 from litelvlm.glamm.options import GlammOptions
 from litelvlm.glamm.prompts import conversation
@@ -86,14 +86,6 @@ def test_random_weights_are_drawn_in_the_number_type_they_stay_in(monkeypatch):
 def test_glamm_7b_without_random_weights_is_refused():
     with pytest.raises(ValueError, match="names sizes only"):
         load_model("glamm-7b")
-
-
-@pytest.mark.parametrize("dtype", [torch.int8, torch.float64, "float8", torch.complex64])
-def test_unknown_number_types_are_refused(dtype):
-    with pytest.raises(ValueError, match=r"unknown number type .*bfloat16, float16, float32"):
-        number_type(dtype, "float32")
-    assert number_type(torch.float16, "float32") is torch.float16
-    assert number_type(None, "float32") is torch.float32
 
 
 def test_checkpoints_that_do_not_fit_are_explained(folder):
