@@ -8,7 +8,7 @@ same map moved round the grid, because neighbouring tokens are alike.
 
 Controls: the signal with its tokens shuffled, the signal of another expression, and models that lose their trained
 layers from the top. H6: the partial rank correlation of the reversed similarity with importance is above 0 for two
-signals named in advance, attention in the middle third of the layers and the loss of soft Dice when a block is dropped.
+signals named in advance, attention in the middle layers and the loss of soft Dice when a block is dropped.
 """
 
 from collections.abc import Sequence

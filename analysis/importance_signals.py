@@ -22,6 +22,7 @@ from litelvlm.glamm.prompts import Conversation
 from litelvlm.glamm.signals import attention_rows, block_groups, leave_one_out
 from litelvlm.glamm.signals_layers import attention_flow
 from litelvlm.glamm.signals_target import TARGETS, Targets
+from litelvlm.pruning.llm_attention import middle_layers
 
 BLOCKS = 6
 ALL_HEADS, NO_LAYER = -1, -1
@@ -68,8 +69,8 @@ REMOVAL = ("leave_one_out", "soft_dice", NO_LAYER, ALL_HEADS, "drop")
 RELEVANCE = ("relevance", "soft_dice", NO_LAYER, ALL_HEADS, "")
 GRADIENT = ("input_x_gradient", "soft_dice", NO_LAYER, ALL_HEADS, "")
 PREREGISTERED = (ATTENTION, REMOVAL)
-"""Keys of the two signals that H6 is about: attention of the middle third of layers, and loss of soft Dice when a
-block of tokens is dropped."""
+"""Keys of the two signals that H6 is about: attention in the middle layers (10 to 20 of 32), and the loss of soft Dice
+when a block of tokens is dropped."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +94,6 @@ class Asked:
         return Targets(self.model, self.state, self.talk)
 
 
-def middle(n_layers: int) -> slice:
-    """The middle third of the layers.
-
-    Example:
-        >>> middle(32), middle(4)
-        (slice(10, 22, None), slice(1, 3, None))
-    """
-    return slice(n_layers // 3, -(-2 * n_layers // 3))
-
-
 def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
     """A float64 copy on the CPU."""
     found: np.ndarray = tensor.detach().float().cpu().numpy().astype(np.float64)
@@ -120,13 +111,13 @@ def cheap_signals(asked: Asked, targets: Targets) -> list[Signal]:
 
 
 def attention_signals(asked: Asked) -> Iterator[Signal]:
-    """Attention of the [SEG] query by layer and head, and over the middle third of the layers."""
+    """Attention of the [SEG] query by layer and head, and over the middle layers."""
     rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
-    third = middle(len(rows))
-    yield Signal("attention_middle", rows[third].mean((0, 1)))
-    yield Signal("attention_middle_max", rows[third].max(1).mean(0))
+    middle = middle_layers(len(rows))
+    yield Signal("attention_middle", rows[middle].mean((0, 1)))
+    yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
     prompt = as_array(attention_rows(asked.model, asked.state, asked.talk, "last_prompt"))
-    yield Signal("attention_prompt", prompt[third].mean((0, 1)))
+    yield Signal("attention_prompt", prompt[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
         yield Signal("attention", heads.mean(0), layer=layer)
         yield Signal("attention_max", heads.max(0), layer=layer)
@@ -138,7 +129,7 @@ def flow_signals(targets: Targets) -> Iterator[Signal]:
     """Value-weighted attention, rollout and gradient-weighted relevance."""
     flow = attention_flow(targets, TARGETS[DICE])
     layers = as_array(flow.norm_layers)
-    yield Signal("attention_norm_middle", layers[middle(len(layers))].mean(0))
+    yield Signal("attention_norm_middle", layers[middle_layers(len(layers))].mean(0))
     for layer, values in enumerate(layers):
         yield Signal("attention_norm", values, layer=layer)
     yield Signal("rollout", as_array(flow.rollout))

@@ -18,7 +18,7 @@ from analysis.statistics import bootstrap_means
 SIGNAL = ["signal", "target", "removal"]
 PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}
 WORDS = {
-    "H6.attention": "attention of the [SEG] query in the middle third of the layers",
+    "H6.attention": "attention of the [SEG] query in the middle layers",
     "H6.removal": "the loss of soft Dice when a token's block is dropped",
 }
 MASK = ".mask"

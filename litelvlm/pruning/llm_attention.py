@@ -22,7 +22,8 @@ class LlmAttention(ScorePruner):
     a score if it were known before the language model. Cost: one unpruned pass and one attention row per layer.
 
     Attributes:
-        layers: A layer, from 0; "middle": the second and third quarter of them (8 to 23 of 32); "mean": all.
+        layers: A layer, from 0; a share of the depth, below 1 (0.5 is layer 16 of 32); "middle": see
+            ``middle_layers``; "mean": all.
         query_token: Who looks. "seg": the state that the mask is decoded from; "last_prompt": the last token before
             the answer, which generation would know. Mean over the turns.
     """
@@ -32,7 +33,7 @@ class LlmAttention(ScorePruner):
     needs: ClassVar[frozenset[str]] = frozenset({"llm_attention", "llm_prompt_attention"})
     text_guided: ClassVar[bool] = True
 
-    layers: int | str = "middle"
+    layers: int | float | str = "middle"
     query_token: Literal["seg", "last_prompt"] = "seg"  # noqa: S105 - a place in the text, no credential
 
     @classmethod
@@ -42,8 +43,11 @@ class LlmAttention(ScorePruner):
         layers = options.get("layers", "middle")
         if isinstance(layers, str):
             check_name(layers, POOLS, "layers")
-        elif type(layers) is not int or layers < 0:
-            raise ValueError(f"layers {layers!r} is not allowed; give a layer from 0, 'middle' or 'mean'")
+        elif not (type(layers) is int and layers >= 0) and not (type(layers) is float and 0 <= layers < 1):
+            raise ValueError(
+                f"layers {layers!r} is not allowed; give a layer from 0, a share of the depth below 1, 'middle' or "
+                "'mean'"
+            )
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Attention, mean over the chosen layers."""
@@ -51,21 +55,29 @@ class LlmAttention(ScorePruner):
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 
-def layer_slice(layers: int | str, n_layers: int) -> slice:
+def middle_layers(n_layers: int) -> slice:
+    """Layers 10 to 20 of 32, and those at the same depth of another model: any that reaches into this stretch.
+
+    Example:
+        >>> middle_layers(32), middle_layers(4)
+        (slice(10, 21, None), slice(1, 3, None))
+    """
+    return slice(10 * n_layers // 32, -(-21 * n_layers // 32))
+
+
+def layer_slice(layers: int | float | str, n_layers: int) -> slice:
     """The layers that are averaged.
 
     Raises:
         ValueError: If the model has no such layer.
 
     Example:
-        >>> layer_slice("middle", 32), layer_slice("mean", 4), layer_slice(2, 4)
-        (slice(8, 24, None), slice(0, 4, None), slice(2, 3, None))
+        >>> layer_slice("mean", 4), layer_slice(2, 4), layer_slice(0.5, 32)
+        (slice(0, 4, None), slice(2, 3, None), slice(16, 17, None))
     """
-    if layers == "middle":
-        start = n_layers // 4
-        return slice(start, max(start + 1, n_layers * 3 // 4))
     if isinstance(layers, str):
-        return slice(0, n_layers)
-    if layers >= n_layers:
-        raise ValueError(f"layers {layers} does not exist; the language model has 0 to {n_layers - 1}")
-    return slice(layers, layers + 1)
+        return middle_layers(n_layers) if layers == "middle" else slice(0, n_layers)
+    layer = int(layers * n_layers) if isinstance(layers, float) else layers
+    if layer >= n_layers:
+        raise ValueError(f"layers {layer} does not exist; the language model has 0 to {n_layers - 1}")
+    return slice(layer, layer + 1)

@@ -10,7 +10,7 @@ from analysis import importance
 from analysis.importance_agreement import Tokens, agreement_rows, ceiling_of, joint_rows, pearson
 from analysis.importance_picks import foreign, pick, strata_middles
 from analysis.importance_scores import REVERSED, visual_sinks
-from analysis.importance_signals import Signal, middle
+from analysis.importance_signals import Signal
 from analysis.runs import read_rows, read_summary
 from analysis.samples import target_mask
 
@@ -164,7 +164,6 @@ def test_picks_take_one_expression_of_each_image_over_all_sizes():
 
 
 def test_small_helpers_by_hand():
-    assert middle(32) == slice(10, 22)
     assert ceiling_of(0.9, 0.4) == pytest.approx(0.6)
     assert np.isnan(ceiling_of(0.9, 0.1))
     assert np.isnan(ceiling_of(float("nan"), 0.9))

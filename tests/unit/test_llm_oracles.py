@@ -19,6 +19,8 @@ SEEN = torch.tensor([[0.4, 0.0, 0.0, 0.0], [0.0, 0.3, 0.1, 0.0], [0.0, 0.1, 0.2,
         ("mean", [0.1, 0.1, 0.3, 0.175], [2, 3]),
         (0, [0.4, 0.0, 0.0, 0.2], [0, 3]),
         (3, [0.0, 0.0, 0.9, 0.3], [2, 3]),
+        # A share of the depth: .8 of four layers is layer 3.
+        (0.8, [0.0, 0.0, 0.9, 0.3], [2, 3]),
     ],
 )
 def test_attention_by_hand(layers, scores, kept):
@@ -37,9 +39,11 @@ def test_the_query_token_chooses_the_rows():
     assert kept == [[0], [3]]
 
 
-def test_middle_layers_are_published_ones_of_32_and_never_none():
-    assert layer_slice("middle", 32) == slice(8, 24)
-    assert [layer_slice("middle", n) for n in (1, 2, 3)] == [slice(0, 1), slice(0, 1), slice(0, 2)]
+def test_middle_layers_are_10_to_20_of_32_and_never_none():
+    assert layer_slice("middle", 32) == slice(10, 21)
+    # 10 / 32 and 21 / 32 of 24 layers are 7.5 and 15.75, of 40 are 12.5 and 26.25; layers that are cut count.
+    assert [layer_slice("middle", n) for n in (24, 40)] == [slice(7, 16), slice(12, 27)]
+    assert [layer_slice("middle", n) for n in (1, 2, 3)] == [slice(0, 1), slice(0, 2), slice(0, 2)]
 
 
 def test_gradient_times_input_by_hand():
@@ -64,7 +68,7 @@ def test_blocks_are_kept_whole_until_the_budget_cuts_one():
     ("options", "words"),
     [
         ({"layers": "late"}, "unknown layers 'late'"),
-        ({"layers": -1}, "layers -1 is not allowed; give a layer from 0, 'middle' or 'mean'"),
+        ({"layers": -1}, "layers -1 is not allowed; give a layer from 0, a share of the depth below 1, 'middle'"),
         ({"layers": 1.0}, "layers 1.0 is not allowed"),
         ({"layers": True}, "layers True is not allowed"),
         ({"query_token": "last"}, "unknown query_token 'last'"),
