@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
+from litelvlm.embedded.sizes import has_miniature_sizes
 
 TITLE = "Visual-token pruning in pixel grounding"
 MISSING = "the demo needs gradio, which is not installed here; install the extra: pip install 'litelvlm[demo]'"
@@ -92,9 +93,9 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
 def note(model: Any) -> str:
     """What readers must know of the model and of their uploads."""
     limits = f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; nothing is kept."
-    if model.name != "embedded":
+    if not has_miniature_sizes(model):
         return limits
-    return f"The bundled miniature knows rendered scenes only; photographs are foreign to it. {limits}"
+    return f"A miniature knows rendered scenes only; photographs are foreign to it. {limits}"
 
 
 def launch(app: Any, folder: Path, host: str, port: int | None, block: bool = True) -> Any:

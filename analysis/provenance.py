@@ -18,6 +18,9 @@ from typing import Any
 
 import torch
 
+from analysis.studies import MINIATURE
+from litelvlm.embedded.sizes import has_miniature_sizes
+
 PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", "pyarrow", "pillow", "pycocotools")
 # Whatever can change a row: everything between the files on disk and the numbers of one expression.
 SCORING_CODE = (
@@ -142,7 +145,7 @@ def _bare_source(file: Path) -> str:
 
 
 def model_identity(model: Any) -> dict[str, str]:
-    """Name, weights, number type, device and attention implementation of a model: its part of a run's key.
+    """Name, family, weights, number type, device and attention implementation of a model: its part of a run's key.
 
     Weights that were drawn at random have no digest of their own; a fingerprint over the start of every tensor stands
     for them.
@@ -150,6 +153,7 @@ def model_identity(model: Any) -> dict[str, str]:
     digest = str(model.digest)
     return {
         "name": Path(model.name).name if Path(model.name).is_absolute() else scrub(str(model.name)),
+        "family": MINIATURE if has_miniature_sizes(model) else "other",
         "digest": f"random:{fingerprint(model)}" if digest == "random" else digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": torch.device(model.device).type,

@@ -1,6 +1,5 @@
 """The closed table of studies, and what a run's record says about how to read it."""
 
-import re
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,8 +12,11 @@ if TYPE_CHECKING:
 STUDIES = ("reversal", "mechanism", "sink", "sink_causal", "importance", "faithfulness", "sweep", "ablations")
 """Studies in the order in which all of them run; each is a module of ``analysis`` with the same public names."""
 
+MINIATURE = "miniature"
+"""Family of a model, as run records name it."""
+
 MINIATURE_NOTE = (
-    "These results come from the bundled miniature, a small model trained on rendered scenes. It is a model organism: "
+    "These results come from a miniature, a small model trained on rendered scenes. It is a model organism: "
     "it shows that the instruments work and what they find in it. It is no evidence about OpenAI's CLIP or the "
     "full-size GLaMM."
 )
@@ -30,6 +32,5 @@ def study_module(name: str) -> ModuleType:
 
 
 def is_miniature(record: "RunRecord") -> bool:
-    """Whether the run used the bundled miniature, which every table and figure drawn from it must say."""
-    # Options and random weights are named behind it.
-    return re.split(r"[ \[]", record.model["name"])[0] == "embedded"
+    """Whether the run's model is a miniature by its sizes, which every table and figure drawn from it must say."""
+    return record.model["family"] == MINIATURE

@@ -30,6 +30,7 @@ class Segment(ModelOptions):
     Examples:
       litelvlm segment photo.jpg "the red circle"
       litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --out red.png
+      litelvlm segment photo.jpg "the red circle" --pruner fastv --budget 0.33
       litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
       litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init --pruner litelvlm --budget 192
     """
@@ -40,8 +41,8 @@ class Segment(ModelOptions):
     """What to segment; one or more expressions."""
     pruner: str = "none"
     """Method that chooses the visual tokens; `litelvlm ls methods` lists them."""
-    budget: int | None = None
-    """How many visual tokens to keep."""
+    budget: int | float | None = None
+    """How many visual tokens to keep: a count, or a share of all between 0 and 1, such as 0.33."""
     protocol: Literal["single", "conversation"] = "single"
     """One pass per expression, or all in one conversation with one shared selection."""
     answer: Literal["forced", "generated"] = "forced"
@@ -59,6 +60,7 @@ class Segment(ModelOptions):
         from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
         from litelvlm.data.files import atomic_write
         from litelvlm.data.pictures import open_image
+        from litelvlm.embedded.sizes import has_miniature_sizes
         from litelvlm.pruning import LayerTrace
 
         picture, pruner = open_image(self.image), self.build_pruner()
@@ -81,7 +83,7 @@ class Segment(ModelOptions):
             found.append(shown | ({"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {}))
         report = {
             "model": model.name,
-            "miniature": model.name == "embedded",
+            "miniature": has_miniature_sizes(model),
             "random_weights": model.digest == "random",
             "pruner": self.pruner,
             "protocol": self.protocol,
@@ -103,7 +105,7 @@ class Segment(ModelOptions):
             raise ValueError('an expression is missing; say what to segment, for example "the red circle"')
         if any(not t.strip() for t in self.text):
             raise ValueError('an expression is empty; say what to segment, for example "the red circle"')
-        if self.budget is not None and self.budget < 1:
+        if self.budget is not None and self.budget < 1 and not 0 < self.budget < 1:
             raise ValueError(f"budget {self.budget} is too small; keep at least 1 visual token")
         if self.pruner != "none" and self.budget is None:
             raise ValueError(f"--pruner {self.pruner} needs a --budget: how many visual tokens to keep")

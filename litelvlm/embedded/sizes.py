@@ -83,6 +83,24 @@ def sam_config() -> SamConfig:
     )
 
 
+def has_miniature_sizes(model: Any) -> bool:
+    """Whether a model's CLIP has the sizes of the miniature: any training of it, from any folder, under any name.
+
+    A model whose tower is no CLIP of the transformers library has not.
+    """
+    clip = getattr(model.tower, "clip", None)
+    if not isinstance(clip, CLIPModel):
+        return False
+    found: Any = clip.config
+    own: Any = clip_config(found.text_config.vocab_size)
+    sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    towers = (
+        (own.vision_config, found.vision_config, (*sizes, "image_size", "patch_size")),
+        (own.text_config, found.text_config, sizes),
+    )
+    return all(getattr(mine, name) == getattr(its, name) for mine, its, names in towers for name in names)
+
+
 def new_clip(vocab_size: int) -> CLIPModel:
     """Untrained towers whose image positions start as two-dimensional sines, which they are free to leave."""
     clip: CLIPModel = CLIPModel._from_config(clip_config(vocab_size), attn_implementation="eager")

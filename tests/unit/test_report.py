@@ -137,7 +137,7 @@ def test_text_from_data_is_shown_and_not_run(copied, tmp_path):
 
 def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
     assert "miniature" not in page.text
-    change(copied, "run.json", lambda text: text.replace('"name": "planted"', '"name": "embedded"', 1))
+    change(copied, "run.json", lambda text: text.replace('"family": "other"', '"family": "miniature"', 1))
     marked = Page(write_report([copied], tmp_path / "out").read_text())
     assert "It is no evidence about OpenAI's CLIP" in marked.text
     assert "sink (miniature)" in marked.text

@@ -1,0 +1,34 @@
+"""Whether a model is a miniature is read off its sizes: a name or a folder can be anything."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from transformers import CLIPModel
+
+from analysis.demo_app import note
+from analysis.provenance import model_identity
+from analysis.studies import is_miniature
+from litelvlm import load_model
+from litelvlm.embedded.sizes import clip_config, has_miniature_sizes
+from litelvlm.glamm.source import EMBEDDED
+
+
+@pytest.mark.parametrize("random_init", [False, True], ids=["trained", "random"])
+def test_a_copied_miniature_is_still_one(tmp_path, random_init):
+    folder = shutil.copytree(EMBEDDED, tmp_path / "ours-13b")
+    copy = load_model(folder, device="cpu", dtype="float32", random_init=random_init)
+    identity = model_identity(copy)
+    assert identity["name"].startswith("ours-13b") or ".../ours-13b" in identity["name"]
+    assert is_miniature(SimpleNamespace(model=identity))
+    assert "rendered scenes only" in note(copy)
+
+
+@pytest.mark.parametrize(("tower", "field"), [("vision_config", "num_hidden_layers"), ("text_config", "hidden_size")])
+def test_other_sizes_under_its_name_are_not(model, tower, field):
+    config = clip_config(64)
+    setattr(getattr(config, tower), field, 2 * getattr(getattr(config, tower), field))
+    other = SimpleNamespace(name="embedded", tower=SimpleNamespace(clip=CLIPModel(config)))
+    assert has_miniature_sizes(model)
+    assert not has_miniature_sizes(other)
+    assert not has_miniature_sizes(SimpleNamespace(tower=object()))
