@@ -10,13 +10,32 @@ from torch import Tensor
 from litelvlm.glamm import llama as llama_loop
 from litelvlm.glamm.layer_pruning import LlamaView, query_places
 from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import Conversation
+from litelvlm.glamm.prompts import QUESTIONS, Conversation
 from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
+from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
-from litelvlm.pruning.layers import QueryToken
 
-QUERIES = ("seg", "last_prompt")
+QUERIES = ("seg", "last_prompt", "last_expression")
 REMOVALS = ("drop", "mean", "mask")
+
+
+def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int]:
+    """Last token of each turn's expression, counted from the first token behind the image.
+
+    Raises:
+        ValueError: If a question follows no template, so that it is not known where its expression is.
+    """
+    first = tokenizer.encode(talk.prompt).index(IMAGE_INDEX) + 1
+    places = []
+    for turn, (sent, asked) in enumerate(zip(talk.expressions, talk.questions, strict=True)):
+        before = [template.partition("{}")[0] for template in QUESTIONS if template.format(sent) == asked]
+        if not before:
+            raise ValueError(f"the question {asked!r} follows no template; use litelvlm.glamm.prompts.conversation")
+        # In every template a space follows, so what comes after does not change the expression's tokens.
+        behind = asked[len(before[0]) + len(sent) :] + " ASSISTANT:"
+        until = talk.until(turn, talk.answers[:turn]).prompt.removesuffix(behind)
+        places.append(len(tokenizer.encode(until)) - 1 - first)
+    return places
 
 
 @torch.inference_mode()
@@ -31,20 +50,24 @@ def attention_rows(
         model: Grounding model.
         state: The encoded image.
         conversation: Questions with their teacher-forced answers.
-        query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the answer. The mean
-            over turns if there are several [SEG]s.
+        query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the first answer;
+            "last_expression": the last token of the expression. The mean over turns if there are several.
 
     Returns:
         Weights in [0, 1], float32. A row sums to less than 1, since the text has its share.
 
     Raises:
-        ValueError: If the query is unknown.
+        ValueError: If the query is unknown, or an expression cannot be found in its question.
     """
-    which: QueryToken = "seg" if check_name(query, QUERIES, "query") == "seg" else "last_prompt"
+    check_name(query, QUERIES, "query")
     spliced = model.splice([model.visual_tokens(state, None)], [conversation], [None])
     start, positions = spliced.image_start[0], spliced.position_ids
     stop = start + model.n_tokens
-    places = torch.tensor(query_places(model.tokenizer, conversation, which), device=model.device) + stop
+    if query == "last_expression":
+        behind = expression_places(model.tokenizer, conversation)
+    else:
+        behind = query_places(model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt")
+    places = torch.tensor(behind, device=model.device) + stop
     rows: list[Tensor] = []
 
     def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:

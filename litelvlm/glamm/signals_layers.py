@@ -44,6 +44,7 @@ class Flow(NamedTuple):
     Attributes:
         norm_rows: Per head ``A_qj |f_h(x_j)|``, where f_h is the value and output projection.
         norm_layers: Per layer ``|sum_h A_qj f_h(x_j)|``.
+        gradient_rows: Per head ``relu(gradient_qj A_qj)``, with the gradient of the target by the weight.
         rollout: Attention rollout, head means, with the residual stream as half an identity.
         norm_rollout: The same with value-weighted attention, rows scaled to sum 1.
         relevance: ``R += mean_h(relu(gradient * A)) R`` from the identity.
@@ -51,6 +52,7 @@ class Flow(NamedTuple):
 
     norm_rows: Float[Tensor, "layers heads n"]
     norm_layers: Float[Tensor, "layers n"]
+    gradient_rows: Float[Tensor, "layers heads n"]
     rollout: Float[Tensor, "n"]
     norm_rollout: Float[Tensor, "n"]
     relevance: Float[Tensor, "n"]
@@ -75,20 +77,22 @@ def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
     start = torch.zeros(length, device=targets.embeds.device)
     start[queries] = 1 / len(queries)
     rollout, norm_rollout, relevance = start, start, start
-    rows, layers = [], []
+    rows, layers, gradients = [], [], []
     for maps in reverse_sweep(targets, column):
         attention, gradient = maps.attention.float(), maps.attention_gradient.float()
         weighted = weighted_norms(attention, maps.value_gram)
         # Products with the row of the query are taken from the top down, so no matrix of the flow is ever formed.
         rollout = rolled(rollout, attention.mean(0))
         norm_rollout = rolled(norm_rollout, weighted / weighted.sum(1, keepdim=True))
-        relevance = relevance + relevance @ (gradient * attention).relu().mean(0)
+        helpful = (gradient * attention).relu()
+        relevance = relevance + relevance @ helpful.mean(0)
         sizes = maps.value_gram.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt().T
         rows.append((attention[:, queries].mean(1) * sizes)[:, image])
         layers.append(weighted[queries].mean(0)[image])
-    return Flow(
-        torch.stack(rows[::-1]), torch.stack(layers[::-1]), rollout[image], norm_rollout[image], relevance[image]
-    )
+        gradients.append(helpful[:, queries].mean(1)[:, image])
+    norm_rows, norm_layers, gradient_rows = (torch.stack(found[::-1]) for found in (rows, layers, gradients))
+    flow = (found[image] for found in (rollout, norm_rollout, relevance))
+    return Flow(norm_rows, norm_layers, gradient_rows, *flow)
 
 
 def rolled(row: Float[Tensor, "s"], attention: Float[Tensor, "s s"]) -> Float[Tensor, "s"]:

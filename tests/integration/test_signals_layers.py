@@ -19,7 +19,7 @@ def maps(targets):
     return list(reverse_sweep(targets, 1))[::-1]
 
 
-def near(a, b):
+def assert_near(a, b):
     """Up to what two attention kernels differ by in float32, on the scale of the whole tensor."""
     torch.testing.assert_close(a, b, atol=1e-5 * float(b.abs().max()), rtol=1e-4)
 
@@ -49,10 +49,10 @@ def test_gradients_equal_one_backward_pass(model, targets, maps):
             hook.remove()
     for index, found in enumerate(maps):
         assert found.layer == index
-        near(found.states, states[index][0].detach())
-        near(found.gradient, gradients[index][0])
-        near(found.attention, weights[index][0].detach())
-        near(found.attention_gradient, gradients[4 + index][0])
+        assert_near(found.states, states[index][0].detach())
+        assert_near(found.gradient, gradients[index][0])
+        assert_near(found.attention, weights[index][0].detach())
+        assert_near(found.attention_gradient, gradients[4 + index][0])
 
 
 def test_value_weighting_is_the_norm_of_what_each_head_adds(model, maps):
@@ -61,9 +61,9 @@ def test_value_weighting_is_the_norm_of_what_each_head_adds(model, maps):
     with torch.no_grad():
         values = attention.v_proj(layer.input_layernorm(found.states)).view(-1, 4, 48)
         moved = torch.stack([values[:, h] @ attention.o_proj.weight[:, 48 * h : 48 * h + 48].T for h in range(4)])
-    near(found.value_gram.diagonal(dim1=1, dim2=2).sqrt(), moved.norm(dim=-1).T)
+    assert_near(found.value_gram.diagonal(dim1=1, dim2=2).sqrt(), moved.norm(dim=-1).T)
     taken = torch.einsum("hj,hjd->jd", found.attention[:, 200], moved)
-    near(weighted_norms(found.attention, found.value_gram)[200], taken.norm(dim=-1))
+    assert_near(weighted_norms(found.attention, found.value_gram)[200], taken.norm(dim=-1))
 
 
 def test_flows_follow_their_recursions(targets, maps):
@@ -76,19 +76,21 @@ def test_flows_follow_their_recursions(targets, maps):
         weighted = weighted_norms(layer.attention, layer.value_gram)
         norm_rollout = (weighted / weighted.sum(1, keepdim=True) + identity) / 2 @ norm_rollout
         relevance = relevance + (layer.attention * layer.attention_gradient).clamp(min=0).mean(0) @ relevance
-    near(flow.rollout, rollout[query, image])
-    near(flow.norm_rollout, norm_rollout[query, image])
-    near(flow.relevance, relevance[query, image])
+    assert_near(flow.rollout, rollout[query, image])
+    assert_near(flow.norm_rollout, norm_rollout[query, image])
+    assert_near(flow.relevance, relevance[query, image])
     assert flow.norm_rows.shape == (4, 4, 144)
     sizes = maps[1].value_gram.diagonal(dim1=1, dim2=2).sqrt()
-    near(flow.norm_rows[1, 3], maps[1].attention[3, query, image] * sizes[image, 3])
-    near(flow.norm_layers[1], weighted_norms(maps[1].attention, maps[1].value_gram)[query, image])
+    assert_near(flow.norm_rows[1, 3], maps[1].attention[3, query, image] * sizes[image, 3])
+    assert_near(flow.norm_layers[1], weighted_norms(maps[1].attention, maps[1].value_gram)[query, image])
+    helpful = (maps[1].attention * maps[1].attention_gradient).clamp(min=0)
+    assert_near(flow.gradient_rows[1, 3], helpful[3, query, image])
 
 
 def test_rollout_by_hand():
     # The query looks at token 0 with 1/4 and at itself with 3/4: half of that, and half of what it had.
     attention = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
-    near(rolled(torch.tensor([0.0, 1.0]), attention), torch.tensor([0.125, 0.875]))
+    assert_near(rolled(torch.tensor([0.0, 1.0]), attention), torch.tensor([0.125, 0.875]))
 
 
 def test_a_failed_sweep_leaves_kernel_and_hooks_as_found(model, targets):
