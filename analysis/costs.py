@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 COMPONENTS = ("clip_image", "clip_text", "selection", "projector", "llm", "sam_encoder", "mask_decoder")
@@ -112,11 +113,12 @@ def mask_decoder_macs(config: Any) -> int:
 def counted_macs(parts: Mapping[str, Callable[[], Any]]) -> dict[str, int]:
     """Run each part once under torch's counter; half of its FLOPs, which count two per multiply-add.
 
-    The counter knows matrix products, convolutions and fused attention kernels, and takes any other operation as free.
+    The counter knows matrix products and convolutions, and takes any other operation as free. Attention runs as plain
+    matrix products here, since not every release of torch knows the fused kernels of every device.
     """
     found = {}
     for name, call in parts.items():
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
             call()
         found[name] = counter.get_total_flops() // 2
     return found
