@@ -28,7 +28,7 @@ def litelvlm(*arguments):
     return done
 
 
-def refused(*arguments):
+def refusal(*arguments):
     """The message of a usage error."""
     done = litelvlm(*arguments)
     assert done.returncode == 2, done.stderr
@@ -77,12 +77,12 @@ def test_segment_with_several_expressions_and_json(scene, tmp_path):
 
 def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
     path, out = scene[0], tmp_path / "mask.png"
-    assert "no such picture" in refused("segment", tmp_path / "nowhere.png", "the red circle", "--out", out)
-    assert "expression is empty" in refused("segment", path, "   ", "--out", out)
-    assert "did you mean 'embedded'" in refused("segment", path, "a circle", "--model", "embeded", "--out", out)
+    assert "no such picture" in refusal("segment", tmp_path / "nowhere.png", "the red circle", "--out", out)
+    assert "expression is empty" in refusal("segment", path, "   ", "--out", out)
+    assert "did you mean 'embedded'" in refusal("segment", path, "a circle", "--model", "embeded", "--out", out)
     pruned = ["segment", path, "a circle", "--pruner", "litelvlm", "--out", out, "--budget"]
-    assert "budget 0" in refused(*pruned, 0)
-    above = refused(*pruned, 145)
+    assert "budget 0" in refusal(*pruned, 0)
+    above = refusal(*pruned, 145)
     assert "budget 145" in above
     assert "144" in above
     assert list(tmp_path.iterdir()) == []
@@ -90,7 +90,7 @@ def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "notes.png").write_text("not a picture")
-    assert "notes.png" in refused("segment", tmp_path / "notes.png", "a circle", "--out", tmp_path / "mask.png")
+    assert "notes.png" in refusal("segment", tmp_path / "notes.png", "a circle", "--out", tmp_path / "mask.png")
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(scene, tmp_path):
@@ -101,7 +101,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(scene, tmp_pa
         ["study", "sink", "--limit", "1", "--out", blocked],
         ["report", tmp_path, "--out", blocked],
     ):
-        assert "is a file" in refused(*arguments)
+        assert "is a file" in refusal(*arguments)
     assert blocked.read_text() == "kept"
 
 
@@ -198,5 +198,5 @@ def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
     assert (second.returncode, second.stdout) == (0, first.stdout)
     assert {path: path.stat().st_mtime_ns for path in rows} == rows
     figure = ["figure", "accuracy_ciou", "--from", next((tmp_path / "runs").glob("sweep-*"))]
-    assert "no results" in refused(*figure, "--out", tmp_path / "figures")
+    assert "no results" in refusal(*figure, "--out", tmp_path / "figures")
     assert litelvlm(*figure, "--partial", "--out", tmp_path / "figures").returncode == 0

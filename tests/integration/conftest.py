@@ -1,6 +1,10 @@
-"""Models shared by the integration tests; they are read-only."""
+"""Models and pictures shared by the integration tests; they are read-only."""
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from towers import SIZE, open_clip_tower
 
 from litelvlm import load_model, load_refer
 
@@ -21,3 +25,21 @@ def data():
 def state(model, data):
     """One encoded image."""
     return model.encode_image(data[0].image())
+
+
+@pytest.fixture(scope="session")
+def native():
+    """A small open_clip tower of open_clip's own kind."""
+    return open_clip_tower()
+
+
+@pytest.fixture(scope="session")
+def pixels():
+    """Two squares for the small towers."""
+    return torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """Noise, not square."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (41, 60, 3), dtype=np.uint8))

@@ -42,22 +42,22 @@ def segment(run, path, *arguments):
     return run("segment", path, *arguments, "--out", path.parent / "mask.png", "--device", "cpu")
 
 
-def refused(result, *parts):
+def assert_refused(result, *parts):
     code, out, err = result
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert all(part in err for part in parts), err
 
 
 def test_missing_empty_and_truncated_pictures(run, picture):
-    refused(segment(run, picture.parent / "no.png", TEXT), "no such picture", "no.png")
+    assert_refused(segment(run, picture.parent / "no.png", TEXT), "no such picture", "no.png")
     cut = picture.parent / "cut.jpg"
     open_image(picture).save(cut)
     cut.write_bytes(cut.read_bytes()[:600])
-    refused(segment(run, cut, TEXT), "cut.jpg", "truncated")
+    assert_refused(segment(run, cut, TEXT), "cut.jpg", "truncated")
     empty = picture.parent / "empty.png"
     empty.write_bytes(b"")
-    refused(segment(run, empty, TEXT), "empty.png", "empty")
-    refused(segment(run, picture.parent, TEXT), "no such picture")
+    assert_refused(segment(run, empty, TEXT), "empty.png", "empty")
+    assert_refused(segment(run, picture.parent, TEXT), "no such picture")
     assert not (picture.parent / "mask.png").exists()
 
 
@@ -82,13 +82,13 @@ def test_one_pixel_is_a_picture_too(run, tmp_path):
     assert code == 0, err
     assert open_image(tmp_path / "mask.png").size == (1, 1)
     Image.new("RGB", (5000, 1)).save(tmp_path / "line.png")
-    refused(segment(run, tmp_path / "line.png", TEXT), "too narrow")
+    assert_refused(segment(run, tmp_path / "line.png", TEXT), "too narrow")
 
 
 def test_empty_and_controlling_expressions(run, picture):
-    refused(segment(run, picture, "   "), "expression is empty")
-    refused(segment(run, picture, TEXT, ""), "expression is empty")
-    refused(segment(run, picture, "the <image> cat"), "control token")
+    assert_refused(segment(run, picture, "   "), "expression is empty")
+    assert_refused(segment(run, picture, TEXT, ""), "expression is empty")
+    assert_refused(segment(run, picture, "the <image> cat"), "control token")
 
 
 def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
@@ -104,7 +104,7 @@ def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
 
 @pytest.mark.parametrize("budget", [0, -3, 145, 10**9])
 def test_impossible_budgets(run, picture, budget):
-    refused(segment(run, picture, TEXT, "--pruner", "litelvlm", "--budget", budget), f"budget {budget}")
+    assert_refused(segment(run, picture, TEXT, "--pruner", "litelvlm", "--budget", budget), f"budget {budget}")
 
 
 def write_tree(root, refs, **instances):
@@ -179,12 +179,12 @@ def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_pat
     second = folder / "pytorch_model-00002-of-00002.bin"
     whole = second.read_bytes()
     second.write_bytes(whole[: len(whole) // 2])
-    refused(segment(run, picture, TEXT, "--model", folder), second.name, "truncated")
+    assert_refused(segment(run, picture, TEXT, "--model", folder), second.name, "truncated")
     trap = tmp_path / "executed"
     torch.save({"x": Opens(trap)}, second)
-    refused(segment(run, picture, TEXT, "--model", folder), second.name, "could run code")
+    assert_refused(segment(run, picture, TEXT, "--model", folder), second.name, "could run code")
     second.unlink()
-    refused(segment(run, picture, TEXT, "--model", folder), "files that are not there", second.name)
+    assert_refused(segment(run, picture, TEXT, "--model", folder), "files that are not there", second.name)
     assert not trap.exists()
 
 
@@ -205,8 +205,8 @@ def test_conversion_through_the_command_line(run, tmp_path):
     code, out, err = run("convert", EMBEDDED, tmp_path / "safe")
     assert code == 0, err
     assert "1 weight files written" in out
-    refused(run("convert", EMBEDDED, tmp_path / "safe"), "exists and is not overwritten")
-    refused(run("convert", tmp_path / "nothing", tmp_path / "other"), "no such folder")
+    assert_refused(run("convert", EMBEDDED, tmp_path / "safe"), "exists and is not overwritten")
+    assert_refused(run("convert", tmp_path / "nothing", tmp_path / "other"), "no such folder")
     code, out, _ = run("check", "--model", tmp_path / "safe", "--device", "cpu")
     assert code == 0, out
     (tmp_path / "safe" / "tokenizer.model").unlink()

@@ -7,20 +7,22 @@ import timm
 import torch
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from PIL import Image
-from small_open_clip import (
-    LAYERS,
-    SENTENCES,
-    SHARED,
-    TEXT,
-    VISION,
-    assert_near,
-    huggingface_clip,
-    huggingface_tokenizer,
-    native_tower,
-)
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch.nn import functional
-from towers import PATCH, SIZE, WIDTH, drawn
+from towers import (
+    LAYERS,
+    PATCH,
+    SENTENCES,
+    SHARED,
+    SIZE,
+    TEXT,
+    VISION,
+    WIDTH,
+    assert_near,
+    drawn,
+    huggingface_clip,
+    huggingface_tokenizer,
+)
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.clip.base import Preprocessing
@@ -31,22 +33,6 @@ from litelvlm.glamm.preprocess import clip_pixel_values
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")
 CLS_STATES = ("cls_token", "query", "cls_key", "cls_attention")
 FAMILIES = ("native", "eva", "eva_fused", "eva_post_norm", "siglip")
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(scope="module")
-def picture():
-    noise = np.random.default_rng(0).integers(0, 256, (41, 60, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
-
-
-@pytest.fixture(scope="module")
-def native():
-    return native_tower()
 
 
 def small_timm(monkeypatch, name, **sizes):

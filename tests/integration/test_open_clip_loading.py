@@ -2,47 +2,19 @@
 
 import json
 
-import numpy as np
 import open_clip
 import pytest
 import torch
 from open_clip import pretrained as published
 from open_clip.tokenizer import SimpleTokenizer
-from PIL import Image
 from safetensors.torch import save_file
-from small_open_clip import (
-    SENTENCES,
-    SHARED,
-    TEXT,
-    VISION,
-    assert_near,
-    huggingface_clip,
-    huggingface_tokenizer,
-    native_tower,
-)
-from towers import SIZE
+from towers import SENTENCES, SHARED, TEXT, VISION, assert_near, huggingface_clip, huggingface_tokenizer
 
 from litelvlm.clip.base import Preprocessing
 from litelvlm.clip.open_clip import OpenClipTower, load_tower, open_clip_vits
 from litelvlm.clip.tower import ClipTower
 
 CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "shortest"}
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(scope="module")
-def picture():
-    noise = np.random.default_rng(0).integers(0, 256, (41, 60, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
-
-
-@pytest.fixture(scope="module")
-def native():
-    return native_tower()
 
 
 def test_other_families_are_refused_by_name(native):

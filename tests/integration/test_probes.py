@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch.nn import functional
-from towers import LAYERS, SIDE, SIZE, huggingface_tower, open_clip_tower
+from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower
 
 from analysis.mechanism_rows import WAYS
 from litelvlm.clip import probes
@@ -25,10 +25,6 @@ def pixels():
     return torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
 
-def near(actual, expected):
-    torch.testing.assert_close(actual, expected, atol=2e-5, rtol=2e-5)
-
-
 def patches_of(tower, states):
     return tower.project(states[:, 1:])
 
@@ -45,7 +41,7 @@ def test_the_two_branches_make_up_a_block(tower, pixels):
         query, keys, values = tower.qkv(entering, index)
         mixed = probes.mix(probes.attention_weights(query, keys, tower.n_heads), values)
         states = entering + attention_output(layer, mixed)
-        near(states + feed_forward(layer, states), tower.block(index, entering))
+        assert_near(states + feed_forward(layer, states), tower.block(index, entering))
 
 
 @torch.inference_mode()
@@ -62,8 +58,8 @@ def test_identity_attention_gives_each_token_its_own_value(tower, pixels):
     # A softmax over one key is 1: each token alone in a sequence attends to itself.
     alone = image.states[-1].reshape(-1, 1, values.shape[-1])
     expected = tower.block(-1, alone).reshape(image.states[-1].shape)
-    near(probes.identity_attention(image), patches_of(tower, expected))
-    near(probes.value_path(image), patches_of(tower, attention_output(layer, values)))
+    assert_near(probes.identity_attention(image), patches_of(tower, expected))
+    assert_near(probes.value_path(image), patches_of(tower, attention_output(layer, values)))
 
 
 @torch.inference_mode()
@@ -74,9 +70,9 @@ def test_self_attentions_are_those_of_torch(tower, pixels):
     def attend(by):
         return functional.scaled_dot_product_attention(by, by, values).transpose(1, 2).flatten(-2)
 
-    near(probes.clear_clip(image), patches_of(tower, attention_output(layer, attend(query))))
+    assert_near(probes.clear_clip(image), patches_of(tower, attention_output(layer, attend(query))))
     states = image.states[-1] + attention_output(layer, attend(query) + attend(keys))
-    near(probes.s_clip(image), patches_of(tower, states + feed_forward(layer, states)))
+    assert_near(probes.s_clip(image), patches_of(tower, states + feed_forward(layer, states)))
 
 
 @torch.inference_mode()
@@ -87,7 +83,7 @@ def test_surgery_collects_value_attention_beside_the_original_path(tower, pixels
         values = tower.qkv(image.states[index], index)[2].unflatten(-1, (2, 16)).transpose(1, 2)
         mixed = functional.scaled_dot_product_attention(values, values, values).transpose(1, 2).flatten(-2)
         path = path + attention_output(layers[index], mixed)
-    near(probes.surgery(image, blocks=2), patches_of(tower, path))
+    assert_near(probes.surgery(image, blocks=2), patches_of(tower, path))
     assert torch.equal(probes.surgery(image, blocks=99), probes.surgery(image, blocks=LAYERS))
 
 
@@ -105,15 +101,15 @@ def test_outliers_become_the_mean_of_neighbours_that_are_none():
     outliers[[4, 0]] = True
     smooth = probes.neighbour_mean(tokens, outliers, (3, 3))
     # The middle's neighbours but the corner: (1 + 2 + 3 + 5 + 6 + 7 + 8) / 7; the corner's: (1 + 3) / 2.
-    near(smooth[4], torch.tensor([32 / 7, 320 / 7]))
-    near(smooth[0], torch.tensor([2.0, 20.0]))
+    assert_near(smooth[4], torch.tensor([32 / 7, 320 / 7]))
+    assert_near(smooth[0], torch.tensor([2.0, 20.0]))
     assert torch.equal(smooth[~outliers], tokens[~outliers])
     assert torch.equal(probes.neighbour_mean(tokens, torch.ones(9, dtype=torch.bool), (3, 3)), tokens)
 
 
 def test_a_direction_is_projected_out():
     vectors, direction = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([0.0, 5.0])
-    near(probes.without_direction(vectors, direction), torch.tensor([[3.0, 0.0], [0.0, 0.0]]))
+    assert_near(probes.without_direction(vectors, direction), torch.tensor([[3.0, 0.0], [0.0, 0.0]]))
 
 
 @torch.inference_mode()

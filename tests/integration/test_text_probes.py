@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from towers import LAYERS, huggingface_tower, open_clip_tower
+from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower
 
 from litelvlm.clip.probes_text import Edit, edited_embeds, rollout, text_flow, trace_text
 
@@ -21,10 +21,6 @@ def trace(tower):
         return trace_text(tower, SENTENCES)
 
 
-def near(actual, expected):
-    torch.testing.assert_close(actual, expected, atol=2e-5, rtol=2e-5)
-
-
 def keys(trace, *positions):
     chosen = torch.zeros_like(trace.beyond)
     chosen[:, list(positions)] = True
@@ -36,8 +32,8 @@ def test_the_eos_row_is_the_tower_s_own(tower, trace):
     weights = text_flow(trace).weights
     _, expected = tower.text_attention(SENTENCES)
     for number, eos in enumerate(trace.text.eos_index.tolist()):
-        near(weights[:, number, :, eos], expected[:, number])
-    near(weights.sum(-1), torch.ones(weights.shape[:-1]))
+        assert_near(weights[:, number, :, eos], expected[:, number])
+    assert_near(weights.sum(-1), torch.ones(weights.shape[:-1]))
 
 
 @torch.inference_mode()
@@ -46,11 +42,11 @@ def test_padded_equals_unpadded(tower, trace):
     for number, sentence in enumerate(SENTENCES):
         alone = trace_text(tower, [sentence])
         own, length = text_flow(alone), int(alone.text.eos_index[0]) + 1
-        near(flow.weights[:, number, :, :length, :length], own.weights[:, 0, :, :length, :length])
-        near(flow.carried[:, number, :, :length, :length], own.carried[:, 0, :, :length, :length])
-        near(trace.text.text_embeds[number], alone.text.text_embeds[0])
+        assert_near(flow.weights[:, number, :, :length, :length], own.weights[:, 0, :, :length, :length])
+        assert_near(flow.carried[:, number, :, :length, :length], own.carried[:, 0, :, :length, :length])
+        assert_near(trace.text.text_embeds[number], alone.text.text_embeds[0])
         edit, own_edit = Edit(masked=keys(trace, 0)), Edit(masked=keys(alone, 0))
-        near(edited_embeds(trace, edit, EVERY)[number], edited_embeds(alone, own_edit, EVERY)[0])
+        assert_near(edited_embeds(trace, edit, EVERY)[number], edited_embeds(alone, own_edit, EVERY)[0])
 
 
 @torch.inference_mode()
@@ -58,16 +54,16 @@ def test_what_is_carried_sums_to_the_attention_s_output(tower, trace):
     # With one token that counts nothing is mixed: the whole row is what [SOS] gives itself.
     flow = text_flow(trace)
     first = flow.carried_together[:, :, 0, 0]
-    near(first, flow.value_norms_together[:, :, 0])
-    near(flow.carried[:, :, :, 0, 0], flow.value_norms[:, :, :, 0])
+    assert_near(first, flow.value_norms_together[:, :, 0])
+    assert_near(flow.carried[:, :, :, 0, 0], flow.value_norms[:, :, :, 0])
 
 
 @torch.inference_mode()
 def test_no_edit_gives_the_plain_embedding(trace):
-    near(edited_embeds(trace, Edit(), EVERY), trace.text.text_embeds)
-    near(edited_embeds(trace, Edit(masked=keys(trace, 0)), []), trace.text.text_embeds)
+    assert_near(edited_embeds(trace, Edit(), EVERY), trace.text.text_embeds)
+    assert_near(edited_embeds(trace, Edit(masked=keys(trace, 0)), []), trace.text.text_embeds)
     # [SOS] sees itself alone, so its value is the same in all sentences.
-    near(edited_embeds(trace, Edit(mean_sos=True), EVERY), trace.text.text_embeds)
+    assert_near(edited_embeds(trace, Edit(mean_sos=True), EVERY), trace.text.text_embeds)
 
 
 @torch.inference_mode()
@@ -89,7 +85,7 @@ def test_masking_is_what_the_mask_of_the_block_does(tower):
     else:
         expected = tower.words.ln_final(states[:, last]) @ tower.words.text_projection
     edited = edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)
-    near(edited, expected)
+    assert_near(edited, expected)
     assert (edited - trace.text.text_embeds).abs().max() > 1e-3
 
 
@@ -115,8 +111,8 @@ def test_rollout_by_hand():
     # One layer (A + I) / 2, the second applied on top.
     first = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
     found = rollout(torch.stack([first, first])[:, None])
-    near(found[0, 0], torch.tensor([[1.0, 0.0], [0.25, 0.75]]))
-    near(found[1, 0], torch.tensor([[1.0, 0.0], [0.4375, 0.5625]]))
+    assert_near(found[0, 0], torch.tensor([[1.0, 0.0], [0.25, 0.75]]))
+    assert_near(found[1, 0], torch.tensor([[1.0, 0.0], [0.4375, 0.5625]]))
 
 
 @torch.inference_mode()

@@ -9,8 +9,15 @@ from litelvlm.clip.base import Preprocessing
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.tower import ClipTower
 
-WIDTH, LAYERS, SIZE, PATCH = 32, 4, 28, 7
+WIDTH, LAYERS, SHARED, SIZE, PATCH = 32, 4, 24, 28, 7
 SIDE = SIZE // PATCH
+SENTENCES = ["Please segment the red circle in this image.", "the large square", ""]
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": 2, "layers": LAYERS}
+VISION = {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH, "head_width": 16}
+
+
+def assert_near(actual, expected, tolerance=2e-5):
+    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=tolerance)
 
 
 def drawn(model, seed=0):
@@ -22,25 +29,31 @@ def drawn(model, seed=0):
     return model.eval().requires_grad_(False)
 
 
-def huggingface_tower():
+def open_clip_tower():
+    model = open_clip.CLIP(SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True)
+    return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
+
+
+def huggingface_clip(inner=4 * WIDTH):
+    """The same sizes in the Hugging Face form; ``inner`` is the width of the feed-forward parts."""
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": inner}
     tokens = SimpleTokenizer()
-    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    tokenizer = CLIPTokenizer(
-        vocab={names.get(word, word): i for word, i in tokens.encoder.items()}, merges=list(tokens.bpe_ranks)
-    )
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": 48}
     ends = {"eos_token_id": tokens.eot_token_id, "pad_token_id": tokens.eot_token_id}
     ids = ends | {"vocab_size": 49408, "bos_token_id": tokens.sot_token_id}
     config = CLIPConfig(
-        text_config=sizes | ids | {"projection_dim": 24},
-        vision_config=sizes | {"image_size": SIZE, "patch_size": PATCH, "projection_dim": 24},
-        projection_dim=24,
+        text_config=sizes | ids | {"projection_dim": SHARED},
+        vision_config=sizes | {"image_size": SIZE, "patch_size": PATCH, "projection_dim": SHARED},
+        projection_dim=SHARED,
     )
-    return ClipTower(drawn(CLIPModel(config), seed=3), tokenizer)
+    return drawn(CLIPModel(config), seed=3)
 
 
-def open_clip_tower():
-    vision = {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH, "head_width": 16}
-    text = {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": 2, "layers": LAYERS}
-    model = open_clip.CLIP(24, open_clip.CLIPVisionCfg(**vision), open_clip.CLIPTextCfg(**text), quick_gelu=True)
-    return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
+def huggingface_tokenizer():
+    tokens = SimpleTokenizer()
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocab = {names.get(word, word): i for word, i in tokens.encoder.items()}
+    return CLIPTokenizer(vocab=vocab, merges=list(tokens.bpe_ranks))
+
+
+def huggingface_tower():
+    return ClipTower(huggingface_clip(inner=48), huggingface_tokenizer())

@@ -33,7 +33,7 @@ def parse(verb, *arguments):
     return tyro.cli(cli.VERBS[verb], args=list(arguments))
 
 
-def refused(capsys, *arguments):
+def refusal(capsys, *arguments):
     """The one line a refusal prints."""
     assert main(arguments) == 2
     captured = capsys.readouterr()
@@ -67,10 +67,10 @@ def test_no_verb_is_a_usage_error(capsys):
 
 
 def test_unknown_names_suggest_near_ones(capsys, tmp_path):
-    assert "did you mean 'figure'" in refused(capsys, "figur")
-    assert "did you mean 'reversal'" in refused(capsys, "study", "reversl")
-    assert "did you mean 'methods'" in refused(capsys, "ls", "method")
-    assert "did you mean 'retention'" in refused(capsys, "figure", "retension", "--from", str(tmp_path))
+    assert "did you mean 'figure'" in refusal(capsys, "figur")
+    assert "did you mean 'reversal'" in refusal(capsys, "study", "reversl")
+    assert "did you mean 'methods'" in refusal(capsys, "ls", "method")
+    assert "did you mean 'retention'" in refusal(capsys, "figure", "retension", "--from", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
     ],
 )
 def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, reason):
-    assert reason in refused(capsys, "segment", *(a.replace("PICTURE", picture) for a in arguments))
+    assert reason in refusal(capsys, "segment", *(a.replace("PICTURE", picture) for a in arguments))
 
 
 def test_a_folder_is_no_place_for_a_mask(capsys, picture, tmp_path):
     (tmp_path / "mask.png").mkdir()
-    assert "it is a folder" in refused(capsys, "segment", picture, "x", "--out", str(tmp_path / "mask.png"))
+    assert "it is a folder" in refusal(capsys, "segment", picture, "x", "--out", str(tmp_path / "mask.png"))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_folder_is_no_place_for_a_mask(capsys, picture, tmp_path):
     ],
 )
 def test_study_refuses_before_it_loads_a_model(capsys, picture, arguments, reason):
-    assert reason in refused(capsys, "study", *(a.replace("PICTURE", picture) for a in arguments))
+    assert reason in refusal(capsys, "study", *(a.replace("PICTURE", picture) for a in arguments))
 
 
 def test_study_all_gives_each_study_the_options_it_has():
@@ -213,7 +213,7 @@ def test_show_says_why_two_runs_of_one_hypothesis_are_not_adjusted(capsys, saved
     assert "not adjusted: H4 occurs twice" in capsys.readouterr().out
     assert main(["show", str(saved_runs["sink"]), str(again), "--json"]) == 0
     assert [run["record"]["study"] for run in json.loads(capsys.readouterr().out)] == ["sink", "sink"]
-    assert "name a run folder" in refused(capsys, "show")
+    assert "name a run folder" in refusal(capsys, "show")
 
 
 def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
@@ -235,7 +235,7 @@ def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
 
 def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
     for verb in (["show"], ["report"], ["figure", "all", "--from"]):
-        assert "has no run.json" in refused(capsys, *verb, str(tmp_path))
+        assert "has no run.json" in refusal(capsys, *verb, str(tmp_path))
 
 
 def test_a_half_written_run_folder_is_told_from_a_finished_one(capsys, saved_runs, tmp_path):
@@ -243,9 +243,9 @@ def test_a_half_written_run_folder_is_told_from_a_finished_one(capsys, saved_run
 
     folder = shutil.copytree(saved_runs["sink"], tmp_path / "run")
     (folder / "summary.json").unlink()
-    assert "has no summary.json" in refused(capsys, "show", str(folder))
+    assert "has no summary.json" in refusal(capsys, "show", str(folder))
     (folder / "run.json").write_text((folder / "run.json").read_text()[:50])
-    assert "Invalid JSON" in refused(capsys, "show", str(folder))
+    assert "Invalid JSON" in refusal(capsys, "show", str(folder))
 
 
 def test_figure_and_report_write_what_they_print(capsys, saved_runs, tmp_path):
@@ -265,7 +265,7 @@ def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
     text = (folder / "summary.json").read_text().replace('"partial": false', '"partial": true')
     (folder / "summary.json").write_text(text)
     drawing = ["figure", "sink_layers", "--from", str(folder), "--out", str(tmp_path / "out")]
-    assert "is not whole" in refused(capsys, *drawing)
+    assert "is not whole" in refusal(capsys, *drawing)
     assert main([*drawing, "--partial"]) == 0
 
 
