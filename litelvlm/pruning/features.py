@@ -1,13 +1,28 @@
-"""Geometry of feature rows: directions, norms, cosines."""
+"""Geometry of feature rows: directions, norms, cosines; and the number type they are held in."""
+
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Precision = Literal["float32", "bfloat16"]
 
-def unit_rows(rows: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Rows divided by their L2 norm, float32; a zero row stays zero."""
-    return torch.nn.functional.normalize(rows.float(), dim=-1, eps=1e-12)
+
+def rounded(values: Float[Tensor, "*n"], precision: Precision = "float32") -> Float[Tensor, "*n"]:
+    """The values that a number type holds of float32 ones, as float32; float32 gives them back as they are.
+
+    Example:
+        >>> rounded(torch.tensor([1.0, 1.003, 1.005]), "bfloat16").tolist()
+        [1.0, 1.0, 1.0078125]
+    """
+    return values.bfloat16().float() if precision == "bfloat16" else values
+
+
+def unit_rows(rows: Float[Tensor, "*n d"], precision: Precision = "float32") -> Float[Tensor, "*n d"]:
+    """Rows divided by their L2 norm, float32; a zero row stays zero. Norm and quotient are ``rounded``."""
+    norms = rounded(row_norms(rows), precision)
+    return rounded(rows.float() / norms.clamp_min(1e-12)[..., None], precision)
 
 
 def row_norms(rows: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:

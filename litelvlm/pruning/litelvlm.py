@@ -11,7 +11,7 @@ from torch import Tensor
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_dots, row_norms, unit_rows
+from litelvlm.pruning.features import Precision, rounded, row_dots, row_norms, unit_rows
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
 from litelvlm.pruning.similarity import Similarity, text_similarity
@@ -19,22 +19,33 @@ from litelvlm.pruning.similarity import Similarity, text_similarity
 Context = Literal["code", "paper", "cls_attention", "attention_only", "value_norm"]
 
 
-def context_scores(cues: Cues, kind: Context = "code") -> Float[Tensor, "n"]:
+def context_scores(cues: Cues, kind: Context = "code", precision: Precision = "float32") -> Float[Tensor, "n"]:
     """How much a patch says about the scene as a whole; higher is kept.
 
     "code": ``softmax_i(cos(q, K_i) / sqrt(D)) * |V_i|``, one softmax over the patches, heads joined, q the CLS row.
     The logits lie within 1 / sqrt(D) of 0, so for D = 1024 weights differ by at most 6.5 %: nearly a ranking by |V|.
     "paper": the same with the plain product ``q K_i``. "attention_only": the first factor of "code". "value_norm": the
-    second. "cls_attention": CLIP's own head-averaged CLS attention in the second-last block.
+    second. "cls_attention": CLIP's own head-averaged CLS attention in the second-last block. With "bfloat16" every
+    result on the way is rounded as that number type rounds it: few different weights are left, and many equal scores.
     """
+
+    def held(name: str) -> Tensor:
+        return rounded(cues.float32(name), precision)
+
     if kind == "cls_attention":
-        return cues.float32("cls_attention")
+        return held("cls_attention")
     if kind == "value_norm":
-        return row_norms(cues.float32("values"))
-    query, keys = cues.float32("query"), cues.float32("keys")
-    logits = row_dots(keys, query) if kind == "paper" else row_dots(unit_rows(keys), unit_rows(query))
-    attention = torch.softmax(logits * query.shape[-1] ** -0.5, dim=0)
-    return attention if kind == "attention_only" else attention * row_norms(cues.float32("values"))
+        return rounded(row_norms(held("values")), precision)
+    query, keys = held("query"), held("keys")
+    if kind != "paper":
+        query, keys = unit_rows(query, precision), unit_rows(keys, precision)
+    logits = rounded(rounded(row_dots(keys, query), precision) * query.shape[-1] ** -0.5, precision)
+    attention = rounded(torch.softmax(logits, dim=0), precision)
+    if kind == "attention_only":
+        return attention
+    if precision == "bfloat16":
+        return rounded(row_norms(rounded(attention[:, None] * held("values"), precision)), precision)
+    return attention * row_norms(cues.float32("values"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +58,8 @@ class LiteLVLM(Pruner):
     is context by score, then U in raster order, at contiguous positions. Cost: T x N products, one sort per text,
     N x D for the context; no attention of the language model.
 
-    Source: LiteLVLM, official code; arXiv 2605.13178. The ranking is float32 with ties by index, where the code ranks
-    bfloat16 scores in unspecified order of ties.
+    Source: LiteLVLM, official code; arXiv 2605.13178. The code ranks bfloat16 scores in unspecified order of ties; here
+    ties always go to the lower index.
 
     Attributes:
         budget_rule: "code" (union) or "paper" (intersection).
@@ -58,6 +69,8 @@ class LiteLVLM(Pruner):
         context_share: Share of the budget given to context before the texts choose; None leaves it to the rule.
         overlap: What happens when texts name the same patch: "shrink" leaves the place to context as the code does,
             "refill" takes the texts' next ones in turn. Read by the "code" rule only.
+        precision: Number type that scores are computed and ranked in: "float32", or "bfloat16" as the official
+            evaluation, where many scores are equal.
     """
 
     name: ClassVar[str] = "litelvlm"
@@ -79,6 +92,7 @@ class LiteLVLM(Pruner):
     context: Context = "code"
     context_share: float | None = None
     overlap: Literal["shrink", "refill"] = "shrink"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,12 +101,12 @@ class LiteLVLM(Pruner):
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Similarity tokens, then context tokens for the places left."""
-        scores = text_similarity(cues, self.similarity)
+        scores = text_similarity(cues, self.similarity, self.precision)
         similar = self.similarity_tokens(scores, budget)
         n_context = budget - len(similar)
         if n_context == 0:
             return Choice(similar, roles=("similarity",) * budget)
-        order = stable_order(context_scores(cues, self.context), descending=True)
+        order = stable_order(context_scores(cues, self.context, self.precision), descending=True)
         context = order[~torch.isin(order, similar)][:n_context]
         roles = ("context",) * n_context + ("similarity",) * len(similar)
         return Choice(torch.cat([context, similar]), roles=roles)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import normalize
 
 from litelvlm.pruning import Cues, LiteLVLM, context_scores, get_pruner, stable_order, text_similarity
 
@@ -186,6 +187,32 @@ def test_refill_spends_the_whole_similarity_budget(seed, n_texts, budget):
     roles = LiteLVLM(overlap="refill", context_share=0.25).select(random_cues(seed, n_texts), budget).roles
     # A quarter of the budget, halves upwards, is context; nothing more, however much the texts overlap.
     assert roles.count("context") == (budget + 2) // 4
+
+
+def test_bfloat16_ties_go_to_the_lower_index():
+    # bfloat16 knows 1 and 1.0078125 and nothing between: 1.003 and 1.001 are both 1 there.
+    rows = torch.tensor([[1.003, 0.0], [1.001, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    cues = Cues.from_tensors(patch_embeds=rows, text_embeds=torch.tensor([[1.0, 0.0]]), values=rows)
+    assert LiteLVLM().select(cues, 2).indices.tolist() == [1, 2]
+    assert LiteLVLM(precision="bfloat16").select(cues, 2).indices.tolist() == [0, 1]
+    assert stable_order(context_scores(cues, "value_norm"), descending=True).tolist() == [3, 0, 1, 2]
+    assert context_scores(cues, "value_norm", "bfloat16").tolist() == [1.0, 1.0, 1.0, 2.0]
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(deadline=None, max_examples=20)
+def test_bfloat16_scores_are_those_of_bfloat16_arithmetic(seed):
+    cues = random_cues(seed, 2)
+    query, keys, values, texts, patches = (
+        cues.get(name).bfloat16() for name in ("query", "keys", "values", "text_embeds", "patch_embeds")
+    )
+    logits = normalize(keys, dim=-1) @ normalize(query, dim=-1) / query.shape[-1] ** 0.5
+    expected = (torch.softmax(logits, dim=0)[:, None] * values).norm(dim=-1)
+    # One step of bfloat16 apart at most, where sums run in another order.
+    torch.testing.assert_close(context_scores(cues, precision="bfloat16"), expected.float(), rtol=2**-7, atol=0)
+    similar = text_similarity(cues, precision="bfloat16")
+    torch.testing.assert_close(similar, (texts @ patches.T).float(), rtol=2**-7, atol=1e-3)
+    assert torch.equal(similar, similar.bfloat16().float())
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan")])
