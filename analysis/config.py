@@ -4,7 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Budgets = Annotated[tuple[int, ...], Field(min_length=1)]
+from litelvlm.pruning import check_budget
+
+Tokens = Annotated[int, Field(strict=True)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Budgets = Annotated[tuple[Tokens | Share, ...], Field(min_length=1)]
 
 
 def _whole(value: object) -> object:
@@ -33,23 +37,28 @@ class StudyConfig(BaseModel):
     chunk_size: Count = 16
 
 
-def resolve_budgets(budgets: tuple[int, ...] | None, n_tokens: int) -> tuple[int, ...]:
-    """The budgets to use, largest first and each once.
+def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> tuple[int, ...]:
+    """The budgets to use as token counts, largest first and each once.
 
     Args:
-        budgets: Token counts; None stands for the published ones as shares of all tokens: a third, two ninths, a
-            ninth and an eighteenth (192, 128, 64, 32 of 576 tokens; 48, 32, 16, 8 of 144).
+        budgets: Token counts, or shares of all tokens strictly between 0 and 1; None stands for the published ones: a
+            third, two ninths, a ninth and an eighteenth (192, 128, 64, 32 of 576 tokens; 48, 32, 16, 8 of 144).
         n_tokens: Visual tokens before pruning.
 
     Raises:
-        ValueError: If one does not lie between 1 and ``n_tokens``.
+        ValueError: If one does not lie between 1 and ``n_tokens``, or is a share that keeps no token.
 
     Example:
-        >>> resolve_budgets(None, 144)
-        (48, 32, 16, 8)
+        >>> resolve_budgets(None, 144), resolve_budgets((0.25, 8), 144)
+        ((48, 32, 16, 8), (36, 8))
     """
     chosen = budgets or tuple(max(1, n_tokens * share // 18) for share in (6, 4, 2, 1))
-    for budget in chosen:
-        if not 1 <= budget <= n_tokens:
-            raise ValueError(f"budget {budget} does not lie between 1 and the {n_tokens} visual tokens of this model")
-    return tuple(sorted(set(chosen), reverse=True))
+    return tuple(sorted({check_budget(budget, n_tokens) for budget in chosen}, reverse=True))
+
+
+def asked_shares(config: StudyConfig, resolved: tuple[int, ...]) -> tuple[str, ...]:
+    """What a run's record says if some budgets were asked for as shares: they, and the token counts they became."""
+    asked = getattr(config, "budgets", None) or ()
+    if all(isinstance(budget, int) for budget in asked):
+        return ()
+    return (f"budgets asked for: {', '.join(map(str, asked))}; as tokens: {', '.join(map(str, resolved))}",)

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from analysis import provenance
-from analysis.config import Budgets, Count, Index, StudyConfig, resolve_budgets
+from analysis.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
 from analysis.costs import counted_macs, model_macs
 from analysis.efficiency_timing import WrittenBytes, median_ratio, peak_memory, timed
 from analysis.published import EFFICIENCY
@@ -85,6 +85,7 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
     """
     budgets = resolve_budgets(config.budgets, model.n_tokens)
     arms, notes = arms_of(model, config, budgets)
+    shares = asked_shares(config, budgets)
     key = RunKey(
         study="efficiency",
         config=config.model_dump(mode="json") | {"budgets": list(budgets)},
@@ -95,7 +96,7 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
     with open_run(out, key, 1, seeds={"seed": config.seed}) as folder:
         if folder.read_part(0) is None:
             rows = list(measure(model, data[0], config, arms))
-            folder.write_part(0, rows, Counts(expected=len(arms), done=len(arms)), notes=notes)
+            folder.write_part(0, rows, Counts(expected=len(arms), done=len(arms)), notes=(*shares, *notes))
         folder.count()
         frames = tables_of(folder.rows()) | ({} if scores is None else {"scores": scores})
         tables = {name: Table.from_frame(frame) for name, frame in frames.items()}

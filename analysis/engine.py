@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from analysis import provenance
 from analysis.claims import Claim
-from analysis.config import StudyConfig
+from analysis.config import StudyConfig, asked_shares
 from analysis.record import Counts, RunKey, Summary, Table
 from analysis.runs import Run, Shard, open_run
 
@@ -250,7 +250,8 @@ def run_study(
     limit = config.limit if len(sizes) > sum(map(len, chunks)) else None
     protocol = getattr(config, "protocol", "single")
     with open_run(out, key, len(chunks), shard, {"seed": config.seed}, limit, protocol) as run:
-        map_chunks(run, chunks, Work(function, load), _MAPPER.get(), notes)
+        shares = asked_shares(config, tuple((resolved or {}).get("budgets", ())))
+        map_chunks(run, chunks, Work(function, load), _MAPPER.get(), (*shares, *notes))
         run.count()
         if run.record.complete:  # before the state is settled: a run that says it is done has its summary
             run.write_summary(summary_of(study, run))

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
+from analysis.config import resolve_budgets
 from analysis.explore_data import SIGNALS, Look, choose_expressions, expression_view
 from analysis.record import RunRecord
 from analysis.runs import read_record, read_rows
@@ -46,7 +47,7 @@ def build_page(
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
-    context = Context(model, data, config, tuple(config.budgets or ()))
+    context = Context(model, data, config, resolve_budgets(config.budgets, model.grid[0] * model.grid[1]))
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
     places = {int(expression.sent_id): (sample, expression) for sample in data for expression in sample.expressions}

@@ -24,8 +24,8 @@ class Bench(DataOptions):
 
     methods: tuple[str, ...] | None = None
     """Methods to time beside the unpruned model (default: litelvlm, vispruner, fastv)."""
-    budgets: tuple[int, ...] | None = None
-    """Token budgets (default: a third, two ninths, a ninth and an eighteenth of all tokens)."""
+    budgets: tuple[int | float, ...] | None = None
+    """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
     n_texts: tuple[int, ...] = (1,)
     """Expressions per pass; several numbers make a sweep."""
     rounds: int = 20

@@ -86,6 +86,7 @@ class Segment(ModelOptions):
             "miniature": has_miniature_sizes(model),
             "random_weights": model.digest == "random",
             "pruner": self.pruner,
+            "budget": self.budget,
             "protocol": self.protocol,
             "n_tokens": model.n_tokens,
             "masks": found,

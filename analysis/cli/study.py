@@ -6,7 +6,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -22,24 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Study(DataOptions):
-    """Ask a question of a model and a data set: reversal, sink, sweep, or all of them.
+    """Ask a question of a model and a data set, or all questions there are.
 
-    Every finished part is kept; the same command goes on where the last one stopped.
+    Every finished part is kept; the same command goes on where the last one stopped. How large a study is, and whatever
+    else its configuration holds, is set with --set STUDY.FIELD=VALUE; a wrong field is answered with those there are.
 
     Examples:
       litelvlm study reversal
       litelvlm study sweep --methods litelvlm random uniform --budgets 48 16
+      litelvlm study importance faithfulness --set importance.images=200 faithfulness.images=null
       litelvlm study all --limit 20 --report report
       litelvlm study sweep --methods all --engine ray --workers 2
       litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard 2/8
     """
 
-    names: tyro.conf.Positional[tuple[str, ...]]
-    """Studies to run, or "all"."""
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help=f"{', '.join(STUDIES)}, or all.")]
     methods: tuple[str, ...] | None = None
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
-    budgets: tuple[int, ...] | None = None
-    """Token budgets (default: a third, two ninths, a ninth and an eighteenth of all tokens)."""
+    budgets: tuple[int | float, ...] | None = None
+    """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
     protocol: Literal["single", "official"] | None = None
     """How the sweep asks: every expression alone, or up to three drawn ones in one conversation (default: single)."""
     seeds: int | None = None
@@ -48,6 +49,8 @@ class Study(DataOptions):
     """Passes of the language model at once: what bounds memory (default: 24)."""
     other_clips: tuple[str, ...] | None = None
     """Other CLIP models that reversal and mechanism read too, such as open_clip:ViT-B-16/openai (default: none)."""
+    set: tuple[str, ...] = ()
+    """Fields of a chosen study's configuration, as STUDY.FIELD=VALUE; null stands for everything, [1, 2] for a list."""
     limit: int | None = None
     """Stop after this many images; such a run is marked partial."""
     seed: int = 0
@@ -129,8 +132,10 @@ class Study(DataOptions):
     def configure(self, name: str) -> Any:
         """The study's configuration from the options that were given; those of other chosen studies are not its own.
 
+        What --set says of a field outweighs an option that reaches several studies.
+
         Raises:
-            ValueError: If an option was given that no chosen study has, or a value is refused.
+            ValueError: If an option was given that no chosen study has, a field does not exist, or a value is refused.
         """
         names = ("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
         given = {option: getattr(self, option) for option in names} | {"clip": self.other_clips}
@@ -141,7 +146,35 @@ class Study(DataOptions):
                 chosen, others = ", ".join(self.chosen()), " or ".join(able)
                 raise ValueError(f"no chosen study ({chosen}) has the option --{option}; leave it out, or add {others}")
         config = study_module(name).Config
-        return config(seed=self.seed, **{k: v for k, v in given.items() if k in config.model_fields})
+        given = {"seed": self.seed} | {k: v for k, v in given.items() if k in config.model_fields}
+        return config(**given | self.fields().get(name, {}))
+
+    def fields(self) -> dict[str, dict[str, Any]]:
+        """What --set says, by study.
+
+        Raises:
+            ValueError: If an entry is not STUDY.FIELD=VALUE, its study was not chosen, or it has no such field.
+        """
+        from yaml import YAMLError, safe_load
+
+        found: dict[str, dict[str, Any]] = {}
+        for entry in self.set:
+            place, equals, text = entry.partition("=")
+            study, dot, field = place.partition(".")
+            if not (equals and dot):
+                raise ValueError(f"--set {entry} is not STUDY.FIELD=VALUE, such as importance.images=20")
+            if check_name(study, STUDIES, "study") not in self.chosen():
+                raise ValueError(f"--set {entry} is about a study that does not run; add {study}, or leave it out")
+            check_name(field, tuple(study_module(study).Config.model_fields), f"field of {study}")
+            if field in found.setdefault(study, {}):
+                raise ValueError(f"--set names {place} twice; give one value")
+            try:
+                found[study][field] = safe_load(text)
+            except YAMLError as error:
+                raise ValueError(
+                    f"--set {entry}: the value cannot be read; write a number, a word or a list"
+                ) from error
+        return found
 
     def run_one(self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard) -> Path:
         """Run one study, with the pictures of a finished sweep; its folder."""

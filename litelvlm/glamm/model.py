@@ -317,7 +317,7 @@ class Glamm(nn.Module):
         image: Image.Image | str | Path | bytes,
         text: str | Sequence[str],
         pruner: Pruner | None = None,
-        budget: int | None = None,
+        budget: int | float | None = None,
         protocol: str = "single",
         answer: str = "forced",
         question_index: int = 0,
@@ -330,7 +330,7 @@ class Glamm(nn.Module):
             image: Picture, path or encoded bytes.
             text: One expression or several.
             pruner: Method that chooses visual tokens; None keeps all.
-            budget: Tokens to keep, 1 to ``n_tokens``; required with a pruner.
+            budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1; required with a pruner.
             protocol: "single": every expression in a pass and with a selection of its own. "conversation": all in
                 one multi-turn pass with one shared selection, as the official evaluation does.
             answer: "forced": the answer is put into the model's mouth, as in the evaluation. "generated": the model
@@ -360,8 +360,8 @@ class Glamm(nn.Module):
         check_name(answer, get_args(Answer), "kind of answer")
         if pruner is not None:
             if budget is None:
-                raise ValueError(f"pruner {pruner.name!r} needs a budget: an integer from 1 to {self.n_tokens}")
-            check_budget(budget, self.n_tokens)
+                raise ValueError(f"pruner {pruner.name!r} needs a budget: tokens from 1 to {self.n_tokens}, or a share")
+            budget = check_budget(budget, self.n_tokens)
             if isinstance(pruner, LayerPruner):
                 pruner.schedule(budget, self.n_tokens, len(self.llama.model.layers))
         elif budget is not None and budget != self.n_tokens:

@@ -180,18 +180,23 @@ class Pruner(ABC):
             else:
                 check_number(value, get_args(hints[name]) or (hints[name],), name)
 
-    def select(self, cues: Cues, budget: int) -> Selection:
+    def select(self, cues: Cues, budget: int | float) -> Selection:
         """Choose exactly ``budget`` tokens.
 
+        Args:
+            cues: What the method may know.
+            budget: Tokens to keep, or their share of all as a number strictly between 0 and 1.
+
         Raises:
-            ValueError: If the budget is not a whole number from 1 to the number of tokens, or a cue is missing.
+            ValueError: If the budget is not a whole number from 1 to the number of tokens nor a share that keeps one,
+                or a cue is missing.
         """
         count = check_budget(budget, cues.n_tokens)
         nothing_to_merge = self.synthetic and count == cues.n_tokens
         choice = Choice(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
         return self.settle(choice, cues.n_tokens)
 
-    def select_batch(self, batch: Sequence[Cues], budget: int) -> list[Selection]:
+    def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
 
         Cues stay per image, so images may have different numbers of texts and nothing is padded. What a tower computed

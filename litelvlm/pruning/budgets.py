@@ -4,27 +4,31 @@ import operator
 from math import floor, isfinite
 from typing import SupportsIndex
 
+import numpy as np
+
 
 def check_budget(budget: object, n_tokens: int) -> int:
-    """Return the budget as an ``int`` if that many tokens can be kept.
+    """Return the budget as a number of tokens, if that many can be kept.
 
     Args:
-        budget: Tokens to keep, synthetic ones (means, CLS) included.
+        budget: Tokens to keep, synthetic ones (means, CLS) included: a whole number, or the share of all tokens as a
+            number strictly between 0 and 1 (see ``tokens_from_ratio``).
         n_tokens: Tokens before pruning.
 
     Raises:
-        ValueError: If it is no whole number from 1 to ``n_tokens``. The official LiteLVLM code ends such calls with an
-            index error, a failed assertion or, for 0, an empty image.
+        ValueError: If it is neither a whole number from 1 to ``n_tokens`` nor a share that keeps at least one token.
+            The official LiteLVLM code ends such calls with an index error, a failed assertion or, for 0, an empty
+            image.
 
     Example:
-        >>> check_budget(48, 144)
-        48
+        >>> check_budget(48, 144), check_budget(0.25, 144)
+        (48, 36)
     """
     allowed = f"a whole number of tokens from 1 to {n_tokens}"
     if isinstance(budget, bool) or not isinstance(budget, SupportsIndex):
-        raise ValueError(
-            f"budget {budget!r} is not {allowed}; turn a share of the tokens into a count with tokens_from_ratio"
-        )
+        if isinstance(budget, float | np.floating) and 0 < budget < 1:
+            return tokens_from_ratio(float(budget), n_tokens)
+        raise ValueError(f"budget {budget!r} is not {allowed}, nor a share of them between 0 and 1")
     count = operator.index(budget)
     if count < 1:
         raise ValueError(f"budget {count} is not {allowed}; keep at least one token")

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +37,7 @@ class GreedyPruner(Pruner):
         """Take all steps for one image."""
         return Choice(ascending(self.pick(budget, *(part[None] for part in self.prepare(cues)))[0]))
 
-    def select_batch(self, batch: Sequence[Cues], budget: int) -> list[Selection]:
+    def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
 
         Raises:
@@ -45,12 +46,15 @@ class GreedyPruner(Pruner):
         counts = {cues.n_tokens for cues in batch}
         if len(counts) > 1:
             raise ValueError(f"images of one batch need the same number of tokens, got {sorted(counts)}")
-        for n_tokens in counts:
-            check_budget(budget, n_tokens)
-        prepared = [self.prepare(cues) for cues in batch]
-        if not prepared or prepared[0][0].device.type in ONE_BY_ONE:
-            return super().select_batch(batch, budget)
-        picked = self.pick(budget, *(torch.stack(parts) for parts in zip(*prepared, strict=True)))
+        if not counts:
+            return []
+        count = check_budget(budget, *counts)
+        prepared = (self.prepare(cues) for cues in batch)
+        first = next(prepared)
+        if first[0].device.type in ONE_BY_ONE:
+            picked = [self.pick(count, *(part[None] for part in parts))[0] for parts in chain([first], prepared)]
+        else:
+            picked = list(self.pick(count, *(torch.stack(parts) for parts in zip(first, *prepared, strict=True))))
         return [self.settle(Choice(ascending(row)), cues.n_tokens) for row, cues in zip(picked, batch, strict=True)]
 
 

@@ -138,7 +138,7 @@ class LayerPruner(Pruner):
         """Leave ``count`` tokens in all; a method that makes tokens of several replaces this (see ``keep``)."""
         return Kept(self.keep(scored, entering, count))
 
-    def schedule(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+    def schedule(self, budget: int | float, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """Visual tokens that each layer processes, so that their average is the budget up to rounding.
 
         Raises:
@@ -168,7 +168,7 @@ class LayerPruner(Pruner):
         runs = zip((n_tokens, *counts), widths, strict=True)
         return tuple(count for count, width in runs for _ in range(width))
 
-    def select(self, cues: Cues, budget: int) -> "LayerPlan":
+    def select(self, cues: Cues, budget: int | float) -> "LayerPlan":
         """Let every token enter the language model, with the order to drop some inside.
 
         Raises:

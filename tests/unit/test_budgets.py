@@ -19,8 +19,11 @@ def test_allowed(budget):
         (0, ["budget 0", "1 to 144", "at least one"]),
         (-3, ["budget -3", "1 to 144", "at least one"]),
         (145, ["budget 145", "1 to 144", "budget=144"]),
-        (48.0, ["budget 48.0", "1 to 144", "tokens_from_ratio"]),
-        (0.33, ["budget 0.33", "tokens_from_ratio"]),
+        (48.0, ["budget 48.0", "1 to 144", "share of them between 0 and 1"]),
+        (1.0, ["budget 1.0", "1 to 144", "share of them between 0 and 1"]),
+        (0.0, ["budget 0.0", "between 0 and 1"]),
+        (-0.5, ["budget -0.5", "between 0 and 1"]),
+        (0.003, ["ratio 0.003 of 144 tokens keeps none"]),
         (True, ["budget True"]),
         ("48", ["budget '48'"]),
         (None, ["budget None"]),
@@ -28,9 +31,21 @@ def test_allowed(budget):
     ],
 )
 def test_refused(budget, words):
-    with pytest.raises(ValueError, match="budget") as error:
+    with pytest.raises(ValueError, match=r"budget|ratio") as error:
         check_budget(budget, 144)
     assert all(word in str(error.value) for word in words)
+
+
+def test_shares_are_budgets_wherever_a_budget_is_taken():
+    # A third of 9 tokens is 3; .4 of them is 3.6, rounded 4.
+    cues = [Cues({"cls_attention": torch.rand(9), "projected": torch.rand(9, 2)}, grid=(3, 3)) for _ in range(2)]
+    assert check_budget(1 / 3, 9) == check_budget(np.float32(1 / 3), 9) == 3
+    for name in ("fastervlm", "divprune", "random"):
+        pruner = get_pruner(name)
+        assert [len(kept) for kept in pruner.select_batch(cues, 0.4)] == [4, 4]
+        assert len(pruner.select(cues[0], 1 / 3)) == 3
+    assert get_pruner("fastv").select(cues[0], 0.4).budget == 4
+    assert get_pruner("fastv").schedule(1 / 3, 144, 4) == (144, 16, 16, 16)
 
 
 # The official code's recorded failures on 36 tokens: an index error for 37 tokens and one text, a failed assertion

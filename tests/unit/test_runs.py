@@ -14,7 +14,7 @@ import yaml
 
 from analysis import provenance, runs
 from analysis.claims import make_claim
-from analysis.config import StudyConfig, resolve_budgets
+from analysis.config import Budgets, StudyConfig, asked_shares, resolve_budgets
 from analysis.determinism import determinism_flags, make_deterministic
 from analysis.record import Counts, RunKey, RunRecord, Summary, Table
 from analysis.runs import RunLockedError, Shard, open_run, read_record, read_rows, read_summary
@@ -294,8 +294,24 @@ def test_budgets_default_to_the_published_shares():
     assert resolve_budgets(None, 576) == (192, 128, 64, 32)
     assert resolve_budgets(None, 144) == (48, 32, 16, 8)
     assert resolve_budgets((8, 16, 8), 144) == (16, 8)
-    with pytest.raises(ValueError, match="145 does not lie between 1 and the 144"):
+    # A quarter of 144 is 36; of shares and counts that come to the same, one is left.
+    assert resolve_budgets((8, 0.25, 36), 144) == (36, 8)
+    with pytest.raises(ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"):
         resolve_budgets((145,), 144)
+
+
+def test_shares_of_the_tokens_are_noted_with_the_counts_they_became():
+    class Swept(StudyConfig):
+        budgets: Budgets | None = None
+
+    assert (
+        asked_shares(StudyConfig(), ()) == asked_shares(Swept(), (48,)) == asked_shares(Swept(budgets=(48,)), ()) == ()
+    )
+    asked = Swept(budgets=(0.25, 8))
+    assert asked_shares(asked, (36, 8)) == ("budgets asked for: 0.25, 8; as tokens: 36, 8",)
+    for wrong in (0.0, 1.5, -0.2):
+        with pytest.raises(ValueError, match="budgets"):
+            Swept(budgets=(wrong,))
 
 
 def test_scrubbing_takes_out_paths_users_and_secrets():

@@ -164,7 +164,7 @@ def test_bad_configurations_are_refused(fields, message):
 
 
 def test_budgets_beyond_the_model_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="145 does not lie between 1 and the 144"):
+    with pytest.raises(ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"):
         study(tmp_path, config=FAST.model_copy(update={"budgets": (145,)}))
 
 
