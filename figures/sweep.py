@@ -1,9 +1,12 @@
 """Figures of the accuracy sweep: how much of the mask survives at each budget, and against what?"""
 
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from figures import style
 from figures.axes import band, budget_axis, forest, lines_of
@@ -12,6 +15,9 @@ from figures.saved import Drawing, Drawn, Saved, sample_note
 METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
 KEPT = 0.90
+LINES = 10
+"""Most methods in one panel of lines; more are spread over panels that repeat the unpruned model and random tokens."""
+REFERENCES = ("none", "random")
 
 
 def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
@@ -61,7 +67,7 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
             label=style.label(method),
         )
     ax.axhline(KEPT, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.annotate("90 %", (1, KEPT), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5)
+    ax.annotate("90 %", (0.01, KEPT), xycoords=("axes fraction", "data"), ha="left", va="top", fontsize=7.5)
     budget_axis(ax, chosen["budget"])
     ax.set(ylabel="share of the unpruned cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -69,44 +75,46 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_delta(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Paired difference of cIoU to random tokens at the same budget.
+    """Paired difference of cIoU to random tokens at one budget.
 
     Args:
-        table: The summary's table "comparisons": method, budget, metric, reference, delta, low, high.
-        ax: Where to draw; one line per method and budget.
+        table: The lines of one budget of ``random_differences``: method, delta, low, high.
+        ax: Where to draw; one line per method.
     """
-    chosen = random_differences(table)
-    names = [f"{style.label(m)}, {b}" for m, b in zip(chosen["method"], chosen["budget"], strict=True)]
-    forest(ax, chosen, "delta", names, [style.colour(m) for m in chosen["method"]], null=0)
-    ax.set(xlabel="cIoU minus that of random tokens at the same budget", ylabel="")
+    names, colours = looks(table["method"])
+    forest(ax, table, "delta", names, colours, null=0)
+    ax.set(xlabel="", ylabel="")
     return ax
 
 
 def random_differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of "comparisons" against random tokens, by budget from large to small."""
-    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "random")]
-    return in_order(chosen).sort_values("budget", ascending=False, kind="stable")
+    """Lines of cIoU of the summary's table "comparisons" against random tokens."""
+    return in_order(table[(table["metric"] == "ciou") & (table["reference"] == "random")])
 
 
-def draw_kinds(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw cIoU by kind of expression at the largest budget, unpruned beside pruned.
+def draw_kind(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw cIoU of one kind of expression, unpruned beside pruned.
 
     Args:
-        table: The summary's table "kinds": kind, method, budget, metric, value, low, high.
-        ax: Where to draw; one line per kind and method.
+        table: The lines of one kind of ``largest_budget``: method, value, low, high.
+        ax: Where to draw; one line per method.
     """
-    chosen = largest_budget(table)
-    names = [f"{kind}: {style.label(m)}" for kind, m in zip(chosen["kind"], chosen["method"], strict=True)]
-    forest(ax, chosen, "value", names, [style.colour(m) for m in chosen["method"]], null=0)
-    ax.set(xlim=(0, 1), xlabel="cIoU", ylabel="")
+    names, colours = looks(table["method"])
+    forest(ax, table, "value", names, colours, null=0)
+    ax.set(xlim=(0, 1), xticks=(0, 0.5, 1), xlabel="", ylabel="")
     return ax
 
 
 def largest_budget(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of cIoU of each method at its largest budget."""
+    """Lines of cIoU of each method at its largest budget, of the summary's table "kinds"."""
     chosen = table[table["metric"] == "ciou"]
     most = chosen.groupby("method")["budget"].transform("max")
-    return in_order(chosen[chosen["budget"] == most]).sort_values("kind", kind="stable")
+    return in_order(chosen[chosen["budget"] == most])
+
+
+def looks(methods: "pd.Series[str]") -> tuple[list[str], list[str]]:
+    """Names and colours of methods."""
+    return [style.label(method) for method in methods], [style.colour(method) for method in methods]
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -114,34 +122,79 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("method", key=lambda names: names.map(style.rank), kind="stable")
 
 
+def panels(methods: Sequence[str]) -> list[list[str]]:
+    """Methods in panels of lines that can be told apart, the references in each.
+
+    Example:
+        >>> panels(["none", "litelvlm", "random"])
+        [['none', 'litelvlm', 'random']]
+    """
+    if len(methods) <= LINES:
+        return [list(methods)]
+    shared = [method for method in methods if method in REFERENCES]
+    others = [method for method in methods if method not in REFERENCES]
+    count = math.ceil(len(others) / (LINES - len(shared)))
+    size = math.ceil(len(others) / count)
+    return [shared + others[start : start + size] for start in range(0, len(others), size)]
+
+
+def _lines(table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], title: str) -> Figure:
+    groups = panels([method for method, _ in lines_of(in_order(table), "method")])
+    columns = min(2, len(groups))
+    rows = math.ceil(len(groups) / columns)
+    figure = Figure(figsize=(6.4 * columns, 3.6 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for ax, group in zip(places, groups, strict=False):
+        draw(table[table["method"].isin(group)], ax)
+    for ax in places[len(groups) :]:
+        ax.set_axis_off()
+    places[0].set_title(title)
+    return figure
+
+
+def _forests(
+    groups: Sequence[tuple[str, pd.DataFrame]], draw: Callable[[pd.DataFrame, Axes], Axes], label: str, title: str
+) -> Figure:
+    tallest = max(len(lines) for _, lines in groups)
+    figure = Figure(figsize=(1.8 + 1.9 * len(groups), 1.3 + 0.2 * tallest), layout="constrained")
+    first = list(groups[0][1]["method"])
+    places = figure.subplots(1, len(groups), sharex=True, squeeze=False)[0]
+    for ax, (name, lines) in zip(places, groups, strict=True):
+        draw(lines, ax).set_title(name, fontsize=9)
+        if ax is not places[0] and list(lines["method"]) == first:
+            ax.set_yticklabels([])
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    figure.supxlabel(label, fontsize=9)
+    return figure
+
+
 def _accuracy(run: Saved, metric: str) -> Drawn:
     table = run.table("scores")
-    figure, ax = style.new_figure(6.4, 3.6)
-    draw_accuracy(table, metric, ax).set_title(run.title(f"{METRICS[metric]} against visual tokens"))
+    title = run.title(f"{METRICS[metric]} against visual tokens")
+    figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
     return Drawn(figure, sample_note(table, "bands: 95 % intervals from resampling images; oracles read the true mask"))
 
 
 def _retention(run: Saved) -> Drawn:
     table = run.table("comparisons")
-    figure, ax = style.new_figure(6.4, 3.6)
-    draw_retention(table, ax).set_title(run.title("What is kept of the unpruned score?"))
+    figure = _lines(table, draw_retention, run.title("What is kept of the unpruned score?"))
     return Drawn(figure, sample_note(table, "bars: one-sided 95 % lower bounds, paired, from resampling images"))
 
 
 def _delta(run: Saved) -> Drawn:
-    table = run.table("comparisons")
-    lines = random_differences(table)
-    figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(lines))
-    draw_delta(table, ax).set_title(run.title("Better than random tokens?"))
+    lines = random_differences(run.table("comparisons"))
+    budgets = sorted(lines["budget"].unique(), reverse=True)
+    groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
+    label = "cIoU minus that of random tokens at the same budget"
+    figure = _forests(groups, draw_delta, label, run.title("Better than random tokens?"))
     return Drawn(figure, sample_note(lines, "95 % intervals, paired, from resampling images"))
 
 
 def _kinds(run: Saved) -> Drawn:
-    table = run.table("kinds")
-    lines = largest_budget(table)
-    figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(lines))
-    draw_kinds(table, ax).set_title(run.title(f"cIoU by kind of expression, {_budgets(lines)} tokens"))
-    return Drawn(figure, sample_note(lines))
+    lines = largest_budget(run.table("kinds"))
+    groups = [(kind, lines[lines["kind"] == kind]) for kind in sorted(lines["kind"].unique())]
+    title = run.title(f"cIoU by kind of expression, {_budgets(lines)} tokens")
+    return Drawn(_forests(groups, draw_kind, "cIoU", title), sample_note(lines))
 
 
 def _budgets(lines: pd.DataFrame) -> str:

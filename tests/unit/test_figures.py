@@ -1,5 +1,7 @@
 """The drawn numbers are the tables' numbers, and a figure drawn again is the same file."""
 
+from types import SimpleNamespace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -187,23 +189,43 @@ def test_retention_draws_one_sided_bounds(saved_runs):
     np.testing.assert_allclose(ends.max(1), expected["retention"])
 
 
-def test_differences_to_random_tokens_go_from_large_to_small_budgets(saved_runs):
+def test_differences_to_random_tokens_have_a_panel_per_budget(saved_runs):
     table = table_of(saved_runs, "sweep", "comparisons")
-    ax = sweep.draw_delta(table, new_axes())
-    names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[0] == "LiteLVLM, 48"
-    assert names[-1].endswith(", 8")
-    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "random")].set_index(["method", "budget"])
-    assert dots(ax)[0, 0] == pytest.approx(chosen.loc[("litelvlm", 48), "delta"])
-    np.testing.assert_allclose(bars(ax)[0], chosen.loc[("litelvlm", 48), ["low", "high"]].astype(float))
+    drawn = FIGURES["delta_random"].draw(Saved(saved_runs["sweep"])).figure
+    assert [ax.get_title() for ax in drawn.axes] == ["48 tokens", "8 tokens"]
+    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "random")].set_index(["budget", "method"])
+    for ax, budget in zip(drawn.axes, (48, 8), strict=True):
+        np.testing.assert_allclose(dots(ax)[0, 0], chosen.loc[(budget, "litelvlm"), "delta"])
+        np.testing.assert_allclose(bars(ax)[0], chosen.loc[(budget, "litelvlm"), ["low", "high"]].astype(float))
+        assert len(dots(ax)) == len(chosen.loc[budget])
+    assert drawn.axes[0].get_yticklabels()[0].get_text() == "LiteLVLM"
+    assert [label.get_text() for label in drawn.axes[1].get_yticklabels()] == [""] * len(chosen.loc[8])
 
 
 def test_kinds_show_each_method_at_its_largest_budget(saved_runs):
     table = table_of(saved_runs, "sweep", "kinds")
-    ax = sweep.draw_kinds(table, new_axes())
-    names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[:2] == ["attribute: unpruned", "attribute: LiteLVLM"]
-    assert len(names) == 2 * table["method"].nunique()
+    drawn = FIGURES["accuracy_kinds"].draw(Saved(saved_runs["sweep"])).figure
+    kinds = sorted(table["kind"].unique())
+    assert [ax.get_title() for ax in drawn.axes] == kinds
+    names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert names[:2] == ["unpruned", "LiteLVLM"]
+    assert len(names) == table["method"].nunique()
+    line = table[(table["metric"] == "ciou") & (table["method"] == "litelvlm") & (table["budget"] == 48)]
+    found = [dots(ax)[1, 0] for ax in drawn.axes]
+    np.testing.assert_allclose(found, line.set_index("kind").loc[kinds, "value"])
+
+
+def test_many_methods_are_spread_over_panels_that_share_their_references():
+    names = ["none", "random", *(f"m{i}" for i in range(17))]
+    # eight fit beside the two references, so 17 need three panels of 6, 6 and 5
+    assert [len(panel) for panel in sweep.panels(names)] == [8, 8, 7]
+    assert all(panel[:2] == ["none", "random"] for panel in sweep.panels(names))
+    assert [name for panel in sweep.panels(names) for name in panel[2:]] == names[2:]
+    table = pd.DataFrame({"method": names, "budget": 8, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6})
+    run = SimpleNamespace(table=lambda _: table.assign(n=9, n_images=9), title=str)
+    figure = FIGURES["accuracy_ciou"].draw(run).figure
+    assert [len(ax.get_lines()) for ax in figure.axes] == [8, 8, 7, 0]
+    assert not figure.axes[3].axison
 
 
 def test_forest_puts_the_first_line_on_top():

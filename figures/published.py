@@ -1,0 +1,81 @@
+"""The published accuracy table beside a sweep's own numbers, on axes of the same shares of tokens."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import published
+from figures import style, sweep
+from figures.axes import budget_axis, lines_of
+from figures.saved import Drawing, Drawn, Saved, sample_note
+
+CONTROLS = ("random", "uniform")
+"""Drawn on our side as well: the published table has no control."""
+
+
+def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Published share of the unpruned cIoU that each method keeps; hollow marks and no intervals, for none are given.
+
+    Args:
+        table: As ``analysis.published.accuracy`` gives it: label, method, tokens, kept.
+        ax: Where to draw; one line per method.
+    """
+    for label, line in lines_of(table, "label"):
+        method = published.METHODS[label]
+        ax.plot(
+            line["tokens"],
+            line["kept"],
+            color=style.colour(method),
+            marker=style.mark(method),
+            markerfacecolor="white",
+            markersize=5,
+            linestyle="--",
+            linewidth=1.0,
+            label=label,
+        )
+    ax.axhline(sweep.KEPT, color=style.MUTED, linewidth=0.8, zorder=0)
+    budget_axis(ax, table["tokens"])
+    ax.set(xlabel=f"visual tokens kept, of {published.N_TOKENS}", ylabel="share of the unpruned cIoU")
+    ax.legend(loc="lower right", fontsize=7)
+    return ax
+
+
+def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Lines of "comparisons" of the methods that the published table has, and of the controls that it lacks."""
+    lines: pd.DataFrame = comparisons[comparisons["method"].isin([*published.METHODS.values(), *CONTROLS])]
+    return lines
+
+
+def same_shares(left: Axes, right: Axes, n_left: int, n_right: int) -> None:
+    """Give two axes of token counts the same range of shares, so that equal shares stand at equal places."""
+    ends = [end / n for ax, n in ((left, n_left), (right, n_right)) for end in ax.get_xlim()]
+    for ax, n in ((left, n_left), (right, n_right)):
+        ax.set_xlim(min(ends) * n, max(ends) * n)
+
+
+def _published(run: Saved) -> Drawn:
+    scores, lines = run.table("scores"), measured(run.table("comparisons"))
+    n_tokens = int(scores.loc[scores["method"] == "none", "budget"].max())
+    data, split = run.record.data["name"], run.record.data["split"]
+    figure = Figure(figsize=(8.2, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    draw_published(published.accuracy(data, split), left)
+    sweep.draw_retention(lines, right).set(xlabel=f"visual tokens kept, of {n_tokens}", ylabel="")
+    same_shares(left, right, published.N_TOKENS, n_tokens)
+    left.set_ylim(bottom=0)
+    where = f"{data} {split}" if (data, split) in published.SPLITS else f"mean of {len(published.SPLITS)} splits"
+    left.set_title(f"published: GLaMM, {where}", fontsize=9)
+    right.set_title(f"ours: {data} {split}", fontsize=9)
+    figure.suptitle(run.title("What is kept, published and here"), x=0.01, ha="left", fontsize=11)
+    ours = sample_note(lines, "bars: one-sided 95 % lower bounds, paired, from resampling images")
+    return Drawn(figure, f"Right: {ours} Left: {published.ACCURACY_SOURCE}. {published.ACCURACY_CAUTION}")
+
+
+DRAWINGS = {
+    "published": Drawing(
+        "sweep",
+        "The published accuracy table beside this sweep, at the same shares of visual tokens.",
+        _published,
+        ("scores", "comparisons"),
+    ),
+}
