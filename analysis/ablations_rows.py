@@ -14,7 +14,7 @@ from analysis.engine import ItemResult
 from analysis.labels import label_tokens, skip_reason
 from analysis.ranking_measures import auroc, reversal_index
 from analysis.sweep_config import PAPER
-from analysis.sweep_passes import Context, Pass, Talk
+from analysis.sweep_passes import Chosen, Context, Pass, Talk
 from analysis.sweep_rows import Loaded, image_rows
 from analysis.sweep_tables import UNPRUNED
 from litelvlm.glamm.prompts import question
@@ -45,9 +45,9 @@ class AblationContext(Context):
     attention: bool = False
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def passes(self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues) -> list[Pass]:
+    def passes(self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues, chosen: Chosen) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
-        made = super().passes(loaded, state, number, talk, cues)
+        made = super().passes(loaded, state, number, talk, cues, chosen)
         self.measures[number] = self.measure(loaded.coverage[number], state, talk, cues)
         for label in self.altered:
             changed = self.change(label, loaded, state, number, cues)

@@ -1,7 +1,7 @@
 """Which passes an image needs: every method and budget that is possible, for every conversation about it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,8 @@ from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.official import official_draw
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.shared import Request, SharedGrounder
-from litelvlm.pruning import LayerPruner, Pruner, Selection
+from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
+from litelvlm.pruning.cues import OF_IMAGE
 from litelvlm.pruning.tome import ToMe, merge_counts
 
 
@@ -66,9 +67,9 @@ class Context:
             return SharedGrounder(self.model, self.config.batch_size)
         return PlainGrounder(self.model, self.config.batch_size)
 
-    def passes(self, loaded: Any, state: Any, number: int, talk: "Talk", cues: Any) -> list["Pass"]:
+    def passes(self, loaded: Any, state: Any, number: int, talk: "Talk", cues: Any, chosen: "Chosen") -> list["Pass"]:
         """Passes of one conversation, the image's ``number``-th; a study with selections of its own overrides this."""
-        return expression_passes(self, number, cues, talk.draw)
+        return expression_passes(self, number, cues, talk.draw, chosen)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,21 @@ class Talk:
     conversation: Conversation
     turns: tuple[int, ...]
     draw: int
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Selections of one image: what no text changes is chosen once and holds for all its conversations."""
+
+    known: dict[tuple[Pruner, int], Selection] = field(default_factory=dict)
+
+    def __call__(self, pruner: Pruner, cues: Cues, budget: int) -> Selection:
+        """Selection of a method for one conversation."""
+        if pruner.text_guided or not pruner.needs <= OF_IMAGE:
+            return pruner.select(cues, budget)
+        if (pruner, budget) not in self.known:
+            self.known[pruner, budget] = pruner.select(cues, budget)
+        return self.known[pruner, budget]
 
 
 @dataclass(frozen=True)
@@ -186,7 +202,9 @@ def talks_of(config: Config, sample: Any) -> list[Talk]:
     ]
 
 
-def expression_passes(context: Context, number: int, cues: Any, draw: int = 0) -> list[Pass]:
+def expression_passes(
+    context: Context, number: int, cues: Cues, draw: int = 0, chosen: Chosen | None = None
+) -> list[Pass]:
     """Selections of one conversation under every possible method, budget and seed, the unpruned one first.
 
     Args:
@@ -194,12 +212,14 @@ def expression_passes(context: Context, number: int, cues: Any, draw: int = 0) -
         number: Place of the conversation among the image's.
         cues: What methods may ask.
         draw: Of the official protocol, whose random methods draw with it.
+        chosen: Selections that other conversations about the image share; none if left out.
     """
+    select = chosen or Chosen()
     n_tokens, official = context.n_tokens, context.config.protocol == "official"
     made = [Pass(number, UNPRUNED, n_tokens, draw, None, n_tokens, float(n_tokens))]
     for cell in context.cells:
         pruner = seeded(context.config, cell, draw) if official else cell.pruner
-        selection = pruner.select(cues, cell.budget)
+        selection = select(pruner, cues, cell.budget)
         seed = draw if official else cell.seed or 0
         made.append(Pass(number, cell.method, cell.budget, seed, selection, len(selection), cell.n_average))
     return made

@@ -10,7 +10,7 @@ from PIL import Image
 
 from analysis.engine import ItemResult
 from analysis.samples import key_columns, naming, target_mask, token_coverage, unaskable
-from analysis.sweep_passes import Context, Pass, Talk, masks_of, talks_of
+from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.metrics import iou
 from litelvlm.overlaps import Overlaps, overlaps
@@ -63,14 +63,14 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
         return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture)
     talks = talks_of(context.config, sample)
-    passes: list[Pass] = []
+    passes, chosen = list[Pass](), Chosen()
     for number, talk in enumerate(talks):
         with naming(sample, sample.expressions[talk.turns[0]]):
             # An oracle that serves several expressions with one selection knows the union of their masks.
             truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
             key, questions = int(sample.image_id), list(talk.conversation.questions)
             cues = model.cues(state, questions, coverage=truth, key=key, conversation=talk.conversation)
-            passes += context.passes(loaded, state, number, talk, cues)
+            passes += context.passes(loaded, state, number, talk, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[dict[str, Any]]] = [[] for _ in passes]
     requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]

@@ -1,42 +1,37 @@
 """Many passes over one image - every method, budget and expression - with all they have in common computed once.
 
 ``Glamm.ground`` takes any mixture of images and stays the plain path. Here the image is one: its visual tokens are
-projected once, prompts share their beginning, passes of equal token count share LLaMA batches whatever method chose the
-tokens, passes that keep the same tokens for the same question are run once, and the mask decoder sees the image once.
-Methods that drop tokens inside the language model go through its plain loop, in batches of one schedule.
+projected once, prompts share their beginning, which goes on through the image where several expressions are asked under
+one selection, passes of equal token count share LLaMA batches whatever method chose the tokens, passes that keep the
+same tokens for the same question are run once, and the mask decoder sees the image once. Methods that drop tokens
+inside the language model go through its plain loop, in batches of one schedule.
 """
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from litelvlm.glamm.calibration import decode_selected
-from litelvlm.glamm.layer_pruning import LayerDropping
+from litelvlm.glamm.answers import read_forced
 from litelvlm.glamm.mask import sam_dtype, upscale
 from litelvlm.glamm.model import Glamm, ImageState
 from litelvlm.glamm.prompts import Conversation
 from litelvlm.glamm.shared_masks import masks_of_image
 from litelvlm.glamm.shared_prefix import KERNELS, Past, prefix_states, read_states
+from litelvlm.glamm.shared_requests import Group, Request, grouped, groups_of
 from litelvlm.glamm.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
-from litelvlm.pruning.layers import LayerPlan
+
+__all__ = ["Answered", "Request", "SharedGrounder", "out_of_memory"]
 
 log = logging.getLogger(__name__)
 CPU_MASKS = 8
 """Masks that a CPU decodes at once: more no longer fit its cache and take longer each."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One pass: a conversation about the image under one selection (None: unpruned)."""
-
-    conversation: Conversation
-    selection: Selection | None
 
 
 @dataclass(frozen=True)
@@ -54,10 +49,18 @@ class Answered:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A tokenised conversation: ids before and behind the image, and where behind it states are read."""
+    """A tokenised conversation, up to the last state that is read.
+
+    Attributes:
+        before: Ids before the image.
+        behind: Ids behind it.
+        text: Embeddings of those.
+        reads: Places among them whose states are read.
+    """
 
     before: tuple[int, ...]
     behind: tuple[int, ...]
+    text: Float[Tensor, "s d"]
     reads: tuple[int, ...]
 
 
@@ -85,24 +88,21 @@ class SharedGrounder:
             ValueError: If a plan's budget is impossible.
         """
         visual = self.model.project(state.clip.patch_tokens[0])
-        prompts = {request.conversation: self._prompt(request.conversation) for request in requests}
-        for group in grouped([_kind(request) for request in requests]):
-            twins = grouped([_identity(requests[i]) for i in group])
-            first = [group[same[0]] for same in twins]
+        prompts = {talk: self._prompt(talk) for talk in dict.fromkeys(request.conversation for request in requests)}
+        for group in groups_of(requests):
             start = 0
-            while start < len(first):
-                chosen = first[start : start + self.batch_size]
+            while start < len(group.jobs):
+                jobs = group.jobs[start : start + self.batch_size]
                 try:
-                    low = self._low(state, visual, [requests[i] for i in chosen], prompts)
+                    low = self._low(state, visual, [job.request for job in jobs], prompts, alike_in(group, prompts))
                     logits = self._full(state, low)
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error) or self.batch_size == 1:
                         raise
                     failed = str(error).splitlines()[0]
                 else:
-                    asked = twins[start : start + len(chosen)]
-                    yield Answered(tuple(tuple(group[i] for i in same) for same in asked), logits)
-                    start += len(chosen)
+                    yield Answered(tuple(job.places for job in jobs), logits)
+                    start += len(jobs)
                     continue
                 self._halve(failed)
 
@@ -118,58 +118,66 @@ class SharedGrounder:
         # The state that predicts [SEG] is the one before it, and ids behind the image start one after its placeholder.
         offset = self.model.read_offset - 2
         reads = tuple(i - start + offset for i, token in enumerate(ids) if token == self.model.tokenizer.seg_id)
-        return Prompt(tuple(ids[:start]), tuple(ids[start + 1 :]), reads)
+        behind = tuple(ids[start + 1 :][: reads[-1] + 1])  # no later token can change what is read
+        return Prompt(tuple(ids[:start]), behind, self._embed(behind), reads)
+
+    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "s d"]:
+        embedded: Tensor = self.model.llama.model.embed_tokens(torch.tensor(ids, device=self.model.device))
+        return embedded
 
     def _low(
-        self, state: ImageState, visual: Tensor, requests: Sequence[Request], prompts: dict[Conversation, Prompt]
+        self,
+        state: ImageState,
+        visual: Float[Tensor, "n d"],
+        requests: Sequence[Request],
+        prompts: Mapping[Conversation, Prompt],
+        alike: int | None,
     ) -> list[Float[Tensor, "t h w"]]:
         """Low-resolution masks of one batch."""
-        plain = not isinstance(requests[0].selection, LayerPlan) and not _calibrated(requests[0].selection)
-        if plain and self.model.llama.config._attn_implementation in KERNELS:
-            seg_states = self._seg_states(state, visual, requests, [prompts[r.conversation] for r in requests])
+        talks, selections = [r.conversation for r in requests], [r.selection for r in requests]
+        tokens = [self._tokens(state, visual, selection) for selection in selections]
+        if requests[0].plain and self.model.llama.config._attn_implementation in KERNELS:
+            seg_states = self._seg_states(tokens, requests, [prompts[talk] for talk in talks], alike)
         else:
-            seg_states = self._seg_states_inside(state, visual, requests)
+            seg_states = [said.seg_states for said in read_forced(self.model, tokens, talks, selections)]
         embeddings = self.model.seg_head(torch.cat(seg_states)).to(sam_dtype(self.model.sam))
         at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
         low = [masks_of_image(self.model.sam, state.sam_embeddings, part) for part in embeddings.split(at_once)]
         return list(torch.cat(low).split([len(states) for states in seg_states]))
 
     def _seg_states(
-        self, state: ImageState, visual: Tensor, requests: Sequence[Request], prompts: Sequence[Prompt]
+        self,
+        visual: Sequence[Float[Tensor, "r d"]],
+        requests: Sequence[Request],
+        prompts: Sequence[Prompt],
+        alike: int | None,
     ) -> list[Float[Tensor, "t d"]]:
-        """States before [SEG], the beginning of the prompts shared."""
-        device, embed = self.model.device, self.model.llama.model.embed_tokens
-        embeds, positions, reads = [], [], []
-        for request, prompt in zip(requests, prompts, strict=True):
-            tokens, start = self._tokens(state, visual, request.selection), len(prompt.before)
-            behind = prompt.behind[: prompt.reads[-1] + 1]  # no later token can change what is read
-            offsets, span = _layout(request.selection, len(tokens))
-            embeds.append(torch.cat([tokens, embed(torch.tensor(behind, device=device))]))
-            positions.append(torch.cat([start + offsets, start + span + torch.arange(len(behind))]))
-            reads.append(torch.tensor([len(tokens) + place for place in prompt.reads]))
-        states = read_states(
-            self.model.llama,
-            self._prefix(prompts[0].before),
-            pad_sequence(embeds, batch_first=True),
-            pad_sequence(positions, batch_first=True).to(device),
-            pad_sequence(reads, batch_first=True).to(device),
-        )
-        return [row[: len(prompt.reads)] for row, prompt in zip(states, prompts, strict=True)]
+        """States before [SEG]; what the prompts have in common runs once.
 
-    def _seg_states_inside(
-        self, state: ImageState, visual: Tensor, requests: Sequence[Request]
-    ) -> list[Float[Tensor, "t d"]]:
-        """States before [SEG] from the plain loop, which drops tokens between layers and calibrates attention."""
-        talks, selections = [r.conversation for r in requests], [r.selection for r in requests]
-        tokens = [self._tokens(state, visual, selection) for selection in selections]
-        spliced = self.model.splice(tokens, talks, selections)
-        dropping = LayerDropping(
-            self.model.llama, self.model.tokenizer, talks, selections, spliced.image_start, spliced.lengths
-        )
-        states = decode_selected(self.model.llama, spliced, selections, dropping)
-        read = self.model.read_offset
-        places = [[i + read for i in row] for row in dropping.shifted(spliced.seg_index)]
-        return [states[row, at] for row, at in enumerate(places)]
+        Args:
+            visual: Projected visual tokens, as many in each pass.
+            requests: Passes of one group.
+            prompts: Of their conversations.
+            alike: Tokens behind the image that all of the group begin with, where several of it keep the same visual
+                tokens: passes over those then share the image too. None if no two do.
+        """
+        llama, start, n_kept = self.model.llama, len(prompts[0].before), len(visual[0])
+        lines = [torch.cat([tokens, prompt.text]) for tokens, prompt in zip(visual, prompts, strict=True)]
+        places = [
+            start + torch.cat([offsets, span + torch.arange(len(prompt.text))]).to(self.model.device)
+            for (offsets, span), prompt in zip((_layout(r.selection, n_kept) for r in requests), prompts, strict=True)
+        ]
+        past, cut = self._prefix(prompts[0].before), 0
+        if alike is not None:
+            cut, same = n_kept + alike, grouped([request.kept for request in requests])
+            firsts = [members[0] for members in same]
+            own = {i: row for row, members in enumerate(same) for i in members}
+            rows = torch.tensor([own[i] for i in range(len(requests))], device=self.model.device)
+            begun, at = (torch.stack([entries[i][:cut] for i in firsts]) for entries in (lines, places))
+            past = tuple(Past(one.keys, one.values, rows) for one in prefix_states(llama, begun, at, past))
+        reads = [torch.tensor(prompt.reads, device=self.model.device) + n_kept - cut for prompt in prompts]
+        states = read_states(llama, past, _padded(lines, cut), _padded(places, cut), _padded(reads, 0))
+        return [row[: len(prompt.reads)] for row, prompt in zip(states, prompts, strict=True)]
 
     def _tokens(self, state: ImageState, visual: Tensor, selection: Selection | None) -> Float[Tensor, "r d"]:
         """Projected visual tokens of one pass; merged ones are no rows of the image's and are made for it."""
@@ -182,7 +190,8 @@ class SharedGrounder:
 
     def _prefix(self, ids: tuple[int, ...]) -> tuple[Past, ...]:
         if ids not in self._prefixes:
-            self._prefixes[ids] = prefix_states(self.model.llama, torch.tensor(ids, device=self.model.device))
+            places = torch.arange(len(ids), device=self.model.device)
+            self._prefixes[ids] = prefix_states(self.model.llama, self._embed(ids)[None], places[None])
         return self._prefixes[ids]
 
     def _full(self, state: ImageState, low: Sequence[Float[Tensor, "t h w"]]) -> Float[Tensor, "b t height width"]:
@@ -192,17 +201,16 @@ class SharedGrounder:
         return grouped_by_pass
 
 
-def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
-    """Indices of equal keys together, groups in the order of their first member.
+def alike_in(group: Group, prompts: Mapping[Conversation, Prompt]) -> int | None:
+    """Tokens behind the image that all prompts of a group begin with, before any that is read.
 
-    Example:
-        >>> grouped(["a", "b", "a"])
-        [[0, 2], [1]]
+    None if no two of its passes keep the same of the image, so that what comes behind it is not alike either.
     """
-    groups: dict[Hashable, list[int]] = {}
-    for index, key in enumerate(keys):
-        groups.setdefault(key, []).append(index)
-    return list(groups.values())
+    if not group.kept_again:
+        return None
+    asked = [prompts[talk] for talk in dict.fromkeys(job.request.conversation for job in group.jobs)]
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*(prompt.behind for prompt in asked), strict=False))
+    return min(len(list(same)), *(prompt.reads[0] for prompt in asked))
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -211,33 +219,13 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
 
 
-def _kind(request: Request) -> Hashable:
-    """Passes that may share a batch: as many turns and as many tokens in every layer."""
-    selection, turns = request.selection, len(request.conversation.questions)
-    if isinstance(selection, LayerPlan):
-        return turns, len(selection), type(selection.pruner), selection.budget
-    return turns, None if selection is None else len(selection), _calibrated(selection)
-
-
-def _calibrated(selection: Selection | None) -> bool:
-    """Whether the pass needs attention of its own."""
-    return selection is not None and selection.sizes is not None
-
-
-def _identity(request: Request) -> Hashable:
-    """Passes that are the same computation: one question, the same plain tokens at the same positions."""
-    selection, talk = request.selection, request.conversation
-    if selection is None:
-        return talk
-    if isinstance(selection, LayerPlan):
-        return talk, selection.pruner, selection.budget
-    if selection.tokens is not None or _calibrated(selection):
-        return talk, id(selection)
-    return talk, tuple(selection.indices.tolist()), tuple(selection.positions.tolist()), selection.span
-
-
-def _layout(selection: Selection | None, n_tokens: int) -> tuple[Tensor, int]:
+def _layout(selection: Selection | None, n_tokens: int) -> tuple[Int[Tensor, "r"], int]:
     """Positions of the visual tokens relative to the first one, and how many the image block takes."""
     if selection is None:
         return torch.arange(n_tokens), n_tokens
     return selection.positions.cpu(), selection.span
+
+
+def _padded(entries: Sequence[Tensor], cut: int) -> Tensor:
+    """One row per entry, its beginning cut off."""
+    return pad_sequence([entry[cut:] for entry in entries], batch_first=True)

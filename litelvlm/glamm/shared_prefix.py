@@ -1,12 +1,14 @@
 """LLaMA over many prompts that begin alike: the common beginning runs once, and only states that are read are finished.
 
-Every prompt opens with the same text up to the image, whatever the picture, the question and the method. Under a causal
-mask its keys and values depend on nothing behind it, so they are computed once and handed to every pass. Nothing behind
-the last state that is read can change it, and in the last layer only the read states are carried to the end. The
-results are those of ``llama.decode`` up to the order of additions.
+Every prompt opens with the same text up to the image, whatever the picture, the question and the method; and questions
+about one image go on alike through the image's tokens, if a method kept the same ones for them, and the first words
+behind it. Under a causal mask keys and values of a beginning depend on nothing behind it, so they are computed once and
+handed to every pass. Nothing behind the last state that is read can change it, and in the last layer only the read
+states are carried to the end. The results are those of ``llama.decode`` up to the order of additions.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,32 +21,46 @@ KERNELS = ("sdpa", "eager")
 """Attention kernels that take an explicit mask, which a shared prefix needs."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Past:
     """What LLaMA's attention asks a cache for, with keys and values that are already known in front.
 
     Attributes:
-        keys: Known keys with their rotation, batch of one.
-        values: Known values, batch of one.
+        keys: Known keys with their rotation.
+        values: Known values.
+        rows: For each pass the beginning that is its own; None if there is one beginning for all.
     """
 
-    keys: Float[Tensor, "1 heads p e"]
-    values: Float[Tensor, "1 heads p e"]
+    keys: Float[Tensor, "n heads p e"]
+    values: Float[Tensor, "n heads p e"]
+    rows: Int[Tensor, "b"] | None = None
 
     def update(self, keys: Tensor, values: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
         """Put the known keys and values in front of a layer's new ones."""
-        known = (known.expand(len(keys), -1, -1, -1) for known in (self.keys, self.values))
-        return tuple(torch.cat(pair, dim=2) for pair in zip(known, (keys, values), strict=True))  # type: ignore[return-value]
+        return self._in_front(self.keys, keys), self._in_front(self.values, values)
+
+    def _in_front(self, known: Tensor, new: Tensor) -> Tensor:
+        own = known.expand(len(new), -1, -1, -1) if self.rows is None else known[self.rows]
+        return torch.cat([own, new], dim=2)
 
 
-@dataclass
 class Recorder:
-    """Remembers each layer's keys and values in passing."""
+    """Remembers each layer's keys and values in passing, those of an earlier beginning included.
 
-    layers: list[Past] = field(default_factory=list)
+    Args:
+        known: Of the earlier beginning, by layer; empty if there is none.
+
+    Attributes:
+        layers: What was remembered so far.
+    """
+
+    def __init__(self, known: Sequence[Past] = ()) -> None:
+        self.known, self.layers = known, list[Past]()
 
     def update(self, keys: Tensor, values: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
         """Keep and return them."""
+        if self.known:
+            keys, values = self.known[len(self.layers)].update(keys, values)
         self.layers.append(Past(keys, values))
         return keys, values
 
@@ -61,21 +77,28 @@ class Given:
         return self.keys, self.values
 
 
-def prefix_states(llama: LlamaForCausalLM, input_ids: Int[Tensor, "p"]) -> tuple[Past, ...]:
-    """Keys and values of a prompt's beginning in every layer.
+def prefix_states(
+    llama: LlamaForCausalLM,
+    inputs_embeds: Float[Tensor, "n s d"],
+    position_ids: Real[Tensor, "n s"],
+    known: Sequence[Past] = (),
+) -> tuple[Past, ...]:
+    """Keys and values of beginnings of prompts in every layer.
 
     Args:
-        llama: The language model.
-        input_ids: Tokens from the first one on, at positions 0 to p - 1.
+        llama: The language model, with an attention kernel of ``KERNELS``.
+        inputs_embeds: Beginnings of equal length, without what is known already.
+        position_ids: Their rotary positions.
+        known: What stands in front of all of them; empty if nothing does.
     """
-    model = llama.model
-    hidden_states = model.embed_tokens(input_ids)[None]
-    position_ids = torch.arange(len(input_ids), device=input_ids.device)[None]
-    rotary = model.rotary_emb(hidden_states, position_ids=position_ids)
-    mask = causal_rows(torch.arange(len(input_ids), device=input_ids.device)[None], 0, len(input_ids), hidden_states)
-    recorder = Recorder()
-    for layer in model.layers:
+    model, length = llama.model, inputs_embeds.shape[1]
+    n_known = known[0].keys.shape[2] if known else 0
+    rotary = model.rotary_emb(inputs_embeds, position_ids=position_ids)
+    mask = causal_rows(torch.arange(length, device=inputs_embeds.device)[None], n_known, length, inputs_embeds)
+    recorder, hidden_states = Recorder(known), inputs_embeds
+    for layer in model.layers[:-1]:
         hidden_states = _through(layer, hidden_states, mask, position_ids, rotary, recorder)
+    recorder.update(*_keys_and_values(model.layers[-1], hidden_states, *rotary))
     return tuple(recorder.layers)
 
 

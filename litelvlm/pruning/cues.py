@@ -59,6 +59,25 @@ CUES: Mapping[str, Cue] = MappingProxyType(
 
 # What only an annotated image can give.
 TRUTH = frozenset({"coverage", "box"})
+# What is the same for every text about an image.
+OF_IMAGE = frozenset(
+    {
+        "patch_tokens",
+        "cls_token",
+        "patch_embeds",
+        "query",
+        "keys",
+        "values",
+        "cls_key",
+        "cls_attention",
+        "keys_mean",
+        "projected",
+        "late_states",
+        "colours",
+        "rotary_cosine",
+        "rotary_sine",
+    }
+)
 
 
 class Cues:

@@ -13,10 +13,14 @@ from litelvlm import get_pruner
 from litelvlm.glamm import shared
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.mask import low_resolution_masks
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.shared import Request, SharedGrounder, grouped, out_of_memory
+from litelvlm.glamm.prompts import conversation, question
+from litelvlm.glamm.shared import Request, SharedGrounder, out_of_memory
 from litelvlm.glamm.shared_masks import masks_of_image
-from litelvlm.glamm.shared_prefix import prefix_states, read_states
+from litelvlm.glamm.shared_prefix import Past, prefix_states, read_states
+from litelvlm.glamm.shared_requests import grouped, groups_of
+from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.pruning import Cues, Selection
+from litelvlm.pruning.cues import OF_IMAGE
 
 # Largest difference of mask logits, which span about 40, that another order of additions makes in float32.
 LOGITS = 1e-3
@@ -91,12 +95,69 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
     behind = torch.randn(3, 7, model.llama.config.hidden_size, generator=generator)
     positions = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [5, 7, 9, 11, 12, 13, 14], [5, 6, 9, 9, 10, 11, 12]])
     reads = torch.tensor([[6, 3], [2, 5], [4, 4]])
-    got = read_states(model.llama, prefix_states(model.llama, ids), behind, positions, reads)
-    before = model.llama.model.embed_tokens(ids).expand(3, -1, -1)
+    embeds = model.llama.model.embed_tokens(ids)[None]
+    prefix = prefix_states(model.llama, embeds, torch.arange(5)[None])
+    got = read_states(model.llama, prefix, behind, positions, reads)
+    before = embeds.expand(3, -1, -1)
     whole = torch.cat([before, behind], dim=1)
     places = torch.cat([torch.arange(5).expand(3, -1), positions], dim=1)
     expected = decode(model.llama, whole, places)[torch.arange(3)[:, None], reads + 5]
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+    # Two of the three beginnings go on alike for two tokens, the other one by itself: 0, 1, 0.
+    behind[2, :2], positions[2, :2] = behind[0, :2], positions[0, :2]
+    whole = torch.cat([before, behind], dim=1)
+    expected = decode(model.llama, whole, torch.cat([torch.arange(5).expand(3, -1), positions], dim=1))
+    longer = prefix_states(model.llama, behind[:2, :2], positions[:2, :2], prefix)
+    own = tuple(Past(one.keys, one.values, torch.tensor([0, 1, 0])) for one in longer)
+    got = read_states(model.llama, own, behind[:, 2:], positions[:, 2:], torch.full((3, 1), 4))
+    torch.testing.assert_close(got[:, 0], expected[:, -1], atol=1e-4, rtol=1e-4)
+
+
+def test_groups_know_which_passes_keep_what_others_keep():
+    first, second = conversation(["a dog"]), conversation(["a cat"])
+    one, other = (Selection.from_indices(torch.tensor(kept), 9) for kept in ([0, 1], [2, 3]))
+    plan = get_pruner("fastv", layer=1).select(Cues({}, grid=(3, 3)), 3)
+    requests = [
+        Request(first, one),
+        Request(first, other),
+        Request(second, one),
+        Request(first, one),
+        Request(first, None),
+        Request(first, plan),
+        Request(second, plan),
+    ]
+    again, alone, whole, dropping = groups_of(requests)
+    assert [job.places for job in again.jobs] == [(0, 3), (2,)]
+    assert again.kept_again
+    assert [job.places for job in alone.jobs] == [(1,)]
+    assert not alone.kept_again
+    assert [job.places for job in whole.jobs] == [(4,)]
+    assert not whole.kept_again
+    # What is dropped inside depends on the text, so nothing behind the first drop is alike.
+    assert [job.places for job in dropping.jobs] == [(5,), (6,)]
+    assert not dropping.kept_again
+
+
+def test_what_several_expressions_share_is_read_once(model, state, data, monkeypatch):
+    talks = [conversation([expression.sent]) for expression in data[0].expressions[:3]]
+    uniform = get_pruner("uniform").select(Cues({}, grid=model.grid), 16)
+    begun, plain = [], shared.prefix_states
+
+    def counting(llama, embeds, places, known=()):
+        begun.append(tuple(embeds.shape[:2]))
+        return plain(llama, embeds, places, known)
+
+    monkeypatch.setattr(shared, "prefix_states", counting)
+    requests = [Request(talk, selection) for selection in (None, uniform) for talk in talks]
+    found = answer(SharedGrounder(model), state, requests)
+    ids = [model.tokenizer.encode(talk.prompt) for talk in talks]
+    start = ids[0].index(IMAGE_INDEX)
+    common = next(i for i, column in enumerate(zip(*ids, strict=False)) if len(set(column)) > 1) - start - 1
+    assert common > 10
+    assert begun == [(1, start), (1, model.n_tokens + common), (1, 16 + common)]
+    for request, logits in zip(requests, found, strict=True):
+        (single,) = model.ground([state], [request.conversation], [request.selection])
+        assert (logits - single.logits).abs().max() < LOGITS
 
 
 @torch.inference_mode()
@@ -116,10 +177,10 @@ def starved(model, monkeypatch, most):
     grounder = SharedGrounder(model, 8)
     plain = grounder._low
 
-    def low(state, visual, requests, prompts):
+    def low(state, visual, requests, prompts, alike):
         if len(requests) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return plain(state, visual, requests, prompts)
+        return plain(state, visual, requests, prompts, alike)
 
     monkeypatch.setattr(grounder, "_low", low)
     return grounder
@@ -127,10 +188,10 @@ def starved(model, monkeypatch, most):
 
 def test_out_of_memory_halves_the_batch_and_loses_nothing(model, state, data, monkeypatch):
     requests = requests_of(model, state, data[0], METHODS[:2], (48, 16, 8))
-    grounder = starved(model, monkeypatch, 3)
+    grounder = starved(model, monkeypatch, 1)
     found = answer(grounder, state, requests)
-    assert grounder.batch_size == 2
-    assert grounder.notes == [f"out of memory; batches of {size} from there on" for size in (4, 2)]
+    assert grounder.batch_size == 1
+    assert grounder.notes == [f"out of memory; batches of {size} from there on" for size in (4, 2, 1)]
     expected = answer(SharedGrounder(model, 64), state, requests)
     assert max((a - b).abs().max() for a, b in zip(found, expected, strict=True)) < LOGITS
 
@@ -200,3 +261,14 @@ def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data
     found = answer(SharedGrounder(model), state, requests)
     (single,) = model.ground([state], [requests[1].conversation], [requests[1].selection])
     assert (found[1] - single.logits).abs().max() < LOGITS
+
+
+def test_what_counts_as_the_images_is_the_same_for_every_text(model, state, data):
+    one, other = (
+        model.cues(state, [question(expression.sent)], conversation=conversation([expression.sent]))
+        for expression in data[0].expressions[:2]
+    )
+    for name in sorted(OF_IMAGE):
+        assert torch.equal(one.get(name), other.get(name)), name
+    for name in ("text_embeds", "llm_attention", "llm_prompt_attention"):
+        assert not torch.equal(one.get(name), other.get(name)), name

@@ -1,0 +1,87 @@
+"""Requests about one image: which of them are one computation, and which may run in one batch."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from litelvlm.glamm.prompts import Conversation
+from litelvlm.pruning import Selection
+from litelvlm.pruning.layers import LayerPlan
+
+
+@dataclass(frozen=True)
+class Request:
+    """One pass: a conversation about the image under one selection (None: unpruned)."""
+
+    conversation: Conversation
+    selection: Selection | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the same tokens go through all layers, under plain attention."""
+        return not isinstance(self.selection, LayerPlan) and (self.selection is None or self.selection.sizes is None)
+
+    @property
+    def kept(self) -> Hashable:
+        """What enters the language model of the image, and what becomes of it there: equal for equal computations."""
+        selection = self.selection
+        if selection is None:
+            return None
+        if isinstance(selection, LayerPlan):
+            return selection.pruner, selection.budget
+        if selection.tokens is not None or selection.sizes is not None:
+            return id(selection)
+        return tuple(selection.indices.tolist()), tuple(selection.positions.tolist()), selection.span
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request and all places at which it was made."""
+
+    request: Request
+    kept: Hashable
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that may share batches: as many turns, and as many tokens in every layer.
+
+    Attributes:
+        jobs: Those that keep the same tokens stand next to each other.
+        kept_again: Whether each of them keeps what another conversation keeps too.
+    """
+
+    jobs: tuple[Job, ...]
+    kept_again: bool
+
+
+def groups_of(requests: Sequence[Request]) -> list[Group]:
+    """Divide requests into groups, equal ones into one job."""
+    kept = [request.kept for request in requests]
+    same = grouped([(request.conversation, what) for request, what in zip(requests, kept, strict=True)])
+    jobs = [Job(requests[places[0]], kept[places[0]], tuple(places)) for places in same]
+    kinds: dict[tuple[Hashable, bool], list[Job]] = {}
+    for places in grouped([job.kept for job in jobs]):
+        again = jobs[places[0]].request.plain and len(places) > 1
+        for job in (jobs[i] for i in places):
+            kinds.setdefault((_kind(job), again), []).append(job)
+    return [Group(tuple(members), again) for (_, again), members in kinds.items()]
+
+
+def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
+    """Indices of equal keys together, groups in the order of their first member.
+
+    Example:
+        >>> grouped(["a", "b", "a"])
+        [[0, 2], [1]]
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def _kind(job: Job) -> Hashable:
+    request, n_kept = job.request, None if job.request.selection is None else len(job.request.selection)
+    plan = job.kept if isinstance(request.selection, LayerPlan) else None
+    return len(request.conversation.questions), n_kept, request.plain, plan
