@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from analysis.statistics import Estimate
+from analysis.statistics import Bootstrap, Estimate
 
 # A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94 with 20 (simulated).
 MIN_IMAGES = 20
+ALPHA = 0.05
 Verdict = Literal["supported", "not supported", "undetermined"]
 Direction = Literal["greater", "less"]
 _WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
@@ -36,6 +37,8 @@ class Claim(BaseModel):
         one_sided: Whether ``p_value`` counts the claimed direction only.
         p_claimed: One-sided p-value in the claimed direction, which a joint claim needs; nan if there is none.
         excluded: Samples left out of the estimate, by reason.
+        margin: Differences from the null below it count as none; nan if nothing was settled in advance.
+        p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good as the null.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +58,20 @@ class Claim(BaseModel):
     one_sided: bool = False
     p_claimed: Number = float("nan")
     excluded: dict[str, int] = Field(default_factory=dict)
+    margin: Number = float("nan")
+    p_equivalent: Number = float("nan")
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the estimate is shown to lie within the margin of the null, on enough images to say so."""
+        return self.n_images >= MIN_IMAGES and self.p_equivalent <= ALPHA
+
+    @property
+    def equivalence(self) -> str:
+        """The test of equivalence in words; empty if there is none."""
+        if not np.isfinite(self.p_equivalent):
+            return ""
+        return f"within {self.margin:g} of the null: p = {self.p_equivalent:.3g}"
 
 
 def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -> Verdict:
@@ -90,9 +107,15 @@ def make_claim(
     p_claimed: float = float("nan"),
     one_sided: bool = False,
     excluded: Mapping[str, int] | None = None,
+    margin: float = float("nan"),
+    p_equivalent: float = float("nan"),
 ) -> Claim:
-    """Build a claim whose verdict follows from its own interval."""
-    return Claim(
+    """Build a claim whose verdict follows from its own interval.
+
+    What the interval leaves undetermined is not supported if it is shown to be equivalent to the null: so a true zero
+    can be told from too few images.
+    """
+    claim = Claim(
         id=id,
         statement=statement,
         estimate=estimate.value,
@@ -107,8 +130,45 @@ def make_claim(
         p_value=p_value,
         one_sided=one_sided,
         p_claimed=p_claimed,
-        excluded=dict(excluded or {}),
+        excluded={reason: n for reason, n in (excluded or {}).items() if n},
+        margin=margin,
+        p_equivalent=p_equivalent,
     )
+    refuted = claim.verdict == "undetermined" and claim.equivalent
+    return claim.model_copy(update={"verdict": "not supported"}) if refuted else claim
+
+
+def null_claim(
+    id: str,
+    statement: str,
+    result: Bootstrap,
+    null: float,
+    null_description: str,
+    margin: float,
+    excluded: Mapping[str, int] | None = None,
+) -> Claim:
+    """A claim that a control gives what it must, shown by equivalence.
+
+    Supported if the first statistic of ``result`` lies within ``margin`` of ``null`` (two one-sided tests), not
+    supported if its interval lies wholly outside, undetermined otherwise. The p-value is that of the two tests.
+    """
+    estimate, p_value = result.estimates()[0], float(result.p_equivalent(margin, null)[0])
+    claim = make_claim(
+        id,
+        statement,
+        estimate,
+        null,
+        null_description,
+        p_value=p_value,
+        p_claimed=p_value,
+        one_sided=True,
+        excluded=excluded,
+        margin=margin,
+        p_equivalent=p_value,
+    )
+    outside = estimate.n_images >= MIN_IMAGES and (estimate.low >= null + margin or estimate.high <= null - margin)
+    shown: Verdict = "supported" if claim.equivalent else "not supported" if outside else "undetermined"
+    return claim.model_copy(update={"verdict": shown})
 
 
 def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:

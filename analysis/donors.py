@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analysis.labels import label_tokens, size_matched, skip_reason
-from analysis.samples import Data, Model, target_mask, token_coverage
+from analysis.samples import Data, Model, target_mask, token_coverage, unaskable
 
 MASKS = 20  # foreign masks per expression
 
@@ -33,11 +33,14 @@ class Donor(NamedTuple):
 
 
 def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
-    """Draw up to ``size`` expressions whose masks can be labelled, at most one per image as far as images last."""
+    """Draw up to ``size`` expressions, at most one per image as far as images last.
+
+    Passed over are those without words and those whose masks cannot be labelled.
+    """
     rng = np.random.default_rng(seed)
     turns = {int(index): rng.permutation(len(data[int(index)].expressions)) for index in rng.permutation(len(data))}
     donors: list[Donor] = []
-    for turn in range(max(map(len, turns.values()))):
+    for turn in range(max(map(len, turns.values()), default=0)):
         for index, order in turns.items():
             if len(donors) == size:
                 return donors
@@ -46,7 +49,7 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
             sample = data[index]
             expression = sample.expressions[int(order[turn])]
             covered = token_coverage(target_mask(sample, expression), model)
-            if skip_reason(covered) is None:
+            if unaskable(expression) is None and skip_reason(covered) is None:
                 donors.append(
                     Donor(
                         sample.image_id,
@@ -63,16 +66,22 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
 def text_donors(
     donors: Sequence[Donor], sample: Any, expression: Any, n: int, same_category: bool, rng: np.random.Generator
 ) -> Int[np.ndarray, "m"]:
-    """Choose texts of other images, of another category (or the same), nearest in length; equals at random.
+    """Choose texts of other images nearest in length, equals at random; none if there is none of the wanted kind.
 
-    If every text of another image has the same category, those are taken: the control is then weaker, not missing.
+    Args:
+        donors: To choose from.
+        sample: The image.
+        expression: Whose text is to be replaced.
+        n: How many.
+        same_category: Whether what they mean is of the expression's category, or of another one.
+        rng: Random numbers of this expression.
+
+    Returns:
+        Indices of donors.
     """
     categories = frozenset(expression.category_id)
-    elsewhere = _elsewhere(donors, sample)
     shares = np.array([bool(donor.categories & categories) for donor in donors], dtype=bool)
-    allowed = elsewhere & (shares == same_category)
-    if not allowed.any() and not same_category:
-        allowed = elsewhere
+    allowed = _elsewhere(donors, sample) & (shares == same_category)
     lengths = np.array([abs(donor.n_words - len(expression.sent.split())) for donor in donors], dtype=np.int64)
     order = np.lexsort([rng.random(len(donors)), lengths])
     chosen: np.ndarray = order[allowed[order]][:n]

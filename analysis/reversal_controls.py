@@ -24,7 +24,7 @@ from analysis.reversal_scores import (
     tags,
     wording_rows,
 )
-from analysis.samples import Model, naming, target_mask, token_coverage
+from analysis.samples import Model, askable, naming, target_mask, token_coverage
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
 
@@ -40,10 +40,11 @@ def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
 
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
-    sample, tower = context.data[index], context.model.tower
+    tower = context.model.tower
+    sample, unasked = askable(context.data[index])
     targets, skipped = image_targets(context, sample)
     if not targets:
-        return ItemResult([], skipped)
+        return ItemResult([], unasked + skipped)
     picture = open_image(sample.image())
     questions = [question(expression.sent, context.config.question_index) for expression in sample.expressions]
     bare = embed_texts(tower, [expression.sent.strip().lower() for expression in sample.expressions])
@@ -63,7 +64,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             found += random_weights(random, number, foreign, covered)
             keys |= {"rank_agreement": float(rankings.agreement[number])}
             rows += [keys | row for row in found]
-    return ItemResult(rows, skipped)
+    return ItemResult(rows, unasked + skipped)
 
 
 def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -90,7 +91,8 @@ def text_controls(
         if len(chosen):
             scores = patches.scores(texts.donors[torch.from_numpy(chosen)])
             found = [measures(values, covered, context.budgets) for values in scores]
-            rows.append(tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found))
+            row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
+            rows.append(row | {"same_category": control == "N1c"})
     wordings = [(mode, "N2", embed) for mode, embed in texts.free.items()]
     category = texts.categories.get(expression.category_id[0]) if len(expression.category_id) == 1 else None
     if category is not None:
@@ -106,7 +108,7 @@ def text_controls(
 def mask_controls(
     context: Context, scores: Float[np.ndarray, "n"], sample: Any, expression: Any, covered: Float[np.ndarray, "n"]
 ) -> list[dict[str, Any]]:
-    """N3 to N6: the true text, other masks; areas of several foreign masks are averaged."""
+    """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
     grid, rng = context.model.grid, _generator(context, expression, 2)
     labels = label_tokens(covered)
     rows = []
@@ -121,11 +123,11 @@ def mask_controls(
     if context.config.blobs:
         blobs = np.stack([random_blob(grid, labels.n_in, rng) for _ in range(context.config.blobs)])
         rows.append(tags(*PRIMARY, "N5", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs)))
-    other = distractor(context.model, sample, expression, rng)
-    if other is not None:
-        same_category, other_coverage = other
-        row = tags(*PRIMARY, "N6") | measures(scores, other_coverage, context.budgets)
-        rows.append(row | {"same_category": same_category})
+    for purpose, control, same_category in ((5, "N6", True), (6, "N6o", False)):
+        other = distractor(context.model, sample, expression, same_category, _generator(context, expression, purpose))
+        if other is not None:
+            row = tags(*PRIMARY, control) | measures(scores, other, context.budgets)
+            rows.append(row | {"same_category": same_category})
     return rows
 
 
@@ -166,17 +168,19 @@ def random_weights(
 
 
 def distractor(
-    model: Model, sample: Any, expression: Any, rng: np.random.Generator
-) -> tuple[bool, Float[np.ndarray, "n"]] | None:
-    """Coverage of another object of the image that can be labelled, of the same category if there is one."""
-    meant = set(expression.ann_ids)
-    others = sorted(ann_id for ann_id in sample.annotations if ann_id not in meant)
+    model: Model, sample: Any, expression: Any, same_category: bool, rng: np.random.Generator
+) -> Float[np.ndarray, "n"] | None:
+    """Coverage of a random other object of the image that can be labelled, of the same category or of another one."""
     categories = set(expression.category_id)
-    same = {ann_id: sample.annotations[ann_id].category_id in categories for ann_id in others}
-    for ann_id in sorted(rng.permutation(others).tolist(), key=lambda ann_id: not same[ann_id]):
+    others = sorted(
+        ann_id
+        for ann_id, annotation in sample.annotations.items()
+        if ann_id not in expression.ann_ids and (annotation.category_id in categories) == same_category
+    )
+    for ann_id in rng.permutation(others).tolist():
         covered = token_coverage(target_mask(sample, replace(expression, ann_ids=(ann_id,))), model)
         if skip_reason(covered) is None:
-            return same[ann_id], covered
+            return covered
     return None
 
 

@@ -52,6 +52,7 @@ class Config(StudyConfig):
         pool: Expressions that foreign texts and masks are taken from.
         random_seeds: Towers with random weights (N8); 0 leaves them out.
         clip: Other CLIP models to read as well, by the names of ``litelvlm.clip.open_clip.load_tower``.
+        margin: Differences of the reversal index below it count as none, settled before any row is seen.
     """
 
     budgets: Budgets | None = None
@@ -62,6 +63,7 @@ class Config(StudyConfig):
     pool: Count = 256
     random_seeds: Index = 3
     clip: tuple[str, ...] = ()
+    margin: float = Field(default=0.05, gt=0)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from analysis.significance import sign_test, wilcoxon_test
 from analysis.statistics import RESAMPLES, bootstrap_means
 
 MIN_VISIBLE = 0.5  # of the target's area, for the primary set
+HIDDEN = "target less than half visible"
+"""Why an expression is missing from the primary set."""
 MANY_WORDS = 10
 CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
 """What each difference to a control shows; the reversal itself has none."""

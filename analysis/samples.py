@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -91,6 +92,13 @@ def unaskable(expression: Any) -> str | None:
     except ValueError:
         return CONTROL_WORDS if expression.sent.strip() else NO_WORDS
     return None
+
+
+def askable(sample: Any) -> tuple[Any, tuple[str, ...]]:
+    """An image with those of its expressions that a question can be asked about, and why each other one cannot."""
+    reasons = [unaskable(expression) for expression in sample.expressions]
+    asked = tuple(e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None)
+    return replace(sample, expressions=asked), tuple(reason for reason in reasons if reason is not None)
 
 
 @contextmanager

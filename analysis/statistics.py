@@ -80,6 +80,22 @@ class Bootstrap(NamedTuple):
         p: np.ndarray = np.minimum(1.0, 2 * np.minimum(below, above))
         return p
 
+    def p_equivalent(self, margin: float, null: float = 0.0) -> Float[np.ndarray, "k"]:
+        """Two one-sided tests (TOST) of each column: small if it lies within ``margin`` of ``null``.
+
+        At most .05 where the 90 % percentile interval lies inside the margin; nan with one image.
+
+        Raises:
+            ValueError: If the margin is not positive.
+        """
+        if margin <= 0:
+            raise ValueError(f"a positive margin is needed, got {margin}")
+        if not len(self.draws):
+            return np.full(len(self.value), np.nan)
+        outside = [(self.draws <= null - margin).sum(0), (self.draws >= null + margin).sum(0)]
+        larger: np.ndarray = (1 + np.maximum(*outside)) / (1 + len(self.draws))
+        return larger
+
 
 Statistic = Callable[[Float[np.ndarray, "b c"]], Float[np.ndarray, "b k"]]
 

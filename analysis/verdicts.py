@@ -11,10 +11,9 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from analysis.claims import Claim, Verdict
+from analysis.claims import ALPHA, Claim, Verdict
 from analysis.significance import holm
 
-ALPHA = 0.05
 HYPOTHESES: Mapping[str, str] = MappingProxyType(
     {
         "H1": "the referent's tokens rank low, beyond what its place in the image explains",

@@ -24,7 +24,8 @@ CONSTRUCTIONS: dict[tuple[str, str, str], str] = {
     ("N3", "template", "P0"): "masks of other images",
     ("N4", "template", "P0"): "mask moved round the grid",
     ("N5", "template", "P0"): "random blob for a mask",
-    ("N6", "template", "P0"): "mask of another object",
+    ("N6", "template", "P0"): "mask of another object, same category",
+    ("N6o", "template", "P0"): "mask of another object, other category",
     ("N7", "none", "centre_distance"): "no text: nearness to the centre",
     ("N7", "none", "state_norm"): "no text: norm of the state",
     ("N7", "none", "value_norm"): "no text: norm of the value",
@@ -149,6 +150,7 @@ DRAWINGS = {
         "reversal",
         "Share of the referent's tokens kept by similarity, low and high, and without text.",
         _recall,
+        ("recall",),
     ),
     "reversal_strata": Drawing(
         "reversal", "Reversal index by kind of expression, size and visibility.", _strata, ("strata",)

@@ -20,7 +20,7 @@ BANDS = {
     "N3": ("masks of other images", "#009E73"),
     "N4": ("mask moved round the grid", "#8C8C8C"),
     "N5": ("random blob", "#CC79A7"),
-    "N6": ("mask of another object", "#999933"),
+    "N6": ("mask of another object, same category", "#999933"),
 }
 """Controls that the cloud is held against, with their colours."""
 _HEIGHT, _GRID = 0.38, 200

@@ -15,6 +15,7 @@ def claim_text(claim: Claim) -> str:
     found = f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.n} from {claim.n_images} images"
     found += f" (excluded: {counted(claim.excluded)})" if claim.excluded else ""
     null = f"null {number(claim.null)} ({claim.null_description})"
+    null += f"; {claim.equivalence}" if claim.equivalence else ""
     return f"  {claim.id}  {claim.verdict.upper()}: {claim.statement}\n      {found}; {null}\n"
 
 

@@ -24,7 +24,9 @@ def saved_runs(tmp_path_factory):
     """One small finished run of every study, of a model with a known signal; read-only."""
     out, model, data = tmp_path_factory.mktemp("runs"), PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8)
     return {
-        "reversal": reversal.run(model, data, reversal.Config(shifts=20, blobs=3, pool=16, donors=3), out),
+        "reversal": reversal.run(
+            model, planted_data(8, categories=2), reversal.Config(shifts=20, blobs=3, pool=16, donors=3), out
+        ),
         "sink": sink.run(model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),
         "faithfulness": planted_faithfulness(out, n_images=8),

@@ -19,6 +19,7 @@ from litelvlm.pruning import Cues
 GRID, PATCH = (12, 12), 14
 SIZE = GRID[0] * PATCH
 NAMES = ("nothing", "ball", "cube", "star", "ring", "cone")
+N_CATEGORIES = len(NAMES) - 1
 
 
 @dataclass(frozen=True)
@@ -74,32 +75,36 @@ def place(rng, codes, code):
             return
 
 
-def planted_data(n_images=20, seed=0):
-    """Two objects per image, one expression each."""
+def planted_data(n_images=20, seed=0, objects=2, categories=N_CATEGORIES):
+    """A few objects per image, one expression each; names share a category if there are fewer categories than names."""
     rng, samples = np.random.default_rng(seed), PlantedData()
     for image_id in range(1, n_images + 1):
         codes = np.zeros(GRID, dtype=int)
-        kinds = rng.choice(np.arange(1, len(NAMES)), 2, replace=False).tolist()
+        kinds = rng.choice(np.arange(1, len(NAMES)), objects, replace=False).tolist()
         for code in kinds:
             place(rng, codes, code)
-        samples.append(sample_of(image_id, codes, kinds))
+        samples.append(sample_of(image_id, codes, kinds, categories))
     return samples
 
 
-def sample_of(image_id, codes, kinds):
+def sample_of(image_id, codes, kinds, categories=N_CATEGORIES):
     expressions = tuple(
         PlantedExpression(
             image_id * 100 + number,
             image_id * 100 + number,
             (image_id * 10 + code,),
-            (code,),
+            (category_of(code, categories),),
             f"The {NAMES[code]}",
             ("attribute", "place")[number % 2],
         )
         for number, code in enumerate(kinds)
     )
-    annotations = {image_id * 10 + code: SimpleNamespace(category_id=code) for code in kinds}
+    annotations = {image_id * 10 + code: SimpleNamespace(category_id=category_of(code, categories)) for code in kinds}
     return PlantedSample(image_id, codes, expressions, annotations)
+
+
+def category_of(code, categories):
+    return (code - 1) % categories + 1
 
 
 class PlantedClip(nn.Module):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.claims import Claim, joint_claim, make_claim, verdict
-from analysis.statistics import Bootstrap, Estimate
+from analysis.claims import Claim, joint_claim, make_claim, null_claim, verdict
+from analysis.significance import equivalence_test
+from analysis.statistics import Bootstrap, Estimate, bootstrap_means
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,47 @@ def test_a_joint_claim_shows_the_part_that_decides():
         assert (both.estimate, both.low, both.verdict) == (decides.estimate, decides.low, decides.verdict)
         assert both.p_value == max(p.p_claimed for p in parts)
     assert joint_claim("all", "All.", [held, against]).p_value == 0.9995
+
+
+def drawn(centre, spread=0.01, n_images=40):
+    draws = centre + spread * np.linspace(-2, 2, 401)[:, None]
+    return Bootstrap(np.array([centre]), draws, n_images, n_images)
+
+
+@pytest.mark.parametrize(
+    ("centre", "expected"), [(0.0, "supported"), (0.03, "supported"), (0.045, "undetermined"), (-0.2, "not supported")]
+)
+def test_a_null_is_claimed_by_equivalence(centre, expected):
+    claim = null_claim("N", "Nothing.", drawn(centre), 0.0, "nothing", 0.05)
+    assert claim.verdict == expected
+    assert claim.one_sided
+    assert claim.p_value == claim.p_equivalent
+    assert null_claim("N", "Nothing.", drawn(centre, n_images=19), 0.0, "nothing", 0.05).verdict == "undetermined"
+
+
+def test_equivalence_refutes_only_what_the_interval_leaves_open():
+    open_, small = Estimate(0.0, -0.02, 0.02, 40, 40, ""), Estimate(0.02, 0.01, 0.03, 40, 40, "")
+    for numbers, expected in ((open_, "not supported"), (small, "supported")):
+        claim = make_claim("a", "A.", numbers, 0.0, "nothing", margin=0.05, p_equivalent=0.001)
+        assert (claim.verdict, claim.equivalent) == (expected, True)
+        assert claim.equivalence == "within 0.05 of the null: p = 0.001"
+    few = make_claim("a", "A.", open_._replace(n_images=19), 0.0, "nothing", margin=0.05, p_equivalent=0.001)
+    assert (few.verdict, few.equivalent) == ("undetermined", False)
+    bare = make_claim("a", "A.", open_, 0.0, "nothing", excluded={"gone": 2, "kept": 0})
+    assert (bare.verdict, bare.equivalence, bare.excluded) == ("undetermined", "", {"gone": 2})
+
+
+def test_equivalence_by_hand_and_beside_the_t_tests():
+    # Of four draws two lie at or below -.1 and one at or above .1: the larger count, with one added, of five.
+    result = Bootstrap(np.array([0.0]), np.array([[-0.2], [-0.1], [0.0], [0.2]]), 25, 25)
+    assert result.p_equivalent(0.1).tolist() == [0.6]
+    assert result.p_equivalent(0.5, null=0.3).tolist() == [0.4]
+    assert np.isnan(Bootstrap(np.array([0.5]), np.empty((0, 1)), 1, 5).p_equivalent(0.1)).all()
+    with pytest.raises(ValueError, match="positive margin"):
+        result.p_equivalent(0.0)
+    values = np.random.default_rng(0).normal(0.01, 0.2, 400)
+    ours = bootstrap_means(values[:, None], np.arange(400), 20_000).p_equivalent(0.03)[0]
+    assert ours == pytest.approx(equivalence_test(values, 0.03).p_value, abs=0.01)
 
 
 def test_one_sided_bootstrap_p_values_by_hand():

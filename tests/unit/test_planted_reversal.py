@@ -6,16 +6,16 @@ import torch
 from planted_studies import N_TOKENS, place_objects, reversal_index_of, reversal_studies
 
 from analysis.ranking_measures import auroc, reversal_index
-from analysis.reversal import summarise
+from analysis.reversal import MARGIN, reading, summarise
 from litelvlm.pruning import Cues
 from litelvlm.pruning.similarity import text_similarity
 
 STUDIES, RESAMPLES = 400, 300
 
 
-def claims_of(studies):
+def claims_of(studies, margin=MARGIN):
     """Claims of every simulated study, by id."""
-    found = [summarise(rows, resamples=RESAMPLES, seed=number) for number, rows in enumerate(studies)]
+    found = [summarise(rows, RESAMPLES, number, margin) for number, rows in enumerate(studies)]
     return {claims[0].id: claims for claims in zip(*found, strict=True)}
 
 
@@ -84,6 +84,26 @@ def test_a_background_preference_passes_h1_and_neither_h2_nor_h3():
     assert shares(claims["H1"]) == {"supported": 1.0}
     for id in ("H2", "H3"):
         assert shares(claims[id]).get("supported", 0) <= 0.075
+
+
+def test_enough_images_tell_a_background_preference_from_an_open_question():
+    studies = reversal_studies(20, n_images=400, background=0.8, seed=4)
+    claims = claims_of(studies)
+    assert shares(claims["H1"]) == {"supported": 1.0}
+    for id in ("H2", "H3"):
+        assert shares(claims[id])["not supported"] >= 0.9
+        assert all(claim.equivalent == (claim.p_equivalent <= 0.05) for claim in claims[id])
+    said = [reading(found) for found in zip(*claims.values(), strict=True)]
+    assert np.mean(["a text-independent background preference" in text for text in said]) >= 0.8
+
+
+def test_a_difference_of_the_margin_itself_is_called_nothing_in_five_of_a_hundred_studies():
+    studies = reversal_studies(200, n_images=60, seed=6)
+    margin = 0.15  # wide against the noise of 60 images, or nothing could be called equivalent
+    moved = [rows.assign(ri=rows["ri"] + margin * (rows["control"] == "none")) for rows in studies]
+    claims = claims_of(moved, margin)
+    for id in ("H2", "H3"):
+        assert 0.01 <= np.mean([claim.equivalent for claim in claims[id]]) <= 0.09
 
 
 def test_an_instance_signal_passes_all_three():
