@@ -10,7 +10,8 @@ only where the interval of RI_0 excludes 0, since a share of nothing means nothi
     attenuated   AS lies above 0, but neither holds
     kept         none of these
 
-The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg.
+The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg. P0, the ranking as released, is
+what the others are compared with: no claim, and no member of that family.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,8 @@ from analysis.clip_models import embed_texts, load_clips
 from analysis.donors import draw_donors
 from analysis.engine import Study, run_study
 from analysis.locks import Shard
-from analysis.mechanism_rows import PROBES, Config, Context, image_rows
-from analysis.reversal_tables import MIN_VISIBLE
+from analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
+from analysis.reversal_tables import HIDDEN, MIN_VISIBLE
 from analysis.samples import Data, Model
 from analysis.significance import benjamini_hochberg
 from analysis.statistics import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
@@ -40,6 +41,9 @@ __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 QUESTION = "Which part of CLIP makes the referent's tokens dissimilar to the text?"
 REMOVED = 0.05  # RI below which nothing of a reversal is left
 NOTHING = "nothing to remove"
+# Why a probe ranks no token of an expression in or out of its target.
+_LACKING = {"P7n": "no noun was found", "P7a": "no attribute was found"}
+_LEFT_OUT = "only outliers in or out of the target"
 
 
 def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
@@ -82,7 +86,9 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     if rows.empty:
         return []
     claims = []
-    for line, share, p_value in _shares(rows, resamples, seed):
+    for line, share, excluded in _shares(rows, resamples, seed):
+        if line["probe"] == BASE:
+            continue
         clip = f"@{line['clip_model']}" if line["clip_model"] else ""
         claims.append(
             make_claim(
@@ -91,7 +97,8 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
                 share,
                 0.0,
                 "the reversal of the released ranking stays",
-                p_value=p_value,
+                p_value=line["p"],
+                excluded=excluded,
             )
         )
     return claims
@@ -110,22 +117,26 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     return {"probes": table}
 
 
-def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[tuple[dict[str, Any], Estimate, float]]:
-    """Per CLIP model and probe: a table line, the estimate of AS, and its p-value."""
-    visible = rows[rows["visible_frac"] >= MIN_VISIBLE]
+def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[tuple[dict[str, Any], Estimate, dict[str, int]]]:
+    """Per CLIP model and probe: a table line, the estimate of AS, and how many expressions are not in it, and why."""
+    seen = rows["visible_frac"] >= MIN_VISIBLE
+    visible, unseen = rows[seen], rows[~seen]
     found = []
     for clip in sorted(visible["clip_model"].unique()):
         chosen = visible[visible["clip_model"] == clip]
         by_probe = {probe: group.set_index("sent_id") for probe, group in chosen.groupby("probe")}
+        hidden = unseen.loc[unseen["clip_model"] == clip, "sent_id"].nunique()
         for probe in PROBES:
             if probe in by_probe:
-                found.append(_share(str(clip), probe, by_probe["P0"], by_probe[probe], resamples, seed))
+                line, share = _share(str(clip), probe, by_probe[BASE], by_probe[probe], resamples, seed)
+                missing = len(by_probe[BASE]) - line["n"]
+                found.append((line, share, {HIDDEN: hidden, _LACKING.get(probe, _LEFT_OUT): missing}))
     return found
 
 
 def _share(
     clip: str, probe: str, base: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int
-) -> tuple[dict[str, Any], Estimate, float]:
+) -> tuple[dict[str, Any], Estimate]:
     """One probe against the released ranking, on the expressions that it can rank."""
     base = base.loc[base.index.isin(other.index)]
     other = other.loc[base.index]
@@ -135,10 +146,11 @@ def _share(
     share, p_value = attribution_share(result)
     line: dict[str, Any] = {"clip_model": clip, "probe": probe, "name": PROBES[probe]}
     line |= {"ri": ri_probe.value, "ri_low": ri_probe.low, "ri_high": ri_probe.high, "ri_base": ri_base.value}
-    line["ri_foreign"] = float(other["ri_foreign"].mean()) if "ri_foreign" in other else np.nan
-    line |= {"share": share.value, "low": share.low, "high": share.high, "p": p_value}
+    foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
+    line |= {"ri_foreign": float(foreign.mean()) if len(foreign) else np.nan, "n_foreign": len(foreign)}
+    line |= {"share": share.value, "low": share.low, "high": share.high, "p": np.nan if probe == BASE else p_value}
     line["verdict"] = in_words(ri_base, ri_probe, share)
-    return line | {"n_images": result.n_images, "n": result.n}, share, p_value
+    return line | {"n_images": result.n_images, "n": result.n}, share
 
 
 def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
@@ -172,7 +184,7 @@ def in_words(base: Estimate, probe: Estimate, share: Estimate) -> str:
 
 def reading(claims: Sequence[Claim]) -> str:
     """What the probes say together."""
-    own = [claim for claim in claims if "@" not in claim.id and claim.id != "P0"]
+    own = [claim for claim in claims if "@" not in claim.id]
     if not own:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):

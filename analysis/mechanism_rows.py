@@ -18,7 +18,7 @@ from analysis.labels import label_tokens
 from analysis.mechanism_texts import split_words
 from analysis.ranking_measures import auroc, pointing_game, reversal_index
 from analysis.reversal_scores import image_targets
-from analysis.samples import naming
+from analysis.samples import askable, naming
 from litelvlm.clip import probes
 from litelvlm.clip.base import ClipImage
 from litelvlm.clip.probes_registers import with_spare_register
@@ -59,6 +59,8 @@ PROBES: Mapping[str, str] = {
     "P7a": "the attributes alone",
 }
 """Every probe and what it changes; each keeps the rest as released."""
+BASE = "P0"
+"""The released ranking, which the others are compared with."""
 
 
 class Config(StudyConfig):
@@ -132,7 +134,7 @@ def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
 
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
-    sample = context.data[index]
+    sample, unasked = askable(context.data[index])
     targets, skipped = image_targets(context, sample)
     rows: list[dict[str, Any]] = []
     if targets:
@@ -147,7 +149,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
                     for probe, ranking in rankings.items()
                     if (found := probe_row(ranking, number, foreign, covered)) is not None
                 ]
-    return ItemResult(rows, skipped)
+    return ItemResult(rows, unasked + skipped)
 
 
 def probe_row(

@@ -15,11 +15,12 @@ from jaxtyping import Bool, Float, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from analysis.config import resolve_budgets
 from analysis.examples import chosen_samples, sweep_config
 from analysis.explore_data import word_attention
 from analysis.labels import IN_COVERAGE, OUT_COVERAGE
 from analysis.overlay import draw_overlay, kept_indices, kept_pixels
-from analysis.samples import target_mask, token_coverage, unaskable
+from analysis.samples import askable, target_mask, token_coverage
 from analysis.sweep import Config, Method
 from analysis.sweep_tables import UNPRUNED
 from litelvlm.clip.geometry import coverage_to_pixels
@@ -95,7 +96,7 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
         return run / FILE
     config = sweep_config(run)
     methods = [method for method in config.methods if method.name != UNPRUNED][:SHOWN]
-    budget = max(config.budgets or (1,))
+    budget = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])[0]
     arrays: dict[str, np.ndarray] = {}
     lines = []
     for number, (sample, expression) in enumerate(chosen_samples(data, run)):
@@ -104,8 +105,7 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
         arrays |= {f"{number}.{name}": found[name] for name in ("picture", "mask", "similarity", "attention")}
         arrays |= {f"{number}.panel.{place}": panel for place, panel in enumerate(motive.panels)}
         lines.append({name: found[name] for name in ("text", "words", "methods", "ious")})
-    n_images = min(IMAGES, len(data))
-    inside, outside = distributions(model, data, config, n_images)
+    inside, outside, n_images = distributions(model, data, config, min(IMAGES, len(data)))
     meta = {"motives": json.dumps(lines), "budget": str(budget), "n_images": str(n_images)}
     return atomic_write(run / FILE, save(arrays | {"inside": inside, "outside": outside}, metadata=meta))
 
@@ -143,21 +143,34 @@ def read_motivation(run: Path) -> Motivation:
         )
 
 
-def distributions(model: Any, data: Any, config: Config, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities of tokens on and off the referent, in standard deviations from the mean of their image."""
-    inside, outside = [], []
+def distributions(model: Any, data: Any, config: Config, n_images: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Similarities of tokens on and off the referent, in standard deviations from the mean of their image.
+
+    Args:
+        model: The model.
+        data: Its data.
+        config: Of the sweep.
+        n_images: How many of the first images to look at.
+
+    Returns:
+        Similarities on the referent, off it, and how many images they come from: those without an expression that can
+        be asked, or with nothing of its referent to see, have none.
+    """
+    inside, outside = [np.zeros(0)], [np.zeros(0)]
     for index in range(n_images):
-        sample = data[index]
-        expression = next((e for e in sample.expressions if unaskable(e) is None), None)
-        if expression is None:
+        sample, _ = askable(data[index])
+        if not sample.expressions:
+            continue
+        expression = sample.expressions[0]
+        covered = token_coverage(target_mask(sample, expression), model)
+        if not (covered >= IN_COVERAGE).any():
             continue
         talk = conversation([expression.sent], config.question_index, config.answer_index)
         scores = similarities(model, model.encode_image(sample.image()), talk)
         scores = (scores - scores.mean()) / max(float(scores.std()), 1e-12)
-        covered = token_coverage(target_mask(sample, expression), model)
         inside.append(scores[covered >= IN_COVERAGE])
         outside.append(scores[covered <= OUT_COVERAGE])
-    return np.concatenate(inside), np.concatenate(outside)
+    return np.concatenate(inside), np.concatenate(outside), len(inside) - 1
 
 
 def similarities(model: Any, state: Any, talk: Any) -> Float[np.ndarray, "n"]:

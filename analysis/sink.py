@@ -11,12 +11,13 @@ Attention is not influence: beside it stand the share of what is carried by norm
 no operation) and attention rolled out through the layers.
 
 Controls: the same towers with random weights (lift near 1), and the words in another order (lift unchanged if the sink
-is about the position and not about the words). H4: the mean lift over layers and heads is above 1. What the sink does
-to the ranking of image tokens is the question of ``analysis.sink_causal``.
+is about the position and not about the words); two one-sided tests must place both within a margin, 0.1 of lift by
+default. H4: the mean lift over layers and heads is above 1. What the sink does to the ranking of image tokens is the
+question of ``analysis.sink_causal``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from analysis.claims import Claim, make_claim
+from analysis.claims import Claim, make_claim, null_claim
 from analysis.clip_models import randomised
 from analysis.config import Index, StudyConfig
 from analysis.engine import ItemResult, Study, run_study
 from analysis.locks import Shard
-from analysis.samples import Data, Model
+from analysis.samples import Data, Model, askable, key_columns, target_mask
 from analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
 from analysis.sink_tables import DECIMALS, make_tables
-from analysis.statistics import RESAMPLES, bootstrap_means
+from analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
 
 QUESTION = "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?"
@@ -45,10 +46,15 @@ class Config(StudyConfig):
     Attributes:
         question_index: Question template, 0 to 15.
         random_seeds: Towers of the same shape with random weights to read too; 0 leaves them out.
+        margin: Differences of the lift below it count as none, settled before any row is seen.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     random_seeds: Index = 3
+    margin: float = Field(default=0.1, gt=0)
+
+
+MARGIN = Config().margin
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,15 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
     random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
     context = Context(tower, random, data, config, punctuation)
-    return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, context))
+    study = replace(STUDY, summarise=partial(summarise, margin=config.margin))
+    return run_study(study, model, data, config, out, shard or Shard(), partial(image_rows, context))
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of the expressions of one image, its sentences read in one pass per tower."""
-    sample = context.data[index]
+    sample, unasked = askable(context.data[index])
+    if not sample.expressions:
+        return ItemResult([], unasked)
     wordings = [wording for expression in sample.expressions for wording in _wordings(context, expression)]
     found = text_rows(context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1})
     asked = [wording._replace(heads=False) for wording in wordings if wording.mode == "template"]
@@ -103,17 +112,9 @@ def image_rows(context: Context, index: int) -> ItemResult:
         if reasons:
             skipped.append(reasons[0])
             continue
-        keys = {
-            "dataset": context.data.name,
-            "split": context.data.split,
-            "image_id": int(sample.image_id),
-            "ref_id": int(expression.ref_id),
-            "sent_id": int(expression.sent_id),
-            "kind": getattr(expression, "kind", None) or "unspecified",
-            "n_words": len(expression.sent.split()),
-        }
+        keys = key_columns(context.data, sample, expression, target_mask(sample, expression), context.tower.image_size)
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
-    return ItemResult(rows, tuple(skipped))
+    return ItemResult(rows, (*unasked, *skipped))
 
 
 def _wordings(context: Context, expression: Any) -> list[Wording]:
@@ -127,8 +128,19 @@ def _wordings(context: Context, expression: Any) -> list[Wording]:
     ]
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """Claim H4 on the sentences that the method feeds CLIP, and its comparison with random weights if there is one."""
+def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN) -> list[Claim]:
+    """Claim H4 on the sentences that the method feeds CLIP, its comparison with random weights, and the two nulls.
+
+    Args:
+        rows: Of the study.
+        resamples: Number of draws.
+        seed: Of the draws.
+        margin: Differences of the lift below it count as none.
+
+    Returns:
+        H4, and as far as there are rows for them H4.random, H4.null (random weights attend uniformly) and H4.order (the
+        order of the words does not matter).
+    """
     if rows.empty:
         return []
     trained = _mean_lift(rows, "template", "trained")
@@ -139,6 +151,13 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
         difference = trained.assign(lift=trained["lift"] - random["lift"].reindex(trained.index))
         statement = "Its lift is larger than that of a tower of the same shape with random weights."
         claims.append(_claim("H4.random", statement, difference, 0.0, "lift of random weights", resamples, seed))
+        statement = "Random weights attend to [SOS] as uniform attention does."
+        claims.append(null_claim("H4.null", statement, _drawn(random, resamples, seed), 1.0, "uniform", margin))
+    permuted = _mean_lift(rows, "permuted", "trained")
+    if not permuted.empty:
+        moved = permuted.assign(lift=permuted["lift"] - trained["lift"].reindex(permuted.index))
+        statement = "With its words in another order the text keeps its lift."
+        claims.append(null_claim("H4.order", statement, _drawn(moved, resamples, seed), 0.0, "same lift", margin))
     return claims
 
 
@@ -153,10 +172,14 @@ def _mean_lift(rows: pd.DataFrame, text_mode: str, weights: str) -> pd.DataFrame
 def _claim(
     id: str, statement: str, values: pd.DataFrame, null: float, null_description: str, resamples: int, seed: int
 ) -> Claim:
-    lift = values[["lift"]].to_numpy().round(DECIMALS)
-    result = bootstrap_means(lift, values["image_id"].to_numpy(), resamples, seed)
+    result = _drawn(values, resamples, seed)
     estimate, p_value = result.estimates()[0], float(result.p_values(null)[0])
     return make_claim(id, statement, estimate, null, null_description, p_value=p_value)
+
+
+def _drawn(values: pd.DataFrame, resamples: int, seed: int) -> Bootstrap:
+    lift = values[["lift"]].to_numpy().round(DECIMALS)
+    return bootstrap_means(lift, values["image_id"].to_numpy(), resamples, seed)
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
@@ -180,4 +203,6 @@ def reading(claims: Sequence[Claim]) -> str:
     return f"The text tower attends to [SOS] beyond uniform attention, {rest}."
 
 
-STUDY = Study("sink", summarise, tables, reading, ("analysis.sink_attention", "analysis.clip_models"))
+STUDY = Study(
+    "sink", summarise, tables, reading, ("analysis.sink_attention", "analysis.clip_models", "analysis.samples")
+)

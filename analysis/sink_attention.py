@@ -11,13 +11,16 @@ from litelvlm.clip.probes_text import TextFlow, rollout, text_flow, trace_text
 
 TRUNCATED = "text longer than the text tower reads"
 SPLIT_WORDS = "the expression's tokens do not stand together in the question"
+NO_TOKENS = "the text tower's tokeniser leaves nothing of the expression"
 SHARES = ("a_sos", "lift", "content_share", "content_uniform", "punct_share", "self_share", "entropy_norm")
 MEASURES = (
     *SHARES,
-    *("alpha1", "alpha1_excess", "alpha1_free", "norm_share", "norm_content", "norm_punct", "norm_self"),
+    *("alpha1", "alpha1_excess", "alpha1_free", "sink_eps", "norm_share", "norm_content", "norm_punct", "norm_self"),
     *("v_sos_ratio", "rollout_sos", "rollout_norm_sos", "rollout_uniform"),
 )
 MEAN_HEAD = -1
+EPS = 0.3
+"""Mean attention from which Gu et al. call a position a sink, at 64 tokens."""
 
 
 class UnusableTextError(Exception):
@@ -151,8 +154,14 @@ def _measure(
 
 
 def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int[np.ndarray, "c"]:
-    """Where the expression's tokens stand in the sentence's (the first place, if several)."""
+    """Where the expression's tokens stand in the sentence's (the first place, if several).
+
+    Raises:
+        UnusableTextError: If there are none, or they do not stand together.
+    """
     n = len(expression)
+    if not n:
+        raise UnusableTextError(NO_TOKENS)
     for start in range(1, len(sentence) - n + 1):
         if list(sentence[start : start + n]) == list(expression):
             return np.arange(start, start + n)
@@ -204,8 +213,9 @@ def column_mass(maps: Float[np.ndarray, "layers heads t t"]) -> dict[str, Float[
     """Mean attention that [SOS] gets from all positions, alpha_1, which uniform causal attention makes large too.
 
     Returns:
-        "alpha1", "alpha1_excess" over uniform attention's H_T / T, and "alpha1_free" without the first position, whose
-        attention is 1 by force; uniform attention gives that one (H_T - 1) / (T - 1).
+        "alpha1", "alpha1_excess" over uniform attention's H_T / T, "alpha1_free" without the first position, whose
+        attention is 1 by force (uniform attention gives that one (H_T - 1) / (T - 1)), and "sink_eps", whether alpha_1
+        is above 0.3: short texts are whatever the model does.
 
     Source: Gu et al. (arXiv 2410.10781), official code.
     """
@@ -215,6 +225,7 @@ def column_mass(maps: Float[np.ndarray, "layers heads t t"]) -> dict[str, Float[
         "alpha1": alpha,
         "alpha1_excess": alpha - uniform_alpha(maps.shape[-1]),
         "alpha1_free": column[..., 1:].mean(-1),
+        "sink_eps": (alpha > EPS).astype(np.float64),
     }
 
 

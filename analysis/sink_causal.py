@@ -12,23 +12,28 @@ mask_sos releases attention and loses the value, zero_sos_value only loses it. E
 embedding (cosine), the reversal index, its dependence on the text, the tokens kept, and on some images the mask.
 
 H5: hiding [SOS] changes the reversal otherwise than hiding a content token does. If the two are shown to differ by
-less than 0.05, the sink may be real and still does not explain the reversal.
+less than 0.05 of RI (two one-sided tests), the sink may be real and still does not explain the reversal: a smaller
+difference counts as none even where its interval excludes 0.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
 
-from analysis.claims import MIN_IMAGES, Claim, joint_claim, make_claim
+from analysis.claims import Claim, joint_claim, make_claim
 from analysis.config import resolve_budgets
-from analysis.donors import draw_donors
+from analysis.donors import Donor, draw_donors
 from analysis.engine import Study, run_study
+from analysis.formatting import counted
 from analysis.locks import Shard
-from analysis.reversal_tables import MIN_VISIBLE, mean_columns
+from analysis.reversal_tables import HIDDEN, MIN_VISIBLE, mean_columns
 from analysis.samples import Data, Model
 from analysis.sink_interventions import Config, Context, edited, image_rows, read_words
 from analysis.statistics import RESAMPLES, bootstrap_means
@@ -38,7 +43,7 @@ from litelvlm.glamm.prompts import question
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 
 QUESTION = "Does the text tower's attention sink cause the reversal?"
-MARGIN = 0.05  # of the reversal index: smaller differences count as none
+MARGIN = Config().margin
 DECIMALS = 6  # embeddings are float32
 PARTS = {
     "H5.mask": ("mask_sos", "Hiding the key of [SOS] from [EOS]"),
@@ -62,27 +67,51 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     n_tokens = model.grid[0] * model.grid[1]
     budgets = resolve_budgets(config.budgets, n_tokens)
     (mask_budget,) = resolve_budgets((config.mask_budget or max(1, n_tokens // 9),), n_tokens)
-    donors = draw_donors(data, model, config.pool, config.seed)
-    bare = [donor.sent.strip().lower() for donor in donors]
-    foreign = {}
-    if bare:
-        trace = trace_text(model.tower, [question(text, config.question_index) for text in bare])
-        foreign = edited(trace, read_words(model.tower, trace, bare), np.random.default_rng([config.seed, 6]))
+    donors, foreign, unread = foreign_texts(model, data, config)
     context = Context(model, data, config, budgets, mask_budget, donors, foreign)
     resolved = {"budgets": list(budgets), "mask_budget": mask_budget}
-    return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, context), resolved)
+    study = replace(STUDY, summarise=partial(summarise, margin=config.margin))
+    notes = [f"foreign texts left out: {counted(unread)}"] if unread else []
+    shares, rows = shard or Shard(), partial(image_rows, context)
+    return run_study(study, model, data, config, out, shares, rows, resolved, notes=notes)
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """Claim H5 and its parts, on expressions of which at least half of the target is visible."""
+def foreign_texts(
+    model: Model, data: Data, config: Config
+) -> tuple[list[Donor], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
+    """Donors whose words can be found in their questions, the embeddings of these, and why others were left out."""
+    donors = draw_donors(data, model, config.pool, config.seed)
+    bare = [donor.sent.strip().lower() for donor in donors]
+    asked = [question(text, config.question_index) for text in bare]
+    found = list(zip(donors, asked, read_words(model.tower, asked, bare), strict=True))
+    kept = [(donor, sentence, words) for donor, sentence, words in found if not isinstance(words, str)]
+    unread = Counter(words for _, _, words in found if isinstance(words, str))
+    if not kept:
+        return [], {}, dict(unread)
+    trace = trace_text(model.tower, [sentence for _, sentence, _ in kept])
+    seeds = [[config.seed, number, 6] for number in range(len(kept))]
+    return [donor for donor, _, _ in kept], edited(trace, [words for _, _, words in kept], seeds), dict(unread)
+
+
+def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN) -> list[Claim]:
+    """Claim H5 and its parts, on expressions of which at least half of the target is visible; the others are counted.
+
+    Args:
+        rows: Of the study.
+        resamples: Number of draws.
+        seed: Of the draws.
+        margin: Differences of RI below it count as none.
+    """
     if rows.empty:
         return []
-    chosen = rows[(rows["visible_frac"] >= MIN_VISIBLE) & (rows["layer_set"] == "all")]
+    seen = rows["visible_frac"] >= MIN_VISIBLE
+    excluded = {HIDDEN: rows.loc[~seen, "sent_id"].nunique()}
+    chosen = rows[seen & (rows["layer_set"] == "all")]
     by_name = {str(name): group.set_index("sent_id") for name, group in chosen.groupby("intervention")}
     if not set(by_name) >= {"mask_sos", "zero_sos_value", "mask_content"}:
         return []
     parts = [
-        _differs(id, statement, by_name[name], by_name["mask_content"], resamples, seed)
+        _differs(id, statement, by_name[name], by_name["mask_content"], margin, excluded, resamples, seed)
         for id, (name, statement) in PARTS.items()
     ]
     statement = "The sink of the text tower changes the reversal otherwise than hiding a content token does."
@@ -90,8 +119,17 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     return [*parts, joint]
 
 
-def _differs(id: str, statement: str, changed: pd.DataFrame, control: pd.DataFrame, resamples: int, seed: int) -> Claim:
-    """A two-sided claim: not supported if the interval lies within the margin, else supported if it excludes 0."""
+def _differs(
+    id: str,
+    statement: str,
+    changed: pd.DataFrame,
+    control: pd.DataFrame,
+    margin: float,
+    excluded: dict[str, int],
+    resamples: int,
+    seed: int,
+) -> Claim:
+    """A two-sided claim: not supported if equivalent to no difference, else supported if the interval excludes 0."""
     difference = (changed["d_ri"] - control["d_ri"].reindex(changed.index)).to_numpy().round(DECIMALS)
     result = bootstrap_means(difference[:, None], changed["image_id"].to_numpy(), resamples, seed)
     estimate, p_value = result.estimates()[0], float(result.p_values()[0])
@@ -100,13 +138,15 @@ def _differs(id: str, statement: str, changed: pd.DataFrame, control: pd.DataFra
         f"{statement} changes RI by another amount than hiding a content token; targets at least half visible.",
         estimate,
         0.0,
-        f"as hiding a content token; differences below {MARGIN} count as none",
+        f"as hiding a content token; differences below {margin:g} count as none",
         direction="less" if estimate.value < 0 else "greater",
         p_value=p_value,
         p_claimed=p_value,
+        excluded=excluded,
+        margin=margin,
+        p_equivalent=float(result.p_equivalent(margin)[0]),
     )
-    negligible = estimate.n_images >= MIN_IMAGES and -MARGIN < estimate.low <= estimate.high < MARGIN
-    return claim.model_copy(update={"verdict": "not supported"}) if negligible else claim
+    return claim.model_copy(update={"verdict": "not supported"}) if claim.equivalent else claim
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:

@@ -1,7 +1,7 @@
 """Rows of the causal sink study: [EOS] recomputed with one key taken away, carried through to what is kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +17,8 @@ from analysis.engine import ItemResult
 from analysis.labels import label_tokens
 from analysis.ranking_measures import auroc, reversal_index
 from analysis.reversal_scores import image_targets
-from analysis.samples import naming, target_mask
-from analysis.sink_attention import UnusableTextError, content_positions
+from analysis.samples import askable, naming, target_mask
+from analysis.sink_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
 from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, conversation, question
@@ -41,6 +41,7 @@ class Config(StudyConfig):
         pool: Expressions that foreign texts are taken from.
         mask_images: Images whose masks are predicted under the interventions; 0 leaves masks out.
         mask_budget: Tokens kept for those masks; None for a ninth of all.
+        margin: Differences of the reversal index below it count as none, settled before any row is seen.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
@@ -49,18 +50,19 @@ class Config(StudyConfig):
     pool: Count = 64
     mask_images: Index = 12
     mask_budget: Count | None = None
+    margin: float = Field(default=0.05, gt=0)
 
 
 class Words(NamedTuple):
-    """Where the words of each sentence's expression stand.
+    """Where the words of an expression stand in its sentence.
 
     Attributes:
-        content: Positions of all its tokens, per sentence.
-        spans: Positions of each word, per sentence.
+        content: Positions of all its tokens.
+        spans: Positions of each word.
     """
 
-    content: tuple[Int[np.ndarray, "_"], ...]
-    spans: tuple[tuple[Int[np.ndarray, "_"], ...], ...]
+    content: Int[np.ndarray, "_"]
+    spans: tuple[Int[np.ndarray, "_"], ...]
 
 
 @dataclass(frozen=True)
@@ -97,31 +99,64 @@ def layer_sets(n_layers: int) -> dict[str, range]:
     return {"all": range(n_layers), "last third": range(n_layers - max(1, n_layers // 3), n_layers)} | single
 
 
-def read_words(tower: Any, trace: TextTrace, expressions: Sequence[str]) -> Words:
-    """Find each word's tokens inside its sentence; a word's tokens are those it has when read alone.
-
-    Raises:
-        UnusableTextError: If an expression's tokens do not stand together in its sentence.
-    """
-    ids, mask, _ = tower.tokenize(list(expressions))
-    content, spans = [], []
+def read_words(tower: Any, sentences: Sequence[str], expressions: Sequence[str]) -> list[Words | str]:
+    """For each sentence where its expression's words stand, or the reason why that cannot be said."""
+    if not sentences:
+        return []
+    (ids, mask, cut), (inner, inner_mask, _) = tower.tokenize(list(sentences)), tower.tokenize(list(expressions))
+    found: list[Words | str] = []
     for number, expression in enumerate(expressions):
-        sentence = trace.text.input_ids[number, : int(trace.text.eos_index[number]) + 1].tolist()
-        own = content_positions(sentence, ids[number, 1 : int(mask[number].sum()) - 1].tolist())
-        lengths = tower.tokenize(expression.split())[1].sum(1) - 2
-        content.append(own)
-        spans.append(tuple(np.split(own, np.cumsum(lengths.cpu().numpy())[:-1])))
-    return Words(tuple(content), tuple(spans))
+        sentence = ids[number, : int(mask[number].sum())].tolist()
+        try:
+            if cut[number]:
+                raise UnusableTextError(TRUNCATED)
+            content = content_positions(sentence, inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist())
+            found.append(Words(content, _spans(tower, expression, content)))
+        except UnusableTextError as reason:
+            found.append(str(reason))
+    return found
+
+
+def _spans(tower: Any, expression: str, content: Int[np.ndarray, "_"]) -> tuple[Int[np.ndarray, "_"], ...]:
+    """Positions of each word; a word's tokens are those that it has when read alone."""
+    lengths = (tower.tokenize(expression.split())[1].sum(1) - 2).cpu().numpy()
+    if lengths.sum() != len(content):
+        raise UnusableTextError(SPLIT_WORDS)
+    return tuple(span for span in np.split(content, np.cumsum(lengths)[:-1]) if len(span))
+
+
+def readable(tower: Any, sample: Any, question_index: int) -> tuple[Any, list[str], list[Words], tuple[str, ...]]:
+    """An image with those of its expressions that can be asked and read word by word.
+
+    Returns:
+        The image, the questions, their words, and why each other expression was left out.
+    """
+    sample, unasked = askable(sample)
+    bare = [expression.sent.strip().lower() for expression in sample.expressions]
+    asked = [question(text, question_index) for text in bare]
+    found = list(zip(sample.expressions, asked, read_words(tower, asked, bare), strict=True))
+    kept = [(expression, sentence, words) for expression, sentence, words in found if not isinstance(words, str)]
+    unread = tuple(words for _, _, words in found if isinstance(words, str))
+    sample = replace(sample, expressions=tuple(expression for expression, _, _ in kept))
+    return sample, [sentence for _, sentence, _ in kept], [words for _, _, words in kept], unasked + unread
 
 
 @torch.inference_mode()
-def edited(trace: TextTrace, words: Words, rng: np.random.Generator) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
-    """Embeddings of all sentences under every intervention and layer set, the plain ones first; float32, CPU."""
+def edited(
+    trace: TextTrace, words: Sequence[Words], seeds: Sequence[Sequence[int]]
+) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
+    """Embeddings of all sentences under every intervention and layer set, the plain ones first; float32, CPU.
+
+    Args:
+        trace: Of the sentences.
+        words: Of each sentence.
+        seeds: Of each sentence, for the content token that is hidden.
+    """
     sos = torch.zeros_like(trace.beyond)
     sos[:, 0] = True
     drawn = torch.zeros_like(sos)
-    for number, positions in enumerate(words.content):
-        drawn[number, int(rng.choice(positions))] = True
+    for number, (own, seed) in enumerate(zip(words, seeds, strict=True)):
+        drawn[number, int(np.random.default_rng(seed).choice(own.content))] = True
     edits = {
         "mask_sos": Edit(masked=sos),
         "zero_sos_value": Edit(silenced=sos),
@@ -136,34 +171,31 @@ def edited(trace: TextTrace, words: Words, rng: np.random.Generator) -> dict[tup
 
 
 @torch.inference_mode()
-def without_each_word(trace: TextTrace, words: Words) -> list[Float[Tensor, "w p"]]:
+def without_each_word(trace: TextTrace, words: Sequence[Words]) -> list[Float[Tensor, "w p"]]:
     """Per sentence, its embeddings with each of its words hidden from [EOS] in all layers."""
-    by_sentence: list[list[Tensor]] = [[] for _ in words.spans]
-    for place in range(max(map(len, words.spans))):
+    by_sentence: list[list[Tensor]] = [[] for _ in words]
+    for place in range(max(len(own.spans) for own in words)):
         masked = torch.zeros_like(trace.beyond)
-        for number, spans in enumerate(words.spans):
-            if place < len(spans):
-                masked[number, torch.from_numpy(spans[place]).to(masked.device)] = True
+        for number, own in enumerate(words):
+            if place < len(own.spans):
+                masked[number, torch.from_numpy(own.spans[place]).to(masked.device)] = True
         embeds = edited_embeds(trace, Edit(masked=masked), range(len(trace.inputs))).float().cpu()
-        for number, spans in enumerate(words.spans):
-            if place < len(spans):
+        for number, own in enumerate(words):
+            if place < len(own.spans):
                 by_sentence[number].append(embeds[number])
     return [torch.stack(embeds) for embeds in by_sentence]
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image."""
-    sample, tower = context.data[index], context.model.tower
+    tower = context.model.tower
+    sample, asked, words, unread = readable(tower, context.data[index], context.config.question_index)
     targets, skipped = image_targets(context, sample)
+    skipped = unread + skipped
     if not targets:
         return ItemResult([], skipped)
-    bare = [expression.sent.strip().lower() for expression in sample.expressions]
-    trace = trace_text(tower, [question(text, context.config.question_index) for text in bare])
-    try:
-        words = read_words(tower, trace, bare)
-    except UnusableTextError as reason:
-        return ItemResult([], (str(reason),) * len(bare))
-    embeds = edited(trace, words, np.random.default_rng([context.config.seed, int(sample.image_id), 5]))
+    trace = trace_text(tower, asked)
+    embeds = edited(trace, words, [[context.config.seed, int(e.sent_id), 5] for e in sample.expressions])
     each_word = without_each_word(trace, words)
     picture = open_image(sample.image())
     with torch.inference_mode():

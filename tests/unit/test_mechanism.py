@@ -69,13 +69,24 @@ def test_claims_and_table_from_made_up_rows():
     assert claims["P2a"].verdict == "supported"
     assert claims["P2a"].estimate == pytest.approx(0.75, abs=0.02)
     assert claims["P2a"].n == 58
+    assert claims["P2a"].excluded == {"only outliers in or out of the target": 2}
     table = mechanism.tables(made_up(), resamples=500)["probes"].set_index("probe")
     assert table.loc["P2a", "verdict"] == "attenuated"
     assert table.loc["P2a", "ri_base"] == pytest.approx(0.4, abs=0.01)
-    # The released ranking takes nothing away from itself.
+    # The released ranking takes nothing away from itself: a line of the table, but no claim and no test of the family.
     assert (table.loc["P0", "share"], table.loc["P0", "verdict"]) == (0.0, "kept")
-    assert (table["q"] >= table["p"]).all()
+    assert list(claims) == ["P2a"]
+    assert np.isnan(table.loc["P0", ["p", "q"]].astype(float)).all()
+    assert table.loc["P2a", "q"] == table.loc["P2a", "p"]
     assert "goes away under P2a" in mechanism.reading(list(claims.values()))
+
+
+def test_what_a_probe_leaves_out_is_counted_by_reason():
+    rows = made_up().replace({"probe": {"P2a": "P7a"}})
+    rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
+    (claim,) = mechanism.summarise(rows, resamples=500)
+    assert claim.excluded == {"target less than half visible": 2, "no attribute was found": 2}
+    assert claim.n == 56
 
 
 @pytest.mark.parametrize(("base", "noise"), [(0.0, 0.3), (-0.4, 0.02)])

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
@@ -10,6 +11,7 @@ from planted import PlantedData, PlantedModel, planted_data
 from analysis import sink
 from analysis.clip_models import randomised
 from analysis.runs import read_record, read_rows, read_summary
+from analysis.samples import CONTROL_WORDS, NO_WORDS
 from analysis.sink_attention import (
     MEAN_HEAD,
     TRUNCATED,
@@ -69,6 +71,8 @@ def test_content_is_found_inside_its_sentence():
     assert content_positions([1, 9, 5, 6, 8, 2], [5, 6]).tolist() == [2, 3]
     with pytest.raises(UnusableTextError, match="do not stand together"):
         content_positions([1, 9, 5, 8, 6, 2], [5, 6])
+    with pytest.raises(UnusableTextError, match="leaves nothing of the expression"):
+        content_positions([1, 9, 2], [])
 
 
 def test_permuted_words_are_the_same_words():
@@ -81,7 +85,7 @@ def test_permuted_words_are_the_same_words():
 
 def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     folder = study(tmp_path, 2.0)
-    assert verdicts(folder) == {"H4": "supported", "H4.random": "supported"}
+    assert verdicts(folder) == dict.fromkeys(("H4", "H4.random", "H4.null", "H4.order"), "supported")
     rows = read_rows(folder)
     trained = rows[(rows.text_mode == "template") & (rows.weights == "trained") & (rows["query"] == "eos")]
     # softmax of one logit of 2 among T: e^2 / (e^2 + T - 1).
@@ -128,8 +132,8 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert (grid.low <= grid.lift).all()
     assert (grid.q >= grid.p).all()
     layers = summary.table("layers")
-    # Four wordings or weights with 18 measures of [EOS]; the seven shares over all positions for two of them.
-    assert len(layers) == 2 * (4 * 18 + 2 * 7)
+    # Four wordings or weights with 19 measures of [EOS]; the seven shares over all positions for two of them.
+    assert len(layers) == 2 * (4 * 19 + 2 * 7)
     line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
     assert line["mean"].item() == pytest.approx(1.0)
     lengths = summary.table("length")
@@ -154,6 +158,7 @@ def test_column_mass_by_hand():
     found = {name: value.item() for name, value in column_mass(maps).items()}
     assert found["alpha1"] == pytest.approx((1 + 1 / 2 + 1 / 3) / 3)
     assert found["alpha1_excess"] == pytest.approx(0)
+    assert found["sink_eps"] == 1.0
     assert found["alpha1_free"] == pytest.approx((1 / 2 + 1 / 3) / 2)
 
 
@@ -184,6 +189,33 @@ def test_texts_that_are_too_long_are_skipped_with_their_reason(tmp_path):
     assert read_record(folder).state == "done"
 
 
+def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_nulls():
+    same = {"head": MEAN_HEAD, "query": "eos", "weights": "trained"}
+    parts = [same | {"text_mode": mode, "lift": lift} for mode, lift in (("template", 1.5), ("permuted", 1.2))]
+    parts.append(same | {"weights": "random", "text_mode": "template", "lift": 1.3})
+    ids = {"image_id": np.arange(25), "sent_id": np.arange(25)}
+    claims = sink.summarise(pd.concat([pd.DataFrame(ids | part) for part in parts]), resamples=100)
+    found = {claim.id: claim.verdict for claim in claims}
+    assert (found["H4.null"], found["H4.order"]) == ("not supported", "not supported")
+    wide = {
+        claim.id: claim.verdict
+        for claim in sink.summarise(pd.concat([pd.DataFrame(ids | p) for p in parts]), 100, margin=0.4)
+    }
+    assert (wide["H4.null"], wide["H4.order"]) == ("supported", "supported")
+
+
+def test_expressions_that_cannot_be_asked_are_skipped_with_their_reason(tmp_path):
+    data = planted_data(2)
+    bad = (
+        dataclasses.replace(data[0].expressions[0], sent="  "),
+        dataclasses.replace(data[0].expressions[1], sent="<p>"),
+    )
+    data[0] = dataclasses.replace(data[0], expressions=bad)
+    record = read_record(study(tmp_path, 1.0, data))
+    assert (record.state, record.counts.done) == ("done", 2)
+    assert record.counts.skipped == {NO_WORDS: 1, CONTROL_WORDS: 1}
+
+
 def test_one_image_and_no_usable_text(tmp_path):
     folder = study(tmp_path / "one", 2.0, planted_data(1))
     assert set(verdicts(folder).values()) == {"undetermined"}
@@ -198,7 +230,7 @@ def test_one_image_and_no_usable_text(tmp_path):
 
 def test_random_weights_can_be_left_out(tmp_path):
     folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_seeds": 0}))
-    assert set(verdicts(folder)) == {"H4"}
+    assert set(verdicts(folder)) == {"H4", "H4.order"}
     assert "not compared" in read_summary(folder).reading
 
 

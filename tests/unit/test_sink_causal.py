@@ -1,11 +1,16 @@
 """The causal claim on made-up changes of the reversal index."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from planted import PlantedTower, planted_data
 
 from analysis import sink_causal
-from analysis.sink_interventions import compared, layer_sets
+from analysis.samples import CONTROL_WORDS, NO_WORDS
+from analysis.sink_attention import SPLIT_WORDS, TRUNCATED
+from analysis.sink_interventions import compared, layer_sets, read_words, readable
 
 CHANGES = ("mask_sos", "zero_sos_value", "mask_content")
 
@@ -51,6 +56,49 @@ def test_noise_and_one_image_decide_nothing():
     assert set(verdicts(made_up(noise=2.0, seed=3)).values()) == {"undetermined"}
     assert set(verdicts(made_up(sos=0.2, n_images=1)).values()) == {"undetermined"}
     assert "cannot be told" in sink_causal.reading(sink_causal.summarise(made_up(noise=2.0, seed=3), resamples=500))
+
+
+def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
+    rows = made_up(sos=0.02, value=0.02)
+    claim, *_ = sink_causal.summarise(rows, resamples=500)
+    assert (claim.verdict, claim.margin, claim.equivalent) == ("not supported", 0.05, True)
+    assert claim.low > 0
+    assert verdicts(rows)["H5"] == "not supported"
+    strict = sink_causal.summarise(rows, resamples=500, margin=0.01)
+    assert {claim.verdict for claim in strict} == {"supported"}
+
+
+def test_targets_out_of_sight_are_counted():
+    rows = made_up(sos=0.2, value=0.2)
+    rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
+    claims = sink_causal.summarise(rows, resamples=200)
+    assert all(claim.excluded == {"target less than half visible": 2} and claim.n == 58 for claim in claims)
+
+
+def test_expressions_that_cannot_be_read_word_by_word_leave_the_others_alone():
+    tower, (sample,) = PlantedTower(None, None), planted_data(1, objects=5)
+    sents = ["The ball", "", "<p> ball", "ball " * 20, "The cube"]
+    expressions = [replace(e, sent=sent) for e, sent in zip(sample.expressions, sents, strict=True)]
+    rest, asked, words, reasons = readable(tower, replace(sample, expressions=tuple(expressions)), 0)
+    assert [expression.sent for expression in rest.expressions] == ["The ball", "The cube"]
+    assert asked[1] == "Can you segment the the cube in this image?"
+    # [SOS] Can you segment the | the cube
+    assert [own.content.tolist() for own in words] == [[5, 6], [5, 6]]
+    assert [span.tolist() for span in words[1].spans] == [[5], [6]]
+    assert reasons == (NO_WORDS, CONTROL_WORDS, TRUNCATED)
+    assert readable(tower, replace(sample, expressions=()), 0)[1:] == ([], [], ())
+
+
+def test_a_word_that_reads_otherwise_alone_is_refused():
+    tower = PlantedTower(None, None)
+    joined = tower.tokenize
+
+    def tokenize(sentences):
+        # Alone, "ball" is two tokens.
+        return joined([sentence.replace("ball", "ba ll") if sentence == "ball" else sentence for sentence in sentences])
+
+    tower.tokenize = tokenize
+    assert read_words(tower, ["see the ball"], ["the ball"]) == [SPLIT_WORDS]
 
 
 def test_nothing_to_summarise():
