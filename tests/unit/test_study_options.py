@@ -1,9 +1,13 @@
 """Options of `litelvlm study` that reach the sweep or say where it runs."""
 
+import re
+
 import pytest
 
+from analysis.cli import main
 from analysis.cli.study import Study
 from analysis.ray_workers import RayWorkers
+from analysis.studies import STUDIES
 
 
 def test_options_of_the_sweep_reach_its_configuration():
@@ -17,6 +21,50 @@ def test_options_of_the_sweep_reach_its_configuration():
 def test_an_option_that_no_chosen_study_has_is_refused():
     with pytest.raises(ValueError, match="has the option --protocol"):
         Study(names=("sink",), protocol="official").configure("sink")
+
+
+def test_any_field_of_a_chosen_study_can_be_set():
+    verb = Study(names=("importance", "reversal"), set=("importance.images=null", "reversal.budgets=[48, 8]"), seed=3)
+    config = verb.configure("importance")
+    assert (config.images, config.seed) == (None, 3)
+    assert verb.configure("reversal").budgets == (48, 8)
+    both = Study(names=("all",), budgets=(16,), set=("sink_causal.budgets=[8]", "ablations.images=2"))
+    assert [both.configure(name).budgets for name in ("sweep", "sink_causal")] == [(16,), (8,)]
+    assert both.configure("ablations").images == 2
+    clips = Study(names=("mechanism",), set=("mechanism.clip=[open_clip:ViT-B-16/openai]",))
+    assert clips.configure("mechanism").clip == ("open_clip:ViT-B-16/openai",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("images=20", "is not STUDY.FIELD=VALUE, such as importance.images=20"),
+        ("sink.margin", "is not STUDY.FIELD=VALUE"),
+        ("sinc.margin=1", "unknown study 'sinc'; did you mean 'sink'"),
+        ("importance.images=20", "does not run; add importance, or leave it out"),
+        (
+            "sink.marginn=1",
+            "unknown field of sink 'marginn'; did you mean 'margin'? Allowed: chunk_size, limit, margin",
+        ),
+        ("sink.margin=[", "the value cannot be read"),
+        ("sink.random_seeds=-1", "random_seeds"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_with_what_can(entry, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Study(names=("sink",), set=(entry,)).configure("sink")
+
+
+def test_a_field_is_set_once():
+    with pytest.raises(ValueError, match=r"names sink\.seed twice"):
+        Study(names=("sink",), set=("sink.seed=1", "sink.seed=2")).configure("sink")
+
+
+def test_the_help_names_every_study(capsys):
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"{', '.join(STUDIES)}, or all" in said
 
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
