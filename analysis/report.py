@@ -7,28 +7,23 @@ forbids itself any network source.
 import base64
 import logging
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis import published
 from analysis.claims import Claim
-from analysis.formatting import Grid, counted, grid, interval, number
+from analysis.formatting import counted, interval, number
 from analysis.record import RunRecord, Summary
+from analysis.report_tables import beside, published_tables, relative, tables_of
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.studies import MINIATURE_NOTE, is_miniature, study_module
 from analysis.verdicts import NOT_TESTED, confirmatory
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
-
-LONGEST_TABLE = 100
-"""Lines of a table on the page; its CSV file has all."""
 
 
 class Picture(NamedTuple):
@@ -73,15 +68,14 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
         "families": families(records, summaries),
         "runs": [run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs],
         "ours": [
-            ours(summary)
+            table
             for summary in summaries.values()
             if summary is not None and summary.study == "sweep" and {"scores", "comparisons"} <= set(summary.tables)
+            for table in beside(summary)
         ],
         "published": {
             "statements": published.STATEMENTS,
-            "source": published.SOURCE,
-            "caution": published.CAUTION,
-            "table": grid("Efficiency, as published", pd.DataFrame([vars(row) for row in published.EFFICIENCY])),
+            "tables": published_tables(),
         },
     }
     environment = Environment(
@@ -214,31 +208,6 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
-    """The summary's tables, each with a CSV file beside the page."""
-    found = []
-    for name in summary.tables:
-        frame = summary.table(name)
-        path = out / "data" / run.name / f"{name}.csv"
-        atomic_write(path, frame.to_csv(index=False))
-        title = name.replace("_", " ")
-        if len(frame) > LONGEST_TABLE:
-            title += f" (the first {LONGEST_TABLE} of {len(frame)} lines)"
-        found.append(grid(title, frame.head(LONGEST_TABLE), relative(path, out)))
-    return found
-
-
-def ours(summary: Summary) -> Grid:
-    """What a sweep measured, in the terms of the published claims: cIoU, and the share of the unpruned cIoU kept."""
-    scores, comparisons = summary.table("scores"), summary.table("comparisons")
-    scores = scores[scores["metric"] == "ciou"].rename(columns={"budget": "tokens", "value": "cIoU"})
-    kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
-    kept = kept.rename(columns={"budget": "tokens", "retention": "share kept", "retention_bound": "one-sided bound"})
-    columns = ["method", "tokens", "share kept", "one-sided bound"]
-    table = scores.drop(columns="metric").merge(kept[columns], on=["method", "tokens"], how="left")
-    return grid("cIoU and the share of the unpruned cIoU that is kept", table)
-
-
 def copy_data(run: Path, out: Path) -> dict[str, str]:
     """Copy record, summary and rows beside the page, so that the folder can be moved; links by label."""
     links = {}
@@ -263,8 +232,3 @@ def anchor(record: RunRecord) -> str:
 def joined(values: Mapping[str, Any]) -> str:
     """A mapping in one line."""
     return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A link from the page to a file."""
-    return quote(Path(os.path.relpath(path, folder)).as_posix())

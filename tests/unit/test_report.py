@@ -10,6 +10,7 @@ import pytest
 from analysis.cli.report import write_report
 from analysis.formatting import grid
 from analysis.published import EFFICIENCY, STATEMENTS
+from analysis.report_tables import by_budget, spread
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.verdicts import confirmatory
 
@@ -92,7 +93,7 @@ def test_two_runs_of_one_hypothesis_are_not_adjusted_together(saved_runs, copied
 
 
 def test_a_long_table_is_cut_on_the_page_and_whole_in_its_file(copied, tmp_path, monkeypatch):
-    monkeypatch.setattr("analysis.report.LONGEST_TABLE", 2)
+    monkeypatch.setattr("analysis.report_tables.LONGEST", 2)
     report = write_report([copied], tmp_path / "out")
     lines = len(read_summary(copied).table("grid"))
     assert lines > 2
@@ -167,8 +168,27 @@ def test_published_numbers_are_marked_and_apart(page):
     ours = after.partition("Measured here")[2]
     assert "340.89" in after.partition("Measured here")[0]
     assert "340.89" not in ours
-    assert "share kept" in ours
+    assert "that is kept (one-sided 95 % bound)" in ours
     assert "do not subtract them" in ours
+
+
+def test_scores_have_a_row_per_method_and_preset_and_a_column_per_budget():
+    lines = [("a", 8, 0.25), ("a", 48, 0.5), ("a:gap", 48, 0.75), ("none", 144, 0.9)]
+    table = pd.DataFrame(lines, columns=["method", "budget", "value"])
+    found = by_budget("t", table.assign(low=0.125, high=1.0), spread)
+    assert found.heads == ("method", "144 tokens", "48 tokens", "8 tokens")
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["none", "0.9 [0.125, 1]", "", ""],
+        ["a:gap", "", "0.75 [0.125, 1]", ""],
+        ["a", "", "0.5 [0.125, 1]", "0.25 [0.125, 1]"],
+    ]
+
+
+def test_published_accuracy_stands_there_as_printed(page):
+    apart = page.text.partition("Published by the authors")[2].partition("Measured here")[0]
+    # means over eight splits: 545.4 / 8 and 604.6 / 8
+    assert "68.2 (90.2%)" in apart
+    assert "come without intervals" in apart
 
 
 def test_published_headlines_follow_from_the_published_rows():

@@ -1,0 +1,111 @@
+"""The tables of a report: every one of a summary, accuracy by method and budget, and what the authors publish."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from analysis import published
+from analysis.formatting import Cell, Grid, grid, interval, number
+from analysis.record import Summary
+from litelvlm.data.files import atomic_write
+
+LONGEST = 100
+"""Lines of a table on the page; its CSV file has all."""
+
+
+def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
+    """The summary's tables, each with a CSV file beside the page; a sweep's scores come first, by method and budget."""
+    found = []
+    for name in summary.tables:
+        frame = summary.table(name)
+        path = out / "data" / run.name / f"{name}.csv"
+        atomic_write(path, frame.to_csv(index=False))
+        link = relative(path, out)
+        title = name.replace("_", " ")
+        if len(frame) > LONGEST:
+            title += f" (the first {LONGEST} of {len(frame)} lines)"
+        if summary.study == "sweep" and name == "scores":
+            found.append(by_budget("cIoU by method and budget", scores_of(frame), spread, link))
+        found.append(grid(title, frame.head(LONGEST), link))
+    return found
+
+
+def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
+    """Lines of cIoU of a sweep's table "scores"."""
+    lines: pd.DataFrame = scores[scores["metric"] == "ciou"]
+    return lines
+
+
+def by_budget(title: str, lines: pd.DataFrame, text: Callable[[Mapping[Any, Any]], str], csv: str = "") -> Grid:
+    """One row per method, presets on their own, and one column per budget, both the best and the largest first.
+
+    Args:
+        title: Of the table.
+        lines: Columns method, budget, value and what ``text`` reads; one line per method and budget.
+        text: What a cell says of its line.
+        csv: Link to its file.
+
+    Returns:
+        Rows from the highest value at the largest budget that the method has; empty cells where there is no line.
+    """
+    budgets = sorted(set(lines["budget"].astype(int).tolist()), reverse=True)
+    cells: dict[str, dict[int, dict[Any, Any]]] = {}
+    for line in lines.to_dict("records"):
+        cells.setdefault(str(line["method"]), {})[int(line["budget"])] = line
+
+    def place(method: str) -> list[float]:
+        return [-cells[method][budget]["value"] if budget in cells[method] else 1.0 for budget in budgets]
+
+    rows = [
+        (Cell(method, False), *(Cell(text(own[k]) if k in own else "", True) for k in budgets))
+        for method in sorted(cells, key=place)
+        for own in (cells[method],)
+    ]
+    return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
+
+
+def spread(line: Mapping[Any, Any]) -> str:
+    """A value with its interval."""
+    return f"{number(line['value'])} {interval(line['low'], line['high'])}"
+
+
+def beside(summary: Summary) -> list[Grid]:
+    """What a sweep measured, in the terms of the published table: cIoU, and the share of the unpruned cIoU kept."""
+    comparisons = summary.table("comparisons")
+    kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
+    return [
+        by_budget("cIoU [95 % interval]", scores_of(summary.table("scores")), spread),
+        by_budget(
+            "Share of the unpruned cIoU that is kept (one-sided 95 % bound)",
+            kept.rename(columns={"retention": "value"}),
+            lambda line: f"{number(line['value'])} (≥ {number(line['retention_bound'])})",
+        ),
+    ]
+
+
+def published_tables() -> list[dict[str, Any]]:
+    """The published tables, each with its source and with what to keep in mind."""
+    accuracy = published.accuracy().drop(columns="method").rename(columns={"label": "method", "tokens": "budget"})
+    shown = by_budget(
+        "Mean cIoU of eight splits in percent (share of the unpruned one), as published",
+        accuracy.rename(columns={"ciou": "value"}),
+        lambda line: f"{line['value']:.1f} ({line['kept']:.1%})",
+    )
+    rows = pd.DataFrame([vars(row) for row in published.EFFICIENCY])
+    return [
+        {"grid": shown, "source": published.ACCURACY_SOURCE, "caution": published.ACCURACY_CAUTION},
+        {
+            "grid": grid("Efficiency, as published", rows),
+            "source": published.SOURCE,
+            "caution": published.CAUTION,
+        },
+    ]
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A link from the page to a file."""
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
