@@ -141,7 +141,7 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
         "verdict": claim.verdict,
         "found": f"{number(claim.estimate)} {interval(claim.low, claim.high)}{p_value}",
         "method": claim.method,
-        "null": f"{number(claim.null)}: {claim.null_description}",
+        "null": "; ".join(filter(None, (f"{number(claim.null)}: {claim.null_description}", claim.equivalence))),
         "n": f"{claim.n} from {claim.n_images} images{excluded}",
         "run": anchor(record),
         "study": record.study,
