@@ -150,6 +150,8 @@ class Config(StudyConfig):
         batch_size: Passes of the language model at once: what bounds memory.
         protocol: "single": every expression alone, with one template. "official": up to three drawn expressions of an
             image in one conversation with one selection, as the official evaluation does.
+        doubled: Target pixels where polygons of one object overlap: "wrong" whatever is predicted, as in the official
+            evaluation, or part of the "object".
     """
 
     methods: Methods = tuple(Method(name=m) for m in DEFAULT_METHODS)
@@ -159,6 +161,7 @@ class Config(StudyConfig):
     answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))
     batch_size: Count = 24
     protocol: Protocol = "single"
+    doubled: Literal["wrong", "object"] = "wrong"
 
     @model_validator(mode="after")
     def _distinct(self) -> "Config":

@@ -12,7 +12,7 @@ from analysis.engine import ItemResult
 from analysis.samples import key_columns, naming, target_mask, token_coverage, unaskable
 from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
-from litelvlm.metrics import iou
+from litelvlm.metrics import iou, scored_target
 from litelvlm.overlaps import Overlaps, overlaps
 
 
@@ -23,7 +23,7 @@ class Loaded:
     Attributes:
         sample: The image's record, with the expressions that can be asked.
         picture: Its pixels.
-        masks: Target masks as the data gives them, one per expression.
+        masks: Target masks as they are scored, one per expression.
         coverage: Share of each token's patch that the mask covers, one row per expression.
         keys: Key columns, one entry per expression.
         skipped: The reason for each expression that was left out because it cannot be asked.
@@ -47,7 +47,7 @@ def load(context: Context, index: int) -> Loaded:
     for expression in sample.expressions:
         with naming(sample, expression):
             plain = target_mask(sample, expression)
-            masks.append(sample.mask(expression))
+            masks.append(scored_target(sample.mask(expression), context.config.doubled))
             coverage.append(token_coverage(plain, context.model))
             keys.append(key_columns(context.data, sample, expression, plain, context.model.tower.image_size))
     targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)

@@ -14,9 +14,28 @@ from litelvlm.names import check_name
 
 Counts = Sequence[Any] | np.ndarray  # one whole number per expression
 IGNORE = 255
+DOUBLED = ("wrong", "object")
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 EMPTY_BELOW = 50
 """A prediction under this many pixels counts as "nothing there" in gRefCOCO."""
+
+
+def scored_target(
+    target: UInt8[np.ndarray, "height width"], doubled: str = "wrong"
+) -> UInt8[np.ndarray, "height width"]:
+    """A target in which 1 is the object and 255 is ignored, under a rule for pixels of 2 and more.
+
+    Args:
+        target: Target mask as `ReferSample.mask` gives it: polygons of one object that overlap are summed.
+        doubled: "wrong" leaves such pixels in no class, as the official code does; "object" makes them 1.
+
+    Raises:
+        ValueError: If the rule is unknown.
+    """
+    check_name(doubled, DOUBLED, "rule for doubled pixels")
+    if doubled == "wrong":
+        return target
+    return np.where((target > 1) & (target != IGNORE), np.uint8(1), target)
 
 
 class Overlap(NamedTuple):
@@ -39,7 +58,7 @@ def intersection_union(
     Args:
         prediction: Predicted mask.
         target: Target mask as `ReferSample.mask` gives it.
-        doubled: "wrong" is the official rule for pixels of 2 and more; "object" takes them for the object.
+        doubled: Rule for pixels of 2 and more, see `scored_target`; "wrong" is the official one.
 
     Raises:
         ValueError: If the sizes differ, or the rule is unknown.
@@ -50,9 +69,7 @@ def intersection_union(
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction is {prediction.shape}, target {target.shape}; both must be (height, width)")
-    check_name(doubled, ("wrong", "object"), "rule for doubled pixels")
-    counted = target != IGNORE
-    predicted, wanted = prediction & counted, target == 1 if doubled == "wrong" else (target > 0) & counted
+    predicted, wanted = prediction & (target != IGNORE), scored_target(target, doubled) == 1
     intersection = int(np.count_nonzero(predicted & wanted))
     return Overlap(intersection, int(np.count_nonzero(predicted) + np.count_nonzero(wanted)) - intersection)
 

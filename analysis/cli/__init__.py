@@ -16,6 +16,7 @@ from analysis.cli.bench import Bench
 from analysis.cli.check import Check
 from analysis.cli.convert import Convert
 from analysis.cli.demo import Demo
+from analysis.cli.evaluate import Evaluate
 from analysis.cli.explore import Explore
 from analysis.cli.figure import Figure
 from analysis.cli.ls import Ls
@@ -32,6 +33,7 @@ DESCRIPTION = """Neutral referee for visual-token pruning in pixel grounding.
 
 Examples:
   litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48
+  litelvlm evaluate --methods litelvlm --budgets 48
   litelvlm study all --report report
   litelvlm ls methods
   litelvlm VERB --help"""
@@ -40,7 +42,7 @@ _MISUSE = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotA
 _log = logging.getLogger("litelvlm")
 
 
-_CLASSES = (Segment, Study, Bench, Figure, Report, Explore, Demo, Show, Ls, Check, Convert)
+_CLASSES = (Segment, Evaluate, Study, Bench, Figure, Report, Explore, Demo, Show, Ls, Check, Convert)
 VERBS = {cls.__name__.lower(): cls for cls in _CLASSES}
 
 

@@ -39,17 +39,21 @@ class ModelOptions(Common):
     """CLIP's folder or hub id, where it is not the one the checkpoint names."""
     random_init: bool = False
     """Draw the weights instead of reading them: costs are real then, masks mean nothing."""
+    options: tuple[str, ...] = ()
+    """Open choices inside the model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression (default: official)."""
 
     def load_model(self) -> Glamm:
         """Load the model these options name.
 
         Raises:
-            ValueError: If the model is unknown or there is no such device.
+            ValueError: If the model or an option is unknown, or there is no such device.
         """
         import torch
 
         from litelvlm import load_model
+        from litelvlm.glamm.options import GlammOptions
 
+        options = GlammOptions.parse(self.options)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use --device cpu")
         return load_model(
@@ -58,6 +62,7 @@ class ModelOptions(Common):
             device=None if self.device == "auto" else self.device,
             attn=self.attn,
             random_init=self.random_init,
+            options=options,
             clip=self.clip,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +32,7 @@ class Segment(ModelOptions):
       litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --out red.png
       litelvlm segment photo.jpg "the red circle" --pruner fastv --budget 0.33
       litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
+      litelvlm segment photo.jpg "the red circle" --pruner "litelvlm(order=raster)" --budget 48 --options read=seg
       litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init --pruner litelvlm --budget 192
     """
 
@@ -40,13 +41,17 @@ class Segment(ModelOptions):
     text: tyro.conf.Positional[tuple[str, ...]]
     """What to segment; one or more expressions."""
     pruner: str = "none"
-    """Method that chooses the visual tokens; `litelvlm ls methods` lists them."""
+    """Method that chooses the visual tokens, with preset and fields if need be: "litelvlm(similarity=cosine)"."""
     budget: int | float | None = None
     """How many visual tokens to keep: a count, or a share of all between 0 and 1, such as 0.33."""
     protocol: Literal["single", "conversation"] = "single"
     """One pass per expression, or all in one conversation with one shared selection."""
     answer: Literal["forced", "generated"] = "forced"
     """Put the answer into the model's mouth, as the evaluation does, or let the model answer."""
+    question_index: int = 0
+    """Question template, 0 to 15."""
+    answer_index: int = 0
+    """Template of a forced answer, 0 to 4."""
     seed: int = 0
     """Seed of methods that draw at random."""
     out: Path = Path("mask.png")
@@ -65,7 +70,8 @@ class Segment(ModelOptions):
 
         picture, pruner = open_image(self.image), self.build_pruner()
         model = self.load_model()
-        result = model.segment(picture, list(self.text), pruner, self.budget, self.protocol, self.answer)
+        templates = {"question_index": self.question_index, "answer_index": self.answer_index}
+        result = model.segment(picture, list(self.text), pruner, self.budget, self.protocol, self.answer, **templates)
         # In one conversation all expressions share one selection.
         selections = result.selections if len(result.selections) > 1 else result.selections * len(self.text)
         found = []
@@ -120,17 +126,18 @@ class Segment(ModelOptions):
         """The method as named, with the seed if it takes one; None keeps every token.
 
         Raises:
-            ValueError: If the name is unknown.
+            ValueError: If the name, a preset or a field is unknown.
         """
-        from litelvlm import get_pruner
+        from analysis.sweep_config import Method
         from litelvlm.pruning.cues import TRUTH
 
-        pruner = get_pruner(self.pruner)
-        if self.pruner == "none":
+        method = Method.parse(self.pruner)
+        if method.name == "none":
             return None
+        pruner = method.pruner(self.seed if method.seeded else None)
         if pruner.needs & TRUTH:
             raise ValueError(f"{self.pruner!r} reads the true mask, which a picture alone does not have; use a study")
-        return get_pruner(self.pruner, seed=self.seed) if "seed" in {f.name for f in fields(pruner)} else pruner
+        return pruner
 
 
 def numbered(path: Path, i: int, n: int) -> Path:

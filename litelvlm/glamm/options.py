@@ -1,6 +1,6 @@
 """Open choices inside the model, as typed options; every default is what the official code does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -68,6 +68,29 @@ class GlammOptions:
             elif hints[name] is float and not value > 0:
                 raise ValueError(f"{name} {value!r} is not above 0; the official value is 1e-5")
 
+    @classmethod
+    def parse(cls, entries: Sequence[str]) -> "GlammOptions":
+        """Read options written as text, "field=value" each.
+
+        Raises:
+            ValueError: If an entry has another form, a field is unknown or named twice, or a value is not allowed.
+
+        Example:
+            >>> str(GlammOptions.parse(["read=seg", "patch_norm=false"]))
+            '[patch_norm=False, read=seg]'
+        """
+        hints, values = get_type_hints(cls), dict[str, Any]()
+        for entry in entries:
+            name, equals, text = entry.partition("=")
+            if not equals:
+                raise ValueError(f"option {entry!r} is not of the form field=value, such as read=seg")
+            check_name(name, hints, "option")
+            if name in values:
+                raise ValueError(f"option {name} is given twice; give one value")
+            values[name] = _value(text, hints[name], name)
+        cls.check(values)
+        return cls(**values)
+
     def changed(self) -> dict[str, Any]:
         """The options that differ from the official code's."""
         return {e.name: getattr(self, e.name) for e in fields(self) if getattr(self, e.name) != e.default}
@@ -81,3 +104,15 @@ class GlammOptions:
         """
         text = ", ".join(f"{name}={value}" for name, value in self.changed().items())
         return f"[{text}]" if text else ""
+
+
+def _value(text: str, kind: object, name: str) -> object:
+    """A field's value from text; words are checked by the options themselves."""
+    if kind is bool:
+        return check_name(text.lower(), ("true", "false"), name) == "true"
+    if kind is not float:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{name} {text!r} is no number; the official value is 1e-5") from None

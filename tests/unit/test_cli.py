@@ -84,6 +84,7 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
         (["PICTURE", "a circle", "--out", "mask.jpg"], "must end in .png"),
         (["PICTURE", "a circle", "--out", "PICTURE/mask.png"], "is a file; choose another place"),
         (["PICTURE", "a circle", "--pruner", "litelvm", "--budget", "3"], "did you mean 'litelvlm'"),
+        (["PICTURE", "a circle", "--pruner", "litelvlm(order=rastr)", "--budget", "3"], "did you mean 'raster'"),
         (["PICTURE", "a circle", "--pruner", "mask_oracle", "--budget", "3"], "reads the true mask"),
         (["PICTURE", "a circle", "--pruner", "box_oracle", "--budget", "3"], "reads the true mask"),
     ],

@@ -15,6 +15,7 @@ from litelvlm.metrics import (
     iou,
     n_acc,
     precision_at,
+    scored_target,
     t_acc,
 )
 
@@ -113,3 +114,10 @@ def test_doubled_pixels_are_wrong_or_the_object():
     assert tuple(intersection_union(everything, target, doubled="object")) == (2, 3)
     with pytest.raises(ValueError, match="rule for doubled pixels"):
         intersection_union(everything, target, doubled="half")
+
+
+def test_a_target_as_it_is_scored():
+    target = np.array([[0, 1, 2, 3, 254, 255]], dtype=np.uint8)
+    assert scored_target(target) is target
+    assert scored_target(target, "object").tolist() == [[0, 1, 1, 1, 1, 255]]
+    assert scored_target(target, "object").dtype == np.uint8

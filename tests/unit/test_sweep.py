@@ -185,6 +185,7 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "answer_index": 1,
         "batch_size": 2,
         "protocol": "official",
+        "doubled": "object",
     }
     assert set(changes) == set(sweep.Config.model_fields)
     small = FAST.model_copy(update={"limit": 1, "methods": (sweep.Method(name="uniform"),)})

@@ -118,6 +118,23 @@ def test_an_impossible_budget_is_left_out_with_its_reason():
     assert cells[0].n_average == 48.0
 
 
+@pytest.mark.parametrize(("doubled", "exact"), [("wrong", False), ("object", True)])
+def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, doubled, exact):
+    data = planted_data(1)
+    plain = type(data[0]).mask
+
+    def overlapping(sample, expression):
+        mask = plain(sample, expression)
+        return np.where(mask.cumsum().reshape(mask.shape) % 2, mask * 2, mask)
+
+    monkeypatch.setattr(type(data[0]), "mask", overlapping)
+    config = sweep.Config(methods=("none",), doubled=doubled)
+    rows = read_rows(sweep.run(PlantedModel(), data, config, tmp_path))
+    # The planted model finds every pixel when all tokens are kept; about half of them count twice in the target.
+    assert bool((rows["inter_px"] == rows["union_px"]).all()) is exact
+    assert (rows["pred_px"] == rows["union_px"]).all()
+
+
 def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(50, 16), chunk_size=2)
     folder = sweep.run(with_layers(4), planted_data(4), config, tmp_path)

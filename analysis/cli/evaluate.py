@@ -1,0 +1,130 @@
+"""`litelvlm evaluate`: the scores that papers print, of the unpruned model and of methods, in one command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from analysis.cli.options import DataOptions, require_writable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.record import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(DataOptions):
+    """Score the unpruned model and pruning methods on a whole split: cIoU, gIoU, P@0.5 to P@0.9, N-acc, T-acc.
+
+    --protocol single asks every expression once with one template (exhaustive); --protocol official draws three
+    expressions an image and random templates for one conversation, as the official code does, once per seed. cIoU and
+    gIoU are printed with the official epsilons and exactly. The rows are those of a sweep: every finished part is kept,
+    the same command goes on where the last one stopped, and `litelvlm show` tells the intervals.
+
+    Examples:
+      litelvlm evaluate
+      litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --split testA --budgets 192
+      litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --protocol official --seeds 5
+      litelvlm evaluate --data path/to/Refer_Segm --dataset grefcoco --methods litelvlm random --empty-below 1
+      litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
+    """
+
+    methods: tuple[str, ...] = ("litelvlm",)
+    """Methods besides the unpruned model, with presets and fields: litelvlm:paper, "litelvlm(similarity=cosine)"."""
+    budgets: tuple[int | float, ...] | None = None
+    """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
+    protocol: Literal["single", "official"] = "single"
+    """Every expression alone, or three drawn ones in one conversation."""
+    seeds: int = 5
+    """Draws of the official protocol, and of methods that draw at random."""
+    question_index: int = 0
+    """Question template of protocol single, 0 to 15."""
+    answer_index: int = 0
+    """Answer template of protocol single, 0 to 4."""
+    doubled: Literal["wrong", "object"] = "wrong"
+    """Pixels where polygons of one object overlap: wrong whatever is predicted (official), or the object."""
+    empty_below: int = 50
+    """N-acc and T-acc: fewer predicted pixels than this mean "nothing there" (1: the official rule)."""
+    batch_size: int = 24
+    """Passes of the language model at once: what bounds memory."""
+    limit: int | None = None
+    """Stop after this many images; such a run is marked partial."""
+    seed: int = 0
+    """Seed of whatever else is drawn at random."""
+    shard: str = "1/1"
+    """Compute the i-th of n parts, written i/n, to share one run among machines."""
+    out: Path = Path("runs")
+    """Folder that holds the run folders."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+    def run(self) -> int:
+        """Compute what is missing and print the scores; 1 if samples failed.
+
+        Raises:
+            ValueError: If an option is refused, before the model is loaded.
+        """
+        from analysis import sweep
+        from analysis.determinism import make_deterministic
+        from analysis.locks import Shard
+        from analysis.runs import read_record, read_rows
+        from analysis.scores import score_lines
+
+        config, shard = self.configure(), Shard.parse(self.shard)
+        require_writable(self.out, folder=True)
+        make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
+        model, data = self.load_model(), self.load_data()
+        folder = sweep.run(model, data, config, self.out, shard)
+        record = read_record(folder)
+        if not record.complete:
+            sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")
+            return int(record.state == "failed")
+        lines = score_lines(read_rows(folder), self.empty_below)
+        told = {
+            "run": str(folder),
+            "model": model.name,
+            "data": f"{data.name} {data.split} ({data.split_by})",
+            "protocol": self.protocol,
+            "count_note": data.count_note,
+        }
+        sys.stdout.write(as_json(told, record, lines) if self.json else as_text(told, record, lines))
+        return int(record.state == "failed")
+
+    def configure(self) -> Any:
+        """The configuration of the sweep behind the scores.
+
+        Raises:
+            ValueError: If a value is refused.
+        """
+        from analysis.sweep_config import Config
+
+        if self.empty_below < 1:
+            raise ValueError(f"--empty-below {self.empty_below} is below 1; 1 is the official rule")
+        names = ("methods", "budgets", "protocol", "seeds", "question_index", "answer_index", "doubled", "batch_size")
+        return Config.model_validate({name: getattr(self, name) for name in (*names, "limit", "seed")})
+
+
+def as_json(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:
+    """The scores for programs."""
+    scores = json.loads(lines.to_json(orient="records"))
+    found = told | {"state": record.state, "counts": record.counts.model_dump(), "notes": list(record.notes)}
+    return json.dumps(found | {"scores": scores}) + "\n"
+
+
+def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:
+    """The scores for people."""
+    counts = record.counts
+    skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(counts.skipped.items()))
+    head = [
+        f"{told['model']} on {told['data']}, protocol {told['protocol']}",
+        f"{counts.done} of {counts.expected} expressions done, {counts.failed} failed{skipped}: {record.state}",
+        *filter(None, [told["count_note"]]),
+        *record.notes,
+    ]
+    shown = lines if lines["draw"].nunique() > 1 else lines.drop(columns="draw")
+    table = shown.to_string(index=False, float_format="%.4f", na_rep="-")
+    return "\n".join([*head, "", table, "", told["run"], ""])

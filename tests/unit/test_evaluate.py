@@ -1,0 +1,87 @@
+"""`litelvlm evaluate` on a model with a known signal."""
+
+import json
+
+import pytest
+from planted import PlantedModel, planted_data
+
+from analysis import sweep_rows
+from analysis.cli import main
+from analysis.cli.evaluate import Evaluate
+from analysis.runs import read_rows
+from analysis.scores import score_lines
+
+
+def split(n):
+    data = planted_data(n)
+    data.count_note = "planted val has no published size"
+    return data
+
+
+@pytest.fixture(autouse=True)
+def planted(monkeypatch):
+    monkeypatch.setattr("analysis.determinism.make_deterministic", lambda seed: None)
+    monkeypatch.setattr(Evaluate, "load_model", lambda self: PlantedModel("instance"))
+    monkeypatch.setattr(Evaluate, "load_data", lambda self: split(4))
+
+
+def evaluate(capsys, out, *options):
+    assert main(["evaluate", "--budgets", "2", "--out", str(out), *options]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("protocol", "draws"), [("single", ["0"]), ("official", ["0", "1", "mean"])])
+def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, draws):
+    found = json.loads(evaluate(capsys, tmp_path, "--protocol", protocol, "--seeds", "2", "--json"))
+    assert found["state"] == "done"
+    assert found["protocol"] == protocol
+    assert [(s["method"], s["budget"], s["draw"]) for s in found["scores"]] == [
+        (method, budget, draw) for method, budget in (("none", 144), ("litelvlm", 2)) for draw in draws
+    ]
+    for score in found["scores"]:
+        assert {"n", "ciou", "giou", "ciou_exact", "giou_exact", "p50", "p60", "p70", "p80", "p90"} <= set(score)
+    lines = score_lines(read_rows(found["run"]))
+    assert [score["ciou"] for score in found["scores"]] == pytest.approx(lines["ciou"].tolist(), abs=1e-9)
+    # The planted model predicts exactly the kept patches of its object; two tokens are fewer than it has.
+    assert lines.groupby("method")["ciou_exact"].max()["litelvlm"] < 1.0
+    assert lines.groupby("method")["ciou_exact"].min()["none"] == 1.0
+
+
+def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypatch):
+    seen, compute = [], sweep_rows.image_rows
+    monkeypatch.setattr("analysis.sweep.image_rows", lambda context, loaded: seen.append(1) or compute(context, loaded))
+    # 20 images are two parts, of 16 and of 4.
+    monkeypatch.setattr(Evaluate, "load_data", lambda self: split(20))
+    assert "parts are missing" in evaluate(capsys, tmp_path, "--shard", "1/2")
+    assert len(seen) == 16
+    first = evaluate(capsys, tmp_path)
+    assert len(seen) == 20
+    assert evaluate(capsys, tmp_path) == first
+    assert len(seen) == 20
+
+
+def test_the_table_for_people(capsys, tmp_path):
+    text = evaluate(capsys, tmp_path, "--limit", "2")
+    assert "protocol single" in text
+    assert "partial\nplanted val has no published size\n" in text
+    header, *lines = text.split("\n\n")[1].splitlines()
+    assert header.split()[:4] == ["method", "budget", "n", "ciou"]
+    assert [line.split()[:2] for line in lines] == [["none", "144"], ["litelvlm", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--empty-below", "0"], "--empty-below 0 is below 1"),
+        (["--methods", "litelvm"], "did you mean 'litelvlm'"),
+        (["--protocol", "official", "--answer-index", "2"], "draws its templates"),
+        (["--question-index", "16"], "question_index"),
+        (["--budgets", "0"], "budget 0"),
+        (["--shard", "3/2"], "3/2"),
+    ],
+)
+def test_what_is_refused(capsys, tmp_path, options, reason):
+    assert main(["evaluate", "--out", str(tmp_path), *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert reason in captured.err

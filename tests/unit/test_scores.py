@@ -1,0 +1,58 @@
+"""Scores as papers print them, from rows worked out by hand."""
+
+import pandas as pd
+import pytest
+
+from analysis.scores import score_lines
+
+# Intersection, union, predicted and target pixels. IoU: 1/2, 1 (nothing meant, nothing predicted), 3/4.
+COUNTS = [(50, 100, 80, 70), (0, 0, 0, 0), (30, 40, 30, 40)]
+
+
+def table(counts=COUNTS, **columns):
+    lines = [dict(zip(("inter_px", "union_px", "pred_px", "target_px"), line, strict=True)) for line in counts]
+    keys = {"image_id": 1, "sent_id": range(len(lines)), "method": "none", "budget": 144, "seed": 0}
+    return pd.DataFrame(lines).assign(**(keys | {"protocol": "single"} | columns))
+
+
+def test_known_scores():
+    (line,) = score_lines(table()).to_dict(orient="records")
+    assert (line["method"], line["budget"], line["draw"], line["n"]) == ("none", 144, "0", 3)
+    assert line["ciou_exact"] == 80 / 140
+    assert line["giou_exact"] == 0.75
+    # The official gIoU: (50 / 100.00001 + 1 + 30 / 40.00001) / 3.00001.
+    assert line["giou"] == pytest.approx((50 / 100.00001 + 1 + 30 / 40.00001) / 3.00001, abs=1e-15)
+    assert line["ciou"] == pytest.approx(80 / (140 + 1e-10), abs=1e-15)
+    assert [line[f"p{t}"] for t in (50, 60, 70, 80, 90)] == [1, 2 / 3, 2 / 3, 1 / 3, 1 / 3]
+
+
+def test_answers_to_expressions_without_a_target():
+    # Below 50 pixels the third prediction (30) says "nothing there" too, wrongly: its IoU is 0, its union the target.
+    (line,) = score_lines(table()).to_dict(orient="records")
+    assert (line["n_acc"], line["t_acc"]) == (1.0, 0.5)
+    assert line["ciou_no_target"] == 50 / 140
+    assert line["giou_no_target"] == 0.5
+    (line,) = score_lines(table(), empty_below=1).to_dict(orient="records")
+    assert (line["n_acc"], line["t_acc"]) == (1.0, 1.0)
+    assert line["ciou_no_target"] == 80 / 140
+    assert line["giou_no_target"] == 0.75
+    assert "n_acc" not in score_lines(table(COUNTS[::2]))
+    with pytest.raises(ValueError, match="empty_below 0 is below 1"):
+        score_lines(table(), empty_below=0)
+
+
+def test_draws_are_scored_apart_and_averaged():
+    first, second = table(protocol="official"), table([(0, 100, 100, 0)], protocol="official", seed=1)
+    lines = score_lines(pd.concat([first, second]))
+    assert lines["draw"].tolist() == ["0", "1", "mean"]
+    assert lines["n"].tolist() == [3, 1, 4]
+    # Not the pooled 80 / 240.
+    assert lines["ciou_exact"].tolist() == pytest.approx([80 / 140, 0, 40 / 140])
+    assert lines["n_acc"].tolist() == [1, 0, 0.5]
+    # The second draw asked for nothing that is there: no T-acc, and the mean is that of the first.
+    assert lines["t_acc"].tolist() == pytest.approx([0.5, float("nan"), 0.5], nan_ok=True)
+
+
+def test_protocols_are_not_mixed():
+    with pytest.raises(ValueError, match="rows of protocols official and single are mixed"):
+        score_lines(pd.concat([table(), table(protocol="official")]))
