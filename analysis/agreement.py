@@ -1,4 +1,4 @@
-"""How far two token rankings agree: rank correlations given covariates, overlap at the top, and their ceilings."""
+"""How far two token rankings agree: what is held fixed, overlap at the top, and ceilings."""
 
 from typing import NamedTuple
 
@@ -8,41 +8,19 @@ from scipy import stats
 
 from analysis.statistics import check_finite
 
+USABLE = 0.2  # below this reliability nothing is said of a ceiling
+
 
 class Ceiling(NamedTuple):
     """Reliability of a signal from two halves of it.
 
     Attributes:
         half: Correlation of the halves.
-        full: Spearman-Brown reliability of the whole signal, 2r / (1 + r).
-        usable: Whether ``full`` is at least 0.2; below, no disattenuated correlation is reported.
+        full: Reliability of the whole signal.
     """
 
     half: float
     full: float
-    usable: bool
-
-
-def partial_spearman(x: Real[np.ndarray, "n"], y: Real[np.ndarray, "n"], covariates: Float[np.ndarray, "n c"]) -> float:
-    """Correlation of the ranks of x and y after a linear fit of each on the covariates.
-
-    Without covariates this is Spearman's correlation. A side that the covariates explain wholly gives 0.
-
-    Raises:
-        ValueError: If a value is not finite.
-    """
-    for name, values in (("x", x), ("y", y), ("covariates", covariates)):
-        check_finite(values, name)
-    design = np.column_stack([np.ones(len(x)), covariates])
-    residuals = []
-    for values in (x, y):
-        ranks = stats.rankdata(values)
-        residual = ranks - design @ np.linalg.lstsq(design, ranks, rcond=None)[0]
-        if np.linalg.norm(residual) <= 1e-9 * np.linalg.norm(ranks):
-            return 0.0
-        residuals.append(residual)
-    a, b = residuals
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
 def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
@@ -107,7 +85,9 @@ def chance_corrected(value: float, chance: float) -> float:
 
 
 def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
-    """Reliability of a signal measured in two halves (two templates, two halves of the samples), by Spearman.
+    """Reliability of a signal measured in two halves (two halves of the samples), by Spearman.
+
+    That of the whole is 2 r / (1 + r) (Spearman and Brown).
 
     Raises:
         ValueError: If a value is not finite or a half is constant.
@@ -118,7 +98,7 @@ def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n
             raise ValueError(f"the {name} is constant, so its reliability is undefined; skip that sample")
     half = float(stats.spearmanr(first, second).statistic)
     full = 2 * half / (1 + half) if half > -1 else float("-inf")
-    return Ceiling(half, full, full >= 0.2)
+    return Ceiling(half, full)
 
 
 def retest_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
@@ -130,9 +110,18 @@ def retest_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) 
         ValueError: As ``split_half_ceiling``.
     """
     half = split_half_ceiling(first, second).half
-    return Ceiling(half, half, half >= 0.2)
+    return Ceiling(half, half)
 
 
-def disattenuated(correlation: float, first: Ceiling, second: Ceiling) -> float:
-    """Correlation divided by the geometric mean of the two reliabilities; nan where one is below 0.2."""
-    return correlation / float(np.sqrt(first.full * second.full)) if first.usable and second.usable else float("nan")
+def ceiling_of(first: float, second: float) -> float:
+    """Largest correlation that two reliabilities allow, their geometric mean; nan if one is unknown or below 0.2.
+
+    A correlation divided by it is disattenuated.
+
+    Source: Spearman 1904, The proof and measurement of association between two things.
+
+    Example:
+        >>> ceiling_of(0.5, 0.5), ceiling_of(0.9, 0.1)
+        (0.5, nan)
+    """
+    return float(np.sqrt(first * second)) if first >= USABLE and second >= USABLE else float("nan")

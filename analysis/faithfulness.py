@@ -1,10 +1,10 @@
 """Does a ranking of tokens foretell what their removal does to the mask?
 
 Rankings of CLIP (the reversed similarity, its opposite, context, attention of CLS, centre, random, the mask itself) and
-of the language model (attention, relevance, gradients, loss when a block is dropped) are judged alike. Tokens leave in
-their order (deletion) or enter in it (insertion) and the targets of the importance study are read off: areas under the
-curves, comprehensiveness and sufficiency, and captum's infidelity on random removals. Pruning keeps the first k tokens
-only, so sufficiency at k says how good a selection of k tokens the ranking makes.
+of the language model (attention, relevance, gradients, loss when a block is dropped, KernelSHAP) are judged alike.
+Tokens leave in their order (deletion) or enter in it (insertion) and the targets of the importance study are read off:
+areas under the curves, comprehensiveness and sufficiency, and captum's infidelity on random removals. Pruning keeps the
+first k tokens only, so sufficiency at k says how good a selection of k tokens the ranking makes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,23 +30,24 @@ from analysis.faithfulness_measures import (
     first_tokens,
     rank_infidelity,
 )
+from analysis.importance_asked import Asked, pose
 from analysis.importance_gradients import input_signals
-from analysis.importance_picks import Picks, pick
+from analysis.importance_picks import Picks, pick, primary
 from analysis.importance_scores import REVERSED, clip_scores, highest_similarity, ranking
 from analysis.importance_signals import (
     DICE,
     PREREGISTERED,
     RELEVANCE,
-    Asked,
     as_array,
     attention_signals,
     block_signals,
     flow_signals,
+    shapley,
 )
 from analysis.locks import Shard
-from analysis.samples import Data, Model, key_columns, naming, target_mask, token_coverage
+from analysis.samples import Data, Model, naming
 from analysis.statistics import RESAMPLES, bootstrap_means
-from litelvlm.glamm.prompts import QUESTIONS, conversation
+from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.glamm.signals_target import TARGETS, Targets
 
 QUESTION = "Does a ranking of tokens foretell what their removal does to the mask?"
@@ -63,6 +64,7 @@ class Config(StudyConfig):
         question_index: Question template, 0 to 15.
         steps: Even steps of the curves (36 in a full study: 16 of 576 tokens each).
         removals: Random removals of half of the tokens, for the infidelity.
+        coalitions: Of KernelSHAP (512 in a full study).
         batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
     """
 
@@ -70,6 +72,7 @@ class Config(StudyConfig):
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     steps: Count = 12
     removals: Count = 16
+    coalitions: Count = 144
     batch_size: Count | None = None
 
 
@@ -83,41 +86,31 @@ class Context:
 
 
 def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
-    """Compute the missing rows of a split and, once all are there, the summary.
-
-    Args:
-        model: Grounding model; left as found.
-        data: Split to choose expressions from.
-        config: Of the study.
-        out: Folder of all runs.
-        shard: Share of the parts to compute; all if left out.
-
-    Returns:
-        The run folder.
-    """
+    """The run folder, with every part of this share computed (see ``analysis.importance.run``)."""
     picks = pick(data, model, config.images, config.seed)
     context = Context(model, picks, config)
-    return run_study(STUDY, model, picks, config, out, shard or Shard(), partial(image_rows, context))
+    rows_of = partial(image_rows, context)
+    return run_study(STUDY, model, picks, config, out, shard or Shard(), rows_of, notes=picks.notes)
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image and its expression."""
-    model, config, sample = context.model, context.config, context.data[index]
+    config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        state = model.encode_image(sample.image())
-        mask = target_mask(sample, expression)
-        covered = token_coverage(mask, model)
-        asked = Asked(model, state, conversation([expression.sent], config.question_index), config.batch_size)
-        targets = asked.targets()
+        asked, targets, covered, keys = pose(
+            context.model, context.data, index, config.question_index, config.batch_size
+        )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
         removed = rng.random((config.removals, targets.n_tokens)).argsort(1) < targets.n_tokens // 2
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
-        for name, values in rankings(asked, targets, covered, rng).items():
+        found = rankings(asked, targets, covered, rng) | {
+            "kernel_shap": shapley(asked, targets, config.coalitions, rng)
+        }
+        for name, values in found.items():
             rows += [{"ranking": name} | row for row in ranking_rows(values, targets, config, removed, after)]
-    keys = key_columns(context.data, sample, expression, mask, model.tower.image_size)
-    return ItemResult([keys | {"empty_prediction": targets.empty} | row for row in rows])
+    return ItemResult([keys | row for row in rows])
 
 
 def rankings(
@@ -164,10 +157,14 @@ def ranking_rows(
 
 
 def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """Whether the reversed ranking beats random order, by insertion and by deletion, on the soft Dice."""
-    if rows.empty:
+    """Whether the reversed ranking beats random order, by insertion and by deletion, on the soft Dice.
+
+    On expressions of which at least half of the target is visible; the others are counted.
+    """
+    visible, excluded = (rows, {}) if rows.empty else primary(rows)
+    if visible.empty:
         return []
-    areas = rows[(rows["target"] == MAIN_TARGET) & rows["ranking"].isin([REVERSED, "random"])]
+    areas = visible[(visible["target"] == MAIN_TARGET) & visible["ranking"].isin([REVERSED, "random"])]
     claims = []
     for id, metric, sign, words in (
         ("F.insertion", "insertion_auc", 1, "brings the mask back sooner"),
@@ -185,17 +182,20 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
                 "area under the curve of the soft Dice in random order",
                 p_value=float(result.p_values(0.0)[0]),
                 p_claimed=float(result.p_values(0.0, one_sided=True)[0]),
+                excluded=excluded,
             )
         )
     return claims
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables for figures.
+    """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
-        "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures": every other measure.
+        "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures": every other measure;
+        "pruning": rankings by what keeping their first k tokens costs in soft Dice, the cheapest first.
     """
+    rows = rows if rows.empty else primary(rows)[0]
     if rows.empty:
         return {}
     wide = rows.pivot(index="image_id", columns=["ranking", "target", "metric", "k"], values="value")
@@ -211,7 +211,15 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     return {
         "curves": table[curve].rename(columns={"metric": "curve"}).reset_index(drop=True),
         "measures": table[~curve].reset_index(drop=True),
+        "pruning": pruning_table(table),
     }
+
+
+def pruning_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Sufficiency for the soft Dice, the smallest fall first at each k: pruning is sufficiency."""
+    costs = table[(table["metric"] == "sufficiency") & (table["target"] == MAIN_TARGET)]
+    costs = costs.sort_values(["k", "value"], ignore_index=True).drop(columns=["metric", "target"])
+    return costs.assign(place=costs.groupby("k").cumcount() + 1)
 
 
 def reading(claims: Sequence[Claim]) -> str:
@@ -232,8 +240,10 @@ STUDY = Study(
     reading,
     (
         "analysis.faithfulness_measures",
+        "analysis.importance_asked",
         "analysis.importance_gradients",
         "analysis.importance_picks",
+        "analysis.importance_removal",
         "analysis.importance_scores",
         "analysis.importance_signals",
         "analysis.samples",

@@ -28,6 +28,7 @@ from analysis.claims import Claim
 from analysis.config import Count, Index, StudyConfig
 from analysis.engine import ItemResult, Study, run_study
 from analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
+from analysis.importance_asked import Asked, pose
 from analysis.importance_gradients import mean_token
 from analysis.importance_picks import Picks, foreign, pick, strata_middles
 from analysis.importance_sanity import reinitialised_rows
@@ -36,7 +37,6 @@ from analysis.importance_signals import (
     GRADIENT,
     PREREGISTERED,
     RELEVANCE,
-    Asked,
     Sampling,
     Signal,
     cheap_signals,
@@ -45,7 +45,7 @@ from analysis.importance_signals import (
 )
 from analysis.importance_tables import importance_claims, importance_reading, importance_tables
 from analysis.locks import Shard
-from analysis.samples import Data, Model, key_columns, naming, target_mask, token_coverage
+from analysis.samples import Data, Model, naming
 from analysis.spatial import rank_correlations
 from analysis.statistics import RESAMPLES
 from litelvlm.glamm.llama import decode
@@ -125,28 +125,25 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         frozenset(strata_middles(len(picks), config.checked)),
         frozenset(strata_middles(len(picks), config.sampled)),
     )
-    resolved = {"depth": context.depth}
-    return run_study(STUDY, model, picks, config, out, shard or Shard(), partial(image_rows, context), resolved)
+    rows_of, resolved = partial(image_rows, context), {"depth": context.depth}
+    return run_study(STUDY, model, picks, config, out, shard or Shard(), rows_of, resolved, notes=picks.notes)
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image and its expression."""
-    model, config, sample = context.model, context.config, context.data[index]
+    config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        state = model.encode_image(sample.image())
-        mask = target_mask(sample, expression)
-        covered = token_coverage(mask, model)
-        asked = ask(context, state, expression.sent)
-        targets = asked.targets()
-        keys = key_columns(context.data, sample, expression, mask, model.tower.image_size)
+        asked, targets, covered, keys = pose(
+            context.model, context.data, index, config.question_index, config.batch_size
+        )
         scores, tokens = scores_of(context, asked, covered, targets, [config.seed, int(expression.sent_id)])
-        keys |= {"empty_prediction": targets.empty, "n_sinks": int(tokens.sinks.sum())}
+        keys |= {"n_sinks": int(tokens.sinks.sum())}
         signals = cheap_signals(asked, targets)
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
         if index in context.checked:
             signals, reliability = retested(context, asked, signals, scores, covered)
-            rows += foreign_rows(context, index, state, scores)
+            rows += foreign_rows(context, index, asked, scores)
             rows += reinitialised_rows(asked, tokens, config.seed)
         if index in context.sampled:
             sampling = Sampling(
@@ -165,12 +162,6 @@ def image_rows(context: Context, index: int) -> ItemResult:
             if signal.key in PREREGISTERED:
                 rows += shuffled_rows(scores[REVERSED], signal, config.seed + int(expression.sent_id))
     return ItemResult([keys | found for found in rows])
-
-
-def ask(context: Context, state: Any, sent: str, template: int | None = None) -> Asked:
-    """One expression put to one image."""
-    index = context.config.question_index if template is None else template
-    return Asked(context.model, state, conversation([sent], index), context.config.batch_size)
 
 
 def scores_of(
@@ -211,7 +202,7 @@ def retested(
 
     What does not read the text has reliability 1.
     """
-    again = ask(context, asked.state, asked.talk.expressions[0], context.config.second_template)
+    again = replace(asked, talk=conversation(asked.talk.expressions, context.config.second_template))
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
     found = [replace(signal, reliability=reliable(signal.values, other[signal.key])) for signal in signals]
@@ -223,10 +214,10 @@ def retested(
 
 
 def foreign_rows(
-    context: Context, index: int, state: Any, scores: dict[str, Float[np.ndarray, "n"]]
+    context: Context, index: int, asked: Asked, scores: dict[str, Float[np.ndarray, "n"]]
 ) -> list[dict[str, Any]]:
     """The image's own scores against the importance of its tokens for another expression."""
-    other = ask(context, state, foreign(context.data, index))
+    other = replace(asked, talk=conversation([foreign(context.data, index)], context.config.question_index))
     signals = [signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED]
     return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
 
@@ -267,6 +258,7 @@ STUDY = Study(
     (
         "analysis.agreement",
         "analysis.importance_agreement",
+        "analysis.importance_asked",
         "analysis.importance_gradients",
         "analysis.importance_picks",
         "analysis.importance_removal",

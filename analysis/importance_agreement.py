@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from analysis.agreement import (
+    ceiling_of,
     chance_corrected,
     grid_covariates,
     rank_biased_overlap,
@@ -15,7 +16,7 @@ from analysis.agreement import (
     top_k_iou_chance,
 )
 from analysis.importance_scores import REVERSED, ranking
-from analysis.importance_signals import Signal
+from analysis.importance_signals import ALL_HEADS, Signal
 from analysis.spatial import rank_correlations, shift_p_values, shifted_correlations, tau_b
 
 NONE, POSITION, COVERAGE = "none", "position", "position+coverage"
@@ -86,6 +87,8 @@ def agreement_rows(
 ) -> list[dict[str, Any]]:
     """Agreement of every score with every whole signal, and of the reversed similarity with every layer and head.
 
+    With single heads, of which there are a thousand, only the plain correlation.
+
     Args:
         scores: By name; high is kept.
         signals: High is important.
@@ -94,9 +97,12 @@ def agreement_rows(
         reliability: Of scores by name, where it was measured.
     """
     whole = [signal for signal in signals if signal.whole]
-    parts = [signal for signal in signals if not signal.whole]
+    layers = [signal for signal in signals if not signal.whole and signal.head == ALL_HEADS]
+    heads = [signal for signal in signals if signal.head != ALL_HEADS]
+    reversed_only = {REVERSED: scores[REVERSED]}
     rows = correlation_rows(scores, whole, tokens, reliability)
-    rows += correlation_rows({REVERSED: scores[REVERSED]}, parts, tokens, {})
+    rows += correlation_rows(reversed_only, layers, tokens, {})
+    rows += correlation_rows(reversed_only, heads, tokens, {}, (NONE,))
     rows += other_rows(scores, whole, k)
     return rows + without_sinks(scores, whole, tokens)
 
@@ -106,12 +112,13 @@ def correlation_rows(
     signals: Sequence[Signal],
     tokens: Tokens,
     reliability: Mapping[str, float],
+    partial_sets: Sequence[str] = (NONE, POSITION, COVERAGE),
 ) -> list[dict[str, Any]]:
-    """Spearman correlations under every set of covariates, with shift p-values and, of the plain one, the ceiling."""
+    """Spearman correlations given sets of covariates, with shift p-values and, of the plain one, the ceiling."""
     if not signals:
         return []
     a, b, rows = stacked(scores), np.stack([signal.values for signal in signals]), []
-    for partial_set in (NONE, POSITION, COVERAGE):
+    for partial_set in partial_sets:
         moved = shifted_correlations(a, b, tokens.grid, tokens.covariates(partial_set))
         p_values = shift_p_values(moved)
         for i, score in enumerate(scores):
@@ -200,8 +207,3 @@ def pearson(first: Float[np.ndarray, "a n"], second: Float[np.ndarray, "b n"]) -
 
     value: np.ndarray = (unit(first) @ unit(second).T).clip(-1, 1)
     return value
-
-
-def ceiling_of(first: float, second: float) -> float:
-    """Largest correlation that two reliabilities allow, their geometric mean; nan if one is unknown or below 0.2."""
-    return float(np.sqrt(first * second)) if first >= 0.2 and second >= 0.2 else float("nan")

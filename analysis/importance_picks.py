@@ -1,13 +1,17 @@
 """Which expressions an expensive study looks at: one per image, spread evenly over the sizes of their referents."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from analysis.formatting import counted
 from analysis.labels import skip_reason
-from analysis.samples import Data, Model, target_mask, token_coverage
+from analysis.reversal_tables import HIDDEN, MIN_VISIBLE
+from analysis.samples import NO_TARGET, Data, Model, target_mask, token_coverage, unaskable
 
 
 class Picks:
@@ -19,11 +23,19 @@ class Picks:
     Args:
         data: The whole split.
         picked: (image, expression) indices into it, in order of image.
+        passed_over: How many expressions could not be picked, by reason.
     """
 
-    def __init__(self, data: Data, picked: Sequence[tuple[int, int]]) -> None:
-        self.data, self.picked = data, tuple(picked)
+    def __init__(
+        self, data: Data, picked: Sequence[tuple[int, int]], passed_over: Mapping[str, int] | None = None
+    ) -> None:
+        self.data, self.picked, self.passed_over = data, tuple(picked), dict(passed_over or {})
         self.name, self.split, self.split_by, self.digest = data.name, data.split, data.split_by, data.digest
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the record should say of the choice."""
+        return (f"expressions passed over: {counted(self.passed_over)}",) if self.passed_over else ()
 
     def __len__(self) -> int:
         """Number of images."""
@@ -42,7 +54,8 @@ class Picks:
 def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
     """Choose one expression of each image at random, and images evenly spaced in the area of what it means.
 
-    Expressions whose referent cannot be labelled are passed over, and so are images that have no other.
+    Expressions that cannot be asked, or whose referent cannot be labelled, are passed over and counted; so are images
+    that have no other.
 
     Args:
         data: The split.
@@ -51,22 +64,38 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
         seed: Of the choice.
 
     Raises:
-        ValueError: If no expression of the split can be labelled.
+        ValueError: If no expression of the split can be used.
     """
     rng = np.random.default_rng(seed)
     found: list[tuple[float, int, int]] = []
+    passed_over: Counter[str] = Counter()
     for image in range(len(data)):
         sample = data[image]
         for number in rng.permutation(len(sample.expressions)).tolist():
             mask = target_mask(sample, sample.expressions[number])
-            if mask.any() and skip_reason(token_coverage(mask, model)) is None:
+            reason = unusable(sample.expressions[number], mask, model)
+            if reason is None:
                 found.append((float(mask.mean()), image, number))
                 break
+            passed_over[reason] += 1
     if not found:
-        raise ValueError("no expression of this split means anything inside the model's crop; choose another split")
+        raise ValueError(f"no expression of this split can be used ({counted(passed_over)}); choose another split")
     found.sort()
     chosen = [found[place] for place in strata_middles(len(found), len(found) if images is None else images)]
-    return Picks(data, sorted((image, number) for _, image, number in chosen))
+    return Picks(data, sorted((image, number) for _, image, number in chosen), passed_over)
+
+
+def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:
+    """Why nothing can be said about the importance of tokens for an expression; None if it can."""
+    reason = unaskable(expression) or (None if mask.any() else NO_TARGET)
+    return reason or skip_reason(token_coverage(mask, model))
+
+
+def primary(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows whose referent is at least half visible, and how many expressions that leaves out, by reason."""
+    visible = rows["visible_frac"] >= MIN_VISIBLE
+    hidden = rows.loc[~visible, "sent_id"].nunique()
+    return rows[visible], {HIDDEN: hidden} if hidden else {}
 
 
 def strata_middles(n: int, m: int) -> list[int]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analysis.agreement import retest_ceiling, split_half_ceiling
+from analysis.importance_asked import Asked
 from analysis.importance_gradients import (
     blurred_tokens,
     inner_layers,
@@ -17,8 +18,7 @@ from analysis.importance_gradients import (
     integrated_gradients,
     layer_signals,
 )
-from analysis.importance_removal import kernel_shap, ridge_on_masks, shapley_sampling
-from litelvlm.glamm.prompts import Conversation
+from analysis.importance_removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
 from litelvlm.glamm.signals import attention_rows, block_groups, leave_one_out
 from litelvlm.glamm.signals_layers import attention_flow
 from litelvlm.glamm.signals_target import TARGETS, Targets
@@ -73,27 +73,6 @@ PREREGISTERED = (ATTENTION, REMOVAL)
 when a block of tokens is dropped."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A model, an encoded image and one conversation about it.
-
-    Attributes:
-        model: Grounding model.
-        state: The encoded image.
-        talk: The conversation.
-        batch_size: Rows at once; None for as many as are safe.
-    """
-
-    model: Any
-    state: Any
-    talk: Conversation
-    batch_size: int | None = None
-
-    def targets(self) -> Targets:
-        """The targets as functions of the visual tokens."""
-        return Targets(self.model, self.state, self.talk)
-
-
 def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
     """A float64 copy on the CPU."""
     found: np.ndarray = tensor.detach().float().cpu().numpy().astype(np.float64)
@@ -111,18 +90,25 @@ def cheap_signals(asked: Asked, targets: Targets) -> list[Signal]:
 
 
 def attention_signals(asked: Asked) -> Iterator[Signal]:
-    """Attention of the [SEG] query by layer and head, and over the middle layers."""
+    """Attention of the [SEG] query by layer and head and over the middle layers, and of other tokens over these."""
     rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
     yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
-    prompt = as_array(attention_rows(asked.model, asked.state, asked.talk, "last_prompt"))
-    yield Signal("attention_prompt", prompt[middle].mean((0, 1)))
+    for name, query in (("attention_prompt", "last_prompt"), ("attention_expression", "last_expression")):
+        others = as_array(attention_rows(asked.model, asked.state, asked.talk, query))
+        yield Signal(name, others[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
         yield Signal("attention", heads.mean(0), layer=layer)
         yield Signal("attention_max", heads.max(0), layer=layer)
+    yield from head_signals("attention", rows)
+
+
+def head_signals(name: str, rows: Float[np.ndarray, "layers heads n"], target: str = "") -> Iterator[Signal]:
+    """One signal per layer and head."""
+    for layer, heads in enumerate(rows):
         for head, values in enumerate(heads):
-            yield Signal("attention", values, layer=layer, head=head)
+            yield Signal(name, values, target, layer, head)
 
 
 def flow_signals(targets: Targets) -> Iterator[Signal]:
@@ -132,6 +118,11 @@ def flow_signals(targets: Targets) -> Iterator[Signal]:
     yield Signal("attention_norm_middle", layers[middle_layers(len(layers))].mean(0))
     for layer, values in enumerate(layers):
         yield Signal("attention_norm", values, layer=layer)
+    yield from head_signals("attention_norm", as_array(flow.norm_rows))
+    gradients = as_array(flow.gradient_rows)
+    for layer, heads in enumerate(gradients):
+        yield Signal("gradient_attention", heads.mean(0), TARGETS[DICE], layer)
+    yield from head_signals("gradient_attention", gradients, TARGETS[DICE])
     yield Signal("rollout", as_array(flow.rollout))
     yield Signal("norm_rollout", as_array(flow.norm_rollout))
     yield Signal("relevance", as_array(flow.relevance), TARGETS[DICE])
@@ -153,6 +144,23 @@ def block_signals(asked: Asked, targets: Targets, removal: str = "drop") -> Iter
     falls = as_array(leave_one_out(targets, groups, removal, asked.batch_size)[groups])
     for column, target in enumerate(TARGETS):
         yield Signal("leave_one_out", falls[:, column], target, removal=removal)
+
+
+def block_game(asked: Asked, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
+    """The game whose players are blocks of tokens and whose values are the targets, and the block of each token."""
+    groups = block_groups(asked.model.grid, BLOCKS).numpy()
+
+    def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
+        return as_array(targets.keeping(torch.from_numpy(present[:, groups]), asked.batch_size))
+
+    return game, groups
+
+
+def shapley(asked: Asked, targets: Targets, coalitions: int, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+    """KernelSHAP of the soft Dice; each token carries its block's value."""
+    game, groups = block_game(asked, targets)
+    values: np.ndarray = kernel_shap(game, BLOCKS**2, coalitions, rng)[groups, DICE]
+    return values
 
 
 @dataclass(frozen=True)
@@ -198,14 +206,11 @@ def sampled_signals(
     for name, baseline in baselines.items():
         values, error = integrated_gradients(targets, DICE, baseline, sampling.steps, asked.batch_size)
         yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
-    groups = block_groups(asked.model.grid, BLOCKS).numpy()
+    game, groups = block_game(asked, targets)
     halves: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "g t"]]] = {
         "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
         "shapley_sampling": lambda rng: shapley_sampling(game, BLOCKS**2, -(-sampling.permutations // 2), rng),
     }
-
-    def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
-        return as_array(targets.keeping(torch.from_numpy(present[:, groups]), asked.batch_size))
 
     def tokens(present: Bool[np.ndarray, "b n"]) -> Float[np.ndarray, "b t"]:
         return as_array(targets.keeping(torch.from_numpy(present), asked.batch_size))

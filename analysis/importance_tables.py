@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import Claim, joint_claim, make_claim
-from analysis.importance_agreement import COVERAGE, NONE, POSITION
+from analysis.claims import Claim, joint_claim, make_claim, null_claim
+from analysis.importance_agreement import COVERAGE, POSITION
 from analysis.importance_gradients import COMPLETE
+from analysis.importance_picks import primary
 from analysis.importance_sanity import REINITIALISED
 from analysis.importance_scores import REVERSED
 from analysis.importance_signals import ATTENTION, REMOVAL
 from analysis.significance import benjamini_hochberg
-from analysis.statistics import bootstrap_means
+from analysis.statistics import bootstrap_means, mean_estimate
 
 SIGNAL = ["signal", "target", "removal"]
 PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}
@@ -21,33 +22,44 @@ WORDS = {
     "H6.attention": "attention of the [SEG] query in the middle layers",
     "H6.removal": "the loss of soft Dice when a token's block is dropped",
 }
-MASK = ".mask"
+MASK, SHUFFLED = ".mask", "shuffled_signal"
+MARGIN = 0.05  # a correlation within it counts as none
 
 
 def importance_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
-    """H6 with its two parts, and the parts again with the mask's coverage held fixed."""
-    if rows.empty:
+    """H6 with its two parts, the parts again with the mask's coverage held fixed, and the null: shuffled signals.
+
+    All on expressions of which at least half of the target is visible; the others are counted.
+    """
+    visible, excluded = (rows, {}) if rows.empty else primary(rows)
+    if visible.empty:
         return []
-    parts = [_claim(rows, id, POSITION, resamples, seed) for id in PARTS]
+    parts = [_claim(visible, id, POSITION, excluded, resamples, seed) for id in PARTS]
     statement = "Tokens that the reversed ranking keeps matter more inside the language model, by both signals."
-    given_mask = [_claim(rows, id, COVERAGE, resamples, seed) for id in PARTS]
-    return [joint_claim("H6", statement, parts), *parts, *given_mask]
+    given_mask = [_claim(visible, id, COVERAGE, excluded, resamples, seed) for id in PARTS]
+    shuffled = visible[visible["control"] == SHUFFLED]
+    null = [_null(shuffled, excluded, resamples, seed)] if len(shuffled) else []
+    return [joint_claim("H6", statement, parts), *parts, *given_mask, *null]
 
 
-def _claim(rows: pd.DataFrame, id: str, partial_set: str, resamples: int, seed: int) -> Claim:
-    name, target, layer, head, removal = PARTS[id]
-    chosen = rows[
-        (rows["control"] == "none")
-        & (rows["score"] == REVERSED)
-        & (rows["metric"] == "spearman")
-        & (rows["partial_set"] == partial_set)
-        & (rows["sinks"] == "kept")
-        & (rows["signal"] == name)
-        & (rows["target"] == target)
-        & (rows["layer"] == layer)
-        & (rows["head"] == head)
-        & (rows["removal"] == removal)
-    ]
+def part_rows(rows: pd.DataFrame, id: str, partial_set: str) -> pd.DataFrame:
+    """Rows of one of ``PARTS`` under a set of covariates."""
+    wanted = dict(zip(("signal", "target", "layer", "head", "removal"), PARTS[id], strict=True))
+    wanted |= {"control": "none", "score": REVERSED, "metric": "spearman", "partial_set": partial_set, "sinks": "kept"}
+    for column, value in wanted.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def _null(shuffled: pd.DataFrame, excluded: dict[str, int], resamples: int, seed: int) -> Claim:
+    of_images = shuffled.groupby("image_id")["value"].mean()
+    result = bootstrap_means(of_images.to_numpy()[:, None], of_images.index.to_numpy(), resamples, seed)
+    statement = "With its tokens shuffled neither signal correlates with the reversed similarity."
+    return null_claim("shuffled", statement, result, 0.0, "no rank correlation", MARGIN, excluded)
+
+
+def _claim(rows: pd.DataFrame, id: str, partial_set: str, excluded: dict[str, int], resamples: int, seed: int) -> Claim:
+    chosen = part_rows(rows, id, partial_set)
     result = bootstrap_means(chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy(), resamples, seed)
     fixed = "position and state norm" + (" and the mask's coverage" if partial_set == COVERAGE else "")
     return make_claim(
@@ -58,37 +70,53 @@ def _claim(rows: pd.DataFrame, id: str, partial_set: str, resamples: int, seed: 
         "no partial rank correlation",
         p_value=float(result.p_values(0.0)[0]),
         p_claimed=float(result.p_values(0.0, one_sided=True)[0]),
+        excluded=excluded,
     )
 
 
 def importance_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
-    """Tables for figures.
+    """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
-        "grid": plain Spearman of the reversed similarity with attention per layer and head, p and q; "layers": the
-        same per layer for every signal that has layers; "agreement": score, signal, measure, covariates, sinks;
-        "joint": share of tokens per pair of rank bins; "controls": shuffled, foreign and self; "reinitialised": by
-        lowest layer; "completeness": error of integrated gradients by
-        baseline, and the share of images where it exceeds 5 %.
+        "grid": plain Spearman of the reversed similarity with a signal per layer and head, p and q within the signal;
+        "layers": the same per layer for every signal that has layers; "agreement": score, signal, measure, covariates,
+        sinks; "joint": share of tokens per pair of rank bins; "controls": shuffled, foreign and self; "reinitialised":
+        by lowest layer; "completeness": error of integrated gradients by baseline, and the share of images where it
+        exceeds 5 %; "visibility": the parts of H6 on these expressions, and on all.
     """
+    every, rows = rows, rows if rows.empty else primary(rows)[0]
     if rows.empty:
         return {}
     plain = rows[rows["control"] == "none"]
     parts = plain[(plain["metric"] == "spearman") & (plain["layer"] >= 0)]
-    grid = means(parts[(parts["head"] >= 0) & (parts["partial_set"] == NONE)], ["layer", "head"], resamples, seed)
+    heads = parts[parts["head"] >= 0].groupby("signal", sort=True)
+    grids = [means(part, ["signal", "layer", "head"], resamples, seed) for _, part in heads]
     whole = plain[(plain["layer"] < 0) & (plain["metric"] != "joint")]
     joint = plain[plain["metric"] == "joint"]
     completeness = whole[whole["compl_err"].notna()].drop_duplicates(["sent_id", *SIGNAL])
     found = {
-        "grid": grid,
+        "grid": pd.concat(grids, ignore_index=True) if grids else pd.DataFrame(),
         "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"], resamples, seed),
         "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"], resamples, seed),
         "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"], resamples, seed)),
         "controls": means(rows[~rows["control"].isin(["none", REINITIALISED])], ["control", *SIGNAL], resamples, seed),
         "reinitialised": means(rows[rows["control"] == REINITIALISED], [*SIGNAL, "layer"], resamples, seed),
         "completeness": untested(means(flagged(completeness), ["measure", "removal"], resamples, seed)),
+        "visibility": visibility_table(every, resamples, seed),
     }
     return {name: table for name, table in found.items() if not table.empty}
+
+
+def visibility_table(rows: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
+    """The parts of H6 on expressions that are at least half visible, and on all."""
+    lines = []
+    for targets, chosen in (("at least half visible", primary(rows)[0]), ("all", rows)):
+        for id in PARTS:
+            part = part_rows(chosen, id, POSITION)
+            e = mean_estimate(part["value"].to_numpy(), part["image_id"].to_numpy(), resamples=resamples, seed=seed)
+            line = {"part": id, "targets": targets, "value": e.value, "low": e.low, "high": e.high}
+            lines.append(line | {"n_images": e.n_images, "n": e.n})
+    return pd.DataFrame(lines)
 
 
 def flagged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +135,8 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     """Mean value of each group over images, with interval, mean chance, ceiling and share of small shift p-values.
 
     Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses what chance gives,
-    q adjusts it within each metric. "disattenuated" is the mean value over the mean ceiling.
+    q adjusts it within each metric. "disattenuated" is the mean value over the mean ceiling, both over the rows that
+    have a ceiling.
 
     Args:
         rows: Rows of one control.
@@ -134,12 +163,15 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
             values = names if isinstance(names, tuple) else (names,)
             interval = {"value": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
             cells.append(dict(zip(by, values, strict=True)) | interval | {"p": float(p)})
-    rest = rows.assign(small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float))
-    extra = rest.groupby(by)[["chance", "corrected", "ceiling", "small"]].mean().reset_index()
+    rest = rows.assign(
+        small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float),
+        reliable=rows["value"].where(rows["ceiling"].notna()),
+    )
+    extra = rest.groupby(by)[["chance", "corrected", "ceiling", "small", "reliable"]].mean().reset_index()
     table = pd.DataFrame(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
     family = table.groupby("metric" if "metric" in by else np.zeros(len(table)))["p"]
     table["q"] = family.transform(lambda p: benjamini_hochberg(p.to_numpy()) if np.isfinite(p).all() else np.nan)
-    table["disattenuated"] = table["value"] / table["ceiling"]
+    table["disattenuated"] = table.pop("reliable") / table["ceiling"]
     return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(axis="columns", how="all")
 
 

@@ -39,7 +39,7 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
     """Rank correlation of the reversed similarity with the attention of the [SEG] query, per layer and head.
 
     Args:
-        table: The summary's table "grid": layer, head, value, q.
+        table: The lines of one signal of the summary's table "grid": layer, head, value, q.
         ax: Where to draw; rows are layers from input to output, columns heads. A star marks q < 0.05.
     """
     wide = table.pivot(index="layer", columns="head", values="value")
@@ -128,7 +128,7 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _grid(run: Saved) -> Drawn:
-    table = run.table("grid")
+    table = run.table("grid").query("signal == 'attention'")
     heads, layers = table["head"].nunique(), table["layer"].nunique()
     figure, ax = style.new_figure(max(4.4, min(9.0, 1.8 + 0.5 * heads)), max(2.4, min(8.0, 1.6 + 0.4 * layers)))
     draw_grid(table, ax).set_title(run.title("Reversed similarity and attention"))

@@ -36,14 +36,15 @@ def test_every_signal_score_measure_and_control_has_rows(run):
     plain = rows[rows["control"] == "none"]
     assert plain["score"].nunique() == 10
     names = set(plain["signal"])
-    assert {"attention", "attention_prompt", "rollout", "norm_rollout", "relevance", "attention_norm"} < names
+    assert {"attention", "attention_prompt", "attention_expression", "rollout", "norm_rollout", "relevance"} < names
     assert {"saliency", "input_x_gradient", "layer_gradient_x_activation", "integrated_gradients"} < names
     assert {"leave_one_out", "kernel_shap", "shapley_sampling", "ridge"} < names
     removals = set(plain.loc[plain["signal"] == "leave_one_out", "removal"])
     assert removals == {"drop", "mean", "mask"}
     assert set(plain.loc[plain["signal"] == "saliency", "target"]) == set(TARGETS)
-    heads = plain[(plain["signal"] == "attention") & (plain["head"] >= 0)]
-    assert len(heads.groupby(["layer", "head"])) == 16
+    heads = plain[plain["head"] >= 0].groupby("signal")
+    assert set(heads.groups) == {"attention", "attention_norm", "gradient_attention"}
+    assert {len(part.groupby(["layer", "head"])) for _, part in heads} == {16}
     spearman = plain[plain["metric"] == "spearman"]
     assert spearman.loc[spearman["sinks"] == "kept", "p_shift"].between(1 / 144, 1).all()
     assert spearman["ceiling"].dropna().between(0, 1).all()
@@ -55,17 +56,17 @@ def test_every_signal_score_measure_and_control_has_rows(run):
 def test_two_images_decide_nothing(run):
     summary = read_summary(run)
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}
-    tables = {"grid", "layers", "agreement", "joint", "controls", "reinitialised", "completeness"}
+    tables = {"grid", "layers", "agreement", "joint", "controls", "reinitialised", "completeness", "visibility"}
     assert set(summary.tables) == tables
 
 
 def test_faithfulness_of_one_image(model, data, tmp_path):
-    config = faithfulness.Config(images=1, steps=2, removals=4)
+    config = faithfulness.Config(images=1, steps=2, removals=4, coalitions=4)
     folder = faithfulness.run(model, data, config, tmp_path)
     rows = read_rows(folder)
     whole = rows[(rows["metric"] == "insertion") & (rows["k"] == 144)]
     assert whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4  # all tokens, whatever their order
-    assert rows["ranking"].nunique() == 11
+    assert rows["ranking"].nunique() == 12
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
     dice = rows[rows["target"] == "soft_dice"]
     sufficiency = dice[(dice["metric"] == "sufficiency") & (dice["k"] == 8)].set_index("ranking")["value"]

@@ -72,7 +72,7 @@ def planted_importance(out, n_images=24, strength=0.5, seed=0):
 
 
 def keys_of(index):
-    return {"image_id": index, "sent_id": 10 * index}
+    return {"image_id": index, "sent_id": 10 * index, "visible_frac": 1.0}
 
 
 def faithfulness_rows(rng):

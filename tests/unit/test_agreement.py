@@ -2,33 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.regression.linear_model import OLS
 
 from analysis import agreement
-
-
-def test_partial_spearman_reduces_to_scipy_and_removes_a_common_cause():
-    rng = np.random.default_rng(14)
-    x, y = rng.normal(size=200), rng.normal(size=200)
-    none = np.empty((200, 0))
-    assert agreement.partial_spearman(x, y, none) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-10)
-    cause = rng.uniform(size=200)
-    driven = agreement.partial_spearman(cause + 0.05 * x, cause + 0.05 * y, none)
-    cleaned = agreement.partial_spearman(cause + 0.05 * x, cause + 0.05 * y, cause[:, None])
-    assert driven > 0.9
-    assert abs(cleaned) < 0.25
-    assert agreement.partial_spearman(cause, y, stats.rankdata(cause)[:, None]) == 0.0
-
-
-def test_partial_spearman_equals_statsmodels_residuals():
-    rng = np.random.default_rng(21)
-    covariates = rng.normal(size=(90, 3))
-    x, y = (covariates @ rng.normal(size=3) + rng.normal(size=90) for _ in range(2))
-    design = np.column_stack([np.ones(90), covariates])
-    residuals = [OLS(stats.rankdata(values), design).fit().resid for values in (x, y)]
-    expected = stats.pearsonr(*residuals).statistic
-    assert agreement.partial_spearman(x, y, covariates) == pytest.approx(expected, abs=1e-10)
 
 
 def test_grid_covariates_of_a_small_grid():
@@ -66,10 +41,7 @@ def test_split_half_ceiling():
     # Pearson r of the halves would be 1/2 (Spearman .483), the whole signal's reliability 2/3 (.651).
     assert ceiling.half == pytest.approx(0.483, abs=0.02)
     assert ceiling.full == pytest.approx(2 * ceiling.half / (1 + ceiling.half))
-    assert agreement.disattenuated(0.3, ceiling, ceiling) == pytest.approx(0.3 / ceiling.full)
-    noise = agreement.split_half_ceiling(rng.normal(size=2000), rng.normal(size=2000))
-    assert not noise.usable
-    assert np.isnan(agreement.disattenuated(0.3, ceiling, noise))
+    assert agreement.split_half_ceiling(rng.normal(size=2000), rng.normal(size=2000)).full < agreement.USABLE
     with pytest.raises(ValueError, match="constant"):
         agreement.split_half_ceiling(np.zeros(5), np.arange(5.0))
 
@@ -77,5 +49,20 @@ def test_split_half_ceiling():
 def test_a_retest_is_not_stepped_up():
     first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0, 2.0, 4.0])
     # Spearman 1 - 6 * 2 / (4 * 15) = 0.8; two halves of one signal would have 1.6 / 1.8.
-    assert agreement.retest_ceiling(first, second) == (pytest.approx(0.8), pytest.approx(0.8), True)
+    assert agreement.retest_ceiling(first, second) == (pytest.approx(0.8), pytest.approx(0.8))
     assert agreement.split_half_ceiling(first, second).full == pytest.approx(1.6 / 1.8)
+
+
+def test_a_ceiling_needs_two_usable_reliabilities():
+    assert agreement.ceiling_of(0.9, 0.4) == pytest.approx(0.6)
+    assert np.isnan(agreement.ceiling_of(0.9, 0.1))
+    assert np.isnan(agreement.ceiling_of(float("nan"), 0.9))
+
+
+def test_a_ceiling_disattenuates_a_planted_correlation():
+    # The truths correlate by .5; noise leaves reliabilities of 1/2 and 4/5, so what is seen is .5 sqrt(.4) = .316.
+    rng = np.random.default_rng(18)
+    x, y = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], 40_000).T
+    seen = np.corrcoef(x + rng.normal(size=40_000), y + 0.5 * rng.normal(size=40_000))[0, 1]
+    assert seen == pytest.approx(0.316, abs=0.02)
+    assert seen / agreement.ceiling_of(0.5, 0.8) == pytest.approx(0.5, abs=0.03)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from planted_importance import claims_by_id, first, planted_faithfulness
+from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
 from analysis import faithfulness
 from analysis.faithfulness_measures import (
@@ -13,7 +13,7 @@ from analysis.faithfulness_measures import (
     first_tokens,
     rank_infidelity,
 )
-from analysis.runs import read_summary
+from analysis.runs import read_rows, read_summary
 
 
 def test_the_first_tokens_of_an_order():
@@ -74,3 +74,18 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
     line = first(summary.table("measures"), ranking="coverage", target="soft_dice", metric="sufficiency", k=16)
     assert line["value"] == pytest.approx(0.305, abs=0.005)
     assert faithfulness.reading([]) == "Nothing was measured."
+    # Planted sufficiency is .1 x place too, so rankings come in the order in which they are listed.
+    pruning = summary.table("pruning")
+    assert pruning[pruning["k"] == 8]["ranking"].tolist() == list(RANKINGS)
+    assert pruning[pruning["k"] == 8]["place"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(tmp_path):
+    rows = read_rows(planted_faithfulness(tmp_path))
+    rows.loc[rows["image_id"] < 3, ["visible_frac", "value"]] = 0.1, 99.0
+    claims = faithfulness.summarise(rows, resamples=200)
+    assert {claim.n_images for claim in claims} == {21}
+    assert {tuple(claim.excluded.items()) for claim in claims} == {(("target less than half visible", 3),)}
+    assert faithfulness.tables(rows, resamples=200)["curves"]["value"].max() < 1.1
+    assert faithfulness.summarise(rows[rows["image_id"] < 3]) == []
+    assert faithfulness.tables(rows[rows["image_id"] < 3]) == {}

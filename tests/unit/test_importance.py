@@ -1,16 +1,20 @@
 """The importance study on planted truth, its rows, and what it picks."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
-from planted import GRID, PlantedModel, planted_data
+from planted import GRID, PlantedData, PlantedModel, planted_data
 from planted_importance import claims_by_id, first, planted_importance, smooth
 from scipy import stats
 
 from analysis import importance
-from analysis.importance_agreement import Tokens, agreement_rows, ceiling_of, joint_rows, pearson
+from analysis.importance_agreement import Tokens, agreement_rows, joint_rows, pearson
 from analysis.importance_picks import foreign, pick, strata_middles
 from analysis.importance_scores import REVERSED, visual_sinks
 from analysis.importance_signals import Signal
+from analysis.importance_tables import means
 from analysis.runs import read_rows, read_summary
 from analysis.samples import target_mask
 
@@ -56,7 +60,7 @@ def test_without_a_link_nothing_is_claimed_and_few_shift_tests_reject(tmp_path):
 def test_tables_hold_the_means_of_rows(planted):
     rows, summary = read_rows(planted), read_summary(planted)
     cell = rows[(rows["layer"] == 1) & (rows["head"] == 2) & (rows["partial_set"] == "none")]
-    line = first(summary.table("grid"), layer=1, head=2)
+    line = first(summary.table("grid"), signal="attention", layer=1, head=2)
     assert line["value"] == pytest.approx(cell["value"].mean())
     assert line["n_images"] == 24
     completeness = summary.table("completeness")
@@ -67,6 +71,44 @@ def test_tables_hold_the_means_of_rows(planted):
     assert importance.tables(rows.iloc[:0]) == {}
     assert importance.summarise(rows.iloc[:0]) == []
     assert importance.reading([]) == "Nothing was measured."
+
+
+def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(planted):
+    rows = read_rows(planted)
+    hidden = rows["image_id"].isin([0, 1])
+    rows.loc[hidden, ["visible_frac", "value"]] = 0.4, -1.0
+    claims = {claim.id: claim for claim in importance.summarise(rows, resamples=200)}
+    for id in ("H6", "H6.attention", "H6.removal", "H6.removal.mask", "shuffled"):
+        assert claims[id].n_images == 22
+        assert claims[id].excluded == {"target less than half visible": 2}
+    assert claims["H6.attention"].estimate > 0.4
+    found = importance.tables(rows, resamples=200)
+    assert found["grid"]["n_images"].unique() == [22]
+    lines = found["visibility"].set_index(["part", "targets"])["value"]
+    part = lines["H6.attention"]
+    assert part["at least half visible"] == pytest.approx(claims["H6.attention"].estimate)
+    assert part["all"] == pytest.approx((22 * part["at least half visible"] - 2) / 24)
+    assert importance.summarise(rows[hidden]) == []
+    assert importance.tables(rows[hidden]) == {}
+
+
+def test_shuffled_signals_are_a_null_that_can_fail(planted):
+    claim = claims_by_id(read_summary(planted))["shuffled"]
+    # Planted between 0 and .01, well within the margin of .05.
+    assert claim.verdict == "supported"
+    rows = read_rows(planted)
+    rows.loc[rows["control"] == "shuffled_signal", "value"] += 0.2
+    (claim,) = [claim for claim in importance.summarise(rows, resamples=200) if claim.id == "shuffled"]
+    assert claim.verdict == "not supported"
+
+
+def test_a_correlation_is_compared_with_the_ceiling_of_the_same_images():
+    rows = pd.DataFrame(
+        {"image_id": range(4), "signal": "a", "value": [0.2, 0.4, -0.9, -0.9], "chance": 0.0, "corrected": 0.0}
+        | {"ceiling": [0.5, 0.7, np.nan, np.nan], "p_shift": np.nan}
+    )
+    # (.2 + .4) / (.5 + .7): the images without a ceiling do not count.
+    assert means(rows, ["signal"], 100, 0)["disattenuated"].item() == pytest.approx(0.5)
 
 
 def test_one_image_has_no_interval(tmp_path):
@@ -163,8 +205,23 @@ def test_picks_take_one_expression_of_each_image_over_all_sizes():
         foreign(pick(data, model, 1, 0), 0)
 
 
-def test_small_helpers_by_hand():
-    assert ceiling_of(0.9, 0.4) == pytest.approx(0.6)
-    assert np.isnan(ceiling_of(0.9, 0.1))
-    assert np.isnan(ceiling_of(float("nan"), 0.9))
+def test_expressions_that_cannot_be_asked_or_labelled_are_passed_over_and_counted():
+    data, model = planted_data(4), PlantedModel()
+    for sample, sent in ((data[0], " "), (data[1], "<image>")):
+        blank = replace(sample.expressions[0], sent=sent)
+        data[data.index(sample)] = replace(sample, expressions=(blank, sample.expressions[1]))
+    lost = replace(data[2].expressions[0], ann_ids=(-1,))
+    data[2] = replace(data[2], expressions=(lost,))
+    found = [pick(data, model, None, seed) for seed in range(20)]
+    # Image 3 has nothing else; of images 1 and 2 the other expression is taken, whichever comes first.
+    assert {picks.picked for picks in found} == {((0, 1), (1, 1), (3, 0)), ((0, 1), (1, 1), (3, 1))}
+    assert {picks.passed_over["expression without a target"] for picks in found} == {1}
+    assert max(picks.passed_over.get("expression without words", 0) for picks in found) == 1
+    assert any("1 expression that spells a control token" in note for picks in found for note in picks.notes)
+    assert pick(planted_data(4), model, None, 0).notes == ()
+    with pytest.raises(ValueError, match=r"can be used \(1 expression without a target\)"):
+        pick(PlantedData(data[2:3]), model, None, 0)
+
+
+def test_a_constant_side_has_no_linear_correlation():
     assert pearson(np.array([[1.0, 2.0, 3.0]]), np.array([[2.0, 2.0, 2.0]])).item() == 0

@@ -1,0 +1,69 @@
+"""One expression put to the unpruned model: its conversation, its targets, and what the mask covers."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from analysis.importance_picks import Picks
+from analysis.samples import key_columns, target_mask, token_coverage
+from litelvlm.glamm.prompts import Conversation, conversation
+from litelvlm.glamm.signals_target import Targets
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One conversation about one image.
+
+    Attributes:
+        model: Grounding model.
+        state: The encoded image.
+        talk: The conversation.
+        batch_size: Rows at once; None for as many as are safe.
+    """
+
+    model: Any
+    state: Any
+    talk: Conversation
+    batch_size: int | None = None
+
+    def targets(self) -> Targets:
+        """The targets as functions of the visual tokens."""
+        return Targets(self.model, self.state, self.talk)
+
+
+class Posed(NamedTuple):
+    """What the studies start an image from.
+
+    Attributes:
+        asked: The picked expression in its conversation.
+        targets: Of it.
+        covered: Share of each token's patch that the true mask covers.
+        keys: Columns that name the expression.
+    """
+
+    asked: Asked
+    targets: Targets
+    covered: Float[np.ndarray, "n"]
+    keys: dict[str, Any]
+
+
+def pose(model: Any, data: Picks, index: int, question_index: int, batch_size: int | None) -> Posed:
+    """Encode a picked image and ask for its expression.
+
+    Args:
+        model: Grounding model.
+        data: Images with one expression each.
+        index: Which of them.
+        question_index: Question template, 0 to 15.
+        batch_size: Rows of the language model at once; None for as many as are safe.
+    """
+    sample = data[index]
+    (expression,) = sample.expressions
+    mask = target_mask(sample, expression)
+    state = model.encode_image(sample.image())
+    asked = Asked(model, state, conversation([expression.sent], question_index), batch_size)
+    targets = asked.targets()
+    keys = key_columns(data, sample, expression, mask, model.tower.image_size)
+    return Posed(asked, targets, token_coverage(mask, model), keys | {"empty_prediction": targets.empty})
