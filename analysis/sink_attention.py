@@ -63,6 +63,9 @@ def text_rows(
 
     Returns:
         For each sentence its rows, or the reason why it cannot be measured.
+
+    Raises:
+        ValueError: If the tower's attention is not finite, with the sentence.
     """
     trace = trace_text(tower, [wording.sentence for wording in wordings])
     text, flow = trace.text, text_flow(trace)
@@ -81,7 +84,10 @@ def text_rows(
             found.append(str(reason))
             continue
         marks = np.array([place for place in range(length) if own[place] in punctuation], dtype=np.int64)
-        measured = _measure(flow, rolled, number, length, content, marks)
+        try:
+            measured = _measure(flow, rolled, number, length, content, marks)
+        except ValueError as error:
+            raise ValueError(f"{wording.sentence!r}: {error}") from error
         found.append(_rows(measured, wording, dict(tags) | {"text_mode": wording.mode, "n_tokens": length}))
     return found
 

@@ -203,7 +203,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     ious = mask_ious(context, sample, picture, patches, embeds) if index < context.config.mask_images else {}
     with naming(sample, sample.expressions[0]):
         scores = {key: _scores(context, patches, texts) for key, texts in embeds.items()}
-    foreign = {key: _scores(context, patches, texts) for key, texts in context.foreign.items()}
+        foreign = {key: _scores(context, patches, texts) for key, texts in context.foreign.items()}
     rows: list[dict[str, Any]] = []
     for number, expression, keys, covered in targets:
         inside, outside, _ = label_tokens(covered)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, normalize
 
 from litelvlm.clip.base import ClipImage
 from litelvlm.clip.probes_branches import attention_output, feed_forward, image_layers
@@ -126,8 +126,8 @@ def norm_outliers(norms: Float[Tensor, "n"], deviations: float = 5.0, cutoff: fl
 
 
 def without_direction(vectors: Float[Tensor, "*b p"], direction: Float[Tensor, "p"]) -> Float[Tensor, "*b p"]:
-    """Vectors with their part along a direction projected out (P6)."""
-    unit = direction / direction.norm()
+    """Vectors with their part along a direction projected out (P6); a direction of length 0 takes nothing away."""
+    unit = normalize(direction, dim=0)
     remaining: Tensor = vectors - (vectors @ unit)[..., None] * unit
     return remaining
 

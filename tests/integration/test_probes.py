@@ -110,6 +110,7 @@ def test_outliers_become_the_mean_of_neighbours_that_are_none():
 def test_a_direction_is_projected_out():
     vectors, direction = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([0.0, 5.0])
     assert_near(probes.without_direction(vectors, direction), torch.tensor([[3.0, 0.0], [0.0, 0.0]]))
+    assert torch.equal(probes.without_direction(vectors, torch.zeros(2)), vectors)
 
 
 @torch.inference_mode()
