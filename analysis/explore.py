@@ -16,7 +16,7 @@ from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from analysis.config import resolve_budgets
-from analysis.explore_data import SIGNALS, Look, choose_expressions, expression_view
+from analysis.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
 from analysis.record import RunRecord
 from analysis.runs import read_record, read_rows
 from analysis.studies import MINIATURE_NOTE, is_miniature
@@ -28,7 +28,13 @@ SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore
 
 
 def build_page(
-    model: Any, data: Any, run: Path, out: Path, looks: Mapping[str, Look] | None = None, samples: int = 50
+    model: Any,
+    data: Any,
+    run: Path,
+    out: Path,
+    looks: Mapping[str, Look] | None = None,
+    samples: int = 50,
+    inside: bool = True,
 ) -> Path:
     """Compute what the page shows and write it.
 
@@ -39,6 +45,7 @@ def build_page(
         out: The page.
         looks: Names and colours of methods; their plain names where left out.
         samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
+        inside: Whether tokens are ranked by signals of the language model as well, about 40 passes an expression.
 
     Raises:
         ValueError: If the run is no finished sweep, or was made with another model or other data.
@@ -51,7 +58,10 @@ def build_page(
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
     places = {int(expression.sent_id): (sample, expression) for sample in data for expression in sample.expressions}
-    views = [expression_view(context, *places[sent_id]) for sent_id in tqdm(chosen, desc="explore", unit="expression")]
+    views = [
+        expression_view(context, *places[sent_id], inside)
+        for sent_id in tqdm(chosen, desc="explore", unit="expression")
+    ]
     looks = looks or {}
     payload = {
         "run": run.name,
@@ -64,7 +74,11 @@ def build_page(
             for m in config.methods
             if m.name != UNPRUNED
         ],
-        "signals": {name: {"label": label, "about": about} for name, (label, about) in SIGNALS.items()},
+        "signals": {
+            name: {"label": label, "about": about}
+            for name, (label, about) in SIGNALS.items()
+            if inside or name not in INSIDE
+        },
         "samples": views,
     }
     return atomic_write(out, render(payload, record, len(rows["sent_id"].unique())))

@@ -43,8 +43,17 @@ SIGNALS: Mapping[str, tuple[str, str]] = {
     "value_norm": ("value norm", "norm of the token's value in the last block"),
     "centre": ("nearness to the centre", "minus the squared distance to the centre of the grid, in cells"),
     "coverage": ("true coverage", "share of the token's cell under the true mask"),
+    "seg_attention": (
+        "attention of [SEG]",
+        "attention of the state that predicts [SEG], mean over the middle layers of the unpruned language model",
+    ),
+    "gradient": ("gradient x input", "how much the unpruned mask depends on the token, to first order"),
+    "block_removal": ("loss without its block", "fall of the unpruned mask's soft Dice without the token's block"),
 }
 """What every token is ranked by on the page beside the methods' own scores (rank 1 is the highest): label, meaning."""
+
+INSIDE: Mapping[str, str] = {"seg_attention": "llm_attention", "gradient": "llm_gradient", "block_removal": "block_loo"}
+"""Signals of the language model and the oracle that ranks by each; together they cost about 40 passes."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,14 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
 
 
 @torch.inference_mode()
-def expression_view(context: Context, sample: Any, expression: Any) -> dict[str, Any]:
+def expression_view(context: Context, sample: Any, expression: Any, inside: bool = True) -> dict[str, Any]:
     """Everything the page shows of one expression, ready for JSON.
 
     Args:
         context: Model, data, configuration and budgets of the run.
         sample: The image.
         expression: One of its expressions.
+        inside: Whether to compute the signals of the language model.
 
     Returns:
         Picture, true mask, unpruned mask, ``selections`` [method][budget], ``scores`` [name] and the question's words
@@ -122,7 +132,9 @@ def expression_view(context: Context, sample: Any, expression: Any) -> dict[str,
         "unpruned": selections.pop(UNPRUNED)[model.n_tokens],
         "selections": selections,
         "scores": {
-            name: pack_scores(values) for name, values in token_scores(cues, config).items() if values is not None
+            name: pack_scores(values)
+            for name, values in token_scores(cues, config, inside).items()
+            if values is not None
         },
         "words": words_view(model.tower, talk.questions[0]),
     }
@@ -148,7 +160,7 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
     return {"roles": found, "placeless": int((indices < 0).sum()), **layers}
 
 
-def token_scores(cues: Cues, config: Config) -> dict[str, Float[Tensor, "n"] | None]:
+def token_scores(cues: Cues, config: Config, inside: bool = True) -> dict[str, Float[Tensor, "n"] | None]:
     """Score of every token by name of the signal or label of the method; None where a method ranks no single token."""
     signals = {
         "similarity": text_similarity(cues).mean(dim=0),
@@ -158,6 +170,8 @@ def token_scores(cues: Cues, config: Config) -> dict[str, Float[Tensor, "n"] | N
         "centre": method_score(get_pruner("centre_distance"), cues),
         "coverage": cues.float32("coverage"),
     }
+    if inside:
+        signals |= {name: method_score(get_pruner(oracle), cues) for name, oracle in INSIDE.items()}
     own = {m.label: method_score(m.pruner(0 if m.seeded else None), cues) for m in config.methods}
     return {**signals, **own}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -28,6 +29,8 @@ class Explore(DataOptions):
     """Where to write the page."""
     samples: int = 50
     """How many expressions the page holds, spread evenly over the ranks of IoU."""
+    signals: Literal["all", "clip"] = "all"
+    """What tokens are ranked by: "clip" leaves out the language model's signals, about 40 passes an expression."""
 
     def run(self) -> int:
         """Write the page and print its path."""
@@ -40,6 +43,7 @@ class Explore(DataOptions):
         require_writable(self.out, folder=False)
         labels = [method.label for method in read_config(self.folder).methods]
         looks = {name: Look(style.label(name), style.colour(name)) for name in labels}
-        page = build_page(self.load_model(), self.load_data(), self.folder, self.out, looks, self.samples)
+        inside = self.signals == "all"
+        page = build_page(self.load_model(), self.load_data(), self.folder, self.out, looks, self.samples, inside)
         sys.stdout.write(f"{page}\n")
         return 0

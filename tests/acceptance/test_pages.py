@@ -6,7 +6,7 @@ from chromium import Chromium
 from analysis import sink, sweep
 from analysis.cli.report import write_report
 from analysis.explore import build_page
-from analysis.explore_data import Look
+from analysis.explore_data import SIGNALS, Look
 from litelvlm import load_model, load_refer
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
@@ -169,7 +169,13 @@ def test_the_heat_map_and_the_layers_of_the_picture_can_be_chosen(browser, explo
     for box in ("marks", "dim", "mask", "truth"):
         browser.point(f"#show-{box}", click=True)
         seen.append(pixels(browser, "canvas"))
-    assert len(set(seen)) == 6
+    for signal in ("seg_attention", "gradient", "block_removal"):
+        browser.js(f"document.querySelector('#heat').value = '{signal}'")
+        browser.js("document.querySelector('#heat').dispatchEvent(new Event('change'))")
+        seen.append(pixels(browser, "canvas"))
+        assert text(browser, "#ramp-what") == SIGNALS[signal][1]
+        assert text(browser, f"#token tr[data-name={signal}] td:nth-of-type(1)") != "–"
+    assert len(set(seen)) == 9
     assert_quiet_and_offline(browser)
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from analysis import sweep
 from analysis.explore import build_page
-from analysis.explore_data import Look, method_score
+from analysis.explore_data import INSIDE, Look, method_score
 from analysis.runs import read_rows
 from litelvlm import get_pruner
 from litelvlm.data.annotations import decode_mask
 from litelvlm.glamm.prompts import conversation
+from litelvlm.glamm.signals import attention_rows, block_importance
 
 METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")
 
@@ -114,6 +115,27 @@ def test_scores_and_ranks_are_those_of_the_methods(model, data, payload):
     order = np.frombuffer(base64.b64decode(packed["order"]), "<u2")
     assert order.tolist() == np.argsort(-score, kind="stable").tolist()
     assert set(view["scores"]) == {*payload["signals"], "litelvlm", "high_similarity"}
+
+
+def test_signals_of_the_language_model_are_those_of_the_unpruned_model(model, data, payload):
+    view = payload["samples"][0]
+    sample, expression = sample_of(data, view)
+    state, talk = model.encode_image(sample.image()), conversation([expression.sent])
+    rows = attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()  # middle layers of four: 1 and 2
+    loss = block_importance(model, state, talk).numpy()
+    for name, expected in (("seg_attention", rows), ("block_removal", loss)):
+        packed = view["scores"][name]
+        steps = np.frombuffer(base64.b64decode(packed["values"]), "<u2").astype(float)
+        found = packed["low"] + steps * (packed["high"] - packed["low"]) / 65535
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.ptp(expected) + 1e-7)
+    assert view["scores"]["gradient"]["high"] > view["scores"]["gradient"]["low"] >= 0
+
+
+def test_the_signals_of_the_language_model_can_be_left_out(model, data, run, tmp_path):
+    text = build_page(model, data, run, tmp_path / "page.html", samples=1, inside=False).read_text()
+    found = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL).group(1))
+    assert not set(INSIDE) & {*found["signals"], *found["samples"][0]["scores"]}
+    assert "similarity" in found["signals"]
 
 
 def test_the_words_attention_adds_up_to_one_in_every_head(payload):

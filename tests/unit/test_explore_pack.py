@@ -1,13 +1,15 @@
 """What the explorer packs can be read back, and which expressions it shows follows from their scores."""
 
 import base64
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
-from analysis.explore_data import choose_expressions, group_pieces
+from analysis.explore_data import LONGEST, SIGNALS, choose_expressions, group_pieces, pack_scores
 from analysis.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
 from litelvlm.data.annotations import decode_mask
 
@@ -78,3 +80,30 @@ def test_expressions_are_spread_over_the_ranks_of_iou_at_the_largest_budget():
 
 def test_a_word_cut_off_by_the_tower_keeps_its_pieces():
     assert group_pieces(["<s>", "red</w>", "circ", "<e>"]) == (["[SOS]", "red", "circ", "[EOS]"], [0, 1, 2, 3])
+
+
+def test_fifty_samples_of_the_full_grid_stay_below_twelve_megabytes():
+    rng = np.random.default_rng(0)
+    # Coloured specks of four by four pixels on the page, as many bytes as a busy photograph.
+    specks = rng.integers(64, 192, (90, 120, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    picture, (width, height) = pack_picture(Image.fromarray(specks), LONGEST)
+    assert len(picture) > 60_000
+    y, x = np.mgrid[:height, :width]
+    ragged = np.hypot(y - 180, x - 240) < 120 + 12 * np.sin(np.arctan2(y - 180, x - 240) * 24)
+    scores = pack_scores(torch.from_numpy(rng.normal(size=576)))
+    half = rng.permutation(576) < 288
+    roles = {"similarity": pack_bits(half), "context": pack_bits(~half)}
+    selection = {"mask": pack_mask(ragged, (width, height)), "iou": 0.1234, "roles": roles, "placeless": 0}
+    view = {
+        "id": 123456,
+        "text": "x" * 80,
+        "image": picture,
+        "size": [width, height],
+        "truth": selection["mask"],
+        "unpruned": selection,
+        "selections": {f"method {i}": dict.fromkeys(("192", "128", "64", "32"), selection) for i in range(10)},
+        "scores": {f"name {i}": scores for i in range(10 + len(SIGNALS))},
+        # 12 layers, 12 heads, 24 words
+        "words": {"texts": ["word"] * 24, "attention": pack_levels(rng.random(12 * 12 * 24))},
+    }
+    assert 50 * len(json.dumps(view, separators=(",", ":"))) < 12e6
