@@ -3,17 +3,21 @@
 Reviewers asked for it row by row; the requests and the methods that answer them are in ``analysis.ablations_config``:
 
     llm_score    tokens chosen by what the language model itself attends to or depends on, from an unpruned first pass
+    llm_shapley  tokens chosen by Shapley values of their blocks, from very many passes
     worst_first  the highest similarities instead of the lowest
     falsify      random and even tokens, mask oracles, other texts, no text, norms, cosine, another layer
     recovery     a share of the budget for context tokens, and their order
     rivals       published methods, for H7
-    protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4
+    rounding     scores in bfloat16, as the official evaluation ranks them: which tokens change, and what it costs
+    protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4, beside the same expressions
+                 asked alone
     attention    correlation of the reversed similarity with the language model's attention
 
 All are paired with the paper's method on the same images, expressions and template. H7: the paper's method exceeds the
 best rival by more than 5 % of that rival's cIoU, whichever rival it is.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -54,8 +58,10 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     budgets = resolve_budgets(config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens)
     chosen, whole = Subset(data, config.images, config.expressions), Subset(data, config.images)
     context = make_context(model, data, chosen, config, budgets)
-    official = official_context(model, whole, config, budgets) if "protocol" in config.requests else None
+    protocols = protocol_contexts(model, whole, config, budgets) if "protocol" in config.requests else ()
     notes = tuple(f"{cell} is left out: {reason}" for cell, reason in context.excluded.items())
+    if SHUFFLED in config.methods and SHUFFLED not in context.altered:
+        notes += (f"{SHUFFLED} is left out: texts of two images at least are needed",)
     return run_study(
         STUDY,
         model,
@@ -63,9 +69,9 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         config,
         out,
         shard or Shard(),
-        partial(ablation_rows, context, official),
+        partial(ablation_rows, context, protocols),
         {"budgets": list(budgets)},
-        load=partial(load_both, context, official),
+        load=partial(load_both, context, protocols),
         notes=notes,
     )
 
@@ -83,22 +89,41 @@ def make_context(model: Model, data: Data, chosen: Subset, config: Config, budge
         batch_size=config.batch_size,
     )
     donors = draw_donors(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
-    attention = "attention" in config.requests
-    return AblationContext(model, chosen, asked, budgets, donors, config.seed, altered, attention)
-
-
-def official_context(model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]) -> Context:
-    """Context of the official protocol, on the paper's method alone."""
-    asked = sweep_config.Config(
-        methods=(Method(name=PAPER),), seeds=config.official_seeds, batch_size=config.batch_size, protocol="official"
+    if len({donor.image_id for donor in donors}) < 2:
+        altered = tuple(label for label in altered if label != SHUFFLED)
+    return AblationContext(
+        model,
+        chosen,
+        asked,
+        budgets,
+        donors,
+        config.seed,
+        altered,
+        "attention" in config.requests,
+        "rounding" in config.requests,
+        config.coalitions,
     )
-    return Context(model, whole, asked, budgets)
 
 
-def load_both(context: Context, official: Context | None, index: int) -> tuple[Loaded, Loaded]:
-    """One image with the chosen expressions, and with all of them if the official protocol needs them."""
+def protocol_contexts(model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]) -> tuple[Context, Context]:
+    """Contexts of the official protocol and of every expression asked alone, on the paper's method."""
+    paper = (Method(name=PAPER),)
+    official = sweep_config.Config(
+        methods=paper, seeds=config.official_seeds, batch_size=config.batch_size, protocol="official"
+    )
+    alone = sweep_config.Config(
+        methods=paper,
+        question_index=config.question_index,
+        answer_index=config.answer_index,
+        batch_size=config.batch_size,
+    )
+    return Context(model, whole, official, budgets), Context(model, whole, alone, budgets)
+
+
+def load_both(context: Context, protocols: Sequence[Context], index: int) -> tuple[Loaded, Loaded]:
+    """One image with the chosen expressions, and with all of them if protocols are compared."""
     chosen = load(context, index)
-    return chosen, load(official, index) if official is not None else chosen
+    return chosen, load(protocols[0], index) if protocols else chosen
 
 
 STUDY = Study(
@@ -110,8 +135,12 @@ STUDY = Study(
         f"analysis.{name}"
         for name in (
             "ablations_config",
+            "ablations_measures",
             "ablations_rows",
             "donors",
+            "importance_asked",
+            "importance_removal",
+            "importance_signals",
             "labels",
             "ranking_measures",
             "samples",

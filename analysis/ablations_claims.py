@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.ablations_config import EMPTY, OPPOSITE, RIVALS, SHUFFLED
+from analysis.ablations_config import EMPTY, KERNEL_SHAP, OPPOSITE, RIVALS, SHUFFLED
+from analysis.ablations_rows import METHODS
 from analysis.ablations_tables import attention_estimates
 from analysis.claims import Claim, make_claim
 from analysis.precision import smallest_effect
@@ -31,7 +32,9 @@ PAIRS = (
     ("value_norm", PAPER, "value_norm", "the largest value norms, without any text"),
     ("even", PAPER, "uniform", "evenly spread tokens"),
     ("llm_attention", "llm_attention", PAPER, "the paper's method; attention is taken from an unpruned first pass"),
+    ("llm_gradient", "llm_gradient", PAPER, "the paper's method; gradients are taken from an unpruned first pass"),
     ("block_loo", "block_loo", PAPER, "the paper's method; blocks are left out one by one in an unpruned first pass"),
+    ("kernel_shap", KERNEL_SHAP, PAPER, "the paper's method; Shapley values take many passes before the first one"),
 )
 
 
@@ -44,7 +47,7 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     """
     if rows.empty:
         return []
-    alone = rows[rows["protocol"] == "single"]
+    alone = rows[rows["part"] == METHODS]
     wide = widen(alone)
     scores = score_bootstrap(wide, resamples, seed)
     budget = budgets_of(wide.cells, PAPER)[0]

@@ -10,12 +10,15 @@ from analysis.config import Budgets, Count, StudyConfig
 from analysis.sweep_config import PAPER
 from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
 
-Request = Literal["llm_score", "worst_first", "falsify", "recovery", "rivals", "protocol", "attention"]
+Request = Literal[
+    "llm_score", "llm_shapley", "worst_first", "falsify", "recovery", "rivals", "rounding", "protocol", "attention"
+]
 REQUESTS: tuple[Request, ...] = get_args(Request)
 
 SHUFFLED, EMPTY = f"{PAPER}(texts=shuffled)", f"{PAPER}(texts=empty)"
 LAST_LAYER, CONTEXT_ONLY = f"{PAPER}(layer=-1)", f"{PAPER}(context_share=1)"
-ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY)
+KERNEL_SHAP = "kernel_shap"
+ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP)
 """The method on other inputs, or without its ranking: no setting of it can say these."""
 OPPOSITE = f"{PAPER}(direction=highest)"
 HALF, HALF_RASTER = f"{PAPER}(context_share=0.5)", f"{PAPER}(context_share=0.5, order=raster)"
@@ -24,11 +27,16 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "llm_score": (
             "llm_attention",
+            # Layers 2, 10 and 16 of 32, and those at the same depth of another model.
+            "llm_attention(layers=0.0625)",
+            "llm_attention(layers=0.3125)",
+            "llm_attention(layers=0.5)",
             "llm_attention(layers=mean)",
             "llm_attention(query_token=last_prompt)",
             "llm_gradient",
             "block_loo",
         ),
+        "llm_shapley": (KERNEL_SHAP,),
         "worst_first": (OPPOSITE, "reverse(of=llm_attention)"),
         "falsify": (
             "random",
@@ -44,6 +52,7 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "recovery": (f"{PAPER}(context_share=0.25)", HALF, f"{PAPER}(context_share=0.667)", HALF_RASTER),
         "rivals": ("fastv", "trim", "cdpruner", "divprune", "scope", "vispruner", "visionzip", "pyramiddrop"),
+        "rounding": (f"{PAPER}(precision=bfloat16)",),
     }
 )
 """Labels of the methods that answer each request; the paper's method is always run."""
@@ -68,6 +77,7 @@ class Config(StudyConfig):
         budgets: Token counts; None for a third and a ninth of all tokens.
         random_seeds: Draws of random tokens.
         official_seeds: Draws of the official protocol.
+        coalitions: Of KernelSHAP, as a score (512 in a full study).
         pool: Expressions that foreign texts are taken from.
         question_index: Question template, 0 to 15.
         answer_index: Answer template, 0 to 4.
@@ -80,6 +90,7 @@ class Config(StudyConfig):
     budgets: Budgets | None = None
     random_seeds: Count = 10
     official_seeds: Count = 5
+    coalitions: Count = 144
     pool: Count = 64
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))

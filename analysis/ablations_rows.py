@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
-from scipy import stats
 
-from analysis.ablations_config import ALTERED, CONTEXT_ONLY, EMPTY, LAST_LAYER
+from analysis.ablations_config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
+from analysis.ablations_measures import correlations, rounding, similarity, without_values
 from analysis.donors import Donor, text_donors
 from analysis.engine import ItemResult
+from analysis.importance_asked import Asked
+from analysis.importance_signals import shapley
 from analysis.labels import label_tokens, skip_reason
 from analysis.ranking_measures import auroc, reversal_index
 from analysis.sweep_config import PAPER
@@ -22,9 +25,9 @@ from litelvlm.glamm.signals import attention_rows
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.litelvlm import context_scores
 from litelvlm.pruning.ranking import highest
-from litelvlm.pruning.similarity import text_similarity
 
-SUMS = ("count", "x", "y", "xx", "yy", "xy")
+METHODS, PROTOCOLS = "methods", "protocols"
+"""Parts of the rows: every method on the chosen expressions; protocols on every expression of the same images."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class AblationContext(Context):
         seed: Of the choice among them.
         altered: Which of ``ALTERED`` to run.
         attention: Whether to relate the score to the language model's attention.
+        rounding: Whether to compare the selection with that from bfloat16 scores.
+        coalitions: Of KernelSHAP.
         measures: Measures of the score, of the image at hand by expression, filled while its passes are made.
     """
 
@@ -43,6 +48,8 @@ class AblationContext(Context):
     seed: int = 0
     altered: tuple[str, ...] = ALTERED
     attention: bool = False
+    rounding: bool = False
+    coalitions: int = 144
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def passes(self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues, chosen: Chosen) -> list[Pass]:
@@ -50,34 +57,40 @@ class AblationContext(Context):
         made = super().passes(loaded, state, number, talk, cues, chosen)
         self.measures[number] = self.measure(loaded.coverage[number], state, talk, cues)
         for label in self.altered:
-            changed = self.change(label, loaded, state, number, cues)
-            if changed is None:
-                continue
+            changed = self.change(label, loaded, state, number, talk, cues)
             for budget in self.budgets:
                 made.append(Pass(number, label, budget, 0, select(label, changed, budget), budget, float(budget)))
         return made
 
-    def change(self, label: str, loaded: Loaded, state: Any, number: int, cues: Cues) -> Cues | None:
-        """Cues with the input that a label names exchanged; None if there is no text of another image."""
+    def change(self, label: str, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues) -> Cues:
+        """Cues with the input that a label names exchanged."""
         if label == LAST_LAYER:
             last = state.clip.last_hidden_state[:, -cues.n_tokens :]
             return cues.replaced(patch_embeds=self.model.tower.project(last)[0])
         if label == CONTEXT_ONLY:
             return cues
+        if label == KERNEL_SHAP:
+            rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
+            asked = Asked(self.model, state, talk.conversation, self.config.batch_size)
+            values = torch.from_numpy(shapley(asked, asked.targets(), self.coalitions, rng))
+            return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
-        return None if text is None else cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
+        return cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
 
-    def foreign_text(self, loaded: Loaded, number: int) -> str | None:
-        """The question about an expression of another image and another category, of about the same length."""
+    def foreign_text(self, loaded: Loaded, number: int) -> str:
+        """The question about an expression of another image, of another category if there is one, equally long."""
         sample = loaded.sample
         expression = sample.expressions[number]
         rng = np.random.default_rng([self.seed, int(expression.sent_id)])
-        chosen = text_donors(self.donors, sample, expression, 1, False, rng)
-        return question(self.donors[int(chosen[0])].sent, self.config.question_index) if len(chosen) else None
+        for same_category in (False, True):
+            chosen = text_donors(self.donors, sample, expression, 1, same_category, rng)
+            if len(chosen):
+                return question(self.donors[int(chosen[0])].sent, self.config.question_index)
+        raise ValueError("there is no text of another image; take more images")
 
     def measure(self, covered: Float[np.ndarray, "n"], state: Any, talk: Talk, cues: Cues) -> dict[str, float]:
         """How far the score is reversed on the referent, and how it goes with attention inside the language model."""
-        scores = text_similarity(cues)[0].cpu().numpy().astype(np.float64)
+        scores = similarity(cues)
         found = {"ri": float("nan")}
         if covered.any() and skip_reason(covered) is None:
             labels = label_tokens(covered)
@@ -85,48 +98,36 @@ class AblationContext(Context):
         if self.attention:
             rows = attention_rows(self.model, state, talk.conversation)
             found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
+        if self.rounding:
+            found |= rounding(cues, self.budgets)
         return found
 
 
 def select(label: str, cues: Cues, budget: int) -> Selection:
-    """The paper's choice from changed cues, or its context score alone, in the order in which it would emit each."""
+    """The paper's choice from changed cues, or what another score keeps, in the order in which it would emit each."""
     if label == CONTEXT_ONLY:
         return Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
+    if label == KERNEL_SHAP:
+        return get_pruner("block_loo").select(cues, budget)
     return get_pruner(PAPER).select(cues, budget)
 
 
-def correlations(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> dict[str, float]:
-    """Pearson and Spearman correlation of one sample, and the sums that a pooled one needs.
-
-    Both are nan where a side is constant, which the summary counts.
-    """
-    constant = np.ptp(x) == 0 or np.ptp(y) == 0
-    pearson, spearman = (
-        float("nan") if constant else float(f(x, y).statistic) for f in (stats.pearsonr, stats.spearmanr)
-    )
-    sums = (float(len(x)), x.sum(), y.sum(), x @ x, y @ y, x @ y)
-    return {"pearson": pearson, "spearman": spearman} | {
-        f"sum_{name}": float(value) for name, value in zip(SUMS, sums, strict=True)
-    }
-
-
-def ablation_rows(context: AblationContext, official: Context | None, loaded: tuple[Loaded, Loaded]) -> ItemResult:
-    """Rows of one image: chosen expressions alone, and, if asked for, the official protocol on all of them.
+def ablation_rows(context: AblationContext, protocols: Sequence[Context], loaded: tuple[Loaded, Loaded]) -> ItemResult:
+    """Rows of one image: every method on the chosen expressions, and the protocols on all of them.
 
     Args:
-        context: Of the expressions asked alone.
-        official: Of the official protocol.
+        context: Of the methods.
+        protocols: Contexts of the protocols that are compared.
         loaded: The image with the chosen expressions, and with all of them.
     """
     context.measures.clear()
     alone = image_rows(context, loaded[0])
     places = {key["sent_id"]: number for number, key in enumerate(loaded[0].keys)}
-    columns = {name: float("nan") for found in context.measures.values() for name in found}
+    nothing = without_values(context.measures)
     rows = [
-        row | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else columns) for row in alone.rows
+        row | {"part": METHODS} | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
+        for row in alone.rows
     ]
-    if official is None:
-        return alone._replace(rows=rows)
-    drawn = image_rows(official, loaded[1])
-    rows += [row | columns for row in drawn.rows]
-    return alone._replace(rows=rows, notes=(*alone.notes, *drawn.notes))
+    asked = [image_rows(protocol, loaded[1]) for protocol in protocols]
+    rows += [row | {"part": PROTOCOLS} | nothing for found in asked for row in found.rows]
+    return alone._replace(rows=rows, notes=(*alone.notes, *(note for found in asked for note in found.notes)))

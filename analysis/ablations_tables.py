@@ -1,4 +1,4 @@
-"""Tables of the ablations: paired differences by request, strata of the gain, noise of the protocols, correlations."""
+"""Tables of the ablations: paired differences by request, strata of the gain, correlations, what bfloat16 changes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,18 +8,17 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.ablations_config import REFERENCES, request_of
-from analysis.ablations_rows import SUMS
-from analysis.precision import bca_estimate, minimum_detectable
+from analysis.ablations_measures import SUMS
+from analysis.ablations_protocols import interval_table, protocol_table
+from analysis.ablations_rows import METHODS
+from analysis.precision import minimum_detectable
 from analysis.significance import equivalence_test, holm, non_inferior
 from analysis.statistics import (
     RESAMPLES,
     Bootstrap,
     Estimate,
     bootstrap,
-    bootstrap_ratios,
     mean_estimate,
-    nested_bootstrap,
-    ratios,
 )
 from analysis.sweep_config import PAPER
 from analysis.sweep_tables import (
@@ -48,12 +47,12 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     Returns:
         "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment; "retention" of the
         unpruned cIoU; "strata" and "gain" of the lead over random tokens; "protocols", how much draws of the official
-        protocol move the score; "attention", the reversed similarity against it; "intervals" of one score made in
-        several ways. A table without lines is left out.
+        protocol move the score; "attention", the reversed similarity against it; "precision", what bfloat16 changes;
+        "intervals" of one score made in several ways. A table without lines is left out.
     """
     if rows.empty:
         return {}
-    alone = rows[rows["protocol"] == "single"]
+    alone = rows[rows["part"] == METHODS]
     wide = widen(alone)
     scores = score_bootstrap(wide, resamples, seed)
     found = {
@@ -64,7 +63,8 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
         "gain": gain_table(alone, resamples, seed),
         "protocols": protocol_table(rows, resamples, seed),
         "attention": attention_table(alone, resamples, seed),
-        "intervals": interval_table(wide, resamples, seed),
+        "precision": precision_table(alone, resamples, seed),
+        "intervals": interval_table(rows, resamples, seed),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
@@ -162,29 +162,6 @@ def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str, 
         yield {"budget": budget} | _line(difference(scores, first, second).estimates()[0], "delta")
 
 
-def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Score of the paper's method and the unpruned model by protocol, with the noise that each protocol has.
-
-    sd_draws is the standard deviation over the official protocol's seeds, nan for the deterministic one; the official
-    interval resamples images and, within each, draws, so that it holds both kinds of noise.
-    """
-    lines = []
-    chosen = rows[rows["method"].isin([UNPRUNED, PAPER])]
-    for (protocol, method, budget), group in chosen.groupby(["protocol", "method", "budget"], sort=True):
-        draws = group.groupby(["image_id", "seed"])[["inter_px", "union_px"]].sum()
-        of_seed = draws.groupby("seed").sum()
-        spread = float((of_seed["inter_px"] / of_seed["union_px"]).std()) if len(of_seed) > 1 else float("nan")
-        levels = [draws.index.get_level_values(name).to_numpy() for name in ("image_id", "seed")]
-        columns = draws.to_numpy(dtype=np.float64)
-        estimate = nested_bootstrap(columns, levels, ratios, resamples, seed).estimates()[0]
-        lines.append(
-            {"protocol": protocol, "method": method, "budget": budget}
-            | _line(estimate._replace(n=len(group)), "ciou")
-            | {"sd_draws": spread, "draws": len(of_seed)}
-        )
-    return pd.DataFrame(lines)
-
-
 def attention_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Correlation of the reversed similarity with the language model's attention, three ways; empty if not measured."""
     found, undefined = attention_estimates(alone, resamples, seed)
@@ -226,26 +203,19 @@ def pooled_pearson(sums: Float[np.ndarray, "b 6"]) -> Float[np.ndarray, "b 1"]:
     return value[:, None]
 
 
-def interval_table(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Scores of the unpruned model and of the paper's method with intervals of three kinds.
-
-    The percentile interval over images is the one used everywhere; BCa checks it; the interval over expressions
-    ignores that those of an image belong together and is shown to say how much that matters.
-    """
+def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """What bfloat16 does to the scores: shared tokens (Jaccard index) at each budget, and tied scores; or empty."""
+    columns = sorted(c for c in map(str, alone.columns) if c.startswith(("jaccard_", "ties_")))
+    measured = alone[alone["method"] == UNPRUNED]
     lines = []
-    for cell in wide.cells:
-        if cell[0] not in (UNPRUNED, PAPER):
-            continue
-        columns = wide.pixels(cell)
-        singles = np.arange(len(columns))
-        kinds = {
-            "images, percentile": bootstrap(columns, wide.image_ids, ratios, resamples, seed).estimates()[0],
-            "images, BCa": bca_estimate(columns, wide.image_ids, ratios, resamples=resamples, seed=seed),
-            "expressions, percentile": bootstrap_ratios(columns[:, :1], columns[:, 1:], singles, resamples, seed)
-            .estimates()[0]
-            ._replace(n_images=len(np.unique(wide.image_ids))),
-        }
-        lines += [{"method": cell[0], "budget": cell[1], "interval": k} | _line(e, "ciou") for k, e in kinds.items()]
+    for column in columns:
+        kind, _, rest = column.partition("_")
+        if kind == "jaccard":
+            name: dict[str, Any] = {"measure": "kept sets, Jaccard", "budget": int(rest)}
+        else:
+            name = {"measure": f"tied scores, {rest}", "budget": 0}
+        values, images = measured[column].to_numpy(), measured["image_id"].to_numpy()
+        lines.append(name | _line(mean_estimate(values, images, resamples=resamples, seed=seed), "mean"))
     return pd.DataFrame(lines)
 
 

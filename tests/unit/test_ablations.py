@@ -3,17 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from planted import PlantedData, PlantedModel, planted_data
 
 from analysis import ablations
 from analysis.ablations_config import ALTERED, METHODS, REFERENCES, REQUESTS, RIVALS, request_of
-from analysis.ablations_rows import correlations
+from analysis.ablations_measures import correlations, rounding
+from analysis.ablations_protocols import interval_table, protocol_table
 from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.subset import Subset, evenly
 from analysis.sweep_config import Method
+from litelvlm.pruning import Cues
 
-ASKED = ("llm_score", "worst_first", "falsify", "recovery", "protocol")
+ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
 FAST = ablations.Config(
     requests=ASKED, images=24, expressions=2, budgets=(48, 16), random_seeds=2, official_seeds=2, pool=16, chunk_size=12
 )
@@ -30,7 +33,7 @@ def rows(done):
 
 
 def of(rows, method, budget=48):
-    return rows[(rows.protocol == "single") & (rows.method == method) & (rows.budget == budget)]
+    return rows[(rows.part == "methods") & (rows.method == method) & (rows.budget == budget)]
 
 
 def test_every_label_is_a_method_and_answers_one_request():
@@ -49,9 +52,13 @@ def test_the_run_is_a_whole_result_on_an_even_part_of_the_split(done, rows):
     record = read_record(done)
     assert record.state == "done"
     assert record.limit is None
-    assert rows[rows.protocol == "single"].image_id.nunique() == 24
-    assert set(rows.protocol) == {"single", "official"}
-    assert (rows[rows.protocol == "official"].method.isin(["none", "litelvlm"])).all()
+    assert rows[rows.part == "methods"].image_id.nunique() == 24
+    assert set(rows[rows.part == "methods"].protocol) == {"single"}
+    compared = rows[rows.part == "protocols"]
+    assert set(compared.protocol) == {"single", "official"}
+    assert set(compared.method) == {"none", "litelvlm"}
+    # Every expression of the same images: two each.
+    assert (compared[compared.protocol == "single"].groupby(["method", "budget"]).size() == 48).all()
     assert set(rows[rows.protocol == "official"].seed) == {0, 1}
     assert set(rows.method) == {"none", "litelvlm"} | {m for r in METHODS for m in METHODS[r] if r in ASKED}
 
@@ -80,7 +87,8 @@ def test_the_context_share_costs_what_it_takes_from_the_ranking(rows):
 def test_claims_and_deltas_on_the_planted_signal(done):
     summary = read_summary(done)
     found = {claim.id: claim for claim in summary.claims}
-    assert {"worst_first", "true_text", "any_text", "value_norm", "even", "llm_attention", "block_loo"} == set(found)
+    oracles = {"llm_attention", "llm_gradient", "block_loo"}
+    assert {"worst_first", "true_text", "any_text", "value_norm", "even"} | oracles == set(found)
     for name in ("worst_first", "true_text", "any_text", "even"):
         assert found[name].verdict == "supported"
     assert found["llm_attention"].estimate == 0.0
@@ -101,7 +109,8 @@ def test_claims_and_deltas_on_the_planted_signal(done):
 
 def test_tables_agree_with_rows(done, rows):
     summary = read_summary(done)
-    assert set(summary.tables) == {"scores", "deltas", "retention", "strata", "gain", "protocols", "intervals"}
+    tables = {"scores", "deltas", "retention", "strata", "gain", "protocols", "precision", "intervals"}
+    assert set(summary.tables) == tables
     kept = summary.table("retention").set_index(["method", "budget"])
     assert kept.loc[("litelvlm", 48), "kept"] == 1.0
     chosen = of(rows, "uniform")
@@ -109,12 +118,10 @@ def test_tables_agree_with_rows(done, rows):
     protocols = summary.table("protocols").set_index(["protocol", "method", "budget"])
     assert protocols.loc[("official", "none", 144), "ciou"] == 1.0
     assert protocols.loc[("official", "litelvlm", 16), "draws"] == 2
-    assert np.isnan(protocols.loc[("single", "litelvlm", 16), "sd_draws"])
-    drawn = rows[(rows.protocol == "official") & (rows.method == "litelvlm") & (rows.budget == 16)]
-    of_seed = drawn.groupby("seed")[["inter_px", "union_px"]].sum()
-    assert protocols.loc[("official", "litelvlm", 16), "sd_draws"] == pytest.approx(
-        (of_seed.inter_px / of_seed.union_px).std()
-    )
+    assert np.isnan(protocols.loc[("single, every expression", "litelvlm", 16), "sd_draws"])
+    of_seed = draws_of(rows).groupby("seed")[PIXELS].sum()
+    spread = (of_seed.inter_px / of_seed.union_px).std()
+    assert protocols.loc[("official", "litelvlm", 16), "sd_draws"] == pytest.approx(spread)
     strata = summary.table("strata")
     assert set(strata.stratum) == {"kind", "size", "words"}
     assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
@@ -122,8 +129,64 @@ def test_tables_agree_with_rows(done, rows):
     assert set(intervals.interval) == {"images, percentile", "images, BCa", "expressions, percentile"}
 
 
+PIXELS = ["inter_px", "union_px"]
+
+
+def draws_of(rows, protocol="official"):
+    return rows[(rows.part == "protocols") & (rows.protocol == protocol)].query("method == 'litelvlm' and budget == 16")
+
+
+def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
+    # Asked alone, even expressions lose half of what they hold; the official answers stay as they are.
+    changed = rows.copy()
+    halved = (rows.part == "protocols") & (rows.protocol == "single") & (rows.sent_id % 2 == 0)
+    changed.loc[halved, "inter_px"] //= 2
+    official, alone = draws_of(changed), draws_of(changed, "single").set_index("sent_id")
+    drawn = alone.loc[official.sent_id, PIXELS].sum()
+    table = protocol_table(changed, resamples=200).set_index(["protocol", "method", "budget"])
+    found = {name: table.loc[(name, "litelvlm", 16)] for name in table.index.levels[0]}
+    assert found["official"].ciou == pytest.approx(official.inter_px.sum() / official.union_px.sum())
+    assert found["single, the expressions drawn"].ciou == pytest.approx(drawn.inter_px / drawn.union_px)
+    assert found["single, every expression"].ciou == pytest.approx(alone.inter_px.sum() / alone.union_px.sum())
+    gap = found["official"].ciou - found["single, the expressions drawn"].ciou
+    assert found["official minus single"].ciou == pytest.approx(gap)
+    assert found["official minus single"].low > 0
+    assert found["official"].n == found["official minus single"].n == len(official)
+    # Methods that were run on other expressions do not enter.
+    changed.loc[changed.part == "methods", PIXELS] = 1
+    pd.testing.assert_frame_equal(table.reset_index(), protocol_table(changed, resamples=200))
+
+
+def test_intervals_differ_where_images_have_several_expressions(rows):
+    # Whole images fail, so that their two expressions say the same.
+    changed = rows.assign(inter_px=rows.inter_px.where(rows.image_id % 2 == 0, 0))
+    table = interval_table(changed, resamples=2000).set_index(["method", "budget", "interval"]).sort_index()
+    widths = (table.high - table.low).loc["litelvlm", 16]
+    # As if there were twice as many images: the interval is too narrow by the root of 2.
+    assert widths["images, percentile"] / widths["expressions, percentile"] == pytest.approx(2**0.5, rel=0.15)
+    assert table.loc[("litelvlm", 16, "expressions, percentile"), ["n_images", "n"]].tolist() == [24, 48]
+    single = rows[(rows.part == "methods")].drop_duplicates(["image_id", "method", "budget"])
+    alone = interval_table(single, resamples=200)
+    assert set(alone.interval) == {"images, percentile", "images, BCa"}  # an expression is an image
+
+
+def test_what_rounding_changes_is_measured(rows, done):
+    measured = of(rows, "none", 144)
+    assert (measured["ties_float32"] <= measured["ties_bfloat16"]).all()
+    table = read_summary(done).table("precision").set_index(["measure", "budget"])
+    assert table.loc[("kept sets, Jaccard", 16), "mean"] == pytest.approx(measured["jaccard_16"].mean())
+    assert table.loc[("tied scores, bfloat16", 0), "mean"] == pytest.approx(measured["ties_bfloat16"].mean())
+    # 1.001 and 1.002 are 1 in bfloat16: tokens 0 to 2 tie and the lower index goes first, where float32 takes 2.
+    patches = torch.tensor([[1.002], [1.001], [1.0], [3.0]])
+    cues = Cues.from_tensors(patch_embeds=patches, text_embeds=torch.ones(1, 1), **CONTEXT)
+    assert rounding(cues, (1, 3)) == {"ties_float32": 0, "ties_bfloat16": 0.75, "jaccard_1": 0, "jaccard_3": 1}
+
+
+CONTEXT = {"query": torch.ones(2), "keys": torch.ones(4, 2), "values": torch.ones(4, 2), "cls_attention": torch.ones(4)}
+
+
 def test_the_gain_is_split_by_quarters_of_the_index(rows):
-    alone = rows[rows.protocol == "single"].copy()
+    alone = rows[rows.part == "methods"].copy()
     # Give the pruned method's failures to the lowest indices.
     order = alone[alone.method == "none"].sort_values("sent_id").sent_id.to_numpy()
     alone["ri"] = alone.sent_id.map(dict(zip(order, np.linspace(-1, 1, len(order)), strict=True)))
