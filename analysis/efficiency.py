@@ -169,7 +169,8 @@ def _prefill(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> Any:
     talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
     if isinstance(arm.pruner, LayerPruner):
         cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
-        plan, n_tokens = arm.pruner.select(cues, arm.budget), model.n_tokens
+        plan = arm.pruner.select(cues, arm.budget)
+        n_tokens = len(plan)
     generator, shape = torch.Generator(model.device).manual_seed(0), (n_tokens, model.llama.config.hidden_size)
     visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
     spliced = model.splice([visual], [talk], [plan])
@@ -219,7 +220,7 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     cues.get("text_embeds")  # counted by itself
     seg = torch.zeros(1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype)
     pruner, kind = arm.pruner, sam_dtype(model.sam)
-    entering = model.n_tokens if isinstance(pruner, LayerPruner) else arm.budget
+    entering = len(pruner.select(cues, arm.budget)) if isinstance(pruner, LayerPruner) else arm.budget
     found = {
         "clip_image": lambda: model.tower.image(crop),
         "clip_text": lambda: model.tower.text(list(talk.questions)),

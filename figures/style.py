@@ -59,6 +59,7 @@ _METHODS: Mapping[str, tuple[str, str, str]] = {
     "ivc_layer_add_on": ("with coordinates, in the LLM", "#CA6F1E", "H"),
     "restore": ("RESTORE", "#7F8C8D", "D"),
     "reverse": ("reversed ranking", "#555555", "_"),
+    "layer_reverse": ("reversed ranking, in the LLM", "#7B7D7D", "_"),
 }
 
 _SETTINGS: Any = {

@@ -15,6 +15,7 @@ from litelvlm.glamm.prompts import Conversation
 from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.base import Selection
 from litelvlm.pruning.layers import LayerPlan, LayerTrace, LayerView, QueryToken
+from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
 from litelvlm.pruning.raters import text_raters
 
@@ -111,7 +112,9 @@ class Row:
         queries: Query tokens, counted from the first token behind the image.
         entered: Visual tokens as they entered the model, if some may come back.
         scored: The row as it entered the layer before, if the method looks back.
+        source: Merge weights that made the visual tokens there are of those before, None where none was made.
         layers: ``image`` at each layer so far.
+        sources: ``source`` at each layer so far.
     """
 
     plan: LayerPlan | None
@@ -123,12 +126,14 @@ class Row:
     queries: Int[Tensor, "q"]
     entered: Float[Tensor, "n d"] | None = None
     scored: LlamaView | None = None
+    source: Float[Tensor, "_ _"] | None = None
     layers: list[Int[Tensor, "_"]] = field(default_factory=list)
+    sources: list[Float[Tensor, "_ _"] | None] = field(default_factory=list)
 
     @property
     def n_dropped(self) -> int:
         """Visual tokens dropped so far."""
-        return self.plan.n_tokens - len(self.image) if self.plan else 0
+        return len(self.plan) - len(self.image) if self.plan else 0
 
     def drops_before(self, index: int) -> bool:
         """Whether a layer, if there is such a one, processes fewer visual tokens than are there."""
@@ -150,16 +155,17 @@ class Row:
     def drop(self, plan: LayerPlan, view: LlamaView, count: int) -> tuple[Tensor, Tensor]:
         """Drop visual tokens and return states and positions of what is left."""
         kept = plan.pruner.reduce(self.scored or view, view, count)
-        visual = view.hidden_states[view.image]
-        tokens, image, places = visual[kept.places], self.image[kept.places], self.places[kept.places]
+        visual, source = view.hidden_states[view.image], None
+        image, places = self.image[kept.places], self.places[kept.places]
         if kept.weights is not None and kept.stand_for is not None:
-            mixed = (kept.weights @ visual.float()).to(visual.dtype)
-            tokens = torch.cat([tokens, mixed])
             image = torch.cat([image, torch.full_like(kept.stand_for, -1)])
             places = torch.cat([places, self.places[kept.stand_for]])
+            source = torch.cat([one_hot(kept.places, len(visual)), kept.weights])
         turn = output_order(places, plan.pruner.order)
         self.image, self.places = image[turn], places[turn]
-        return self.rejoined(plan, view, tokens[turn])
+        self.source = None if source is None else source[turn]
+        tokens = visual[kept.places][turn] if self.source is None else mix(self.source, visual)
+        return self.rejoined(plan, view, tokens)
 
     def bring_back(self, plan: LayerPlan, view: LlamaView, entered: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
         """Put all visual tokens together again: those that are there as they are now, the others as they entered."""
@@ -220,8 +226,8 @@ class LayerDropping:
         method = selection.pruner
         schedule = method.schedule(selection.budget, selection.n_tokens, len(self.llama.model.layers))
         queries = torch.tensor(query_places(tokenizer, talk, method.asks), device=self.llama.device)
-        every = selection.indices.to(self.llama.device)
-        return Row(selection, start, length, every, every, schedule, queries)
+        image, places = selection.indices.to(self.llama.device), selection.places.to(self.llama.device)
+        return Row(selection, start, length, image, places, schedule, queries)
 
     def __call__(
         self, index: int, hidden_states: Float[Tensor, "b s d"], position_ids: Real[Tensor, "b s"]
@@ -232,7 +238,9 @@ class LayerDropping:
         for i, row in enumerate(self.rows):
             if row.plan is None:
                 continue
+            row.source = None
             if index == 0:
+                row.source = row.plan.source
                 row.enter(row.plan, rows[i][0])
             if row.entered is not None and row.schedule[index] > len(row.image):
                 rows[i] = row.bring_back(row.plan, row.view(self.llama, index, *rows[i]), row.entered)
@@ -241,6 +249,7 @@ class LayerDropping:
                 rows[i] = row.drop(row.plan, row.view(self.llama, index, *rows[i]), row.schedule[index])
                 changed = True
             row.layers.append(row.image)
+            row.sources.append(row.source)
             looks_back = row.plan.pruner.look_back and row.drops_before(index + 1)
             row.scored = row.view(self.llama, index, *rows[i]) if looks_back else None
         if not changed:
@@ -255,15 +264,16 @@ class LayerDropping:
     def outcomes(self) -> list[Selection | None]:
         """The selections, each plan replaced by what it came to."""
         return [
-            selection if row.plan is None else trace(row.plan, row.layers, row.places)
+            selection if row.plan is None else trace(row.plan, row)
             for selection, row in zip(self.selections, self.rows, strict=True)
         ]
 
 
-def trace(plan: LayerPlan, layers: Sequence[Int[Tensor, "_"]], places: Int[Tensor, "r"]) -> LayerTrace:
-    """What a plan came to, from the visual tokens of each layer and the places of the last ones."""
-    offsets, span = sequence_positions(places, plan.n_tokens, plan.pruner.positions)
-    return LayerTrace(layers[-1], plan.n_tokens, offsets, span, layers=tuple(layers))
+def trace(plan: LayerPlan, row: Row) -> LayerTrace:
+    """What a plan came to, from the books of its row."""
+    offsets, span = sequence_positions(row.places, plan.n_tokens, plan.pruner.positions)
+    layers, sources = tuple(row.layers), tuple(row.sources)
+    return LayerTrace(row.image, plan.n_tokens, offsets, span, layers=layers, sources=sources)
 
 
 def query_places(tokenizer: GlammTokenizer, talk: Conversation, which: QueryToken) -> list[int]:

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.layers import LayerScorePruner, LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.single_drop import SingleDrop
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastV(SingleDrop):
+class FastV(SingleDrop, LayerScorePruner):
     """Drops visual tokens once, before layer K: ``s_i = mean_h A[h, query, i]`` of layer K - 1.
 
     Kept tokens keep their positions. Cost: one attention row, computed from the states that enter layer K - 1, so no
@@ -30,6 +30,6 @@ class FastV(SingleDrop):
     origin: ClassVar[Origin] = Origin("arXiv 2403.06764", "none", "A")
     look_back: ClassVar[int] = 1
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The most attended tokens of the layer before."""
-        return scored.most_attended(count)
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
+        """Attention in the layer before."""
+        return scored.image_attention()

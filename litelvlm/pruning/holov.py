@@ -52,6 +52,7 @@ class HoloV(Pruner):
         super().__post_init__()
         if self.stretches < 1:
             raise ValueError(f"stretches {self.stretches} is not 1 or above; the released code has 16")
+        object.__setattr__(self, "synthetic", self.shortfall == "pad")
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Share the budget, then take each stretch's most attended tokens."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.coordinates import coordinate_ranking, first_of_each
-from litelvlm.pruning.layers import LayerView, QueryToken
+from litelvlm.pruning.layers import MATCHED, LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, stable_order
 from litelvlm.pruning.single_drop import SingleDrop
@@ -47,6 +47,7 @@ class IvcPrune(SingleDrop):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"coordinate_share": 0.1},
         "early": {"layer": 1},
+        "matched": MATCHED,
     }
     look_back: ClassVar[int] = 1
     published: ClassVar[int] = 16

@@ -1,9 +1,10 @@
 """Methods that drop visual tokens between the layers of the language model, while it reads the prompt."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import torch
@@ -13,9 +14,13 @@ from torch import Tensor
 from litelvlm.pruning.base import Choice, Pruner, Selection
 from litelvlm.pruning.budgets import check_budget, round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.positions import output_order
 from litelvlm.pruning.ranking import ascending, highest
 
+# The preset that every method with a schedule of its own has.
+MATCHED: Mapping[str, str] = MappingProxyType({"depth": "budget"})
 QueryToken = Literal["last", "last_prompt", "seg", "mean_text", "raters"]
+Depth = Literal["published", "budget"]
 PUBLISHED_DEPTH = 32  # layers of the 7B model that every published layer number means
 
 
@@ -82,9 +87,10 @@ class Kept:
 class LayerPruner(Pruner):
     """A method that drops visual tokens before some layers of the language model.
 
-    Every token comes to layer 0, so the budget is the average over the layers of the visual tokens that each one
-    processes: the unit of the cost, and the one the published tables of these methods use. A budget that the layers
-    before the first drop already exceed is refused. Kept tokens stay in raster order; those that a method makes of
+    Every token comes to layer 0 (but for methods that prune before it too), so the budget is the average over the
+    layers of the visual tokens that each one processes: the unit of the cost, and the one the published tables of these
+    methods use. A budget that the layers before the first drop already exceed is refused; where drops at earlier
+    layers would meet it, preset "matched" takes those. Kept tokens stay in raster order; those that a method makes of
     several follow them, or go to their places with ``order="raster"``.
 
     Attributes:
@@ -109,6 +115,18 @@ class LayerPruner(Pruner):
         """The query token in force; that of another method where one is asked for it."""
         return self.query_token
 
+    def ways(self, n_layers: int) -> "Sequence[LayerPruner]":
+        """The method with the layers it may drop tokens at, in the order in which they are tried for a budget."""
+        return (self,)
+
+    def matched(self) -> "LayerPruner":
+        """The method with whatever layers a budget needs."""
+        return self
+
+    def least(self, n_tokens: int) -> int:
+        """Fewest tokens that a drop may leave of ``n_tokens``."""
+        return 1
+
     @abstractmethod
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layers (from 0) before which tokens are dropped, ascending.
@@ -119,7 +137,7 @@ class LayerPruner(Pruner):
 
     @abstractmethod
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
-        """Tokens that each drop leaves; a count below 1 says that the budget is impossible."""
+        """Tokens that each drop leaves; a count below ``least`` says that the budget is impossible."""
 
     @abstractmethod
     def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
@@ -154,46 +172,86 @@ class LayerPruner(Pruner):
         total = check_budget(budget, n_tokens)
         if total == n_tokens:
             return (n_tokens,) * n_layers
-        layers = self.drop_layers(n_layers)
-        counts = self.kept_counts(total, n_tokens, n_layers)
-        if min(counts) < 1:
-            possible = (b for b in range(total, n_tokens) if min(self.kept_counts(b, n_tokens, n_layers)) >= 1)
+        ways = self.ways(n_layers)
+        way = next((way for way in ways if way.affords(total, n_tokens, n_layers)), None)
+        if way is None:
+            smallest, earlier = (method.smallest(n_tokens, n_layers) for method in (self, self.matched()))
+            instead = f", or {earlier} with drops at earlier layers (preset 'matched')" if earlier < smallest else ""
             raise ValueError(
                 f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: the layers "
-                f"that process all of them leave too few for the others; the smallest budget is "
-                f"{next(possible, n_tokens)}, or drop at earlier layers"
+                f"that process all of them leave too few for the others; the smallest budget is {smallest}{instead}"
             )
-        edges = (0, *layers, n_layers)
+        edges = (0, *way.drop_layers(n_layers), n_layers)
         widths = [after - before for before, after in pairwise(edges)]
-        runs = zip((n_tokens, *counts), widths, strict=True)
+        runs = zip((n_tokens, *way.kept_counts(total, n_tokens, n_layers)), widths, strict=True)
         return tuple(count for count, width in runs for _ in range(width))
 
-    def select(self, cues: Cues, budget: int | float) -> "LayerPlan":
-        """Let every token enter the language model, with the order to drop some inside.
+    def smallest(self, n_tokens: int, n_layers: int) -> int:
+        """Smallest budget with a schedule."""
+        ways = self.ways(n_layers)
+        possible = (b for b in range(1, n_tokens) if any(way.affords(b, n_tokens, n_layers) for way in ways))
+        return next(possible, n_tokens)
+
+    def affords(self, budget: int, n_tokens: int, n_layers: int) -> bool:
+        """Whether every drop leaves at least as many tokens as it may."""
+        counts = self.kept_counts(budget, n_tokens, n_layers)
+        falls = pairwise((n_tokens, *counts))
+        return min(counts) >= 1 and all(after >= before or after >= self.least(before) for before, after in falls)
+
+    def select(self, cues: Cues, budget: int | float) -> Selection:
+        """A ``LayerPlan``: the tokens that enter the language model, with the order to drop some inside.
 
         Raises:
-            ValueError: If the budget is not a whole number from 1 to the number of tokens. Whether it is possible
-                depends on the number of layers and is checked by ``schedule``.
+            ValueError: If the budget is not a whole number from 1 to the number of tokens nor a share that keeps one.
+                Whether it is possible depends on the number of layers and is checked by ``schedule``.
         """
-        count, every = check_budget(budget, cues.n_tokens), torch.arange(cues.n_tokens)
-        return LayerPlan(every, cues.n_tokens, every, cues.n_tokens, pruner=self, budget=count)
+        count = check_budget(budget, cues.n_tokens)
+        nothing_to_drop = count == cues.n_tokens
+        choice = Choice(torch.arange(count)) if nothing_to_drop else self.choose(cues, count)
+        entered = self.settle(choice, cues.n_tokens)
+        places = choice.indices if choice.places is None else choice.places
+        settled = {entry.name: getattr(entered, entry.name) for entry in fields(Selection)}
+        return LayerPlan(**settled, pruner=self, budget=count, places=places[output_order(places, self.order)])
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Every token enters the language model."""
         return Choice(torch.arange(cues.n_tokens))
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerScorePruner(LayerPruner):
+    """A method inside the language model that ranks the remaining visual tokens by one score."""
+
+    @abstractmethod
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
+        """Score of every remaining visual token; higher is kept. Arguments as of ``keep``."""
+
+    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+        """The tokens that stay as they are."""
+        return self.reduce(scored, entering, count).places
+
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+        """Leave ``count`` tokens in all, by score."""
+        return self.keep_by(self.score(scored, entering), entering, count)
+
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
+        """Leave ``count`` tokens in all, by any scores; those with the highest stay."""
+        return Kept(ascending(highest(scores, count)))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LayerPlan(Selection):
-    """Every visual token, and the method that drops some of them inside the language model.
+    """The visual tokens that enter the language model, mostly all, and the method that drops some of them inside.
 
     Attributes:
         pruner: The method.
         budget: Visual tokens per layer on average.
+        places: Raster index that each token stands for.
     """
 
     pruner: LayerPruner
     budget: int
+    places: Int[Tensor, "r"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -202,9 +260,13 @@ class LayerTrace(Selection):
 
     Attributes:
         layers: Raster indices of the visual tokens that each layer processed, -1 for one made of several.
+        sources: For each layer the merge weights that made its visual tokens: ``sources[l] @ states`` are those that
+            enter layer l, ``states`` those of the visual tokens that left layer l - 1 (for the first layer the patch
+            tokens before the projector). None where no token was made of several.
     """
 
     layers: tuple[Int[Tensor, "_"], ...]
+    sources: tuple[Float[Tensor, "_ _"] | None, ...]
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -218,14 +280,14 @@ class LayerTrace(Selection):
 
 
 def scaled_layers(published: Sequence[int], n_layers: int) -> tuple[int, ...]:
-    """Layers at the same relative depth as published for 32 layers, rounded, at least 1 and all different.
+    """Layers at the same relative depth as published for 32 layers, rounded and all different; only 0 becomes 0.
 
     Example:
         >>> scaled_layers((8, 16, 24), 4), scaled_layers((2,), 4), scaled_layers((2,), 32)
         ((1, 2, 3), (1,), (2,))
     """
-    scaled = (round_half_up(layer * n_layers / PUBLISHED_DEPTH) for layer in published)
-    return tuple(sorted({min(max(layer, 1), n_layers - 1) for layer in scaled}))
+    scaled = ((round_half_up(layer * n_layers / PUBLISHED_DEPTH), min(layer, 1)) for layer in published)
+    return tuple(sorted({min(max(layer, least), n_layers - 1) for layer, least in scaled}))
 
 
 def check_layers(layers: Sequence[int], n_layers: int, first: int, what: str) -> tuple[int, ...]:
@@ -247,3 +309,13 @@ def check_layers(layers: Sequence[int], n_layers: int, first: int, what: str) ->
             f"model has {n_layers}"
         )
     return found
+
+
+def refuse_both(what: str, layers: object, depth: Depth) -> None:
+    """Refuse layers next to a depth that is to be found.
+
+    Raises:
+        ValueError: If both are given.
+    """
+    if layers is not None and depth == "budget":
+        raise ValueError(f"{what} {layers!r} and depth='budget' both say where tokens are dropped; leave one out")

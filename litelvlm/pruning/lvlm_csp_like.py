@@ -1,20 +1,21 @@
 """Coarse to fine and back: few visual tokens in early layers, all in middle ones, few in late ones (our reading)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers import LayerView, QueryToken
+from litelvlm.pruning.layers import Kept, LayerScorePruner, LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.several_drops import SeveralDrops
 
 
 @dataclass(frozen=True, kw_only=True)
-class LvlmCspLike(SeveralDrops):
+class LvlmCspLike(SeveralDrops, LayerScorePruner):
     """Our reading of LVLM_CSP: C evenly spaced tokens before layer l1, all N from l1 to l2, then the P most attended.
 
     Representatives are ``i floor(N / C)``, i from 0. Tokens that were left out come back at l1 with the embedding they
@@ -26,7 +27,7 @@ class LvlmCspLike(SeveralDrops):
     representatives, those with the most CLS attention, and some per instance of a detector.
 
     Attributes:
-        layers: l1 and l2; None takes 8 and 14 of 32 layers.
+        layers: l1 and l2; None takes 8 and 14 of 32 layers, or what ``depth`` says: 8 and 9 afford smaller budgets.
 
     Source: LVLM_CSP, arXiv 2504.10854 (summary only).
     """
@@ -37,9 +38,15 @@ class LvlmCspLike(SeveralDrops):
     origin: ClassVar[Origin] = Origin("arXiv 2504.10854", "no code", "C")
     returning: ClassVar[bool] = True
     published: ClassVar[tuple[int, ...]] = (8, 14)
+    earlier: ClassVar[tuple[tuple[int, ...], ...]] = ((8, 9),)
 
     positions: Positions = "original"
     query_token: QueryToken = "seg"  # noqa: S105 - a place in the text, no credential
+
+    def ways(self, n_layers: int) -> Sequence[SeveralDrops]:
+        """Those with two layers; in a shallow model they may coincide."""
+        tried = super().ways(n_layers)
+        return tried if self.depth == "published" else [way for way in tried if len(way.layers or (1, 2)) == 2]
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layer 0, where most tokens are left out, l1, where they come back, and l2."""
@@ -58,10 +65,13 @@ class LvlmCspLike(SeveralDrops):
         early = min((left - last * late) // first, n_tokens)
         return (early, n_tokens, late)
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """Evenly spaced tokens before layer 0, the most attended ones later."""
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
+        """Attention in the layer that tokens are dropped before."""
+        return entering.image_attention()
+
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
+        """Evenly spaced tokens before layer 0, those with the highest score later."""
         if entering.index > 0:
-            return entering.most_attended(count)
-        n_tokens = entering.image.stop - entering.image.start
-        places: Tensor = torch.arange(count, device=entering.hidden_states.device) * (n_tokens // count)
-        return places
+            return super().keep_by(scores, entering, count)
+        places: Tensor = torch.arange(count, device=scores.device) * (len(scores) // count)
+        return Kept(places)

@@ -1,4 +1,4 @@
-"""Nuwa: the most attended tokens of every small cell, gathering what lies around them."""
+"""Nuwa: the most attended tokens of every small cell, gathering what lies around them; later a drop by attention."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,51 +8,102 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice
-from litelvlm.pruning.budgets import check_share
+from litelvlm.pruning.base import Choice, Pruner, Selection
+from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, row_norms
+from litelvlm.pruning.layers import LayerView
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending, highest, rank_within
+from litelvlm.pruning.single_drop import SingleDrop
 
 CELL = 2  # tokens per side of a cell
 REACH = 280**0.5 / 24  # distance at which gathering ends, in sides of the released 24 x 24 grid
+FIRST = 7 / 4  # tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192
 
 
 @dataclass(frozen=True, kw_only=True)
-class Nuwa(MergingPruner):
-    """First stage of Nuwa: R anchors from 2 x 2 cells by CLS attention a; the less attended of them gather.
+class Nuwa(SingleDrop, MergingPruner):
+    """Two stages: anchors of 2 x 2 cells that gather what lies around them, then one drop inside the language model.
 
-    Every cell names its n most attended tokens, n the smallest number that names R; the R most attended of those are
-    anchors. An anchor whose a reaches the 0.55 quantile of the anchors stays as it is. Another becomes
-    ``x_i + sum_{j != i} w_ij x_j`` over all tokens, ``w_ij`` being ``relu(cos(h_i, h_j)) max(0, 1 - dist_ij / reach)``
-    divided by its sum over j, i included, and h the mean state of the last third of the layers; so rows sum to more
-    than 1. Raster order, original positions. Cost: one attention row and N^2 cosines.
+    First stage, before the projector, by CLS attention a: every cell names its n most attended tokens, n the smallest
+    number that names R1; the R1 most attended of those are anchors. An anchor whose a reaches the 0.55 quantile of the
+    anchors stays as it is. Another becomes ``x_i + sum_{j != i} w_ij x_j`` over all tokens, ``w_ij`` being
+    ``relu(cos(h_i, h_j)) max(0, 1 - dist_ij / reach)`` divided by its sum over j, i included, and h the mean state of
+    the last third of the layers; so rows sum to more than 1. Second stage, before layer K (16 of 32) of the language
+    model: the anchors with the highest ``mean_h A[h, query, i]`` of layer K - 1 stay. For an average of T the first
+    stage leaves ``R1 = round(7 T / 4)`` and the second what the average leaves, T / 4 at half depth: 336 and 48, 224
+    and 32, 112 and 16 as released, 56 and 8 for 32. Raster order, original positions. Cost: one attention row in each
+    model and N^2 cosines.
 
-    Source: Nuwa, official code; arXiv 2602.02951. The paper multiplies a by the norm of the keys and leaves the top
-    quartile of that norm as it is. The released method drops tokens again before layer 16 of the language model, which
-    this stage leaves out: its budget is the count of tokens that enter.
+    Source: Nuwa, official code; arXiv 2602.02951. The paper multiplies a by the norm of the keys, leaves the top
+    quartile of that norm as it is, and drops by the cosine to the mean text embedding.
 
     Attributes:
+        stage1_only: Leave out the second stage: R1 = T tokens enter and stay, without a look at the text.
         combine: "sum" as the code, or "mean": the row of a gathering anchor divided by its sum.
         untouched: Quantile of the anchors' attention from which they stay as they are, 0 to 1.
     """
 
     name: ClassVar[str] = "nuwa"
-    summary: ClassVar[str] = "most attended patches of every cell, gathering their surroundings"
+    summary: ClassVar[str] = "most attended patches of every cell, gathering their surroundings, then a drop by text"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention", "late_states"})
+    stage: ClassVar[str] = "pre_projector, llm"
+    text_guided: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2602.02951", "Apache-2.0", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"combine": "mean", "order": "raster"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "fixed": {"combine": "mean", "order": "raster"},
+        "stage1": {"stage1_only": True},
+    }
+    look_back: ClassVar[int] = 1
+    published: ClassVar[int] = 16
 
-    positions: Positions = "original"
+    stage1_only: bool = False
     combine: Literal["sum", "mean"] = "sum"
     untouched: float = 0.55
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(self.untouched, "untouched")
+        if self.stage1_only:
+            object.__setattr__(self, "stage", "pre_projector")
+            object.__setattr__(self, "text_guided", False)
+
+    def schedule(self, budget: int | float, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+        """Visual tokens that each layer processes.
+
+        Raises:
+            ValueError: As for every method inside the language model.
+        """
+        if self.stage1_only:
+            return (check_budget(budget, n_tokens),) * n_layers
+        return super().schedule(budget, n_tokens, n_layers)
+
+    def matched(self) -> "Nuwa":
+        """The method itself: the first stage makes room at every depth."""
+        return self
+
+    def drop_layers(self, n_layers: int) -> tuple[int, ...]:
+        """Layer 0, which the first stage comes before, and layer K."""
+        return (0, *super().drop_layers(n_layers))
+
+    def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
+        """Tokens of the first stage, and what the layers from K on may process."""
+        first, (_, layer) = anchor_count(budget, n_tokens), self.drop_layers(n_layers)
+        return (first, round_half_up((n_layers * budget - first * layer) / (n_layers - layer)))
+
+    def select(self, cues: Cues, budget: int | float) -> Selection:
+        """The anchors, in a ``LayerPlan`` unless the first stage is all."""
+        return Pruner.select(self, cues, budget) if self.stage1_only else super().select(cues, budget)
+
+    def choose(self, cues: Cues, budget: int) -> Choice:
+        """First stage."""
+        return MergingPruner.choose(self, cues, budget if self.stage1_only else anchor_count(budget, cues.n_tokens))
+
+    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+        """Second stage: the most attended tokens of the layer before."""
+        return scored.most_attended(count)
 
     def merge(self, cues: Cues, budget: int) -> Choice:
         """Anchors, and what the less attended of them gather."""
@@ -77,6 +128,11 @@ class Nuwa(MergingPruner):
         weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-12)
         weights = weights.scatter(1, anchors[:, None], 1.0)
         return weights / weights.sum(dim=1, keepdim=True) if self.combine == "mean" else weights
+
+
+def anchor_count(budget: int, n_tokens: int) -> int:
+    """Tokens that the first stage leaves for the second, never more than there are."""
+    return min(round_half_up(FIRST * budget), n_tokens)
 
 
 def cell_anchors(attention: Float[Tensor, "n"], grid: tuple[int, int], budget: int) -> Int[Tensor, "budget"]:

@@ -5,17 +5,17 @@ from itertools import pairwise
 from math import floor
 from typing import ClassVar
 
-from jaxtyping import Int
+from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.layers import LayerScorePruner, LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.several_drops import SeveralDrops
 
 
 @dataclass(frozen=True, kw_only=True)
-class PyramidDrop(SeveralDrops):
+class PyramidDrop(SeveralDrops, LayerScorePruner):
     """Drops visual tokens before several layers l: ``s_i = mean_h A_l[h, query, i]`` from the states that enter l.
 
     The released schedule keeps half of the tokens at each of three layers, 270 of 576 on average. For other budgets
@@ -31,6 +31,7 @@ class PyramidDrop(SeveralDrops):
     text_guided: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2410.17247", "MIT", "A")
     published: ClassVar[tuple[int, ...]] = (8, 16, 24)
+    earlier: ClassVar[tuple[tuple[int, ...], ...]] = ((4, 8, 16), (2, 8, 16), (1, 4, 8), (0, 8, 16), (0, 8), (0,))
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """A geometric sequence whose average over the layers is the budget."""
@@ -48,6 +49,6 @@ class PyramidDrop(SeveralDrops):
         # The root is found to 1e-14, so a whole count may come out just below itself.
         return tuple(floor(n_tokens * ratio**step + 1e-6) for step in range(1, len(layers) + 1))
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The most attended tokens."""
-        return entering.most_attended(count)
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
+        """Attention in the layer that tokens are dropped before."""
+        return entering.image_attention()

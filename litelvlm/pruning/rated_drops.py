@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from scipy.optimize import brentq
 
-from litelvlm.pruning.layers import QueryToken
+from litelvlm.pruning.layers import MATCHED, LayerScorePruner, QueryToken
 from litelvlm.pruning.several_drops import SeveralDrops
 
 # Released counts for an average of 192 fall 300, 200, 110.
@@ -17,7 +17,7 @@ FALL = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
-class RatedDrops(SeveralDrops):
+class RatedDrops(SeveralDrops, LayerScorePruner):
     """A method that text raters rank visual tokens for, at the layer before each drop.
 
     A budget of T is the average over the layers. The first drop goes down to what T needs, every later one leaves 0.6
@@ -35,7 +35,8 @@ class RatedDrops(SeveralDrops):
     text_guided: ClassVar[bool] = True
     # Scored at layers 2, 6 and 15, whose outputs lack the dropped tokens.
     published: ClassVar[tuple[int, ...]] = (3, 7, 16)
-    presets: ClassVar[Mapping[str, Mapping[str, str]]] = {"released": {"counts": "released"}}
+    earlier: ClassVar[tuple[tuple[int, ...], ...]] = ((1, 5, 9),)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"released": {"counts": "released"}, "matched": MATCHED}
     released: ClassVar[Mapping[int, tuple[int, ...]]]
 
     query_token: QueryToken = "raters"  # noqa: S105 - a place in the text, no credential
@@ -52,11 +53,11 @@ class RatedDrops(SeveralDrops):
         edges = (*self.drop_layers(n_layers), n_layers)
         widths = [after - before for before, after in pairwise(edges)]
         left = n_layers * budget - n_tokens * edges[0]
-        counts = falling_counts(left, n_tokens, widths)
-        for before, after in pairwise((n_tokens, *counts)):
-            if after < before and after < self.after_drop(1, before):
-                return (0,) * len(counts)
-        return counts
+        return falling_counts(left, n_tokens, widths)
+
+    def least(self, n_tokens: int) -> int:
+        """What one kept token and those made of the others come to."""
+        return self.after_drop(1, n_tokens)
 
     def _released_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         if (n_tokens, n_layers, self.layers) != (576, 32, None) or budget not in self.released:

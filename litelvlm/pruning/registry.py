@@ -32,7 +32,7 @@ from litelvlm.pruning.prumerge_plus import PruMergePlus
 from litelvlm.pruning.pyramiddrop import PyramidDrop
 from litelvlm.pruning.random import Random
 from litelvlm.pruning.restore import Restore
-from litelvlm.pruning.reverse import Reverse
+from litelvlm.pruning.reverse import LayerReverse, Reverse
 from litelvlm.pruning.scope import Scope
 from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
 from litelvlm.pruning.sparsevlm import SparseVLM
@@ -76,6 +76,7 @@ METHODS: tuple[type[Pruner], ...] = (
     ClsCosine,
     CentreDistance,
     Reverse,
+    LayerReverse,
     WithUniform,
     Restore,
     IvcAddOn,

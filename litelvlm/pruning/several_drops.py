@@ -1,10 +1,10 @@
 """Several drops inside the language model: the layers that PyramidDrop and SparseVLM drop tokens before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from litelvlm.pruning.layers import LayerPruner, check_layers, scaled_layers
+from litelvlm.pruning.layers import MATCHED, Depth, LayerPruner, check_layers, refuse_both, scaled_layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,19 +13,25 @@ class SeveralDrops(LayerPruner):
 
     Attributes:
         published: The layers as published, for 32.
-        layers: Layers before which tokens are dropped, ascending; None takes the published ones, the same depths in a
-            model with others. Small budgets need earlier layers.
+        earlier: Layers that afford smaller budgets, for 32, in the order in which they are tried.
+        layers: Layers before which tokens are dropped, ascending; None leaves them to ``depth``.
+        depth: "published": the published layers, the same depths in a model with other than 32. "budget": those where
+            the budget allows, else the first of ``earlier`` that do.
     """
 
     published: ClassVar[tuple[int, ...]]
+    earlier: ClassVar[tuple[tuple[int, ...], ...]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"matched": MATCHED}
 
     layers: Sequence[int] | None = None
+    depth: Depth = "published"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layers is not None:
             # A saved configuration holds a list, which could not be hashed.
             object.__setattr__(self, "layers", tuple(self.layers))
+        refuse_both("layers", self.layers, self.depth)
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> None:
@@ -36,6 +42,17 @@ class SeveralDrops(LayerPruner):
             if not whole:
                 raise ValueError(f"layers {layers!r} is not allowed; give whole numbers, for example (8, 16, 24)")
         super().check_options({name: value for name, value in options.items() if name != "layers"})
+
+    def ways(self, n_layers: int) -> "Sequence[SeveralDrops]":
+        """One with each tuple of layers that ``depth`` allows."""
+        if self.depth == "published":
+            return (self,)
+        tried = dict.fromkeys(scaled_layers(layers, n_layers) for layers in (self.published, *self.earlier))
+        return tuple(replace(self, layers=layers, depth="published") for layers in tried)
+
+    def matched(self) -> "SeveralDrops":
+        """The layers left to the budget."""
+        return replace(self, layers=None, depth="budget")
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """The field, or the published depths."""

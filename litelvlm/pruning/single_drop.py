@@ -1,10 +1,11 @@
-"""One drop inside the language model: what FastV and DART share."""
+"""One drop inside the language model: what FastV, DART, IVC-Prune and Nuwa share."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from litelvlm.pruning.budgets import round_half_up
-from litelvlm.pruning.layers import LayerPruner, check_layers, scaled_layers
+from litelvlm.pruning.layers import MATCHED, Depth, LayerPruner, check_layers, refuse_both, scaled_layers
 from litelvlm.pruning.positions import Positions
 
 
@@ -16,13 +17,33 @@ class SingleDrop(LayerPruner):
 
     Attributes:
         published: K as published, for 32 layers.
-        layer: K; None takes the published one, the same depth in a model with others (at least 1).
+        layer: K; None leaves it to ``depth``.
+        depth: "published": the published K, the same depth in a model with other than 32 layers (at least 1).
+            "budget": that one where the budget allows, else the first of its half, its quarter ... that does.
     """
 
     published: ClassVar[int] = 2
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"matched": MATCHED}
 
     positions: Positions = "original"
     layer: int | None = None
+    depth: Depth = "published"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_both("layer", self.layer, self.depth)
+
+    def ways(self, n_layers: int) -> "Sequence[SingleDrop]":
+        """One with each layer that ``depth`` allows."""
+        if self.depth == "published":
+            return (self,)
+        halved = [self.published >> times for times in range(self.published.bit_length())]
+        layers = dict.fromkeys(scaled_layers((layer,), n_layers) for layer in halved)
+        return tuple(replace(self, layer=layer, depth="published") for (layer,) in layers)
+
+    def matched(self) -> "SingleDrop":
+        """The layer left to the budget."""
+        return replace(self, layer=None, depth="budget")
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layer K alone."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.layers import Kept, LayerView
@@ -47,14 +47,13 @@ class SparseVLM(RatedDrops):
         """Kept and recycled tokens."""
         return n_kept + recycled_count(n_tokens - n_kept)
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The tokens that the raters attend to most."""
-        return scored.most_attended(count)
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
+        """Attention of the raters in the layer before."""
+        return scored.image_attention()
 
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
         """Keep as many tokens as leave room for what the others are recycled to."""
-        ranking = stable_order(scored.image_attention(), descending=True)
-        n_tokens = len(ranking)
+        ranking, n_tokens = stable_order(scores, descending=True), len(scores)
         n_kept = max(kept for kept in range(1, count + 1) if self.after_drop(kept, n_tokens) <= count)
         recycled = ranking[n_kept : n_kept + candidate_count(n_tokens - n_kept)]
         states = entering.hidden_states[entering.image]

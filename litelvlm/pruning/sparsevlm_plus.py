@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.layers import LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
-from litelvlm.pruning.ranking import ascending, highest
+from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.rated_drops import RatedDrops
 
 # Mean cosine over the 64 rotary frequencies of a 7B model is at least 0.099 for the first 800 distances.
@@ -56,15 +56,11 @@ class SparseVLMPlus(RatedDrops):
         """Kept tokens alone."""
         return n_kept
 
-    def score(self, view: LayerView) -> Float[Tensor, "r"]:
+    def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
         """Corrected rater attention to each remaining visual token, mean over raters and the best heads."""
-        cos, sin = view.rotary()
-        pull = cos[view.queries] @ cos[view.image].T + sin[view.queries] @ sin[view.image].T
-        corrected = view.attention(view.queries)[:, :, view.image] / (pull / cos.shape[1]).clamp(min=LEAST_PULL)
+        cos, sin = scored.rotary()
+        pull = cos[scored.queries] @ cos[scored.image].T + sin[scored.queries] @ sin[scored.image].T
+        corrected = scored.attention(scored.queries)[:, :, scored.image] / (pull / cos.shape[1]).clamp(min=LEAST_PULL)
         totals = corrected.sum(dim=(1, 2))
         heads = highest(totals, max(1, round_half_up(self.head_share * len(totals))))
         return corrected[heads].mean(dim=(0, 1))
-
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The tokens with the highest score."""
-        return ascending(highest(self.score(scored), count))

@@ -9,9 +9,9 @@ from litelvlm.glamm.layer_pruning import LayerDropping, LlamaView, query_places
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.prompts import ANSWERS, conversation
 from litelvlm.glamm.tokenizer import IMAGE_INDEX
-from litelvlm.pruning import LayerPlan, LayerTrace, Selection
+from litelvlm.pruning import LayerPlan, LayerPruner, LayerTrace, Selection
 
-METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
+METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]
 # At its published depth, half of the layers, no small average is possible.
 DEPTH = {"ivc_prune": {"layer": 1}}
 QUERIES = ("last", "last_prompt", "seg", "mean_text")
@@ -43,6 +43,8 @@ def test_a_budget_of_all_tokens_is_the_unpruned_model(model, state, name, positi
         ("sparsevlm", (144, 22, 13, 13), 48),
         ("sparsevlm_plus", (144, 22, 13, 13), 48),
         ("ivc_layer_add_on", (144, 16, 16, 16), 48),
+        ("layer_reverse", (144, 16, 16, 16), 48),
+        ("nuwa", (84, 84, 12, 12), 48),
     ],
 )
 def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, counts, average):
@@ -76,7 +78,7 @@ def test_the_add_on_drops_where_the_other_method_does_and_alone_is_that_method(m
 @pytest.mark.parametrize("name", METHODS)
 def test_an_impossible_budget_is_refused_before_any_work(model, name):
     with pytest.raises(ValueError, match="the smallest budget is"):
-        model.segment("no such file.png", "the red circle", get_pruner(name), 8)
+        model.segment("no such file.png", "the red circle", get_pruner(name), 1)
 
 
 @torch.inference_mode()
@@ -178,8 +180,11 @@ def test_a_mixed_batch_equals_one_by_one(model, data):
         plan(model, states[1], talks[0], "sparsevlm_plus", 70),
         plan(model, states[2], talks[1], "ivc_prune", 55, layer=1),
         plan(model, states[2], talks[2], "ivc_layer_add_on", 55, of="dart"),
+        plan(model, states[3], talks[0], "nuwa", 40),
+        plan(model, states[3], talks[1], "layer_reverse", 60, of="sparsevlm"),
     ]
-    states, talks = [*states, *states[:3], states[2]], [*talks, talks[1], talks[0], talks[1], talks[2]]
+    states = [*states, *states[:3], states[2], states[3], states[3]]
+    talks = [*talks, talks[1], talks[0], talks[1], talks[2], talks[0], talks[1]]
     together = model.ground(states, talks, selections)
     for i, batched in enumerate(together):
         alone = model.ground([states[i]], [talks[i]], [selections[i]])[0]
@@ -208,13 +213,45 @@ def test_dropping_before_layer_0_is_selecting_the_same_tokens(model, state, posi
 
 
 @torch.inference_mode()
+def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_attention(model, state):
+    talk = conversation(["the red circle"])
+    wanted = plan(model, state, talk, "nuwa", 16)
+    traced = model.ground([state], [talk], [wanted])[0].selection
+    # round(7 / 4 * 16) = 28 anchors in two layers, 4 in the others.
+    assert traced.counts == (28, 28, 4, 4)
+    assert traced.average == 16
+    assert torch.equal(traced.layers[0], wanted.indices)
+    assert set(traced.indices.tolist()) <= set(wanted.indices.tolist())
+    # Original positions; the books of the first stage are those of what entered.
+    assert torch.equal(traced.positions, traced.indices)
+    assert traced.sources[1:] == (None, None, None)
+    assert torch.equal(traced.sources[0], wanted.source)
+    merged = wanted.source.count_nonzero(dim=1) > 1
+    assert merged.any()
+    torch.testing.assert_close((wanted.source @ state.clip.patch_tokens[0])[merged], wanted.tokens[merged])
+    # What leaves the first stage alone is what a selection of these tokens is.
+    spliced = model.splice([model.visual_tokens(state, wanted)], [talk], [wanted])
+    entering = {}
+
+    def record(index, hidden_states, position_ids):
+        entering[index] = hidden_states[0]
+        return hidden_states, position_ids
+
+    decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=record)
+    start = spliced.image_start[0]
+    queries = torch.tensor(query_places(model.tokenizer, talk, "last_prompt")) + start + 28
+    view = LlamaView(model.llama, 1, entering[1], spliced.position_ids[0], slice(start, start + 28), queries)
+    assert traced.indices.tolist() == wanted.indices[view.most_attended(4)].tolist()
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("n_turns", [1, 3])
 @pytest.mark.parametrize("name", METHODS)
 def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns):
     talk = conversation(["the red circle", "the large square", "the cross"][:n_turns], 1, 2)
     wanted = plan(model, state, talk, name, **DEPTH.get(name, {}))
     grounding = model.ground([state], [talk], [wanted])[0]
-    spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
+    spliced = model.splice([model.visual_tokens(state, wanted)], [talk], [wanted])
     dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
     # Every token's place before dropping travels along in the positions: the last layer shows where each one went.
     places = {}
@@ -222,8 +259,9 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
     def follow(index, hidden_states, position_ids):
         out, moved = dropping(index, hidden_states, position_ids)
         before = places.get("now", torch.arange(hidden_states.shape[1]))
-        image, start = dropping.rows[0].image, spliced.image_start[0]
-        behind = before[before >= start + 144]
+        # Visual tokens by their place among those that entered.
+        image, start = torch.searchsorted(wanted.indices, dropping.rows[0].image), spliced.image_start[0]
+        behind = before[before >= start + len(wanted)]
         places["now"] = torch.cat([torch.arange(start), image + start, behind])
         assert len(places["now"]) == out.shape[1]
         return out, moved

@@ -7,8 +7,10 @@ from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.halves import ClipHalves
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.glamm.prompts import conversation
+from litelvlm.pruning import LayerPruner, LayerTrace
+from tests.method_cases import BEFORE, CASES, parametrised
 
-METHODS = [name for name, method in list_pruners().items() if method.stage != "llm" and name != "none"]
+METHODS = dict.fromkeys(name for name, _ in BEFORE if name != "nuwa")
 TALK = conversation(["the red circle", "the large square"])
 
 
@@ -30,18 +32,30 @@ def unpruned(model, state):
     return model.ground([state], [TALK], [None])[0]
 
 
+@parametrised([case for case in CASES if case[0] != "none"])
+@torch.inference_mode()
+def test_a_method_grounds_with_the_budget_it_was_given(model, state, cues, unpruned, name, options):
+    pruner = get_pruner(name, **options)
+    # Some schedules allow no small average in four layers.
+    budget = max(40, pruner.smallest(144, 4)) if isinstance(pruner, LayerPruner) else 40
+    result = model.ground([state], [TALK], [pruner.select(cues, budget)])[0]
+    assert result.logits.shape == unpruned.logits.shape
+    assert torch.isfinite(result.logits).all()
+    assert not torch.equal(result.logits, unpruned.logits)
+    if isinstance(result.selection, LayerTrace):
+        assert result.selection.counts == pruner.schedule(budget, 144, 4)
+    else:
+        assert len(result.selection) == budget
+
+
 @pytest.mark.parametrize("name", METHODS)
 @torch.inference_mode()
-def test_a_method_prunes_the_model(model, state, cues, unpruned, name):
+def test_every_preset_fills_the_budget(model, state, cues, name):
     for preset in ("faithful", *list_pruners()[name].presets, "gap"):
         selection = get_pruner(name, preset=preset).select(cues, 32)
         assert len(selection) == 32
         tokens = model.visual_tokens(state, selection)
         assert (tokens.shape, tokens.dtype) == ((32, model.llama.config.hidden_size), model.dtype)
-    result = model.ground([state], [TALK], [selection])[0]
-    assert result.logits.shape == unpruned.logits.shape
-    assert torch.isfinite(result.logits).all()
-    assert not torch.equal(result.logits, unpruned.logits)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -105,4 +105,13 @@ def test_recycled_tokens_are_averages_at_their_centres_place(model, state, order
         was = places
     trace = dropping.outcomes()[0]
     assert trace.counts == (144, 22, 13, 13)
+    assert [source is None for source in trace.sources] == [True, False, False, True]
+    for (before, after, *_), (view, _), source in zip(drops, SEEN, trace.sources[1:3], strict=True):
+        visual, entered = before[view.image], after[start : start + len(source)]
+        made = source.count_nonzero(dim=1) > 1
+        # Rows add up to 1; the same product gives the same bits, and kept tokens are copies.
+        torch.testing.assert_close(source.sum(dim=1), torch.ones(len(source)))
+        assert made.any()
+        assert torch.equal((source @ visual)[made], entered[made])
+        assert torch.equal(visual[source[~made].argmax(dim=1)], entered[~made])
     assert trace.positions.tolist() == (was.tolist() if positions == "original" else list(range(13)))

@@ -1,78 +1,16 @@
-"""Every method outside the language model with the settings it is tested under, and cues to run it on."""
+"""Cues to run methods on, and what methods before the language model have in common."""
 
 import dataclasses
 
-import pytest
 import torch
 
 from litelvlm.pruning import CUES, Cues, Selection, get_pruner, list_pruners
 from litelvlm.pruning.vit import VitView
+from tests.method_cases import BEFORE, parametrised
 
-CASES = [
-    ("litelvlm", {}),
-    ("litelvlm", {"preset": "paper"}),
-    ("litelvlm", {"context": "cls_attention", "context_share": 0.5, "order": "raster", "positions": "original"}),
-    ("litelvlm", {"context": "value_norm", "direction": "highest", "similarity": "cosine", "overlap": "refill"}),
-    ("low_similarity", {}),
-    ("high_similarity", {"similarity": "cosine"}),
-    ("trim", {}),
-    ("trim", {"preset": "paper", "place": "median", "positions": "original"}),
-    ("cdpruner", {}),
-    ("cdpruner", {"strength": 0.8}),
-    ("divprune", {}),
-    ("scope", {}),
-    ("scope", {"alpha": 0.0}),
-    ("fastervlm", {}),
-    ("vispruner", {}),
-    ("vispruner", {"important_share": 0.0}),
-    ("visionzip", {}),
-    ("visionzip", {"preset": "paper", "contextual_share": 0.5, "order": "raster", "positions": "original"}),
-    ("visionzip", {"contextual_share": 0.0}),
-    ("prumerge_plus", {}),
-    ("prumerge_plus", {"neighbours": 0, "place": "median", "order": "raster", "positions": "stretch"}),
-    ("holov", {}),
-    ("holov", {"preset": "fixed", "stretches": 4}),
-    ("holov", {"stretches": 100}),
-    ("evtp_iv_like", {}),
-    ("evtp_iv_like", {"spatial_weight": 0.0}),
-    ("nuwa", {}),
-    ("nuwa", {"preset": "fixed", "untouched": 1.0, "place": "median"}),
-    ("altp_like", {}),
-    ("altp_like", {"compactness": 0.0}),
-    ("tome", {}),
-    ("tome", {"preset": "fixed", "place": "median", "positions": "original"}),
-    ("avgpool", {}),
-    ("avgpool", {"place": "median", "positions": "original"}),
-    ("bilinear", {"positions": "original"}),
-    ("value_norm", {}),
-    ("cls_cosine", {}),
-    ("centre_distance", {}),
-    ("with_uniform", {}),
-    ("with_uniform", {"of": "litelvlm", "share": 0.6}),
-    ("ivc_add_on", {}),
-    ("ivc_add_on", {"of": "high_similarity", "share": 0.5}),
-    ("restore", {}),
-    ("restore", {"of": "uniform", "share": 1.0}),
-    ("reverse", {}),
-    ("reverse", {"of": "low_similarity"}),
-    ("random", {"seed": 3}),
-    ("uniform", {"positions": "stretch"}),
-    ("mask_oracle", {}),
-    ("mask_oracle", {"share": 1.0}),
-    ("box_oracle", {}),
-    ("box_oracle", {"share": 1.0, "margin": 0}),
-    ("inverse_mask_oracle", {}),
-    ("llm_attention", {}),
-    ("llm_attention", {"layers": 0, "query_token": "last_prompt"}),
-    ("llm_gradient", {}),
-    ("block_loo", {}),
-]
-IDS = [f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
-every_case = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+every_case = parametrised(BEFORE)
 # Number types inside the tower are the tower's own.
-outside_the_tower = pytest.mark.parametrize(
-    ("name", "options"), [case for case in CASES if list_pruners()[case[0]].stage != "vit"]
-)
+outside_the_tower = parametrised([case for case in BEFORE if list_pruners()[case[0]].stage != "vit"])
 
 # Rules without any index in them: permuting the patches permutes the choice.
 EQUIVARIANT = [

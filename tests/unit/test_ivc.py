@@ -162,11 +162,11 @@ def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
         ("ivc_prune", {"seed_share": -0.1}, "seed_share -0.1"),
         ("ivc_prune", {"budget_is": "kept"}, "unknown budget_is 'kept'"),
         ("ivc_add_on", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
-        ("ivc_add_on", {"of": "fastv"}, "ivc_add_on needs a method that keeps plain tokens before"),
-        ("ivc_add_on", {"of": "visionzip"}, "ivc_add_on needs a method that keeps plain tokens"),
+        ("ivc_add_on", {"of": "fastv"}, "ivc_add_on cannot take of=FastV.* it works at stage 'llm'"),
+        ("ivc_add_on", {"of": "restore"}, "attention is calibrated"),
         ("ivc_layer_add_on", {"query_token": "first"}, "query_token 'first' is not allowed; choose from 'last', "),
-        ("ivc_layer_add_on", {"of": "fastervlm"}, "ivc_layer_add_on needs a method that keeps plain tokens inside"),
-        ("ivc_layer_add_on", {"of": "sparsevlm"}, "ivc_layer_add_on needs a method that keeps plain tokens inside"),
+        ("ivc_layer_add_on", {"of": "fastervlm"}, "ivc_layer_add_on needs a method that drops tokens inside"),
+        ("ivc_layer_add_on", {"of": "nuwa"}, "inside the language model alone"),
     ],
 )
 def test_wrong_fields_are_refused(name, options, words):

@@ -6,34 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layer_views import View
 
-from litelvlm.pruning import get_pruner, list_pruners
+from litelvlm.pruning import get_pruner
+from tests.method_cases import INSIDE, parametrised
 
-CASES = [
-    ("fastv", {}),
-    ("fastv", {"layer": 3, "query_token": "mean_text", "positions": "stretch"}),
-    ("pyramiddrop", {}),
-    ("pyramiddrop", {"layers": (0, 1, 2, 3), "query_token": "seg"}),
-    ("dart", {}),
-    ("dart", {"image_pivots": 1, "text_pivots": 0}),
-    ("sparsevlm", {}),
-    ("sparsevlm", {"preset": "gap", "layers": (1, 2, 3)}),
-    ("sparsevlm_plus", {}),
-    ("sparsevlm_plus", {"head_share": 1.0}),
-    ("ivc_prune", {}),
-    ("ivc_prune", {"preset": "early", "coordinate_share": 0.5}),
-    ("ivc_prune", {"preset": "paper", "seed_share": 1.0, "budget_is": "retained"}),
-    ("lvlm_csp_like", {}),
-    ("lvlm_csp_like", {"layers": (2, 3), "query_token": "mean_text"}),
-    ("ivc_layer_add_on", {}),
-    ("ivc_layer_add_on", {"of": "sparsevlm_plus", "share": 0.9}),
-    ("ivc_layer_add_on", {"of": "dart", "share": 0.0}),
-    ("ivc_layer_add_on", {"of": "lvlm_csp_like", "share": 0.5}),
-]
-every_case = pytest.mark.parametrize(
-    ("name", "options"), CASES, ids=[f"{name}-{'-'.join(map(str, options.values()))}" for name, options in CASES]
-)
+every_case = parametrised(INSIDE)
 # No place in the image matters to these.
-EQUIVARIANT = ["fastv", "pyramiddrop", "sparsevlm", "sparsevlm_plus", "ivc_prune", "lvlm_csp_like", "ivc_layer_add_on"]
+EQUIVARIANT = [
+    "fastv", "pyramiddrop", "sparsevlm", "sparsevlm_plus", "ivc_prune", "lvlm_csp_like", "ivc_layer_add_on",
+    "layer_reverse", "nuwa",
+]  # fmt: skip
 N = 20
 
 
@@ -58,11 +39,7 @@ def layer(seed: int, dtype: torch.dtype = torch.float32, turn: torch.Tensor | No
 
 def counts(pruner) -> range:
     """Counts that a drop from 20 tokens may leave."""
-    return range(pruner.after_drop(1, N) if pruner.synthetic else 1, N)
-
-
-def test_every_method_has_a_case():
-    assert {name for name, _ in CASES} == {name for name, method in list_pruners().items() if method.stage == "llm"}
+    return range(pruner.least(N), N)
 
 
 @every_case
@@ -76,11 +53,13 @@ def test_as_many_tokens_as_asked_none_twice_in_order(name, options, seed):
         assert len(places) + n_mixed == count
         assert places == sorted(set(places))
         assert all(0 <= place < N for place in places)
-        assert (n_mixed > 0) == pruner.synthetic
+        # Nuwa merges before the language model.
+        assert (n_mixed > 0) == (pruner.synthetic and name != "nuwa")
         if n_mixed:
             assert (kept.weights >= 0).all()
             torch.testing.assert_close(kept.weights.sum(1), torch.ones(n_mixed))
-            assert not kept.weights[:, kept.places].any()
+            # A coordinate that an add-on keeps may also be one of those that were averaged.
+            assert name == "ivc_layer_add_on" or not kept.weights[:, kept.places].any()
             assert len(set(kept.stand_for.tolist())) == n_mixed
 
 

@@ -7,7 +7,9 @@ from layer_views import ATTENTION, View
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, LayerTrace, get_pruner, list_pruners
 from litelvlm.pruning.layers import scaled_layers
 
-METHODS = [name for name, method in list_pruners().items() if method.stage == "llm"]
+METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]
+# Nuwa prunes before the language model too.
+PLAIN = [name for name in METHODS if name != "nuwa"]
 QUERY = {"sparsevlm": "raters", "sparsevlm_plus": "raters", "ivc_prune": "mean_text", "lvlm_csp_like": "seg"}
 
 
@@ -57,6 +59,38 @@ def test_pyramid_at_full_size(layers, budget, counts):
     assert budget - 1 < sum(schedule) / 32 <= budget
 
 
+# The four published budgets of 576 tokens in 32 layers: the layers of the first drop that affords them.
+MATCHED = {
+    "fastv": (2, 2, 2, 1),
+    "dart": (2, 2, 2, 1),
+    # 16 layers of 576 are 288 on average, 8 are 144, 4 are 72, 2 are 36.
+    "ivc_prune": (8, 4, 2, 1),
+    # 8 layers of 576 are 144, 4 are 72, 2 are 36.
+    "pyramiddrop": (8, 4, 2, 1),
+    "sparsevlm": (3, 3, 3, 1),
+    "sparsevlm_plus": (3, 3, 3, 1),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_meets_the_four_budgets_at_full_size(name):
+    pruner = get_pruner(name).matched()
+    for place, budget in enumerate((192, 128, 64, 32)):
+        schedule = pruner.schedule(budget, 576, 32)
+        assert abs(sum(schedule) / 32 - budget) < 0.7
+        assert min(schedule) >= 1
+        if name in MATCHED:
+            assert schedule.count(576) == MATCHED[name][place]
+
+
+def test_pyramiddrop_meets_the_four_budgets_of_the_miniature():
+    # Layers (1, 2, 3), twice (0, 1, 2), and (0, 1): r + 3 r^2 = 4 * 8 / 144 has the root .1528; 22.0 and 3.36.
+    pruner = get_pruner("pyramiddrop", preset="matched")
+    assert [pruner.schedule(budget, 144, 4) for budget in (48, 32, 16, 8)] == [
+        (144, 36, 9, 2), (67, 31, 14, 14), (43, 12, 3, 3), (21, 3, 3, 3),
+    ]  # fmt: skip
+
+
 def test_published_depths_are_the_defaults():
     assert get_pruner("fastv").drop_layers(32) == (2,)
     assert get_pruner("dart").drop_layers(32) == (2,)
@@ -81,28 +115,33 @@ def test_the_miniatures_schedules():
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "budget", "smallest"),
+    ("name", "options", "budget", "smallest", "earlier"),
     [
-        # (144 + 3 R) / 4: R rounds to 1 from 36.4 on.
-        ("fastv", {}, 32, 37),
-        ("dart", {}, 8, 37),
-        ("fastv", {"layer": 2}, 48, 73),
-        # 144 r^3 >= 1 from r = .1908 on: 36 (1 + r + r^2 + r^3) = 44.4.
-        ("pyramiddrop", {}, 32, 45),
+        # (144 + 3 R) / 4: R rounds to 1 from 36.4 on. Both score at the layer before, so layer 0 processes all tokens.
+        ("fastv", {}, 32, 37, 37),
+        ("fastv", {"preset": "matched"}, 32, 37, 37),
+        ("dart", {}, 8, 37, 37),
+        # (2 * 144 + 2 R) / 4: R rounds to 1 from 72.25 on.
+        ("fastv", {"layer": 2}, 48, 73, 37),
+        # 144 r^3 >= 1 from r = .1908 on: 36 (1 + r + r^2 + r^3) = 44.4. Before layer 0 any count will do.
+        ("pyramiddrop", {}, 32, 45, 1),
         # The same r: 36 (r + r^2 + 2 r^3) = 8.68.
-        ("pyramiddrop", {"layers": (0, 1, 2)}, 8, 9),
+        ("pyramiddrop", {"layers": (0, 1, 2)}, 8, 9, 1),
+        ("ivc_prune", {}, 48, 73, 37),
+        ("lvlm_csp_like", {"preset": "matched"}, 36, 37, 37),
     ],
 )
-def test_impossible_budgets_name_the_smallest_possible_one(name, options, budget, smallest):
+def test_impossible_budgets_name_the_smallest_possible_one(name, options, budget, smallest, earlier):
     pruner = get_pruner(name, **options)
-    with pytest.raises(ValueError, match=f"smallest budget is {smallest}, or drop at earlier layers"):
+    instead = f", or {earlier} with drops at earlier layers .preset 'matched'.$" if earlier < smallest else "$"
+    with pytest.raises(ValueError, match=f"smallest budget is {smallest}{instead}"):
         pruner.schedule(budget, 144, 4)
     with pytest.raises(ValueError, match=f"cannot average {smallest - 1} of 144"):
         pruner.schedule(smallest - 1, 144, 4)
     assert min(pruner.schedule(smallest, 144, 4)) >= 1
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_every_budget_has_a_falling_schedule_of_its_average_or_is_refused(name):
     pruner = get_pruner(name)
     possible = []
@@ -151,7 +190,8 @@ def test_layers_that_the_model_lacks_are_refused(name, options, words):
         ("pyramiddrop", {"layers": 3}, "layers 3 is not allowed"),
         ("dart", {"image_pivots": 0}, "image_pivots 0"),
         ("dart", {"text_pivots": -1}, "text_pivots -1"),
-        ("reverse", {"of": "fastv"}, "reverse needs a method that ranks by one score"),
+        ("fastv", {"layer": 1, "depth": "budget"}, "layer 1 and depth='budget' both say where tokens are dropped"),
+        ("pyramiddrop", {"layers": [1], "depth": "budget"}, r"layers \(1,\) and depth='budget'"),
     ],
 )
 def test_wrong_fields_are_refused(name, options, words):
@@ -163,7 +203,8 @@ def test_wrong_fields_are_refused(name, options, words):
 def test_every_class_describes_itself(name):
     pruner = get_pruner(name)
     assert isinstance(pruner, LayerPruner)
-    assert (pruner.needs, pruner.asks) == (frozenset(), QUERY.get(name, "last_prompt"))
+    assert pruner.asks == QUERY.get(name, "last_prompt")
+    assert name == "nuwa" or not pruner.needs
     assert pruner.summary
     assert pruner.text_guided
     assert get_pruner(**pruner.config()) == pruner
@@ -176,7 +217,7 @@ def test_a_saved_list_of_layers_is_a_tuple_again():
     assert hash(pruner) == hash(get_pruner("pyramiddrop", layers=(1, 2)))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_selecting_lets_every_token_in(name):
     plan = get_pruner(name).select(Cues({}, (12, 12)), 48)
     assert isinstance(plan, LayerPlan)
@@ -227,7 +268,7 @@ def test_dart_by_hand():
 
 def test_a_trace_counts_tokens_per_layer():
     every, few = torch.arange(4), torch.tensor([1, 3])
-    trace = LayerTrace(few, 4, few, 4, layers=(every, few, few, few[1:]))
+    trace = LayerTrace(few, 4, few, 4, layers=(every, few, few, few[1:]), sources=(None,) * 4)
     assert trace.counts == (4, 2, 2, 1)
     # (4 + 2 + 2 + 1) / 4.
     assert trace.average == 2.25

@@ -4,16 +4,15 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pruner_cases import CASES, EQUIVARIANT, GRID, N, all_cues, every_case, outside_the_tower, same, tensors
+from pruner_cases import EQUIVARIANT, GRID, N, all_cues, every_case, outside_the_tower, same, tensors
 
 from litelvlm.pruning import CUES, Cues, get_pruner, greedy, list_pruners
 from litelvlm.pruning.features import cosine_matrix
+from tests.method_cases import BEFORE, CASES
 
 
 def test_every_method_has_a_case():
-    # Methods inside the language model have tests of their own.
-    before = {name for name, method in list_pruners().items() if method.stage != "llm"}
-    assert {name for name, _ in CASES} == before - {"none"}
+    assert {name for name, _ in CASES} == set(list_pruners())
 
 
 @every_case
@@ -39,9 +38,9 @@ def test_exact_length_in_range_and_described(name, options, budget):
 
 
 @pytest.mark.parametrize("budget", [192, 128, 64, 32])
-@pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in CASES))
-def test_published_budgets_of_the_full_grid_are_exact(name, budget):
-    selection = get_pruner(name).select(all_cues(grid=(24, 24)), budget)
+@pytest.mark.parametrize(("name", "options"), list({name: (name, options) for name, options in BEFORE[::-1]}.values()))
+def test_published_budgets_of_the_full_grid_are_exact(name, options, budget):
+    selection = get_pruner(name, **options).select(all_cues(grid=(24, 24)), budget)
     kept = [i for i in selection.indices.tolist() if i != -1]
     assert len(selection) == budget
     assert len(set(kept)) == len(kept)

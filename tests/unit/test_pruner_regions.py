@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from pruner_cases import kept
+from pruner_cases import JOINT, kept
 
-from litelvlm.pruning import Cues, get_pruner
+from litelvlm.pruning import Cues, LayerPlan, get_pruner
 from litelvlm.pruning.altp_like import superpixels
 from litelvlm.pruning.box_oracle import box_cells
 from litelvlm.pruning.nuwa import cell_anchors
@@ -31,13 +31,48 @@ def test_nuwa_gathers():
     tokens = 2.0 ** torch.arange(8.0)[:, None].expand(8, 2)
     cues = Cues({"patch_tokens": tokens, "cls_attention": ATTENTION, "late_states": states}, (2, 4))
     share = 0.6414 / 2.2829
-    selection = get_pruner("nuwa").select(cues, 2)
+    selection = get_pruner("nuwa", stage1_only=True).select(cues, 2)
     assert selection.indices.tolist() == selection.positions.tolist() == [1, 6]
     assert selection.roles == ("kept", "merged")
     assert selection.tokens[:, 0].tolist() == pytest.approx([2.0, 64 + share * (4 + 32)], rel=1e-4)
     # As an average: the row divided by its sum.
-    fixed = get_pruner("nuwa", preset="fixed").select(cues, 2)
+    fixed = get_pruner("nuwa", preset="fixed", stage1_only=True).select(cues, 2)
     assert fixed.tokens[:, 0].tolist() == pytest.approx([2.0, (64 + share * 36) / (1 + 2 * share)], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("budget", "n_tokens", "n_layers", "first", "second"),
+    [
+        # As released for 576 tokens and 32 layers, 16 + 16 of them; 32 by the same shares.
+        (192, 576, 32, 336, 48),
+        (128, 576, 32, 224, 32),
+        (64, 576, 32, 112, 16),
+        (32, 576, 32, 56, 8),
+        # The miniature: 2 + 2 layers.
+        (48, 144, 4, 84, 12),
+        (8, 144, 4, 14, 2),
+        # 7 / 4 of 100 are more than there are: all of them, and 4 * 100 - 2 * 144 = 112 in the last two layers.
+        (100, 144, 4, 144, 56),
+    ],
+)
+def test_nuwa_schedules(budget, n_tokens, n_layers, first, second):
+    half = n_layers // 2
+    assert get_pruner("nuwa").schedule(budget, n_tokens, n_layers) == (first,) * half + (second,) * half
+    assert get_pruner("nuwa", preset="stage1").schedule(budget, n_tokens, n_layers) == (budget,) * n_layers
+
+
+def test_nuwa_lets_the_anchors_of_its_first_stage_in():
+    tokens = torch.arange(16.0).reshape(8, 2)
+    cues = Cues({"patch_tokens": tokens, "cls_attention": ATTENTION, "late_states": tokens}, (2, 4))
+    # round(7 / 4 * 2) = 4 anchors, which are what the first stage alone makes of 4.
+    plan, first = get_pruner("nuwa").select(cues, 2), get_pruner("nuwa", stage1_only=True).select(cues, 4)
+    assert isinstance(plan, LayerPlan)
+    assert not isinstance(first, LayerPlan)
+    assert plan.indices.tolist() == plan.places.tolist() == first.indices.tolist() == [1, 2, 4, 6]
+    assert (plan.budget, plan.span) == (2, 8)
+    assert torch.equal(plan.tokens, first.tokens)
+    assert torch.equal(plan.source, first.source)
+    assert (get_pruner("nuwa").text_guided, get_pruner("nuwa", stage1_only=True).text_guided) == (True, False)
 
 
 def test_superpixels_find_the_halves():
@@ -110,6 +145,18 @@ def test_a_wrapper_takes_over_needs_and_refuses_what_it_cannot_hold():
     assert pruner.needs == get_pruner("litelvlm").needs
     assert pruner.text_guided
     assert pruner.config()["of"]["name"] == "litelvlm"
-    for inner in ("visionzip", "fastv", "tome"):
-        with pytest.raises(ValueError, match="with_uniform needs a method that keeps plain tokens before"):
+    for inner in ("fastv", "tome", "restore"):
+        with pytest.raises(ValueError, match="with_uniform cannot take of="):
             get_pruner("with_uniform", of=inner)
+
+
+def test_with_uniform_keeps_what_a_merging_method_makes():
+    # The paper's TRIM keeps 3 of six by similarity 3 1 -2 4 0 2 and appends the mean of the others, 0 1 2 4 5: 12 / 5.
+    cues = Cues(JOINT | {"patch_tokens": torch.arange(6.0)[:, None]}, (2, 3))
+    pruner = get_pruner("with_uniform", of=get_pruner("trim", preset="paper"), share=0.5)
+    selection = pruner.select(cues, 4)
+    # Of 0 1 2 4 5 places 1 and 3: 1 and 4. The mean stands at the end.
+    assert selection.indices.tolist() == [1, 3, 4, -1]
+    assert selection.roles == ("uniform", "kept", "uniform", "merged")
+    assert selection.tokens.flatten().tolist() == pytest.approx([1.0, 3.0, 4.0, 2.4])
+    assert pruner.select(cues, 6).tokens is None

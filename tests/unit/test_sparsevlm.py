@@ -131,7 +131,8 @@ def test_falling_counts_fall_and_spend_what_there_is(n_tokens, widths, data):
         # x = 2368 / 15.16: 156.2, 93.7, 56.2; 11 left.
         (128, None, (158, 93, 56), 0),
         (64, None, (25, 12, 7), 0),
-        # The last drop leaves .36 x >= 1: x = 2.8, 15.16 x = 42.1, and (3 * 576 + 42.1) / 32 = 55.3.
+        # The last drop leaves .36 x >= 1: x = 2.8, 15.16 x = 42.1, and (3 * 576 + 42.1) / 32 = 55.3. With drops before
+        # layers 1, 5 and 9 it is x (4 + 4 * .6 + 23 * .36) = 14.68 x = 40.8, and (576 + 40.8) / 32 = 19.3.
         (32, None, None, 56),
         # x (4 + 4 * .6 + 23 * .36) = 448: 30.5, 18.3, 10.99; 120 + 72 + 230 = 422; 6 more in each of 4 layers.
         (32, (1, 5, 9), (36, 18, 10), 0),
@@ -140,7 +141,7 @@ def test_falling_counts_fall_and_spend_what_there_is(n_tokens, widths, data):
 def test_budget_matched_schedules_at_full_size(budget, layers, counts, smallest):
     pruner = get_pruner("sparsevlm_plus", layers=layers)
     if counts is None:
-        with pytest.raises(ValueError, match=f"smallest budget is {smallest}, or drop at earlier layers"):
+        with pytest.raises(ValueError, match=f"smallest budget is {smallest}, or 20 with drops at earlier layers"):
             pruner.schedule(budget, 576, 32)
         return
     schedule = pruner.schedule(budget, 576, 32)
@@ -216,19 +217,19 @@ def test_sparsevlm_plus_by_hand():
     view = View(attention, queries=(3,), n_visual=2, rotary=rotary)
     one_head = get_pruner("sparsevlm_plus", head_share=0.5)
     # Corrected heads are (.6, .1) and (.2, .4); the first has the larger sum, .7 against .6.
-    assert one_head.score(view).tolist() == pytest.approx([0.6, 0.1])
+    assert one_head.score(view, view).tolist() == pytest.approx([0.6, 0.1])
     assert one_head.keep(view, view, 1).tolist() == [0]
     # Both heads: (.4, .25). Without the correction it would be (.2, .25).
-    assert get_pruner("sparsevlm_plus", head_share=1.0).score(view).tolist() == pytest.approx([0.4, 0.25])
-    assert get_pruner("sparsevlm").keep(view, view, 1).tolist() == [1]
+    assert get_pruner("sparsevlm_plus", head_share=1.0).score(view, view).tolist() == pytest.approx([0.4, 0.25])
+    assert get_pruner("sparsevlm").score(view, view).tolist() == pytest.approx([0.2, 0.25])
     # 14 of 32 heads are .875 of 2: one.
-    assert get_pruner("sparsevlm_plus").score(view).tolist() == pytest.approx([0.6, 0.1])
+    assert get_pruner("sparsevlm_plus").score(view, view).tolist() == pytest.approx([0.6, 0.1])
 
 
 def test_a_vanishing_or_negative_rotary_product_does_not_turn_the_ranking_around():
     view = View(torch.tensor([[[0.0, 0.2, 0.1, 0.0]]]), queries=(3,), n_visual=2, rotary=turned([0.0, -120, 90, 0]))
     # cos 120 = -.5 and cos 90 = 0 count as .05.
-    assert get_pruner("sparsevlm_plus").score(view).tolist() == pytest.approx([4.0, 2.0])
+    assert get_pruner("sparsevlm_plus").score(view, view).tolist() == pytest.approx([4.0, 2.0])
 
 
 def test_128_channels_keep_a_positive_rotary_product():
