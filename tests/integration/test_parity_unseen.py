@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPModel
 
 from litelvlm.metrics import ciou, intersection_union
-from tests.parity import glamm, layout, preprocess, pruner, refer
+from tests.parity import glamm, layout, preprocess, pruner, refer, scores
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "parity"
 
@@ -51,10 +51,10 @@ def test_other_budgets_from_pictures_and_tables_alone(fixtures, out, caplog):
     got, expected = (load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm"))
     assert torch.equal(got["1.retained_idx"], expected["1.retained_idx"])
     torch.testing.assert_close(got["1.pred_masks"], expected["1.pred_masks"], atol=5e-6, rtol=0)
-    scores = {score["retain"]: score for score in json.loads((out / "scores.json").read_text())}
-    assert [*scores] == [18, 1, 36]
+    found = {score["retain"]: score for score in json.loads((out / "scores.json").read_text())}
+    assert [*found] == [18, 1, 36]
     official = json.loads((RECORDED / "glamm" / "index.json").read_text())["runs"][0]
-    assert scores[18]["ciou"] == pytest.approx(official["ciou"], abs=1e-4)
+    assert found[18]["ciou"] == pytest.approx(official["ciou"], abs=1e-4)
     assert sorted(load_file(out / "run_R36.safetensors")["0.retained_idx"].tolist()) == list(range(36))
     assert "budget 37" in caplog.text
     assert "budget 0" in caplog.text
@@ -62,6 +62,79 @@ def test_other_budgets_from_pictures_and_tables_alone(fixtures, out, caplog):
     derived = json.loads((out / "tokenisation.json").read_text())
     assert {len(entry["turns"]) for entry in derived} <= {1, 2, 3}
     assert [*derived[0]] == [*recorded[0]]
+
+
+def test_runs_over_other_pictures_take_their_own(fixtures, out):
+    """Stored tensors are numbered only, so with other pictures in the index the tree's are meant."""
+
+    def another(index):
+        (run,) = index["runs"]
+        items = [{**item, "expressions": item["expressions"]} for item in run["items"][1:2]]
+        for item in items:
+            del item["original_size"], item["resized_size"]
+        index["runs"].append({"dataset": "refcoco|val", "retain": 9, "items": items})
+        index["runs"].append({"dataset": "refcoco|val", "retain": 9, "items": items})
+        index["runs"].append({"dataset": "refcoco|val", "retain": 99, "raises": "RuntimeError"})
+
+    edit(fixtures / "glamm" / "index.json", another)
+    with torch.inference_mode(), pytest.raises(ExceptionGroup) as failed:
+        glamm.compute(fixtures / "glamm", out)
+    assert "two runs are to be written to run_R9.safetensors" in str(failed.value.exceptions[0])
+    got, recorded = load_file(out / "run_R9.safetensors"), load_file(RECORDED / "glamm" / "run_R18.safetensors")
+    assert got["0.pred_masks"].shape == recorded["1.pred_masks"].shape
+    assert torch.equal(got["0.input_ids"], recorded["1.input_ids"])
+    assert len(got["0.retained_idx"]) == 9
+    assert [score["retain"] for score in json.loads((out / "scores.json").read_text())] == [18, 9]
+
+
+def test_recorded_errors_are_tried_and_a_bad_setup_spares_the_others(fixtures, out, caplog):
+    def worse(index):
+        (setup,) = index["setups"]
+        setup["cases"] = setup["cases"][:2]
+        index["setups"].insert(0, {**setup, "seed": 4})  # there are no weights of this seed
+        index["setups"].append({**setup, "seed": 0, "cases": [], "errors": [{"T": 2, "retain": 5, "raises": "X"}]})
+
+    edit(fixtures / "pruner" / "index.json", worse)
+    with torch.inference_mode(), caplog.at_level(logging.WARNING), pytest.raises(ExceptionGroup) as failed:
+        pruner.compute(fixtures / "pruner", out)
+    missing, taken = failed.value.exceptions
+    assert "the setup of seed 4" in missing.__notes__[0]
+    assert "T2.R5 is a recorded error and gave 5 tokens" in str(taken)
+    refused = [record.message for record in caplog.records]
+    assert [message.split(" is refused")[0] for message in refused] == [
+        f"pruner: seed 0, {case}" for case in ("T1.R37", "T3.R39", "T1.R0")
+    ]
+
+
+def test_an_expression_that_is_not_there_fails_after_the_others_are_written(fixtures, out):
+    listing = fixtures / "refer" / "decoded_masks.json"
+    edit(listing, lambda content: content["refcoco|val"][1]["expressions"].append("no such thing"))
+    with pytest.raises(ExceptionGroup) as failed:
+        refer.compute(fixtures / "refer", out)
+    assert "no expression 'no such thing'" in str(failed.value.exceptions[0])
+    recorded = load_file(RECORDED / "refer" / "decoded_masks.safetensors")
+    assert set(recorded) - set(load_file(out / "decoded_masks.safetensors")) == {"refcoco.val.1"}
+
+
+def test_the_other_author_s_split_is_read_where_the_usual_one_is_missing(fixtures, out):
+    folder = fixtures / "refer" / "Refer_Segm" / "refcocog"
+    (folder / "refs(umd).p").rename(folder / "refs(google).p")
+    (fixtures / "refer" / "decoded_masks.json").unlink()
+    refer.compute(fixtures / "refer", out)
+    got, recorded = (load_file(f / "decoded_masks.safetensors") for f in (out, RECORDED / "refer"))
+    assert all(torch.equal(got[key], recorded[key]) for key in recorded)
+
+
+def test_sets_of_empty_targets_and_of_none(fixtures, out):
+    # Nothing predicted for nothing: 1; one pixel for nothing: 0. An image without expressions has no score to sum.
+    logits = torch.tensor([[[-1.0, 0.0]], [[-1.0, 1.0]]])
+    inputs = {"empty.0.logits": logits, "empty.0.target": torch.zeros(2, 1, 2, dtype=torch.uint8)}
+    inputs |= {"none.0.logits": torch.zeros(0, 1, 2), "none.0.target": torch.zeros(0, 1, 2, dtype=torch.uint8)}
+    save_file(inputs, fixtures / "scores" / "inputs.safetensors")
+    scores.compute(fixtures / "scores", out)
+    empty, none = json.loads((out / "got.json").read_text())
+    assert empty["giou"] == pytest.approx(1 / 2.00001)
+    assert (empty["ciou"], none["giou"], none["ciou"]) == (0, 0, 0)
 
 
 def test_another_seed_and_size_without_recorded_ids(fixtures, out):

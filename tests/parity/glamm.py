@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +18,7 @@ from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, conversation, question
 from litelvlm.glamm.tokenizer import GlammTokenizer
 from litelvlm.metrics import ciou, giou, intersection_union
 from litelvlm.pruning import check_budget
+from tests.parity.failures import Failures
 from tests.parity.published import write_checkpoint_folder
 from tests.parity.recorded import Recorded, talk_of
 
@@ -26,43 +27,72 @@ logger = logging.getLogger(__name__)
 
 def compute(fixtures: Path, out: Path) -> None:
     """Write ``run_R<r>.safetensors`` for every recorded budget, ``scores.json`` and ``tokenisation.json``."""
-    index = json.loads((fixtures / "index.json").read_text())
-    write_tokenisation(fixtures, index, out)
+    index, failures = json.loads((fixtures / "index.json").read_text()), Failures()
+    with failures.of("tokenisation"):
+        write_tokenisation(fixtures, index, out)
     with TemporaryDirectory() as folder:
         write_checkpoint_folder(fixtures, index, Path(folder))
         model = load_model(folder, dtype="float32", device="cpu", attn="eager")
-    scores = []
+    sizes = (model.tower.image_size, model.sam_image_size)
+    scores: list[dict[str, Any]] = []
+    written: set[str] = set()
     for run in index["runs"]:
-        try:
-            check_budget(run["retain"], model.n_tokens)
-        except ValueError as error:  # a recorded error case
-            logger.warning("glamm: R = %s is refused: %s", run["retain"], error)
+        if not 1 <= run["retain"] <= model.n_tokens:
+            expect_refusal(model, run["retain"])
             continue
-        sizes = (model.tower.image_size, model.sam_image_size)
-        got, counts = evaluate(model, run, Recorded(fixtures, run, sizes, alone=len(index["runs"]) == 1))
-        save_file(got, out / run.get("file", f"run_R{run['retain']}.safetensors"))
-        if counts:
-            i_pixels, u_pixels = zip(*counts, strict=True)
-            named = {key: run[key] for key in ("dataset", "retain", "file") if key in run}
-            scores.append({**named, "giou": giou(i_pixels, u_pixels), "ciou": ciou(i_pixels, u_pixels)})
+        with failures.of(f"the run {run.get('dataset', '')} R = {run['retain']}"):
+            name = run.get("file", f"run_R{run['retain']}.safetensors")
+            if name in written:
+                raise ValueError(f"two runs are to be written to {name}; give each its file")
+            got, counts = evaluate(model, run, Recorded(fixtures, run, index["runs"], sizes))
+            save_file(got, out / name)
+            written.add(name)
+            if counts is not None:
+                scores.append(scored(run, counts))
     (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    failures.raise_any()
 
 
-def evaluate(model: Glamm, run: dict[str, Any], inputs: Recorded) -> tuple[dict[str, Tensor], list[tuple[int, int]]]:
-    """Tensors of every image of a run, and the pixel counts of its expressions."""
+def expect_refusal(model: Glamm, retain: int) -> None:
+    """Say how a recorded error case is refused.
+
+    Raises:
+        RuntimeError: If it is not.
+    """
+    try:
+        check_budget(retain, model.n_tokens)
+    except ValueError as error:
+        logger.warning("glamm: R = %s is refused: %s", retain, error)
+    else:
+        raise RuntimeError(f"R = {retain} is taken, though the model has {model.n_tokens} tokens")
+
+
+def scored(run: dict[str, Any], counts: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """A run's entry in ``scores.json``."""
+    named = {key: run[key] for key in ("dataset", "retain", "file") if key in run}
+    i_pixels, u_pixels = zip(*counts, strict=True)
+    return {**named, "giou": giou(i_pixels, u_pixels), "ciou": ciou(i_pixels, u_pixels)}
+
+
+def evaluate(
+    model: Glamm, run: dict[str, Any], inputs: Recorded
+) -> tuple[dict[str, Tensor], list[tuple[int, int]] | None]:
+    """Tensors of every image of a run, and the pixel counts of its expressions; None if an image has no targets."""
     got: dict[str, Tensor] = {}
     counts: list[tuple[int, int]] = []
+    complete = True
     for i, item in enumerate(run["items"]):
         answer = ground(model, i, item, inputs)
         got |= {f"{i}.{name}": tensor.contiguous() for name, tensor in answer.items()}
         targets = inputs.targets(i, item)
         if targets is None:
-            logger.warning("glamm: image %d has no targets, so R = %s gets no score for it", i, run["retain"])
+            logger.warning("glamm: image %d has no targets, so R = %s gets no score", i, run["retain"])
+            complete = False
             continue
         # As in the official loop, the shorter of the two lists decides.
         masks = zip((answer["pred_masks"] > 0).numpy(), targets.numpy(), strict=False)
         counts += [intersection_union(mask, target) for mask, target in masks]
-    return got, counts
+    return got, counts if complete and counts else None
 
 
 def ground(model: Glamm, i: int, item: dict[str, Any], inputs: Recorded) -> dict[str, Tensor]:
@@ -94,15 +124,29 @@ def write_tokenisation(fixtures: Path, index: dict[str, Any], out: Path) -> None
 
 
 def listed_turns(fixtures: Path, index: dict[str, Any]) -> Iterator[list[list[Any]]]:
-    """Turns of the listing; without one, those of the recorded conversations."""
+    """Turns of the listing; without one, those of the recorded conversations, each once."""
     listing = fixtures / "tokenisation.json"
-    if listing.is_file():
-        yield from (entry["turns"] for entry in json.loads(listing.read_text()))
+    entries = json.loads(listing.read_text()) if listing.is_file() else []
+    if entries and all("turns" in entry for entry in entries):
+        yield from (entry["turns"] for entry in entries)
         return
-    for item in (item for run in index["runs"] for item in run["items"]):
+    seen = set()
+    for item in (item for run in index["runs"] for item in run.get("items", [])):
+        if item["conversation"] in seen:
+            continue
+        seen.add(item["conversation"])
         talk = talk_of(item)
-        turns = []
-        for text, asked, answered in zip(item["expressions"], talk.questions, talk.answers, strict=True):
-            template = next(i for i in range(len(QUESTIONS)) if question(text, i) == asked)
-            turns.append([text, template, ANSWERS.index(answered)])
-        yield turns
+        spoken = zip(talk.expressions, talk.questions, talk.answers, strict=True)
+        yield [[text, question_index(text, asked), ANSWERS.index(answered)] for text, asked, answered in spoken]
+
+
+def question_index(text: str, asked: str) -> int:
+    """The template that makes this question of this expression.
+
+    Raises:
+        ValueError: If none does.
+    """
+    for i in range(len(QUESTIONS)):
+        if question(text, i) == asked:
+            return i
+    raise ValueError(f"no template makes {asked!r} of {text!r}")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +12,73 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from litelvlm import get_pruner
+from litelvlm.clip.base import ClipImage
 from litelvlm.clip.tower import ClipTower
 from litelvlm.pruning import Cues
+from tests.parity.failures import Failures
 
 logger = logging.getLogger(__name__)
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``seed<k>_cases.safetensors`` with the retained indices and features of every case."""
+    """Write ``seed<k>_cases.safetensors`` with the retained indices and features of every case of every setup."""
     tokenizer = CLIPTokenizer.from_pretrained(fixtures / "tiny_clip_tokenizer")
+    failures = Failures()
     for setup in json.loads((fixtures / "index.json").read_text())["setups"]:
         seed = setup["seed"]
-        clip = CLIPModel._from_config(CLIPConfig(**setup["clip_config"]), attn_implementation="eager").eval()
-        clip.load_state_dict(load_file(fixtures / f"seed{seed}_clip.safetensors"))
-        tower = ClipTower(clip, tokenizer)
-        got = {}
-        with safe_open(fixtures / f"seed{seed}_cases.safetensors", framework="pt") as inputs:
-            image = tower.image(inputs.get_tensor("pixel_values"))
-            for case in setup["cases"]:
-                cues = Cues.from_tensors(
-                    patch_tokens=image.patch_tokens[0],
-                    patch_embeds=image.patch_embeds[0],
-                    text_embeds=text_embeds(tower, inputs, case),
-                    query=image.query[0],
-                    keys=image.keys[0],
-                    values=image.values[0],
-                    grid=tower.grid,
-                )
-                try:
-                    kept = get_pruner("litelvlm").select(cues, case["retain"]).indices
-                except ValueError as error:  # a recorded error case
-                    logger.warning("pruner: seed %s, %s is refused: %s", seed, case["key"], error)
-                    continue
-                got[f"{case['key']}.retained_idx"] = kept
-                got[f"{case['key']}.features"] = image.patch_tokens[:, kept].contiguous()
-        save_file(got, out / f"seed{seed}_cases.safetensors")
+        with failures.of(f"the setup of seed {seed}"):
+            clip = CLIPModel._from_config(CLIPConfig(**setup["clip_config"]), attn_implementation="eager").eval()
+            # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
+            weights = load_file(fixtures / f"seed{seed}_clip.safetensors")
+            clip.load_state_dict({k: v for k, v in weights.items() if not k.endswith(".position_ids")})
+            tower = ClipTower(clip, tokenizer)
+            with safe_open(fixtures / f"seed{seed}_cases.safetensors", framework="pt") as inputs:
+                got = answers(tower, setup, inputs, failures)
+            save_file(got, out / f"seed{seed}_cases.safetensors")
+    failures.raise_any()
+
+
+def answers(tower: ClipTower, setup: dict[str, Any], inputs: Any, failures: Failures) -> dict[str, Tensor]:
+    """Indices and features of every case, and a refusal of every recorded error."""
+    got: dict[str, Tensor] = {}
+    image = tower.image(inputs.get_tensor("pixel_values"))
+    for case in [*setup["cases"], *error_cases(setup)]:
+        where = f"seed {setup['seed']}, {case['key']}"
+        with failures.of(where):
+            cues = image_cues(tower, image, text_embeds(tower, inputs, case))
+            try:
+                kept = get_pruner("litelvlm").select(cues, case["retain"]).indices
+            except ValueError as error:
+                if 1 <= case["retain"] <= cues.n_tokens:
+                    raise
+                logger.warning("pruner: %s is refused: %s", where, error)
+                continue
+            if "raises" in case:
+                raise ValueError(f"{where} is a recorded error and gave {len(kept)} tokens")
+            got[f"{case['key']}.retained_idx"] = kept
+            got[f"{case['key']}.features"] = image.patch_tokens[:, kept].contiguous()
+    return got
+
+
+def error_cases(setup: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Recorded errors in the form of cases, with the texts of a case of as many."""
+    for error in setup.get("errors", []):
+        same = (case for case in setup["cases"] if len(case["texts"]) == error["T"])
+        texts = error.get("texts") or next(same, {"texts": ["left man"] * error["T"]})["texts"]
+        yield {**error, "key": f"T{error['T']}.R{error['retain']}", "texts": texts}
+
+
+def image_cues(tower: ClipTower, image: ClipImage, texts: Tensor) -> Cues:
+    """What the method reads of one image and its texts."""
+    return Cues.from_tensors(
+        patch_tokens=image.patch_tokens[0],
+        patch_embeds=image.patch_embeds[0],
+        text_embeds=texts,
+        query=image.query[0],
+        keys=image.keys[0],
+        values=image.values[0],
+        grid=tower.grid,
+    )
 
 
 def text_embeds(tower: ClipTower, inputs: Any, case: dict[str, Any]) -> Tensor:

@@ -2,17 +2,19 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 from litelvlm import load_refer
-from litelvlm.data.refer import ReferSample
+from litelvlm.data.pictures import open_image
+from litelvlm.data.refer import Expression, ReferSample
 from litelvlm.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
 from litelvlm.glamm.prompts import OPENING, Conversation
 
@@ -39,27 +41,45 @@ class Recorded:
     Args:
         fixtures: The folder of the tiny GLaMM; a ``refer`` folder may lie beside it.
         run: The run's entry in the index.
+        runs: All entries: where they list other pictures, a number does not say which picture a stored tensor is of,
+            and where there are several, it does not say which expressions stored targets are of.
         sizes: Sides of CLIP's and SAM's squares in pixels.
-        alone: Whether the stored targets can only be this run's.
     """
 
-    def __init__(self, fixtures: Path, run: Mapping[str, Any], sizes: tuple[int, int], alone: bool) -> None:
-        self.run, self.sizes, self.alone = run, sizes, alone
+    def __init__(
+        self, fixtures: Path, run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], sizes: tuple[int, int]
+    ) -> None:
+        self.run, self.sizes, self.alone = run, sizes, len(runs) == 1
+        files = [[item["image_file"] for item in other.get("items", [])] for other in runs]
+        self.same_pictures = all(listed == files[0] for listed in files if listed)
         own, shared = fixtures / f"inputs_R{run['retain']}.safetensors", fixtures / "inputs.safetensors"
-        self.stored = load_file(own) if own.is_file() else load_file(shared) if shared.is_file() else {}
+        self.own = own.is_file()
+        self.stored = load_file(own) if self.own else load_file(shared) if shared.is_file() else {}
         self.tree = fixtures.parent / "refer"
 
-    def tensor(self, i: int, name: str) -> Tensor | None:
-        """A stored tensor of the i-th image."""
-        prefixes = (f"run_R{self.run['retain']}.{i}", f"R{self.run['retain']}.{i}", str(i))
-        return next((self.stored[f"{p}.{name}"] for p in prefixes if f"{p}.{name}" in self.stored), None)
+    def tensor(self, i: int, name: str, item: Mapping[str, Any]) -> Tensor | None:
+        """A stored tensor that is of this run's i-th picture for certain."""
+        prefixes = [f"run_R{self.run['retain']}.{i}", f"R{self.run['retain']}.{i}", *([str(i)] if self.own else [])]
+        sure = next((self.stored[f"{p}.{name}"] for p in prefixes if f"{p}.{name}" in self.stored), None)
+        return self.numbered(i, name, item) if sure is None and self.same_pictures else sure
+
+    def numbered(self, i: int, name: str, item: Mapping[str, Any]) -> Tensor | None:
+        """A stored tensor under the image's number, unless the target beside it has another size than the picture."""
+        target, size = self.stored.get(f"{i}.gt_masks"), item.get("original_size")
+        foreign = target is not None and size is not None and list(target.shape[-2:]) != list(size)
+        return None if foreign else self.stored.get(f"{i}.{name}")
+
+    def picture(self, item: Mapping[str, Any]) -> Image.Image | None:
+        """The picture in the REFER tree."""
+        found = sorted((self.tree / "Refer_Segm").rglob(item["image_file"]))
+        return open_image(found[0], upright=False) if found else None
 
     def sample(self, item: Mapping[str, Any]) -> ReferSample | None:
-        """The image in the REFER tree."""
-        if not (self.tree / "Refer_Segm").is_dir():
+        """The image's record in the REFER tree."""
+        dataset, split, *author = self.run["dataset"].split("|")
+        if not (self.tree / "Refer_Segm" / dataset).is_dir():
             return None
-        dataset, split = self.run["dataset"].split("|")[:2]
-        data = load_refer(self.tree, dataset=dataset, split=split)
+        data = load_refer(self.tree, dataset=dataset, split=split, split_by=next(iter(author), None))
         return next((sample for sample in data if sample.file_name == item["image_file"]), None)
 
     def pixels(self, i: int, item: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
@@ -68,52 +88,71 @@ class Recorded:
         Raises:
             ValueError: If neither they nor the picture are there.
         """
-        clip, sam = self.tensor(i, "clip_pixel_values"), self.tensor(i, "sam_pixel_values")
+        names = ("clip_pixel_values", "sam_pixel_values")
+        clip, sam = (self.tensor(i, name, item) for name in names)
         if clip is not None and sam is not None:
             return clip, sam
-        sample = self.sample(item)
-        if sample is None:
-            raise ValueError(f"image {i} has neither stored pixels nor a picture in {self.tree}")
-        return clip_pixel_values(sample.image(), self.sizes[0]), sam_pixel_values(sample.image(), self.sizes[1])[0]
+        picture = self.picture(item)
+        if picture is not None:
+            return clip_pixel_values(picture, self.sizes[0]), sam_pixel_values(picture, self.sizes[1])[0]
+        clip, sam = (self.numbered(i, name, item) for name in names)
+        if clip is None or sam is None:
+            raise ValueError(f"image {i} ({item['image_file']}) has neither stored pixels nor a picture in {self.tree}")
+        return clip, sam
 
     def geometry(self, i: int, item: Mapping[str, Any]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(height, width) of the picture, and of it inside SAM's square."""
-        stored, sample = self.tensor(i, "gt_masks"), self.sample(item)
+        """(height, width) of the picture, and of it inside SAM's square.
+
+        Raises:
+            ValueError: If nothing says them.
+        """
+        stored = self.tensor(i, "gt_masks", item)
         if "original_size" in item:
             height, width = item["original_size"]
-        elif sample is not None:
-            height, width = sample.height, sample.width
         elif stored is not None:
             height, width = stored.shape[-2:]
         else:
-            raise ValueError(f"nothing says the size of image {i}")
+            picture = self.picture(item)
+            if picture is None:
+                raise ValueError(f"nothing says the size of image {i} ({item['image_file']})")
+            height, width = picture.height, picture.width
         return (height, width), sam_size(height, width, self.sizes[1])
 
     def targets(self, i: int, item: Mapping[str, Any]) -> Tensor | None:
         """Target masks [T, H, W]; where several runs share the stored ones, the tree's come first."""
-        stored = self.tensor(i, "gt_masks")
-        if stored is not None and self.alone:
+        stored = self.tensor(i, "gt_masks", item)
+        if stored is not None and (self.alone or self.own):
             return stored
         sample = self.sample(item)
         decoded = None if sample is None else decode(sample, item["expressions"])
-        return stored if decoded is None else decoded
+        if decoded is not None:
+            return decoded
+        return stored if stored is not None and len(stored) == len(item["expressions"]) else None
 
 
-def decode(sample: ReferSample, texts: list[str]) -> Tensor | None:
-    """Targets of these texts; None if the image has no such expression."""
-    chosen = list(matched(sample, texts))
-    return torch.from_numpy(np.stack([sample.mask(e) for e in chosen])) if len(chosen) == len(texts) else None
+def decode(sample: ReferSample, texts: Sequence[str]) -> Tensor | None:
+    """Targets of these texts; None if the image lacks one of them."""
+    try:
+        chosen = matched(sample, texts)
+    except ValueError as error:
+        logger.warning("%s", error)
+        return None
+    return torch.from_numpy(np.stack([sample.mask(e) for e in chosen]))
 
 
-def matched(sample: ReferSample, texts: list[str]) -> Iterator[Any]:
-    """The image's expression for each text, none twice; upper case and outer blanks do not count."""
-    left = list(sample.expressions)
+def matched(sample: ReferSample, texts: Sequence[str]) -> list[Expression]:
+    """The image's expression for each text, none twice; upper case and outer blanks do not count.
+
+    Raises:
+        ValueError: If it has no such expression.
+    """
+    left, found = list(sample.expressions), []
     for text in texts:
         same = [e for e in left if e.sent == text] or [
             e for e in left if e.sent.strip().lower() == text.strip().lower()
         ]
         if not same:
-            logger.warning("%s has no expression %r", sample.file_name, text)
-            return
+            raise ValueError(f"{sample.file_name} has no expression {text!r} that is not taken")
         left.remove(same[0])
-        yield same[0]
+        found.append(same[0])
+    return found
