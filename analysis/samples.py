@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from litelvlm.clip.geometry import coverage, visible_fraction
+from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.prompts import clean
 
 NO_TARGET = "expression without a target"
@@ -36,6 +37,9 @@ class Model(Protocol):
     @property
     def dtype(self) -> torch.dtype:
         """Its number type."""
+
+
+Model.register(Glamm)  # from Python 3.12 on, isinstance does not see a module's parts, such as the tower
 
 
 @runtime_checkable
