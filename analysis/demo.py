@@ -1,5 +1,6 @@
 """What the live demo computes: one expression in one picture, with all visual tokens and with a pruned set."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -80,8 +81,13 @@ def read_upload(path: str | Path) -> Image.Image:
     if size > MAX_BYTES:
         raise ValueError(f"the file has {size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are taken")
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            with Image.open(path) as picture:
+                width, height = picture.size
+    except Image.DecompressionBombError as error:
+        most = f"at most {MAX_PIXELS / 1e6:.0f} million pixels are taken"
+        raise ValueError(f"the picture is too large; {most}") from error
     except OSError as error:
         raise ValueError(f"not a readable picture ({type(error).__name__})") from error
     if width * height > MAX_PIXELS:

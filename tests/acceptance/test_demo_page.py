@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from analysis.demo import MAX_BYTES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -73,6 +75,21 @@ def test_a_bad_request_is_answered_with_the_reason(served):
     kind, message = ask(address, example(temporary), "  ", "litelvlm", 48, 0)
     assert kind == "error"
     assert "is empty" in json.dumps(message)
+
+
+def test_an_oversized_upload_is_refused_and_not_kept(served):
+    address, home, temporary = served
+    before = sorted([*home.rglob("*"), *temporary.rglob("*")])
+    head = '--part\r\nContent-Disposition: form-data; name="files"; filename="big.png"\r\n\r\n'
+    body = head.encode() + bytes(MAX_BYTES + 1) + b"\r\n--part--\r\n"
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+    try:
+        headers = {"Content-Type": "multipart/form-data; boundary=part"}
+        connection.request("POST", "/gradio_api/upload", body, headers)
+        assert connection.getresponse().status == 413
+    finally:
+        connection.close()
+    assert sorted([*home.rglob("*"), *temporary.rglob("*")]) == before
 
 
 def test_files_of_the_machine_are_not_served(served):

@@ -1,5 +1,8 @@
 """What the live demo computes and refuses, without its page."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -76,6 +79,16 @@ def test_uploads_are_checked_before_they_are_decoded(tmp_path, monkeypatch):
         read_upload(path)
     monkeypatch.setattr("analysis.demo.MAX_BYTES", path.stat().st_size - 1)
     with pytest.raises(ValueError, match="at most"):
+        read_upload(path)
+
+
+@pytest.mark.parametrize(("side", "message"), [(10_000, "10000 x 10000 pixels"), (60_000, "too large")])
+def test_a_small_file_that_claims_a_huge_picture_is_refused_unread(tmp_path, side, message):
+    path = tmp_path / "bomb.png"
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9)))]
+    packed = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    with pytest.raises(ValueError, match=message):
         read_upload(path)
 
 
