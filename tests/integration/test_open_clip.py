@@ -25,6 +25,10 @@ from towers import (
 )
 from transformers import PreTrainedTokenizerFast
 
+from analysis import mechanism, reversal
+from analysis.clip_models import ClipModel
+from analysis.mechanism_rows import PROBES
+from analysis.runs import read_record, read_rows
 from litelvlm.clip.base import Preprocessing
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.tower import ClipTower
@@ -275,3 +279,25 @@ def test_crops(picture, siglip, native):
     assert (siglip.grid, siglip.patch_size) == ((4, 4), 7)
     with pytest.raises(ValueError, match="mode is 'L'"):
         native.pixel_values(picture.convert("L"))
+
+
+def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypatch):
+    def load(names, device):
+        return tuple(ClipModel(name, request.getfixturevalue(name), "0") for name in names)
+
+    monkeypatch.setattr(reversal, "load_clips", load)
+    monkeypatch.setattr(mechanism, "load_clips", load)
+    same = {"limit": 1, "pool": 4, "donors": 2, "clip": FAMILIES}
+    ranked = reversal.run(model, data, reversal.Config(**same, shifts=5, blobs=2, random_seeds=0), tmp_path)
+    probed = mechanism.run(model, data, mechanism.Config(**same, neuron_images=1), tmp_path)
+    for folder, own in ((ranked, {"cls_cosine", "context"}), (probed, set())):
+        rows = read_rows(folder)
+        assert not read_record(folder).failures
+        assert set(rows["clip_model"]) == {"", *FAMILIES}
+        assert np.isfinite(rows["ri"]).all()
+        # SigLIP has no class token, so nothing is scored by one.
+        assert own & set(rows.loc[rows["clip_model"] == "siglip", "probe"]) == set()
+        assert own <= set(rows.loc[rows["clip_model"] == "eva", "probe"])
+    # Register neurons need a token without a place, and tokens of outlying norm.
+    probes = rows.groupby("clip_model")["probe"].unique()
+    assert all(set(PROBES) - {"P5a", "P5c", "P5d"} <= set(found) for found in probes)

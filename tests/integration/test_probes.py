@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch.nn import functional
-from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower
+from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower, stopped
 
 from analysis.mechanism_rows import WAYS
 from litelvlm.clip import probes
@@ -159,6 +159,9 @@ def test_probes_leave_weights_hooks_and_outputs_as_they_were(tower, pixels):
         tower.block(0, torch.zeros(1, 5, 7))  # of another width
     with pytest.raises(IndexError), moved_to_last_token(tower, {0: (1,), 99: (3,)}):
         pass
+    register_neurons(tower, [pixels])
+    with pytest.raises(RuntimeError, match="stop"), stopped(image_layers(tower)[1]):
+        register_neurons(tower, [pixels])
     assert hooks(tower) == n_hooks
     assert torch.equal(tower.image(pixels).image_embeds, before)
     assert all(torch.equal(value, weights[name]) for name, value in tower.state_dict().items())

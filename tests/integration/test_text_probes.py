@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower
+from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower, stopped
 
 from litelvlm.clip.probes_text import Edit, edited_embeds, rollout, text_flow, trace_text
 
@@ -126,6 +126,8 @@ def test_reading_the_text_tower_leaves_it_as_it_was(tower):
     edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)
     with pytest.raises(ValueError, match="at least one sentence"):
         trace_text(tower, [])
+    with pytest.raises(RuntimeError, match="stop"), stopped(tower.text_layers[1]):
+        trace_text(tower, SENTENCES)
     assert hooks() == 0
     assert torch.equal(tower.text(SENTENCES).text_embeds, before)
     assert all(torch.equal(value, weights[name]) for name, value in tower.state_dict().items())

@@ -1,5 +1,7 @@
 """Small towers with random weights, wide enough that norms, biases and attention all matter to the result."""
 
+from contextlib import contextmanager
+
 import open_clip
 import torch
 from open_clip.tokenizer import SimpleTokenizer
@@ -57,3 +59,17 @@ def huggingface_tokenizer():
 
 def huggingface_tower():
     return ClipTower(huggingface_clip(inner=48), huggingface_tokenizer())
+
+
+@contextmanager
+def stopped(layer):
+    """A layer that fails while the block runs."""
+
+    def stop(*_):
+        raise RuntimeError("stop")
+
+    handle = layer.register_forward_hook(stop)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,56 @@
+"""What must be nothing is nothing, on the trained miniature and on the same model with random weights."""
+
+import pytest
+
+from analysis import reversal, sink
+from analysis.runs import read_rows, read_summary
+from analysis.subset import Subset
+from litelvlm import load_model
+
+
+@pytest.fixture(scope="module")
+def part(data):
+    return Subset(data, images=40, expressions=2)
+
+
+@pytest.fixture(scope="module", params=["trained", "random"])
+def weights(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def studied(weights, model):
+    return model if weights == "trained" else load_model("embedded", device="cpu", random_init=True)
+
+
+@pytest.fixture(scope="module")
+def claims(studied, part, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    config = reversal.Config(shifts=60, blobs=5, random_seeds=4, pool=128)
+    ranked = reversal.run(studied, part, config, out)
+    read = sink.run(studied, part, sink.Config(random_seeds=1), out)
+    found = {claim.id: claim for run in (ranked, read) for claim in read_summary(run).claims}
+    return found, read_rows(ranked)
+
+
+def test_places_random_weights_and_word_order_say_nothing(claims):
+    found, _ = claims
+    assert {found[name].verdict for name in ("N4", "H4.null", "H4.order")} == {"supported"}
+    assert found["N8"].verdict != "not supported"
+    assert abs(found["N8"].estimate) < 0.05
+
+
+def test_random_blobs_have_no_more_than_the_place_gives(claims):
+    _, rows = claims
+    ri = rows[(rows["labels"] == "primary") & (rows["clip_model"] == "")].groupby("control")["ri"].mean()
+    assert abs(ri["N5"]) < 0.1
+    assert abs(ri["N4"]) < 0.01
+
+
+def test_without_training_the_text_changes_nothing(claims, weights):
+    found, _ = claims
+    if weights == "random":
+        assert not {found[name].verdict for name in ("H2", "H2.random", "H3", "H4")} & {"supported"}
+        assert abs(found["H2"].estimate) < 0.05
+    else:
+        assert found["H4"].verdict == "not supported"
