@@ -20,6 +20,7 @@ from analysis.runs import Run, Shard, open_run
 
 log = logging.getLogger(__name__)
 _MAPPER: ContextVar["Mapper | None"] = ContextVar("mapper", default=None)
+_WORK_ONLY: ContextVar[bool] = ContextVar("work_only", default=False)
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,20 @@ class Work:
         compute: From what was loaded to rows.
         load: From the index of an image to what ``compute`` takes; runs ahead in a thread of its own, so it must not
             touch the model. The index itself if left out.
+        key: What the rows depend on.
     """
 
     compute: Callable[[Any], ItemResult]
     load: Callable[[int], Any] = int
+    key: RunKey | None = None
+
+
+class WorkMade(Exception):
+    """Ends a study's ``run`` where the first row would be computed; holds the work."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self.work = work
 
 
 class PartResult(NamedTuple):
@@ -98,6 +109,25 @@ def computed_by(mapper: Mapper) -> Iterator[None]:
         yield
     finally:
         _MAPPER.reset(token)
+
+
+def work_of(run: Callable[[], Any]) -> Work:
+    """What a study would compute, without computing or writing anything: for a process that is handed single parts.
+
+    Args:
+        run: Calls the study, which does all that it does before its first row.
+
+    Raises:
+        ValueError: If no study was called.
+    """
+    token = _WORK_ONLY.set(True)
+    try:
+        run()
+    except WorkMade as made:
+        return made.work
+    finally:
+        _WORK_ONLY.reset(token)
+    raise ValueError("no study was run; call the run function of one")
 
 
 def make_chunks(sizes: Sequence[int], chunk_size: int, limit: int | None = None) -> list[tuple[Item, ...]]:
@@ -247,11 +277,14 @@ def run_study(
         data=provenance.data_identity(data),
         code=provenance.code_digest([*provenance.SCORING_CODE, f"analysis.{study.name}", *study.code]),
     )
+    work = Work(function, load, key)
+    if _WORK_ONLY.get():
+        raise WorkMade(work)
     limit = config.limit if len(sizes) > sum(map(len, chunks)) else None
     protocol = getattr(config, "protocol", "single")
     with open_run(out, key, len(chunks), shard, {"seed": config.seed}, limit, protocol) as run:
         shares = asked_shares(config, tuple((resolved or {}).get("budgets", ())))
-        map_chunks(run, chunks, Work(function, load), _MAPPER.get(), (*shares, *notes))
+        map_chunks(run, chunks, work, _MAPPER.get(), (*shares, *notes))
         run.count()
         if run.record.complete:  # before the state is settled: a run that says it is done has its summary
             run.write_summary(summary_of(study, run))

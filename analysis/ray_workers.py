@@ -1,23 +1,24 @@
 """Parts of a run on Ray actors that hold a model each, on this machine or on a cluster.
 
 The process that started the study hands out one part at a time per actor and writes every part itself, so locks,
-resuming and the files are those of an ordinary run. An actor that dies is started again and its part is given out
-again; nothing of a part is kept before it is whole. Rows are computed by the same function with as many threads as
-this process has, and so are the same, bit for bit on the CPU.
+resuming and the files are those of an ordinary run. Each actor loads model and data and prepares the study for itself,
+as this process did, whatever the study: nothing of a model travels. An actor that dies is started again and its part
+is given out again; nothing of a part is kept before it is whole. Rows are computed by the same function with as many
+threads as this process has, and so are the same, bit for bit on the CPU.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 import torch
 
-from analysis import provenance
 from analysis.determinism import make_deterministic
 from analysis.engine import Item, PartResult, Work, in_process
+from analysis.record import RunKey
 
 log = logging.getLogger(__name__)
 RETRIES = 3
@@ -29,13 +30,14 @@ class RayWorkers:
     """Computes parts on actors; a ``Mapper`` for ``engine.computed_by``.
 
     Attributes:
-        make: Loads model and data; runs once in each actor, so it must be picklable.
+        make: Loads model and data and prepares the study (see ``engine.work_of``); runs once in each actor, so it
+            must be picklable.
         count: Actors.
         address: Of an existing cluster ("auto", or "ray://host:10001"); one is started here if left out.
         seed: For the actors' determinism settings.
     """
 
-    make: Callable[[], tuple[Any, Any]]
+    make: Callable[[], Work]
     count: int = 2
     address: str | None = None
     seed: int = 0
@@ -47,7 +49,7 @@ class RayWorkers:
 
         Raises:
             RuntimeError: If a part's actor died more often than ``RETRIES`` allows.
-            ValueError: If an actor loads another model than this process has.
+            ValueError: If an actor would compute other rows than this process.
         """
         if not parts:
             return
@@ -55,7 +57,7 @@ class RayWorkers:
         started = not ray.is_initialized()
         threads = torch.get_num_threads()
         if started:
-            # Little travels: the work without its model, and rows.
+            # Little travels: images by their numbers, and rows.
             small = {"num_cpus": self.count * threads, "include_dashboard": False, "object_store_memory": 256 * 2**20}
             size = {} if self.address else small
             ray.init(address=self.address, logging_level=logging.ERROR, log_to_driver=False, **size)
@@ -68,12 +70,11 @@ class RayWorkers:
     def _finished(
         self, ray: Any, parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work, threads: int
     ) -> Iterator[tuple[int, PartResult]]:
-        bare, identity = ray.put(strip(work)), identity_in(work)
         gpus = 1 if torch.cuda.is_available() else 0
         actor = ray.remote(num_cpus=threads, num_gpus=gpus)(Worker)
 
         def start() -> Any:
-            return actor.remote(self.make, identity, threads, self.seed)
+            return actor.remote(self.make, work.key, threads, self.seed)
 
         free = [start() for _ in range(min(self.count, len(parts)))]
         left, tries = list(reversed(parts)), dict.fromkeys(parts, 0)
@@ -81,7 +82,7 @@ class RayWorkers:
         while left or running:
             while left and free:
                 worker, part = free.pop(), left.pop()
-                running[worker.part.remote(bare, list(chunks[part]))] = (worker, part)
+                running[worker.part.remote(list(chunks[part]))] = (worker, part)
             (ready,), _ = ray.wait(list(running), num_returns=1)
             worker, part = running.pop(ready)
             try:
@@ -104,62 +105,49 @@ class RayWorkers:
 
 
 class Worker:
-    """Holds model and data in a process of its own and computes parts.
+    """Holds a study's work in a process of its own and computes parts.
 
     Args:
-        make: Loads them.
-        identity: What the model must be.
+        make: Loads model and data and prepares the study; called with the first part.
+        key: What the rows must depend on.
         threads: Of torch.
         seed: For the determinism settings.
-
-    Raises:
-        ValueError: If the loaded model is another one.
     """
 
-    def __init__(self, make: Callable[[], tuple[Any, Any]], identity: dict[str, str], threads: int, seed: int) -> None:
+    def __init__(self, make: Callable[[], Work], key: RunKey | None, threads: int, seed: int) -> None:
         torch.set_num_threads(threads)
         make_deterministic(seed)
-        self.model, self.data = make()
-        found = provenance.model_identity(self.model)
-        if found != identity:
-            raise ValueError(f"the worker loaded {found}, the run is about {identity}; give both the same options")
+        self.make, self.key = make, key
 
-    def part(self, work: Work, chunk: Sequence[Item]) -> PartResult:
-        """Compute one part."""
-        ((_, result),) = in_process([0], [chunk], fill(work, self.model, self.data))
+    @cached_property
+    def work(self) -> Work:
+        """The study's work, made here."""
+        work = self.make()
+        if work.key != self.key:
+            raise ValueError(
+                f"a worker would compute other rows than this process: {difference(work.key, self.key)}; "
+                "give every node the same installation, model and data"
+            )
+        return work
+
+    def part(self, chunk: Sequence[Item]) -> PartResult:
+        """Compute one part.
+
+        Raises:
+            ValueError: If the work made here would give other rows.
+        """
+        ((_, result),) = in_process([0], [chunk], self.work)
         return result
 
 
-def strip(work: Work) -> Work:
-    """The same work without model and data, small enough to send."""
-    return Work(_each_context(work.compute, None, None), _each_context(work.load, None, None))
-
-
-def fill(work: Work, model: Any, data: Any) -> Work:
-    """Work with a process's own model and data in place."""
-    return Work(_each_context(work.compute, model, data), _each_context(work.load, model, data))
-
-
-def identity_in(work: Work) -> dict[str, str]:
-    """Identity of the model that a work's context holds.
-
-    Raises:
-        ValueError: If it holds none, several, or a data set that is a choice from another.
-    """
-    contexts = [*_contexts(work.compute)]
-    if not contexts:
-        raise ValueError(
-            "this study's rows are made without a context that holds its model; run it without --engine ray"
-        )
-    first = contexts[0]
-    # A worker loads one model and a whole split: it must not put them in the place of anything else.
-    if any(context.model is not first.model for context in contexts):
-        raise ValueError("this study compares several models, and a Ray worker loads one; run it without --engine ray")
-    if hasattr(first.data, "data"):
-        raise ValueError(
-            "this study picks images of its own, and a Ray worker loads the whole split; run it without --engine ray"
-        )
-    return provenance.model_identity(first.model)
+def difference(worker: RunKey | None, run: RunKey | None) -> str:
+    """What of two keys differs, in words."""
+    theirs, ours = ({} if key is None else key.model_dump(mode="json") for key in (worker, run))
+    return "; ".join(
+        f"{name} is {theirs.get(name)} there and {ours.get(name)} here"
+        for name in dict.fromkeys([*theirs, *ours])
+        if theirs.get(name) != ours.get(name)
+    )
 
 
 def import_ray() -> Any:
@@ -173,28 +161,3 @@ def import_ray() -> Any:
         return import_module("ray")
     except ModuleNotFoundError as error:
         raise ValueError("--engine ray needs Ray; install it with: pip install 'litelvlm[scale]'") from error
-
-
-def _is_context(value: Any) -> bool:
-    names = {entry.name for entry in fields(value)} if is_dataclass(value) and not isinstance(value, type) else set()
-    return {"model", "data"} <= names
-
-
-def _contexts(function: Any) -> Iterator[Any]:
-    for value in function.args if isinstance(function, partial) else ():
-        for part in value if isinstance(value, tuple | list) else (value,):
-            if _is_context(part):
-                yield part
-
-
-def _each_context(function: Any, model: Any, data: Any) -> Any:
-    """A partial whose contexts hold another model and other data."""
-    if not isinstance(function, partial):
-        return function
-
-    def swap(value: Any) -> Any:
-        if isinstance(value, tuple | list):
-            return type(value)(map(swap, value))
-        return replace(value, model=model, data=data) if _is_context(value) else value
-
-    return partial(function.func, *map(swap, function.args), **function.keywords)

@@ -1,6 +1,13 @@
-"""Two Ray workers on two cores against one process: ``python benchmarks/ray_workers.py``."""
+"""Two Ray workers on two cores against one process: ``python benchmarks/ray_workers.py [--images N]``.
 
+Both compute the same parts of a sweep with one thread per process, and their rows are compared bit for bit. Two
+speed-ups are stored: of the whole run, the start of Ray and of the workers included, and of warm workers, from the
+moment when every process has finished its first part. The machine has to have as many idle cores as workers.
+"""
+
+import argparse
 import tempfile
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -9,13 +16,38 @@ import pandas as pd
 import torch
 from common import store
 
-from analysis.engine import computed_by
+from analysis.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
 from analysis.ray_workers import RayWorkers
 from analysis.runs import read_rows
 from analysis.sweep import Config, run
 from litelvlm import load_model, load_refer
 
-CONFIG = Config(methods=("litelvlm", "uniform"), budgets=(48, 16), limit=16, chunk_size=2)
+
+class Timed:
+    """Another mapper, and when each of its parts was done.
+
+    Args:
+        mapper: What computes the parts.
+
+    Attributes:
+        done: Seconds from the call to the end of each part.
+    """
+
+    def __init__(self, mapper: Mapper) -> None:
+        self.mapper, self.done = mapper, list[float]()
+
+    def __call__(
+        self, parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work
+    ) -> Iterator[tuple[int, PartResult]]:
+        """The other mapper's parts."""
+        start = perf_counter()
+        for finished in self.mapper(parts, chunks, work):
+            self.done.append(perf_counter() - start)
+            yield finished
+
+    def warm_rate(self, workers: int) -> float:
+        """Parts per second once every worker has finished one."""
+        return (len(self.done) - workers) / (self.done[-1] - self.done[workers - 1])
 
 
 def embedded() -> tuple[object, object]:
@@ -23,25 +55,48 @@ def embedded() -> tuple[object, object]:
     return load_model("embedded", device="cpu"), load_refer("embedded", split="val")
 
 
+def embedded_work(config: Config) -> Work:
+    """A worker's own sweep of the miniature."""
+    return work_of(partial(run, *embedded(), config, Path("unused")))
+
+
 def main() -> None:
-    """Time one process and two workers on the same images, one thread each."""
+    """Time one process and two workers on the same images."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--images-per-part", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
     torch.set_num_threads(1)
+    config = Config(limit=given.images, chunk_size=given.images_per_part)
+    if given.images < 2 * given.workers * given.images_per_part:
+        parser.error(f"{given.images} images are too few: every worker needs two parts of {given.images_per_part}")
     model, data = embedded()
+    mappers = {1: Timed(in_process), given.workers: Timed(RayWorkers(partial(embedded_work, config), given.workers))}
     seconds, rows = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, count in (("one process", 0), ("two workers", 2)):
+        for count, mapper in mappers.items():
             start = perf_counter()
-            if count:
-                with computed_by(RayWorkers(partial(embedded), count)):
-                    rows[name] = read_rows(run(model, data, CONFIG, Path(folder) / name))
-            else:
-                rows[name] = read_rows(run(model, data, CONFIG, Path(folder) / name))
-            seconds[name] = perf_counter() - start
-    pd.testing.assert_frame_equal(rows["one process"], rows["two workers"], check_exact=True)
-    speed_up = seconds["one process"] / seconds["two workers"]
-    numbers = {"seconds": seconds, "speed_up": speed_up, "efficiency": speed_up / 2, "rows": len(rows["one process"])}
+            with computed_by(mapper):
+                rows[count] = read_rows(run(model, data, config, Path(folder) / str(count)))
+            seconds[count] = perf_counter() - start
+    one, several = mappers.values()
+    pd.testing.assert_frame_equal(*rows.values(), check_exact=True)
+    whole = seconds[1] / seconds[given.workers]
+    warm = several.warm_rate(given.workers) / one.warm_rate(1)
     store(
-        "ray_workers", {**numbers, "rows_equal_bit_for_bit": True, "note": "start of Ray and of the workers included"}
+        "ray_workers",
+        {
+            "images": given.images,
+            "images_per_part": given.images_per_part,
+            "workers": given.workers,
+            "rows": len(rows[1]),
+            "rows_equal_bit_for_bit": True,
+            "seconds_of_the_run": seconds,
+            "seconds_to_the_first_part": {count: mapper.done[0] for count, mapper in mappers.items()},
+            "whole_run": {"speed_up": whole, "efficiency": whole / given.workers},
+            "warm_workers": {"speed_up": warm, "efficiency": warm / given.workers},
+        },
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from analysis.studies import STUDIES, study_module
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
+    from analysis.engine import Work
     from analysis.locks import Shard
     from litelvlm.data.refer import ReferDataset
     from litelvlm.glamm.model import Glamm
@@ -84,8 +86,7 @@ class Study(DataOptions):
         configs, shard = {name: self.configure(name) for name in names}, Shard.parse(self.shard)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
         model, data = self.load_model(), self.load_data()
-        with self.computing():
-            folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
+        folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
 
         from analysis.cli.text import run_text
         from analysis.runs import read_record
@@ -97,8 +98,8 @@ class Study(DataOptions):
             sys.stdout.write(f"\nreport: {write_report(folders, self.report)}\n")
         return int(any(read_record(folder).state == "failed" for folder in folders))
 
-    def computing(self) -> AbstractContextManager[None]:
-        """Where the parts of the studies are computed.
+    def computing(self, name: str) -> AbstractContextManager[None]:
+        """Where the parts of a study are computed.
 
         Raises:
             ValueError: If Ray is asked for and not installed, or an option of it is given without it.
@@ -111,11 +112,14 @@ class Study(DataOptions):
         from analysis.ray_workers import RayWorkers, import_ray
 
         import_ray()
-        return computed_by(RayWorkers(self.load_both, self.workers, self.address, self.seed))
+        return computed_by(RayWorkers(partial(self.work, name), self.workers, self.address, self.seed))
 
-    def load_both(self) -> tuple[Glamm, ReferDataset]:
-        """Model and data; each Ray worker loads its own."""
-        return self.load_model(), self.load_data()
+    def work(self, name: str) -> Work:
+        """A study's work with model and data of its own, for a Ray worker."""
+        from analysis.engine import work_of
+
+        model, data, config = self.load_model(), self.load_data(), self.configure(name)
+        return work_of(partial(study_module(name).run, model, data, config, self.out))
 
     def chosen(self) -> tuple[str, ...]:
         """The studies to run, in the order of the table, each once.
@@ -182,7 +186,8 @@ class Study(DataOptions):
         from analysis.motivation import save_motivation
         from analysis.runs import read_record
 
-        folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)
+        with self.computing(name):
+            folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)
         if name == "sweep" and read_record(folder).complete:
             save_examples(model, data, folder)
             save_motivation(model, data, folder)

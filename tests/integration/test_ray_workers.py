@@ -7,15 +7,14 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 
 from analysis import ray_workers
-from analysis.engine import ItemResult, Work, make_chunks, map_chunks
-from analysis.ray_workers import RayWorkers, fill, identity_in, import_ray, strip
+from analysis.engine import Item, ItemResult, Work, make_chunks, map_chunks
+from analysis.ray_workers import RayWorkers, import_ray
 from analysis.record import RunKey
 from analysis.runs import open_run, read_record, read_rows
 from litelvlm.data.files import atomic_write
@@ -37,8 +36,7 @@ class Tiny:
 
     name, digest, dtype, device = "tiny", "d" * 64, torch.float32, torch.device("cpu")
 
-    def __init__(self, weight=0.1):
-        self.weight, self.tower = weight, SimpleNamespace()
+    weight = 0.1
 
 
 def compute(context, index):
@@ -52,25 +50,21 @@ def compute(context, index):
 
 
 def rows_of(out, work, mapper=None):
-    key = RunKey(study="toy", config={}, model={}, data={}, code="c")
     chunks = make_chunks([2] * IMAGES, 1)
-    with open_run(out, key, len(chunks)) as run:
+    with open_run(out, work.key, len(chunks)) as run:
         map_chunks(run, chunks, work, mapper)
     return run.folder
 
 
-def work_in(folder, model=None):
+def work_in(folder):
     folder.mkdir(exist_ok=True)
-    return Work(partial(compute, Held(model or Tiny(), 7, str(folder))))
-
-
-def make_tiny():
-    return Tiny(), 7
+    key = RunKey(study="toy", config={}, model={}, data={}, code="c")
+    return Work(partial(compute, Held(Tiny(), 7, str(folder))), key=key)
 
 
 def killed_run(folder):
     """Run with two workers, one of which is killed; called in a process of its own."""
-    rows_of(folder / "ray", work_in(folder / "flags"), RayWorkers(make_tiny, 2))
+    rows_of(folder / "ray", work_in(folder / "flags"), RayWorkers(partial(work_in, folder / "flags"), 2))
 
 
 def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monkeypatch):
@@ -92,39 +86,18 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monke
     pd.testing.assert_frame_equal(read_rows(folder), read_rows(alone), check_exact=True)
     # Every part is there: nothing is left to compute, so that no cluster is started.
     monkeypatch.setattr(ray_workers, "import_ray", lambda: pytest.fail("Ray was started"))
-    rows_of(tmp_path / "ray", work_in(tmp_path / "flags"), RayWorkers(make_tiny, 2))
+    rows_of(tmp_path / "ray", work_in(tmp_path / "flags"), RayWorkers(partial(work_in, tmp_path / "flags"), 2))
 
 
-def test_work_travels_without_model_and_data(tmp_path):
-    work = work_in(tmp_path)
-    bare = strip(work)
-    assert bare.compute.args[0].model is None
-    assert work.compute.args[0].model.weight == 0.1
-    other = Tiny(0.5)
-    assert fill(bare, other, 9).compute.args[0].model is other
-    assert fill(bare, other, 9).compute.args[0].data == 9
-    tiny = Tiny()
-    several = Work(partial(compute, [Held(tiny, 7), Held(tiny, 7)]))
-    assert [context.model for context in strip(several).compute.args[0]] == [None, None]
-    assert identity_in(several)["name"] == "tiny"
-
-
-def test_what_a_worker_cannot_load_is_refused():
-    with pytest.raises(ValueError, match="compares several models"):
-        identity_in(Work(partial(compute, [Held(Tiny(), 7), Held(Tiny(), 7)])))
-    with pytest.raises(ValueError, match="picks images of its own"):
-        identity_in(Work(partial(compute, Held(Tiny(), SimpleNamespace(data=7)))))
-
-
-def test_a_worker_with_another_model_is_refused(tmp_path):
-    identity = identity_in(work_in(tmp_path)) | {"digest": "0" * 64}
-    with pytest.raises(ValueError, match="the worker loaded"):
-        ray_workers.Worker(make_tiny, identity, torch.get_num_threads(), 0)
-
-
-def test_rows_without_a_context_are_refused():
-    with pytest.raises(ValueError, match="without --engine ray"):
-        identity_in(Work(lambda index: ItemResult([])))
+def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
+    key = work_in(tmp_path).key
+    worker = ray_workers.Worker(partial(work_in, tmp_path), key, torch.get_num_threads(), 0)
+    rows = worker.part([Item(2, 2)]).rows
+    assert rows == compute(Held(Tiny(), 7), 2).rows
+    other = key.model_copy(update={"code": "d"})
+    stranger = ray_workers.Worker(partial(work_in, tmp_path), other, torch.get_num_threads(), 0)
+    with pytest.raises(ValueError, match="other rows than this process: code is c there and d here; give every node"):
+        stranger.part([Item(2, 2)])
 
 
 def test_a_missing_ray_says_how_to_get_it(monkeypatch):

@@ -69,13 +69,13 @@ def test_the_help_names_every_study(capsys):
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
-        Study(names=("sweep",), address="auto").computing()
+        Study(names=("sweep",), address="auto").computing("sweep")
 
 
 def test_the_engine_is_used_within_the_block_only():
     from analysis import engine
 
-    with Study(names=("sweep",), engine="ray", workers=3, address="auto").computing():
+    with Study(names=("sweep",), engine="ray", workers=3, address="auto").computing("sweep"):
         workers = engine._MAPPER.get()
         assert isinstance(workers, RayWorkers)
         assert (workers.count, workers.address) == (3, "auto")

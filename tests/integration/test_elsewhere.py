@@ -1,0 +1,54 @@
+"""Every study gives the same rows where another process, with a model of its own, computes single parts."""
+
+from functools import partial
+
+import pandas as pd
+import pytest
+
+from analysis.engine import Item, in_process, work_of
+from analysis.studies import STUDIES, study_module
+from litelvlm import load_model, load_refer
+
+SMALL = {
+    "reversal": {"limit": 2, "shifts": 2, "blobs": 2, "pool": 8, "random_seeds": 1},
+    "mechanism": {"limit": 2, "pool": 8, "neuron_images": 2},
+    "sink": {"limit": 2, "random_seeds": 1},
+    "sink_causal": {"limit": 2, "pool": 8, "mask_images": 1, "budgets": (16,)},
+    "importance": {
+        "images": 2,
+        "checked": 1,
+        "sampled": 1,
+        "integration_steps": 2,
+        "coalitions": 8,
+        "permutations": 1,
+        "masks": 4,
+        "mean_images": 2,
+    },
+    "faithfulness": {"images": 2, "steps": 2, "removals": 2, "coalitions": 8},
+    "sweep": {"methods": ("litelvlm", "random", "fastv"), "budgets": (48,), "seeds": 2, "limit": 2},
+    "ablations": {"requests": ("falsify", "protocol"), "images": 2, "random_seeds": 1, "official_seeds": 1, "pool": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def other():
+    """Model and data as another process would load them."""
+    return load_model("embedded"), load_refer("embedded", split="val")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name, tmp_path):
+    run, config = study_module(name).run, study_module(name).Config(**SMALL[name])
+    here, there = (work_of(partial(run, *held, config, tmp_path / "runs")) for held in ((model, data), other))
+    assert there.key == here.key
+    assert not (tmp_path / "runs").exists()
+    alone, elsewhere = (next(in_process([0], [[Item(1, 1)]], work))[1] for work in (here, there))
+    assert alone.rows
+    assert not alone.failures
+    pd.testing.assert_frame_equal(pd.DataFrame(elsewhere.rows), pd.DataFrame(alone.rows), check_exact=True)
+    assert elsewhere.notes == alone.notes
+
+
+def test_work_needs_a_study():
+    with pytest.raises(ValueError, match="no study was run"):
+        work_of(lambda: None)
