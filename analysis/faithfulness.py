@@ -68,7 +68,7 @@ class Config(StudyConfig):
         batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
     """
 
-    images: Count | None = 20
+    images: Count | None = 24
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     steps: Count = 12
     removals: Count = 16

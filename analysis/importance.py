@@ -144,7 +144,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
         if index in context.checked:
             signals, reliability = retested(context, asked, signals, scores, covered)
             rows += foreign_rows(context, index, asked, scores)
-            rows += reinitialised_rows(asked, tokens, config.seed)
+            rows += reinitialised_rows(asked, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
             sampling = Sampling(
                 config.integration_steps,

@@ -67,7 +67,11 @@ def checked_signals(asked: Asked) -> list[Signal]:
 
 
 def reinitialised_rows(asked: Asked, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
-    """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers."""
+    """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers.
+
+    One draw of weights favours some tokens over others in every image alike, so each image needs a seed of its own:
+    only then do images say how far draws differ.
+    """
     rows = []
     trained = checked_signals(asked)
     for first in cascade(len(asked.model.llama.model.layers)):

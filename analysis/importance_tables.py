@@ -135,8 +135,8 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     """Mean value of each group over images, with interval, mean chance, ceiling and share of small shift p-values.
 
     Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses what chance gives,
-    q adjusts it within each metric. "disattenuated" is the mean value over the mean ceiling, both over the rows that
-    have a ceiling.
+    q adjusts it within each metric. "disattenuated" is the mean value over the mean ceiling, both over the
+    n_ceiling rows that have one.
 
     Args:
         rows: Rows of one control.
@@ -167,11 +167,15 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
         small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float),
         reliable=rows["value"].where(rows["ceiling"].notna()),
     )
-    extra = rest.groupby(by)[["chance", "corrected", "ceiling", "small", "reliable"]].mean().reset_index()
+    groups = rest.groupby(by)
+    extra = groups[["chance", "corrected", "ceiling", "small", "reliable"]].mean()
+    extra = extra.assign(n_ceiling=groups["ceiling"].count()).reset_index()
     table = pd.DataFrame(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
     family = table.groupby("metric" if "metric" in by else np.zeros(len(table)))["p"]
     table["q"] = family.transform(lambda p: benjamini_hochberg(p.to_numpy()) if np.isfinite(p).all() else np.nan)
     table["disattenuated"] = table.pop("reliable") / table["ceiling"]
+    if not table["n_ceiling"].any():
+        table = table.drop(columns="n_ceiling")
     return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(axis="columns", how="all")
 
 
