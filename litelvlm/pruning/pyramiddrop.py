@@ -23,7 +23,8 @@ class PyramidDrop(SeveralDrops, LayerScorePruner):
     the ratio whose unrounded average is the budget. Kept tokens are renumbered without gaps, text behind them too.
     Cost: one attention row per drop.
 
-    Source: PyramidDrop, official code; arXiv 2410.17247. Schedules for a budget are ours.
+    Source: PyramidDrop, official code; arXiv 2410.17247. The paper asks by the last token of the instruction, as here;
+    the code does so when it answers and averages several tokens in training. Schedules for a budget are ours.
     """
 
     name: ClassVar[str] = "pyramiddrop"

@@ -34,7 +34,7 @@ class HighSimilarity(ScorePruner):
 
     The intuitive rule, and the null that LiteLVLM's reversal is measured against. Cost: one T x N product.
 
-    Source: ablation of LiteLVLM (arXiv 2605.13178).
+    Source: ablation in LiteLVLM's paper (arXiv 2605.13178); the product is not normalised, as in its code.
 
     Attributes:
         similarity: "dot" (as the LiteLVLM code) or "cosine".
@@ -60,7 +60,7 @@ class LowSimilarity(HighSimilarity):
     With one text this is the set that the released LiteLVLM keeps; with several, LiteLVLM unites per-text choices
     while this method ranks by the mean. Cost: one T x N product.
 
-    Source: ablation of LiteLVLM (arXiv 2605.13178).
+    Source: ablation in LiteLVLM's paper (arXiv 2605.13178); the product is not normalised, as in its code.
     """
 
     name: ClassVar[str] = "low_similarity"

@@ -28,7 +28,8 @@ class SparseVLM(RatedDrops):
     The released code breaks ties of the clustering by random noise; here the earlier token wins. It runs one
     conversation at a time.
 
-    Source: SparseVLM, official code (version 1.5); arXiv 2410.04417. Schedules for a budget are ours.
+    Source: SparseVLM, official code (version 1.5); arXiv 2410.04417. The paper derives the count of each drop from the
+    rank of the attention, the code tabulates counts (preset "released"). Schedules for a budget are ours.
     """
 
     name: ClassVar[str] = "sparsevlm"

@@ -107,8 +107,8 @@ class ToMe(MergingPruner):
     ``source`` holds the means over each token's patches; blocks follow the merges, so it reproduces the tokens only
     where blocks add nothing.
 
-    Source: ToMe, official code; arXiv 2210.09461. It gives r per block, here the budget does: the same r in all blocks
-    up to rounding.
+    Source: ToMe, official code; arXiv 2210.09461. Paper and code agree and are given r, the same in all blocks; here it
+    follows from the budget, up to rounding.
     """
 
     name: ClassVar[str] = "tome"

@@ -212,6 +212,17 @@ def test_dropping_before_layer_0_is_selecting_the_same_tokens(model, state, posi
     assert_near(dropped.seg_state, selected.seg_state)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_query_token_asks_in_every_method(model, state, name):
+    talk = conversation(["the red circle", "the large square"], 3, 2)
+    plans = [plan(model, state, talk, name, query_token=which, **DEPTH.get(name, {})) for which in QUERIES]
+    kept = [outcome.selection for outcome in model.ground([state] * 4, [talk] * 4, plans)]
+    assert len({selection.counts for selection in kept}) == 1
+    choices = {tuple(map(tuple, (layer.tolist() for layer in selection.layers))) for selection in kept}
+    # DART ranks by keys alone; two tokens may agree on a few.
+    assert len(choices) == 1 if name == "dart" else len(choices) >= 3
+
+
 @torch.inference_mode()
 def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_attention(model, state):
     talk = conversation(["the red circle"])

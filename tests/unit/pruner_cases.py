@@ -19,6 +19,38 @@ EQUIVARIANT = [
 ]  # fmt: skip
 MERGING = ["trim", "visionzip", "prumerge_plus", "nuwa", "tome", "restore", "avgpool", "bilinear"]
 
+# Cues whose scale says nothing: rankings, cosines and shares of a sum.
+SCALED = {
+    "litelvlm": ("text_embeds", "patch_embeds", "values"),
+    "low_similarity": ("text_embeds", "patch_embeds"),
+    "high_similarity": ("text_embeds", "patch_embeds"),
+    "trim": ("text_embeds", "patch_embeds"),
+    "cdpruner": ("text_embeds", "patch_embeds", "projected"),
+    "divprune": ("projected",),
+    "scope": ("patch_tokens", "cls_attention"),
+    "fastervlm": ("cls_attention",),
+    "vispruner": ("patch_tokens", "cls_attention"),
+    "visionzip": ("cls_attention", "keys_mean"),
+    "holov": ("projected",),
+    "nuwa": ("cls_attention", "late_states"),
+    "altp_like": ("patch_tokens", "cls_attention"),
+    "evtp_iv_like": ("patch_tokens",),
+    "value_norm": ("values",),
+    "cls_cosine": ("patch_tokens", "cls_token"),
+    "reverse": ("cls_attention",),
+    "with_uniform": ("cls_attention",),
+    "ivc_add_on": ("cls_attention", "rotary_cosine", "rotary_sine"),
+    "restore": ("patch_tokens", "cls_attention"),
+    "mask_oracle": ("coverage",),
+    "inverse_mask_oracle": ("coverage",),
+    "box_oracle": ("box",),
+    "llm_attention": ("llm_attention",),
+    "llm_gradient": ("llm_gradient", "projected"),
+    "block_loo": ("block_importance",),
+}
+# These read no cue, only mix patch tokens, or read keys and queries whose scale is a temperature.
+UNSCALED = {"prumerge_plus", "tome", "avgpool", "bilinear", "centre_distance", "random", "uniform"}
+
 GRID = (6, 7)
 N = 42
 

@@ -96,12 +96,22 @@ def test_equal_tokens_are_kept_from_the_first(name):
     assert get_pruner(name).keep(view, view, 7).tolist() == list(range(7))
 
 
-@pytest.mark.parametrize("name", ["fastv", "pyramiddrop", "sparsevlm", "sparsevlm_plus"])
+# What a method ranks by, whose scale says nothing; that of IVC-Prune's values is a temperature.
+SCALED = {name: "attention" for name in EQUIVARIANT if name != "ivc_prune"} | {"dart": "keys", "ivc_prune": "rotary"}
+
+
+def test_the_scale_of_what_every_method_reads_is_decided_on():
+    assert set(SCALED) == {name for name, _ in INSIDE}
+
+
+@pytest.mark.parametrize("name", SCALED)
 @given(seed=st.integers(0, 10_000), exponent=st.integers(-8, 8))
 @settings(deadline=None, max_examples=10)
-def test_scaling_attention_changes_nothing(name, seed, exponent):
+def test_scaling_what_is_ranked_changes_nothing(name, seed, exponent):
     plain, scaled = layer(seed), layer(seed)
-    scaled._given["attention"] = plain._given["attention"] * 2.0**exponent
+    given = plain._given[SCALED[name]]
+    made = [part * 2.0**exponent for part in given] if isinstance(given, tuple) else given * 2.0**exponent
+    scaled._given[SCALED[name]] = made
     pruner = get_pruner(name)
     kept = [pruner.reduce(view, view, 9).places.tolist() for view in (plain, scaled)]
     assert kept[0] == kept[1]
