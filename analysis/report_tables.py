@@ -1,6 +1,7 @@
 """The tables of a report: every one of a summary, accuracy by method and budget, and what the authors publish."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,18 +53,15 @@ def by_budget(title: str, lines: pd.DataFrame, text: Callable[[Mapping[Any, Any]
     Returns:
         Rows from the highest value at the largest budget that the method has; empty cells where there is no line.
     """
-    budgets = sorted(set(lines["budget"].astype(int).tolist()), reverse=True)
     cells: dict[str, dict[int, dict[Any, Any]]] = {}
     for line in lines.to_dict("records"):
         cells.setdefault(str(line["method"]), {})[int(line["budget"])] = line
-
-    def place(method: str) -> list[float]:
-        return [-cells[method][budget]["value"] if budget in cells[method] else 1.0 for budget in budgets]
-
+    # The number of all tokens, which only the unpruned model keeps, comes last.
+    held = Counter(budget for own in cells.values() for budget in own)
+    budgets = sorted(held, key=lambda budget: (held[budget] == 1, -budget))
     rows = [
         (Cell(method, False), *(Cell(text(own[k]) if k in own else "", True) for k in budgets))
-        for method in sorted(cells, key=place)
-        for own in (cells[method],)
+        for method, own in sorted(cells.items(), key=lambda item: -item[1][max(item[1])]["value"])
     ]
     return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
 

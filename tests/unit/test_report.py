@@ -173,14 +173,15 @@ def test_published_numbers_are_marked_and_apart(page):
 
 
 def test_scores_have_a_row_per_method_and_preset_and_a_column_per_budget():
-    lines = [("a", 8, 0.25), ("a", 48, 0.5), ("a:gap", 48, 0.75), ("none", 144, 0.9)]
+    lines = [("a", 8, 0.25), ("a", 48, 0.5), ("a:gap", 48, 0.75), ("none", 144, 0.9), ("b", 8, 0.125)]
     table = pd.DataFrame(lines, columns=["method", "budget", "value"])
     found = by_budget("t", table.assign(low=0.125, high=1.0), spread)
-    assert found.heads == ("method", "144 tokens", "48 tokens", "8 tokens")
+    assert found.heads == ("method", "48 tokens", "8 tokens", "144 tokens")
     assert [[cell.text for cell in row] for row in found.rows] == [
-        ["none", "0.9 [0.125, 1]", "", ""],
-        ["a:gap", "", "0.75 [0.125, 1]", ""],
-        ["a", "", "0.5 [0.125, 1]", "0.25 [0.125, 1]"],
+        ["none", "", "", "0.9 [0.125, 1]"],
+        ["a:gap", "0.75 [0.125, 1]", "", ""],
+        ["a", "0.5 [0.125, 1]", "0.25 [0.125, 1]", ""],
+        ["b", "", "0.125 [0.125, 1]", ""],
     ]
 
 
