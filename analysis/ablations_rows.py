@@ -1,7 +1,7 @@
 """Rows of the ablations: a sweep's rows, the method on other inputs, and what relates its score to attention."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,8 @@ class AblationContext(Context):
 def select(label: str, cues: Cues, budget: int) -> Selection:
     """The paper's choice from changed cues, or what another score keeps, in the order in which it would emit each."""
     if label == CONTEXT_ONLY:
-        return Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
+        chosen = Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
+        return replace(chosen, roles=("context",) * budget)
     if label == KERNEL_SHAP:
         return get_pruner("block_loo").select(cues, budget)
     return get_pruner(PAPER).select(cues, budget)
