@@ -64,19 +64,19 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
 
 
 def randomised(model: Model, seed: int) -> Any:
-    """Towers of the same shape, number type and place with random weights; the global generator is left as it was.
+    """Towers of the same shape, number type and place with random weights; the global generators are left as they were.
 
     Hugging Face towers are built anew from their configuration, others by name.
     """
     tower = model.tower
-    with torch.random.fork_rng(devices=[]):
+    weights = next(tower.clip.parameters())
+    with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
         torch.manual_seed(seed)
         if not hasattr(tower.clip, "config"):
             from litelvlm.clip.open_clip import load_tower
 
             return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
         clip = type(tower.clip)(tower.clip.config)
-    weights = next(tower.clip.parameters())
     return type(tower)(clip.to(weights.device, weights.dtype).eval(), tower.tokenizer, tower.preprocessing)
 
 

@@ -8,7 +8,9 @@ only where the interval of RI_0 excludes 0, since a share of nothing means nothi
     removed      the upper end of RI_P's interval lies below .05
     flipped      it lies below 0
     attenuated   AS lies above 0, but neither holds
-    kept         none of these
+    kept         none of these: nothing is shown to go away
+
+Below 20 images no such word is given.
 
 The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg. P0, the ranking as released, is
 what the others are compared with: no claim, and no member of that family.
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import Claim, make_claim
+from analysis.claims import MIN_IMAGES, Claim, make_claim
 from analysis.clip_models import embed_texts, load_clips
 from analysis.donors import draw_donors
 from analysis.engine import Study, run_study
@@ -40,7 +42,7 @@ __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 
 QUESTION = "Which part of CLIP makes the referent's tokens dissimilar to the text?"
 REMOVED = 0.05  # RI below which nothing of a reversal is left
-NOTHING = "nothing to remove"
+NOTHING, TOO_FEW = "nothing to remove", "too few images"
 # Why a probe ranks no token of an expression in or out of its target.
 _LACKING = {"P7n": "no noun was found", "P7a": "no attribute was found"}
 _LEFT_OUT = "only outliers in or out of the target"
@@ -175,6 +177,8 @@ def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
 
 def in_words(base: Estimate, probe: Estimate, share: Estimate) -> str:
     """The verdict on one probe by the rule at the top of this module."""
+    if base.n_images < MIN_IMAGES:
+        return TOO_FEW
     if not base.defined or base.low <= 0:
         return NOTHING
     if probe.high < REMOVED:
@@ -189,8 +193,15 @@ def reading(claims: Sequence[Claim]) -> str:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):
         return f"There is {NOTHING}: the reversal index of the released ranking is not told apart from 0."
-    weaker = [claim.id for claim in own if claim.verdict == "supported"]
-    return f"Part of the reversal goes away under {', '.join(weaker)}." if weaker else "No probe takes reversal away."
+    ids = {verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict) for verdict in _SAID}
+    return " ".join(said.format(ids[verdict]) for verdict, said in _SAID.items() if ids[verdict])
+
+
+_SAID = {
+    "supported": "Part of the reversal goes away under {}.",
+    "not supported": "None of it goes away under {}.",
+    "undetermined": "Whether any of it goes away cannot be told for {}.",
+}
 
 
 STUDY = Study(

@@ -18,7 +18,7 @@ HYPOTHESES: Mapping[str, str] = MappingProxyType(
     {
         "H1": "the referent's tokens rank low, beyond what its place in the image explains",
         "H2": "the reversal is stronger with the true text than with others",
-        "H3": "the reversal is stronger on the referent than on another object",
+        "H3": "the reversal is stronger on the referent than on another object of its category",
         "H4": "[EOS] attends to [SOS] more than uniform attention does",
         "H5": "the sink of the text tower changes the reversal",
         "H6": "the reversed ranking agrees with importance inside the language model, given place and norm",

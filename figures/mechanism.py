@@ -13,6 +13,7 @@ COLOURS = {
     "attenuated": "#E69F00",
     "kept": "#D55E00",
     "nothing to remove": "#8C8C8C",
+    "too few images": "#BFBFBF",
 }
 """Colour of each verdict."""
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis import mechanism
-from analysis.mechanism import NOTHING, attribution_share, in_words
+from analysis.mechanism import NOTHING, TOO_FEW, attribution_share, in_words
 from analysis.mechanism_rows import PROBES, Ranking, probe_row
 from analysis.mechanism_texts import split_words
 from analysis.statistics import Bootstrap, Estimate, bootstrap_means
@@ -59,9 +59,23 @@ def test_words_follow_the_rule(base, probe, share, word):
     assert in_words(estimate(*base), estimate(*probe), estimate(*share)) == word
 
 
-def test_one_image_has_nothing_to_remove():
+def test_too_few_images_get_no_word():
     undefined = Estimate(0.4, np.nan, np.nan, 1, 2, "undefined: one image")
-    assert in_words(undefined, undefined, undefined) == NOTHING
+    assert in_words(undefined, undefined, undefined) == TOO_FEW
+    few = estimate(0.2, 0.3)._replace(n_images=19)
+    assert in_words(few, estimate(-0.3, -0.1), estimate(1.5, 2.0)) == TOO_FEW
+
+
+def test_the_reading_says_what_stays_open():
+    parts = [made_up(probe=0.1), made_up(probe=0.6).replace({"probe": {"P2a": "P3"}})]
+    parts.append(made_up(probe=0.4, noise=0.2, seed=1).replace({"probe": {"P2a": "P4a"}}))
+    rows = pd.concat([parts[0], *(part[part.probe != "P0"] for part in parts[1:])])
+    assert mechanism.reading(mechanism.summarise(rows, resamples=500)) == (
+        "Part of the reversal goes away under P2a. None of it goes away under P3. "
+        "Whether any of it goes away cannot be told for P4a."
+    )
+    few = mechanism.reading(mechanism.summarise(made_up(n_images=5), resamples=100))
+    assert few == "Whether any of it goes away cannot be told for P2a."
 
 
 def test_claims_and_table_from_made_up_rows():
