@@ -1,6 +1,6 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from analysis.engine import ItemResult
-from analysis.samples import key_columns, naming, target_mask, token_coverage, unaskable
+from analysis.samples import askable, key_columns, naming, target_mask, token_coverage
 from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.metrics import iou, scored_target
 from litelvlm.overlaps import Overlaps, overlaps
+
+HITS = (0.5, 0.7, 0.9)
+"""IoU at which an expression counts as found."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,7 @@ class Loaded:
 
 def load(context: Context, index: int) -> Loaded:
     """Read one image with its masks; needs no model, so that it can run ahead of the model's work."""
-    sample = context.data[index]
-    reasons = [unaskable(expression) for expression in sample.expressions]
-    asked = [e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None]
-    sample = replace(sample, expressions=tuple(asked))
+    sample, skipped = askable(context.data[index])
     masks, coverage, keys = [], [], []
     for expression in sample.expressions:
         with naming(sample, expression):
@@ -51,7 +51,6 @@ def load(context: Context, index: int) -> Loaded:
             coverage.append(token_coverage(plain, context.model))
             keys.append(key_columns(context.data, sample, expression, plain, context.model.tower.image_size))
     targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
-    skipped = tuple(reason for reason in reasons if reason is not None)
     return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)
 
 
@@ -90,10 +89,16 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
 def turn_rows(
     context: Context, loaded: Loaded, talks: list[Talk], made: Pass, counts: Overlaps, row: int
 ) -> list[dict[str, Any]]:
-    """Rows of one pass, one per expression of its conversation."""
-    rows = []
+    """Rows of one pass, one per expression of its conversation.
+
+    Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that entered the language
+    model (n_kept), those that the method calls context (n_ctx), tokens per layer (n_average), pixels, IoU, whether
+    it reaches 0.5, 0.7 and 0.9, and whether the answer held a [SEG], which forced ones do.
+    """
+    rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
     for turn, place in enumerate(talks[made.talk].turns):
         intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
+        reached = float(iou([intersection], [union], exact=True)[0])
         rows.append(
             loaded.keys[place]
             | {
@@ -102,12 +107,15 @@ def turn_rows(
                 "budget": made.budget,
                 "seed": made.seed,
                 "n_kept": made.n_kept,
+                "n_ctx": roles.count("context"),
                 "n_average": made.n_average,
                 "inter_px": intersection,
                 "union_px": union,
                 "pred_px": predicted,
                 "target_px": target,
-                "iou": float(iou([intersection], [union], exact=True)[0]),
+                "iou": reached,
+                "seg_found": True,
             }
+            | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
         )
     return rows

@@ -42,7 +42,7 @@ def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name,
     here, there = (work_of(partial(run, *held, config, tmp_path / "runs")) for held in ((model, data), other))
     assert there.key == here.key
     assert not (tmp_path / "runs").exists()
-    alone, elsewhere = (next(in_process([0], [[Item(1, 1)]], work))[1] for work in (here, there))
+    alone, elsewhere = (next(in_process([0], [[Item(0, 1)]], work))[1] for work in (here, there))
     assert alone.rows
     assert not alone.failures
     pd.testing.assert_frame_equal(pd.DataFrame(elsewhere.rows), pd.DataFrame(alone.rows), check_exact=True)

@@ -252,6 +252,8 @@ def test_official_conversations_go_through_the_shared_path(model, data, tmp_path
     rows = read_rows(sweep.run(model, data, config, tmp_path))
     assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
     assert rows[rows.method == "none"].iou.mean() > 0.3
+    # Three expressions share one selection, which has context tokens then.
+    assert rows[rows.method == "litelvlm"].n_ctx.between(1, 47).all()
 
 
 def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data, monkeypatch):

@@ -43,6 +43,11 @@ def test_rows_hold_every_cell_once_with_its_pixels(swept):
     assert (oracle[oracle.budget == 48].iou == 1.0).all()
     assert oracle[oracle.budget == 16].iou.between(8 / 9 - 1e-9, 1).all()
     assert (rows[rows.method == "inverse_mask_oracle"].inter_px == 0).all()
+    for threshold in (0.5, 0.7, 0.9):
+        assert (rows[f"p{round(100 * threshold)}"] == (rows.iou >= threshold)).all()
+    assert rows.p90.nunique() == 2
+    assert rows.seg_found.all()
+    assert (rows[rows.method != "litelvlm"].n_ctx == 0).all()
     assert set(rows[rows.method == "random"].seed) == {0, 1, 2}
     assert set(rows.protocol) == {"single"}
 
