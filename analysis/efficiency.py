@@ -7,35 +7,36 @@ method stands for the null: it must equal the unpruned one.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
 from analysis import provenance
 from analysis.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
 from analysis.costs import counted_macs, model_macs
-from analysis.efficiency_timing import WrittenBytes, median_ratio, peak_memory, timed
-from analysis.published import EFFICIENCY
+from analysis.efficiency_tables import DECODE, END, PREFILL, reading, tables_of
+from analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, peak_memory, timed
 from analysis.record import Counts, RunKey, Summary, Table
 from analysis.runs import open_run
 from analysis.sweep_config import PAPER, AnyMethod
 from analysis.sweep_passes import layer_average
 from analysis.sweep_tables import UNPRUNED
+from litelvlm.glamm.generation import greedy
 from litelvlm.glamm.layer_pruning import LayerDropping
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.mask import encode_image, low_resolution_masks, sam_dtype
 from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.preprocess import sam_pixel_values
-from litelvlm.glamm.prompts import conversation
-from litelvlm.pruning import LayerPruner, Pruner
+from litelvlm.glamm.prompts import Conversation, conversation
+from litelvlm.glamm.states import Spliced
+from litelvlm.pruning import LayerPruner, Pruner, Selection
 
 QUESTION = "What do operations, time and memory come to at each token budget?"
-END, PREFILL = "end_to_end", "llm"
 
 
 class Config(StudyConfig):
@@ -47,7 +48,8 @@ class Config(StudyConfig):
         n_texts: Expressions per pass, each in one conversation with one selection.
         rounds: Timed rounds.
         warm_up: Rounds before them.
-        prefill_only: Time the language model alone, on random states: what a CPU can do at full size.
+        decoded: Answer tokens behind the first one that the language model generates to time one of them.
+        prefill_only: Time the prefill of the language model alone, on random states: what a CPU can do at full size.
     """
 
     methods: tuple[AnyMethod, ...] = (PAPER, "vispruner", "fastv")  # type: ignore[assignment]
@@ -55,6 +57,7 @@ class Config(StudyConfig):
     n_texts: tuple[Count, ...] = (1,)
     rounds: Count = 20
     warm_up: Index = 3
+    decoded: Count = 8
     prefill_only: bool = False
 
     model_config = StudyConfig.model_config | {"validate_default": True}
@@ -91,14 +94,20 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
         config=config.model_dump(mode="json") | {"budgets": list(budgets)},
         model=provenance.model_identity(model),
         data=provenance.data_identity(data),
-        code=provenance.code_digest([*provenance.SCORING_CODE, "analysis.efficiency", "analysis.costs"]),
+        code=provenance.code_digest(
+            [*provenance.SCORING_CODE, "analysis.efficiency", "analysis.efficiency_timing", "analysis.costs"]
+        ),
     )
     with open_run(out, key, 1, seeds={"seed": config.seed}) as folder:
         if folder.read_part(0) is None:
+            before = gpu_state(model.device)
             rows = list(measure(model, data[0], config, arms))
-            folder.write_part(0, rows, Counts(expected=len(arms), done=len(arms)), notes=(*shares, *notes))
+            states = (("before", before), ("after", gpu_state(model.device)))
+            clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
+            folder.write_part(0, rows, Counts(expected=len(arms), done=len(arms)), notes=(*shares, *notes, *clocks))
         folder.count()
-        frames = tables_of(folder.rows()) | ({} if scores is None else {"scores": scores})
+        measured = tables_of(folder.rows())
+        frames = measured | ({} if scores is None else {"scores": scores})
         tables = {name: Table.from_frame(frame) for name, frame in frames.items()}
         folder.write_summary(
             Summary(
@@ -107,7 +116,7 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
                 partial=False,
                 counts=folder.record.counts,
                 claims=(),
-                reading=reading(folder.rows()),
+                reading=reading(measured),
                 tables=tables,
             )
         )
@@ -137,18 +146,20 @@ def measure(model: Glamm, sample: Any, config: Config, arms: Sequence[Arm]) -> I
     """Rows: one per arm, round, component and metric; costs and memory once per arm (round -1)."""
     texts = [expression.sent for expression in sample.expressions]
     picture, order = sample.image(), random.Random(config.seed)
-    calls = {arm: _prefill(model, picture, texts, arm) for arm in arms}
+    prompts = {arm: Prompt.of(model, picture, texts, arm) for arm in arms}
     for number in range(-config.warm_up, config.rounds):
         for arm in order.sample(list(arms), len(arms)):
-            times = {(PREFILL, clock): ms for clock, ms in timed(calls[arm], model.device).items()}
+            prompt = prompts[arm]
+            times = {(PREFILL, clock): ms for clock, ms in timed(partial(prefill, model, prompt), model.device).items()}
             if not config.prefill_only:
+                times[DECODE, "wall"] = answer_time(model, prompt, config.decoded)
                 times |= _whole(model, picture, texts, arm)
             if number >= 0:
                 yield from (
                     _row(arm, number, part, f"{clock}_ms", value, "ms") for (part, clock), value in times.items()
                 )
     for arm in arms:
-        yield from _costs(model, picture, texts, arm, calls[arm], config.prefill_only)
+        yield from _costs(model, picture, texts, arm, partial(prefill, model, prompts[arm]), config.prefill_only)
 
 
 def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple[str, str], float]:
@@ -164,28 +175,63 @@ def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple
     return times | stages
 
 
-def _prefill(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> Any:
-    """The language model alone on a spliced sequence of random visual states, in the kernel that a user gets."""
-    talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
-    if isinstance(arm.pruner, LayerPruner):
-        cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
-        plan = arm.pruner.select(cues, arm.budget)
-        n_tokens = len(plan)
-    generator, shape = torch.Generator(model.device).manual_seed(0), (n_tokens, model.llama.config.hidden_size)
-    visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
-    spliced = model.splice([visual], [talk], [plan])
-    if plan is None:
-        return lambda: decode(model.llama, spliced.embeds, spliced.position_ids)
+@dataclass(frozen=True)
+class Prompt:
+    """A spliced sequence of random visual states, as the language model gets it from one arm.
 
-    def call() -> None:
-        dropping = LayerDropping(model.llama, model.tokenizer, [talk], [plan], spliced.image_start, spliced.lengths)
-        decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=dropping)
+    Attributes:
+        talk: The conversation.
+        plan: What drops tokens inside the language model; None if nothing does.
+        spliced: Its embeddings with the visual states in place.
+    """
 
-    return call
+    talk: Conversation
+    plan: Selection | None
+    spliced: Spliced
+
+    @classmethod
+    def of(cls, model: Glamm, picture: Any, texts: list[str], arm: Arm) -> "Prompt":
+        """The prompt about the first texts; a method inside the language model gets all visual tokens."""
+        talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
+        if isinstance(arm.pruner, LayerPruner):
+            cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
+            plan, n_tokens = arm.pruner.select(cues, arm.budget), model.n_tokens
+        generator, shape = torch.Generator(model.device).manual_seed(0), (n_tokens, model.llama.config.hidden_size)
+        visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
+        return cls(talk, plan, model.splice([visual], [talk], [plan]))
+
+    def dropping(self, model: Glamm) -> LayerDropping | None:
+        """What drops tokens between layers, anew for each pass."""
+        if self.plan is None:
+            return None
+        spliced = self.spliced
+        return LayerDropping(
+            model.llama, model.tokenizer, [self.talk], [self.plan], spliced.image_start, spliced.lengths
+        )
+
+
+def prefill(model: Glamm, prompt: Prompt) -> None:
+    """The language model alone on one prompt, in the kernel that a user gets."""
+    decode(model.llama, prompt.spliced.embeds, prompt.spliced.position_ids, before_layer=prompt.dropping(model))
+
+
+def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
+    """Milliseconds per answer token behind the first one, generated greedily with a key-value cache."""
+    return decode_time(
+        lambda stop: greedy(
+            model.llama,
+            prompt.spliced.embeds,
+            prompt.spliced.position_ids,
+            stop,
+            n_tokens + 2,  # the last token is not asked whether to stop
+            prompt.dropping(model),
+        ),
+        model.device,
+    )
 
 
 def _costs(
-    model: Glamm, picture: Any, texts: list[str], arm: Arm, prefill: Any, prefill_only: bool
+    model: Glamm, picture: Any, texts: list[str], arm: Arm, call: Callable[[], None], prefill_only: bool
 ) -> Iterator[dict[str, Any]]:
     """Operations and bytes of one arm."""
     talk, n_layers = conversation(texts[: arm.n_text]), len(model.llama.model.layers)
@@ -195,18 +241,18 @@ def _costs(
     n_other = len(model.tokenizer.encode(talk.prompt)) - 1
     length = int(model.tower.tokenize(list(talk.questions))[0].shape[1])
     for part, macs in model_macs(model, counts, n_other, arm.n_text, length).items():
-        yield _row(arm, -1, part, "analytic_macs", macs, "MAC")
-    parts = {PREFILL: prefill} | ({} if prefill_only else _parts(model, picture, talk, arm))
+        yield from _operations(arm, part, "analytic", macs)
+    parts = {PREFILL: call} | ({} if prefill_only else _parts(model, picture, talk, arm))
     for part, macs in counted_macs(parts).items():
-        yield _row(arm, -1, part, "counted_macs", macs, "MAC")
+        yield from _operations(arm, part, "counted", macs)
     with WrittenBytes() as written:
-        prefill()
+        call()
     width, itemsize = model.llama.config.hidden_size, model.dtype.itemsize
     kept = sum(count + n_other for count in counts)
     yield _row(arm, -1, PREFILL, "activation_bytes", written.total, "B")
     yield _row(arm, -1, PREFILL, "kv_bytes", 2 * kept * width * itemsize, "B")
     yield _row(arm, -1, "model", "weight_bytes", sum(p.nbytes for p in model.parameters()), "B")
-    for metric, value in peak_memory(prefill, model.device).items():
+    for metric, value in peak_memory(call, model.device).items():
         yield _row(arm, -1, PREFILL, f"{metric}_bytes", value, "B")
 
 
@@ -231,6 +277,12 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     return found if pruner is None else found | {"selection": lambda: pruner.select(cues, arm.budget)}
 
 
+def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[dict[str, Any]]:
+    """One number in both conventions: multiply-adds, and operations of which each is two."""
+    yield _row(arm, -1, part, f"{how}_macs", macs, "MAC")
+    yield _row(arm, -1, part, f"{how}_flops", 2 * macs, "FLOP")
+
+
 def _row(arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str) -> dict[str, Any]:
     return {
         "method": arm.method,
@@ -242,60 +294,3 @@ def _row(arm: Arm, number: int, component: str, metric: str, value: float | int,
         "value": float(value),
         "unit": unit,
     }
-
-
-def tables_of(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:
-    """Tables for figures.
-
-    Returns:
-        "times" (median and quartiles over rounds), "ratios" (unpruned median over the arm's, with intervals), "costs"
-        (operations and bytes), "break_even" (largest budget that is faster) and "published" (the authors' rows).
-    """
-    by = ["method", "k", "n_text", "component", "metric"]
-    taken = rows[rows["round"] >= 0]
-    grouped = taken.groupby(by, sort=False)["value"]
-    times = grouped.agg(value="median", q25=lambda v: v.quantile(0.25), q75=lambda v: v.quantile(0.75), n_runs="size")
-    lines = []
-    for (method, k, n_text, component, metric), values in taken.groupby(by, sort=False):
-        same = (taken["component"] == component) & (taken["metric"] == metric) & (taken["n_text"] == n_text)
-        base = taken[same & (taken["method"] == UNPRUNED)].sort_values("round")["value"].to_numpy()
-        arm = values.sort_values("round")["value"].to_numpy()
-        if method != UNPRUNED and len(base) == len(arm) and np.median(arm) > 0:
-            ratio, low, high = median_ratio(base, arm, resamples)
-            found = {"method": method, "k": k, "n_text": n_text, "component": component, "metric": metric}
-            lines.append(found | {"ratio": ratio, "low": low, "high": high, "n_runs": len(arm)})
-    ratios = pd.DataFrame(lines)
-    return {
-        "times": times.reset_index().sort_values(
-            ["n_text", "method", "k"], ascending=[True, True, False], kind="stable"
-        ),
-        "ratios": ratios,
-        "costs": rows[rows["round"] < 0].drop(columns=["round"]).reset_index(drop=True),
-        "break_even": break_even(ratios),
-        "published": pd.DataFrame([vars(line) for line in EFFICIENCY]),
-    }
-
-
-def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
-    """Largest budget of each method whose whole call is faster than the unpruned one beyond doubt; 0 if there is none.
-
-    Args:
-        ratios: As made by ``tables_of``; the prefill stands in where nothing else was timed.
-    """
-    part = END if (ratios["component"] == END).any() else PREFILL
-    chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
-    faster = chosen.assign(k=chosen["k"].where(chosen["low"] > 1, 0))
-    return faster.groupby(["method", "n_text"], sort=False)["k"].max().reset_index().assign(component=part)
-
-
-def reading(rows: pd.DataFrame) -> str:
-    """What the medians say about the paper's method, and whether keeping all tokens costs nothing."""
-    ratios = tables_of(rows)["ratios"]
-    part = END if (ratios["component"] == END).any() else PREFILL
-    ours = ratios[(ratios["method"] == PAPER) & (ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
-    said = [
-        f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens for {line.n_text} expression(s)"
-        for line in ours.sort_values(["n_text", "k"]).itertuples()
-    ]
-    what = "whole call" if part == END else "prefill"
-    return f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."

@@ -1,6 +1,8 @@
 """How long a call takes and how much memory it needs, on a CPU or a GPU."""
 
 import resource
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
@@ -25,6 +27,57 @@ def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
     after.record()
     torch.cuda.synchronize(device)
     return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}
+
+
+def decode_time(generate: Callable[[Callable[[int], bool]], Any], device: torch.device) -> float:
+    """Milliseconds per generated token behind the first, whose time is that of the prompt.
+
+    Args:
+        generate: Generates an answer and asks after each token but the last whether to stop.
+        device: Where.
+
+    Raises:
+        ValueError: If it asked less than twice.
+    """
+    stamps: list[float] = []
+
+    def stop(_: int) -> bool:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        stamps.append(perf_counter())
+        return False
+
+    generate(stop)
+    if len(stamps) < 2:
+        raise ValueError(f"{len(stamps)} tokens before the last are too few to time one; generate at least 3")
+    return 1e3 * (stamps[-1] - stamps[0]) / (len(stamps) - 1)
+
+
+GPU_FIELDS = (
+    "driver_version",
+    "clocks.sm",
+    "clocks.mem",
+    "clocks.max.sm",
+    "clocks_throttle_reasons.active",
+    "power.draw",
+    "power.limit",
+    "temperature.gpu",
+)
+
+
+def gpu_state(device: torch.device) -> str:
+    """Driver, clocks, power and temperature of a GPU in words; empty without one or without its driver's tool."""
+    tool = shutil.which("nvidia-smi")
+    if device.type != "cuda" or tool is None:
+        return ""
+    uuid = torch.cuda.get_device_properties(device).uuid
+    command = [tool, f"--query-gpu={','.join(GPU_FIELDS)}", "--format=csv,noheader", "-i", f"GPU-{uuid}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
+    if found.returncode:
+        return ""
+    return ", ".join(
+        f"{name} {value.strip()}" for name, value in zip(GPU_FIELDS, found.stdout.split(","), strict=False)
+    )
 
 
 def peak_memory(call: Callable[[], Any], device: torch.device) -> dict[str, int]:

@@ -32,8 +32,10 @@ class Bench(DataOptions):
     """Timed rounds."""
     warm_up: int = 3
     """Rounds before them."""
+    decoded: int = 8
+    """Answer tokens to generate behind the first one, to time one of them."""
     prefill_only: bool = False
-    """Time the language model alone, on random states."""
+    """Time the prefill of the language model alone, on random states."""
     sweep: Path | None = None
     """Run folder of a sweep of the same model, whose scores are drawn against the times."""
     seed: int = 0
@@ -46,17 +48,21 @@ class Bench(DataOptions):
     def run(self) -> int:
         """Measure and print the medians."""
         from analysis import efficiency
+        from analysis.published import SOURCE
         from analysis.runs import read_record, read_summary
 
         require_writable(self.out, folder=True)
         given = {"methods": self.methods, "budgets": self.budgets, "n_texts": self.n_texts, "rounds": self.rounds}
-        given |= {"warm_up": self.warm_up, "prefill_only": self.prefill_only, "seed": self.seed}
+        given |= {"warm_up": self.warm_up, "decoded": self.decoded, "seed": self.seed}
+        given |= {"prefill_only": self.prefill_only}
         config = efficiency.Config.model_validate({name: v for name, v in given.items() if v is not None})
         scores = None if self.sweep is None else read_summary(self.sweep).table("scores")
         folder = efficiency.run(self.load_model(), self.load_data(), config, self.out, scores)
         summary, record = read_summary(folder), read_record(folder)
-        times = summary.table("times")
-        sys.stdout.write(f"{folder}\n{times.to_string(index=False, float_format='%.3f')}\n")
+        for name in ("times", "null", "break_even"):
+            sys.stdout.write(f"\n{name}\n{summary.table(name).to_string(index=False, float_format='%.3f')}\n")
+        sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
+        sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n{folder}\n")
         sys.stdout.write("".join(f"{note}\n" for note in record.notes) + f"{summary.reading}\n")
         if self.figures is not None:
             from figures.files import write_figures

@@ -62,3 +62,22 @@ def test_prefill_alone_times_nothing_else(model, data, tmp_path):
     config = CONFIG.model_copy(update={"prefill_only": True, "rounds": 1, "methods": CONFIG.methods[:1]})
     rows = read_rows(efficiency.run(model, data, config, tmp_path))
     assert set(rows[rows["round"] >= 0].component) == {"llm"}
+
+
+def test_answer_tokens_are_timed_and_both_conventions_stand_in_the_costs(folder):
+    summary = read_summary(folder)
+    times = summary.table("times").set_index(["component", "method", "k"]).value
+    assert {("litelvlm", 48), ("none", 144), ("fastv", 48)} <= set(times.loc["decode"].index)
+    # One token against a prompt of some 200.
+    assert times["decode", "none", 144] < times["llm", "none", 144]
+    assert "answer tokens per second" in summary.reading
+    costs = summary.table("costs").set_index(["component", "method", "k", "metric"]).value
+    assert costs["llm", "none", 144, "analytic_flops"] == 2 * costs["llm", "none", 144, "analytic_macs"]
+    assert costs["llm", "none", 144, "counted_flops"] == 2 * costs["llm", "none", 144, "counted_macs"]
+
+
+def test_keeping_all_tokens_stands_beside_the_unpruned_model(folder):
+    null = read_summary(folder).table("null")
+    assert set(null.k) == {144}
+    assert set(null.component) == {"end_to_end", "llm", "decode"}
+    assert (null.equal == ((null.low <= 1) & (null.high >= 1))).all()

@@ -1,13 +1,15 @@
 """Tables and figures of the bench from rows whose medians are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
 
-from analysis import efficiency
-from analysis.efficiency_timing import WrittenBytes, median_ratio, timed
+from analysis import efficiency, efficiency_timing
+from analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, median_ratio, timed
 from figures import FIGURES
 from figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
 
@@ -53,6 +55,23 @@ def test_break_even_is_the_largest_budget_that_is_faster(rows):
     assert efficiency.tables_of(slow)["break_even"].set_index("method").loc["litelvlm", "k"] == 0
 
 
+def test_the_null_arm_is_equal_only_if_its_interval_holds_one(rows):
+    null = efficiency.tables_of(rows)["null"].set_index("component")
+    # The drift is common, so that intervals have no width: 60 over 60, and 100 over 102.
+    assert null.loc["llm", "equal"]
+    assert null.loc["end_to_end", "ratio"] == pytest.approx(100 / 102)
+    assert not null.loc["end_to_end", "equal"]
+    said = efficiency.reading(efficiency.tables_of(rows))
+    assert "Keeping all tokens differs from the unpruned model within the interval for 1 expression(s): 0.980" in said
+
+
+def test_choosing_is_put_beside_the_image_tower(rows):
+    base = {"method": "litelvlm", "k": 48, "n_text": 1, "metric": "wall_ms", "unit": "ms", "round": 0}
+    more = [base | {"component": part, "value": value} for part, value in (("selection", 1.0), ("clip_image", 80.0))]
+    tables = efficiency.tables_of(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
+    assert "litelvlm, 48 tokens, 1 expression(s): choosing takes 1.2% of the time" in efficiency.reading(tables)
+
+
 def test_published_rows_are_apart_from_ours(rows):
     tables = efficiency.tables_of(rows)
     assert {"quantity", "method", "tokens", "value"} == set(tables["published"].columns)
@@ -83,6 +102,36 @@ def test_a_timed_call_runs_once():
     found = timed(lambda: calls.append(1), torch.device("cpu"))
     assert (calls, set(found)) == ([1], {"wall"})
     assert found["wall"] >= 0
+
+
+def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
+    # The prompt and its first token take 5 s, each of the next three 2 s.
+    clock = iter([5.0, 7.0, 9.0, 11.0])
+    monkeypatch.setattr(efficiency_timing, "perf_counter", lambda: next(clock))
+    stops = []
+    found = decode_time(lambda stop: stops.extend(stop(token) for token in range(4)), torch.device("cpu"))
+    assert found == 2000.0
+    assert stops == [False] * 4
+    with pytest.raises(ValueError, match="too few"):
+        decode_time(lambda stop: None, torch.device("cpu"))
+
+
+def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
+    assert gpu_state(torch.device("cpu")) == ""
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return SimpleNamespace(returncode=0, stdout="580.1, 1980 MHz, 2619 MHz, 1980 MHz, 0x0, 300.1 W, 700.0 W, 41\n")
+
+    monkeypatch.setattr(efficiency_timing.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(efficiency_timing.subprocess, "run", run)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="ab"))
+    said = gpu_state(torch.device("cuda"))
+    assert said.startswith("driver_version 580.1, clocks.sm 1980 MHz")
+    assert said.endswith("power.limit 700.0 W, temperature.gpu 41")
+    assert asked[0][0] == "/bin/nvidia-smi"
+    assert asked[0][-1] == "GPU-ab"
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
