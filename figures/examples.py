@@ -28,15 +28,24 @@ def draw_examples(examples: Sequence[Example], axes: Sequence[Sequence[Axes]]) -
     return [ax for row in axes for ax in row]
 
 
+def panel_grid(examples: Sequence[Example]) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a row of panels per expression, each row as high as its picture asks for."""
+    width = len(examples[0].panels)
+    heights = [example.panels[0].shape[0] / example.panels[0].shape[1] for example in examples]
+    size = 1.5 * width, 0.5 + sum(1.5 * height + 0.55 for height in heights)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.14))
+    return figure, figure.subplots(len(examples), width, squeeze=False, height_ratios=heights).tolist()
+
+
 def _examples(run: Saved) -> Drawn:
     method, examples = read_examples(run.folder)
-    width, height = len(examples[0].panels), len(examples)
-    figure = Figure(figsize=(1.5 * width, 2.0 * height), layout=ConstrainedLayoutEngine(h_pad=0.14))
-    draw_examples(examples, figure.subplots(height, width, squeeze=False).tolist())
+    figure, axes = panel_grid(examples)
+    draw_examples(examples, axes)
     figure.suptitle(run.title(f"Masks over budgets, {style.label(method)}"), x=0.01, ha="left", fontsize=11)
     shares = ", ".join(str(example.percentile) for example in examples)
-    note = f"n = {height} expressions, at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
-    return Drawn(figure, note + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.")
+    note = f"n = {len(examples)} expressions, at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
+    marks = "Green: the true mask; orange: the model's. "
+    return Drawn(figure, note + marks + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.")
 
 
 DRAWINGS = {

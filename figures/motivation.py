@@ -132,8 +132,8 @@ def _methods(run: Saved) -> Drawn:
     draw_methods(found.motives, axes)
     figure.suptitle(run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11)
     note = (
-        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Pruned tokens are dark; merged ones have "
-        "no place of their own and leave all dark."
+        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Orange: the model's mask. Pruned "
+        "tokens are dark; merged ones have no place of their own and leave all dark."
     )
     return Drawn(figure, note)
 

@@ -4,13 +4,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from scipy.stats import gaussian_kde
 
 from analysis.examples import FILE, read_examples
 from figures import style
-from figures.examples import draw_examples
+from figures.examples import draw_examples, panel_grid
 from figures.reversal import MIN_VISIBLE
 from figures.saved import Drawing, Drawn, Saved, sample_note
 
@@ -142,9 +140,8 @@ def _area(run: Saved) -> Drawn:
 
 def _examples(run: Saved) -> Drawn:
     _, examples = read_examples(run.folder)
-    width, height = len(examples[0].panels), len(examples)
-    figure = Figure(figsize=(1.5 * width, 2.0 * height), layout=ConstrainedLayoutEngine(h_pad=0.14))
-    draw_examples(examples, figure.subplots(height, width, squeeze=False).tolist())
+    figure, axes = panel_grid(examples)
+    draw_examples(examples, axes)
     figure.suptitle(run.title("What the lowest similarity keeps"), x=0.01, ha="left", fontsize=11)
     shares = ", ".join(str(example.percentile) for example in examples)
     note = f"Expressions at percentiles {shares} of the reversal index, not chosen by eye; the true mask is tinted. "
