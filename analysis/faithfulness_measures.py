@@ -1,6 +1,7 @@
 """How well a ranking of tokens predicts what their removal does to a target: curves, areas, infidelity. Arrays only."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,6 +70,33 @@ def eraser(
     """
     places = [list(counts).index(k) for k in chosen]
     return {"comprehensiveness": without[0] - without[places], "sufficiency": only[-1] - only[places]}
+
+
+def square_removals(grid: tuple[int, int], count: int, rng: np.random.Generator) -> Bool[np.ndarray, "m n"]:
+    """Random squares of tokens to take away, sides from 2 to half of the grid's shorter side.
+
+    Squares can take a whole object away. Tokens strewn over the picture hardly ever do: nearly nothing would change,
+    and every ranking would fit that equally well.
+
+    Source: Yeh et al. 2019, section 2.2, square removal.
+
+    Raises:
+        ValueError: If the grid has fewer than four rows or columns.
+    """
+    longest = min(grid) // 2
+    if longest < 2:
+        raise ValueError(f"squares need a grid of at least 4 x 4 tokens, got {grid[0]} x {grid[1]}")
+    side = rng.integers(2, longest + 1, count)[:, None]
+    top, left = (rng.integers(0, extent - side + 1) for extent in grid)
+    row, column = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
+    removed: np.ndarray = (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
+    return removed
+
+
+def moved_round(values: Float[np.ndarray, "n"], grid: tuple[int, int], rng: np.random.Generator) -> Any:
+    """A map moved round the grid by a random step, never by none: as smooth as before, and about other places."""
+    down, right = np.divmod(int(rng.integers(1, grid[0] * grid[1])), grid[1])
+    return np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
 
 
 def rank_infidelity(

@@ -11,10 +11,12 @@ KEPT, LEVEL = 0.90, 0.05
 MARKED = " †"  # compared with another method than the paper's
 REQUESTS = {
     "llm_score": "LLM score",
+    "llm_shapley": "LLM score",
     "worst_first": "worst first",
     "falsify": "control",
     "recovery": "context",
     "rivals": "rival",
+    "rounding": "number type",
 }
 
 

@@ -19,7 +19,7 @@ from analysis.locks import Shard
 from litelvlm.glamm.signals_target import TARGETS
 
 N = GRID[0] * GRID[1]
-RANKINGS = (REVERSED, "high_similarity", "random", "coverage", "attention_middle", "leave_one_out")
+RANKINGS = (REVERSED, "high_similarity", "random", "coverage", "attention_middle", "leave_one_out", faithfulness.MOVED)
 
 
 def smooth(rng, sigma=1.0):

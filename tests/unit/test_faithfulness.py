@@ -11,7 +11,9 @@ from analysis.faithfulness_measures import (
     eraser,
     eraser_counts,
     first_tokens,
+    moved_round,
     rank_infidelity,
+    square_removals,
 )
 from analysis.runs import read_rows, read_summary
 
@@ -70,14 +72,53 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
     assert claims["F.insertion"].estimate == pytest.approx(-0.2, abs=0.01)
     assert claims["F.insertion"].verdict == "not supported"
     assert claims["F.deletion"].verdict == "supported"
-    assert "destroys the mask sooner is supported" in summary.reading
+    assert claims["F.deletion.random"].estimate == claims["F.deletion"].estimate
+    assert claims["F.deletion.moved"].estimate == pytest.approx(0.6, abs=0.01)
+    assert "destroys the mask sooner than chance and smoothness explain is supported" in summary.reading
     line = first(summary.table("measures"), ranking="coverage", target="soft_dice", metric="sufficiency", k=16)
     assert line["value"] == pytest.approx(0.305, abs=0.005)
     assert faithfulness.reading([]) == "Nothing was measured."
     # Planted sufficiency is .1 x place too, so rankings come in the order in which they are listed.
     pruning = summary.table("pruning")
     assert pruning[pruning["k"] == 8]["ranking"].tolist() == list(RANKINGS)
-    assert pruning[pruning["k"] == 8]["place"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert pruning[pruning["k"] == 8]["place"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
+    rows = read_rows(planted_faithfulness(tmp_path))
+    # The same area as the order moved round the grid, which is as smooth: smoothness is all there is.
+    areas = rows["metric"] == "deletion_auc"
+    rows.loc[areas & (rows["ranking"] == faithfulness.MOVED), "value"] -= 0.6
+    claims = {claim.id: claim for claim in faithfulness.summarise(rows, resamples=500)}
+    assert claims["F.deletion.random"].verdict == "supported"
+    assert claims["F.deletion.moved"].estimate == pytest.approx(0, abs=0.01)
+    assert claims["F.deletion"].verdict != "supported"
+    assert "so may any order whose neighbours are alike" in faithfulness.reading(list(claims.values()))
+
+
+def test_a_moved_map_has_other_places_and_the_same_neighbours():
+    rng = np.random.default_rng(0)
+    values = np.arange(20.0)
+    for _ in range(30):
+        moved = moved_round(values, (4, 5), rng)
+        assert sorted(moved) == sorted(values)
+        assert not np.array_equal(moved, values)
+        # Right neighbours stay right neighbours, round the grid.
+        left, right = moved.reshape(4, 5), np.roll(moved.reshape(4, 5), -1, axis=1)
+        assert set(map(tuple, np.stack([left, right], -1).reshape(-1, 2))) == {
+            (5.0 * row + col, 5.0 * row + (col + 1) % 5) for row in range(4) for col in range(5)
+        }
+
+
+def test_removed_squares_lie_on_the_grid():
+    removed = square_removals((6, 8), 200, np.random.default_rng(0)).reshape(-1, 6, 8)
+    for square in removed:
+        rows, columns = np.flatnonzero(square.any(1)), np.flatnonzero(square.any(0))
+        assert len(rows) == len(columns) in (2, 3)
+        assert square.sum() == len(rows) ** 2
+    assert removed.any(0).all()
+    with pytest.raises(ValueError, match="got 3 x 8"):
+        square_removals((3, 8), 2, np.random.default_rng(0))
 
 
 def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(tmp_path):

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
+from analysis.ablations_config import METHODS
 from figures import FIGURES, ablations, significance, style
 
 
@@ -153,3 +154,7 @@ def test_all_of_them_are_in_the_table_of_figures():
         "ablation_deltas",
         "ablation_retention",
     }
+
+
+def test_the_figure_of_deltas_names_every_request():
+    assert set(significance.REQUESTS) == set(METHODS)
