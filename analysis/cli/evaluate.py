@@ -112,6 +112,7 @@ def as_json(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str
     """The scores for programs."""
     scores = json.loads(lines.to_json(orient="records"))
     found = told | {"state": record.state, "counts": record.counts.model_dump(), "notes": list(record.notes)}
+    found |= {"failures": list(record.failures)}
     return json.dumps(found | {"scores": scores}) + "\n"
 
 
@@ -124,6 +125,7 @@ def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str
         f"{counts.done} of {counts.expected} expressions done, {counts.failed} failed{skipped}: {record.state}",
         *filter(None, [told["count_note"]]),
         *record.notes,
+        *(f"failed: {failure}" for failure in record.failures),
     ]
     shown = lines if lines["draw"].nunique() > 1 else lines.drop(columns="draw")
     table = shown.to_string(index=False, float_format="%.4f", na_rep="-")

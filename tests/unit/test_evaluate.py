@@ -69,6 +69,23 @@ def test_the_table_for_people(capsys, tmp_path):
     assert [line.split()[:2] for line in lines] == [["none", "144"], ["litelvlm", "2"]]
 
 
+def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
+    compute = sweep_rows.image_rows
+
+    def broken(context, loaded):
+        if loaded.sample.image_id == data[1].image_id:
+            raise ValueError("its picture is cut off")
+        return compute(context, loaded)
+
+    data = split(3)
+    monkeypatch.setattr(Evaluate, "load_data", lambda self: data)
+    monkeypatch.setattr("analysis.sweep.image_rows", broken)
+    assert main(["evaluate", "--budgets", "2", "--out", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "4 of 6 expressions done, 2 failed: failed\n" in out
+    assert "failed: image 1: ValueError: its picture is cut off" in out
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
