@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import tyro
 
 from analysis.cli.options import Common
 from analysis.studies import STUDIES, study_module
 from litelvlm.names import check_name
+
+if TYPE_CHECKING:
+    from litelvlm.pruning import Pruner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ def method_rows() -> list[tuple[str, ...]]:
                 name,
                 method.stage,
                 "yes" if method.text_guided else "no",
-                ", ".join(sorted(method.needs)) or "-",
+                ", ".join(cues_of(method)) or "-",
                 method.native_order,
                 str(positions),
                 "yes" if method.flash_safe else "no",
@@ -78,6 +82,13 @@ def method_rows() -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def cues_of(method: type[Pruner]) -> list[str]:
+    """What a method reads: cues of the image and the texts, parts of a layer, and whatever one that it holds reads."""
+    inside = [f"layer's {name}" for name in sorted(getattr(method, "reads", ()))]
+    other = ["those of the other method"] if "of" in {entry.name for entry in fields(method)} else []
+    return [*sorted(method.needs), *inside, *other]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

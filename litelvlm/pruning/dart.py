@@ -35,6 +35,7 @@ class Dart(SingleDrop):
     name: ClassVar[str] = "dart"
     summary: ClassVar[str] = "one drop inside the language model that keeps tokens unlike a few pivots"
     text_guided: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"keys", "states"})
     origin: ClassVar[Origin] = Origin("arXiv 2502.11494", "not checked", "B")
     look_back: ClassVar[int] = 1
 

@@ -81,6 +81,7 @@ class IvcLayerAddOn(LayerWrapper):
 
     name: ClassVar[str] = "ivc_layer_add_on"
     summary: ClassVar[str] = "another method inside the language model, part of what it keeps reserved for coordinates"
+    reads: ClassVar[frozenset[str]] = frozenset({"rotary"})
     origin: ClassVar[Origin] = ORIGIN
 
     share: float = 0.1

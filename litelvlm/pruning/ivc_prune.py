@@ -43,6 +43,7 @@ class IvcPrune(SingleDrop):
     name: ClassVar[str] = "ivc_prune"
     summary: ClassVar[str] = "one drop inside the language model that keeps coordinates, and values like the question's"
     text_guided: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"values", "rotary"})
     origin: ClassVar[Origin] = Origin("arXiv 2602.03060", "none", "A")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"coordinate_share": 0.1},

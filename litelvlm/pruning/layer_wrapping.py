@@ -31,6 +31,7 @@ class LayerWrapper(LayerPruner):
         super().__post_init__()
         for name in ("look_back", "returning", "synthetic", "native_order"):
             object.__setattr__(self, name, getattr(self.of, name))
+        object.__setattr__(self, "reads", type(self).reads | self.of.reads)
 
     @classmethod
     def check_options(cls, options: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ class LvlmCspLike(SeveralDrops, LayerScorePruner):
     name: ClassVar[str] = "lvlm_csp_like"
     summary: ClassVar[str] = "few tokens in early and late layers of the language model, all in between (our reading)"
     text_guided: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2504.10854", "no code", "C")
     returning: ClassVar[bool] = True
     published: ClassVar[tuple[int, ...]] = (8, 14)

@@ -51,6 +51,7 @@ class Nuwa(SingleDrop, MergingPruner):
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention", "late_states"})
     stage: ClassVar[str] = "pre_projector, llm"
     text_guided: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2602.02951", "Apache-2.0", "A")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fixed": {"combine": "mean", "order": "raster"},

@@ -36,6 +36,7 @@ class SparseVLM(RatedDrops):
     summary: ClassVar[str] = "drops at three depths by the attention of text raters, the best dropped tokens recycled"
     native_order: ClassVar[str] = "raster, recycled tokens last"
     synthetic: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"attention", "hidden_states"})
     origin: ClassVar[Origin] = Origin("arXiv 2410.04417", "Apache-2.0", "A")
     released: ClassVar[Mapping[int, tuple[int, ...]]] = {
         192: (300, 200, 110),

@@ -37,6 +37,7 @@ class SparseVLMPlus(RatedDrops):
 
     name: ClassVar[str] = "sparsevlm_plus"
     summary: ClassVar[str] = "drops at three depths by distance-corrected attention of text raters in the best heads"
+    reads: ClassVar[frozenset[str]] = frozenset({"attention", "rotary"})
     origin: ClassVar[Origin] = Origin("arXiv 2410.04417", "Apache-2.0", "A")
     released: ClassVar[Mapping[int, tuple[int, ...]]] = {
         192: (300, 200, 118),

@@ -37,6 +37,20 @@ def layer(seed: int, dtype: torch.dtype = torch.float32, turn: torch.Tensor | No
     return View(queries=(N + 2, N + 5), n_visual=N, **given)
 
 
+def test_every_method_says_what_it_reads_of_a_layer():
+    for name, _ in INSIDE:
+        reads = get_pruner(name).reads
+        assert reads
+        assert reads <= {"attention", "keys", "values", "rotary", "states", "hidden_states"}
+
+
+@every_case
+def test_what_a_method_says_it_reads_suffices(name, options):
+    pruner, whole = get_pruner(name, **options), layer(4)
+    part = View(queries=(N + 2, N + 5), n_visual=N, **{given: whole._given[given] for given in pruner.reads})
+    assert pruner.reduce(part, part, 12).places.tolist() == pruner.reduce(whole, whole, 12).places.tolist()
+
+
 def counts(pruner) -> range:
     """Counts that a drop from 20 tokens may leave."""
     return range(pruner.least(N), N)
