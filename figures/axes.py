@@ -1,6 +1,6 @@
 """Marks and axes that several figures share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,11 +42,30 @@ def lines_of(table: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFra
         yield name, table[table[column] == name]
 
 
-def forest(ax: Axes, table: pd.DataFrame, value: str, names: list[str], colours: list[str], null: float) -> None:
-    """One dot with its interval per line of a table, the first on top, and a line at the null value."""
+def forest(
+    ax: Axes,
+    table: pd.DataFrame,
+    value: str,
+    names: list[str],
+    colours: list[str],
+    null: float,
+    filled: Sequence[bool] | None = None,
+) -> None:
+    """One dot with its interval per line of a table, the first on top, and a line at the null value.
+
+    Args:
+        ax: Where to draw.
+        table: Columns value, low and high.
+        value: Column of the dots.
+        names: Of the lines.
+        colours: Of the lines.
+        null: Where there is nothing to find.
+        filled: Which dots are filled; all if left out.
+    """
     places = np.arange(len(table))
+    faces = colours if filled is None else [c if full else "white" for c, full in zip(colours, filled, strict=True)]
     ax.hlines(places, table["low"], table["high"], colors=colours, linewidth=1.4)
-    ax.scatter(table[value], places, c=colours, s=18, zorder=3)
+    ax.scatter(table[value], places, c=faces, edgecolors=colours, linewidths=1.0, s=18, zorder=3)
     ax.set_yticks(places, names)
     ax.invert_yaxis()
     ax.axvline(null, color=style.MUTED, linewidth=0.8, zorder=0)

@@ -34,9 +34,8 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
         f"{REQUESTS[request]}: {style.label(method)}" + (MARKED if other != "litelvlm" else "")
         for request, method, other in lines
     ]
-    sure = (shown["p_holm"] <= LEVEL).to_numpy()
-    colours = [style.colour("litelvlm") if one else style.MUTED for one in sure]
-    forest(ax, shown, "delta", names, colours, null=0)
+    sure = (shown["p_holm"] <= LEVEL).tolist()
+    forest(ax, shown, "delta", names, [style.colour(m) for m in shown["method"]], null=0, filled=sure)
     ax.set(xlabel="cIoU minus that of LiteLVLM at the same budget", ylabel="")
     return ax
 
@@ -46,11 +45,11 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: Lines of one budget of the summary's table "retention": request, method, kept, low, high, bound.
-        ax: Where to draw; coloured where the one-sided 95 % bound clears 90 %.
+        ax: Where to draw; a dot is filled where the one-sided 95 % bound clears 90 %.
     """
     shown = table.sort_values("kept", ascending=False, kind="stable")
-    colours = [style.colour("mask_oracle") if bound > KEPT else style.MUTED for bound in shown["bound"]]
-    forest(ax, shown, "kept", [style.label(method) for method in shown["method"]], colours, null=KEPT)
+    names, colours = zip(*((style.label(method), style.colour(method)) for method in shown["method"]), strict=True)
+    forest(ax, shown, "kept", list(names), list(colours), null=KEPT, filled=(shown["bound"] > KEPT).tolist())
     ax.set(xlabel="share of the unpruned cIoU", ylabel="")
     return ax
 
@@ -75,7 +74,7 @@ def _deltas(run: Saved) -> Drawn:
     lines = largest(table[table["metric"] == "ciou"])
     figure, ax = style.new_figure(7.2, 1.4 + 0.2 * len(lines))
     draw_deltas(lines, ax).set_title(run.title(f"What differs from the method? {lines['budget'].max()} tokens"))
-    what = "95 % intervals, paired, from resampling images; coloured: p ≤ 0.05 (image swaps, Holm over all differences)"
+    what = "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 (image swaps, Holm over all differences)"
     return Drawn(figure, " ".join([sample_note(lines, what), *exceptions(lines)]))
 
 
@@ -92,7 +91,7 @@ def _retention(run: Saved) -> Drawn:
     lines = largest(run.table("retention"))
     figure, ax = style.new_figure(6.4, 1.4 + 0.2 * len(lines))
     draw_retention(lines, ax).set_title(run.title(f"Is 90 % kept? {lines['budget'].max()} tokens"))
-    what = "95 % intervals, paired, from resampling images; coloured: one-sided 95 % bound above 90 %"
+    what = "95 % intervals, paired, from resampling images; filled: one-sided 95 % bound above 90 %"
     return Drawn(figure, sample_note(lines, what))
 
 

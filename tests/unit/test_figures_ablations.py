@@ -31,6 +31,12 @@ def forest_parts(ax):
     return dots.get_offsets()[:, 0], ends, [to_hex(colour) for colour in bars.get_colors()]
 
 
+def filled(ax):
+    """Which dots are not white inside."""
+    dots = next(c for c in ax.collections if isinstance(c, PathCollection))
+    return [to_hex(colour) != "#ffffff" for colour in dots.get_facecolors()]
+
+
 def test_budgets_draw_every_line_between_the_oracles():
     methods = ["none", "inverse_mask_oracle", *ablations.LOOKS, "mask_oracle(share=1.0)", "trim"]
     table = scores(methods)
@@ -100,7 +106,7 @@ def test_gain_draws_each_quarter_at_its_mean_index():
         np.testing.assert_allclose(ends, [[-0.1, 0.5]] * 4)
 
 
-def test_deltas_are_grouped_by_request_and_coloured_where_holm_leaves_a_difference():
+def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference():
     table = pd.DataFrame(
         {
             "request": ["rivals", "falsify", "falsify", "recovery"],
@@ -122,11 +128,11 @@ def test_deltas_are_grouped_by_request_and_coloured_where_holm_leaves_a_differen
     (said,) = significance.exceptions(table)
     assert said == "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
     assert significance.exceptions(table[table.reference == "litelvlm"]) == []
-    sure, open_ = style.colour("litelvlm").lower(), style.MUTED
-    assert colours == [sure, open_, open_, sure]
+    assert colours == [style.colour(m).lower() for m in ("random", "uniform", "litelvlm", "trim")]
+    assert filled(ax) == [True, False, False, True]
 
 
-def test_retention_is_coloured_where_the_bound_clears_ninety_percent():
+def test_retention_is_filled_where_the_bound_clears_ninety_percent():
     table = pd.DataFrame(
         {
             "method": ["uniform", "litelvlm", "trim"],
@@ -141,7 +147,8 @@ def test_retention_is_coloured_where_the_bound_clears_ninety_percent():
     np.testing.assert_allclose(found, [0.97, 0.93, 0.8])
     np.testing.assert_allclose(ends, [[0.93, 1.0], [0.87, 0.99], [0.7, 0.9]])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["LiteLVLM", "TRIM", "uniform grid"]
-    assert colours == [style.colour("mask_oracle").lower(), style.MUTED, style.MUTED]
+    assert colours == [style.colour(m).lower() for m in ("litelvlm", "trim", "uniform")]
+    assert filled(ax) == [True, False, False]
     assert ax.get_lines()[0].get_xdata()[0] == 0.9
 
 
