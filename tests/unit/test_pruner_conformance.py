@@ -69,6 +69,28 @@ def test_keeping_all_is_the_identity(name, options):
 
 
 @every_case
+@pytest.mark.parametrize("positions", ["contiguous", "original", "stretch"])
+@pytest.mark.parametrize("order", ["native", "raster"])
+def test_order_and_positions_change_where_tokens_stand_and_not_which(name, options, order, positions):
+    cues = all_cues()
+    usual = get_pruner(name, **options).select(cues, 9)
+    selection = get_pruner(name, **{**options, "order": order, "positions": positions}).select(cues, 9)
+    assert sorted(selection.indices.tolist()) == sorted(usual.indices.tolist())
+    assert selection.span == (9 if positions == "contiguous" else N)
+    at = selection.positions.tolist()
+    if positions == "contiguous":
+        assert at == list(range(9))
+    elif positions == "stretch":
+        # 41 / 8 = 5.125: 0, 5.1, 10.25, 15.4, 20.5, 25.6, 30.75, 35.9, 41.
+        assert at == [0, 5, 10, 15, 21, 26, 31, 36, 41]
+    else:
+        assert order == "native" or at == sorted(at)
+        # A plain token stands at its own place.
+        plain = selection.tokens is None
+        assert not plain or at == selection.indices.tolist()
+
+
+@every_case
 def test_same_input_same_selection(name, options):
     first, second = (get_pruner(name, **options).select(all_cues(key=5, added=0.3), 12) for _ in range(2))
     assert same(first, second)
