@@ -72,8 +72,8 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     resolved = {"budgets": list(budgets), "mask_budget": mask_budget}
     study = replace(STUDY, summarise=partial(summarise, margin=config.margin))
     notes = [f"foreign texts left out: {counted(unread)}"] if unread else []
-    shares, rows = shard or Shard(), partial(image_rows, context)
-    return run_study(study, model, data, config, out, shares, rows, resolved, notes=notes)
+    work = partial(image_rows, context)
+    return run_study(study, model, data, config, out, shard or Shard(), work, resolved, notes=notes)
 
 
 def foreign_texts(

@@ -24,20 +24,22 @@ def studied(weights, model):
 
 
 @pytest.fixture(scope="module")
-def claims(studied, part, tmp_path_factory):
+def claims(weights, studied, part, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    config = reversal.Config(shifts=60, blobs=5, random_seeds=4, pool=128)
+    # Random weights need no other random weights beside them.
+    config = reversal.Config(shifts=60, blobs=5, random_seeds=4 if weights == "trained" else 0, pool=128)
     ranked = reversal.run(studied, part, config, out)
     read = sink.run(studied, part, sink.Config(random_seeds=1), out)
     found = {claim.id: claim for run in (ranked, read) for claim in read_summary(run).claims}
     return found, read_rows(ranked)
 
 
-def test_places_random_weights_and_word_order_say_nothing(claims):
+def test_places_random_weights_and_word_order_say_nothing(claims, weights):
     found, _ = claims
     assert {found[name].verdict for name in ("N4", "H4.null", "H4.order")} == {"supported"}
-    assert found["N8"].verdict != "not supported"
-    assert abs(found["N8"].estimate) < 0.05
+    if weights == "trained":
+        assert found["N8"].verdict != "not supported"
+        assert abs(found["N8"].estimate) < 0.05
 
 
 def test_random_blobs_have_no_more_than_the_place_gives(claims):
@@ -50,7 +52,7 @@ def test_random_blobs_have_no_more_than_the_place_gives(claims):
 def test_without_training_the_text_changes_nothing(claims, weights):
     found, _ = claims
     if weights == "random":
-        assert not {found[name].verdict for name in ("H2", "H2.random", "H3", "H4")} & {"supported"}
+        assert not {found[name].verdict for name in ("H2", "H3", "H4")} & {"supported"}
         assert abs(found["H2"].estimate) < 0.05
     else:
         assert found["H4"].verdict == "not supported"
