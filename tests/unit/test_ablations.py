@@ -84,6 +84,13 @@ def test_the_context_share_costs_what_it_takes_from_the_ranking(rows):
     np.testing.assert_array_equal(half.sort_values("sent_id").iou, raster.sort_values("sent_id").iou)
 
 
+def test_rows_say_how_many_tokens_are_there_as_context(rows):
+    shares = {"litelvlm": 0, "litelvlm(context_share=0.5)": 24, "litelvlm(context_share=1)": 48}
+    for method, context in shares.items():
+        assert set(of(rows, method).n_ctx) == {context}
+    assert (of(rows, "litelvlm").p50 == (of(rows, "litelvlm").iou >= 0.5)).all()
+
+
 def test_claims_and_deltas_on_the_planted_signal(done):
     summary = read_summary(done)
     found = {claim.id: claim for claim in summary.claims}
