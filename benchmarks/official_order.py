@@ -4,7 +4,8 @@ The transcription does what the released code does, step by step, on the same we
 whole CLIP image tower with every attention map kept, run twice (once for the pruner, once for the tokens), SAM in eager
 attention with its relative positions materialised, the language model in eager attention with idle LoRA wrappers around
 its query and value projections, and on a GPU the cache emptied between steps. The steps are then taken away one after
-another; every variant runs once per round, in random order.
+another; every variant runs once per round, in random order. On a GPU ``--compile`` adds a last step, a compiled SAM
+image encoder, whose shapes never change; elsewhere it is refused.
 
 At full size, on a GPU: ``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.
 """
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from common import spread, store
 from torch import Tensor, nn
+from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
 from analysis.efficiency_timing import median_ratio, timed
 from litelvlm import get_pruner, load_model, load_refer
@@ -74,6 +76,19 @@ def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     return found.logits
 
 
+def with_library_sam(model: Glamm) -> Glamm:
+    """Let SAM's image encoder attend as the library does: always with a bias, from tables made by interpolation."""
+    for layer in model.sam.vision_encoder.layers:
+        layer.attn.__class__ = SamVisionSdpaAttention
+    return model
+
+
+def compiled(model: Glamm) -> Glamm:
+    """Compile SAM's image encoder in place."""
+    model.sam.vision_encoder.compile(mode="max-autotune-no-cudagraphs")
+    return model
+
+
 def rest(model: Glamm) -> None:
     """Empty the GPU's cache, as the released code does between steps."""
     if model.device.type == "cuda":
@@ -94,17 +109,24 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="time a compiled SAM encoder too (GPU only)")
     given = parser.parse_args()
     load = partial(load_model, given.model, device=given.device, random_init=given.random_init)
-    wrapped, eager, fused = with_lora(load(attn="eager")), load(attn="eager"), load(attn="sdpa")
+    wrapped, eager = with_lora(load(attn="eager")), load(attn="eager")
+    library, fused = with_library_sam(load(attn="sdpa")), load(attn="sdpa")
+    if given.compile and fused.device.type != "cuda":
+        parser.error("--compile needs a GPU")
     sample = load_refer("embedded", split="val")[0]
     picture, text = sample.image(), sample.expressions[0].sent
     variants: dict[str, Callable[[], Tensor]] = {
         "official order": partial(official, wrapped, picture, text, given.budget),
         "one tower pass without its maps, no emptied cache": partial(ours, wrapped, picture, text, given.budget),
         "no idle LoRA": partial(ours, eager, picture, text, given.budget),
-        "fused attention (our path)": partial(ours, fused, picture, text, given.budget),
+        "fused attention, SAM's as in the library": partial(ours, library, picture, text, given.budget),
+        "SAM's relative positions our way (our path)": partial(ours, fused, picture, text, given.budget),
     }
+    if given.compile:
+        variants["compiled SAM encoder"] = partial(ours, compiled(load(attn="sdpa")), picture, text, given.budget)
     reference = variants["official order"]()
     apart = {name: float((call() - reference).abs().max()) for name, call in variants.items()}
     order, times = random.Random(0), {name: [] for name in variants}

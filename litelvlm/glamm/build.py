@@ -16,6 +16,7 @@ from litelvlm.glamm.checkpoint import load_into
 from litelvlm.glamm.config import check_config, full_clip_config, full_config, llama_config, read_config, sam_config
 from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.options import GlammOptions
+from litelvlm.glamm.sam_attention import prepare_encoder
 from litelvlm.glamm.source import EMBEDDED, clip_source, digest, locate
 from litelvlm.glamm.tokenizer import GlammTokenizer
 from litelvlm.names import check_name
@@ -116,6 +117,7 @@ def assemble(
     model = Glamm(**parts, tower=tower, tokenizer=tokenizer, name=name, digest=content)  # type: ignore[arg-type]
     model.requires_grad_(False).eval()
     chosen = options or GlammOptions()
+    prepare_encoder(model.sam)
     if chosen.sam_dtype == "float32":
         model.sam.float()
     return model._with_options(chosen)
