@@ -48,6 +48,28 @@ def test_cdpruner():
     assert strong.tolist() == pytest.approx([math.exp(0.5), math.exp(0.25), 1, math.exp(0.25)], abs=1e-5)
 
 
+def test_one_and_three_texts():
+    # Cosines of three patches with e1: 1, 0, .707; with e2: 0, 1, .707; with -e1: -1, 0, -.707.
+    patches = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    texts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    one, three = (Cues({"patch_embeds": patches, "text_embeds": t}, (1, 3)) for t in (texts[:1], texts))
+    # CDPruner averages: 1, 0, .707, and 0, 1, .707 over three; negated and scaled 0 to 1.
+    relevance = [get_pruner("cdpruner").relevance(cues).tolist() for cues in (one, three)]
+    assert relevance[0] == pytest.approx([0, 1, 1 - math.sqrt(0.5)], abs=1e-5)
+    assert relevance[1] == pytest.approx([1, 0, 1 - math.sqrt(0.5)], abs=1e-5)
+    # TRIM averages products: 2 0 1, and 0 1 1 over three; the lowest first, equal ones by index. One token is the mean.
+    tokens = {"patch_tokens": torch.zeros(3, 1), "patch_embeds": patches}
+    assert kept("trim", 2, (1, 3), text_embeds=texts[:1], **tokens) == [1, -1]
+    assert kept("trim", 2, (1, 3), text_embeds=texts, **tokens) == [0, -1]
+    # LiteLVLM unites: of three tokens each text names one, its lowest product: e1 patch 1, e2 patch 0, -e1 patch 0.
+    found = get_pruner("litelvlm", context="cls_attention").select(
+        three.replaced(cls_attention=torch.tensor([0.0, 1.0, 2.0])), 2
+    )
+    # Two tokens for three texts are none each: context alone, the best first.
+    assert found.indices.tolist() == [2, 1]
+    assert get_pruner("litelvlm").similarity_tokens(texts @ patches.T, 3).tolist() == [0, 1]
+
+
 def test_greedy_volume_finds_the_largest_determinant():
     # Three vectors: a = (2, 0), b = (1.9, 0.1), c = (0, 1). a first (norm 2), then c (residual 1) before b (0.1).
     projected = torch.tensor([[2.0, 0.0], [1.9, 0.1], [0.0, 1.0]])
