@@ -28,9 +28,9 @@ class IvcPrune(SingleDrop):
 
     The released code keeps about 28 % of the tokens whatever the budget, and also cuts the cache of the layers before
     K, which a single pass over the prompt does not have. There K is 16 of 32 layers, so the average cannot fall below
-    half of all tokens; preset "early" drops before layer 1, preset "matched" before the deepest of 16, 8, 4, 2 and 1 that
-    the budget allows. The shares follow the code (5 % + 5 % + 1 % + 20 % of all
-    tokens); preset "paper" follows its 10 % to 40 %.
+    half of all tokens; preset "early" drops before layer 1, preset "matched" before the deepest of 16, 8, 4, 2 and 1
+    that the budget allows. The shares follow the code (5 % + 5 % + 1 % + 20 % of all tokens); preset "paper" follows
+    its 10 % to 40 %.
 
     Attributes:
         coordinate_share: Share of the kept tokens for each half of the coordinates, in [0, 0.5].
