@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.claims import Claim, joint_claim, make_claim, null_claim, verdict
+from analysis.cli.text import claim_text
 from analysis.significance import equivalence_test
 from analysis.statistics import Bootstrap, Estimate, bootstrap_means
 
@@ -87,6 +88,7 @@ def test_equivalence_refutes_only_what_the_interval_leaves_open():
         claim = make_claim("a", "A.", numbers, 0.0, "nothing", margin=0.05, p_equivalent=0.001)
         assert (claim.verdict, claim.equivalent) == (expected, True)
         assert claim.equivalence == "within 0.05 of the null: p = 0.001"
+        assert claim_text(claim).endswith("null 0 (nothing); within 0.05 of the null: p = 0.001\n")
     few = make_claim("a", "A.", open_._replace(n_images=19), 0.0, "nothing", margin=0.05, p_equivalent=0.001)
     assert (few.verdict, few.equivalent) == ("undetermined", False)
     bare = make_claim("a", "A.", open_, 0.0, "nothing", excluded={"gone": 2, "kept": 0})
