@@ -12,6 +12,7 @@ from analysis.engine import ItemResult
 from analysis.samples import askable, key_columns, naming, target_mask, token_coverage
 from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
+from litelvlm.glamm.shared_requests import compared
 from litelvlm.metrics import iou, scored_target
 from litelvlm.overlaps import Overlaps, overlaps
 
@@ -75,11 +76,12 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
     requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
     noted = len(context.grounder.notes)
     for places, masks in masks_of(context, state, requests):
-        turns = [talks[passes[same[0]].talk].turns for same in places]
+        asked = compared(places, lambda place: talks[passes[place].talk].turns)
+        answers, turns = zip(*asked, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
-            counts = overlaps(masks, targets[torch.tensor(turns, device=model.device)])
+            counts = overlaps(masks[list(answers)], targets[torch.tensor(turns, device=model.device)])
         numbers = Overlaps(*(count.cpu() for count in counts))
-        for row, same in enumerate(places):
+        for row, same in enumerate(asked.values()):
             for place in same:
                 found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])

@@ -1,11 +1,14 @@
 """Requests about one image: which of them are one computation, and which may run in one batch."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from litelvlm.glamm.prompts import Conversation
 from litelvlm.pruning import Selection
 from litelvlm.pruning.layers import LayerPlan
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,26 @@ def groups_of(requests: Sequence[Request]) -> list[Group]:
         for job in (jobs[i] for i in places):
             kinds.setdefault((_kind(job), again), []).append(job)
     return [Group(tuple(members), again) for (_, again), members in kinds.items()]
+
+
+def compared(places: Sequence[Sequence[int]], target_of: Callable[[int], K]) -> dict[tuple[int, K], list[int]]:
+    """Places by the row that answers them and by what the answer is held against.
+
+    One sentence may stand for two objects of an image: their requests are one computation, their targets are not.
+
+    Args:
+        places: Of each answered row.
+        target_of: What a place is held against.
+
+    Example:
+        >>> compared([(0, 1, 2), (3,)], "abab".__getitem__)
+        {(0, 'a'): [0, 2], (0, 'b'): [1], (1, 'b'): [3]}
+    """
+    found: dict[tuple[int, K], list[int]] = {}
+    for row, same in enumerate(places):
+        for place in same:
+            found.setdefault((row, target_of(place)), []).append(place)
+    return found
 
 
 def grouped(keys: Sequence[Hashable]) -> list[list[int]]:

@@ -1,5 +1,6 @@
 """Many passes over one image, with what they share computed once, give what the plain path gives."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 from analysis import sweep
 from analysis.runs import read_record, read_rows
 from analysis.sweep_passes import Context
+from analysis.sweep_rows import image_rows, load
 from litelvlm import get_pruner
 from litelvlm.glamm import shared
 from litelvlm.glamm.llama import decode
@@ -240,6 +242,30 @@ def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, dat
         single = model.segment(sample.image(), expression.sent, get_pruner("visionzip"), budget=8)
         row = rows[(rows.sent_id == expression.sent_id) & (rows.method == "visionzip") & (rows.budget == 8)].iloc[0]
         assert abs(int(single.mask.sum()) - row.pred_px) <= 3
+
+
+def test_one_sentence_for_two_objects_is_held_against_each(model, data):
+    context = Context(model, data, CONFIG, (48,))
+    loaded = load(context, 0)
+    first = 0
+    other = next(i for i, mask in enumerate(loaded.masks) if (mask != loaded.masks[first]).any())
+    chosen = [first, other]
+    expressions = [loaded.sample.expressions[i] for i in chosen]
+    expressions[1] = dataclasses.replace(expressions[1], sent=expressions[0].sent)
+    doubled = dataclasses.replace(
+        loaded,
+        sample=dataclasses.replace(loaded.sample, expressions=tuple(expressions)),
+        masks=loaded.masks[chosen],
+        coverage=loaded.coverage[chosen],
+        keys=tuple(loaded.keys[i] for i in chosen),
+    )
+    rows = pd.DataFrame(image_rows(context, doubled).rows).set_index(["sent_id", "method"])
+    predicted = model.segment(loaded.picture, expressions[0].sent).mask[0].numpy()
+    for number, expression in enumerate(expressions):
+        row = rows.loc[(expression.sent_id, "none")]
+        assert row.pred_px == predicted.sum()
+        assert row.inter_px == (predicted & (doubled.masks[number] == 1)).sum()
+    assert rows.xs("none", level="method").inter_px.nunique() == 2
 
 
 def excluded(model, data):
