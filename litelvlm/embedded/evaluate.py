@@ -14,17 +14,18 @@ from tqdm.auto import tqdm
 
 from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.data.embedded import EMBEDDED_LEVEL
-from litelvlm.data.refer import ReferDataset
+from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import pack
 from litelvlm.glamm.model import Glamm, ImageState
 from litelvlm.glamm.preprocess import clip_pixel_values
-from litelvlm.glamm.prompts import Conversation, conversation
-from litelvlm.metrics import intersection_union
-from litelvlm.pruning import Pruner, Selection, get_pruner
+from litelvlm.glamm.prompts import conversation
+from litelvlm.glamm.shared import Request, SharedGrounder
+from litelvlm.glamm.shared_requests import compared
+from litelvlm.overlaps import overlaps
+from litelvlm.pruning import Pruner, get_pruner
 
-_BATCH = 24  # conversations grounded at once
 _RETRIEVAL_SEED = 40_000  # scenes of no split, and of no training
 
 
@@ -78,41 +79,50 @@ class Scores(NamedTuple):
 def evaluate(model: Glamm, data: ReferDataset, table: Sequence[Condition]) -> Scores:
     """Ground every expression of a split alone, with the first question and answer template, under each condition."""
     columns = [(row, pruner) for row in table for pruner in row.draws]
-    hits, totals, images, kinds = [], [], [], []
+    grounder, pixels, images, kinds = SharedGrounder(model), [], [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image")):
         picture, masks = sample.image(), sample.masks()
-        state = model.encode_image(picture)
-        grey = model.encode_image(Image.new("RGB", picture.size, (127, 127, 127)))
-        jobs = []
-        for expression, mask in zip(sample.expressions, masks, strict=True):
-            talk = conversation([expression.sent])
-            truth = torch.from_numpy(coverage(mask, model.grid, model.tower.image_size))
-            for row, pruner in columns:
-                shown = grey if row.blank else state
-                chosen = None
-                if pruner is not None and row.budget is not None:
-                    cues = model.cues(shown, talk.questions, coverage=truth, key=sample.image_id)
-                    chosen = pruner.select(cues, row.budget)
-                jobs.append(_Job(shown, talk, chosen, mask))
-        found = [pixels for at in range(0, len(jobs), _BATCH) for pixels in _ground(model, jobs[at : at + _BATCH])]
-        shape = (len(sample.expressions), len(columns), 2)
-        hits.append(np.array(found).reshape(shape)[..., 0])
-        totals.append(np.array(found).reshape(shape)[..., 1])
+        grey = Image.new("RGB", picture.size, (127, 127, 127))
+        found = np.zeros((len(sample.expressions), len(columns), 2), dtype=np.int64)
+        for blank, shown in ((False, picture), (True, grey)):
+            asked = [column for column, (row, _) in enumerate(columns) if row.blank == blank]
+            if not asked:
+                continue
+            state = model.encode_image(shown)
+            cells = [(line, column) for line in range(len(masks)) for column in asked]
+            requests = [_request(model, state, sample, masks[line], line, *columns[column]) for line, column in cells]
+            for answered in grounder(state, requests):
+                held = compared(answered.places, [line for line, _ in cells].__getitem__)
+                rows, lines = (list(entries) for entries in zip(*held, strict=True))
+                targets = torch.from_numpy(masks[lines])[:, None].to(model.device)
+                counts = overlaps(answered.logits[rows] > 0, targets)
+                both = torch.stack([counts.intersection, counts.union], dim=-1)[:, 0].cpu().numpy()
+                for places, numbers in zip(held.values(), both, strict=True):
+                    for place in places:
+                        found[cells[place]] = numbers
+        pixels.append(found)
         images += [index] * len(sample.expressions)
         kinds += [e.kind or "" for e in sample.expressions]
-    return Scores(np.concatenate(hits), np.concatenate(totals), np.array(images), tuple(kinds))
+    every = np.concatenate(pixels)
+    return Scores(every[..., 0], every[..., 1], np.array(images), tuple(kinds))
 
 
-class _Job(NamedTuple):
-    state: ImageState
-    talk: Conversation
-    selection: Selection | None
-    mask: np.ndarray
-
-
-def _ground(model: Glamm, jobs: Sequence[_Job]) -> list[tuple[int, int]]:
-    found = model.ground([j.state for j in jobs], [j.talk for j in jobs], [j.selection for j in jobs])
-    return [intersection_union(g.mask[0].cpu().numpy(), j.mask) for g, j in zip(found, jobs, strict=True)]
+def _request(
+    model: Glamm,
+    state: ImageState,
+    sample: ReferSample,
+    mask: np.ndarray,
+    line: int,
+    row: Condition,
+    pruner: Pruner | None,
+) -> Request:
+    """One expression under one condition; an oracle knows the mask."""
+    talk = conversation([sample.expressions[line].sent])
+    if pruner is None or row.budget is None:
+        return Request(talk, None)
+    truth = torch.from_numpy(coverage(mask, model.grid, model.tower.image_size))
+    cues = model.cues(state, talk.questions, coverage=truth, key=sample.image_id)
+    return Request(talk, pruner.select(cues, row.budget))
 
 
 def by_image(values: np.ndarray, image: Int[np.ndarray, "n"]) -> np.ndarray:
