@@ -191,11 +191,12 @@ class Prompt:
 
     @classmethod
     def of(cls, model: Glamm, picture: Any, texts: list[str], arm: Arm) -> "Prompt":
-        """The prompt about the first texts; a method inside the language model gets all visual tokens."""
+        """The prompt about the first texts; a method inside the language model gets the tokens it lets in."""
         talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):
             cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
-            plan, n_tokens = arm.pruner.select(cues, arm.budget), model.n_tokens
+            plan = arm.pruner.select(cues, arm.budget)
+            n_tokens = len(plan)
         generator, shape = torch.Generator(model.device).manual_seed(0), (n_tokens, model.llama.config.hidden_size)
         visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
         return cls(talk, plan, model.splice([visual], [talk], [plan]))

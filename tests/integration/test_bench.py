@@ -81,3 +81,15 @@ def test_keeping_all_tokens_stands_beside_the_unpruned_model(folder):
     assert set(null.k) == {144}
     assert set(null.component) == {"end_to_end", "llm", "decode"}
     assert (null.equal == ((null.low <= 1) & (null.high >= 1))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "entering"), [("fastv", 144), ("nuwa", 84), ("nuwa:stage1", 48), ("lvlm_csp_like", 144)]
+)
+def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(model, data, name, entering):
+    config = efficiency.Config(methods=(name,), budgets=(48,))
+    arm = efficiency.arms_of(model, config, (48,))[0][-1]
+    sample = data[0]
+    prompt = efficiency.Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
+    # Every token of the text stays; the placeholder is one of them.
+    assert prompt.spliced.lengths == (len(model.tokenizer.encode(prompt.talk.prompt)) - 1 + entering,)
