@@ -251,7 +251,7 @@ def reading(claims: Sequence[Claim]) -> str:
         if found[id] != "supported" and found[f"{id}.random"] == "supported":
             text += " (than random order it does, but so may any order whose neighbours are alike)"
         texts.append(text)
-    return "; ".join(texts) + "."
+    return ". ".join(texts) + "."
 
 
 STUDY = Study(
