@@ -195,7 +195,10 @@ class OpenClipTower(Tower):
 
     def _eos(self, input_ids: Tensor) -> Tensor:
         """First end-of-text token: OpenAI's has the highest id of the vocabulary."""
-        return (input_ids if self.text_pool == "argmax" else (input_ids == self.words.eos_id).int()).argmax(dim=-1)
+        if self.text_pool == "argmax":
+            return input_ids.argmax(dim=-1)
+        eos_id = self.words.text_eos_id if self.words is self.clip else self.words.eos_id
+        return (input_ids == eos_id).int().argmax(dim=-1)
 
     def encode_text(self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]) -> tuple[Tensor, Tensor]:
         """Projected text states [T, P] and the position [T] they are read at: [EOS], or SigLIP's last."""

@@ -36,7 +36,8 @@ from litelvlm.glamm.preprocess import clip_pixel_values
 
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")
 CLS_STATES = ("cls_token", "query", "cls_key", "cls_attention")
-FAMILIES = ("native", "eva", "eva_fused", "eva_post_norm", "siglip")
+NATIVE = ("native", "laion", "metaclip", "metaclip_worldwide", "dfn")
+FAMILIES = (*NATIVE, "eva", "eva_fused", "eva_post_norm", "siglip")
 
 
 def small_timm(monkeypatch, name, **sizes):
@@ -56,6 +57,39 @@ def eva_tower(name):
         config = small_timm(patch, name, **sizes)
         model = open_clip.CustomTextCLIP(**config | {"embed_dim": SHARED})
     return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
+
+
+def native_family(name, tokenizer=None, **words):
+    """A published architecture of open_clip's own kind whose sizes are shrunk; activation and pooling stay its own."""
+    config = open_clip.get_model_config(name)
+    vision = config["vision_cfg"] | VISION
+    text = config["text_cfg"] | {"width": WIDTH, "heads": 2, "layers": LAYERS} | words
+    activation = config.get("quick_gelu", False)
+    model = open_clip.CLIP(SHARED, open_clip.CLIPVisionCfg(**vision), open_clip.CLIPTextCfg(**text), activation)
+    return OpenClipTower(drawn(model), tokenizer or SimpleTokenizer(), Preprocessing())
+
+
+@pytest.fixture(scope="module")
+def laion():
+    """Exact GELU, where OpenAI's weights want its quick form."""
+    return native_family("ViT-H-14")
+
+
+@pytest.fixture(scope="module")
+def metaclip():
+    return native_family("ViT-L-14-quickgelu")
+
+
+@pytest.fixture(scope="module")
+def metaclip_worldwide(tmp_path_factory):
+    """Text read at the first end token by its id, which is not the highest of the vocabulary."""
+    tokenizer = word_tokenizer(tmp_path_factory.mktemp("worldwide"))
+    return native_family("ViT-H-14-worldwide-quickgelu", tokenizer, vocab_size=7, context_length=8, eos_id=0)
+
+
+@pytest.fixture(scope="module")
+def dfn():
+    return native_family("ViT-H-14-378-quickgelu")
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +218,7 @@ def test_projections_are_those_the_attention_uses(family, request):
     handle = attn.register_forward_hook(lambda _module, _inputs, output: given.append(output))
     tower.block(0, states)
     handle.remove()
-    if family == "native":
+    if family in NATIVE:
         assert_near(attn.out_proj(mixed), given[0][0])
     else:
         assert_near(attn.proj(attn.norm(mixed)), given[0])
