@@ -76,7 +76,7 @@ class Scores(NamedTuple):
     kind: tuple[str, ...]
 
 
-def evaluate(model: Glamm, data: ReferDataset, table: Sequence[Condition]) -> Scores:
+def evaluate(model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Sequence[Condition]) -> Scores:
     """Ground every expression of a split alone, with the first question and answer template, under each condition."""
     columns = [(row, pruner) for row in table for pruner in row.draws]
     grounder, pixels, images, kinds = SharedGrounder(model), [], [], []
