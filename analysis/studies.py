@@ -32,5 +32,11 @@ def study_module(name: str) -> ModuleType:
 
 
 def is_miniature(record: "RunRecord") -> bool:
-    """Whether the run's model is a miniature by its sizes, which every table and figure drawn from it must say."""
+    """Whether the run's model is a miniature by its sizes, which every table and figure drawn from it must say.
+
+    Raises:
+        ValueError: If the record does not tell.
+    """
+    if "family" not in record.model:
+        raise ValueError(f"the record of a {record.study!r} run names no family of its model; run its command again")
     return record.model["family"] == MINIATURE

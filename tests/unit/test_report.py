@@ -137,11 +137,19 @@ def test_text_from_data_is_shown_and_not_run(copied, tmp_path):
 
 
 def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
-    assert "miniature" not in page.text
+    # the record's command is on the page and may hold the word
+    assert "(miniature)" not in page.text
+    assert "Miniature." not in page.text
     change(copied, "run.json", lambda text: text.replace('"family": "other"', '"family": "miniature"', 1))
     marked = Page(write_report([copied], tmp_path / "out").read_text())
     assert "It is no evidence about OpenAI's CLIP" in marked.text
     assert "sink (miniature)" in marked.text
+
+
+def test_a_record_that_does_not_tell_is_refused(copied, tmp_path):
+    change(copied, "run.json", lambda text: text.replace('"family": "other",', "", 1))
+    with pytest.raises(ValueError, match="run its command again"):
+        write_report([copied], tmp_path / "out")
 
 
 def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
