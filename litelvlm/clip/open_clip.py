@@ -194,10 +194,10 @@ class OpenClipTower(Tower):
         return [len(ids) for ids in inner(cleaned)["input_ids"]]
 
     def _eos(self, input_ids: Tensor) -> Tensor:
-        """First end-of-text token: OpenAI's has the highest id of the vocabulary."""
+        """First end-of-text token: OpenAI's has the highest id of the vocabulary, others say theirs."""
         if self.text_pool == "argmax":
             return input_ids.argmax(dim=-1)
-        eos_id = self.words.text_eos_id if self.words is self.clip else self.words.eos_id
+        eos_id = int(self.words.text_eos_id if self.words is self.clip else self.words.eos_id)
         return (input_ids == eos_id).int().argmax(dim=-1)
 
     def encode_text(self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]) -> tuple[Tensor, Tensor]:
