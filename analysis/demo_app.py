@@ -95,7 +95,7 @@ def note(model: Any) -> str:
     limits = f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; nothing is kept."
     if not has_miniature_sizes(model):
         return limits
-    return f"A miniature knows rendered scenes only; photographs are foreign to it. {limits}"
+    return f"This model is a miniature that knows rendered scenes only; photographs are foreign to it. {limits}"
 
 
 def launch(app: Any, folder: Path, host: str, port: int | None, block: bool = True) -> Any:
