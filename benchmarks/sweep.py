@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter, process_time
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,27 +46,38 @@ METHODS = (
 BUDGETS = (48, 32, 16, 8)
 
 
-def shared(context: Context, index: int) -> None:
+Pixels = dict[tuple[int, str, int], tuple[int, int]]
+"""Intersection and union by expression, method and budget."""
+
+
+def shared(context: Context, index: int) -> Pixels:
     """Every method, budget and expression of an image as the sweep does it."""
-    image_rows(context, load(context, index))
+    rows = image_rows(context, load(context, index)).rows
+    return {(row["sent_id"], row["method"], row["budget"]): (row["inter_px"], row["union_px"]) for row in rows}
 
 
-def one_by_one(context: Context, index: int, expressions: int) -> int:
-    """Every method and budget as its own call from the picture; the number of calls."""
-    sample, calls = context.data[index], 0
+def one_by_one(context: Context, index: int, expressions: int) -> Pixels:
+    """Every method and budget as its own call from the picture."""
+    sample, found = context.data[index], {}
     for expression in sample.expressions[:expressions]:
         for cell in context.cells:
-            found = context.model.segment(sample.image(), expression.sent, cell.pruner, cell.budget)
-            intersection_union(found.mask[0].cpu().numpy(), sample.mask(expression))
-            calls += 1
-    return calls
+            mask = context.model.segment(sample.image(), expression.sent, cell.pruner, cell.budget).mask[0]
+            both = intersection_union(mask.cpu().numpy(), sample.mask(expression))
+            found[expression.sent_id, cell.method, cell.budget] = (both.intersection, both.union)
+    return found
 
 
-def clocks(call: Callable[[], Any]) -> tuple[float, float]:
-    """Wall and processor seconds of a call."""
+def clocks(call: Callable[[], Pixels]) -> tuple[Pixels, tuple[float, float]]:
+    """What a call found, and its wall and processor seconds."""
     wall, processor = perf_counter(), process_time()
-    call()
-    return perf_counter() - wall, process_time() - processor
+    found = call()
+    return found, (perf_counter() - wall, process_time() - processor)
+
+
+def apart(found: Pixels, expected: Pixels) -> int:
+    """Most pixels by which a count differs; random tokens are drawn by the image's number, which one call lacks."""
+    cells = [cell for cell in expected if not cell[1].startswith("random")]
+    return max(abs(a - b) for cell in cells for a, b in zip(found[cell], expected[cell], strict=True))
 
 
 def main() -> None:
@@ -87,13 +97,15 @@ def main() -> None:
     shared(replace(alone, budgets=(8,)), 0)
     one_by_one(replace(alone, budgets=(8,)), 0, 1)
     per_row: dict[str, list[float]] = {}
+    pixels: list[int] = []
     for index in range(given.images):
         n_all = len(data[index].expressions)
-        timed = {f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()}
+        ran = {f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()}
         rows = {f"shared, {n} methods": n_all * len(c.cells) for n, c in contexts.items()}
-        timed["one by one, 20 methods"] = clocks(partial(one_by_one, alone, index, given.expressions))
+        ran["one by one, 20 methods"] = clocks(partial(one_by_one, alone, index, given.expressions))
+        pixels.append(apart(ran["shared, 20 methods"][0], ran["one by one, 20 methods"][0]))
         rows["one by one, 20 methods"] = min(given.expressions, n_all) * len(alone.cells)
-        for name, (wall, processor) in timed.items():
+        for name, (_, (wall, processor)) in ran.items():
             per_row.setdefault(f"{name}, wall", []).append(1e3 * wall / rows[name])
             per_row.setdefault(f"{name}, processor", []).append(1e3 * processor / rows[name])
     speed_up = {
@@ -114,6 +126,7 @@ def main() -> None:
             "images": given.images,
             "milliseconds_per_row": {name: spread(values) for name, values in per_row.items()},
             "speed_up": speed_up,
+            "largest_difference_of_a_pixel_count": max(pixels),
             "processor_milliseconds_per_image_and_additional_method": (whole[20] - whole[10]) / 10,
         },
     )
