@@ -60,13 +60,14 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def draw_arithmetic(ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes) -> Axes:
+def draw_arithmetic(ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes, published: pd.DataFrame | None = None) -> Axes:
     """Draw the measured speed-up of the prefill against the one by multiply-adds (E3).
 
     Args:
         ratios: The summary's table "ratios", unpruned over the arm's.
         costs: The summary's table "costs".
         ax: Where to draw; the diagonal is where arithmetic alone decides.
+        published: The summary's table "published", whose points are hollow and say so.
     """
     expected = prefill_ratios(costs)
     chosen = ratios[(ratios["component"] == "llm") & (ratios["metric"] == "wall_ms")]
@@ -79,10 +80,25 @@ def draw_arithmetic(ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes) -> Axes
             line["expected"], line["ratio"], yerr=reach, linestyle="none", capsize=2, label=style.label(method), **look
         )
     most = float(both["expected"].max())
+    if published is not None:
+        theirs = published_ratios(published)
+        most = max(most, float(theirs["expected"].max()))
+        for (method, line), mark in zip(lines_of(theirs, "method"), "sD^", strict=False):
+            look = {"marker": mark, "markerfacecolor": "none", "color": style.MUTED, "linestyle": "none"}
+            ax.plot(line["expected"], line["ratio"], label=f"{method}, published", **look)
     ax.plot([1, most], [1, most], color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(xlabel="ratio of multiply-adds, unpruned to pruned", ylabel="ratio of median prefill times")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
+    """The authors' unpruned numbers over their pruned ones: multiply-adds in "expected", prefill time in "ratio"."""
+    chosen = published.assign(value=pd.to_numeric(published["value"]))
+    wide = chosen.pivot_table(index=["method", "tokens"], columns="quantity", values="value", sort=False)
+    whole = wide.xs("unpruned", level="method").iloc[0]
+    found = (whole / wide.drop(index="unpruned", level="method")).reset_index()
+    return found.rename(columns={"multiply-adds (T)": "expected", "prefill time (ms)": "ratio"})
 
 
 def prefill_ratios(costs: pd.DataFrame) -> pd.DataFrame:
@@ -113,8 +129,10 @@ def _front(run: Saved) -> Drawn:
 
 def _arithmetic(run: Saved) -> Drawn:
     figure, ax = style.new_figure(6.0, 3.6)
-    draw_arithmetic(run.table("ratios"), run.table("costs"), ax).set_title(run.title("Does time follow arithmetic?"))
-    return Drawn(figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}.")
+    draw_arithmetic(run.table("ratios"), run.table("costs"), ax, run.table("published"))
+    ax.set_title(run.title("Does time follow arithmetic?"))
+    said = "Hollow marks: the authors' published table for the full-size model, not measured here"
+    return Drawn(figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {said}.")
 
 
 def _machine(run: Saved) -> str:
@@ -128,6 +146,9 @@ DRAWINGS = {
         "efficiency", "cIoU of a sweep against the median time of a whole call.", _front, ("times", "scores")
     ),
     "time_arithmetic": Drawing(
-        "efficiency", "Measured speed-up of the prefill against its multiply-adds.", _arithmetic, ("ratios", "costs")
+        "efficiency",
+        "Measured speed-up of the prefill against its multiply-adds.",
+        _arithmetic,
+        ("ratios", "costs", "published"),
     ),
 }

@@ -158,6 +158,17 @@ def test_arithmetic_puts_measured_against_expected(rows):
     assert drawn.tolist() == pytest.approx(np.array([[1, 1], [3, 2], [9, 4]]))
 
 
+def test_published_points_are_hollow_and_say_so(rows):
+    tables = efficiency.tables_of(rows)
+    ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots(), tables["published"])
+    lines = {line.get_label(): line for line in ax.lines if "published" in line.get_label()}
+    assert set(lines) == {"FastV, published", "VisPruner, published", "LiteLVLM, published"}
+    assert all(line.get_markerfacecolor() == "none" for line in lines.values())
+    # 4.66 over 2.11 and 1.27 multiply-adds, 166.25 over 74.88 and 54.02 ms.
+    expected = np.array([[4.66 / 2.11, 166.25 / 74.88], [4.66 / 1.27, 166.25 / 54.02]])
+    assert lines["LiteLVLM, published"].get_xydata() == pytest.approx(expected)
+
+
 def test_the_front_joins_times_and_scores(rows):
     scores = pd.DataFrame(
         [
