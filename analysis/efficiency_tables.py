@@ -98,7 +98,9 @@ def reading(tables: dict[str, pd.DataFrame]) -> str:
         where = f"{arm['method']}, {arm['k']} tokens, {arm['n_text']} expression(s)"
         if arm["method"] == PAPER and {"selection", "clip_image"} <= set(arm):
             share = arm["selection"] / arm["clip_image"]
-            found.append(f"{where}: choosing takes {share:.1%} of the time of CLIP's image tower.")
+            found.append(
+                f"{where}: choosing, the text tower included, takes {share:.1%} of the time of CLIP's image tower."
+            )
         if DECODE in arm:
             found.append(f"{where}: {1e3 / arm[DECODE]:.0f} answer tokens per second.")
     return " ".join(found)
