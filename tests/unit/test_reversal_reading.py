@@ -1,0 +1,69 @@
+"""What the reversal study says in words: no more than its verdicts carry."""
+
+import pytest
+
+from analysis import reversal
+from analysis.claims import make_claim
+from analysis.statistics import Estimate
+
+ENDS = {"supported": (0.1, 0.3), "not supported": (-0.01, 0.02), "undetermined": (-0.1, 0.3), "weaker": (-0.3, -0.1)}
+
+
+def judged(**verdicts):
+    """Claims by verdict; "not supported" is shown by equivalence, "weaker" by an interval on the other side."""
+    return [
+        make_claim(
+            name.replace("_", "."),
+            "S.",
+            Estimate(0.1, *ENDS[found], 20, 40, ""),
+            0.0,
+            "nothing",
+            margin=0.05,
+            p_equivalent=0.001 if found == "not supported" else 0.9,
+        )
+        for name, found in verdicts.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "said"),
+    [
+        ("supported", "supported", "it depends on the text; it depends on the object."),
+        ("supported", "not supported", "it depends on the text; it does not depend on the object."),
+        ("supported", "undetermined", "it depends on the text; whether it depends on the object cannot be told."),
+        ("not supported", "supported", "it does not depend on the text; it depends on the object."),
+        ("not supported", "not supported", "text-independent background preference"),
+        ("not supported", "undetermined", "depend on the text; whether it depends on the object cannot be told."),
+        ("undetermined", "supported", "whether it depends on the text cannot be told; it depends on the object."),
+        ("undetermined", "not supported", "on the text cannot be told; it does not depend on the object."),
+        ("undetermined", "undetermined", "text cannot be told; whether it depends on the object cannot be told."),
+        # A preference that the text does not touch, and that is no stronger on the referent.
+        ("not supported", "weaker", "text-independent background preference"),
+        ("supported", "weaker", "it depends on the text; it is weaker on the referent than on another object of its"),
+        # A text that weakens the reversal is one that it depends on.
+        ("weaker", "not supported", "it is weaker with the true text than with others; it does not depend on the ob"),
+        ("weaker", "undetermined", "it is weaker with the true text than with others; whether it depends on the obj"),
+    ],
+)
+def test_the_reading_says_what_was_told_apart_and_no_more(second, third, said):
+    text = reversal.reading(judged(H1="supported", H2=second, H3=third))
+    assert said in text
+    assert ("background" in text) == (second == "not supported" and third in ("not supported", "weaker"))
+    assert ("not depend on the text" in text) == (second == "not supported" and "background" not in text)
+
+
+def test_the_reading_takes_a_missing_claim_as_open_and_says_nothing_more_without_h1():
+    assert reversal.reading(judged(H1="supported")) == reversal.reading(
+        judged(H1="supported", H2="undetermined", H3="undetermined")
+    )
+    for found in ("not supported", "undetermined"):
+        text = reversal.reading(judged(H1=found, H2="supported", H3="supported"))
+        assert text == f"A reversal of similarity on the referent is {found} here."
+
+
+def test_a_referent_that_ranks_low_because_of_its_place_does_rank_low():
+    text = reversal.reading(judged(H1_sign="supported", H1="undetermined"))
+    assert text == (
+        "The referent's tokens rank low; that they do so beyond what their place explains is undetermined here."
+    )
+    assert "rank low" not in reversal.reading(judged(H1_sign="undetermined", H1="undetermined"))
