@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.sweep_no_target import no_target_scores, without_target
 from analysis.sweep_tables import line_columns
-from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, grefcoco_scores, precision_at
+from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
 
 CELL = ["method", "budget"]
 MEAN = "mean"
@@ -30,7 +31,7 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
     if empty_below < 1:
         raise ValueError(f"empty_below {empty_below} is below 1; with 1 a single pixel is already an answer")
     line_columns(rows)
-    no_target = bool((rows["target_px"] == 0).any())
+    no_target = bool(without_target(rows).any())
     lines = []
     for names, cell in rows.groupby(CELL, sort=False):
         found = [
@@ -45,15 +46,13 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
 
 
 def _scores(rows: pd.DataFrame, empty_below: int | None) -> dict[str, Any]:
-    inter, union, predicted, target = (
-        rows[name].to_numpy() for name in ("inter_px", "union_px", "pred_px", "target_px")
-    )
+    inter, union = (rows[name].to_numpy() for name in ("inter_px", "union_px"))
     found: dict[str, Any] = {"n": len(rows)}
     for suffix, exact in (("", False), ("_exact", True)):
         found |= {f"ciou{suffix}": ciou(inter, union, exact), f"giou{suffix}": giou(inter, union, exact)}
     found |= {f"p{t * 100:.0f}": share for t, share in precision_at(inter, union, THRESHOLDS).items()}
     if empty_below is not None:
-        refusing = grefcoco_scores(inter, union, predicted, target, empty_below)
-        found |= {"n_acc": refusing.n_acc, "t_acc": refusing.t_acc}
-        found |= {"ciou_no_target": refusing.ciou, "giou_no_target": refusing.giou}
+        refusing = no_target_scores(rows, empty_below)
+        found |= {"n_acc": refusing["n_acc"], "t_acc": refusing["t_acc"]}
+        found |= {"ciou_no_target": refusing["ciou"], "giou_no_target": refusing["giou"]}
     return found

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from analysis.statistics import RESAMPLES, bootstrap
 from litelvlm.metrics import EMPTY_BELOW
@@ -17,7 +17,7 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
     share of the others that are answered with something. A refused expression predicts no pixel.
 
     Args:
-        rows: Of the sweep, with ``pred_px`` and ``target_px``.
+        rows: Of the sweep.
         resamples: Of the images.
         seed: Of the resampling.
     """
@@ -30,10 +30,30 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
     return pd.DataFrame(lines)
 
 
-def _summands(cell: pd.DataFrame) -> Float[np.ndarray, "n 7"]:
+def no_target_scores(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> dict[str, float]:
+    """The four scores of one cell without intervals; nan where no expression bears on one.
+
+    Args:
+        rows: Of one method and budget.
+        empty_below: Fewer predicted pixels than this count as nothing.
+    """
+    (values,) = _scores(_summands(rows, empty_below).sum(axis=0, keepdims=True))
+    return dict(zip(METRICS, values.tolist(), strict=True))
+
+
+def without_target(rows: pd.DataFrame) -> Bool[np.ndarray, "n"]:
+    """Whether each expression means nothing in its image.
+
+    Pixels that are scored do not tell: an object all of whose pixels are doubled has none, and is an object.
+    """
+    empty: np.ndarray = rows["area_frac"].to_numpy() == 0
+    return empty
+
+
+def _summands(cell: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> Float[np.ndarray, "n 7"]:
     """Per row: empty target, rightly refused, target, rightly answered, IoU, intersection, union."""
     target = cell["target_px"].to_numpy(dtype=np.float64)
-    refused, empty = cell["pred_px"].to_numpy() < EMPTY_BELOW, target == 0
+    refused, empty = cell["pred_px"].to_numpy() < empty_below, without_target(cell)
     inter = np.where(refused, 0.0, cell["inter_px"].to_numpy(dtype=np.float64))
     union = np.where(refused, target, cell["union_px"].to_numpy(dtype=np.float64))
     iou = np.where(empty, refused, inter / np.maximum(union, 1.0))

@@ -12,7 +12,8 @@ COUNTS = [(50, 100, 80, 70), (0, 0, 0, 0), (30, 40, 30, 40)]
 def table(counts=COUNTS, **columns):
     lines = [dict(zip(("inter_px", "union_px", "pred_px", "target_px"), line, strict=True)) for line in counts]
     keys = {"image_id": 1, "sent_id": range(len(lines)), "method": "none", "budget": 144, "seed": 0}
-    return pd.DataFrame(lines).assign(**(keys | {"protocol": "single"} | columns))
+    rows = pd.DataFrame(lines).assign(**(keys | {"protocol": "single"}))
+    return rows.assign(area_frac=(rows["target_px"] > 0) / 4).assign(**columns)
 
 
 def test_known_scores():
@@ -39,6 +40,18 @@ def test_answers_to_expressions_without_a_target():
     assert "n_acc" not in score_lines(table(COUNTS[::2]))
     with pytest.raises(ValueError, match="empty_below 0 is below 1"):
         score_lines(table(), empty_below=0)
+
+
+def test_a_target_of_doubled_pixels_alone_is_a_target():
+    # The first object has no pixel of value 1, so it can only be missed; the second expression means nothing. Both are
+    # answered with 60 pixels: no N-acc at all but for the second, T-acc 1 from the first, IoU 0 for both.
+    rows = table([(0, 60, 60, 0), (0, 60, 60, 0)], area_frac=[0.1, 0.0])
+    (line,) = score_lines(rows).to_dict(orient="records")
+    assert (line["n_acc"], line["t_acc"], line["giou_no_target"], line["ciou_no_target"]) == (0, 1, 0, 0)
+    # Both refused: wrong for the object, whose IoU is 0, right for the other one.
+    (line,) = score_lines(table([(0, 9, 9, 0), (0, 9, 9, 0)], area_frac=[0.1, 0.0])).to_dict(orient="records")
+    assert (line["n_acc"], line["t_acc"], line["giou_no_target"]) == (1, 0, 0.5)
+    assert "n_acc" not in score_lines(rows[:1])
 
 
 def test_draws_are_scored_apart_and_averaged():

@@ -270,7 +270,7 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
     # too, IoU 0, its 81 pixels stay in the union. Image 3: 100 of 200 pixels found.
     rows = pd.DataFrame(
         {"image_id": [1, 2, 3], "method": "m", "budget": 8, "pred_px": [10, 10, 100], "target_px": [0, 81, 200]}
-        | {"inter_px": [0, 10, 100], "union_px": [10, 81, 200]}
+        | {"inter_px": [0, 10, 100], "union_px": [10, 81, 200], "area_frac": [0, 0.1, 0.2]}
     )
     found = no_target_table(rows, resamples=200).set_index("metric")
     assert found.value.to_dict() == pytest.approx(
