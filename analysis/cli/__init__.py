@@ -109,8 +109,11 @@ def one_line(error: Exception) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        parts = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return "; ".join(parts)
+        # A method's own refusal has no field to name, and pydantic's words for "refused" say nothing more.
+        told = {".".join(map(str, e["loc"])): e["msg"].removeprefix("Value error, ") for e in error.errors()}
+        # A list whose only entry is refused is also said to be too short.
+        first = [place for place in told if not any(other.startswith(f"{place}.") for other in told)]
+        return "; ".join(": ".join(filter(None, (place, told[place]))) for place in first)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.strerror}: {error.filename}"
     return " ".join(str(error).split()) or type(error).__name__

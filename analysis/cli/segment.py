@@ -86,6 +86,7 @@ class Segment(ModelOptions):
             shown: dict[str, Any] = {"text": text, "mask": str(name), "overlay": str(overlay)}
             shown |= {"answer": answer, "found": has_mask}
             shown |= {"pixels": int(mask.sum()), "kept": kept}
+            shown |= {"n_kept": model.n_tokens if selection is None else len(selection)}
             found.append(shown | ({"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {}))
         report = {
             "model": model.name,
@@ -154,16 +155,24 @@ def png(pixels: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
+def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
+    """Which tokens were kept; those that a method makes of several, and CLS, have no place to name."""
+    others = n_kept - len(kept)
+    if len(kept) == n_tokens:
+        return "all of them"
+    made = f"{others} that {'is' if others == 1 else 'are'} no single patch" if others else ""
+    return " and ".join(filter(None, [" ".join(map(str, kept)), made]))
+
+
 def as_text(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = []
     for mask in report["masks"]:
-        kept = mask["kept"]
         lines.append(f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})')
         if not mask["found"]:
             lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
-        some = "all of them" if len(kept) == report["n_tokens"] else " ".join(map(str, kept))
-        lines.append(f"  kept {len(kept)} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}")
+        some = kept_text(mask["kept"], mask["n_kept"], report["n_tokens"])
+        lines.append(f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}")
         if "layers" in mask:
             layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
             lines.append(f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average")

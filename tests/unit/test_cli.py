@@ -226,12 +226,23 @@ def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
         "found": True,
         "answer": "",
         "kept": [3],
+        "n_kept": 1,
     }
     report = {"n_tokens": 144, "pruner": "fastv", "timings_ms": {}, "random_weights": False, "miniature": False}
     # (144 + 16 + 16 + 15) / 4 = 47.75.
     inside = as_text(report | {"masks": [mask | {"layers": [144, 16, 16, 15]}]})
     assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
     assert "per layer" not in as_text(report | {"masks": [mask]})
+
+
+def test_segment_counts_tokens_that_are_no_single_patch():
+    # Two patches and three tokens made of others: five enter.
+    mask = {"text": "a ball", "pixels": 5, "mask": "m.png", "overlay": "o.png", "found": True, "answer": ""}
+    report = {"n_tokens": 144, "pruner": "trim", "timings_ms": {}, "random_weights": False, "miniature": False}
+    mixed = as_text(report | {"masks": [mask | {"kept": [3, 9], "n_kept": 5}]})
+    assert "  kept 5 of 144 visual tokens (trim): 3 9 and 3 that are no single patch\n" in mixed
+    pooled = as_text(report | {"masks": [mask | {"kept": [], "n_kept": 5}]})
+    assert "  kept 5 of 144 visual tokens (trim): 5 that are no single patch\n" in pooled
 
 
 def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
@@ -309,6 +320,23 @@ class Verb:
 def test_errors_become_one_line_and_an_exit_code(capsys, error, code, message):
     assert cli.guarded(Verb(error)) == code
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(
+    ("pruner", "message"),
+    [
+        ("litelvlm:pper", "unknown litelvlm preset 'pper'; did you mean 'paper'?"),
+        ("reverse(of=fastv)", "reverse turns scores before the language model around"),
+    ],
+)
+def test_a_refused_method_is_told_in_its_own_words(capsys, picture, pruner, message):
+    error = refusal(capsys, "segment", str(picture), "a ball", "--pruner", pruner, "--budget", "8")
+    assert error.startswith(f"litelvlm: {message}")
+
+
+def test_a_refused_entry_of_a_list_is_told_once(capsys):
+    error = refusal(capsys, "evaluate", "--methods", "litelvlm(similarity=cosin)", "--budgets", "8")
+    assert error == "litelvlm: methods.0: unknown similarity 'cosin'; did you mean 'cosine'? Allowed: cosine, dot\n"
 
 
 def test_an_interrupt_says_that_nothing_is_lost(capsys):
