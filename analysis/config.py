@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from litelvlm.pruning import check_budget
 
@@ -11,18 +11,12 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Budgets = Annotated[tuple[Tokens | Share, ...], Field(min_length=1)]
 
 
-def _whole(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"a whole number is needed, got {value}")
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
-Index = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
 
 
 class StudyConfig(BaseModel):
-    """Fields common to all studies.
+    """Fields common to all studies. Numbers are finite, and yes and no are no numbers.
 
     Attributes:
         seed: Of whatever the study draws at random.
@@ -30,11 +24,18 @@ class StudyConfig(BaseModel):
         chunk_size: Images per part.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     seed: Index = 0
     limit: Count | None = None
     chunk_size: Count = 16
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"a value other than yes and no is needed, got {value}")
+        return value
 
 
 def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> tuple[int, ...]:

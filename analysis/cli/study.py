@@ -172,9 +172,13 @@ class Study(DataOptions):
             check_name(field, tuple(study_module(study).Config.model_fields), f"field of {study}")
             if field in found.setdefault(study, {}):
                 raise ValueError(f"--set names {place} twice; give one value")
+            if not text.strip():
+                raise ValueError(
+                    f"--set {entry} has no value; write null for everything, or a number, a word or a list"
+                )
             try:
                 found[study][field] = safe_load(text)
-            except YAMLError as error:
+            except (YAMLError, ValueError) as error:  # a day that no month has is no YAML error
                 raise ValueError(
                     f"--set {entry}: the value cannot be read; write a number, a word or a list"
                 ) from error

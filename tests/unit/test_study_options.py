@@ -47,7 +47,14 @@ def test_any_field_of_a_chosen_study_can_be_set():
             "unknown field of sink 'marginn'; did you mean 'margin'? Allowed: chunk_size, limit, margin",
         ),
         ("sink.margin=[", "the value cannot be read"),
+        ("sink.margin=2020-13-45", "--set sink.margin=2020-13-45: the value cannot be read"),
+        ("sink.limit=", "--set sink.limit= has no value; write null for everything"),
         ("sink.random_seeds=-1", "random_seeds"),
+        ("sink.random_seeds=2.5", "random_seeds"),
+        # Any margin of these would make every difference count as none.
+        ("sink.margin=yes", "a value other than yes and no is needed, got True"),
+        ("sink.margin=.inf", "margin\n  Input should be a finite number"),
+        ("sink.question_index=true", "a value other than yes and no is needed, got True"),
     ],
 )
 def test_what_cannot_be_set_is_refused_with_what_can(entry, message):
