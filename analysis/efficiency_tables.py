@@ -86,10 +86,11 @@ def reading(tables: dict[str, pd.DataFrame]) -> str:
     what = "whole call" if part == END else "prefill"
     found = [f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."]
     nulls = tables["null"]
-    for line in nulls[(nulls["component"] == part) & (nulls["metric"] == "wall_ms")].itertuples():
-        verb = "equals" if line.equal else "differs from"
+    for line in nulls[(nulls["component"] != DECODE) & (nulls["metric"] == "wall_ms")].itertuples():
+        verdict = "equals that of" if line.equal else "differs beyond the interval from that of"
+        where = "whole call, which still chooses," if line.component == END else "prefill"
         found.append(
-            f"Keeping all tokens {verb} the unpruned model within the interval for {line.n_text} expression(s): "
+            f"With all tokens kept, the {where} {verdict} the unpruned model for {line.n_text} expression(s): "
             f"{line.ratio:.3f} [{line.low:.3f}, {line.high:.3f}]."
         )
     walls = times[(times["metric"] == "wall_ms") & times["method"].isin([PAPER, UNPRUNED])]
