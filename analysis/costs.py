@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 COMPONENTS = ("clip_image", "clip_text", "selection", "projector", "llm", "sam_encoder", "mask_decoder")
 
 
-def llama_macs(n: int, layers: int, width: int, inner: int) -> int:
-    """MACs of a LLaMA prefill over n tokens: L (4 n d^2 + 2 n^2 d + 3 n d m).
+def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> int:
+    """MACs of a LLaMA prefill over n tokens behind p known ones: L (4 n d^2 + 2 n (n + p) d + 3 n d m).
 
     Attention is counted in full, not only its causal half, as published figures and torch's counter do.
 
@@ -25,6 +25,7 @@ def llama_macs(n: int, layers: int, width: int, inner: int) -> int:
         layers: L.
         width: d.
         inner: m, width of the feed-forward part.
+        known: p, tokens in front whose keys and values are there already.
 
     Source: LiteLVLM's project page; F(700) is its 4.66 T for 576 visual and 124 other tokens.
 
@@ -32,7 +33,7 @@ def llama_macs(n: int, layers: int, width: int, inner: int) -> int:
         >>> f"{llama_macs(700, layers=32, width=4096, inner=11008):.3g}"
         '4.66e+12'
     """
-    return layers * (4 * n * width**2 + 2 * n**2 * width + 3 * n * width * inner)
+    return layers * (4 * n * width**2 + 2 * n * (n + known) * width + 3 * n * width * inner)
 
 
 def transformer_macs(n: int, layers: int, width: int, inner: int) -> int:

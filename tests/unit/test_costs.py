@@ -18,6 +18,11 @@ def test_the_published_figures_are_the_formula_s():
     assert llama_macs(700, **SEVEN_B) == 4661654323200
 
 
+def test_tokens_behind_known_ones_meet_those_too():
+    # One layer, 2 tokens behind 4, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 2 x 6 x 3, rest 3 x 2 x 3 x 5.
+    assert llama_macs(2, 1, 3, 5, known=4) == 72 + 72 + 90
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("n", [700, 188])
 def test_the_counter_agrees_at_full_size_without_weights(n, attention):
