@@ -30,7 +30,7 @@ from analysis.donors import draw_donors
 from analysis.engine import Study, run_study
 from analysis.locks import Shard
 from analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
-from analysis.reversal_tables import HIDDEN, MIN_VISIBLE
+from analysis.reversal_tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
 from analysis.samples import Data, Model
 from analysis.significance import benjamini_hochberg
 from analysis.statistics import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
@@ -121,18 +121,18 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
 
 def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[tuple[dict[str, Any], Estimate, dict[str, int]]]:
     """Per CLIP model and probe: a table line, the estimate of AS, and how many expressions are not in it, and why."""
-    seen = rows["visible_frac"] >= MIN_VISIBLE
-    visible, unseen = rows[seen], rows[~seen]
     found = []
-    for clip in sorted(visible["clip_model"].unique()):
-        chosen = visible[visible["clip_model"] == clip]
+    for clip in sorted(rows.loc[rows["visible_frac"] >= MIN_VISIBLE, "clip_model"].unique()):
+        every = rows[rows["clip_model"] == clip]
+        chosen = every[every["visible_frac"] >= MIN_VISIBLE]
         by_probe = {probe: group.set_index("sent_id") for probe, group in chosen.groupby("probe")}
-        hidden = unseen.loc[unseen["clip_model"] == clip, "sent_id"].nunique()
+        hidden = every["sent_id"].nunique() - chosen["sent_id"].nunique()
         for probe in PROBES:
             if probe in by_probe:
                 line, share = _share(str(clip), probe, by_probe[BASE], by_probe[probe], resamples, seed)
                 missing = len(by_probe[BASE]) - line["n"]
-                found.append((line, share, {HIDDEN: hidden, _LACKING.get(probe, _LEFT_OUT): missing}))
+                excluded = {HIDDEN: hidden, UNLABELLED: unlabelled(rows, clip)}
+                found.append((line, share, excluded | {_LACKING.get(probe, _LEFT_OUT): missing}))
     return found
 
 
@@ -192,7 +192,7 @@ def reading(claims: Sequence[Claim]) -> str:
     if not own:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):
-        return f"There is {NOTHING}: the reversal index of the released ranking is not told apart from 0."
+        return "No probe is judged: the reversal index of the released ranking is not shown to lie above 0."
     ids = {verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict) for verdict in _SAID}
     return " ".join(said.format(ids[verdict]) for verdict, said in _SAID.items() if ids[verdict])
 

@@ -20,7 +20,7 @@ difference (0.05 of RI by default, below which a probe counts as having removed 
 too. Other CLIP models, named by ``clip``, are read on the same expressions with grids and crops of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from analysis.locks import Shard
 from analysis.reversal_controls import image_rows
 from analysis.reversal_examples import save_reversal_examples
 from analysis.reversal_scores import PRIMARY, Config, Context, Texts
-from analysis.reversal_tables import HIDDEN, control_rows, make_tables, select
+from analysis.reversal_tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
 from analysis.runs import read_record
 from analysis.samples import Data, Model
 from analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
@@ -137,17 +137,20 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, mar
         return []
     claims = []
     for clip in sorted(rows["clip_model"].unique()):
-        found = _summarise_one(rows[rows["clip_model"] == clip], resamples, seed, margin)
+        left_out = {UNLABELLED: unlabelled(rows, clip)}
+        found = _summarise_one(rows[rows["clip_model"] == clip], left_out, resamples, seed, margin)
         claims += [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found] if clip else found
     return claims
 
 
-def _summarise_one(rows: pd.DataFrame, resamples: int, seed: int, margin: float) -> list[Claim]:
+def _summarise_one(
+    rows: pd.DataFrame, left_out: Mapping[str, int], resamples: int, seed: int, margin: float
+) -> list[Claim]:
     true = select(rows, *PRIMARY)
     if true.empty:
         return []
     hidden = len(select(rows, *PRIMARY, min_visible=0.0)) - len(true)
-    draw = partial(_draw, true=true, hidden=hidden, resamples=resamples, seed=seed)
+    draw = partial(_draw, true=true, left_out={HIDDEN: hidden, **left_out}, resamples=resamples, seed=seed)
     claim = partial(_claim, draw, margin)
     foreign_mask, foreign_text, same, other = (control_rows(rows, name) for name in ("N3", "N1", "N6", "N6o"))
     sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", true["ri"], "no reversal")
@@ -192,13 +195,20 @@ def _nulls(rows: pd.DataFrame, draw: Callable[..., Drawn], margin: float) -> lis
     return found
 
 
-def _draw(id: str, values: "pd.Series[float]", true: pd.DataFrame, hidden: int, resamples: int, seed: int) -> Drawn:
+def _draw(
+    id: str,
+    values: "pd.Series[float]",
+    true: pd.DataFrame,
+    left_out: Mapping[str, int],
+    resamples: int,
+    seed: int,
+) -> Drawn:
     """Mean over the expressions that have a value, with its draws; the others are counted."""
     known = values.reindex(true.index).dropna()
     images = true.loc[known.index, "image_id"].to_numpy()
     # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws left.
     rounded = known.to_numpy(dtype=np.float64).round(12)
-    excluded = {HIDDEN: hidden, _LACKING.get(id, ""): len(true) - len(known)}
+    excluded = {**left_out, _LACKING.get(id, ""): len(true) - len(known)}
     return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
 
 

@@ -13,6 +13,8 @@ from analysis.statistics import RESAMPLES, bootstrap_means
 MIN_VISIBLE = 0.5  # of the target's area, for the primary set
 HIDDEN = "target less than half visible"
 """Why an expression is missing from the primary set."""
+UNLABELLED = "cannot be labelled in this model's crop"
+"""Why an expression of the model's own rows is missing from those of a CLIP model that was asked for by name."""
 MANY_WORDS = 10
 CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
 """What each difference to a control shows; the reversal itself has none."""
@@ -42,6 +44,12 @@ def select(
     if not by_expression.index.is_unique:
         raise ValueError("the rows hold an expression twice; give the rows of one run and one CLIP model")
     return by_expression
+
+
+def unlabelled(rows: pd.DataFrame, clip: str) -> int:
+    """Expressions that have rows of the model's own towers and none of the CLIP model of this name."""
+    own, there = (set(rows.loc[rows["clip_model"] == name, "sent_id"]) for name in ("", clip))
+    return len(own - there)
 
 
 def control_rows(rows: pd.DataFrame, control: str) -> pd.DataFrame:

@@ -103,12 +103,24 @@ def test_what_a_probe_leaves_out_is_counted_by_reason():
     assert claim.n == 56
 
 
+def test_expressions_that_another_crop_cannot_label_are_counted():
+    own = made_up()
+    other = own[own.image_id != 3].assign(clip_model="other")
+    claims = {claim.id: claim for claim in mechanism.summarise(pd.concat([own, other]), resamples=500)}
+    kept = {"only outliers in or out of the target": 2}
+    assert claims["P2a"].excluded == kept
+    assert claims["P2a@other"].excluded == kept | {"cannot be labelled in this model's crop": 2}
+    assert claims["P2a@other"].n == claims["P2a"].n - 2
+
+
 @pytest.mark.parametrize(("base", "noise"), [(0.0, 0.3), (-0.4, 0.02)])
 def test_without_reversal_nothing_is_decided(base, noise):
     rows = made_up(base=base, noise=noise)
     claims = mechanism.summarise(rows, resamples=500)
     assert {claim.verdict for claim in claims} == {"undetermined"}
-    assert NOTHING in mechanism.reading(claims)
+    assert mechanism.reading(claims) == (
+        "No probe is judged: the reversal index of the released ranking is not shown to lie above 0."
+    )
     assert mechanism.summarise(rows.iloc[:0]) == []
     assert mechanism.tables(rows.iloc[:0]) == {}
     assert mechanism.reading([]) == "No probe could be read."

@@ -185,6 +185,10 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     summary = read_summary(folder)
     assert "Other CLIP models: " in summary.reading
     assert "H2@other not supported" in summary.reading
+    # What its crop cannot label is counted: the three expressions of image 1.
+    claims = {c.id: c for c in reversal.summarise(rows[(rows.clip_model == "") | (rows.image_id != 1)], resamples=200)}
+    assert claims["H1.sign@other"].excluded == {"cannot be labelled in this model's crop": 3}
+    assert (claims["H1.sign"].n, claims["H1.sign@other"].n, claims["H1.sign"].excluded) == (72, 69, {})
     assert set(summary.table("layers").clip_model) == {"", "other"}
     assert set(summary.table("layers").layer) == {-2, -1}
     assert summary.table("strata").n.max() == 72
