@@ -1,6 +1,6 @@
 """What every study is configured with: frozen, closed, and hashed into the run's name."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -16,7 +16,7 @@ Index = Annotated[int, Field(ge=0)]
 
 
 class StudyConfig(BaseModel):
-    """Fields common to all studies. Numbers are finite, and yes and no are no numbers.
+    """Fields common to all studies. Numbers are finite, and yes and no stand only where they are asked for.
 
     Attributes:
         seed: Of whatever the study draws at random.
@@ -32,8 +32,8 @@ class StudyConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value(cls, value: object) -> object:
-        if isinstance(value, bool):
+    def _no_truth_value(cls, value: object, info: Any) -> object:
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError(f"a value other than yes and no is needed, got {value}")
         return value
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from analysis import efficiency
 from analysis.cli import main
 from analysis.cli.study import Study
 from analysis.ray_workers import RayWorkers
@@ -87,3 +88,9 @@ def test_the_engine_is_used_within_the_block_only():
         assert isinstance(workers, RayWorkers)
         assert (workers.count, workers.address) == (3, "auto")
     assert engine._MAPPER.get() is None
+
+
+def test_yes_and_no_stand_where_they_are_asked_for():
+    assert efficiency.Config(prefill_only=True).prefill_only is True
+    with pytest.raises(ValueError, match=r"rounds\n.*a value other than yes and no is needed, got True"):
+        efficiency.Config(rounds=True)
