@@ -57,6 +57,11 @@ class LayerWrapper(LayerPruner):
         """The query token given, else that of the other method."""
         return self.query_token or self.of.asks
 
+    @property
+    def earlier_by(self) -> str:
+        """The preset is the other method's."""
+        return self.of.earlier_by if isinstance(self.of, LayerWrapper) else f"of='{self.of.name}:matched'"
+
     def ways(self, n_layers: int) -> Sequence[LayerPruner]:
         """Those of the other method."""
         return [replace(self, of=way) for way in self.of.ways(n_layers)]

@@ -117,6 +117,11 @@ class LayerPruner(Pruner):
         """The query token in force; that of another method where one is asked for it."""
         return self.query_token
 
+    @property
+    def earlier_by(self) -> str:
+        """How to ask for ``matched``, in words."""
+        return "preset 'matched'"
+
     def ways(self, n_layers: int) -> "Sequence[LayerPruner]":
         """The method with the layers it may drop tokens at, in the order in which they are tried for a budget."""
         return (self,)
@@ -178,7 +183,7 @@ class LayerPruner(Pruner):
         way = next((way for way in ways if way.affords(total, n_tokens, n_layers)), None)
         if way is None:
             smallest, earlier = (method.smallest(n_tokens, n_layers) for method in (self, self.matched()))
-            instead = f", or {earlier} with drops at earlier layers (preset 'matched')" if earlier < smallest else ""
+            instead = f", or {earlier} with drops at earlier layers ({self.earlier_by})" if earlier < smallest else ""
             raise ValueError(
                 f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: the layers "
                 f"that process all of them leave too few for the others; the smallest budget is {smallest}{instead}"

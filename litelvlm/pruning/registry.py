@@ -110,8 +110,8 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
         name: One of ``list_pruners()``.
         preset: "faithful" (the released code), "gap" (the same tokens in raster order at their original positions,
             arXiv 2506.21873) or one of the class's ``presets``.
-        **options: Fields of the class, over the preset's. A field that is a method itself may be its name or the
-            plain data of its ``config()``.
+        **options: Fields of the class, over the preset's. A field that is a method itself may be its name, its name
+            and preset ("fastv:matched"), or the plain data of its ``config()``.
 
     Raises:
         ValueError: If the name, the preset, a field or a value is not allowed; the message names what is.
@@ -121,6 +121,8 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
         'raster'
         >>> get_pruner("reverse", of="value_norm").of.name
         'value_norm'
+        >>> get_pruner("with_uniform", of="nuwa:stage1").of.stage1_only
+        True
     """
     cls = _TABLE[check_name(name, _TABLE, "pruner")]
     presets: Mapping[str, Mapping[str, Any]] = {"faithful": {}, "gap": GAP, **cls.presets}
@@ -132,7 +134,8 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
     settings = {**presets[preset], **options}
     inner = settings.get("of")
     if isinstance(inner, str):
-        settings["of"] = get_pruner(inner)
+        held, _, its_preset = inner.partition(":")
+        settings["of"] = get_pruner(held, its_preset or "faithful")
     elif isinstance(inner, Mapping):
         settings["of"] = get_pruner(**inner)
     cls.check_options(settings)
