@@ -1,5 +1,9 @@
 """SAM's image attention: relative positions as a bias or as channels are those of the library."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import SamModel
@@ -52,3 +56,33 @@ def test_eager_attention_stays_the_librarys():
     prepare_encoder(sam)
     assert [type(layer.attn) for layer in sam.vision_encoder.layers] == before
     assert not isinstance(sam.vision_encoder.layers[0].attn, RelativeAttention)
+
+
+# In a process of its own: the compiler cannot look through the type checks that every test runs under.
+ONE_GRAPH = """
+import torch
+from transformers import SamModel
+from litelvlm.embedded.sizes import sam_config
+from litelvlm.glamm.sam_attention import prepare_encoder
+
+torch.manual_seed(0)
+sam = SamModel._from_config(sam_config(), attn_implementation="sdpa").eval()
+prepare_encoder(sam)
+pixels, graphs = torch.randn(1, 3, 192, 192), []
+
+def kept(graph, inputs):
+    graphs.append(graph)
+    return graph.forward
+
+with torch.inference_mode():
+    expected = sam.vision_encoder(pixels).last_hidden_state
+    sam.vision_encoder.compile(backend=kept, fullgraph=True)
+    torch.testing.assert_close(sam.vision_encoder(pixels).last_hidden_state, expected)
+assert len(graphs) == 1, graphs
+"""
+
+
+def test_the_encoder_compiles_as_one_graph():
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", ONE_GRAPH], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
