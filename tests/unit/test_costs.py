@@ -19,7 +19,7 @@ def test_the_published_figures_are_the_formula_s():
 
 
 def test_tokens_behind_known_ones_meet_those_too():
-    # One layer, 2 tokens behind 4, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 2 x 6 x 3, rest 3 x 2 x 3 x 5.
+    # 2 tokens behind 4, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 2 x 6 x 3, last 3 x 2 x 3 x 5
     assert llama_macs(2, 1, 3, 5, known=4) == 72 + 72 + 90
 
 
