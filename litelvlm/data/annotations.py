@@ -123,8 +123,8 @@ def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray,
     else:
         for part in parts:
             _check_polygon(part, height, width)
-        # The whole list at once, as the official code does: pycocotools chooses the form by the first element.
-        planes = coco_mask.frPyObjects(parts, height, width)
+        # pycocotools takes a list whose first element has four numbers for boxes, so a point that covers nothing leads.
+        planes = coco_mask.frPyObjects([[0.0] * 6, *parts], height, width)[1:]
     total: np.ndarray = _decode(planes).sum(axis=2).astype(np.uint8)
     return total
 

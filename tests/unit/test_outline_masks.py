@@ -61,6 +61,15 @@ def test_overlapping_polygons_are_summed():
     assert mask[0].tolist() == [1, 1, 2, 2, 1, 1, 0, 0]
 
 
+def test_a_line_covers_what_it_covers_in_whatever_place():
+    line, square = [1, 1, 3, 3], SQUARE[0]
+    both = decode_mask([square, line], 6, 8)
+    assert np.array_equal(decode_mask([line, square], 6, 8), both)
+    # A line has no area, and two numbers more do not make it a box of 3 x 3.
+    assert decode_mask([line], 6, 8).sum() == 0
+    assert np.array_equal(both, decode_mask(SQUARE, 6, 8))
+
+
 @pytest.mark.parametrize(
     ("outline", "message"),
     [
