@@ -35,7 +35,7 @@ class GlammOptions:
         mask_decoder_eps: Layer-norm epsilon of SAM's two-way blocks: 1e-5 as trained; 1e-6 is the library's default.
 
     Raises:
-        ValueError: If a value is not one of these, or the epsilon is not above 0.
+        ValueError: If a value is not one of these, or the epsilon is no number above 0.
     """
 
     crop: Literal["shortest", "pad", "squash"] = "shortest"
@@ -65,8 +65,8 @@ class GlammOptions:
                 check_name(str(value), get_args(hints[name]), name)
             elif hints[name] is bool and not isinstance(value, bool):
                 raise ValueError(f"{name} {value!r} is not allowed; give True or False")
-            elif hints[name] is float and not value > 0:
-                raise ValueError(f"{name} {value!r} is not above 0; the official value is 1e-5")
+            elif hints[name] is float and not (type(value) in (int, float) and 0 < value < float("inf")):
+                raise ValueError(f"{name} {value!r} is no number above 0; the official value is 1e-5")
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> "GlammOptions":
