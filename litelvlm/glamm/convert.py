@@ -33,11 +33,14 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
     Raises:
         FileNotFoundError: If ``source`` holds no weights.
         FileExistsError: If ``target`` exists.
-        ValueError: If a file is damaged or holds more than tensors, or two files hold the same name.
+        ValueError: If a file is damaged or holds more than tensors, two files hold the same name, or ``target`` lies
+            inside ``source``, whose folders are copied.
     """
     source, target = Path(source), Path(target)
     if target.exists():
         raise FileExistsError(f"{target} exists and is not overwritten; remove it or name another folder")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"{target} lies inside {source} and would be copied into itself; name a folder beside it")
     paths = shard_paths(source)
     names: list[str] = []
     atomic_folder(target, lambda folder: names.extend(_fill(source, paths, folder)))

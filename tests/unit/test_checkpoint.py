@@ -119,10 +119,15 @@ def test_conversion_keeps_names_numbers_and_side_files(tmp_path, tensors, dtype)
 
 
 def test_conversion_of_one_file(tmp_path, tensors):
-    torch.save(tensors, tmp_path / "pytorch_model.bin")
-    assert convert(tmp_path, tmp_path / "out") == [tmp_path / "out" / "model.safetensors"]
+    source = tmp_path / "bin"
+    source.mkdir()
+    torch.save(tensors, source / "pytorch_model.bin")
+    assert convert(source, tmp_path / "out") == [tmp_path / "out" / "model.safetensors"]
     with pytest.raises(FileExistsError, match="is not overwritten"):
-        convert(tmp_path, tmp_path)
+        convert(source, source)
+    with pytest.raises(ValueError, match="would be copied into itself"):
+        convert(source, source / "safe")
+    assert [path.name for path in source.iterdir()] == ["pytorch_model.bin"]
 
 
 def test_an_interrupted_conversion_leaves_no_folder(tmp_path, tensors):
