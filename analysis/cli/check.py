@@ -32,11 +32,11 @@ class Check(DataOptions):
         return int(not all(passed + complete))
 
     def model_parts(self) -> list[tuple[str, bool, str]]:
-        """What of the model is on this machine, and how to get what is missing; sizes alone need nothing."""
+        """What of the model is on this machine, and how to get what is missing; sizes alone have no files."""
         from litelvlm.glamm.build import FULL_SIZE
         from litelvlm.glamm.inventory import inventory
 
-        if self.model == FULL_SIZE and self.random_init:
+        if self.model == FULL_SIZE:
             return []
         return [(part.name, part.found, part.text) for part in inventory(self.model, self.clip)]
 

@@ -214,3 +214,9 @@ def test_conversion_through_the_command_line(run, tmp_path):
     assert code == 1
     assert "FAIL  tokenizer" in out
     assert "ok    weights" in out
+
+
+def test_the_name_of_sizes_alone_is_explained(run):
+    code, out, _ = run("check", "--model", "glamm-7b", "--device", "cpu")
+    assert code == 1
+    assert "FAIL  model      'glamm-7b' names sizes only; give random_init=True" in out
