@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis import published
 from analysis.claims import Claim
 from analysis.formatting import counted, interval, number
+from analysis.left_out import joined_notes
 from analysis.record import RunRecord, Summary
 from analysis.report_tables import beside, published_tables, relative, tables_of
 from analysis.runs import read_record, read_rows, read_summary
@@ -69,9 +70,9 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
         "runs": [run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs],
         "ours": [
             table
-            for summary in summaries.values()
+            for run, summary in summaries.items()
             if summary is not None and summary.study == "sweep" and {"scores", "comparisons"} <= set(summary.tables)
-            for table in beside(summary)
+            for table in beside(summary, records[run].notes)
         ],
         "published": {
             "statements": published.STATEMENTS,
@@ -99,9 +100,10 @@ def run_view(
         "miniature": is_miniature(record),
         "reading": summary.reading if summary else "",
         "pictures": [picture_view(picture, out) for picture in pictures],
-        "tables": tables_of(run, summary, out) if summary else [],
+        "tables": tables_of(run, summary, out, record.notes) if summary else [],
         "facts": facts(record),
         "failures": record.failures,
+        "notes": joined_notes(record.notes),
         "links": copy_data(run, out),
     }
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import published
 from analysis.formatting import Cell, Grid, grid, interval, number
+from analysis.left_out import left_out
 from analysis.record import Summary
 from litelvlm.data.files import atomic_write
 
@@ -18,8 +19,15 @@ LONGEST = 100
 """Lines of a table on the page; its CSV file has all."""
 
 
-def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
-    """The summary's tables, each with a CSV file beside the page; a sweep's scores come first, by method and budget."""
+def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ()) -> list[Grid]:
+    """The summary's tables, each with a CSV file beside the page; a sweep's scores come first, by method and budget.
+
+    Args:
+        run: Run folder.
+        summary: Of the run.
+        out: Folder of the page.
+        notes: Of the run's record: the budgets that methods refused.
+    """
     found = []
     for name in summary.tables:
         frame = summary.table(name)
@@ -30,7 +38,7 @@ def tables_of(run: Path, summary: Summary, out: Path) -> list[Grid]:
         if len(frame) > LONGEST:
             title += f" (the first {LONGEST} of {len(frame)} lines)"
         if summary.study == "sweep" and name == "scores":
-            found.append(by_budget("cIoU by method and budget", scores_of(frame), spread, link))
+            found.append(by_budget("cIoU by method and budget", scores_of(frame), spread, link, left_out(notes)))
         found.append(grid(title, frame.head(LONGEST), link))
     return found
 
@@ -41,7 +49,13 @@ def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
     return lines
 
 
-def by_budget(title: str, lines: pd.DataFrame, text: Callable[[Mapping[Any, Any]], str], csv: str = "") -> Grid:
+def by_budget(
+    title: str,
+    lines: pd.DataFrame,
+    text: Callable[[Mapping[Any, Any]], str],
+    csv: str = "",
+    refused: Collection[tuple[str, int]] = (),
+) -> Grid:
     """One row per method, presets on their own, and one column per budget, both the best and the largest first.
 
     Args:
@@ -49,20 +63,26 @@ def by_budget(title: str, lines: pd.DataFrame, text: Callable[[Mapping[Any, Any]
         lines: Columns method, budget, value and what ``text`` reads; one line per method and budget.
         text: What a cell says of its line.
         csv: Link to its file.
+        refused: Methods and budgets that they cannot keep to.
 
     Returns:
-        Rows from the highest value at the largest budget that the method has; empty cells where there is no line.
+        Rows from the highest value at the largest budget that the method has, methods that refuse every budget last;
+        "refused", or nothing, where there is no line.
     """
     cells: dict[str, dict[int, dict[Any, Any]]] = {}
     for line in lines.to_dict("records"):
         cells.setdefault(str(line["method"]), {})[int(line["budget"])] = line
     # The number of all tokens, which only the unpruned model keeps, comes last.
-    held = Counter(budget for own in cells.values() for budget in own)
+    held = Counter([*(budget for own in cells.values() for budget in own), *(budget for _, budget in refused)])
     budgets = sorted(held, key=lambda budget: (held[budget] == 1, -budget))
-    rows = [
-        (Cell(method, False), *(Cell(text(own[k]) if k in own else "", True) for k in budgets))
-        for method, own in sorted(cells.items(), key=lambda item: -item[1][max(item[1])]["value"])
-    ]
+    ranked = sorted(cells, key=lambda method: -cells[method][max(cells[method])]["value"])
+    unmet = [method for method in dict.fromkeys(method for method, _ in refused) if method not in cells]
+
+    def told(method: str, budget: int) -> Cell:
+        line = cells.get(method, {}).get(budget)
+        return Cell(text(line) if line else "refused" if (method, budget) in refused else "", True)
+
+    rows = [(Cell(method, False), *(told(method, budget) for budget in budgets)) for method in (*ranked, *unmet)]
     return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
 
 
@@ -71,12 +91,12 @@ def spread(line: Mapping[Any, Any]) -> str:
     return f"{number(line['value'])} {interval(line['low'], line['high'])}"
 
 
-def beside(summary: Summary) -> list[Grid]:
+def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
     """What a sweep measured, in the terms of the published table: cIoU, and the share of the unpruned cIoU kept."""
     comparisons = summary.table("comparisons")
     kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
     return [
-        by_budget("cIoU [95 % interval]", scores_of(summary.table("scores")), spread),
+        by_budget("cIoU [95 % interval]", scores_of(summary.table("scores")), spread, refused=left_out(notes)),
         by_budget(
             "Share of the unpruned cIoU that is kept (one-sided 95 % bound)",
             kept.rename(columns={"retention": "value"}),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from analysis.claims import Claim
 from analysis.formatting import counted, interval, number
+from analysis.left_out import joined_notes
 from analysis.report import families
 from analysis.runs import read_record, read_summary
 from analysis.verdicts import NOT_TESTED
@@ -29,6 +30,7 @@ def run_text(folder: Path) -> str:
         return "".join([*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"])
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]
+    lines += [f"  note: {note}\n" for note in joined_notes(record.notes)]
     return "".join([*lines, f"  {summary.reading}\n"])
 
 

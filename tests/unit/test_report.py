@@ -1,6 +1,8 @@
 """The report says everything, links to what is there, stays offline, and runs no text it is given."""
 
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.cli.report import write_report
+from analysis.cli.text import run_text
 from analysis.formatting import grid
 from analysis.published import EFFICIENCY, STATEMENTS
 from analysis.report_tables import by_budget, spread
@@ -55,8 +58,6 @@ def change(folder, name, change_text):
 @pytest.fixture
 def copied(saved_runs, tmp_path):
     """A copy of the sink run that may be altered."""
-    import shutil
-
     return shutil.copytree(saved_runs["sink"], tmp_path / saved_runs["sink"].name)
 
 
@@ -191,6 +192,33 @@ def test_scores_have_a_row_per_method_and_preset_and_a_column_per_budget():
         ["a", "0.5 [0.125, 1]", "0.25 [0.125, 1]", ""],
         ["b", "", "0.125 [0.125, 1]", ""],
     ]
+
+
+def test_a_budget_that_a_method_refuses_is_said_and_a_method_that_refuses_all_has_its_row():
+    lines = [("a", 48, 0.5), ("a", 8, 0.25), ("b", 48, 0.75), ("none", 144, 0.9)]
+    table = pd.DataFrame(lines, columns=["method", "budget", "value"]).assign(low=0.125, high=1.0)
+    found = by_budget("t", table, spread, refused=[("b", 8), ("c", 48), ("c", 8)])
+    assert found.heads == ("method", "48 tokens", "8 tokens", "144 tokens")
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["none", "", "", "0.9 [0.125, 1]"],
+        ["b", "0.75 [0.125, 1]", "refused", ""],
+        ["a", "0.5 [0.125, 1]", "0.25 [0.125, 1]", ""],
+        ["c", "refused", "refused", ""],
+    ]
+
+
+def test_what_a_record_notes_stands_on_the_page_and_in_the_terminal(saved_runs, tmp_path):
+    folder = shutil.copytree(saved_runs["sweep"], tmp_path / saved_runs["sweep"].name)
+    reason = "fastv cannot average {} of 144; the smallest budget is 37"
+    notes = [f"fastv@{budget} is left out: {reason.format(budget)}" for budget in (16, 8)]
+    notes.append("image 3: memory ran out")
+    record = json.loads((folder / "run.json").read_text()) | {"notes": notes}
+    (folder / "run.json").write_text(json.dumps(record))
+    together = f"left out: fastv@16, fastv@8: {reason.format('16/8')}"
+    page = Page(write_report([folder], tmp_path / "out").read_text())
+    assert all(text in page.text for text in (together, "image 3: memory ran out", "fastv refused"))
+    told = run_text(folder)
+    assert f"  note: image 3: memory ran out\n  note: {together}\n" in told
 
 
 def test_published_accuracy_stands_there_as_printed(page):
