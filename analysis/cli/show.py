@@ -42,14 +42,15 @@ class Show(Common):
             raise ValueError("name a run folder, for example runs/sweep-0123abcd")
         records = {folder: read_record(folder) for folder in self.folders}
         if self.json:
+            # By pydantic, which writes nan as null: the json module would write a word that is no JSON.
             found = [
                 {
-                    "record": record.model_dump(mode="json"),
-                    "summary": read_summary(folder).model_dump(mode="json") if record.complete else None,
+                    "record": json.loads(record.model_dump_json()),
+                    "summary": json.loads(read_summary(folder).model_dump_json()) if record.complete else None,
                 }
                 for folder, record in records.items()
             ]
-            json.dump(found[0] if len(found) == 1 else found, sys.stdout, indent=2)
+            json.dump(found[0] if len(found) == 1 else found, sys.stdout, indent=2, allow_nan=False)
             sys.stdout.write("\n")
         else:
             told = "\n".join(run_text(folder) for folder in records)
