@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from analysis.labels import label_tokens, size_matched, skip_reason
-from analysis.samples import Data, Model, target_mask, token_coverage, unaskable
+from analysis.samples import Data, Model, same_words, target_mask, token_coverage, unaskable
 
 MASKS = 20  # foreign masks per expression
 
@@ -68,6 +68,8 @@ def text_donors(
 ) -> Int[np.ndarray, "m"]:
     """Choose texts of other images nearest in length, equals at random; none if there is none of the wanted kind.
 
+    The expression's own words are no other text, whatever they mean elsewhere ("left" says the same of any category).
+
     Args:
         donors: To choose from.
         sample: The image.
@@ -81,7 +83,8 @@ def text_donors(
     """
     categories = frozenset(expression.category_id)
     shares = np.array([bool(donor.categories & categories) for donor in donors], dtype=bool)
-    allowed = _elsewhere(donors, sample) & (shares == same_category)
+    others = np.array([not same_words(donor.sent, expression.sent) for donor in donors], dtype=bool)
+    allowed = _elsewhere(donors, sample) & (shares == same_category) & others
     lengths = np.array([abs(donor.n_words - len(expression.sent.split())) for donor in donors], dtype=np.int64)
     order = np.lexsort([rng.random(len(donors)), lengths])
     chosen: np.ndarray = order[allowed[order]][:n]

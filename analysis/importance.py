@@ -126,7 +126,9 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         frozenset(strata_middles(len(picks), config.sampled)),
     )
     rows_of, resolved = partial(image_rows, context), {"depth": context.depth}
-    return run_study(STUDY, model, picks, config, out, shard or Shard(), rows_of, resolved, notes=picks.notes)
+    alone = ("the control of foreign expressions is left out: it takes a second image",) if len(picks) == 1 else ()
+    notes = (*picks.notes, *alone)
+    return run_study(STUDY, model, picks, config, out, shard or Shard(), rows_of, resolved, notes=notes)
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
@@ -143,7 +145,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
         if index in context.checked:
             signals, reliability = retested(context, asked, signals, scores, covered)
-            rows += foreign_rows(context, index, asked, scores)
+            rows += foreign_rows(context, index, asked, scores) if len(context.data) > 1 else []
             rows += reinitialised_rows(asked, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
             sampling = Sampling(

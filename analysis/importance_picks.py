@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.formatting import counted
 from analysis.labels import skip_reason
 from analysis.reversal_tables import HIDDEN, MIN_VISIBLE
-from analysis.samples import NO_TARGET, Data, Model, target_mask, token_coverage, unaskable
+from analysis.samples import NO_TARGET, Data, Model, same_words, target_mask, token_coverage, unaskable
 
 
 class Picks:
@@ -109,14 +109,18 @@ def strata_middles(n: int, m: int) -> list[int]:
 
 
 def foreign(data: Data, index: int) -> str:
-    """The expression of the next image that means another category, else of the next image.
+    """The expression of the next image that means another category in other words, else of the next image.
 
     Raises:
         ValueError: If there is no other image.
     """
     if len(data) < 2:
         raise ValueError("a foreign expression needs a second image; take more images")
-    own = set(data[index].expressions[0].category_id)
+    own = data[index].expressions[0]
     others = [data[(index + step) % len(data)].expressions[0] for step in range(1, len(data))]
-    different = [other for other in others if own.isdisjoint(other.category_id)]
+    different = [
+        other
+        for other in others
+        if set(own.category_id).isdisjoint(other.category_id) and not same_words(own.sent, other.sent)
+    ]
     return str((different or others)[0].sent)

@@ -89,6 +89,16 @@ def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, imag
     }
 
 
+def same_words(first: str, second: str) -> bool:
+    """Whether two expressions say the same, letter case and spaces aside.
+
+    Example:
+        >>> same_words("Left  one", "left one "), same_words("left one", "one left")
+        (True, False)
+    """
+    return first.lower().split() == second.lower().split()
+
+
 def unaskable(expression: Any) -> str | None:
     """Why no question can be asked about an expression; None if one can."""
     try:

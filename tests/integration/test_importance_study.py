@@ -60,6 +60,16 @@ def test_two_images_decide_nothing(run):
     assert set(summary.tables) == tables
 
 
+def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missing(model, data, tmp_path):
+    folder = importance.run(model, data, importance.Config(images=1, checked=1, sampled=0, mean_images=1), tmp_path)
+    assert read_record(folder).state == "done"
+    assert read_record(folder).notes[-1] == "the control of foreign expressions is left out: it takes a second image"
+    assert set(read_rows(folder)["control"]) == {"none", "shuffled_signal", "self", "reinitialised"}
+    claims = read_summary(folder).claims
+    assert {claim.method for claim in claims} == {"undefined: one image"}
+    assert {claim.verdict for claim in claims} == {"undetermined"}
+
+
 def test_faithfulness_of_one_image(model, data, tmp_path):
     config = faithfulness.Config(images=1, steps=2, removals=4, coalitions=4)
     folder = faithfulness.run(model, data, config, tmp_path)

@@ -1,6 +1,7 @@
 """The importance study on planted truth, its rows, and what it picks."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -144,7 +145,7 @@ def test_every_measure_of_one_pair():
     rows = rows_of({REVERSED: score}, [Signal("a", values)])
     assert value(rows, metric="spearman", partial_set="none") == pytest.approx(stats.spearmanr(score, values).statistic)
     assert value(rows, metric="pearson") == pytest.approx(stats.pearsonr(score, values).statistic)
-    assert value(rows, metric="tau_b") == pytest.approx(stats.kendalltau(score, values).statistic, abs=1e-6)
+    assert value(rows, metric="tau_b") == pytest.approx(stats.kendalltau(score, values).statistic, abs=1e-12)
     same = rows_of({REVERSED: score}, [Signal("self", 3 * score + 1)])
     for found in same:
         assert found["value"] == pytest.approx(1, abs=1e-9)
@@ -214,6 +215,16 @@ def test_picks_take_one_expression_of_each_image_over_all_sizes():
     assert strata_middles(5, 5) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="second image"):
         foreign(pick(data, model, 1, 0), 0)
+
+
+def test_a_foreign_expression_has_other_words():
+    # Both mean another category than the first image; the nearer one says the same of it.
+    own, near, far = (
+        SimpleNamespace(expressions=(SimpleNamespace(sent=sent, category_id=(category,)),))
+        for sent, category in (("left one", 1), (" Left  One", 2), ("right one", 3))
+    )
+    assert foreign([own, near, far], 0) == "right one"
+    assert foreign([own, near], 0) == " Left  One"
 
 
 def test_expressions_that_cannot_be_asked_or_labelled_are_passed_over_and_counted():
