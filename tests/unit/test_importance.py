@@ -223,8 +223,8 @@ def test_a_foreign_expression_has_other_words():
         SimpleNamespace(expressions=(SimpleNamespace(sent=sent, category_id=(category,)),))
         for sent, category in (("left one", 1), (" Left  One", 2), ("right one", 3))
     )
-    assert foreign([own, near, far], 0) == "right one"
-    assert foreign([own, near], 0) == " Left  One"
+    assert foreign(PlantedData([own, near, far]), 0) == "right one"
+    assert foreign(PlantedData([own, near]), 0) == " Left  One"
 
 
 def test_expressions_that_cannot_be_asked_or_labelled_are_passed_over_and_counted():
