@@ -1,0 +1,121 @@
+"""The page of all methods: ``python -m analysis.methods_page runs/sweep-0123abcd docs/all-methods.md``.
+
+Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all`` computes one. The numbers
+are those of the report; the page is for reading beside the code.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.formatting import Grid
+from analysis.left_out import joined_notes, left_out
+from analysis.record import RunRecord
+from analysis.report_tables import by_budget, scores_of
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.studies import MINIATURE_NOTE, is_miniature
+from analysis.sweep_config import Method
+from analysis.sweep_tables import UNPRUNED
+from litelvlm.data.files import atomic_write
+from litelvlm.pruning.cues import TRUTH
+
+TEMPLATE = Path(__file__).parent / "templates" / "methods.md"
+
+
+def methods_page(folder: Path) -> str:
+    """The page as Markdown.
+
+    Args:
+        folder: A whole sweep.
+
+    Raises:
+        ValueError: If the run is of another study, or parts of it are missing.
+    """
+    record = read_record(folder)
+    if record.study != "sweep" or not record.complete:
+        raise ValueError(
+            f"{folder} is no whole sweep (study {record.study!r}, {record.parts_done} of {record.n_parts} parts); "
+            "take a finished run of `litelvlm study sweep --methods all`"
+        )
+    scores = scores_of(read_summary(folder).table("scores"))
+    rows = read_rows(folder)
+    (unpruned,) = scores[scores["method"] == UNPRUNED].to_dict("records")
+    table = by_budget("", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes))
+    note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
+    seeds = rows[rows["method"] == "random"]["seed"].nunique()
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        note=note,
+        n=unpruned["n"],
+        n_images=unpruned["n_images"],
+        n_tokens=unpruned["budget"],
+        unpruned=spread(unpruned),
+        table=lines_of(table),
+        seeds=seeds or "no",
+        same=agreement(rows) or "none",
+        refused=refusals(record),
+        made=made(record),
+    )
+
+
+def spread(line: Mapping[Any, Any]) -> str:
+    """A value with its interval, three decimals so that a column can be read downwards."""
+    return f"{line['value']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
+
+
+def lines_of(table: Grid) -> str:
+    """The table, with the stage of every method and what it reads besides the image."""
+    heads = [table.heads[0], "stage", "reads", *table.heads[1:]]
+    lines = [heads, ["---"] * len(heads)]
+    for name, *cells in table.rows:
+        pruner = Method.parse(name.text).pruner()
+        held = getattr(pruner, "of", None)
+        label = f"`{name.text}`" + (f" of `{held.name}`" if held is not None else "")
+        reads = "true mask" if pruner.needs & TRUTH else "text" if pruner.text_guided else ""
+        stage = pruner.stage.replace("_", " ")
+        lines.append([label, stage, reads, *(cell.text for cell in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def agreement(rows: pd.DataFrame) -> str:
+    """Which methods have the same masks, by their pixel counts on every expression, and at which budgets."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    ordered = rows.sort_values(["image_id", "sent_id", "seed"])
+    for budget in sorted(rows["budget"].unique(), reverse=True):
+        same: dict[bytes, list[str]] = {}
+        for method, cell in ordered[ordered["budget"] == budget].groupby("method"):
+            counts = cell[["inter_px", "union_px", "pred_px"]].to_numpy()
+            same.setdefault(counts.tobytes(), []).append(f"`{method}`")
+        for methods in same.values():
+            if len(methods) > 1:
+                found.setdefault(tuple(methods), []).append(str(budget))
+    return ";\n".join(f"{', '.join(methods)} at {', '.join(budgets)}" for methods, budgets in found.items())
+
+
+def refusals(record: RunRecord) -> str:
+    """What no method was asked for, with the reason."""
+    told = [note.removeprefix("left out: ") for note in joined_notes(record.notes) if note.startswith("left out: ")]
+    return "\n".join(f"- {note}" for note in told) or "Nothing."
+
+
+def made(record: RunRecord) -> str:
+    """Command, date, machine, data and code of the run, as a table."""
+    limit = "" if record.limit is None else f", the first {record.limit} images"
+    machine = record.machine
+    facts = {
+        "command": f"`{record.command}`",
+        "date": (record.ended or record.started)[:10],
+        "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} thread, GPU: {machine['gpu']}",
+        "model": f"{record.model['name']} ({record.model['family']}), {record.model['dtype']}",
+        "data": f"{record.data['name']}, {record.data['split']}{limit}",
+        "expressions": f"{record.counts.done} done, {record.counts.failed} failed",
+        "commit": (record.commit or "unknown") + (", with uncommitted changes" if record.dirty else ""),
+        "versions": ", ".join(f"{name} {record.versions[name]}" for name in ("torch", "transformers", "numpy")),
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+
+
+if __name__ == "__main__":
+    atomic_write(Path(sys.argv[2]), methods_page(Path(sys.argv[1])))

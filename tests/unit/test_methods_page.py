@@ -1,0 +1,97 @@
+"""The page of all methods: every method in every preset has a row, and every budget a score or a refusal."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from planted import PlantedModel, planted_data
+
+from analysis import sweep
+from analysis.methods_page import agreement, methods_page
+from analysis.runs import read_record, read_rows, read_summary
+from analysis.sweep_config import every_method
+from analysis.sweep_passes import layer_average
+from litelvlm.pruning import list_pruners
+
+PAGE = (Path(__file__).parents[2] / "docs" / "all-methods.md").read_text()
+VALUE = re.compile(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]")
+BUDGETS = (48, 32, 16, 8)
+
+
+def lines_of(page):
+    """Cells of every row of the table by the method's label."""
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    return {cells[0].split("`")[1]: [cell.strip() for cell in cells] for cells in rows}
+
+
+def test_every_method_in_every_preset_has_its_row():
+    labels = [method.label for method in every_method()]
+    assert sorted(lines_of(PAGE)) == sorted(labels)
+    assert {label.partition(":")[0] for label in labels} == set(list_pruners()) - {"none"}
+
+
+@pytest.mark.parametrize("method", every_method(), ids=lambda method: method.label)
+def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method):
+    # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
+    model = SimpleNamespace(
+        llama=SimpleNamespace(model=SimpleNamespace(layers=range(4))), tower=SimpleNamespace(n_blocks=5)
+    )
+    _, stage, _, *cells = lines_of(PAGE)[method.label]
+    assert stage == method.pruner().stage.replace("_", " ")
+    assert len(cells) == len(BUDGETS)
+    for budget, cell in zip(BUDGETS, cells, strict=True):
+        try:
+            layer_average(method.pruner(), budget, 144, model)
+        except ValueError:
+            assert cell == "refused"
+            assert f"{method.label}@{budget}" in PAGE.partition("## What was refused")[2]
+        else:
+            value, low, high = map(float, VALUE.fullmatch(cell).groups())
+            assert low <= value <= high
+
+
+def test_the_page_says_how_it_was_made_and_that_it_is_a_miniature():
+    made = PAGE.partition("## How it was made")[2]
+    assert PAGE.partition("| method |")[0].count("**Miniature.**") == 1
+    assert re.search(r"\| command \| `litelvlm study sweep --methods all .*` \|", made)
+    assert re.search(r"\| machine \| .*cores.*\|", made)
+    assert re.search(r"\| date \| \d{4}-\d\d-\d\d \|", made)
+    assert re.search(r"on \d+ expressions of \d+ images", PAGE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    config = sweep.Config(methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8))
+    return sweep.run(PlantedModel("instance"), planted_data(4), config, tmp_path_factory.mktemp("runs"))
+
+
+def test_the_page_is_made_from_the_run(folder):
+    page = methods_page(folder)
+    lines = lines_of(page)
+    scores = read_summary(folder).table("scores").set_index(["metric", "method", "budget"])
+    assert set(lines) == {"litelvlm", "low_similarity", "random", "mask_oracle"}
+    for method, cells in lines.items():
+        for budget, cell in zip((48, 8), cells[3:], strict=True):
+            assert cell.split()[0] == f"{scores.loc[('ciou', method, budget), 'value']:.3f}"
+    assert lines["mask_oracle"][2] == "true mask"
+    assert "means over 2 draws" in page
+    assert "**Miniature.**" not in page
+    assert f"`{read_record(folder).command}`" in page
+
+
+def test_rows_with_the_same_masks_are_named(folder):
+    # One text leaves LiteLVLM no room for context, so that it is the lowest similarity alone.
+    rows = read_rows(folder).query("method != 'mask_oracle'")
+    assert agreement(rows) == "`litelvlm`, `low_similarity` at 48, 8"
+    assert agreement(rows.query("method != 'low_similarity'")) == ""
+
+
+def test_a_run_that_is_no_whole_sweep_is_refused(folder, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / folder.name)
+    record = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(json.dumps(record | {"parts_done": 0}))
+    with pytest.raises(ValueError, match="no whole sweep"):
+        methods_page(copied)
