@@ -115,7 +115,7 @@ def expression_view(context: Context, sample: Any, expression: Any, inside: bool
             chosen, model.ground([state] * n, [talk] * n, [p.selection for p in chosen]), strict=True
         ):
             mask = result.mask[0].cpu().numpy()
-            overlap = intersection_union(mask, sample.mask(expression))
+            overlap = intersection_union(mask, sample.mask(expression), config.doubled)
             selections.setdefault(made.method, {})[made.budget] = {
                 "mask": pack_mask(mask, size),
                 "iou": round(float(iou([overlap.intersection], [overlap.union], exact=True)[0]), 4),

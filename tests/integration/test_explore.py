@@ -11,7 +11,7 @@ import pytest
 
 from analysis import sweep
 from analysis.explore import build_page
-from analysis.explore_data import INSIDE, Look, method_score
+from analysis.explore_data import INSIDE, Look, expression_view, method_score
 from analysis.runs import read_rows
 from litelvlm import get_pruner
 from litelvlm.data.annotations import decode_mask
@@ -103,6 +103,16 @@ def test_iou_and_masks_agree_with_the_rows_of_the_run(data, run, payload):
             mask = unpacked(found["mask"], view["size"])
             assert found["iou"] == pytest.approx((mask & truth).sum() / (mask | truth).sum(), abs=1e-4)
             assert found["iou"] == pytest.approx(rows[view["id"], method, budget], abs=1e-4)
+
+
+@pytest.mark.parametrize(("doubled", "least", "most"), [("wrong", 0.0, 0.0), ("object", 0.5, 1.0)])
+def test_doubled_pixels_count_as_the_run_counts_them(model, data, monkeypatch, doubled, least, most):
+    sample = data[0]
+    plain = type(sample).mask
+    monkeypatch.setattr(type(sample), "mask", lambda *of: 2 * plain(*of))  # the whole target lies under two polygons
+    context = sweep.Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
+    view = expression_view(context, sample, sample.expressions[0], inside=False)
+    assert least <= view["unpruned"]["iou"] <= most
 
 
 def test_scores_and_ranks_are_those_of_the_methods(model, data, payload):
