@@ -52,10 +52,14 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
     except ModuleNotFoundError as error:
         raise RuntimeError(MISSING) from error
 
-    def answer(path: str | None, text: str, method: str, budget: float, seed: float) -> tuple[Any, Any, str]:
+    def answer(
+        path: str | None, text: str, method: str, budget: float | None, seed: float | None
+    ) -> tuple[Any, Any, str]:
         try:
             if path is None:
                 raise ValueError("choose a picture first: upload one, or take an example")
+            if budget is None or seed is None:
+                raise ValueError("the number of tokens and the seed must be whole numbers; one of them is empty")
             found = compare(model, read_upload(path), text, method, int(budget), int(seed))
         except ValueError as error:
             raise gradio.Error(str(error), print_exception=False) from error

@@ -70,11 +70,14 @@ def test_it_answers_and_writes_into_its_own_folder_only(served):
     assert sorted(home.rglob("*")) == before
 
 
-def test_a_bad_request_is_answered_with_the_reason(served):
+@pytest.mark.parametrize(
+    ("text", "seed", "reason"), [("  ", 0, "is empty"), ("the circle", None, "the number of tokens and the seed")]
+)
+def test_a_bad_request_is_answered_with_the_reason(served, text, seed, reason):
     address, _, temporary = served
-    kind, message = ask(address, example(temporary), "  ", "litelvlm", 48, 0)
+    kind, message = ask(address, example(temporary), text, "litelvlm", 48, seed)
     assert kind == "error"
-    assert "is empty" in json.dumps(message)
+    assert reason in json.dumps(message)
 
 
 def test_an_oversized_upload_is_refused_and_not_kept(served):
