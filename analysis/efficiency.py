@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
+from pydantic import Field, model_validator
 
 from analysis import provenance
 from analysis.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
@@ -23,7 +24,7 @@ from analysis.efficiency_tables import DECODE, END, PREFILL, reading, tables_of
 from analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, peak_memory, timed
 from analysis.record import Counts, RunKey, Summary, Table
 from analysis.runs import open_run
-from analysis.sweep_config import PAPER, AnyMethod
+from analysis.sweep_config import PAPER, AnyMethod, check_distinct
 from analysis.sweep_passes import layer_average
 from analysis.sweep_tables import UNPRUNED
 from litelvlm.glamm.generation import greedy
@@ -35,6 +36,7 @@ from litelvlm.glamm.preprocess import sam_pixel_values
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.states import Spliced
 from litelvlm.pruning import LayerPruner, Pruner, Selection
+from litelvlm.pruning.cues import TRUTH
 
 QUESTION = "What do operations, time and memory come to at each token budget?"
 
@@ -45,7 +47,7 @@ class Config(StudyConfig):
     Attributes:
         methods: Methods to time beside the unpruned model.
         budgets: Token counts; None for the published shares. All tokens are always added for the paper's method.
-        n_texts: Expressions per pass, each in one conversation with one selection.
+        n_texts: Expressions per pass, all in one conversation with one selection.
         rounds: Timed rounds.
         warm_up: Rounds before them.
         decoded: Answer tokens behind the first one that the language model generates to time one of them.
@@ -54,13 +56,23 @@ class Config(StudyConfig):
 
     methods: tuple[AnyMethod, ...] = (PAPER, "vispruner", "fastv")  # type: ignore[assignment]
     budgets: Budgets | None = None
-    n_texts: tuple[Count, ...] = (1,)
+    n_texts: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
     rounds: Count = 20
     warm_up: Index = 3
     decoded: Count = 8
     prefill_only: bool = False
 
     model_config = StudyConfig.model_config | {"validate_default": True}
+
+    @model_validator(mode="after")
+    def _can_be_timed(self) -> "Config":
+        check_distinct(self.methods)
+        if len(set(self.n_texts)) < len(self.n_texts):
+            raise ValueError(f"n_texts holds a number twice: {', '.join(map(str, self.n_texts))}; name each once")
+        oracles = [method.label for method in self.methods if method.pruner().needs & TRUTH]
+        if oracles:
+            raise ValueError(f"methods that read the true mask cannot be timed: {', '.join(oracles)}; leave them out")
+        return self
 
 
 @dataclass(frozen=True)
@@ -85,9 +97,18 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
 
     Returns:
         The run folder.
+
+    Raises:
+        ValueError: If the first image has fewer expressions than one pass is to hold.
     """
     budgets = resolve_budgets(config.budgets, model.n_tokens)
     arms, notes = arms_of(model, config, budgets)
+    n_expressions = len(data[0].expressions)
+    if max(config.n_texts) > n_expressions:
+        raise ValueError(
+            f"n_texts asks for {max(config.n_texts)} expressions, and the first image has {n_expressions}; "
+            "name smaller numbers"
+        )
     shares = asked_shares(config, budgets)
     key = RunKey(
         study="efficiency",

@@ -1,6 +1,7 @@
 """What a sweep compares: methods with presets and fields, budgets, and the protocol in which expressions are asked."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Annotated, Any, Literal
 
@@ -133,6 +134,18 @@ def _methods(value: object) -> object:
     return every_method() if value == EVERY or value in ([EVERY], (EVERY,)) else value
 
 
+def check_distinct(methods: Sequence[Method]) -> None:
+    """Refuse a method that is named twice.
+
+    Raises:
+        ValueError: Naming it.
+    """
+    labels = [method.label for method in methods]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"methods occur twice: {', '.join(twice)}")
+
+
 AnyMethod = Annotated[Method, BeforeValidator(_method)]
 Methods = Annotated[tuple[AnyMethod, ...], Field(min_length=1), BeforeValidator(_methods)]
 
@@ -165,10 +178,7 @@ class Config(StudyConfig):
 
     @model_validator(mode="after")
     def _distinct(self) -> "Config":
-        labels = [method.label for method in self.methods]
-        twice = sorted({label for label in labels if labels.count(label) > 1})
-        if twice:
-            raise ValueError(f"methods occur twice: {', '.join(twice)}")
+        check_distinct(self.methods)
         if self.protocol == "official" and (self.question_index or self.answer_index):
             raise ValueError("protocol 'official' draws its templates; leave out question_index and answer_index")
         return self

@@ -93,3 +93,26 @@ def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(model
     prompt = efficiency.Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
     # Every token of the text stays; the placeholder is one of them.
     assert prompt.spliced.lengths == (len(model.tokenizer.encode(prompt.talk.prompt)) - 1 + entering,)
+
+
+def test_more_expressions_than_the_image_has_are_refused_before_anything_is_timed(model, data, tmp_path):
+    most = len(data[0].expressions)
+    config = CONFIG.model_copy(update={"n_texts": (1, most + 1)})
+    with pytest.raises(ValueError, match=f"asks for {most + 1} expressions, and the first image has {most}"):
+        efficiency.run(model, data, config, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"methods": ("litelvlm", "litelvlm")}, "methods occur twice: litelvlm"),
+        ({"n_texts": (1, 2, 1)}, "n_texts holds a number twice: 1, 2, 1"),
+        ({"methods": ("mask_oracle", "random")}, "true mask cannot be timed: mask_oracle; leave"),
+        ({"methods": ("with_uniform(of=box_oracle)",)}, "cannot be timed: with_uniform.of=box_oracle"),
+        ({"n_texts": ()}, "at least 1 item"),
+    ],
+)
+def test_arms_that_cannot_be_timed_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        efficiency.Config(**fields)
