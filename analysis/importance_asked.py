@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.importance_picks import Picks
-from analysis.samples import key_columns, target_mask, token_coverage
+from analysis.samples import key_columns, label_columns, target_mask, token_coverage
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.signals_target import Targets
 
@@ -65,5 +65,6 @@ def pose(model: Any, data: Picks, index: int, question_index: int, batch_size: i
     state = model.encode_image(sample.image())
     asked = Asked(model, state, conversation([expression.sent], question_index), batch_size)
     targets = asked.targets()
-    keys = key_columns(data, sample, expression, mask, model.tower.image_size)
-    return Posed(asked, targets, token_coverage(mask, model), keys | {"empty_prediction": targets.empty})
+    covered = token_coverage(mask, model)
+    keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
+    return Posed(asked, targets, covered, keys | {"empty_prediction": targets.empty})

@@ -23,8 +23,7 @@ from analysis.ranking_measures import (
     soft_recall,
     tie_fraction,
 )
-from analysis.samples import NO_TARGET, key_columns, target_mask, token_coverage
-from litelvlm.clip.geometry import visible_fraction
+from analysis.samples import NO_TARGET, key_columns, label_columns, target_mask, token_coverage
 from litelvlm.clip.probes import to_joint_space
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.pruning.centre_distance import CentreDistance
@@ -207,7 +206,7 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
 
 def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
     """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
-    size, found, skipped = context.model.tower.image_size, [], []
+    found, skipped = [], []
     categories = [annotation.category_id for annotation in sample.annotations.values()]
     names = getattr(context.data, "categories", {})
     for number, expression in enumerate(sample.expressions):
@@ -217,15 +216,11 @@ def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[
         if reason:
             skipped.append(reason)
             continue
-        keys = key_columns(context.data, sample, expression, mask, size) | {"clip_model": getattr(context, "clip", "")}
-        crop = context.model.tower.preprocessing.crop(*mask.shape, size)
-        labels = label_tokens(covered)
+        keys = key_columns(context.data, sample, expression, mask, context.model.tower) | label_columns(covered)
         keys |= {
-            "visible_frac": float(visible_fraction(mask, size, crop)),
+            "clip_model": getattr(context, "clip", ""),
             "category": str(names.get(keys["category_id"], keys["category_id"])),
             "n_same_category": categories.count(keys["category_id"]),
-            "n_in": labels.n_in,
-            "tiny": labels.tiny,
         }
         found.append((number, expression, keys, covered))
     return found, tuple(skipped)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from analysis.labels import IN_COVERAGE
 from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.prompts import clean
@@ -71,9 +72,9 @@ def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
     return np.asarray(covered, dtype=np.float64).ravel()
 
 
-def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, image_size: int) -> dict[str, Any]:
-    """Columns that name an expression and describe its target."""
-    empty = not mask.any()
+def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, tower: Any) -> dict[str, Any]:
+    """Columns that name an expression and describe its target, as far as it is visible to a tower."""
+    crop, empty = tower.preprocessing.crop(*mask.shape, tower.image_size), not mask.any()
     return {
         "dataset": data.name,
         "split": data.split,
@@ -85,8 +86,20 @@ def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, imag
         "kind": getattr(expression, "kind", None) or "unspecified",
         "n_words": len(expression.sent.split()),
         "area_frac": float(mask.mean()),
-        "visible_frac": 0.0 if empty else float(visible_fraction(mask, image_size)),
+        "visible_frac": 0.0 if empty else float(visible_fraction(mask, tower.image_size, crop)),
     }
+
+
+def label_columns(covered: Float[np.ndarray, "n"]) -> dict[str, Any]:
+    """Columns that say how many tokens a mask holds, and whether its best one alone stands for a tiny mask.
+
+    Example:
+        >>> label_columns(np.array([0.9, 0.3, 0.6])), label_columns(np.array([0.1, 0.3, 0.0]))
+        ({'n_in': 2, 'tiny': False}, {'n_in': 1, 'tiny': True})
+    """
+    n_in = int((covered >= IN_COVERAGE).sum())
+    tiny = not n_in and bool(covered.any())
+    return {"n_in": n_in + tiny, "tiny": tiny}
 
 
 def same_words(first: str, second: str) -> bool:

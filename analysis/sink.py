@@ -112,7 +112,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
         if reasons:
             skipped.append(reasons[0])
             continue
-        keys = key_columns(context.data, sample, expression, target_mask(sample, expression), context.tower.image_size)
+        keys = key_columns(context.data, sample, expression, target_mask(sample, expression), context.tower)
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
     return ItemResult(rows, (*unasked, *skipped))
 

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from analysis.engine import ItemResult
-from analysis.samples import askable, key_columns, naming, target_mask, token_coverage
+from analysis.samples import askable, key_columns, label_columns, naming, target_mask, token_coverage
 from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.glamm.shared_requests import compared
@@ -50,7 +50,8 @@ def load(context: Context, index: int) -> Loaded:
             plain = target_mask(sample, expression)
             masks.append(scored_target(sample.mask(expression), context.config.doubled))
             coverage.append(token_coverage(plain, context.model))
-            keys.append(key_columns(context.data, sample, expression, plain, context.model.tower.image_size))
+            found = key_columns(context.data, sample, expression, plain, context.model.tower)
+            keys.append(found | label_columns(coverage[-1]))
     targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
     return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)
 

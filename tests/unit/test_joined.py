@@ -12,6 +12,7 @@ def test_rows_of_several_runs_are_told_apart(saved_runs):
     folders = [saved_runs["reversal"], saved_runs["sink"], saved_runs["sweep"]]
     rows = joined_rows(folders)
     assert set(KEYS.split()) | {"n_words", "area_frac", "visible_frac"} <= set(rows.columns)
+    assert rows.loc[rows["study"] == "sweep", ["n_in", "tiny"]].notna().all(axis=None)
     assert rows[KEYS.split()].drop(columns="code_sha").notna().all(axis=None)
     for folder, (name, group) in zip(folders, rows.groupby("study", sort=False), strict=True):
         record, own = read_record(folder), read_rows(folder)

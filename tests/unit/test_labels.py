@@ -1,7 +1,10 @@
 """Token labels and control label maps on small grids worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from planted import PlantedModel, planted_data
 
 from analysis.labels import (
     FILLS_IMAGE,
@@ -14,6 +17,8 @@ from analysis.labels import (
     soft_labels,
     toroidal_shifts,
 )
+from analysis.samples import key_columns, label_columns, target_mask, token_coverage
+from litelvlm.clip.base import Preprocessing
 
 
 def test_thresholds_belong_to_their_side():
@@ -126,3 +131,19 @@ def test_distinct_matches_grow_with_the_number_of_masks_matched():
     assert len(used[0]) == 20
     assert len(used[0]) < len(used[1]) < len(used[2]) < len(used[3])
     assert 60 < len(used[3]) <= 80
+
+
+@pytest.mark.parametrize(("resize", "visible"), [("shortest", 0.5), ("pad", 1.0), ("squash", 1.0)])
+def test_what_is_visible_follows_the_crop_of_the_tower(resize, visible):
+    # A picture of 12 x 16 patches: the centre square leaves out two columns at either side, here half of the target.
+    data = planted_data(1)
+    sample = replace(data[0], codes=np.pad(data[0].codes * 0, ((0, 0), (2, 2))))
+    expression = sample.expressions[0]
+    sample.codes[4:8, :4] = expression.ann_ids[0] % 10
+    model = PlantedModel()
+    model.tower.preprocessing = Preprocessing(resize=resize)
+    mask = target_mask(sample, expression)
+    found = key_columns(data, sample, expression, mask, model.tower)
+    assert found["visible_frac"] == pytest.approx(visible)
+    labels = label_tokens(token_coverage(mask, model))
+    assert label_columns(token_coverage(mask, model)) == {"n_in": labels.n_in, "tiny": labels.tiny}

@@ -212,6 +212,8 @@ def test_an_expression_without_target_counts_as_the_official_score_does(tmp_path
     rows = read_rows(study(tmp_path, data=data))
     found = rows[rows.sent_id == lost.sent_id]
     assert (found.visible_frac == 0).all()
+    assert set(found.n_in) == {0}
+    assert set(rows[rows.sent_id != lost.sent_id].n_in) == {9}
     # Something is predicted where nothing is meant: IoU 0. The inverse oracle has no mask to avoid.
     assert (found[found.method == "none"].iou == 0).all()
 
