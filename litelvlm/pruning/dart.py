@@ -36,7 +36,7 @@ class Dart(SingleDrop):
     summary: ClassVar[str] = "one drop inside the language model that keeps tokens unlike a few pivots"
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"keys", "states"})
-    origin: ClassVar[Origin] = Origin("arXiv 2502.11494", "not checked", "B")
+    origin: ClassVar[Origin] = Origin("arXiv 2502.11494", "Apache-2.0", "B")
     look_back: ClassVar[int] = 1
 
     image_pivots: int = 4

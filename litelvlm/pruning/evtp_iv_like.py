@@ -28,7 +28,7 @@ class EvtpIvLike(GreedyPruner):
     """
 
     name: ClassVar[str] = "evtp_iv_like"
-    summary: ClassVar[str] = "k-centre sampling in feature and image space"
+    summary: ClassVar[str] = "k-centre sampling in feature and image space (our reading)"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
     origin: ClassVar[Origin] = Origin("arXiv 2508.11886", "no code", "C")
 

@@ -24,6 +24,18 @@ def test_every_class_describes_itself():
             get_pruner(name).order = "raster"
 
 
+def test_our_reading_of_a_paper_says_so_in_name_table_and_docs():
+    for name, cls in list_pruners().items():
+        ours = cls.origin.confidence == "C"
+        assert ours == (cls.origin.licence == "no code") == name.endswith("_like")
+        assert ours == cls.summary.endswith("(our reading)") == ("our reading" in cls.__doc__.lower())
+
+
+def test_the_licence_of_every_official_code_is_named():
+    known = {"Apache-2.0", "MIT", "CC-BY-NC-4.0", "GPL-3.0", "none", "no code", "-"}
+    assert {cls.origin.licence for cls in list_pruners().values()} <= known
+
+
 def test_a_reversed_method_reads_the_text_if_the_method_does():
     assert get_pruner("reverse", of="low_similarity").text_guided
     assert not get_pruner("reverse", of="value_norm").text_guided
