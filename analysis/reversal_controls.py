@@ -170,12 +170,17 @@ def random_weights(
 def distractor(
     model: Model, sample: Any, expression: Any, same_category: bool, rng: np.random.Generator
 ) -> Float[np.ndarray, "n"] | None:
-    """Coverage of a random other object of the image that can be labelled, of the same category or of another one."""
+    """Coverage of a random other object of the image that can be labelled, of the same category or of another one.
+
+    A crowd is no object: its outline is that of many, the referent perhaps among them.
+    """
     categories = set(expression.category_id)
     others = sorted(
         ann_id
         for ann_id, annotation in sample.annotations.items()
-        if ann_id not in expression.ann_ids and (annotation.category_id in categories) == same_category
+        if ann_id not in expression.ann_ids
+        and not annotation.crowd
+        and (annotation.category_id in categories) == same_category
     )
     for ann_id in rng.permutation(others).tolist():
         covered = token_coverage(target_mask(sample, replace(expression, ann_ids=(ann_id,))), model)

@@ -207,7 +207,7 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
 def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
     """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
     found, skipped = [], []
-    categories = [annotation.category_id for annotation in sample.annotations.values()]
+    categories = [annotation.category_id for annotation in sample.annotations.values() if not annotation.crowd]
     names = getattr(context.data, "categories", {})
     for number, expression in enumerate(sample.expressions):
         mask = target_mask(sample, expression)

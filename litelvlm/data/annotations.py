@@ -29,12 +29,13 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One object: its outline as stored (polygons, run lengths, or nothing)."""
+    """One object, or a crowd of them: its outline as stored (polygons, run lengths, or nothing)."""
 
     ann_id: int
     image_id: int
     category_id: int
     segmentation: Any
+    crowd: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,13 @@ def read_instances(content: bytes, path: Path) -> Instances:
             for record in data["images"]
         }
         annotations = {
-            record["id"]: Annotation(record["id"], record["image_id"], record["category_id"], record["segmentation"])
+            record["id"]: Annotation(
+                record["id"],
+                record["image_id"],
+                record["category_id"],
+                record["segmentation"],
+                bool(record.get("iscrowd")),
+            )
             for record in data["annotations"]
         }
         categories = {record["id"]: record["name"] for record in data["categories"]}

@@ -99,7 +99,9 @@ def sample_of(image_id, codes, kinds, categories=N_CATEGORIES):
         )
         for number, code in enumerate(kinds)
     )
-    annotations = {image_id * 10 + code: SimpleNamespace(category_id=category_of(code, categories)) for code in kinds}
+    annotations = {
+        image_id * 10 + code: SimpleNamespace(category_id=category_of(code, categories), crowd=False) for code in kinds
+    }
     return PlantedSample(image_id, codes, expressions, annotations)
 
 

@@ -42,12 +42,15 @@ def test_images_ascend_and_expressions_keep_file_order(tmp_path):
 
 def test_annotations_hold_every_object_of_the_image(tmp_path):
     images = [{"id": i, "height": 6, "width": 8} for i in (7, 9)]
-    annotations = [annotation(1, SQUARE), annotation(2, SQUARE), annotation(3, SQUARE, 9), annotation(4, SQUARE, 9)]
+    annotations = [annotation(1, SQUARE), annotation(2, SQUARE), annotation(3, SQUARE, 9)]
+    annotations.append(annotation(4, SQUARE, 9) | {"iscrowd": 1})
     refs = [ref(1, 1), ref(2, 2, split="train"), ref(3, 3, 9)]
     first, second = load_refer(make_tree(tmp_path, refs, annotations, images=images))
     # Object 2 is meant by another split only, object 4 by nobody.
     assert [*first.annotations] == [1, 2]
     assert [*second.annotations] == [3, 4]
+    # COCO marks a region of many objects, which is none itself.
+    assert {a.ann_id: a.crowd for a in second.annotations.values()} == {3: False, 4: True}
 
 
 def test_split_strings_match_by_the_official_rule():

@@ -1,6 +1,7 @@
 """The reversal study on planted signals: what it must find, what it must not, and bad data."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from analysis.donors import draw_donors, mask_donors, text_donors
 from analysis.engine import ItemResult
 from analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
 from analysis.report import claim_row
-from analysis.reversal_controls import mask_controls
-from analysis.reversal_scores import TEXT_FREE, Context, Texts, measures
+from analysis.reversal_controls import distractor, mask_controls
+from analysis.reversal_scores import TEXT_FREE, Context, Texts, image_targets, measures
 from analysis.reversal_tables import HIDDEN
 from analysis.runs import Shard, read_record, read_rows, read_summary
 from analysis.samples import NO_TARGET, target_mask, token_coverage
@@ -99,6 +100,23 @@ def test_foreign_masks_are_averaged():
     expected = np.mean([measures(scores, donors[i].coverage, (8,))["ri"] for i in drawn])
     assert row["ri"] == pytest.approx(expected, abs=1e-12)
     assert row["n_draws"] == len(drawn) == 20
+
+
+def test_a_crowd_is_no_other_object():
+    model, sample = PlantedModel(), related_data(1)[0]
+    expression = next(
+        e for e in sample.expressions if distractor(model, sample, e, True, np.random.default_rng(0)) is not None
+    )
+    crowds = {
+        ann_id: SimpleNamespace(category_id=a.category_id, crowd=ann_id not in expression.ann_ids)
+        for ann_id, a in sample.annotations.items()
+    }
+    crowded = dataclasses.replace(sample, annotations=crowds)
+    for same_category in (True, False):
+        assert distractor(model, crowded, expression, same_category, np.random.default_rng(0)) is None
+    context = SimpleNamespace(model=model, data=planted_data(1))
+    found, _ = image_targets(context, crowded)
+    assert {e.sent_id: keys["n_same_category"] for _, e, keys, _ in found}[expression.sent_id] == 1
 
 
 def test_controls_take_their_explanation_away(instance, background):
