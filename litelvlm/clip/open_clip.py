@@ -21,11 +21,11 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_p
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoConfig, CLIPModel, CLIPTokenizer
+from transformers import AutoConfig, CLIPModel
 from transformers.utils.hub import cached_file
 
 from litelvlm.clip.base import Preprocessing, Tower
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.tower import ClipTower, read_tokenizer
 from litelvlm.clip.trunks import image_trunk, native_qkv
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
@@ -329,7 +329,7 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
             f"through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
     clip = CLIPModel(config) if random_init else CLIPModel.from_pretrained(name, weights_only=True)
-    return ClipTower(clip, CLIPTokenizer.from_pretrained(name), _hugging_face_preprocessing(name))
+    return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))
 
 
 def _hugging_face_preprocessing(name: str) -> Preprocessing:

@@ -1,15 +1,16 @@
 """The Hugging Face CLIP towers, run once per image and per text, with every state a pruning method may ask for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import CLIPModel, PreTrainedTokenizerBase
+from transformers import CLIPModel, CLIPTokenizer, PreTrainedTokenizerBase
 
 from litelvlm.clip.base import ClipImage, ClipText, Preprocessing, Tower, attention_row, capture_inputs
 
-__all__ = ["ClipImage", "ClipText", "ClipTower", "attention_row", "capture_inputs"]
+__all__ = ["ClipImage", "ClipText", "ClipTower", "attention_row", "capture_inputs", "read_tokenizer"]
 
 
 class ClipTower(Tower):
@@ -117,3 +118,22 @@ class ClipTower(Tower):
         """Query and key projections of one text block for the states entering it."""
         normed = layer.layer_norm1(hidden_states)
         return layer.self_attn.q_proj(normed), layer.self_attn.k_proj(normed)
+
+
+def read_tokenizer(name: str | Path) -> CLIPTokenizer:
+    """Read CLIP's byte-pair tokenizer from a folder or a hub id.
+
+    Raises:
+        FileNotFoundError: If there is no vocabulary: the library itself would go on with an empty one, in which every
+            text is the same.
+        ValueError: If a file is damaged.
+    """
+    try:
+        tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(name)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"the tokenizer of the CLIP in {name} is damaged ({error}); fetch its files again") from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise FileNotFoundError(
+            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; fetch them again"
+        )
+    return tokenizer

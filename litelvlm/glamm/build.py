@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, LlamaForCausalLM, SamModel
+from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamModel
+from transformers.utils.import_utils import is_flash_attn_2_available
 
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.tower import ClipTower, read_tokenizer
 from litelvlm.glamm.checkpoint import load_into
 from litelvlm.glamm.config import check_config, full_clip_config, full_config, llama_config, read_config, sam_config
 from litelvlm.glamm.model import Glamm
@@ -54,10 +55,13 @@ def load_model(
         revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
 
     Raises:
-        ValueError: If the name, number type or kernel is unknown, or the checkpoint does not fit.
+        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, or the checkpoint does
+            not fit.
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
+    if attn == "flash_attention_2" and not is_flash_attn_2_available():
+        raise ValueError("attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; use 'sdpa'")
     kind = number_type(dtype, "float32" if name == "embedded" else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     options = options or GlammOptions()
@@ -86,7 +90,7 @@ def load_model(
     if options.sam_dtype == "float32":
         kinds["sam"] = torch.float32
     load_into(parts, folder, kinds, place)
-    tower = ClipTower(read_clip(clip_folder, kind, attn), CLIPTokenizer.from_pretrained(clip_folder))
+    tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
     width = int(tower.vision_config.hidden_size)
     if width != config["mm_hidden_size"]:
         raise ValueError(
@@ -169,7 +173,7 @@ def _assemble_random(
     parts: Mapping[str, nn.Module], clip: CLIPModel, words: Path, clip_words: Path, name: str, options: GlammOptions
 ) -> Glamm:
     """A model of random weights; its tokenizers are those in two folders."""
-    tower = ClipTower(clip, CLIPTokenizer.from_pretrained(clip_words))
+    tower = ClipTower(clip, read_tokenizer(clip_words))
     tokenizer = GlammTokenizer.from_pretrained(words)
     return assemble(parts, tower, tokenizer, f"{name} (random weights)", "random", options)
 

@@ -138,6 +138,26 @@ def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
         read_clip(folder / "clip", torch.float32, "sdpa")
 
 
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [(None, FileNotFoundError, "no vocabulary of CLIP"), ("x", ValueError, "tokenizer of the CLIP in .* is damaged")],
+)
+def test_a_clip_without_its_words_is_a_clear_error(folder, content, kind, words):
+    path = folder / "clip" / "tokenizer.json"
+    if content is None:
+        path.unlink()  # the library would go on with two tokens, and every text of the same length would be the same
+    else:
+        path.write_text(content)
+    with pytest.raises(kind, match=words):
+        load_model(folder, device="cpu")
+
+
+def test_a_kernel_that_is_not_installed_is_refused(monkeypatch):
+    monkeypatch.setattr("litelvlm.glamm.build.is_flash_attn_2_available", lambda: False)
+    with pytest.raises(ValueError, match="needs a GPU and the package flash-attn; use 'sdpa'"):
+        load_model("embedded", attn="flash_attention_2")
+
+
 def test_stored_position_numbers_of_a_clip_are_passed_over(folder):
     path = folder / "clip" / "model.safetensors"
     weights = load_file(path)
