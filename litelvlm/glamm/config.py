@@ -17,7 +17,13 @@ _REQUIRED = (
 )
 _LLAMA_FIELDS = (*_REQUIRED[:5], "num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "rope_theta")
 # What the model's code takes for granted; a checkpoint that says otherwise would be run wrongly.
-_FIXED = {"mm_vision_select_layer": -2, "mm_vision_select_feature": "patch", "mm_use_im_start_end": True}
+_FIXED = {
+    "mm_vision_select_layer": -2,
+    "mm_vision_select_feature": "patch",
+    "mm_use_im_start_end": True,
+    "hidden_act": "silu",
+    "rope_scaling": None,
+}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -25,7 +31,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is no JSON object, lacks a size, or asks for another way to read CLIP.
+        ValueError: If it is no JSON object, lacks a size, or asks for another model than this code runs.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -52,6 +58,8 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
     wrong = [f"{n}={config[n]!r}" for n in _REQUIRED if not (type(config[n]) is int and config[n] > 0)]
     if wrong:
         raise ValueError(f"{where} has {', '.join(wrong)}; sizes are whole numbers above 0")
+    if type(config["rms_norm_eps"]) not in (int, float):
+        raise ValueError(f"{where} has rms_norm_eps={config['rms_norm_eps']!r}, which is no number")
     if config["hidden_size"] % config["num_attention_heads"]:
         raise ValueError(
             f"{where}: hidden_size {config['hidden_size']} is no multiple of num_attention_heads "
@@ -59,7 +67,7 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         )
     other = [f"{n}={config[n]!r} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v]
     if other:
-        raise ValueError(f"{where} has {', '.join(other)}; this way to read CLIP is not known here")
+        raise ValueError(f"{where} has {', '.join(other)}; such a model is not known here")
 
 
 def llama_config(config: Mapping[str, Any]) -> LlamaConfig:

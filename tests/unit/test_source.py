@@ -100,6 +100,9 @@ def test_names_that_stand_for_nothing(name):
         ({"num_hidden_layers": 0}, "num_hidden_layers=0"),
         ({"num_attention_heads": 5}, "no multiple of num_attention_heads 5"),
         ({"mm_vision_select_layer": -1}, r"mm_vision_select_layer=-1 \(known: -2\)"),
+        ({"rms_norm_eps": "small"}, "rms_norm_eps='small', which is no number"),
+        ({"rope_scaling": {"type": "linear", "factor": 4.0}}, r"rope_scaling=.*'linear'.* \(known: None\)"),
+        ({"hidden_act": "gelu"}, r"hidden_act='gelu' \(known: 'silu'\)"),
     ],
 )
 def test_impossible_configurations_are_explained(change, message):
