@@ -91,6 +91,8 @@ class GlammTokenizer:
             added = json.loads(paths[1].read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{paths[1]} is not valid JSON: {error}") from error
+        if not isinstance(added, dict) or not all(type(i) is int for i in added.values()):
+            raise ValueError(f"{paths[1]} is no table of tokens and their ids; take the file of a GLaMM checkpoint")
         return cls(paths[0].read_bytes(), added)
 
     @classmethod
