@@ -215,10 +215,13 @@ class _Tables:
 
     def _image(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The record of the row's picture, which is written when it comes up first."""
-        content = (row["image"] or {}).get("bytes")
+        stored = row["image"]
+        if isinstance(stored, bytes):  # without the path beside them
+            stored = {"bytes": stored}
+        content = stored.get("bytes") if isinstance(stored, Mapping) else None
         if not content:
             raise RefDataError("the image has no bytes; take the form of the dataset that holds its images")
-        name = picture_name(row.get("file_name") or row["image"].get("path") or "", content)
+        name = picture_name(row.get("file_name") or stored.get("path") or "", content)
         known = self.images.get(name)
         if known is None:
             try:

@@ -97,6 +97,13 @@ def test_forms_of_outlines(tmp_path):
         assert int(load_refer(folder)[0].masks().sum()) == pixels
 
 
+def test_images_may_be_bytes_alone_and_must_be_there(tmp_path):
+    (sample,) = load_refer(write(tmp_path / "RefCOCO-bytes", [row(1, image=picture()["bytes"])]))
+    assert sample.image().size == (8, 6)
+    with pytest.raises(RefDataError, match="row 0: the image has no bytes"):
+        load_refer(write(tmp_path / "RefCOCO-names", [row(1, image="picture.png")]))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
