@@ -77,7 +77,8 @@ class Evaluate(DataOptions):
         config, shard = self.configure(), Shard.parse(self.shard)
         require_writable(self.out, folder=True)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
-        model, data = self.load_model(), self.load_data()
+        data = self.load_data()  # first: a split that does not exist is told at once, a model can take minutes
+        model = self.load_model()
         folder = sweep.run(model, data, config, self.out, shard)
         record = read_record(folder)
         if not record.complete:
