@@ -72,9 +72,9 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded" (rendered scenes), or a folder in REFER layout."""
+    """"embedded" (rendered scenes), a folder in REFER layout or of Parquet files, or the hub id of such a data set."""
     dataset: str | None = None
-    """Data set inside that folder: refcoco, refcoco+, refcocog or grefcoco."""
+    """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
     split: str = "val"
     """Split of the data set; `litelvlm ls splits` lists them."""
     split_by: str | None = None
