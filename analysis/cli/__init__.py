@@ -6,6 +6,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 fai
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
 from typing import Any
@@ -68,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, *rest = arguments
     if name not in VERBS:
         return refuse(unknown_name(name, VERBS, "verb"), USAGE)
+    twice = given_twice(rest)
+    if twice:
+        said = f"{', '.join(twice)} is given more than once, and only the last would count; name all values at once"
+        return refuse(ValueError(said), USAGE)
     cls = VERBS[name]
     config = (tyro.conf.FlagCreatePairsOff,)
     verb = tyro.cli(cls, prog=f"litelvlm {name}", description=cleandoc(cls.__doc__ or ""), args=rest, config=config)
@@ -75,6 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.DEBUG if verb.verbose else logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
     )
     return guarded(verb)
+
+
+def given_twice(arguments: Sequence[str]) -> list[str]:
+    """Options that stand more than once among the arguments.
+
+    Example:
+        >>> given_twice(["sweep", "--set", "a.b=1", "--seed=2", "--set", "c.d=3"])
+        ['--set']
+    """
+    named = Counter(word.partition("=")[0] for word in arguments if word.startswith("--"))
+    return [option for option, count in named.items() if count > 1]
 
 
 def overview() -> str:

@@ -358,3 +358,10 @@ def test_python_m_analysis_takes_a_study_by_its_name():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("litelvlm: limit: ")
+
+
+def test_an_option_given_twice_is_refused_and_not_half_forgotten(capsys, tmp_path):
+    fields = ("--set", "sweep.seeds=2", "--set", "sweep.chunk_size=2")
+    said = refusal(capsys, "study", "sweep", *fields, "--out", str(tmp_path))
+    assert "--set is given more than once" in said
+    assert list(tmp_path.iterdir()) == []
