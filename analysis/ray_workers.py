@@ -42,6 +42,10 @@ class RayWorkers:
     address: str | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"{self.count} workers can compute nothing; ask for at least 1")
+
     def __call__(
         self, parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work
     ) -> Iterator[tuple[int, PartResult]]:

@@ -80,6 +80,11 @@ def test_a_cluster_address_needs_the_engine_that_reads_it():
         Study(names=("sweep",), address="auto").computing("sweep")
 
 
+def test_no_workers_are_refused():
+    with pytest.raises(ValueError, match="0 workers can compute nothing; ask for at least 1"):
+        Study(names=("sweep",), engine="ray", workers=0).computing("sweep")
+
+
 def test_the_engine_is_used_within_the_block_only():
     from analysis import engine
 
