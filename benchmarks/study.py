@@ -1,5 +1,6 @@
-"""Wall time and peak memory of the main job in a fresh folder: ``python benchmarks/study.py``."""
+"""Wall time and peak memory of all studies from nothing, then resumed: ``python benchmarks/study.py [--keep FOLDER]``."""
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -11,20 +12,17 @@ from common import store
 
 
 def main() -> None:
-    """Run the study twice: from nothing, then resuming."""
+    """Run the studies twice, in the folder that is to be kept or in one that is deleted."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--keep", type=Path, help="a folder, not there yet, for the runs and the report")
+    kept = parser.parse_args().keep
     times = {}
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "study",
-            "all",
-            "--model",
-            "embedded",
-            "--data",
-            "embedded",
-            "--out",
-            f"{folder}/runs",
-        ]
-        command += ["--report", f"{folder}/report"]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = kept or Path(temporary)
+        if kept:
+            kept.mkdir(parents=True)
+        command = ["study", "all", "--model", "embedded", "--data", "embedded"]
+        command += ["--out", f"{folder}/runs", "--report", f"{folder}/report"]
         for name in ("from nothing", "again"):
             start = perf_counter()
             program = Path(sys.executable).with_name("litelvlm")
