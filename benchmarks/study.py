@@ -1,4 +1,4 @@
-"""Wall time and peak memory of all studies from nothing, then resumed: ``python benchmarks/study.py [--keep FOLDER]``."""
+"""Time and peak memory of all studies from nothing, then resumed: ``python benchmarks/study.py [--keep FOLDER]``."""
 
 import argparse
 import resource
