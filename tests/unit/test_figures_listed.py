@@ -7,7 +7,8 @@ import pytest
 
 from figures import FIGURES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "figures.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "figures.md").read_text()
 ROWS = [re.split(r"\s*\|\s*", line)[1:-1] for line in PAGE.splitlines() if line.startswith("| `")]
 LINES = {name.strip("`"): cells for name, *cells in ROWS}
 COUNTS = {"A": 6, "B": 4, "C": 5, "D": 3, "S": 2, "E": 3}
@@ -33,3 +34,9 @@ def test_every_figure_that_was_asked_for_is_there_once():
     marks = [mark for cells in LINES.values() for mark in cells[0].split(", ") if mark]
     assert sorted(mark for mark in marks if mark != "P") == sorted(ASKED)
     assert marks.count("P") == 11
+
+
+def test_every_figure_is_shown_as_the_embedded_study_draws_it():
+    shown = re.findall(r"^!\[(\w+)\]\(\.\./figures/rendered/(\w+)\.png\)$", PAGE, flags=re.MULTILINE)
+    assert shown == [(name, name) for name in FIGURES]
+    assert {path.stem for path in (ROOT / "figures" / "rendered").glob("*.png")} == set(FIGURES)
