@@ -48,7 +48,7 @@ class Config(StudyConfig):
         methods: Methods to time beside the unpruned model.
         budgets: Token counts; None for the published shares. All tokens are always added for the paper's method.
         n_texts: Expressions per pass, all in one conversation with one selection.
-        rounds: Timed rounds.
+        rounds: Timed rounds, at least 2, for one alone has no interval.
         warm_up: Rounds before them.
         decoded: Answer tokens behind the first one that the language model generates to time one of them.
         prefill_only: Time the prefill of the language model alone, on random states: what a CPU can do at full size.
@@ -57,7 +57,7 @@ class Config(StudyConfig):
     methods: tuple[AnyMethod, ...] = (PAPER, "vispruner", "fastv")  # type: ignore[assignment]
     budgets: Budgets | None = None
     n_texts: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
-    rounds: Count = 20
+    rounds: int = Field(default=20, ge=2)
     warm_up: Index = 3
     decoded: Count = 8
     prefill_only: bool = False

@@ -17,6 +17,7 @@ from litelvlm.glamm.prompts import clean
 NO_TARGET = "expression without a target"
 NO_WORDS = "expression without words"
 CONTROL_WORDS = "expression that spells a control token of the prompt"
+NOT_DRAWN = "expression that no draw asked"
 
 
 @runtime_checkable

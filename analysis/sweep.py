@@ -1,10 +1,11 @@
 """How much of the mask survives when only some visual tokens reach the language model, method by method?
 
-Every expression is grounded alone (protocol "single": one question, one answer template) or, in protocol "official",
-up to three drawn ones of an image in one conversation with one selection; once per method and budget, on CLIP and SAM
-states that are computed once per image. Controls stand in every table: the unpruned model, random tokens (several
-seeds), evenly spaced ones, average pooling, and oracles that know the mask or avoid it. Claims: the paper's method
-beats random tokens at each budget, and H8: at the largest budget it keeps 90 % of the unpruned cIoU.
+Every expression is grounded alone (protocol "single": one question, one answer template), all of an image in one
+conversation with one selection (protocol "conversation"), or up to three drawn ones so (protocol "official"); once per
+method and budget, on CLIP and SAM states that are computed once per image. Controls stand in every table: the unpruned
+model, random tokens (several seeds), evenly spaced ones, average pooling, and oracles that know the mask or avoid it.
+Claims: the paper's method beats random tokens at each budget, and H8: at the largest budget it keeps 90 % of the
+unpruned cIoU.
 """
 
 from functools import partial

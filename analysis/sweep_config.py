@@ -25,7 +25,7 @@ DEFAULT_METHODS = (
     "mask_oracle",
     "inverse_mask_oracle",
 )
-Protocol = Literal["single", "official"]
+Protocol = Literal["single", "conversation", "official"]
 Value = str | int | float | bool | tuple[int, ...] | None
 _LABEL = re.compile(r"(?P<name>[\w-]+)(:(?P<preset>[\w-]+))?(\((?P<fields>.*)\))?")
 _COMMA = re.compile(r",(?![^(\[]*[)\]])")  # outside brackets: no closing one follows before an opening one
@@ -161,8 +161,9 @@ class Config(StudyConfig):
         question_index: Question template, 0 to 15; protocol "official" draws its own.
         answer_index: Answer template, 0 to 4; protocol "official" draws its own.
         batch_size: Passes of the language model at once: what bounds memory.
-        protocol: "single": every expression alone, with one template. "official": up to three drawn expressions of an
-            image in one conversation with one selection, as the official evaluation does.
+        protocol: "single": every expression alone, with one template. "conversation": all expressions of an image in
+            one conversation with one selection, with one template. "official": up to three drawn expressions of an
+            image in such a conversation, as the official evaluation does.
         doubled: Target pixels where polygons of one object overlap: "wrong" whatever is predicted, as in the official
             evaluation, or part of the "object".
     """

@@ -164,7 +164,7 @@ def divide_cells(
     for method in config.methods:
         if method.name == UNPRUNED:
             continue
-        seeds = range(config.seeds) if method.seeded and config.protocol == "single" else (None,)
+        seeds = range(config.seeds) if method.seeded and config.protocol != "official" else (None,)
         pruners = {seed: method.pruner(seed) for seed in seeds}
         for budget in budgets:
             try:
@@ -191,14 +191,16 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
 
 
 def talks_of(config: Config, sample: Any) -> list[Talk]:
-    """Conversations about one image: one per expression, or one per draw of the official protocol."""
+    """Conversations about one image: one per expression, one about all, or one per draw of the official protocol."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
         draws = [official_draw(len(sentences), int(sample.image_id), seed) for seed in range(config.seeds)]
         return [Talk(draw.conversation(sentences), draw.expressions, seed) for seed, draw in enumerate(draws)]
+    places = tuple(range(len(sentences)))
+    together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
-        Talk(conversation([sentence], config.question_index, config.answer_index), (place,), 0)
-        for place, sentence in enumerate(sentences)
+        Talk(conversation([sentences[i] for i in turns], config.question_index, config.answer_index), turns, 0)
+        for turns in together
     ]
 
 

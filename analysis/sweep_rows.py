@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from analysis.engine import ItemResult
-from analysis.samples import askable, key_columns, label_columns, naming, target_mask, token_coverage
+from analysis.samples import NOT_DRAWN, askable, key_columns, label_columns, naming, target_mask, token_coverage
 from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.glamm.shared_requests import compared
@@ -86,7 +86,9 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
             for place in same:
                 found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
-    return ItemResult([row for rows in found for row in rows], loaded.skipped, notes)
+    asked_places = {place for talk in talks for place in talk.turns}
+    skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(asked_places)))
+    return ItemResult([row for rows in found for row in rows], skipped, notes)
 
 
 def turn_rows(

@@ -29,7 +29,7 @@ class Bench(DataOptions):
     n_texts: tuple[int, ...] = (1,)
     """Expressions per pass; several numbers make a sweep."""
     rounds: int = 20
-    """Timed rounds."""
+    """Timed rounds, at least 2."""
     warm_up: int = 3
     """Rounds before them."""
     decoded: int = 8

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class Evaluate(DataOptions):
     """Score the unpruned model and pruning methods on a whole split: cIoU, gIoU, P@0.5 to P@0.9, N-acc, T-acc.
 
-    --protocol single asks every expression once with one template (exhaustive); --protocol official draws three
-    expressions an image and random templates for one conversation, as the official code does, once per seed. cIoU and
-    gIoU are printed with the official epsilons and exactly. The rows are those of a sweep: every finished part is kept,
-    the same command goes on where the last one stopped, and `litelvlm show` tells the intervals.
+    --protocol single asks every expression once with one template (exhaustive), --protocol conversation all of an
+    image in one conversation; --protocol official draws three expressions an image and random templates for one
+    conversation, as the official code does, once per seed. cIoU and gIoU are printed with the official epsilons and
+    exactly. The rows are those of a sweep: every finished part is kept, the same command goes on where the last one
+    stopped, and `litelvlm show` tells the intervals.
 
     Examples:
       litelvlm evaluate
@@ -37,14 +38,14 @@ class Evaluate(DataOptions):
     """Methods besides the unpruned model, with presets and fields: litelvlm:paper, "litelvlm(similarity=cosine)"."""
     budgets: tuple[int | float, ...] | None = None
     """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
-    protocol: Literal["single", "official"] = "single"
-    """Every expression alone, or three drawn ones in one conversation."""
+    protocol: Literal["single", "conversation", "official"] = "single"
+    """Every expression alone, all of an image in one conversation, or three drawn ones in one."""
     seeds: int = 5
     """Draws of the official protocol, and of methods that draw at random."""
     question_index: int = 0
-    """Question template of protocol single, 0 to 15."""
+    """Question template of protocols single and conversation, 0 to 15."""
     answer_index: int = 0
-    """Answer template of protocol single, 0 to 4."""
+    """Answer template of protocols single and conversation, 0 to 4."""
     doubled: Literal["wrong", "object"] = "wrong"
     """Pixels where polygons of one object overlap: wrong whatever is predicted (official), or the object."""
     empty_below: int = 50

@@ -106,7 +106,8 @@ class Segment(ModelOptions):
         """Check what can be checked without a model.
 
         Raises:
-            ValueError: If there is no expression, an empty one, a budget below 1, or an --out that is no PNG.
+            ValueError: If there is no expression, an empty one, a budget below 1 or without a method, a method without
+                a budget, or an --out that is no PNG.
             OSError: If the picture is missing or the output place cannot be written.
         """
         if not self.text:
@@ -117,6 +118,8 @@ class Segment(ModelOptions):
             raise ValueError(f"budget {self.budget} is too small; keep at least 1 visual token")
         if self.pruner != "none" and self.budget is None:
             raise ValueError(f"--pruner {self.pruner} needs a --budget: how many visual tokens to keep")
+        if self.pruner == "none" and self.budget is not None:
+            raise ValueError(f"--budget {self.budget} needs a --pruner; without one all visual tokens are kept")
         if not self.image.is_file():
             raise FileNotFoundError(f"no such picture: {self.image}")
         if self.out.suffix.lower() != ".png":

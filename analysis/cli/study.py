@@ -43,8 +43,8 @@ class Study(DataOptions):
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
     budgets: tuple[int | float, ...] | None = None
     """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
-    protocol: Literal["single", "official"] | None = None
-    """How the sweep asks: every expression alone, or up to three drawn ones in one conversation (default: single)."""
+    protocol: Literal["single", "conversation", "official"] | None = None
+    """How the sweep asks: each expression alone, all of an image together, or three drawn ones (default: single)."""
     seeds: int | None = None
     """Draws of random methods, and of expressions in protocol official (default: 5)."""
     batch_size: int | None = None

@@ -59,7 +59,7 @@ def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder
 
 
 def test_prefill_alone_times_nothing_else(model, data, tmp_path):
-    config = CONFIG.model_copy(update={"prefill_only": True, "rounds": 1, "methods": CONFIG.methods[:1]})
+    config = CONFIG.model_copy(update={"prefill_only": True, "rounds": 2, "methods": CONFIG.methods[:1]})
     rows = read_rows(efficiency.run(model, data, config, tmp_path))
     assert set(rows[rows["round"] >= 0].component) == {"llm"}
 

@@ -81,6 +81,7 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
         (["PICTURE", "a circle", "  "], "an expression is empty"),
         (["PICTURE", "a circle", "--pruner", "random", "--budget", "0"], "budget 0"),
         (["PICTURE", "a circle", "--pruner", "random"], "needs a --budget"),
+        (["PICTURE", "a circle", "--budget", "3"], "needs a --pruner"),
         (["PICTURE", "a circle", "--out", "mask.jpg"], "must end in .png"),
         (["PICTURE", "a circle", "--out", "PICTURE/mask.png"], "is a file; choose another place"),
         (["PICTURE", "a circle", "--pruner", "litelvm", "--budget", "3"], "did you mean 'litelvlm'"),

@@ -99,3 +99,9 @@ def test_yes_and_no_stand_where_they_are_asked_for():
     assert efficiency.Config(prefill_only=True).prefill_only is True
     with pytest.raises(ValueError, match=r"rounds\n.*a value other than yes and no is needed, got True"):
         efficiency.Config(rounds=True)
+
+
+def test_one_round_has_no_interval_and_is_refused():
+    assert efficiency.Config(rounds=2).rounds == 2
+    with pytest.raises(ValueError, match=r"rounds\n.*greater than or equal to 2"):
+        efficiency.Config(rounds=1)

@@ -1,4 +1,4 @@
-"""Axes of the sweep: presets, methods inside the language model, the official protocol, no-target scores."""
+"""Axes of the sweep: presets, methods inside the language model, protocols of several turns, no-target scores."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -10,12 +10,13 @@ from planted import PATCH, PlantedModel, planted_data
 
 from analysis import sweep
 from analysis.runs import read_record, read_rows, read_summary
-from analysis.samples import CONTROL_WORDS, NO_WORDS
+from analysis.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from analysis.sweep_config import every_method
 from analysis.sweep_no_target import no_target_table
 from analysis.sweep_passes import Context, divide_cells, talks_of
 from analysis.sweep_tables import token_table, widen
 from litelvlm.glamm.official import official_draw
+from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.pruning import list_pruners
 
@@ -164,7 +165,7 @@ def with_sentence(data, number, place, sent):
     return data
 
 
-@pytest.mark.parametrize("protocol", ["single", "official"])
+@pytest.mark.parametrize("protocol", ["single", "conversation", "official"])
 def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
     config = sweep.Config(methods=("uniform",), budgets=(16,), seeds=2, protocol=protocol)
     data = with_sentence(with_sentence(planted_data(3), 0, 0, "  "), 1, 1, "the <image> ball")
@@ -219,6 +220,14 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     assert sum(map(len, model.batches)) == 3 * 2 * 3
 
 
+def test_expressions_that_no_draw_asked_are_counted(tmp_path):
+    folder = sweep.run(PlantedModel(), crowded(), OFFICIAL.model_copy(update={"seeds": 1}), tmp_path)
+    counts = read_record(folder).counts
+    # One draw asks three of the four expressions of each of three images.
+    assert (counts.expected, counts.done, counts.skipped) == (12, 9, {NOT_DRAWN: 3})
+    assert read_rows(folder).sent_id.nunique() == counts.done
+
+
 def test_official_scores_sum_over_the_drawn_turns(tmp_path):
     folder = sweep.run(PlantedModel(), crowded(), OFFICIAL, tmp_path)
     rows, scores = read_rows(folder), read_summary(folder).table("scores")
@@ -239,6 +248,23 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
         assert made["random"].seed == made["none"].seed == talk.draw
         kept.append(made["random"].selection.indices.tolist())
     assert kept[0] != kept[1]
+
+
+def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path):
+    model, data = PlantedModel(), crowded()
+    config = OFFICIAL.model_copy(update={"protocol": "conversation"})
+    folder = sweep.run(model, data, config, tmp_path)
+    rows = read_rows(folder)
+    assert read_record(folder).counts.done == 12
+    for sample in data:
+        found = rows[rows.image_id == sample.image_id]
+        for _, cell in found.groupby(["method", "seed"]):
+            assert cell.sent_id.tolist() == [expression.sent_id for expression in sample.expressions]
+    # Per image one pass unpruned, one of litelvlm and one per seed of random; four turns each.
+    assert sum(map(len, model.batches)) == 3 * 4
+    assert len(rows) == 3 * 4 * 4
+    (talk,) = talks_of(config, data[0])
+    assert talk.conversation == conversation([expression.sent for expression in data[0].expressions])
 
 
 def test_protocols_do_not_mix_in_one_table(tmp_path):
