@@ -10,7 +10,7 @@ Reviewers asked for it row by row; the requests and the methods that answer them
     rivals       published methods, for H7
     rounding     scores in bfloat16, as the official evaluation ranks them: which tokens change, and what it costs
     protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4, beside the same expressions
-                 asked alone
+                 asked alone; and which part of the method carries its score there
     attention    correlation of the reversed similarity with the language model's attention
 
 All are paired with the paper's method on the same images, expressions and template. H7: the paper's method exceeds the
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from analysis import sweep_config
 from analysis.ablations_claims import reading, summarise
-from analysis.ablations_config import ALTERED, SHUFFLED, Config
+from analysis.ablations_config import ALTERED, SHUFFLED, TOGETHER, Config
 from analysis.ablations_rows import AblationContext, ablation_rows
 from analysis.ablations_tables import tables
 from analysis.config import resolve_budgets
@@ -32,7 +32,7 @@ from analysis.engine import Study, run_study
 from analysis.locks import Shard
 from analysis.samples import Data, Model
 from analysis.subset import Subset
-from analysis.sweep_config import PAPER, Method
+from analysis.sweep_config import Method
 from analysis.sweep_passes import Context
 from analysis.sweep_rows import Loaded, load
 
@@ -106,13 +106,14 @@ def make_context(model: Model, data: Data, chosen: Subset, config: Config, budge
 
 
 def protocol_contexts(model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]) -> tuple[Context, Context]:
-    """Contexts of the official protocol and of every expression asked alone, on the paper's method."""
-    paper = (Method(name=PAPER),)
+    """Contexts of the official protocol and of every expression asked alone, on the method, its parts and controls."""
+    methods = tuple(Method.parse(label) for label in TOGETHER)
     official = sweep_config.Config(
-        methods=paper, seeds=config.official_seeds, batch_size=config.batch_size, protocol="official"
+        methods=methods, seeds=config.official_seeds, batch_size=config.batch_size, protocol="official"
     )
     alone = sweep_config.Config(
-        methods=paper,
+        methods=methods,
+        seeds=config.official_seeds,
         question_index=config.question_index,
         answer_index=config.answer_index,
         batch_size=config.batch_size,

@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.ablations_config import EMPTY, KERNEL_SHAP, OPPOSITE, RIVALS, SHUFFLED
+from analysis.ablations_official import official_claims
 from analysis.ablations_rows import METHODS
 from analysis.ablations_tables import attention_estimates
 from analysis.claims import Claim, make_claim
@@ -42,8 +43,8 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     """Claims at the largest budget; one whose methods were not run is left out.
 
     Returns:
-        The pairs above, the correlation with attention, H7 (relative lead over the best rival above 5 %) and H7.points
-        (the same in points of cIoU, which asks for more).
+        The pairs above, those of the official protocol, the correlation with attention, H7 (relative lead over the
+        best rival above 5 %) and H7.points (the same in points of cIoU, which asks for more).
     """
     if rows.empty:
         return []
@@ -58,6 +59,7 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
             p_value = swap_p_value(wide, (first, budget), (second, budget), "ciou", resamples, seed)
             statement = f"With {budget} tokens {first} has a higher cIoU than {second}."
             claims.append(make_claim(id, statement, delta.estimates()[0], 0.0, f"cIoU of {null}", p_value=p_value))
+    claims += official_claims(rows, resamples, seed)
     return [*claims, *correlation_claims(alone, resamples, seed), *lead_claims(wide, scores, budget)]
 
 

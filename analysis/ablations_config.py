@@ -21,6 +21,7 @@ KERNEL_SHAP = "kernel_shap"
 ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP)
 """The method on other inputs, or without its ranking: no setting of it can say these."""
 OPPOSITE = f"{PAPER}(direction=highest)"
+RASTER = f"{PAPER}(order=raster)"
 HALF, HALF_RASTER = f"{PAPER}(context_share=0.5)", f"{PAPER}(context_share=0.5, order=raster)"
 
 METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -58,6 +59,9 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Labels of the methods that answer each request; the paper's method is always run."""
 RIVALS = METHODS["rivals"]
 """Published methods that H7 compares with."""
+TOGETHER = (PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform")
+"""Methods of the request "protocol". Expressions that are asked together leave places that context tokens fill. Is it
+the ranking that carries the score then, or these (nearly the largest value norms), or the order of the tokens?"""
 REFERENCES: Mapping[str, str] = MappingProxyType({HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"})
 """What a method is compared with, where it is not the paper's method."""
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from analysis.ablations_config import REFERENCES, request_of
 from analysis.ablations_measures import SUMS
+from analysis.ablations_official import official_table
 from analysis.ablations_protocols import interval_table, protocol_table
 from analysis.ablations_rows import METHODS
 from analysis.precision import minimum_detectable
@@ -47,8 +48,9 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     Returns:
         "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment; "retention" of the
         unpruned cIoU; "strata" and "gain" of the lead over random tokens; "protocols", how much draws of the official
-        protocol move the score; "attention", the reversed similarity against it; "precision", what bfloat16 changes;
-        "intervals" of one score made in several ways. A table without lines is left out.
+        protocol move the scores, and "official", which part carries them there; "attention", the reversed similarity
+        against it; "precision", what bfloat16 changes; "intervals" of one score made in several ways. A table without
+        lines is left out.
     """
     if rows.empty:
         return {}
@@ -62,6 +64,7 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
         "strata": strata_table(alone, resamples, seed),
         "gain": gain_table(alone, resamples, seed),
         "protocols": protocol_table(rows, resamples, seed),
+        "official": official_table(rows, resamples, seed),
         "attention": attention_table(alone, resamples, seed),
         "precision": precision_table(alone, resamples, seed),
         "intervals": interval_table(rows, resamples, seed),

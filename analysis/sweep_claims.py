@@ -15,6 +15,7 @@ from analysis.sweep_tables import (
     budgets_of,
     cell_index,
     difference,
+    protocol_of,
     retention,
     score_bootstrap,
     swap_p_value,
@@ -22,6 +23,12 @@ from analysis.sweep_tables import (
 )
 
 RETAINED = 0.90
+ASKED = {
+    "single": "each expression asked alone",
+    "conversation": "all expressions of an image asked together",
+    "official": "up to three drawn expressions of an image asked together",
+}
+"""How expressions are asked, by protocol."""
 
 
 def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
@@ -30,7 +37,7 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
         return []
     wide = widen(rows)
     scores = score_bootstrap(wide, resamples, seed)
-    everything = budgets_of(wide.cells, UNPRUNED)[0]
+    everything, asked = budgets_of(wide.cells, UNPRUNED)[0], ASKED[protocol_of(rows)]
     budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
     if not budgets:
         return []
@@ -42,7 +49,7 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
             claims.append(
                 make_claim(
                     f"random@{budget}",
-                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens.",
+                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {asked}.",
                     delta.estimates()[0],
                     0.0,
                     "cIoU of random tokens, mean over seeds",
@@ -51,12 +58,12 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
             )
     whole = cell_index(wide, (UNPRUNED, everything), "ciou")
     kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
-    return [*claims, retention_claim(kept, budgets[0])]
+    return [*claims, retention_claim(kept, budgets[0], asked)]
 
 
-def retention_claim(kept: Bootstrap, budget: int) -> Claim:
+def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
     """H8, undetermined with its reason where the unpruned model scores 0 on all data or on a resample."""
-    statement = f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU."
+    statement = f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
     lost = int((~np.isfinite(kept.draws)).sum())
     if np.isfinite(kept.value[0]) and not lost:
         estimate, p_value = kept.estimates(ONE_SIDED)[0], float(kept.p_values(RETAINED, one_sided=True)[0])

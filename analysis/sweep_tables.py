@@ -82,10 +82,19 @@ def line_columns(rows: pd.DataFrame) -> list[str]:
     Raises:
         ValueError: If rows of two protocols are mixed.
     """
+    return ["image_id", "sent_id", *(["seed"] if protocol_of(rows) == "official" else [])]
+
+
+def protocol_of(rows: pd.DataFrame) -> str:
+    """The protocol of rows; "single" where they do not say.
+
+    Raises:
+        ValueError: If rows of two protocols are mixed.
+    """
     protocols = sorted(rows["protocol"].unique()) if "protocol" in rows else ["single"]
     if len(protocols) > 1:
         raise ValueError(f"rows of protocols {' and '.join(protocols)} are mixed; make a table of each")
-    return ["image_id", "sent_id", *(["seed"] if protocols == ["official"] else [])]
+    return str(protocols[0])
 
 
 def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap:

@@ -115,6 +115,31 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
+    """The method, its parts and controls, asked as the official evaluation asks and alone.
+
+    Args:
+        table: The summary's table "protocols": protocol, method, budget, ciou, low, high.
+        ax: Where to draw; two lines per method and budget, the filled dot for several expressions in one conversation,
+            the hollow one for the same expressions alone; a line at the unpruned model, asked together.
+    """
+    shown = table[table["protocol"].isin(["official", "single, the expressions drawn"])]
+    unpruned = shown[(shown["method"] == "none") & (shown["protocol"] == "official")]["ciou"].item()
+    shown = shown[shown["method"] != "none"]
+    shown = shown.assign(rank=shown["method"].map(style.rank), variant=shown["method"].map(style.line) != "-")
+    shown = shown.sort_values(
+        ["budget", "rank", "variant", "method", "protocol"], ascending=[False, *[True] * 4], kind="stable"
+    )
+    together = (shown["protocol"] == "official").tolist()
+    names = [
+        f"{style.label(method)}, {budget} tokens" if first else "alone"
+        for method, budget, first in zip(shown["method"], shown["budget"], together, strict=True)
+    ]
+    forest(ax, shown, "ciou", names, [style.colour(m) for m in shown["method"]], null=unpruned, filled=together)
+    ax.set(xlabel="cIoU", ylabel="")
+    return ax
+
+
 def _budgets(run: Saved) -> Drawn:
     table = run.table("scores")
     figure, ax = style.new_figure(6.8, 3.6)
@@ -136,6 +161,18 @@ def _gain(run: Saved) -> Drawn:
     return Drawn(figure, sample_note(table, "95 % intervals, paired, from resampling images"))
 
 
+def _protocols(run: Saved) -> Drawn:
+    table = run.table("protocols")
+    figure, ax = style.new_figure(6.8, 1.4 + 0.11 * len(table))
+    draw_protocols(table, ax).set_title(run.title("What carries the score of expressions asked together?"))
+    note = sample_note(
+        table[table["protocol"] == "official"],
+        "every draw counted; filled: up to three expressions in one conversation with one selection; hollow: the same "
+        "expressions alone; line: unpruned; 95 % intervals from resampling images and draws",
+    )
+    return Drawn(figure, note)
+
+
 DRAWINGS = {
     "ablation_budgets": Drawing(
         "ablations", "cIoU against visual tokens, the method beside what it is made of.", _budgets, ("scores",)
@@ -143,5 +180,8 @@ DRAWINGS = {
     "ablation_strata": Drawing("ablations", "Lead over random tokens by kind, size and words.", _strata, ("strata",)),
     "ablation_gain": Drawing(
         "ablations", "Lead over random tokens by quarters of the reversal index.", _gain, ("gain",)
+    ),
+    "ablation_protocols": Drawing(
+        "ablations", "cIoU of the method and its parts, asked together and alone.", _protocols, ("protocols",)
     ),
 }

@@ -7,13 +7,23 @@ import torch
 from planted import PlantedData, PlantedModel, planted_data
 
 from analysis import ablations
-from analysis.ablations_config import ALTERED, METHODS, REFERENCES, REQUESTS, RIVALS, request_of
+from analysis.ablations_config import (
+    ALTERED,
+    METHODS,
+    OPPOSITE,
+    REFERENCES,
+    REQUESTS,
+    RIVALS,
+    TOGETHER,
+    request_of,
+)
 from analysis.ablations_measures import correlations, rounding
+from analysis.ablations_official import PAIRS, official_claims, official_table
 from analysis.ablations_protocols import interval_table, protocol_table
 from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.subset import Subset, evenly
-from analysis.sweep_config import Method
+from analysis.sweep_config import PAPER, Method
 from litelvlm.pruning import Cues
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
@@ -39,7 +49,7 @@ def of(rows, method, budget=48):
 def test_every_label_is_a_method_and_answers_one_request():
     labels = [label for group in METHODS.values() for label in group]
     assert len(set(labels)) == len(labels)
-    for label in set(labels) - set(ALTERED):
+    for label in {*labels, *TOGETHER} - set(ALTERED):
         assert Method.parse(label).label == label
     assert set(METHODS) < set(REQUESTS)
     assert set(RIVALS) == set(METHODS["rivals"])
@@ -56,11 +66,13 @@ def test_the_run_is_a_whole_result_on_an_even_part_of_the_split(done, rows):
     assert set(rows[rows.part == "methods"].protocol) == {"single"}
     compared = rows[rows.part == "protocols"]
     assert set(compared.protocol) == {"single", "official"}
-    assert set(compared.method) == {"none", "litelvlm"}
-    # Every expression of the same images: two each.
-    assert (compared[compared.protocol == "single"].groupby(["method", "budget"]).size() == 48).all()
+    assert set(compared.method) == {"none", *TOGETHER}
+    # Every expression of the same images, two each, of random tokens under both seeds.
+    alone = compared[compared.protocol == "single"].groupby(["method", "budget"]).size()
+    assert (alone == [96 if method == "random" else 48 for method, _ in alone.index]).all()
     assert set(rows[rows.protocol == "official"].seed) == {0, 1}
-    assert set(rows.method) == {"none", "litelvlm"} | {m for r in METHODS for m in METHODS[r] if r in ASKED}
+    asked = {"none", "litelvlm"} | {m for r in METHODS for m in METHODS[r] if r in ASKED}
+    assert set(rows[rows.part == "methods"].method) == asked
 
 
 def test_the_right_text_keeps_the_object_and_other_inputs_do_not(rows):
@@ -95,7 +107,8 @@ def test_claims_and_deltas_on_the_planted_signal(done):
     summary = read_summary(done)
     found = {claim.id: claim for claim in summary.claims}
     oracles = {"llm_attention", "llm_gradient", "block_loo"}
-    assert {"worst_first", "true_text", "any_text", "value_norm", "even"} | oracles == set(found)
+    parts = {"worst_first", "true_text", "any_text", "value_norm", "even"}
+    assert parts | oracles | {pair.id for pair in PAIRS} == set(found)
     for name in ("worst_first", "true_text", "any_text", "even"):
         assert found[name].verdict == "supported"
     assert found["llm_attention"].estimate == 0.0
@@ -116,7 +129,7 @@ def test_claims_and_deltas_on_the_planted_signal(done):
 
 def test_tables_agree_with_rows(done, rows):
     summary = read_summary(done)
-    tables = {"scores", "deltas", "retention", "strata", "gain", "protocols", "precision", "intervals"}
+    tables = {"scores", "deltas", "retention", "strata", "gain", "protocols", "official", "precision", "intervals"}
     assert set(summary.tables) == tables
     kept = summary.table("retention").set_index(["method", "budget"])
     assert kept.loc[("litelvlm", 48), "kept"] == 1.0
@@ -143,6 +156,36 @@ def draws_of(rows, protocol="official"):
     return rows[(rows.part == "protocols") & (rows.protocol == protocol)].query("method == 'litelvlm' and budget == 16")
 
 
+def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
+    # Wherever else the method fails, only its official rows count; there it gets half of what its opposite misses.
+    changed = rows.copy()
+    changed.loc[(rows.protocol == "single") & (rows.method == "litelvlm"), "inter_px"] = 0
+    official = rows[(rows.protocol == "official") & (rows.budget == 16)].set_index("method")
+    ciou = official.groupby("method").inter_px.sum() / official.groupby("method").union_px.sum()
+    table = official_table(changed, resamples=200).set_index(["id", "budget"])
+    assert set(table.index) == {(pair.id, budget) for pair in PAIRS for budget in (48, 16)}
+    for pair in PAIRS:
+        line = table.loc[pair.id, 16]
+        assert (line.method, line.reference) == (pair.first, pair.second)
+        assert line.delta == pytest.approx(ciou[pair.first] - ciou[pair.second])
+        assert line.low <= line.delta <= line.high
+    # Two texts share 16 places, so each keeps 8 of its object's 9 patches; the planted model reads no order.
+    assert ciou[PAPER] == pytest.approx(8 / 9)
+    assert table.loc["official.order", 16].delta == 0.0
+    claims = {claim.id: claim for claim in official_claims(changed, resamples=200)}
+    assert set(claims) == {pair.id for pair in PAIRS}
+    assert claims["official.direction"].estimate == pytest.approx(table.loc["official.direction", 48].delta)
+    assert "with 48 tokens" in claims["official.direction"].statement
+
+
+def test_a_context_that_carries_the_score_leaves_nothing_to_the_direction(rows):
+    # The opposite ranking gets what the method gets.
+    same = (rows.protocol == "official") & rows.method.isin([PAPER, OPPOSITE])
+    changed = rows.assign(inter_px=rows.inter_px.where(~same, rows.union_px // 2))
+    found = {claim.id: claim for claim in official_claims(changed, resamples=200)}["official.direction"]
+    assert (found.estimate, found.verdict) == (0.0, "not supported")
+
+
 def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     # Asked alone, even expressions lose half of what they hold; the official answers stay as they are.
     changed = rows.copy()
@@ -159,6 +202,10 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     assert found["official minus single"].ciou == pytest.approx(gap)
     assert found["official minus single"].low > 0
     assert found["official"].n == found["official minus single"].n == len(official)
+    # Random tokens asked alone are the mean of their seeds.
+    single = changed.query("part == 'protocols' and protocol == 'single' and method == 'random' and budget == 16")
+    sums = single.groupby("seed")[PIXELS].sum().mean()
+    assert table.loc[("single, every expression", "random", 16), "ciou"] == pytest.approx(sums.inter_px / sums.union_px)
     # Methods that were run on other expressions do not enter.
     changed.loc[changed.part == "methods", PIXELS] = 1
     pd.testing.assert_frame_equal(table.reset_index(), protocol_table(changed, resamples=200))

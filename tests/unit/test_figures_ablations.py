@@ -106,6 +106,33 @@ def test_gain_draws_each_quarter_at_its_mean_index():
         np.testing.assert_allclose(ends, [[-0.1, 0.5]] * 4)
 
 
+def test_protocols_stand_in_pairs_with_the_official_dot_filled():
+    methods = ["none", "value_norm", "litelvlm(order=raster)", "litelvlm"]
+    protocols = ["official", "single, the expressions drawn", "official minus single", "single, every expression"]
+    table = pd.DataFrame(
+        [
+            {"protocol": protocol, "method": method, "budget": budget, "ciou": budget / 200 + 0.1 * m + 0.01 * p}
+            for m, method in enumerate(methods)
+            for budget in ((144,) if method == "none" else (16, 48))
+            for p, protocol in enumerate(protocols)
+        ]
+    )
+    table = table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
+    ax = ablations.draw_protocols(table, new_axes())
+    found, ends, _ = forest_parts(ax)
+    # Larger budgets first, the method before its variant and before controls, asked together before asked alone.
+    ciou = table.set_index(["protocol", "method", "budget"]).ciou
+    order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
+    drawn = [ciou[protocol, method, budget] for budget, method in order for protocol in protocols[:2]]
+    np.testing.assert_allclose(found, drawn)
+    np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
+    assert filled(ax) == [True, False] * 6
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names[:3] == ["LiteLVLM, 48 tokens", "alone", "LiteLVLM (order=raster), 48 tokens"]
+    (unpruned,) = ax.get_lines()
+    assert unpruned.get_xdata()[0] == ciou["official", "none", 144]
+
+
 def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference():
     table = pd.DataFrame(
         {
@@ -158,6 +185,7 @@ def test_all_of_them_are_in_the_table_of_figures():
         "ablation_budgets",
         "ablation_strata",
         "ablation_gain",
+        "ablation_protocols",
         "ablation_deltas",
         "ablation_retention",
     }
