@@ -10,6 +10,7 @@ question with controls, each of which takes one explanation away:
     N4   the same mask moved round the grid (mean over shifts, must be near 0)
     N5   random connected blobs of the same size
     N6   the mask of another object of the same category in the same image; N6o of another category
+         (where the data state no categories, N1 takes any other image's text, N6o any other object, and N6 is missing)
     N7   scores without any text: distance from the centre, norms of states and values, cosine to CLS, context score
     N8   towers of the same shape with random weights: true minus foreign text must be 0
 
@@ -61,6 +62,20 @@ _LACKING = {
     "N8": "no text of another image and category",
     "H3": "no other object of the category that can be labelled",
     "H3.other": "no object of another category that can be labelled",
+}
+
+# Which texts and objects stand in, by whether the data state categories, and the null of the latter.
+_COMPARED = {
+    True: (
+        "texts of other images and categories",
+        "an object of another category in the image",
+        "objects of other categories are reversed alike",
+    ),
+    False: (
+        "texts of other images (the data state no categories)",
+        "another object of the image (the data state no categories)",
+        "other objects are reversed alike",
+    ),
 }
 
 
@@ -161,8 +176,9 @@ def _summarise_one(
         together = "The similarity is reversed on the referent, beyond what its place in the image explains"
         claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
     strength = true["ri"] - foreign_text["ri"]  # TS of each expression
+    texts, objects, alike = _COMPARED[bool((true["category_id"] >= 0).any())]
     if not foreign_text.empty:
-        statement = "The reversal is stronger with the true text than with texts of other images and categories"
+        statement = f"The reversal is stronger with the true text than with {texts}"
         claims.append(claim("H2", statement, strength, "any text would do"))
     random, shuffled = (select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled"))
     if not random.empty:
@@ -172,10 +188,8 @@ def _summarise_one(
         statement = "The reversal is stronger on the referent than on another object of its category in the image"
         claims.append(claim("H3", statement, true["ri"] - same["ri"], "any object of the category is reversed alike"))
     if not other.empty:
-        statement = "It is stronger on the referent than on an object of another category in the image"
-        claims.append(
-            claim("H3.other", statement, true["ri"] - other["ri"], "objects of other categories are reversed alike")
-        )
+        statement = f"It is stronger on the referent than on {objects}"
+        claims.append(claim("H3.other", statement, true["ri"] - other["ri"], alike))
     return [*claims, *_nulls(rows, draw, margin)]
 
 

@@ -92,7 +92,7 @@ def text_controls(
             scores = patches.scores(texts.donors[torch.from_numpy(chosen)])
             found = [measures(values, covered, context.budgets) for values in scores]
             row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
-            rows.append(row | {"same_category": control == "N1c"})
+            rows.append(row | {"same_category": control == "N1c" if expression.category_id else None})
     wordings = [(mode, "N2", embed) for mode, embed in texts.free.items()]
     category = texts.categories.get(expression.category_id[0]) if len(expression.category_id) == 1 else None
     if category is not None:
@@ -127,7 +127,7 @@ def mask_controls(
         other = distractor(context.model, sample, expression, same_category, _generator(context, expression, purpose))
         if other is not None:
             row = tags(*PRIMARY, control) | measures(scores, other, context.budgets)
-            rows.append(row | {"same_category": same_category})
+            rows.append(row | {"same_category": same_category if expression.category_id else None})
     return rows
 
 

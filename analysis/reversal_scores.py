@@ -217,10 +217,11 @@ def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[
             skipped.append(reason)
             continue
         keys = key_columns(context.data, sample, expression, mask, context.model.tower) | label_columns(covered)
+        stated = bool(expression.category_id)
         keys |= {
             "clip_model": getattr(context, "clip", ""),
-            "category": str(names.get(keys["category_id"], keys["category_id"])),
-            "n_same_category": categories.count(keys["category_id"]),
+            "category": str(names.get(keys["category_id"], keys["category_id"])) if stated else "not stated",
+            "n_same_category": categories.count(keys["category_id"]) if stated else 0,
         }
         found.append((number, expression, keys, covered))
     return found, tuple(skipped)

@@ -1,8 +1,8 @@
 """RefCOCO as the hub distributes it: Parquet rows with image bytes, outline and answers, one row per reference.
 
 The rows are rewritten once into the REFER layout below the cache folder and then read like any other dataset, so one
-reader and one set of checks serve both. What the rows do not tell is left out: categories, and objects that no
-reference means. Ids are running numbers.
+reader and one set of checks serve both. What the rows do not tell is left out: categories (an expression has none, an
+object ``UNKNOWN_CATEGORY``), and objects that no reference means. Ids are running numbers.
 """
 
 import hashlib
@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("image", "segmentation", "answer")
 _OPTIONAL = ("file_name", "bbox", "iscrowd")
 _GUESSES = (("refcoco+", "refcoco+"), ("refcocoplus", "refcoco+"), ("refcocog", "refcocog"), ("refcoco", "refcoco"))
-_UNKNOWN_CATEGORY = 0
+UNKNOWN_CATEGORY = -1
+"""Category of an object that the source states none of."""
+_FORM = 2  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:
@@ -125,7 +127,7 @@ def _split_of(path: Path) -> str:
 def _stamp(files: Iterable[Path]) -> str:
     """Names, sizes and times of files and the form they are written in: another download makes another folder."""
     found = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-    return hashlib.sha256(json.dumps([1, found]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([_FORM, found]).encode()).hexdigest()[:16]
 
 
 def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: str) -> None:
@@ -183,7 +185,7 @@ class _Tables:
             {
                 "id": number,
                 "image_id": image["id"],
-                "category_id": _UNKNOWN_CATEGORY,
+                "category_id": UNKNOWN_CATEGORY,
                 "segmentation": outline(row["segmentation"], image["height"], image["width"]),
                 "bbox": row.get("bbox") or [],
                 "iscrowd": int(row.get("iscrowd") or 0),
@@ -205,7 +207,7 @@ class _Tables:
                 "ref_id": number,
                 "ann_id": number,
                 "image_id": image["id"],
-                "category_id": _UNKNOWN_CATEGORY,
+                "category_id": [],
                 "split": self.split,
                 "file_name": image["file_name"],
                 "sent_ids": [sentence["sent_id"] for sentence in sentences],
@@ -247,7 +249,7 @@ class _Tables:
             "info": {"description": "from Parquet", "images_sha256": self.pixels.hexdigest()},
             "images": [*self.images.values()],
             "annotations": self.annotations,
-            "categories": [{"id": _UNKNOWN_CATEGORY, "name": "not stated"}],
+            "categories": [],
         }
 
 

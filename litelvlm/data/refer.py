@@ -39,7 +39,7 @@ class Expression:
         sent_id: Id of the sentence, unique in the dataset.
         ref_id: Id of the reference it words.
         ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
-        category_id: Categories as the table of references gives them.
+        category_id: Categories as the table of references gives them; empty if it states none.
         sent: The text as stored.
         kind: Class of the expression where the data says ("attribute", "place", "relation"), else None.
     """

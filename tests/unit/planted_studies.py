@@ -45,7 +45,8 @@ def reversal_studies(n_studies, n_images=50, background=0.0, instance=0.0, centr
         ("template", "N6"): reversal_index_of(true, inside[:, :, ::-1]),
     }
     image_ids = np.repeat(np.arange(n_images), 2)
-    same = {"clip_model": "", "probe": "P0", "layer": -2, "sim": "dot", "labels": "primary", "visible_frac": 1.0}
+    same = {"clip_model": "", "probe": "P0", "layer": -2, "sim": "dot", "labels": "primary"}
+    same |= {"visible_frac": 1.0, "category_id": 1}
     keys = same | {"image_id": image_ids, "sent_id": np.arange(2 * n_images)}
     parts = [keys | {"text_mode": mode, "control": control} for mode, control in found]
     frame = pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from litelvlm.data.annotations import RefDataError, decode_mask
-from litelvlm.data.hub import guess, hub_root, is_parquet_source
+from litelvlm.data.hub import UNKNOWN_CATEGORY, guess, hub_root, is_parquet_source
 from litelvlm.data.refer import load_refer
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
@@ -58,6 +58,10 @@ def test_rows_become_images_with_expressions(tmp_path, caplog):
     # A 3 x 3 square at (1, 1), and 3 x 2 pixels at the top right.
     assert [int(mask.sum()) for mask in data[1].masks()] == [9, 9, 6]
     assert data[1].image().getpixel((0, 0)) == (90, 0, 0)
+    # The rows state no category, and none is made up: nothing may be taken for an object of the same one.
+    assert {e.category_id for sample in data for e in sample.expressions} == {()}
+    assert {a.category_id for a in data[1].annotations.values()} == {UNKNOWN_CATEGORY}
+    assert data.categories == {}
     assert len(list(data[1].folder.iterdir())) == 2
     # Fewer rows than published are said, not hidden.
     assert "published: 10834" in data.count_note
