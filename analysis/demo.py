@@ -125,9 +125,9 @@ def compare(model: Any, picture: Image.Image, text: str, method: str, budget: in
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
-    size = (picture.height, picture.width, model.tower.image_size)
     everything, kept = (
-        kept_pixels(kept_indices(chosen, model.n_tokens), model.grid, *size) for chosen in (None, few.selection)
+        kept_pixels(kept_indices(chosen, model.n_tokens), model.tower, picture.height, picture.width)
+        for chosen in (None, few.selection)
     )
     return Answer(
         draw_overlay(picture, whole_mask, everything),

@@ -151,9 +151,9 @@ def _panels(
         key: model.ground([state], [talk], [selection])[0].mask[0].cpu().numpy()
         for key, selection in selections.items()
     }
-    size = (sample.height, sample.width, model.tower.image_size)
-    drawn = {("truth", n_tokens): draw_overlay(picture, truth > 0, np.ones(size[:2], np.float32), TINTS[2])}
+    size = (sample.height, sample.width)
+    drawn = {("truth", n_tokens): draw_overlay(picture, truth > 0, np.ones(size, np.float32), TINTS[2])}
     for key, selection in selections.items():
-        kept = kept_pixels(kept_indices(selection, n_tokens), model.grid, *size)
+        kept = kept_pixels(kept_indices(selection, n_tokens), model.tower, *size)
         drawn[key] = draw_overlay(picture, masks[key], kept)
     return drawn

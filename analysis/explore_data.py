@@ -17,7 +17,6 @@ from analysis.explore_pack import pack_bits, pack_levels, pack_mask, pack_order,
 from analysis.samples import target_mask, token_coverage
 from analysis.sweep import Config, Context, equal_batches, expression_passes
 from analysis.sweep_tables import UNPRUNED
-from litelvlm.clip.geometry import crop_box
 from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import intersection_union, iou
 from litelvlm.pruning import (
@@ -193,8 +192,11 @@ def pack_scores(values: Float[Tensor, "n"]) -> dict[str, Any]:
 
 
 def token_box(height: int, width: int, model: Any) -> list[float]:
-    """Where the token grid lies: top, left, bottom, right as shares of the picture's height and width."""
-    crop = crop_box(height, width, model.tower.image_size)
+    """Where the token grid lies: top, left, bottom, right as shares of the picture's height and width.
+
+    A border around the picture lies outside 0 to 1.
+    """
+    crop = model.tower.preprocessing.crop(height, width, model.tower.image_size)
     rows, columns = model.grid
     down, across = crop.size // rows * rows, crop.size // columns * columns
     return [

@@ -19,11 +19,10 @@ from analysis.config import resolve_budgets
 from analysis.examples import chosen_samples, sweep_config
 from analysis.explore_data import word_attention
 from analysis.labels import IN_COVERAGE, OUT_COVERAGE
-from analysis.overlay import draw_overlay, kept_indices, kept_pixels
+from analysis.overlay import draw_overlay, kept_indices, kept_pixels, spread
 from analysis.samples import askable, target_mask, token_coverage
 from analysis.sweep import Config, Method
 from analysis.sweep_tables import UNPRUNED
-from litelvlm.clip.geometry import coverage_to_pixels
 from litelvlm.data.files import atomic_write
 from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import intersection_union
@@ -43,7 +42,7 @@ class Motive(NamedTuple):
         text: The expression.
         picture: RGB.
         mask: True mask.
-        similarity: Similarity of each pixel's token to the text, NaN outside CLIP's crop.
+        similarity: Similarity of each pixel's token to the text, NaN outside what the tower sees.
         words: Words of the question, [SOS] first and [EOS] last; empty where the text tower has no such row.
         attention: Attention of [EOS] to each word, mean over layers and heads.
         methods: Labels of the methods drawn.
@@ -182,8 +181,7 @@ def _motive(model: Any, sample: Any, expression: Any, config: Config, methods: S
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
     talk = conversation([expression.sent], config.question_index, config.answer_index)
-    size = (sample.height, sample.width, model.tower.image_size)
-    grid_map = similarities(model, state, talk).reshape(model.grid)
+    similarity = spread(similarities(model, state, talk), model.tower, sample.height, sample.width)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     cues = model.cues(state, list(talk.questions), coverage=covered, key=int(sample.image_id), conversation=talk)
     ious, panels = [], []
@@ -191,11 +189,11 @@ def _motive(model: Any, sample: Any, expression: Any, config: Config, methods: S
         chosen = method.pruner(0 if method.seeded else None).select(cues, budget)
         mask = model.ground([state], [talk], [chosen])[0].mask[0].cpu().numpy()
         overlap = intersection_union(mask, sample.mask(expression))
-        kept = kept_pixels(kept_indices(chosen, cues.n_tokens), model.grid, *size)
+        kept = kept_pixels(kept_indices(chosen, cues.n_tokens), model.tower, sample.height, sample.width)
         ious.append(overlap.intersection / overlap.union if overlap.union else 1.0)
         panels.append(draw_overlay(picture, mask, kept))
     words, attention = eos_attention(model, talk)
-    similarity, labels = coverage_to_pixels(grid_map, *size), tuple(method.label for method in methods)
+    labels = tuple(method.label for method in methods)
     pixels = np.asarray(picture.convert("RGB"))
     return Motive(expression.sent, pixels, truth > 0, similarity, words, attention, labels, tuple(ious), tuple(panels))
 

@@ -67,9 +67,9 @@ def _panels(
     picture, truth = open_image(sample.image()), target_mask(sample, expression) > 0
     patches = embed_patches(model.tower, picture, every_layer=False)
     scores = patches.scores(embed_texts(model.tower, [question(expression.sent, question_index)]))[0]
-    size = (sample.height, sample.width, model.tower.image_size)
-    panels = [draw_overlay(picture, truth, np.ones(size[:2], np.float32), TINTS[2])]
+    size = (sample.height, sample.width)
+    panels = [draw_overlay(picture, truth, np.ones(size, np.float32), TINTS[2])]
     for budget in budgets:
         kept = lowest(torch.from_numpy(scores), budget).tolist()
-        panels.append(draw_overlay(picture, truth, kept_pixels(kept, model.grid, *size), TINTS[2]))
+        panels.append(draw_overlay(picture, truth, kept_pixels(kept, model.tower, *size), TINTS[2]))
     return panels

@@ -78,7 +78,7 @@ class Segment(ModelOptions):
         told = zip(self.text, result.mask.cpu().numpy(), selections, result.answers, result.found, strict=True)
         for i, (text, mask, selection, answer, has_mask) in enumerate(told):
             kept = kept_indices(selection, model.n_tokens)
-            seen = kept_pixels(kept, model.grid, picture.height, picture.width, model.tower.image_size)
+            seen = kept_pixels(kept, model.tower, picture.height, picture.width)
             name = numbered(self.out, i, len(self.text))
             overlay = name.with_name(f"{name.stem}_overlay{name.suffix}")
             atomic_write(name, png(mask.astype("uint8") * 255))

@@ -151,7 +151,7 @@ def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> f
 
 
 def coverage_to_pixels(
-    grid_map: Float[np.ndarray, "rows columns"], height: int, width: int, size: int = 336
+    grid_map: Float[np.ndarray, "rows columns"], height: int, width: int, size: int = 336, crop: Crop | None = None
 ) -> Float[np.ndarray, "height width"]:
     """Spread one value per token over the image: each pixel gets its token's value, NaN where no token looks.
 
@@ -160,9 +160,10 @@ def coverage_to_pixels(
         height: Image height in pixels.
         width: Image width in pixels.
         size: Side of the CLIP input in pixels.
+        crop: What the tower sees of an image of this size, where it is not CLIP's centre square.
     """
     rows, columns = grid_map.shape
-    y, x = _cell_edges(crop_box(height, width, size), (rows, columns))
+    y, x = _cell_edges(crop or crop_box(height, width, size), (rows, columns))
     row = np.searchsorted(y, np.arange(height) + 0.5, side="right") - 1
     column = np.searchsorted(x, np.arange(width) + 0.5, side="right") - 1
     pixels = np.full((height, width), np.nan, dtype=np.float32)

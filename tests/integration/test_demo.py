@@ -23,7 +23,7 @@ def test_both_masks_are_those_of_the_model(model, scene):
     found = compare(model, picture, text, "litelvlm", 16)
     few = model.segment(picture, text, get_pruner("litelvlm"), budget=16)
     whole = model.segment(picture, text)
-    kept = kept_pixels(few.selection.indices.tolist(), model.grid, *found.pruned.shape[:2], model.tower.image_size)
+    kept = kept_pixels(few.selection.indices.tolist(), model.tower, *found.pruned.shape[:2])
     masks = few.mask[0].numpy(), whole.mask[0].numpy()
     np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept))
     np.testing.assert_array_equal(found.unpruned, draw_overlay(picture, masks[1], np.ones_like(kept)))

@@ -1,6 +1,7 @@
 """Overlays of a sweep: chosen by score, drawn once, and what they show is what was kept and predicted."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,13 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from analysis.examples import choose, read_examples, save_examples
+from analysis.explore_data import token_box
 from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from analysis.runs import read_rows
 from figures.examples import draw_examples
 from figures.files import write_figures
 from figures.style import new_figure
+from litelvlm.clip.base import Preprocessing
 from litelvlm.pruning import Selection
 
 
@@ -41,9 +44,16 @@ def test_an_overlay_tints_the_mask_darkens_pruned_tokens_and_leaves_the_rest():
 
 def test_kept_tokens_are_drawn_where_they_look():
     # 2 x 2 tokens over the central square of a 6 x 4 picture: one row of pixels above and below is never seen
-    pixels = kept_pixels([1, 2], (2, 2), height=6, width=4, image_size=4)
+    tower = SimpleNamespace(grid=(2, 2), image_size=4, preprocessing=Preprocessing())
     column = [[np.nan] * 4, [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [np.nan] * 4]
-    np.testing.assert_array_equal(pixels, column)
+    np.testing.assert_array_equal(kept_pixels([1, 2], tower, height=6, width=4), column)
+    # squashed into the square, each token looks at 3 x 2 pixels of it
+    tower.preprocessing = Preprocessing(resize="squash")
+    np.testing.assert_array_equal(kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3)
+    # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of them in the picture
+    tower = SimpleNamespace(grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
+    np.testing.assert_array_equal(kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3)
+    assert token_box(6, 4, SimpleNamespace(grid=(2, 2), tower=tower)) == [0, -1 / 4, 1, 5 / 4]
 
 
 def test_merged_tokens_stand_for_no_single_place():
