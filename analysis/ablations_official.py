@@ -3,30 +3,25 @@
 Each text then names only its share of the budget, the shares overlap, and context tokens, which read no text, fill the
 rest; the released code gives them to the language model in the order of their score. A score of the whole says nothing
 about any one of these, so each is turned round or taken away while the others stay.
+
+Lines are drawn expressions; intervals and tests take images, with all their draws, as units. Draws are independent
+between images, so that this covers their noise too.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.ablations_config import OPPOSITE, RASTER
+from analysis.ablations_pairs import Compared, Pair, compare, pair_claim
 from analysis.ablations_protocols import OFFICIAL
 from analysis.ablations_rows import PROTOCOLS
-from analysis.claims import Claim, make_claim
-from analysis.statistics import RESAMPLES, Estimate
+from analysis.claims import Claim
+from analysis.significance import holm
+from analysis.statistics import RESAMPLES
 from analysis.sweep_config import PAPER
-from analysis.sweep_tables import RANDOM, budgets_of, cell_index, difference, score_bootstrap, swap_p_value, widen
-
-
-class Pair(NamedTuple):
-    """One comparison: its id, the method that is to have the higher cIoU, the other one, and what that stands for."""
-
-    id: str
-    first: str
-    second: str
-    null: str
-
+from analysis.sweep_tables import RANDOM, budgets_of, score_bootstrap, widen
 
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),
@@ -40,42 +35,32 @@ PAIRS = (
 def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Paired differences of cIoU in the official protocol, every pair at every budget; empty if it was not run.
 
-    Columns: id, method, reference, budget, delta, low, high, p (image-level swap), n_images, n (draws of expressions).
+    Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted over all lines),
+    n_images, n (drawn expressions).
     """
     lines: list[dict[str, Any]] = [
         {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
         | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
         | {"n_images": delta.n_images, "n": delta.n}
-        for pair, budget, delta, p_value in _differences(rows, resamples, seed)
+        for pair, budget, delta, p_value in _compared(rows, resamples, seed)
     ]
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    if table.empty:
+        return table
+    p_values = table["p"].to_numpy()
+    return table.assign(p_holm=holm(p_values) if np.isfinite(p_values).all() else np.nan)
 
 
 def official_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
     """Every pair at the largest budget; none if the official protocol was not run."""
-    found = list(_differences(rows, resamples, seed))
-    return [
-        make_claim(
-            pair.id,
-            f"In the official protocol {pair.first} has a higher cIoU with {budget} tokens than {pair.second}.",
-            delta,
-            0.0,
-            f"cIoU of {pair.null}",
-            p_value=p_value,
-        )
-        for pair, budget, delta, p_value in found
-        if budget == max(budget for _, budget, _, _ in found)
-    ]
+    found = _compared(rows, resamples, seed, n_budgets=1)
+    return [pair_claim(compared, ", in the official protocol") for compared in found]
 
 
-def _differences(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[tuple[Pair, int, Estimate, float]]:
+def _compared(rows: pd.DataFrame, resamples: int, seed: int, n_budgets: int | None = None) -> list[Compared]:
     official = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
     if official.empty:
-        return
+        return []
     wide = widen(official)
-    scores = score_bootstrap(wide, resamples, seed)
-    for pair in PAIRS:
-        for budget in budgets_of(wide.cells, pair.first):
-            first, second = (pair.first, budget), (pair.second, budget)
-            delta = difference(scores, cell_index(wide, first, "ciou"), cell_index(wide, second, "ciou"))
-            yield pair, budget, delta.estimates()[0], swap_p_value(wide, first, second, "ciou", resamples, seed)
+    budgets = budgets_of(wide.cells, PAPER)[:n_budgets]
+    return compare(PAIRS, wide, score_bootstrap(wide, resamples, seed), budgets, resamples, seed)

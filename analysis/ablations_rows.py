@@ -1,5 +1,6 @@
 """Rows of the ablations: a sweep's rows, the method on other inputs, and what relates its score to attention."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -131,4 +132,8 @@ def ablation_rows(context: AblationContext, protocols: Sequence[Context], loaded
     ]
     asked = [image_rows(protocol, loaded[1]) for protocol in protocols]
     rows += [row | {"part": PROTOCOLS} | nothing for found in asked for row in found.rows]
-    return alone._replace(rows=rows, notes=(*alone.notes, *(note for found in asked for note in found.notes)))
+    notes = [*alone.notes, *(note for found in asked for note in found.notes)]
+    # The record counts the chosen expressions only.
+    for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():
+        notes.append(f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared ({reason})")
+    return alone._replace(rows=rows, notes=tuple(notes))

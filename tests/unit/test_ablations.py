@@ -1,5 +1,7 @@
 """The ablations on a planted model that segments exactly the kept tokens of the named object."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,8 @@ from analysis.ablations_official import PAIRS, official_claims, official_table
 from analysis.ablations_protocols import interval_table, protocol_table
 from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson
 from analysis.runs import read_record, read_rows, read_summary
+from analysis.samples import NO_WORDS
+from analysis.significance import holm
 from analysis.subset import Subset, evenly
 from analysis.sweep_config import PAPER, Method
 from litelvlm.pruning import Cues
@@ -157,7 +161,7 @@ def draws_of(rows, protocol="official"):
 
 
 def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
-    # Wherever else the method fails, only its official rows count; there it gets half of what its opposite misses.
+    # Asked alone the method fails, but only official rows count.
     changed = rows.copy()
     changed.loc[(rows.protocol == "single") & (rows.method == "litelvlm"), "inter_px"] = 0
     official = rows[(rows.protocol == "official") & (rows.budget == 16)].set_index("method")
@@ -169,13 +173,27 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
         assert (line.method, line.reference) == (pair.first, pair.second)
         assert line.delta == pytest.approx(ciou[pair.first] - ciou[pair.second])
         assert line.low <= line.delta <= line.high
+        # Two draws of two expressions each.
+        assert (line.n_images, line.n) == (24, 24 * 2 * 2)
     # Two texts share 16 places, so each keeps 8 of its object's 9 patches; the planted model reads no order.
     assert ciou[PAPER] == pytest.approx(8 / 9)
     assert table.loc["official.order", 16].delta == 0.0
+    assert table.loc["official.order", 16].p == 1.0
+    np.testing.assert_array_equal(table.p_holm, holm(table.p.to_numpy()))
     claims = {claim.id: claim for claim in official_claims(changed, resamples=200)}
     assert set(claims) == {pair.id for pair in PAIRS}
     assert claims["official.direction"].estimate == pytest.approx(table.loc["official.direction", 48].delta)
-    assert "with 48 tokens" in claims["official.direction"].statement
+    assert claims["official.direction"].statement == (
+        "With 48 tokens litelvlm has a higher cIoU than litelvlm(direction=highest), in the official protocol."
+    )
+
+
+def test_all_draws_of_an_image_are_swapped_together(rows):
+    # Of the four ways to swap the labels on two images two are as extreme as what was seen; by expression and draw
+    # there would be 256 ways.
+    few = official_table(rows[rows.image_id.isin((1, 2))], resamples=2000).set_index(["id", "budget"])
+    assert few.loc[("official.direction", 16), "n"] == 8
+    assert few.loc[("official.direction", 16), "p"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_context_that_carries_the_score_leaves_nothing_to_the_direction(rows):
@@ -280,6 +298,35 @@ def test_one_image_has_scores_and_no_verdict(tmp_path):
     assert summary.table("deltas").p.isna().all()
     # There is no text of another image either.
     assert "litelvlm(texts=shuffled)" not in set(summary.table("scores").method)
+
+
+def unaskable(n_images, place):
+    """Planted images whose expression at a place, turned by one from image to image, has no words."""
+    data = planted_data(n_images)
+    for number, sample in enumerate(data):
+        expressions = list(sample.expressions)
+        at = (place + number) % len(expressions)
+        expressions[at] = replace(expressions[at], sent=" ")
+        data[number] = replace(sample, expressions=tuple(expressions))
+    return data
+
+
+PROTOCOL_ONLY = ablations.Config(requests=("protocol",), budgets=(16,), official_seeds=1)
+
+
+def test_what_protocols_leave_out_besides_the_chosen_expressions_is_told(tmp_path):
+    record = read_record(ablations.run(PlantedModel(), unaskable(2, 1), PROTOCOL_ONLY, tmp_path))
+    assert (record.counts.done, record.counts.skipped) == (2, {})
+    notes = [f"image {i}: 1 more left out where protocols are compared (expression without words)" for i in (1, 2)]
+    assert list(record.notes) == notes
+
+
+def test_a_run_none_of_whose_chosen_expressions_can_be_asked_has_no_claims(tmp_path):
+    folder = ablations.run(PlantedModel(), unaskable(2, 0), PROTOCOL_ONLY, tmp_path)
+    assert read_record(folder).counts.skipped == {NO_WORDS: 2}
+    assert set(read_rows(folder).part) == {"protocols"}
+    summary = read_summary(folder)
+    assert (summary.claims, summary.tables) == ((), {})
 
 
 def test_nothing_to_summarise():
