@@ -7,8 +7,9 @@ order; the official order is that of a Python set and says nothing.
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from itertools import count
 from pathlib import Path
 from typing import overload
 
@@ -36,7 +37,7 @@ class Expression:
     """One sentence about one image.
 
     Attributes:
-        sent_id: Id of the sentence, unique in the dataset.
+        sent_id: Id of the sentence, unique in the split.
         ref_id: Id of the reference it words.
         ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
         category_id: Categories as the table of references gives them; empty if it states none.
@@ -121,8 +122,8 @@ class ReferDataset(Sequence[ReferSample]):
         categories: Category id to name.
         digest: SHA-256 over the table of references and `instances.json`.
         counts: Expressions, references and images.
-        count_note: What differs from the published size of the split, and which counts are unknown; empty if every
-            count is as published, and for the embedded scenes.
+        count_note: What differs from the published size of the split, which counts are unknown, and whether sentences
+            were numbered anew; empty if every count is as published, and for the embedded scenes.
     """
 
     def __init__(
@@ -135,12 +136,13 @@ class ReferDataset(Sequence[ReferSample]):
         n_refs: int,
         categories: Mapping[int, str],
         digest: str,
+        note: str = "",
     ) -> None:
         self.name, self.split, self.split_by, self.root = name, split, split_by, root
         self.categories, self.digest = categories, digest
         self._samples = tuple(samples)
         self.counts = Counts(sum(len(sample.expressions) for sample in samples), n_refs, len(samples))
-        self.count_note = _count_note(name, split_by, split, self.counts)
+        self.count_note = "; ".join(filter(None, (_count_note(name, split_by, split, self.counts), note)))
 
     @property
     def n_expressions(self) -> int:
@@ -202,9 +204,25 @@ def _open(root: Path, dataset: str | None, split: str, split_by: str | None, nam
     if not chosen:
         present = ", ".join(sorted({ref.split for ref in refs})) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
+    chosen, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
     family = FAMILIES[dataset]
     samples = _samples(chosen, instances, root / family.images, family.pictures)
-    return ReferDataset(name or dataset, split, author, root, samples, len(chosen), instances.categories, digest)
+    return ReferDataset(name or dataset, split, author, root, samples, len(chosen), instances.categories, digest, note)
+
+
+def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
+    """References whose sentence ids name one sentence each, by which studies pair rows, and what was changed for it."""
+    ids = [sentence.sent_id for ref in refs for sentence in ref.sentences]
+    if len(set(ids)) == len(ids):
+        return refs, ""
+    numbers = count(1)
+    renumbered = [
+        replace(ref, sentences=tuple(replace(sentence, sent_id=next(numbers)) for sentence in ref.sentences))
+        for ref in refs
+    ]
+    note = f"{title}: ids of sentences occur twice, so sentences are numbered anew in the order of the table"
+    logger.warning("%s", note)
+    return renumbered, note
 
 
 def _samples(refs: Iterable[Ref], instances: Instances, folder: Path, pictures: str) -> list[ReferSample]:

@@ -151,3 +151,23 @@ def test_each_family_has_its_image_folder(tmp_path):
         (base / folder / "7.png").unlink()
         with pytest.raises(FileNotFoundError, match=rf"missing image .*7\.png; unpack the {source}"):
             sample.image()
+
+
+def test_sentences_that_share_an_id_are_told_apart(tmp_path, caplog):
+    # Two sentences of one image and one of another have id 10; that another split has it too does no harm.
+    twice = {"sentences": [{"sent_id": 10, "sent": "it", "raw": "it"}, {"sent_id": 10, "sent": "that", "raw": "that"}]}
+    images = ({"id": 7, "height": 6, "width": 8}, {"id": 9, "height": 6, "width": 8})
+    annotations = [annotation(1, SQUARE), annotation(2, SQUARE, image_id=9)]
+    refs = [ref(1, **twice), ref(1, 2, 9), ref(1, split="testA"), ref(3, split="testA")]
+    make_tree(tmp_path, refs, annotations, images=images)
+    with caplog.at_level(logging.WARNING):
+        data = load_refer(tmp_path)
+    assert [[(e.sent_id, e.sent) for e in sample.expressions] for sample in data] == [
+        [(1, "it"), (2, "that")],
+        [(3, "the thing")],
+    ]
+    assert "ids of sentences occur twice, so sentences are numbered anew" in caplog.text
+    assert "numbered anew" in data.count_note
+    other = load_refer(tmp_path, split="testA")
+    assert [e.sent_id for e in other[0].expressions] == [10, 30]
+    assert "numbered" not in other.count_note
