@@ -204,9 +204,9 @@ def _open(root: Path, dataset: str | None, split: str, split_by: str | None, nam
     if not chosen:
         present = ", ".join(sorted({ref.split for ref in refs})) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
-    chosen, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
+    apart, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
     family = FAMILIES[dataset]
-    samples = _samples(chosen, instances, root / family.images, family.pictures)
+    samples = _samples(apart, instances, root / family.images, family.pictures)
     return ReferDataset(name or dataset, split, author, root, samples, len(chosen), instances.categories, digest, note)
 
 
