@@ -35,7 +35,7 @@ _OPTIONAL = ("file_name", "bbox", "iscrowd")
 _GUESSES = (("refcoco+", "refcoco+"), ("refcocoplus", "refcoco+"), ("refcocog", "refcocog"), ("refcoco", "refcoco"))
 UNKNOWN_CATEGORY = -1
 """Category of an object that the source states none of."""
-_FORM = 2  # of what is written: another form makes another folder
+_FORM = 3  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:
@@ -172,7 +172,7 @@ class _Tables:
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.split = folder, split
         self.images: dict[str, dict[str, Any]] = {}
-        self.annotations: list[dict[str, Any]] = []
+        self.annotations: dict[str, dict[str, Any]] = {}
         self.refs: list[dict[str, Any]] = []
         self.pixels = hashlib.sha256()
         self.n_sentences = 0
@@ -181,15 +181,18 @@ class _Tables:
         """Enter one reference."""
         image = self._image(row)
         number = len(self.refs) + 1
-        self.annotations.append(
+        shape = outline(row["segmentation"], image["height"], image["width"])
+        # Copies that pool the splits of two authors hold some references twice: the same outline is the same object.
+        annotation = self.annotations.setdefault(
+            json.dumps([image["id"], shape or number]),
             {
-                "id": number,
+                "id": len(self.annotations) + 1,
                 "image_id": image["id"],
                 "category_id": UNKNOWN_CATEGORY,
-                "segmentation": outline(row["segmentation"], image["height"], image["width"]),
+                "segmentation": shape,
                 "bbox": row.get("bbox") or [],
                 "iscrowd": int(row.get("iscrowd") or 0),
-            }
+            },
         )
         texts = row["answer"]
         if isinstance(texts, str):
@@ -205,7 +208,7 @@ class _Tables:
         self.refs.append(
             {
                 "ref_id": number,
-                "ann_id": number,
+                "ann_id": annotation["id"],
                 "image_id": image["id"],
                 "category_id": [],
                 "split": self.split,
@@ -248,7 +251,7 @@ class _Tables:
         return {
             "info": {"description": "from Parquet", "images_sha256": self.pixels.hexdigest()},
             "images": [*self.images.values()],
-            "annotations": self.annotations,
+            "annotations": [*self.annotations.values()],
             "categories": [],
         }
 

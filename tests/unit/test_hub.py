@@ -68,6 +68,21 @@ def test_rows_become_images_with_expressions(tmp_path, caplog):
     assert "not comparable with published ones" in caplog.text
 
 
+def test_rows_about_one_outline_are_about_one_object(tmp_path):
+    # Row 2 is row 1 again, as where a copy pools the splits of two authors; row 3 is another object, 4 and 5 have no
+    # outline, and row 6 has the outline of row 1 in another image.
+    other = [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0]
+    outlines = [SQUARE, SQUARE, other, [], []]
+    rows = [row(i, segmentation=outlined) for i, outlined in enumerate(outlines, 1)]
+    data = load_refer(write(tmp_path / "RefCOCO", [*rows, row(6, 9)]))
+    meant = [e.ann_ids for e in data[0].expressions[::2]]
+    assert meant == [(1,), (1,), (2,), (3,), (4,)]
+    assert sorted(data[0].annotations) == [1, 2, 3, 4]
+    assert sorted(data[1].annotations) == [5]
+    # Every row stays a reference with sentences of its own.
+    assert (data.counts.refs, data.n_expressions) == (6, 12)
+
+
 def test_the_rewritten_form_is_kept_until_the_source_changes(tmp_path):
     folder = write(tmp_path / "RefCOCO", [row(1)])
     first = load_refer(folder)
