@@ -63,6 +63,13 @@ def test_what_cannot_be_set_is_refused_with_what_can(entry, message):
         Study(names=("sink",), set=(entry,)).configure("sink")
 
 
+def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_them(capsys, tmp_path):
+    assert main(["study", "ablations", "--out", str(tmp_path), "--set", "ablations.requests=protocol"]) == 2
+    assert "requests: protocol is no list; write one in square brackets" in capsys.readouterr().err
+    chosen = Study(names=("ablations",), set=("ablations.requests=[protocol]",)).configure("ablations")
+    assert chosen.requests == ("protocol",)
+
+
 def test_a_field_is_set_once():
     with pytest.raises(ValueError, match=r"names sink\.seed twice"):
         Study(names=("sink",), set=("sink.seed=1", "sink.seed=2")).configure("sink")
