@@ -214,6 +214,9 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
             found = rows[(rows.image_id == sample.image_id) & (rows.seed == seed)]
             for _, cell in found.groupby("method"):
                 assert cell.sent_id.tolist() == [sample.expressions[place].sent_id for place in drawn]
+    said = [claim.statement for claim in read_summary(folder).claims]
+    assert said
+    assert all(s.endswith(", up to three drawn expressions of an image asked together.") for s in said)
     # Per image: two draws of the unpruned model, two methods at one budget; three turns each; encoded once.
     assert len(rows) == 3 * 2 * 3 * 3
     assert model.encoded == 3
@@ -263,6 +266,9 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     # Per image one pass unpruned, one of litelvlm and one per seed of random; four turns each.
     assert sum(map(len, model.batches)) == 3 * 4
     assert len(rows) == 3 * 4 * 4
+    said = [claim.statement for claim in read_summary(folder).claims]
+    assert said
+    assert all(s.endswith(", all expressions of an image asked together.") for s in said)
     (talk,) = talks_of(config, data[0])
     assert talk.conversation == conversation([expression.sent for expression in data[0].expressions])
 
