@@ -57,7 +57,9 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
         if claim.id not in HYPOTHESES:
             continue
         if claim.id in found:
-            raise ValueError(f"{claim.id} occurs twice; give one run of each study, of one model on one split")
+            raise ValueError(
+                f"{claim.id} occurs twice; give one run of each study, of one model on one split in one protocol"
+            )
         found[claim.id] = claim
     p_values = np.array([found[id].p_value if id in found else np.nan for id in HYPOTHESES])
     adjusted = np.where(np.isnan(p_values), np.nan, holm(np.where(np.isnan(p_values), 1.0, p_values)))
