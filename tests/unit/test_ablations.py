@@ -291,11 +291,12 @@ def test_correlations_of_one_sample_and_of_all_tokens_together():
 
 
 def test_one_image_has_scores_and_no_verdict(tmp_path):
-    config = FAST.model_copy(update={"requests": ("falsify",)})
+    config = FAST.model_copy(update={"requests": ("falsify", "protocol")})
     summary = read_summary(ablations.run(PlantedModel(), planted_data(1), config, tmp_path))
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}
     assert {claim.method for claim in summary.claims} == {"undefined: one image"}
     assert summary.table("deltas").p.isna().all()
+    assert summary.table("official").p_holm.isna().all()
     # There is no text of another image either.
     assert "litelvlm(texts=shuffled)" not in set(summary.table("scores").method)
 

@@ -42,9 +42,7 @@ def test_what_an_interval_refutes_or_leaves_open_stays_so():
 
 
 def test_two_claims_of_one_hypothesis_are_refused():
-    with pytest.raises(
-        ValueError, match="H2 occurs twice; give one run of each study, of one model on one split in one protocol"
-    ):
+    with pytest.raises(ValueError, match=r"H2 occurs twice; give one run of each study, .* in one protocol"):
         confirmatory([claim("H2", 0.1), claim("H2", 0.2)])
 
 
