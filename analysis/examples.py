@@ -26,6 +26,7 @@ from litelvlm.glamm.prompts import conversation
 
 FILE = Path("maps") / "examples.safetensors"
 PERCENTILES = (10, 40, 70, 95)
+HOW_DRAWN = "the command of a sweep of protocol 'single' draws it, also when it is given again"
 
 
 class Example(NamedTuple):
@@ -96,7 +97,7 @@ def read_examples(run: Path) -> tuple[str, list[Example]]:
         FileNotFoundError: If the run holds none.
     """
     if not (run / FILE).is_file():
-        raise FileNotFoundError(f"{run} holds no {FILE}; run the sweep again with the same command to draw it")
+        raise FileNotFoundError(f"{run} holds no {FILE}; {HOW_DRAWN}")
     with safe_open(run / FILE, framework="numpy") as file:
         meta = file.metadata()
         examples = [

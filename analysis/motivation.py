@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from analysis.config import resolve_budgets
-from analysis.examples import chosen_samples, sweep_config
+from analysis.examples import HOW_DRAWN, chosen_samples, sweep_config
 from analysis.explore_data import word_attention
 from analysis.labels import IN_COVERAGE, OUT_COVERAGE
 from analysis.overlay import draw_overlay, kept_indices, kept_pixels, spread
@@ -116,7 +116,7 @@ def read_motivation(run: Path) -> Motivation:
         FileNotFoundError: If the run holds none.
     """
     if not (run / FILE).is_file():
-        raise FileNotFoundError(f"{run} holds no {FILE}; run the sweep again with the same command to draw it")
+        raise FileNotFoundError(f"{run} holds no {FILE}; {HOW_DRAWN}")
     with safe_open(run / FILE, framework="numpy") as file:
         meta = file.metadata()
         motives = [
@@ -188,7 +188,7 @@ def _motive(model: Any, sample: Any, expression: Any, config: Config, methods: S
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(cues, budget)
         mask = model.ground([state], [talk], [chosen])[0].mask[0].cpu().numpy()
-        overlap = intersection_union(mask, sample.mask(expression))
+        overlap = intersection_union(mask, sample.mask(expression), config.doubled)
         kept = kept_pixels(kept_indices(chosen, cues.n_tokens), model.tower, sample.height, sample.width)
         ious.append(overlap.intersection / overlap.union if overlap.union else 1.0)
         panels.append(draw_overlay(picture, mask, kept))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from analysis import published
 from figures import style, sweep
 from figures.axes import budget_axis, lines_of
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from figures.saved import Drawing, Drawn, Saved, asked_note
 
 CONTROLS = ("random", "uniform")
 """Drawn on our side as well: the published table has no control."""
@@ -67,7 +67,7 @@ def _published(run: Saved) -> Drawn:
     left.set_title(f"published: GLaMM, {where}", fontsize=9)
     right.set_title(f"ours: {data} {split}", fontsize=9)
     figure.suptitle(run.title("What is kept, published and here"), x=0.01, ha="left", fontsize=11)
-    ours = sample_note(lines, "bars: one-sided 95 % lower bounds, paired, from resampling images")
+    ours = asked_note(run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images")
     return Drawn(figure, f"Right: {ours} Left: {published.ACCURACY_SOURCE}. {published.ACCURACY_CAUTION}")
 
 

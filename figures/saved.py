@@ -12,7 +12,11 @@ from matplotlib.figure import Figure
 from analysis.record import RunRecord, Summary
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.studies import is_miniature
+from analysis.sweep_claims import ASKED
 from figures import style
+
+INTERVALS = "95 % intervals from resampling images"
+COUNTED = {"official": "drawn expressions (each of several draws counts)"}
 
 
 class Saved:
@@ -76,10 +80,21 @@ class Drawing:
         return all((run.folder / name).is_file() for name in self.files)
 
 
-def sample_note(table: pd.DataFrame, what: str = "95 % intervals from resampling images") -> str:
+def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expressions") -> str:
     """State n of a table, as a range if its lines differ, and what the intervals are."""
     n, images = (_span(table[column]) for column in ("n", "n_images"))
-    return f"n = {n} expressions from {images} images; {what}."
+    return f"n = {n} {counted} from {images} images; {what}."
+
+
+def asked_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
+    """``sample_note`` of a sweep, which says how expressions were asked unless each was alone.
+
+    The official protocol draws an expression several times, and n counts every one of these.
+    """
+    protocol = run.record.protocol
+    if protocol == "single":
+        return sample_note(table, what)
+    return sample_note(table, f"{ASKED[protocol]}; {what}", COUNTED.get(protocol, "expressions"))
 
 
 def _span(counts: "pd.Series[int]") -> str:

@@ -192,7 +192,8 @@ class Study(DataOptions):
 
         with self.computing(name):
             folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)
-        if name == "sweep" and read_record(folder).complete:
+        # The pictures show expressions asked alone, so only rows of such a sweep are about them.
+        if name == "sweep" and config.protocol == "single" and read_record(folder).complete:
             save_examples(model, data, folder)
             save_motivation(model, data, folder)
         return folder

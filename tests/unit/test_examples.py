@@ -9,12 +9,16 @@ import pytest
 from PIL import Image
 from planted import PlantedModel, planted_data
 
-from analysis.examples import choose, read_examples, save_examples
+from analysis.cli.study import Study
+from analysis.examples import FILE, choose, read_examples, save_examples
 from analysis.explore_data import token_box
+from analysis.locks import Shard
 from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from analysis.runs import read_rows
+from analysis.runs import read_rows, read_summary
+from analysis.sweep import Config
 from figures.examples import draw_examples
 from figures.files import write_figures
+from figures.saved import Saved, asked_note
 from figures.style import new_figure
 from litelvlm.clip.base import Preprocessing
 from litelvlm.pruning import Selection
@@ -110,6 +114,33 @@ def test_the_figure_shows_the_panels(run, tmp_path):
 
 
 def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
-    with pytest.raises(FileNotFoundError, match="run the sweep again with the same command"):
+    with pytest.raises(FileNotFoundError, match="a sweep of protocol 'single' draws it"):
         write_figures("examples", [saved_runs["sweep"]], tmp_path)
     assert "examples" not in {picture.name for picture in write_figures("all", [saved_runs["sweep"]], tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "drawn", "said"),
+    [
+        ("single", True, "n = {} expressions from 3 images; bars."),
+        (
+            "official",
+            False,
+            "n = {} drawn expressions (each of several draws counts) from 3 images; up to three drawn ",
+        ),
+        ("conversation", False, "n = {} expressions from 3 images; all expressions of an image asked together; bars."),
+    ],
+)
+def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
+    tmp_path, monkeypatch, protocol, drawn, said
+):
+    monkeypatch.setattr("analysis.motivation.save_motivation", lambda *of: None)  # a planted tower has no words
+    config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
+    data, model = planted_data(3), PlantedModel("instance")
+    run = Study(names=("sweep",), out=tmp_path).run_one("sweep", model, data, config, Shard())
+    assert (run / FILE).is_file() == drawn
+    table = read_summary(run).table("scores")
+    # Every expression once, or up to three of an image in each of two draws.
+    sizes = [len(sample.expressions) for sample in data]
+    n = 2 * sum(min(size, 3) for size in sizes) if protocol == "official" else sum(sizes)
+    assert asked_note(Saved(run), table, "bars").startswith(said.format(n))

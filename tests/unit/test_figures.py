@@ -222,7 +222,8 @@ def test_many_methods_are_spread_over_panels_that_share_their_references():
     assert all(panel[:2] == ["none", "random"] for panel in sweep.panels(names))
     assert [name for panel in sweep.panels(names) for name in panel[2:]] == names[2:]
     table = pd.DataFrame({"method": names, "budget": 8, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6})
-    run = SimpleNamespace(table=lambda _: table.assign(n=9, n_images=9), title=str)
+    asked = SimpleNamespace(protocol="single")
+    run = SimpleNamespace(table=lambda _: table.assign(n=9, n_images=9), title=str, record=asked)
     figure = FIGURES["accuracy_ciou"].draw(run).figure
     assert [len(ax.get_lines()) for ax in figure.axes] == [8, 8, 7, 0]
     assert not figure.axes[3].axison
