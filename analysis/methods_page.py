@@ -1,4 +1,4 @@
-"""The page of all methods: ``python -m analysis.methods_page runs/sweep-0123abcd docs/all-methods.md``.
+"""Pages of all methods: ``python -m analysis.methods_page runs/sweep-0123abcd docs/all-methods.md``.
 
 Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all`` computes one. The numbers
 are those of the report; the page is for reading beside the code.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.formatting import Grid
 from analysis.left_out import joined_notes, left_out
@@ -17,12 +18,11 @@ from analysis.record import RunRecord
 from analysis.report_tables import by_budget, scores_of
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.studies import MINIATURE_NOTE, is_miniature
+from analysis.sweep_claims import ASKED
 from analysis.sweep_config import Method
 from analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
-
-TEMPLATE = Path(__file__).parent / "templates" / "methods.md"
 
 
 def methods_page(folder: Path) -> str:
@@ -45,19 +45,24 @@ def methods_page(folder: Path) -> str:
     (unpruned,) = scores[scores["method"] == UNPRUNED].to_dict("records")
     table = by_budget("", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes))
     note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
-    seeds = rows[rows["method"] == "random"]["seed"].nunique()
-    return TEMPLATE.read_text(encoding="utf-8").format(
+    environment = Environment(  # noqa: S701 - Markdown has nothing to escape
+        loader=PackageLoader("analysis"), trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+    )
+    page: str = environment.get_template("methods.md").render(
         note=note,
+        asked=ASKED[record.protocol],
+        alone=record.protocol == "single",
         n=unpruned["n"],
         n_images=unpruned["n_images"],
         n_tokens=unpruned["budget"],
         unpruned=spread(unpruned),
         table=lines_of(table),
-        seeds=seeds or "no",
+        seeds=rows["seed"].nunique(),
         same=agreement(rows) or "none",
         refused=refusals(record),
         made=made(record),
     )
+    return page
 
 
 def spread(line: Mapping[Any, Any]) -> str:

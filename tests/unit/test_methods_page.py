@@ -16,7 +16,8 @@ from analysis.sweep_config import every_method
 from analysis.sweep_passes import layer_average
 from litelvlm.pruning import list_pruners
 
-PAGE = (Path(__file__).parents[2] / "docs" / "all-methods.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, TOGETHER = ((DOCS / name).read_text() for name in ("all-methods.md", "all-methods-together.md"))
 VALUE = re.compile(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]")
 BUDGETS = (48, 32, 16, 8)
 
@@ -27,19 +28,21 @@ def lines_of(page):
     return {cells[0].split("`")[1]: [cell.strip() for cell in cells] for cells in rows}
 
 
-def test_every_method_in_every_preset_has_its_row():
+@pytest.mark.parametrize("page", [PAGE, TOGETHER], ids=["alone", "together"])
+def test_every_method_in_every_preset_has_its_row(page):
     labels = [method.label for method in every_method()]
-    assert sorted(lines_of(PAGE)) == sorted(labels)
+    assert sorted(lines_of(page)) == sorted(labels)
     assert {label.partition(":")[0] for label in labels} == set(list_pruners()) - {"none"}
 
 
+@pytest.mark.parametrize("page", [PAGE, TOGETHER], ids=["alone", "together"])
 @pytest.mark.parametrize("method", every_method(), ids=lambda method: method.label)
-def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method):
+def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page):
     # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
     model = SimpleNamespace(
         llama=SimpleNamespace(model=SimpleNamespace(layers=range(4))), tower=SimpleNamespace(n_blocks=5)
     )
-    _, stage, _, *cells = lines_of(PAGE)[method.label]
+    _, stage, _, *cells = lines_of(page)[method.label]
     assert stage == method.pruner().stage.replace("_", " ")
     assert len(cells) == len(BUDGETS)
     for budget, cell in zip(BUDGETS, cells, strict=True):
@@ -47,19 +50,20 @@ def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method):
             layer_average(method.pruner(), budget, 144, model)
         except ValueError:
             assert cell == "refused"
-            assert f"{method.label}@{budget}" in PAGE.partition("## What was refused")[2]
+            assert f"{method.label}@{budget}" in page.partition("## What was refused")[2]
         else:
             value, low, high = map(float, VALUE.fullmatch(cell).groups())
             assert low <= value <= high
 
 
-def test_the_page_says_how_it_was_made_and_that_it_is_a_miniature():
-    made = PAGE.partition("## How it was made")[2]
-    assert PAGE.partition("| method |")[0].count("**Miniature.**") == 1
+@pytest.mark.parametrize("page", [PAGE, TOGETHER], ids=["alone", "together"])
+def test_the_page_says_how_it_was_made_and_that_it_is_a_miniature(page):
+    made = page.partition("## How it was made")[2]
+    assert page.partition("| method |")[0].count("**Miniature.**") == 1
     assert re.search(r"\| command \| `litelvlm study sweep --methods all .*` \|", made)
     assert re.search(r"\| machine \| .*cores.*\|", made)
     assert re.search(r"\| date \| \d{4}-\d\d-\d\d \|", made)
-    assert re.search(r"on \d+ expressions of \d+ images", PAGE)
+    assert re.search(r"on \d+ questions about \d+ images", page)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +82,19 @@ def test_the_page_is_made_from_the_run(folder):
             assert cell.split()[0] == f"{scores.loc[('ciou', method, budget), 'value']:.3f}"
     assert lines["mask_oracle"][2] == "true mask"
     assert "means over 2 draws" in page
+    assert page.startswith("# All methods, in all presets, each expression asked alone\n")
     assert "**Miniature.**" not in page
     assert f"`{read_record(folder).command}`" in page
+
+
+def test_a_page_of_expressions_asked_together_says_so(tmp_path):
+    config = sweep.Config(methods=("litelvlm",), seeds=2, budgets=(48,), protocol="official")
+    page = methods_page(sweep.run(PlantedModel("instance"), planted_data(4), config, tmp_path))
+    assert page.startswith("# All methods, in all presets, up to three drawn expressions of an image asked together\n")
+    # Two draws of both expressions of four images.
+    assert "on 16 questions about 4 images" in page
+    assert "the same 2 draws of expressions and templates" in page
+    assert "asked alone, with one template" not in page
 
 
 def test_rows_with_the_same_masks_are_named(folder):
