@@ -63,6 +63,10 @@ _LACKING = {
     "H3": "no other object of the category that can be labelled",
     "H3.other": "no object of another category that can be labelled",
 }
+_UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image") | {
+    "H3.other": "no other object that can be labelled"
+}
+"""The same where the data state no categories."""
 
 # Which texts and objects stand in, by whether the data state categories, and the null of the latter.
 _COMPARED = {
@@ -165,7 +169,11 @@ def _summarise_one(
     if true.empty:
         return []
     hidden = len(select(rows, *PRIMARY, min_visible=0.0)) - len(true)
-    draw = partial(_draw, true=true, left_out={HIDDEN: hidden, **left_out}, resamples=resamples, seed=seed)
+    stated = bool((true["category_id"] >= 0).any())
+    lacking = _LACKING if stated else _LACKING | _UNSTATED
+    draw = partial(
+        _draw, true=true, left_out={HIDDEN: hidden, **left_out}, lacking=lacking, resamples=resamples, seed=seed
+    )
     claim = partial(_claim, draw, margin)
     foreign_mask, foreign_text, same, other = (control_rows(rows, name) for name in ("N3", "N1", "N6", "N6o"))
     sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", true["ri"], "no reversal")
@@ -176,7 +184,7 @@ def _summarise_one(
         together = "The similarity is reversed on the referent, beyond what its place in the image explains"
         claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
     strength = true["ri"] - foreign_text["ri"]  # TS of each expression
-    texts, objects, alike = _COMPARED[bool((true["category_id"] >= 0).any())]
+    texts, objects, alike = _COMPARED[stated]
     if not foreign_text.empty:
         statement = f"The reversal is stronger with the true text than with {texts}"
         claims.append(claim("H2", statement, strength, "any text would do"))
@@ -214,6 +222,7 @@ def _draw(
     values: "pd.Series[float]",
     true: pd.DataFrame,
     left_out: Mapping[str, int],
+    lacking: Mapping[str, str],
     resamples: int,
     seed: int,
 ) -> Drawn:
@@ -222,7 +231,7 @@ def _draw(
     images = true.loc[known.index, "image_id"].to_numpy()
     # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws left.
     rounded = known.to_numpy(dtype=np.float64).round(12)
-    excluded = {**left_out, _LACKING.get(id, ""): len(true) - len(known)}
+    excluded = {**left_out, lacking.get(id, ""): len(true) - len(known)}
     return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
 
 

@@ -207,7 +207,6 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
 def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
     """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
     found, skipped = [], []
-    categories = [annotation.category_id for annotation in sample.annotations.values() if not annotation.crowd]
     names = getattr(context.data, "categories", {})
     for number, expression in enumerate(sample.expressions):
         mask = target_mask(sample, expression)
@@ -217,11 +216,18 @@ def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[
             skipped.append(reason)
             continue
         keys = key_columns(context.data, sample, expression, mask, context.model.tower) | label_columns(covered)
-        stated = bool(expression.category_id)
+        meant, stated = set(expression.category_id), bool(expression.category_id)
+        rivals = [
+            ann_id
+            for ann_id, annotation in sample.annotations.items()
+            if annotation.category_id in meant and not annotation.crowd and ann_id not in expression.ann_ids
+        ]
+        name = str(names.get(keys["category_id"], keys["category_id"])) if len(meant) == 1 else "several"
         keys |= {
             "clip_model": getattr(context, "clip", ""),
-            "category": str(names.get(keys["category_id"], keys["category_id"])) if stated else "not stated",
-            "n_same_category": categories.count(keys["category_id"]) if stated else 0,
+            "category": name if stated else "not stated",
+            # Several objects that are meant together count as one.
+            "n_same_category": 1 + len(rivals) if stated else 0,
         }
         found.append((number, expression, keys, covered))
     return found, tuple(skipped)

@@ -152,26 +152,6 @@ def test_rows_hold_every_construction_once(instance):
     assert rows.loc[rows.control == "none", "rank_agreement"].between(-1, 1).all()
 
 
-def test_without_stated_categories_nothing_is_taken_for_the_same_one(tmp_path):
-    data = related_data()
-    for place, sample in enumerate(data):
-        objects = {i: SimpleNamespace(category_id=-1, crowd=False) for i in sample.annotations}
-        expressions = tuple(dataclasses.replace(e, category_id=()) for e in sample.expressions)
-        data[place] = dataclasses.replace(sample, expressions=expressions, annotations=objects)
-    folder = study(tmp_path, "instance", data)
-    rows = read_rows(folder)
-    assert {"N1", "N6o"} <= set(rows.control)
-    assert not {"N1c", "N6"} & set(rows.control)
-    assert rows.same_category.isna().all()
-    assert set(rows.category) == {"not stated"}
-    assert set(rows.n_same_category) == {0}
-    claims = {claim.id: claim for claim in read_summary(folder).claims}
-    assert "H3" not in claims
-    assert "texts of other images (the data state no categories)" in claims["H2"].statement
-    assert "another object of the image (the data state no categories)" in claims["H3.other"].statement
-    assert claims["H2"].verdict == claims["H3.other"].verdict == "supported"
-
-
 def test_tables_are_tidy_and_hold_intervals(instance):
     summary = read_summary(instance)
     ri = summary.table("ri")
