@@ -22,6 +22,7 @@ from analysis.statistics import (
     mean_estimate,
 )
 from analysis.sweep_config import PAPER
+from analysis.sweep_no_target import without_target
 from analysis.sweep_tables import (
     ONE_SIDED,
     RANDOM,
@@ -125,11 +126,16 @@ def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
 
 
 def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Lead of the paper's method over random tokens by kind of expression, size of the target and number of words."""
-    area = alone.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
+    """Lead of the paper's method over random tokens by kind of expression, size of the target and number of words.
+
+    Sizes are thirds of the expressions that mean something in their image; the others are a group of their own.
+    """
+    meant = alone[~without_target(alone)]
+    area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
     third = pd.cut(area, [0, 1 / 3, 2 / 3, 1], labels=["small", "medium", "large"]).astype(str)
     strata = alone.assign(
-        size=alone["sent_id"].map(third), words=np.where(alone["n_words"] > 5, "over 5 words", "up to 5 words")
+        size=alone["sent_id"].map(third).fillna("no target"),
+        words=np.where(alone["n_words"] > 5, "over 5 words", "up to 5 words"),
     )
     lines = [
         {"stratum": stratum, "group": str(group)} | line

@@ -20,7 +20,7 @@ from analysis.samples import Data, Model
 from analysis.statistics import RESAMPLES
 from analysis.sweep_claims import reading, summarise
 from analysis.sweep_config import DEFAULT_METHODS, PAPER, Config, Method, every_method
-from analysis.sweep_no_target import no_target_table
+from analysis.sweep_no_target import no_target_table, without_target
 from analysis.sweep_passes import Context, Pass, equal_batches, expression_passes
 from analysis.sweep_rows import image_rows, load
 from analysis.sweep_tables import (
@@ -106,7 +106,7 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     }
     if rows["kind"].nunique() > 1:
         found["kinds"] = stratum_table(rows, "kind", resamples, seed)
-    if (rows["target_px"] == 0).any():
+    if without_target(rows).any():
         found["no_target"] = no_target_table(rows, resamples, seed)
     return found
 

@@ -5,6 +5,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from analysis.statistics import RESAMPLES, bootstrap
+from analysis.sweep_tables import line_columns
 from litelvlm.metrics import EMPTY_BELOW
 
 METRICS = ("n_acc", "t_acc", "giou", "ciou")
@@ -14,7 +15,8 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
     """One line per method, budget and metric: the scores of ``metrics.grefcoco_scores`` with image-bootstrap intervals.
 
     N-acc is the share of expressions without a target that are answered with nothing (fewer than 50 pixels), T-acc the
-    share of the others that are answered with something. A refused expression predicts no pixel.
+    share of the others that are answered with something. A refused expression predicts no pixel. Draws of a random
+    method are averaged per expression first, so that n counts expressions (in the official protocol, those drawn).
 
     Args:
         rows: Of the sweep.
@@ -23,7 +25,10 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
     """
     lines = []
     for (method, budget), cell in rows.groupby(["method", "budget"], sort=True):
-        drawn = bootstrap(_summands(cell), cell["image_id"].to_numpy(), _scores, resamples, seed)
+        keys = [cell[name].to_numpy() for name in line_columns(cell)]
+        sums = pd.DataFrame(_summands(cell)).groupby(keys, sort=True).mean()
+        images = sums.index.get_level_values(0).to_numpy()
+        drawn = bootstrap(sums.to_numpy(), images, _scores, resamples, seed)
         for metric, found in zip(METRICS, drawn.estimates(), strict=True):
             line = {"method": method, "budget": budget, "metric": metric, "value": found.value}
             lines.append(line | {"low": found.low, "high": found.high, "n_images": found.n_images, "n": found.n})

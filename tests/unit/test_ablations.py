@@ -22,7 +22,7 @@ from analysis.ablations_config import (
 from analysis.ablations_measures import correlations, rounding
 from analysis.ablations_official import PAIRS, official_claims, official_table
 from analysis.ablations_protocols import interval_table, protocol_table
-from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson
+from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson, strata_table
 from analysis.runs import read_record, read_rows, read_summary
 from analysis.samples import NO_WORDS
 from analysis.significance import holm
@@ -151,6 +151,16 @@ def test_tables_agree_with_rows(done, rows):
     assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
     intervals = summary.table("intervals")
     assert set(intervals.interval) == {"images, percentile", "images, BCa", "expressions, percentile"}
+
+
+def test_expressions_that_mean_nothing_are_no_small_targets(rows):
+    alone = rows[rows.part == "methods"]
+    first = sorted(alone.image_id.unique())[:6]
+    nothing = alone.assign(area_frac=alone.area_frac.mask(alone.image_id.isin(first), 0.0))
+    sizes = strata_table(nothing, resamples=50).query("stratum == 'size' and budget == 16").set_index("group")
+    # Six of 24 images, with two expressions each; the objects of the others are all of one size.
+    assert sizes.loc["no target", "n"] == 12
+    assert sizes.drop("no target").n.sum() == 36
 
 
 PIXELS = ["inter_px", "union_px"]

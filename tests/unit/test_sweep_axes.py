@@ -301,7 +301,8 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
     # Image 1: nothing meant, 10 pixels predicted: refused, IoU 1. Image 2: 81 pixels meant and 10 predicted: a refusal
     # too, IoU 0, its 81 pixels stay in the union. Image 3: 100 of 200 pixels found.
     rows = pd.DataFrame(
-        {"image_id": [1, 2, 3], "method": "m", "budget": 8, "pred_px": [10, 10, 100], "target_px": [0, 81, 200]}
+        {"image_id": [1, 2, 3], "sent_id": [1, 2, 3], "method": "m", "budget": 8}
+        | {"pred_px": [10, 10, 100], "target_px": [0, 81, 200]}
         | {"inter_px": [0, 10, 100], "union_px": [10, 81, 200], "area_frac": [0, 0.1, 0.2]}
     )
     found = no_target_table(rows, resamples=200).set_index("metric")
@@ -309,6 +310,11 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
         {"n_acc": 1.0, "t_acc": 0.5, "giou": (1 + 0 + 0.5) / 3, "ciou": 100 / 281}
     )
     assert (found.n == 3).all()
+    # A second draw of a random method adds no expression: image 3 is found with 100 of 200 pixels once, then with 200.
+    again = rows.assign(seed=1, pred_px=[10, 10, 200], inter_px=[0, 10, 200])
+    both = no_target_table(pd.concat([rows.assign(seed=0), again]), resamples=200).set_index("metric")
+    assert (both.n == 3).all()
+    assert both.value["ciou"] == pytest.approx(150 / 281)
 
 
 def test_pixels_are_counted_by_the_official_rule():
