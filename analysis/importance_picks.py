@@ -109,7 +109,7 @@ def strata_middles(n: int, m: int) -> list[int]:
 
 
 def foreign(data: Data, index: int) -> str:
-    """The expression of the next image that means another category in other words, else of the next image.
+    """The expression of the next image that means another category in other words, else in other words, else any.
 
     Raises:
         ValueError: If there is no other image.
@@ -118,9 +118,6 @@ def foreign(data: Data, index: int) -> str:
         raise ValueError("a foreign expression needs a second image; take more images")
     own = data[index].expressions[0]
     others = [data[(index + step) % len(data)].expressions[0] for step in range(1, len(data))]
-    different = [
-        other
-        for other in others
-        if set(own.category_id).isdisjoint(other.category_id) and not same_words(own.sent, other.sent)
-    ]
-    return str((different or others)[0].sent)
+    worded = [other for other in others if not same_words(own.sent, other.sent)]
+    different = [other for other in worded if set(own.category_id).isdisjoint(other.category_id)]
+    return str((different or worded or others)[0].sent)

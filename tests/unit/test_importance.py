@@ -223,6 +223,8 @@ def test_a_foreign_expression_has_other_words():
         SimpleNamespace(expressions=(SimpleNamespace(sent=sent, category_id=(category,)),))
         for sent, category in (("left one", 1), (" Left  One", 2), ("right one", 3))
     )
+    alike = SimpleNamespace(expressions=(SimpleNamespace(sent="right one", category_id=(1,)),))
+    assert foreign(PlantedData([own, near, alike]), 0) == "right one"
     assert foreign(PlantedData([own, near, far]), 0) == "right one"
     assert foreign(PlantedData([own, near]), 0) == " Left  One"
 
