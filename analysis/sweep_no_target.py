@@ -16,7 +16,8 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
 
     N-acc is the share of expressions without a target that are answered with nothing (fewer than 50 pixels), T-acc the
     share of the others that are answered with something. A refused expression predicts no pixel. Draws of a random
-    method are averaged per expression first, so that n counts expressions (in the official protocol, those drawn).
+    method are averaged per expression first, so that n counts expressions (in the official protocol, those drawn): of
+    N-acc those without a target, of T-acc the others.
 
     Args:
         rows: Of the sweep.
@@ -29,9 +30,12 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
         sums = pd.DataFrame(_summands(cell)).groupby(keys, sort=True).mean()
         images = sums.index.get_level_values(0).to_numpy()
         drawn = bootstrap(sums.to_numpy(), images, _scores, resamples, seed)
+        empty = sums[0].to_numpy() > 0
         for metric, found in zip(METRICS, drawn.estimates(), strict=True):
             line = {"method": method, "budget": budget, "metric": metric, "value": found.value}
-            lines.append(line | {"low": found.low, "high": found.high, "n_images": found.n_images, "n": found.n})
+            among = images[{"n_acc": empty, "t_acc": ~empty}.get(metric, slice(None))]
+            line |= {"low": found.low, "high": found.high}
+            lines.append(line | {"n_images": len(np.unique(among)), "n": len(among)})
     return pd.DataFrame(lines)
 
 
