@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.formatting import counted
 from analysis.labels import skip_reason
 from analysis.reversal_tables import HIDDEN, MIN_VISIBLE
-from analysis.samples import NO_TARGET, Data, Model, same_words, target_mask, token_coverage, unaskable
+from analysis.samples import Data, Model, same_words, target_mask, token_coverage, unaskable, untargeted
 
 
 class Picks:
@@ -87,7 +87,7 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
 
 def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:
     """Why nothing can be said about the importance of tokens for an expression; None if it can."""
-    reason = unaskable(expression) or (None if mask.any() else NO_TARGET)
+    reason = unaskable(expression) or untargeted(expression, mask)
     return reason or skip_reason(token_coverage(mask, model))
 
 

@@ -23,7 +23,7 @@ from analysis.ranking_measures import (
     soft_recall,
     tie_fraction,
 )
-from analysis.samples import NO_TARGET, key_columns, label_columns, target_mask, token_coverage
+from analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
 from litelvlm.clip.probes import to_joint_space
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.pruning.centre_distance import CentreDistance
@@ -211,7 +211,7 @@ def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[
     for number, expression in enumerate(sample.expressions):
         mask = target_mask(sample, expression)
         covered = token_coverage(mask, context.model)
-        reason = NO_TARGET if not mask.any() else skip_reason(covered)
+        reason = untargeted(expression, mask) or skip_reason(covered)
         if reason:
             skipped.append(reason)
             continue

@@ -11,10 +11,12 @@ from jaxtyping import Float
 
 from analysis.labels import IN_COVERAGE
 from litelvlm.clip.geometry import coverage, visible_fraction
+from litelvlm.data.refs import NO_TARGET as NOTHING
 from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.prompts import clean
 
 NO_TARGET = "expression without a target"
+NO_OUTLINE = "target without an outline"
 NO_WORDS = "expression without words"
 CONTROL_WORDS = "expression that spells a control token of the prompt"
 NOT_DRAWN = "expression that no draw asked"
@@ -101,6 +103,13 @@ def label_columns(covered: Float[np.ndarray, "n"]) -> dict[str, Any]:
     n_in = int((covered >= IN_COVERAGE).sum())
     tiny = not n_in and bool(covered.any())
     return {"n_in": n_in + tiny, "tiny": tiny}
+
+
+def untargeted(expression: Any, mask: np.ndarray) -> str | None:
+    """Why an expression has no target pixel, that it means nothing or an object without outline; None if it has one."""
+    if mask.any():
+        return None
+    return NO_TARGET if NOTHING in expression.ann_ids else NO_OUTLINE
 
 
 def same_words(first: str, second: str) -> bool:

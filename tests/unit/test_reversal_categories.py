@@ -1,4 +1,4 @@
-"""What the reversal study makes of categories: none stated, and several objects meant by one expression."""
+"""What the reversal study makes of targets: no category stated, several objects meant by one expression, no outline."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from planted import PlantedModel, planted_data
 
 from analysis import reversal
+from analysis.importance_picks import unusable
 from analysis.reversal_scores import image_targets
 from analysis.runs import read_rows, read_summary
+from analysis.samples import NO_OUTLINE, NO_TARGET, target_mask
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
@@ -52,3 +54,17 @@ def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
     found = [keys for _, _, keys, _ in image_targets(context, sample)[0]]
     assert [keys["n_same_category"] for keys in found] == [2, 1, 2, 1]
     assert [keys["category"] for keys in found] == ["5", "5", "several", "several"]
+
+
+def test_an_object_without_outline_is_not_called_no_target():
+    data = planted_data(1)
+    first = data[0].expressions[0]
+    lost = [dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))]  # object 19 of image 1 has no pixel
+    sample = dataclasses.replace(data[0], expressions=tuple(lost))
+    context = SimpleNamespace(data=data, model=PlantedModel())
+    assert not target_mask(sample, lost[0]).any()
+    assert image_targets(context, sample) == ([], (NO_OUTLINE, NO_TARGET))
+    assert [unusable(expression, target_mask(sample, expression), PlantedModel()) for expression in lost] == [
+        NO_OUTLINE,
+        NO_TARGET,
+    ]
