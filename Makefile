@@ -20,7 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 study: $(STAMP)
-	$(BIN)/litelvlm study reversal sink importance sweep --model embedded --data embedded --report report
+	$(BIN)/litelvlm study reversal sink importance sweep ablations --set 'ablations.requests=[protocol]' \
+		--model embedded --data embedded --report report
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
