@@ -1,6 +1,6 @@
 """What is left of the method's advantage when each of its parts is taken away, turned round or replaced?
 
-Reviewers asked for it row by row; the requests and the methods that answer them are in ``analysis.ablations_config``:
+Reviewers asked for it row by row; the requests and the methods that answer them are in ``litelvlm.analysis.ablations_config``:
 
     llm_score    tokens chosen by what the language model itself attends to or depends on, from an unpruned first pass
     llm_shapley  tokens chosen by Shapley values of their blocks, from very many passes
@@ -21,20 +21,20 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from analysis import sweep_config
-from analysis.ablations_claims import reading, summarise
-from analysis.ablations_config import ALTERED, SHUFFLED, TOGETHER, Config
-from analysis.ablations_rows import AblationContext, ablation_rows
-from analysis.ablations_tables import tables
-from analysis.config import resolve_budgets
-from analysis.donors import draw_donors
-from analysis.engine import Study, run_study
-from analysis.locks import Shard
-from analysis.samples import Data, Model
-from analysis.subset import Subset
-from analysis.sweep_config import Method
-from analysis.sweep_passes import Context
-from analysis.sweep_rows import Loaded, load
+from litelvlm.analysis import sweep_config
+from litelvlm.analysis.ablations_claims import reading, summarise
+from litelvlm.analysis.ablations_config import ALTERED, SHUFFLED, TOGETHER, Config
+from litelvlm.analysis.ablations_rows import AblationContext, ablation_rows
+from litelvlm.analysis.ablations_tables import tables
+from litelvlm.analysis.config import resolve_budgets
+from litelvlm.analysis.donors import draw_donors
+from litelvlm.analysis.engine import Study, run_study
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.samples import Data, Model
+from litelvlm.analysis.subset import Subset
+from litelvlm.analysis.sweep_config import Method
+from litelvlm.analysis.sweep_passes import Context
+from litelvlm.analysis.sweep_rows import Loaded, load
 
 __all__ = ["QUESTION", "STUDY", "Config", "reading", "run", "summarise", "tables"]
 

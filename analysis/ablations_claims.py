@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.ablations_config import EMPTY, KERNEL_SHAP, OPPOSITE, RIVALS, SHUFFLED
-from analysis.ablations_official import official_claims
-from analysis.ablations_pairs import Pair, compare, pair_claim
-from analysis.ablations_rows import METHODS
-from analysis.ablations_tables import attention_estimates
-from analysis.claims import Claim, make_claim
-from analysis.precision import smallest_effect
-from analysis.statistics import RESAMPLES, Bootstrap, Estimate, contrast
-from analysis.sweep_config import PAPER
-from analysis.sweep_tables import Wide, budgets_of, cell_index, score_bootstrap, widen
+from litelvlm.analysis.ablations_config import EMPTY, KERNEL_SHAP, OPPOSITE, RIVALS, SHUFFLED
+from litelvlm.analysis.ablations_official import official_claims
+from litelvlm.analysis.ablations_pairs import Pair, compare, pair_claim
+from litelvlm.analysis.ablations_rows import METHODS
+from litelvlm.analysis.ablations_tables import attention_estimates
+from litelvlm.analysis.claims import Claim, make_claim
+from litelvlm.analysis.precision import smallest_effect
+from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, Estimate, contrast
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_tables import Wide, budgets_of, cell_index, score_bootstrap, widen
 
 LEAD = 0.05
 PAIRS = (

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from analysis.config import Budgets, Count, StudyConfig
-from analysis.sweep_config import PAPER
+from litelvlm.analysis.config import Budgets, Count, StudyConfig
+from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
 
 Request = Literal[

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from scipy import stats
 
-from analysis.ranking_measures import tie_fraction
-from analysis.sweep_config import PAPER
+from litelvlm.analysis.ranking_measures import tie_fraction
+from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.similarity import text_similarity
 

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ablations_config import OPPOSITE, RASTER
-from analysis.ablations_pairs import Compared, Pair, compare, pair_claim
-from analysis.ablations_protocols import OFFICIAL
-from analysis.ablations_rows import PROTOCOLS
-from analysis.claims import Claim
-from analysis.significance import holm
-from analysis.statistics import RESAMPLES
-from analysis.sweep_config import PAPER
-from analysis.sweep_tables import RANDOM, budgets_of, score_bootstrap, widen
+from litelvlm.analysis.ablations_config import OPPOSITE, RASTER
+from litelvlm.analysis.ablations_pairs import Compared, Pair, compare, pair_claim
+from litelvlm.analysis.ablations_protocols import OFFICIAL
+from litelvlm.analysis.ablations_rows import PROTOCOLS
+from litelvlm.analysis.claims import Claim
+from litelvlm.analysis.significance import holm
+from litelvlm.analysis.statistics import RESAMPLES
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_tables import RANDOM, budgets_of, score_bootstrap, widen
 
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),

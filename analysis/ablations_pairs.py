@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from analysis.claims import Claim, make_claim
-from analysis.statistics import RESAMPLES, Bootstrap, Estimate
-from analysis.sweep_tables import Wide, cell_index, difference, swap_p_value
+from litelvlm.analysis.claims import Claim, make_claim
+from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.sweep_tables import Wide, cell_index, difference, swap_p_value
 
 
 class Pair(NamedTuple):

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.ablations_rows import METHODS, PROTOCOLS
-from analysis.precision import bca_estimate
-from analysis.statistics import RESAMPLES, Estimate, bootstrap, nested_bootstrap, ratios
-from analysis.sweep_config import PAPER
-from analysis.sweep_tables import UNPRUNED, widen
+from litelvlm.analysis.ablations_rows import METHODS, PROTOCOLS
+from litelvlm.analysis.precision import bca_estimate
+from litelvlm.analysis.statistics import RESAMPLES, Estimate, bootstrap, nested_bootstrap, ratios
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_tables import UNPRUNED, widen
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
 DIFFERENCE = "official minus single"

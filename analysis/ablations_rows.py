@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from analysis.ablations_config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
-from analysis.ablations_measures import correlations, rounding, similarity, without_values
-from analysis.donors import Donor, text_donors
-from analysis.engine import ItemResult
-from analysis.importance_asked import Asked
-from analysis.importance_signals import shapley
-from analysis.labels import label_tokens, skip_reason
-from analysis.ranking_measures import auroc, reversal_index
-from analysis.sweep_config import PAPER
-from analysis.sweep_passes import Chosen, Context, Pass, Talk
-from analysis.sweep_rows import Loaded, image_rows
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.ablations_config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
+from litelvlm.analysis.ablations_measures import correlations, rounding, similarity, without_values
+from litelvlm.analysis.donors import Donor, text_donors
+from litelvlm.analysis.engine import ItemResult
+from litelvlm.analysis.importance_asked import Asked
+from litelvlm.analysis.importance_signals import shapley
+from litelvlm.analysis.labels import label_tokens, skip_reason
+from litelvlm.analysis.ranking_measures import auroc, reversal_index
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_passes import Chosen, Context, Pass, Talk
+from litelvlm.analysis.sweep_rows import Loaded, image_rows
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.glamm.prompts import question
 from litelvlm.glamm.signals import attention_rows
 from litelvlm.pruning import Cues, Selection, get_pruner

@@ -7,23 +7,23 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.ablations_config import REFERENCES, request_of
-from analysis.ablations_measures import SUMS
-from analysis.ablations_official import official_table
-from analysis.ablations_protocols import interval_table, protocol_table
-from analysis.ablations_rows import METHODS
-from analysis.precision import minimum_detectable
-from analysis.significance import equivalence_test, holm, non_inferior
-from analysis.statistics import (
+from litelvlm.analysis.ablations_config import REFERENCES, request_of
+from litelvlm.analysis.ablations_measures import SUMS
+from litelvlm.analysis.ablations_official import official_table
+from litelvlm.analysis.ablations_protocols import interval_table, protocol_table
+from litelvlm.analysis.ablations_rows import METHODS
+from litelvlm.analysis.precision import minimum_detectable
+from litelvlm.analysis.significance import equivalence_test, holm, non_inferior
+from litelvlm.analysis.statistics import (
     RESAMPLES,
     Bootstrap,
     Estimate,
     bootstrap,
     mean_estimate,
 )
-from analysis.sweep_config import PAPER
-from analysis.sweep_no_target import without_target
-from analysis.sweep_tables import (
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_no_target import without_target
+from litelvlm.analysis.sweep_tables import (
     ONE_SIDED,
     RANDOM,
     UNPRUNED,

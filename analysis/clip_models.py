@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.provenance import fingerprint
-from analysis.samples import Model
+from litelvlm.analysis.provenance import fingerprint
+from litelvlm.analysis.samples import Model
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,16 @@ import pandas as pd
 import torch
 from pydantic import Field, model_validator
 
-from analysis import provenance
-from analysis.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
-from analysis.costs import counted_macs, model_macs
-from analysis.efficiency_tables import DECODE, END, PREFILL, reading, tables_of
-from analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, peak_memory, timed
-from analysis.record import Counts, RunKey, Summary, Table
-from analysis.runs import open_run
-from analysis.sweep_config import PAPER, AnyMethod, check_distinct
-from analysis.sweep_passes import layer_average
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis import provenance
+from litelvlm.analysis.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
+from litelvlm.analysis.costs import counted_macs, model_macs
+from litelvlm.analysis.efficiency_tables import DECODE, END, PREFILL, reading, tables_of
+from litelvlm.analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, peak_memory, timed
+from litelvlm.analysis.record import Counts, RunKey, Summary, Table
+from litelvlm.analysis.runs import open_run
+from litelvlm.analysis.sweep_config import PAPER, AnyMethod, check_distinct
+from litelvlm.analysis.sweep_passes import layer_average
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.glamm.generation import greedy
 from litelvlm.glamm.layer_pruning import LayerDropping
 from litelvlm.glamm.llama import decode
@@ -116,7 +116,12 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
         model=provenance.model_identity(model),
         data=provenance.data_identity(data),
         code=provenance.code_digest(
-            [*provenance.SCORING_CODE, "analysis.efficiency", "analysis.efficiency_timing", "analysis.costs"]
+            [
+                *provenance.SCORING_CODE,
+                "litelvlm.analysis.efficiency",
+                "litelvlm.analysis.efficiency_timing",
+                "litelvlm.analysis.costs",
+            ]
         ),
     )
     with open_run(out, key, 1, seeds={"seed": config.seed}) as folder:

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from analysis.efficiency_timing import median_ratio
-from analysis.published import EFFICIENCY
-from analysis.sweep_config import PAPER
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.efficiency_timing import median_ratio
+from litelvlm.analysis.published import EFFICIENCY
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_tables import UNPRUNED
 
 END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 

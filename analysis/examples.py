@@ -16,11 +16,11 @@ from jaxtyping import UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from analysis.runs import read_rows
-from analysis.samples import target_mask, token_coverage
-from analysis.sweep import PAPER, Config, Method
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.runs import read_rows
+from litelvlm.analysis.samples import target_mask, token_coverage
+from litelvlm.analysis.sweep import PAPER, Config, Method
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.glamm.prompts import conversation
 

@@ -15,13 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from analysis.config import resolve_budgets
-from analysis.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
-from analysis.record import RunRecord
-from analysis.runs import read_record, read_rows
-from analysis.studies import MINIATURE_NOTE, is_miniature
-from analysis.sweep import PAPER, Config, Context
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.config import resolve_budgets
+from litelvlm.analysis.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
+from litelvlm.analysis.record import RunRecord
+from litelvlm.analysis.runs import read_record, read_rows
+from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
+from litelvlm.analysis.sweep import PAPER, Config, Context
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 
 SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")

@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from analysis.claims import Claim, joint_claim, make_claim
-from analysis.config import Count, StudyConfig
-from analysis.engine import ItemResult, Study, run_study
-from analysis.faithfulness_measures import (
+from litelvlm.analysis.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.config import Count, StudyConfig
+from litelvlm.analysis.engine import ItemResult, Study, run_study
+from litelvlm.analysis.faithfulness_measures import (
     curve_area,
     curve_points,
     eraser,
@@ -35,11 +35,11 @@ from analysis.faithfulness_measures import (
     rank_infidelity,
     square_removals,
 )
-from analysis.importance_asked import Asked, pose
-from analysis.importance_gradients import input_signals
-from analysis.importance_picks import Picks, pick, primary
-from analysis.importance_scores import REVERSED, clip_scores, highest_similarity, ranking
-from analysis.importance_signals import (
+from litelvlm.analysis.importance_asked import Asked, pose
+from litelvlm.analysis.importance_gradients import input_signals
+from litelvlm.analysis.importance_picks import Picks, pick, primary
+from litelvlm.analysis.importance_scores import REVERSED, clip_scores, highest_similarity, ranking
+from litelvlm.analysis.importance_signals import (
     DICE,
     PREREGISTERED,
     RELEVANCE,
@@ -49,9 +49,9 @@ from analysis.importance_signals import (
     flow_signals,
     shapley,
 )
-from analysis.locks import Shard
-from analysis.samples import Data, Model, naming
-from analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.samples import Data, Model, naming
+from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.glamm.signals_target import TARGETS, Targets
 
@@ -92,7 +92,7 @@ class Context:
 
 
 def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
-    """The run folder, with every part of this share computed (see ``analysis.importance.run``)."""
+    """The run folder, with every part of this share computed (see ``litelvlm.analysis.importance.run``)."""
     picks = pick(data, model, config.images, config.seed)
     context = Context(model, picks, config)
     rows_of = partial(image_rows, context)
@@ -260,13 +260,13 @@ STUDY = Study(
     tables,
     reading,
     (
-        "analysis.faithfulness_measures",
-        "analysis.importance_asked",
-        "analysis.importance_gradients",
-        "analysis.importance_picks",
-        "analysis.importance_removal",
-        "analysis.importance_scores",
-        "analysis.importance_signals",
-        "analysis.samples",
+        "litelvlm.analysis.faithfulness_measures",
+        "litelvlm.analysis.importance_asked",
+        "litelvlm.analysis.importance_gradients",
+        "litelvlm.analysis.importance_picks",
+        "litelvlm.analysis.importance_removal",
+        "litelvlm.analysis.importance_scores",
+        "litelvlm.analysis.importance_signals",
+        "litelvlm.analysis.samples",
     ),
 )

@@ -24,16 +24,16 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from analysis.claims import Claim
-from analysis.config import Count, Index, StudyConfig
-from analysis.engine import ItemResult, Study, run_study
-from analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
-from analysis.importance_asked import Asked, pose
-from analysis.importance_gradients import mean_token
-from analysis.importance_picks import Picks, foreign, pick, strata_middles
-from analysis.importance_sanity import reinitialised_rows
-from analysis.importance_scores import REVERSED, clip_scores, visual_sinks
-from analysis.importance_signals import (
+from litelvlm.analysis.claims import Claim
+from litelvlm.analysis.config import Count, Index, StudyConfig
+from litelvlm.analysis.engine import ItemResult, Study, run_study
+from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
+from litelvlm.analysis.importance_asked import Asked, pose
+from litelvlm.analysis.importance_gradients import mean_token
+from litelvlm.analysis.importance_picks import Picks, foreign, pick, strata_middles
+from litelvlm.analysis.importance_sanity import reinitialised_rows
+from litelvlm.analysis.importance_scores import REVERSED, clip_scores, visual_sinks
+from litelvlm.analysis.importance_signals import (
     GRADIENT,
     PREREGISTERED,
     RELEVANCE,
@@ -43,11 +43,11 @@ from analysis.importance_signals import (
     reliable,
     sampled_signals,
 )
-from analysis.importance_tables import importance_claims, importance_reading, importance_tables
-from analysis.locks import Shard
-from analysis.samples import Data, Model, naming
-from analysis.spatial import rank_correlations
-from analysis.statistics import RESAMPLES
+from litelvlm.analysis.importance_tables import importance_claims, importance_reading, importance_tables
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.samples import Data, Model, naming
+from litelvlm.analysis.spatial import rank_correlations
+from litelvlm.analysis.statistics import RESAMPLES
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.prompts import QUESTIONS, conversation
 from litelvlm.glamm.signals_target import Targets
@@ -243,7 +243,7 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables for figures (see ``analysis.importance_tables``)."""
+    """Tables for figures (see ``litelvlm.analysis.importance_tables``)."""
     return importance_tables(rows, resamples, seed)
 
 
@@ -258,16 +258,16 @@ STUDY = Study(
     tables,
     reading,
     (
-        "analysis.agreement",
-        "analysis.importance_agreement",
-        "analysis.importance_asked",
-        "analysis.importance_gradients",
-        "analysis.importance_picks",
-        "analysis.importance_removal",
-        "analysis.importance_sanity",
-        "analysis.importance_scores",
-        "analysis.importance_signals",
-        "analysis.samples",
-        "analysis.spatial",
+        "litelvlm.analysis.agreement",
+        "litelvlm.analysis.importance_agreement",
+        "litelvlm.analysis.importance_asked",
+        "litelvlm.analysis.importance_gradients",
+        "litelvlm.analysis.importance_picks",
+        "litelvlm.analysis.importance_removal",
+        "litelvlm.analysis.importance_sanity",
+        "litelvlm.analysis.importance_scores",
+        "litelvlm.analysis.importance_signals",
+        "litelvlm.analysis.samples",
+        "litelvlm.analysis.spatial",
     ),
 )

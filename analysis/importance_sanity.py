@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.importance_agreement import Tokens, row
-from analysis.importance_asked import Asked
-from analysis.importance_gradients import input_signals
-from analysis.importance_signals import DICE, Signal, attention_signals, flow_signals
-from analysis.spatial import shift_p_values, shifted_correlations
+from litelvlm.analysis.importance_agreement import Tokens, row
+from litelvlm.analysis.importance_asked import Asked
+from litelvlm.analysis.importance_gradients import input_signals
+from litelvlm.analysis.importance_signals import DICE, Signal, attention_signals, flow_signals
+from litelvlm.analysis.spatial import shift_p_values, shifted_correlations
 from litelvlm.glamm.signals_target import TARGETS
 
 REINITIALISED = "reinitialised"

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import Claim, joint_claim, make_claim, null_claim
-from analysis.importance_agreement import COVERAGE, POSITION
-from analysis.importance_gradients import COMPLETE
-from analysis.importance_picks import primary
-from analysis.importance_sanity import REINITIALISED
-from analysis.importance_scores import REVERSED
-from analysis.importance_signals import ATTENTION, REMOVAL
-from analysis.significance import benjamini_hochberg
-from analysis.statistics import bootstrap_means, mean_estimate
+from litelvlm.analysis.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.importance_agreement import COVERAGE, POSITION
+from litelvlm.analysis.importance_gradients import COMPLETE
+from litelvlm.analysis.importance_picks import primary
+from litelvlm.analysis.importance_sanity import REINITIALISED
+from litelvlm.analysis.importance_scores import REVERSED
+from litelvlm.analysis.importance_signals import ATTENTION, REMOVAL
+from litelvlm.analysis.significance import benjamini_hochberg
+from litelvlm.analysis.statistics import bootstrap_means, mean_estimate
 
 SIGNAL = ["signal", "target", "removal"]
 PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}

@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import MIN_IMAGES, Claim, make_claim
-from analysis.clip_models import embed_texts, load_clips
-from analysis.donors import draw_donors
-from analysis.engine import Study, run_study
-from analysis.locks import Shard
-from analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
-from analysis.reversal_tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
-from analysis.samples import Data, Model
-from analysis.significance import benjamini_hochberg
-from analysis.statistics import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
+from litelvlm.analysis.claims import MIN_IMAGES, Claim, make_claim
+from litelvlm.analysis.clip_models import embed_texts, load_clips
+from litelvlm.analysis.donors import draw_donors
+from litelvlm.analysis.engine import Study, run_study
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
+from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
+from litelvlm.analysis.samples import Data, Model
+from litelvlm.analysis.significance import benjamini_hochberg
+from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
 from litelvlm.clip.probes_registers import register_neurons
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
@@ -210,13 +210,13 @@ STUDY = Study(
     tables,
     reading,
     (
-        "analysis.mechanism_rows",
-        "analysis.mechanism_texts",
-        "analysis.reversal_scores",
-        "analysis.clip_models",
-        "analysis.donors",
-        "analysis.labels",
-        "analysis.ranking_measures",
-        "analysis.samples",
+        "litelvlm.analysis.mechanism_rows",
+        "litelvlm.analysis.mechanism_texts",
+        "litelvlm.analysis.reversal_scores",
+        "litelvlm.analysis.clip_models",
+        "litelvlm.analysis.donors",
+        "litelvlm.analysis.labels",
+        "litelvlm.analysis.ranking_measures",
+        "litelvlm.analysis.samples",
     ),
 )

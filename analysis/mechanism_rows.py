@@ -10,15 +10,15 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from analysis.clip_models import embed_texts
-from analysis.config import Count, Index, StudyConfig
-from analysis.donors import Donor, text_donors
-from analysis.engine import ItemResult
-from analysis.labels import label_tokens
-from analysis.mechanism_texts import split_words
-from analysis.ranking_measures import auroc, pointing_game, reversal_index
-from analysis.reversal_scores import image_targets
-from analysis.samples import askable, naming
+from litelvlm.analysis.clip_models import embed_texts
+from litelvlm.analysis.config import Count, Index, StudyConfig
+from litelvlm.analysis.donors import Donor, text_donors
+from litelvlm.analysis.engine import ItemResult
+from litelvlm.analysis.labels import label_tokens
+from litelvlm.analysis.mechanism_texts import split_words
+from litelvlm.analysis.ranking_measures import auroc, pointing_game, reversal_index
+from litelvlm.analysis.reversal_scores import image_targets
+from litelvlm.analysis.samples import askable, naming
 from litelvlm.clip import probes
 from litelvlm.clip.base import ClipImage
 from litelvlm.clip.probes_registers import with_spare_register

@@ -1,4 +1,4 @@
-"""Pages of all methods: ``python -m analysis.methods_page runs/sweep-0123abcd docs/all-methods.md``.
+"""Pages of all methods: ``python -m litelvlm.analysis.methods_page runs/sweep-0123abcd docs/all-methods.md``.
 
 Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all`` computes one. The numbers
 are those of the report; the page is for reading beside the code.
@@ -12,15 +12,15 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.formatting import Grid
-from analysis.left_out import joined_notes, left_out
-from analysis.record import RunRecord
-from analysis.report_tables import by_budget, scores_of
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.studies import MINIATURE_NOTE, is_miniature
-from analysis.sweep_claims import ASKED
-from analysis.sweep_config import Method
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.formatting import Grid
+from litelvlm.analysis.left_out import joined_notes, left_out
+from litelvlm.analysis.record import RunRecord
+from litelvlm.analysis.report_tables import by_budget, scores_of
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
+from litelvlm.analysis.sweep_claims import ASKED
+from litelvlm.analysis.sweep_config import Method
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
 
@@ -46,7 +46,10 @@ def methods_page(folder: Path) -> str:
     table = by_budget("", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes))
     note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
     environment = Environment(  # noqa: S701 - Markdown has nothing to escape
-        loader=PackageLoader("analysis"), trim_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+        loader=PackageLoader("litelvlm.analysis"),
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
     )
     page: str = environment.get_template("methods.md").render(
         note=note,

@@ -1,6 +1,6 @@
 """Why anyone would prune by a reversed similarity: maps beside masks, similarity inside and outside, what [EOS] reads.
 
-Kept in ``maps/motivation.safetensors`` of a sweep's run folder, for the expressions of ``analysis.examples`` (chosen by
+Kept in ``maps/motivation.safetensors`` of a sweep's run folder, for the expressions of ``litelvlm.analysis.examples`` (chosen by
 score and not by eye) and, for the two distributions, the first expression with words of each of the first images.
 """
 
@@ -15,14 +15,14 @@ from jaxtyping import Bool, Float, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from analysis.config import resolve_budgets
-from analysis.examples import HOW_DRAWN, chosen_samples, sweep_config
-from analysis.explore_data import word_attention
-from analysis.labels import IN_COVERAGE, OUT_COVERAGE
-from analysis.overlay import draw_overlay, kept_indices, kept_pixels, spread
-from analysis.samples import askable, target_mask, token_coverage
-from analysis.sweep import Config, Method
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.config import resolve_budgets
+from litelvlm.analysis.examples import HOW_DRAWN, chosen_samples, sweep_config
+from litelvlm.analysis.explore_data import word_attention
+from litelvlm.analysis.labels import IN_COVERAGE, OUT_COVERAGE
+from litelvlm.analysis.overlay import draw_overlay, kept_indices, kept_pixels, spread
+from litelvlm.analysis.samples import askable, target_mask, token_coverage
+from litelvlm.analysis.sweep import Config, Method
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import intersection_union

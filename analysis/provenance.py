@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from analysis.studies import MINIATURE
+from litelvlm.analysis.studies import MINIATURE
 from litelvlm.embedded.sizes import has_miniature_sizes
 
 PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", "pyarrow", "pillow", "pycocotools")

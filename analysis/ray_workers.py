@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from analysis.determinism import make_deterministic
-from analysis.engine import Item, PartResult, Work, in_process
-from analysis.record import RunKey
+from litelvlm.analysis.determinism import make_deterministic
+from litelvlm.analysis.engine import Item, PartResult, Work, in_process
+from litelvlm.analysis.record import RunKey
 
 log = logging.getLogger(__name__)
 RETRIES = 3

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import published
-from analysis.claims import Claim
-from analysis.formatting import counted, interval, number
-from analysis.left_out import joined_notes
-from analysis.record import RunRecord, Summary
-from analysis.report_tables import beside, published_tables, relative, tables_of
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.studies import MINIATURE_NOTE, is_miniature, study_module
-from analysis.verdicts import NOT_TESTED, confirmatory
+from litelvlm.analysis import published
+from litelvlm.analysis.claims import Claim
+from litelvlm.analysis.formatting import counted, interval, number
+from litelvlm.analysis.left_out import joined_notes
+from litelvlm.analysis.record import RunRecord, Summary
+from litelvlm.analysis.report_tables import beside, published_tables, relative, tables_of
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature, study_module
+from litelvlm.analysis.verdicts import NOT_TESTED, confirmatory
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
     }
     environment = Environment(
         autoescape=True,
-        loader=PackageLoader("analysis"),
+        loader=PackageLoader("litelvlm.analysis"),
         lstrip_blocks=True,
         trim_blocks=True,
         undefined=StrictUndefined,

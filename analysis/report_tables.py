@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from analysis import published
-from analysis.formatting import Cell, Grid, grid, interval, number
-from analysis.left_out import left_out
-from analysis.record import Summary
+from litelvlm.analysis import published
+from litelvlm.analysis.formatting import Cell, Grid, grid, interval, number
+from litelvlm.analysis.left_out import left_out
+from litelvlm.analysis.record import Summary
 from litelvlm.data.files import atomic_write
 
 LONGEST = 100

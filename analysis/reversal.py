@@ -30,21 +30,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.claims import Claim, joint_claim, make_claim, null_claim
-from analysis.clip_models import embed_texts, load_clips, randomised
-from analysis.config import resolve_budgets
-from analysis.donors import draw_donors
-from analysis.engine import Study, run_study
-from analysis.formatting import counted
-from analysis.locks import Shard
-from analysis.reversal_controls import image_rows
-from analysis.reversal_examples import save_reversal_examples
-from analysis.reversal_scores import PRIMARY, Config, Context, Texts
-from analysis.reversal_tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
-from analysis.runs import read_record
-from analysis.samples import Data, Model
-from analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
-from analysis.verdicts import HYPOTHESES
+from litelvlm.analysis.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.clip_models import embed_texts, load_clips, randomised
+from litelvlm.analysis.config import resolve_budgets
+from litelvlm.analysis.donors import draw_donors
+from litelvlm.analysis.engine import Study, run_study
+from litelvlm.analysis.formatting import counted
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.reversal_controls import image_rows
+from litelvlm.analysis.reversal_examples import save_reversal_examples
+from litelvlm.analysis.reversal_scores import PRIMARY, Config, Context, Texts
+from litelvlm.analysis.reversal_tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
+from litelvlm.analysis.runs import read_record
+from litelvlm.analysis.samples import Data, Model
+from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
+from litelvlm.analysis.verdicts import HYPOTHESES
 from litelvlm.glamm.prompts import QUESTIONS, question
 
 Drawn = tuple[Bootstrap, dict[str, int]]
@@ -260,7 +260,7 @@ def _claim(
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables for figures, see ``analysis.reversal_tables.make_tables``."""
+    """Tables for figures, see ``litelvlm.analysis.reversal_tables.make_tables``."""
     return make_tables(rows, resamples, seed)
 
 
@@ -316,12 +316,12 @@ STUDY = Study(
     tables,
     reading,
     (
-        "analysis.reversal_scores",
-        "analysis.reversal_controls",
-        "analysis.clip_models",
-        "analysis.donors",
-        "analysis.labels",
-        "analysis.ranking_measures",
-        "analysis.samples",
+        "litelvlm.analysis.reversal_scores",
+        "litelvlm.analysis.reversal_controls",
+        "litelvlm.analysis.clip_models",
+        "litelvlm.analysis.donors",
+        "litelvlm.analysis.labels",
+        "litelvlm.analysis.ranking_measures",
+        "litelvlm.analysis.samples",
     ),
 )

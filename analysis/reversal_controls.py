@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from analysis.clip_models import embed_texts
-from analysis.donors import mask_donors, text_donors
-from analysis.engine import ItemResult
-from analysis.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
-from analysis.ranking_measures import auroc
-from analysis.reversal_scores import (
+from litelvlm.analysis.clip_models import embed_texts
+from litelvlm.analysis.donors import mask_donors, text_donors
+from litelvlm.analysis.engine import ItemResult
+from litelvlm.analysis.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
+from litelvlm.analysis.ranking_measures import auroc
+from litelvlm.analysis.reversal_scores import (
     PRIMARY,
     Context,
     Patches,
@@ -24,7 +24,7 @@ from analysis.reversal_scores import (
     tags,
     wording_rows,
 )
-from analysis.samples import Model, askable, naming, target_mask, token_coverage
+from litelvlm.analysis.samples import Model, askable, naming, target_mask, token_coverage
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
 

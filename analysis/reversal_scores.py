@@ -11,10 +11,10 @@ from pydantic import Field
 from scipy import stats
 from torch import Tensor
 
-from analysis.config import Budgets, Count, Index, StudyConfig
-from analysis.donors import Donor
-from analysis.labels import label_tokens, skip_reason, soft_labels
-from analysis.ranking_measures import (
+from litelvlm.analysis.config import Budgets, Count, Index, StudyConfig
+from litelvlm.analysis.donors import Donor
+from litelvlm.analysis.labels import label_tokens, skip_reason, soft_labels
+from litelvlm.analysis.ranking_measures import (
     at_budgets,
     auroc,
     hedges_g,
@@ -23,7 +23,7 @@ from analysis.ranking_measures import (
     soft_recall,
     tie_fraction,
 )
-from analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
+from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
 from litelvlm.clip.probes import to_joint_space
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.pruning.centre_distance import CentreDistance

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from analysis.reversal_scores import PRIMARY, TEXT_FREE
-from analysis.significance import sign_test, wilcoxon_test
-from analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.reversal_scores import PRIMARY, TEXT_FREE
+from litelvlm.analysis.significance import sign_test, wilcoxon_test
+from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
 
 MIN_VISIBLE = 0.5  # of the target's area, for the primary set
 HIDDEN = "target less than half visible"

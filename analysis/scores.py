@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.sweep_no_target import no_target_scores, without_target
-from analysis.sweep_tables import line_columns
+from litelvlm.analysis.sweep_no_target import no_target_scores, without_target
+from litelvlm.analysis.sweep_tables import line_columns
 from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
 
 CELL = ["method", "budget"]

@@ -13,7 +13,7 @@ no operation) and attention rolled out through the layers.
 Controls: the same towers with random weights (lift near 1), and the words in another order (lift unchanged if the sink
 is about the position and not about the words); two one-sided tests must place both within a margin, 0.1 of lift by
 default. H4: the mean lift over layers and heads is above 1. What the sink does to the ranking of image tokens is the
-question of ``analysis.sink_causal``.
+question of ``litelvlm.analysis.sink_causal``.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from analysis.claims import Claim, make_claim, null_claim
-from analysis.clip_models import randomised
-from analysis.config import Index, StudyConfig
-from analysis.engine import ItemResult, Study, run_study
-from analysis.locks import Shard
-from analysis.samples import Data, Model, askable, key_columns, target_mask
-from analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
-from analysis.sink_tables import DECIMALS, make_tables
-from analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
+from litelvlm.analysis.claims import Claim, make_claim, null_claim
+from litelvlm.analysis.clip_models import randomised
+from litelvlm.analysis.config import Index, StudyConfig
+from litelvlm.analysis.engine import ItemResult, Study, run_study
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.samples import Data, Model, askable, key_columns, target_mask
+from litelvlm.analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
+from litelvlm.analysis.sink_tables import DECIMALS, make_tables
+from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
 
 QUESTION = "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?"
@@ -183,7 +183,7 @@ def _drawn(values: pd.DataFrame, resamples: int, seed: int) -> Bootstrap:
 
 
 def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """Tables for figures, see ``analysis.sink_tables.make_tables``."""
+    """Tables for figures, see ``litelvlm.analysis.sink_tables.make_tables``."""
     return make_tables(rows, resamples, seed)
 
 
@@ -204,5 +204,9 @@ def reading(claims: Sequence[Claim]) -> str:
 
 
 STUDY = Study(
-    "sink", summarise, tables, reading, ("analysis.sink_attention", "analysis.clip_models", "analysis.samples")
+    "sink",
+    summarise,
+    tables,
+    reading,
+    ("litelvlm.analysis.sink_attention", "litelvlm.analysis.clip_models", "litelvlm.analysis.samples"),
 )

@@ -27,16 +27,16 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.claims import Claim, joint_claim, make_claim
-from analysis.config import resolve_budgets
-from analysis.donors import Donor, draw_donors
-from analysis.engine import Study, run_study
-from analysis.formatting import counted
-from analysis.locks import Shard
-from analysis.reversal_tables import HIDDEN, MIN_VISIBLE, mean_columns
-from analysis.samples import Data, Model
-from analysis.sink_interventions import Config, Context, edited, image_rows, read_words
-from analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.config import resolve_budgets
+from litelvlm.analysis.donors import Donor, draw_donors
+from litelvlm.analysis.engine import Study, run_study
+from litelvlm.analysis.formatting import counted
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, mean_columns
+from litelvlm.analysis.samples import Data, Model
+from litelvlm.analysis.sink_interventions import Config, Context, edited, image_rows, read_words
+from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
 from litelvlm.clip.probes_text import trace_text
 from litelvlm.glamm.prompts import question
 
@@ -193,12 +193,12 @@ STUDY = Study(
     tables,
     reading,
     (
-        "analysis.sink_interventions",
-        "analysis.sink_attention",
-        "analysis.reversal_scores",
-        "analysis.donors",
-        "analysis.labels",
-        "analysis.ranking_measures",
-        "analysis.samples",
+        "litelvlm.analysis.sink_interventions",
+        "litelvlm.analysis.sink_attention",
+        "litelvlm.analysis.reversal_scores",
+        "litelvlm.analysis.donors",
+        "litelvlm.analysis.labels",
+        "litelvlm.analysis.ranking_measures",
+        "litelvlm.analysis.samples",
     ),
 )

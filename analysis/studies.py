@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
-    from analysis.record import RunRecord
+    from litelvlm.analysis.record import RunRecord
 
 STUDIES = ("reversal", "mechanism", "sink", "sink_causal", "importance", "faithfulness", "sweep", "ablations")
 """Studies in the order in which all of them run; each is a module of ``analysis`` with the same public names."""
@@ -28,7 +28,7 @@ def study_module(name: str) -> ModuleType:
     Raises:
         ValueError: If it is not in the table.
     """
-    return import_module(f"analysis.{check_name(name, STUDIES, 'study')}")
+    return import_module(f"litelvlm.analysis.{check_name(name, STUDIES, 'study')}")
 
 
 def is_miniature(record: "RunRecord") -> bool:

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.config import resolve_budgets
-from analysis.engine import Study, run_study
-from analysis.locks import Shard
-from analysis.samples import Data, Model
-from analysis.statistics import RESAMPLES
-from analysis.sweep_claims import reading, summarise
-from analysis.sweep_config import DEFAULT_METHODS, PAPER, Config, Method, every_method
-from analysis.sweep_no_target import no_target_table, without_target
-from analysis.sweep_passes import Context, Pass, equal_batches, expression_passes
-from analysis.sweep_rows import image_rows, load
-from analysis.sweep_tables import (
+from litelvlm.analysis.config import resolve_budgets
+from litelvlm.analysis.engine import Study, run_study
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.samples import Data, Model
+from litelvlm.analysis.statistics import RESAMPLES
+from litelvlm.analysis.sweep_claims import reading, summarise
+from litelvlm.analysis.sweep_config import DEFAULT_METHODS, PAPER, Config, Method, every_method
+from litelvlm.analysis.sweep_no_target import no_target_table, without_target
+from litelvlm.analysis.sweep_passes import Context, Pass, equal_batches, expression_passes
+from litelvlm.analysis.sweep_rows import image_rows, load
+from litelvlm.analysis.sweep_tables import (
     comparison_table,
     score_bootstrap,
     score_table,

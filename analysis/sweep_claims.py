@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.claims import Claim, make_claim
-from analysis.statistics import RESAMPLES, Bootstrap, Estimate
-from analysis.sweep_config import PAPER
-from analysis.sweep_tables import (
+from litelvlm.analysis.claims import Claim, make_claim
+from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.sweep_config import PAPER
+from litelvlm.analysis.sweep_tables import (
     ONE_SIDED,
     RANDOM,
     UNPRUNED,

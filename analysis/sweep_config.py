@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from analysis.config import Budgets, Count, StudyConfig
-from analysis.sweep_tables import RANDOM, UNPRUNED
+from litelvlm.analysis.config import Budgets, Count, StudyConfig
+from litelvlm.analysis.sweep_tables import RANDOM, UNPRUNED
 from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
 from litelvlm.pruning import Pruner, get_pruner, list_pruners
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from analysis.statistics import RESAMPLES, bootstrap
-from analysis.sweep_tables import line_columns
+from litelvlm.analysis.statistics import RESAMPLES, bootstrap
+from litelvlm.analysis.sweep_tables import line_columns
 from litelvlm.metrics import EMPTY_BELOW
 
 METRICS = ("n_acc", "t_acc", "giou", "ciou")

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from analysis.sweep_config import Config
-from analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.sweep_config import Config
+from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.glamm.model import Glamm
 from litelvlm.glamm.official import official_draw
 from litelvlm.glamm.prompts import Conversation, conversation

@@ -8,9 +8,17 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from analysis.engine import ItemResult
-from analysis.samples import NOT_DRAWN, askable, key_columns, label_columns, naming, target_mask, token_coverage
-from analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
+from litelvlm.analysis.engine import ItemResult
+from litelvlm.analysis.samples import (
+    NOT_DRAWN,
+    askable,
+    key_columns,
+    label_columns,
+    naming,
+    target_mask,
+    token_coverage,
+)
+from litelvlm.analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.glamm.shared_requests import compared
 from litelvlm.metrics import iou, scored_target

@@ -11,8 +11,8 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from analysis.claims import ALPHA, Claim, Verdict
-from analysis.significance import holm
+from litelvlm.analysis.claims import ALPHA, Claim, Verdict
+from litelvlm.analysis.significance import holm
 
 HYPOTHESES: Mapping[str, str] = MappingProxyType(
     {

@@ -16,11 +16,11 @@ import pandas as pd
 import torch
 from common import store
 
-from analysis.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
-from analysis.ray_workers import RayWorkers
-from analysis.runs import read_rows
-from analysis.sweep import Config, run
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
+from litelvlm.analysis.ray_workers import RayWorkers
+from litelvlm.analysis.runs import read_rows
+from litelvlm.analysis.sweep import Config, run
 
 
 class Timed:

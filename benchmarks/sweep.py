@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from common import spread, store
 
-from analysis.sweep import Config, Method
-from analysis.sweep_passes import Context
-from analysis.sweep_rows import image_rows, load
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.sweep import Config, Method
+from litelvlm.analysis.sweep_passes import Context
+from litelvlm.analysis.sweep_rows import image_rows, load
 from litelvlm.metrics import intersection_union
 
 METHODS = (

@@ -1,6 +1,6 @@
 """Figures: one function per figure, saved tables in, axes out."""
 
-from figures import (
+from litelvlm.figures import (
     ablations,
     efficiency,
     examples,
@@ -16,7 +16,7 @@ from figures import (
     sink_causal,
     sweep,
 )
-from figures.saved import Drawing
+from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {
     **reversal.DRAWINGS,

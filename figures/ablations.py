@@ -6,9 +6,9 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from figures import style
-from figures.axes import budget_axis, forest
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures import style
+from litelvlm.figures.axes import budget_axis, forest
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 ORACLE, ANTI_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from figures import style
+from litelvlm.figures import style
 
 
 def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from figures import style
-from figures.axes import lines_of
-from figures.saved import Drawing, Drawn, Saved
+from litelvlm.figures import style
+from litelvlm.figures.axes import lines_of
+from litelvlm.figures.saved import Drawing, Drawn, Saved
 
 STAGES = ("preprocess", "clip_image", "selection", "projector", "llm", "sam_encoder", "mask_decoder")
 COLOURS = ("#BBBBBB", "#0072B2", "#E69F00", "#999933", "#D55E00", "#009E73", "#CC79A7")

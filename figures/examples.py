@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from analysis.examples import FILE, Example, read_examples
-from figures import style
-from figures.saved import Drawing, Drawn, Saved
+from litelvlm.analysis.examples import FILE, Example, read_examples
+from litelvlm.figures import style
+from litelvlm.figures.saved import Drawing, Drawn, Saved
 
 
 def draw_examples(examples: Sequence[Example], axes: Sequence[Sequence[Axes]]) -> list[Axes]:

@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.axes import band
-from figures.importance import SCORES, SIGNALS
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.axes import band
+from litelvlm.figures.importance import SCORES, SIGNALS
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 RANKINGS = {
     "low_similarity": ("reversed similarity", "low_similarity"),

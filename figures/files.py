@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.report import Picture
-from figures import FIGURES, style
-from figures.saved import Saved
+from litelvlm.analysis.report import Picture
 from litelvlm.data.files import atomic_write
+from litelvlm.figures import FIGURES, style
+from litelvlm.figures.saved import Saved
 from litelvlm.names import check_name
 
 KINDS = ("png", "svg", "pdf")

@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import style
-from figures.axes import band
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures import style
+from litelvlm.figures.axes import band
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 KEY = ["signal", "target", "removal"]
 SIGNALS = {

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from figures import style
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures import style
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 COLOURS = {
     "removed": "#009E73",

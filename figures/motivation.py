@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from analysis.motivation import FILE, Motivation, Motive, read_motivation
-from figures import style
-from figures.saved import Drawing, Drawn, Saved
+from litelvlm.analysis.motivation import FILE, Motivation, Motive, read_motivation
+from litelvlm.figures import style
+from litelvlm.figures.saved import Drawing, Drawn, Saved
 
 EDGES = np.linspace(-4, 4, 41)
 """Bins of the two distributions; what lies outside is counted in the outermost ones."""

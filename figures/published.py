@@ -4,10 +4,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import published
-from figures import style, sweep
-from figures.axes import budget_axis, lines_of
-from figures.saved import Drawing, Drawn, Saved, asked_note
+from litelvlm.analysis import published
+from litelvlm.figures import style, sweep
+from litelvlm.figures.axes import budget_axis, lines_of
+from litelvlm.figures.saved import Drawing, Drawn, Saved, asked_note
 
 CONTROLS = ("random", "uniform")
 """Drawn on our side as well: the published table has no control."""
@@ -17,7 +17,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Published share of the unpruned cIoU that each method keeps; hollow marks and no intervals, for none are given.
 
     Args:
-        table: As ``analysis.published.accuracy`` gives it: label, method, tokens, kept.
+        table: As ``litelvlm.analysis.published.accuracy`` gives it: label, method, tokens, kept.
         ax: Where to draw; one line per method.
     """
     for label, line in lines_of(table, "label"):

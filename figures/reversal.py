@@ -5,9 +5,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from figures import style
-from figures.axes import band, budget_axis, forest, lines_of
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures import style
+from litelvlm.figures.axes import band, budget_axis, forest, lines_of
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 MIN_VISIBLE = 0.5
 """Share of the target inside CLIP's crop from which an expression counts, as in the study's tables."""

@@ -6,11 +6,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde
 
-from analysis.examples import FILE, read_examples
-from figures import style
-from figures.examples import draw_examples, panel_grid
-from figures.reversal import MIN_VISIBLE
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.analysis.examples import FILE, read_examples
+from litelvlm.figures import style
+from litelvlm.figures.examples import draw_examples, panel_grid
+from litelvlm.figures.reversal import MIN_VISIBLE
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 BANDS = {
     "N1": ("text of another image", "#0072B2"),

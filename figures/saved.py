@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.record import RunRecord, Summary
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.studies import is_miniature
-from analysis.sweep_claims import ASKED
-from figures import style
+from litelvlm.analysis.record import RunRecord, Summary
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.studies import is_miniature
+from litelvlm.analysis.sweep_claims import ASKED
+from litelvlm.figures import style
 
 INTERVALS = "95 % intervals from resampling images"
 COUNTED = {"official": "drawn expressions (each of several draws counts)"}

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from figures import style
-from figures.axes import forest
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures import style
+from litelvlm.figures.axes import forest
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 KEPT, LEVEL = 0.90, 0.05
 MARKED = " †"  # compared with another method than the paper's

@@ -4,9 +4,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from figures import style
-from figures.axes import band
-from figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures import style
+from litelvlm.figures.axes import band
+from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 
 LINES = {
     ("trained", "template"): ("trained, the method's sentences", "litelvlm"),

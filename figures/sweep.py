@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import style
-from figures.axes import band, budget_axis, forest, lines_of
-from figures.saved import Drawing, Drawn, Saved, asked_note
+from litelvlm.figures import style
+from litelvlm.figures.axes import band, budget_axis, forest, lines_of
+from litelvlm.figures.saved import Drawing, Drawn, Saved, asked_note
 
 METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")

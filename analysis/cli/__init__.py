@@ -13,19 +13,19 @@ from typing import Any
 
 import tyro
 
-from analysis.cli.bench import Bench
-from analysis.cli.check import Check
-from analysis.cli.convert import Convert
-from analysis.cli.demo import Demo
-from analysis.cli.evaluate import Evaluate
-from analysis.cli.explore import Explore
-from analysis.cli.figure import Figure
-from analysis.cli.ls import Ls
-from analysis.cli.report import Report
-from analysis.cli.segment import Segment
-from analysis.cli.show import Show
-from analysis.cli.study import Study
 from litelvlm import __version__
+from litelvlm.analysis.cli.bench import Bench
+from litelvlm.analysis.cli.check import Check
+from litelvlm.analysis.cli.convert import Convert
+from litelvlm.analysis.cli.demo import Demo
+from litelvlm.analysis.cli.evaluate import Evaluate
+from litelvlm.analysis.cli.explore import Explore
+from litelvlm.analysis.cli.figure import Figure
+from litelvlm.analysis.cli.ls import Ls
+from litelvlm.analysis.cli.report import Report
+from litelvlm.analysis.cli.segment import Segment
+from litelvlm.analysis.cli.show import Show
+from litelvlm.analysis.cli.study import Study
 from litelvlm.names import unknown_name
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import DataOptions, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class Bench(DataOptions):
 
     def run(self) -> int:
         """Measure and print the medians."""
-        from analysis import efficiency
-        from analysis.published import SOURCE
-        from analysis.runs import read_record, read_summary
+        from litelvlm.analysis import efficiency
+        from litelvlm.analysis.published import SOURCE
+        from litelvlm.analysis.runs import read_record, read_summary
 
         require_writable(self.out, folder=True)
         given = {"methods": self.methods, "budgets": self.budgets, "n_texts": self.n_texts, "rounds": self.rounds}
@@ -65,7 +65,7 @@ class Bench(DataOptions):
         sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n{folder}\n")
         sys.stdout.write("".join(f"{note}\n" for note in record.notes) + f"{summary.reading}\n")
         if self.figures is not None:
-            from figures.files import write_figures
+            from litelvlm.figures.files import write_figures
 
             drawn = write_figures("all", [folder], self.figures)
             sys.stdout.write("".join(f"{self.figures / picture.name}.png\n" for picture in drawn))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from analysis.cli.options import DataOptions
+from litelvlm.analysis.cli.options import DataOptions
 
 PACKAGES = ("torch", "torchvision", "transformers", "open_clip_torch", "captum", "scipy", "seaborn", "pycocotools")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Common, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)

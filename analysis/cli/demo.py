@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from analysis.cli.options import ModelOptions
+from litelvlm.analysis.cli.options import ModelOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Demo(ModelOptions):
 
     def run(self) -> int:
         """Serve until interrupted."""
-        from analysis.demo_app import build_app, contained, launch
         from litelvlm import load_refer
+        from litelvlm.analysis.demo_app import build_app, contained, launch
 
         model, data = self.load_model(), load_refer("embedded", split="val")
         scenes = [(sample.expressions[0].sent, sample.image()) for sample in data[:4]]

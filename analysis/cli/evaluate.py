@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import DataOptions, require_writable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.record import RunRecord
+    from litelvlm.analysis.record import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +69,11 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If an option is refused, before the model is loaded.
         """
-        from analysis import sweep
-        from analysis.determinism import make_deterministic
-        from analysis.locks import Shard
-        from analysis.runs import read_record, read_rows
-        from analysis.scores import score_lines
+        from litelvlm.analysis import sweep
+        from litelvlm.analysis.determinism import make_deterministic
+        from litelvlm.analysis.locks import Shard
+        from litelvlm.analysis.runs import read_record, read_rows
+        from litelvlm.analysis.scores import score_lines
 
         config, shard = self.configure(), Shard.parse(self.shard)
         require_writable(self.out, folder=True)
@@ -102,7 +102,7 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If a value is refused.
         """
-        from analysis.sweep_config import Config
+        from litelvlm.analysis.sweep_config import Config
 
         if self.empty_below < 1:
             raise ValueError(f"--empty-below {self.empty_below} is below 1; 1 is the official rule")

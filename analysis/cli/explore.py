@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import DataOptions, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,9 @@ class Explore(DataOptions):
 
     def run(self) -> int:
         """Write the page and print its path."""
-        from analysis.explore import build_page, read_config
-        from analysis.explore_data import Look
-        from figures import style
+        from litelvlm.analysis.explore import build_page, read_config
+        from litelvlm.analysis.explore_data import Look
+        from litelvlm.figures import style
 
         if self.samples < 1:
             raise ValueError(f"--samples {self.samples} is too small; the page needs at least 1 expression")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Common, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Figure(Common):
 
     def run(self) -> int:
         """Write the files and print their paths."""
-        from figures.files import write_figures
+        from litelvlm.figures.files import write_figures
 
         require_writable(self.out, folder=True)
         for picture in write_figures(self.name, self.runs, self.out, partial=self.partial):

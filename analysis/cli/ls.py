@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from analysis.cli.options import Common
-from analysis.studies import STUDIES, study_module
+from litelvlm.analysis.cli.options import Common
+from litelvlm.analysis.studies import STUDIES, study_module
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def studies() -> dict[str, str]:
 
 def drawings() -> dict[str, str]:
     """Figures and what each shows."""
-    from figures import FIGURES
+    from litelvlm.figures import FIGURES
 
     return {name: f"{drawing.summary} Drawn from {drawing.study}." for name, drawing in FIGURES.items()}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Common, require_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,9 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     Returns:
         Path of `index.html`.
     """
-    from analysis.report import build_report
-    from analysis.runs import read_record
-    from figures.files import write_figures
+    from litelvlm.analysis.report import build_report
+    from litelvlm.analysis.runs import read_record
+    from litelvlm.figures.files import write_figures
 
     finished = [run for run in runs if read_record(run).complete]
     pictures = {run: write_figures("all", [run], out / "figures" / run.name, partial=True) for run in finished}

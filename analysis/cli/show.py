@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.cli.options import Common
+from litelvlm.analysis.cli.options import Common
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class Show(Common):
         Raises:
             ValueError: If no run is named.
         """
-        from analysis.cli.text import confirmatory_text, run_text
-        from analysis.runs import read_record, read_summary
+        from litelvlm.analysis.cli.text import confirmatory_text, run_text
+        from litelvlm.analysis.runs import read_record, read_summary
 
         if not self.folders:
             raise ValueError("name a run folder, for example runs/sweep-0123abcd")

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.claims import Claim
-from analysis.formatting import counted, interval, number
-from analysis.left_out import joined_notes
-from analysis.report import families
-from analysis.runs import read_record, read_summary
-from analysis.verdicts import NOT_TESTED
+from litelvlm.analysis.claims import Claim
+from litelvlm.analysis.formatting import counted, interval, number
+from litelvlm.analysis.left_out import joined_notes
+from litelvlm.analysis.report import families
+from litelvlm.analysis.runs import read_record, read_summary
+from litelvlm.analysis.verdicts import NOT_TESTED
 
 
 def claim_text(claim: Claim) -> str:

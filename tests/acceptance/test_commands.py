@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.runs import read_record, read_rows
 from litelvlm import load_refer
+from litelvlm.analysis.runs import read_record, read_rows
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "analysis"]
+COMMAND = [sys.executable, "-m", "litelvlm.analysis"]
 
 
 def litelvlm(*arguments):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.demo import MAX_BYTES
+from litelvlm.analysis.demo import MAX_BYTES
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def served(tmp_path_factory):
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "no_proxy": "127.0.0.1,localhost",  # gradio asks itself whether it is up
     }
-    command = [sys.executable, "-m", "analysis", "demo", "--device", "cpu"]
+    command = [sys.executable, "-m", "litelvlm.analysis", "demo", "--device", "cpu"]
     with subprocess.Popen(
         command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as running:

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from analysis.cli import VERBS
-from figures import FIGURES
+from litelvlm.analysis.cli import VERBS
+from litelvlm.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from analysis.cli import main
+from litelvlm.analysis.cli import main
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm import ranking_text
 from litelvlm.glamm.checkpoint import read_checkpoint

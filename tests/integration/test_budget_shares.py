@@ -6,11 +6,11 @@ import pytest
 import tyro
 import yaml
 
-from analysis import sweep
-from analysis.cli import main
-from analysis.cli.study import Study
-from analysis.runs import read_record
 from litelvlm import get_pruner
+from litelvlm.analysis import sweep
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.runs import read_record
 
 
 @pytest.mark.parametrize("name", ["litelvlm", "fastv"])

@@ -5,9 +5,9 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from analysis.engine import Item, in_process, work_of
-from analysis.studies import STUDIES, study_module
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.engine import Item, in_process, work_of
+from litelvlm.analysis.studies import STUDIES, study_module
 
 SMALL = {
     "reversal": {"limit": 2, "shifts": 2, "blobs": 2, "pool": 8, "random_seeds": 1},

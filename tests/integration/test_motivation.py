@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from analysis import sweep
-from analysis.examples import chosen_samples, save_examples
-from analysis.motivation import read_motivation, save_motivation
-from analysis.samples import token_coverage
-from figures import motivation
-from figures.files import KINDS, write_figures
-from figures.style import new_figure
 from litelvlm import get_pruner
+from litelvlm.analysis import sweep
+from litelvlm.analysis.examples import chosen_samples, save_examples
+from litelvlm.analysis.motivation import read_motivation, save_motivation
+from litelvlm.analysis.samples import token_coverage
+from litelvlm.figures import motivation
+from litelvlm.figures.files import KINDS, write_figures
+from litelvlm.figures.style import new_figure
 from litelvlm.glamm.prompts import conversation
 
 NAMES = tuple(motivation.DRAWINGS)

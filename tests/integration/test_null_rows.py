@@ -2,10 +2,10 @@
 
 import pytest
 
-from analysis import reversal, sink
-from analysis.runs import read_rows, read_summary
-from analysis.subset import Subset
 from litelvlm import load_model
+from litelvlm.analysis import reversal, sink
+from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.subset import Subset
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from analysis import mechanism, reversal, sink, sink_causal
-from analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.samples import CONTROL_WORDS, NO_WORDS
-from analysis.sink_attention import TRUNCATED
+from litelvlm.analysis import mechanism, reversal, sink, sink_causal
+from litelvlm.analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS
+from litelvlm.analysis.sink_attention import TRUNCATED
 
 CONFIGS = {
     reversal: reversal.Config(shifts=5, blobs=2, pool=16, donors=2, random_seeds=1),

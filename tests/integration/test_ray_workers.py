@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import ray_workers
-from analysis.engine import Item, ItemResult, Work, make_chunks, map_chunks
-from analysis.ray_workers import RayWorkers, import_ray
-from analysis.record import RunKey
-from analysis.runs import open_run, read_record, read_rows
+from litelvlm.analysis import ray_workers
+from litelvlm.analysis.engine import Item, ItemResult, Work, make_chunks, map_chunks
+from litelvlm.analysis.ray_workers import RayWorkers, import_ray
+from litelvlm.analysis.record import RunKey
+from litelvlm.analysis.runs import open_run, read_record, read_rows
 from litelvlm.data.files import atomic_write
 
 IMAGES = 6

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis import sweep
-from analysis.runs import read_record, read_rows
-from analysis.sweep_passes import Context
-from analysis.sweep_rows import image_rows, load
 from litelvlm import get_pruner
+from litelvlm.analysis import sweep
+from litelvlm.analysis.runs import read_record, read_rows
+from litelvlm.analysis.sweep_passes import Context
+from litelvlm.analysis.sweep_rows import image_rows, load
 from litelvlm.glamm import shared
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.mask import low_resolution_masks

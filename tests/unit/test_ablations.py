@@ -8,8 +8,8 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
-from analysis import ablations
-from analysis.ablations_config import (
+from litelvlm.analysis import ablations
+from litelvlm.analysis.ablations_config import (
     ALTERED,
     METHODS,
     OPPOSITE,
@@ -19,15 +19,15 @@ from analysis.ablations_config import (
     TOGETHER,
     request_of,
 )
-from analysis.ablations_measures import correlations, rounding
-from analysis.ablations_official import PAIRS, official_claims, official_table
-from analysis.ablations_protocols import interval_table, protocol_table
-from analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson, strata_table
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.samples import NO_WORDS
-from analysis.significance import holm
-from analysis.subset import Subset, evenly
-from analysis.sweep_config import PAPER, Method
+from litelvlm.analysis.ablations_measures import correlations, rounding
+from litelvlm.analysis.ablations_official import PAIRS, official_claims, official_table
+from litelvlm.analysis.ablations_protocols import interval_table, protocol_table
+from litelvlm.analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson, strata_table
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.samples import NO_WORDS
+from litelvlm.analysis.significance import holm
+from litelvlm.analysis.subset import Subset, evenly
+from litelvlm.analysis.sweep_config import PAPER, Method
 from litelvlm.pruning import Cues
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")

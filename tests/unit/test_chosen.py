@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from analysis.sweep_passes import Chosen
 from litelvlm import get_pruner
+from litelvlm.analysis.sweep_passes import Chosen
 from litelvlm.pruning import Cues, list_pruners
 from litelvlm.pruning.cues import CUES, OF_IMAGE, TRUTH
 

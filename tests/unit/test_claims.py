@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.claims import Claim, joint_claim, make_claim, null_claim, verdict
-from analysis.cli.text import claim_text
-from analysis.significance import equivalence_test
-from analysis.statistics import Bootstrap, Estimate, bootstrap_means
+from litelvlm.analysis.claims import Claim, joint_claim, make_claim, null_claim, verdict
+from litelvlm.analysis.cli.text import claim_text
+from litelvlm.analysis.significance import equivalence_test
+from litelvlm.analysis.statistics import Bootstrap, Estimate, bootstrap_means
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ import sys
 import pytest
 from planted import PlantedModel, planted_data
 
-from analysis import cli
-from analysis.cli import main
-from analysis.cli.segment import as_text, numbered
-from analysis.cli.study import Study
-from analysis.formatting import number
-from analysis.runs import read_record, read_summary
-from analysis.studies import STUDIES
-from analysis.verdicts import confirmatory
-from figures import FIGURES
+from litelvlm.analysis import cli
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.segment import as_text, numbered
+from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.formatting import number
+from litelvlm.analysis.runs import read_record, read_summary
+from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.verdicts import confirmatory
+from litelvlm.figures import FIGURES
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_every_verb_explains_itself_with_examples(capsys, verb):
 
 def test_help_is_fast_because_it_loads_nothing_heavy():
     heavy = "{'torch', 'transformers', 'pandas', 'matplotlib', 'scipy'}"
-    code = f"import sys; from analysis.cli import main; main(['--help']); sys.exit(len({heavy} & set(sys.modules)))"
+    code = f"import sys; from litelvlm.analysis.cli import main; main(['--help']); sys.exit(len({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(f"  {verb} " in done.stdout for verb in cli.VERBS)
@@ -153,7 +153,7 @@ def settings(monkeypatch):
 def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeypatch, tmp_path):
     import torch
 
-    from analysis.determinism import determinism_flags
+    from litelvlm.analysis.determinism import determinism_flags
 
     seen = {}
 
@@ -355,7 +355,7 @@ def test_a_defect_of_the_program_is_not_hidden():
 
 def test_python_m_analysis_takes_a_study_by_its_name():
     done = subprocess.run(
-        [sys.executable, "-m", "analysis", "sink", "--limit", "0"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "litelvlm.analysis", "sink", "--limit", "0"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert done.stderr.startswith("litelvlm: limit: ")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from analysis import efficiency, efficiency_timing
-from analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, median_ratio, timed
-from figures import FIGURES
-from figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
+from litelvlm.analysis import efficiency, efficiency_timing
+from litelvlm.analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, median_ratio, timed
+from litelvlm.figures import FIGURES
+from litelvlm.figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
 
 
 def timings(method, k, whole, llm, rounds=5):

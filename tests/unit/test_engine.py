@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from test_runs import make_key
 
-from analysis.engine import Item, ItemResult, Work, ahead, computed_by, in_process, make_chunks, map_chunks
-from analysis.record import Counts
-from analysis.runs import Shard, open_run, read_record, read_rows
+from litelvlm.analysis.engine import Item, ItemResult, Work, ahead, computed_by, in_process, make_chunks, map_chunks
+from litelvlm.analysis.record import Counts
+from litelvlm.analysis.runs import Shard, open_run, read_record, read_rows
 
 SIZES = [2, 1, 3, 2, 2]
 
@@ -173,7 +173,7 @@ def test_parts_may_come_back_in_any_order(tmp_path):
 def test_studies_in_the_block_are_computed_by_its_mapper_and_none_after_it(tmp_path):
     from planted import PlantedModel, planted_data
 
-    from analysis import sweep
+    from litelvlm.analysis import sweep
 
     asked = []
 

@@ -9,18 +9,18 @@ import pytest
 from PIL import Image
 from planted import PlantedModel, planted_data
 
-from analysis.cli.study import Study
-from analysis.examples import FILE, choose, read_examples, save_examples
-from analysis.explore_data import token_box
-from analysis.locks import Shard
-from analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from analysis.runs import read_rows, read_summary
-from analysis.sweep import Config
-from figures.examples import draw_examples
-from figures.files import write_figures
-from figures.saved import Saved, asked_note
-from figures.style import new_figure
+from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.examples import FILE, choose, read_examples, save_examples
+from litelvlm.analysis.explore_data import token_box
+from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.sweep import Config
 from litelvlm.clip.base import Preprocessing
+from litelvlm.figures.examples import draw_examples
+from litelvlm.figures.files import write_figures
+from litelvlm.figures.saved import Saved, asked_note
+from litelvlm.figures.style import new_figure
 from litelvlm.pruning import Selection
 
 
@@ -134,7 +134,9 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
 def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
     tmp_path, monkeypatch, protocol, drawn, said
 ):
-    monkeypatch.setattr("analysis.motivation.save_motivation", lambda *of: None)  # a planted tower has no words
+    monkeypatch.setattr(
+        "litelvlm.analysis.motivation.save_motivation", lambda *of: None
+    )  # a planted tower has no words
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
     run = Study(names=("sweep",), out=tmp_path).run_one("sweep", model, data, config, Shard())

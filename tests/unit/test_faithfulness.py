@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
-from analysis import faithfulness
-from analysis.faithfulness_measures import (
+from litelvlm.analysis import faithfulness
+from litelvlm.analysis.faithfulness_measures import (
     curve_area,
     curve_points,
     eraser,
@@ -15,7 +15,7 @@ from analysis.faithfulness_measures import (
     rank_infidelity,
     square_removals,
 )
-from analysis.runs import read_rows, read_summary
+from litelvlm.analysis.runs import read_rows, read_summary
 
 
 def test_the_first_tokens_of_an_order():

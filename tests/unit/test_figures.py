@@ -9,12 +9,12 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from analysis.runs import read_rows, read_summary
-from analysis.sweep_config import every_method
-from figures import FIGURES, axes, reversal, sink, style, sweep
-from figures.files import write_figures
-from figures.saved import Saved, sample_note
 from litelvlm import list_pruners
+from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.sweep_config import every_method
+from litelvlm.figures import FIGURES, axes, reversal, sink, style, sweep
+from litelvlm.figures.files import write_figures
+from litelvlm.figures.saved import Saved, sample_note
 
 
 def new_axes():

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from analysis.ablations_config import METHODS
-from figures import FIGURES, ablations, significance, style
+from litelvlm.analysis.ablations_config import METHODS
+from litelvlm.figures import FIGURES, ablations, significance, style
 
 
 def new_axes():

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from analysis.runs import read_summary
-from figures import faithfulness, importance, style
+from litelvlm.analysis.runs import read_summary
+from litelvlm.figures import faithfulness, importance, style
 
 
 def new_axes():

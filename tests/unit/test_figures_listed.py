@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from figures import FIGURES
+from litelvlm.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "figures.md").read_text()

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import published
-from analysis.runs import read_summary
-from figures import FIGURES, style
-from figures import published as drawing
-from figures.saved import Saved
+from litelvlm.analysis import published
+from litelvlm.analysis.runs import read_summary
+from litelvlm.figures import FIGURES, style
+from litelvlm.figures import published as drawing
+from litelvlm.figures.saved import Saved
 
 
 def test_published_means_are_those_that_were_printed():

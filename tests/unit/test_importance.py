@@ -10,14 +10,14 @@ from planted import GRID, PlantedData, PlantedModel, planted_data
 from planted_importance import claims_by_id, first, planted_importance, smooth
 from scipy import stats
 
-from analysis import importance
-from analysis.importance_agreement import Tokens, agreement_rows, joint_rows, pearson
-from analysis.importance_picks import foreign, pick, strata_middles
-from analysis.importance_scores import REVERSED, visual_sinks
-from analysis.importance_signals import Signal
-from analysis.importance_tables import means
-from analysis.runs import read_rows, read_summary
-from analysis.samples import target_mask
+from litelvlm.analysis import importance
+from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, pearson
+from litelvlm.analysis.importance_picks import foreign, pick, strata_middles
+from litelvlm.analysis.importance_scores import REVERSED, visual_sinks
+from litelvlm.analysis.importance_signals import Signal
+from litelvlm.analysis.importance_tables import means
+from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.samples import target_mask
 
 N = 144
 

@@ -1,7 +1,7 @@
 """The table of methods that the command line prints is the classes' own description."""
 
-from analysis.cli import main
 from litelvlm import list_pruners
+from litelvlm.analysis.cli import main
 
 
 def test_methods_are_listed_with_their_columns(capsys):

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 from planted import PlantedModel, planted_data
 
-from analysis import sweep
-from analysis.methods_page import agreement, methods_page
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.sweep_config import every_method
-from analysis.sweep_passes import layer_average
+from litelvlm.analysis import sweep
+from litelvlm.analysis.methods_page import agreement, methods_page
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.sweep_config import every_method
+from litelvlm.analysis.sweep_passes import layer_average
 from litelvlm.pruning import list_pruners
 
 DOCS = Path(__file__).parents[2] / "docs"

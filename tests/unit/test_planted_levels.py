@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import sink, sink_causal
-from analysis.importance_agreement import COVERAGE, POSITION
-from analysis.importance_scores import REVERSED
-from analysis.importance_tables import PARTS, importance_claims
-from analysis.sink_attention import MEAN_HEAD
+from litelvlm.analysis import sink, sink_causal
+from litelvlm.analysis.importance_agreement import COVERAGE, POSITION
+from litelvlm.analysis.importance_scores import REVERSED
+from litelvlm.analysis.importance_tables import PARTS, importance_claims
+from litelvlm.analysis.sink_attention import MEAN_HEAD
 
 STUDIES, RESAMPLES, IMAGES = 400, 300, 50
 SIGNALS = ["signal", "target", "layer", "head", "removal"]

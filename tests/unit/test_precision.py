@@ -6,8 +6,8 @@ from planted import clustered
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from analysis.precision import bca_estimate, minimum_detectable, smallest_effect
-from analysis.statistics import Bootstrap, bootstrap_means, means, ratios
+from litelvlm.analysis.precision import bca_estimate, minimum_detectable, smallest_effect
+from litelvlm.analysis.statistics import Bootstrap, bootstrap_means, means, ratios
 
 
 def with_ones(values):

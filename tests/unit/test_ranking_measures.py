@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.ranking_measures import (
+from litelvlm.analysis.ranking_measures import (
     at_budget,
     auroc,
     hedges_g,

@@ -8,7 +8,7 @@ from statsmodels.stats.descriptivestats import sign_test as statsmodels_sign_tes
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from analysis.significance import (
+from litelvlm.analysis.significance import (
     benjamini_hochberg,
     equivalence_test,
     holm,
@@ -18,7 +18,7 @@ from analysis.significance import (
     sign_test,
     wilcoxon_test,
 )
-from analysis.statistics import Estimate
+from litelvlm.analysis.statistics import Estimate
 
 
 def test_swap_test_is_uniform_under_the_null():

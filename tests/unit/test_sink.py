@@ -8,11 +8,11 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
-from analysis import sink
-from analysis.clip_models import randomised
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.samples import CONTROL_WORDS, NO_WORDS
-from analysis.sink_attention import (
+from litelvlm.analysis import sink
+from litelvlm.analysis.clip_models import randomised
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS
+from litelvlm.analysis.sink_attention import (
     MEAN_HEAD,
     TRUNCATED,
     UnusableTextError,

@@ -5,8 +5,8 @@ import pytest
 from planted import clustered
 from scipy import stats
 
-from analysis.claims import verdict
-from analysis.statistics import (
+from litelvlm.analysis.claims import verdict
+from litelvlm.analysis.statistics import (
     bootstrap_ratios,
     contrast,
     mean_estimate,

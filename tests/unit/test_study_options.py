@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from analysis import efficiency
-from analysis.cli import main
-from analysis.cli.study import Study
-from analysis.ray_workers import RayWorkers
-from analysis.studies import STUDIES
+from litelvlm.analysis import efficiency
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.ray_workers import RayWorkers
+from litelvlm.analysis.studies import STUDIES
 
 
 def test_options_of_the_sweep_reach_its_configuration():
@@ -93,7 +93,7 @@ def test_no_workers_are_refused():
 
 
 def test_the_engine_is_used_within_the_block_only():
-    from analysis import engine
+    from litelvlm.analysis import engine
 
     with Study(names=("sweep",), engine="ray", workers=3, address="auto").computing("sweep"):
         workers = engine._MAPPER.get()

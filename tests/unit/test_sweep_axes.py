@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from planted import PATCH, PlantedModel, planted_data
 
-from analysis import sweep
-from analysis.runs import read_record, read_rows, read_summary
-from analysis.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
-from analysis.sweep_config import every_method
-from analysis.sweep_no_target import no_target_table
-from analysis.sweep_passes import Context, divide_cells, talks_of
-from analysis.sweep_tables import token_table, widen
+from litelvlm.analysis import sweep
+from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
+from litelvlm.analysis.sweep_config import every_method
+from litelvlm.analysis.sweep_no_target import no_target_table
+from litelvlm.analysis.sweep_passes import Context, divide_cells, talks_of
+from litelvlm.analysis.sweep_tables import token_table, widen
 from litelvlm.glamm.official import official_draw
 from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import grefcoco_scores

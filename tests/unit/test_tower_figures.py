@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
-from analysis.runs import read_rows, read_summary
-from figures import mechanism, reversal_slices, sink, sink_causal, style
-from figures.files import write_figures
+from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.figures import mechanism, reversal_slices, sink, sink_causal, style
+from litelvlm.figures.files import write_figures
 
 PROBES = pd.DataFrame(
     [

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.claims import make_claim
-from analysis.statistics import Estimate
-from analysis.verdicts import HYPOTHESES, adjusted_verdict, confirmatory
+from litelvlm.analysis.claims import make_claim
+from litelvlm.analysis.statistics import Estimate
+from litelvlm.analysis.verdicts import HYPOTHESES, adjusted_verdict, confirmatory
 
 
 def claim(id, p, low=0.1, high=0.3, n_images=30):
