@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from scipy import stats
 
-from litelvlm.analysis.ranking_measures import tie_fraction
+from litelvlm.analysis.stats.ranking import tie_fraction
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.similarity import text_similarity

@@ -18,8 +18,8 @@ from litelvlm.analysis.ablations_pairs import Compared, Pair, compare, pair_clai
 from litelvlm.analysis.ablations_protocols import OFFICIAL
 from litelvlm.analysis.ablations_rows import PROTOCOLS
 from litelvlm.analysis.claims import Claim
-from litelvlm.analysis.significance import holm
-from litelvlm.analysis.statistics import RESAMPLES
+from litelvlm.analysis.stats.bootstrap import RESAMPLES
+from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_tables import RANDOM, budgets_of, score_bootstrap, widen
 

@@ -7,8 +7,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.ablations_rows import METHODS, PROTOCOLS
-from litelvlm.analysis.precision import bca_estimate
-from litelvlm.analysis.statistics import RESAMPLES, Estimate, bootstrap, nested_bootstrap, ratios
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Estimate, bootstrap, nested_bootstrap, ratios
+from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_tables import UNPRUNED, widen
 

@@ -16,7 +16,7 @@ from litelvlm.analysis.engine import ItemResult
 from litelvlm.analysis.importance_asked import Asked
 from litelvlm.analysis.importance_signals import shapley
 from litelvlm.analysis.labels import label_tokens, skip_reason
-from litelvlm.analysis.ranking_measures import auroc, reversal_index
+from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_passes import Chosen, Context, Pass, Talk
 from litelvlm.analysis.sweep_rows import Loaded, image_rows

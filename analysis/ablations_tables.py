@@ -12,15 +12,15 @@ from litelvlm.analysis.ablations_measures import SUMS
 from litelvlm.analysis.ablations_official import official_table
 from litelvlm.analysis.ablations_protocols import interval_table, protocol_table
 from litelvlm.analysis.ablations_rows import METHODS
-from litelvlm.analysis.precision import minimum_detectable
-from litelvlm.analysis.significance import equivalence_test, holm, non_inferior
-from litelvlm.analysis.statistics import (
+from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Bootstrap,
     Estimate,
     bootstrap,
     mean_estimate,
 )
+from litelvlm.analysis.stats.precision import minimum_detectable
+from litelvlm.analysis.stats.significance import equivalence_test, holm, non_inferior
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_no_target import without_target
 from litelvlm.analysis.sweep_tables import (

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from litelvlm.analysis.statistics import Bootstrap, Estimate
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 
 # A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94 with 20 (simulated).
 MIN_IMAGES = 20

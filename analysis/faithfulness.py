@@ -25,16 +25,6 @@ from pydantic import Field
 from litelvlm.analysis.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.config import Count, StudyConfig
 from litelvlm.analysis.engine import ItemResult, Study, run_study
-from litelvlm.analysis.faithfulness_measures import (
-    curve_area,
-    curve_points,
-    eraser,
-    eraser_counts,
-    first_tokens,
-    moved_round,
-    rank_infidelity,
-    square_removals,
-)
 from litelvlm.analysis.importance_asked import Asked, pose
 from litelvlm.analysis.importance_gradients import input_signals
 from litelvlm.analysis.importance_picks import Picks, pick, primary
@@ -51,7 +41,17 @@ from litelvlm.analysis.importance_signals import (
 )
 from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.samples import Data, Model, naming
-from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.faithfulness import (
+    curve_area,
+    curve_points,
+    eraser,
+    eraser_counts,
+    first_tokens,
+    moved_round,
+    rank_infidelity,
+    square_removals,
+)
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.glamm.signals_target import TARGETS, Targets
 
@@ -260,7 +260,7 @@ STUDY = Study(
     tables,
     reading,
     (
-        "litelvlm.analysis.faithfulness_measures",
+        "litelvlm.analysis.stats.faithfulness",
         "litelvlm.analysis.importance_asked",
         "litelvlm.analysis.importance_gradients",
         "litelvlm.analysis.importance_picks",

@@ -46,8 +46,8 @@ from litelvlm.analysis.importance_signals import (
 from litelvlm.analysis.importance_tables import importance_claims, importance_reading, importance_tables
 from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.samples import Data, Model, naming
-from litelvlm.analysis.spatial import rank_correlations
-from litelvlm.analysis.statistics import RESAMPLES
+from litelvlm.analysis.stats.bootstrap import RESAMPLES
+from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.prompts import QUESTIONS, conversation
 from litelvlm.glamm.signals_target import Targets
@@ -258,7 +258,7 @@ STUDY = Study(
     tables,
     reading,
     (
-        "litelvlm.analysis.agreement",
+        "litelvlm.analysis.stats.agreement",
         "litelvlm.analysis.importance_agreement",
         "litelvlm.analysis.importance_asked",
         "litelvlm.analysis.importance_gradients",
@@ -268,6 +268,6 @@ STUDY = Study(
         "litelvlm.analysis.importance_scores",
         "litelvlm.analysis.importance_signals",
         "litelvlm.analysis.samples",
-        "litelvlm.analysis.spatial",
+        "litelvlm.analysis.stats.spatial",
     ),
 )

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from litelvlm.analysis.agreement import (
+from litelvlm.analysis.importance_scores import REVERSED, ranking
+from litelvlm.analysis.importance_signals import ALL_HEADS, Signal
+from litelvlm.analysis.stats.agreement import (
     ceiling_of,
     chance_corrected,
     grid_covariates,
@@ -15,9 +17,7 @@ from litelvlm.analysis.agreement import (
     top_k_iou,
     top_k_iou_chance,
 )
-from litelvlm.analysis.importance_scores import REVERSED, ranking
-from litelvlm.analysis.importance_signals import ALL_HEADS, Signal
-from litelvlm.analysis.spatial import rank_correlations, shift_p_values, shifted_correlations, tau_b
+from litelvlm.analysis.stats.spatial import rank_correlations, shift_p_values, shifted_correlations, tau_b
 
 NONE, POSITION, COVERAGE = "none", "position", "position+coverage"
 BINS = 6

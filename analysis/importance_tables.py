@@ -13,8 +13,8 @@ from litelvlm.analysis.importance_picks import primary
 from litelvlm.analysis.importance_sanity import REINITIALISED
 from litelvlm.analysis.importance_scores import REVERSED
 from litelvlm.analysis.importance_signals import ATTENTION, REMOVAL
-from litelvlm.analysis.significance import benjamini_hochberg
-from litelvlm.analysis.statistics import bootstrap_means, mean_estimate
+from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
+from litelvlm.analysis.stats.significance import benjamini_hochberg
 
 SIGNAL = ["signal", "target", "removal"]
 PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}

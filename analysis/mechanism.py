@@ -32,8 +32,8 @@ from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
 from litelvlm.analysis.samples import Data, Model
-from litelvlm.analysis.significance import benjamini_hochberg
-from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
+from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.clip.probes_registers import register_neurons
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question
@@ -216,7 +216,7 @@ STUDY = Study(
         "litelvlm.analysis.clip_models",
         "litelvlm.analysis.donors",
         "litelvlm.analysis.labels",
-        "litelvlm.analysis.ranking_measures",
+        "litelvlm.analysis.stats.ranking",
         "litelvlm.analysis.samples",
     ),
 )

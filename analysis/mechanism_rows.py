@@ -16,9 +16,9 @@ from litelvlm.analysis.donors import Donor, text_donors
 from litelvlm.analysis.engine import ItemResult
 from litelvlm.analysis.labels import label_tokens
 from litelvlm.analysis.mechanism_texts import split_words
-from litelvlm.analysis.ranking_measures import auroc, pointing_game, reversal_index
 from litelvlm.analysis.reversal_scores import image_targets
 from litelvlm.analysis.samples import askable, naming
+from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.clip import probes
 from litelvlm.clip.base import ClipImage
 from litelvlm.clip.probes_registers import with_spare_register

@@ -43,7 +43,7 @@ from litelvlm.analysis.reversal_scores import PRIMARY, Config, Context, Texts
 from litelvlm.analysis.reversal_tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
 from litelvlm.analysis.runs import read_record
 from litelvlm.analysis.samples import Data, Model
-from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.analysis.verdicts import HYPOTHESES
 from litelvlm.glamm.prompts import QUESTIONS, question
 
@@ -321,7 +321,7 @@ STUDY = Study(
         "litelvlm.analysis.clip_models",
         "litelvlm.analysis.donors",
         "litelvlm.analysis.labels",
-        "litelvlm.analysis.ranking_measures",
+        "litelvlm.analysis.stats.ranking",
         "litelvlm.analysis.samples",
     ),
 )

@@ -14,7 +14,8 @@ from torch import Tensor
 from litelvlm.analysis.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.donors import Donor
 from litelvlm.analysis.labels import label_tokens, skip_reason, soft_labels
-from litelvlm.analysis.ranking_measures import (
+from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
+from litelvlm.analysis.stats.ranking import (
     at_budgets,
     auroc,
     hedges_g,
@@ -23,7 +24,6 @@ from litelvlm.analysis.ranking_measures import (
     soft_recall,
     tie_fraction,
 )
-from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
 from litelvlm.clip.probes import to_joint_space
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.pruning.centre_distance import CentreDistance

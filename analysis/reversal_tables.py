@@ -7,8 +7,8 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from litelvlm.analysis.reversal_scores import PRIMARY, TEXT_FREE
-from litelvlm.analysis.significance import sign_test, wilcoxon_test
-from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 
 MIN_VISIBLE = 0.5  # of the target's area, for the primary set
 HIDDEN = "target less than half visible"

@@ -34,7 +34,7 @@ from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.samples import Data, Model, askable, key_columns, target_mask
 from litelvlm.analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
 from litelvlm.analysis.sink_tables import DECIMALS, make_tables
-from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
 
 QUESTION = "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?"

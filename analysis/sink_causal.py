@@ -36,7 +36,7 @@ from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, mean_columns
 from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.sink_interventions import Config, Context, edited, image_rows, read_words
-from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.clip.probes_text import trace_text
 from litelvlm.glamm.prompts import question
 
@@ -198,7 +198,7 @@ STUDY = Study(
         "litelvlm.analysis.reversal_scores",
         "litelvlm.analysis.donors",
         "litelvlm.analysis.labels",
-        "litelvlm.analysis.ranking_measures",
+        "litelvlm.analysis.stats.ranking",
         "litelvlm.analysis.samples",
     ),
 )

@@ -15,10 +15,10 @@ from litelvlm.analysis.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.donors import Donor, text_donors
 from litelvlm.analysis.engine import ItemResult
 from litelvlm.analysis.labels import label_tokens
-from litelvlm.analysis.ranking_measures import auroc, reversal_index
 from litelvlm.analysis.reversal_scores import image_targets
 from litelvlm.analysis.samples import askable, naming, target_mask
 from litelvlm.analysis.sink_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
+from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, conversation, question

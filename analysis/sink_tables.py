@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.significance import benjamini_hochberg
 from litelvlm.analysis.sink_attention import MEAN_HEAD, MEASURES, SHARES, uniform_alpha
-from litelvlm.analysis.statistics import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.significance import benjamini_hochberg
 
 DECIMALS = 6  # attention is float32: a uniform row must not differ from uniform by its last digit
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)

@@ -17,7 +17,7 @@ from litelvlm.analysis.config import resolve_budgets
 from litelvlm.analysis.engine import Study, run_study
 from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.samples import Data, Model
-from litelvlm.analysis.statistics import RESAMPLES
+from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.sweep_claims import reading, summarise
 from litelvlm.analysis.sweep_config import DEFAULT_METHODS, PAPER, Config, Method, every_method
 from litelvlm.analysis.sweep_no_target import no_target_table, without_target

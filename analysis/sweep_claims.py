@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.claims import Claim, make_claim
-from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_tables import (
     ONE_SIDED,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from litelvlm.analysis.statistics import RESAMPLES, bootstrap
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap
 from litelvlm.analysis.sweep_tables import line_columns
 from litelvlm.metrics import EMPTY_BELOW
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from litelvlm.analysis.significance import holm, paired_swap_test
-from litelvlm.analysis.statistics import RESAMPLES, Bootstrap, bootstrap, contrast
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
+from litelvlm.analysis.stats.significance import holm, paired_swap_test
 
 UNPRUNED, RANDOM = "none", "random"
 METRICS = ("ciou", "giou", "p50")

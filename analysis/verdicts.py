@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.claims import ALPHA, Claim, Verdict
-from litelvlm.analysis.significance import holm
+from litelvlm.analysis.stats.significance import holm
 
 HYPOTHESES: Mapping[str, str] = MappingProxyType(
     {

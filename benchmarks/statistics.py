@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 from common import spread, store
 
-from litelvlm.analysis.statistics import RESAMPLES, bootstrap_ratios
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_ratios
 
 EXPRESSIONS, CELLS, RUNS = 10_000, 80, 3
 

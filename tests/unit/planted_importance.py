@@ -10,12 +10,12 @@ from scipy.ndimage import gaussian_filter
 
 from litelvlm.analysis import faithfulness, importance
 from litelvlm.analysis.engine import ItemResult, run_study
-from litelvlm.analysis.faithfulness_measures import curve_points, eraser_counts
 from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.importance_sanity import REINITIALISED
 from litelvlm.analysis.importance_scores import REVERSED, SCORES
 from litelvlm.analysis.importance_signals import Signal
 from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.stats.faithfulness import curve_points, eraser_counts
 from litelvlm.glamm.signals_target import TARGETS
 
 N = GRID[0] * GRID[1]

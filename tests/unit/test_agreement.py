@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from litelvlm.analysis import agreement
+from litelvlm.analysis.stats import agreement
 
 
 def test_grid_covariates_of_a_small_grid():

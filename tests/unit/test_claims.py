@@ -5,8 +5,8 @@ import pytest
 
 from litelvlm.analysis.claims import Claim, joint_claim, make_claim, null_claim, verdict
 from litelvlm.analysis.cli.text import claim_text
-from litelvlm.analysis.significance import equivalence_test
-from litelvlm.analysis.statistics import Bootstrap, Estimate, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means
+from litelvlm.analysis.stats.significance import equivalence_test
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
 from litelvlm.analysis import faithfulness
-from litelvlm.analysis.faithfulness_measures import (
+from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,
     eraser,
@@ -15,7 +16,6 @@ from litelvlm.analysis.faithfulness_measures import (
     rank_infidelity,
     square_removals,
 )
-from litelvlm.analysis.runs import read_rows, read_summary
 
 
 def test_the_first_tokens_of_an_order():

@@ -8,7 +8,7 @@ from litelvlm.analysis import mechanism
 from litelvlm.analysis.mechanism import NOTHING, TOO_FEW, attribution_share, in_words
 from litelvlm.analysis.mechanism_rows import PROBES, Ranking, probe_row
 from litelvlm.analysis.mechanism_texts import split_words
-from litelvlm.analysis.statistics import Bootstrap, Estimate, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means
 
 
 def estimate(low, high):

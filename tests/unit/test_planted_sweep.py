@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from litelvlm.analysis.ablations_claims import lead_claims
-from litelvlm.analysis.statistics import bootstrap_ratios, mean_estimate
+from litelvlm.analysis.stats.bootstrap import bootstrap_ratios, mean_estimate
 from litelvlm.analysis.sweep_claims import retention_claim
 from litelvlm.analysis.sweep_tables import Wide, cell_index, difference, retention, score_bootstrap, swap_p_value
 

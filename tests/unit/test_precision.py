@@ -6,8 +6,8 @@ from planted import clustered
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from litelvlm.analysis.precision import bca_estimate, minimum_detectable, smallest_effect
-from litelvlm.analysis.statistics import Bootstrap, bootstrap_means, means, ratios
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means, means, ratios
+from litelvlm.analysis.stats.precision import bca_estimate, minimum_detectable, smallest_effect
 
 
 def with_ones(values):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from litelvlm.analysis.ranking_measures import (
+from litelvlm.analysis.stats.ranking import (
     at_budget,
     auroc,
     hedges_g,

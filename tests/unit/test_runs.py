@@ -18,7 +18,7 @@ from litelvlm.analysis.config import Budgets, StudyConfig, asked_shares, resolve
 from litelvlm.analysis.determinism import determinism_flags, make_deterministic
 from litelvlm.analysis.record import Counts, RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.runs import RunLockedError, Shard, open_run, read_record, read_rows, read_summary
-from litelvlm.analysis.statistics import Estimate
+from litelvlm.analysis.stats.bootstrap import Estimate
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,8 @@ from statsmodels.stats.descriptivestats import sign_test as statsmodels_sign_tes
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from litelvlm.analysis.significance import (
+from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.significance import (
     benjamini_hochberg,
     equivalence_test,
     holm,
@@ -18,7 +19,6 @@ from litelvlm.analysis.significance import (
     sign_test,
     wilcoxon_test,
 )
-from litelvlm.analysis.statistics import Estimate
 
 
 def test_swap_test_is_uniform_under_the_null():

@@ -6,8 +6,8 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 from statsmodels.regression.linear_model import OLS
 
-from litelvlm.analysis.agreement import grid_covariates
-from litelvlm.analysis.spatial import (
+from litelvlm.analysis.stats.agreement import grid_covariates
+from litelvlm.analysis.stats.spatial import (
     basis,
     rank_correlations,
     residual_ranks,

@@ -6,7 +6,7 @@ from planted import clustered
 from scipy import stats
 
 from litelvlm.analysis.claims import verdict
-from litelvlm.analysis.statistics import (
+from litelvlm.analysis.stats.bootstrap import (
     bootstrap_ratios,
     contrast,
     mean_estimate,

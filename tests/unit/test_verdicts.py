@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from litelvlm.analysis.claims import make_claim
-from litelvlm.analysis.statistics import Estimate
+from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.verdicts import HYPOTHESES, adjusted_verdict, confirmatory
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import stats
 
-from litelvlm.analysis.statistics import RESAMPLES, Estimate, check_finite, image_sums, ratios
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Estimate, check_finite, image_sums, ratios
 
 _CHUNK_CELLS = 2_000_000
 

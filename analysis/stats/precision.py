@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy import stats
 
-from litelvlm.analysis.statistics import ONE_IMAGE, RESAMPLES, Bootstrap, Estimate, Statistic, image_sums
+from litelvlm.analysis.stats.bootstrap import ONE_IMAGE, RESAMPLES, Bootstrap, Estimate, Statistic, image_sums
 
 _BATCH_CELLS = 4_000_000  # numbers gathered at once (32 MB)
 

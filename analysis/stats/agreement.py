@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy import stats
 
-from litelvlm.analysis.statistics import check_finite
+from litelvlm.analysis.stats.bootstrap import check_finite
 
 USABLE = 0.2  # below this reliability nothing is said of a ceiling
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Real, Shaped
 
-from litelvlm.analysis.statistics import check_finite
+from litelvlm.analysis.stats.bootstrap import check_finite
 
 
 class AtBudget(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy import stats
 
-from litelvlm.analysis.statistics import check_finite
+from litelvlm.analysis.stats.bootstrap import check_finite
 
 
 def basis(n: int, covariates: Float[np.ndarray, "n c"] | None = None) -> Float[np.ndarray, "n b"]:
