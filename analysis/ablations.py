@@ -26,10 +26,10 @@ from litelvlm.analysis.ablations_claims import reading, summarise
 from litelvlm.analysis.ablations_config import ALTERED, SHUFFLED, TOGETHER, Config
 from litelvlm.analysis.ablations_rows import AblationContext, ablation_rows
 from litelvlm.analysis.ablations_tables import tables
-from litelvlm.analysis.config import resolve_budgets
 from litelvlm.analysis.donors import draw_donors
-from litelvlm.analysis.engine import Study, run_study
-from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.engine import Study, run_study
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.subset import Subset
 from litelvlm.analysis.sweep_config import Method

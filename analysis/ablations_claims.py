@@ -11,7 +11,7 @@ from litelvlm.analysis.ablations_official import official_claims
 from litelvlm.analysis.ablations_pairs import Pair, compare, pair_claim
 from litelvlm.analysis.ablations_rows import METHODS
 from litelvlm.analysis.ablations_tables import attention_estimates
-from litelvlm.analysis.claims import Claim, make_claim
+from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, contrast
 from litelvlm.analysis.stats.precision import smallest_effect
 from litelvlm.analysis.sweep_config import PAPER

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from litelvlm.analysis.config import Budgets, Count, StudyConfig
+from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
 

@@ -17,7 +17,7 @@ from litelvlm.analysis.ablations_config import OPPOSITE, RASTER
 from litelvlm.analysis.ablations_pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.ablations_protocols import OFFICIAL
 from litelvlm.analysis.ablations_rows import PROTOCOLS
-from litelvlm.analysis.claims import Claim
+from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.sweep_config import PAPER

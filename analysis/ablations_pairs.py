@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from litelvlm.analysis.claims import Claim, make_claim
+from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
 from litelvlm.analysis.sweep_tables import Wide, cell_index, difference, swap_p_value
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.provenance import fingerprint
+from litelvlm.analysis.runs.provenance import fingerprint
 from litelvlm.analysis.samples import Model
 
 

@@ -17,13 +17,13 @@ import pandas as pd
 import torch
 from pydantic import Field, model_validator
 
-from litelvlm.analysis import provenance
-from litelvlm.analysis.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
 from litelvlm.analysis.costs import counted_macs, model_macs
 from litelvlm.analysis.efficiency_tables import DECODE, END, PREFILL, reading, tables_of
 from litelvlm.analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, peak_memory, timed
-from litelvlm.analysis.record import Counts, RunKey, Summary, Table
-from litelvlm.analysis.runs import open_run
+from litelvlm.analysis.runs import provenance
+from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
+from litelvlm.analysis.runs.folder import open_run
+from litelvlm.analysis.runs.record import Counts, RunKey, Summary, Table
 from litelvlm.analysis.sweep_config import PAPER, AnyMethod, check_distinct
 from litelvlm.analysis.sweep_passes import layer_average
 from litelvlm.analysis.sweep_tables import UNPRUNED

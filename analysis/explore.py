@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.config import resolve_budgets
 from litelvlm.analysis.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
-from litelvlm.analysis.record import RunRecord
-from litelvlm.analysis.runs import read_record, read_rows
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.sweep import PAPER, Config, Context
 from litelvlm.analysis.sweep_tables import UNPRUNED

@@ -22,9 +22,6 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from litelvlm.analysis.claims import Claim, joint_claim, make_claim
-from litelvlm.analysis.config import Count, StudyConfig
-from litelvlm.analysis.engine import ItemResult, Study, run_study
 from litelvlm.analysis.importance_asked import Asked, pose
 from litelvlm.analysis.importance_gradients import input_signals
 from litelvlm.analysis.importance_picks import Picks, pick, primary
@@ -39,7 +36,10 @@ from litelvlm.analysis.importance_signals import (
     flow_signals,
     shapley,
 )
-from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.config import Count, StudyConfig
+from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.samples import Data, Model, naming
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.faithfulness import (

@@ -24,9 +24,6 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from litelvlm.analysis.claims import Claim
-from litelvlm.analysis.config import Count, Index, StudyConfig
-from litelvlm.analysis.engine import ItemResult, Study, run_study
 from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.importance_asked import Asked, pose
 from litelvlm.analysis.importance_gradients import mean_token
@@ -44,7 +41,10 @@ from litelvlm.analysis.importance_signals import (
     sampled_signals,
 )
 from litelvlm.analysis.importance_tables import importance_claims, importance_reading, importance_tables
-from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.samples import Data, Model, naming
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.spatial import rank_correlations

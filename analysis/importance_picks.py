@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.formatting import counted
 from litelvlm.analysis.labels import skip_reason
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE
+from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.samples import Data, Model, same_words, target_mask, token_coverage, unaskable, untargeted
 
 

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.clip_models import embed_texts, load_clips
 from litelvlm.analysis.donors import draw_donors
-from litelvlm.analysis.engine import Study, run_study
-from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
+from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
+from litelvlm.analysis.runs.engine import Study, run_study
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
 from litelvlm.analysis.stats.significance import benjamini_hochberg

@@ -12,11 +12,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis.formatting import Grid
-from litelvlm.analysis.left_out import joined_notes, left_out
-from litelvlm.analysis.record import RunRecord
 from litelvlm.analysis.report_tables import by_budget, scores_of
-from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.formatting import Grid
+from litelvlm.analysis.runs.left_out import joined_notes, left_out
+from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.sweep_claims import ASKED
 from litelvlm.analysis.sweep_config import Method

@@ -30,21 +30,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.claims import Claim, joint_claim, make_claim, null_claim
 from litelvlm.analysis.clip_models import embed_texts, load_clips, randomised
-from litelvlm.analysis.config import resolve_budgets
 from litelvlm.analysis.donors import draw_donors
-from litelvlm.analysis.engine import Study, run_study
-from litelvlm.analysis.formatting import counted
-from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.reversal_controls import image_rows
 from litelvlm.analysis.reversal_examples import save_reversal_examples
 from litelvlm.analysis.reversal_scores import PRIMARY, Config, Context, Texts
 from litelvlm.analysis.reversal_tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
-from litelvlm.analysis.runs import read_record
+from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.engine import Study, run_study
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.formatting import counted
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
-from litelvlm.analysis.verdicts import HYPOTHESES
 from litelvlm.glamm.prompts import QUESTIONS, question
 
 Drawn = tuple[Bootstrap, dict[str, int]]

@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 
 from litelvlm.analysis.clip_models import embed_texts
 from litelvlm.analysis.donors import mask_donors, text_donors
-from litelvlm.analysis.engine import ItemResult
 from litelvlm.analysis.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
 from litelvlm.analysis.reversal_scores import (
     PRIMARY,
@@ -23,6 +22,7 @@ from litelvlm.analysis.reversal_scores import (
     tags,
     wording_rows,
 )
+from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.samples import Model, askable, naming, target_mask, token_coverage
 from litelvlm.analysis.stats.ranking import auroc
 from litelvlm.data.pictures import open_image

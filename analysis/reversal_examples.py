@@ -14,7 +14,7 @@ from litelvlm.analysis.examples import FILE
 from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_pixels
 from litelvlm.analysis.reversal_scores import PRIMARY, embed_patches
 from litelvlm.analysis.reversal_tables import select
-from litelvlm.analysis.runs import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.samples import target_mask
 from litelvlm.data.files import atomic_write
 from litelvlm.data.pictures import open_image

@@ -11,9 +11,9 @@ from pydantic import Field
 from scipy import stats
 from torch import Tensor
 
-from litelvlm.analysis.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.donors import Donor
 from litelvlm.analysis.labels import label_tokens, skip_reason, soft_labels
+from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
 from litelvlm.analysis.stats.ranking import (
     at_budgets,

@@ -26,11 +26,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from litelvlm.analysis.claims import Claim, make_claim, null_claim
 from litelvlm.analysis.clip_models import randomised
-from litelvlm.analysis.config import Index, StudyConfig
-from litelvlm.analysis.engine import ItemResult, Study, run_study
-from litelvlm.analysis.locks import Shard
+from litelvlm.analysis.runs.claims import Claim, make_claim, null_claim
+from litelvlm.analysis.runs.config import Index, StudyConfig
+from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.samples import Data, Model, askable, key_columns, target_mask
 from litelvlm.analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
 from litelvlm.analysis.sink_tables import DECIMALS, make_tables

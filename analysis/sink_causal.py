@@ -27,13 +27,13 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.claims import Claim, joint_claim, make_claim
-from litelvlm.analysis.config import resolve_budgets
 from litelvlm.analysis.donors import Donor, draw_donors
-from litelvlm.analysis.engine import Study, run_study
-from litelvlm.analysis.formatting import counted
-from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, mean_columns
+from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.engine import Study, run_study
+from litelvlm.analysis.runs.formatting import counted
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.sink_interventions import Config, Context, edited, image_rows, read_words
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means

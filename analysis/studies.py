@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
-    from litelvlm.analysis.record import RunRecord
+    from litelvlm.analysis.runs.record import RunRecord
 
 STUDIES = ("reversal", "mechanism", "sink", "sink_causal", "importance", "faithfulness", "sweep", "ablations")
 """Studies in the order in which all of them run; each is a module of ``analysis`` with the same public names."""

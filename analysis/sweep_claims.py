@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.claims import Claim, make_claim
+from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_tables import (

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from litelvlm.analysis.config import Budgets, Count, StudyConfig
+from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
 from litelvlm.analysis.sweep_tables import RANDOM, UNPRUNED
 from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
 from litelvlm.pruning import Pruner, get_pruner, list_pruners

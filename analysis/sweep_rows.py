@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.analysis.engine import ItemResult
+from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.samples import (
     NOT_DRAWN,
     askable,

@@ -17,9 +17,9 @@ import torch
 from common import store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
-from litelvlm.analysis.ray_workers import RayWorkers
-from litelvlm.analysis.runs import read_rows
+from litelvlm.analysis.runs.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
+from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.sweep import Config, run
 
 

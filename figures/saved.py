@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.record import RunRecord, Summary
-from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies import is_miniature
 from litelvlm.analysis.sweep_claims import ASKED
 from litelvlm.figures import style

@@ -49,7 +49,7 @@ class Bench(DataOptions):
         """Measure and print the medians."""
         from litelvlm.analysis import efficiency
         from litelvlm.analysis.published import SOURCE
-        from litelvlm.analysis.runs import read_record, read_summary
+        from litelvlm.analysis.runs.folder import read_record, read_summary
 
         require_writable(self.out, folder=True)
         given = {"methods": self.methods, "budgets": self.budgets, "n_texts": self.n_texts, "rounds": self.rounds}

@@ -13,7 +13,7 @@ from litelvlm.analysis.cli.options import DataOptions, require_writable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from litelvlm.analysis.record import RunRecord
+    from litelvlm.analysis.runs.record import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,9 @@ class Evaluate(DataOptions):
             ValueError: If an option is refused, before the model is loaded.
         """
         from litelvlm.analysis import sweep
-        from litelvlm.analysis.determinism import make_deterministic
-        from litelvlm.analysis.locks import Shard
-        from litelvlm.analysis.runs import read_record, read_rows
+        from litelvlm.analysis.runs.determinism import make_deterministic
+        from litelvlm.analysis.runs.folder import read_record, read_rows
+        from litelvlm.analysis.runs.locks import Shard
         from litelvlm.analysis.scores import score_lines
 
         config, shard = self.configure(), Shard.parse(self.shard)

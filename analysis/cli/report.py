@@ -42,7 +42,7 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         Path of `index.html`.
     """
     from litelvlm.analysis.report import build_report
-    from litelvlm.analysis.runs import read_record
+    from litelvlm.analysis.runs.folder import read_record
     from litelvlm.figures.files import write_figures
 
     finished = [run for run in runs if read_record(run).complete]

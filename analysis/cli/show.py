@@ -36,7 +36,7 @@ class Show(Common):
             ValueError: If no run is named.
         """
         from litelvlm.analysis.cli.text import confirmatory_text, run_text
-        from litelvlm.analysis.runs import read_record, read_summary
+        from litelvlm.analysis.runs.folder import read_record, read_summary
 
         if not self.folders:
             raise ValueError("name a run folder, for example runs/sweep-0123abcd")

@@ -16,8 +16,8 @@ from litelvlm.analysis.studies import STUDIES, study_module
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
-    from litelvlm.analysis.engine import Work
-    from litelvlm.analysis.locks import Shard
+    from litelvlm.analysis.runs.engine import Work
+    from litelvlm.analysis.runs.locks import Shard
     from litelvlm.data.refer import ReferDataset
     from litelvlm.glamm.model import Glamm
 
@@ -76,8 +76,8 @@ class Study(DataOptions):
         Returns:
             1 if any sample failed, else 0.
         """
-        from litelvlm.analysis.determinism import make_deterministic
-        from litelvlm.analysis.locks import Shard
+        from litelvlm.analysis.runs.determinism import make_deterministic
+        from litelvlm.analysis.runs.locks import Shard
 
         names = self.chosen()
         require_writable(self.out, folder=True)
@@ -89,7 +89,7 @@ class Study(DataOptions):
         folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
 
         from litelvlm.analysis.cli.text import run_text
-        from litelvlm.analysis.runs import read_record
+        from litelvlm.analysis.runs.folder import read_record
 
         sys.stdout.write("\n".join(run_text(folder) for folder in folders))
         if self.report is not None:
@@ -108,15 +108,15 @@ class Study(DataOptions):
             if self.address is not None:
                 raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
             return nullcontext()
-        from litelvlm.analysis.engine import computed_by
-        from litelvlm.analysis.ray_workers import RayWorkers, import_ray
+        from litelvlm.analysis.runs.engine import computed_by
+        from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
 
         import_ray()
         return computed_by(RayWorkers(partial(self.work, name), self.workers, self.address, self.seed))
 
     def work(self, name: str) -> Work:
         """A study's work with model and data of its own, for a Ray worker."""
-        from litelvlm.analysis.engine import work_of
+        from litelvlm.analysis.runs.engine import work_of
 
         model, data, config = self.load_model(), self.load_data(), self.configure(name)
         return work_of(partial(study_module(name).run, model, data, config, self.out))
@@ -188,7 +188,7 @@ class Study(DataOptions):
         """Run one study, with the pictures of a finished sweep; its folder."""
         from litelvlm.analysis.examples import save_examples
         from litelvlm.analysis.motivation import save_motivation
-        from litelvlm.analysis.runs import read_record
+        from litelvlm.analysis.runs.folder import read_record
 
         with self.computing(name):
             folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.claims import Claim
-from litelvlm.analysis.formatting import counted, interval, number
-from litelvlm.analysis.left_out import joined_notes
 from litelvlm.analysis.report import families
-from litelvlm.analysis.runs import read_record, read_summary
-from litelvlm.analysis.verdicts import NOT_TESTED
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.formatting import counted, interval, number
+from litelvlm.analysis.runs.left_out import joined_notes
+from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 
 def claim_text(claim: Claim) -> str:

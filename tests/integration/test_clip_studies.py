@@ -12,7 +12,7 @@ from towers import open_clip_tower
 
 from litelvlm.analysis import mechanism, reversal, sink_causal
 from litelvlm.analysis.mechanism_rows import PROBES
-from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 
 CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "squash"}
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.engine import Item, in_process, work_of
+from litelvlm.analysis.runs.engine import Item, in_process, work_of
 from litelvlm.analysis.studies import STUDIES, study_module
 
 SMALL = {

@@ -4,7 +4,7 @@ import pytest
 
 from litelvlm import load_model
 from litelvlm.analysis import reversal, sink
-from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.subset import Subset
 
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
-from litelvlm.analysis import ray_workers
-from litelvlm.analysis.engine import Item, ItemResult, Work, make_chunks, map_chunks
-from litelvlm.analysis.ray_workers import RayWorkers, import_ray
-from litelvlm.analysis.record import RunKey
-from litelvlm.analysis.runs import open_run, read_record, read_rows
+from litelvlm.analysis.runs import ray_workers
+from litelvlm.analysis.runs.engine import Item, ItemResult, Work, make_chunks, map_chunks
+from litelvlm.analysis.runs.folder import open_run, read_record, read_rows
+from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
+from litelvlm.analysis.runs.record import RunKey
 from litelvlm.data.files import atomic_write
 
 IMAGES = 6

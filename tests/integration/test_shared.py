@@ -9,7 +9,7 @@ import torch
 
 from litelvlm import get_pruner
 from litelvlm.analysis import sweep
-from litelvlm.analysis.runs import read_record, read_rows
+from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.sweep_passes import Context
 from litelvlm.analysis.sweep_rows import image_rows, load
 from litelvlm.glamm import shared

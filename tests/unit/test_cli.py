@@ -11,10 +11,10 @@ from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.segment import as_text, numbered
 from litelvlm.analysis.cli.study import Study
-from litelvlm.analysis.formatting import number
-from litelvlm.analysis.runs import read_record, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.formatting import number
+from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import STUDIES
-from litelvlm.analysis.verdicts import confirmatory
 from litelvlm.figures import FIGURES
 
 
@@ -153,7 +153,7 @@ def settings(monkeypatch):
 def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeypatch, tmp_path):
     import torch
 
-    from litelvlm.analysis.determinism import determinism_flags
+    from litelvlm.analysis.runs.determinism import determinism_flags
 
     seen = {}
 

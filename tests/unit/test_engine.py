@@ -4,9 +4,18 @@ import pandas as pd
 import pytest
 from test_runs import make_key
 
-from litelvlm.analysis.engine import Item, ItemResult, Work, ahead, computed_by, in_process, make_chunks, map_chunks
-from litelvlm.analysis.record import Counts
-from litelvlm.analysis.runs import Shard, open_run, read_record, read_rows
+from litelvlm.analysis.runs.engine import (
+    Item,
+    ItemResult,
+    Work,
+    ahead,
+    computed_by,
+    in_process,
+    make_chunks,
+    map_chunks,
+)
+from litelvlm.analysis.runs.folder import Shard, open_run, read_record, read_rows
+from litelvlm.analysis.runs.record import Counts
 
 SIZES = [2, 1, 3, 2, 2]
 

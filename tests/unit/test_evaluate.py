@@ -8,7 +8,7 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis import sweep_rows
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.evaluate import Evaluate
-from litelvlm.analysis.runs import read_rows
+from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.scores import score_lines
 
 
@@ -20,7 +20,7 @@ def split(n):
 
 @pytest.fixture(autouse=True)
 def planted(monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.determinism.make_deterministic", lambda seed: None)
+    monkeypatch.setattr("litelvlm.analysis.runs.determinism.make_deterministic", lambda seed: None)
     monkeypatch.setattr(Evaluate, "load_model", lambda self: PlantedModel("instance"))
     monkeypatch.setattr(Evaluate, "load_data", lambda self: split(4))
 

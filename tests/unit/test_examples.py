@@ -12,9 +12,9 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis.cli.study import Study
 from litelvlm.analysis.examples import FILE, choose, read_examples, save_examples
 from litelvlm.analysis.explore_data import token_box
-from litelvlm.analysis.locks import Shard
 from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_rows, read_summary
+from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.sweep import Config
 from litelvlm.clip.base import Preprocessing
 from litelvlm.figures.examples import draw_examples

@@ -5,7 +5,7 @@ import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
 from litelvlm.analysis import faithfulness
-from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,

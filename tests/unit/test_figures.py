@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from litelvlm import list_pruners
-from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.sweep_config import every_method
 from litelvlm.figures import FIGURES, axes, reversal, sink, style, sweep
 from litelvlm.figures.files import write_figures

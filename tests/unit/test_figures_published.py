@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis import published
-from litelvlm.analysis.runs import read_summary
+from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures import published as drawing
 from litelvlm.figures.saved import Saved

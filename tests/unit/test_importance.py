@@ -16,7 +16,7 @@ from litelvlm.analysis.importance_picks import foreign, pick, strata_middles
 from litelvlm.analysis.importance_scores import REVERSED, visual_sinks
 from litelvlm.analysis.importance_signals import Signal
 from litelvlm.analysis.importance_tables import means
-from litelvlm.analysis.runs import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.samples import target_mask
 
 N = 144

@@ -2,8 +2,8 @@
 
 import pytest
 
-from litelvlm.analysis.joined import joined_rows
-from litelvlm.analysis.runs import read_record, read_rows
+from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.joined import joined_rows
 
 KEYS = "run_id code_sha seed model_id dtype device protocol dataset split image_id ref_id sent_id ann_id category_id"
 

@@ -11,7 +11,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis import sweep
 from litelvlm.analysis.methods_page import agreement, methods_page
-from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.sweep_config import every_method
 from litelvlm.analysis.sweep_passes import layer_average
 from litelvlm.pruning import list_pruners

@@ -3,8 +3,8 @@
 import pytest
 from test_runs import make_key, write_parts
 
-from litelvlm.analysis import provenance
-from litelvlm.analysis.runs import Shard, open_run, read_record
+from litelvlm.analysis.runs import provenance
+from litelvlm.analysis.runs.folder import Shard, open_run, read_record
 
 
 def test_the_start_of_a_resumed_run_is_kept(tmp_path):

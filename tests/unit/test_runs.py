@@ -12,12 +12,13 @@ import pytest
 import torch
 import yaml
 
-from litelvlm.analysis import provenance, runs
-from litelvlm.analysis.claims import make_claim
-from litelvlm.analysis.config import Budgets, StudyConfig, asked_shares, resolve_budgets
-from litelvlm.analysis.determinism import determinism_flags, make_deterministic
-from litelvlm.analysis.record import Counts, RunKey, RunRecord, Summary, Table
-from litelvlm.analysis.runs import RunLockedError, Shard, open_run, read_record, read_rows, read_summary
+from litelvlm.analysis.runs import folder as runs
+from litelvlm.analysis.runs import provenance
+from litelvlm.analysis.runs.claims import make_claim
+from litelvlm.analysis.runs.config import Budgets, StudyConfig, asked_shares, resolve_budgets
+from litelvlm.analysis.runs.determinism import determinism_flags, make_deterministic
+from litelvlm.analysis.runs.folder import RunLockedError, Shard, open_run, read_record, read_rows, read_summary
+from litelvlm.analysis.runs.record import Counts, RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.stats.bootstrap import Estimate
 
 ROOT = Path(__file__).parents[2]
@@ -227,7 +228,7 @@ def test_a_killed_process_leaves_its_parts_and_no_lock(tmp_path):
 import sys, time
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "unit")!r}]
 from test_runs import make_key, write_parts
-from litelvlm.analysis.runs import open_run
+from litelvlm.analysis.runs.folder import open_run
 with open_run({str(tmp_path)!r}, make_key(), 2) as run:
     write_parts(run, [0])
     print("ready", flush=True)
@@ -348,7 +349,9 @@ def test_the_code_digest_ignores_comments_and_sees_code(tmp_path, monkeypatch):
     sources = [provenance._bare_source(tmp_path / f"toycode{number}.py") for number in range(3)]
     assert sources[0] == sources[1]
     assert sources[0] != sources[2]
-    assert provenance.code_digest(["litelvlm.analysis.labels"]) != provenance.code_digest(["litelvlm.analysis.config"])
+    assert provenance.code_digest(["litelvlm.analysis.labels"]) != provenance.code_digest(
+        ["litelvlm.analysis.runs.config"]
+    )
     with pytest.raises(ValueError, match="cannot be found"):
         provenance.code_digest(["analysis.nothing"])
 

@@ -5,7 +5,7 @@ import pytest
 from planted import clustered
 from scipy import stats
 
-from litelvlm.analysis.claims import verdict
+from litelvlm.analysis.runs.claims import verdict
 from litelvlm.analysis.stats.bootstrap import (
     bootstrap_ratios,
     contrast,

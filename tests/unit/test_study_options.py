@@ -7,7 +7,7 @@ import pytest
 from litelvlm.analysis import efficiency
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.study import Study
-from litelvlm.analysis.ray_workers import RayWorkers
+from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies import STUDIES
 
 
@@ -93,7 +93,7 @@ def test_no_workers_are_refused():
 
 
 def test_the_engine_is_used_within_the_block_only():
-    from litelvlm.analysis import engine
+    from litelvlm.analysis.runs import engine
 
     with Study(names=("sweep",), engine="ray", workers=3, address="auto").computing("sweep"):
         workers = engine._MAPPER.get()

@@ -8,7 +8,7 @@ import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis import sweep
-from litelvlm.analysis.runs import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.sweep_tables import comparison_table, score_bootstrap, widen
 
 METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from litelvlm.analysis.claims import Claim
+from litelvlm.analysis.runs.claims import Claim
 
 State = Literal["running", "partial", "done", "failed"]
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.claims import ALPHA, Claim, Verdict
+from litelvlm.analysis.runs.claims import ALPHA, Claim, Verdict
 from litelvlm.analysis.stats.significance import holm
 
 HYPOTHESES: Mapping[str, str] = MappingProxyType(

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm.auto import tqdm
 
-from litelvlm.analysis import provenance
-from litelvlm.analysis.claims import Claim
-from litelvlm.analysis.config import StudyConfig, asked_shares
-from litelvlm.analysis.record import Counts, RunKey, Summary, Table
-from litelvlm.analysis.runs import Run, Shard, open_run
+from litelvlm.analysis.runs import provenance
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.config import StudyConfig, asked_shares
+from litelvlm.analysis.runs.folder import Run, Shard, open_run
+from litelvlm.analysis.runs.record import Counts, RunKey, Summary, Table
 
 log = logging.getLogger(__name__)
 _MAPPER: ContextVar["Mapper | None"] = ContextVar("mapper", default=None)

@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 import yaml
 from pydantic import ValidationError
 
-from litelvlm.analysis import provenance
-from litelvlm.analysis.determinism import determinism_flags
-from litelvlm.analysis.locks import RunLockedError, Shard, hold
-from litelvlm.analysis.record import Counts, RunKey, RunRecord, Session, State, Summary
+from litelvlm.analysis.runs import provenance
+from litelvlm.analysis.runs.determinism import determinism_flags
+from litelvlm.analysis.runs.locks import RunLockedError, Shard, hold
+from litelvlm.analysis.runs.record import Counts, RunKey, RunRecord, Session, State, Summary
 from litelvlm.data.files import atomic_write, remove_debris
 
 __all__ = [

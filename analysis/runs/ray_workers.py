@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from litelvlm.analysis.determinism import make_deterministic
-from litelvlm.analysis.engine import Item, PartResult, Work, in_process
-from litelvlm.analysis.record import RunKey
+from litelvlm.analysis.runs.determinism import make_deterministic
+from litelvlm.analysis.runs.engine import Item, PartResult, Work, in_process
+from litelvlm.analysis.runs.record import RunKey
 
 log = logging.getLogger(__name__)
 RETRIES = 3
