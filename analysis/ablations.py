@@ -26,12 +26,12 @@ from litelvlm.analysis.ablations_claims import reading, summarise
 from litelvlm.analysis.ablations_config import ALTERED, SHUFFLED, TOGETHER, Config
 from litelvlm.analysis.ablations_rows import AblationContext, ablation_rows
 from litelvlm.analysis.ablations_tables import tables
-from litelvlm.analysis.donors import draw_donors
+from litelvlm.analysis.inputs.foreign import draw_donors
+from litelvlm.analysis.inputs.samples import Data, Model
+from litelvlm.analysis.inputs.subset import Subset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model
-from litelvlm.analysis.subset import Subset
 from litelvlm.analysis.sweep_config import Method
 from litelvlm.analysis.sweep_passes import Context
 from litelvlm.analysis.sweep_rows import Loaded, load

@@ -11,10 +11,10 @@ from jaxtyping import Float
 
 from litelvlm.analysis.ablations_config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
 from litelvlm.analysis.ablations_measures import correlations, rounding, similarity, without_values
-from litelvlm.analysis.donors import Donor, text_donors
-from litelvlm.analysis.importance_asked import Asked
 from litelvlm.analysis.importance_signals import shapley
-from litelvlm.analysis.labels import label_tokens, skip_reason
+from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
+from litelvlm.analysis.inputs.queries import Asked
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.sweep_config import PAPER

@@ -16,9 +16,9 @@ from jaxtyping import UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.runs.folder import read_rows
-from litelvlm.analysis.samples import target_mask, token_coverage
 from litelvlm.analysis.sweep import PAPER, Config, Method
 from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write

@@ -22,9 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from litelvlm.analysis.importance_asked import Asked, pose
 from litelvlm.analysis.importance_gradients import input_signals
-from litelvlm.analysis.importance_picks import Picks, pick, primary
 from litelvlm.analysis.importance_scores import REVERSED, clip_scores, highest_similarity, ranking
 from litelvlm.analysis.importance_signals import (
     DICE,
@@ -36,11 +34,13 @@ from litelvlm.analysis.importance_signals import (
     flow_signals,
     shapley,
 )
+from litelvlm.analysis.inputs.picks import Picks, pick, primary
+from litelvlm.analysis.inputs.queries import Asked, pose
+from litelvlm.analysis.inputs.samples import Data, Model, naming
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.runs.config import Count, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model, naming
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
@@ -261,12 +261,12 @@ STUDY = Study(
     reading,
     (
         "litelvlm.analysis.stats.faithfulness",
-        "litelvlm.analysis.importance_asked",
+        "litelvlm.analysis.inputs.queries",
         "litelvlm.analysis.importance_gradients",
-        "litelvlm.analysis.importance_picks",
+        "litelvlm.analysis.inputs.picks",
         "litelvlm.analysis.importance_removal",
         "litelvlm.analysis.importance_scores",
         "litelvlm.analysis.importance_signals",
-        "litelvlm.analysis.samples",
+        "litelvlm.analysis.inputs.samples",
     ),
 )

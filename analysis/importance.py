@@ -25,9 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
-from litelvlm.analysis.importance_asked import Asked, pose
 from litelvlm.analysis.importance_gradients import mean_token
-from litelvlm.analysis.importance_picks import Picks, foreign, pick, strata_middles
 from litelvlm.analysis.importance_sanity import reinitialised_rows
 from litelvlm.analysis.importance_scores import REVERSED, clip_scores, visual_sinks
 from litelvlm.analysis.importance_signals import (
@@ -41,11 +39,13 @@ from litelvlm.analysis.importance_signals import (
     sampled_signals,
 )
 from litelvlm.analysis.importance_tables import importance_claims, importance_reading, importance_tables
+from litelvlm.analysis.inputs.picks import Picks, foreign, pick, strata_middles
+from litelvlm.analysis.inputs.queries import Asked, pose
+from litelvlm.analysis.inputs.samples import Data, Model, naming
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model, naming
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.glamm.llama import decode
@@ -260,14 +260,14 @@ STUDY = Study(
     (
         "litelvlm.analysis.stats.agreement",
         "litelvlm.analysis.importance_agreement",
-        "litelvlm.analysis.importance_asked",
+        "litelvlm.analysis.inputs.queries",
         "litelvlm.analysis.importance_gradients",
-        "litelvlm.analysis.importance_picks",
+        "litelvlm.analysis.inputs.picks",
         "litelvlm.analysis.importance_removal",
         "litelvlm.analysis.importance_sanity",
         "litelvlm.analysis.importance_scores",
         "litelvlm.analysis.importance_signals",
-        "litelvlm.analysis.samples",
+        "litelvlm.analysis.inputs.samples",
         "litelvlm.analysis.stats.spatial",
     ),
 )

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from litelvlm.analysis.importance_asked import Asked
 from litelvlm.analysis.importance_gradients import (
     blurred_tokens,
     inner_layers,
@@ -18,6 +17,7 @@ from litelvlm.analysis.importance_gradients import (
     layer_signals,
 )
 from litelvlm.analysis.importance_removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
+from litelvlm.analysis.inputs.queries import Asked
 from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
 from litelvlm.glamm.signals import attention_rows, block_groups, leave_one_out
 from litelvlm.glamm.signals_layers import attention_flow

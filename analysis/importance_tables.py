@@ -8,10 +8,10 @@ import pandas as pd
 
 from litelvlm.analysis.importance_agreement import COVERAGE, POSITION
 from litelvlm.analysis.importance_gradients import COMPLETE
-from litelvlm.analysis.importance_picks import primary
 from litelvlm.analysis.importance_sanity import REINITIALISED
 from litelvlm.analysis.importance_scores import REVERSED
 from litelvlm.analysis.importance_signals import ATTENTION, REMOVAL
+from litelvlm.analysis.inputs.picks import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
 from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
 from litelvlm.analysis.stats.significance import benjamini_hochberg

@@ -24,14 +24,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.clip_models import embed_texts, load_clips
-from litelvlm.analysis.donors import draw_donors
+from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips
+from litelvlm.analysis.inputs.foreign import draw_donors
+from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.mechanism_rows import BASE, PROBES, Config, Context, image_rows
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.clip.probes_registers import register_neurons
@@ -213,10 +213,10 @@ STUDY = Study(
         "litelvlm.analysis.mechanism_rows",
         "litelvlm.analysis.mechanism_texts",
         "litelvlm.analysis.reversal_scores",
-        "litelvlm.analysis.clip_models",
-        "litelvlm.analysis.donors",
-        "litelvlm.analysis.labels",
+        "litelvlm.analysis.inputs.clip_models",
+        "litelvlm.analysis.inputs.foreign",
+        "litelvlm.analysis.inputs.labels",
         "litelvlm.analysis.stats.ranking",
-        "litelvlm.analysis.samples",
+        "litelvlm.analysis.inputs.samples",
     ),
 )

@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from litelvlm.analysis.clip_models import embed_texts
-from litelvlm.analysis.donors import Donor, text_donors
-from litelvlm.analysis.labels import label_tokens
+from litelvlm.analysis.inputs.clip_models import embed_texts
+from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens
+from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.mechanism_texts import split_words
 from litelvlm.analysis.reversal_scores import image_targets
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.samples import askable, naming
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.clip import probes
 from litelvlm.clip.base import ClipImage

@@ -17,10 +17,10 @@ from safetensors.numpy import save
 
 from litelvlm.analysis.examples import HOW_DRAWN, chosen_samples, sweep_config
 from litelvlm.analysis.explore_data import word_attention
-from litelvlm.analysis.labels import IN_COVERAGE, OUT_COVERAGE
+from litelvlm.analysis.inputs.labels import IN_COVERAGE, OUT_COVERAGE
+from litelvlm.analysis.inputs.samples import askable, target_mask, token_coverage
 from litelvlm.analysis.overlay import draw_overlay, kept_indices, kept_pixels, spread
 from litelvlm.analysis.runs.config import resolve_budgets
-from litelvlm.analysis.samples import askable, target_mask, token_coverage
 from litelvlm.analysis.sweep import Config, Method
 from litelvlm.analysis.sweep_tables import UNPRUNED
 from litelvlm.data.files import atomic_write

@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.clip_models import embed_texts, load_clips, randomised
-from litelvlm.analysis.donors import draw_donors
+from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, randomised
+from litelvlm.analysis.inputs.foreign import draw_donors
+from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.reversal_controls import image_rows
 from litelvlm.analysis.reversal_examples import save_reversal_examples
 from litelvlm.analysis.reversal_scores import PRIMARY, Config, Context, Texts
@@ -43,7 +44,6 @@ from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
-from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
 
@@ -318,10 +318,10 @@ STUDY = Study(
     (
         "litelvlm.analysis.reversal_scores",
         "litelvlm.analysis.reversal_controls",
-        "litelvlm.analysis.clip_models",
-        "litelvlm.analysis.donors",
-        "litelvlm.analysis.labels",
+        "litelvlm.analysis.inputs.clip_models",
+        "litelvlm.analysis.inputs.foreign",
+        "litelvlm.analysis.inputs.labels",
         "litelvlm.analysis.stats.ranking",
-        "litelvlm.analysis.samples",
+        "litelvlm.analysis.inputs.samples",
     ),
 )

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from litelvlm.analysis.clip_models import embed_texts
-from litelvlm.analysis.donors import mask_donors, text_donors
-from litelvlm.analysis.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
+from litelvlm.analysis.inputs.clip_models import embed_texts
+from litelvlm.analysis.inputs.foreign import mask_donors, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
+from litelvlm.analysis.inputs.samples import Model, askable, naming, target_mask, token_coverage
 from litelvlm.analysis.reversal_scores import (
     PRIMARY,
     Context,
@@ -23,7 +24,6 @@ from litelvlm.analysis.reversal_scores import (
     wording_rows,
 )
 from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.samples import Model, askable, naming, target_mask, token_coverage
 from litelvlm.analysis.stats.ranking import auroc
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question

@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from safetensors.numpy import save
 
-from litelvlm.analysis.clip_models import embed_texts
 from litelvlm.analysis.examples import FILE
+from litelvlm.analysis.inputs.clip_models import embed_texts
+from litelvlm.analysis.inputs.samples import target_mask
 from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_pixels
 from litelvlm.analysis.reversal_scores import PRIMARY, embed_patches
 from litelvlm.analysis.reversal_tables import select
 from litelvlm.analysis.runs.folder import read_rows
-from litelvlm.analysis.samples import target_mask
 from litelvlm.data.files import atomic_write
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import question

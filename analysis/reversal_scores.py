@@ -11,10 +11,10 @@ from pydantic import Field
 from scipy import stats
 from torch import Tensor
 
-from litelvlm.analysis.donors import Donor
-from litelvlm.analysis.labels import label_tokens, skip_reason, soft_labels
+from litelvlm.analysis.inputs.foreign import Donor
+from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
+from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
-from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
     auroc,

@@ -26,12 +26,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from litelvlm.analysis.clip_models import randomised
+from litelvlm.analysis.inputs.clip_models import randomised
+from litelvlm.analysis.inputs.samples import Data, Model, askable, key_columns, target_mask
 from litelvlm.analysis.runs.claims import Claim, make_claim, null_claim
 from litelvlm.analysis.runs.config import Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model, askable, key_columns, target_mask
 from litelvlm.analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
 from litelvlm.analysis.sink_tables import DECIMALS, make_tables
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
@@ -208,5 +208,5 @@ STUDY = Study(
     summarise,
     tables,
     reading,
-    ("litelvlm.analysis.sink_attention", "litelvlm.analysis.clip_models", "litelvlm.analysis.samples"),
+    ("litelvlm.analysis.sink_attention", "litelvlm.analysis.inputs.clip_models", "litelvlm.analysis.inputs.samples"),
 )

@@ -27,14 +27,14 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.donors import Donor, draw_donors
+from litelvlm.analysis.inputs.foreign import Donor, draw_donors
+from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE, mean_columns
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.sink_interventions import Config, Context, edited, image_rows, read_words
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.clip.probes_text import trace_text
@@ -196,9 +196,9 @@ STUDY = Study(
         "litelvlm.analysis.sink_interventions",
         "litelvlm.analysis.sink_attention",
         "litelvlm.analysis.reversal_scores",
-        "litelvlm.analysis.donors",
-        "litelvlm.analysis.labels",
+        "litelvlm.analysis.inputs.foreign",
+        "litelvlm.analysis.inputs.labels",
         "litelvlm.analysis.stats.ranking",
-        "litelvlm.analysis.samples",
+        "litelvlm.analysis.inputs.samples",
     ),
 )

@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from litelvlm.analysis.donors import Donor, text_donors
-from litelvlm.analysis.labels import label_tokens
+from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens
+from litelvlm.analysis.inputs.samples import askable, naming, target_mask
 from litelvlm.analysis.reversal_scores import image_targets
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.samples import askable, naming, target_mask
 from litelvlm.analysis.sink_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.samples import Data, Model
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.sweep_claims import reading, summarise
 from litelvlm.analysis.sweep_config import DEFAULT_METHODS, PAPER, Config, Method, every_method

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.samples import (
+from litelvlm.analysis.inputs.samples import (
     NOT_DRAWN,
     askable,
     key_columns,
@@ -18,6 +17,7 @@ from litelvlm.analysis.samples import (
     target_mask,
     token_coverage,
 )
+from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.sweep_passes import Chosen, Context, Pass, Talk, masks_of, talks_of
 from litelvlm.glamm.shared import Request
 from litelvlm.glamm.shared_requests import compared

@@ -6,8 +6,8 @@ import pytest
 from litelvlm import get_pruner
 from litelvlm.analysis import sweep
 from litelvlm.analysis.examples import chosen_samples, save_examples
+from litelvlm.analysis.inputs.samples import token_coverage
 from litelvlm.analysis.motivation import read_motivation, save_motivation
-from litelvlm.analysis.samples import token_coverage
 from litelvlm.figures import motivation
 from litelvlm.figures.files import KINDS, write_figures
 from litelvlm.figures.style import new_figure

@@ -4,8 +4,8 @@ import pytest
 
 from litelvlm import load_model
 from litelvlm.analysis import reversal, sink
+from litelvlm.analysis.inputs.subset import Subset
 from litelvlm.analysis.runs.folder import read_rows, read_summary
-from litelvlm.analysis.subset import Subset
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from litelvlm.analysis import mechanism, reversal, sink, sink_causal
-from litelvlm.analysis.labels import FILLS_IMAGE, OUTSIDE_CROP
+from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
+from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.sink_attention import TRUNCATED
 
 CONFIGS = {

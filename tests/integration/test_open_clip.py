@@ -26,7 +26,7 @@ from towers import (
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.analysis import mechanism, reversal
-from litelvlm.analysis.clip_models import ClipModel
+from litelvlm.analysis.inputs.clip_models import ClipModel
 from litelvlm.analysis.mechanism_rows import PROBES
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.clip.base import Preprocessing

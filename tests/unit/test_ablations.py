@@ -23,10 +23,10 @@ from litelvlm.analysis.ablations_measures import correlations, rounding
 from litelvlm.analysis.ablations_official import PAIRS, official_claims, official_table
 from litelvlm.analysis.ablations_protocols import interval_table, protocol_table
 from litelvlm.analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson, strata_table
+from litelvlm.analysis.inputs.samples import NO_WORDS
+from litelvlm.analysis.inputs.subset import Subset, evenly
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.samples import NO_WORDS
 from litelvlm.analysis.stats.significance import holm
-from litelvlm.analysis.subset import Subset, evenly
 from litelvlm.analysis.sweep_config import PAPER, Method
 from litelvlm.pruning import Cues
 

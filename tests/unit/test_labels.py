@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.labels import (
+from litelvlm.analysis.inputs.labels import (
     FILLS_IMAGE,
     OUTSIDE_CROP,
     label_tokens,
@@ -17,7 +17,7 @@ from litelvlm.analysis.labels import (
     soft_labels,
     toroidal_shifts,
 )
-from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
 from litelvlm.clip.base import Preprocessing
 
 

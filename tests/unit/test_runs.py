@@ -349,7 +349,7 @@ def test_the_code_digest_ignores_comments_and_sees_code(tmp_path, monkeypatch):
     sources = [provenance._bare_source(tmp_path / f"toycode{number}.py") for number in range(3)]
     assert sources[0] == sources[1]
     assert sources[0] != sources[2]
-    assert provenance.code_digest(["litelvlm.analysis.labels"]) != provenance.code_digest(
+    assert provenance.code_digest(["litelvlm.analysis.inputs.labels"]) != provenance.code_digest(
         ["litelvlm.analysis.runs.config"]
     )
     with pytest.raises(ValueError, match="cannot be found"):

@@ -9,9 +9,9 @@ import torch
 from planted import PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis import sink
-from litelvlm.analysis.clip_models import randomised
+from litelvlm.analysis.inputs.clip_models import randomised
+from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.sink_attention import (
     MEAN_HEAD,
     TRUNCATED,

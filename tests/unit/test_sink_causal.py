@@ -8,7 +8,7 @@ import pytest
 from planted import PlantedTower, planted_data
 
 from litelvlm.analysis import sink_causal
-from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS
+from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.sink_attention import SPLIT_WORDS, TRUNCATED
 from litelvlm.analysis.sink_interventions import compared, layer_sets, read_words, readable
 

@@ -9,8 +9,8 @@ import pytest
 from planted import PATCH, PlantedModel, planted_data
 
 from litelvlm.analysis import sweep
+from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.sweep_config import every_method
 from litelvlm.analysis.sweep_no_target import no_target_table
 from litelvlm.analysis.sweep_passes import Context, divide_cells, talks_of

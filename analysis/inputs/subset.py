@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from litelvlm.analysis.samples import Data
+from litelvlm.analysis.inputs.samples import Data
 
 
 class Subset:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from litelvlm.analysis.importance_picks import Picks
-from litelvlm.analysis.samples import key_columns, label_columns, target_mask, token_coverage
+from litelvlm.analysis.inputs.picks import Picks
+from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
 from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.signals_target import Targets
 

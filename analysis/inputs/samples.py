@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from litelvlm.analysis.labels import IN_COVERAGE
+from litelvlm.analysis.inputs.labels import IN_COVERAGE
 from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.data.refs import NO_TARGET as NOTHING
 from litelvlm.glamm.model import Glamm

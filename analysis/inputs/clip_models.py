@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.analysis.inputs.samples import Model
 from litelvlm.analysis.runs.provenance import fingerprint
-from litelvlm.analysis.samples import Model
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from litelvlm.analysis.labels import label_tokens, size_matched, skip_reason
-from litelvlm.analysis.samples import Data, Model, same_words, target_mask, token_coverage, unaskable
+from litelvlm.analysis.inputs.labels import label_tokens, size_matched, skip_reason
+from litelvlm.analysis.inputs.samples import Data, Model, same_words, target_mask, token_coverage, unaskable
 
 MASKS = 20  # foreign masks per expression
 
