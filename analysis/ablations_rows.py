@@ -11,11 +11,11 @@ from jaxtyping import Float
 
 from litelvlm.analysis.ablations_config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
 from litelvlm.analysis.ablations_measures import correlations, rounding, similarity, without_values
-from litelvlm.analysis.importance_signals import shapley
 from litelvlm.analysis.inputs.foreign import Donor, text_donors
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.queries import Asked
 from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.signals.importance import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.sweep_config import PAPER
 from litelvlm.analysis.sweep_passes import Chosen, Context, Pass, Talk

@@ -22,9 +22,16 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from litelvlm.analysis.importance_gradients import input_signals
-from litelvlm.analysis.importance_scores import REVERSED, clip_scores, highest_similarity, ranking
-from litelvlm.analysis.importance_signals import (
+from litelvlm.analysis.inputs.picks import Picks, pick, primary
+from litelvlm.analysis.inputs.queries import Asked, pose
+from litelvlm.analysis.inputs.samples import Data, Model, naming
+from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.config import Count, StudyConfig
+from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
+from litelvlm.analysis.signals.gradients import input_signals
+from litelvlm.analysis.signals.importance import (
     DICE,
     PREREGISTERED,
     RELEVANCE,
@@ -34,13 +41,6 @@ from litelvlm.analysis.importance_signals import (
     flow_signals,
     shapley,
 )
-from litelvlm.analysis.inputs.picks import Picks, pick, primary
-from litelvlm.analysis.inputs.queries import Asked, pose
-from litelvlm.analysis.inputs.samples import Data, Model, naming
-from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
-from litelvlm.analysis.runs.config import Count, StudyConfig
-from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
-from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
@@ -262,11 +262,11 @@ STUDY = Study(
     (
         "litelvlm.analysis.stats.faithfulness",
         "litelvlm.analysis.inputs.queries",
-        "litelvlm.analysis.importance_gradients",
+        "litelvlm.analysis.signals.gradients",
         "litelvlm.analysis.inputs.picks",
-        "litelvlm.analysis.importance_removal",
-        "litelvlm.analysis.importance_scores",
-        "litelvlm.analysis.importance_signals",
+        "litelvlm.analysis.signals.removal",
+        "litelvlm.analysis.signals.clip_scores",
+        "litelvlm.analysis.signals.importance",
         "litelvlm.analysis.inputs.samples",
     ),
 )

@@ -25,10 +25,18 @@ from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
-from litelvlm.analysis.importance_gradients import mean_token
 from litelvlm.analysis.importance_sanity import reinitialised_rows
-from litelvlm.analysis.importance_scores import REVERSED, clip_scores, visual_sinks
-from litelvlm.analysis.importance_signals import (
+from litelvlm.analysis.importance_tables import importance_claims, importance_reading, importance_tables
+from litelvlm.analysis.inputs.picks import Picks, foreign, pick, strata_middles
+from litelvlm.analysis.inputs.queries import Asked, pose
+from litelvlm.analysis.inputs.samples import Data, Model, naming
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
+from litelvlm.analysis.signals.gradients import mean_token
+from litelvlm.analysis.signals.importance import (
     GRADIENT,
     PREREGISTERED,
     RELEVANCE,
@@ -38,14 +46,6 @@ from litelvlm.analysis.importance_signals import (
     reliable,
     sampled_signals,
 )
-from litelvlm.analysis.importance_tables import importance_claims, importance_reading, importance_tables
-from litelvlm.analysis.inputs.picks import Picks, foreign, pick, strata_middles
-from litelvlm.analysis.inputs.queries import Asked, pose
-from litelvlm.analysis.inputs.samples import Data, Model, naming
-from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.config import Count, Index, StudyConfig
-from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
-from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.glamm.llama import decode
@@ -261,12 +261,12 @@ STUDY = Study(
         "litelvlm.analysis.stats.agreement",
         "litelvlm.analysis.importance_agreement",
         "litelvlm.analysis.inputs.queries",
-        "litelvlm.analysis.importance_gradients",
+        "litelvlm.analysis.signals.gradients",
         "litelvlm.analysis.inputs.picks",
-        "litelvlm.analysis.importance_removal",
+        "litelvlm.analysis.signals.removal",
         "litelvlm.analysis.importance_sanity",
-        "litelvlm.analysis.importance_scores",
-        "litelvlm.analysis.importance_signals",
+        "litelvlm.analysis.signals.clip_scores",
+        "litelvlm.analysis.signals.importance",
         "litelvlm.analysis.inputs.samples",
         "litelvlm.analysis.stats.spatial",
     ),

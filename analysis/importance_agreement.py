@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from litelvlm.analysis.importance_scores import REVERSED, ranking
-from litelvlm.analysis.importance_signals import ALL_HEADS, Signal
+from litelvlm.analysis.signals.clip_scores import REVERSED, ranking
+from litelvlm.analysis.signals.importance import ALL_HEADS, Signal
 from litelvlm.analysis.stats.agreement import (
     ceiling_of,
     chance_corrected,

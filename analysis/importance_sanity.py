@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from litelvlm.analysis.importance_agreement import Tokens, row
-from litelvlm.analysis.importance_gradients import input_signals
-from litelvlm.analysis.importance_signals import DICE, Signal, attention_signals, flow_signals
 from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.signals.gradients import input_signals
+from litelvlm.analysis.signals.importance import DICE, Signal, attention_signals, flow_signals
 from litelvlm.analysis.stats.spatial import shift_p_values, shifted_correlations
 from litelvlm.glamm.signals_target import TARGETS
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.importance_agreement import COVERAGE, POSITION
-from litelvlm.analysis.importance_gradients import COMPLETE
 from litelvlm.analysis.importance_sanity import REINITIALISED
-from litelvlm.analysis.importance_scores import REVERSED
-from litelvlm.analysis.importance_signals import ATTENTION, REMOVAL
 from litelvlm.analysis.inputs.picks import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.signals.clip_scores import REVERSED
+from litelvlm.analysis.signals.gradients import COMPLETE
+from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
 from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 

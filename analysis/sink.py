@@ -32,7 +32,7 @@ from litelvlm.analysis.runs.claims import Claim, make_claim, null_claim
 from litelvlm.analysis.runs.config import Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult, Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.sink_attention import MEAN_HEAD, Wording, permuted, text_rows
+from litelvlm.analysis.signals.text_attention import MEAN_HEAD, Wording, permuted, text_rows
 from litelvlm.analysis.sink_tables import DECIMALS, make_tables
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.glamm.prompts import QUESTIONS, question
@@ -208,5 +208,9 @@ STUDY = Study(
     summarise,
     tables,
     reading,
-    ("litelvlm.analysis.sink_attention", "litelvlm.analysis.inputs.clip_models", "litelvlm.analysis.inputs.samples"),
+    (
+        "litelvlm.analysis.signals.text_attention",
+        "litelvlm.analysis.inputs.clip_models",
+        "litelvlm.analysis.inputs.samples",
+    ),
 )

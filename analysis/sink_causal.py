@@ -194,7 +194,7 @@ STUDY = Study(
     reading,
     (
         "litelvlm.analysis.sink_interventions",
-        "litelvlm.analysis.sink_attention",
+        "litelvlm.analysis.signals.text_attention",
         "litelvlm.analysis.reversal_scores",
         "litelvlm.analysis.inputs.foreign",
         "litelvlm.analysis.inputs.labels",

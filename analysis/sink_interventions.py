@@ -17,7 +17,7 @@ from litelvlm.analysis.inputs.samples import askable, naming, target_mask
 from litelvlm.analysis.reversal_scores import image_targets
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.sink_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
+from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.pictures import open_image

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from litelvlm.analysis.importance_gradients import input_signals, integrated_gradients, layer_signals
+from litelvlm.analysis.signals.gradients import input_signals, integrated_gradients, layer_signals
 from litelvlm.glamm.prompts import conversation
 from litelvlm.glamm.signals_layers import attention_flow
 from litelvlm.glamm.signals_target import _ROW_MEMORY_BYTES, Targets, frozen

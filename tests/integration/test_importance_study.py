@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from litelvlm.analysis import faithfulness, importance
-from litelvlm.analysis.importance_gradients import inner_layers, input_signals, layer_signals
 from litelvlm.analysis.importance_sanity import cascade, reinitialised
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.glamm.prompts import conversation
 from litelvlm.glamm.signals import target_gradient
 from litelvlm.glamm.signals_layers import reverse_sweep

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from litelvlm.analysis.importance_gradients import (
+from litelvlm.analysis.signals.gradients import (
     COMPLETE,
     inner_layers,
     input_signals,

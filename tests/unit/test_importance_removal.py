@@ -6,7 +6,7 @@ from math import factorial
 import numpy as np
 import pytest
 
-from litelvlm.analysis.importance_removal import kernel_shap, ridge_on_masks, shapley_sampling
+from litelvlm.analysis.signals.removal import kernel_shap, ridge_on_masks, shapley_sampling
 
 WORTH = np.array([[3.0, 1.0], [-1.0, 0.0], [0.5, 2.0], [0.0, 0.0], [2.0, -1.0]])
 

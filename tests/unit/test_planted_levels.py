@@ -6,9 +6,9 @@ import pytest
 
 from litelvlm.analysis import sink, sink_causal
 from litelvlm.analysis.importance_agreement import COVERAGE, POSITION
-from litelvlm.analysis.importance_scores import REVERSED
 from litelvlm.analysis.importance_tables import PARTS, importance_claims
-from litelvlm.analysis.sink_attention import MEAN_HEAD
+from litelvlm.analysis.signals.clip_scores import REVERSED
+from litelvlm.analysis.signals.text_attention import MEAN_HEAD
 
 STUDIES, RESAMPLES, IMAGES = 400, 300, 50
 SIGNALS = ["signal", "target", "layer", "head", "removal"]

@@ -12,7 +12,7 @@ from litelvlm.analysis import sink
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.sink_attention import (
+from litelvlm.analysis.signals.text_attention import (
     MEAN_HEAD,
     TRUNCATED,
     UnusableTextError,

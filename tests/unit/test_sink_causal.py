@@ -9,7 +9,7 @@ from planted import PlantedTower, planted_data
 
 from litelvlm.analysis import sink_causal
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
-from litelvlm.analysis.sink_attention import SPLIT_WORDS, TRUNCATED
+from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED
 from litelvlm.analysis.sink_interventions import compared, layer_sets, read_words, readable
 
 CHANGES = ("mask_sos", "zero_sos_value", "mask_content")

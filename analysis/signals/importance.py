@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from litelvlm.analysis.importance_gradients import (
+from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.signals.gradients import (
     blurred_tokens,
     inner_layers,
     input_signals,
     integrated_gradients,
     layer_signals,
 )
-from litelvlm.analysis.importance_removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
-from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
 from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
 from litelvlm.glamm.signals import attention_rows, block_groups, leave_one_out
 from litelvlm.glamm.signals_layers import attention_flow
