@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.analysis.overlay import draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import clean, conversation
 from litelvlm.metrics import intersection_union

@@ -20,8 +20,8 @@ from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.sweep import PAPER, Config, Context
-from litelvlm.analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.studies.sweep import PAPER, Config, Context
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 
 SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")

@@ -18,9 +18,9 @@ from litelvlm.analysis.runs.formatting import Grid
 from litelvlm.analysis.runs.left_out import joined_notes, left_out
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.sweep_claims import ASKED
-from litelvlm.analysis.sweep_config import Method
-from litelvlm.analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.studies.sweep.claims import ASKED
+from litelvlm.analysis.studies.sweep.config import Method
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
 

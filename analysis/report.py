@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis import published
 from litelvlm.analysis.report_tables import beside, published_tables, relative, tables_of
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
@@ -21,7 +20,7 @@ from litelvlm.analysis.runs.formatting import counted, interval, number
 from litelvlm.analysis.runs.left_out import joined_notes
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, confirmatory
-from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature, study_module
+from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature, published, study_module
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from litelvlm.analysis import published
 from litelvlm.analysis.runs.formatting import Cell, Grid, grid, interval, number
 from litelvlm.analysis.runs.left_out import left_out
 from litelvlm.analysis.runs.record import Summary
+from litelvlm.analysis.studies import published
 from litelvlm.data.files import atomic_write
 
 LONGEST = 100

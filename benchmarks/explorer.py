@@ -13,9 +13,9 @@ from time import perf_counter
 from common import spread, store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis import sweep
 from litelvlm.analysis.explore import build_page
 from litelvlm.analysis.explore_data import SIGNALS
+from litelvlm.analysis.studies import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "acceptance"))
 from chromium import Chromium

@@ -20,7 +20,7 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.runs.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
 from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers
-from litelvlm.analysis.sweep import Config, run
+from litelvlm.analysis.studies.sweep import Config, run
 
 
 class Timed:

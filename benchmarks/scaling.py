@@ -17,9 +17,9 @@ import torch
 from common import RESULTS, store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.costs import counted_macs, llama_macs, model_macs
-from litelvlm.analysis.sweep_config import Method
-from litelvlm.analysis.sweep_tables import UNPRUNED
+from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, model_macs
+from litelvlm.analysis.studies.sweep.config import Method
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.glamm.prompts import conversation
 from litelvlm.glamm.shared_masks import masks_of_image
 from litelvlm.glamm.tokenizer import IMAGE_INDEX
@@ -27,7 +27,7 @@ from litelvlm.pruning import LayerPruner, Pruner, list_pruners
 from litelvlm.pruning.cues import OF_IMAGE, TRUTH
 
 IMAGE, TEXT, MASK = 3.163e12, 0.002e12, 0.002e12
-"""Multiply-adds at full size, by ``litelvlm.analysis.costs``: CLIP's and SAM's image towers, one question, one mask."""
+"""Multiply-adds at full size, by ``litelvlm.analysis.studies.efficiency.costs``: CLIP's and SAM's image towers, one question, one mask."""
 SEVEN_B = (32, 4096, 11008)
 """Layers, width and inner width of LLaMA-7B."""
 IMAGES, EXPRESSIONS = 9_900, 57_457

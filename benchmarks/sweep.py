@@ -16,9 +16,9 @@ import torch
 from common import spread, store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.sweep import Config, Method
-from litelvlm.analysis.sweep_passes import Context
-from litelvlm.analysis.sweep_rows import image_rows, load
+from litelvlm.analysis.studies.sweep import Config, Method
+from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.metrics import intersection_union
 
 METHODS = (

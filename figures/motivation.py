@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from litelvlm.analysis.motivation import FILE, Motivation, Motive, read_motivation
+from litelvlm.analysis.studies.sweep.motivation import FILE, Motivation, Motive, read_motivation
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, Drawn, Saved
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from litelvlm.analysis import published
+from litelvlm.analysis.studies import published
 from litelvlm.figures import style, sweep
 from litelvlm.figures.axes import budget_axis, lines_of
 from litelvlm.figures.saved import Drawing, Drawn, Saved, asked_note
@@ -17,7 +17,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Published share of the unpruned cIoU that each method keeps; hollow marks and no intervals, for none are given.
 
     Args:
-        table: As ``litelvlm.analysis.published.accuracy`` gives it: label, method, tokens, kept.
+        table: As ``litelvlm.analysis.studies.published.accuracy`` gives it: label, method, tokens, kept.
         ax: Where to draw; one line per method.
     """
     for label, line in lines_of(table, "label"):

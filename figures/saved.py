@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies import is_miniature
-from litelvlm.analysis.sweep_claims import ASKED
+from litelvlm.analysis.studies.sweep.claims import ASKED
 from litelvlm.figures import style
 
 INTERVALS = "95 % intervals from resampling images"

@@ -47,9 +47,9 @@ class Bench(DataOptions):
 
     def run(self) -> int:
         """Measure and print the medians."""
-        from litelvlm.analysis import efficiency
-        from litelvlm.analysis.published import SOURCE
         from litelvlm.analysis.runs.folder import read_record, read_summary
+        from litelvlm.analysis.studies import efficiency
+        from litelvlm.analysis.studies.published import SOURCE
 
         require_writable(self.out, folder=True)
         given = {"methods": self.methods, "budgets": self.budgets, "n_texts": self.n_texts, "rounds": self.rounds}

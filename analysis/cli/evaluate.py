@@ -69,11 +69,11 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If an option is refused, before the model is loaded.
         """
-        from litelvlm.analysis import sweep
         from litelvlm.analysis.runs.determinism import make_deterministic
         from litelvlm.analysis.runs.folder import read_record, read_rows
         from litelvlm.analysis.runs.locks import Shard
-        from litelvlm.analysis.scores import score_lines
+        from litelvlm.analysis.studies import sweep
+        from litelvlm.analysis.studies.sweep.scores import score_lines
 
         config, shard = self.configure(), Shard.parse(self.shard)
         require_writable(self.out, folder=True)
@@ -102,7 +102,7 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If a value is refused.
         """
-        from litelvlm.analysis.sweep_config import Config
+        from litelvlm.analysis.studies.sweep.config import Config
 
         if self.empty_below < 1:
             raise ValueError(f"--empty-below {self.empty_below} is below 1; 1 is the official rule")

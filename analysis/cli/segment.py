@@ -62,7 +62,7 @@ class Segment(ModelOptions):
     def run(self) -> int:
         """Write masks and overlays, print what was kept and how long it took."""
         self.refuse_early()
-        from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+        from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
         from litelvlm.data.files import atomic_write
         from litelvlm.data.pictures import open_image
         from litelvlm.embedded.sizes import has_miniature_sizes
@@ -132,7 +132,7 @@ class Segment(ModelOptions):
         Raises:
             ValueError: If the name, a preset or a field is unknown.
         """
-        from litelvlm.analysis.sweep_config import Method
+        from litelvlm.analysis.studies.sweep.config import Method
         from litelvlm.pruning.cues import TRUTH
 
         method = Method.parse(self.pruner)

@@ -186,9 +186,9 @@ class Study(DataOptions):
 
     def run_one(self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard) -> Path:
         """Run one study, with the pictures of a finished sweep; its folder."""
-        from litelvlm.analysis.examples import save_examples
-        from litelvlm.analysis.motivation import save_motivation
         from litelvlm.analysis.runs.folder import read_record
+        from litelvlm.analysis.studies.sweep.examples import save_examples
+        from litelvlm.analysis.studies.sweep.motivation import save_motivation
 
         with self.computing(name):
             folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)

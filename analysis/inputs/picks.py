@@ -10,8 +10,8 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.labels import skip_reason
 from litelvlm.analysis.inputs.samples import Data, Model, same_words, target_mask, token_coverage, unaskable, untargeted
-from litelvlm.analysis.reversal_tables import HIDDEN, MIN_VISIBLE
 from litelvlm.analysis.runs.formatting import counted
+from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE
 
 
 class Picks:

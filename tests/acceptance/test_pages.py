@@ -4,10 +4,10 @@ import pytest
 from chromium import Chromium
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis import sink, sweep
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.explore import build_page
 from litelvlm.analysis.explore_data import SIGNALS, Look
+from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
 PHONE = {"width": 375, "height": 800, "phone": True}

@@ -3,9 +3,9 @@
 import numpy as np
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis import ablations
-from litelvlm.analysis.ablations_config import METHODS
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.studies import ablations
+from litelvlm.analysis.studies.ablations.config import METHODS
 
 
 def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from litelvlm.analysis import efficiency
-from litelvlm.analysis.costs import COMPONENTS
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.studies import efficiency
+from litelvlm.analysis.studies.efficiency.costs import COMPONENTS
 from litelvlm.figures.files import write_figures
 
 CONFIG = efficiency.Config(methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,))

@@ -7,10 +7,10 @@ import tyro
 import yaml
 
 from litelvlm import get_pruner
-from litelvlm.analysis import sweep
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.study import Study
 from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.studies import sweep
 
 
 @pytest.mark.parametrize("name", ["litelvlm", "fastv"])

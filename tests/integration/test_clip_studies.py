@@ -10,9 +10,9 @@ from open_clip import pretrained as published
 from safetensors.torch import save_file
 from towers import open_clip_tower
 
-from litelvlm.analysis import mechanism, reversal, sink_causal
-from litelvlm.analysis.mechanism_rows import PROBES
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.studies import mechanism, reversal, sink_causal
+from litelvlm.analysis.studies.mechanism.rows import PROBES
 
 CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "squash"}
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from litelvlm import get_pruner
 from litelvlm.analysis.demo import Answer, compare, read_upload, usable_methods
-from litelvlm.analysis.overlay import draw_overlay, kept_pixels
+from litelvlm.analysis.studies.overlay import draw_overlay, kept_pixels
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm.analysis import faithfulness, importance
-from litelvlm.analysis.importance_sanity import cascade, reinitialised
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
+from litelvlm.analysis.studies import faithfulness, importance
+from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
 from litelvlm.glamm.prompts import conversation
 from litelvlm.glamm.signals import target_gradient
 from litelvlm.glamm.signals_layers import reverse_sweep

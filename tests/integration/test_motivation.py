@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from litelvlm import get_pruner
-from litelvlm.analysis import sweep
-from litelvlm.analysis.examples import chosen_samples, save_examples
 from litelvlm.analysis.inputs.samples import token_coverage
-from litelvlm.analysis.motivation import read_motivation, save_motivation
+from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples
+from litelvlm.analysis.studies.sweep.motivation import read_motivation, save_motivation
 from litelvlm.figures import motivation
 from litelvlm.figures.files import KINDS, write_figures
 from litelvlm.figures.style import new_figure

@@ -3,9 +3,9 @@
 import pytest
 
 from litelvlm import load_model
-from litelvlm.analysis import reversal, sink
 from litelvlm.analysis.inputs.subset import Subset
 from litelvlm.analysis.runs.folder import read_rows, read_summary
+from litelvlm.analysis.studies import reversal, sink
 
 
 @pytest.fixture(scope="module")

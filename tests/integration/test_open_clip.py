@@ -25,10 +25,10 @@ from towers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from litelvlm.analysis import mechanism, reversal
 from litelvlm.analysis.inputs.clip_models import ClipModel
-from litelvlm.analysis.mechanism_rows import PROBES
 from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.studies import mechanism, reversal
+from litelvlm.analysis.studies.mechanism.rows import PROBES
 from litelvlm.clip.base import Preprocessing
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.tower import ClipTower

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.analysis.mechanism_rows import WAYS
+from litelvlm.analysis.studies.mechanism.rows import WAYS
 from litelvlm.clip import probes
 from litelvlm.clip.probes_branches import attention_output, feed_forward, image_layers
 from litelvlm.clip.probes_registers import moved_to_last_token, register_neurons, with_spare_register

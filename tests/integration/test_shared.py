@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.analysis import sweep
 from litelvlm.analysis.runs.folder import read_record, read_rows
-from litelvlm.analysis.sweep_passes import Context
-from litelvlm.analysis.sweep_rows import image_rows, load
+from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.glamm import shared
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.mask import low_resolution_masks

@@ -5,7 +5,7 @@ import pytest_socket
 from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
-from litelvlm.analysis import ablations, reversal, sink, sweep
+from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 
 ABLATIONS = ablations.Config(
     requests=("worst_first", "falsify", "protocol"), budgets=(48, 8), random_seeds=2, official_seeds=2, pool=16

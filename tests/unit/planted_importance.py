@@ -8,14 +8,14 @@ import pandas as pd
 from planted import GRID, PlantedModel, planted_data
 from scipy.ndimage import gaussian_filter
 
-from litelvlm.analysis import faithfulness, importance
-from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, row
-from litelvlm.analysis.importance_sanity import REINITIALISED
 from litelvlm.analysis.runs.engine import ItemResult, run_study
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.signals.clip_scores import REVERSED, SCORES
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.stats.faithfulness import curve_points, eraser_counts
+from litelvlm.analysis.studies import faithfulness, importance
+from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
+from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 from litelvlm.glamm.signals_target import TARGETS
 
 N = GRID[0] * GRID[1]

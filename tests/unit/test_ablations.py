@@ -8,8 +8,12 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
-from litelvlm.analysis import ablations
-from litelvlm.analysis.ablations_config import (
+from litelvlm.analysis.inputs.samples import NO_WORDS
+from litelvlm.analysis.inputs.subset import Subset, evenly
+from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.stats.significance import holm
+from litelvlm.analysis.studies import ablations
+from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
     METHODS,
     OPPOSITE,
@@ -19,15 +23,11 @@ from litelvlm.analysis.ablations_config import (
     TOGETHER,
     request_of,
 )
-from litelvlm.analysis.ablations_measures import correlations, rounding
-from litelvlm.analysis.ablations_official import PAIRS, official_claims, official_table
-from litelvlm.analysis.ablations_protocols import interval_table, protocol_table
-from litelvlm.analysis.ablations_tables import attention_estimates, gain_table, pooled_pearson, strata_table
-from litelvlm.analysis.inputs.samples import NO_WORDS
-from litelvlm.analysis.inputs.subset import Subset, evenly
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.stats.significance import holm
-from litelvlm.analysis.sweep_config import PAPER, Method
+from litelvlm.analysis.studies.ablations.measures import correlations, rounding
+from litelvlm.analysis.studies.ablations.official import PAIRS, official_claims, official_table
+from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
+from litelvlm.analysis.studies.ablations.tables import attention_estimates, gain_table, pooled_pearson, strata_table
+from litelvlm.analysis.studies.sweep.config import PAPER, Method
 from litelvlm.pruning import Cues
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")

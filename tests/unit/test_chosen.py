@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.analysis.sweep_passes import Chosen
+from litelvlm.analysis.studies.sweep.passes import Chosen
 from litelvlm.pruning import Cues, list_pruners
 from litelvlm.pruning.cues import CUES, OF_IMAGE, TRUTH
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from litelvlm.analysis import efficiency, efficiency_timing
-from litelvlm.analysis.efficiency_timing import WrittenBytes, decode_time, gpu_state, median_ratio, timed
+from litelvlm.analysis.studies import efficiency
+from litelvlm.analysis.studies.efficiency import timing as efficiency_timing
+from litelvlm.analysis.studies.efficiency.timing import WrittenBytes, decode_time, gpu_state, median_ratio, timed
 from litelvlm.figures import FIGURES
 from litelvlm.figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
 

@@ -182,7 +182,7 @@ def test_parts_may_come_back_in_any_order(tmp_path):
 def test_studies_in_the_block_are_computed_by_its_mapper_and_none_after_it(tmp_path):
     from planted import PlantedModel, planted_data
 
-    from litelvlm.analysis import sweep
+    from litelvlm.analysis.studies import sweep
 
     asked = []
 

@@ -10,12 +10,12 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.cli.study import Study
-from litelvlm.analysis.examples import FILE, choose, read_examples, save_examples
 from litelvlm.analysis.explore_data import token_box
-from litelvlm.analysis.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.sweep import Config
+from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.studies.sweep import Config
+from litelvlm.analysis.studies.sweep.examples import FILE, choose, read_examples, save_examples
 from litelvlm.clip.base import Preprocessing
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import write_figures
@@ -135,7 +135,7 @@ def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
     tmp_path, monkeypatch, protocol, drawn, said
 ):
     monkeypatch.setattr(
-        "litelvlm.analysis.motivation.save_motivation", lambda *of: None
+        "litelvlm.analysis.studies.sweep.motivation.save_motivation", lambda *of: None
     )  # a planted tower has no words
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
-from litelvlm.analysis import faithfulness
 from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
@@ -16,6 +15,7 @@ from litelvlm.analysis.stats.faithfulness import (
     rank_infidelity,
     square_removals,
 )
+from litelvlm.analysis.studies import faithfulness
 
 
 def test_the_first_tokens_of_an_order():

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from litelvlm.analysis.ablations_config import METHODS
+from litelvlm.analysis.studies.ablations.config import METHODS
 from litelvlm.figures import FIGURES, ablations, significance, style
 
 

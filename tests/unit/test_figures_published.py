@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis import published
 from litelvlm.analysis.runs.folder import read_summary
+from litelvlm.analysis.studies import published
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures import published as drawing
 from litelvlm.figures.saved import Saved

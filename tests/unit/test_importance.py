@@ -10,14 +10,14 @@ from planted import GRID, PlantedData, PlantedModel, planted_data
 from planted_importance import claims_by_id, first, planted_importance, smooth
 from scipy import stats
 
-from litelvlm.analysis import importance
-from litelvlm.analysis.importance_agreement import Tokens, agreement_rows, joint_rows, pearson
-from litelvlm.analysis.importance_tables import means
 from litelvlm.analysis.inputs.picks import foreign, pick, strata_middles
 from litelvlm.analysis.inputs.samples import target_mask
 from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.signals.clip_scores import REVERSED, visual_sinks
 from litelvlm.analysis.signals.importance import Signal
+from litelvlm.analysis.studies import importance
+from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, pearson
+from litelvlm.analysis.studies.importance.tables import means
 
 N = 144
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis import mechanism
-from litelvlm.analysis.mechanism import NOTHING, TOO_FEW, attribution_share, in_words
-from litelvlm.analysis.mechanism_rows import PROBES, Ranking, probe_row
-from litelvlm.analysis.mechanism_texts import split_words
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means
+from litelvlm.analysis.studies import mechanism
+from litelvlm.analysis.studies.mechanism import NOTHING, TOO_FEW, attribution_share, in_words
+from litelvlm.analysis.studies.mechanism.rows import PROBES, Ranking, probe_row
+from litelvlm.analysis.studies.mechanism.words import split_words
 
 
 def estimate(low, high):

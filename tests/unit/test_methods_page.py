@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis import sweep
 from litelvlm.analysis.methods_page import agreement, methods_page
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.sweep_config import every_method
-from litelvlm.analysis.sweep_passes import layer_average
+from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.config import every_method
+from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.pruning import list_pruners
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis import sink, sink_causal
-from litelvlm.analysis.importance_agreement import COVERAGE, POSITION
-from litelvlm.analysis.importance_tables import PARTS, importance_claims
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
+from litelvlm.analysis.studies import sink, sink_causal
+from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
+from litelvlm.analysis.studies.importance.tables import PARTS, importance_claims
 
 STUDIES, RESAMPLES, IMAGES = 400, 300, 50
 SIGNALS = ["signal", "target", "layer", "head", "removal"]

@@ -5,8 +5,8 @@ import pytest
 import torch
 from planted_studies import N_TOKENS, place_objects, reversal_index_of, reversal_studies
 
-from litelvlm.analysis.reversal import MARGIN, reading, summarise
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
+from litelvlm.analysis.studies.reversal import MARGIN, reading, summarise
 from litelvlm.pruning import Cues
 from litelvlm.pruning.similarity import text_similarity
 

@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
-from litelvlm.analysis.ablations_claims import lead_claims
 from litelvlm.analysis.stats.bootstrap import bootstrap_ratios, mean_estimate
-from litelvlm.analysis.sweep_claims import retention_claim
-from litelvlm.analysis.sweep_tables import Wide, cell_index, difference, retention, score_bootstrap, swap_p_value
+from litelvlm.analysis.studies.ablations.claims import lead_claims
+from litelvlm.analysis.studies.sweep.claims import retention_claim
+from litelvlm.analysis.studies.sweep.tables import (
+    Wide,
+    cell_index,
+    difference,
+    retention,
+    score_bootstrap,
+    swap_p_value,
+)
 
 STUDIES, RESAMPLES, IMAGES, BUDGET = 400, 300, 60, 48
 KEPT, LEAD = 0.90, 0.05

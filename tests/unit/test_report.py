@@ -11,11 +11,11 @@ import pytest
 
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.cli.text import run_text
-from litelvlm.analysis.published import EFFICIENCY, STATEMENTS
 from litelvlm.analysis.report_tables import by_budget, spread
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory
+from litelvlm.analysis.studies.published import EFFICIENCY, STATEMENTS
 
 
 class Page(HTMLParser):

@@ -9,17 +9,17 @@ import pytest
 import torch
 from planted import GRID, PlantedData, PlantedModel, PlantedTower, planted_data, sample_of
 
-from litelvlm.analysis import reversal
 from litelvlm.analysis.inputs.clip_models import ClipModel
 from litelvlm.analysis.inputs.foreign import draw_donors, mask_donors, text_donors
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.report import claim_row
-from litelvlm.analysis.reversal_controls import distractor, mask_controls
-from litelvlm.analysis.reversal_scores import TEXT_FREE, Context, Texts, image_targets, measures
-from litelvlm.analysis.reversal_tables import HIDDEN
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.runs.folder import Shard, read_record, read_rows, read_summary
+from litelvlm.analysis.studies import reversal
+from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
+from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, image_targets, measures
+from litelvlm.analysis.studies.reversal.tables import HIDDEN
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 

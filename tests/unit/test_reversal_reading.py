@@ -2,9 +2,9 @@
 
 import pytest
 
-from litelvlm.analysis import reversal
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.studies import reversal
 
 ENDS = {"supported": (0.1, 0.3), "not supported": (-0.01, 0.02), "undetermined": (-0.1, 0.3), "weaker": (-0.3, -0.1)}
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.scores import score_lines
+from litelvlm.analysis.studies.sweep.scores import score_lines
 
 # Intersection, union, predicted and target pixels. IoU: 1/2, 1 (nothing meant, nothing predicted), 3/4.
 COUNTS = [(50, 100, 80, 70), (0, 0, 0, 0), (30, 40, 30, 40)]

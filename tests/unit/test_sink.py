@@ -8,7 +8,6 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
-from litelvlm.analysis import sink
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
@@ -22,6 +21,7 @@ from litelvlm.analysis.signals.text_attention import (
     content_positions,
     permuted,
 )
+from litelvlm.analysis.studies import sink
 
 FAST = sink.Config(chunk_size=5, random_seeds=2)
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from planted import PlantedTower, planted_data
 
-from litelvlm.analysis import sink_causal
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED
-from litelvlm.analysis.sink_interventions import compared, layer_sets, read_words, readable
+from litelvlm.analysis.studies import sink_causal
+from litelvlm.analysis.studies.sink_causal.rows import compared, layer_sets, read_words, readable
 
 CHANGES = ("mask_sos", "zero_sos_value", "mask_content")
 

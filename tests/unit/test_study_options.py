@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from litelvlm.analysis import efficiency
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.study import Study
 from litelvlm.analysis.runs.ray_workers import RayWorkers
-from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies import STUDIES, efficiency
 
 
 def test_options_of_the_sweep_reach_its_configuration():

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
-from litelvlm.analysis import sweep
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.sweep_tables import comparison_table, score_bootstrap, widen
+from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.tables import comparison_table, score_bootstrap, widen
 
 METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")
 FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, batch_size=4)

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from planted import PATCH, PlantedModel, planted_data
 
-from litelvlm.analysis import sweep
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
-from litelvlm.analysis.sweep_config import every_method
-from litelvlm.analysis.sweep_no_target import no_target_table
-from litelvlm.analysis.sweep_passes import Context, divide_cells, talks_of
-from litelvlm.analysis.sweep_tables import token_table, widen
+from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.config import every_method
+from litelvlm.analysis.studies.sweep.no_target import no_target_table
+from litelvlm.analysis.studies.sweep.passes import Context, divide_cells, talks_of
+from litelvlm.analysis.studies.sweep.tables import token_table, widen
 from litelvlm.glamm.official import official_draw
 from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import grefcoco_scores

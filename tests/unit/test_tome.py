@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pruner_cases import GRID, Blocks, N, all_cues
 
-from litelvlm.analysis.sweep_passes import layer_average
+from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.tome import merge_counts
 

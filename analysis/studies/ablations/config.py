@@ -1,0 +1,106 @@
+"""What reviewers asked to see, as methods of a sweep: which request each answers, and what it is compared with."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
+
+Request = Literal[
+    "llm_score", "llm_shapley", "worst_first", "falsify", "recovery", "rivals", "rounding", "protocol", "attention"
+]
+REQUESTS: tuple[Request, ...] = get_args(Request)
+
+SHUFFLED, EMPTY = f"{PAPER}(texts=shuffled)", f"{PAPER}(texts=empty)"
+LAST_LAYER, CONTEXT_ONLY = f"{PAPER}(layer=-1)", f"{PAPER}(context_share=1)"
+KERNEL_SHAP = "kernel_shap"
+ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP)
+"""The method on other inputs, or without its ranking: no setting of it can say these."""
+OPPOSITE = f"{PAPER}(direction=highest)"
+RASTER = f"{PAPER}(order=raster)"
+HALF, HALF_RASTER = f"{PAPER}(context_share=0.5)", f"{PAPER}(context_share=0.5, order=raster)"
+
+METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "llm_score": (
+            "llm_attention",
+            # Layers 2, 10 and 16 of 32, and those at the same depth of another model.
+            "llm_attention(layers=0.0625)",
+            "llm_attention(layers=0.3125)",
+            "llm_attention(layers=0.5)",
+            "llm_attention(layers=mean)",
+            "llm_attention(query_token=last_prompt)",
+            "llm_gradient",
+            "block_loo",
+        ),
+        "llm_shapley": (KERNEL_SHAP,),
+        "worst_first": (OPPOSITE, "reverse(of=llm_attention)"),
+        "falsify": (
+            "random",
+            "uniform",
+            "mask_oracle(share=1.0)",
+            "inverse_mask_oracle",
+            SHUFFLED,
+            EMPTY,
+            "value_norm",
+            CONTEXT_ONLY,
+            f"{PAPER}(similarity=cosine)",
+            LAST_LAYER,
+        ),
+        "recovery": (f"{PAPER}(context_share=0.25)", HALF, f"{PAPER}(context_share=0.667)", HALF_RASTER),
+        "rivals": ("fastv", "trim", "cdpruner", "divprune", "scope", "vispruner", "visionzip", "pyramiddrop"),
+        "rounding": (f"{PAPER}(precision=bfloat16)",),
+    }
+)
+"""Labels of the methods that answer each request; the paper's method is always run."""
+RIVALS = METHODS["rivals"]
+"""Published methods that H7 compares with."""
+TOGETHER = (PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform")
+"""Methods of the request "protocol". Expressions that are asked together leave places that context tokens fill. Is it
+the ranking that carries the score then, or these (nearly the largest value norms), or the order of the tokens?"""
+REFERENCES: Mapping[str, str] = MappingProxyType({HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"})
+"""What a method is compared with, where it is not the paper's method."""
+
+
+def request_of(method: str) -> str:
+    """The request that a method answers; "paper" for the paper's own."""
+    return next((request for request, labels in METHODS.items() if method in labels), "paper")
+
+
+class Config(StudyConfig):
+    """Configuration of the study.
+
+    Attributes:
+        requests: Which of the reviewers' requests to answer.
+        images: Images, taken at even distances from the split; None for all.
+        expressions: Expressions of each image, likewise; the official protocol draws from all of them.
+        budgets: Token counts; None for a third and a ninth of all tokens.
+        random_seeds: Draws of random tokens.
+        official_seeds: Draws of the official protocol.
+        coalitions: Of KernelSHAP, as a score (512 in a full study).
+        pool: Expressions that foreign texts are taken from.
+        question_index: Question template, 0 to 15.
+        answer_index: Answer template, 0 to 4.
+        batch_size: Passes of the language model at once: what bounds memory.
+    """
+
+    requests: Annotated[tuple[Request, ...], Field(min_length=1)] = REQUESTS
+    images: Count | None = 40
+    expressions: Count | None = 1
+    budgets: Budgets | None = None
+    random_seeds: Count = 10
+    official_seeds: Count = 5
+    coalitions: Count = 144
+    pool: Count = 64
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))
+    batch_size: Count = 24
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Labels of all methods to run, the paper's first."""
+        return (PAPER, *(label for request, labels in METHODS.items() if request in self.requests for label in labels))

@@ -1,0 +1,61 @@
+"""What ablations say of the score itself: how reversed it is, how it goes with attention, what bfloat16 does to it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import stats
+
+from litelvlm.analysis.stats.ranking import tie_fraction
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.pruning import Cues, get_pruner
+from litelvlm.pruning.similarity import text_similarity
+
+SUMS = ("count", "x", "y", "xx", "yy", "xy")
+ROUNDED = "bfloat16"
+
+
+def similarity(cues: Cues, precision: Any = "float32") -> Float[np.ndarray, "n"]:
+    """Similarity of the first text with every token, in float64."""
+    found: np.ndarray = text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
+    return found
+
+
+def correlations(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> dict[str, float]:
+    """Pearson and Spearman correlation of one sample, and the sums that a pooled one needs.
+
+    Both are nan where a side is constant, which the summary counts.
+    """
+    constant = np.ptp(x) == 0 or np.ptp(y) == 0
+    pearson, spearman = (
+        float("nan") if constant else float(f(x, y).statistic) for f in (stats.pearsonr, stats.spearmanr)
+    )
+    sums = (float(len(x)), x.sum(), y.sum(), x @ x, y @ y, x @ y)
+    return {"pearson": pearson, "spearman": spearman} | {
+        f"sum_{name}": float(value) for name, value in zip(SUMS, sums, strict=True)
+    }
+
+
+def rounding(cues: Cues, budgets: Sequence[int]) -> dict[str, float]:
+    """Share of tied scores in either number type, and at each budget the Jaccard index of the two kept sets."""
+    found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in ("float32", ROUNDED)}
+    exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
+    return found | {f"jaccard_{k}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse))) for k in budgets}
+
+
+def jaccard(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Shared over all entries of two sets.
+
+    Example:
+        >>> jaccard(torch.tensor([1, 2, 3]), torch.tensor([3, 4, 1]))
+        0.5
+    """
+    shared = int(torch.isin(first, second).sum())
+    return shared / (len(first) + len(second) - shared)
+
+
+def without_values(measures: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
+    """The same columns for rows that are not measured, so that all rows have the same ones."""
+    return {name: float("nan") for found in measures.values() for name in found}

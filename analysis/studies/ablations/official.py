@@ -1,0 +1,66 @@
+"""What carries the score when expressions are asked as the official evaluation asks them, several in one conversation.
+
+Each text then names only its share of the budget, the shares overlap, and context tokens, which read no text, fill the
+rest; the released code gives them to the language model in the order of their score. A score of the whole says nothing
+about any one of these, so each is turned round or taken away while the others stay.
+
+Lines are drawn expressions; intervals and tests take images, with all their draws, as units. Draws are independent
+between images, so that this covers their noise too.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.stats.bootstrap import RESAMPLES
+from litelvlm.analysis.stats.significance import holm
+from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
+from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
+from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
+from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.analysis.studies.sweep.tables import RANDOM, budgets_of, score_bootstrap, widen
+
+PAIRS = (
+    Pair("official.random", PAPER, RANDOM, "random tokens"),
+    Pair("official.even", PAPER, "uniform", "evenly spread tokens"),
+    Pair("official.direction", PAPER, OPPOSITE, "the highest similarities, filled with context tokens likewise"),
+    Pair("official.text", RASTER, "value_norm", "the largest value norms, which read no text; both in raster order"),
+    Pair("official.order", RASTER, PAPER, "the same tokens in the released order, context tokens by score first"),
+)
+
+
+def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Paired differences of cIoU in the official protocol, every pair at every budget; empty if it was not run.
+
+    Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted over all lines),
+    n_images, n (drawn expressions).
+    """
+    lines: list[dict[str, Any]] = [
+        {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
+        | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
+        | {"n_images": delta.n_images, "n": delta.n}
+        for pair, budget, delta, p_value in _compared(rows, resamples, seed)
+    ]
+    table = pd.DataFrame(lines)
+    if table.empty:
+        return table
+    p_values = table["p"].to_numpy()
+    return table.assign(p_holm=holm(p_values) if np.isfinite(p_values).all() else np.nan)
+
+
+def official_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+    """Every pair at the largest budget; none if the official protocol was not run."""
+    found = _compared(rows, resamples, seed, n_budgets=1)
+    return [pair_claim(compared, ", in the official protocol") for compared in found]
+
+
+def _compared(rows: pd.DataFrame, resamples: int, seed: int, n_budgets: int | None = None) -> list[Compared]:
+    official = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
+    if official.empty:
+        return []
+    wide = widen(official)
+    budgets = budgets_of(wide.cells, PAPER)[:n_budgets]
+    return compare(PAIRS, wide, score_bootstrap(wide, resamples, seed), budgets, resamples, seed)

@@ -1,0 +1,62 @@
+"""Pairs of methods of which the first is claimed to have the higher cIoU: paired differences, tests and claims."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.studies.sweep.tables import Wide, cell_index, difference, swap_p_value
+
+
+class Pair(NamedTuple):
+    """One comparison: its id, the method that is to have the higher cIoU, the other one, and what that stands for."""
+
+    id: str
+    first: str
+    second: str
+    null: str
+
+
+class Compared(NamedTuple):
+    """A pair at one budget: first minus second in cIoU, and the p-value of swapping the two image by image."""
+
+    pair: Pair
+    budget: int
+    delta: Estimate
+    p_value: float
+
+
+def compare(
+    pairs: Iterable[Pair],
+    wide: Wide,
+    scores: Bootstrap,
+    budgets: Sequence[int],
+    permutations: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Compared]:
+    """Every pair at every budget, one that was not run left out.
+
+    Args:
+        pairs: To compare.
+        wide: Lines of the methods.
+        scores: ``score_bootstrap`` of these.
+        budgets: At which to compare.
+        permutations: Of the swap test.
+        seed: Of the swaps.
+    """
+    found = []
+    for pair in pairs:
+        for budget in budgets:
+            first, second = (pair.first, budget), (pair.second, budget)
+            if {first, second} <= set(wide.cells):
+                delta = difference(scores, cell_index(wide, first, "ciou"), cell_index(wide, second, "ciou"))
+                p_value = swap_p_value(wide, first, second, "ciou", permutations, seed)
+                found.append(Compared(pair, budget, delta.estimates()[0], p_value))
+    return found
+
+
+def pair_claim(compared: Compared, asked: str = "") -> Claim:
+    """The claim that the first method has the higher cIoU; ``asked`` ends its statement."""
+    pair, budget, delta, p_value = compared
+    statement = f"With {budget} tokens {pair.first} has a higher cIoU than {pair.second}{asked}."
+    return make_claim(pair.id, statement, delta, 0.0, f"cIoU of {pair.null}", p_value=p_value)

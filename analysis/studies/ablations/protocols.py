@@ -1,0 +1,96 @@
+"""How much the protocol moves a score: official draws beside the same expressions asked alone; kinds of intervals."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Estimate, bootstrap, nested_bootstrap, ratios
+from litelvlm.analysis.stats.precision import bca_estimate
+from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED, widen
+
+OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
+DIFFERENCE = "official minus single"
+_PIXELS = ["inter_px", "union_px"]
+
+
+def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Scores (cIoU) of the unpruned model, the paper's method, its parts and controls by protocol, on the same images.
+
+    "official": drawn expressions and templates, several expressions in one conversation; "single, the expressions
+    drawn": the same expressions draw by draw, each alone with one template, so that its noise is that of drawing
+    expressions only; the paired difference of the two; "single, every expression": all of them once. What a random
+    method gets alone is the mean of its draws.
+
+    sd_draws is the standard deviation over the official seeds, nan where nothing is drawn. Intervals resample images
+    and, within each, draws, so that they hold both kinds of noise.
+    """
+    both = rows[rows["part"] == PROTOCOLS]
+    lines = []
+    for (method, budget), group in both.groupby(["method", "budget"], sort=True):
+        official = group[group["protocol"] == OFFICIAL]
+        alone = group[group["protocol"] != OFFICIAL].groupby(["image_id", "sent_id"], as_index=False)[_PIXELS].mean()
+        pairs = official.merge(alone[["sent_id", *_PIXELS]], on="sent_id", suffixes=("", "_alone"), validate="m:1")
+        draws = pairs.groupby(["image_id", "seed"])[[*_PIXELS, *(f"{name}_alone" for name in _PIXELS)]].sum()
+        found = _drawn(draws.to_numpy(dtype=np.float64), draws, resamples, seed)
+        name = {"method": method, "budget": budget}
+        drawn = {"draws": pairs["seed"].nunique()}
+        lines += [
+            {"protocol": protocol} | name | _line(e, len(pairs)) | {"sd_draws": sd} | drawn
+            for protocol, (e, sd) in found.items()
+        ]
+        pixels = alone[_PIXELS].to_numpy(dtype=np.float64)
+        every = bootstrap(pixels, alone["image_id"].to_numpy(), ratios, resamples, seed).estimates()[0]
+        lines.append({"protocol": EVERY} | name | _line(every, len(alone)) | {"sd_draws": float("nan"), "draws": 1})
+    return pd.DataFrame(lines)
+
+
+def _drawn(
+    columns: Float[np.ndarray, "n 4"], draws: pd.DataFrame, resamples: int, seed: int
+) -> dict[str, tuple[Estimate, float]]:
+    """Estimate and standard deviation over draws of either protocol and of their difference."""
+
+    def both(sums: Float[np.ndarray, "b 4"]) -> Float[np.ndarray, "b 3"]:
+        official, alone = ratios(sums[:, :2]), ratios(sums[:, 2:])
+        value: np.ndarray = np.hstack([official, alone, official - alone])
+        return value
+
+    levels = [draws.index.get_level_values(name).to_numpy() for name in ("image_id", "seed")]
+    estimates = nested_bootstrap(columns, levels, both, resamples, seed).estimates()
+    of_seed = both(draws.groupby("seed").sum().to_numpy(dtype=np.float64))
+    spread = of_seed.std(axis=0, ddof=1) if len(of_seed) > 1 else np.full(3, np.nan)
+    names = (OFFICIAL, DRAWN, DIFFERENCE)
+    return {name: (e, float(sd)) for name, e, sd in zip(names, estimates, spread, strict=True)}
+
+
+def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Scores of the unpruned model and of the paper's method with intervals of three kinds.
+
+    The percentile interval over images is the one used everywhere; BCa checks it; the interval over expressions
+    ignores that those of an image belong together and is shown to say how much that matters, where images have more
+    than one. Of every expression, if the protocols were compared, else of the chosen ones.
+    """
+    alone = rows[(rows["protocol"] == "single") & rows["method"].isin([UNPRUNED, PAPER])]
+    part = PROTOCOLS if (alone["part"] == PROTOCOLS).any() else METHODS
+    wide = widen(alone[alone["part"] == part])
+    singles = np.arange(len(wide.image_ids))
+    n_images = len(np.unique(wide.image_ids))
+    lines = []
+    for cell in wide.cells:
+        columns = wide.pixels(cell)
+        kinds = {
+            "images, percentile": bootstrap(columns, wide.image_ids, ratios, resamples, seed).estimates()[0],
+            "images, BCa": bca_estimate(columns, wide.image_ids, ratios, resamples=resamples, seed=seed),
+        }
+        if n_images < len(singles):
+            apart = bootstrap(columns, singles, ratios, resamples, seed).estimates()[0]
+            kinds["expressions, percentile"] = apart._replace(n_images=n_images)
+        lines += [{"method": cell[0], "budget": cell[1], "interval": kind} | _line(e, e.n) for kind, e in kinds.items()]
+    return pd.DataFrame(lines)
+
+
+def _line(estimate: Estimate, n: int) -> dict[str, Any]:
+    return {"ciou": estimate.value, "low": estimate.low, "high": estimate.high, "n_images": estimate.n_images, "n": n}

@@ -1,0 +1,139 @@
+"""Rows of the ablations: a sweep's rows, the method on other inputs, and what relates its score to attention."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
+from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.signals.importance import shapley
+from litelvlm.analysis.stats.ranking import auroc, reversal_index
+from litelvlm.analysis.studies.ablations.config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
+from litelvlm.analysis.studies.ablations.measures import correlations, rounding, similarity, without_values
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk
+from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.glamm.prompts import question
+from litelvlm.glamm.signals import attention_rows
+from litelvlm.pruning import Cues, Selection, get_pruner
+from litelvlm.pruning.litelvlm import context_scores
+from litelvlm.pruning.ranking import highest
+
+METHODS, PROTOCOLS = "methods", "protocols"
+"""Parts of the rows: every method on the chosen expressions; protocols on every expression of the same images."""
+
+
+@dataclass(frozen=True)
+class AblationContext(Context):
+    """A sweep's context with the selections that no setting of a method can say.
+
+    Attributes:
+        donors: Expressions of other images, whose texts stand in for the true one.
+        seed: Of the choice among them.
+        altered: Which of ``ALTERED`` to run.
+        attention: Whether to relate the score to the language model's attention.
+        rounding: Whether to compare the selection with that from bfloat16 scores.
+        coalitions: Of KernelSHAP.
+        measures: Measures of the score, of the image at hand by expression, filled while its passes are made.
+    """
+
+    donors: Sequence[Donor] = ()
+    seed: int = 0
+    altered: tuple[str, ...] = ALTERED
+    attention: bool = False
+    rounding: bool = False
+    coalitions: int = 144
+    measures: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def passes(self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues, chosen: Chosen) -> list[Pass]:
+        """The sweep's passes, and those of the altered method."""
+        made = super().passes(loaded, state, number, talk, cues, chosen)
+        self.measures[number] = self.measure(loaded.coverage[number], state, talk, cues)
+        for label in self.altered:
+            changed = self.change(label, loaded, state, number, talk, cues)
+            for budget in self.budgets:
+                made.append(Pass(number, label, budget, 0, select(label, changed, budget), budget, float(budget)))
+        return made
+
+    def change(self, label: str, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues) -> Cues:
+        """Cues with the input that a label names exchanged."""
+        if label == LAST_LAYER:
+            last = state.clip.last_hidden_state[:, -cues.n_tokens :]
+            return cues.replaced(patch_embeds=self.model.tower.project(last)[0])
+        if label == CONTEXT_ONLY:
+            return cues
+        if label == KERNEL_SHAP:
+            rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
+            asked = Asked(self.model, state, talk.conversation, self.config.batch_size)
+            values = torch.from_numpy(shapley(asked, asked.targets(), self.coalitions, rng))
+            return cues.replaced(block_importance=values)
+        text = "" if label == EMPTY else self.foreign_text(loaded, number)
+        return cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
+
+    def foreign_text(self, loaded: Loaded, number: int) -> str:
+        """The question about an expression of another image, of another category if there is one, equally long."""
+        sample = loaded.sample
+        expression = sample.expressions[number]
+        rng = np.random.default_rng([self.seed, int(expression.sent_id)])
+        for same_category in (False, True):
+            chosen = text_donors(self.donors, sample, expression, 1, same_category, rng)
+            if len(chosen):
+                return question(self.donors[int(chosen[0])].sent, self.config.question_index)
+        raise ValueError("there is no text of another image; take more images")
+
+    def measure(self, covered: Float[np.ndarray, "n"], state: Any, talk: Talk, cues: Cues) -> dict[str, float]:
+        """How far the score is reversed on the referent, and how it goes with attention inside the language model."""
+        scores = similarity(cues)
+        found = {"ri": float("nan")}
+        if covered.any() and skip_reason(covered) is None:
+            labels = label_tokens(covered)
+            found["ri"] = float(reversal_index(auroc(scores, labels.inside, labels.outside)))
+        if self.attention:
+            rows = attention_rows(self.model, state, talk.conversation)
+            found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
+        if self.rounding:
+            found |= rounding(cues, self.budgets)
+        return found
+
+
+def select(label: str, cues: Cues, budget: int) -> Selection:
+    """The paper's choice from changed cues, or what another score keeps, in the order in which it would emit each."""
+    if label == CONTEXT_ONLY:
+        chosen = Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
+        return replace(chosen, roles=("context",) * budget)
+    if label == KERNEL_SHAP:
+        return get_pruner("block_loo").select(cues, budget)
+    return get_pruner(PAPER).select(cues, budget)
+
+
+def ablation_rows(context: AblationContext, protocols: Sequence[Context], loaded: tuple[Loaded, Loaded]) -> ItemResult:
+    """Rows of one image: every method on the chosen expressions, and the protocols on all of them.
+
+    Args:
+        context: Of the methods.
+        protocols: Contexts of the protocols that are compared.
+        loaded: The image with the chosen expressions, and with all of them.
+    """
+    context.measures.clear()
+    alone = image_rows(context, loaded[0])
+    places = {key["sent_id"]: number for number, key in enumerate(loaded[0].keys)}
+    nothing = without_values(context.measures)
+    rows = [
+        row | {"part": METHODS} | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
+        for row in alone.rows
+    ]
+    asked = [image_rows(protocol, loaded[1]) for protocol in protocols]
+    rows += [row | {"part": PROTOCOLS} | nothing for found in asked for row in found.rows]
+    notes = [*alone.notes, *(note for found in asked for note in found.notes)]
+    # The record counts the chosen expressions only.
+    for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():
+        notes.append(f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared ({reason})")
+    return alone._replace(rows=rows, notes=tuple(notes))

@@ -1,0 +1,235 @@
+"""Tables of the ablations: paired differences by request, strata of the gain, correlations, what bfloat16 changes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from litelvlm.analysis.stats.bootstrap import (
+    RESAMPLES,
+    Bootstrap,
+    Estimate,
+    bootstrap,
+    mean_estimate,
+)
+from litelvlm.analysis.stats.precision import minimum_detectable
+from litelvlm.analysis.stats.significance import equivalence_test, holm, non_inferior
+from litelvlm.analysis.studies.ablations.config import REFERENCES, request_of
+from litelvlm.analysis.studies.ablations.measures import SUMS
+from litelvlm.analysis.studies.ablations.official import official_table
+from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
+from litelvlm.analysis.studies.ablations.rows import METHODS
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.analysis.studies.sweep.no_target import without_target
+from litelvlm.analysis.studies.sweep.tables import (
+    ONE_SIDED,
+    RANDOM,
+    UNPRUNED,
+    Cell,
+    Wide,
+    budgets_of,
+    cell_index,
+    difference,
+    retention,
+    score_bootstrap,
+    score_table,
+    swap_p_value,
+    widen,
+)
+
+MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
+QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
+
+
+def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Tables for figures.
+
+    Returns:
+        "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment; "retention" of the
+        unpruned cIoU; "strata" and "gain" of the lead over random tokens; "protocols", how much draws of the official
+        protocol move the scores, and "official", which part carries them there; "attention", the reversed similarity
+        against it; "precision", what bfloat16 changes; "intervals" of one score made in several ways. A table without
+        lines is left out.
+    """
+    if rows.empty or METHODS not in set(rows["part"]):  # where no chosen expression can be asked
+        return {}
+    alone = rows[rows["part"] == METHODS]
+    wide = widen(alone)
+    scores = score_bootstrap(wide, resamples, seed)
+    found = {
+        "scores": score_table(wide, scores),
+        "deltas": delta_table(wide, scores, resamples, seed),
+        "retention": retention_table(wide, scores),
+        "strata": strata_table(alone, resamples, seed),
+        "gain": gain_table(alone, resamples, seed),
+        "protocols": protocol_table(rows, resamples, seed),
+        "official": official_table(rows, resamples, seed),
+        "attention": attention_table(alone, resamples, seed),
+        "precision": precision_table(alone, resamples, seed),
+        "intervals": interval_table(rows, resamples, seed),
+    }
+    return {name: table for name, table in found.items() if not table.empty}
+
+
+def delta_table(wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Every method minus the paper's (or what else it is compared with) at the same budget, for cIoU and gIoU.
+
+    p is that of an image-level swap; p_holm is adjusted over all lines of one metric; mde is the smallest difference
+    that n images would show with a power of 0.8; within_a_point says that the whole interval lies above -0.01;
+    p_equivalent (gIoU only) is that of two one-sided t tests on image means against a margin of 0.01.
+    """
+    lines = []
+    for metric in ("ciou", "giou"):
+        for method, budget in wide.cells:
+            other = (REFERENCES.get(method, PAPER), budget)
+            if method in (UNPRUNED, PAPER) or other not in wide.cells:
+                continue
+            cell = (method, budget)
+            result = difference(scores, cell_index(wide, cell, metric), cell_index(wide, other, metric))
+            delta = result.estimates()[0]
+            lines.append(
+                {"request": request_of(method), "method": method, "reference": other[0], "budget": budget}
+                | {"metric": metric, "delta": delta.value, "low": delta.low, "high": delta.high}
+                | {"p": swap_p_value(wide, cell, other, metric, permutations, seed)}
+                | {"mde": float(minimum_detectable(result)[0]), "within_a_point": non_inferior(delta, MARGIN)}
+                | {"p_equivalent": _equivalence(wide, cell, other) if metric == "giou" else float("nan")}
+                | {"n_images": delta.n_images, "n": delta.n}
+            )
+    table = pd.DataFrame(lines)
+    if table.empty:
+        return table
+    groups = table.groupby("metric")["p"]
+    return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan))
+
+
+def _equivalence(wide: Wide, cell: Cell, other: Cell) -> float:
+    change = pd.Series(wide.iou[:, wide.column(cell)] - wide.iou[:, wide.column(other)])
+    of_images = change.groupby(wide.image_ids).mean().to_numpy()
+    return equivalence_test(of_images, MARGIN).p_value if len(of_images) > 1 else float("nan")
+
+
+def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
+    """Share of the unpruned cIoU that each method keeps, with a 95 % interval and a one-sided 95 % bound."""
+    (whole,) = (cell for cell in wide.cells if cell[0] == UNPRUNED)
+    lines = []
+    for cell in wide.cells:
+        if cell == whole:
+            continue
+        result = retention(scores, cell_index(wide, cell, "ciou"), cell_index(wide, whole, "ciou"))
+        if np.isfinite(result.value).all() and np.isfinite(result.draws).all():
+            kept, bound = result.estimates()[0], result.estimates(ONE_SIDED)[0].low
+            lines.append({"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]} | _line(kept, "kept"))
+            lines[-1] |= {"bound": bound}
+    return pd.DataFrame(lines)
+
+
+def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Lead of the paper's method over random tokens by kind of expression, size of the target and number of words.
+
+    Sizes are thirds of the expressions that mean something in their image; the others are a group of their own.
+    """
+    meant = alone[~without_target(alone)]
+    area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
+    third = pd.cut(area, [0, 1 / 3, 2 / 3, 1], labels=["small", "medium", "large"]).astype(str)
+    strata = alone.assign(
+        size=alone["sent_id"].map(third).fillna("no target"),
+        words=np.where(alone["n_words"] > 5, "over 5 words", "up to 5 words"),
+    )
+    lines = [
+        {"stratum": stratum, "group": str(group)} | line
+        for stratum in ("kind", "size", "words")
+        for group, part in strata.groupby(stratum, sort=True)
+        for line in _leads(part, resamples, seed)
+    ]
+    return pd.DataFrame(lines)
+
+
+def gain_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Lead over random tokens by quarters of the reversal index: does reversal predict the benefit?"""
+    index = alone[alone["method"] == UNPRUNED].set_index("sent_id")["ri"].dropna()
+    quarter = pd.cut(index.rank(pct=True, method="first"), [0, 0.25, 0.5, 0.75, 1], labels=QUARTERS)
+    lines = []
+    for name in QUARTERS:
+        members = quarter.index[quarter == name]
+        if len(members):
+            part = alone[alone["sent_id"].isin(members)]
+            lines += [{"quarter": name, "ri": float(index[members].mean())} | v for v in _leads(part, resamples, seed)]
+    return pd.DataFrame(lines)
+
+
+def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Lead in cIoU over random tokens at each budget; nothing if either was not run."""
+    both = rows[rows["method"].isin([PAPER, RANDOM])]
+    if both["method"].nunique() < 2:
+        return
+    wide = widen(both)
+    scores = score_bootstrap(wide, resamples, seed)
+    for budget in budgets_of(wide.cells, PAPER):
+        first, second = (cell_index(wide, (method, budget), "ciou") for method in (PAPER, RANDOM))
+        yield {"budget": budget} | _line(difference(scores, first, second).estimates()[0], "delta")
+
+
+def attention_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Correlation of the reversed similarity with the language model's attention, three ways; empty if not measured."""
+    found, undefined = attention_estimates(alone, resamples, seed)
+    return pd.DataFrame(
+        [{"measure": name} | _line(e, "correlation") | {"undefined": undefined} for name, e in found.items()]
+    )
+
+
+def attention_estimates(
+    alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[dict[str, Estimate], int]:
+    """Correlations of the reversed similarity with the language model's attention.
+
+    Returns:
+        Mean over samples of Pearson's and of Spearman's coefficient, and Pearson's over the tokens of all samples
+        together, which differences between images enter as well; and the number of samples that were left out
+        because a side is constant.
+    """
+    if "pearson" not in alone:
+        return {}, 0
+    measured = alone[alone["method"] == UNPRUNED]
+    usable = measured.dropna(subset=["pearson", "spearman"])
+    if usable.empty:
+        return {}, len(measured)
+    images = usable["image_id"].to_numpy()
+    found = {
+        f"{name}, mean over samples": mean_estimate(usable[column].to_numpy(), images, resamples=resamples, seed=seed)
+        for name, column in (("Pearson", "pearson"), ("Spearman", "spearman"))
+    }
+    sums = usable[[f"sum_{name}" for name in SUMS]].to_numpy(dtype=np.float64)
+    found["Pearson, all tokens pooled"] = bootstrap(sums, images, pooled_pearson, resamples, seed).estimates()[0]
+    return found, len(measured) - len(usable)
+
+
+def pooled_pearson(sums: Float[np.ndarray, "b 6"]) -> Float[np.ndarray, "b 1"]:
+    """Pearson's correlation from the sums n, x, y, x x, y y, x y."""
+    n, x, y, xx, yy, xy = sums.T
+    value: np.ndarray = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+    return value[:, None]
+
+
+def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """What bfloat16 does to the scores: shared tokens (Jaccard index) at each budget, and tied scores; or empty."""
+    columns = sorted(c for c in map(str, alone.columns) if c.startswith(("jaccard_", "ties_")))
+    measured = alone[alone["method"] == UNPRUNED]
+    lines = []
+    for column in columns:
+        kind, _, rest = column.partition("_")
+        if kind == "jaccard":
+            name: dict[str, Any] = {"measure": "kept sets, Jaccard", "budget": int(rest)}
+        else:
+            name = {"measure": f"tied scores, {rest}", "budget": 0}
+        values, images = measured[column].to_numpy(), measured["image_id"].to_numpy()
+        lines.append(name | _line(mean_estimate(values, images, resamples=resamples, seed=seed), "mean"))
+    return pd.DataFrame(lines)
+
+
+def _line(estimate: Estimate, name: str) -> dict[str, Any]:
+    return {name: estimate.value, "low": estimate.low, "high": estimate.high} | {
+        "n_images": estimate.n_images,
+        "n": estimate.n,
+    }

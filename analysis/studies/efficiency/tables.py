@@ -1,0 +1,111 @@
+"""Tables of the efficiency bench from its rows, and what they say in a sentence."""
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.studies.efficiency.timing import median_ratio
+from litelvlm.analysis.studies.published import EFFICIENCY
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+
+END, PREFILL, DECODE = "end_to_end", "llm", "decode"
+
+
+def tables_of(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:
+    """Tables for figures.
+
+    Returns:
+        "times" (median and quartiles over rounds), "ratios" (unpruned median over the arm's, with intervals), "costs"
+        (operations and bytes), "null" (the arm that keeps all tokens against the unpruned model), "break_even" (largest
+        budget that is faster) and "published" (the authors' rows).
+    """
+    by = ["method", "k", "n_text", "component", "metric"]
+    taken = rows[rows["round"] >= 0]
+    grouped = taken.groupby(by, sort=False)["value"]
+    times = grouped.agg(value="median", q25=lambda v: v.quantile(0.25), q75=lambda v: v.quantile(0.75), n_runs="size")
+    lines = []
+    for (method, k, n_text, component, metric), values in taken.groupby(by, sort=False):
+        same = (taken["component"] == component) & (taken["metric"] == metric) & (taken["n_text"] == n_text)
+        base = taken[same & (taken["method"] == UNPRUNED)].sort_values("round")["value"].to_numpy()
+        arm = values.sort_values("round")["value"].to_numpy()
+        if method != UNPRUNED and len(base) == len(arm) and np.median(arm) > 0:
+            ratio, low, high = median_ratio(base, arm, resamples)
+            found = {"method": method, "k": k, "n_text": n_text, "component": component, "metric": metric}
+            lines.append(found | {"ratio": ratio, "low": low, "high": high, "n_runs": len(arm)})
+    ratios = pd.DataFrame(lines)
+    return {
+        "times": times.reset_index().sort_values(
+            ["n_text", "method", "k"], ascending=[True, True, False], kind="stable"
+        ),
+        "ratios": ratios,
+        "costs": rows[rows["round"] < 0].drop(columns=["round"]).reset_index(drop=True),
+        "null": null(ratios, int(rows["k"].max())),
+        "break_even": break_even(ratios),
+        "published": pd.DataFrame([vars(line) for line in EFFICIENCY]),
+    }
+
+
+def null(ratios: pd.DataFrame, n_tokens: int) -> pd.DataFrame:
+    """Ratios of the arm that keeps all tokens through the paper's method; ``equal`` if the interval holds 1.
+
+    Args:
+        ratios: As made by ``tables_of``.
+        n_tokens: All tokens.
+    """
+    whole = ratios[
+        (ratios["method"] == PAPER) & (ratios["k"] == n_tokens) & ratios["component"].isin([END, PREFILL, DECODE])
+    ]
+    return whole.assign(equal=(whole["low"] <= 1) & (whole["high"] >= 1)).reset_index(drop=True)
+
+
+def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Largest budget of each method whose whole call is faster than the unpruned one beyond doubt; 0 if there is none.
+
+    Args:
+        ratios: As made by ``tables_of``; the prefill stands in where nothing else was timed.
+    """
+    part = _timed_part(ratios)
+    chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
+    faster = chosen.assign(k=chosen["k"].where(chosen["low"] > 1, 0))
+    return faster.groupby(["method", "n_text"], sort=False)["k"].max().reset_index().assign(component=part)
+
+
+def reading(tables: dict[str, pd.DataFrame]) -> str:
+    """What the medians say about the paper's method, whether keeping all tokens costs nothing, and what choosing takes.
+
+    Args:
+        tables: As made by ``tables_of``.
+    """
+    ratios, times = tables["ratios"], tables["times"]
+    part = _timed_part(ratios)
+    ours = ratios[(ratios["method"] == PAPER) & (ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
+    said = [
+        f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens for {line.n_text} expression(s)"
+        for line in ours.sort_values(["n_text", "k"]).itertuples()
+    ]
+    what = "whole call" if part == END else "prefill"
+    found = [f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."]
+    nulls = tables["null"]
+    for line in nulls[(nulls["component"] != DECODE) & (nulls["metric"] == "wall_ms")].itertuples():
+        verdict = "equals that of" if line.equal else "differs beyond the interval from that of"
+        where = "whole call, which still chooses," if line.component == END else "prefill"
+        found.append(
+            f"With all tokens kept, the {where} {verdict} the unpruned model for {line.n_text} expression(s): "
+            f"{line.ratio:.3f} [{line.low:.3f}, {line.high:.3f}]."
+        )
+    walls = times[(times["metric"] == "wall_ms") & times["method"].isin([PAPER, UNPRUNED])]
+    arms = walls.pivot_table(index=["n_text", "k", "method"], columns="component", values="value").reset_index()
+    for arm in arms.to_dict("records"):
+        where = f"{arm['method']}, {arm['k']} tokens, {arm['n_text']} expression(s)"
+        if arm["method"] == PAPER and {"selection", "clip_image"} <= set(arm):
+            share = arm["selection"] / arm["clip_image"]
+            found.append(
+                f"{where}: choosing, the text tower included, takes {share:.1%} of the time of CLIP's image tower."
+            )
+        if DECODE in arm:
+            found.append(f"{where}: {1e3 / arm[DECODE]:.0f} answer tokens per second.")
+    return " ".join(found)
+
+
+def _timed_part(ratios: pd.DataFrame) -> str:
+    return END if (ratios["component"] == END).any() else PREFILL

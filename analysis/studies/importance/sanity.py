@@ -1,0 +1,89 @@
+"""Does a signal depend on what the model learned? Layers lose their weights from the top, one after another."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.signals.gradients import input_signals
+from litelvlm.analysis.signals.importance import DICE, Signal, attention_signals, flow_signals
+from litelvlm.analysis.stats.spatial import shift_p_values, shifted_correlations
+from litelvlm.analysis.studies.importance.agreement import Tokens, row
+from litelvlm.glamm.signals_target import TARGETS
+
+REINITIALISED = "reinitialised"
+STEPS = 4
+
+
+@contextmanager
+def reinitialised(llama: Any, first: int, seed: int = 0) -> Iterator[None]:
+    """Give the layers from ``first`` to the top new random weights; afterwards, also on errors, the old ones are back.
+
+    Matrices are drawn as before training, norms are 1. The old weights wait on the CPU.
+
+    Args:
+        llama: The language model.
+        first: Lowest layer that loses its weights.
+        seed: Of the new weights.
+    """
+    weights = [parameter for layer in llama.model.layers[first:] for parameter in layer.parameters()]
+    kept = [weight.detach().to("cpu", copy=True) for weight in weights]
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        with torch.no_grad():
+            for weight in weights:
+                if weight.ndim == 1:
+                    weight.fill_(1.0)
+                else:
+                    drawn = torch.randn(weight.shape, generator=generator) * llama.config.initializer_range
+                    weight.copy_(drawn)
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(weights, kept, strict=True):
+                weight.copy_(old)
+
+
+def cascade(n_layers: int) -> tuple[int, ...]:
+    """Lowest reinitialised layer of each step, from the top layer alone to all of them.
+
+    Example:
+        >>> cascade(32), cascade(4)
+        ((31, 24, 16, 8, 0), (3, 2, 1, 0))
+    """
+    return tuple(sorted({n_layers - 1, *(n_layers * step // STEPS for step in range(STEPS))}, reverse=True))
+
+
+def checked_signals(asked: Asked) -> list[Signal]:
+    """The signals that are looked at again: attention of the middle layers, relevance, input x gradient."""
+    targets = asked.targets()
+    found = [next(attention_signals(asked))]
+    found += [signal for signal in flow_signals(targets) if signal.name == "relevance"]
+    values = input_signals(targets, DICE)["input_x_gradient"]
+    return [*found, Signal("input_x_gradient", values, TARGETS[DICE])]
+
+
+def reinitialised_rows(asked: Asked, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
+    """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers.
+
+    One draw of weights favours some tokens over others in every image alike, so each image needs a seed of its own:
+    only then do images say how far draws differ.
+    """
+    rows = []
+    trained = checked_signals(asked)
+    for first in cascade(len(asked.model.llama.model.layers)):
+        with reinitialised(asked.model.llama, first, seed):
+            again = checked_signals(asked)
+        for before, after in zip(trained, again, strict=True):
+            moved = shifted_correlations(before.values[None], after.values[None], tokens.grid)
+            more = {
+                "control": REINITIALISED,
+                "layer": first,
+                "p_shift": float(shift_p_values(moved)[0, 0]),
+                "chance": float(np.mean(moved[0, 0].ravel()[1:])),
+            }
+            rows.append(row("trained", after, "spearman", float(moved[0, 0, 0, 0]), **more))
+    return rows

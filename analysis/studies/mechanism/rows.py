@@ -1,0 +1,251 @@
+"""Rows of the mechanism study: one expression's reversal under every probe, with the true and with foreign texts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from litelvlm.analysis.inputs.clip_models import embed_texts
+from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens
+from litelvlm.analysis.inputs.samples import askable, naming
+from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
+from litelvlm.analysis.studies.mechanism.words import split_words
+from litelvlm.analysis.studies.reversal.rows import image_targets
+from litelvlm.clip import probes
+from litelvlm.clip.base import ClipImage
+from litelvlm.clip.probes_registers import with_spare_register
+from litelvlm.data.pictures import open_image
+from litelvlm.glamm.prompts import QUESTIONS, question
+from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.features import unit_rows
+from litelvlm.pruning.similarity import text_similarity
+
+WAYS: Mapping[str, Callable[[ClipImage], Tensor]] = {
+    "P0": probes.used_layer,
+    "P1": probes.final_layer,
+    "P2a": probes.identity_attention,
+    "P2b": probes.value_path,
+    "P3": probes.surgery,
+    "P4a": probes.clear_clip,
+    "P4b": probes.s_clip,
+}
+"""Ways through the image tower, by probe."""
+PROBES: Mapping[str, str] = {
+    "P0": "as released",
+    "P0c": "cosine instead of dot",
+    "P1": "last layer",
+    "P2a": "last attention set to identity",
+    "P2b": "values of the last block alone",
+    "P3": "value-value path of the last six blocks",
+    "P4a": "query-query attention, no residual, no MLP",
+    "P4b": "query-query plus key-key attention",
+    "P5a": "outliers left out of the ranking",
+    "P5b": "outliers replaced by their neighbours' mean",
+    "P5c": "register neurons moved to a spare token",
+    "P5d": "outliers beyond a fixed norm left out",
+    "P6a": "empty text subtracted",
+    "P6b": "mean text projected out",
+    "P6c": "image mean subtracted, cosine",
+    "P6d": "all three, cosine",
+    "P7n": "the noun alone",
+    "P7a": "the attributes alone",
+}
+"""Every probe and what it changes; each keeps the rest as released."""
+BASE = "P0"
+"""The released ranking, which the others are compared with."""
+
+
+class Config(StudyConfig):
+    """Configuration of the study.
+
+    Attributes:
+        question_index: Question template, 0 to 15.
+        donors: Foreign texts per expression.
+        pool: Expressions that foreign texts are taken from.
+        deviations: Median absolute deviations above the median from which a token's norm makes it an outlier.
+        fixed_norm: Share of the mean norm beyond which a token counts as an outlier in the sensitivity probe.
+        neurons: Register neurons that are moved.
+        neuron_images: Images they are looked for in.
+        clip: Other CLIP models to read as well, by the names of ``litelvlm.clip.open_clip.load_tower``.
+    """
+
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    donors: Count = 4
+    pool: Count = 64
+    deviations: float = Field(default=5.0, gt=0)
+    fixed_norm: float = Field(default=1.5, gt=1)
+    neurons: Count = 10
+    neuron_images: Index = 16
+    clip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares, for one CLIP model.
+
+    Attributes:
+        model: The model; only its towers are read.
+        data: The split.
+        config: Of the study.
+        clip: Name of a CLIP model that was asked for by name; empty for the model's own.
+        donors: Where foreign texts come from.
+        texts: Questions about the donors' expressions, embedded.
+        empty: The empty text, embedded.
+        neurons: Register neurons by block; none if no image has an outlier or the tower rotates positions.
+    """
+
+    model: Any
+    data: Any
+    config: Config
+    clip: str
+    donors: Sequence[Donor]
+    texts: Float[Tensor, "m p"]
+    empty: Float[Tensor, "p"]
+    neurons: Mapping[int, Sequence[int]]
+
+
+class Ranking(NamedTuple):
+    """Scores of one image's tokens under one probe.
+
+    Attributes:
+        own: For the image's own texts; a row of nan where the probe has no text for an expression.
+        foreign: For all donors' texts; nothing if the probe changes the text beyond what a donor has.
+        ranked: Tokens that take part.
+    """
+
+    own: Float[np.ndarray, "t n"]
+    foreign: Float[np.ndarray, "m n"] | None
+    ranked: Bool[np.ndarray, "n"]
+
+
+def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
+    """All rows of one image, of every CLIP model; what was skipped is counted for the model's own."""
+    found = [clip_rows(context, index) for context in contexts]
+    return ItemResult([row for result in found for row in result.rows], found[0].skipped)
+
+
+def clip_rows(context: Context, index: int) -> ItemResult:
+    """All rows of one image seen by one CLIP model."""
+    sample, unasked = askable(context.data[index])
+    targets, skipped = image_targets(context, sample)
+    rows: list[dict[str, Any]] = []
+    if targets:
+        with naming(sample, sample.expressions[0]):
+            rankings = rank_all(context, open_image(sample.image()), [e.sent for e in sample.expressions])
+        for number, expression, keys, covered in targets:
+            rng = np.random.default_rng([context.config.seed, int(expression.sent_id), 1])
+            foreign = text_donors(context.donors, sample, expression, context.config.donors, False, rng)
+            with naming(sample, expression):
+                rows += [
+                    keys | {"probe": probe} | found
+                    for probe, ranking in rankings.items()
+                    if (found := probe_row(ranking, number, foreign, covered)) is not None
+                ]
+    return ItemResult(rows, unasked + skipped)
+
+
+def probe_row(
+    ranking: Ranking, number: int, foreign: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
+) -> dict[str, float] | None:
+    """Measures of one expression under one probe; None if it has no text there, or no token in or out is ranked."""
+    inside, outside, _ = label_tokens(covered)
+    inside, outside, scores = inside & ranking.ranked, outside & ranking.ranked, ranking.own[number]
+    if np.isnan(scores).all() or not inside.any() or not outside.any():
+        return None
+    row = {"ri": float(reversal_index(auroc(scores, inside, outside)))}
+    row["pointing"] = pointing_game(scores, inside, outside)
+    row["n_ranked"] = int(ranking.ranked.sum())
+    if ranking.foreign is not None and len(foreign):
+        others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in foreign]
+        row["ri_foreign"] = float(np.mean(others))
+    return row
+
+
+@torch.inference_mode()
+def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[str, Ranking]:
+    """Scores of one image's tokens for its own and the donors' texts under every probe that the tower allows."""
+    tower, config = context.model.tower, context.config
+    grid = context.model.grid
+    pixels = tower.pixel_values(picture)
+    image = tower.image(pixels)
+    asked = embed_texts(tower, [question(sentence, config.question_index) for sentence in sentences])
+    patches = {name: way(image)[0].float().cpu() for name, way in WAYS.items()}
+    tokens = image.patch_tokens[0].float().cpu()
+    norms = tokens.norm(dim=-1)
+    outliers = probes.norm_outliers(norms, config.deviations)
+    beyond = probes.norm_outliers(norms, cutoff=config.fixed_norm * float(norms.mean()))
+    all_tokens = np.ones(len(tokens), dtype=bool)
+
+    def ranked(
+        states: Tensor, own: Tensor = asked, foreign: Tensor | None = context.texts, cosine: bool = False
+    ) -> Ranking:
+        scores = [
+            None
+            if texts is None or not len(texts)
+            else text_similarity(Cues({"patch_embeds": states, "text_embeds": texts}, grid), _KINDS[cosine]).numpy()
+            for texts in (own, foreign)
+        ]
+        return Ranking(scores[0], scores[1], all_tokens)  # type: ignore[arg-type]  # there is an own text
+
+    used = patches["P0"]
+    found = {name: ranked(states) for name, states in patches.items()}
+    found["P0c"] = ranked(used, cosine=True)
+    found["P5a"] = found["P0"]._replace(ranked=~outliers.numpy())
+    smooth = probes.neighbour_mean(image.patch_tokens[0], outliers.to(pixels.device), grid)
+    found["P5b"] = ranked(probes.to_joint_space(tower, smooth).float().cpu())
+    found["P5d"] = found["P0"]._replace(ranked=~beyond.numpy())
+    if context.neurons:
+        found["P5c"] = ranked(with_spare_register(tower, pixels, context.neurons)[0].float().cpu())
+    found |= _text_probes(context, ranked, used, asked)
+    found |= _word_probes(context, ranked, used, sentences)
+    return found
+
+
+_KINDS: Any = {False: "dot", True: "cosine"}
+
+
+def _text_probes(
+    context: Context, ranked: Callable[..., Ranking], used: Float[Tensor, "n p"], asked: Float[Tensor, "t p"]
+) -> dict[str, Ranking]:
+    """P6: what all texts, or all patches of the image, have in common taken away.
+
+    Subtracting the image's mean patch shifts all dot products of a text alike, so it can only matter to a cosine.
+    """
+    empty = unit_rows(context.empty[None])
+    mean = unit_rows(context.texts).mean(0) if len(context.texts) else empty[0]
+    less_empty = [unit_rows(texts) - empty for texts in (asked, context.texts)]
+    less_mean = [probes.without_direction(texts, mean) for texts in (asked, context.texts)]
+    centred = used - used.mean(0)
+    all_three = [probes.without_direction(texts, mean) for texts in less_empty]
+    return {
+        "P6a": ranked(used, *less_empty),
+        "P6b": ranked(used, *less_mean),
+        "P6c": ranked(centred, cosine=True),
+        "P6d": ranked(centred, *all_three, cosine=True),
+    }
+
+
+def _word_probes(
+    context: Context, ranked: Callable[..., Ranking], used: Float[Tensor, "n p"], sentences: Sequence[str]
+) -> dict[str, Ranking]:
+    """P7: the question about some of the words; nan where an expression has none of that kind."""
+    found = {}
+    for probe, part in (("P7n", "noun"), ("P7a", "attributes")):
+        words = [getattr(split_words(sentence), part) for sentence in sentences]
+        known = [number for number, word in enumerate(words) if word]
+        if not known:
+            continue
+        texts = embed_texts(context.model.tower, [question(words[n], context.config.question_index) for n in known])
+        scores = ranked(used, texts, None)
+        own = np.full((len(sentences), len(used)), np.nan, dtype=np.float32)
+        own[known] = scores.own
+        found[probe] = scores._replace(own=own)
+    return found

@@ -1,0 +1,194 @@
+"""Controls of the reversal study: what else could explain the ranking, one explanation taken away at a time."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from litelvlm.analysis.inputs.clip_models import embed_texts
+from litelvlm.analysis.inputs.foreign import mask_donors, text_donors
+from litelvlm.analysis.inputs.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
+from litelvlm.analysis.inputs.samples import Model, askable, naming, target_mask, token_coverage
+from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.stats.ranking import auroc
+from litelvlm.analysis.studies.reversal.rows import (
+    PRIMARY,
+    Context,
+    Patches,
+    area,
+    embed_patches,
+    image_targets,
+    measures,
+    tags,
+    wording_rows,
+)
+from litelvlm.data.pictures import open_image
+from litelvlm.glamm.prompts import question
+
+# Scores of an image's own texts [T, N] and of all donors' texts [M, N] under one tower.
+Scored = tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "m n"]]
+
+
+def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
+    """All rows of one image, of every CLIP model; what was skipped is counted for the model's own."""
+    found = [clip_rows(context, index) for context in contexts]
+    return ItemResult([row for result in found for row in result.rows], found[0].skipped)
+
+
+def clip_rows(context: Context, index: int) -> ItemResult:
+    """All rows of one image seen by one CLIP model."""
+    tower = context.model.tower
+    sample, unasked = askable(context.data[index])
+    targets, skipped = image_targets(context, sample)
+    if not targets:
+        return ItemResult([], unasked + skipped)
+    picture = open_image(sample.image())
+    questions = [question(expression.sent, context.config.question_index) for expression in sample.expressions]
+    bare = embed_texts(tower, [expression.sent.strip().lower() for expression in sample.expressions])
+    with naming(sample, sample.expressions[0]):
+        patches = embed_patches(tower, picture)
+        rankings = wording_rows(patches, embed_texts(tower, questions), bare, context.budgets)
+        random = random_scores(context, picture, questions)
+    rows: list[dict[str, Any]] = []
+    for number, expression, keys, covered in targets:
+        with naming(sample, expression):
+            foreign = _foreign_texts(context, sample, expression, same_category=False)
+            scores = rankings.primary[number]
+            found = rankings.rows(number, covered)
+            found += text_controls(context, patches, sample, expression, covered, foreign)
+            found += mask_controls(context, scores, sample, expression, covered)
+            found += text_free(patches, covered, context.budgets)
+            found += random_weights(random, number, foreign, covered)
+            keys |= {"rank_agreement": float(rankings.agreement[number])}
+            rows += [keys | row for row in found]
+    return ItemResult(rows, unasked + skipped)
+
+
+def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
+
+
+def _foreign_texts(context: Context, sample: Any, expression: Any, same_category: bool) -> Int[np.ndarray, "m"]:
+    rng = _generator(context, expression, 4 if same_category else 1)
+    return text_donors(context.donors, sample, expression, context.config.donors, same_category, rng)
+
+
+def text_controls(
+    context: Context,
+    patches: Patches,
+    sample: Any,
+    expression: Any,
+    covered: Float[np.ndarray, "n"],
+    foreign: Int[np.ndarray, "f"],
+) -> list[dict[str, Any]]:
+    """N1, N1c, N2 and the category's name: the same mask, other texts; measures of several texts are averaged."""
+    texts, rows = context.texts, []
+    same = _foreign_texts(context, sample, expression, same_category=True)
+    for control, chosen in (("N1", foreign), ("N1c", same)):
+        if len(chosen):
+            scores = patches.scores(texts.donors[torch.from_numpy(chosen)])
+            found = [measures(values, covered, context.budgets) for values in scores]
+            row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
+            rows.append(row | {"same_category": control == "N1c" if expression.category_id else None})
+    wordings = [(mode, "N2", embed) for mode, embed in texts.free.items()]
+    category = texts.categories.get(expression.category_id[0]) if len(expression.category_id) == 1 else None
+    if category is not None:
+        wordings.append(("category", "none", category))
+    scores = patches.scores(torch.stack([embed for _, _, embed in wordings]))
+    rows += [
+        tags("P0", -2, "dot", mode, control) | measures(values, covered, context.budgets)
+        for (mode, control, _), values in zip(wordings, scores, strict=True)
+    ]
+    return rows
+
+
+def mask_controls(
+    context: Context, scores: Float[np.ndarray, "n"], sample: Any, expression: Any, covered: Float[np.ndarray, "n"]
+) -> list[dict[str, Any]]:
+    """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
+    grid, rng = context.model.grid, _generator(context, expression, 2)
+    labels = label_tokens(covered)
+    rows = []
+    foreign = mask_donors(context.donors, sample, labels.n_in, _generator(context, expression, 3))
+    if len(foreign):
+        others = [label_tokens(context.donors[i].coverage) for i in foreign]
+        inside, outside = (np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside"))
+        rows.append(tags(*PRIMARY, "N3", n_draws=len(foreign)) | area(auroc(scores, inside, outside)))
+    shifts = toroidal_shifts(grid, context.config.shifts, rng)
+    moved = auroc(scores, shift_labels(labels.inside, grid, shifts), shift_labels(labels.outside, grid, shifts))
+    rows.append(tags(*PRIMARY, "N4", n_draws=len(shifts)) | area(moved))
+    if context.config.blobs:
+        blobs = np.stack([random_blob(grid, labels.n_in, rng) for _ in range(context.config.blobs)])
+        rows.append(tags(*PRIMARY, "N5", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs)))
+    for purpose, control, same_category in ((5, "N6", True), (6, "N6o", False)):
+        other = distractor(context.model, sample, expression, same_category, _generator(context, expression, purpose))
+        if other is not None:
+            row = tags(*PRIMARY, control) | measures(scores, other, context.budgets)
+            rows.append(row | {"same_category": same_category if expression.category_id else None})
+    return rows
+
+
+def text_free(patches: Patches, covered: Float[np.ndarray, "n"], budgets: Sequence[int]) -> list[dict[str, Any]]:
+    """N7, and the oracle that ranks tokens by the true mask itself."""
+    rows = [
+        tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)
+        for name, values in patches.free.items()
+    ]
+    return [*rows, tags("mask", -2, "none", "none", "oracle") | measures(covered, covered, budgets)]
+
+
+def random_scores(context: Context, picture: Any, questions: Sequence[str]) -> list[Scored]:
+    """Scores of one image's own and of all donors' texts under each tower with random weights."""
+    found = []
+    for tower, donors in context.random:
+        patches = embed_patches(tower, picture, every_layer=False)
+        found.append((patches.scores(embed_texts(tower, questions)), patches.scores(donors)))
+    return found
+
+
+def random_weights(
+    random: Sequence[Scored],
+    number: int,
+    foreign: Int[np.ndarray, "f"],
+    covered: Float[np.ndarray, "n"],
+) -> list[dict[str, Any]]:
+    """N8: true and foreign texts under random weights, averaged over the towers; their difference must be 0."""
+    if not random or not len(foreign):
+        return []
+    inside, outside, _ = label_tokens(covered)
+    true = [auroc(own[number], inside, outside) for own, _ in random]
+    shuffled = [auroc(others[i], inside, outside) for _, others in random for i in foreign]
+    return [
+        tags("P0", -2, "dot", mode, "N8", n_draws=len(areas)) | area(np.stack(areas))
+        for mode, areas in (("template", true), ("shuffled", shuffled))
+    ]
+
+
+def distractor(
+    model: Model, sample: Any, expression: Any, same_category: bool, rng: np.random.Generator
+) -> Float[np.ndarray, "n"] | None:
+    """Coverage of a random other object of the image that can be labelled, of the same category or of another one.
+
+    A crowd is no object: its outline is that of many, the referent perhaps among them.
+    """
+    categories = set(expression.category_id)
+    others = sorted(
+        ann_id
+        for ann_id, annotation in sample.annotations.items()
+        if ann_id not in expression.ann_ids
+        and not annotation.crowd
+        and (annotation.category_id in categories) == same_category
+    )
+    for ann_id in rng.permutation(others).tolist():
+        covered = token_coverage(target_mask(sample, replace(expression, ann_ids=(ann_id,))), model)
+        if skip_reason(covered) is None:
+            return covered
+    return None
+
+
+def _generator(context: Context, expression: Any, purpose: int) -> np.random.Generator:
+    """Random numbers of one expression, the same in whatever order or process it is computed."""
+    return np.random.default_rng([context.config.seed, int(expression.sent_id), purpose])

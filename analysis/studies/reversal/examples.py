@@ -1,0 +1,75 @@
+"""Pictures of a reversal run: what low similarity keeps of a few expressions, chosen by their index and not by eye."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import save
+
+from litelvlm.analysis.inputs.clip_models import embed_texts
+from litelvlm.analysis.inputs.samples import target_mask
+from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_pixels
+from litelvlm.analysis.studies.reversal.rows import PRIMARY, embed_patches
+from litelvlm.analysis.studies.reversal.tables import select
+from litelvlm.analysis.studies.sweep.examples import FILE
+from litelvlm.data.files import atomic_write
+from litelvlm.data.pictures import open_image
+from litelvlm.glamm.prompts import question
+from litelvlm.pruning.ranking import lowest
+
+PERCENTILES = (5, 25, 50, 75, 95)
+
+
+def choose(primary: pd.DataFrame) -> dict[int, int]:
+    """Expressions (``sent_id``) at fixed percentiles of the reversal index, by percentile.
+
+    Example:
+        >>> rows = pd.DataFrame({"ri": np.linspace(-1, 1, 21)}, index=range(100, 121))
+        >>> choose(rows)
+        {5: 101, 25: 105, 50: 110, 75: 115, 95: 119}
+    """
+    ordered = primary["ri"].sort_values(kind="stable")
+    return {percentile: int(ordered.index[int(percentile / 100 * (len(ordered) - 1))]) for percentile in PERCENTILES}
+
+
+def save_reversal_examples(model: Any, data: Any, run: Path, budgets: tuple[int, ...], question_index: int) -> None:
+    """Compute and keep overlays of what low similarity keeps; what is there already stays.
+
+    Nothing is written if no target is visible enough.
+    """
+    rows = read_rows(run)
+    if rows.empty or (run / FILE).is_file():
+        return
+    primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
+    if primary.empty:
+        return
+    by_id = {int(e.sent_id): (s, e) for s in data for e in s.expressions}
+    found: dict[str, np.ndarray] = {}
+    lines = []
+    for number, (percentile, sent_id) in enumerate(choose(primary).items()):
+        sample, expression = by_id[sent_id]
+        panels = _panels(model, sample, expression, budgets, question_index)
+        found |= {f"{number}.{place}": panel for place, panel in enumerate(panels)}
+        titles = [f"RI {primary['ri'].loc[sent_id]:.2f}", *(f"{budget} lowest" for budget in budgets)]
+        lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
+    meta = {"examples": json.dumps(lines), "method": "low_similarity"}
+    atomic_write(run / FILE, save(found, metadata=meta))
+
+
+def _panels(
+    model: Any, sample: Any, expression: Any, budgets: tuple[int, ...], question_index: int
+) -> list[np.ndarray]:
+    """The true mask, then what each budget keeps by lowest similarity."""
+    picture, truth = open_image(sample.image()), target_mask(sample, expression) > 0
+    patches = embed_patches(model.tower, picture, every_layer=False)
+    scores = patches.scores(embed_texts(model.tower, [question(expression.sent, question_index)]))[0]
+    size = (sample.height, sample.width)
+    panels = [draw_overlay(picture, truth, np.ones(size, np.float32), TINTS[2])]
+    for budget in budgets:
+        kept = lowest(torch.from_numpy(scores), budget).tolist()
+        panels.append(draw_overlay(picture, truth, kept_pixels(kept, model.tower, *size), TINTS[2]))
+    return panels

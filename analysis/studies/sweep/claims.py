@@ -1,0 +1,103 @@
+"""What a sweep claims: the paper's method beats random tokens, and H8, it keeps 90 % of the unpruned cIoU."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.studies.sweep.config import PAPER
+from litelvlm.analysis.studies.sweep.tables import (
+    ONE_SIDED,
+    RANDOM,
+    UNPRUNED,
+    budgets_of,
+    cell_index,
+    difference,
+    protocol_of,
+    retention,
+    score_bootstrap,
+    swap_p_value,
+    widen,
+)
+
+RETAINED = 0.90
+ASKED = {
+    "single": "each expression asked alone",
+    "conversation": "all expressions of an image asked together",
+    "official": "up to three drawn expressions of an image asked together",
+}
+"""How expressions are asked, by protocol."""
+
+
+def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+    """The paper's method against random tokens at each budget, and H8 at the largest; none if it was not swept."""
+    if rows.empty or PAPER not in set(rows["method"]):
+        return []
+    wide = widen(rows)
+    scores = score_bootstrap(wide, resamples, seed)
+    everything, asked = budgets_of(wide.cells, UNPRUNED)[0], ASKED[protocol_of(rows)]
+    budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
+    if not budgets:
+        return []
+    claims = []
+    for budget in budgets:
+        ours, theirs = (PAPER, budget), (RANDOM, budget)
+        if theirs in wide.cells:
+            delta = difference(scores, cell_index(wide, ours, "ciou"), cell_index(wide, theirs, "ciou"))
+            claims.append(
+                make_claim(
+                    f"random@{budget}",
+                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {asked}.",
+                    delta.estimates()[0],
+                    0.0,
+                    "cIoU of random tokens, mean over seeds",
+                    p_value=swap_p_value(wide, ours, theirs, "ciou", resamples, seed),
+                )
+            )
+    whole = cell_index(wide, (UNPRUNED, everything), "ciou")
+    kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
+    return [*claims, retention_claim(kept, budgets[0], asked)]
+
+
+def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
+    """H8, undetermined with its reason where the unpruned model scores 0 on all data or on a resample."""
+    statement = f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
+    lost = int((~np.isfinite(kept.draws)).sum())
+    if np.isfinite(kept.value[0]) and not lost:
+        estimate, p_value = kept.estimates(ONE_SIDED)[0], float(kept.p_values(RETAINED, one_sided=True)[0])
+    else:
+        where = f"on {lost} of {len(kept.draws)} resamples" if np.isfinite(kept.value[0]) else "on these images"
+        reason = f"undefined: the unpruned cIoU is 0 {where}"
+        estimate, p_value = Estimate(float(kept.value[0]), np.nan, np.nan, kept.n_images, kept.n, reason), np.nan
+    return make_claim(
+        "H8",
+        statement,
+        estimate,
+        RETAINED,
+        "share to be kept",
+        p_value=p_value,
+        p_claimed=p_value,
+        one_sided=True,
+    )
+
+
+def reading(claims: Sequence[Claim]) -> str:
+    """What the verdicts mean together."""
+    if not claims:
+        return f"{PAPER} was not part of this sweep; see its tables."
+    against = {claim.id.removeprefix("random@"): claim.verdict for claim in claims if claim.id.startswith("random@")}
+    parts = []
+    for found, what in (
+        ("supported", "beats random tokens at"),
+        ("not supported", "does not beat random tokens at"),
+        ("undetermined", "cannot be told from random tokens at"),
+    ):
+        budgets = [budget for budget, result in against.items() if result == found]
+        if budgets:
+            parts.append(f"{what} {', '.join(budgets)} tokens")
+    kept = [claim for claim in claims if claim.id == "H8"]
+    if kept:
+        parts.append(f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is {kept[0].verdict}")
+    return f"{PAPER} " + "; ".join(parts) + "."

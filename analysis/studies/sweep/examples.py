@@ -1,0 +1,160 @@
+"""Pictures of a sweep: overlays of a few expressions, chosen by their scores and not by eye.
+
+The expressions stand at fixed percentiles of one method's IoU at the largest budget, so that bad ones are shown as
+they occur. Their overlays are kept in ``maps/examples.safetensors`` of the run folder.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from jaxtyping import UInt8
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from litelvlm.analysis.inputs.samples import target_mask, token_coverage
+from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.studies.sweep import PAPER, Config, Method
+from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.data.files import atomic_write
+from litelvlm.glamm.prompts import conversation
+
+FILE = Path("maps") / "examples.safetensors"
+PERCENTILES = (10, 40, 70, 95)
+HOW_DRAWN = "the command of a sweep of protocol 'single' draws it, also when it is given again"
+
+
+class Example(NamedTuple):
+    """One expression under every budget.
+
+    Attributes:
+        text: The expression.
+        percentile: Of its IoU among all expressions.
+        titles: One per panel.
+        panels: Overlays, the true mask first.
+    """
+
+    text: str
+    percentile: int
+    titles: tuple[str, ...]
+    panels: tuple[UInt8[np.ndarray, "height width 3"], ...]
+
+
+def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
+    """Expressions (``sent_id``) at fixed percentiles of a method's IoU at its largest budget, by percentile.
+
+    Example:
+        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(11), "iou": np.linspace(0, 1, 11)})
+        >>> choose(rows, "m")
+        {10: 1, 40: 4, 70: 7, 95: 9}
+    """
+    ours = rows[rows["method"] == method]
+    scores = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")["iou"].mean().sort_values(kind="stable")
+    places = [int(percentile / 100 * (len(scores) - 1)) for percentile in PERCENTILES]
+    return {p: int(scores.index[place]) for p, place in zip(PERCENTILES, places, strict=True)}
+
+
+@torch.inference_mode()
+def save_examples(model: Any, data: Any, run: Path) -> Path:
+    """Compute and keep the overlays of a finished sweep; what is there already stays.
+
+    Args:
+        model: The model of the sweep.
+        data: Its data.
+        run: Its run folder.
+
+    Returns:
+        The file.
+    """
+    if (run / FILE).is_file():
+        return run / FILE
+    rows, config = read_rows(run), sweep_config(run)
+    method = shown_method(config)
+    found: dict[str, np.ndarray] = {}
+    lines = []
+    for number, (percentile, sent_id) in enumerate(choose(rows, method.label).items()):
+        ious = rows[rows["sent_id"] == sent_id].groupby(["method", "budget"])["iou"].mean()
+        sample, expression = _find(data, sent_id)
+        panels = _panels(model, sample, expression, config, method)
+        titles = ["true mask"]
+        for label, budget in list(panels)[1:]:
+            name = "unpruned" if label == UNPRUNED else f"{budget} tokens"
+            titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
+        found |= {f"{number}.{place}": overlay for place, overlay in enumerate(panels.values())}
+        lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
+    return atomic_write(run / FILE, save(found, metadata={"examples": json.dumps(lines), "method": method.label}))
+
+
+def read_examples(run: Path) -> tuple[str, list[Example]]:
+    """The method that was drawn, and the examples.
+
+    Raises:
+        FileNotFoundError: If the run holds none.
+    """
+    if not (run / FILE).is_file():
+        raise FileNotFoundError(f"{run} holds no {FILE}; {HOW_DRAWN}")
+    with safe_open(run / FILE, framework="numpy") as file:
+        meta = file.metadata()
+        examples = [
+            Example(
+                line["text"],
+                line["percentile"],
+                tuple(line["titles"]),
+                tuple(file.get_tensor(f"{number}.{place}") for place in range(len(line["titles"]))),
+            )
+            for number, line in enumerate(json.loads(meta["examples"]))
+        ]
+        return meta["method"], examples
+
+
+def sweep_config(run: Path) -> Config:
+    """Configuration of a sweep's run."""
+    return Config.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"])
+
+
+def shown_method(config: Config) -> Method:
+    """The paper's method, or the first one if it was not swept."""
+    swept = [method for method in config.methods if method.name != UNPRUNED]
+    return next((method for method in swept if method.label == PAPER), swept[0])
+
+
+def chosen_samples(data: Any, run: Path) -> list[tuple[Any, Any]]:
+    """Images and expressions of the examples, in their order."""
+    chosen = choose(read_rows(run), shown_method(sweep_config(run)).label)
+    return [_find(data, sent_id) for sent_id in chosen.values()]
+
+
+def _find(data: Any, sent_id: int) -> tuple[Any, Any]:
+    return next((s, e) for s in data for e in s.expressions if int(e.sent_id) == sent_id)
+
+
+def _panels(
+    model: Any, sample: Any, expression: Any, config: Config, method: Method
+) -> dict[tuple[str, int], np.ndarray]:
+    """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
+    n_tokens = model.grid[0] * model.grid[1]
+    picture, truth = sample.image(), target_mask(sample, expression)
+    state = model.encode_image(picture)
+    talk = conversation([expression.sent], config.question_index, config.answer_index)
+    covered = torch.from_numpy(token_coverage(truth, model)).float()
+    image_key = int(sample.image_id)
+    cues = model.cues(state, list(talk.questions), coverage=covered, key=image_key, conversation=talk)
+    pruner = method.pruner(0 if method.seeded else None)
+    selections = {(UNPRUNED, n_tokens): None} | {
+        (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()
+    }
+    masks = {
+        key: model.ground([state], [talk], [selection])[0].mask[0].cpu().numpy()
+        for key, selection in selections.items()
+    }
+    size = (sample.height, sample.width)
+    drawn = {("truth", n_tokens): draw_overlay(picture, truth > 0, np.ones(size, np.float32), TINTS[2])}
+    for key, selection in selections.items():
+        kept = kept_pixels(kept_indices(selection, n_tokens), model.tower, *size)
+        drawn[key] = draw_overlay(picture, masks[key], kept)
+    return drawn

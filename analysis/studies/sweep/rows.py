@@ -1,0 +1,134 @@
+"""Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from litelvlm.analysis.inputs.samples import (
+    NOT_DRAWN,
+    askable,
+    key_columns,
+    label_columns,
+    naming,
+    target_mask,
+    token_coverage,
+)
+from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk, masks_of, talks_of
+from litelvlm.glamm.shared import Request
+from litelvlm.glamm.shared_requests import compared
+from litelvlm.metrics import iou, scored_target
+from litelvlm.overlaps import Overlaps, overlaps
+
+HITS = (0.5, 0.7, 0.9)
+"""IoU at which an expression counts as found."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One image as read from disk, before any model work.
+
+    Attributes:
+        sample: The image's record, with the expressions that can be asked.
+        picture: Its pixels.
+        masks: Target masks as they are scored, one per expression.
+        coverage: Share of each token's patch that the mask covers, one row per expression.
+        keys: Key columns, one entry per expression.
+        skipped: The reason for each expression that was left out because it cannot be asked.
+    """
+
+    sample: Any
+    picture: Image.Image
+    masks: UInt8[np.ndarray, "n h w"]
+    coverage: np.ndarray
+    keys: tuple[dict[str, Any], ...]
+    skipped: tuple[str, ...] = ()
+
+
+def load(context: Context, index: int) -> Loaded:
+    """Read one image with its masks; needs no model, so that it can run ahead of the model's work."""
+    sample, skipped = askable(context.data[index])
+    masks, coverage, keys = [], [], []
+    for expression in sample.expressions:
+        with naming(sample, expression):
+            plain = target_mask(sample, expression)
+            masks.append(scored_target(sample.mask(expression), context.config.doubled))
+            coverage.append(token_coverage(plain, context.model))
+            found = key_columns(context.data, sample, expression, plain, context.model.tower)
+            keys.append(found | label_columns(coverage[-1]))
+    targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
+    return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)
+
+
+@torch.inference_mode()
+def image_rows(context: Context, loaded: Loaded) -> ItemResult:
+    """Rows of one image: every conversation under every method, budget and seed."""
+    model, sample = context.model, loaded.sample
+    if not sample.expressions:
+        return ItemResult([], loaded.skipped)
+    state = model.encode_image(loaded.picture)
+    talks = talks_of(context.config, sample)
+    passes, chosen = list[Pass](), Chosen()
+    for number, talk in enumerate(talks):
+        with naming(sample, sample.expressions[talk.turns[0]]):
+            # An oracle that serves several expressions with one selection knows the union of their masks.
+            truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
+            key, questions = int(sample.image_id), list(talk.conversation.questions)
+            cues = model.cues(state, questions, coverage=truth, key=key, conversation=talk.conversation)
+            passes += context.passes(loaded, state, number, talk, cues, chosen)
+    targets = torch.from_numpy(loaded.masks).to(model.device)
+    found: list[list[dict[str, Any]]] = [[] for _ in passes]
+    requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
+    noted = len(context.grounder.notes)
+    for places, masks in masks_of(context, state, requests):
+        asked = compared(places, lambda place: talks[passes[place].talk].turns)
+        answers, turns = zip(*asked, strict=True)
+        with naming(sample, sample.expressions[turns[0][0]]):
+            counts = overlaps(masks[list(answers)], targets[torch.tensor(turns, device=model.device)])
+        numbers = Overlaps(*(count.cpu() for count in counts))
+        for row, same in enumerate(asked.values()):
+            for place in same:
+                found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
+    notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
+    asked_places = {place for talk in talks for place in talk.turns}
+    skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(asked_places)))
+    return ItemResult([row for rows in found for row in rows], skipped, notes)
+
+
+def turn_rows(
+    context: Context, loaded: Loaded, talks: list[Talk], made: Pass, counts: Overlaps, row: int
+) -> list[dict[str, Any]]:
+    """Rows of one pass, one per expression of its conversation.
+
+    Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that entered the language
+    model (n_kept), those that the method calls context (n_ctx), tokens per layer (n_average), pixels, IoU, whether
+    it reaches 0.5, 0.7 and 0.9, and whether the answer held a [SEG], which forced ones do.
+    """
+    rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
+    for turn, place in enumerate(talks[made.talk].turns):
+        intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
+        reached = float(iou([intersection], [union], exact=True)[0])
+        rows.append(
+            loaded.keys[place]
+            | {
+                "protocol": context.config.protocol,
+                "method": made.method,
+                "budget": made.budget,
+                "seed": made.seed,
+                "n_kept": made.n_kept,
+                "n_ctx": roles.count("context"),
+                "n_average": made.n_average,
+                "inter_px": intersection,
+                "union_px": union,
+                "pred_px": predicted,
+                "target_px": target,
+                "iou": reached,
+                "seg_found": True,
+            }
+            | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
+        )
+    return rows
