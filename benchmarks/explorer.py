@@ -13,8 +13,8 @@ from time import perf_counter
 from common import spread, store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.explore import build_page
-from litelvlm.analysis.explore_data import SIGNALS
+from litelvlm.analysis.pages.explore import build_page
+from litelvlm.analysis.pages.explore_data import SIGNALS
 from litelvlm.analysis.studies import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "acceptance"))

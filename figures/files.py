@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.report import Picture
+from litelvlm.analysis.pages.report import Picture
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Saved

@@ -27,7 +27,7 @@ class Demo(ModelOptions):
     def run(self) -> int:
         """Serve until interrupted."""
         from litelvlm import load_refer
-        from litelvlm.analysis.demo_app import build_app, contained, launch
+        from litelvlm.analysis.pages.demo_app import build_app, contained, launch
 
         model, data = self.load_model(), load_refer("embedded", split="val")
         scenes = [(sample.expressions[0].sent, sample.image()) for sample in data[:4]]

@@ -34,8 +34,8 @@ class Explore(DataOptions):
 
     def run(self) -> int:
         """Write the page and print its path."""
-        from litelvlm.analysis.explore import build_page, read_config
-        from litelvlm.analysis.explore_data import Look
+        from litelvlm.analysis.pages.explore import build_page, read_config
+        from litelvlm.analysis.pages.explore_data import Look
         from litelvlm.figures import style
 
         if self.samples < 1:

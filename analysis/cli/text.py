@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.report import families
+from litelvlm.analysis.pages.report import families
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from litelvlm.analysis.demo import MAX_BYTES
+from litelvlm.analysis.pages.demo import MAX_BYTES
 
 ROOT = Path(__file__).parents[2]
 

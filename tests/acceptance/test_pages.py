@@ -5,8 +5,8 @@ from chromium import Chromium
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.cli.report import write_report
-from litelvlm.analysis.explore import build_page
-from litelvlm.analysis.explore_data import SIGNALS, Look
+from litelvlm.analysis.pages.explore import build_page
+from litelvlm.analysis.pages.explore_data import SIGNALS, Look
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.analysis.demo import Answer, compare, read_upload, usable_methods
+from litelvlm.analysis.pages.demo import Answer, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_pixels
 
 
@@ -74,10 +74,10 @@ def test_uploads_are_checked_before_they_are_decoded(tmp_path, monkeypatch):
     path = tmp_path / "upload.png"
     Image.new("RGB", (60, 40), (9, 8, 7)).save(path)
     assert read_upload(path).size == (60, 40)
-    monkeypatch.setattr("litelvlm.analysis.demo.MAX_PIXELS", 2399)
+    monkeypatch.setattr("litelvlm.analysis.pages.demo.MAX_PIXELS", 2399)
     with pytest.raises(ValueError, match="60 x 40 pixels"):
         read_upload(path)
-    monkeypatch.setattr("litelvlm.analysis.demo.MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("litelvlm.analysis.pages.demo.MAX_BYTES", path.stat().st_size - 1)
     with pytest.raises(ValueError, match="at most"):
         read_upload(path)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from litelvlm import get_pruner
-from litelvlm.analysis.explore import build_page
-from litelvlm.analysis.explore_data import INSIDE, Look, expression_view, method_score
+from litelvlm.analysis.pages.explore import build_page
+from litelvlm.analysis.pages.explore_data import INSIDE, Look, expression_view, method_score
 from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.data.annotations import decode_mask

@@ -7,7 +7,7 @@ import pytest
 from transformers import CLIPModel
 
 from litelvlm import load_model
-from litelvlm.analysis.demo_app import note
+from litelvlm.analysis.pages.demo_app import note
 from litelvlm.analysis.runs.provenance import model_identity
 from litelvlm.analysis.studies import is_miniature
 from litelvlm.embedded.sizes import clip_config, has_miniature_sizes

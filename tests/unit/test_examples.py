@@ -10,7 +10,7 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.cli.study import Study
-from litelvlm.analysis.explore_data import token_box
+from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels

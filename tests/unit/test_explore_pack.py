@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from litelvlm.analysis.explore_data import LONGEST, SIGNALS, choose_expressions, group_pieces, pack_scores
-from litelvlm.analysis.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
+from litelvlm.analysis.pages.explore_data import LONGEST, SIGNALS, choose_expressions, group_pieces, pack_scores
+from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
 from litelvlm.data.annotations import decode_mask
 
 

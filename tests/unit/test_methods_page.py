@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.methods_page import agreement, methods_page
+from litelvlm.analysis.pages.methods_page import agreement, methods_page
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.config import every_method

@@ -11,7 +11,7 @@ import pytest
 
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.cli.text import run_text
-from litelvlm.analysis.report_tables import by_budget, spread
+from litelvlm.analysis.pages.report_tables import by_budget, spread
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory
@@ -94,7 +94,7 @@ def test_two_runs_of_one_hypothesis_are_not_adjusted_together(saved_runs, copied
 
 
 def test_a_long_table_is_cut_on_the_page_and_whole_in_its_file(copied, tmp_path, monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.report_tables.LONGEST", 2)
+    monkeypatch.setattr("litelvlm.analysis.pages.report_tables.LONGEST", 2)
     report = write_report([copied], tmp_path / "out")
     lines = len(read_summary(copied).table("grid"))
     assert lines > 2

@@ -13,7 +13,7 @@ from litelvlm.analysis.inputs.clip_models import ClipModel
 from litelvlm.analysis.inputs.foreign import draw_donors, mask_donors, text_donors
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
-from litelvlm.analysis.report import claim_row
+from litelvlm.analysis.pages.report import claim_row
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.runs.folder import Shard, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import reversal

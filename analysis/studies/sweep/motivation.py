@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from litelvlm.analysis.explore_data import word_attention
 from litelvlm.analysis.inputs.labels import IN_COVERAGE, OUT_COVERAGE
 from litelvlm.analysis.inputs.samples import askable, target_mask, token_coverage
+from litelvlm.analysis.pages.explore_data import word_attention
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels, spread
 from litelvlm.analysis.studies.sweep import Config, Method

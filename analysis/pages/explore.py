@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
+from litelvlm.analysis.pages.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.record import RunRecord

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis.report_tables import beside, published_tables, relative, tables_of
+from litelvlm.analysis.pages.report_tables import beside, published_tables, relative, tables_of
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
@@ -80,7 +80,7 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
     }
     environment = Environment(
         autoescape=True,
-        loader=PackageLoader("litelvlm.analysis"),
+        loader=PackageLoader("litelvlm.analysis.pages"),
         lstrip_blocks=True,
         trim_blocks=True,
         undefined=StrictUndefined,

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
+from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
 from litelvlm.analysis.studies.sweep import Config, Context, equal_batches, expression_passes
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.glamm.prompts import conversation

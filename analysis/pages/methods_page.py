@@ -1,4 +1,4 @@
-"""Pages of all methods: ``python -m litelvlm.analysis.methods_page runs/sweep-0123abcd docs/all-methods.md``.
+"""Pages of all methods: ``python -m litelvlm.analysis.pages.methods_page runs/sweep-0123abcd docs/all-methods.md``.
 
 Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all`` computes one. The numbers
 are those of the report; the page is for reading beside the code.
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis.report_tables import by_budget, scores_of
+from litelvlm.analysis.pages.report_tables import by_budget, scores_of
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import Grid
 from litelvlm.analysis.runs.left_out import joined_notes, left_out
@@ -46,7 +46,7 @@ def methods_page(folder: Path) -> str:
     table = by_budget("", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes))
     note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
     environment = Environment(  # noqa: S701 - Markdown has nothing to escape
-        loader=PackageLoader("litelvlm.analysis"),
+        loader=PackageLoader("litelvlm.analysis.pages"),
         trim_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,

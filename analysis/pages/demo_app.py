@@ -1,4 +1,4 @@
-"""The demo's page: gradio around ``litelvlm.analysis.demo``, on this machine only unless told otherwise."""
+"""The demo's page: gradio around ``litelvlm.analysis.pages.demo``, on this machine only unless told otherwise."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from litelvlm.analysis.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
+from litelvlm.analysis.pages.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
 from litelvlm.embedded.sizes import has_miniature_sizes
 
 TITLE = "Visual-token pruning in pixel grounding"
