@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from litelvlm.pruning.centre_distance import CentreDistance
-from litelvlm.pruning.cls_cosine import ClsCosine
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.fastervlm import FasterVLM
 from litelvlm.pruning.features import row_norms
-from litelvlm.pruning.litelvlm import context_scores
+from litelvlm.pruning.methods.centre_distance import CentreDistance
+from litelvlm.pruning.methods.cls_cosine import ClsCosine
+from litelvlm.pruning.methods.fastervlm import FasterVLM
+from litelvlm.pruning.methods.litelvlm import context_scores
+from litelvlm.pruning.methods.similarity import HighSimilarity, LowSimilarity
+from litelvlm.pruning.methods.value_norm import ValueNorm
 from litelvlm.pruning.ranking import stable_order
-from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
-from litelvlm.pruning.value_norm import ValueNorm
 
 REVERSED = "low_similarity"
 SCORES = (

@@ -27,7 +27,7 @@ from litelvlm.glamm.states import Grounding, ImageState, Spliced, Stopwatch, add
 from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
-from litelvlm.pruning.box_oracle import box_cells
+from litelvlm.pruning.methods.box_oracle import box_cells
 
 __all__ = ["Glamm", "Grounding", "ImageState", "Spliced", "Stopwatch", "add_timings"]
 PROTOCOLS = ("single", "conversation")

@@ -11,13 +11,13 @@ from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.layers import LayerPlan, LayerPruner, LayerTrace
-from litelvlm.pruning.litelvlm import LiteLVLM, context_scores
 from litelvlm.pruning.merging import MergingPruner
+from litelvlm.pruning.methods.litelvlm import LiteLVLM, context_scores
+from litelvlm.pruning.methods.reverse import Reverse
+from litelvlm.pruning.methods.similarity import text_similarity
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
 from litelvlm.pruning.registry import get_pruner, list_pruners
-from litelvlm.pruning.reverse import Reverse
-from litelvlm.pruning.similarity import text_similarity
 from litelvlm.pruning.vit import VitView
 from litelvlm.pruning.wrapping import Wrapper
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from litelvlm.pruning.fastv import FastV
 from litelvlm.pruning.layers import LayerPruner, QueryToken
+from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.positions import Positions
 
 

@@ -6,45 +6,45 @@ from types import MappingProxyType
 from typing import Any
 
 from litelvlm.names import check_name, unknown_name
-from litelvlm.pruning.altp_like import AltpLike
 from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.block_loo import BlockLoo
-from litelvlm.pruning.box_oracle import BoxOracle
-from litelvlm.pruning.cdpruner import CDPruner
-from litelvlm.pruning.centre_distance import CentreDistance
-from litelvlm.pruning.cls_cosine import ClsCosine
-from litelvlm.pruning.dart import Dart
-from litelvlm.pruning.divprune import DivPrune
-from litelvlm.pruning.evtp_iv_like import EvtpIvLike
-from litelvlm.pruning.fastervlm import FasterVLM
-from litelvlm.pruning.fastv import FastV
-from litelvlm.pruning.holov import HoloV
-from litelvlm.pruning.ivc_add_on import IvcAddOn, IvcLayerAddOn
-from litelvlm.pruning.ivc_prune import IvcPrune
-from litelvlm.pruning.litelvlm import LiteLVLM
-from litelvlm.pruning.llm_attention import LlmAttention
-from litelvlm.pruning.llm_gradient import LlmGradient
-from litelvlm.pruning.lvlm_csp_like import LvlmCspLike
-from litelvlm.pruning.nuwa import Nuwa
-from litelvlm.pruning.oracle import InverseMaskOracle, MaskOracle
-from litelvlm.pruning.pooling import AvgPool, Bilinear
-from litelvlm.pruning.prumerge_plus import PruMergePlus
-from litelvlm.pruning.pyramiddrop import PyramidDrop
-from litelvlm.pruning.random import Random
-from litelvlm.pruning.restore import Restore
-from litelvlm.pruning.reverse import LayerReverse, Reverse
-from litelvlm.pruning.scope import Scope
-from litelvlm.pruning.similarity import HighSimilarity, LowSimilarity
-from litelvlm.pruning.sparsevlm import SparseVLM
-from litelvlm.pruning.sparsevlm_plus import SparseVLMPlus
-from litelvlm.pruning.tome import ToMe
-from litelvlm.pruning.trim import Trim
-from litelvlm.pruning.uniform import Uniform
-from litelvlm.pruning.unpruned import Unpruned
-from litelvlm.pruning.value_norm import ValueNorm
-from litelvlm.pruning.visionzip import VisionZip
-from litelvlm.pruning.vispruner import VisPruner
-from litelvlm.pruning.with_uniform import WithUniform
+from litelvlm.pruning.methods.altp_like import AltpLike
+from litelvlm.pruning.methods.block_loo import BlockLoo
+from litelvlm.pruning.methods.box_oracle import BoxOracle
+from litelvlm.pruning.methods.cdpruner import CDPruner
+from litelvlm.pruning.methods.centre_distance import CentreDistance
+from litelvlm.pruning.methods.cls_cosine import ClsCosine
+from litelvlm.pruning.methods.dart import Dart
+from litelvlm.pruning.methods.divprune import DivPrune
+from litelvlm.pruning.methods.evtp_iv_like import EvtpIvLike
+from litelvlm.pruning.methods.fastervlm import FasterVLM
+from litelvlm.pruning.methods.fastv import FastV
+from litelvlm.pruning.methods.holov import HoloV
+from litelvlm.pruning.methods.ivc_add_on import IvcAddOn, IvcLayerAddOn
+from litelvlm.pruning.methods.ivc_prune import IvcPrune
+from litelvlm.pruning.methods.litelvlm import LiteLVLM
+from litelvlm.pruning.methods.llm_attention import LlmAttention
+from litelvlm.pruning.methods.llm_gradient import LlmGradient
+from litelvlm.pruning.methods.lvlm_csp_like import LvlmCspLike
+from litelvlm.pruning.methods.mask_oracle import InverseMaskOracle, MaskOracle
+from litelvlm.pruning.methods.nuwa import Nuwa
+from litelvlm.pruning.methods.pooling import AvgPool, Bilinear
+from litelvlm.pruning.methods.prumerge_plus import PruMergePlus
+from litelvlm.pruning.methods.pyramiddrop import PyramidDrop
+from litelvlm.pruning.methods.random import Random
+from litelvlm.pruning.methods.restore import Restore
+from litelvlm.pruning.methods.reverse import LayerReverse, Reverse
+from litelvlm.pruning.methods.scope import Scope
+from litelvlm.pruning.methods.similarity import HighSimilarity, LowSimilarity
+from litelvlm.pruning.methods.sparsevlm import SparseVLM
+from litelvlm.pruning.methods.sparsevlm_plus import SparseVLMPlus
+from litelvlm.pruning.methods.tome import ToMe
+from litelvlm.pruning.methods.trim import Trim
+from litelvlm.pruning.methods.uniform import Uniform
+from litelvlm.pruning.methods.unpruned import Unpruned
+from litelvlm.pruning.methods.value_norm import ValueNorm
+from litelvlm.pruning.methods.visionzip import VisionZip
+from litelvlm.pruning.methods.vispruner import VisPruner
+from litelvlm.pruning.methods.with_uniform import WithUniform
 
 METHODS: tuple[type[Pruner], ...] = (
     LiteLVLM,

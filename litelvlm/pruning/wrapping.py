@@ -10,8 +10,8 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.fastervlm import FasterVLM
 from litelvlm.pruning.merging import one_hot
+from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.roles import two_roles
 
 # Stages whose tokens are rows of the patch tokens or mixtures of them.

@@ -6,7 +6,7 @@ import torch
 from litelvlm import get_pruner
 from litelvlm.glamm.prompts import conversation
 from litelvlm.glamm.signals import attention_rows, block_groups, target_gradient
-from litelvlm.pruning.ivc_prune import IvcPrune
+from litelvlm.pruning.methods.ivc_prune import IvcPrune
 
 TALK = conversation(["the red circle"])
 

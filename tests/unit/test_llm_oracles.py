@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.llm_attention import layer_slice
+from litelvlm.pruning.methods.llm_attention import layer_slice
 
 # Four tokens, four layers.
 SEEN = torch.tensor([[0.4, 0.0, 0.0, 0.0], [0.0, 0.3, 0.1, 0.0], [0.0, 0.1, 0.2, 0.9], [0.2, 0.1, 0.1, 0.3]])

@@ -7,7 +7,7 @@ import torch
 from pruner_cases import JOINT, kept
 
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.cdpruner import greedy_volume
+from litelvlm.pruning.methods.cdpruner import greedy_volume
 
 
 @pytest.mark.parametrize(

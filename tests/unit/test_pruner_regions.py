@@ -5,9 +5,9 @@ import torch
 from pruner_cases import JOINT, kept
 
 from litelvlm.pruning import Cues, LayerPlan, get_pruner
-from litelvlm.pruning.altp_like import superpixels
-from litelvlm.pruning.box_oracle import box_cells
-from litelvlm.pruning.nuwa import cell_anchors
+from litelvlm.pruning.methods.altp_like import superpixels
+from litelvlm.pruning.methods.box_oracle import box_cells
+from litelvlm.pruning.methods.nuwa import cell_anchors
 
 # Two rows of four: the cells are 0 1 4 5 and 2 3 6 7.
 ATTENTION = torch.tensor([0.1, 0.4, 0.05, 0.05, 0.2, 0.1, 0.06, 0.04])

@@ -7,7 +7,7 @@ import torch
 
 from litelvlm.glamm.calibration import distance_bias
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.restore import density_groups
+from litelvlm.pruning.methods.restore import density_groups
 
 # Directions of four tokens: two near 0 degrees, two near 90.
 ANGLES = torch.deg2rad(torch.tensor([0.0, 20.0, 90.0, 100.0]))

@@ -11,7 +11,7 @@ from pruner_cases import GRID, Blocks, N, all_cues
 
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.tome import merge_counts
+from litelvlm.pruning.methods.tome import merge_counts
 
 # CLS and four patches; keys are the states themselves.
 STATES = torch.tensor([[9.0, 9.0], [1.0, 0.0], [0.0, 2.0], [0.0, 4.0], [3.0, 1.0]])

@@ -24,7 +24,7 @@ from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.glamm.prompts import question
 from litelvlm.glamm.signals import attention_rows
 from litelvlm.pruning import Cues, Selection, get_pruner
-from litelvlm.pruning.litelvlm import context_scores
+from litelvlm.pruning.methods.litelvlm import context_scores
 from litelvlm.pruning.ranking import highest
 
 METHODS, PROTOCOLS = "methods", "protocols"

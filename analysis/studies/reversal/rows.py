@@ -26,13 +26,13 @@ from litelvlm.analysis.stats.ranking import (
 )
 from litelvlm.clip.probes import to_joint_space
 from litelvlm.glamm.prompts import QUESTIONS
-from litelvlm.pruning.centre_distance import CentreDistance
-from litelvlm.pruning.cls_cosine import ClsCosine
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
-from litelvlm.pruning.litelvlm import context_scores
-from litelvlm.pruning.similarity import text_similarity
-from litelvlm.pruning.value_norm import ValueNorm
+from litelvlm.pruning.methods.centre_distance import CentreDistance
+from litelvlm.pruning.methods.cls_cosine import ClsCosine
+from litelvlm.pruning.methods.litelvlm import context_scores
+from litelvlm.pruning.methods.similarity import text_similarity
+from litelvlm.pruning.methods.value_norm import ValueNorm
 
 # Probe, layer, similarity and text of the released method: what the primary ranking is.
 PRIMARY = ("P0", -2, "dot", "template")

@@ -23,8 +23,8 @@ from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, conversation, question
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.methods.similarity import LowSimilarity, text_similarity
 from litelvlm.pruning.ranking import lowest
-from litelvlm.pruning.similarity import LowSimilarity, text_similarity
 
 PLAIN = ("none", "none")
 MASKED = ("mask_sos", "zero_sos_value", "mask_content")

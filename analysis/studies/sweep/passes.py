@@ -17,7 +17,7 @@ from litelvlm.glamm.prompts import Conversation, conversation
 from litelvlm.glamm.shared import Request, SharedGrounder
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
-from litelvlm.pruning.tome import ToMe, merge_counts
+from litelvlm.pruning.methods.tome import ToMe, merge_counts
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch.nn.functional import adaptive_avg_pool1d, interpolate
 from litelvlm.pruning.base import Choice
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mix
-from litelvlm.pruning.uniform import sampling_grid, uniform_indices
+from litelvlm.pruning.methods.uniform import sampling_grid, uniform_indices
 
 
 @dataclass(frozen=True, kw_only=True)

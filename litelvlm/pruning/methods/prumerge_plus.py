@@ -12,9 +12,9 @@ from litelvlm.pruning.base import Choice
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
+from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import complement, highest
-from litelvlm.pruning.uniform import spread
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ import torch
 from litelvlm.pruning.base import Choice
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mean_of, mix, one_hot
+from litelvlm.pruning.methods.similarity import text_similarity
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, highest
-from litelvlm.pruning.similarity import text_similarity
 
 
 @dataclass(frozen=True, kw_only=True)

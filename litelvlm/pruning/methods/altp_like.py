@@ -9,10 +9,10 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.methods.uniform import uniform_indices
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import rank_within
 from litelvlm.pruning.shares import redistribute, share_out
-from litelvlm.pruning.uniform import uniform_indices
 
 ROUNDS = 10  # of the superpixels' k-means; they stand still after a few
 

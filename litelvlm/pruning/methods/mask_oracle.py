@@ -9,9 +9,9 @@ import torch
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.ranking import complement, highest, lowest
 from litelvlm.pruning.roles import two_roles
-from litelvlm.pruning.uniform import spread
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import Precision, rounded, row_dots, row_norms, unit_rows
+from litelvlm.pruning.methods.similarity import Similarity, text_similarity
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
-from litelvlm.pruning.similarity import Similarity, text_similarity
 
 Context = Literal["code", "paper", "cls_attention", "attention_only", "value_norm"]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from litelvlm.pruning.base import Choice, Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.ranking import complement
 from litelvlm.pruning.roles import two_roles
-from litelvlm.pruning.uniform import spread
 
 
 def box_cells(inside: Float[Tensor, "n"], grid: tuple[int, int], margin: int = 0) -> Float[Tensor, "n"]:

@@ -6,8 +6,8 @@ from typing import ClassVar
 from litelvlm.pruning.base import Choice
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.ranking import complement
-from litelvlm.pruning.uniform import spread
 from litelvlm.pruning.wrapping import Wrapper
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.fastervlm import FasterVLM
-from litelvlm.pruning.fastv import FastV
 from litelvlm.pruning.layer_wrapping import LayerWrapper
 from litelvlm.pruning.layers import Kept, LayerPruner, LayerScorePruner, LayerView
+from litelvlm.pruning.methods.fastervlm import FasterVLM
+from litelvlm.pruning.methods.fastv import FastV
 
 # How methods that rank by no single score of every token are turned around instead.
 OTHERWISE = {
