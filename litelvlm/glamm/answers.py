@@ -13,7 +13,7 @@ from litelvlm.glamm.generation import greedy
 from litelvlm.glamm.layer_pruning import LayerDropping
 from litelvlm.glamm.prompts import IMAGE_TOKEN, SEG_TOKEN, Conversation
 from litelvlm.pruning import Selection
-from litelvlm.pruning.layers import LayerPlan
+from litelvlm.pruning.layers.base import LayerPlan
 
 if TYPE_CHECKING:
     from litelvlm.glamm.model import Glamm

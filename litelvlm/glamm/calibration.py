@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM
 from litelvlm.glamm.llama import BeforeLayer, LayerMask, causal_mask, decode
 from litelvlm.glamm.states import Spliced
 from litelvlm.pruning.base import Selection
-from litelvlm.pruning.layers import LayerPlan
+from litelvlm.pruning.layers.base import LayerPlan
 
 
 def distance_bias(cos: Float[Tensor, "s e"], sin: Float[Tensor, "s e"]) -> Float[Tensor, "s s"]:

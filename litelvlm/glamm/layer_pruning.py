@@ -14,10 +14,10 @@ from transformers.models.llama.modeling_llama import rotate_half
 from litelvlm.glamm.prompts import Conversation
 from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.base import Selection
-from litelvlm.pruning.layers import LayerPlan, LayerTrace, LayerView, QueryToken
+from litelvlm.pruning.layers.base import LayerPlan, LayerTrace, LayerView, QueryToken
+from litelvlm.pruning.layers.raters import text_raters
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
-from litelvlm.pruning.raters import text_raters
 
 
 class LlamaView(LayerView):

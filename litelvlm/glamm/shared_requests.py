@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from litelvlm.glamm.prompts import Conversation
 from litelvlm.pruning import Selection
-from litelvlm.pruning.layers import LayerPlan
+from litelvlm.pruning.layers.base import LayerPlan
 
 K = TypeVar("K")
 

@@ -10,7 +10,7 @@ from litelvlm.pruning.base import Choice, Pruner, ScorePruner, Selection
 from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.layers import LayerPlan, LayerPruner, LayerTrace
+from litelvlm.pruning.layers.base import LayerPlan, LayerPruner, LayerTrace
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.methods.litelvlm import LiteLVLM, context_scores
 from litelvlm.pruning.methods.reverse import Reverse

@@ -9,8 +9,8 @@ from litelvlm import get_pruner
 from litelvlm.glamm.layer_pruning import LayerDropping
 from litelvlm.glamm.llama import decode
 from litelvlm.glamm.prompts import conversation
+from litelvlm.pruning.layers.raters import text_raters
 from litelvlm.pruning.methods.sparsevlm import SparseVLM
-from litelvlm.pruning.raters import text_raters
 
 SEEN = []
 

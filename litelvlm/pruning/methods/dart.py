@@ -8,10 +8,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from litelvlm.pruning.features import row_dots, unit_rows
-from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.layers.base import LayerView
+from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, lowest
-from litelvlm.pruning.single_drop import SingleDrop
 
 
 @dataclass(frozen=True, kw_only=True)

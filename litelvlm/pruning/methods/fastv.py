@@ -6,9 +6,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers import LayerScorePruner, LayerView
+from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
+from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.single_drop import SingleDrop
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from litelvlm.pruning.base import Choice
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.coordinates import add_coordinates, coordinate_ranking
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layer_wrapping import LayerWrapper
-from litelvlm.pruning.layers import Kept, LayerView
+from litelvlm.pruning.layers.base import Kept, LayerView
+from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending

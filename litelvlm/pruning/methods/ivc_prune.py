@@ -10,10 +10,10 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.coordinates import coordinate_ranking, first_of_each
-from litelvlm.pruning.layers import MATCHED, LayerView, QueryToken
+from litelvlm.pruning.layers.base import MATCHED, LayerView, QueryToken
+from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, stable_order
-from litelvlm.pruning.single_drop import SingleDrop
 
 
 @dataclass(frozen=True, kw_only=True)

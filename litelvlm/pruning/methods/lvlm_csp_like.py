@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers import Kept, LayerScorePruner, LayerView, QueryToken
+from litelvlm.pruning.layers.base import Kept, LayerScorePruner, LayerView, QueryToken
+from litelvlm.pruning.layers.several_drops import SeveralDrops
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
-from litelvlm.pruning.several_drops import SeveralDrops
 
 
 @dataclass(frozen=True, kw_only=True)

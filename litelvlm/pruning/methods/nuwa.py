@@ -12,11 +12,11 @@ from litelvlm.pruning.base import Choice, Pruner, Selection
 from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, row_norms
-from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.layers.base import LayerView
+from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, rank_within
-from litelvlm.pruning.single_drop import SingleDrop
 
 CELL = 2  # tokens per side of a cell
 REACH = 280**0.5 / 24  # distance at which gathering ends, in sides of the released 24 x 24 grid

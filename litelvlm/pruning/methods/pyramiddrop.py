@@ -9,9 +9,9 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from litelvlm.pruning.layers import LayerScorePruner, LayerView
+from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
+from litelvlm.pruning.layers.several_drops import SeveralDrops
 from litelvlm.pruning.origin import Origin
-from litelvlm.pruning.several_drops import SeveralDrops
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layer_wrapping import LayerWrapper
-from litelvlm.pruning.layers import Kept, LayerPruner, LayerScorePruner, LayerView
+from litelvlm.pruning.layers.base import Kept, LayerPruner, LayerScorePruner, LayerView
+from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
 

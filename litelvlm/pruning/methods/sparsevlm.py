@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers import Kept, LayerView
+from litelvlm.pruning.layers.base import Kept, LayerView
+from litelvlm.pruning.layers.rated_drops import RatedDrops
+from litelvlm.pruning.layers.recycling import candidate_count, density_peaks, recycled_count
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
-from litelvlm.pruning.rated_drops import RatedDrops
-from litelvlm.pruning.recycling import candidate_count, density_peaks, recycled_count
 
 
 @dataclass(frozen=True, kw_only=True)

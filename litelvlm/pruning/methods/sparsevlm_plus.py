@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
-from litelvlm.pruning.layers import LayerView
+from litelvlm.pruning.layers.base import LayerView
+from litelvlm.pruning.layers.rated_drops import RatedDrops
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import highest
-from litelvlm.pruning.rated_drops import RatedDrops
 
 # Mean cosine over the 64 rotary frequencies of a 7B model is at least 0.099 for the first 800 distances.
 LEAST_PULL = 0.05

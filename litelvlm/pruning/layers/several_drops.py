@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from litelvlm.pruning.layers import MATCHED, Depth, LayerPruner, check_layers, refuse_both, scaled_layers
+from litelvlm.pruning.layers.base import MATCHED, Depth, LayerPruner, check_layers, refuse_both, scaled_layers
 
 
 @dataclass(frozen=True, kw_only=True)

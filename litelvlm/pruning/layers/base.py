@@ -97,7 +97,7 @@ class LayerPruner(Pruner):
         query_token: Who asks. "last": the end of the whole teacher-forced text. "last_prompt": the end of the first
             turn's question, where generation would start. "seg": the states that the masks are decoded from, mean over
             the turns. "mean_text": every token behind the image, mean. "raters": those among them that the image
-            attends to more than on average (see ``litelvlm.pruning.raters``), mean.
+            attends to more than on average (see ``litelvlm.pruning.layers.raters``), mean.
         reads: What some setting of the fields may read of a layer: names in ``LayerView``, which computes only those.
         look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
         returning: Tokens that were dropped may come back, all at once, as they would have entered the first layer.

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from scipy.optimize import brentq
 
-from litelvlm.pruning.layers import MATCHED, LayerScorePruner, QueryToken
-from litelvlm.pruning.several_drops import SeveralDrops
+from litelvlm.pruning.layers.base import MATCHED, LayerScorePruner, QueryToken
+from litelvlm.pruning.layers.several_drops import SeveralDrops
 
 # Released counts for an average of 192 fall 300, 200, 110.
 FALL = 0.6

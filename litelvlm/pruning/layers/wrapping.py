@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
-from litelvlm.pruning.layers import LayerPruner, QueryToken
+from litelvlm.pruning.layers.base import LayerPruner, QueryToken
 from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.positions import Positions
 
