@@ -28,7 +28,7 @@ from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
 from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.studies.efficiency.timing import median_ratio, timed
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.hf import ClipImage
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.mask import encode_image, sam_dtype
 from litelvlm.glamm.model import Glamm, ImageState

@@ -13,9 +13,9 @@ import torch
 from common import spread, store
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
-from litelvlm.clip.base import ClipImage
-from litelvlm.clip.halves import ClipHalves
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.hf_blocks import ClipHalves
+from litelvlm.clip.tower import ClipImage
 from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 
 GRID, BUDGET, BATCH, IMAGES = (24, 24), 192, 32, 4

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from litelvlm.clip.probes_text import TextFlow, rollout, text_flow, trace_text
+from litelvlm.clip.probes.text import TextFlow, rollout, text_flow, trace_text
 
 TRUNCATED = "text longer than the text tower reads"
 SPLIT_WORDS = "the expression's tokens do not stand together in the question"

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from transformers import AutoConfig, CLIPModel
 from transformers.utils.hub import cached_file
 
-from litelvlm.clip.base import Preprocessing, Tower
-from litelvlm.clip.tower import ClipTower, read_tokenizer
-from litelvlm.clip.trunks import image_trunk, native_qkv
+from litelvlm.clip.hf import ClipTower, read_tokenizer
+from litelvlm.clip.open_clip_trunks import image_trunk, native_qkv
+from litelvlm.clip.tower import Preprocessing, Tower
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
 from litelvlm.number_types import number_type
@@ -44,7 +44,7 @@ _NOT_CAUSAL = (
 
 
 class OpenClipTower(Tower):
-    """An open_clip model with its tokenizer, giving the states that :class:`~litelvlm.clip.tower.ClipTower` gives.
+    """An open_clip model with its tokenizer, giving the states that :class:`~litelvlm.clip.hf.ClipTower` gives.
 
     Where the side of the crop is no multiple of the patch (SigLIP 384 / 14), the grid leaves out the last pixels, as
     the convolution does: ``grid[0] * patch_size`` pixels are covered.

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from transformers import SamModel
 
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.hf import ClipTower
 from litelvlm.data.refer import load_refer
 from litelvlm.embedded.card import write_card
 from litelvlm.embedded.export import export

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.loop import Losses, Stage, run_stage
 from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values

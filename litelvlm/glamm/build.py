@@ -12,7 +12,7 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamModel
 from transformers.utils.import_utils import is_flash_attn_2_available
 
-from litelvlm.clip.tower import ClipTower, read_tokenizer
+from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.glamm.checkpoint import load_into
 from litelvlm.glamm.config import check_config, full_clip_config, full_config, llama_config, read_config, sam_config
 from litelvlm.glamm.model import Glamm

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, SamModel
 
-from litelvlm.clip.halves import ClipHalves
-from litelvlm.clip.tower import ClipTower
-from litelvlm.clip.views import ranked_patches
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.hf_blocks import ClipHalves
+from litelvlm.clip.readouts import ranked_patches
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm import mask as sam_side
 from litelvlm.glamm.answers import Said, read_forced, say

@@ -7,8 +7,8 @@ from functools import cache
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.clip.tower import ClipTower
-from litelvlm.clip.views import pooled_text
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.readouts import pooled_text
 from litelvlm.glamm.options import CAPTION, GlammOptions
 from litelvlm.glamm.prompts import Conversation
 

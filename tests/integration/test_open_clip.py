@@ -29,9 +29,9 @@ from litelvlm.analysis.inputs.clip_models import ClipModel
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.studies import mechanism, reversal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
-from litelvlm.clip.base import Preprocessing
+from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.tower import Preprocessing
 from litelvlm.glamm.preprocess import clip_pixel_values
 
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")

@@ -10,9 +10,9 @@ from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 from towers import SENTENCES, SHARED, TEXT, VISION, assert_near, huggingface_clip, huggingface_tokenizer
 
-from litelvlm.clip.base import Preprocessing
+from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower, load_tower, open_clip_vits
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.tower import Preprocessing
 
 CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "shortest"}
 

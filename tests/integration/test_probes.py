@@ -8,9 +8,9 @@ from torch.nn import functional
 from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower, stopped
 
 from litelvlm.analysis.studies.mechanism.rows import WAYS
-from litelvlm.clip import probes
-from litelvlm.clip.probes_branches import attention_output, feed_forward, image_layers
-from litelvlm.clip.probes_registers import moved_to_last_token, register_neurons, with_spare_register
+from litelvlm.clip.probes import last_blocks as probes
+from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
+from litelvlm.clip.probes.registers import moved_to_last_token, register_neurons, with_spare_register
 
 GRID = (SIDE, SIDE)
 

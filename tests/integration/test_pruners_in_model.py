@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, list_pruners
-from litelvlm.clip.halves import ClipHalves
+from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.glamm.prompts import conversation
 from litelvlm.pruning import LayerPruner, LayerTrace

@@ -4,7 +4,7 @@ import pytest
 import torch
 from towers import LAYERS, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.clip.probes_text import Edit, edited_embeds, rollout, text_flow, trace_text
+from litelvlm.clip.probes.text import Edit, edited_embeds, rollout, text_flow, trace_text
 
 SENTENCES = ["please segment the small red circle in this image.", "the circle", "left man"]
 EVERY = range(LAYERS)

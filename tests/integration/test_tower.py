@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from litelvlm.clip.tower import ClipTower, attention_row, capture_inputs
+from litelvlm.clip.hf import ClipTower, attention_row, capture_inputs
 from litelvlm.glamm.preprocess import clip_pixel_values
 
 SENTENCES = ["Please segment the red circle in this image.", "the large square"]

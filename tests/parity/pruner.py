@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from litelvlm import get_pruner
-from litelvlm.clip.base import ClipImage
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.tower import ClipImage
 from litelvlm.pruning import Cues
 from tests.parity.failures import Failures
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from litelvlm.clip.base import ClipText, Preprocessing
+from litelvlm.clip.tower import ClipText, Preprocessing
 from litelvlm.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues
 

@@ -19,9 +19,9 @@ from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.analysis.studies.mechanism.words import split_words
 from litelvlm.analysis.studies.reversal.rows import image_targets
-from litelvlm.clip import probes
-from litelvlm.clip.base import ClipImage
-from litelvlm.clip.probes_registers import with_spare_register
+from litelvlm.clip.probes import last_blocks as probes
+from litelvlm.clip.probes.registers import with_spare_register
+from litelvlm.clip.tower import ClipImage
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues

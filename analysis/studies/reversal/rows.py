@@ -24,7 +24,7 @@ from litelvlm.analysis.stats.ranking import (
     soft_recall,
     tie_fraction,
 )
-from litelvlm.clip.probes import to_joint_space
+from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.glamm.prompts import QUESTIONS
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms

@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal.rows import image_targets
-from litelvlm.clip.probes_text import Edit, TextTrace, edited_embeds, trace_text
+from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.pictures import open_image
 from litelvlm.glamm.prompts import QUESTIONS, conversation, question
 from litelvlm.pruning.cues import Cues

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 
-from litelvlm.clip.base import ClipImage
-from litelvlm.clip.probes_branches import attention_output, feed_forward, image_layers
+from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
+from litelvlm.clip.tower import ClipImage
 
 SURGERY_BLOCKS = 6
 

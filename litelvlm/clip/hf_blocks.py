@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from litelvlm.clip.base import ClipImage
-from litelvlm.clip.tower import ClipTower
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.tower import ClipImage
 from litelvlm.pruning.vit import VitView
 
 

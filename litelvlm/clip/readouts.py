@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.clip.tower import ClipImage, ClipTower
+from litelvlm.clip.hf import ClipImage, ClipTower
 
 
 def pooled_text(

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from litelvlm.clip.base import Tower
-from litelvlm.clip.probes import norm_outliers, to_joint_space
-from litelvlm.clip.probes_branches import image_layers, mlp_output_layer
+from litelvlm.clip.probes.branches import image_layers, mlp_output_layer
+from litelvlm.clip.probes.last_blocks import norm_outliers, to_joint_space
+from litelvlm.clip.tower import Tower
 
 
 @torch.inference_mode()

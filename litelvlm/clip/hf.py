@@ -1,0 +1,139 @@
+"""The Hugging Face CLIP towers, run once per image and per text, with every state a pruning method may ask for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import CLIPModel, CLIPTokenizer, PreTrainedTokenizerBase
+
+from litelvlm.clip.tower import ClipImage, ClipText, Preprocessing, Tower, attention_row, capture_inputs
+
+__all__ = ["ClipImage", "ClipText", "ClipTower", "attention_row", "capture_inputs", "read_tokenizer"]
+
+
+class ClipTower(Tower):
+    """A Hugging Face ``CLIPModel`` with its tokenizer, driven block by block.
+
+    Args:
+        clip: The two towers and their projections.
+        tokenizer: CLIP's own byte-pair tokenizer.
+        preprocessing: Crop and normalisation; OpenAI's if not given.
+
+    Source: LiteLVLM and GLaMM official code: stock CLIP towers, second-last layer, CLS dropped.
+    """
+
+    def __init__(
+        self, clip: CLIPModel, tokenizer: PreTrainedTokenizerBase, preprocessing: Preprocessing | None = None
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizer = tokenizer
+        self.preprocessing = preprocessing or Preprocessing()
+
+    @property
+    def vision_config(self) -> Any:
+        """The image tower's configuration."""
+        return self.clip.config.vision_config
+
+    @property
+    def text_config(self) -> Any:
+        """The text tower's configuration."""
+        return self.clip.config.text_config
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square crop in pixels."""
+        return int(self.vision_config.image_size)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Token grid (rows, columns)."""
+        side = self.image_size // int(self.vision_config.patch_size)
+        return side, side
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of the image tower."""
+        return len(self.clip.vision_model.encoder.layers)
+
+    @property
+    def n_heads(self) -> int:
+        """Heads of the image tower's attention."""
+        return int(self.vision_config.num_attention_heads)
+
+    def embed(self, pixel_values: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b s d"]:
+        """States that enter the first block."""
+        vision = self.clip.vision_model
+        states: Tensor = vision.pre_layrnorm(vision.embeddings(pixel_values))
+        return states
+
+    def block(self, index: int, hidden_states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s d"]:
+        """Run one block of the image tower."""
+        out = self.clip.vision_model.encoder.layers[index](hidden_states, None)
+        states: Tensor = out[0] if isinstance(out, tuple) else out
+        return states
+
+    def qkv(self, hidden_states: Float[Tensor, "b s d"], block: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
+        layer = self.clip.vision_model.encoder.layers[block]
+        normed = layer.layer_norm1(hidden_states)
+        return layer.self_attn.q_proj(normed), layer.self_attn.k_proj(normed), layer.self_attn.v_proj(normed)
+
+    def project(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Final layer norm and visual projection, applied to any states of the image tower."""
+        norm = self.clip.vision_model.post_layernorm
+        projected: Tensor = self.clip.visual_projection(norm(hidden_states.to(norm.weight.dtype)))
+        return projected
+
+    def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
+        """Token ids and mask [T, L], padded to the longest and truncated at the tower's maximum, and what was cut."""
+        limit = int(self.text_config.max_position_embeddings)
+        lengths = [len(ids) for ids in self.tokenizer(list(sentences))["input_ids"]]
+        tokens = self.tokenizer(
+            list(sentences), padding="longest", truncation=True, max_length=limit, return_tensors="pt"
+        )
+        device = self.clip.device
+        cut = tuple(length > limit for length in lengths)
+        return tokens["input_ids"].to(device), tokens["attention_mask"].to(device), cut
+
+    def encode_text(self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]) -> tuple[Tensor, Tensor]:
+        """Projected [EOS] states [T, P] and the position [T] of the first [EOS]."""
+        pooled = self.clip.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        eos = (input_ids == self.tokenizer.eos_token_id).int().argmax(dim=-1)
+        return self.clip.text_projection(pooled), eos
+
+    @property
+    def text_layers(self) -> list[nn.Module]:
+        """Blocks of the text tower."""
+        return list(self.clip.text_model.encoder.layers)
+
+    @property
+    def n_text_heads(self) -> int:
+        """Heads of the text tower's attention."""
+        return int(self.text_config.num_attention_heads)
+
+    def text_qk(self, layer: Any, hidden_states: Float[Tensor, "t l d"]) -> tuple[Tensor, Tensor]:
+        """Query and key projections of one text block for the states entering it."""
+        normed = layer.layer_norm1(hidden_states)
+        return layer.self_attn.q_proj(normed), layer.self_attn.k_proj(normed)
+
+
+def read_tokenizer(name: str | Path) -> CLIPTokenizer:
+    """Read CLIP's byte-pair tokenizer from a folder or a hub id.
+
+    Raises:
+        FileNotFoundError: If there is no vocabulary: the library itself would go on with an empty one, in which every
+            text is the same.
+        ValueError: If a file is damaged.
+    """
+    try:
+        tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(name)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"the tokenizer of the CLIP in {name} is damaged ({error}); fetch its files again") from error
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise FileNotFoundError(
+            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; fetch them again"
+        )
+    return tokenizer
