@@ -16,8 +16,8 @@ from common import spread, store
 from PIL import Image
 
 from litelvlm import get_pruner, load_model
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 TEXT = "the man on the left"
 BUDGETS = (576, 192)

@@ -30,11 +30,11 @@ from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.studies.efficiency.timing import median_ratio, timed
 from litelvlm.clip.hf import ClipImage
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.mask import encode_image, sam_dtype
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.preprocess import sam_pixel_values
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.sam_attention import prepare_encoder
+from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
+from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.preprocess import sam_pixel_values
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 CONVOLUTION = 4
 """Dimensions of a convolution's weight."""

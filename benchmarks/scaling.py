@@ -20,9 +20,9 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, model_macs
 from litelvlm.analysis.studies.sweep.config import Method
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.shared_masks import masks_of_image
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.batched.masks import masks_of_image
+from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPruner, Pruner, list_pruners
 from litelvlm.pruning.cues import OF_IMAGE, TRUTH
 

@@ -33,8 +33,8 @@ class Check(DataOptions):
 
     def model_parts(self) -> list[tuple[str, bool, str]]:
         """What of the model is on this machine, and how to get what is missing; sizes alone have no files."""
-        from litelvlm.glamm.build import FULL_SIZE
-        from litelvlm.glamm.inventory import inventory
+        from litelvlm.models.glamm.build import FULL_SIZE
+        from litelvlm.models.glamm.checkpoints.inventory import inventory
 
         if self.model == FULL_SIZE:
             return []

@@ -29,7 +29,7 @@ class Convert(Common):
 
     def run(self) -> int:
         """Convert, and say how many tensors the model uses."""
-        from litelvlm.glamm.convert import convert, summary
+        from litelvlm.models.glamm.checkpoints.convert import convert, summary
 
         if not self.source.is_dir():
             raise FileNotFoundError(f"no such folder: {self.source}; give the folder of a downloaded checkpoint")

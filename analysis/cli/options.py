@@ -10,7 +10,7 @@ import tyro
 
 if TYPE_CHECKING:
     from litelvlm.data.refer import ReferDataset
-    from litelvlm.glamm.model import Glamm
+    from litelvlm.models.glamm.model import Glamm
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -51,7 +51,7 @@ class ModelOptions(Common):
         import torch
 
         from litelvlm import load_model
-        from litelvlm.glamm.options import GlammOptions
+        from litelvlm.models.glamm.options import GlammOptions
 
         options = GlammOptions.parse(self.options)
         if self.device == "cuda" and not torch.cuda.is_available():

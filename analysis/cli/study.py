@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from litelvlm.analysis.runs.engine import Work
     from litelvlm.analysis.runs.locks import Shard
     from litelvlm.data.refer import ReferDataset
-    from litelvlm.glamm.model import Glamm
+    from litelvlm.models.glamm.model import Glamm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from litelvlm.analysis.inputs.picks import Picks
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
-from litelvlm.glamm.prompts import Conversation, conversation
-from litelvlm.glamm.signals_target import Targets
+from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
 
 
 @dataclass(frozen=True)

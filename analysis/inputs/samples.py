@@ -12,8 +12,8 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
 from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.data.refs import NO_TARGET as NOTHING
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.prompts import clean
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.prompts import clean
 
 NO_TARGET = "expression without a target"
 NO_OUTLINE = "target without an outline"
@@ -24,7 +24,7 @@ NOT_DRAWN = "expression that no draw asked"
 
 @runtime_checkable
 class Model(Protocol):
-    """The part of ``litelvlm.glamm.model.Glamm`` that every study uses."""
+    """The part of ``litelvlm.models.glamm.model.Glamm`` that every study uses."""
 
     name: str
     digest: str

@@ -17,8 +17,8 @@ from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
 from litelvlm.analysis.studies.sweep import Config, Context, equal_batches, expression_passes
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import intersection_union, iou
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import (
     Cues,
     LayerTrace,

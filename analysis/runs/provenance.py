@@ -25,7 +25,7 @@ PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", 
 # Whatever can change a row: everything between the files on disk and the numbers of one expression.
 SCORING_CODE = (
     "litelvlm.clip",
-    "litelvlm.glamm",
+    "litelvlm.models.glamm",
     "litelvlm.pruning",
     "litelvlm.data",
     "litelvlm.metrics",

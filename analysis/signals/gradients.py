@@ -1,7 +1,7 @@
 """Gradient signals of the visual tokens by captum: saliency, input x gradient, integrated gradients, inner layers.
 
 captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its ``target`` is a column.
-That function is a ``litelvlm.glamm.signals_target.Targets``, or anything with its attributes.
+That function is a ``litelvlm.models.glamm.attribution.targets.Targets``, or anything with its attributes.
 A token's value is the L2 norm over its channels for saliency, which has no sign, and their signed sum otherwise.
 """
 
@@ -16,7 +16,7 @@ from PIL import ImageFilter
 from torch import Tensor
 
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.signals_target import frozen
+from litelvlm.models.glamm.attribution.targets import frozen
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
 BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of the shorter side

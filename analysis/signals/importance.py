@@ -19,9 +19,9 @@ from litelvlm.analysis.signals.gradients import (
 )
 from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
 from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
-from litelvlm.glamm.signals import attention_rows, block_groups, leave_one_out
-from litelvlm.glamm.signals_layers import attention_flow
-from litelvlm.glamm.signals_target import TARGETS, Targets
+from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, leave_one_out
+from litelvlm.models.glamm.attribution.layers import attention_flow
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
 from litelvlm.pruning.methods.llm_attention import middle_layers
 
 BLOCKS = 6

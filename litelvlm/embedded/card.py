@@ -12,7 +12,7 @@ import transformers
 
 from litelvlm.data.refer import ReferDataset
 from litelvlm.embedded.evaluate import Condition, Scores, by_image, conditions, evaluate, interval, ratio, retrieval
-from litelvlm.glamm.model import Glamm
+from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
 

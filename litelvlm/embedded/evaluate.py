@@ -18,11 +18,11 @@ from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import pack
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.preprocess import clip_pixel_values
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.shared import Request, SharedGrounder
-from litelvlm.glamm.shared_requests import compared
+from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
+from litelvlm.models.glamm.batched.requests import compared
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.preprocess import clip_pixel_values
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.overlaps import overlaps
 from litelvlm.pruning import Pruner, get_pruner
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from litelvlm.embedded.sizes import glamm_config
-from litelvlm.glamm.checkpoint import save_checkpoint
-from litelvlm.glamm.mapping import COMPONENTS
-from litelvlm.glamm.model import Glamm
+from litelvlm.models.glamm.checkpoints.mapping import COMPONENTS
+from litelvlm.models.glamm.checkpoints.weights import save_checkpoint
+from litelvlm.models.glamm.model import Glamm
 
 
 def export(model: Glamm, folder: Path) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.prompts import Conversation
-from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 
 IGNORE = -100
 

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from litelvlm.data.scenes import Scene, get_level, sample_scene
 from litelvlm.embedded.sizes import CLIP_SIZE, GRID, SAM_SIZE
-from litelvlm.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
+from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
 
 MAX_OBJECTS = 8
 FIRST_SEED = 1_000_000  # evaluation scenes use smaller seeds

@@ -17,7 +17,7 @@ from transformers import (
     SamVisionConfig,
 )
 
-from litelvlm.glamm.build import new_parts
+from litelvlm.models.glamm.build import new_parts
 
 CLIP_SIZE, PATCH, GRID = 168, 14, 12
 VISION_WIDTH = 192

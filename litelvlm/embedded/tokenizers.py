@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 from litelvlm.data.scenes import level_vocabulary
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, conversation
-from litelvlm.glamm.tokenizer import GlammTokenizer
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 # Openings of CLIP captions; together with the questions they make the text towers' plain words.
 OPENINGS = ("a photo of {}", "an image with {}", "a picture of {}", "there is {}", "{} in this image", "{}")

@@ -26,10 +26,10 @@ from litelvlm.embedded.tokenizers import load_or_make
 from litelvlm.embedded.train_clip import train_clip
 from litelvlm.embedded.train_grounding import PointingHelper, train_grounding
 from litelvlm.embedded.train_sam import train_sam
-from litelvlm.glamm.build import assemble, load_model
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.source import EMBEDDED
-from litelvlm.glamm.tokenizer import GlammTokenizer
+from litelvlm.models.glamm.build import assemble, load_model
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from litelvlm.embedded.packing import IGNORE, Packed, pack
 from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values
 from litelvlm.embedded.sizes import GRID
 from litelvlm.embedded.train_sam import mask_losses, object_masks, point_prompt
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.mask import encode_image, low_resolution_masks
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, Conversation, conversation
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, Conversation, conversation
 
 _EXPRESSIONS = 6  # a scene
 _MASKS = 3  # of them decoded to masks in the joint stage

@@ -11,7 +11,7 @@ from transformers import SamModel
 from litelvlm.embedded.loop import Losses, Stage, run_stage
 from litelvlm.embedded.pool import PADDING, ScenePool
 from litelvlm.embedded.sizes import new_sam
-from litelvlm.glamm.mask import encode_image, low_resolution_masks
+from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
 
 _PROMPTS = 3  # objects asked for in each scene
 

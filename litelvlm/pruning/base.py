@@ -55,7 +55,7 @@ class Selection:
             except for the row of role "cls", which is zero because CLS is no mixture of patches. At stage "vit" blocks
             follow the merges, so the weights tell the members of a token but do not reproduce it.
         roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all are plainly kept.
-        sizes: Patches that the language model's attention counts each token for (see ``litelvlm.glamm.calibration``);
+        sizes: Patches that the language model's attention counts each token for (see ``litelvlm.models.glamm.language.calibration``);
             None leaves the attention as it is.
         stage: Stage of the method.
     """

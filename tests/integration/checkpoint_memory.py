@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from litelvlm.glamm import checkpoint
-from litelvlm.glamm.build import new_parts
-from litelvlm.glamm.checkpoint import load_into, read_checkpoint, save_checkpoint
-from litelvlm.glamm.config import read_config
-from litelvlm.glamm.source import EMBEDDED
+from litelvlm.models.glamm.build import new_parts
+from litelvlm.models.glamm.checkpoints import weights as checkpoint
+from litelvlm.models.glamm.checkpoints.config import read_config
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.glamm.checkpoints.weights import load_into, read_checkpoint, save_checkpoint
 
 SIZES = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 4, "num_attention_heads": 8}
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from litelvlm.analysis.cli import main
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm import ranking_text
-from litelvlm.glamm.checkpoint import read_checkpoint
-from litelvlm.glamm.source import EMBEDDED
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.glamm.checkpoints.weights import read_checkpoint
+from litelvlm.models.glamm.prompting import ranking_text
 
 TEXT = "the red circle"
 

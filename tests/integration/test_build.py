@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import load_model
-from litelvlm.glamm.build import random_parts, read_clip
-from litelvlm.glamm.config import full_clip_config, full_config
-from litelvlm.glamm.options import GlammOptions
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.source import EMBEDDED
+from litelvlm.models.glamm.build import random_parts, read_clip
+from litelvlm.models.glamm.checkpoints.config import full_clip_config, full_config
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.glamm.options import GlammOptions
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_full_size_with_few_layers_segments_end_to_end(monkeypatch, data):
         config.text_config.num_hidden_layers = 1
         return config
 
-    monkeypatch.setattr("litelvlm.glamm.build.full_config", lambda: few_layers(full_config()))
-    monkeypatch.setattr("litelvlm.glamm.build.full_clip_config", few_clip_layers)
+    monkeypatch.setattr("litelvlm.models.glamm.build.full_config", lambda: few_layers(full_config()))
+    monkeypatch.setattr("litelvlm.models.glamm.build.full_clip_config", few_clip_layers)
     model = load_model("glamm-7b", random_init=True, dtype="bfloat16", device="cpu")
     assert model.name == "glamm-7b (random weights)"
     assert (model.n_tokens, model.dtype, model.tower.dtype) == (576, torch.bfloat16, torch.bfloat16)
@@ -153,7 +153,7 @@ def test_a_clip_without_its_words_is_a_clear_error(folder, content, kind, words)
 
 
 def test_a_kernel_that_is_not_installed_is_refused(monkeypatch):
-    monkeypatch.setattr("litelvlm.glamm.build.is_flash_attn_2_available", lambda: False)
+    monkeypatch.setattr("litelvlm.models.glamm.build.is_flash_attn_2_available", lambda: False)
     with pytest.raises(ValueError, match="needs a GPU and the package flash-attn; use 'sdpa'"):
         load_model("embedded", attn="flash_attention_2")
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.glamm.calibration import calibrated_masks, distance_bias
-from litelvlm.glamm.llama import causal_mask, decode
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.language.calibration import calibrated_masks, distance_bias
+from litelvlm.models.glamm.language.llama import causal_mask, decode
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Selection
 
 TALK = conversation(["the red circle"])

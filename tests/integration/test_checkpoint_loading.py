@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from litelvlm.glamm.build import new_parts
-from litelvlm.glamm.checkpoint import load_into, read_checkpoint, save_checkpoint
-from litelvlm.glamm.config import full_config
-from litelvlm.glamm.mapping import TWINS, target_of
+from litelvlm.models.glamm.build import new_parts
+from litelvlm.models.glamm.checkpoints.config import full_config
+from litelvlm.models.glamm.checkpoints.mapping import TWINS, target_of
+from litelvlm.models.glamm.checkpoints.weights import load_into, read_checkpoint, save_checkpoint
 from tests.parity.published import sam_config
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"

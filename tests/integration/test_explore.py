@@ -15,8 +15,8 @@ from litelvlm.analysis.pages.explore_data import INSIDE, Look, expression_view, 
 from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.data.annotations import decode_mask
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.signals import attention_rows, block_importance
+from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")
 

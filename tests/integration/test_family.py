@@ -11,7 +11,7 @@ from litelvlm.analysis.pages.demo_app import note
 from litelvlm.analysis.runs.provenance import model_identity
 from litelvlm.analysis.studies import is_miniature
 from litelvlm.embedded.sizes import clip_config, has_miniature_sizes
-from litelvlm.glamm.source import EMBEDDED
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 
 
 @pytest.mark.parametrize("random_init", [False, True], ids=["trained", "random"])

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, load_model
-from litelvlm.glamm.generation import greedy
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import ANSWERS, SEG_TOKEN, Conversation, conversation
+from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, SEG_TOKEN, Conversation, conversation
 
 TALK = conversation(["the red circle"], 3, 2)
 AFTER_QUESTION, BEFORE_SEG = "last_prompt", "seg"

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from litelvlm.analysis.signals.gradients import input_signals, integrated_gradients, layer_signals
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.signals_layers import attention_flow
-from litelvlm.glamm.signals_target import _ROW_MEMORY_BYTES, Targets, frozen
+from litelvlm.models.glamm.attribution.layers import attention_flow
+from litelvlm.models.glamm.attribution.targets import _ROW_MEMORY_BYTES, Targets, frozen
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 
 class Held:

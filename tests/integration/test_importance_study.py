@@ -8,10 +8,10 @@ from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.signals import target_gradient
-from litelvlm.glamm.signals_layers import reverse_sweep
-from litelvlm.glamm.signals_target import TARGETS, Targets
+from litelvlm.models.glamm.attribution.importance import target_gradient
+from litelvlm.models.glamm.attribution.layers import reverse_sweep
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 TALK = conversation(["the red circle"])
 SMALL = {"coalitions": 4, "permutations": 2, "masks": 8, "integration_steps": 2, "mean_images": 1}

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.signals import attention_rows, block_groups, target_gradient
+from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, target_gradient
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning.methods.ivc_prune import IvcPrune
 
 TALK = conversation(["the red circle"])

@@ -5,10 +5,10 @@ import torch
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from litelvlm import get_pruner, list_pruners, load_model
-from litelvlm.glamm.layer_pruning import LayerDropping, LlamaView, query_places
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import ANSWERS, conversation
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.language.layer_pruning import LayerDropping, LlamaView, query_places
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPlan, LayerPruner, LayerTrace, Selection
 
 METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]

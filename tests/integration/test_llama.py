@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from litelvlm.glamm.llama import causal_mask, decode
+from litelvlm.models.glamm.language.llama import causal_mask, decode
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import torch
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.glamm.model import Spliced
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.model import Spliced
+from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 
 
 def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ from litelvlm.analysis.studies.sweep.motivation import read_motivation, save_mot
 from litelvlm.figures import motivation
 from litelvlm.figures.files import KINDS, write_figures
 from litelvlm.figures.style import new_figure
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 NAMES = tuple(motivation.DRAWINGS)
 

@@ -32,7 +32,7 @@ from litelvlm.analysis.studies.mechanism.rows import PROBES
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.tower import Preprocessing
-from litelvlm.glamm.preprocess import clip_pixel_values
+from litelvlm.models.glamm.preprocess import clip_pixel_values
 
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")
 CLS_STATES = ("cls_token", "query", "cls_key", "cls_attention")

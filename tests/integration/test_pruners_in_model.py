@@ -6,7 +6,7 @@ import torch
 from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.open_clip import OpenClipTower
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import LayerPruner, LayerTrace
 from tests.method_cases import BEFORE, CASES, parametrised
 

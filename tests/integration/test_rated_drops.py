@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.glamm.layer_pruning import LayerDropping
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.language.layer_pruning import LayerDropping
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning.layers.raters import text_raters
 from litelvlm.pruning.methods.sparsevlm import SparseVLM
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.glamm.layer_pruning import LayerDropping, LlamaView, query_places
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.language.layer_pruning import LayerDropping, LlamaView, query_places
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 
 @torch.inference_mode()

@@ -12,15 +12,15 @@ from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
-from litelvlm.glamm import shared
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.mask import low_resolution_masks
-from litelvlm.glamm.prompts import conversation, question
-from litelvlm.glamm.shared import Request, SharedGrounder, out_of_memory
-from litelvlm.glamm.shared_masks import masks_of_image
-from litelvlm.glamm.shared_prefix import Past, prefix_states, read_states
-from litelvlm.glamm.shared_requests import grouped, groups_of
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.batched import grounder as shared
+from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder, out_of_memory
+from litelvlm.models.glamm.batched.masks import masks_of_image
+from litelvlm.models.glamm.batched.prefix import Past, prefix_states, read_states
+from litelvlm.models.glamm.batched.requests import grouped, groups_of
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.masks.decoder import low_resolution_masks
+from litelvlm.models.glamm.prompting.prompts import conversation, question
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Cues, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 

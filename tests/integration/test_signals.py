@@ -8,9 +8,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.signals import (
+from litelvlm.models.glamm.attribution.importance import (
     attention_rows,
     block_groups,
     block_importance,
@@ -18,8 +16,10 @@ from litelvlm.glamm.signals import (
     leave_one_out,
     target_gradient,
 )
-from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
 
 TALK = conversation(["the red circle"])

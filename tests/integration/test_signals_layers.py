@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import conversation
-from litelvlm.glamm.signals_layers import attention_flow, reverse_sweep, rolled, spelled_out, weighted_norms
-from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
+from litelvlm.models.glamm.attribution.layers import attention_flow, reverse_sweep, rolled, spelled_out, weighted_norms
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 
 @pytest.fixture(scope="module")

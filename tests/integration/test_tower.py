@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from litelvlm.clip.hf import ClipTower, attention_row, capture_inputs
-from litelvlm.glamm.preprocess import clip_pixel_values
+from litelvlm.models.glamm.preprocess import clip_pixel_values
 
 SENTENCES = ["Please segment the red circle in this image.", "the large square"]
 

@@ -15,7 +15,7 @@ from litelvlm.embedded.pool import pack as pack_scene
 from litelvlm.embedded.train import RECIPE, train
 from litelvlm.embedded.train_clip import patch_centres, silu_twin
 from litelvlm.embedded.train_sam import mask_losses, object_masks
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 CPU = torch.device("cpu")
 
@@ -82,7 +82,7 @@ def test_image_offsets_are_increasing_and_often_irregular():
 @torch.inference_mode()
 def test_packed_states_equal_separate_passes(model, pool):
     """One row with three expressions gives each the state it has in a pass of its own."""
-    from litelvlm.glamm.llama import decode
+    from litelvlm.models.glamm.language.llama import decode
 
     tokens = model.tower.image(pool[np.array([0])].crop).patch_tokens
     talks = [conversation(["the red circle"]), conversation(["the large cross"], 2, 3), conversation(["a"], 5, 4)]

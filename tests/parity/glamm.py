@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from litelvlm import get_pruner, load_model
-from litelvlm.glamm.mask import encode_image
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, conversation, question
-from litelvlm.glamm.tokenizer import GlammTokenizer
 from litelvlm.metrics import ciou, giou, intersection_union
+from litelvlm.models.glamm.masks.decoder import encode_image
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, question
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.pruning import check_budget
 from tests.parity.failures import Failures
 from tests.parity.published import write_checkpoint_folder

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from litelvlm.glamm.mapping import target_of
+from litelvlm.models.glamm.checkpoints.mapping import target_of
 
 
 def compute(fixtures: Path, out: Path) -> None:

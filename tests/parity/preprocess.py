@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.preprocess import clip_pixel_values, sam_pixel_values
+from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values
 from tests.parity.failures import Failures
 
 CLIP_STRIDE, SAM_STRIDE = 7, 16

@@ -15,8 +15,8 @@ from torch import Tensor
 from litelvlm import load_refer
 from litelvlm.data.pictures import open_image
 from litelvlm.data.refer import Expression, ReferSample
-from litelvlm.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
-from litelvlm.glamm.prompts import OPENING, Conversation
+from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
+from litelvlm.models.glamm.prompting.prompts import OPENING, Conversation
 
 logger = logging.getLogger(__name__)
 

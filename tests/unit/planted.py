@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from litelvlm.clip.tower import ClipText, Preprocessing
-from litelvlm.glamm.preprocess import CLIP_MEAN, CLIP_STD
+from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues
 
 GRID, PATCH = (12, 12), 14

@@ -16,7 +16,7 @@ from litelvlm.analysis.stats.faithfulness import curve_points, eraser_counts
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
-from litelvlm.glamm.signals_target import TARGETS
+from litelvlm.models.glamm.attribution.targets import TARGETS
 
 N = GRID[0] * GRID[1]
 RANKINGS = (REVERSED, "high_similarity", "random", "coverage", "attention_middle", "leave_one_out", faithfulness.MOVED)

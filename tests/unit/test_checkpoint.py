@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from litelvlm.glamm.convert import convert, summary
-from litelvlm.glamm.mapping import TWINS, Target, official_name, target_of
-from litelvlm.glamm.shards import read_checkpoint, shard_paths
+from litelvlm.models.glamm.checkpoints.convert import convert, summary
+from litelvlm.models.glamm.checkpoints.mapping import TWINS, Target, official_name, target_of
+from litelvlm.models.glamm.checkpoints.shards import read_checkpoint, shard_paths
 
 LAYOUT = json.loads((Path(__file__).parents[1] / "fixtures" / "parity" / "layout" / "checkpoint_keys.json").read_text())
 SAM = "model.grounding_encoder."

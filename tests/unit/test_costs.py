@@ -6,7 +6,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, transformer_macs
-from litelvlm.glamm.llama import decode
+from litelvlm.models.glamm.language.llama import decode
 
 SEVEN_B = {"layers": 32, "width": 4096, "inner": 11008}
 

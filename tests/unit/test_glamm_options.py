@@ -2,7 +2,7 @@
 
 import pytest
 
-from litelvlm.glamm.options import GlammOptions
+from litelvlm.models.glamm.options import GlammOptions
 
 
 def test_every_kind_of_value_is_read():

@@ -6,8 +6,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from litelvlm.glamm.official import official_draw
-from litelvlm.glamm.prompts import ANSWERS, question
+from litelvlm.models.glamm.prompting.official_draws import official_draw
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, question
 
 
 @pytest.mark.parametrize(("n", "turns"), [(1, 1), (2, 2), (3, 3), (40, 3)])

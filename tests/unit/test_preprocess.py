@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from litelvlm.clip.geometry import crop_box
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
+from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
 

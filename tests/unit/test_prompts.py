@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, conversation, question
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, question
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 

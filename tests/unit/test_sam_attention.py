@@ -10,8 +10,8 @@ from transformers import SamModel
 from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
 from litelvlm.embedded.sizes import sam_config
-from litelvlm.glamm import sam_attention
-from litelvlm.glamm.sam_attention import RelativeAttention, prepare_encoder, with_bias, with_channels
+from litelvlm.models.glamm.masks import sam_attention
+from litelvlm.models.glamm.masks.sam_attention import RelativeAttention, prepare_encoder, with_bias, with_channels
 
 
 def test_scores_of_two_tokens_by_hand():
@@ -63,7 +63,7 @@ ONE_GRAPH = """
 import torch
 from transformers import SamModel
 from litelvlm.embedded.sizes import sam_config
-from litelvlm.glamm.sam_attention import prepare_encoder
+from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 
 torch.manual_seed(0)
 sam = SamModel._from_config(sam_config(), attn_implementation="sdpa").eval()

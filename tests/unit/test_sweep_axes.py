@@ -15,9 +15,9 @@ from litelvlm.analysis.studies.sweep.config import every_method
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
 from litelvlm.analysis.studies.sweep.passes import Context, divide_cells, talks_of
 from litelvlm.analysis.studies.sweep.tables import token_table, widen
-from litelvlm.glamm.official import official_draw
-from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import grefcoco_scores
+from litelvlm.models.glamm.prompting.official_draws import official_draw
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import list_pruners
 
 PIXELS = ("inter_px", "union_px", "pred_px", "target_px")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, conversation
-from litelvlm.glamm.tokenizer import ADDED_TOKENS, IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
+from litelvlm.models.glamm.prompting.tokenizer import ADDED_TOKENS, IMAGE_INDEX, GlammTokenizer
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 RECORDED = json.loads((GLAMM / "tokenisation.json").read_text())

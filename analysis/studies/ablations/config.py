@@ -8,7 +8,7 @@ from pydantic import Field
 
 from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
 from litelvlm.analysis.studies.sweep.config import PAPER
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
 
 Request = Literal[
     "llm_score", "llm_shapley", "worst_first", "falsify", "recovery", "rivals", "rounding", "protocol", "attention"

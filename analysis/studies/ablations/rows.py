@@ -21,8 +21,8 @@ from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk
 from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.glamm.prompts import question
-from litelvlm.glamm.signals import attention_rows
+from litelvlm.models.glamm.attribution.importance import attention_rows
+from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.methods.litelvlm import context_scores
 from litelvlm.pruning.ranking import highest

@@ -27,14 +27,14 @@ from litelvlm.analysis.studies.efficiency.timing import WrittenBytes, decode_tim
 from litelvlm.analysis.studies.sweep.config import PAPER, AnyMethod, check_distinct
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.glamm.generation import greedy
-from litelvlm.glamm.layer_pruning import LayerDropping
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.mask import encode_image, low_resolution_masks, sam_dtype
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.preprocess import sam_pixel_values
-from litelvlm.glamm.prompts import Conversation, conversation
-from litelvlm.glamm.states import Spliced
+from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.layer_pruning import LayerDropping
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.outputs import Spliced
+from litelvlm.models.glamm.preprocess import sam_pixel_values
+from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
 from litelvlm.pruning import LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import TRUTH
 

@@ -52,8 +52,8 @@ from litelvlm.analysis.stats.faithfulness import (
     rank_infidelity,
     square_removals,
 )
-from litelvlm.glamm.prompts import QUESTIONS
-from litelvlm.glamm.signals_target import TARGETS, Targets
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 QUESTION = "Does a ranking of tokens foretell what their removal does to the mask?"
 CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")

@@ -48,9 +48,9 @@ from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
 from litelvlm.analysis.studies.importance.tables import importance_claims, importance_reading, importance_tables
-from litelvlm.glamm.llama import decode
-from litelvlm.glamm.prompts import QUESTIONS, conversation
-from litelvlm.glamm.signals_target import Targets
+from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation
 
 QUESTION = "Do the tokens that the reversed ranking keeps matter inside the language model?"
 JOINT = (*PREREGISTERED, RELEVANCE, GRADIENT)  # signals whose ranks are also kept as a picture against the scores

@@ -12,7 +12,7 @@ from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import DICE, Signal, attention_signals, flow_signals
 from litelvlm.analysis.stats.spatial import shift_p_values, shifted_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, row
-from litelvlm.glamm.signals_target import TARGETS
+from litelvlm.models.glamm.attribution.targets import TARGETS
 
 REINITIALISED = "reinitialised"
 STEPS = 4

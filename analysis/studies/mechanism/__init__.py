@@ -36,7 +36,7 @@ from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES, Config, Conte
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.prompts import question
+from litelvlm.models.glamm.prompting.prompts import question
 
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 

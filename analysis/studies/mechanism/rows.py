@@ -23,7 +23,7 @@ from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
 from litelvlm.clip.tower import ClipImage
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.prompts import QUESTIONS, question
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.methods.similarity import text_similarity

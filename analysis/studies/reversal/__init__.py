@@ -45,7 +45,7 @@ from litelvlm.analysis.studies.reversal.controls import image_rows
 from litelvlm.analysis.studies.reversal.examples import save_reversal_examples
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config, Context, Texts
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
-from litelvlm.glamm.prompts import QUESTIONS, question
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 Drawn = tuple[Bootstrap, dict[str, int]]
 

@@ -26,7 +26,7 @@ from litelvlm.analysis.studies.reversal.rows import (
     wording_rows,
 )
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.prompts import question
+from litelvlm.models.glamm.prompting.prompts import question
 
 # Scores of an image's own texts [T, N] and of all donors' texts [M, N] under one tower.
 Scored = tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "m n"]]

@@ -18,7 +18,7 @@ from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.analysis.studies.sweep.examples import FILE
 from litelvlm.data.files import atomic_write
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm.prompts import question
+from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning.ranking import lowest
 
 PERCENTILES = (5, 25, 50, 75, 95)

@@ -25,7 +25,7 @@ from litelvlm.analysis.stats.ranking import (
     tie_fraction,
 )
 from litelvlm.clip.probes.last_blocks import to_joint_space
-from litelvlm.glamm.prompts import QUESTIONS
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance

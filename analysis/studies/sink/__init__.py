@@ -35,7 +35,7 @@ from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD, Wording, permuted, text_rows
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.analysis.studies.sink.tables import DECIMALS, make_tables
-from litelvlm.glamm.prompts import QUESTIONS, question
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 QUESTION = "Does the text tower's [EOS] attend to [SOS] more than uniform attention would?"
 

@@ -38,7 +38,7 @@ from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, mean_columns
 from litelvlm.analysis.studies.sink_causal.rows import Config, Context, edited, image_rows, read_words
 from litelvlm.clip.probes.text import trace_text
-from litelvlm.glamm.prompts import question
+from litelvlm.models.glamm.prompting.prompts import question
 
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 

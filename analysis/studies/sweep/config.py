@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
 from litelvlm.analysis.studies.sweep.tables import RANDOM, UNPRUNED
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
 from litelvlm.pruning import Pruner, get_pruner, list_pruners
 
 PAPER = "litelvlm"

@@ -22,7 +22,7 @@ from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices,
 from litelvlm.analysis.studies.sweep import PAPER, Config, Method
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
-from litelvlm.glamm.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 FILE = Path("maps") / "examples.safetensors"
 PERCENTILES = (10, 40, 70, 95)

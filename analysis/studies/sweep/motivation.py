@@ -24,8 +24,8 @@ from litelvlm.analysis.studies.sweep import Config, Method
 from litelvlm.analysis.studies.sweep.examples import HOW_DRAWN, chosen_samples, sweep_config
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
-from litelvlm.glamm.prompts import conversation
 from litelvlm.metrics import intersection_union
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import text_similarity
 
 FILE = Path("maps") / "motivation.safetensors"

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.official import official_draw
-from litelvlm.glamm.prompts import Conversation, conversation
-from litelvlm.glamm.shared import Request, SharedGrounder
+from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.official_draws import official_draw
+from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 from litelvlm.pruning.methods.tome import ToMe, merge_counts

@@ -19,9 +19,9 @@ from litelvlm.analysis.inputs.samples import (
 )
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk, masks_of, talks_of
-from litelvlm.glamm.shared import Request
-from litelvlm.glamm.shared_requests import compared
 from litelvlm.metrics import iou, scored_target
+from litelvlm.models.glamm.batched.grounder import Request
+from litelvlm.models.glamm.batched.requests import compared
 from litelvlm.overlaps import Overlaps, overlaps
 
 HITS = (0.5, 0.7, 0.9)

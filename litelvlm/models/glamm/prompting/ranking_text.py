@@ -9,8 +9,8 @@ from torch import Tensor
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.readouts import pooled_text
-from litelvlm.glamm.options import CAPTION, GlammOptions
-from litelvlm.glamm.prompts import Conversation
+from litelvlm.models.glamm.options import CAPTION, GlammOptions
+from litelvlm.models.glamm.prompting.prompts import Conversation
 
 logger = logging.getLogger(__name__)
 

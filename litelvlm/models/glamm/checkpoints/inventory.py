@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from litelvlm.glamm.config import read_config
-from litelvlm.glamm.shards import WHOLE, check_shard, shard_paths
-from litelvlm.glamm.source import EMBEDDED, clip_source, locate
-from litelvlm.glamm.tokenizer import GlammTokenizer
+from litelvlm.models.glamm.checkpoints.config import read_config
+from litelvlm.models.glamm.checkpoints.shards import WHOLE, check_shard, shard_paths
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 
 class Part(NamedTuple):

@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import rotate_half
 
-from litelvlm.glamm.prompts import Conversation
-from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.base import Selection
 from litelvlm.pruning.layers.base import LayerPlan, LayerTrace, LayerView, QueryToken
 from litelvlm.pruning.layers.raters import text_raters

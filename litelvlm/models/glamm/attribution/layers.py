@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.glamm import llama as llama_loop
-from litelvlm.glamm.llama import causal_mask
-from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
+from litelvlm.models.glamm.language import llama as llama_loop
+from litelvlm.models.glamm.language.llama import causal_mask
 from litelvlm.names import check_name
 
 

@@ -9,8 +9,8 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from litelvlm.glamm.mapping import COMPONENTS, TWINS, Target, official_name, target_of
-from litelvlm.glamm.shards import read_checkpoint
+from litelvlm.models.glamm.checkpoints.mapping import COMPONENTS, TWINS, Target, official_name, target_of
+from litelvlm.models.glamm.checkpoints.shards import read_checkpoint
 
 __all__ = ["load_into", "read_checkpoint", "save_checkpoint"]
 

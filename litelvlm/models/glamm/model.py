@@ -17,14 +17,14 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.data.pictures import open_image
-from litelvlm.glamm import mask as sam_side
-from litelvlm.glamm.answers import Said, read_forced, say
-from litelvlm.glamm.options import Answer, GlammOptions
-from litelvlm.glamm.preprocess import sam_pixel_values
-from litelvlm.glamm.prompts import Conversation, conversation
-from litelvlm.glamm.ranking_text import ranking_text
-from litelvlm.glamm.states import Grounding, ImageState, Spliced, Stopwatch, add_timings
-from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.glamm.language.decoding import Said, read_forced, say
+from litelvlm.models.glamm.masks import decoder as sam_side
+from litelvlm.models.glamm.options import Answer, GlammOptions
+from litelvlm.models.glamm.outputs import Grounding, ImageState, Spliced, Stopwatch, add_timings
+from litelvlm.models.glamm.preprocess import sam_pixel_values
+from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.ranking_text import ranking_text
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
 from litelvlm.pruning.methods.box_oracle import box_cells
@@ -165,7 +165,7 @@ class Glamm(nn.Module):
                 ``options.clip_text`` is not "question".
         """
         # Signals are read off a whole model, so their module is made after this one.
-        from litelvlm.glamm.language_cues import coordinate_cues, signal_cues
+        from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
 
         clip, options = state.clip, self.options
         sources = {

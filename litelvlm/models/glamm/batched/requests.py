@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from litelvlm.glamm.prompts import Conversation
+from litelvlm.models.glamm.prompting.prompts import Conversation
 from litelvlm.pruning import Selection
 from litelvlm.pruning.layers.base import LayerPlan
 

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from litelvlm.glamm import llama as llama_loop
-from litelvlm.glamm import mask as sam_side
-from litelvlm.glamm.llama import causal_mask
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import Conversation
+from litelvlm.models.glamm.language import llama as llama_loop
+from litelvlm.models.glamm.language.llama import causal_mask
+from litelvlm.models.glamm.masks import decoder as sam_side
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.prompting.prompts import Conversation
 
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
 """Mean mask logit inside the unpruned prediction; soft Dice with it; log-probability of [SEG]."""

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.glamm import llama as llama_loop
-from litelvlm.glamm.layer_pruning import LlamaView, query_places
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import QUESTIONS, Conversation
-from litelvlm.glamm.signals_target import TARGETS, Targets, frozen
-from litelvlm.glamm.tokenizer import IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
+from litelvlm.models.glamm.language import llama as llama_loop
+from litelvlm.models.glamm.language.layer_pruning import LlamaView, query_places
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, Conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 
 QUERIES = ("seg", "last_prompt", "last_expression")
@@ -30,7 +30,9 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
     for turn, (sent, asked) in enumerate(zip(talk.expressions, talk.questions, strict=True)):
         before = [template.partition("{}")[0] for template in QUESTIONS if template.format(sent) == asked]
         if not before:
-            raise ValueError(f"the question {asked!r} follows no template; use litelvlm.glamm.prompts.conversation")
+            raise ValueError(
+                f"the question {asked!r} follows no template; use litelvlm.models.glamm.prompting.prompts.conversation"
+            )
         # In every template a space follows, so what comes after does not change the expression's tokens.
         behind = asked[len(before[0]) + len(sent) :] + " ASSISTANT:"
         until = talk.until(turn, talk.answers[:turn]).prompt.removesuffix(behind)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from litelvlm.clip.hf import ClipImage
-from litelvlm.glamm.prompts import SEG_TOKEN
+from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
 from litelvlm.pruning import Selection
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from litelvlm.data.files import atomic_folder
-from litelvlm.glamm.mapping import target_of
-from litelvlm.glamm.shards import INDEXES, read_shard, shard_paths
+from litelvlm.models.glamm.checkpoints.mapping import target_of
+from litelvlm.models.glamm.checkpoints.shards import INDEXES, read_shard, shard_paths
 
 _COPIED = (".json", ".model", ".txt")
 

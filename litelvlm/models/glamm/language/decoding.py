@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.glamm.calibration import decode_selected
-from litelvlm.glamm.generation import greedy
-from litelvlm.glamm.layer_pruning import LayerDropping
-from litelvlm.glamm.prompts import IMAGE_TOKEN, SEG_TOKEN, Conversation
+from litelvlm.models.glamm.language.calibration import decode_selected
+from litelvlm.models.glamm.language.generation import greedy
+from litelvlm.models.glamm.language.layer_pruning import LayerDropping
+from litelvlm.models.glamm.prompting.prompts import IMAGE_TOKEN, SEG_TOKEN, Conversation
 from litelvlm.pruning import Selection
 from litelvlm.pruning.layers.base import LayerPlan
 
 if TYPE_CHECKING:
-    from litelvlm.glamm.model import Glamm
+    from litelvlm.models.glamm.model import Glamm
 
 
 @dataclass(frozen=True)

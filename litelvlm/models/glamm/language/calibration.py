@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from litelvlm.glamm.llama import BeforeLayer, LayerMask, causal_mask, decode
-from litelvlm.glamm.states import Spliced
+from litelvlm.models.glamm.language.llama import BeforeLayer, LayerMask, causal_mask, decode
+from litelvlm.models.glamm.outputs import Spliced
 from litelvlm.pruning.base import Selection
 from litelvlm.pruning.layers.base import LayerPlan
 

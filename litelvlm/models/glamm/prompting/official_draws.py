@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from litelvlm.glamm.prompts import ANSWERS, QUESTIONS, Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, Conversation, conversation
 
 MAX_TURNS = 3
 

@@ -13,13 +13,20 @@ from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamModel
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
-from litelvlm.glamm.checkpoint import load_into
-from litelvlm.glamm.config import check_config, full_clip_config, full_config, llama_config, read_config, sam_config
-from litelvlm.glamm.model import Glamm
-from litelvlm.glamm.options import GlammOptions
-from litelvlm.glamm.sam_attention import prepare_encoder
-from litelvlm.glamm.source import EMBEDDED, clip_source, digest, locate
-from litelvlm.glamm.tokenizer import GlammTokenizer
+from litelvlm.models.glamm.checkpoints.config import (
+    check_config,
+    full_clip_config,
+    full_config,
+    llama_config,
+    read_config,
+    sam_config,
+)
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, digest, locate
+from litelvlm.models.glamm.checkpoints.weights import load_into
+from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.options import GlammOptions
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.names import check_name
 from litelvlm.number_types import number_type
 

@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 from sentencepiece import SentencePieceProcessor
 
-from litelvlm.glamm.options import Tokenisation
-from litelvlm.glamm.prompts import IMAGE_TOKEN
+from litelvlm.models.glamm.options import Tokenisation
+from litelvlm.models.glamm.prompting.prompts import IMAGE_TOKEN
 from litelvlm.names import check_name
 
 IMAGE_INDEX = -200

@@ -8,7 +8,7 @@ from jaxtyping import Float, Real
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM
 
-from litelvlm.glamm.llama import BeforeLayer, decode
+from litelvlm.models.glamm.language.llama import BeforeLayer, decode
 
 
 @dataclass(frozen=True)

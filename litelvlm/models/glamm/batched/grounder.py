@@ -17,14 +17,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from litelvlm.glamm.answers import read_forced
-from litelvlm.glamm.mask import sam_dtype, upscale
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import Conversation
-from litelvlm.glamm.shared_masks import masks_of_image
-from litelvlm.glamm.shared_prefix import KERNELS, Past, prefix_states, read_states
-from litelvlm.glamm.shared_requests import Group, Request, grouped, groups_of
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.batched.masks import masks_of_image
+from litelvlm.models.glamm.batched.prefix import KERNELS, Past, prefix_states, read_states
+from litelvlm.models.glamm.batched.requests import Group, Request, grouped, groups_of
+from litelvlm.models.glamm.language.decoding import read_forced
+from litelvlm.models.glamm.masks.decoder import sam_dtype, upscale
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
 
 __all__ = ["Answered", "Request", "SharedGrounder", "out_of_memory"]

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from litelvlm.glamm.model import Glamm, ImageState
-from litelvlm.glamm.prompts import Conversation, conversation
-from litelvlm.glamm.signals import attention_rows, block_importance, target_gradient
-from litelvlm.glamm.tokenizer import IMAGE_INDEX
+from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance, target_gradient
+from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 
 Sources = Mapping[str, Callable[[], Tensor]]
 
@@ -28,7 +28,7 @@ def coordinate_cues(model: Glamm) -> Sources:
 
 
 def signal_cues(model: Glamm, state: ImageState, talk: Conversation) -> Sources:
-    """What the unpruned model attends to and what its answer depends on (see ``litelvlm.glamm.signals``)."""
+    """What the unpruned model attends to and what its answer depends on (see ``litelvlm.models.glamm.attribution.importance``)."""
 
     def attention(query: str) -> Tensor:
         return attention_rows(model, state, talk, query).mean(dim=1).T
