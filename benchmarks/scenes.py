@@ -4,7 +4,7 @@ from time import perf_counter
 
 from common import spread, store
 
-from litelvlm.data.scenes import LEVELS, sample_scene
+from litelvlm.data.worlds.shapes.scenes import LEVELS, sample_scene
 
 ROUNDS, SCENES = 7, 100
 

@@ -64,7 +64,7 @@ class Segment(ModelOptions):
         self.refuse_early()
         from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
         from litelvlm.data.files import atomic_write
-        from litelvlm.data.pictures import open_image
+        from litelvlm.data.images import open_image
         from litelvlm.embedded.sizes import has_miniature_sizes
         from litelvlm.pruning import LayerTrace
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
 from litelvlm.models.glamm.prompting.prompts import clean, conversation
 from litelvlm.names import check_name

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import ImageFilter
 from torch import Tensor
 
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.attribution.targets import frozen
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged

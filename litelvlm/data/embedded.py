@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from litelvlm.data.files import remove_debris
 from litelvlm.data.layout import FOLDER
 from litelvlm.data.refer_writer import write_refer
-from litelvlm.data.scenes import Scene, sample_scene
+from litelvlm.data.worlds.shapes.scenes import Scene, sample_scene
 
 EMBEDDED_LEVEL = "easy"
 # Seeds from 1_000_000 up belong to training, so no image here can be one the miniature has seen.

@@ -19,8 +19,8 @@ from PIL import Image
 
 from litelvlm.data.annotations import Annotation, Instances, RefDataError, read_instances, union_mask
 from litelvlm.data.hub import hub_root, is_parquet_source
+from litelvlm.data.images import open_image
 from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts, choose, find_root, split_test
-from litelvlm.data.pictures import open_image
 from litelvlm.data.refs import NO_TARGET, Ref, check_belongs, read_refs
 
 logger = logging.getLogger(__name__)

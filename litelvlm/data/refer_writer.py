@@ -16,8 +16,8 @@ from litelvlm.data.annotations import decode_mask
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.data.outlines import outline_polygons
-from litelvlm.data.scenes import Scene
-from litelvlm.data.world import LEVELS
+from litelvlm.data.worlds.shapes.objects import LEVELS
+from litelvlm.data.worlds.shapes.scenes import Scene
 
 KINDS_OF_SPLIT = {"testA": ("attribute",), "testB": ("relation",)}
 """Splits that take some kinds of expressions only; the others take all."""

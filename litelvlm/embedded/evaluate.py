@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.data.embedded import EMBEDDED_LEVEL
 from litelvlm.data.refer import ReferDataset, ReferSample
-from litelvlm.data.scenes import sample_scene
+from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import pack
 from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder

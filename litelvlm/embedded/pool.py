@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from litelvlm.data.scenes import Scene, get_level, sample_scene
+from litelvlm.data.worlds.shapes.scenes import Scene, get_level, sample_scene
 from litelvlm.embedded.sizes import CLIP_SIZE, GRID, SAM_SIZE
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
 

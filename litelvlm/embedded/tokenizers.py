@@ -9,7 +9,7 @@ import sentencepiece
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from litelvlm.data.scenes import level_vocabulary
+from litelvlm.data.worlds.shapes.scenes import level_vocabulary
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from litelvlm.analysis.cli import main
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.checkpoints.weights import read_checkpoint
 from litelvlm.models.glamm.prompting import ranking_text

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from litelvlm.data.scenes import sample_scene
+from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.loop import Stage, run_stage
 from litelvlm.embedded.packing import IGNORE, block_mask, image_offsets, pack
 from litelvlm.embedded.pool import PADDING, ScenePool

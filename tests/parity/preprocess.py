@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values
 from tests.parity.failures import Failures
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from litelvlm import load_refer
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.data.refer import Expression, ReferSample
 from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
 from litelvlm.models.glamm.prompting.prompts import OPENING, Conversation

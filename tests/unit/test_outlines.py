@@ -5,7 +5,7 @@ import pytest
 
 from litelvlm.data.annotations import decode_mask
 from litelvlm.data.outlines import outline_polygons
-from litelvlm.data.scenes import sample_scene
+from litelvlm.data.worlds.shapes.scenes import sample_scene
 
 
 def picture(*rows):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from litelvlm.data.pictures import open_image, to_rgb
+from litelvlm.data.images import open_image, to_rgb
 
 
 def encoded(image, kind="PNG", **options):

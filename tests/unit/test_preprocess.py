@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from litelvlm.clip.geometry import crop_box
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
 
 PARITY = Path(__file__).parents[1] / "fixtures" / "parity"

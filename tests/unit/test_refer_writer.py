@@ -9,7 +9,7 @@ from litelvlm.data import embedded
 from litelvlm.data.annotations import decode_mask
 from litelvlm.data.refer import load_refer
 from litelvlm.data.refer_writer import write_refer
-from litelvlm.data.scenes import sample_scene
+from litelvlm.data.worlds.shapes.scenes import sample_scene
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from litelvlm.data.expressions import Attribute, Description, Place, Relation
-from litelvlm.data.scenes import LEVELS, SceneObject, get_level, level_vocabulary, matches, sample_scene
-from litelvlm.data.world import COLOURS
+from litelvlm.data.worlds.shapes.expressions import Attribute, Description, Place, Relation
+from litelvlm.data.worlds.shapes.objects import COLOURS
+from litelvlm.data.worlds.shapes.scenes import LEVELS, SceneObject, get_level, level_vocabulary, matches, sample_scene
 
 SEEDS = range(300)
 

@@ -35,7 +35,7 @@ from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES, Config, Context, image_rows
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
 from litelvlm.clip.probes.registers import register_neurons
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import question
 
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]

@@ -22,7 +22,7 @@ from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
 from litelvlm.clip.tower import ClipImage
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows

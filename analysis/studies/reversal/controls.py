@@ -25,7 +25,7 @@ from litelvlm.analysis.studies.reversal.rows import (
     tags,
     wording_rows,
 )
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import question
 
 # Scores of an image's own texts [T, N] and of all donors' texts [M, N] under one tower.

@@ -17,7 +17,7 @@ from litelvlm.analysis.studies.reversal.rows import PRIMARY, embed_patches
 from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.analysis.studies.sweep.examples import FILE
 from litelvlm.data.files import atomic_write
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning.ranking import lowest
 

@@ -20,7 +20,7 @@ from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED, Unu
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity, text_similarity

@@ -16,7 +16,7 @@ from transformers import LlamaForCausalLM, SamModel
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.readouts import ranked_patches
-from litelvlm.data.pictures import open_image
+from litelvlm.data.images import open_image
 from litelvlm.models.glamm.language.decoding import Said, read_forced, say
 from litelvlm.models.glamm.masks import decoder as sam_side
 from litelvlm.models.glamm.options import Answer, GlammOptions

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from litelvlm.clip.tower import Preprocessing
-from litelvlm.data.pictures import to_rgb
+from litelvlm.data.images import to_rgb
 
 CLIP_MEAN, CLIP_STD = Preprocessing().mean, Preprocessing().std
 SAM_MEAN = (123.675, 116.28, 103.53)

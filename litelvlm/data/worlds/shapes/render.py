@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
 
-from litelvlm.data.world import COLOURS, SceneObject
+from litelvlm.data.worlds.shapes.objects import COLOURS, SceneObject
 
 Array = NDArray[np.float64]
 Noise = NDArray[np.float32]

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from litelvlm.data.world import Kind, Level, SceneObject
+from litelvlm.data.worlds.shapes.objects import Kind, Level, SceneObject
 
 PLACES = {"leftmost": (0, 1.0), "rightmost": (0, -1.0), "topmost": (1, 1.0), "bottom": (1, -1.0)}
 RELATIONS = {"left of": (0, 1.0), "right of": (0, -1.0), "above": (1, 1.0), "below": (1, -1.0)}

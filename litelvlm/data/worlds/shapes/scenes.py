@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from litelvlm.data.expressions import SceneExpression, enumerate_expressions, matches, topic, vocabulary
-from litelvlm.data.render import Footprint, footprint, render, visible_masks
-from litelvlm.data.world import KINDS, LEVELS, Level, SceneObject
+from litelvlm.data.worlds.shapes.expressions import SceneExpression, enumerate_expressions, matches, topic, vocabulary
+from litelvlm.data.worlds.shapes.objects import KINDS, LEVELS, Level, SceneObject
+from litelvlm.data.worlds.shapes.render import Footprint, footprint, render, visible_masks
 from litelvlm.names import check_name
 
 __all__ = [
