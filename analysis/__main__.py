@@ -6,4 +6,6 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.studies import STUDIES
 
 arguments = sys.argv[1:]
-sys.exit(main(["study", *arguments] if arguments and arguments[0] in (*STUDIES, "all") else arguments))
+sys.exit(
+    main(["study", *arguments] if arguments and arguments[0] in (*STUDIES, "all") else arguments)
+)

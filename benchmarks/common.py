@@ -15,7 +15,9 @@ import transformers
 
 RESULTS = Path(__file__).parent / "results"
 # A script's own folder stands first on the path, where statistics.py would hide the standard library's module.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != RESULTS.parent.resolve()]
+sys.path[:] = [
+    entry for entry in sys.path if Path(entry or ".").resolve() != RESULTS.parent.resolve()
+]
 
 
 def machine() -> dict[str, Any]:
@@ -24,7 +26,9 @@ def machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [
-            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+            line.split(":")[1].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith("model name")
         ]
         model = names[0] if names else model
     return {
@@ -47,7 +51,12 @@ def spread(values: list[float]) -> dict[str, float]:
 def store(name: str, numbers: Mapping[str, Any]) -> None:
     """Write ``results/<name>.json`` and print it."""
     command = "python " + " ".join(Path(a).as_posix() for a in sys.argv)
-    record = {"date": datetime.now(UTC).date().isoformat(), "command": command, "machine": machine(), **numbers}
+    record = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": command,
+        "machine": machine(),
+        **numbers,
+    }
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(record, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")

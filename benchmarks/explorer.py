@@ -44,7 +44,12 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     model, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
     with tempfile.TemporaryDirectory() as folder, Chromium() as browser:
-        run = sweep.run(model, data, sweep.Config(methods=METHODS, budgets=BUDGETS, seeds=1, limit=8), Path(folder))
+        run = sweep.run(
+            model,
+            data,
+            sweep.Config(methods=METHODS, budgets=BUDGETS, seeds=1, limit=8),
+            Path(folder),
+        )
         start = perf_counter()
         page = build_page(model, data, run, Path(folder) / "page.html", samples=SAMPLES)
         built = perf_counter() - start

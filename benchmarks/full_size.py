@@ -35,10 +35,17 @@ def measure(model: Glamm, picture: Image.Image, repeats: int) -> list[dict[str, 
     found = []
     for budget in BUDGETS:
         pruner = None if budget == model.n_tokens else get_pruner("litelvlm")
-        passes = [model.segment(picture, TEXT, pruner, budget).timings for _ in range(repeats + 1)][1:]
+        passes = [model.segment(picture, TEXT, pruner, budget).timings for _ in range(repeats + 1)][
+            1:
+        ]
         stages = {stage: spread([made[stage] for made in passes]) for stage in passes[0]}
         total = spread([sum(made.values()) for made in passes])
-        row = {"tokens": budget, "seconds": stages, "total_seconds": total, "peak_bytes": peak_bytes(model.device)}
+        row = {
+            "tokens": budget,
+            "seconds": stages,
+            "total_seconds": total,
+            "peak_bytes": peak_bytes(model.device),
+        }
         found.append(row)
     return found
 

@@ -59,7 +59,9 @@ class IdleLora(nn.Module):
 
 def twin(model: Glamm) -> Glamm:
     """The same matrices in modules of their own, and copies of the convolutions, whose layout the variants change."""
-    return deepcopy(model, {id(tensor): tensor for tensor in model.parameters() if tensor.ndim < CONVOLUTION})
+    return deepcopy(
+        model, {id(tensor): tensor for tensor in model.parameters() if tensor.ndim < CONVOLUTION}
+    )
 
 
 def fused(model: Glamm) -> Glamm:
@@ -85,13 +87,17 @@ def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     crop = model.tower.pixel_values(image)
     square, resized = sam_pixel_values(image, model.sam_image_size)
     for _ in range(2):  # once for the pruner, once for the tokens
-        whole = model.tower.clip.vision_model(crop, output_hidden_states=True, output_attentions=True)
+        whole = model.tower.clip.vision_model(
+            crop, output_hidden_states=True, output_attentions=True
+        )
         rest(model)
     clip = ClipImage(model.tower, tuple(whole.hidden_states[:-1]), crop)
     embeddings = encode_image(model.sam, square.to(model.device, sam_dtype(model.sam)))
     rest(model)
     state = ImageState(clip, embeddings, (image.height, image.width), resized)
-    selection = get_pruner("litelvlm").select(model.cues(state, talk.questions, conversation=talk), budget)
+    selection = get_pruner("litelvlm").select(
+        model.cues(state, talk.questions, conversation=talk), budget
+    )
     (found,) = model.ground([state], [talk], [selection])
     rest(model)
     return found.logits
@@ -133,19 +139,33 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="time a compiled SAM encoder too")
     given = parser.parse_args()
-    eager = load_model(given.model, device=given.device, random_init=given.random_init, attn="eager")
-    wrapped, library, best = with_lora(twin(eager)), with_library_sam(fused(twin(eager))), fused(twin(eager))
+    eager = load_model(
+        given.model, device=given.device, random_init=given.random_init, attn="eager"
+    )
+    wrapped, library, best = (
+        with_lora(twin(eager)),
+        with_library_sam(fused(twin(eager))),
+        fused(twin(eager)),
+    )
     sample = load_refer("embedded", split="val")[0]
     picture, text = sample.image(), sample.expressions[0].sent
     variants: dict[str, Callable[[], Tensor]] = {
         "official order": partial(official, wrapped, picture, text, given.budget),
-        "one tower pass without its maps, no emptied cache": partial(ours, wrapped, picture, text, given.budget),
+        "one tower pass without its maps, no emptied cache": partial(
+            ours, wrapped, picture, text, given.budget
+        ),
         "no idle LoRA": partial(ours, eager, picture, text, given.budget),
-        "fused attention, SAM's as in the library": partial(ours, library, picture, text, given.budget),
-        "SAM's relative positions our way (our path)": partial(ours, best, picture, text, given.budget),
+        "fused attention, SAM's as in the library": partial(
+            ours, library, picture, text, given.budget
+        ),
+        "SAM's relative positions our way (our path)": partial(
+            ours, best, picture, text, given.budget
+        ),
     }
     if given.compile:
-        variants["compiled SAM encoder"] = partial(ours, compiled(fused(twin(eager))), picture, text, given.budget)
+        variants["compiled SAM encoder"] = partial(
+            ours, compiled(fused(twin(eager))), picture, text, given.budget
+        )
     reference = variants["official order"]()
     apart = {name: float((call() - reference).abs().max()) for name, call in variants.items()}
     order, times = random.Random(0), {name: [] for name in variants}
@@ -158,14 +178,17 @@ def main() -> None:
     ratios = {name: median_ratio(base, np.array(values)) for name, values in times.items()}
     small = given.model == "embedded"
     store(
-        "official_order" if small else f"official_order_{Path(given.model).name}_{best.device.type}",
+        "official_order"
+        if small
+        else f"official_order_{Path(given.model).name}_{best.device.type}",
         {
             "model": given.model,
             "budget": given.budget,
             "threads": torch.get_num_threads(),
             "milliseconds": {name: spread(values) for name, values in times.items()},
             "official_over_variant": {
-                name: dict(zip(("ratio", "low", "high"), r, strict=True)) for name, r in ratios.items()
+                name: dict(zip(("ratio", "low", "high"), r, strict=True))
+                for name, r in ratios.items()
             },
             "largest_difference_of_mask_logits": apart,
         },

@@ -17,7 +17,15 @@ import torch
 from common import store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import Item, Mapper, PartResult, Work, computed_by, in_process, work_of
+from litelvlm.analysis.runs.engine import (
+    Item,
+    Mapper,
+    PartResult,
+    Work,
+    computed_by,
+    in_process,
+    work_of,
+)
 from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies.sweep import Config, run
@@ -70,9 +78,14 @@ def main() -> None:
     torch.set_num_threads(1)
     config = Config(limit=given.images, chunk_size=given.images_per_part)
     if given.images < 2 * given.workers * given.images_per_part:
-        parser.error(f"{given.images} images are too few: every worker needs two parts of {given.images_per_part}")
+        parser.error(
+            f"{given.images} images are too few: every worker needs two parts of {given.images_per_part}"
+        )
     model, data = embedded()
-    mappers = {1: Timed(in_process), given.workers: Timed(RayWorkers(partial(embedded_work, config), given.workers))}
+    mappers = {
+        1: Timed(in_process),
+        given.workers: Timed(RayWorkers(partial(embedded_work, config), given.workers)),
+    }
     seconds, rows = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for count, mapper in mappers.items():
@@ -93,7 +106,9 @@ def main() -> None:
             "rows": len(rows[1]),
             "rows_equal_bit_for_bit": True,
             "seconds_of_the_run": seconds,
-            "seconds_to_the_first_part": {count: mapper.done[0] for count, mapper in mappers.items()},
+            "seconds_to_the_first_part": {
+                count: mapper.done[0] for count, mapper in mappers.items()
+            },
             "whole_run": {"speed_up": whole, "efficiency": whole / given.workers},
             "warm_workers": {"speed_up": warm, "efficiency": warm / given.workers},
         },

@@ -85,7 +85,9 @@ def prompts(model: Any, images: int) -> tuple[Words, float]:
         ids = [model.tokenizer.encode(talk.prompt) for talk in talks]
         start = ids[0].index(IMAGE_INDEX)
         behind = [line[start + 1 : line.index(model.tokenizer.seg_id)] for line in ids]
-        common = next(i for i, column in enumerate(zip(*behind, strict=False)) if len(set(column)) > 1)
+        common = next(
+            i for i, column in enumerate(zip(*behind, strict=False)) if len(set(column)) > 1
+        )
         counts += [(start, common, len(line) - common) for line in behind]
     return Words(*(round(mean) for mean in np.mean(counts, axis=0))), len(counts) / images
 
@@ -94,7 +96,9 @@ def one_mask(sam: Any, at_once: int = 8) -> float:
     """Multiply-adds of one mask of the decoder that serves many prompts of an image."""
     width, vision = sam.config.mask_decoder_config.hidden_size, sam.config.vision_config
     side = vision.image_size // vision.patch_size
-    call = partial(masks_of_image, sam, torch.zeros(1, width, side, side), torch.zeros(at_once, width))
+    call = partial(
+        masks_of_image, sam, torch.zeros(1, width, side, side), torch.zeros(at_once, width)
+    )
     return counted_macs({"mask": call})["mask"] / at_once
 
 
@@ -106,11 +110,15 @@ def miniature() -> dict[str, Any]:
     config = model.llama.config
     size = config.num_hidden_layers, config.hidden_size, config.intermediate_size
     n_other = words.before + words.common + words.own
-    single = [model_macs(model, (k,) * config.num_hidden_layers, n_other, 1, 20) for k in measured.BUDGETS]
+    single = [
+        model_macs(model, (k,) * config.num_hidden_layers, n_other, 1, 20) for k in measured.BUDGETS
+    ]
     image, text = single[0]["clip_image"] + single[0]["sam_encoder"], single[0]["clip_text"]
     kinds = [kind_of(Method.parse(name).pruner()) for name in measured.METHODS]
     cells = [Cell(kind, k) for kind in kinds for k in measured.BUDGETS]
-    llm = sum(cell.macs(words, expressions, size) for cell in [*cells, Cell("shared", model.n_tokens)])
+    llm = sum(
+        cell.macs(words, expressions, size) for cell in [*cells, Cell("shared", model.n_tokens)]
+    )
     masks = (len(cells) + 1) * expressions * one_mask(model.sam)
     shared = (image + expressions * text + llm + masks) / (len(cells) * expressions)
     alone = sum(sum(parts.values()) for parts in single) / len(single)
@@ -134,7 +142,9 @@ def full_size(words: Words) -> dict[str, Any]:
     before, common = (round(OTHER * count / total) for count in (words.before, words.common))
     words = Words(before, common, OTHER - before - common)
     each = EXPRESSIONS / IMAGES
-    kinds = Counter(kind_of(method()) for name, method in list_pruners().items() if name != UNPRUNED)
+    kinds = Counter(
+        kind_of(method()) for name, method in list_pruners().items() if name != UNPRUNED
+    )
     asking = kinds.pop("asks first")
     llm = {
         kind: IMAGES * count * sum(Cell(kind, k).macs(words, each, SEVEN_B) for k in BUDGETS)

@@ -27,7 +27,9 @@ def main() -> None:
                 seconds[f"{budget} tokens, whole call"].append(perf_counter() - start)
                 for stage, value in result.timings.items():
                     seconds[f"{budget} tokens, {stage}"].append(value)
-    store("segment", {"milliseconds": {k: spread([1000 * s for s in v]) for k, v in seconds.items()}})
+    store(
+        "segment", {"milliseconds": {k: spread([1000 * s for s in v]) for k, v in seconds.items()}}
+    )
 
 
 if __name__ == "__main__":

@@ -35,21 +35,30 @@ def clip_tower(device: str) -> ClipTower:
         projection_dim=768,
     )
     text = CLIPTextConfig(num_hidden_layers=1, projection_dim=768)
-    clip = CLIPModel(CLIPConfig(vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=768)).eval()
-    return ClipTower(clip.to(device, torch.float32 if device == "cpu" else torch.bfloat16), tokenizer=None)
+    clip = CLIPModel(
+        CLIPConfig(vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=768)
+    ).eval()
+    return ClipTower(
+        clip.to(device, torch.float32 if device == "cpu" else torch.bfloat16), tokenizer=None
+    )
 
 
 def random_cues(seed: int, device: str, image: ClipImage) -> Cues:
     """Every cue at random."""
     made = torch.Generator().manual_seed(seed)
-    found = {name: torch.randn([SIZES[a] for a in cue.axes], generator=made) for name, cue in CUES.items()}
+    found = {
+        name: torch.randn([SIZES[a] for a in cue.axes], generator=made)
+        for name, cue in CUES.items()
+    }
     found["cls_attention"] = found["cls_attention"].softmax(0)
     found["colours"] = found["colours"].sigmoid()
     found["coverage"] = (found["coverage"] - 1).clamp(min=0, max=1)
     found["box"] = torch.zeros(GRID)
     found["box"][5:12, 8:16] = 1.0
     found["box"] = found["box"].flatten()
-    return Cues({k: v.to(device) for k, v in found.items()}, GRID, key=seed, vit=lambda: ClipHalves(image))
+    return Cues(
+        {k: v.to(device) for k, v in found.items()}, GRID, key=seed, vit=lambda: ClipHalves(image)
+    )
 
 
 def milliseconds(work: Callable[[], object], device: str, seconds: float, most: int) -> list[float]:
@@ -77,13 +86,17 @@ def measure(device: str, seconds: float, most: int) -> dict[str, object]:
     image = tower.image(pixels)
     distinct = [random_cues(seed, device, image) for seed in range(IMAGES)]
     batch = [distinct[i % IMAGES] for i in range(BATCH)]
-    names = [name for name, method in list_pruners().items() if method.stage != "llm" and name != "none"]
+    names = [
+        name for name, method in list_pruners().items() if method.stage != "llm" and name != "none"
+    ]
     forward, ones, many = [], {}, {}
     for turn, name in enumerate(names):
         if turn % 8 == 0:
             forward += milliseconds(lambda: tower.image(pixels), device, seconds, 3)
         pruner = get_pruner(name)
-        ones[name] = milliseconds(lambda p=pruner: p.select(distinct[0], BUDGET), device, seconds, most)
+        ones[name] = milliseconds(
+            lambda p=pruner: p.select(distinct[0], BUDGET), device, seconds, most
+        )
         if max(ones[name]) * BATCH < 20_000:
             times = milliseconds(lambda p=pruner: p.select_batch(batch, BUDGET), device, seconds, 3)
             many[name] = [value / BATCH for value in times]
@@ -100,7 +113,9 @@ def measure(device: str, seconds: float, most: int) -> dict[str, object]:
     return {
         "clip forward": whole,
         "largest share, greedy": max((shares[name], name) for name in GREEDY),
-        "largest share, others": max((share, name) for name, share in shares.items() if name not in GREEDY),
+        "largest share, others": max(
+            (share, name) for name, share in shares.items() if name not in GREEDY
+        ),
         "selectors": rows,
     }
 
@@ -108,7 +123,9 @@ def measure(device: str, seconds: float, most: int) -> dict[str, object]:
 def main() -> None:
     """Time every selector on every device there is."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=2.0, help="longest time per selector and batch size")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="longest time per selector and batch size"
+    )
     parser.add_argument("--repeats", type=int, default=15, help="most repeats of one selector")
     options = parser.parse_args()
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -116,7 +133,9 @@ def main() -> None:
         "selection",
         {
             "budget": BUDGET,
-            "milliseconds": {device: measure(device, options.seconds, options.repeats) for device in devices},
+            "milliseconds": {
+                device: measure(device, options.seconds, options.repeats) for device in devices
+            },
         },
     )
 

@@ -14,7 +14,9 @@ from common import store
 def main() -> None:
     """Run the studies twice, in the folder that is to be kept or in one that is deleted."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--keep", type=Path, help="a folder, not there yet, for the runs and the report")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder, not there yet, for the runs and the report"
+    )
     kept = parser.parse_args().keep
     times = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -31,7 +33,11 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     store(
         "study",
-        {"seconds": times, "peak_memory_mib": peak, "job": "litelvlm study all, embedded model and data"},
+        {
+            "seconds": times,
+            "peak_memory_mib": peak,
+            "job": "litelvlm study all, embedded model and data",
+        },
     )
 
 

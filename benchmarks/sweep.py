@@ -53,7 +53,10 @@ Pixels = dict[tuple[int, str, int], tuple[int, int]]
 def shared(context: Context, index: int) -> Pixels:
     """Every method, budget and expression of an image as the sweep does it."""
     rows = image_rows(context, load(context, index)).rows
-    return {(row["sent_id"], row["method"], row["budget"]): (row["inter_px"], row["union_px"]) for row in rows}
+    return {
+        (row["sent_id"], row["method"], row["budget"]): (row["inter_px"], row["union_px"])
+        for row in rows
+    }
 
 
 def one_by_one(context: Context, index: int, expressions: int) -> Pixels:
@@ -61,7 +64,9 @@ def one_by_one(context: Context, index: int, expressions: int) -> Pixels:
     sample, found = context.data[index], {}
     for expression in sample.expressions[:expressions]:
         for cell in context.cells:
-            mask = context.model.segment(sample.image(), expression.sent, cell.pruner, cell.budget).mask[0]
+            mask = context.model.segment(
+                sample.image(), expression.sent, cell.pruner, cell.budget
+            ).mask[0]
             both = intersection_union(mask.cpu().numpy(), sample.mask(expression))
             found[expression.sent_id, cell.method, cell.budget] = (both.intersection, both.union)
     return found
@@ -77,20 +82,29 @@ def clocks(call: Callable[[], Pixels]) -> tuple[Pixels, tuple[float, float]]:
 def apart(found: Pixels, expected: Pixels) -> int:
     """Most pixels by which a count differs; random tokens are drawn by the image's number, which one call lacks."""
     cells = [cell for cell in expected if not cell[1].startswith("random")]
-    return max(abs(a - b) for cell in cells for a, b in zip(found[cell], expected[cell], strict=True))
+    return max(
+        abs(a - b) for cell in cells for a, b in zip(found[cell], expected[cell], strict=True)
+    )
 
 
 def main() -> None:
     """Time both paths, and the shared one with 10 of the 20 methods, which gives the cost of another method."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2)
-    parser.add_argument("--expressions", type=int, default=1, help="per image on the one-by-one path")
+    parser.add_argument(
+        "--expressions", type=int, default=1, help="per image on the one-by-one path"
+    )
     parser.add_argument("--batch-size", type=int, default=24)
     given = parser.parse_args()
     model, data = load_model("embedded"), load_refer("embedded", split="val")
     methods = tuple(Method.parse(name) for name in METHODS)
     contexts = {
-        n: Context(model, data, Config(methods=methods[:n], budgets=BUDGETS, batch_size=given.batch_size), BUDGETS)
+        n: Context(
+            model,
+            data,
+            Config(methods=methods[:n], budgets=BUDGETS, batch_size=given.batch_size),
+            BUDGETS,
+        )
         for n in (10, 20)
     }
     alone = contexts[20]
@@ -100,7 +114,9 @@ def main() -> None:
     pixels: list[int] = []
     for index in range(given.images):
         n_all = len(data[index].expressions)
-        ran = {f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()}
+        ran = {
+            f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()
+        }
         rows = {f"shared, {n} methods": n_all * len(c.cells) for n, c in contexts.items()}
         ran["one by one, 20 methods"] = clocks(partial(one_by_one, alone, index, given.expressions))
         pixels.append(apart(ran["shared, 20 methods"][0], ran["one by one, 20 methods"][0]))
@@ -110,7 +126,12 @@ def main() -> None:
             per_row.setdefault(f"{name}, processor", []).append(1e3 * processor / rows[name])
     speed_up = {
         clock: spread(
-            list(np.divide(per_row[f"one by one, 20 methods, {clock}"], per_row[f"shared, 20 methods, {clock}"]))
+            list(
+                np.divide(
+                    per_row[f"one by one, 20 methods, {clock}"],
+                    per_row[f"shared, 20 methods, {clock}"],
+                )
+            )
         )
         for clock in ("wall", "processor")
     }

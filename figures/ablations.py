@@ -47,13 +47,22 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line with its band per method of ``LOOKS``, the space between the oracles shaded.
     """
     chosen = table[table["metric"] == "ciou"].sort_values("budget")
-    for low, value, high in chosen[chosen["method"] == "none"][["low", "value", "high"]].itertuples(index=False):
+    for low, value, high in chosen[chosen["method"] == "none"][["low", "value", "high"]].itertuples(
+        index=False
+    ):
         ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
         ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
     best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, ANTI_ORACLE))
     if len(best) and len(worst):
         ends = worst["value"].to_numpy(), best["value"].to_numpy()
-        ax.fill_between(best["budget"], *ends, color=style.GRID, linewidth=0, zorder=0, label="between mask oracles")
+        ax.fill_between(
+            best["budget"],
+            *ends,
+            color=style.GRID,
+            linewidth=0,
+            zorder=0,
+            label="between mask oracles",
+        )
     for method, (label, colour, marker, linestyle) in LOOKS.items():
         line = chosen[chosen["method"] == method]
         if len(line):
@@ -66,7 +75,9 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
                 linestyle=linestyle,
                 label=label,
             )
-            ax.fill_between(line["budget"], line["low"], line["high"], color=colour, alpha=0.12, linewidth=0)
+            ax.fill_between(
+                line["budget"], line["low"], line["high"], color=colour, alpha=0.12, linewidth=0
+            )
     budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
     ax.set(ylabel="cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -83,8 +94,18 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The summary's table "strata": stratum, group, budget, delta, low, high.
         ax: Where to draw; one line per group and budget.
     """
-    names = [f"{group}, {budget} tokens" for group, budget in zip(table["group"], table["budget"], strict=True)]
-    forest(ax, table, "delta", names, [style.colour(_STRATA[stratum]) for stratum in table["stratum"]], null=0)
+    names = [
+        f"{group}, {budget} tokens"
+        for group, budget in zip(table["group"], table["budget"], strict=True)
+    ]
+    forest(
+        ax,
+        table,
+        "delta",
+        names,
+        [style.colour(_STRATA[stratum]) for stratum in table["stratum"]],
+        null=0,
+    )
     ax.set(xlabel="cIoU of LiteLVLM minus that of random tokens", ylabel="")
     return ax
 
@@ -126,16 +147,28 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
     shown = table[table["protocol"].isin(["official", "single, the expressions drawn"])]
     unpruned = shown[(shown["method"] == "none") & (shown["protocol"] == "official")]["ciou"].item()
     shown = shown[shown["method"] != "none"]
-    shown = shown.assign(rank=shown["method"].map(style.rank), variant=shown["method"].map(style.line) != "-")
+    shown = shown.assign(
+        rank=shown["method"].map(style.rank), variant=shown["method"].map(style.line) != "-"
+    )
     shown = shown.sort_values(
-        ["budget", "rank", "variant", "method", "protocol"], ascending=[False, *[True] * 4], kind="stable"
+        ["budget", "rank", "variant", "method", "protocol"],
+        ascending=[False, *[True] * 4],
+        kind="stable",
     )
     together = (shown["protocol"] == "official").tolist()
     names = [
         f"{style.label(method)}, {budget} tokens" if first else "alone"
         for method, budget, first in zip(shown["method"], shown["budget"], together, strict=True)
     ]
-    forest(ax, shown, "ciou", names, [style.colour(m) for m in shown["method"]], null=unpruned, filled=together)
+    forest(
+        ax,
+        shown,
+        "ciou",
+        names,
+        [style.colour(m) for m in shown["method"]],
+        null=unpruned,
+        filled=together,
+    )
     ax.set(xlabel="cIoU", ylabel="")
     return ax
 
@@ -144,7 +177,12 @@ def _budgets(run: Saved) -> Drawn:
     table = run.table("scores")
     figure, ax = style.new_figure(6.8, 3.6)
     draw_budgets(table, ax).set_title(run.title("What is each part of the method worth?"))
-    return Drawn(figure, sample_note(table, "bands: 95 % intervals from resampling images; oracles read the true mask"))
+    return Drawn(
+        figure,
+        sample_note(
+            table, "bands: 95 % intervals from resampling images; oracles read the true mask"
+        ),
+    )
 
 
 def _strata(run: Saved) -> Drawn:
@@ -164,7 +202,9 @@ def _gain(run: Saved) -> Drawn:
 def _protocols(run: Saved) -> Drawn:
     table = run.table("protocols")
     figure, ax = style.new_figure(6.8, 1.4 + 0.11 * len(table))
-    draw_protocols(table, ax).set_title(run.title("What carries the score of expressions asked together?"))
+    draw_protocols(table, ax).set_title(
+        run.title("What carries the score of expressions asked together?")
+    )
     note = sample_note(
         table[table["protocol"] == "official"],
         "every draw counted; filled: up to three expressions in one conversation with one selection; hollow: the same "
@@ -175,13 +215,21 @@ def _protocols(run: Saved) -> Drawn:
 
 DRAWINGS = {
     "ablation_budgets": Drawing(
-        "ablations", "cIoU against visual tokens, the method beside what it is made of.", _budgets, ("scores",)
+        "ablations",
+        "cIoU against visual tokens, the method beside what it is made of.",
+        _budgets,
+        ("scores",),
     ),
-    "ablation_strata": Drawing("ablations", "Lead over random tokens by kind, size and words.", _strata, ("strata",)),
+    "ablation_strata": Drawing(
+        "ablations", "Lead over random tokens by kind, size and words.", _strata, ("strata",)
+    ),
     "ablation_gain": Drawing(
         "ablations", "Lead over random tokens by quarters of the reversal index.", _gain, ("gain",)
     ),
     "ablation_protocols": Drawing(
-        "ablations", "cIoU of the method and its parts, asked together and alone.", _protocols, ("protocols",)
+        "ablations",
+        "cIoU of the method and its parts, asked together and alone.",
+        _protocols,
+        ("protocols",),
     ),
 }

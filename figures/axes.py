@@ -18,7 +18,9 @@ def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:
     ax.set_xlabel("visual tokens kept")
 
 
-def band(ax: Axes, line: pd.DataFrame, x: str, y: str, method: str, label: str, linestyle: str = "-") -> None:
+def band(
+    ax: Axes, line: pd.DataFrame, x: str, y: str, method: str, label: str, linestyle: str = "-"
+) -> None:
     """One line over its interval, in the colour and with the marker of a method.
 
     Args:
@@ -32,7 +34,15 @@ def band(ax: Axes, line: pd.DataFrame, x: str, y: str, method: str, label: str, 
     """
     line = line.sort_values(x)
     colour = style.colour(method)
-    ax.plot(line[x], line[y], color=colour, marker=style.mark(method), markersize=4.5, linestyle=linestyle, label=label)
+    ax.plot(
+        line[x],
+        line[y],
+        color=colour,
+        marker=style.mark(method),
+        markersize=4.5,
+        linestyle=linestyle,
+        label=label,
+    )
     ax.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
 
 
@@ -63,7 +73,11 @@ def forest(
         filled: Which dots are filled; all if left out.
     """
     places = np.arange(len(table))
-    faces = colours if filled is None else [c if full else "white" for c, full in zip(colours, filled, strict=True)]
+    faces = (
+        colours
+        if filled is None
+        else [c if full else "white" for c, full in zip(colours, filled, strict=True)]
+    )
     ax.hlines(places, table["low"], table["high"], colors=colours, linewidth=1.4)
     ax.scatter(table[value], places, c=faces, edgecolors=colours, linewidths=1.0, s=18, zorder=3)
     ax.set_yticks(places, names)

@@ -9,7 +9,15 @@ from litelvlm.figures import style
 from litelvlm.figures.axes import lines_of
 from litelvlm.figures.saved import Drawing, Drawn, Saved
 
-STAGES = ("preprocess", "clip_image", "selection", "projector", "llm", "sam_encoder", "mask_decoder")
+STAGES = (
+    "preprocess",
+    "clip_image",
+    "selection",
+    "projector",
+    "llm",
+    "sam_encoder",
+    "mask_decoder",
+)
 COLOURS = ("#BBBBBB", "#0072B2", "#E69F00", "#999933", "#D55E00", "#009E73", "#CC79A7")
 
 
@@ -28,8 +36,16 @@ def draw_components(times: pd.DataFrame, ax: Axes) -> Axes:
         if part.empty:
             continue
         widths = [float(part.get(arm, 0.0)) for arm in arms]
-        ax.barh(range(len(arms)), widths, left=list(left.values()), color=colour, label=stage.replace("_", " "))
-        left = {arm: start + width for (arm, start), width in zip(left.items(), widths, strict=True)}
+        ax.barh(
+            range(len(arms)),
+            widths,
+            left=list(left.values()),
+            color=colour,
+            label=stage.replace("_", " "),
+        )
+        left = {
+            arm: start + width for (arm, start), width in zip(left.items(), widths, strict=True)
+        }
     ax.set_yticks(range(len(arms)), [f"{style.label(method)}, {k}" for method, k in arms])
     ax.invert_yaxis()
     ax.set(xlabel="median time (ms)")
@@ -53,14 +69,22 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
         reach = [line["ciou"] - line["low"], line["high"] - line["ciou"]]
         look: dict[str, Any] = {"color": style.colour(method), "marker": style.mark(method) or "o"}
         ax.errorbar(
-            line["value"], line["ciou"], yerr=reach, linewidth=1.2, capsize=2, label=style.label(method), **look
+            line["value"],
+            line["ciou"],
+            yerr=reach,
+            linewidth=1.2,
+            capsize=2,
+            label=style.label(method),
+            **look,
         )
     ax.set(xlabel="median time of a whole call (ms)", ylabel="cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
-def draw_arithmetic(ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes, published: pd.DataFrame | None = None) -> Axes:
+def draw_arithmetic(
+    ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes, published: pd.DataFrame | None = None
+) -> Axes:
     """Draw the measured speed-up of the prefill against the one by multiply-adds (E3).
 
     Args:
@@ -77,17 +101,30 @@ def draw_arithmetic(ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes, publish
         reach = [line["ratio"] - line["low"], line["high"] - line["ratio"]]
         look: dict[str, Any] = {"color": style.colour(method), "marker": style.mark(method) or "o"}
         ax.errorbar(
-            line["expected"], line["ratio"], yerr=reach, linestyle="none", capsize=2, label=style.label(method), **look
+            line["expected"],
+            line["ratio"],
+            yerr=reach,
+            linestyle="none",
+            capsize=2,
+            label=style.label(method),
+            **look,
         )
     most = float(both["expected"].max())
     if published is not None:
         theirs = published_ratios(published)
         most = max(most, float(theirs["expected"].max()))
         for (method, line), mark in zip(lines_of(theirs, "method"), "sD^", strict=False):
-            look = {"marker": mark, "markerfacecolor": "none", "color": style.MUTED, "linestyle": "none"}
+            look = {
+                "marker": mark,
+                "markerfacecolor": "none",
+                "color": style.MUTED,
+                "linestyle": "none",
+            }
             ax.plot(line["expected"], line["ratio"], label=f"{method}, published", **look)
     ax.plot([1, most], [1, most], color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set(xlabel="ratio of multiply-adds, unpruned to pruned", ylabel="ratio of median prefill times")
+    ax.set(
+        xlabel="ratio of multiply-adds, unpruned to pruned", ylabel="ratio of median prefill times"
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -95,7 +132,9 @@ def draw_arithmetic(ratios: pd.DataFrame, costs: pd.DataFrame, ax: Axes, publish
 def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
     """The authors' unpruned numbers over their pruned ones: multiply-adds in "expected", prefill time in "ratio"."""
     chosen = published.assign(value=pd.to_numeric(published["value"]))
-    wide = chosen.pivot_table(index=["method", "tokens"], columns="quantity", values="value", sort=False)
+    wide = chosen.pivot_table(
+        index=["method", "tokens"], columns="quantity", values="value", sort=False
+    )
     whole = wide.xs("unpruned", level="method").iloc[0]
     found = (whole / wide.drop(index="unpruned", level="method")).reset_index()
     return found.rename(columns={"multiply-adds (T)": "expected", "prefill time (ms)": "ratio"})
@@ -118,13 +157,20 @@ def _components(run: Saved) -> Drawn:
     times = _first(run.table("times"))
     figure, ax = style.new_figure(6.4, 1.2 + 0.22 * len(times[["method", "k"]].drop_duplicates()))
     draw_components(times, ax).set_title(run.title("Where does the time go?"))
-    return Drawn(figure, f"Medians of {int(times['n_runs'].min())} rounds, arms in random order; {_machine(run)}.")
+    return Drawn(
+        figure,
+        f"Medians of {int(times['n_runs'].min())} rounds, arms in random order; {_machine(run)}.",
+    )
 
 
 def _front(run: Saved) -> Drawn:
     figure, ax = style.new_figure(6.4, 3.6)
-    draw_front(_first(run.table("times")), run.table("scores"), ax).set_title(run.title("What does accuracy cost?"))
-    return Drawn(figure, f"Bars: 95 % intervals from resampling images; times: medians; {_machine(run)}.")
+    draw_front(_first(run.table("times")), run.table("scores"), ax).set_title(
+        run.title("What does accuracy cost?")
+    )
+    return Drawn(
+        figure, f"Bars: 95 % intervals from resampling images; times: medians; {_machine(run)}."
+    )
 
 
 def _arithmetic(run: Saved) -> Drawn:
@@ -132,7 +178,9 @@ def _arithmetic(run: Saved) -> Drawn:
     draw_arithmetic(run.table("ratios"), run.table("costs"), ax, run.table("published"))
     ax.set_title(run.title("Does time follow arithmetic?"))
     said = "Hollow marks: the authors' published table for the full-size model, not measured here"
-    return Drawn(figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {said}.")
+    return Drawn(
+        figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {said}."
+    )
 
 
 def _machine(run: Saved) -> str:
@@ -141,9 +189,14 @@ def _machine(run: Saved) -> str:
 
 
 DRAWINGS = {
-    "time_components": Drawing("efficiency", "Median time by component, method and budget.", _components, ("times",)),
+    "time_components": Drawing(
+        "efficiency", "Median time by component, method and budget.", _components, ("times",)
+    ),
     "time_front": Drawing(
-        "efficiency", "cIoU of a sweep against the median time of a whole call.", _front, ("times", "scores")
+        "efficiency",
+        "cIoU of a sweep against the median time of a whole call.",
+        _front,
+        ("times", "scores"),
     ),
     "time_arithmetic": Drawing(
         "efficiency",

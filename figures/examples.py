@@ -23,7 +23,9 @@ def draw_examples(examples: Sequence[Example], axes: Sequence[Sequence[Axes]]) -
             ax.imshow(panel)
             ax.set_title(title, fontsize=7.5, loc="center", pad=2)
             ax.set_axis_off()
-        words = row[0].text(0, 1.14, f"“{example.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom")
+        words = row[0].text(
+            0, 1.14, f"“{example.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom"
+        )
         words.set_in_layout(False)  # else a long expression widens the first column
     return [ax for row in axes for ax in row]
 
@@ -34,20 +36,29 @@ def panel_grid(examples: Sequence[Example]) -> tuple[Figure, list[list[Axes]]]:
     heights = [example.panels[0].shape[0] / example.panels[0].shape[1] for example in examples]
     size = 1.5 * width, 0.5 + sum(1.5 * height + 0.55 for height in heights)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.14))
-    return figure, figure.subplots(len(examples), width, squeeze=False, height_ratios=heights).tolist()
+    return figure, figure.subplots(
+        len(examples), width, squeeze=False, height_ratios=heights
+    ).tolist()
 
 
 def _examples(run: Saved) -> Drawn:
     method, examples = read_examples(run.folder)
     figure, axes = panel_grid(examples)
     draw_examples(examples, axes)
-    figure.suptitle(run.title(f"Masks over budgets, {style.label(method)}"), x=0.01, ha="left", fontsize=11)
+    figure.suptitle(
+        run.title(f"Masks over budgets, {style.label(method)}"), x=0.01, ha="left", fontsize=11
+    )
     shares = ", ".join(str(example.percentile) for example in examples)
     note = f"n = {len(examples)} expressions, at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
     marks = "Green: the true mask; orange: the model's. "
-    return Drawn(figure, note + marks + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.")
+    return Drawn(
+        figure,
+        note + marks + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.",
+    )
 
 
 DRAWINGS = {
-    "examples": Drawing("sweep", "Masks of a few expressions over the budgets.", _examples, files=(str(FILE),)),
+    "examples": Drawing(
+        "sweep", "Masks of a few expressions over the budgets.", _examples, files=(str(FILE),)
+    ),
 }

@@ -18,7 +18,10 @@ RANKINGS = {
     "leave_one_out": (SIGNALS[("leave_one_out", "soft_dice", "drop")][0], "inverse_mask_oracle"),
 }
 """Rankings that are drawn: name, and the method whose colour and marker it borrows."""
-WORDS = {"insertion": "tokens kept, first ones first", "deletion": "tokens removed, first ones first"}
+WORDS = {
+    "insertion": "tokens kept, first ones first",
+    "deletion": "tokens removed, first ones first",
+}
 
 
 def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str = "soft_dice") -> Axes:
@@ -51,6 +54,9 @@ def _curves(run: Saved) -> Drawn:
 
 DRAWINGS = {
     "faithfulness_curves": Drawing(
-        "faithfulness", "Soft Dice with the full prediction as tokens enter or leave in an order.", _curves, ("curves",)
+        "faithfulness",
+        "Soft Dice with the full prediction as tokens enter or leave in an order.",
+        _curves,
+        ("curves",),
     ),
 }

@@ -12,7 +12,9 @@ from litelvlm.names import check_name
 KINDS = ("png", "svg", "pdf")
 
 
-def write_figures(name: str, runs: Sequence[Path], out: Path, *, partial: bool = False) -> list[Picture]:
+def write_figures(
+    name: str, runs: Sequence[Path], out: Path, *, partial: bool = False
+) -> list[Picture]:
     """Draw one figure, or all that the runs have tables for, into a folder.
 
     Args:
@@ -30,7 +32,9 @@ def write_figures(name: str, runs: Sequence[Path], out: Path, *, partial: bool =
     studies = [run.summary.study for run in saved]
     twice = sorted({study for study in studies if studies.count(study) > 1})
     if twice:
-        raise ValueError(f"several runs of the study {twice[0]!r} would give files of one name; draw them one by one")
+        raise ValueError(
+            f"several runs of the study {twice[0]!r} would give files of one name; draw them one by one"
+        )
     for run in saved:
         if run.summary.partial and not partial:
             raise ValueError(
@@ -38,9 +42,14 @@ def write_figures(name: str, runs: Sequence[Path], out: Path, *, partial: bool =
             )
     if name != "all" and FIGURES[name].study not in studies:
         given = ", ".join(studies) or "none"
-        raise ValueError(f"figure {name!r} needs a run of the study {FIGURES[name].study!r}; given: {given}")
+        raise ValueError(
+            f"figure {name!r} needs a run of the study {FIGURES[name].study!r}; given: {given}"
+        )
     pairs = [
-        (key, drawing, run) for key, drawing in FIGURES.items() for run in saved if run.summary.study == drawing.study
+        (key, drawing, run)
+        for key, drawing in FIGURES.items()
+        for run in saved
+        if run.summary.study == drawing.study
     ]
     return [
         write_figure(key, run, out)
@@ -54,5 +63,7 @@ def write_figure(name: str, run: Saved, out: Path) -> Picture:
     with style.styled():
         figure, note = FIGURES[name].draw(run)
         style.note(figure, note)
-        files = {kind: atomic_write(out / f"{name}.{kind}", style.encode(figure, kind)) for kind in KINDS}
+        files = {
+            kind: atomic_write(out / f"{name}.{kind}", style.encode(figure, kind)) for kind in KINDS
+        }
     return Picture(name, f"{FIGURES[name].summary} {note}", files)

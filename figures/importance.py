@@ -73,23 +73,40 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
         ax: Where to draw; one line per score, one dot with its interval per signal. A tick marks the ceiling.
         partial_set: What is held fixed: "none", "position" or "position+coverage".
     """
-    chosen = (table["metric"] == "spearman") & (table["partial_set"] == partial_set) & (table["sinks"] == "kept")
+    chosen = (
+        (table["metric"] == "spearman")
+        & (table["partial_set"] == partial_set)
+        & (table["sinks"] == "kept")
+    )
     names = [name for name in SCORES if name in set(table.loc[chosen, "score"])]
     places = np.arange(len(names), dtype=float)
     offsets = np.linspace(-0.27, 0.27, len(SIGNALS))
     for offset, (key, (label, method)) in zip(offsets, SIGNALS.items(), strict=True):
-        part = table[chosen & (table[KEY] == list(key)).all(axis=1)].set_index("score").reindex(names)
+        part = (
+            table[chosen & (table[KEY] == list(key)).all(axis=1)].set_index("score").reindex(names)
+        )
         if part["value"].isna().all():
             continue
         colour = style.colour(method)
         ax.hlines(places + offset, part["low"], part["high"], colors=colour, linewidth=1.4)
-        ax.scatter(part["value"], places + offset, color=colour, marker=style.mark(method), s=18, label=label, zorder=3)
+        ax.scatter(
+            part["value"],
+            places + offset,
+            color=colour,
+            marker=style.mark(method),
+            s=18,
+            label=label,
+            zorder=3,
+        )
         if "ceiling" in part:
             ax.scatter(part["ceiling"], places + offset, color=colour, marker="|", s=60)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_yticks(places, [SCORES[name] for name in names])
     ax.invert_yaxis()
-    ax.set_xlabel("mean Spearman correlation" + ("" if partial_set == "none" else f", {partial_set} held fixed"))
+    ax.set_xlabel(
+        "mean Spearman correlation"
+        + ("" if partial_set == "none" else f", {partial_set} held fixed")
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -102,9 +119,16 @@ def draw_joint(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; low ranks at the bottom and left, 1 is independence.
     """
     ratio = table.assign(ratio=table["value"] / table["chance"])
-    wide = ratio.pivot(index="signal_bin", columns="score_bin", values="ratio").sort_index(ascending=False)
+    wide = ratio.pivot(index="signal_bin", columns="score_bin", values="ratio").sort_index(
+        ascending=False
+    )
     sns.heatmap(wide, cmap="vlag", center=1.0, vmin=0.5, vmax=1.5, square=True, cbar=False, ax=ax)
-    ax.set(xlabel="reversed similarity: low to high", ylabel="importance: low to high", xticks=[], yticks=[])
+    ax.set(
+        xlabel="reversed similarity: low to high",
+        ylabel="importance: low to high",
+        xticks=[],
+        yticks=[],
+    )
     return ax
 
 
@@ -122,7 +146,9 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_xticks(sorted(table["layer"].unique()))
     ax.invert_xaxis()
-    ax.set(xlabel="lowest reinitialised layer", ylabel="Spearman correlation with the trained model")
+    ax.set(
+        xlabel="lowest reinitialised layer", ylabel="Spearman correlation with the trained model"
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -130,9 +156,14 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
 def _grid(run: Saved) -> Drawn:
     table = run.table("grid").query("signal == 'attention'")
     heads, layers = table["head"].nunique(), table["layer"].nunique()
-    figure, ax = style.new_figure(max(4.4, min(9.0, 1.8 + 0.5 * heads)), max(2.4, min(8.0, 1.6 + 0.4 * layers)))
+    figure, ax = style.new_figure(
+        max(4.4, min(9.0, 1.8 + 0.5 * heads)), max(2.4, min(8.0, 1.6 + 0.4 * layers))
+    )
     draw_grid(table, ax).set_title(run.title("Reversed similarity and attention"))
-    return Drawn(figure, sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"))
+    return Drawn(
+        figure,
+        sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"),
+    )
 
 
 def _scores(partial_set: str) -> Any:
@@ -140,8 +171,14 @@ def _scores(partial_set: str) -> Any:
         table = run.table("agreement")
         figure, ax = style.new_figure(6.4, 5.4)
         draw_scores(table, ax, partial_set).set_title(run.title("CLIP's scores and importance"))
-        shown = table[(table["metric"] == "spearman") & (table[KEY].apply(tuple, axis=1).isin(list(SIGNALS)))]
-        ticks = "; ticks mark the correlation that the reliabilities allow" if partial_set == "none" else ""
+        shown = table[
+            (table["metric"] == "spearman") & (table[KEY].apply(tuple, axis=1).isin(list(SIGNALS)))
+        ]
+        ticks = (
+            "; ticks mark the correlation that the reliabilities allow"
+            if partial_set == "none"
+            else ""
+        )
         return Drawn(figure, sample_note(shown, f"95 % intervals from resampling images{ticks}"))
 
     return draw
@@ -150,10 +187,15 @@ def _scores(partial_set: str) -> Any:
 def _joint(run: Saved) -> Drawn:
     table = run.table("joint")
     figure = Figure(figsize=(2.6 * len(SIGNALS), 3.0), layout="constrained")
-    for ax, (key, (label, _)) in zip(figure.subplots(1, len(SIGNALS)), SIGNALS.items(), strict=True):
+    for ax, (key, (label, _)) in zip(
+        figure.subplots(1, len(SIGNALS)), SIGNALS.items(), strict=True
+    ):
         draw_joint(table[(table[KEY] == list(key)).all(axis=1)], ax).set_title(label, fontsize=9)
     figure.suptitle(run.title("Ranks of the same tokens"), x=0.01, ha="left")
-    return Drawn(figure, sample_note(table, "colour: share of tokens over that of independent ranks, 0.5 to 1.5"))
+    return Drawn(
+        figure,
+        sample_note(table, "colour: share of tokens over that of independent ranks, 0.5 to 1.5"),
+    )
 
 
 def _reinitialised(run: Saved) -> Drawn:
@@ -177,12 +219,21 @@ DRAWINGS = {
         ("agreement",),
     ),
     "importance_partial": Drawing(
-        "importance", "The same with position and state norm held fixed.", _scores("position"), ("agreement",)
+        "importance",
+        "The same with position and state norm held fixed.",
+        _scores("position"),
+        ("agreement",),
     ),
     "importance_joint": Drawing(
-        "importance", "Ranks of the same tokens by reversed similarity and by importance.", _joint, ("joint",)
+        "importance",
+        "Ranks of the same tokens by reversed similarity and by importance.",
+        _joint,
+        ("joint",),
     ),
     "importance_reinitialised": Drawing(
-        "importance", "How signals change when layers lose their training.", _reinitialised, ("reinitialised",)
+        "importance",
+        "How signals change when layers lose their training.",
+        _reinitialised,
+        ("reinitialised",),
     ),
 }

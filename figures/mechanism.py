@@ -33,14 +33,21 @@ def draw_probes(table: pd.DataFrame, ax: Axes, share: bool) -> Axes:
     places = np.arange(len(table))
     ax.hlines(places, low, high, colors=colours, linewidth=1.4)
     ax.scatter(value, places, c=colours, s=20, zorder=3)
-    ax.set_yticks(places, [f"{probe}  {name}" for probe, name in zip(table["probe"], table["name"], strict=True)])
+    ax.set_yticks(
+        places,
+        [f"{probe}  {name}" for probe, name in zip(table["probe"], table["name"], strict=True)],
+    )
     ax.set_ylim(len(table) - 0.5, -0.5)
     for verdict in dict.fromkeys(table["verdict"]):
         ax.scatter([], [], c=COLOURS[verdict], s=20, label=verdict)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     if share:
         ax.axvline(1, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
-    ax.set(xlabel="attribution share, 1 − RI / RI as released (1: all gone)" if share else "reversal index")
+    ax.set(
+        xlabel="attribution share, 1 − RI / RI as released (1: all gone)"
+        if share
+        else "reversal index"
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -61,7 +68,9 @@ def _drawn(run: Saved, share: bool) -> Drawn:
     draw_probes(own, ax, share).set_title(run.title(title))
     note = "95 % intervals from resampling images, paired"
     if share and own["share"].isna().all():
-        note += "; no share is defined, since the interval of the released ranking's reversal holds 0"
+        note += (
+            "; no share is defined, since the interval of the released ranking's reversal holds 0"
+        )
     return Drawn(figure, sample_note(own, note))
 
 
@@ -69,5 +78,7 @@ DRAWINGS = {
     "mechanism_shares": Drawing(
         "mechanism", "Share of the reversal that goes away under each probe.", _shares, ("probes",)
     ),
-    "mechanism_index": Drawing("mechanism", "Reversal index under each probe.", _indices, ("probes",)),
+    "mechanism_index": Drawing(
+        "mechanism", "Reversal index under each probe.", _indices, ("probes",)
+    ),
 }

@@ -56,7 +56,9 @@ def draw_words(motive: Motive, ax: Axes) -> Axes:
     return ax
 
 
-def draw_distributions(inside: Float[np.ndarray, "i"], outside: Float[np.ndarray, "o"], ax: Axes) -> Axes:
+def draw_distributions(
+    inside: Float[np.ndarray, "i"], outside: Float[np.ndarray, "o"], ax: Axes
+) -> Axes:
     """Similarity of tokens on and off the referent.
 
     Args:
@@ -64,13 +66,25 @@ def draw_distributions(inside: Float[np.ndarray, "i"], outside: Float[np.ndarray
         outside: Of tokens off the referent.
         ax: Where to draw; a step per group, a line at its mean.
     """
-    groups = ((inside, "on the referent", "litelvlm"), (outside, "off the referent", "high_similarity"))
+    groups = (
+        (inside, "on the referent", "litelvlm"),
+        (outside, "off the referent", "high_similarity"),
+    )
     for values, name, method in groups:
         density, _ = np.histogram(np.clip(values, EDGES[0], EDGES[-1]), EDGES, density=True)
         ax.stairs(density, EDGES, color=style.colour(method), fill=True, alpha=0.25)
-        ax.stairs(density, EDGES, color=style.colour(method), linewidth=1.3, label=f"{name}, {len(values)} tokens")
+        ax.stairs(
+            density,
+            EDGES,
+            color=style.colour(method),
+            linewidth=1.3,
+            label=f"{name}, {len(values)} tokens",
+        )
         ax.axvline(values.mean(), color=style.colour(method), linewidth=1.2, linestyle="--")
-    ax.set(xlabel="similarity to the text, in standard deviations from the image's mean", ylabel="density")
+    ax.set(
+        xlabel="similarity to the text, in standard deviations from the image's mean",
+        ylabel="density",
+    )
     ax.legend(loc="upper left")
     return ax
 
@@ -83,16 +97,22 @@ def draw_methods(motives: Sequence[Motive], axes: Sequence[Sequence[Axes]]) -> l
         axes: Grid of axes [expressions, methods].
     """
     for motive, row in zip(motives, axes, strict=True):
-        for ax, method, iou, panel in zip(row, motive.methods, motive.ious, motive.panels, strict=True):
+        for ax, method, iou, panel in zip(
+            row, motive.methods, motive.ious, motive.panels, strict=True
+        ):
             ax.imshow(panel)
             ax.set_title(f"{style.label(method)}\nIoU {iou:.2f}", fontsize=7, loc="center", pad=2)
             ax.set_axis_off()
-        words = row[0].text(0, 1.26, f"“{motive.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom")
+        words = row[0].text(
+            0, 1.26, f"“{motive.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom"
+        )
         words.set_in_layout(False)
     return [ax for row in axes for ax in row]
 
 
-def _grid(width: float, height: float, rows: int, columns: int, **options: Any) -> tuple[Figure, list[list[Axes]]]:
+def _grid(
+    width: float, height: float, rows: int, columns: int, **options: Any
+) -> tuple[Figure, list[list[Axes]]]:
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.14))
     return figure, figure.subplots(rows, columns, squeeze=False, **options).tolist()
 
@@ -103,7 +123,10 @@ def _maps(run: Saved) -> Drawn:
     figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
     draw_maps(found.motives, axes)
     figure.suptitle(
-        run.title("Where is the similarity high, and what does [EOS] read?"), x=0.01, ha="left", fontsize=11
+        run.title("Where is the similarity high, and what does [EOS] read?"),
+        x=0.01,
+        ha="left",
+        fontsize=11,
     )
     note = (
         f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Green: the true mask. Bright: similar to "
@@ -130,7 +153,9 @@ def _methods(run: Saved) -> Drawn:
     n, columns = len(found.motives), len(found.motives[0].methods)
     figure, axes = _grid(1.5 * columns, 2.15 * n, n, columns)
     draw_methods(found.motives, axes)
-    figure.suptitle(run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11)
+    figure.suptitle(
+        run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11
+    )
     note = (
         f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Orange: the model's mask. Pruned "
         "tokens are dark; merged ones have no place of their own and leave all dark."
@@ -140,10 +165,18 @@ def _methods(run: Saved) -> Drawn:
 
 DRAWINGS = {
     "motivation_maps": Drawing(
-        "sweep", "Similarity maps beside masks, and what [EOS] attends to.", _maps, files=(str(FILE),)
+        "sweep",
+        "Similarity maps beside masks, and what [EOS] attends to.",
+        _maps,
+        files=(str(FILE),),
     ),
     "motivation_distributions": Drawing(
-        "sweep", "Similarity to the text of tokens on and off the referent.", _distributions, files=(str(FILE),)
+        "sweep",
+        "Similarity to the text of tokens on and off the referent.",
+        _distributions,
+        files=(str(FILE),),
     ),
-    "methods": Drawing("sweep", "Masks of a few expressions by method at one budget.", _methods, files=(str(FILE),)),
+    "methods": Drawing(
+        "sweep", "Masks of a few expressions by method at one budget.", _methods, files=(str(FILE),)
+    ),
 }

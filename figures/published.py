@@ -35,14 +35,18 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
         )
     ax.axhline(sweep.KEPT, color=style.MUTED, linewidth=0.8, zorder=0)
     budget_axis(ax, table["tokens"])
-    ax.set(xlabel=f"visual tokens kept, of {published.N_TOKENS}", ylabel="share of the unpruned cIoU")
+    ax.set(
+        xlabel=f"visual tokens kept, of {published.N_TOKENS}", ylabel="share of the unpruned cIoU"
+    )
     ax.legend(loc="lower right", fontsize=7)
     return ax
 
 
 def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Lines of "comparisons" of the methods that the published table has, and of the controls that it lacks."""
-    lines: pd.DataFrame = comparisons[comparisons["method"].isin([*published.METHODS.values(), *CONTROLS])]
+    lines: pd.DataFrame = comparisons[
+        comparisons["method"].isin([*published.METHODS.values(), *CONTROLS])
+    ]
     return lines
 
 
@@ -63,12 +67,20 @@ def _published(run: Saved) -> Drawn:
     sweep.draw_retention(lines, right).set(xlabel=f"visual tokens kept, of {n_tokens}", ylabel="")
     same_shares(left, right, published.N_TOKENS, n_tokens)
     left.set_ylim(bottom=0)
-    where = f"{data} {split}" if (data, split) in published.SPLITS else f"mean of {len(published.SPLITS)} splits"
+    where = (
+        f"{data} {split}"
+        if (data, split) in published.SPLITS
+        else f"mean of {len(published.SPLITS)} splits"
+    )
     left.set_title(f"published: GLaMM, {where}", fontsize=9)
     right.set_title(f"ours: {data} {split}", fontsize=9)
     figure.suptitle(run.title("What is kept, published and here"), x=0.01, ha="left", fontsize=11)
-    ours = asked_note(run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images")
-    return Drawn(figure, f"Right: {ours} Left: {published.ACCURACY_SOURCE}. {published.ACCURACY_CAUTION}")
+    ours = asked_note(
+        run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images"
+    )
+    return Drawn(
+        figure, f"Right: {ours} Left: {published.ACCURACY_SOURCE}. {published.ACCURACY_CAUTION}"
+    )
 
 
 DRAWINGS = {

@@ -45,11 +45,20 @@ _METHODS = {
 
 def constructions(table: pd.DataFrame) -> pd.DataFrame:
     """Lines of the known constructions (rows or means), with a column ``shown`` in the order above."""
-    chosen = table[(table["labels"] == "primary") & (table["layer"] == -2) & (table["clip_model"] == "")]
-    keys = pd.Series(list(zip(chosen["control"], chosen["text_mode"], chosen["probe"], strict=True)), chosen.index)
+    chosen = table[
+        (table["labels"] == "primary") & (table["layer"] == -2) & (table["clip_model"] == "")
+    ]
+    keys = pd.Series(
+        list(zip(chosen["control"], chosen["text_mode"], chosen["probe"], strict=True)),
+        chosen.index,
+    )
     shown = keys.map(CONSTRUCTIONS)
     order = [name for name in CONSTRUCTIONS.values() if (shown == name).any()]
-    return chosen.assign(shown=pd.Categorical(shown, order, ordered=True)).dropna(subset="shown").sort_values("shown")
+    return (
+        chosen.assign(shown=pd.Categorical(shown, order, ordered=True))
+        .dropna(subset="shown")
+        .sort_values("shown")
+    )
 
 
 def draw_index(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
@@ -70,7 +79,9 @@ def draw_index(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
         y="shown",
         order=names,
         hue="shown",
-        palette={name: style.colour("litelvlm" if name == true else "centre_distance") for name in names},
+        palette={
+            name: style.colour("litelvlm" if name == true else "centre_distance") for name in names
+        },
         inner=None,
         dodge=False,
         linewidth=0,
@@ -83,7 +94,11 @@ def draw_index(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     ax.hlines(places, means["low"], means["high"], colors=style.INK, linewidth=1.4, zorder=4)
     ax.scatter(means["ri"], places, c=style.INK, s=14, zorder=5)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.set(xlim=(-1.02, 1.02), xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)", ylabel="")
+    ax.set(
+        xlim=(-1.02, 1.02),
+        xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)",
+        ylabel="",
+    )
     return ax
 
 
@@ -121,8 +136,13 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
 def _index(run: Saved) -> Drawn:
     means = run.table("ri")
     figure, ax = style.new_figure(7.4, 4.4)
-    draw_index(run.rows, means, ax).set_title(run.title("Does the similarity rank the referent low?"))
-    return Drawn(figure, sample_note(constructions(means), "dots: means with 95 % intervals from resampling images"))
+    draw_index(run.rows, means, ax).set_title(
+        run.title("Does the similarity rank the referent low?")
+    )
+    return Drawn(
+        figure,
+        sample_note(constructions(means), "dots: means with 95 % intervals from resampling images"),
+    )
 
 
 def _recall(run: Saved) -> Drawn:
@@ -153,6 +173,9 @@ DRAWINGS = {
         ("recall",),
     ),
     "reversal_strata": Drawing(
-        "reversal", "Reversal index by kind of expression, size and visibility.", _strata, ("strata",)
+        "reversal",
+        "Reversal index by kind of expression, size and visibility.",
+        _strata,
+        ("strata",),
     ),
 }

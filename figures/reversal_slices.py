@@ -40,9 +40,19 @@ def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
             grid = np.linspace(values.min(), values.max(), _GRID)
             density = gaussian_kde(values)(grid)
             top = place - 0.08 - _HEIGHT * density / density.max()
-            ax.fill_between(grid, place - 0.08, top, color=style.colour("litelvlm"), alpha=0.35, linewidth=0)
+            ax.fill_between(
+                grid, place - 0.08, top, color=style.colour("litelvlm"), alpha=0.35, linewidth=0
+            )
         shake = np.random.default_rng(0).uniform(0.08, 0.34, len(values))
-        ax.scatter(values, place + shake, s=4, color=style.colour("litelvlm"), alpha=0.35, linewidths=0, label="_dots")
+        ax.scatter(
+            values,
+            place + shake,
+            s=4,
+            color=style.colour("litelvlm"),
+            alpha=0.35,
+            linewidths=0,
+            label="_dots",
+        )
     (mean,) = _primary(means, "none")[["ri", "low", "high"]].to_numpy()
     middle = np.mean(range(len(splits)))
     ax.hlines(middle, mean[1], mean[2], colors=style.INK, linewidth=2, zorder=4)
@@ -53,7 +63,9 @@ def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(splits)), splits)
     ax.invert_yaxis()
-    ax.set(xlim=(-1.02, 1.02), xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)")
+    ax.set(
+        xlim=(-1.02, 1.02), xlabel="reversal index, 1 − 2 AUROC (positive: the referent ranks low)"
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -61,7 +73,9 @@ def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
 def _primary(table: pd.DataFrame, control: str) -> pd.DataFrame:
     """Lines of the model's own primary ranking under one control (the empty text for N2)."""
     mode = {"N1": "shuffled", "N2": "empty"}.get(control, "template")
-    chosen = (table["control"] == control) & (table["text_mode"] == mode) & (table["clip_model"] == "")
+    chosen = (
+        (table["control"] == control) & (table["text_mode"] == mode) & (table["clip_model"] == "")
+    )
     chosen &= (table["probe"] == "P0") & (table["layer"] == -2) & (table["labels"] == "primary")
     return table[chosen]
 
@@ -105,9 +119,19 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw.
     """
     true = _primary(rows[rows["visible_frac"] >= MIN_VISIBLE], "none")
-    ax.scatter(true["area_frac"], true["ri"], s=5, color=style.colour("litelvlm"), alpha=0.3, linewidths=0)
+    ax.scatter(
+        true["area_frac"], true["ri"], s=5, color=style.colour("litelvlm"), alpha=0.3, linewidths=0
+    )
     error = [table["ri"] - table["low"], table["high"] - table["ri"]]
-    ax.errorbar(table["area_frac"], table["ri"], yerr=error, color=style.INK, marker="o", markersize=4, capsize=2)
+    ax.errorbar(
+        table["area_frac"],
+        table["ri"],
+        yerr=error,
+        color=style.INK,
+        marker="o",
+        markersize=4,
+        capsize=2,
+    )
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set_xscale("log")
     ax.set(ylim=(-1.02, 1.02), xlabel="target's share of the image", ylabel="reversal index")
@@ -117,18 +141,25 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
 def _raincloud(run: Saved) -> Drawn:
     means = run.table("ri")
     figure, ax = style.new_figure(7.4, 2.6 + 0.6 * run.rows["split"].nunique())
-    draw_raincloud(run.rows, means, ax).set_title(run.title("Reversal of each expression, and its controls"))
+    draw_raincloud(run.rows, means, ax).set_title(
+        run.title("Reversal of each expression, and its controls")
+    )
     note = sample_note(
-        _primary(means, "none"), "bar: mean with its 95 % interval; bands: 95 % intervals of the controls"
+        _primary(means, "none"),
+        "bar: mean with its 95 % interval; bands: 95 % intervals of the controls",
     )
     return Drawn(figure, note)
 
 
 def _layers(run: Saved) -> Drawn:
     table = run.table("layers")
-    figure, ax = style.new_figure(3.4 + 1.1 * table["clip_model"].nunique(), 1.6 + 0.26 * table["layer"].nunique())
+    figure, ax = style.new_figure(
+        3.4 + 1.1 * table["clip_model"].nunique(), 1.6 + 0.26 * table["layer"].nunique()
+    )
     draw_layers(table, ax, run.record.model["name"]).set_title(run.title("Reversal by layer"))
-    return Drawn(figure, sample_note(table, "means; final norm and projection as a lens on every layer"))
+    return Drawn(
+        figure, sample_note(table, "means; final norm and projection as a lens on every layer")
+    )
 
 
 def _area(run: Saved) -> Drawn:
@@ -150,11 +181,21 @@ def _examples(run: Saved) -> Drawn:
 
 DRAWINGS = {
     "reversal_cloud": Drawing(
-        "reversal", "Reversal index of every expression by split, against the controls.", _raincloud, ("ri",)
+        "reversal",
+        "Reversal index of every expression by split, against the controls.",
+        _raincloud,
+        ("ri",),
     ),
-    "reversal_layers": Drawing("reversal", "Reversal index by layer and CLIP model.", _layers, ("layers",)),
-    "reversal_area": Drawing("reversal", "Reversal index against the target's size.", _area, ("area",)),
+    "reversal_layers": Drawing(
+        "reversal", "Reversal index by layer and CLIP model.", _layers, ("layers",)
+    ),
+    "reversal_area": Drawing(
+        "reversal", "Reversal index against the target's size.", _area, ("area",)
+    ),
     "reversal_examples": Drawing(
-        "reversal", "What the lowest similarity keeps of a few expressions.", _examples, files=(str(FILE),)
+        "reversal",
+        "What the lowest similarity keeps of a few expressions.",
+        _examples,
+        files=(str(FILE),),
     ),
 }

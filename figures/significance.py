@@ -35,7 +35,9 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
         for request, method, other in lines
     ]
     sure = (shown["p_holm"] <= LEVEL).tolist()
-    forest(ax, shown, "delta", names, [style.colour(m) for m in shown["method"]], null=0, filled=sure)
+    forest(
+        ax, shown, "delta", names, [style.colour(m) for m in shown["method"]], null=0, filled=sure
+    )
     ax.set(xlabel="cIoU minus that of LiteLVLM at the same budget", ylabel="")
     return ax
 
@@ -48,8 +50,18 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; a dot is filled where the one-sided 95 % bound clears 90 %.
     """
     shown = table.sort_values("kept", ascending=False, kind="stable")
-    names, colours = zip(*((style.label(method), style.colour(method)) for method in shown["method"]), strict=True)
-    forest(ax, shown, "kept", list(names), list(colours), null=KEPT, filled=(shown["bound"] > KEPT).tolist())
+    names, colours = zip(
+        *((style.label(method), style.colour(method)) for method in shown["method"]), strict=True
+    )
+    forest(
+        ax,
+        shown,
+        "kept",
+        list(names),
+        list(colours),
+        null=KEPT,
+        filled=(shown["bound"] > KEPT).tolist(),
+    )
     ax.set(xlabel="share of the unpruned cIoU", ylabel="")
     return ax
 
@@ -73,7 +85,9 @@ def _deltas(run: Saved) -> Drawn:
     table = run.table("deltas")
     lines = largest(table[table["metric"] == "ciou"])
     figure, ax = style.new_figure(7.2, 1.4 + 0.2 * len(lines))
-    draw_deltas(lines, ax).set_title(run.title(f"What differs from the method? {lines['budget'].max()} tokens"))
+    draw_deltas(lines, ax).set_title(
+        run.title(f"What differs from the method? {lines['budget'].max()} tokens")
+    )
     what = "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 (image swaps, Holm over all differences)"
     return Drawn(figure, " ".join([sample_note(lines, what), *exceptions(lines)]))
 
@@ -82,7 +96,8 @@ def exceptions(table: pd.DataFrame) -> list[str]:
     """What the marked lines are compared with, if there are any."""
     marked = table[table["reference"] != "litelvlm"]
     pairs = [
-        f"{style.label(m)} with {style.label(r)}" for m, r in zip(marked["method"], marked["reference"], strict=True)
+        f"{style.label(m)} with {style.label(r)}"
+        for m, r in zip(marked["method"], marked["reference"], strict=True)
     ]
     return [f"{MARKED.strip()} compares {'; '.join(pairs)}."] if pairs else []
 
@@ -96,8 +111,13 @@ def _retention(run: Saved) -> Drawn:
 
 
 DRAWINGS = {
-    "ablation_deltas": Drawing("ablations", "Paired differences of cIoU to the paper's method.", _deltas, ("deltas",)),
+    "ablation_deltas": Drawing(
+        "ablations", "Paired differences of cIoU to the paper's method.", _deltas, ("deltas",)
+    ),
     "ablation_retention": Drawing(
-        "ablations", "Share of the unpruned cIoU kept, against the 90 % line.", _retention, ("retention",)
+        "ablations",
+        "Share of the unpruned cIoU kept, against the 90 % line.",
+        _retention,
+        ("retention",),
     ),
 }

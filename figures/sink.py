@@ -77,7 +77,14 @@ def draw_positions(table: pd.DataFrame, layer: int, ax: Axes) -> Axes:
         line = here[here["kind"] == kind].set_index("role").loc[roles]
         places = [place + offset for place in range(len(roles))]
         ax.hlines(places, line["low"], line["high"], colors=style.colour(method), linewidth=1.4)
-        ax.scatter(line["share"], places, color=style.colour(method), marker=style.mark(method), s=22, label=kind)
+        ax.scatter(
+            line["share"],
+            places,
+            color=style.colour(method),
+            marker=style.mark(method),
+            s=22,
+            label=kind,
+        )
     ax.set_yticks(range(len(roles)), roles)
     ax.set_ylim(len(roles) - 0.5, -0.5)
     ax.set(xlim=(0, 1), xlabel=f"share of what [EOS] takes in, layer {layer}")
@@ -93,7 +100,9 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per wording and weights.
     """
     for (weights, mode), (name, method) in LINES.items():
-        line = table[(table["weights"] == weights) & (table["text_mode"] == mode)].sort_values("n_tokens")
+        line = table[(table["weights"] == weights) & (table["text_mode"] == mode)].sort_values(
+            "n_tokens"
+        )
         if not line.empty:
             ax.plot(
                 line["n_tokens"],
@@ -104,7 +113,13 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
                 label=name,
             )
     curve = table.drop_duplicates("n_tokens").sort_values("n_tokens")
-    ax.plot(curve["n_tokens"], curve["uniform_entropy"], color=style.INK, linestyle=":", label="uniform attention")
+    ax.plot(
+        curve["n_tokens"],
+        curve["uniform_entropy"],
+        color=style.INK,
+        linestyle=":",
+        label="uniform attention",
+    )
     ax.set(xlabel="tokens from [SOS] to [EOS]", ylabel="entropy in nats")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
@@ -112,23 +127,32 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def _grid(run: Saved) -> Drawn:
     table = run.table("grid")
-    figure, ax = style.new_figure(max(4.4, 1.8 + 0.5 * table["head"].nunique()), 1.6 + 0.4 * table["layer"].nunique())
+    figure, ax = style.new_figure(
+        max(4.4, 1.8 + 0.5 * table["head"].nunique()), 1.6 + 0.4 * table["layer"].nunique()
+    )
     draw_grid(table, ax).set_title(run.title("Attention of [EOS] to [SOS]"))
-    return Drawn(figure, sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"))
+    return Drawn(
+        figure,
+        sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"),
+    )
 
 
 def _layers(run: Saved) -> Drawn:
     table = run.table("layers")
     figure, ax = style.new_figure(5.4, 3.4)
     draw_layers(table, ax).set_title(run.title("Attention of [EOS] to [SOS] by layer"))
-    return Drawn(figure, sample_note(table[(table["measure"] == "lift") & (table["query"] == "eos")]))
+    return Drawn(
+        figure, sample_note(table[(table["measure"] == "lift") & (table["query"] == "eos")])
+    )
 
 
 def _positions(run: Saved) -> Drawn:
     table = run.table("positions")
     last = int(table["layer"].max())
     figure, ax = style.new_figure(5.6, 3.0)
-    draw_positions(table, last, ax).set_title(run.title("What [EOS] looks at, and what it takes from there"))
+    draw_positions(table, last, ax).set_title(
+        run.title("What [EOS] looks at, and what it takes from there")
+    )
     return Drawn(figure, sample_note(table[table["layer"] == last]))
 
 
@@ -141,15 +165,27 @@ def _entropy(run: Saved) -> Drawn:
 
 DRAWINGS = {
     "sink_grid": Drawing(
-        "sink", "Lift of attention from [EOS] to [SOS] over uniform, per layer and head.", _grid, ("grid",)
+        "sink",
+        "Lift of attention from [EOS] to [SOS] over uniform, per layer and head.",
+        _grid,
+        ("grid",),
     ),
     "sink_layers": Drawing(
-        "sink", "The same lift by layer, beside permuted words and random weights.", _layers, ("layers",)
+        "sink",
+        "The same lift by layer, beside permuted words and random weights.",
+        _layers,
+        ("layers",),
     ),
     "sink_positions": Drawing(
-        "sink", "Attention of [EOS] and what it carries, by kind of position.", _positions, ("positions",)
+        "sink",
+        "Attention of [EOS] and what it carries, by kind of position.",
+        _positions,
+        ("positions",),
     ),
     "sink_entropy": Drawing(
-        "sink", "Entropy of the attention of [EOS] against the number of tokens.", _entropy, ("length",)
+        "sink",
+        "Entropy of the attention of [EOS] against the number of tokens.",
+        _entropy,
+        ("length",),
     ),
 }

@@ -22,8 +22,14 @@ def effects_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Lines of one measure, whole-tower interventions first, then the last third, then single layers."""
     chosen = table[table["measure"] == measure]
     changes = list(CHANGES)
-    places = ["all", "last third", *sorted(set(chosen["layer_set"]) - {"all", "last third"}, key=_number)]
-    order = chosen["layer_set"].map(places.index) * len(changes) + chosen["intervention"].map(changes.index)
+    places = [
+        "all",
+        "last third",
+        *sorted(set(chosen["layer_set"]) - {"all", "last third"}, key=_number),
+    ]
+    order = chosen["layer_set"].map(places.index) * len(changes) + chosen["intervention"].map(
+        changes.index
+    )
     return chosen.assign(order=order).sort_values("order")
 
 
@@ -40,8 +46,13 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
         ax: Where to draw, interventions in all layers on top.
     """
     chosen = effects_of(table, measure)
-    names = [f"{CHANGES[c][0]}, {place}" for c, place in zip(chosen["intervention"], chosen["layer_set"], strict=True)]
-    forest(ax, chosen, "mean", names, [CHANGES[change][1] for change in chosen["intervention"]], null=0)
+    names = [
+        f"{CHANGES[c][0]}, {place}"
+        for c, place in zip(chosen["intervention"], chosen["layer_set"], strict=True)
+    ]
+    forest(
+        ax, chosen, "mean", names, [CHANGES[change][1] for change in chosen["intervention"]], null=0
+    )
     ax.set(xlabel=MEASURES[measure], ylabel="")
     return ax
 
@@ -56,6 +67,9 @@ def _effects(run: Saved) -> Drawn:
 
 DRAWINGS = {
     "sink_effects": Drawing(
-        "sink_causal", "Change of the reversal index when [EOS] cannot use [SOS], or a word.", _effects, ("effects",)
+        "sink_causal",
+        "Change of the reversal index when [EOS] cannot use [SOS], or a word.",
+        _effects,
+        ("effects",),
     ),
 }

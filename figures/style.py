@@ -170,5 +170,7 @@ def encode(figure: Figure, kind: str) -> bytes:
         raise ValueError(f"unknown figure format {kind!r}. Allowed: {', '.join(_METADATA)}")
     buffer = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
-        figure.savefig(buffer, format=kind, metadata=_METADATA[kind], facecolor="white", bbox_inches="tight")
+        figure.savefig(
+            buffer, format=kind, metadata=_METADATA[kind], facecolor="white", bbox_inches="tight"
+        )
     return buffer.getvalue()

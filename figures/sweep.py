@@ -67,7 +67,9 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
             label=style.label(method),
         )
     ax.axhline(KEPT, color=style.MUTED, linewidth=0.8, zorder=0)
-    ax.annotate("90 %", (0.01, KEPT), xycoords=("axes fraction", "data"), ha="left", va="top", fontsize=7.5)
+    ax.annotate(
+        "90 %", (0.01, KEPT), xycoords=("axes fraction", "data"), ha="left", va="top", fontsize=7.5
+    )
     budget_axis(ax, chosen["budget"])
     ax.set(ylabel="share of the unpruned cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -153,7 +155,10 @@ def _lines(table: pd.DataFrame, draw: Callable[[pd.DataFrame, Axes], Axes], titl
 
 
 def _forests(
-    groups: Sequence[tuple[str, pd.DataFrame]], draw: Callable[[pd.DataFrame, Axes], Axes], label: str, title: str
+    groups: Sequence[tuple[str, pd.DataFrame]],
+    draw: Callable[[pd.DataFrame, Axes], Axes],
+    label: str,
+    title: str,
 ) -> Figure:
     tallest = max(len(lines) for _, lines in groups)
     figure = Figure(figsize=(1.8 + 1.9 * len(groups), 1.3 + 0.2 * tallest), layout="constrained")
@@ -173,14 +178,20 @@ def _accuracy(run: Saved, metric: str) -> Drawn:
     title = run.title(f"{METRICS[metric]} against visual tokens")
     figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
     return Drawn(
-        figure, asked_note(run, table, "bands: 95 % intervals from resampling images; oracles read the true mask")
+        figure,
+        asked_note(
+            run, table, "bands: 95 % intervals from resampling images; oracles read the true mask"
+        ),
     )
 
 
 def _retention(run: Saved) -> Drawn:
     table = run.table("comparisons")
     figure = _lines(table, draw_retention, run.title("What is kept of the unpruned score?"))
-    return Drawn(figure, asked_note(run, table, "bars: one-sided 95 % lower bounds, paired, from resampling images"))
+    return Drawn(
+        figure,
+        asked_note(run, table, "bars: one-sided 95 % lower bounds, paired, from resampling images"),
+    )
 
 
 def _delta(run: Saved) -> Drawn:
@@ -205,14 +216,27 @@ def _budgets(lines: pd.DataFrame) -> str:
 
 DRAWINGS = {
     "accuracy_ciou": Drawing(
-        "sweep", "cIoU against visual tokens, by method.", partial(_accuracy, metric="ciou"), ("scores",)
+        "sweep",
+        "cIoU against visual tokens, by method.",
+        partial(_accuracy, metric="ciou"),
+        ("scores",),
     ),
     "accuracy_giou": Drawing(
-        "sweep", "gIoU against visual tokens, by method.", partial(_accuracy, metric="giou"), ("scores",)
+        "sweep",
+        "gIoU against visual tokens, by method.",
+        partial(_accuracy, metric="giou"),
+        ("scores",),
     ),
-    "retention": Drawing("sweep", "Share of the unpruned cIoU that each method keeps.", _retention, ("comparisons",)),
+    "retention": Drawing(
+        "sweep", "Share of the unpruned cIoU that each method keeps.", _retention, ("comparisons",)
+    ),
     "delta_random": Drawing(
-        "sweep", "Paired difference of cIoU to random tokens at the same budget.", _delta, ("comparisons",)
+        "sweep",
+        "Paired difference of cIoU to random tokens at the same budget.",
+        _delta,
+        ("comparisons",),
     ),
-    "accuracy_kinds": Drawing("sweep", "cIoU by kind of expression at the largest budget.", _kinds, ("kinds",)),
+    "accuracy_kinds": Drawing(
+        "sweep", "cIoU by kind of expression at the largest budget.", _kinds, ("kinds",)
+    ),
 }

@@ -17,5 +17,7 @@ def is_hub_id(name: str | Path) -> bool:
         (True, False, False)
     """
     return (
-        isinstance(name, str) and re.fullmatch(f"{_PART}/{_PART}", name) is not None and not Path(name).parent.exists()
+        isinstance(name, str)
+        and re.fullmatch(f"{_PART}/{_PART}", name) is not None
+        and not Path(name).parent.exists()
     )

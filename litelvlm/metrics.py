@@ -68,10 +68,14 @@ def intersection_union(
         (1, 3)
     """
     if prediction.shape != target.shape:
-        raise ValueError(f"prediction is {prediction.shape}, target {target.shape}; both must be (height, width)")
+        raise ValueError(
+            f"prediction is {prediction.shape}, target {target.shape}; both must be (height, width)"
+        )
     predicted, wanted = prediction & (target != IGNORE), scored_target(target, doubled) == 1
     intersection = int(np.count_nonzero(predicted & wanted))
-    return Overlap(intersection, int(np.count_nonzero(predicted) + np.count_nonzero(wanted)) - intersection)
+    return Overlap(
+        intersection, int(np.count_nonzero(predicted) + np.count_nonzero(wanted)) - intersection
+    )
 
 
 def _counts(intersections: Counts, unions: Counts) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +85,9 @@ def _counts(intersections: Counts, unions: Counts) -> tuple[np.ndarray, np.ndarr
             f"intersections are {i.shape}, unions {u.shape}; give one of each per expression, at least one"
         )
     if (i < 0).any() or (i > u).any():
-        raise ValueError("an intersection is negative or larger than its union; the counts are mixed up")
+        raise ValueError(
+            "an intersection is negative or larger than its union; the counts are mixed up"
+        )
     return i, u
 
 
@@ -116,7 +122,9 @@ def ciou(intersections: Counts, unions: Counts, exact: bool = False) -> float:
     return float(i.sum() / (u.sum() + 1e-10))
 
 
-def precision_at(intersections: Counts, unions: Counts, thresholds: Sequence[float] = THRESHOLDS) -> dict[float, float]:
+def precision_at(
+    intersections: Counts, unions: Counts, thresholds: Sequence[float] = THRESHOLDS
+) -> dict[float, float]:
     """Share of expressions whose exact IoU reaches each threshold (P@0.5 and so on; equality counts)."""
     per_expression = iou(intersections, unions, exact=True)
     return {float(t): float(np.mean(per_expression >= t)) for t in thresholds}

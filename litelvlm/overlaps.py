@@ -46,5 +46,7 @@ def overlaps(predicted: Bool[Tensor, "*b h w"], target: UInt8[Tensor, "*b h2 w2"
             f"both must be (height, width)"
         )
     seen, wanted = predicted & (target != IGNORE), target == 1
-    both, one, other = (mask.sum(dim=(-2, -1), dtype=torch.int32) for mask in (seen & wanted, seen, wanted))
+    both, one, other = (
+        mask.sum(dim=(-2, -1), dtype=torch.int32) for mask in (seen & wanted, seen, wanted)
+    )
     return Overlaps(both, one + other - both, one, other)

@@ -17,14 +17,20 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def execute(path: Path) -> None:
     """Run one notebook in its folder and write it back."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(
+        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET not in output.get("data", {})
+            ]
     nbformat.write(notebook, path)
 
 
 if __name__ == "__main__":
-    for chosen in tqdm([Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("*.ipynb")), unit="notebook"):
+    for chosen in tqdm(
+        [Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("*.ipynb")), unit="notebook"
+    ):
         execute(chosen)

@@ -7,8 +7,24 @@ from litelvlm.pruning import LayerPruner, get_pruner, list_pruners
 CASES = [
     ("litelvlm", {}),
     ("litelvlm", {"preset": "paper"}),
-    ("litelvlm", {"context": "cls_attention", "context_share": 0.5, "order": "raster", "positions": "original"}),
-    ("litelvlm", {"context": "value_norm", "direction": "highest", "similarity": "cosine", "overlap": "refill"}),
+    (
+        "litelvlm",
+        {
+            "context": "cls_attention",
+            "context_share": 0.5,
+            "order": "raster",
+            "positions": "original",
+        },
+    ),
+    (
+        "litelvlm",
+        {
+            "context": "value_norm",
+            "direction": "highest",
+            "similarity": "cosine",
+            "overlap": "refill",
+        },
+    ),
     ("low_similarity", {}),
     ("high_similarity", {"similarity": "cosine"}),
     ("trim", {}),
@@ -22,10 +38,16 @@ CASES = [
     ("vispruner", {}),
     ("vispruner", {"important_share": 0.0}),
     ("visionzip", {}),
-    ("visionzip", {"preset": "paper", "contextual_share": 0.5, "order": "raster", "positions": "original"}),
+    (
+        "visionzip",
+        {"preset": "paper", "contextual_share": 0.5, "order": "raster", "positions": "original"},
+    ),
     ("visionzip", {"contextual_share": 0.0}),
     ("prumerge_plus", {}),
-    ("prumerge_plus", {"neighbours": 0, "place": "median", "order": "raster", "positions": "stretch"}),
+    (
+        "prumerge_plus",
+        {"neighbours": 0, "place": "median", "order": "raster", "positions": "stretch"},
+    ),
     ("holov", {}),
     ("holov", {"preset": "fixed", "stretches": 4}),
     ("holov", {"stretches": 100}),

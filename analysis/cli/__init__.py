@@ -39,11 +39,31 @@ Examples:
   litelvlm ls methods
   litelvlm VERB --help"""
 
-_MISUSE = (ValueError, FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+_MISUSE = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
 _log = logging.getLogger("litelvlm")
 
 
-_CLASSES = (Segment, Evaluate, Study, Bench, Figure, Report, Explore, Demo, Show, Ls, Check, Convert)
+_CLASSES = (
+    Segment,
+    Evaluate,
+    Study,
+    Bench,
+    Figure,
+    Report,
+    Explore,
+    Demo,
+    Show,
+    Ls,
+    Check,
+    Convert,
+)
 VERBS = {cls.__name__.lower(): cls for cls in _CLASSES}
 
 
@@ -75,9 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refuse(ValueError(said), USAGE)
     cls = VERBS[name]
     config = (tyro.conf.FlagCreatePairsOff,)
-    verb = tyro.cli(cls, prog=f"litelvlm {name}", description=cleandoc(cls.__doc__ or ""), args=rest, config=config)
+    verb = tyro.cli(
+        cls,
+        prog=f"litelvlm {name}",
+        description=cleandoc(cls.__doc__ or ""),
+        args=rest,
+        config=config,
+    )
     logging.basicConfig(
-        level=logging.DEBUG if verb.verbose else logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
+        level=logging.DEBUG if verb.verbose else logging.WARNING,
+        stream=sys.stderr,
+        format="%(levelname)s %(message)s",
     )
     return guarded(verb)
 
@@ -96,7 +124,10 @@ def given_twice(arguments: Sequence[str]) -> list[str]:
 def overview() -> str:
     """The help of the program: its verbs, each with the first sentence of its description."""
     width = max(map(len, VERBS))
-    lines = [f"  {name:<{width}}  {cleandoc(cls.__doc__ or '').splitlines()[0]}" for name, cls in VERBS.items()]
+    lines = [
+        f"  {name:<{width}}  {cleandoc(cls.__doc__ or '').splitlines()[0]}"
+        for name, cls in VERBS.items()
+    ]
     return "\n".join(["usage: litelvlm VERB [OPTIONS]", "", DESCRIPTION, "", "Verbs:", *lines, ""])
 
 
@@ -105,7 +136,9 @@ def guarded(verb: Any) -> int:
     try:
         return int(verb.run())
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; finished parts are kept, and the same command goes on from there\n")
+        sys.stderr.write(
+            "interrupted; finished parts are kept, and the same command goes on from there\n"
+        )
         return INTERRUPTED
     except _MISUSE as error:
         return refuse(error, USAGE)
@@ -126,12 +159,24 @@ def one_line(error: Exception) -> str:
 
     if isinstance(error, ValidationError):
         # A method's own refusal has no field to name, and pydantic's words for "refused" say nothing more.
-        told = {".".join(map(str, e["loc"])): e["msg"].removeprefix("Value error, ") for e in error.errors()}
+        told = {
+            ".".join(map(str, e["loc"])): e["msg"].removeprefix("Value error, ")
+            for e in error.errors()
+        }
         # Pydantic asks for a tuple, which no command line can write.
-        single = {".".join(map(str, e["loc"])): e["input"] for e in error.errors() if e["type"] == "tuple_type"}
-        told |= {place: f"{value} is no list; write one in square brackets" for place, value in single.items()}
+        single = {
+            ".".join(map(str, e["loc"])): e["input"]
+            for e in error.errors()
+            if e["type"] == "tuple_type"
+        }
+        told |= {
+            place: f"{value} is no list; write one in square brackets"
+            for place, value in single.items()
+        }
         # A list whose only entry is refused is also said to be too short.
-        first = [place for place in told if not any(other.startswith(f"{place}.") for other in told)]
+        first = [
+            place for place in told if not any(other.startswith(f"{place}.") for other in told)
+        ]
         return "; ".join(": ".join(filter(None, (place, told[place]))) for place in first)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.strerror}: {error.filename}"

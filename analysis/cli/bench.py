@@ -52,15 +52,24 @@ class Bench(DataOptions):
         from litelvlm.analysis.studies.published import SOURCE
 
         require_writable(self.out, folder=True)
-        given = {"methods": self.methods, "budgets": self.budgets, "n_texts": self.n_texts, "rounds": self.rounds}
+        given = {
+            "methods": self.methods,
+            "budgets": self.budgets,
+            "n_texts": self.n_texts,
+            "rounds": self.rounds,
+        }
         given |= {"warm_up": self.warm_up, "decoded": self.decoded, "seed": self.seed}
         given |= {"prefill_only": self.prefill_only}
-        config = efficiency.Config.model_validate({name: v for name, v in given.items() if v is not None})
+        config = efficiency.Config.model_validate(
+            {name: v for name, v in given.items() if v is not None}
+        )
         scores = None if self.sweep is None else read_summary(self.sweep).table("scores")
         folder = efficiency.run(self.load_model(), self.load_data(), config, self.out, scores)
         summary, record = read_summary(folder), read_record(folder)
         for name in ("times", "null", "break_even"):
-            sys.stdout.write(f"\n{name}\n{summary.table(name).to_string(index=False, float_format='%.3f')}\n")
+            sys.stdout.write(
+                f"\n{name}\n{summary.table(name).to_string(index=False, float_format='%.3f')}\n"
+            )
         sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
         sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n{folder}\n")
         sys.stdout.write("".join(f"{note}\n" for note in record.notes) + f"{summary.reading}\n")

@@ -10,7 +10,16 @@ from importlib.metadata import version
 
 from litelvlm.analysis.cli.options import DataOptions
 
-PACKAGES = ("torch", "torchvision", "transformers", "open_clip_torch", "captum", "scipy", "seaborn", "pycocotools")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "open_clip_torch",
+    "captum",
+    "scipy",
+    "seaborn",
+    "pycocotools",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +33,10 @@ class Check(DataOptions):
 
     def run(self) -> int:
         """Print one line per check; 1 if any failed."""
-        passed = [say(name, *outcome(check)) for name, check in (("packages", packages), ("device", device))]
+        passed = [
+            say(name, *outcome(check))
+            for name, check in (("packages", packages), ("device", device))
+        ]
         complete = [say(name, found, line) for name, found, line in self.model_parts()]
         if all(complete):
             passed.append(say("model", *outcome(self.check_model)))
@@ -45,7 +57,9 @@ class Check(DataOptions):
         model = self.load_model()
         rows, columns = model.grid
         tokens = f"{rows} x {columns} visual tokens"
-        return f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
+        return (
+            f"{model.name}: {tokens}, {model.dtype} on {model.device}, weights {model.digest[:12]}"
+        )
 
     def check_data(self) -> str:
         """Read the references and the first picture and mask."""
@@ -60,7 +74,9 @@ class Check(DataOptions):
 
 def packages() -> str:
     """Versions of Python and of what the suite builds on."""
-    return f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"Python {platform.python_version()}, " + ", ".join(
+        f"{name} {version(name)}" for name in PACKAGES
+    )
 
 
 def device() -> str:

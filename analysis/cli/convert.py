@@ -32,9 +32,13 @@ class Convert(Common):
         from litelvlm.models.glamm.checkpoints.convert import convert, summary
 
         if not self.source.is_dir():
-            raise FileNotFoundError(f"no such folder: {self.source}; give the folder of a downloaded checkpoint")
+            raise FileNotFoundError(
+                f"no such folder: {self.source}; give the folder of a downloaded checkpoint"
+            )
         require_writable(self.target, folder=True)
         files = convert(self.source, self.target)
         counts = ", ".join(f"{n} {use}" for use, n in summary(self.target).items())
-        sys.stdout.write(f"{len(files)} weight files written to {self.target} (tensors: {counts})\n")
+        sys.stdout.write(
+            f"{len(files)} weight files written to {self.target} (tensors: {counts})\n"
+        )
         return 0

@@ -78,7 +78,9 @@ class Evaluate(DataOptions):
         config, shard = self.configure(), Shard.parse(self.shard)
         require_writable(self.out, folder=True)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
-        data = self.load_data()  # first: a split that does not exist is told at once, a model can take minutes
+        data = (
+            self.load_data()
+        )  # first: a split that does not exist is told at once, a model can take minutes
         model = self.load_model()
         folder = sweep.run(model, data, config, self.out, shard)
         record = read_record(folder)
@@ -93,7 +95,9 @@ class Evaluate(DataOptions):
             "protocol": self.protocol,
             "count_note": data.count_note,
         }
-        sys.stdout.write(as_json(told, record, lines) if self.json else as_text(told, record, lines))
+        sys.stdout.write(
+            as_json(told, record, lines) if self.json else as_text(told, record, lines)
+        )
         return int(record.state == "failed")
 
     def configure(self) -> Any:
@@ -106,14 +110,29 @@ class Evaluate(DataOptions):
 
         if self.empty_below < 1:
             raise ValueError(f"--empty-below {self.empty_below} is below 1; 1 is the official rule")
-        names = ("methods", "budgets", "protocol", "seeds", "question_index", "answer_index", "doubled", "batch_size")
-        return Config.model_validate({name: getattr(self, name) for name in (*names, "limit", "seed")})
+        names = (
+            "methods",
+            "budgets",
+            "protocol",
+            "seeds",
+            "question_index",
+            "answer_index",
+            "doubled",
+            "batch_size",
+        )
+        return Config.model_validate(
+            {name: getattr(self, name) for name in (*names, "limit", "seed")}
+        )
 
 
 def as_json(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:
     """The scores for programs."""
     scores = json.loads(lines.to_json(orient="records"))
-    found = told | {"state": record.state, "counts": record.counts.model_dump(), "notes": list(record.notes)}
+    found = told | {
+        "state": record.state,
+        "counts": record.counts.model_dump(),
+        "notes": list(record.notes),
+    }
     found |= {"failures": list(record.failures)}
     return json.dumps(found | {"scores": scores}) + "\n"
 

@@ -39,11 +39,15 @@ class Explore(DataOptions):
         from litelvlm.figures import style
 
         if self.samples < 1:
-            raise ValueError(f"--samples {self.samples} is too small; the page needs at least 1 expression")
+            raise ValueError(
+                f"--samples {self.samples} is too small; the page needs at least 1 expression"
+            )
         require_writable(self.out, folder=False)
         labels = [method.label for method in read_config(self.folder).methods]
         looks = {name: Look(style.label(name), style.colour(name)) for name in labels}
         inside = self.signals == "all"
-        page = build_page(self.load_model(), self.load_data(), self.folder, self.out, looks, self.samples, inside)
+        page = build_page(
+            self.load_model(), self.load_data(), self.folder, self.out, looks, self.samples, inside
+        )
         sys.stdout.write(f"{page}\n")
         return 0

@@ -87,7 +87,9 @@ def method_rows() -> list[tuple[str, ...]]:
 def cues_of(method: type[Pruner]) -> list[str]:
     """What a method reads: cues of the image and the texts, parts of a layer, and whatever one that it holds reads."""
     inside = [f"layer's {name}" for name in sorted(getattr(method, "reads", ()))]
-    other = ["those of the other method"] if "of" in {entry.name for entry in fields(method)} else []
+    other = (
+        ["those of the other method"] if "of" in {entry.name for entry in fields(method)} else []
+    )
     return [*sorted(method.needs), *inside, *other]
 
 
@@ -107,7 +109,9 @@ def drawings() -> dict[str, str]:
     """Figures and what each shows."""
     from litelvlm.figures import FIGURES
 
-    return {name: f"{drawing.summary} Drawn from {drawing.study}." for name, drawing in FIGURES.items()}
+    return {
+        name: f"{drawing.summary} Drawn from {drawing.study}." for name, drawing in FIGURES.items()
+    }
 
 
 def splits() -> dict[str, str]:
@@ -115,7 +119,13 @@ def splits() -> dict[str, str]:
     from litelvlm.data.embedded import EMBEDDED_SEEDS
     from litelvlm.data.layout import FAMILIES
 
-    listing = {"embedded": ", ".join(f"{split} ({len(seeds)} images)" for split, seeds in EMBEDDED_SEEDS.items())}
+    listing = {
+        "embedded": ", ".join(
+            f"{split} ({len(seeds)} images)" for split, seeds in EMBEDDED_SEEDS.items()
+        )
+    }
     for name, family in FAMILIES.items():
-        listing[name] = "; ".join(f"{author}: {', '.join(splits)}" for author, splits in family.splits.items())
+        listing[name] = "; ".join(
+            f"{author}: {', '.join(splits)}" for author, splits in family.splits.items()
+        )
     return listing

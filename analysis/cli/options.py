@@ -107,11 +107,17 @@ def require_writable(path: Path, *, folder: bool) -> None:
     import os
 
     if not folder and path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a folder; name a file inside it with --out")
+        raise IsADirectoryError(
+            f"cannot write {path}: it is a folder; name a file inside it with --out"
+        )
     nearest = path if folder else path.parent
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir():
-        raise NotADirectoryError(f"cannot write {path}: {nearest} is a file; choose another place with --out")
+        raise NotADirectoryError(
+            f"cannot write {path}: {nearest} is a file; choose another place with --out"
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"cannot write {path}: no permission in {nearest}; choose another place with --out")
+        raise PermissionError(
+            f"cannot write {path}: no permission in {nearest}; choose another place with --out"
+        )

@@ -46,5 +46,8 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     from litelvlm.figures.files import write_figures
 
     finished = [run for run in runs if read_record(run).complete]
-    pictures = {run: write_figures("all", [run], out / "figures" / run.name, partial=True) for run in finished}
+    pictures = {
+        run: write_figures("all", [run], out / "figures" / run.name, partial=True)
+        for run in finished
+    }
     return build_report(runs, out, pictures)

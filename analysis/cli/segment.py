@@ -71,11 +71,22 @@ class Segment(ModelOptions):
         picture, pruner = open_image(self.image), self.build_pruner()
         model = self.load_model()
         templates = {"question_index": self.question_index, "answer_index": self.answer_index}
-        result = model.segment(picture, list(self.text), pruner, self.budget, self.protocol, self.answer, **templates)
+        result = model.segment(
+            picture, list(self.text), pruner, self.budget, self.protocol, self.answer, **templates
+        )
         # In one conversation all expressions share one selection.
-        selections = result.selections if len(result.selections) > 1 else result.selections * len(self.text)
+        selections = (
+            result.selections if len(result.selections) > 1 else result.selections * len(self.text)
+        )
         found = []
-        told = zip(self.text, result.mask.cpu().numpy(), selections, result.answers, result.found, strict=True)
+        told = zip(
+            self.text,
+            result.mask.cpu().numpy(),
+            selections,
+            result.answers,
+            result.found,
+            strict=True,
+        )
         for i, (text, mask, selection, answer, has_mask) in enumerate(told):
             kept = kept_indices(selection, model.n_tokens)
             seen = kept_pixels(kept, model.tower, picture.height, picture.width)
@@ -87,7 +98,10 @@ class Segment(ModelOptions):
             shown |= {"answer": answer, "found": has_mask}
             shown |= {"pixels": int(mask.sum()), "kept": kept}
             shown |= {"n_kept": model.n_tokens if selection is None else len(selection)}
-            found.append(shown | ({"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {}))
+            found.append(
+                shown
+                | ({"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {})
+            )
         report = {
             "model": model.name,
             "miniature": has_miniature_sizes(model),
@@ -97,7 +111,9 @@ class Segment(ModelOptions):
             "protocol": self.protocol,
             "n_tokens": model.n_tokens,
             "masks": found,
-            "timings_ms": {stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.items()},
+            "timings_ms": {
+                stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.items()
+            },
         }
         sys.stdout.write(json.dumps(report) + "\n" if self.json else as_text(report))
         return int(not all(result.found))
@@ -111,15 +127,23 @@ class Segment(ModelOptions):
             OSError: If the picture is missing or the output place cannot be written.
         """
         if not self.text:
-            raise ValueError('an expression is missing; say what to segment, for example "the red circle"')
+            raise ValueError(
+                'an expression is missing; say what to segment, for example "the red circle"'
+            )
         if any(not t.strip() for t in self.text):
-            raise ValueError('an expression is empty; say what to segment, for example "the red circle"')
+            raise ValueError(
+                'an expression is empty; say what to segment, for example "the red circle"'
+            )
         if self.budget is not None and self.budget < 1 and not 0 < self.budget < 1:
             raise ValueError(f"budget {self.budget} is too small; keep at least 1 visual token")
         if self.pruner != "none" and self.budget is None:
-            raise ValueError(f"--pruner {self.pruner} needs a --budget: how many visual tokens to keep")
+            raise ValueError(
+                f"--pruner {self.pruner} needs a --budget: how many visual tokens to keep"
+            )
         if self.pruner == "none" and self.budget is not None:
-            raise ValueError(f"--budget {self.budget} needs a --pruner; without one all visual tokens are kept")
+            raise ValueError(
+                f"--budget {self.budget} needs a --pruner; without one all visual tokens are kept"
+            )
         if not self.image.is_file():
             raise FileNotFoundError(f"no such picture: {self.image}")
         if self.out.suffix.lower() != ".png":
@@ -140,7 +164,9 @@ class Segment(ModelOptions):
             return None
         pruner = method.pruner(self.seed if method.seeded else None)
         if pruner.needs & TRUTH:
-            raise ValueError(f"{self.pruner!r} reads the true mask, which a picture alone does not have; use a study")
+            raise ValueError(
+                f"{self.pruner!r} reads the true mask, which a picture alone does not have; use a study"
+            )
         return pruner
 
 
@@ -171,14 +197,20 @@ def as_text(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = []
     for mask in report["masks"]:
-        lines.append(f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})')
+        lines.append(
+            f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})'
+        )
         if not mask["found"]:
             lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
         some = kept_text(mask["kept"], mask["n_kept"], report["n_tokens"])
-        lines.append(f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}")
+        lines.append(
+            f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}"
+        )
         if "layers" in mask:
             layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
-            lines.append(f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average")
+            lines.append(
+                f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average"
+            )
     total = sum(report["timings_ms"].values())
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["timings_ms"].items())
     lines.append(f"{total:.1f} ms: {stages}")

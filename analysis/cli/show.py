@@ -46,7 +46,9 @@ class Show(Common):
             found = [
                 {
                     "record": json.loads(record.model_dump_json()),
-                    "summary": json.loads(read_summary(folder).model_dump_json()) if record.complete else None,
+                    "summary": json.loads(read_summary(folder).model_dump_json())
+                    if record.complete
+                    else None,
                 }
                 for folder, record in records.items()
             ]

@@ -38,7 +38,9 @@ class Study(DataOptions):
       litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard 2/8
     """
 
-    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help=f"{', '.join(STUDIES)}, or all.")]
+    names: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help=f"{', '.join(STUDIES)}, or all.")
+    ]
     methods: tuple[str, ...] | None = None
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
     budgets: tuple[int | float, ...] | None = None
@@ -112,7 +114,9 @@ class Study(DataOptions):
         from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
 
         import_ray()
-        return computed_by(RayWorkers(partial(self.work, name), self.workers, self.address, self.seed))
+        return computed_by(
+            RayWorkers(partial(self.work, name), self.workers, self.address, self.seed)
+        )
 
     def work(self, name: str) -> Work:
         """A study's work with model and data of its own, for a Ray worker."""
@@ -148,7 +152,9 @@ class Study(DataOptions):
             able = [study for study in STUDIES if option in study_module(study).Config.model_fields]
             if not set(able) & set(self.chosen()):
                 chosen, others = ", ".join(self.chosen()), " or ".join(able)
-                raise ValueError(f"no chosen study ({chosen}) has the option --{option}; leave it out, or add {others}")
+                raise ValueError(
+                    f"no chosen study ({chosen}) has the option --{option}; leave it out, or add {others}"
+                )
         config = study_module(name).Config
         given = {"seed": self.seed} | {k: v for k, v in given.items() if k in config.model_fields}
         return config(**given | self.fields().get(name, {}))
@@ -166,9 +172,13 @@ class Study(DataOptions):
             place, equals, text = entry.partition("=")
             study, dot, field = place.partition(".")
             if not (equals and dot):
-                raise ValueError(f"--set {entry} is not STUDY.FIELD=VALUE, such as importance.images=20")
+                raise ValueError(
+                    f"--set {entry} is not STUDY.FIELD=VALUE, such as importance.images=20"
+                )
             if check_name(study, STUDIES, "study") not in self.chosen():
-                raise ValueError(f"--set {entry} is about a study that does not run; add {study}, or leave it out")
+                raise ValueError(
+                    f"--set {entry} is about a study that does not run; add {study}, or leave it out"
+                )
             check_name(field, tuple(study_module(study).Config.model_fields), f"field of {study}")
             if field in found.setdefault(study, {}):
                 raise ValueError(f"--set names {place} twice; give one value")
@@ -184,7 +194,9 @@ class Study(DataOptions):
                 ) from error
         return found
 
-    def run_one(self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard) -> Path:
+    def run_one(
+        self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard
+    ) -> Path:
         """Run one study, with the pictures of a finished sweep; its folder."""
         from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.studies.sweep.examples import save_examples

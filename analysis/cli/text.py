@@ -25,9 +25,13 @@ def run_text(folder: Path) -> str:
     record = read_record(folder)
     counts = record.counts
     skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(counts.skipped.items()))
-    lines = [f"{folder}: {record.state}; {counts.done} of {counts.expected} done, {counts.failed} failed{skipped}\n"]
+    lines = [
+        f"{folder}: {record.state}; {counts.done} of {counts.expected} done, {counts.failed} failed{skipped}\n"
+    ]
     if not record.complete:
-        return "".join([*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"])
+        return "".join(
+            [*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"]
+        )
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]
     lines += [f"  note: {note}\n" for note in joined_notes(record.notes)]
@@ -37,7 +41,10 @@ def run_text(folder: Path) -> str:
 def confirmatory_text(folders: Sequence[Path]) -> str:
     """The confirmatory hypotheses of all runs, adjusted together per model and split; empty if none was tested."""
     records = {folder: read_record(folder) for folder in folders}
-    summaries = {folder: read_summary(folder) if record.complete else None for folder, record in records.items()}
+    summaries = {
+        folder: read_summary(folder) if record.complete else None
+        for folder, record in records.items()
+    }
     parts = []
     for family in families(records, summaries):
         title = f"confirmatory hypotheses, p-values adjusted together by Holm's method ({family['title']})\n"
@@ -45,8 +52,15 @@ def confirmatory_text(folders: Sequence[Path]) -> str:
         if family["problem"]:
             parts += ["\n", title, f"  not adjusted: {family['problem']}\n"]
         elif tested:
-            untested = ", ".join(line["id"] for line in family["lines"] if line["verdict"] == NOT_TESTED)
-            parts += ["\n", title, *map(_family_line, tested), f"  {NOT_TESTED}: {untested}\n" if untested else ""]
+            untested = ", ".join(
+                line["id"] for line in family["lines"] if line["verdict"] == NOT_TESTED
+            )
+            parts += [
+                "\n",
+                title,
+                *map(_family_line, tested),
+                f"  {NOT_TESTED}: {untested}\n" if untested else "",
+            ]
     return "".join(parts)
 
 

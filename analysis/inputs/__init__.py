@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""What a study asks: expressions, masks, texts of other images, queries."""

@@ -54,7 +54,9 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     """
     if not names:
         return ()
-    from litelvlm.clip.open_clip import load_tower  # takes seconds, and most runs name no other towers
+    from litelvlm.clip.open_clip import (
+        load_tower,
+    )  # takes seconds, and most runs name no other towers
 
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
@@ -77,7 +79,9 @@ def randomised(model: Model, seed: int) -> Any:
 
             return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
         clip = type(tower.clip)(tower.clip.config)
-    return type(tower)(clip.to(weights.device, weights.dtype).eval(), tower.tokenizer, tower.preprocessing)
+    return type(tower)(
+        clip.to(weights.device, weights.dtype).eval(), tower.tokenizer, tower.preprocessing
+    )
 
 
 @torch.inference_mode()

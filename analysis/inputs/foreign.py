@@ -7,7 +7,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from litelvlm.analysis.inputs.labels import label_tokens, size_matched, skip_reason
-from litelvlm.analysis.inputs.samples import Data, Model, same_words, target_mask, token_coverage, unaskable
+from litelvlm.analysis.inputs.samples import (
+    Data,
+    Model,
+    same_words,
+    target_mask,
+    token_coverage,
+    unaskable,
+)
 
 MASKS = 20  # foreign masks per expression
 
@@ -38,7 +45,10 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
     Passed over are those without words and those whose masks cannot be labelled.
     """
     rng = np.random.default_rng(seed)
-    turns = {int(index): rng.permutation(len(data[int(index)].expressions)) for index in rng.permutation(len(data))}
+    turns = {
+        int(index): rng.permutation(len(data[int(index)].expressions))
+        for index in rng.permutation(len(data))
+    }
     donors: list[Donor] = []
     for turn in range(max(map(len, turns.values()), default=0)):
         for index, order in turns.items():
@@ -64,7 +74,12 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
 
 
 def text_donors(
-    donors: Sequence[Donor], sample: Any, expression: Any, n: int, same_category: bool, rng: np.random.Generator
+    donors: Sequence[Donor],
+    sample: Any,
+    expression: Any,
+    n: int,
+    same_category: bool,
+    rng: np.random.Generator,
 ) -> Int[np.ndarray, "m"]:
     """Choose texts of other images nearest in length, equals at random; none if there is none of the wanted kind.
 
@@ -85,7 +100,9 @@ def text_donors(
     shares = np.array([bool(donor.categories & categories) for donor in donors], dtype=bool)
     others = np.array([not same_words(donor.sent, expression.sent) for donor in donors], dtype=bool)
     allowed = _elsewhere(donors, sample) & (shares == same_category) & others
-    lengths = np.array([abs(donor.n_words - len(expression.sent.split())) for donor in donors], dtype=np.int64)
+    lengths = np.array(
+        [abs(donor.n_words - len(expression.sent.split())) for donor in donors], dtype=np.int64
+    )
     order = np.lexsort([rng.random(len(donors)), lengths])
     chosen: np.ndarray = order[allowed[order]][:n]
     return chosen

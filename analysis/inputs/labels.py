@@ -61,7 +61,9 @@ def label_tokens(
         [False, False, True]
     """
     if not 0 <= low < high <= 1:
-        raise ValueError(f"thresholds must satisfy 0 <= low < high <= 1, got low={low}, high={high}")
+        raise ValueError(
+            f"thresholds must satisfy 0 <= low < high <= 1, got low={low}, high={high}"
+        )
     reason = skip_reason(coverage, low)
     if reason:
         raise ValueError(f"{reason}: such a sample has no labels; skip it with this reason")
@@ -80,7 +82,9 @@ def soft_labels(
     return flat, 1 - flat
 
 
-def toroidal_shifts(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Int[np.ndarray, "s 2"]:
+def toroidal_shifts(
+    grid: tuple[int, int], n: int, rng: np.random.Generator
+) -> Int[np.ndarray, "s 2"]:
     """Draw different (down, right) moves other than none at all; every one of them if ``n`` is large enough."""
     moves = np.argwhere(np.ones(grid, dtype=bool))[1:]
     return moves if n >= len(moves) else moves[np.sort(rng.choice(len(moves), n, replace=False))]
@@ -97,7 +101,9 @@ def shift_labels(
     return moved
 
 
-def random_blob(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Bool[np.ndarray, "tokens"]:
+def random_blob(
+    grid: tuple[int, int], n: int, rng: np.random.Generator
+) -> Bool[np.ndarray, "tokens"]:
     """Grow a connected region of ``n`` tokens from a random start, one random neighbour at a time.
 
     Raises:
@@ -119,7 +125,11 @@ def random_blob(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Bool
 
 
 def size_matched(
-    n_in: int, candidates: Int[np.ndarray, "m"], allowed: Bool[np.ndarray, "m"], n: int, rng: np.random.Generator
+    n_in: int,
+    candidates: Int[np.ndarray, "m"],
+    allowed: Bool[np.ndarray, "m"],
+    n: int,
+    rng: np.random.Generator,
 ) -> Int[np.ndarray, "k"]:
     """Draw ``n`` different candidates from the quarter of the allowed ones, at least ``n``, nearest in token count.
 

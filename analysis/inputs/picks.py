@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import skip_reason
-from litelvlm.analysis.inputs.samples import Data, Model, same_words, target_mask, token_coverage, unaskable, untargeted
+from litelvlm.analysis.inputs.samples import (
+    Data,
+    Model,
+    same_words,
+    target_mask,
+    token_coverage,
+    unaskable,
+    untargeted,
+)
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE
 
@@ -27,15 +35,25 @@ class Picks:
     """
 
     def __init__(
-        self, data: Data, picked: Sequence[tuple[int, int]], passed_over: Mapping[str, int] | None = None
+        self,
+        data: Data,
+        picked: Sequence[tuple[int, int]],
+        passed_over: Mapping[str, int] | None = None,
     ) -> None:
         self.data, self.picked, self.passed_over = data, tuple(picked), dict(passed_over or {})
-        self.name, self.split, self.split_by, self.digest = data.name, data.split, data.split_by, data.digest
+        self.name, self.split, self.split_by, self.digest = (
+            data.name,
+            data.split,
+            data.split_by,
+            data.digest,
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the record should say of the choice."""
-        return (f"expressions passed over: {counted(self.passed_over)}",) if self.passed_over else ()
+        return (
+            (f"expressions passed over: {counted(self.passed_over)}",) if self.passed_over else ()
+        )
 
     def __len__(self) -> int:
         """Number of images."""
@@ -79,9 +97,14 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
                 break
             passed_over[reason] += 1
     if not found:
-        raise ValueError(f"no expression of this split can be used ({counted(passed_over)}); choose another split")
+        raise ValueError(
+            f"no expression of this split can be used ({counted(passed_over)}); choose another split"
+        )
     found.sort()
-    chosen = [found[place] for place in strata_middles(len(found), len(found) if images is None else images)]
+    chosen = [
+        found[place]
+        for place in strata_middles(len(found), len(found) if images is None else images)
+    ]
     return Picks(data, sorted((image, number) for _, image, number in chosen), passed_over)
 
 

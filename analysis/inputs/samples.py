@@ -43,7 +43,9 @@ class Model(Protocol):
         """Its number type."""
 
 
-Model.register(Glamm)  # from Python 3.12 on, isinstance does not see a module's parts, such as the tower
+Model.register(
+    Glamm
+)  # from Python 3.12 on, isinstance does not see a module's parts, such as the tower
 
 
 @runtime_checkable
@@ -71,11 +73,15 @@ def target_mask(sample: Any, expression: Any) -> np.ndarray:
 def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
     """Share of each token's patch that a mask covers, flat in raster order."""
     tower = model.tower
-    covered = coverage(mask, model.grid, tower.image_size, tower.preprocessing.crop(*mask.shape, tower.image_size))
+    covered = coverage(
+        mask, model.grid, tower.image_size, tower.preprocessing.crop(*mask.shape, tower.image_size)
+    )
     return np.asarray(covered, dtype=np.float64).ravel()
 
 
-def key_columns(data: Data, sample: Any, expression: Any, mask: np.ndarray, tower: Any) -> dict[str, Any]:
+def key_columns(
+    data: Data, sample: Any, expression: Any, mask: np.ndarray, tower: Any
+) -> dict[str, Any]:
     """Columns that name an expression and describe its target, as far as it is visible to a tower."""
     crop, empty = tower.preprocessing.crop(*mask.shape, tower.image_size), not mask.any()
     return {
@@ -134,8 +140,12 @@ def unaskable(expression: Any) -> str | None:
 def askable(sample: Any) -> tuple[Any, tuple[str, ...]]:
     """An image with those of its expressions that a question can be asked about, and why each other one cannot."""
     reasons = [unaskable(expression) for expression in sample.expressions]
-    asked = tuple(e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None)
-    return replace(sample, expressions=asked), tuple(reason for reason in reasons if reason is not None)
+    asked = tuple(
+        e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None
+    )
+    return replace(sample, expressions=asked), tuple(
+        reason for reason in reasons if reason is not None
+    )
 
 
 @contextmanager
@@ -148,4 +158,6 @@ def naming(sample: Any, expression: Any) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"image_id {sample.image_id}, sent_id {expression.sent_id}: {error}") from error
+        raise ValueError(
+            f"image_id {sample.image_id}, sent_id {expression.sent_id}: {error}"
+        ) from error

@@ -22,7 +22,9 @@ class Subset:
         [0, 2, 5, 7]
     """
 
-    def __init__(self, data: Data, images: int | None = None, expressions: int | None = None) -> None:
+    def __init__(
+        self, data: Data, images: int | None = None, expressions: int | None = None
+    ) -> None:
         self.data, self.expressions = data, expressions
         self.indices = evenly(len(data), images)
 

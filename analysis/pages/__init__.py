@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Pages for people: report, explorer, demo and tables of all methods."""

@@ -68,7 +68,11 @@ class Answer:
 
 def usable_methods() -> dict[str, str]:
     """Methods that are no oracles: name to summary."""
-    return {name: cls.summary for name, cls in list_pruners().items() if name != "none" and not cls.needs & ORACLE_CUES}
+    return {
+        name: cls.summary
+        for name, cls in list_pruners().items()
+        if name != "none" and not cls.needs & ORACLE_CUES
+    }
 
 
 def read_upload(path: str | Path) -> Image.Image:
@@ -79,10 +83,14 @@ def read_upload(path: str | Path) -> Image.Image:
     """
     size = Path(path).stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(f"the file has {size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are taken")
+        raise ValueError(
+            f"the file has {size / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are taken"
+        )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # our own limit is lower
             with Image.open(path) as picture:
                 width, height = picture.size
     except Image.DecompressionBombError as error:
@@ -91,12 +99,16 @@ def read_upload(path: str | Path) -> Image.Image:
     except OSError as error:
         raise ValueError(f"not a readable picture ({type(error).__name__})") from error
     if width * height > MAX_PIXELS:
-        raise ValueError(f"the picture has {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are taken")
+        raise ValueError(
+            f"the picture has {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are taken"
+        )
     return open_image(path)
 
 
 @torch.inference_mode()
-def compare(model: Any, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0) -> Answer:
+def compare(
+    model: Any, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
+) -> Answer:
     """Segment an expression with all tokens and with a pruned set.
 
     Args:
@@ -126,14 +138,18 @@ def compare(model: Any, picture: Image.Image, text: str, method: str, budget: in
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
     everything, kept = (
-        kept_pixels(kept_indices(chosen, model.n_tokens), model.tower, picture.height, picture.width)
+        kept_pixels(
+            kept_indices(chosen, model.n_tokens), model.tower, picture.height, picture.width
+        )
         for chosen in (None, few.selection)
     )
     return Answer(
         draw_overlay(picture, whole_mask, everything),
         draw_overlay(picture, few_mask, kept),
         overlap.intersection / overlap.union if overlap.union else 1.0,
-        few.selection.average if isinstance(few.selection, LayerTrace) else float(len(few.selection.indices)),
+        few.selection.average
+        if isinstance(few.selection, LayerTrace)
+        else float(len(few.selection.indices)),
         model.n_tokens,
         timed(lambda: ground(None), model.device),
         timed(lambda: ground(choose()), model.device),

@@ -59,14 +59,21 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
             if path is None:
                 raise ValueError("choose a picture first: upload one, or take an example")
             if budget is None or seed is None:
-                raise ValueError("the number of tokens and the seed must be whole numbers; one of them is empty")
+                raise ValueError(
+                    "the number of tokens and the seed must be whole numbers; one of them is empty"
+                )
             found = compare(model, read_upload(path), text, method, int(budget), int(seed))
         except ValueError as error:
             raise gradio.Error(str(error), print_exception=False) from error
         return found.unpruned, found.pruned, found.summary
 
     methods = usable_methods()
-    budgets = {"minimum": 1, "maximum": model.n_tokens, "step": 1, "value": max(1, model.n_tokens // 3)}
+    budgets = {
+        "minimum": 1,
+        "maximum": model.n_tokens,
+        "step": 1,
+        "value": max(1, model.n_tokens // 3),
+    }
     examples = []
     for number, (text, picture) in enumerate(scenes):
         picture.save(folder / f"example-{number}.png")
@@ -76,8 +83,12 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
         gradio.Markdown(f"# {TITLE}\n{note(model)}")
         with gradio.Row():
             with gradio.Column():
-                picture = gradio.Image(type="filepath", sources=["upload", "clipboard"], label="Picture")
-                text = gradio.Textbox(label="Expression", placeholder="the red circle", max_length=300)
+                picture = gradio.Image(
+                    type="filepath", sources=["upload", "clipboard"], label="Picture"
+                )
+                text = gradio.Textbox(
+                    label="Expression", placeholder="the red circle", max_length=300
+                )
                 method = gradio.Dropdown(
                     [(f"{name}: {about}", name) for name, about in methods.items()], label="Method"
                 )
@@ -89,7 +100,9 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
                 unpruned = gradio.Image(label="Unpruned", format="png")
                 summary = gradio.Markdown()
         inputs = [picture, text, method, budget, seed]
-        run.click(answer, inputs, [unpruned, pruned, summary], api_name="compare", concurrency_limit=1)
+        run.click(
+            answer, inputs, [unpruned, pruned, summary], api_name="compare", concurrency_limit=1
+        )
         gradio.Examples(examples, [picture, text])
     return app
 

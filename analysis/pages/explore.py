@@ -15,7 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.pages.explore_data import INSIDE, SIGNALS, Look, choose_expressions, expression_view
+from litelvlm.analysis.pages.explore_data import (
+    INSIDE,
+    SIGNALS,
+    Look,
+    choose_expressions,
+    expression_view,
+)
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record, read_rows
 from litelvlm.analysis.runs.record import RunRecord
@@ -54,10 +60,16 @@ def build_page(
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
-    context = Context(model, data, config, resolve_budgets(config.budgets, model.grid[0] * model.grid[1]))
+    context = Context(
+        model, data, config, resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    )
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
-    places = {int(expression.sent_id): (sample, expression) for sample in data for expression in sample.expressions}
+    places = {
+        int(expression.sent_id): (sample, expression)
+        for sample in data
+        for expression in sample.expressions
+    }
     views = [
         expression_view(context, *places[sent_id], inside)
         for sent_id in tqdm(chosen, desc="explore", unit="expression")
@@ -70,7 +82,11 @@ def build_page(
         "grid": list(model.grid),
         "budgets": sorted(context.budgets),
         "methods": [
-            {"name": m.label, **vars(looks.get(m.label, Look(m.label, "#777777"))), "about": type(m.pruner()).summary}
+            {
+                "name": m.label,
+                **vars(looks.get(m.label, Look(m.label, "#777777"))),
+                "about": type(m.pruner()).summary,
+            }
             for m in config.methods
             if m.name != UNPRUNED
         ],
@@ -92,10 +108,16 @@ def read_config(run: Path) -> Config:
     """
     study = read_record(run).study
     if study != "sweep":
-        raise ValueError(f"{run} is a run of the study {study!r}; the explorer shows a run of 'sweep'")
-    config = Config.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"])
+        raise ValueError(
+            f"{run} is a run of the study {study!r}; the explorer shows a run of 'sweep'"
+        )
+    config = Config.model_validate(
+        yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"]
+    )
     if config.protocol != "single":
-        raise ValueError(f"{run} has the protocol {config.protocol!r}; the explorer shows runs of protocol 'single'")
+        raise ValueError(
+            f"{run} has the protocol {config.protocol!r}; the explorer shows runs of protocol 'single'"
+        )
     return config
 
 
@@ -106,7 +128,9 @@ def check_source(record: RunRecord, model: Any, data: Any, run: Path) -> None:
         ValueError: Saying which, and what to do.
     """
     if not record.complete:
-        raise ValueError(f"{run} is not whole ({record.parts_done} of {record.n_parts} parts); run its command again")
+        raise ValueError(
+            f"{run} is not whole ({record.parts_done} of {record.n_parts} parts); run its command again"
+        )
     for what, made, given in (("model", record.model, model), ("data", record.data, data)):
         if made["digest"] != given.digest:
             raise ValueError(

@@ -14,7 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
-from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
+from litelvlm.analysis.pages.explore_pack import (
+    pack_bits,
+    pack_levels,
+    pack_mask,
+    pack_order,
+    pack_picture,
+)
 from litelvlm.analysis.studies.sweep import Config, Context, equal_batches, expression_passes
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.metrics import intersection_union, iou
@@ -37,21 +43,37 @@ LONGEST = 480
 
 SIGNALS: Mapping[str, tuple[str, str]] = {
     "similarity": ("similarity to the text", "similarity to the text; LiteLVLM keeps the lowest"),
-    "context": ("context score", "LiteLVLM's context score: attention of CLS by cosine, times the value norm"),
+    "context": (
+        "context score",
+        "LiteLVLM's context score: attention of CLS by cosine, times the value norm",
+    ),
     "cls_attention": ("attention of CLS", "attention of CLS to the token, mean over heads"),
     "value_norm": ("value norm", "norm of the token's value in the last block"),
-    "centre": ("nearness to the centre", "minus the squared distance to the centre of the grid, in cells"),
+    "centre": (
+        "nearness to the centre",
+        "minus the squared distance to the centre of the grid, in cells",
+    ),
     "coverage": ("true coverage", "share of the token's cell under the true mask"),
     "seg_attention": (
         "attention of [SEG]",
         "attention of the state that predicts [SEG], mean over the middle layers of the unpruned language model",
     ),
-    "gradient": ("gradient x input", "how much the unpruned mask depends on the token, to first order"),
-    "block_removal": ("loss without its block", "fall of the unpruned mask's soft Dice without the token's block"),
+    "gradient": (
+        "gradient x input",
+        "how much the unpruned mask depends on the token, to first order",
+    ),
+    "block_removal": (
+        "loss without its block",
+        "fall of the unpruned mask's soft Dice without the token's block",
+    ),
 }
 """What every token is ranked by on the page beside the methods' own scores (rank 1 is the highest): label, meaning."""
 
-INSIDE: Mapping[str, str] = {"seg_attention": "llm_attention", "gradient": "llm_gradient", "block_removal": "block_loo"}
+INSIDE: Mapping[str, str] = {
+    "seg_attention": "llm_attention",
+    "gradient": "llm_gradient",
+    "block_removal": "block_loo",
+}
 """Signals of the language model and the oracle that ranks by each; together they cost about 40 passes."""
 
 
@@ -77,13 +99,20 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
         [1, 2, 4]
     """
     ours = rows[rows["method"] == method]
-    scores = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")["iou"].mean().sort_values(kind="stable")
+    scores = (
+        ours[ours["budget"] == ours["budget"].max()]
+        .groupby("sent_id")["iou"]
+        .mean()
+        .sort_values(kind="stable")
+    )
     places = np.linspace(0, len(scores) - 1, min(count, len(scores))).round().astype(int)
     return [int(scores.index[place]) for place in places]
 
 
 @torch.inference_mode()
-def expression_view(context: Context, sample: Any, expression: Any, inside: bool = True) -> dict[str, Any]:
+def expression_view(
+    context: Context, sample: Any, expression: Any, inside: bool = True
+) -> dict[str, Any]:
     """Everything the page shows of one expression, ready for JSON.
 
     Args:
@@ -102,7 +131,9 @@ def expression_view(context: Context, sample: Any, expression: Any, inside: bool
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(state, list(talk.questions), coverage=covered, key=image_key, conversation=talk)
+    cues = model.cues(
+        state, list(talk.questions), coverage=covered, key=image_key, conversation=talk
+    )
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)
@@ -111,7 +142,9 @@ def expression_view(context: Context, sample: Any, expression: Any, inside: bool
         chosen = [passes[i] for i in batch]
         n = len(batch)
         for made, result in zip(
-            chosen, model.ground([state] * n, [talk] * n, [p.selection for p in chosen]), strict=True
+            chosen,
+            model.ground([state] * n, [talk] * n, [p.selection for p in chosen]),
+            strict=True,
         ):
             mask = result.mask[0].cpu().numpy()
             overlap = intersection_union(mask, sample.mask(expression), config.doubled)
@@ -159,7 +192,9 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
     return {"roles": found, "placeless": int((indices < 0).sum()), **layers}
 
 
-def token_scores(cues: Cues, config: Config, inside: bool = True) -> dict[str, Float[Tensor, "n"] | None]:
+def token_scores(
+    cues: Cues, config: Config, inside: bool = True
+) -> dict[str, Float[Tensor, "n"] | None]:
     """Score of every token by name of the signal or label of the method; None where a method ranks no single token."""
     signals = {
         "similarity": text_similarity(cues).mean(dim=0),
@@ -227,7 +262,9 @@ def words_view(tower: Any, sentence: str) -> dict[str, Any]:
     }
 
 
-def word_attention(tower: Any, sentence: str) -> tuple[list[str], int, Float[np.ndarray, "layers heads words"]]:
+def word_attention(
+    tower: Any, sentence: str
+) -> tuple[list[str], int, Float[np.ndarray, "layers heads words"]]:
     """Words of a sentence, how many tokens they are, and the attention of [EOS] to each word (its tokens added up).
 
     Raises:
@@ -235,7 +272,9 @@ def word_attention(tower: Any, sentence: str) -> tuple[list[str], int, Float[np.
     """
     text, attention = tower.text_attention([sentence])
     length = int(text.eos_index[0]) + 1
-    texts, place = group_pieces(tower.tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist()))
+    texts, place = group_pieces(
+        tower.tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist())
+    )
     rows = attention[:, 0, :, :length].float().cpu().numpy()
     return texts, length, rows @ np.eye(len(texts), dtype=np.float32)[place]
 

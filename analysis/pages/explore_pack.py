@@ -38,7 +38,9 @@ def pack_levels(values: Float[np.ndarray, "..."]) -> dict[str, Any]:
         ValueError: If a number is not finite.
     """
     if not np.isfinite(values).all():
-        raise ValueError("an array for the explorer holds numbers that are not finite; check the model's number type")
+        raise ValueError(
+            "an array for the explorer holds numbers that are not finite; check the model's number type"
+        )
     low, high = float(values.min()), float(values.max())
     steps = (values.astype(np.float64) - low) * (STEPS / (high - low) if high > low else 0.0)
     return {"low": low, "high": high, "values": pack_bytes(np.rint(steps).astype(np.uint16))}
@@ -56,15 +58,22 @@ def pack_mask(mask: Bool[np.ndarray, "height width"], size: tuple[int, int]) -> 
         mask: Foreground.
         size: (width, height) of the page's picture.
     """
-    pixels = np.asarray(Image.fromarray(mask.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
+    pixels = np.asarray(
+        Image.fromarray(mask.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+    )
     counts: bytes = coco.encode(np.asfortranarray(pixels))["counts"]
     return counts.decode("ascii")
 
 
-def pack_picture(picture: Image.Image, longest: int, quality: int = 84) -> tuple[str, tuple[int, int]]:
+def pack_picture(
+    picture: Image.Image, longest: int, quality: int = 84
+) -> tuple[str, tuple[int, int]]:
     """A picture as a JPEG data URL, made smaller where a side is longer than ``longest``; and its (width, height)."""
     shown = picture.convert("RGB")
     shown.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     shown.save(buffer, format="JPEG", quality=quality, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}", shown.size
+    return (
+        f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}",
+        shown.size,
+    )

@@ -43,7 +43,9 @@ def methods_page(folder: Path) -> str:
     scores = scores_of(read_summary(folder).table("scores"))
     rows = read_rows(folder)
     (unpruned,) = scores[scores["method"] == UNPRUNED].to_dict("records")
-    table = by_budget("", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes))
+    table = by_budget(
+        "", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes)
+    )
     note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
     environment = Environment(  # noqa: S701 - Markdown has nothing to escape
         loader=PackageLoader("litelvlm.analysis.pages"),
@@ -99,12 +101,18 @@ def agreement(rows: pd.DataFrame) -> str:
         for methods in same.values():
             if len(methods) > 1:
                 found.setdefault(tuple(methods), []).append(str(budget))
-    return ";\n".join(f"{', '.join(methods)} at {', '.join(budgets)}" for methods, budgets in found.items())
+    return ";\n".join(
+        f"{', '.join(methods)} at {', '.join(budgets)}" for methods, budgets in found.items()
+    )
 
 
 def refusals(record: RunRecord) -> str:
     """What no method was asked for, with the reason."""
-    told = [note.removeprefix("left out: ") for note in joined_notes(record.notes) if note.startswith("left out: ")]
+    told = [
+        note.removeprefix("left out: ")
+        for note in joined_notes(record.notes)
+        if note.startswith("left out: ")
+    ]
     return "\n".join(f"- {note}" for note in told) or "Nothing."
 
 
@@ -119,10 +127,15 @@ def made(record: RunRecord) -> str:
         "model": f"{record.model['name']} ({record.model['family']}), {record.model['dtype']}",
         "data": f"{record.data['name']}, {record.data['split']}{limit}",
         "expressions": f"{record.counts.done} done, {record.counts.failed} failed",
-        "commit": (record.commit or "unknown") + (", with uncommitted changes" if record.dirty else ""),
-        "versions": ", ".join(f"{name} {record.versions[name]}" for name in ("torch", "transformers", "numpy")),
+        "commit": (record.commit or "unknown")
+        + (", with uncommitted changes" if record.dirty else ""),
+        "versions": ", ".join(
+            f"{name} {record.versions[name]}" for name in ("torch", "transformers", "numpy")
+        ),
     }
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
+    return "\n".join(
+        ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ class Picture(NamedTuple):
     files: Mapping[str, Path]
 
 
-def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[Picture]]) -> Path:
+def build_report(
+    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[Picture]]
+) -> Path:
     """Write ``index.html`` with the data it links to, and return its path.
 
     Args:
@@ -53,7 +55,9 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
         ValueError: If a record or a summary does not fit its schema.
     """
     records = {run: read_record(run) for run in runs}
-    summaries = {run: read_summary(run) if record.complete else None for run, record in records.items()}
+    summaries = {
+        run: read_summary(run) if record.complete else None for run, record in records.items()
+    }
     miniature = any(is_miniature(record) for record in records.values())
     context = {
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
@@ -66,11 +70,15 @@ def build_report(runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequen
             for claim in summary.claims
         ],
         "families": families(records, summaries),
-        "runs": [run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs],
+        "runs": [
+            run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs
+        ],
         "ours": [
             table
             for run, summary in summaries.items()
-            if summary is not None and summary.study == "sweep" and {"scores", "comparisons"} <= set(summary.tables)
+            if summary is not None
+            and summary.study == "sweep"
+            and {"scores", "comparisons"} <= set(summary.tables)
             for table in beside(summary, records[run].notes)
         ],
         "published": {
@@ -127,7 +135,9 @@ def warnings_of(run: Path, record: RunRecord) -> list[str]:
         part = f"limited to the first {record.limit} images of the split"
         found.append(f"{run.name}: {part}; read it as a sample of the result.")
     if record.failures:
-        found.append(f"{run.name}: {record.counts.failed} samples failed; the run record below says why.")
+        found.append(
+            f"{run.name}: {record.counts.failed} samples failed; the run record below says why."
+        )
     return found
 
 
@@ -142,14 +152,18 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
         "verdict": claim.verdict,
         "found": f"{number(claim.estimate)} {interval(claim.low, claim.high)}{p_value}",
         "method": claim.method,
-        "null": "; ".join(filter(None, (f"{number(claim.null)}: {claim.null_description}", claim.equivalence))),
+        "null": "; ".join(
+            filter(None, (f"{number(claim.null)}: {claim.null_description}", claim.equivalence))
+        ),
         "n": f"{claim.n} from {claim.n_images} images{excluded}",
         "run": anchor(record),
         "study": record.study,
     }
 
 
-def families(records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]) -> list[dict[str, Any]]:
+def families(
+    records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
+) -> list[dict[str, Any]]:
     """The confirmatory hypotheses, adjusted together, once per model and split; where two runs test one, none is shown.
 
     Returns:
@@ -167,7 +181,13 @@ def families(records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary
         except ValueError as error:
             found.append({"title": title, "lines": [], "problem": str(error)})
             continue
-        found.append({"title": title, "lines": [family_line(line) for line in table.to_dict("records")], "problem": ""})
+        found.append(
+            {
+                "title": title,
+                "lines": [family_line(line) for line in table.to_dict("records")],
+                "problem": "",
+            }
+        )
     return found
 
 
@@ -179,7 +199,9 @@ def family_line(line: Mapping[Any, Any]) -> dict[str, str]:
         "statement": line["statement"],
         "verdict": line["verdict"],
         "alone": line["alone"],
-        "found": f"{number(line['estimate'])} {interval(line['low'], line['high'])}" if tested else "",
+        "found": f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
+        if tested
+        else "",
         "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
         "n": f"{line['n']} from {line['n_images']} images" if tested else "",
     }
@@ -212,7 +234,11 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
 def copy_data(run: Path, out: Path) -> dict[str, str]:
     """Copy record, summary and rows beside the page, so that the folder can be moved; links by label."""
     links = {}
-    for label, name in (("record", "run.json"), ("configuration", "config.yaml"), ("summary", "summary.json")):
+    for label, name in (
+        ("record", "run.json"),
+        ("configuration", "config.yaml"),
+        ("summary", "summary.json"),
+    ):
         if (run / name).is_file():
             path = atomic_write(out / "data" / run.name / name, (run / name).read_bytes())
             links[label] = relative(path, out)
@@ -221,7 +247,9 @@ def copy_data(run: Path, out: Path) -> dict[str, str]:
     except FileNotFoundError:
         log.warning("%s has no rows yet", run.name)
         return links
-    path = atomic_write(out / "data" / run.name / "rows.parquet", rows.to_parquet(index=False, compression="zstd"))
+    path = atomic_write(
+        out / "data" / run.name / "rows.parquet", rows.to_parquet(index=False, compression="zstd")
+    )
     return links | {f"rows ({len(rows)})": relative(path, out)}
 
 

@@ -38,7 +38,11 @@ def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ())
         if len(frame) > LONGEST:
             title += f" (the first {LONGEST} of {len(frame)} lines)"
         if summary.study == "sweep" and name == "scores":
-            found.append(by_budget("cIoU by method and budget", scores_of(frame), spread, link, left_out(notes)))
+            found.append(
+                by_budget(
+                    "cIoU by method and budget", scores_of(frame), spread, link, left_out(notes)
+                )
+            )
         found.append(grid(title, frame.head(LONGEST), link))
     return found
 
@@ -73,16 +77,23 @@ def by_budget(
     for line in lines.to_dict("records"):
         cells.setdefault(str(line["method"]), {})[int(line["budget"])] = line
     # The number of all tokens, which only the unpruned model keeps, comes last.
-    held = Counter([*(budget for own in cells.values() for budget in own), *(budget for _, budget in refused)])
+    held = Counter(
+        [*(budget for own in cells.values() for budget in own), *(budget for _, budget in refused)]
+    )
     budgets = sorted(held, key=lambda budget: (held[budget] == 1, -budget))
     ranked = sorted(cells, key=lambda method: -cells[method][max(cells[method])]["value"])
-    unmet = [method for method in dict.fromkeys(method for method, _ in refused) if method not in cells]
+    unmet = [
+        method for method in dict.fromkeys(method for method, _ in refused) if method not in cells
+    ]
 
     def told(method: str, budget: int) -> Cell:
         line = cells.get(method, {}).get(budget)
         return Cell(text(line) if line else "refused" if (method, budget) in refused else "", True)
 
-    rows = [(Cell(method, False), *(told(method, budget) for budget in budgets)) for method in (*ranked, *unmet)]
+    rows = [
+        (Cell(method, False), *(told(method, budget) for budget in budgets))
+        for method in (*ranked, *unmet)
+    ]
     return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
 
 
@@ -96,7 +107,12 @@ def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
     comparisons = summary.table("comparisons")
     kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
     return [
-        by_budget("cIoU [95 % interval]", scores_of(summary.table("scores")), spread, refused=left_out(notes)),
+        by_budget(
+            "cIoU [95 % interval]",
+            scores_of(summary.table("scores")),
+            spread,
+            refused=left_out(notes),
+        ),
         by_budget(
             "Share of the unpruned cIoU that is kept (one-sided 95 % bound)",
             kept.rename(columns={"retention": "value"}),
@@ -107,7 +123,11 @@ def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
 
 def published_tables() -> list[dict[str, Any]]:
     """The published tables, each with its source and with what to keep in mind."""
-    accuracy = published.accuracy().drop(columns="method").rename(columns={"label": "method", "tokens": "budget"})
+    accuracy = (
+        published.accuracy()
+        .drop(columns="method")
+        .rename(columns={"label": "method", "tokens": "budget"})
+    )
     shown = by_budget(
         "Mean cIoU of eight splits in percent (share of the unpruned one), as published",
         accuracy.rename(columns={"ciou": "value"}),

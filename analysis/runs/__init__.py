@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""How a study runs: configuration, engine, run folders, records, claims and verdicts."""

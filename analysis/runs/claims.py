@@ -89,7 +89,9 @@ def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -
     """
     if not estimate.defined or estimate.n_images < MIN_IMAGES:
         return "undetermined"
-    low, high = (estimate.low, estimate.high) if direction == "greater" else (-estimate.high, -estimate.low)
+    low, high = (
+        (estimate.low, estimate.high) if direction == "greater" else (-estimate.high, -estimate.low)
+    )
     bound = null if direction == "greater" else -null
     if low > bound:
         return "supported"
@@ -166,8 +168,12 @@ def null_claim(
         margin=margin,
         p_equivalent=p_value,
     )
-    outside = estimate.n_images >= MIN_IMAGES and (estimate.low >= null + margin or estimate.high <= null - margin)
-    shown: Verdict = "supported" if claim.equivalent else "not supported" if outside else "undetermined"
+    outside = estimate.n_images >= MIN_IMAGES and (
+        estimate.low >= null + margin or estimate.high <= null - margin
+    )
+    shown: Verdict = (
+        "supported" if claim.equivalent else "not supported" if outside else "undetermined"
+    )
     return claim.model_copy(update={"verdict": shown})
 
 
@@ -179,7 +185,10 @@ def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
     direction: a two-sided p-value would be small for an effect on the wrong side.
     """
     p_value = float(np.max([part.p_claimed for part in parts]))
-    deciding = max(parts, key=lambda part: (_WORSE.index(part.verdict), np.nan_to_num(part.p_claimed, nan=np.inf)))
+    deciding = max(
+        parts,
+        key=lambda part: (_WORSE.index(part.verdict), np.nan_to_num(part.p_claimed, nan=np.inf)),
+    )
     return deciding.model_copy(
         update={
             "id": id,

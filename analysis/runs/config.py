@@ -62,4 +62,6 @@ def asked_shares(config: StudyConfig, resolved: tuple[int, ...]) -> tuple[str, .
     asked = getattr(config, "budgets", None) or ()
     if all(isinstance(budget, int) for budget in asked):
         return ()
-    return (f"budgets asked for: {', '.join(map(str, asked))}; as tokens: {', '.join(map(str, resolved))}",)
+    return (
+        f"budgets asked for: {', '.join(map(str, asked))}; as tokens: {', '.join(map(str, resolved))}",
+    )

@@ -130,7 +130,9 @@ def work_of(run: Callable[[], Any]) -> Work:
     raise ValueError("no study was run; call the run function of one")
 
 
-def make_chunks(sizes: Sequence[int], chunk_size: int, limit: int | None = None) -> list[tuple[Item, ...]]:
+def make_chunks(
+    sizes: Sequence[int], chunk_size: int, limit: int | None = None
+) -> list[tuple[Item, ...]]:
     """Group images into parts.
 
     Args:
@@ -148,7 +150,11 @@ def make_chunks(sizes: Sequence[int], chunk_size: int, limit: int | None = None)
 
 
 def map_chunks(
-    run: Run, chunks: Sequence[Sequence[Item]], work: Work, mapper: Mapper | None = None, notes: Sequence[str] = ()
+    run: Run,
+    chunks: Sequence[Sequence[Item]],
+    work: Work,
+    mapper: Mapper | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Compute the missing parts of this process's share.
 
@@ -169,13 +175,20 @@ def map_chunks(
     known = {part: run.read_part(part) for part in mine}
     missing = [part for part, found in known.items() if found is None or found.failures]
     if len(missing) < len(mine):
-        log.info("%s: %d of %d parts are there already", run.folder.name, len(mine) - len(missing), len(mine))
+        log.info(
+            "%s: %d of %d parts are there already",
+            run.folder.name,
+            len(mine) - len(missing),
+            len(mine),
+        )
     done_before = sum(found.counts.done for found in known.values() if found and not found.failures)
     done, last_failure = 0, ""
     total = sum(item.n for part in missing for item in chunks[part])
     with tqdm(total=total, unit="expr", desc=run.key.study) as bar:
         for part, result in (mapper or in_process)(missing, chunks, work):
-            run.write_part(part, result.rows, result.counts, result.failures, (*notes, *result.notes))
+            run.write_part(
+                part, result.rows, result.counts, result.failures, (*notes, *result.notes)
+            )
             done += result.counts.done
             last_failure = result.failures[-1] if result.failures else last_failure
             bar.update(result.counts.expected)
@@ -184,7 +197,9 @@ def map_chunks(
         raise RuntimeError(f"no sample succeeded; the last failure: {last_failure}")
 
 
-def in_process(parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work) -> Iterator[tuple[int, PartResult]]:
+def in_process(
+    parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work
+) -> Iterator[tuple[int, PartResult]]:
     """Parts one after another; the next image is loaded while one is computed."""
     items = [item for part in parts for item in chunks[part]]
     loaded = ahead(work.load, [item.index for item in items])
@@ -275,7 +290,9 @@ def run_study(
         config=config.model_dump(mode="json") | dict(resolved or {}),
         model=provenance.model_identity(model),
         data=provenance.data_identity(data),
-        code=provenance.code_digest([*provenance.SCORING_CODE, f"analysis.{study.name}", *study.code]),
+        code=provenance.code_digest(
+            [*provenance.SCORING_CODE, f"analysis.{study.name}", *study.code]
+        ),
     )
     work = Work(function, load, key)
     if _WORK_ONLY.get():
@@ -286,7 +303,9 @@ def run_study(
         shares = asked_shares(config, tuple((resolved or {}).get("budgets", ())))
         map_chunks(run, chunks, work, _MAPPER.get(), (*shares, *notes))
         run.count()
-        if run.record.complete:  # before the state is settled: a run that says it is done has its summary
+        if (
+            run.record.complete
+        ):  # before the state is settled: a run that says it is done has its summary
             run.write_summary(summary_of(study, run))
     return run.folder
 

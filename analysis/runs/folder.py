@@ -70,9 +70,13 @@ class Run:
         session: This process; noted in the folder once it writes a part.
     """
 
-    def __init__(self, folder: Path, key: RunKey, n_parts: int, shard: Shard, record: RunRecord) -> None:
+    def __init__(
+        self, folder: Path, key: RunKey, n_parts: int, shard: Shard, record: RunRecord
+    ) -> None:
         self.folder, self.key, self.n_parts, self.shard = folder, key, n_parts, shard
-        self.session = Session.model_validate({name: getattr(record, name) for name in Session.model_fields})
+        self.session = Session.model_validate(
+            {name: getattr(record, name) for name in Session.model_fields}
+        )
         self.record = _resumed(folder, record)
         self._noted = False
 
@@ -87,9 +91,15 @@ class Run:
             return None
         try:
             _, meta = _read_part(path)
-            if meta["key"] != self.key.digest or meta["part"] != index or meta["of"] != self.n_parts:
+            if (
+                meta["key"] != self.key.digest
+                or meta["part"] != index
+                or meta["of"] != self.n_parts
+            ):
                 raise ValueError("it belongs to another run")
-            return Part(Counts.model_validate(meta["counts"]), tuple(meta["failures"]), tuple(meta["notes"]))
+            return Part(
+                Counts.model_validate(meta["counts"]), tuple(meta["failures"]), tuple(meta["notes"])
+            )
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             log.warning("part %s does not count and will be computed again: %s", path.name, error)
             return None
@@ -240,7 +250,9 @@ def read_record(folder: str | Path) -> RunRecord:
         FileNotFoundError: If the folder holds no record.
         ValueError: If the record does not fit its schema.
     """
-    return RunRecord.model_validate_json(_existing(Path(folder), "run.json").read_text(encoding="utf-8"))
+    return RunRecord.model_validate_json(
+        _existing(Path(folder), "run.json").read_text(encoding="utf-8")
+    )
 
 
 def read_summary(folder: str | Path) -> Summary:
@@ -250,7 +262,9 @@ def read_summary(folder: str | Path) -> Summary:
         FileNotFoundError: If the folder holds no summary, as long as parts are missing.
         ValueError: If the summary does not fit its schema.
     """
-    return Summary.model_validate_json(_existing(Path(folder), "summary.json").read_text(encoding="utf-8"))
+    return Summary.model_validate_json(
+        _existing(Path(folder), "summary.json").read_text(encoding="utf-8")
+    )
 
 
 def read_rows(folder: str | Path) -> pd.DataFrame:
@@ -262,17 +276,23 @@ def read_rows(folder: str | Path) -> pd.DataFrame:
     """
     paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
     if not paths:
-        raise FileNotFoundError(f"{folder} holds no rows; run the study with the same command to compute them")
+        raise FileNotFoundError(
+            f"{folder} holds no rows; run the study with the same command to compute them"
+        )
     tables, keys = [], set()
     for path in paths:
         try:
             table, meta = _read_part(path)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise ValueError(f"{path.name} cannot be read ({error}); run the study again to replace it") from error
+            raise ValueError(
+                f"{path.name} cannot be read ({error}); run the study again to replace it"
+            ) from error
         tables.append(table.replace_schema_metadata(None))
         keys.add((meta["key"], meta["of"]))
     if len(keys) > 1:
-        raise ValueError(f"{folder} mixes parts of different runs; move the foreign ones away and run the study again")
+        raise ValueError(
+            f"{folder} mixes parts of different runs; move the foreign ones away and run the study again"
+        )
     filled = [table for table in tables if table.num_columns]
     if not filled:
         return pd.DataFrame()
@@ -301,13 +321,17 @@ def _make_folder(out: Path, name: str) -> Path:
     try:
         (folder / "rows").mkdir(parents=True, exist_ok=True)
     except (NotADirectoryError, FileExistsError) as error:
-        raise NotADirectoryError(f"output folder {out} cannot be made: a file is in its place; name another") from error
+        raise NotADirectoryError(
+            f"output folder {out} cannot be made: a file is in its place; name another"
+        ) from error
     except OSError as error:
         raise PermissionError(
             f"output folder {out} cannot be made ({error.strerror}); name another or change its rights"
         ) from error
     if not os.access(folder / "rows", os.W_OK):
-        raise PermissionError(f"output folder {folder} cannot be written; choose another or change its rights")
+        raise PermissionError(
+            f"output folder {folder} cannot be written; choose another or change its rights"
+        )
     return folder
 
 
@@ -315,12 +339,20 @@ def _write_config(folder: Path, key: RunKey) -> None:
     text = yaml.safe_dump(key.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     path = folder / "config.yaml"
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        log.warning("config.yaml of %s was changed by hand; it is written again as the run uses it", folder.name)
+        log.warning(
+            "config.yaml of %s was changed by hand; it is written again as the run uses it",
+            folder.name,
+        )
     atomic_write(path, text)
 
 
 def _new_record(
-    key: RunKey, n_parts: int, shard: Shard, seeds: Mapping[str, int], limit: int | None, protocol: str
+    key: RunKey,
+    n_parts: int,
+    shard: Shard,
+    seeds: Mapping[str, int],
+    limit: int | None,
+    protocol: str,
 ) -> RunRecord:
     commit, dirty = provenance.git_state()
     return RunRecord(
@@ -355,9 +387,13 @@ def _resumed(folder: Path, record: RunRecord) -> RunRecord:
     except ValidationError as error:
         log.warning("run.json of %s does not fit and is written again: %s", folder.name, error)
         return record
-    changed = [name for name, found in record.versions.items() if before.versions.get(name) != found]
+    changed = [
+        name for name, found in record.versions.items() if before.versions.get(name) != found
+    ]
     if changed and before.parts_done:
-        log.warning("%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed))
+        log.warning(
+            "%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed)
+        )
     return before.model_copy(update={"ended": None, "limit": record.limit})
 
 

@@ -38,7 +38,9 @@ def grid(title: str, frame: pd.DataFrame, csv: str = "") -> Grid:
         if name == centre:
             heads.append(f"{name} [interval]")
             whole = zip(values, frame["low"], frame["high"], strict=True)
-            columns.append([Cell(f"{number(v)} {interval(low, high)}", True) for v, low, high in whole])
+            columns.append(
+                [Cell(f"{number(v)} {interval(low, high)}", True) for v, low, high in whole]
+            )
         else:
             heads.append(str(name).replace("_", " "))
             columns.append([cell(v) for v in values])
@@ -79,4 +81,8 @@ def interval(low: float, high: float) -> str:
         >>> interval(0.1, 0.25)
         '[0.1, 0.25]'
     """
-    return f"[{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else "[no interval]"
+    return (
+        f"[{number(low)}, {number(high)}]"
+        if math.isfinite(low) and math.isfinite(high)
+        else "[no interval]"
+    )

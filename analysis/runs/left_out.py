@@ -30,5 +30,7 @@ def joined_notes(notes: Sequence[str]) -> list[str]:
     told = [note for note in notes if not _NOTE.fullmatch(note)]
     for pieces, cells in alike.items():
         budgets = "/".join(dict.fromkeys(str(budget) for _, budget in cells))
-        told.append(f"left out: {', '.join(f'{method}@{budget}' for method, budget in cells)}: {budgets.join(pieces)}")
+        told.append(
+            f"left out: {', '.join(f'{method}@{budget}' for method, budget in cells)}: {budgets.join(pieces)}"
+        )
     return told

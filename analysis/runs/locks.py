@@ -53,9 +53,17 @@ def hold(folder: Path, shard: Shard) -> Iterator[None]:
         RunLockedError: If another process holds this share or one that overlaps it.
     """
     with ExitStack() as stack:
-        stack.enter_context(_locked(folder / "run.lock", fcntl.LOCK_SH if shard.count > 1 else fcntl.LOCK_EX, folder))
+        stack.enter_context(
+            _locked(
+                folder / "run.lock", fcntl.LOCK_SH if shard.count > 1 else fcntl.LOCK_EX, folder
+            )
+        )
         own = folder / f"shard-{shard.index}-of-{shard.count}.lock"
-        if any(_is_held(path) for path in folder.glob("shard-*.lock") if not path.stem.endswith(f"-of-{shard.count}")):
+        if any(
+            _is_held(path)
+            for path in folder.glob("shard-*.lock")
+            if not path.stem.endswith(f"-of-{shard.count}")
+        ):
             raise _refusal(folder)  # another division into shares writes the same parts
         handle = stack.enter_context(_locked(own, fcntl.LOCK_EX, folder))
         os.ftruncate(handle, 0)
@@ -104,6 +112,11 @@ def _refusal(folder: Path) -> RunLockedError:
     for path in sorted(folder.glob("shard-*.lock")):
         if _is_held(path):
             share = path.stem.removeprefix("shard-").replace("-of-", "/")
-            names.append(f"process {path.read_text().strip()}" + ("" if share == "1/1" else f" (shard {share})"))
+            names.append(
+                f"process {path.read_text().strip()}"
+                + ("" if share == "1/1" else f" (shard {share})")
+            )
     holders = " and ".join(names) or "another process"
-    return RunLockedError(f"{folder.name} is in use by {holders}; wait for it, or stop it and give the command again")
+    return RunLockedError(
+        f"{folder.name} is in use by {holders}; wait for it, or stop it and give the command again"
+    )

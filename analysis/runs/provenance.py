@@ -21,7 +21,17 @@ import torch
 from litelvlm.analysis.studies import MINIATURE
 from litelvlm.embedded.sizes import has_miniature_sizes
 
-PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pandas", "pyarrow", "pillow", "pycocotools")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "pycocotools",
+)
 # Whatever can change a row: everything between the files on disk and the numbers of one expression.
 SCORING_CODE = (
     "litelvlm.clip",
@@ -51,7 +61,9 @@ def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
         if len(value) >= 6 and _SECRET_NAME.search(name):
             text = text.replace(value, "***")
     text = _TOKEN.sub("***", text)
-    text = _ABSOLUTE.sub(lambda found: ".../" + re.split(r"[\\/]", found.group().rstrip("\\/"))[-1], text)
+    text = _ABSOLUTE.sub(
+        lambda found: ".../" + re.split(r"[\\/]", found.group().rstrip("\\/"))[-1], text
+    )
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -84,10 +96,15 @@ def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
     where = str(folder or Path(__file__).parent)
 
     def ask(*words: str) -> str | None:
-        call = subprocess.run([git, "-C", where, *words], capture_output=True, text=True, check=False)  # noqa: S603
+        call = subprocess.run(
+            [git, "-C", where, *words], capture_output=True, text=True, check=False
+        )  # noqa: S603
         return call.stdout.strip() if call.returncode == 0 else None
 
-    commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--untracked-files=normal")
+    commit, changes = (
+        ask("rev-parse", "HEAD"),
+        ask("status", "--porcelain", "--untracked-files=normal"),
+    )
     return commit, None if commit is None or changes is None else bool(changes)
 
 
@@ -96,7 +113,9 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        names = re.findall(r"^model name\s*:\s*(.+)$", info.read_text(errors="replace"), flags=re.MULTILINE)
+        names = re.findall(
+            r"^model name\s*:\s*(.+)$", info.read_text(errors="replace"), flags=re.MULTILINE
+        )
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
@@ -124,12 +143,16 @@ def code_digest(modules: Iterable[str]) -> str:
 def _module_digest(module: str) -> str:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
-        raise ValueError(f"module {module!r} cannot be found, so its code cannot be part of a run's key")
+        raise ValueError(
+            f"module {module!r} cannot be found, so its code cannot be part of a run's key"
+        )
     origin = Path(spec.origin)
     files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(origin.parent).as_posix()}\n{_bare_source(file)}\n".encode())
+        digest.update(
+            f"{file.relative_to(origin.parent).as_posix()}\n{_bare_source(file)}\n".encode()
+        )
     return digest.hexdigest()
 
 
@@ -182,5 +205,9 @@ def fingerprint(model: torch.nn.Module) -> str:
 
 def _attention(model: Any) -> str:
     parts = {"clip": getattr(model.tower, "clip", None), "llama": getattr(model, "llama", None)}
-    kinds = {name: getattr(part.config, "_attn_implementation", "unknown") for name, part in parts.items() if part}
+    kinds = {
+        name: getattr(part.config, "_attn_implementation", "unknown")
+        for name, part in parts.items()
+        if part
+    }
     return ", ".join(f"{name}={kind}" for name, kind in kinds.items()) or "unknown"

@@ -62,7 +62,11 @@ class RayWorkers:
         threads = torch.get_num_threads()
         if started:
             # Little travels: images by their numbers, and rows.
-            small = {"num_cpus": self.count * threads, "include_dashboard": False, "object_store_memory": 256 * 2**20}
+            small = {
+                "num_cpus": self.count * threads,
+                "include_dashboard": False,
+                "object_store_memory": 256 * 2**20,
+            }
             size = {} if self.address else small
             ray.init(address=self.address, logging_level=logging.ERROR, log_to_driver=False, **size)
         try:
@@ -72,7 +76,12 @@ class RayWorkers:
                 ray.shutdown()
 
     def _finished(
-        self, ray: Any, parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work, threads: int
+        self,
+        ray: Any,
+        parts: Sequence[int],
+        chunks: Sequence[Sequence[Item]],
+        work: Work,
+        threads: int,
     ) -> Iterator[tuple[int, PartResult]]:
         gpus = 1 if torch.cuda.is_available() else 0
         actor = ray.remote(num_cpus=threads, num_gpus=gpus)(Worker)
@@ -93,7 +102,9 @@ class RayWorkers:
                 result = ray.get(ready)
             except ray.exceptions.RayActorError as error:
                 tries[part] += 1
-                log.warning("the worker of part %d died (%s); the part is given out again", part, error)
+                log.warning(
+                    "the worker of part %d died (%s); the part is given out again", part, error
+                )
                 if tries[part] > RETRIES:
                     raise RuntimeError(
                         f"the workers of part {part} died {tries[part]} times; see Ray's logs"
@@ -118,7 +129,9 @@ class Worker:
         seed: For the determinism settings.
     """
 
-    def __init__(self, make: Callable[[], Work], key: RunKey | None, threads: int, seed: int) -> None:
+    def __init__(
+        self, make: Callable[[], Work], key: RunKey | None, threads: int, seed: int
+    ) -> None:
         torch.set_num_threads(threads)
         make_deterministic(seed)
         self.make, self.key = make, key
@@ -164,4 +177,6 @@ def import_ray() -> Any:
         import_module("ray.exceptions")
         return import_module("ray")
     except ModuleNotFoundError as error:
-        raise ValueError("--engine ray needs Ray; install it with: pip install 'litelvlm[scale]'") from error
+        raise ValueError(
+            "--engine ray needs Ray; install it with: pip install 'litelvlm[scale]'"
+        ) from error

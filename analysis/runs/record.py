@@ -44,7 +44,9 @@ class RunKey(_Frozen):
         try:
             text = json.dumps(self.model_dump(), sort_keys=True, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the configuration of {self.study!r} is not plain data: {error}") from error
+            raise ValueError(
+                f"the configuration of {self.study!r} is not plain data: {error}"
+            ) from error
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -74,7 +76,10 @@ class Counts(_Frozen):
         return Counts(
             expected=self.expected + other.expected,
             done=self.done + other.done,
-            skipped={reason: self.skipped.get(reason, 0) + other.skipped.get(reason, 0) for reason in reasons},
+            skipped={
+                reason: self.skipped.get(reason, 0) + other.skipped.get(reason, 0)
+                for reason in reasons
+            },
             failed=self.failed + other.failed,
         )
 
@@ -164,7 +169,9 @@ class Table(_Frozen):
             [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
             for row in frame.astype(object).to_numpy().tolist()
         ]
-        return cls(dtypes={str(name): str(dtype) for name, dtype in frame.dtypes.items()}, rows=rows)
+        return cls(
+            dtypes={str(name): str(dtype) for name, dtype in frame.dtypes.items()}, rows=rows
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """The data frame."""
@@ -200,5 +207,7 @@ class Summary(_Frozen):
             ValueError: If there is none of that name.
         """
         if name not in self.tables:
-            raise ValueError(f"the summary of {self.study!r} has no table {name!r}; it has {', '.join(self.tables)}")
+            raise ValueError(
+                f"the summary of {self.study!r} has no table {name!r}; it has {', '.join(self.tables)}"
+            )
         return self.tables[name].to_frame()

@@ -62,7 +62,9 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
             )
         found[claim.id] = claim
     p_values = np.array([found[id].p_value if id in found else np.nan for id in HYPOTHESES])
-    adjusted = np.where(np.isnan(p_values), np.nan, holm(np.where(np.isnan(p_values), 1.0, p_values)))
+    adjusted = np.where(
+        np.isnan(p_values), np.nan, holm(np.where(np.isnan(p_values), 1.0, p_values))
+    )
     return pd.DataFrame(
         [
             _line(id, found.get(id), float(p), float(p_holm))
@@ -75,7 +77,14 @@ def _line(id: str, claim: Claim | None, p: float, p_holm: float) -> dict[str, st
     if claim is None:
         missing: dict[str, str | float | int] = {"id": id, "statement": HYPOTHESES[id]}
         missing |= dict.fromkeys(("estimate", "low", "high", "null"), float("nan"))
-        return missing | {"n_images": 0, "n": 0, "p": p, "p_holm": p_holm, "alone": NOT_TESTED, "verdict": NOT_TESTED}
+        return missing | {
+            "n_images": 0,
+            "n": 0,
+            "p": p,
+            "p_holm": p_holm,
+            "alone": NOT_TESTED,
+            "verdict": NOT_TESTED,
+        }
     return {
         "id": id,
         "statement": claim.statement,

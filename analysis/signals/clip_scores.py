@@ -55,7 +55,9 @@ def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndar
         "centre_distance": CentreDistance().score(cues),
         "coverage": cues.float32("coverage"),
     }
-    scores = {name: values.float().cpu().numpy().astype(np.float64) for name, values in found.items()}
+    scores = {
+        name: values.float().cpu().numpy().astype(np.float64) for name, values in found.items()
+    }
     return scores | {"random": rng.random(cues.n_tokens)}
 
 

@@ -46,7 +46,9 @@ def input_signals(targets: Any, column: int) -> dict[str, Float[np.ndarray, "n"]
         inputs = targets.visual[None].clone().requires_grad_(True)
         steep = Saliency(targets).attribute(inputs, target=column)[0]
         product = InputXGradient(targets).attribute(inputs, target=column)[0]
-    norms = torch.linalg.vector_norm(steep.detach().float(), dim=-1).cpu().numpy().astype(np.float64)
+    norms = (
+        torch.linalg.vector_norm(steep.detach().float(), dim=-1).cpu().numpy().astype(np.float64)
+    )
     return {"saliency": norms, "input_x_gradient": token_sums(product)}
 
 
@@ -60,7 +62,9 @@ def inner_layers(n_layers: int) -> tuple[int, ...]:
     return tuple(sorted({n_layers * quarter // 4 for quarter in range(4)} - {n_layers - 1}))
 
 
-def layer_signals(targets: Any, column: int, layers: Sequence[int]) -> dict[int, Float[np.ndarray, "n"]]:
+def layer_signals(
+    targets: Any, column: int, layers: Sequence[int]
+) -> dict[int, Float[np.ndarray, "n"]]:
     """Gradient x activation of one target at the visual tokens' states behind some layers."""
     image = slice(targets.start, targets.start + targets.n_tokens)
     modules: Any = [targets.model.llama.model.layers[index] for index in layers]
@@ -74,7 +78,11 @@ def layer_signals(targets: Any, column: int, layers: Sequence[int]) -> dict[int,
 
 
 def integrated_gradients(
-    targets: Any, column: int, baseline: Float[Tensor, "n d"], steps: int = 32, batch_size: int | None = None
+    targets: Any,
+    column: int,
+    baseline: Float[Tensor, "n d"],
+    steps: int = 32,
+    batch_size: int | None = None,
 ) -> Integrated:
     """Integrated gradients of one target from a baseline to the visual tokens.
 
@@ -106,7 +114,9 @@ def blurred_tokens(model: Any, picture: Any) -> Float[Tensor, "n d"]:
     """Projected tokens of the picture blurred until no object is left."""
     image = open_image(picture)
     blurred = image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * min(image.size)))
-    tokens: Tensor = model.project(model.tower.image(model.tower.pixel_values(blurred)).patch_tokens[0])
+    tokens: Tensor = model.project(
+        model.tower.image(model.tower.pixel_values(blurred)).patch_tokens[0]
+    )
     return tokens
 
 

@@ -95,7 +95,10 @@ def attention_signals(asked: Asked) -> Iterator[Signal]:
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
     yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
-    for name, query in (("attention_prompt", "last_prompt"), ("attention_expression", "last_expression")):
+    for name, query in (
+        ("attention_prompt", "last_prompt"),
+        ("attention_expression", "last_expression"),
+    ):
         others = as_array(attention_rows(asked.model, asked.state, asked.talk, query))
         yield Signal(name, others[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
@@ -104,7 +107,9 @@ def attention_signals(asked: Asked) -> Iterator[Signal]:
     yield from head_signals("attention", rows)
 
 
-def head_signals(name: str, rows: Float[np.ndarray, "layers heads n"], target: str = "") -> Iterator[Signal]:
+def head_signals(
+    name: str, rows: Float[np.ndarray, "layers heads n"], target: str = ""
+) -> Iterator[Signal]:
     """One signal per layer and head."""
     for layer, heads in enumerate(rows):
         for head, values in enumerate(heads):
@@ -156,7 +161,9 @@ def block_game(asked: Asked, targets: Targets) -> tuple[Game, Int[np.ndarray, "n
     return game, groups
 
 
-def shapley(asked: Asked, targets: Targets, coalitions: int, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+def shapley(
+    asked: Asked, targets: Targets, coalitions: int, rng: np.random.Generator
+) -> Float[np.ndarray, "n"]:
     """KernelSHAP of the soft Dice; each token carries its block's value."""
     game, groups = block_game(asked, targets)
     values: np.ndarray = kernel_shap(game, BLOCKS**2, coalitions, rng)[groups, DICE]
@@ -204,12 +211,16 @@ def sampled_signals(
         "zero": torch.zeros_like(targets.visual),
     }
     for name, baseline in baselines.items():
-        values, error = integrated_gradients(targets, DICE, baseline, sampling.steps, asked.batch_size)
+        values, error = integrated_gradients(
+            targets, DICE, baseline, sampling.steps, asked.batch_size
+        )
         yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
     game, groups = block_game(asked, targets)
     halves: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "g t"]]] = {
         "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
-        "shapley_sampling": lambda rng: shapley_sampling(game, BLOCKS**2, -(-sampling.permutations // 2), rng),
+        "shapley_sampling": lambda rng: shapley_sampling(
+            game, BLOCKS**2, -(-sampling.permutations // 2), rng
+        ),
     }
 
     def tokens(present: Bool[np.ndarray, "b n"]) -> Float[np.ndarray, "b t"]:
@@ -221,13 +232,17 @@ def sampled_signals(
         both = (first + second) / 2
         for column, target in enumerate(TARGETS):
             reliability = reliable(first[:, column], second[:, column], stepped_up=True)
-            yield Signal(name, both[groups, column], target, removal="drop", reliability=reliability)
+            yield Signal(
+                name, both[groups, column], target, removal="drop", reliability=reliability
+            )
     effects = ridge_on_masks(tokens, targets.n_tokens, sampling.kept, sampling.masks, rng)
     for column, target in enumerate(TARGETS):
         yield Signal("ridge", effects[:, column], target, removal="drop")
 
 
-def reliable(first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"], stepped_up: bool = False) -> float:
+def reliable(
+    first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"], stepped_up: bool = False
+) -> float:
     """Reliability from two measurements: of either one, or of their mean; nan where one of them is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")

@@ -18,7 +18,9 @@ def ends(game: Game, n_players: int) -> tuple[Float[np.ndarray, "t"], Float[np.n
     return values[0], values[1]
 
 
-def kernel_shap(game: Game, n_players: int, samples: int, rng: np.random.Generator) -> Float[np.ndarray, "g t"]:
+def kernel_shap(
+    game: Game, n_players: int, samples: int, rng: np.random.Generator
+) -> Float[np.ndarray, "g t"]:
     """Shapley values by weighted regression on sampled coalitions, each with its complement.
 
     Sizes are drawn with the kernel's weight, so the regression itself is unweighted; the values are constrained to sum
@@ -68,7 +70,12 @@ def shapley_sampling(
 
 
 def ridge_on_masks(
-    game: Game, n_players: int, kept: int, samples: int, rng: np.random.Generator, penalty: float = 1.0
+    game: Game,
+    n_players: int,
+    kept: int,
+    samples: int,
+    rng: np.random.Generator,
+    penalty: float = 1.0,
 ) -> Float[np.ndarray, "g t"]:
     """Linear effect of keeping each token when ``kept`` random ones are left, by ridge regression.
 
@@ -90,5 +97,7 @@ def ridge_on_masks(
     outcome = game(present)
     gram = design.T @ design
     ridge = penalty * np.trace(gram) / n_players
-    values: np.ndarray = np.linalg.solve(gram + ridge * np.eye(n_players), design.T @ (outcome - outcome.mean(0)))
+    values: np.ndarray = np.linalg.solve(
+        gram + ridge * np.eye(n_players), design.T @ (outcome - outcome.mean(0))
+    )
     return values

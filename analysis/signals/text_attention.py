@@ -12,10 +12,27 @@ from litelvlm.clip.probes.text import TextFlow, rollout, text_flow, trace_text
 TRUNCATED = "text longer than the text tower reads"
 SPLIT_WORDS = "the expression's tokens do not stand together in the question"
 NO_TOKENS = "the text tower's tokeniser leaves nothing of the expression"
-SHARES = ("a_sos", "lift", "content_share", "content_uniform", "punct_share", "self_share", "entropy_norm")
+SHARES = (
+    "a_sos",
+    "lift",
+    "content_share",
+    "content_uniform",
+    "punct_share",
+    "self_share",
+    "entropy_norm",
+)
 MEASURES = (
     *SHARES,
-    *("alpha1", "alpha1_excess", "alpha1_free", "sink_eps", "norm_share", "norm_content", "norm_punct", "norm_self"),
+    *(
+        "alpha1",
+        "alpha1_excess",
+        "alpha1_free",
+        "sink_eps",
+        "norm_share",
+        "norm_content",
+        "norm_punct",
+        "norm_self",
+    ),
     *("v_sos_ratio", "rollout_sos", "rollout_norm_sos", "rollout_uniform"),
 )
 MEAN_HEAD = -1
@@ -83,12 +100,16 @@ def text_rows(
         except UnusableTextError as reason:
             found.append(str(reason))
             continue
-        marks = np.array([place for place in range(length) if own[place] in punctuation], dtype=np.int64)
+        marks = np.array(
+            [place for place in range(length) if own[place] in punctuation], dtype=np.int64
+        )
         try:
             measured = _measure(flow, rolled, number, length, content, marks)
         except ValueError as error:
             raise ValueError(f"{wording.sentence!r}: {error}") from error
-        found.append(_rows(measured, wording, dict(tags) | {"text_mode": wording.mode, "n_tokens": length}))
+        found.append(
+            _rows(measured, wording, dict(tags) | {"text_mode": wording.mode, "n_tokens": length})
+        )
     return found
 
 
@@ -114,7 +135,9 @@ def _rows(measured: Measured, wording: Wording, tags: dict[str, Any]) -> list[di
         means |= {name: float(values[layer]) for name, values in measured.together.items()}
         rows.append(here | {"head": MEAN_HEAD, "query": "eos"} | means)
         if wording.heads:
-            means = {name: float(values[layer].mean()) for name, values in measured.everywhere.items()}
+            means = {
+                name: float(values[layer].mean()) for name, values in measured.everywhere.items()
+            }
             rows.append(here | {"head": MEAN_HEAD, "query": "all"} | means)
             rows += [
                 here
@@ -145,9 +168,12 @@ def _measure(
     marks: Int[np.ndarray, "m"],
 ) -> Measured:
     maps, carried = (
-        kind[:, number, :, :length, :length].cpu().numpy().astype(np.float64) for kind in (flow.weights, flow.carried)
+        kind[:, number, :, :length, :length].cpu().numpy().astype(np.float64)
+        for kind in (flow.weights, flow.carried)
     )
-    together = flow.carried_together[:, number, length - 1, :length].cpu().numpy().astype(np.float64)
+    together = (
+        flow.carried_together[:, number, length - 1, :length].cpu().numpy().astype(np.float64)
+    )
     heads = attention_measures(maps[:, :, -1], content, marks) | column_mass(maps)
     heads |= carried_shares(carried[:, :, -1], content, marks)
     norms = flow.value_norms[:, number, :, :length].cpu().numpy().astype(np.float64)
@@ -155,7 +181,9 @@ def _measure(
     whole = carried_shares(together, content, marks)
     norms = flow.value_norms_together[:, number, :length].cpu().numpy().astype(np.float64)
     whole["v_sos_ratio"] = norms[:, 0] / np.median(norms[:, content], axis=-1)
-    whole |= {name: values[:, number, length - 1, 0].cpu().numpy() for name, values in rolled.items()}
+    whole |= {
+        name: values[:, number, length - 1, 0].cpu().numpy() for name, values in rolled.items()
+    }
     return Measured(heads, whole, everywhere_measures(maps, content, marks))
 
 
@@ -175,7 +203,9 @@ def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int
 
 
 def attention_measures(
-    rows: Float[np.ndarray, "layers heads t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
+    rows: Float[np.ndarray, "layers heads t"],
+    content: Int[np.ndarray, "c"],
+    marks: Int[np.ndarray, "m"],
 ) -> dict[str, Float[np.ndarray, "layers heads"]]:
     """Measures of the attention of one position; 0 is [SOS], the last one the position itself.
 
@@ -193,7 +223,9 @@ def attention_measures(
     """
     length = rows.shape[-1]
     if not np.isfinite(rows).all() or np.abs(rows.sum(-1) - 1).max() > 1e-3:
-        raise ValueError("the attention of a position is not finite or does not sum to 1 over the tokens it sees")
+        raise ValueError(
+            "the attention of a position is not finite or does not sum to 1 over the tokens it sees"
+        )
     content, marks = content[content < length], marks[marks < length]
     entropy = -(rows * np.log(np.where(rows > 0, rows, 1.0))).sum(-1)
     return {
@@ -208,14 +240,20 @@ def attention_measures(
 
 
 def everywhere_measures(
-    maps: Float[np.ndarray, "layers heads t t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
+    maps: Float[np.ndarray, "layers heads t t"],
+    content: Int[np.ndarray, "c"],
+    marks: Int[np.ndarray, "m"],
 ) -> dict[str, Float[np.ndarray, "layers heads"]]:
     """The same measures, mean over all positions but the first, which sees itself alone."""
-    rows = [attention_measures(maps[:, :, i, : i + 1], content, marks) for i in range(1, maps.shape[-1])]
+    rows = [
+        attention_measures(maps[:, :, i, : i + 1], content, marks) for i in range(1, maps.shape[-1])
+    ]
     return {name: np.mean([row[name] for row in rows], axis=0) for name in SHARES}
 
 
-def column_mass(maps: Float[np.ndarray, "layers heads t t"]) -> dict[str, Float[np.ndarray, "layers heads"]]:
+def column_mass(
+    maps: Float[np.ndarray, "layers heads t t"],
+) -> dict[str, Float[np.ndarray, "layers heads"]]:
     """Mean attention that [SOS] gets from all positions, alpha_1, which uniform causal attention makes large too.
 
     Returns:

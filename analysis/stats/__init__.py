@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Statistics: arrays in, estimates with intervals out."""

@@ -32,9 +32,13 @@ def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
     return np.column_stack([x, y, x**2, y**2, x * y, np.hypot(x, y), border.astype(np.float64)])
 
 
-def _agreement(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> Float[np.ndarray, "k"]:
+def _agreement(
+    first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int
+) -> Float[np.ndarray, "k"]:
     """Shared share of the two top-d lists for d = 1 to k."""
-    _, places, others = np.intersect1d(first[:k], second[:k], assume_unique=True, return_indices=True)
+    _, places, others = np.intersect1d(
+        first[:k], second[:k], assume_unique=True, return_indices=True
+    )
     # A token is shared from the depth on at which the later of its two places has been reached.
     found = np.bincount(np.maximum(places, others), minlength=k).cumsum()
     value: np.ndarray = found / np.arange(1, k + 1)
@@ -63,7 +67,9 @@ def _extrapolated(agreement: Float[np.ndarray, "k"]) -> float:
 
 def _depth(k: int, limit: int) -> int:
     if not 1 <= k <= limit:
-        raise ValueError(f"the depth must lie between 1 and {limit}, the tokens that are ranked, got {k}")
+        raise ValueError(
+            f"the depth must lie between 1 and {limit}, the tokens that are ranked, got {k}"
+        )
     return k
 
 
@@ -95,7 +101,9 @@ def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n
     for name, values in (("first half", first), ("second half", second)):
         check_finite(values, name)
         if np.ptp(values) == 0:
-            raise ValueError(f"the {name} is constant, so its reliability is undefined; skip that sample")
+            raise ValueError(
+                f"the {name} is constant, so its reliability is undefined; skip that sample"
+            )
     half = float(stats.spearmanr(first, second).statistic)
     full = 2 * half / (1 + half) if half > -1 else float("-inf")
     return Ceiling(half, full)

@@ -110,7 +110,9 @@ def check_finite(values: Shaped[np.ndarray, "..."], what: str) -> None:
     if bad.any():
         sample, *rest = np.argwhere(bad)[0].tolist()
         where = f"{sample}, column {rest[0]}" if rest else f"{sample}"
-        raise ValueError(f"{what}: not a finite number at sample {where}; drop that sample with its reason")
+        raise ValueError(
+            f"{what}: not a finite number at sample {where}; drop that sample with its reason"
+        )
 
 
 def image_sums(
@@ -125,7 +127,9 @@ def image_sums(
         ValueError: If a value is not finite, there is no sample, or the lengths differ.
     """
     if len(columns) == 0 or len(columns) != len(image_ids):
-        raise ValueError(f"values and image ids must be as many and at least one, got {len(columns)}, {len(image_ids)}")
+        raise ValueError(
+            f"values and image ids must be as many and at least one, got {len(columns)}, {len(image_ids)}"
+        )
     check_finite(columns, "values")
     _, index = np.unique(image_ids, return_inverse=True)
     counts = np.bincount(index)
@@ -169,20 +173,26 @@ def bootstrap(
     draws = []
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        picked = rng.integers(0, n_images, size=(size, n_images)) + n_images * np.arange(size)[:, None]
+        picked = (
+            rng.integers(0, n_images, size=(size, n_images)) + n_images * np.arange(size)[:, None]
+        )
         counts = np.bincount(picked.ravel(), minlength=size * n_images).reshape(size, n_images)
         draws.append(statistic(counts.astype(np.float64) @ sums))
     return Bootstrap(value, np.concatenate(draws), n_images, len(columns))
 
 
-def interval(value: float, draws: Float[np.ndarray, "b"], n_images: int, n: int, level: float = 0.95) -> Estimate:
+def interval(
+    value: float, draws: Float[np.ndarray, "b"], n_images: int, n: int, level: float = 0.95
+) -> Estimate:
     """Percentile interval from bootstrap draws; undefined without draws."""
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
     if not len(draws):
         return Estimate(value, np.nan, np.nan, n_images, n, ONE_IMAGE)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high), n_images, n, f"{level:.0%} image bootstrap, B={len(draws)}")
+    return Estimate(
+        value, float(low), float(high), n_images, n, f"{level:.0%} image bootstrap, B={len(draws)}"
+    )
 
 
 def means(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
@@ -197,15 +207,22 @@ def ratios(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
     A ratio whose denominator is 0 has a numerator of 0 too (empty prediction on empty target) and counts as 1.
     """
     numerator, denominator = np.split(sums, 2, axis=1)
-    value: np.ndarray = np.divide(numerator, denominator, out=np.ones_like(numerator), where=denominator != 0)
+    value: np.ndarray = np.divide(
+        numerator, denominator, out=np.ones_like(numerator), where=denominator != 0
+    )
     return value
 
 
 def bootstrap_means(
-    values: Float[np.ndarray, "n c"], image_ids: Shaped[np.ndarray, "n"], resamples: int = RESAMPLES, seed: int = 0
+    values: Float[np.ndarray, "n c"],
+    image_ids: Shaped[np.ndarray, "n"],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Bootstrap:
     """Means over samples of many columns at once, images resampled."""
-    return bootstrap(np.column_stack([values, np.ones(len(values))]), image_ids, means, resamples, seed)
+    return bootstrap(
+        np.column_stack([values, np.ones(len(values))]), image_ids, means, resamples, seed
+    )
 
 
 def bootstrap_ratios(
@@ -227,10 +244,14 @@ def mean_estimate(
     seed: int = 0,
 ) -> Estimate:
     """Mean over samples with an image-clustered interval; give differences for a paired comparison."""
-    return bootstrap_means(values[:, None].astype(np.float64), image_ids, resamples, seed).estimates(level)[0]
+    return bootstrap_means(
+        values[:, None].astype(np.float64), image_ids, resamples, seed
+    ).estimates(level)[0]
 
 
-def contrast(result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Float[np.ndarray, "b j"]]) -> Bootstrap:
+def contrast(
+    result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Float[np.ndarray, "b j"]]
+) -> Bootstrap:
     """Carry value and draws of several paired statistics into new ones, such as a difference or a retention.
 
     Example:
@@ -239,7 +260,9 @@ def contrast(result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Fl
         >>> float(contrast(pair, lambda v: v[:, :1] - v[:, 1:]).value[0])
         0.0
     """
-    return Bootstrap(combine(result.value[None])[0], combine(result.draws), result.n_images, result.n)
+    return Bootstrap(
+        combine(result.value[None])[0], combine(result.draws), result.n_images, result.n
+    )
 
 
 def nested_bootstrap(
@@ -286,12 +309,17 @@ def nested_bootstrap(
     draws = []
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        picked, owner = rng.integers(0, n_images, size=size * n_images), np.repeat(np.arange(size), n_images)
+        picked, owner = (
+            rng.integers(0, n_images, size=size * n_images),
+            np.repeat(np.arange(size), n_images),
+        )
         for first, count in children:
             n_children = count[picked]
             base = np.repeat(first[picked], n_children)
             owner, width = np.repeat(owner, n_children), np.repeat(n_children, n_children)
             picked = base + (rng.random(len(base)) * width).astype(np.int64)
-        totals = [np.bincount(owner, weights=column[picked], minlength=size) for column in columns.T]
+        totals = [
+            np.bincount(owner, weights=column[picked], minlength=size) for column in columns.T
+        ]
         draws.append(statistic(np.column_stack(totals)))
     return Bootstrap(value, np.concatenate(draws), n_images, len(columns))

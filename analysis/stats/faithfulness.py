@@ -52,7 +52,10 @@ def curve_area(counts: Sequence[int], values: Float[np.ndarray, "c"]) -> float:
 
 
 def eraser(
-    counts: Sequence[int], without: Float[np.ndarray, "c"], only: Float[np.ndarray, "c"], chosen: Sequence[int]
+    counts: Sequence[int],
+    without: Float[np.ndarray, "c"],
+    only: Float[np.ndarray, "c"],
+    chosen: Sequence[int],
 ) -> dict[str, Float[np.ndarray, "k"]]:
     """Comprehensiveness and sufficiency at some counts, as falls of the target; their means are the AOPC.
 
@@ -69,10 +72,15 @@ def eraser(
     Source: DeYoung et al. 2020 (ERASER), equations 1 to 3.
     """
     places = [list(counts).index(k) for k in chosen]
-    return {"comprehensiveness": without[0] - without[places], "sufficiency": only[-1] - only[places]}
+    return {
+        "comprehensiveness": without[0] - without[places],
+        "sufficiency": only[-1] - only[places],
+    }
 
 
-def square_removals(grid: tuple[int, int], count: int, rng: np.random.Generator) -> Bool[np.ndarray, "m n"]:
+def square_removals(
+    grid: tuple[int, int], count: int, rng: np.random.Generator
+) -> Bool[np.ndarray, "m n"]:
     """Random squares of tokens to take away, sides from 2 to half of the grid's shorter side.
 
     Squares can take a whole object away. Tokens strewn over the picture hardly ever do: nearly nothing would change,
@@ -89,18 +97,25 @@ def square_removals(grid: tuple[int, int], count: int, rng: np.random.Generator)
     side = rng.integers(2, longest + 1, count)[:, None]
     top, left = (rng.integers(0, extent - side + 1) for extent in grid)
     row, column = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
-    removed: np.ndarray = (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
+    removed: np.ndarray = (
+        (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
+    )
     return removed
 
 
-def moved_round(values: Float[np.ndarray, "n"], grid: tuple[int, int], rng: np.random.Generator) -> Any:
+def moved_round(
+    values: Float[np.ndarray, "n"], grid: tuple[int, int], rng: np.random.Generator
+) -> Any:
     """A map moved round the grid by a random step, never by none: as smooth as before, and about other places."""
     down, right = np.divmod(int(rng.integers(1, grid[0] * grid[1])), grid[1])
     return np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
 
 
 def rank_infidelity(
-    order: Int[np.ndarray, "n"], removed: Bool[np.ndarray, "m n"], values: Float[np.ndarray, "m"], whole: float
+    order: Int[np.ndarray, "n"],
+    removed: Bool[np.ndarray, "m n"],
+    values: Float[np.ndarray, "m"],
+    whole: float,
 ) -> float:
     """Normalised infidelity, by captum, of a ranking to what random removals do to a target; 0 is perfect.
 
@@ -120,7 +135,9 @@ def rank_infidelity(
     attribution[0, torch.from_numpy(order.copy())] = torch.arange(n, 0, -1, dtype=torch.float64) / n
     gone = torch.from_numpy(removed).double()
     known = torch.cat([torch.ones(1, n, dtype=torch.float64), 1 - gone])
-    answers = torch.cat([torch.tensor([whole], dtype=torch.float64), torch.from_numpy(values).double()])
+    answers = torch.cat(
+        [torch.tensor([whole], dtype=torch.float64), torch.from_numpy(values).double()]
+    )
 
     def target(present: torch.Tensor) -> torch.Tensor:
         """The value that was measured for a set of tokens."""

@@ -4,7 +4,14 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy import stats
 
-from litelvlm.analysis.stats.bootstrap import ONE_IMAGE, RESAMPLES, Bootstrap, Estimate, Statistic, image_sums
+from litelvlm.analysis.stats.bootstrap import (
+    ONE_IMAGE,
+    RESAMPLES,
+    Bootstrap,
+    Estimate,
+    Statistic,
+    image_sums,
+)
 
 _BATCH_CELLS = 4_000_000  # numbers gathered at once (32 MB)
 
@@ -38,11 +45,20 @@ def bca_estimate(
     if n_images == 1:
         return Estimate(value, np.nan, np.nan, 1, len(columns), ONE_IMAGE)
     if np.ptp(statistic(total - sums)) < 1e-12:  # bias and acceleration would be 0 / 0
-        return Estimate(value, value, value, n_images, len(columns), f"{level:.0%} BCa image bootstrap, no spread")
+        return Estimate(
+            value,
+            value,
+            value,
+            n_images,
+            len(columns),
+            f"{level:.0%} BCa image bootstrap, no spread",
+        )
 
     def of_images(index: Int[np.ndarray, "*b images"], axis: int) -> Float[np.ndarray, "*b"]:
         totals = sums[np.moveaxis(index, axis, -1)].sum(axis=-2)
-        result: np.ndarray = statistic(totals.reshape(-1, sums.shape[1]))[:, 0].reshape(totals.shape[:-1])
+        result: np.ndarray = statistic(totals.reshape(-1, sums.shape[1]))[:, 0].reshape(
+            totals.shape[:-1]
+        )
         return result
 
     found = stats.bootstrap(
@@ -86,7 +102,9 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
     return Estimate(value, low, value + max(fall, 0.0), effects.n_images, effects.n, method)
 
 
-def minimum_detectable(result: Bootstrap, power: float = 0.8, level: float = 0.95) -> Float[np.ndarray, "k"]:
+def minimum_detectable(
+    result: Bootstrap, power: float = 0.8, level: float = 0.95
+) -> Float[np.ndarray, "k"]:
     """Smallest true effect that a two-sided test on these images would find with the given power; nan with one image.
 
     It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of equal weight,

@@ -38,7 +38,9 @@ class AtBudget(NamedTuple):
 
 
 def auroc(
-    scores: Real[np.ndarray, "n"], inside: Shaped[np.ndarray, "*masks n"], outside: Shaped[np.ndarray, "*masks n"]
+    scores: Real[np.ndarray, "n"],
+    inside: Shaped[np.ndarray, "*masks n"],
+    outside: Shaped[np.ndarray, "*masks n"],
 ) -> Float[np.ndarray, "*masks"]:
     """Chance that a token in the mask scores above one outside it, ties counting one half (mid-ranks).
 
@@ -65,7 +67,9 @@ def auroc(
         if (weight < 0).any():
             raise ValueError(f"the weights {name} the mask must not be negative")
         if (weight.sum(-1) == 0).any():
-            raise ValueError(f"a mask without tokens {name} has no AUROC; skip that sample with its reason")
+            raise ValueError(
+                f"a mask without tokens {name} has no AUROC; skip that sample with its reason"
+            )
     order = np.argsort(scores, kind="stable")
     first = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     group_in = np.add.reduceat(weight_in[..., order], first, axis=-1)
@@ -82,7 +86,9 @@ def reversal_index(area: Float[np.ndarray, "*masks"]) -> Float[np.ndarray, "*mas
     return value
 
 
-def hedges_g(scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]) -> float:
+def hedges_g(
+    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
+) -> float:
     """Standardised mean difference inside minus outside with Hedges' small-sample factor; negative means reversal.
 
     Scores without any spread differ by nothing and give 0.
@@ -94,7 +100,9 @@ def hedges_g(scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outsi
     a, b = scores[inside].astype(np.float64), scores[outside].astype(np.float64)
     n = len(a) + len(b)
     if not len(a) or not len(b) or n < 3:
-        raise ValueError(f"both sides and three tokens in all are needed, got {len(a)} inside and {len(b)} outside")
+        raise ValueError(
+            f"both sides and three tokens in all are needed, got {len(a)} inside and {len(b)} outside"
+        )
     if np.ptp(scores[inside | outside]) == 0:
         return 0.0
     pooled = np.sqrt((((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()) / (n - 2))
@@ -105,7 +113,10 @@ def hedges_g(scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outsi
 
 
 def at_budget(
-    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"], k: int
+    scores: Real[np.ndarray, "n"],
+    inside: Bool[np.ndarray, "n"],
+    outside: Bool[np.ndarray, "n"],
+    k: int,
 ) -> AtBudget:
     """Precision and recall of the k lowest and k highest eligible tokens; ties go to the lower index, as in pruning.
 
@@ -116,7 +127,10 @@ def at_budget(
 
 
 def at_budgets(
-    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"], ks: Sequence[int]
+    scores: Real[np.ndarray, "n"],
+    inside: Bool[np.ndarray, "n"],
+    outside: Bool[np.ndarray, "n"],
+    ks: Sequence[int],
 ) -> list[AtBudget]:
     """The same at several budgets, from one sort.
 
@@ -127,13 +141,26 @@ def at_budgets(
     eligible = np.flatnonzero(inside | outside)
     hit, n_in, n = inside[eligible], int(inside.sum()), len(eligible)
     if min(ks, default=1) < 1 or not n_in:
-        raise ValueError(f"budgets of at least 1 and a mask with tokens are needed, got {list(ks)} and {n_in} tokens")
+        raise ValueError(
+            f"budgets of at least 1 and a mask with tokens are needed, got {list(ks)} and {n_in} tokens"
+        )
     lowest = np.cumsum(hit[np.argsort(scores[eligible], kind="stable")])
     highest = np.cumsum(hit[np.argsort(-scores[eligible], kind="stable")])
     found = []
     for k in (min(k, n) for k in ks):
         low, high = int(lowest[k - 1]), int(highest[k - 1])
-        found.append(AtBudget(k, low / k, low / n_in, high / k, high / n_in, n_in / n, k / n, (low / k) / (n_in / n)))
+        found.append(
+            AtBudget(
+                k,
+                low / k,
+                low / n_in,
+                high / k,
+                high / n_in,
+                n_in / n,
+                k / n,
+                (low / k) / (n_in / n),
+            )
+        )
     return found
 
 

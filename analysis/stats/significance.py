@@ -48,7 +48,9 @@ def paired_swap_test(
         ValueError: If the shapes differ or the columns are neither one nor two.
     """
     if a.shape != b.shape or a.shape[1] not in (1, 2):
-        raise ValueError(f"two tables of the same shape with 1 or 2 columns are needed, got {a.shape} and {b.shape}")
+        raise ValueError(
+            f"two tables of the same shape with 1 or 2 columns are needed, got {a.shape} and {b.shape}"
+        )
     if a.shape[1] == 1:
         a, b = np.column_stack([a, np.ones(len(a))]), np.column_stack([b, np.ones(len(b))])
     sums_a, _ = image_sums(a.astype(np.float64), image_ids)
@@ -72,7 +74,9 @@ def sign_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
     """Exact two-sided test that positive and negative image means are equally likely; zeros are left out."""
     check_finite(image_means, "image means")
     positive, n = int((image_means > 0).sum()), int((image_means != 0).sum())
-    return Comparison(positive / n if n else 0.5, float(stats.binomtest(positive, n).pvalue) if n else 1.0, n)
+    return Comparison(
+        positive / n if n else 0.5, float(stats.binomtest(positive, n).pvalue) if n else 1.0, n
+    )
 
 
 def wilcoxon_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
@@ -91,7 +95,10 @@ def equivalence_test(difference: Float[np.ndarray, "images"], margin: float) -> 
     Raises:
         ValueError: If the margin is not positive or there are fewer than two images.
     """
-    lower, upper = non_inferiority_test(difference, margin), non_inferiority_test(-difference, margin)
+    lower, upper = (
+        non_inferiority_test(difference, margin),
+        non_inferiority_test(-difference, margin),
+    )
     return Comparison(float(difference.mean()), max(lower.p_value, upper.p_value), len(difference))
 
 
@@ -99,7 +106,9 @@ def non_inferiority_test(difference: Float[np.ndarray, "images"], margin: float)
     """One-sided t test on image means: a small p-value says that the difference lies above ``-margin``."""
     check_finite(difference, "differences")
     if margin <= 0 or len(difference) < 2:
-        raise ValueError(f"a positive margin and two or more images are needed, got {margin} and {len(difference)}")
+        raise ValueError(
+            f"a positive margin and two or more images are needed, got {margin} and {len(difference)}"
+        )
     mean, error = float(difference.mean()), float(stats.sem(difference))
     if error == 0:  # identical differences: the t statistic has no size, only a side
         return Comparison(mean, 0.0 if mean > -margin else 1.0, len(difference))
@@ -133,5 +142,7 @@ def holm(p_values: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
 def benjamini_hochberg(p_values: Float[np.ndarray, "*m"]) -> Float[np.ndarray, "*m"]:
     """Benjamini-Hochberg adjustment (false discovery rate) over all cells of a grid."""
     check_finite(p_values, "p-values")
-    adjusted: np.ndarray = stats.false_discovery_control(p_values.ravel(), method="bh").reshape(p_values.shape)
+    adjusted: np.ndarray = stats.false_discovery_control(p_values.ravel(), method="bh").reshape(
+        p_values.shape
+    )
     return adjusted

@@ -21,7 +21,9 @@ def basis(n: int, covariates: Float[np.ndarray, "n c"] | None = None) -> Float[n
     return kept
 
 
-def residual_ranks(values: Real[np.ndarray, "m n"], design: Float[np.ndarray, "n b"]) -> Float[np.ndarray, "m n"]:
+def residual_ranks(
+    values: Real[np.ndarray, "m n"], design: Float[np.ndarray, "n b"]
+) -> Float[np.ndarray, "m n"]:
     """Mid-ranks of each row less their projection on ``design``, scaled to norm 1; a row that it explains is 0.
 
     Raises:
@@ -37,14 +39,18 @@ def residual_ranks(values: Real[np.ndarray, "m n"], design: Float[np.ndarray, "n
 
 
 def rank_correlations(
-    first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"], covariates: Float[np.ndarray, "n c"] | None = None
+    first: Real[np.ndarray, "a n"],
+    second: Real[np.ndarray, "b n"],
+    covariates: Float[np.ndarray, "n c"] | None = None,
 ) -> Float[np.ndarray, "a b"]:
     """Partial Spearman correlation of every row with every other one; plain Spearman without covariates.
 
     A row that is constant, or wholly explained by the covariates, correlates 0 with everything.
     """
     design = basis(first.shape[1], covariates)
-    value: np.ndarray = (residual_ranks(first, design) @ residual_ranks(second, design).T).clip(-1, 1)
+    value: np.ndarray = (residual_ranks(first, design) @ residual_ranks(second, design).T).clip(
+        -1, 1
+    )
     return value
 
 
@@ -73,7 +79,9 @@ def shifted_correlations(
         return products
 
     squared = (ranks**2).sum(1)[:, None, None]
-    left = squared - sum((moved_products(column[None])[0] ** 2 for column in design.T), np.zeros(()))
+    left = squared - sum(
+        (moved_products(column[None])[0] ** 2 for column in design.T), np.zeros(())
+    )
     unexplained = left > 1e-9 * np.maximum(squared, 1e-300)
     norms = np.sqrt(np.where(unexplained, left, 1.0))
     value: np.ndarray = np.where(unexplained, moved_products(rest) / norms, 0.0).clip(-1, 1)
@@ -88,7 +96,9 @@ def shift_p_values(correlations: Float[np.ndarray, "a b rows cols"]) -> Float[np
     return p
 
 
-def tau_b(first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"]) -> Float[np.ndarray, "a b"]:
+def tau_b(
+    first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"]
+) -> Float[np.ndarray, "a b"]:
     """Kendall's tau-b of every row with every other one; 0 where a row is constant."""
     above = np.triu_indices(first.shape[1], 1)
 
@@ -96,6 +106,10 @@ def tau_b(first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"]) -> Fl
         return np.stack([np.sign(row[:, None] - row)[above] for row in values]).astype(np.float32)
 
     a, b = signs(first), signs(second)
-    sizes = np.sqrt(np.abs(a).sum(1, dtype=np.float64))[:, None] * np.sqrt(np.abs(b).sum(1, dtype=np.float64))
-    value: np.ndarray = np.divide((a @ b.T).astype(np.float64), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    sizes = np.sqrt(np.abs(a).sum(1, dtype=np.float64))[:, None] * np.sqrt(
+        np.abs(b).sum(1, dtype=np.float64)
+    )
+    value: np.ndarray = np.divide(
+        (a @ b.T).astype(np.float64), sizes, out=np.zeros_like(sizes), where=sizes > 0
+    )
     return value

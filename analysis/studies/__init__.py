@@ -9,7 +9,16 @@ from litelvlm.names import check_name
 if TYPE_CHECKING:
     from litelvlm.analysis.runs.record import RunRecord
 
-STUDIES = ("reversal", "mechanism", "sink", "sink_causal", "importance", "faithfulness", "sweep", "ablations")
+STUDIES = (
+    "reversal",
+    "mechanism",
+    "sink",
+    "sink_causal",
+    "importance",
+    "faithfulness",
+    "sweep",
+    "ablations",
+)
 """Studies in the order in which all of them run; each is a module of ``analysis`` with the same public names."""
 
 MINIATURE = "miniature"
@@ -38,5 +47,7 @@ def is_miniature(record: "RunRecord") -> bool:
         ValueError: If the record does not tell.
     """
     if "family" not in record.model:
-        raise ValueError(f"the record of a {record.study!r} run names no family of its model; run its command again")
+        raise ValueError(
+            f"the record of a {record.study!r} run names no family of its model; run its command again"
+        )
     return record.model["family"] == MINIATURE

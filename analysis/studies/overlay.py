@@ -26,13 +26,17 @@ def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
     return [int(index) for index in selection.indices if index >= 0]
 
 
-def spread(values: Float[np.ndarray, "n"], tower: Any, height: int, width: int) -> Float[np.ndarray, "height width"]:
+def spread(
+    values: Float[np.ndarray, "n"], tower: Any, height: int, width: int
+) -> Float[np.ndarray, "height width"]:
     """One value per token over a picture as the tower sees it: NaN where no token looks."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
     return coverage_to_pixels(values.reshape(tower.grid), height, width, tower.image_size, crop)
 
 
-def kept_pixels(kept: Sequence[int], tower: Any, height: int, width: int) -> Float[np.ndarray, "height width"]:
+def kept_pixels(
+    kept: Sequence[int], tower: Any, height: int, width: int
+) -> Float[np.ndarray, "height width"]:
     """Where the kept tokens look: 1 kept, 0 pruned, NaN outside what the tower sees."""
     flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)
     flags[list(kept)] = 1.0

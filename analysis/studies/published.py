@@ -32,9 +32,7 @@ SPLITS: tuple[tuple[str, str], ...] = (
 )
 """Data set and split of each column of ``ACCURACY``."""
 
-ACCURACY_SOURCE = (
-    "LiteLVLM project page, table of referring expression segmentation: GLaMM with 576 visual tokens, cIoU in percent"
-)
+ACCURACY_SOURCE = "LiteLVLM project page, table of referring expression segmentation: GLaMM with 576 visual tokens, cIoU in percent"
 
 ACCURACY_CAUTION = (
     "The published numbers are the authors' own, were not measured here and come without intervals: another model, "
@@ -97,7 +95,10 @@ def accuracy(data: str = "", split: str = "") -> pd.DataFrame:
         return sum(scores[i] for i in columns) / len(columns)
 
     whole = mean(UNPRUNED)
-    lines = [(label, METHODS[label], tokens, mean(scores)) for (label, tokens), scores in ACCURACY.items()]
+    lines = [
+        (label, METHODS[label], tokens, mean(scores))
+        for (label, tokens), scores in ACCURACY.items()
+    ]
     table = pd.DataFrame(lines, columns=["label", "method", "tokens", "ciou"])
     return table.assign(kept=table["ciou"] / whole)
 
@@ -113,7 +114,10 @@ CAUTION = (
 def _rows(quantity: str, baseline: str, values: dict[str, tuple[str, str]]) -> list[Published]:
     rows = [Published(quantity, "unpruned", 576, baseline)]
     for method, pair in values.items():
-        rows += [Published(quantity, method, tokens, value) for tokens, value in zip((192, 64), pair, strict=True)]
+        rows += [
+            Published(quantity, method, tokens, value)
+            for tokens, value in zip((192, 64), pair, strict=True)
+        ]
     return rows
 
 
@@ -126,12 +130,20 @@ EFFICIENCY: tuple[Published, ...] = (
     *_rows(
         "prefill time (ms)",
         "166.25",
-        {"FastV": ("162.88", "157.50"), "VisPruner": ("75.65", "54.77"), "LiteLVLM": ("74.88", "54.02")},
+        {
+            "FastV": ("162.88", "157.50"),
+            "VisPruner": ("75.65", "54.77"),
+            "LiteLVLM": ("74.88", "54.02"),
+        },
     ),
     *_rows(
         "CUDA time (ms)",
         "340.89",
-        {"FastV": ("340.25", "338.65"), "VisPruner": ("276.09", "253.10"), "LiteLVLM": ("265.83", "237.35")},
+        {
+            "FastV": ("340.25", "338.65"),
+            "VisPruner": ("276.09", "253.10"),
+            "LiteLVLM": ("265.83", "237.35"),
+        },
     ),
     *_rows(
         "stored activations (GB)",

@@ -84,7 +84,13 @@ def padded_box(height: int, width: int, size: int = 336) -> Crop:
     scale = size / max(height, width)
     resized_height, resized_width = max(1, round(height * scale)), max(1, round(width * scale))
     return Crop(
-        height, width, size, resized_height, resized_width, (resized_height - size) // 2, (resized_width - size) // 2
+        height,
+        width,
+        size,
+        resized_height,
+        resized_width,
+        (resized_height - size) // 2,
+        (resized_width - size) // 2,
     )
 
 
@@ -101,7 +107,9 @@ def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
     """Borders of the token rows and columns in image pixels, [rows + 1] and [columns + 1]."""
     rows, columns = grid
     if not (1 <= rows <= crop.size and 1 <= columns <= crop.size):
-        raise ValueError(f"grid {grid} does not fit a square of {crop.size} pixels; give (rows, columns) of the tower")
+        raise ValueError(
+            f"grid {grid} does not fit a square of {crop.size} pixels; give (rows, columns) of the tower"
+        )
     # A patch has a whole number of pixels; a remainder at the right and bottom is seen by no token.
     y = crop.top + np.arange(rows + 1) * (crop.size // rows)
     x = crop.left + np.arange(columns + 1) * (crop.size // columns)
@@ -129,7 +137,9 @@ def coverage(
     down, across = _overlap(y, height), _overlap(x, width)
     area = np.diff(y)[:, None] * np.diff(x)[None, :]
     # Rounding may overshoot by one part in 1e16.
-    share: np.ndarray = np.clip(down @ (mask > 0).astype(np.float64) @ across.T / area, 0.0, 1.0).astype(np.float32)
+    share: np.ndarray = np.clip(
+        down @ (mask > 0).astype(np.float64) @ across.T / area, 0.0, 1.0
+    ).astype(np.float32)
     return share
 
 
@@ -142,7 +152,9 @@ def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> f
     inside = mask > 0
     total = int(inside.sum())
     if total == 0:
-        raise ValueError("the mask is empty, so no share of it is visible; leave no-target expressions out first")
+        raise ValueError(
+            "the mask is empty, so no share of it is visible; leave no-target expressions out first"
+        )
     height, width = mask.shape
     top, left, bottom, right = (crop or crop_box(height, width, size)).box
     down = _overlap(np.array([top, bottom]), height)[0]
@@ -151,7 +163,11 @@ def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> f
 
 
 def coverage_to_pixels(
-    grid_map: Float[np.ndarray, "rows columns"], height: int, width: int, size: int = 336, crop: Crop | None = None
+    grid_map: Float[np.ndarray, "rows columns"],
+    height: int,
+    width: int,
+    size: int = 336,
+    crop: Crop | None = None,
 ) -> Float[np.ndarray, "height width"]:
     """Spread one value per token over the image: each pixel gets its token's value, NaN where no token looks.
 
@@ -168,5 +184,7 @@ def coverage_to_pixels(
     column = np.searchsorted(x, np.arange(width) + 0.5, side="right") - 1
     pixels = np.full((height, width), np.nan, dtype=np.float32)
     seen = np.ix_((row >= 0) & (row < rows), (column >= 0) & (column < columns))
-    pixels[seen] = grid_map[np.ix_(row[(row >= 0) & (row < rows)], column[(column >= 0) & (column < columns)])]
+    pixels[seen] = grid_map[
+        np.ix_(row[(row >= 0) & (row < rows)], column[(column >= 0) & (column < columns)])
+    ]
     return pixels

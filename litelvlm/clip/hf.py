@@ -8,9 +8,23 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer, PreTrainedTokenizerBase
 
-from litelvlm.clip.tower import ClipImage, ClipText, Preprocessing, Tower, attention_row, capture_inputs
+from litelvlm.clip.tower import (
+    ClipImage,
+    ClipText,
+    Preprocessing,
+    Tower,
+    attention_row,
+    capture_inputs,
+)
 
-__all__ = ["ClipImage", "ClipText", "ClipTower", "attention_row", "capture_inputs", "read_tokenizer"]
+__all__ = [
+    "ClipImage",
+    "ClipText",
+    "ClipTower",
+    "attention_row",
+    "capture_inputs",
+    "read_tokenizer",
+]
 
 
 class ClipTower(Tower):
@@ -25,7 +39,10 @@ class ClipTower(Tower):
     """
 
     def __init__(
-        self, clip: CLIPModel, tokenizer: PreTrainedTokenizerBase, preprocessing: Preprocessing | None = None
+        self,
+        clip: CLIPModel,
+        tokenizer: PreTrainedTokenizerBase,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
@@ -75,11 +92,17 @@ class ClipTower(Tower):
         states: Tensor = out[0] if isinstance(out, tuple) else out
         return states
 
-    def qkv(self, hidden_states: Float[Tensor, "b s d"], block: int) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv(
+        self, hidden_states: Float[Tensor, "b s d"], block: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
         layer = self.clip.vision_model.encoder.layers[block]
         normed = layer.layer_norm1(hidden_states)
-        return layer.self_attn.q_proj(normed), layer.self_attn.k_proj(normed), layer.self_attn.v_proj(normed)
+        return (
+            layer.self_attn.q_proj(normed),
+            layer.self_attn.k_proj(normed),
+            layer.self_attn.v_proj(normed),
+        )
 
     def project(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
         """Final layer norm and visual projection, applied to any states of the image tower."""
@@ -92,15 +115,23 @@ class ClipTower(Tower):
         limit = int(self.text_config.max_position_embeddings)
         lengths = [len(ids) for ids in self.tokenizer(list(sentences))["input_ids"]]
         tokens = self.tokenizer(
-            list(sentences), padding="longest", truncation=True, max_length=limit, return_tensors="pt"
+            list(sentences),
+            padding="longest",
+            truncation=True,
+            max_length=limit,
+            return_tensors="pt",
         )
         device = self.clip.device
         cut = tuple(length > limit for length in lengths)
         return tokens["input_ids"].to(device), tokens["attention_mask"].to(device), cut
 
-    def encode_text(self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]) -> tuple[Tensor, Tensor]:
+    def encode_text(
+        self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]
+    ) -> tuple[Tensor, Tensor]:
         """Projected [EOS] states [T, P] and the position [T] of the first [EOS]."""
-        pooled = self.clip.text_model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        pooled = self.clip.text_model(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).pooler_output
         eos = (input_ids == self.tokenizer.eos_token_id).int().argmax(dim=-1)
         return self.clip.text_projection(pooled), eos
 
@@ -131,7 +162,9 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
     try:
         tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(name)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"the tokenizer of the CLIP in {name} is damaged ({error}); fetch its files again") from error
+        raise ValueError(
+            f"the tokenizer of the CLIP in {name} is damaged ({error}); fetch its files again"
+        ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise FileNotFoundError(
             f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; fetch them again"

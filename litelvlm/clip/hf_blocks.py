@@ -39,7 +39,8 @@ class ClipHalves(VitView):
     ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s e"]]:
         """States after the attention and its residual, and the keys, mean over heads."""
         q, k, v = (
-            part.unflatten(-1, (self.tower.n_heads, -1)).transpose(1, 2) for part in self.tower.qkv(states[None], block)
+            part.unflatten(-1, (self.tower.n_heads, -1)).transpose(1, 2)
+            for part in self.tower.qkv(states[None], block)
         )
         mask = bias.to(q.dtype).expand(1, 1, len(states), -1)
         mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)

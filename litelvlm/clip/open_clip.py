@@ -17,7 +17,11 @@ from jaxtyping import Float, Int
 from open_clip import create_model, get_tokenizer, list_models
 from open_clip.factory import get_model_config
 from open_clip.model import CLIP, CustomTextCLIP
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+from open_clip.pretrained import (
+    download_pretrained,
+    get_pretrained_cfg,
+    list_pretrained_tags_by_model,
+)
 from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from PIL import Image
 from torch import Tensor, nn
@@ -58,7 +62,9 @@ class OpenClipTower(Tower):
         ValueError: If the model is none of the known families, or its normalisation is unknown.
     """
 
-    def __init__(self, clip: nn.Module, tokenizer: Any, preprocessing: Preprocessing | None = None) -> None:
+    def __init__(
+        self, clip: nn.Module, tokenizer: Any, preprocessing: Preprocessing | None = None
+    ) -> None:
         super().__init__()
         # CoCa is neither: its text tower reads an appended class token.
         if not isinstance(clip, (CLIP, CustomTextCLIP)):
@@ -71,13 +77,21 @@ class OpenClipTower(Tower):
         if height != width:
             raise ValueError(f"the crop is {height} x {width} pixels; only square crops are read")
         self.preprocessing = preprocessing or _preprocessing(clip.visual)
-        blocks = self.words.transformer.resblocks if isinstance(self.words, (CLIP, TextTransformer)) else [None]
+        blocks = (
+            self.words.transformer.resblocks
+            if isinstance(self.words, (CLIP, TextTransformer))
+            else [None]
+        )
         if (
             not all(isinstance(b, ResidualAttentionBlock) for b in blocks)
             or getattr(self.words, "cls_emb", None) is not None
         ):
-            raise ValueError(f"the text tower {type(self.words).__name__} is not open_clip's own; it cannot be read")
-        self.text_pool = str(self.words.text_pool_type if self.words is clip else self.words.pool_type)
+            raise ValueError(
+                f"the text tower {type(self.words).__name__} is not open_clip's own; it cannot be read"
+            )
+        self.text_pool = str(
+            self.words.text_pool_type if self.words is clip else self.words.pool_type
+        )
         causal = self.words.attn_mask is not None
         if (causal, self.text_pool) not in ((True, "argmax"), (True, "eos"), (False, "last")):
             raise ValueError(
@@ -132,11 +146,15 @@ class OpenClipTower(Tower):
         """Run one block of the image tower."""
         return self.trunk.block(index, hidden_states)
 
-    def qkv(self, hidden_states: Float[Tensor, "b s d"], block: int) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv(
+        self, hidden_states: Float[Tensor, "b s d"], block: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
         return self.trunk.qkv(hidden_states, block)
 
-    def placed(self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int) -> tuple[Tensor, Tensor]:
+    def placed(
+        self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int
+    ) -> tuple[Tensor, Tensor]:
         """Queries and keys as the softmax sees them."""
         return self.trunk.placed(query, keys, block)
 
@@ -164,7 +182,9 @@ class OpenClipTower(Tower):
     def _alone(self, hidden_states: Tensor) -> Tensor:
         """Pool each state as a sequence of one."""
         states = hidden_states.to(self.dtype)
-        return self.trunk.pool(states.reshape(-1, 1, states.shape[-1])).reshape(*states.shape[:-1], -1)
+        return self.trunk.pool(states.reshape(-1, 1, states.shape[-1])).reshape(
+            *states.shape[:-1], -1
+        )
 
     def pool(self, last_hidden_state: Float[Tensor, "b s d"]) -> Float[Tensor, "b p"]:
         """The image embedding, from the last block's output."""
@@ -182,8 +202,14 @@ class OpenClipTower(Tower):
         else:
             eos = self._eos(ids)
             ids = ids[:, : int(eos.max()) + 1]
-            mask = (torch.arange(ids.shape[1], device=ids.device)[None] <= eos[:, None]).to(ids.dtype)
-        return ids, mask, tuple(length > self.words.context_length for length in self._lengths(sentences))
+            mask = (torch.arange(ids.shape[1], device=ids.device)[None] <= eos[:, None]).to(
+                ids.dtype
+            )
+        return (
+            ids,
+            mask,
+            tuple(length > self.words.context_length for length in self._lengths(sentences)),
+        )
 
     def _lengths(self, sentences: Sequence[str]) -> list[int]:
         """Tokens of each sentence before truncation, special ones included."""
@@ -200,7 +226,9 @@ class OpenClipTower(Tower):
         eos_id = int(self.words.text_eos_id if self.words is self.clip else self.words.eos_id)
         return (input_ids == eos_id).int().argmax(dim=-1)
 
-    def encode_text(self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]) -> tuple[Tensor, Tensor]:
+    def encode_text(
+        self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]
+    ) -> tuple[Tensor, Tensor]:
         """Projected text states [T, P] and the position [T] they are read at: [EOS], or SigLIP's last."""
         words, length = self.words, input_ids.shape[1]
         mask = None if words.attn_mask is None else words.attn_mask[:length, :length]
@@ -222,7 +250,9 @@ class OpenClipTower(Tower):
         """Heads of the text tower's attention."""
         return int(self.words.transformer.resblocks[0].attn.num_heads)
 
-    def text_qk(self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]) -> tuple[Tensor, Tensor]:
+    def text_qk(
+        self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]
+    ) -> tuple[Tensor, Tensor]:
         """Query and key projections of one text block for the states entering it."""
         return native_qkv(layer, hidden_states)[:2]
 
@@ -260,15 +290,21 @@ def load_tower(
     if text.startswith(PREFIX):
         tower = _from_open_clip(text.removeprefix(PREFIX), pretrained, random_init)
     elif pretrained is not None:
-        raise ValueError(f"pretrained={pretrained!r} goes with 'open_clip:<model>' only, not with {text!r}")
+        raise ValueError(
+            f"pretrained={pretrained!r} goes with 'open_clip:<model>' only, not with {text!r}"
+        )
     elif (folder / "open_clip_config.json").is_file():
         source = f"local-dir:{folder}"
-        model = create_model(source, load_weights=not random_init, require_pretrained=not random_init)
+        model = create_model(
+            source, load_weights=not random_init, require_pretrained=not random_init
+        )
         tower = OpenClipTower(model, get_tokenizer(source))
     elif folder.is_dir() or _is_hub_tower(text):
         tower = _from_hugging_face(text, random_init)
     else:
-        raise unknown_name(text, ["a folder", "a hub id 'owner/name'", "open_clip:<model>/<tag>"], "tower")
+        raise unknown_name(
+            text, ["a folder", "a hub id 'owner/name'", "open_clip:<model>/<tag>"], "tower"
+        )
     return tower.to(place, kind).requires_grad_(False).eval()
 
 
@@ -281,7 +317,11 @@ def _is_hub_tower(name: str) -> bool:
 
 def open_clip_vits() -> list[str]:
     """Names of open_clip's models that have published weights and are of a known family."""
-    return [name for name in list_models() if list_pretrained_tags_by_model(name) and _is_known(get_model_config(name))]
+    return [
+        name
+        for name in list_models()
+        if list_pretrained_tags_by_model(name) and _is_known(get_model_config(name))
+    ]
 
 
 def _is_known(config: Mapping[str, Any]) -> bool:
@@ -296,12 +336,22 @@ def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tow
     model_name, _, tag = name.partition("/")
     check_name(model_name, open_clip_vits(), "open_clip ViT")
     if tag and pretrained and tag != pretrained:
-        raise ValueError(f"two tags for {model_name}: {tag!r} in the name and pretrained={pretrained!r}; give one")
+        raise ValueError(
+            f"two tags for {model_name}: {tag!r} in the name and pretrained={pretrained!r}; give one"
+        )
     tag = tag or pretrained or ""
-    check_name(tag, list_pretrained_tags_by_model(model_name), f"tag of {model_name} ('{PREFIX}{model_name}/<tag>')")
+    check_name(
+        tag,
+        list_pretrained_tags_by_model(model_name),
+        f"tag of {model_name} ('{PREFIX}{model_name}/<tag>')",
+    )
     source, full_name = get_pretrained_cfg(model_name, tag), f"{PREFIX}{model_name}/{tag}"
     tokenizer = _fetched("tokenizer", full_name, lambda: get_tokenizer(model_name))
-    weights = None if random_init else str(_fetched("weights", full_name, lambda: download_pretrained(source)))
+    weights = (
+        None
+        if random_init
+        else str(_fetched("weights", full_name, lambda: download_pretrained(source)))
+    )
     model = create_model(
         model_name,
         pretrained=weights,
@@ -318,7 +368,9 @@ def _fetched(what: str, name: str, fetch: Callable[[], Any]) -> Any:
         return fetch()
     except OSError as error:
         hint = "connect once so that a copy is kept"
-        raise FileNotFoundError(f"{what} of {name}: not kept here and cannot be fetched; {hint}") from error
+        raise FileNotFoundError(
+            f"{what} of {name}: not kept here and cannot be fetched; {hint}"
+        ) from error
 
 
 def _from_hugging_face(name: str, random_init: bool) -> Tower:
@@ -333,7 +385,9 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
 
 
 def _hugging_face_preprocessing(name: str) -> Preprocessing:
-    path = cached_file(name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
+    path = cached_file(
+        name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
+    )
     stored = json.loads(Path(path).read_text()) if path else {}
     standard = Preprocessing()
     return Preprocessing(
@@ -353,8 +407,14 @@ def _preprocessing(visual: Any) -> Preprocessing:
     """The crop and normalisation that ``create_model`` left on the image tower."""
     stored = getattr(visual, "preprocess_cfg", None)
     if stored is None:
-        raise ValueError("this open_clip model says nothing of its crop and normalisation; give preprocessing=")
-    resize = check_name(stored["resize_mode"], ("shortest", "squash"), "resize mode of an open_clip model")
-    resample = check_name(stored["interpolation"], ("bicubic", "bilinear"), "interpolation of an open_clip model")
+        raise ValueError(
+            "this open_clip model says nothing of its crop and normalisation; give preprocessing="
+        )
+    resize = check_name(
+        stored["resize_mode"], ("shortest", "squash"), "resize mode of an open_clip model"
+    )
+    resample = check_name(
+        stored["interpolation"], ("bicubic", "bilinear"), "interpolation of an open_clip model"
+    )
     mean, std = _per_channel(stored["mean"]), _per_channel(stored["std"])
     return Preprocessing(mean, std, resize, resample)  # type: ignore[arg-type]  # both were checked by name

@@ -51,13 +51,21 @@ class NativeTrunk(ImageTrunk):
     pools_attention = False
 
     def __init__(self, visual: VisionTransformer) -> None:
-        self.visual, self.blocks, self.grid = visual, visual.transformer.resblocks, tuple(visual.grid_size)
+        self.visual, self.blocks, self.grid = (
+            visual,
+            visual.transformer.resblocks,
+            tuple(visual.grid_size),
+        )
         if visual.attn_pool is not None or visual.pool_type != "tok":
             pooling = "attention" if visual.attn_pool is not None else repr(visual.pool_type)
-            raise ValueError(f"this open_clip ViT pools by {pooling}; give one that reads its class token (pool 'tok')")
+            raise ValueError(
+                f"this open_clip ViT pools by {pooling}; give one that reads its class token (pool 'tok')"
+            )
         if not all(isinstance(block, ResidualAttentionBlock) for block in self.blocks):
             kind = type(self.blocks[0]).__name__
-            raise ValueError(f"this open_clip ViT has blocks of type {kind}; give one of ResidualAttentionBlock")
+            raise ValueError(
+                f"this open_clip ViT has blocks of type {kind}; give one of ResidualAttentionBlock"
+            )
         self.n_heads = int(self.blocks[0].attn.num_heads)
 
     def embed(self, pixel_values: Tensor) -> Tensor:
@@ -92,7 +100,9 @@ class TimmTrunk(ImageTrunk):
         self.visual, self.trunk = visual, trunk
         kind = type(trunk).__name__
         if not isinstance(trunk, (eva.Eva, vision_transformer.VisionTransformer)):
-            raise ValueError(f"the timm trunk {kind} is no plain ViT; give an open_clip ViT, EVA or SigLIP model")
+            raise ValueError(
+                f"the timm trunk {kind} is no plain ViT; give an open_clip ViT, EVA or SigLIP model"
+            )
         self.blocks, self.grid = trunk.blocks, tuple(trunk.patch_embed.grid_size)
         self.pools_attention = trunk.attn_pool is not None
         known = (eva.EvaBlock, eva.EvaBlockPostNorm, vision_transformer.Block)
@@ -108,7 +118,9 @@ class TimmTrunk(ImageTrunk):
             )
         self.n_prefix = int(trunk.num_prefix_tokens)
         self.n_heads = int(self.blocks[0].attn.num_heads)
-        self.family = "EVA" if isinstance(trunk, eva.Eva) else "SigLIP" if self.pools_attention else "ViT"
+        self.family = (
+            "EVA" if isinstance(trunk, eva.Eva) else "SigLIP" if self.pools_attention else "ViT"
+        )
 
     @property
     def rotary(self) -> Tensor | None:
@@ -133,7 +145,9 @@ class TimmTrunk(ImageTrunk):
         """Joint or separate projections, before rotary positions; post-norm blocks project what enters them."""
         layer = self.blocks[block]
         attn = layer.attn
-        states = hidden_states if isinstance(layer, eva.EvaBlockPostNorm) else layer.norm1(hidden_states)
+        states = (
+            hidden_states if isinstance(layer, eva.EvaBlockPostNorm) else layer.norm1(hidden_states)
+        )
         if attn.qkv is None:
             return attn.q_proj(states), attn.k_proj(states), attn.v_proj(states)
         bias = attn.qkv.bias
@@ -150,7 +164,9 @@ class TimmTrunk(ImageTrunk):
             heads = norm(states.unflatten(-1, (self.n_heads, -1))).transpose(1, 2)
             if rope is not None:
                 head, patches = heads[:, :, : self.n_prefix], heads[:, :, self.n_prefix :]
-                turned = apply_rot_embed_cat(patches, rope, half=getattr(attn, "rotate_half", False))
+                turned = apply_rot_embed_cat(
+                    patches, rope, half=getattr(attn, "rotate_half", False)
+                )
                 heads = torch.cat([head, turned.type_as(head)], dim=2)
             placed.append(heads.transpose(1, 2).flatten(-2))
         return placed[0], placed[1]
@@ -179,4 +195,6 @@ def image_trunk(visual: nn.Module) -> ImageTrunk:
         return NativeTrunk(visual)
     if isinstance(visual, TimmModel):
         return TimmTrunk(visual)
-    raise ValueError(f"the image tower {type(visual).__name__} is no ViT; give an open_clip ViT, EVA or SigLIP model")
+    raise ValueError(
+        f"the image tower {type(visual).__name__} is no ViT; give an open_clip ViT, EVA or SigLIP model"
+    )

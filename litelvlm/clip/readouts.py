@@ -32,7 +32,9 @@ def pooled_text(
     places = torch.arange(text.input_ids.shape[1], device=text.input_ids.device)[None]
     if pooling == "no_sos":
         out = words(
-            input_ids=text.input_ids[:, 1:], attention_mask=text.attention_mask[:, 1:], position_ids=places[:, 1:]
+            input_ids=text.input_ids[:, 1:],
+            attention_mask=text.attention_mask[:, 1:],
+            position_ids=places[:, 1:],
         )
         projected: Tensor = tower.clip.text_projection(out.pooler_output)
         return projected
@@ -57,7 +59,11 @@ def ranked_patches(
     if layer == "second_last" and norm:
         return image.patch_embeds
     tower = image.tower
-    states = image.patch_tokens if layer == "second_last" else image.last_hidden_state[:, tower.n_prefix :]
+    states = (
+        image.patch_tokens
+        if layer == "second_last"
+        else image.last_hidden_state[:, tower.n_prefix :]
+    )
     if norm:
         return tower.project(states)
     if not isinstance(tower, ClipTower):

@@ -76,15 +76,21 @@ class Preprocessing:
             ValueError: If the picture is not RGB.
         """
         if image.mode != "RGB":
-            raise ValueError(f"the picture's mode is {image.mode!r}, not 'RGB'; read it with open_image")
+            raise ValueError(
+                f"the picture's mode is {image.mode!r}, not 'RGB'; read it with open_image"
+            )
         crop = self.crop(image.height, image.width, size)
-        kernel = Image.Resampling.BILINEAR if self.resample == "bilinear" else Image.Resampling.BICUBIC
+        kernel = (
+            Image.Resampling.BILINEAR if self.resample == "bilinear" else Image.Resampling.BICUBIC
+        )
         resized = image.resize((crop.resized_width, crop.resized_height), kernel)
         red, green, blue = (round(255 * value) for value in self.mean)
         square = Image.new("RGB", (size, size), (red, green, blue))
         square.paste(resized, (-crop.left, -crop.top))
         planes = torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 255
-        normal: Tensor = (planes - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
+        normal: Tensor = (planes - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[
+            :, None, None
+        ]
         return normal[None]
 
 
@@ -153,7 +159,9 @@ class ClipImage:
         return self.tower.project(self.patch_tokens)
 
     @cached_property
-    def last_qkv(self) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b s d"], Float[Tensor, "b s d"]]:
+    def last_qkv(
+        self,
+    ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b s d"], Float[Tensor, "b s d"]]:
         """Query, key and value projections of the last block for all positions, heads joined, unscaled."""
         return self.tower.qkv(self.states[-1], block=-1)
 
@@ -208,7 +216,9 @@ class ClipImage:
     def colours(self) -> Float[Tensor, "b n 3"]:
         """Mean red, green and blue of each patch, 0 to 1."""
         scale = self.tower.preprocessing
-        std, mean = (self.pixel_values.new_tensor(part)[:, None, None] for part in (scale.std, scale.mean))
+        std, mean = (
+            self.pixel_values.new_tensor(part)[:, None, None] for part in (scale.std, scale.mean)
+        )
         cells = adaptive_avg_pool2d(self.pixel_values * std + mean, self.tower.grid)
         return cells.flatten(2).transpose(1, 2).float().clamp(0, 1)
 
@@ -288,10 +298,14 @@ class Tower(nn.Module, ABC):
         """Run one block of the image tower."""
 
     @abstractmethod
-    def qkv(self, hidden_states: Float[Tensor, "b s d"], block: int) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv(
+        self, hidden_states: Float[Tensor, "b s d"], block: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
 
-    def placed(self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int) -> tuple[Tensor, Tensor]:
+    def placed(
+        self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int
+    ) -> tuple[Tensor, Tensor]:
         """Queries and keys as the softmax sees them; families with rotary positions apply them here."""
         return query, keys
 
@@ -308,7 +322,9 @@ class Tower(nn.Module, ABC):
         """Token ids and mask [T, L], truncated at the tower's maximum, and which sentences were cut."""
 
     @abstractmethod
-    def encode_text(self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]) -> tuple[Tensor, Tensor]:
+    def encode_text(
+        self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]
+    ) -> tuple[Tensor, Tensor]:
         """Projected text states [T, P] and the position [T] they are read at."""
 
     @property
@@ -322,7 +338,9 @@ class Tower(nn.Module, ABC):
         """Heads of the text tower's attention."""
 
     @abstractmethod
-    def text_qk(self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]) -> tuple[Tensor, Tensor]:
+    def text_qk(
+        self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]
+    ) -> tuple[Tensor, Tensor]:
         """Query and key projections of one text block for the states entering it."""
 
     def pixel_values(self, image: Image.Image) -> Float[Tensor, "1 3 h w"]:
@@ -358,7 +376,9 @@ class Tower(nn.Module, ABC):
         no_eos = f"{self.family} has no eos_index: {missing}" if missing else ""
         return ClipText(input_ids, attention_mask, text_embeds, index, truncated, no_eos)
 
-    def text_attention(self, sentences: Sequence[str]) -> tuple[ClipText, Float[Tensor, "layers t heads l"]]:
+    def text_attention(
+        self, sentences: Sequence[str]
+    ) -> tuple[ClipText, Float[Tensor, "layers t heads l"]]:
         """Attention of each sentence's [EOS] over its tokens, for every layer and head.
 
         Only the [EOS] row is computed, so the attention implementation stays as it is. Keys after [EOS] get 0.
@@ -379,7 +399,12 @@ class Tower(nn.Module, ABC):
             query, keys = self.text_qk(layer, hidden_states)
             at_eos = query[torch.arange(len(query)), text.eos_index]
             rows.append(
-                attention_row(at_eos, keys, self.n_text_heads, hidden=positions[None] > text.eos_index[:, None])
+                attention_row(
+                    at_eos,
+                    keys,
+                    self.n_text_heads,
+                    hidden=positions[None] > text.eos_index[:, None],
+                )
             )
         return text, torch.stack(rows)
 

@@ -68,15 +68,24 @@ def read_instances(content: bytes, path: Path) -> Instances:
     try:
         data = json.loads(content)
     except RecursionError as error:
-        raise RefDataError(f"{path} is nested too deeply for an instances.json; fetch it again") from error
+        raise RefDataError(
+            f"{path} is nested too deeply for an instances.json; fetch it again"
+        ) from error
     except ValueError as error:
-        raise RefDataError(f"{path} is not JSON ({error}); the download may be cut off, fetch it again") from error
+        raise RefDataError(
+            f"{path} is not JSON ({error}); the download may be cut off, fetch it again"
+        ) from error
     if not isinstance(data, dict):
-        raise RefDataError(f"{path} holds a {type(data).__name__}, expected an object with images and annotations")
+        raise RefDataError(
+            f"{path} holds a {type(data).__name__}, expected an object with images and annotations"
+        )
     try:
         images = {
             record["id"]: ImageRecord(
-                record["id"], _inside(record["file_name"]), int(record["height"]), int(record["width"])
+                record["id"],
+                _inside(record["file_name"]),
+                int(record["height"]),
+                int(record["width"]),
             )
             for record in data["images"]
         }
@@ -92,7 +101,9 @@ def read_instances(content: bytes, path: Path) -> Instances:
         }
         categories = {record["id"]: record["name"] for record in data["categories"]}
     except KeyError as error:
-        raise RefDataError(f"{path} lacks the field {error.args[0]!r} in the whole or in a record") from error
+        raise RefDataError(
+            f"{path} lacks the field {error.args[0]!r} in the whole or in a record"
+        ) from error
     except (TypeError, ValueError) as error:
         raise RefDataError(f"{path} has a malformed record: {error}") from error
     return Instances(images, annotations, categories)
@@ -121,7 +132,9 @@ def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray,
         RefDataError: If the outline has another form or another size than the image.
     """
     if not isinstance(segmentation, dict | list):
-        raise RefDataError(f"an outline is a {type(segmentation).__name__}, expected polygons or run lengths")
+        raise RefDataError(
+            f"an outline is a {type(segmentation).__name__}, expected polygons or run lengths"
+        )
     if not segmentation:
         return np.zeros((height, width), dtype=np.uint8)
     parts = [segmentation] if isinstance(segmentation, dict) else segmentation
@@ -151,7 +164,9 @@ def _check_polygon(part: Any, height: int, width: int) -> None:
     # Far-off points would make the rasteriser claim memory without bound.
     limit = 10 * max(height, width)
     if not all(isinstance(value, int | float) and -limit <= value <= limit for value in part):
-        raise RefDataError(f"a polygon has a point that is no number or far outside the image of {height} x {width}")
+        raise RefDataError(
+            f"a polygon has a point that is no number or far outside the image of {height} x {width}"
+        )
 
 
 def _run_lengths(part: Any, height: int, width: int) -> dict[str, Any]:
@@ -159,14 +174,23 @@ def _run_lengths(part: Any, height: int, width: int) -> dict[str, Any]:
     if not isinstance(part, dict) or not isinstance(part.get("counts"), str | bytes | list):
         raise RefDataError("a run-length outline lacks its counts")
     if part.get("size") != [height, width]:
-        raise RefDataError(f"a run-length outline has size {part.get('size')}, the image {[height, width]}")
+        raise RefDataError(
+            f"a run-length outline has size {part.get('size')}, the image {[height, width]}"
+        )
     counts = part["counts"]
     if not isinstance(counts, list):
         counts = _unpack(counts.encode() if isinstance(counts, str) else counts)
     # pycocotools leaves pixels that no run reaches uninitialised, so the runs must fill the image.
-    if not all(isinstance(count, int) and count >= 0 for count in counts) or sum(counts) != height * width:
-        raise RefDataError(f"run lengths are not whole numbers that add up to {height * width} pixels")
-    packed: dict[str, Any] = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    if (
+        not all(isinstance(count, int) and count >= 0 for count in counts)
+        or sum(counts) != height * width
+    ):
+        raise RefDataError(
+            f"run lengths are not whole numbers that add up to {height * width} pixels"
+        )
+    packed: dict[str, Any] = coco_mask.frPyObjects(
+        {"size": [height, width], "counts": counts}, height, width
+    )
     return packed
 
 
@@ -193,7 +217,9 @@ def _unpack(packed: bytes) -> list[int]:
     return counts
 
 
-def union_mask(annotations: Sequence[Annotation], height: int, width: int) -> UInt8[np.ndarray, "height width"]:
+def union_mask(
+    annotations: Sequence[Annotation], height: int, width: int
+) -> UInt8[np.ndarray, "height width"]:
     """Bitwise OR of the objects' masks (the official rule for several targets); zeros for no object.
 
     Raises:

@@ -22,7 +22,14 @@ EMBEDDED_SEEDS = {
     "testA": range(20_000, 20_150),
     "testB": range(30_000, 30_150),
 }
-_GENERATOR_FILES = ("world.py", "expressions.py", "render.py", "scenes.py", "outlines.py", "refer_writer.py")
+_GENERATOR_FILES = (
+    "world.py",
+    "expressions.py",
+    "render.py",
+    "scenes.py",
+    "outlines.py",
+    "refer_writer.py",
+)
 
 
 def cache_folder() -> Path:
@@ -53,13 +60,17 @@ def embedded_root() -> Path:
         try:
             cache.mkdir(parents=True, exist_ok=True)
             remove_debris(cache)
-            write_refer(root, {split: _scenes(split, seeds) for split, seeds in EMBEDDED_SEEDS.items()})
+            write_refer(
+                root, {split: _scenes(split, seeds) for split, seeds in EMBEDDED_SEEDS.items()}
+            )
         except FileExistsError:
             if not root.is_dir():
                 raise
             # Another process was faster; its folder is the same.
         except PermissionError as error:
-            raise PermissionError(f"cannot write {cache}; set LITELVLM_CACHE to a writable folder") from error
+            raise PermissionError(
+                f"cannot write {cache}; set LITELVLM_CACHE to a writable folder"
+            ) from error
     return root / FOLDER
 
 

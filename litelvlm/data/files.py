@@ -37,7 +37,9 @@ def atomic_write(path: str | Path, content: Content) -> Path:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{_PREFIX}{target.name}.", suffix=_SUFFIX, dir=target.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f"{_PREFIX}{target.name}.", suffix=_SUFFIX, dir=target.parent
+    )
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -47,7 +49,9 @@ def atomic_write(path: str | Path, content: Content) -> Path:
                 stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask())
+        os.chmod(
+            temporary, target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+        )
         os.replace(temporary, target)
     except BaseException:
         # KeyboardInterrupt too must leave no debris.
@@ -74,7 +78,9 @@ def atomic_folder(path: str | Path, fill: Callable[[Path], object]) -> Path:
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{target.name}.", suffix=_SUFFIX, dir=target.parent))
+    temporary = Path(
+        tempfile.mkdtemp(prefix=f"{_PREFIX}{target.name}.", suffix=_SUFFIX, dir=target.parent)
+    )
     try:
         os.chmod(temporary, 0o777 & ~_umask())
         fill(temporary)

@@ -32,7 +32,12 @@ from litelvlm.names import check_name
 logger = logging.getLogger(__name__)
 COLUMNS = ("image", "segmentation", "answer")
 _OPTIONAL = ("file_name", "bbox", "iscrowd")
-_GUESSES = (("refcoco+", "refcoco+"), ("refcocoplus", "refcoco+"), ("refcocog", "refcocog"), ("refcoco", "refcoco"))
+_GUESSES = (
+    ("refcoco+", "refcoco+"),
+    ("refcocoplus", "refcoco+"),
+    ("refcocog", "refcocog"),
+    ("refcoco", "refcoco"),
+)
 UNKNOWN_CATEGORY = -1
 """Category of an object that the source states none of."""
 _FORM = 3  # of what is written: another form makes another folder
@@ -51,7 +56,9 @@ def parquet_files(folder: Path) -> Iterator[Path]:
     yield from sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")])
 
 
-def hub_root(root: str | Path, dataset: str | None, split: str, split_by: str | None = None) -> tuple[Path, str]:
+def hub_root(
+    root: str | Path, dataset: str | None, split: str, split_by: str | None = None
+) -> tuple[Path, str]:
     """Make the REFER layout of one split, on first use.
 
     Args:
@@ -74,11 +81,16 @@ def hub_root(root: str | Path, dataset: str | None, split: str, split_by: str | 
     folder = Path(root).expanduser()
     if not folder.is_dir():
         if not is_hub_id(root):
-            raise FileNotFoundError(f"there is no folder {root}; give one of Parquet files, or a hub id owner/name")
+            raise FileNotFoundError(
+                f"there is no folder {root}; give one of Parquet files, or a hub id owner/name"
+            )
         folder = _fetched(str(root), split)
     files = [path for path in parquet_files(folder) if _split_of(path) == split]
     if not files:
-        there = ", ".join(sorted({_split_of(path) for path in parquet_files(folder)})) or "no Parquet file"
+        there = (
+            ", ".join(sorted({_split_of(path) for path in parquet_files(folder)}))
+            or "no Parquet file"
+        )
         raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
@@ -104,7 +116,9 @@ def guess(root: str | Path) -> str:
     for part, dataset in _GUESSES:
         if part in name:
             return dataset
-    raise ValueError(f"the name {root} does not say which dataset it is; pass dataset= one of {list(FAMILIES)}")
+    raise ValueError(
+        f"the name {root} does not say which dataset it is; pass dataset= one of {list(FAMILIES)}"
+    )
 
 
 def _fetched(name: str, split: str) -> Path:
@@ -137,14 +151,23 @@ def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: 
     (base / dataset).mkdir()
     tables = _Tables(images, split)
     for path in files:
-        for number, row in enumerate(tqdm(_rows(path), desc=f"{dataset} {split}, {path.name}", unit="reference")):
+        for number, row in enumerate(
+            tqdm(_rows(path), desc=f"{dataset} {split}, {path.name}", unit="reference")
+        ):
             try:
                 tables.add(row)
             except (RefDataError, KeyError, TypeError) as error:
                 raise RefDataError(f"{path}, row {number}: {error}") from error
-    (base / dataset / FAMILIES[dataset].tables[author][0]).write_bytes(pickle.dumps(tables.refs, protocol=2))
+    (base / dataset / FAMILIES[dataset].tables[author][0]).write_bytes(
+        pickle.dumps(tables.refs, protocol=2)
+    )
     (base / dataset / "instances.json").write_text(json.dumps(tables.instances()), encoding="utf-8")
-    logger.info("%d references of %d images written to %s", len(tables.refs), len(tables.images), os.fspath(base))
+    logger.info(
+        "%d references of %d images written to %s",
+        len(tables.refs),
+        len(tables.images),
+        os.fspath(base),
+    )
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -156,11 +179,15 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         table = pq.ParquetFile(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are of these types
-        raise RefDataError(f"{path} is no readable Parquet file ({error}); fetch it again") from error
+        raise RefDataError(
+            f"{path} is no readable Parquet file ({error}); fetch it again"
+        ) from error
     names = table.schema_arrow.names
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise RefDataError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(names)}")
+        raise RefDataError(
+            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(names)}"
+        )
     wanted = [*COLUMNS, *(name for name in _OPTIONAL if name in names)]
     for batch in table.iter_batches(batch_size=16, columns=wanted):
         yield from batch.to_pylist()
@@ -225,7 +252,9 @@ class _Tables:
             stored = {"bytes": stored}
         content = stored.get("bytes") if isinstance(stored, Mapping) else None
         if not content:
-            raise RefDataError("the image has no bytes; take the form of the dataset that holds its images")
+            raise RefDataError(
+                "the image has no bytes; take the form of the dataset that holds its images"
+            )
         name = picture_name(row.get("file_name") or stored.get("path") or "", content)
         known = self.images.get(name)
         if known is None:
@@ -264,7 +293,11 @@ def picture_name(name: str, content: bytes) -> str:
         'COCO_train2014_000000581857.jpg'
     """
     found = re.fullmatch(r"(.*_\d{12})(?:_\d+)?(\.\w+)", PurePosixPath(name).name)
-    return found.group(1) + found.group(2) if found else hashlib.sha256(content).hexdigest()[:24] + ".img"
+    return (
+        found.group(1) + found.group(2)
+        if found
+        else hashlib.sha256(content).hexdigest()[:24] + ".img"
+    )
 
 
 def outline(stored: Any, height: int, width: int) -> Any:
@@ -281,4 +314,6 @@ def outline(stored: Any, height: int, width: int) -> Any:
         return [stored]
     if isinstance(stored, list) and all(isinstance(part, list) for part in stored):
         return stored
-    raise RefDataError(f"segmentation is a {type(stored).__name__}, expected polygons or run lengths")
+    raise RefDataError(
+        f"segmentation is a {type(stored).__name__}, expected polygons or run lengths"
+    )

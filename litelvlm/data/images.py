@@ -43,7 +43,9 @@ def open_image(source: Image.Image | str | Path | bytes, upright: bool = True) -
                 picture.load()
                 loaded = ImageOps.exif_transpose(picture) if upright else picture
     except DAMAGED as error:
-        raise ValueError(f"{name}: not a readable image ({error}); it may be truncated or of another type") from error
+        raise ValueError(
+            f"{name}: not a readable image ({error}); it may be truncated or of another type"
+        ) from error
     return to_rgb(loaded)
 
 
@@ -68,8 +70,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode == "F":
-        raise ValueError("the image holds floats without a known range; save it with 8 bits per channel")
-    if image.mode.startswith("I"):  # I;16 in its byte orders, or I, which Pillow uses for 16-bit PGM
+        raise ValueError(
+            "the image holds floats without a known range; save it with 8 bits per channel"
+        )
+    if image.mode.startswith(
+        "I"
+    ):  # I;16 in its byte orders, or I, which Pillow uses for 16-bit PGM
         high = np.clip(np.asarray(image).astype(np.int64), 0, 2**16 - 1) >> 8
         return Image.fromarray(high.astype(np.uint8)).convert("RGB")
     if image.mode in ("P", "PA"):  # a palette with transparency reaches RGB cleanly only over RGBA

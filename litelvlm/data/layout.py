@@ -118,7 +118,9 @@ def find_root(path: str | Path) -> Path:
     )
 
 
-def choose(root: Path, dataset: str | None, split: str, split_by: str | None) -> tuple[str, str, Path]:
+def choose(
+    root: Path, dataset: str | None, split: str, split_by: str | None
+) -> tuple[str, str, Path]:
     """Check the names against the tables and find the table of references.
 
     Returns:
@@ -136,7 +138,9 @@ def choose(root: Path, dataset: str | None, split: str, split_by: str | None) ->
             )
         dataset = present[0]
     family = FAMILIES[check_name(dataset, FAMILIES, "dataset")]
-    author = check_name(next(iter(family.splits)) if split_by is None else split_by, family.splits, "split_by")
+    author = check_name(
+        next(iter(family.splits)) if split_by is None else split_by, family.splits, "split_by"
+    )
     check_name(split, family.splits[author], f"split of {dataset} ({author})")
     for name in family.tables[author]:
         if (root / dataset / name).is_file():

@@ -69,11 +69,15 @@ def _corners(loop: list[Point]) -> list[Point]:
     """Points of the loop where the direction changes."""
     return [
         (x, y)
-        for (px, py), (x, y), (nx, ny) in zip(loop[-1:] + loop[:-1], loop, loop[1:] + loop[:1], strict=True)
+        for (px, py), (x, y), (nx, ny) in zip(
+            loop[-1:] + loop[:-1], loop, loop[1:] + loop[:1], strict=True
+        )
         if (x - px, y - py) != (nx - x, ny - y)
     ]
 
 
 def _doubled_area(points: list[Point]) -> int:
     """Twice the signed area; positive for outer borders, negative for holes."""
-    return sum(x * ny - nx * y for (x, y), (nx, ny) in zip(points, points[1:] + points[:1], strict=True))
+    return sum(
+        x * ny - nx * y for (x, y), (nx, ny) in zip(points, points[1:] + points[:1], strict=True)
+    )

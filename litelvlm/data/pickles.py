@@ -52,12 +52,20 @@ _STRUCT_CODES = {
 def _scalar(dtype: object, raw: object = None, *_: object) -> Any:
     """Turn the parts of a NumPy scalar into a Python number."""
     data = raw.encode("latin1") if isinstance(raw, str) else raw
-    if not isinstance(dtype, _Dtype) or not isinstance(data, bytes) or dtype.code not in _STRUCT_CODES:
-        raise UnsafePickleError(f"a NumPy value is not a number scalar: {getattr(dtype, 'code', dtype)!r}")
+    if (
+        not isinstance(dtype, _Dtype)
+        or not isinstance(data, bytes)
+        or dtype.code not in _STRUCT_CODES
+    ):
+        raise UnsafePickleError(
+            f"a NumPy value is not a number scalar: {getattr(dtype, 'code', dtype)!r}"
+        )
     try:
         (value,) = struct.unpack(dtype.order + _STRUCT_CODES[str(dtype.code)], data)
     except struct.error as error:
-        raise UnsafePickleError(f"a NumPy scalar of type {dtype.code!r} has {len(data)} bytes") from error
+        raise UnsafePickleError(
+            f"a NumPy scalar of type {dtype.code!r} has {len(data)} bytes"
+        ) from error
     return value
 
 
@@ -135,12 +143,16 @@ def check_opcodes(data: bytes) -> None:
             if name == "GLOBAL":
                 if tuple(argument.split(" ", 1)) not in _ALLOWED_GLOBALS:
                     dotted = argument.replace(" ", ".")
-                    raise UnsafePickleError(f"opcode GLOBAL '{dotted}' at byte {position} is not allowed")
+                    raise UnsafePickleError(
+                        f"opcode GLOBAL '{dotted}' at byte {position} is not allowed"
+                    )
             elif name not in _ALLOWED_OPCODES:
                 raise UnsafePickleError(f"opcode {name} at byte {position} is not allowed")
             elif name in _MEMO_OPCODES and not 0 <= argument <= len(data):
                 # The memo is an array: one huge index would claim gigabytes.
-                raise UnsafePickleError(f"opcode {name} at byte {position} has the memo index {argument}")
+                raise UnsafePickleError(
+                    f"opcode {name} at byte {position} has the memo index {argument}"
+                )
     except UnsafePickleError:
         raise
     except Exception as error:  # the argument readers raise several types for damaged input
@@ -168,5 +180,7 @@ def loads_plain(data: bytes) -> Any:
             return _DataUnpickler(io.BytesIO(data), encoding="latin1").load()
     except UnsafePickleError:
         raise
-    except Exception as error:  # the unpickler raises many types for well-formed opcodes in a senseless order
+    except (
+        Exception
+    ) as error:  # the unpickler raises many types for well-formed opcodes in a senseless order
         raise UnsafePickleError(f"the data is damaged: {error}") from error

@@ -17,7 +17,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.data.annotations import Annotation, Instances, RefDataError, read_instances, union_mask
+from litelvlm.data.annotations import (
+    Annotation,
+    Instances,
+    RefDataError,
+    read_instances,
+    union_mask,
+)
 from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.images import open_image
 from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts, choose, find_root, split_test
@@ -87,7 +93,9 @@ class ReferSample:
         """
         path = self.folder / self.file_name
         if not path.is_file():
-            raise FileNotFoundError(f"missing image {path}; unpack {self.pictures} into {self.folder}")
+            raise FileNotFoundError(
+                f"missing image {path}; unpack {self.pictures} into {self.folder}"
+            )
         # Annotations lie on the pixels as stored, so no EXIF turn here.
         image = open_image(path, upright=False)
         if image.size != (self.width, self.height):
@@ -141,8 +149,12 @@ class ReferDataset(Sequence[ReferSample]):
         self.name, self.split, self.split_by, self.root = name, split, split_by, root
         self.categories, self.digest = categories, digest
         self._samples = tuple(samples)
-        self.counts = Counts(sum(len(sample.expressions) for sample in samples), n_refs, len(samples))
-        self.count_note = "; ".join(filter(None, (_count_note(name, split_by, split, self.counts), note)))
+        self.counts = Counts(
+            sum(len(sample.expressions) for sample in samples), n_refs, len(samples)
+        )
+        self.count_note = "; ".join(
+            filter(None, (_count_note(name, split_by, split, self.counts), note))
+        )
 
     @property
     def n_expressions(self) -> int:
@@ -167,7 +179,10 @@ class ReferDataset(Sequence[ReferSample]):
 
 
 def load_refer(
-    root: str | Path = EMBEDDED, dataset: str | None = None, split: str = "val", split_by: str | None = None
+    root: str | Path = EMBEDDED,
+    dataset: str | None = None,
+    split: str = "val",
+    split_by: str | None = None,
 ) -> ReferDataset:
     """Open one split of a dataset in REFER layout.
 
@@ -188,7 +203,9 @@ def load_refer(
         from litelvlm.data.embedded import embedded_root
 
         if dataset not in (None, EMBEDDED):
-            raise ValueError(f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"')
+            raise ValueError(
+                f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"'
+            )
         return _open(embedded_root(), "refcoco", split, split_by, name=EMBEDDED)
     if is_parquet_source(root):
         tree, dataset = hub_root(root, dataset, split, split_by)
@@ -196,7 +213,9 @@ def load_refer(
     return _open(find_root(root), dataset, split, split_by, name=None)
 
 
-def _open(root: Path, dataset: str | None, split: str, split_by: str | None, name: str | None) -> ReferDataset:
+def _open(
+    root: Path, dataset: str | None, split: str, split_by: str | None, name: str | None
+) -> ReferDataset:
     dataset, author, table = choose(root, dataset, split, split_by)
     refs, instances, digest = _read(table, _stamp(table), _stamp(table.parent / "instances.json"))
     belongs = split_test(split, FAMILIES[dataset].exact)
@@ -207,7 +226,17 @@ def _open(root: Path, dataset: str | None, split: str, split_by: str | None, nam
     apart, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
     family = FAMILIES[dataset]
     samples = _samples(apart, instances, root / family.images, family.pictures)
-    return ReferDataset(name or dataset, split, author, root, samples, len(chosen), instances.categories, digest, note)
+    return ReferDataset(
+        name or dataset,
+        split,
+        author,
+        root,
+        samples,
+        len(chosen),
+        instances.categories,
+        digest,
+        note,
+    )
 
 
 def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
@@ -217,7 +246,10 @@ def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
         return refs, ""
     numbers = count(1)
     renumbered = [
-        replace(ref, sentences=tuple(replace(sentence, sent_id=next(numbers)) for sentence in ref.sentences))
+        replace(
+            ref,
+            sentences=tuple(replace(sentence, sent_id=next(numbers)) for sentence in ref.sentences),
+        )
         for ref in refs
     ]
     note = f"{title}: ids of sentences occur twice, so sentences are numbered anew in the order of the table"
@@ -225,13 +257,22 @@ def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
     return renumbered, note
 
 
-def _samples(refs: Iterable[Ref], instances: Instances, folder: Path, pictures: str) -> list[ReferSample]:
+def _samples(
+    refs: Iterable[Ref], instances: Instances, folder: Path, pictures: str
+) -> list[ReferSample]:
     by_image: dict[int, list[Expression]] = {}
     for ref in refs:
         expressions = by_image.setdefault(ref.image_id, [])
         for sentence in ref.sentences:
             expressions.append(
-                Expression(sentence.sent_id, ref.ref_id, ref.ann_ids, ref.category_ids, sentence.sent, sentence.kind)
+                Expression(
+                    sentence.sent_id,
+                    ref.ref_id,
+                    ref.ann_ids,
+                    ref.category_ids,
+                    sentence.sent,
+                    sentence.kind,
+                )
             )
     samples = []
     for image_id in sorted(by_image):
@@ -266,7 +307,9 @@ def _read(table: Path, *_stamps: tuple[int, int]) -> tuple[tuple[Ref, ...], Inst
     table_bytes, instances_bytes = table.read_bytes(), instances_path.read_bytes()
     refs, instances = read_refs(table_bytes, table), read_instances(instances_bytes, instances_path)
     check_belongs(refs, instances, table)
-    digest = hashlib.sha256(hashlib.sha256(table_bytes).digest() + hashlib.sha256(instances_bytes).digest())
+    digest = hashlib.sha256(
+        hashlib.sha256(table_bytes).digest() + hashlib.sha256(instances_bytes).digest()
+    )
     return refs, instances, digest.hexdigest()
 
 

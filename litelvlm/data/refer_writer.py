@@ -23,7 +23,9 @@ KINDS_OF_SPLIT = {"testA": ("attribute",), "testB": ("relation",)}
 """Splits that take some kinds of expressions only; the others take all."""
 
 
-def write_refer(root: str | Path, splits: Mapping[str, Iterable[Scene]], dataset: str = "refcoco") -> Path:
+def write_refer(
+    root: str | Path, splits: Mapping[str, Iterable[Scene]], dataset: str = "refcoco"
+) -> Path:
     """Write scenes as `<root>/Refer_Segm/<dataset>` with images beside it; whole or not at all.
 
     Every second object is stored as polygons along pixel borders where those give back the exact mask, the others as
@@ -82,10 +84,17 @@ class _Tables:
         """Enter one scene; returns its file name."""
         image_id = scene.seed
         if image_id in self.images:
-            raise ValueError(f"the scene of seed {image_id} is there twice; splits must not share images")
+            raise ValueError(
+                f"the scene of seed {image_id} is there twice; splits must not share images"
+            )
         height, width = scene.image.shape[:2]
         file_name = f"SCENE_train2014_{image_id:012d}.png"
-        self.images[image_id] = {"id": image_id, "file_name": file_name, "height": height, "width": width}
+        self.images[image_id] = {
+            "id": image_id,
+            "file_name": file_name,
+            "height": height,
+            "width": width,
+        }
         kinds = KINDS_OF_SPLIT.get(split)
         for i, (item, mask) in enumerate(zip(scene.objects, scene.masks, strict=True)):
             ann_id, category_id = len(self.annotations) + 1, self.category_ids[item.shape]
@@ -122,7 +131,13 @@ class _Tables:
 
     def _sentence(self, sent: str, kind: str) -> dict[str, Any]:
         self.n_sentences += 1
-        return {"sent_id": self.n_sentences, "sent": sent, "raw": sent, "tokens": sent.split(), "kind": kind}
+        return {
+            "sent_id": self.n_sentences,
+            "sent": sent,
+            "raw": sent,
+            "tokens": sent.split(),
+            "kind": kind,
+        }
 
     def instances(self, pixel_digest: str) -> dict[str, Any]:
         """The content of `instances.json`."""
@@ -131,7 +146,10 @@ class _Tables:
             "licenses": [],
             "images": list(self.images.values()),
             "annotations": self.annotations,
-            "categories": [{"id": i, "name": name, "supercategory": "shape"} for name, i in self.category_ids.items()],
+            "categories": [
+                {"id": i, "name": name, "supercategory": "shape"}
+                for name, i in self.category_ids.items()
+            ],
         }
 
 
@@ -142,7 +160,9 @@ def _outline(mask: np.ndarray, prefer_polygons: bool) -> list[Any]:
         if polygons and np.array_equal(decode_mask(polygons, *mask.shape), mask.astype(np.uint8)):
             return polygons
     packed = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return [{"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}]
+    return [
+        {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode("ascii")}
+    ]
 
 
 def _box(mask: np.ndarray) -> list[int]:

@@ -54,12 +54,16 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
     except RecursionError as error:
         raise _too_deep(path) from error
     except ValueError as error:
-        raise RefDataError(f"{path} is not JSON ({error}); the download may be cut off, fetch it again") from error
+        raise RefDataError(
+            f"{path} is not JSON ({error}); the download may be cut off, fetch it again"
+        ) from error
     if not isinstance(data, list):
         raise RefDataError(f"{path} holds a {type(data).__name__}, expected a list of references")
     try:
         return tuple(_ref(record, f"{path}, reference {i}") for i, record in enumerate(data))
-    except RecursionError as error:  # a pickle nests without bound, and only the message about its value recurses
+    except (
+        RecursionError
+    ) as error:  # a pickle nests without bound, and only the message about its value recurses
         raise _too_deep(path) from error
 
 

@@ -27,7 +27,9 @@ def caption_pair(
     Returns:
         (caption, near miss); the near miss swaps the colours or the shapes of two objects, or changes one.
     """
-    kept = [list(o) for o, share in zip(objects, seen, strict=True) if share >= _SEEN] or [list(objects[0])]
+    kept = [list(o) for o, share in zip(objects, seen, strict=True) if share >= _SEEN] or [
+        list(objects[0])
+    ]
     rng.shuffle(kept)
     sized = [bool(rng.random() < 0.5) for _ in kept]
     wrong = [list(o) for o in kept]
@@ -45,7 +47,10 @@ def caption_pair(
         extra = " and " + str(expressions[int(rng.integers(len(expressions)))][0])
     # The swap partner must not always stand right behind the first object.
     order = rng.permutation(len(kept))
-    texts = [" and ".join("a " + _phrase(group[i], sized[i]) for i in order) + extra for group in (kept, wrong)]
+    texts = [
+        " and ".join("a " + _phrase(group[i], sized[i]) for i in order) + extra
+        for group in (kept, wrong)
+    ]
     return opening.format(texts[0]), opening.format(texts[1])
 
 

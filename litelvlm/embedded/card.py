@@ -11,7 +11,16 @@ import torch
 import transformers
 
 from litelvlm.data.refer import ReferDataset
-from litelvlm.embedded.evaluate import Condition, Scores, by_image, conditions, evaluate, interval, ratio, retrieval
+from litelvlm.embedded.evaluate import (
+    Condition,
+    Scores,
+    by_image,
+    conditions,
+    evaluate,
+    interval,
+    ratio,
+    retrieval,
+)
 from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
@@ -69,7 +78,9 @@ def kind_rows(scores: Scores) -> list[tuple[str, int, tuple[float, float, float]
     return rows
 
 
-def write_card(model: Glamm, data: ReferDataset, folder: Path, recipe: Any, seed: int, path: Path) -> None:
+def write_card(
+    model: Glamm, data: ReferDataset, folder: Path, recipe: Any, seed: int, path: Path
+) -> None:
     """Score ``model`` on ``data`` and write the card.
 
     Args:
@@ -107,7 +118,13 @@ def write_card(model: Glamm, data: ReferDataset, folder: Path, recipe: Any, seed
         _LIMITS,
     ]
     path.write_text("\n".join(lines))
-    numbers = {"rows": rows, "kinds": kinds, "retrieval": recall, "n": len(scores.image), "n_images": n_images}
+    numbers = {
+        "rows": rows,
+        "kinds": kinds,
+        "retrieval": recall,
+        "n": len(scores.image),
+        "n_images": n_images,
+    }
     path.with_suffix(".json").write_text(json.dumps(numbers, indent=1) + "\n")
 
 
@@ -117,12 +134,16 @@ def show(value: Sequence[float]) -> str:
 
 
 def _stage_row(stage: Any, folder: Path) -> str:
-    entries = [json.loads(line) for line in (folder / f"{stage.name}.jsonl").read_text().splitlines()]
+    entries = [
+        json.loads(line) for line in (folder / f"{stage.name}.jsonl").read_text().splitlines()
+    ]
     # A resumed run starts its clock again: add up what each stretch took.
     seconds = sum(
         a["seconds"]
         for a, b in zip(entries, [*entries[1:], {"seconds": 0.0}], strict=True)
         if b["seconds"] < a["seconds"]
     )
-    last = ", ".join(f"{k.strip('_')} {v:.3f}" for k, v in entries[-1].items() if k not in ("step", "seconds"))
+    last = ", ".join(
+        f"{k.strip('_')} {v:.3f}" for k, v in entries[-1].items() if k not in ("step", "seconds")
+    )
     return f"| {stage.name} | {stage.steps} | {stage.batch} | {stage.lr} | {seconds / 60:.0f} | {last} |"

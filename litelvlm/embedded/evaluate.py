@@ -55,8 +55,16 @@ def conditions(n_tokens: int) -> list[Condition]:
         Condition(f"random {most}, contiguous positions, 5 draws", randoms, most),
         Condition(f"random {least}, contiguous positions, 5 draws", randoms, least),
         Condition(f"mask oracle {most}, contiguous positions", (get_pruner("mask_oracle"),), most),
-        Condition(f"mask oracle {most}, original positions", (get_pruner("mask_oracle", positions="original"),), most),
-        Condition(f"inverse mask oracle {most}, contiguous positions", (get_pruner("inverse_mask_oracle"),), most),
+        Condition(
+            f"mask oracle {most}, original positions",
+            (get_pruner("mask_oracle", positions="original"),),
+            most,
+        ),
+        Condition(
+            f"inverse mask oracle {most}, contiguous positions",
+            (get_pruner("inverse_mask_oracle"),),
+            most,
+        ),
         Condition("blank image", blank=True),
     ]
 
@@ -76,7 +84,9 @@ class Scores(NamedTuple):
     kind: tuple[str, ...]
 
 
-def evaluate(model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Sequence[Condition]) -> Scores:
+def evaluate(
+    model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Sequence[Condition]
+) -> Scores:
     """Ground every expression of a split alone, with the first question and answer template, under each condition."""
     columns = [(row, pruner) for row in table for pruner in row.draws]
     grounder, pixels, images, kinds = SharedGrounder(model), [], [], []
@@ -90,7 +100,10 @@ def evaluate(model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Se
                 continue
             state = model.encode_image(shown)
             cells = [(line, column) for line in range(len(masks)) for column in asked]
-            requests = [_request(model, state, sample, masks[line], line, *columns[column]) for line, column in cells]
+            requests = [
+                _request(model, state, sample, masks[line], line, *columns[column])
+                for line, column in cells
+            ]
             for answered in grounder(state, requests):
                 held = compared(answered.places, [line for line, _ in cells].__getitem__)
                 rows, lines = (list(entries) for entries in zip(*held, strict=True))
@@ -132,7 +145,9 @@ def by_image(values: np.ndarray, image: Int[np.ndarray, "n"]) -> np.ndarray:
     return out
 
 
-def interval(statistic: Callable[..., np.ndarray], *columns: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+def interval(
+    statistic: Callable[..., np.ndarray], *columns: np.ndarray, seed: int = 0
+) -> tuple[float, float, float]:
     """Value and 95 % percentile interval, images resampled.
 
     Args:
@@ -161,7 +176,9 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.
 
 
 @torch.inference_mode()
-def retrieval(model: Glamm, groups: int = 10, group: int = 64) -> tuple[tuple[float, float, float], int]:
+def retrieval(
+    model: Glamm, groups: int = 10, group: int = 64
+) -> tuple[tuple[float, float, float], int]:
     """How often an image picks the description of its objects among ``group`` held-out scenes.
 
     Returns:
@@ -169,10 +186,19 @@ def retrieval(model: Glamm, groups: int = 10, group: int = 64) -> tuple[tuple[fl
     """
     rng, hits = np.random.default_rng(0), []
     for number in range(groups):
-        scenes = [sample_scene(_RETRIEVAL_SEED + number * group + i, EMBEDDED_LEVEL) for i in range(group)]
-        pixels = torch.cat([clip_pixel_values(Image.fromarray(s.image), model.tower.image_size) for s in scenes])
-        seen = [np.array([visible_fraction(m, model.tower.image_size) for m in s.masks]) for s in scenes]
-        texts = [caption_pair(pack(s)[-1]["objects"], share, (), rng)[0] for s, share in zip(scenes, seen, strict=True)]
+        scenes = [
+            sample_scene(_RETRIEVAL_SEED + number * group + i, EMBEDDED_LEVEL) for i in range(group)
+        ]
+        pixels = torch.cat(
+            [clip_pixel_values(Image.fromarray(s.image), model.tower.image_size) for s in scenes]
+        )
+        seen = [
+            np.array([visible_fraction(m, model.tower.image_size) for m in s.masks]) for s in scenes
+        ]
+        texts = [
+            caption_pair(pack(s)[-1]["objects"], share, (), rng)[0]
+            for s, share in zip(scenes, seen, strict=True)
+        ]
         image = F.normalize(model.tower.image(pixels.to(model.device)).image_embeds, dim=-1)
         text = F.normalize(model.tower.text(texts).text_embeds, dim=-1)
         hits.append(((image @ text.T).argmax(1).cpu() == torch.arange(group)).numpy())

@@ -19,7 +19,9 @@ def export(model: Glamm, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.tokenizer.save_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps(glamm_config(model.tokenizer.vocab_size), indent=1) + "\n")
+    (folder / "config.json").write_text(
+        json.dumps(glamm_config(model.tokenizer.vocab_size), indent=1) + "\n"
+    )
     model.to(torch.float16)
     parts: dict[str, nn.Module] = {name: getattr(model, name) for name in COMPONENTS}
     save_checkpoint(parts, folder)

@@ -45,11 +45,17 @@ class Stage:
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * (0.01 + 0.99 * 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi)))))
+        return self.lr * (
+            0.01 + 0.99 * 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
+        )
 
 
 def run_stage(
-    stage: Stage, model: nn.Module, losses: Callable[[int], Losses], folder: Path, device: torch.device
+    stage: Stage,
+    model: nn.Module,
+    losses: Callable[[int], Losses],
+    folder: Path,
+    device: torch.device,
 ) -> None:
     """Train ``model`` in place, from the last state in ``folder`` if there is one.
 
@@ -66,24 +72,33 @@ def run_stage(
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
     matrices = [p for p in named.values() if p.ndim > 1]
     vectors = [p for p in named.values() if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": stage.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": stage.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=True)
     start = _resume(folder / f"{stage.name}.safetensors", named, optimiser)
     log = folder / f"{stage.name}.jsonl"
     started = time.perf_counter()
     recent: dict[str, float] = {}
-    bar = tqdm(range(start, stage.steps), initial=start, total=stage.steps, desc=stage.name, unit="step")
+    bar = tqdm(
+        range(start, stage.steps), initial=start, total=stage.steps, desc=stage.name, unit="step"
+    )
     for step in bar:
         for group in optimiser.param_groups:
             group["lr"] = stage.rate(step)
         with torch.autocast(device.type, torch.bfloat16):
             parts = losses(step)
-        torch.stack([value.float() for name, value in parts.items() if not name.startswith("_")]).sum().backward()
+        torch.stack(
+            [value.float() for name, value in parts.items() if not name.startswith("_")]
+        ).sum().backward()
         torch.nn.utils.clip_grad_norm_(list(named.values()), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         for name, value in parts.items():
-            recent[name] = 0.95 * recent.get(name, float(value.detach())) + 0.05 * float(value.detach())
+            recent[name] = 0.95 * recent.get(name, float(value.detach())) + 0.05 * float(
+                value.detach()
+            )
         done = step + 1
         if done % 25 == 0 or done == stage.steps:
             bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()})
@@ -94,7 +109,9 @@ def run_stage(
             _save(folder / f"{stage.name}.safetensors", named, optimiser, done)
 
 
-def _save(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.Optimizer, step: int
+) -> None:
     tensors = {f"weight.{n}": p.detach().contiguous() for n, p in named.items()}
     for name, parameter in named.items():
         for key, value in optimiser.state.get(parameter, {}).items():
@@ -114,7 +131,8 @@ def _resume(path: Path, named: dict[str, nn.Parameter], optimiser: torch.optim.O
         parameter.data.copy_(tensors[f"weight.{name}"])
         if f"exp_avg.{name}" in tensors:
             optimiser.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to(parameter.device).clone() for key in ("step", "exp_avg", "exp_avg_sq")
+                key: tensors[f"{key}.{name}"].to(parameter.device).clone()
+                for key in ("step", "exp_avg", "exp_avg_sq")
             }
     logger.info("%s goes on at step %d", path.stem, step)
     return step

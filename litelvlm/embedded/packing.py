@@ -48,7 +48,9 @@ def image_offsets(n_tokens: int, rng: np.random.Generator) -> np.ndarray:
     return np.cumsum(gaps / gaps.sum() * length)
 
 
-def pack(model: Glamm, visual: Tensor, talks: Sequence[Sequence[Conversation]], rng: np.random.Generator) -> Packed:
+def pack(
+    model: Glamm, visual: Tensor, talks: Sequence[Sequence[Conversation]], rng: np.random.Generator
+) -> Packed:
     """Build the rows.
 
     Args:
@@ -107,7 +109,9 @@ def block_mask(prefix: int, n_suffix: int, width: int) -> Tensor:
     block = torch.cat([torch.full((prefix,), -1), torch.arange(n_suffix).repeat_interleave(width)])
     allowed = (block[None] == -1) | (block[None] == block[:, None])
     allowed &= torch.ones(length, length, dtype=torch.bool).tril()
-    return torch.zeros(length, length).masked_fill(~allowed, torch.finfo(torch.float32).min)[None, None]
+    return torch.zeros(length, length).masked_fill(~allowed, torch.finfo(torch.float32).min)[
+        None, None
+    ]
 
 
 def _answer_positions(tokenizer: GlammTokenizer, suffix: Sequence[int]) -> list[int]:

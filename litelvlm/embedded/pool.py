@@ -64,14 +64,20 @@ def pack(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, 
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2
     window = np.s_[top : top + CLIP_SIZE, left : left + CLIP_SIZE]
-    cells = scene.masks[(slice(None), *window)].reshape(-1, GRID, CLIP_SIZE // GRID, GRID, CLIP_SIZE // GRID)
+    cells = scene.masks[(slice(None), *window)].reshape(
+        -1, GRID, CLIP_SIZE // GRID, GRID, CLIP_SIZE // GRID
+    )
     coverage = np.zeros((GRID * GRID, MAX_OBJECTS), np.uint8)
     coverage[:, : len(scene.masks)] = np.round(255 * cells.mean((2, 4))).reshape(len(cells), -1).T
     scale = SAM_SIZE / max(height, width)
     h, w = int(height * scale + 0.5), int(width * scale + 0.5)
     square = np.zeros((SAM_SIZE, SAM_SIZE, 3), np.uint8)
-    square[:h, :w] = np.asarray(Image.fromarray(scene.image).resize((w, h), Image.Resampling.BILINEAR))
-    index = (scene.masks * np.arange(1, len(scene.masks) + 1)[:, None, None]).sum(0).astype(np.uint8)
+    square[:h, :w] = np.asarray(
+        Image.fromarray(scene.image).resize((w, h), Image.Resampling.BILINEAR)
+    )
+    index = (
+        (scene.masks * np.arange(1, len(scene.masks) + 1)[:, None, None]).sum(0).astype(np.uint8)
+    )
     ids = np.full((SAM_SIZE, SAM_SIZE), PADDING, np.uint8)
     ids[:h, :w] = np.asarray(Image.fromarray(index).resize((w, h), Image.Resampling.NEAREST))
     meta = {
@@ -117,18 +123,25 @@ class ScenePool:
             self._render(workers)
             done.with_suffix(".tmp").rename(done)
         self.meta: list[dict[str, Any]] = json.loads(done.read_text())
-        self._arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in _SHAPES}
+        self._arrays = {
+            name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in _SHAPES
+        }
 
     def _render(self, workers: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, shape in _SHAPES.items():
-            open_memmap(self.folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(self.n, *shape)).flush()
+            open_memmap(
+                self.folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(self.n, *shape)
+            ).flush()
         starts = range(0, self.n, _BLOCK)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             jobs = [
-                pool.submit(_render_block, str(self.folder), self.level, s, min(s + _BLOCK, self.n)) for s in starts
+                pool.submit(_render_block, str(self.folder), self.level, s, min(s + _BLOCK, self.n))
+                for s in starts
             ]
-            metas = [m for job in tqdm(jobs, desc="rendering scenes", unit="block") for m in job.result()]
+            metas = [
+                m for job in tqdm(jobs, desc="rendering scenes", unit="block") for m in job.result()
+            ]
         (self.folder / "meta.tmp").write_text(json.dumps(metas))
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
@@ -141,10 +154,13 @@ class ScenePool:
         return self.order(seed, epoch)[at * batch : (at + 1) * batch]
 
     def __getitem__(self, indices: Sequence[int] | np.ndarray) -> SceneBatch:
-        rows = {name: torch.from_numpy(array[np.sort(indices)]) for name, array in self._arrays.items()}
+        rows = {
+            name: torch.from_numpy(array[np.sort(indices)]) for name, array in self._arrays.items()
+        }
         return SceneBatch(
             _normalise(rows["crop"].float() / 255, CLIP_MEAN, CLIP_STD),
-            _normalise(rows["square"].float(), SAM_MEAN, SAM_STD) * (rows["ids"] != PADDING)[:, None],
+            _normalise(rows["square"].float(), SAM_MEAN, SAM_STD)
+            * (rows["ids"] != PADDING)[:, None],
             rows["ids"],
             rows["coverage"].float() / 255,
             [self.meta[i] for i in np.sort(indices)],

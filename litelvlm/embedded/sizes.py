@@ -49,7 +49,9 @@ def clip_config(vocab_size: int) -> CLIPConfig:
         eos_token_id=vocab_size - 1,
         pad_token_id=vocab_size - 1,
     )
-    return CLIPConfig(vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=128)
+    return CLIPConfig(
+        vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=128
+    )
 
 
 def sam_config() -> SamConfig:
@@ -79,7 +81,9 @@ def sam_config() -> SamConfig:
         layer_norm_eps=1e-5,
     )
     return SamConfig(
-        vision_config=vision.to_dict(), prompt_encoder_config=prompt.to_dict(), mask_decoder_config=decoder.to_dict()
+        vision_config=vision.to_dict(),
+        prompt_encoder_config=prompt.to_dict(),
+        mask_decoder_config=decoder.to_dict(),
     )
 
 
@@ -98,7 +102,9 @@ def has_miniature_sizes(model: Any) -> bool:
         (own.vision_config, found.vision_config, (*sizes, "image_size", "patch_size")),
         (own.text_config, found.text_config, sizes),
     )
-    return all(getattr(mine, name) == getattr(its, name) for mine, its, names in towers for name in names)
+    return all(
+        getattr(mine, name) == getattr(its, name) for mine, its, names in towers for name in names
+    )
 
 
 def new_clip(vocab_size: int) -> CLIPModel:

@@ -14,7 +14,14 @@ from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversa
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 # Openings of CLIP captions; together with the questions they make the text towers' plain words.
-OPENINGS = ("a photo of {}", "an image with {}", "a picture of {}", "there is {}", "{} in this image", "{}")
+OPENINGS = (
+    "a photo of {}",
+    "an image with {}",
+    "a picture of {}",
+    "there is {}",
+    "{} in this image",
+    "{}",
+)
 
 
 def corpus(level: str) -> list[str]:
@@ -24,7 +31,8 @@ def corpus(level: str) -> list[str]:
     for i, _ in enumerate(QUESTIONS):
         sentences += [conversation([word], i, i % len(ANSWERS)).prompt for word in words]
     return [
-        s.replace("<im_start><image><im_end>", "image").replace("[SEG]", "").replace("</s>", " ") for s in sentences
+        s.replace("<im_start><image><im_end>", "image").replace("[SEG]", "").replace("</s>", " ")
+        for s in sentences
     ]
 
 
@@ -42,7 +50,9 @@ def load_or_make(folder: Path, shipped: Path, level: str) -> tuple[CLIPTokenizer
     if not folder.exists():
         make_clip_tokenizer(folder / "clip", corpus(level))
         make_llama_tokenizer(folder / "llama", corpus(level))
-    return CLIPTokenizer.from_pretrained(folder / "clip"), GlammTokenizer.from_pretrained(folder / "llama")
+    return CLIPTokenizer.from_pretrained(folder / "clip"), GlammTokenizer.from_pretrained(
+        folder / "llama"
+    )
 
 
 def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer:
@@ -55,7 +65,9 @@ def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer
     learner.normalizer = normalizers.Lowercase()
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     # ByteLevel marks a leading blank; CLIP splits on blanks instead.
-    learner.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), learner.pre_tokenizer])
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), learner.pre_tokenizer]
+    )
     trainer = trainers.BpeTrainer(vocab_size=1200, end_of_word_suffix="</w>", show_progress=False)
     learner.train_from_iterator(sentences, trainer)
     merges = [
@@ -64,12 +76,24 @@ def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer
     ]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = [*alphabet, *(c + "</w>" for c in alphabet), *("".join(m) for m in merges)]
-    vocab = {piece: i for i, piece in enumerate(dict.fromkeys([*pieces, "<|startoftext|>", "<|endoftext|>"]))}
+    vocab = {
+        piece: i
+        for i, piece in enumerate(dict.fromkeys([*pieces, "<|startoftext|>", "<|endoftext|>"]))
+    }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
-    ends = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
-    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **ends, "pad_token": "<|endoftext|>"}
+    ends = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+    }
+    config = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": 77,
+        **ends,
+        "pad_token": "<|endoftext|>",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1))
     tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
     return tokenizer

@@ -84,11 +84,15 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     plan = json.dumps({"seed": seed, **asdict(recipe)}, indent=1)
     record = out / "recipe.json"
     if record.exists() and record.read_text() != plan:
-        raise ValueError(f"{out} holds a training with another recipe or seed ({record}); choose another folder")
+        raise ValueError(
+            f"{out} holds a training with another recipe or seed ({record}); choose another folder"
+        )
     record.write_text(plan)
     pool = ScenePool(scenes, recipe.level, recipe.scenes)
     clip_tokenizer, tokenizer = load_or_make(out / "tokenizers", EMBEDDED, recipe.level)
-    tower = ClipTower(train_clip(recipe.clip, pool, clip_tokenizer, out, seed, device), clip_tokenizer)
+    tower = ClipTower(
+        train_clip(recipe.clip, pool, clip_tokenizer, out, seed, device), clip_tokenizer
+    )
     sam = train_sam(recipe.sam, pool, out, seed, device)
     model = new_glamm(tower, sam, tokenizer, seed).to(device)
     helper = PointingHelper(model.llama.config.hidden_size, recipe.level).to(device)
@@ -99,13 +103,21 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of states, logs and the final checkpoint")
-    parser.add_argument("--scenes", type=Path, help="folder of rendered scenes (default: OUT/scenes)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of states, logs and the final checkpoint"
+    )
+    parser.add_argument(
+        "--scenes", type=Path, help="folder of rendered scenes (default: OUT/scenes)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--ship", action="store_true", help="make the result the embedded model of this checkout")
+    parser.add_argument(
+        "--ship", action="store_true", help="make the result the embedded model of this checkout"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     if arguments.threads:
@@ -115,7 +127,9 @@ def main() -> None:
     model = train(RECIPE, out, arguments.scenes or out / "scenes", arguments.seed, device)
     export(model, out / "checkpoint")
     exported = load_model(out / "checkpoint", dtype="float32", device=device)
-    write_card(exported, load_refer("embedded", split="val"), out, RECIPE, arguments.seed, out / "CARD.md")
+    write_card(
+        exported, load_refer("embedded", split="val"), out, RECIPE, arguments.seed, out / "CARD.md"
+    )
     if arguments.ship:
         shutil.copytree(out / "checkpoint", EMBEDDED, dirs_exist_ok=True)
         for name in ("CARD.md", "CARD.json"):

@@ -42,13 +42,16 @@ class DenseHelper(nn.Module):
         share, owner = batch.coverage.max(-1)  # [B, N]
         owned = share > 0.3
         labels = 1 + attribute_labels(batch, self.values).to(tokens.device)  # [B, MAX_OBJECTS, 4]
-        per_patch = labels.gather(1, owner[..., None].expand(-1, -1, labels.shape[-1])) * owned[..., None]
+        per_patch = (
+            labels.gather(1, owner[..., None].expand(-1, -1, labels.shape[-1])) * owned[..., None]
+        )
         parts = {}
         for i, head in enumerate(self.heads):
             logits, value = head(tokens).float(), per_patch[..., i]
             # Background fills nine patches of ten: it is averaged apart and counts little.
             parts[f"dense_{i}"] = self.weights[i] * (
-                F.cross_entropy(logits[owned], value[owned]) + 0.3 * F.cross_entropy(logits[~owned], value[~owned])
+                F.cross_entropy(logits[owned], value[owned])
+                + 0.3 * F.cross_entropy(logits[~owned], value[~owned])
             )
             if i < 2:
                 parts[f"_acc_{i}"] = (logits.argmax(-1) == value)[owned].float().mean()
@@ -80,7 +83,11 @@ def silu_twin(clip: CLIPModel) -> Iterator[None]:
     quick_gelu(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702: entering the block multiplies each MLP's first layer
     by 1.702 and divides its second by it, leaving undoes that.
     """
-    mlps = [layer.mlp for tower in (clip.vision_model, clip.text_model) for layer in tower.encoder.layers]
+    mlps = [
+        layer.mlp
+        for tower in (clip.vision_model, clip.text_model)
+        for layer in tower.encoder.layers
+    ]
     activations = [mlp.activation_fn for mlp in mlps]
 
     def rescale(factor: float) -> None:
@@ -102,7 +109,12 @@ def silu_twin(clip: CLIPModel) -> Iterator[None]:
 
 
 def train_clip(
-    stage: Stage, pool: ScenePool, tokenizer: CLIPTokenizer, folder: Path, seed: int, device: torch.device
+    stage: Stage,
+    pool: ScenePool,
+    tokenizer: CLIPTokenizer,
+    folder: Path,
+    seed: int,
+    device: torch.device,
 ) -> CLIPModel:
     """Train both towers and return them; the helper is thrown away."""
     torch.manual_seed(seed)
@@ -116,12 +128,17 @@ def train_clip(
         rng = np.random.default_rng([seed, step])
         seen = batch.coverage.sum(1).numpy()  # in patches
         pairs = [
-            caption_pair(m["objects"], _share_seen(m, seen[i]), m["expressions"], rng) for i, m in enumerate(batch.meta)
+            caption_pair(m["objects"], _share_seen(m, seen[i]), m["expressions"], rng)
+            for i, m in enumerate(batch.meta)
         ]
         image = tower.image(batch.crop.to(device))
         text = tower.text([p[0] for p in pairs] + [p[1] for p in pairs]).text_embeds
         scale = clip.logit_scale.exp().clamp(max=100)
-        logits = scale * F.normalize(image.image_embeds.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T
+        logits = (
+            scale
+            * F.normalize(image.image_embeds.float(), dim=-1)
+            @ F.normalize(text.float(), dim=-1).T
+        )
         target, n = torch.arange(len(pairs), device=device), len(pairs)
         return {
             "contrast": F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :n].T, target),
@@ -139,4 +156,6 @@ def train_clip(
 def _share_seen(meta: dict, patches: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     """Rough share of each object inside the crop: covered patches against the median of its size class."""
     typical = {"small": 3.0, "large": 8.0}
-    return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(0, 1)
+    return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(
+        0, 1
+    )

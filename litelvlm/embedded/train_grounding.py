@@ -21,7 +21,9 @@ from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, Conversa
 
 _EXPRESSIONS = 6  # a scene
 _MASKS = 3  # of them decoded to masks in the joint stage
-_CONVERSATIONS = 0.2  # share of steps that put all expressions of a scene into one multi-turn conversation
+_CONVERSATIONS = (
+    0.2  # share of steps that put all expressions of a scene into one multi-turn conversation
+)
 
 
 class PointingHelper(nn.Module):
@@ -50,7 +52,9 @@ class PointingHelper(nn.Module):
         ]
         return torch.stack(parts).mean()
 
-    def losses(self, seg_state: Tensor, visual_state: Tensor, target: Tensor, seen: Tensor) -> Losses:
+    def losses(
+        self, seg_state: Tensor, visual_state: Tensor, target: Tensor, seen: Tensor
+    ) -> Losses:
         """Cross-entropy of two pointers with the referent's coverage.
 
         Args:
@@ -59,7 +63,11 @@ class PointingHelper(nn.Module):
             target: Coverage of the referents, normalised over patches [B, T, N].
             seen: Referents with any patch in the crop [B, T].
         """
-        dots = self.query(seg_state) @ self.key(visual_state).transpose(1, 2) * seg_state.shape[-1] ** -0.5
+        dots = (
+            self.query(seg_state)
+            @ self.key(visual_state).transpose(1, 2)
+            * seg_state.shape[-1] ** -0.5
+        )
         parts = {}
         for name, logits in (("match", dots.float()), ("cell", self.cell(seg_state).float())):
             loss = -(target * logits.log_softmax(-1)).sum(-1)
@@ -95,11 +103,15 @@ def referents(batch: SceneBatch, rng: np.random.Generator) -> tuple[list[list[st
     return sentences, targets
 
 
-def talks_for(sentences: Sequence[Sequence[str]], rng: np.random.Generator) -> list[list[Conversation]]:
+def talks_for(
+    sentences: Sequence[Sequence[str]], rng: np.random.Generator
+) -> list[list[Conversation]]:
     """Each sentence in a conversation of its own, or now and then all of a scene's in one."""
 
     def draw(n: int) -> tuple[list[int], list[int]]:
-        return rng.integers(len(QUESTIONS), size=n).tolist(), rng.integers(len(ANSWERS), size=n).tolist()
+        return rng.integers(len(QUESTIONS), size=n).tolist(), rng.integers(
+            len(ANSWERS), size=n
+        ).tolist()
 
     if rng.random() < _CONVERSATIONS:
         return [[conversation(row, *draw(len(row)))] for row in sentences]
@@ -119,7 +131,14 @@ def inner_points(ids: Tensor, objects: Tensor) -> Tensor:
 
 
 def train_grounding(
-    stage: Stage, model: Glamm, helper: PointingHelper, pool: ScenePool, folder: Path, seed: int, *, masks: bool
+    stage: Stage,
+    model: Glamm,
+    helper: PointingHelper,
+    pool: ScenePool,
+    folder: Path,
+    seed: int,
+    *,
+    masks: bool,
 ) -> None:
     """Train the language side in place.
 
@@ -166,7 +185,9 @@ def train_grounding(
                 embeddings = encode_image(model.sam, batch.square.to(device))
             few = slice(0, _MASKS)
             logits = low_resolution_masks(model.sam, embeddings, prompts[:, few])
-            parts |= mask_losses(logits, *object_masks(batch.ids.to(device), objects[:, few].to(device)))
+            parts |= mask_losses(
+                logits, *object_masks(batch.ids.to(device), objects[:, few].to(device))
+            )
             for name in ("match", "cell", "what"):
                 parts[name] = 0.3 * parts[name]
         return parts

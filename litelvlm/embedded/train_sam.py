@@ -40,7 +40,11 @@ def mask_losses(logits: Tensor, target: Tensor, valid: Tensor) -> Losses:
     hit, truth = (logits > 0) & (valid > 0), target > 0.5
     iou = (hit & truth).sum((-1, -2)) / (hit | truth).sum((-1, -2)).clamp_min(1)
     # Objects fill about a twentieth of the image: cross-entropy is weighted up to Dice's size.
-    return {"bce": 5 * (bce * valid).sum() / valid.expand_as(bce).sum(), "dice": dice.mean(), "_iou": iou.mean()}
+    return {
+        "bce": 5 * (bce * valid).sum() / valid.expand_as(bce).sum(),
+        "dice": dice.mean(),
+        "_iou": iou.mean(),
+    }
 
 
 def pick_prompts(ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -58,7 +62,9 @@ def pick_prompts(ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor,
             at = rng.integers(len(rows))
             objects[b, t] = int(o) - 1
             points[b, t] = torch.tensor([float(columns[at]), float(rows[at])])
-            boxes[b, t] = torch.tensor([float(v) for v in (columns.min(), rows.min(), columns.max(), rows.max())])
+            boxes[b, t] = torch.tensor(
+                [float(v) for v in (columns.min(), rows.min(), columns.max(), rows.max())]
+            )
     return objects, points, boxes
 
 
@@ -68,7 +74,9 @@ def point_prompt(sam: SamModel, points: Tensor) -> Tensor:
     return sam.prompt_encoder._embed_points(points[:, :, None], labels, pad=False)
 
 
-def train_sam(stage: Stage, pool: ScenePool, folder: Path, seed: int, device: torch.device) -> SamModel:
+def train_sam(
+    stage: Stage, pool: ScenePool, folder: Path, seed: int, device: torch.device
+) -> SamModel:
     """Train image encoder, prompt encoder and mask decoder and return them."""
     torch.manual_seed(seed)
     sam = new_sam()

@@ -113,7 +113,11 @@ class Selection:
             [7, 2]
         """
         check_budget(len(indices), n_tokens)
-        if int(indices.min()) < 0 or int(indices.max()) >= n_tokens or len(torch.unique(indices)) != len(indices):
+        if (
+            int(indices.min()) < 0
+            or int(indices.max()) >= n_tokens
+            or len(torch.unique(indices)) != len(indices)
+        ):
             raise ValueError(
                 f"indices must be different whole numbers from 0 to {n_tokens - 1}, got {indices.tolist()}"
             )
@@ -220,7 +224,9 @@ class Pruner(ABC):
     def config(self) -> dict[str, Any]:
         """Name and fields as plain data, from which ``get_pruner`` builds an equal method."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return {"name": self.name} | {k: v.config() if isinstance(v, Pruner) else v for k, v in values.items()}
+        return {"name": self.name} | {
+            k: v.config() if isinstance(v, Pruner) else v for k, v in values.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +251,9 @@ def check_choice(value: object, allowed: tuple[object, ...], what: str) -> None:
     if isinstance(value, str) and all(isinstance(option, str) for option in allowed):
         check_name(value, [str(option) for option in allowed], what)
     if value not in allowed:
-        raise ValueError(f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, allowed))}")
+        raise ValueError(
+            f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, allowed))}"
+        )
 
 
 def check_number(value: object, kinds: tuple[type, ...], what: str) -> None:
@@ -259,4 +267,6 @@ def check_number(value: object, kinds: tuple[type, ...], what: str) -> None:
         return
     accepted = tuple({int: Integral, float: Real}.get(kind, kind) for kind in kinds)
     if isinstance(value, bool) or not isinstance(value, accepted):
-        raise ValueError(f"{what} {value!r} is not allowed; give {' or '.join(names[kind] for kind in kinds)}")
+        raise ValueError(
+            f"{what} {value!r} is not allowed; give {' or '.join(names[kind] for kind in kinds)}"
+        )

@@ -55,7 +55,9 @@ def tokens_from_ratio(ratio: float, n_tokens: int) -> int:
         [192, 64, 32]
     """
     if not isfinite(ratio) or not 0 < ratio <= 1:
-        raise ValueError(f"ratio {ratio!r} is not in (0, 1]; give the share of the {n_tokens} tokens to keep")
+        raise ValueError(
+            f"ratio {ratio!r} is not in (0, 1]; give the share of the {n_tokens} tokens to keep"
+        )
     count = round_half_up(ratio * n_tokens)
     if count < 1:
         raise ValueError(
@@ -64,7 +66,9 @@ def tokens_from_ratio(ratio: float, n_tokens: int) -> int:
     return count
 
 
-def check_share(share: float, what: str, *, low_open: bool = False, high_open: bool = False) -> float:
+def check_share(
+    share: float, what: str, *, low_open: bool = False, high_open: bool = False
+) -> float:
     """Return a share of the budget if it lies between 0 and 1.
 
     Args:
@@ -80,5 +84,7 @@ def check_share(share: float, what: str, *, low_open: bool = False, high_open: b
     below = share < 1 if high_open else share <= 1
     if not (above and below):
         interval = f"{'(' if low_open else '['}0, 1{')' if high_open else ']'}"
-        raise ValueError(f"{what} {share!r} is not in {interval}; give it as a share, for example {what}=0.5")
+        raise ValueError(
+            f"{what} {share!r} is not in {interval}; give it as a share, for example {what}=0.5"
+        )
     return share

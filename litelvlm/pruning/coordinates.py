@@ -40,6 +40,8 @@ def first_of_each(indices: Int[Tensor, "m"]) -> Int[Tensor, "k"]:
     return indices[torch.sort(first).values]
 
 
-def add_coordinates(chosen: Int[Tensor, "c"], ranking: Int[Tensor, "n"], count: int) -> Int[Tensor, "count"]:
+def add_coordinates(
+    chosen: Int[Tensor, "c"], ranking: Int[Tensor, "n"], count: int
+) -> Int[Tensor, "count"]:
     """Chosen tokens, then the best coordinates that are not among them, ``count`` in all."""
     return first_of_each(torch.cat([chosen, ranking]))[:count]

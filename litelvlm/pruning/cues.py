@@ -33,27 +33,53 @@ class Cue:
 
 CUES: Mapping[str, Cue] = MappingProxyType(
     {
-        "patch_tokens": Cue(("N", "D"), "patch states of CLIP's second-last layer: what the projector receives"),
+        "patch_tokens": Cue(
+            ("N", "D"), "patch states of CLIP's second-last layer: what the projector receives"
+        ),
         "cls_token": Cue(("D",), "CLS state of the second-last layer"),
-        "patch_embeds": Cue(("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"),
+        "patch_embeds": Cue(
+            ("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"
+        ),
         "text_embeds": Cue(("T", "P"), "projected [EOS] state of each text, not normalised"),
-        "query": Cue(("D",), "CLS row of the last block's query projection, heads joined, unscaled"),
+        "query": Cue(
+            ("D",), "CLS row of the last block's query projection, heads joined, unscaled"
+        ),
         "keys": Cue(("N", "D"), "patch rows of the last block's key projection, heads joined"),
         "values": Cue(("N", "D"), "patch rows of the last block's value projection, heads joined"),
         "cls_key": Cue(("D",), "CLS row of the last block's key projection, heads joined"),
-        "cls_attention": Cue(("N",), "attention of CLS to the patches in the second-last block, mean over heads"),
+        "cls_attention": Cue(
+            ("N",), "attention of CLS to the patches in the second-last block, mean over heads"
+        ),
         "keys_mean": Cue(("N", "E"), "patch keys of the second-last block, mean over heads"),
-        "projected": Cue(("N", "d"), "projector(patch_tokens): what the language model would receive"),
-        "late_states": Cue(("N", "D"), "patch states of the last third of CLIP's layers, mean over them"),
+        "projected": Cue(
+            ("N", "d"), "projector(patch_tokens): what the language model would receive"
+        ),
+        "late_states": Cue(
+            ("N", "D"), "patch states of the last third of CLIP's layers, mean over them"
+        ),
         "colours": Cue(("N", "C"), "mean red, green and blue of each token's cell, 0 to 1"),
-        "rotary_cosine": Cue(("N",), "mean cosine of the language model's rotary angles at each unpruned position"),
-        "rotary_sine": Cue(("N",), "mean sine of the language model's rotary angles at each unpruned position"),
-        "llm_attention": Cue(("N", "L"), "attention of the unpruned language model's [SEG] query, mean over heads"),
+        "rotary_cosine": Cue(
+            ("N",), "mean cosine of the language model's rotary angles at each unpruned position"
+        ),
+        "rotary_sine": Cue(
+            ("N",), "mean sine of the language model's rotary angles at each unpruned position"
+        ),
+        "llm_attention": Cue(
+            ("N", "L"), "attention of the unpruned language model's [SEG] query, mean over heads"
+        ),
         "llm_prompt_attention": Cue(("N", "L"), "the same for the last token of the question"),
-        "llm_gradient": Cue(("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens"),
-        "block_importance": Cue(("N",), "fall of the unpruned mask's soft Dice without the token's block of the grid"),
-        "coverage": Cue(("N",), "share of each token's cell that the true mask covers, 0 to 1; for oracles only"),
-        "box": Cue(("N",), "1 in the cells of the box around the true mask, else 0; for oracles only"),
+        "llm_gradient": Cue(
+            ("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens"
+        ),
+        "block_importance": Cue(
+            ("N",), "fall of the unpruned mask's soft Dice without the token's block of the grid"
+        ),
+        "coverage": Cue(
+            ("N",), "share of each token's cell that the true mask covers, 0 to 1; for oracles only"
+        ),
+        "box": Cue(
+            ("N",), "1 in the cells of the box around the true mask, else 0; for oracles only"
+        ),
     }
 )
 
@@ -119,10 +145,14 @@ class Cues:
         self._vit = vit
         self._sources = dict(sources)
         self._values: dict[str, Tensor] = {}
-        self._sizes: dict[str, tuple[int, str]] = {"N": (grid[0] * grid[1], f"the {grid[0]} x {grid[1]} grid")}
+        self._sizes: dict[str, tuple[int, str]] = {
+            "N": (grid[0] * grid[1], f"the {grid[0]} x {grid[1]} grid")
+        }
 
     @classmethod
-    def from_tensors(cls, grid: tuple[int, int] | None = None, key: int = 0, **cues: Tensor) -> "Cues":
+    def from_tensors(
+        cls, grid: tuple[int, int] | None = None, key: int = 0, **cues: Tensor
+    ) -> "Cues":
         """Drive a method from plain tensors, without a model.
 
         Args:
@@ -134,7 +164,11 @@ class Cues:
             ValueError: If the grid is left out and cannot be told from the tensors, or a name or shape is wrong.
         """
         if grid is None:
-            counts = {len(tensor) for name, tensor in cues.items() if name in CUES and CUES[name].axes[0] == "N"}
+            counts = {
+                len(tensor)
+                for name, tensor in cues.items()
+                if name in CUES and CUES[name].axes[0] == "N"
+            }
             side = isqrt(min(counts, default=0))
             if len(counts) != 1 or side * side not in counts:
                 raise ValueError(
@@ -169,7 +203,9 @@ class Cues:
             ValueError: If it was not given.
         """
         if self._vit is None:
-            raise ValueError("a method inside the image tower needs the tower itself; pass vit=... to Cues")
+            raise ValueError(
+                "a method inside the image tower needs the tower itself; pass vit=... to Cues"
+            )
         return self._vit()
 
     def get(self, name: str) -> Tensor:
@@ -200,7 +236,9 @@ class Cues:
         """
         value = self.get(name).float()
         if bool(torch.isnan(value).any()):
-            raise ValueError(f"cue {name!r} holds NaN; check the image and the number type it was computed in")
+            raise ValueError(
+                f"cue {name!r} holds NaN; check the image and the number type it was computed in"
+            )
         return value
 
     def __getattr__(self, name: str) -> Tensor:
@@ -212,10 +250,14 @@ class Cues:
         """Refuse a tensor whose axes disagree with the table, the grid or an earlier cue."""
         axes = CUES[name].axes
         if value.ndim != len(axes):
-            raise ValueError(f"cue {name!r} must have shape {CUES[name].shape} (one image), got {list(value.shape)}")
+            raise ValueError(
+                f"cue {name!r} must have shape {CUES[name].shape} (one image), got {list(value.shape)}"
+            )
         for axis, size in zip(axes, value.shape, strict=True):
             expected, who = self._sizes.setdefault(axis, (size, f"cue {name!r}"))
             if size != expected:
-                raise ValueError(f"cue {name!r} has {axis} = {size} in {list(value.shape)}, but {who} has {expected}")
+                raise ValueError(
+                    f"cue {name!r} has {axis} = {size} in {list(value.shape)}, but {who} has {expected}"
+                )
             if size == 0:
                 raise ValueError(f"cue {name!r} is empty: {CUES[name].shape} = {list(value.shape)}")

@@ -19,7 +19,9 @@ def rounded(values: Float[Tensor, "*n"], precision: Precision = "float32") -> Fl
     return values.bfloat16().float() if precision == "bfloat16" else values
 
 
-def unit_rows(rows: Float[Tensor, "*n d"], precision: Precision = "float32") -> Float[Tensor, "*n d"]:
+def unit_rows(
+    rows: Float[Tensor, "*n d"], precision: Precision = "float32"
+) -> Float[Tensor, "*n d"]:
     """Rows divided by their L2 norm, float32; a zero row stays zero. Norm and quotient are ``rounded``."""
     norms = rounded(row_norms(rows), precision)
     return rounded(rows.float() / norms.clamp_min(1e-12)[..., None], precision)

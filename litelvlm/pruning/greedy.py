@@ -45,20 +45,34 @@ class GreedyPruner(Pruner):
         """
         counts = {cues.n_tokens for cues in batch}
         if len(counts) > 1:
-            raise ValueError(f"images of one batch need the same number of tokens, got {sorted(counts)}")
+            raise ValueError(
+                f"images of one batch need the same number of tokens, got {sorted(counts)}"
+            )
         if not counts:
             return []
         count = check_budget(budget, *counts)
         prepared = (self.prepare(cues) for cues in batch)
         first = next(prepared)
         if first[0].device.type in ONE_BY_ONE:
-            picked = [self.pick(count, *(part[None] for part in parts))[0] for parts in chain([first], prepared)]
+            picked = [
+                self.pick(count, *(part[None] for part in parts))[0]
+                for parts in chain([first], prepared)
+            ]
         else:
-            picked = list(self.pick(count, *(torch.stack(parts) for parts in zip(first, *prepared, strict=True))))
-        return [self.settle(Choice(ascending(row)), cues.n_tokens) for row, cues in zip(picked, batch, strict=True)]
+            picked = list(
+                self.pick(
+                    count, *(torch.stack(parts) for parts in zip(first, *prepared, strict=True))
+                )
+            )
+        return [
+            self.settle(Choice(ascending(row)), cues.n_tokens)
+            for row, cues in zip(picked, batch, strict=True)
+        ]
 
 
-def farthest_points(distances: Float[Tensor, "b n n"], first: Int[Tensor, "b"], k: int) -> Int[Tensor, "b k"]:
+def farthest_points(
+    distances: Float[Tensor, "b n n"], first: Int[Tensor, "b"], k: int
+) -> Int[Tensor, "b k"]:
     """Farthest-point sampling: each next point has the largest distance to its nearest chosen one.
 
     Ties go to the lower index. O(k n) after the distances.

@@ -32,7 +32,9 @@ def output_order(places: Int[Tensor, "r"], order: Order) -> Int[Tensor, "r"]:
     return torch.sort(places, stable=True).indices
 
 
-def sequence_positions(places: Int[Tensor, "r"], n_tokens: int, policy: Positions) -> tuple[Int[Tensor, "r"], int]:
+def sequence_positions(
+    places: Int[Tensor, "r"], n_tokens: int, policy: Positions
+) -> tuple[Int[Tensor, "r"], int]:
     """Positions of the output tokens relative to the first visual one, and how many positions the image block takes.
 
     Args:

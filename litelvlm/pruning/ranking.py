@@ -52,7 +52,9 @@ def rank_within(groups: Int[Tensor, "n"], scores: Float[Tensor, "n"]) -> Int[Ten
     order = order[torch.sort(groups[order], stable=True).indices]
     counts = torch.unique_consecutive(groups[order], return_counts=True)[1]
     firsts = (counts.cumsum(dim=0) - counts).repeat_interleave(counts)
-    return torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device) - firsts)
+    return torch.empty_like(order).scatter(
+        0, order, torch.arange(len(order), device=order.device) - firsts
+    )
 
 
 def ascending(indices: Int[Tensor, "r"]) -> Int[Tensor, "r"]:

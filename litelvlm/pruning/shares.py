@@ -16,7 +16,9 @@ def share_out(weights: Float[Tensor, "p"], budget: int) -> Int[Tensor, "p"]:
     return counts
 
 
-def redistribute(counts: Int[Tensor, "p"], sizes: Int[Tensor, "p"], weights: Float[Tensor, "p"]) -> Int[Tensor, "p"]:
+def redistribute(
+    counts: Int[Tensor, "p"], sizes: Int[Tensor, "p"], weights: Float[Tensor, "p"]
+) -> Int[Tensor, "p"]:
     """Cap every part at its size and share the surplus among those with room, by weight, until none is left."""
     budget = int(counts.sum())
     counts = torch.minimum(counts, sizes)

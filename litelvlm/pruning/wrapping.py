@@ -49,7 +49,9 @@ class Wrapper(Pruner):
         inner = options.get("of", cls.of)
         reason = why_not(inner, cls.takes_merged)
         if reason:
-            raise ValueError(f"{cls.name} cannot take of={inner!r}: {reason}; take for example of='fastervlm'")
+            raise ValueError(
+                f"{cls.name} cannot take of={inner!r}: {reason}; take for example of='fastervlm'"
+            )
 
     def extended(self, chosen: Choice, more: Int[Tensor, "m"], cues: Cues, role: str) -> Choice:
         """The inner method's tokens and further patch tokens, in raster order.
@@ -64,14 +66,21 @@ class Wrapper(Pruner):
         if chosen.tokens is None or chosen.source is None or chosen.roles is None:
             return two_roles(indices, len(chosen.indices), "chosen", role)
         originals = cues.projected if self.of.stage == "post_projector" else cues.patch_tokens
-        places = torch.cat([chosen.indices if chosen.places is None else chosen.places, indices[len(chosen.indices) :]])
+        places = torch.cat(
+            [
+                chosen.indices if chosen.places is None else chosen.places,
+                indices[len(chosen.indices) :],
+            ]
+        )
         turn = torch.sort(places, stable=True).indices
         roles = chosen.roles + (role,) * len(more)
         return Choice(
             indices=indices[turn],
             places=places[turn],
             tokens=torch.cat([chosen.tokens, originals[more]])[turn],
-            source=torch.cat([chosen.source, one_hot(more, cues.n_tokens).to(chosen.source.device)])[turn],
+            source=torch.cat(
+                [chosen.source, one_hot(more, cues.n_tokens).to(chosen.source.device)]
+            )[turn],
             roles=tuple(roles[i] for i in turn.tolist()),
         )
 

@@ -38,7 +38,10 @@ def find_chromium():
     if found:
         return found
     said = []
-    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
+    for command in (
+        ["apt-get", "update"],
+        ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+    ):
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
             said.append(f"{' '.join(command)}: exit {done.returncode} {done.stderr.strip()[-300:]}")
@@ -46,7 +49,9 @@ def find_chromium():
             said.append(f"{' '.join(command)}: {error}")
     found = shutil.which("chromium")
     if not found:
-        raise RuntimeError("the page tests need chromium and could not install it; " + "; ".join(said))
+        raise RuntimeError(
+            "the page tests need chromium and could not install it; " + "; ".join(said)
+        )
     return found
 
 
@@ -122,10 +127,18 @@ class Chromium:
         """Open a file in a fresh page of this size and wait until it is loaded and drawn."""
         self.events.clear()
         target = self.call("Target.createTarget", page=False, url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", page=False, targetId=target, flatten=True)["sessionId"]
+        self.session = self.call(
+            "Target.attachToTarget", page=False, targetId=target, flatten=True
+        )["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=path.resolve().as_uri())
@@ -138,7 +151,9 @@ class Chromium:
         Raises:
             RuntimeError: If it throws.
         """
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
@@ -161,7 +176,9 @@ class Chromium:
 
     def point(self, selector, across=0.5, down=0.5, click=False):
         """Move the mouse over an element, at shares of its width and height; and click there."""
-        self.js(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
+        self.js(
+            f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})"
+        )
         x, y = self.js(
             f"(r => [r.left + r.width * {across}, r.top + r.height * {down}])"
             f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
@@ -169,14 +186,18 @@ class Chromium:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         if click:
             for kind in ("mousePressed", "mouseReleased"):
-                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+                self.call(
+                    "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
+                )
         self.frame()
 
     def press(self, key, text=None):
         """Press and release a key."""
         typed = {"text": text} if text else {}
         code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}.get(key, 0)
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **typed)
+        self.call(
+            "Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **typed
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
         self.frame()
 
@@ -194,9 +215,16 @@ class Chromium:
             method, parameters = event.get("method"), event.get("params", {})
             if method == "Runtime.exceptionThrown":
                 found.append(parameters["exceptionDetails"]["text"])
-            elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
+            elif method == "Runtime.consoleAPICalled" and parameters["type"] in (
+                "error",
+                "warning",
+                "assert",
+            ):
                 found.append(str(parameters["args"]))
-            elif method == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
+            elif method == "Log.entryAdded" and parameters["entry"]["level"] in (
+                "error",
+                "warning",
+            ):
                 found.append(parameters["entry"]["text"])
         return found
 
@@ -204,5 +232,9 @@ class Chromium:
     def requests(self):
         """Addresses that the page asked for since it was opened, other than itself and what it carries."""
         self.frame()
-        urls = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        urls = [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
         return [url for url in urls if not url.startswith(("file:", "data:"))]

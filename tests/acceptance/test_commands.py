@@ -22,7 +22,12 @@ COMMAND = [sys.executable, "-m", "litelvlm.analysis"]
 
 def litelvlm(*arguments):
     done = subprocess.run(
-        [*COMMAND, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+        [*COMMAND, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done
@@ -56,7 +61,11 @@ def test_segment_writes_mask_and_overlay_and_says_what_was_kept(scene, tmp_path)
     assert set(np.unique(mask)) <= {0, 255}
     assert overlay.shape == (*mask.shape, 3)
     assert f'"{text}": {int((mask > 0).sum())} pixels' in done.stdout
-    kept = done.stdout.partition("kept 48 of 144 visual tokens (litelvlm): ")[2].splitlines()[0].split()
+    kept = (
+        done.stdout.partition("kept 48 of 144 visual tokens (litelvlm): ")[2]
+        .splitlines()[0]
+        .split()
+    )
     assert len(set(kept)) == 48
     assert "ms: preprocess" in done.stdout
     assert "miniature" in done.stdout
@@ -66,7 +75,9 @@ def test_segment_writes_mask_and_overlay_and_says_what_was_kept(scene, tmp_path)
 def test_segment_with_several_expressions_and_json(scene, tmp_path):
     path, sample = scene
     texts = [e.sent for e in sample.expressions[:2]]
-    done = litelvlm("segment", path, *texts, "--protocol", "conversation", "--json", "--out", tmp_path / "m.png")
+    done = litelvlm(
+        "segment", path, *texts, "--protocol", "conversation", "--json", "--out", tmp_path / "m.png"
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [m["text"] for m in found["masks"]] == texts
@@ -77,9 +88,13 @@ def test_segment_with_several_expressions_and_json(scene, tmp_path):
 
 def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
     path, out = scene[0], tmp_path / "mask.png"
-    assert "no such picture" in refusal("segment", tmp_path / "nowhere.png", "the red circle", "--out", out)
+    assert "no such picture" in refusal(
+        "segment", tmp_path / "nowhere.png", "the red circle", "--out", out
+    )
     assert "expression is empty" in refusal("segment", path, "   ", "--out", out)
-    assert "did you mean 'embedded'" in refusal("segment", path, "a circle", "--model", "embeded", "--out", out)
+    assert "did you mean 'embedded'" in refusal(
+        "segment", path, "a circle", "--model", "embeded", "--out", out
+    )
     pruned = ["segment", path, "a circle", "--pruner", "litelvlm", "--out", out, "--budget"]
     assert "budget 0" in refusal(*pruned, 0)
     above = refusal(*pruned, 145)
@@ -90,7 +105,9 @@ def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path):
     (tmp_path / "notes.png").write_text("not a picture")
-    assert "notes.png" in refusal("segment", tmp_path / "notes.png", "a circle", "--out", tmp_path / "mask.png")
+    assert "notes.png" in refusal(
+        "segment", tmp_path / "notes.png", "a circle", "--out", tmp_path / "mask.png"
+    )
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(scene, tmp_path):
@@ -156,7 +173,11 @@ def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 300
-    while not list(out.glob("*/rows/part-*.parquet")) and running.poll() is None and time.monotonic() < deadline:
+    while (
+        not list(out.glob("*/rows/part-*.parquet"))
+        and running.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.005)
     os.kill(running.pid, signal.SIGINT)
     _, message = running.communicate(timeout=300)

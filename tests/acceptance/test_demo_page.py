@@ -28,7 +28,12 @@ def served(tmp_path_factory):
     }
     command = [sys.executable, "-m", "litelvlm.analysis", "demo", "--device", "cpu"]
     with subprocess.Popen(
-        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=home,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as running:
         line = running.stdout.readline()
         assert line.startswith("http://127.0.0.1:"), line
@@ -41,7 +46,9 @@ def ask(address, *data):
     path = "/gradio_api/call/compare"
     body = json.dumps({"data": data})
     number = json.loads(request(address, "POST", path, body))["event_id"]
-    kind, found = re.findall(r"event: (\w+)\ndata: (.*)", request(address, "GET", f"{path}/{number}"))[-1]
+    kind, found = re.findall(
+        r"event: (\w+)\ndata: (.*)", request(address, "GET", f"{path}/{number}")
+    )[-1]
     return kind, json.loads(found)
 
 
@@ -62,7 +69,9 @@ def example(temporary):
 def test_it_answers_and_writes_into_its_own_folder_only(served):
     address, home, temporary = served
     before = sorted(home.rglob("*"))
-    kind, (unpruned, pruned, summary) = ask(address, example(temporary), "the blue circle", "litelvlm", 48, 0)
+    kind, (unpruned, pruned, summary) = ask(
+        address, example(temporary), "the blue circle", "litelvlm", 48, 0
+    )
     assert kind == "complete"
     assert summary.startswith("48 of 144 visual tokens (67% fewer)")
     (folder,) = temporary.glob("litelvlm-demo-*")
@@ -71,7 +80,8 @@ def test_it_answers_and_writes_into_its_own_folder_only(served):
 
 
 @pytest.mark.parametrize(
-    ("text", "seed", "reason"), [("  ", 0, "is empty"), ("the circle", None, "the number of tokens and the seed")]
+    ("text", "seed", "reason"),
+    [("  ", 0, "is empty"), ("the circle", None, "the number of tokens and the seed")],
 )
 def test_a_bad_request_is_answered_with_the_reason(served, text, seed, reason):
     address, _, temporary = served
@@ -100,7 +110,12 @@ def test_files_of_the_machine_are_not_served(served):
     secret = home / "secret.png"
     secret.write_text("private")
     kind, message = ask(
-        address, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}, "the circle", "litelvlm", 48, 0
+        address,
+        {"path": str(secret), "meta": {"_type": "gradio.FileData"}},
+        "the circle",
+        "litelvlm",
+        48,
+        0,
     )
     secret.unlink()
     assert kind == "error"

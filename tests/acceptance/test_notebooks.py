@@ -10,7 +10,9 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def test_the_notebooks_are_found_and_numbered():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(1, len(NOTEBOOKS) + 1)]
+    assert [path.name[:2] for path in NOTEBOOKS] == [
+        f"{number:02d}" for number in range(1, len(NOTEBOOKS) + 1)
+    ]
     assert len(NOTEBOOKS) >= 3
 
 
@@ -19,7 +21,12 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures go into the notebook, as for a reader
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    figures = [o for cell in notebook.cells for o in cell.get("outputs", ()) if "image/png" in o.get("data", {})]
+    figures = [
+        o
+        for cell in notebook.cells
+        for o in cell.get("outputs", ())
+        if "image/png" in o.get("data", {})
+    ]
     assert figures
 
 
@@ -30,4 +37,6 @@ def test_a_notebook_is_small_and_states_its_question(path):
     assert "widgets" not in notebook.metadata
     assert "**Question.**" in notebook.cells[0].source
     assert any(cell.source.count('MODEL = "embedded"') == 1 for cell in notebook.cells)
-    assert all(o.get("output_type") != "error" for cell in notebook.cells for o in cell.get("outputs", ()))
+    assert all(
+        o.get("output_type") != "error" for cell in notebook.cells for o in cell.get("outputs", ())
+    )

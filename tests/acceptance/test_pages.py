@@ -26,14 +26,18 @@ def data():
 @pytest.fixture(scope="module")
 def runs(model, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    swept = sweep.run(model, data, sweep.Config(methods=METHODS, budgets=(48, 8), seeds=1, limit=2), out)
+    swept = sweep.run(
+        model, data, sweep.Config(methods=METHODS, budgets=(48, 8), seeds=1, limit=2), out
+    )
     return swept, sink.run(model, data, sink.Config(limit=2), out)
 
 
 @pytest.fixture(scope="module")
 def explorer(model, data, runs, tmp_path_factory):
     looks = {name: Look(name.upper(), "#D55E00") for name in METHODS}
-    return build_page(model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", looks, samples=4)
+    return build_page(
+        model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", looks, samples=4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +115,18 @@ def test_two_methods_stand_side_by_side(browser, explorer):
     browser.open(explorer)
     browser.point("#pair", click=True)
     assert browser.js("document.querySelectorAll('.pane').length") == 2
-    left, right = browser.js("[...document.querySelectorAll('.pane canvas')].map(c => c.getBoundingClientRect().x)")
+    left, right = browser.js(
+        "[...document.querySelectorAll('.pane canvas')].map(c => c.getBoundingClientRect().x)"
+    )
     assert right > left
-    first, second = browser.js("[...document.querySelectorAll('.pane canvas')].map(c => c.toDataURL())")
+    first, second = browser.js(
+        "[...document.querySelectorAll('.pane canvas')].map(c => c.toDataURL())"
+    )
     assert first != second
-    assert browser.js("[...document.querySelectorAll('.pane select')].map(s => s.value).join()") == "litelvlm,random"
+    assert (
+        browser.js("[...document.querySelectorAll('.pane select')].map(s => s.value).join()")
+        == "litelvlm,random"
+    )
     assert_quiet_and_offline(browser)
 
 
@@ -128,7 +139,9 @@ def test_pointing_at_a_token_shows_its_ranks_and_scores(browser, explorer):
     rank, score = (text(browser, f"{line} td:nth-of-type({i})") for i in (1, 2))
     assert int(rank) == browser.js(f"current().unpacked('litelvlm').rank[{token}]")
     # the paper's method keeps the lowest similarity, so the two signs differ
-    assert float(score) == pytest.approx(-float(text(browser, "#token tr[data-name=similarity] td:nth-of-type(2)")))
+    assert float(score) == pytest.approx(
+        -float(text(browser, "#token tr[data-name=similarity] td:nth-of-type(2)"))
+    )
     assert text(browser, "#token tr[data-name=random] td:nth-of-type(2)") == "no score"
     kept = [budget for budget, limit in ((8, 8), (48, 48)) if int(rank) <= limit]
     label = browser.js(f"document.querySelector('{line} .dots').getAttribute('aria-label')")
@@ -144,7 +157,9 @@ def test_pointing_at_a_word_shows_every_layer_and_head(browser, explorer):
     browser.open(explorer)
     browser.point("[data-word='0']")
     assert "“[SOS]”" in text(browser, "#attention p")
-    cells = browser.js("[...document.querySelectorAll('#attention [data-share]')].map(c => Number(c.dataset.share))")
+    cells = browser.js(
+        "[...document.querySelectorAll('#attention [data-share]')].map(c => Number(c.dataset.share))"
+    )
     assert len(cells) == 4 * 4
     words = browser.js("current().words.texts.length")
     for word in range(1, words):
@@ -217,7 +232,9 @@ def test_the_explorer_fits_a_phone(browser, explorer, dark):
 def test_the_report_opens_from_disk_and_its_parts_unfold(browser, report):
     browser.open(report)
     assert "Verdicts" in text(browser, "#verdicts h2")
-    assert browser.js("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert browser.js(
+        "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+    )
     closed = browser.js("document.documentElement.scrollHeight")
     browser.js("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     assert browser.js("document.documentElement.scrollHeight") > closed
@@ -230,7 +247,12 @@ def test_the_report_fits_a_phone(browser, report, dark):
     browser.open(report, dark=dark, **PHONE)
     browser.js("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     assert_no_sideways_scrolling(browser, 375)
-    ink, paper = browser.js("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
-    brightness = [sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) for colour in (ink, paper)]
+    ink, paper = browser.js(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    brightness = [
+        sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
+        for colour in (ink, paper)
+    ]
     assert (brightness[0] > brightness[1]) == dark
     assert_quiet_and_offline(browser)

@@ -18,9 +18,13 @@ def python_blocks():
 
 
 def test_the_python_examples_run_in_a_row(tmp_path):
-    code = "\n".join(re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in python_blocks())
+    code = "\n".join(
+        re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in python_blocks()
+    )
     code += "\nassert few.mask.shape == whole.mask.shape\nassert len(kept) == len(few.selection.indices) == 48\n"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "mask agreement" in done.stdout
 

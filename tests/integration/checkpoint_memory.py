@@ -18,7 +18,12 @@ from litelvlm.models.glamm.checkpoints.config import read_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.checkpoints.weights import load_into, read_checkpoint, save_checkpoint
 
-SIZES = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 4, "num_attention_heads": 8}
+SIZES = {
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+}
 
 
 def held_bytes() -> int:
@@ -52,7 +57,11 @@ def main() -> None:
     tensors = {name: tensor.clone() for name, tensor in read_checkpoint(root / "safetensors")}
     torch.save(tensors, root / "bin" / "pytorch_model.bin")
     del tensors
-    cases = [(form, dtype) for form in ("safetensors", "bin") for dtype in (torch.float32, torch.bfloat16)]
+    cases = [
+        (form, dtype)
+        for form in ("safetensors", "bin")
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
     found = {f"{form} {dtype}": most_held(root / form, dtype, config) for form, dtype in cases}
     sys.stdout.write(json.dumps(found))
 

@@ -10,7 +10,13 @@ from litelvlm.analysis.studies.ablations.config import METHODS
 
 def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
     config = ablations.Config(
-        images=2, expressions=1, budgets=(48,), random_seeds=1, official_seeds=2, pool=8, coalitions=4
+        images=2,
+        expressions=1,
+        budgets=(48,),
+        random_seeds=1,
+        official_seeds=2,
+        pool=8,
+        coalitions=4,
     )
     folder = ablations.run(load_model("embedded"), load_refer("embedded"), config, tmp_path)
     assert read_record(folder).counts.failed == 0
@@ -27,7 +33,9 @@ def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
     inter = alone.set_index(["method", "sent_id"])["inter_px"].unstack("method")
     assert (inter["litelvlm"] != inter["litelvlm(context_share=1)"]).any()
     summary = read_summary(folder)
-    assert {"attention", "H7", "H7.points", "llm_attention", "kernel_shap"} <= {claim.id for claim in summary.claims}
+    assert {"attention", "H7", "H7.points", "llm_attention", "kernel_shap"} <= {
+        claim.id for claim in summary.claims
+    }
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}  # two images
     draws = summary.table("protocols").set_index(["protocol", "method", "budget"])
     assert np.isfinite(draws.loc[("official", "litelvlm", 48), "sd_draws"])

@@ -23,7 +23,9 @@ TEXT = "the red circle"
 @pytest.fixture
 def picture(tmp_path):
     path = tmp_path / "picture.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(
+        path
+    )
     return path
 
 
@@ -63,7 +65,14 @@ def test_missing_empty_and_truncated_pictures(run, picture):
 
 @pytest.mark.parametrize(
     ("mode", "name"),
-    [("CMYK", "a.jpg"), ("P", "a.png"), ("L", "a.png"), ("I;16", "a.png"), ("LA", "a.png"), ("1", "a.png")],
+    [
+        ("CMYK", "a.jpg"),
+        ("P", "a.png"),
+        ("L", "a.png"),
+        ("I;16", "a.png"),
+        ("LA", "a.png"),
+        ("1", "a.png"),
+    ],
 )
 def test_pictures_of_other_kinds_are_converted(run, picture, mode, name):
     path = picture.parent / name
@@ -99,12 +108,16 @@ def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
             code, _, err = segment(run, picture, long, TEXT, "--pruner", "litelvlm", "--budget", 12)
             assert code == 0, err
     said = [record.message for record in caplog.records if "cut" in record.message]
-    assert said == ["a text is longer than the 77 tokens that CLIP reads and is cut there (said once)"]
+    assert said == [
+        "a text is longer than the 77 tokens that CLIP reads and is cut there (said once)"
+    ]
 
 
 @pytest.mark.parametrize("budget", [0, -3, 145, 10**9])
 def test_impossible_budgets(run, picture, budget):
-    assert_refused(segment(run, picture, TEXT, "--pruner", "litelvlm", "--budget", budget), f"budget {budget}")
+    assert_refused(
+        segment(run, picture, TEXT, "--pruner", "litelvlm", "--budget", budget), f"budget {budget}"
+    )
 
 
 def write_tree(root, refs, **instances):
@@ -169,7 +182,10 @@ def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_pat
     tensors = dict(read_checkpoint(folder))
     (folder / "model.safetensors").unlink()
     names = sorted(tensors)
-    parts = {"pytorch_model-00001-of-00002.bin": names[:50], "pytorch_model-00002-of-00002.bin": names[50:]}
+    parts = {
+        "pytorch_model-00001-of-00002.bin": names[:50],
+        "pytorch_model-00002-of-00002.bin": names[50:],
+    }
     for file, members in parts.items():
         torch.save({name: tensors[name].clone() for name in members}, folder / file)
     index = {"weight_map": {name: file for file, members in parts.items() for name in members}}
@@ -184,7 +200,9 @@ def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_pat
     torch.save({"x": Opens(trap)}, second)
     assert_refused(segment(run, picture, TEXT, "--model", folder), second.name, "could run code")
     second.unlink()
-    assert_refused(segment(run, picture, TEXT, "--model", folder), "files that are not there", second.name)
+    assert_refused(
+        segment(run, picture, TEXT, "--model", folder), "files that are not there", second.name
+    )
     assert not trap.exists()
 
 

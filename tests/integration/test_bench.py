@@ -8,7 +8,9 @@ from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.costs import COMPONENTS
 from litelvlm.figures.files import write_figures
 
-CONFIG = efficiency.Config(methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,))
+CONFIG = efficiency.Config(
+    methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,9 @@ def folder(model, data, tmp_path_factory):
 
 def test_formula_and_counter_agree_for_every_component(folder):
     costs = read_summary(folder).table("costs")
-    wide = costs[costs.unit == "MAC"].pivot_table(index=["method", "k", "component"], columns="metric", values="value")
+    wide = costs[costs.unit == "MAC"].pivot_table(
+        index=["method", "k", "component"], columns="metric", values="value"
+    )
     both = wide.dropna()
     assert set(both.index.get_level_values("component")) == set(COMPONENTS) - {"selection"}
     plain = both.drop(index="fastv")
@@ -42,7 +46,11 @@ def test_every_arm_is_timed_in_every_round(folder):
 def test_memory_shrinks_with_the_tokens(folder):
     costs = read_summary(folder).table("costs").set_index(["metric", "method", "k"]).value
     for metric in ("activation_bytes", "kv_bytes"):
-        assert costs[metric, "litelvlm", 16] < costs[metric, "litelvlm", 48] < costs[metric, "none", 144]
+        assert (
+            costs[metric, "litelvlm", 16]
+            < costs[metric, "litelvlm", 48]
+            < costs[metric, "none", 144]
+        )
     # Keys and values: 2 x 4 layers x 192 wide x 4 bytes for each of 144 visual and the other tokens.
     assert costs["kv_bytes", "none", 144] % (2 * 4 * 192 * 4) == 0
 
@@ -50,7 +58,16 @@ def test_memory_shrinks_with_the_tokens(folder):
 def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder, tmp_path):
     before = read_rows(folder)
     scores = pd.DataFrame(
-        [{"method": "litelvlm", "budget": 48, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6}]
+        [
+            {
+                "method": "litelvlm",
+                "budget": 48,
+                "metric": "ciou",
+                "value": 0.5,
+                "low": 0.4,
+                "high": 0.6,
+            }
+        ]
     )
     again = efficiency.run(model, data, CONFIG, folder.parent, scores)
     pd.testing.assert_frame_equal(read_rows(again), before)
@@ -59,7 +76,9 @@ def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder
 
 
 def test_prefill_alone_times_nothing_else(model, data, tmp_path):
-    config = CONFIG.model_copy(update={"prefill_only": True, "rounds": 2, "methods": CONFIG.methods[:1]})
+    config = CONFIG.model_copy(
+        update={"prefill_only": True, "rounds": 2, "methods": CONFIG.methods[:1]}
+    )
     rows = read_rows(efficiency.run(model, data, config, tmp_path))
     assert set(rows[rows["round"] >= 0].component) == {"llm"}
 
@@ -72,8 +91,13 @@ def test_answer_tokens_are_timed_and_both_conventions_stand_in_the_costs(folder)
     assert times["decode", "none", 144] < times["llm", "none", 144]
     assert "answer tokens per second" in summary.reading
     costs = summary.table("costs").set_index(["component", "method", "k", "metric"]).value
-    assert costs["llm", "none", 144, "analytic_flops"] == 2 * costs["llm", "none", 144, "analytic_macs"]
-    assert costs["llm", "none", 144, "counted_flops"] == 2 * costs["llm", "none", 144, "counted_macs"]
+    assert (
+        costs["llm", "none", 144, "analytic_flops"]
+        == 2 * costs["llm", "none", 144, "analytic_macs"]
+    )
+    assert (
+        costs["llm", "none", 144, "counted_flops"] == 2 * costs["llm", "none", 144, "counted_macs"]
+    )
 
 
 def test_keeping_all_tokens_stands_beside_the_unpruned_model(folder):
@@ -84,21 +108,30 @@ def test_keeping_all_tokens_stands_beside_the_unpruned_model(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "entering"), [("fastv", 144), ("nuwa", 84), ("nuwa:stage1", 48), ("lvlm_csp_like", 144)]
+    ("name", "entering"),
+    [("fastv", 144), ("nuwa", 84), ("nuwa:stage1", 48), ("lvlm_csp_like", 144)],
 )
-def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(model, data, name, entering):
+def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(
+    model, data, name, entering
+):
     config = efficiency.Config(methods=(name,), budgets=(48,))
     arm = efficiency.arms_of(model, config, (48,))[0][-1]
     sample = data[0]
     prompt = efficiency.Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
     # Every token of the text stays; the placeholder is one of them.
-    assert prompt.spliced.lengths == (len(model.tokenizer.encode(prompt.talk.prompt)) - 1 + entering,)
+    assert prompt.spliced.lengths == (
+        len(model.tokenizer.encode(prompt.talk.prompt)) - 1 + entering,
+    )
 
 
-def test_more_expressions_than_the_image_has_are_refused_before_anything_is_timed(model, data, tmp_path):
+def test_more_expressions_than_the_image_has_are_refused_before_anything_is_timed(
+    model, data, tmp_path
+):
     most = len(data[0].expressions)
     config = CONFIG.model_copy(update={"n_texts": (1, most + 1)})
-    with pytest.raises(ValueError, match=f"asks for {most + 1} expressions, and the first image has {most}"):
+    with pytest.raises(
+        ValueError, match=f"asks for {most + 1} expressions, and the first image has {most}"
+    ):
         efficiency.run(model, data, config, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -109,7 +142,10 @@ def test_more_expressions_than_the_image_has_are_refused_before_anything_is_time
         ({"methods": ("litelvlm", "litelvlm")}, "methods occur twice: litelvlm"),
         ({"n_texts": (1, 2, 1)}, "n_texts holds a number twice: 1, 2, 1"),
         ({"methods": ("mask_oracle", "random")}, "true mask cannot be timed: mask_oracle; leave"),
-        ({"methods": ("with_uniform(of=box_oracle)",)}, "cannot be timed: with_uniform.of=box_oracle"),
+        (
+            {"methods": ("with_uniform(of=box_oracle)",)},
+            "cannot be timed: with_uniform.of=box_oracle",
+        ),
         ({"n_texts": ()}, "at least 1 item"),
     ],
 )

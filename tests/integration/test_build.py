@@ -36,14 +36,21 @@ def test_random_weights_say_so_and_leave_the_generators_alone(folder):
     assert first.digest == "random"
     again = load_model("embedded", random_init=True, device="cpu")
     assert again.name == "embedded (random weights)"
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True)
+    )
     trained = load_model("embedded", device="cpu").state_dict()
     assert not torch.equal(first.state_dict()["projector.0.weight"], trained["projector.0.weight"])
 
 
 def test_full_size_with_few_layers_segments_end_to_end(monkeypatch, data):
     def few_layers(config):
-        small = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 4}
+        small = {
+            "num_hidden_layers": 1,
+            "hidden_size": 64,
+            "intermediate_size": 64,
+            "num_attention_heads": 4,
+        }
         sam = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 32}
         return {**config, **small, "sam": {"vision_config": {**sam, "global_attn_indexes": [0]}}}
 
@@ -53,7 +60,9 @@ def test_full_size_with_few_layers_segments_end_to_end(monkeypatch, data):
         config.text_config.num_hidden_layers = 1
         return config
 
-    monkeypatch.setattr("litelvlm.models.glamm.build.full_config", lambda: few_layers(full_config()))
+    monkeypatch.setattr(
+        "litelvlm.models.glamm.build.full_config", lambda: few_layers(full_config())
+    )
     monkeypatch.setattr("litelvlm.models.glamm.build.full_clip_config", few_clip_layers)
     model = load_model("glamm-7b", random_init=True, dtype="bfloat16", device="cpu")
     assert model.name == "glamm-7b (random weights)"
@@ -129,7 +138,10 @@ def add_a_layer(path):
     [
         (truncate, "is truncated, damaged, or does not fit"),
         (widen, "is truncated, damaged, or does not fit"),
-        (add_a_layer, r"has 16 weights that its config.json has no place for, first vision_model\..*\.99\."),
+        (
+            add_a_layer,
+            r"has 16 weights that its config.json has no place for, first vision_model\..*\.99\.",
+        ),
     ],
 )
 def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
@@ -140,7 +152,10 @@ def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
 
 @pytest.mark.parametrize(
     ("content", "kind", "words"),
-    [(None, FileNotFoundError, "no vocabulary of CLIP"), ("x", ValueError, "tokenizer of the CLIP in .* is damaged")],
+    [
+        (None, FileNotFoundError, "no vocabulary of CLIP"),
+        ("x", ValueError, "tokenizer of the CLIP in .* is damaged"),
+    ],
 )
 def test_a_clip_without_its_words_is_a_clear_error(folder, content, kind, words):
     path = folder / "clip" / "tokenizer.json"
@@ -201,7 +216,9 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
     talk = conversation(["the red circle"])
 
     def read(cue, **options):
-        return getattr(model.with_options(**options).cues(state, talk.questions, conversation=talk), cue)
+        return getattr(
+            model.with_options(**options).cues(state, talk.questions, conversation=talk), cue
+        )
 
     question, bare = read("text_embeds"), read("text_embeds", clip_text="expression")
     torch.testing.assert_close(bare, model.tower.text(["the red circle"]).text_embeds)
@@ -222,7 +239,9 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
 
 
 def test_options_settled_at_loading():
-    model = load_model("embedded", device="cpu", dtype="bfloat16", options=GlammOptions(sam_dtype="float32"))
+    model = load_model(
+        "embedded", device="cpu", dtype="bfloat16", options=GlammOptions(sam_dtype="float32")
+    )
     assert {p.dtype for p in model.sam.parameters()} == {torch.float32}
     assert model.dtype == torch.bfloat16
     assert model.name == "embedded[sam_dtype=float32]"
@@ -231,7 +250,9 @@ def test_options_settled_at_loading():
     assert all(torch.equal(tensor, exact[name]) for name, tensor in model.sam.state_dict().items())
     loose = load_model("embedded", device="cpu", options=GlammOptions(mask_decoder_eps=1e-6))
     blocks = loose.sam.mask_decoder.transformer.layers
-    assert {getattr(block, f"layer_norm{i}").eps for block in blocks for i in (1, 2, 3, 4)} == {1e-6}
+    assert {getattr(block, f"layer_norm{i}").eps for block in blocks for i in (1, 2, 3, 4)} == {
+        1e-6
+    }
     with pytest.raises(ValueError, match="settled at loading"):
         loose.with_options(mask_decoder_eps=1e-5)
     with pytest.raises(ValueError, match="did you mean 'read'"):

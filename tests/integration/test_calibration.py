@@ -38,8 +38,13 @@ def test_calibration_changes_the_answer_of_its_row_only(model, state, chosen):
 @torch.inference_mode()
 def test_masks_by_layer(model, chosen):
     _, merged, plain = chosen
-    assert calibrated_masks(model.llama, [plain, None], [1, 1], torch.zeros(2, 20, dtype=torch.long)) is None
-    positions = torch.stack([torch.cat([torch.tensor([0]), 1 + s.positions, torch.arange(145, 149)]) for s in chosen])
+    assert (
+        calibrated_masks(model.llama, [plain, None], [1, 1], torch.zeros(2, 20, dtype=torch.long))
+        is None
+    )
+    positions = torch.stack(
+        [torch.cat([torch.tensor([0]), 1 + s.positions, torch.arange(145, 149)]) for s in chosen]
+    )
     masks = calibrated_masks(model.llama, list(chosen), [1, 1, 1], positions)
     causal = causal_mask(21, torch.float32, model.device)[0, 0]
     assert torch.equal(masks(0)[2, 0], causal)
@@ -57,11 +62,16 @@ def test_masks_by_layer(model, chosen):
 @torch.inference_mode()
 def test_one_size_and_no_distance_are_plain_attention(model):
     # All tokens at one position, each counting one patch: the bias is 0 everywhere.
-    embeds = torch.randn(1, 9, model.llama.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    embeds = torch.randn(
+        1, 9, model.llama.config.hidden_size, generator=torch.Generator().manual_seed(0)
+    )
     positions = torch.zeros(1, 9, dtype=torch.long)
     ones = Selection(torch.arange(9), 9, torch.arange(9), 9, sizes=torch.ones(9))
     masks = calibrated_masks(model.llama, [ones], [0], positions)
-    assert_near(decode(model.llama, embeds, positions, attention_mask=masks), decode(model.llama, embeds, positions))
+    assert_near(
+        decode(model.llama, embeds, positions, attention_mask=masks),
+        decode(model.llama, embeds, positions),
+    )
 
 
 def test_what_cannot_be_calibrated_is_refused(model, state, chosen, monkeypatch):

@@ -19,7 +19,11 @@ PARITY = Path(__file__).parents[1] / "fixtures" / "parity"
 
 def tiny_parts(device="meta"):
     index = json.loads((PARITY / "glamm" / "index.json").read_text())
-    sizes = {**index["llama"], "mm_hidden_size": index["clip"]["hidden"], "out_dim": index["out_dim"]}
+    sizes = {
+        **index["llama"],
+        "mm_hidden_size": index["clip"]["hidden"],
+        "out_dim": index["out_dim"],
+    }
     with torch.device(device):
         return new_parts({**sizes, "sam": sam_config(index).to_dict()}, "eager")
 
@@ -33,7 +37,9 @@ def folder(tmp_path):
 def test_all_published_tensors_fit_the_full_size_modules():
     with torch.device("meta"):
         parts = new_parts(full_config(), "sdpa")
-    places = {(c, n): list(t.shape) for c, part in parts.items() for n, t in part.state_dict().items()}
+    places = {
+        (c, n): list(t.shape) for c, part in parts.items() for n, t in part.state_dict().items()
+    }
     shapes = json.loads((PARITY / "layout" / "checkpoint_keys.json").read_text())["keys"]
     filled = {}
     for name, shape in shapes.items():
@@ -115,7 +121,11 @@ def test_misfits_are_named_and_nothing_changes(folder):
 
 def test_long_lists_are_cut_at_ten(folder):
     parts = tiny_parts()
-    kept = {name: tensor.clone() for name, tensor in read_checkpoint(folder) if not name.startswith("model.layers")}
+    kept = {
+        name: tensor.clone()
+        for name, tensor in read_checkpoint(folder)
+        if not name.startswith("model.layers")
+    }
     save_file(kept, folder / "model.safetensors")
     with pytest.raises(ValueError, match=r"27 missing: (\S+, ){9}\S+ and 17 more"):
         load_into(parts, folder, torch.float32)

@@ -11,7 +11,11 @@ def test_no_second_copy_of_the_weights(tmp_path):
     script = Path(__file__).with_name("checkpoint_memory.py")
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run(
-        [sys.executable, script, tmp_path], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, script, tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     shares = json.loads(done.stdout)

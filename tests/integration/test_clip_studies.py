@@ -14,7 +14,12 @@ from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.studies import mechanism, reversal, sink_causal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
 
-CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "squash"}
+CROP = {
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.3, 0.4),
+    "interpolation": "bicubic",
+    "resize_mode": "squash",
+}
 
 
 @pytest.fixture
@@ -24,18 +29,24 @@ def other_clip(tmp_path, monkeypatch):
     text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 4}
     config = {"embed_dim": 24, "vision_cfg": sizes, "text_cfg": text}
     (tmp_path / "ViT-Tiny-7.json").write_text(json.dumps(config))
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
+    monkeypatch.setattr(
+        open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS)
+    )
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
     open_clip.add_model_config(tmp_path / "ViT-Tiny-7.json")
     weights = tmp_path / "tiny.safetensors"
     state = open_clip_tower().clip.state_dict()
     save_file({name: value.contiguous() for name, value in state.items()}, weights)
-    monkeypatch.setitem(published._PRETRAINED, "ViT-Tiny-7", {"drawn": CROP | {"file": str(weights)}})
+    monkeypatch.setitem(
+        published._PRETRAINED, "ViT-Tiny-7", {"drawn": CROP | {"file": str(weights)}}
+    )
     return "open_clip:ViT-Tiny-7/drawn"
 
 
 def test_reversal_reads_other_clip_models(model, data, other_clip, tmp_path):
-    config = reversal.Config(limit=2, pool=8, donors=2, shifts=5, blobs=2, random_seeds=1, clip=(other_clip,))
+    config = reversal.Config(
+        limit=2, pool=8, donors=2, shifts=5, blobs=2, random_seeds=1, clip=(other_clip,)
+    )
     folder = reversal.run(model, data, config, tmp_path)
     assert not read_record(folder).failures
     rows = read_rows(folder)
@@ -70,7 +81,9 @@ def test_mechanism_reads_every_probe_and_leaves_the_towers_alone(model, data, ot
     # Nothing is an outlier on these images, so leaving outliers out changes nothing.
     assert wide["P5a"].to_numpy() == pytest.approx(wide["P0"].to_numpy())
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
-    assert all(torch.equal(value, weights[name]) for name, value in model.tower.state_dict().items())
+    assert all(
+        torch.equal(value, weights[name]) for name, value in model.tower.state_dict().items()
+    )
 
 
 def test_the_sink_s_effects_reach_the_masks(model, data, tmp_path):
@@ -82,7 +95,9 @@ def test_the_sink_s_effects_reach_the_masks(model, data, tmp_path):
     assert rows.loc["mean_sos_value", "d_ri"].abs().max() < 1e-3
     assert rows.loc["mean_sos_value", "cos_eos"].min() > 1 - 1e-5
     masks = rows["d_iou"].dropna()
-    assert set(masks.index) == {(name, "all") for name in ("mask_sos", "zero_sos_value", "mask_content")}
+    assert set(masks.index) == {
+        (name, "all") for name in ("mask_sos", "zero_sos_value", "mask_content")
+    }
     assert len(masks) == 3 * len(data[0].expressions)
     assert rows["jaccard_16"].between(0, 1).all()
     n_words = [len(expression.sent.split()) for expression in data[0].expressions]

@@ -26,8 +26,12 @@ def test_both_masks_are_those_of_the_model(model, scene):
     kept = kept_pixels(few.selection.indices.tolist(), model.tower, *found.pruned.shape[:2])
     masks = few.mask[0].numpy(), whole.mask[0].numpy()
     np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept))
-    np.testing.assert_array_equal(found.unpruned, draw_overlay(picture, masks[1], np.ones_like(kept)))
-    assert found.agreement == pytest.approx((masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum())
+    np.testing.assert_array_equal(
+        found.unpruned, draw_overlay(picture, masks[1], np.ones_like(kept))
+    )
+    assert found.agreement == pytest.approx(
+        (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
+    )
     assert (found.n_kept, found.n_tokens) == (16, 144)
     assert min(found.unpruned_seconds, found.pruned_seconds) > 0
 
@@ -82,11 +86,19 @@ def test_uploads_are_checked_before_they_are_decoded(tmp_path, monkeypatch):
         read_upload(path)
 
 
-@pytest.mark.parametrize(("side", "message"), [(10_000, "10000 x 10000 pixels"), (60_000, "too large")])
+@pytest.mark.parametrize(
+    ("side", "message"), [(10_000, "10000 x 10000 pixels"), (60_000, "too large")]
+)
 def test_a_small_file_that_claims_a_huge_picture_is_refused_unread(tmp_path, side, message):
     path = tmp_path / "bomb.png"
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(9)))]
-    packed = [struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(9))),
+    ]
+    packed = [
+        struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d))
+        for kind, d in chunks
+    ]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
     with pytest.raises(ValueError, match=message):
         read_upload(path)

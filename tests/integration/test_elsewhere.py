@@ -26,7 +26,13 @@ SMALL = {
     },
     "faithfulness": {"images": 2, "steps": 2, "removals": 2, "coalitions": 8},
     "sweep": {"methods": ("litelvlm", "random", "fastv"), "budgets": (48,), "seeds": 2, "limit": 2},
-    "ablations": {"requests": ("falsify", "protocol"), "images": 2, "random_seeds": 1, "official_seeds": 1, "pool": 4},
+    "ablations": {
+        "requests": ("falsify", "protocol"),
+        "images": 2,
+        "random_seeds": 1,
+        "official_seeds": 1,
+        "pool": 4,
+    },
 }
 
 
@@ -39,13 +45,17 @@ def other():
 @pytest.mark.parametrize("name", STUDIES)
 def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name, tmp_path):
     run, config = study_module(name).run, study_module(name).Config(**SMALL[name])
-    here, there = (work_of(partial(run, *held, config, tmp_path / "runs")) for held in ((model, data), other))
+    here, there = (
+        work_of(partial(run, *held, config, tmp_path / "runs")) for held in ((model, data), other)
+    )
     assert there.key == here.key
     assert not (tmp_path / "runs").exists()
     alone, elsewhere = (next(in_process([0], [[Item(0, 1)]], work))[1] for work in (here, there))
     assert alone.rows
     assert not alone.failures
-    pd.testing.assert_frame_equal(pd.DataFrame(elsewhere.rows), pd.DataFrame(alone.rows), check_exact=True)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(elsewhere.rows), pd.DataFrame(alone.rows), check_exact=True
+    )
     assert elsewhere.notes == alone.notes
 
 

@@ -9,7 +9,11 @@ from litelvlm.metrics import intersection_union
 
 def test_scores_are_the_pixels_of_single_calls(model, data):
     uniform, sample = get_pruner("uniform"), data[0]
-    table = [Condition("unpruned"), Condition("uniform", (uniform,), 16), Condition("blank", blank=True)]
+    table = [
+        Condition("unpruned"),
+        Condition("uniform", (uniform,), 16),
+        Condition("blank", blank=True),
+    ]
     scores = evaluate(model, [sample], table)
     assert scores.intersection.shape == (len(sample.expressions), 3)
     grey = Image.new("RGB", sample.image().size, (127, 127, 127))

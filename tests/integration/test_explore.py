@@ -75,7 +75,9 @@ def test_the_kept_tokens_are_those_of_the_method(model, data, payload):
         for name, budget in (("litelvlm", 48), ("high_similarity", 8)):
             kept = get_pruner(name).select(cues, budget)
             (role,) = set(kept.roles or ["kept"])
-            assert bits(view["selections"][name][str(budget)]["roles"][role]) == sorted(kept.indices.tolist())
+            assert bits(view["selections"][name][str(budget)]["roles"][role]) == sorted(
+                kept.indices.tolist()
+            )
 
 
 def test_merged_tokens_without_a_place_are_counted(payload):
@@ -98,18 +100,28 @@ def test_iou_and_masks_agree_with_the_rows_of_the_run(data, run, payload):
         truth = unpacked(view["truth"], view["size"])
         np.testing.assert_array_equal(truth, sample.mask(expression) > 0)
         shown = {("none", 144): view["unpruned"]}
-        shown |= {(m, int(b)): found for m, each in view["selections"].items() for b, found in each.items()}
+        shown |= {
+            (m, int(b)): found
+            for m, each in view["selections"].items()
+            for b, found in each.items()
+        }
         for (method, budget), found in shown.items():
             mask = unpacked(found["mask"], view["size"])
-            assert found["iou"] == pytest.approx((mask & truth).sum() / (mask | truth).sum(), abs=1e-4)
+            assert found["iou"] == pytest.approx(
+                (mask & truth).sum() / (mask | truth).sum(), abs=1e-4
+            )
             assert found["iou"] == pytest.approx(rows[view["id"], method, budget], abs=1e-4)
 
 
 @pytest.mark.parametrize(("doubled", "least", "most"), [("wrong", 0.0, 0.0), ("object", 0.5, 1.0)])
-def test_doubled_pixels_count_as_the_run_counts_them(model, data, monkeypatch, doubled, least, most):
+def test_doubled_pixels_count_as_the_run_counts_them(
+    model, data, monkeypatch, doubled, least, most
+):
     sample = data[0]
     plain = type(sample).mask
-    monkeypatch.setattr(type(sample), "mask", lambda *of: 2 * plain(*of))  # the whole target lies under two polygons
+    monkeypatch.setattr(
+        type(sample), "mask", lambda *of: 2 * plain(*of)
+    )  # the whole target lies under two polygons
     context = sweep.Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
     view = expression_view(context, sample, sample.expressions[0], inside=False)
     assert least <= view["unpruned"]["iou"] <= most
@@ -131,7 +143,9 @@ def test_signals_of_the_language_model_are_those_of_the_unpruned_model(model, da
     view = payload["samples"][0]
     sample, expression = sample_of(data, view)
     state, talk = model.encode_image(sample.image()), conversation([expression.sent])
-    rows = attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()  # middle layers of four: 1 and 2
+    rows = (
+        attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()
+    )  # middle layers of four: 1 and 2
     loss = block_importance(model, state, talk).numpy()
     for name, expected in (("seg_attention", rows), ("block_removal", loss)):
         packed = view["scores"][name]
@@ -156,7 +170,9 @@ def test_the_words_attention_adds_up_to_one_in_every_head(payload):
         packed = words["attention"]
         steps = np.frombuffer(base64.b64decode(packed["values"]), "<u2").astype(float)
         shares = packed["low"] + steps * (packed["high"] - packed["low"]) / 65535
-        np.testing.assert_allclose(shares.reshape(words["layers"], words["heads"], -1).sum(-1), 1, atol=1e-3)
+        np.testing.assert_allclose(
+            shares.reshape(words["layers"], words["heads"], -1).sum(-1), 1, atol=1e-3
+        )
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(page):
@@ -171,7 +187,11 @@ def test_a_run_of_another_study_model_or_data_is_refused(model, data, run, tmp_p
     copy = shutil.copytree(run, tmp_path / run.name)
     record = (copy / "run.json").read_text()
     for old, new, message in (
-        (f'"digest": "{model.digest}"', '"digest": "0123"', "made with the model 'embedded' of digest 0123"),
+        (
+            f'"digest": "{model.digest}"',
+            '"digest": "0123"',
+            "made with the model 'embedded' of digest 0123",
+        ),
         (f'"digest": "{data.digest}"', '"digest": "4567"', "name the same one with --data"),
         ('"study": "sweep"', '"study": "sink"', "the explorer shows a run of 'sweep'"),
         ('"parts_done": 1', '"parts_done": 0', "is not whole"),

@@ -24,7 +24,9 @@ def test_a_copied_miniature_is_still_one(tmp_path, random_init):
     assert "rendered scenes only" in note(copy)
 
 
-@pytest.mark.parametrize(("tower", "field"), [("vision_config", "num_hidden_layers"), ("text_config", "hidden_size")])
+@pytest.mark.parametrize(
+    ("tower", "field"), [("vision_config", "num_hidden_layers"), ("text_config", "hidden_size")]
+)
 def test_other_sizes_under_its_name_are_not(model, tower, field):
     config = clip_config(64)
     setattr(getattr(config, tower), field, 2 * getattr(getattr(config, tower), field))

@@ -59,13 +59,17 @@ def test_cache_equals_reading_everything_again(model, state):
     answer = kept.answers[0].removesuffix(SEG_TOKEN).strip()
     longer = forced_with(TALK, (f"{answer} {SEG_TOKEN}",))
     again = model.ground([state], [longer], [selection])[0]
-    assert words.encode(longer.prompt)[: len(words.encode(open_talk.prompt))] == words.encode(open_talk.prompt)
+    assert words.encode(longer.prompt)[: len(words.encode(open_talk.prompt))] == words.encode(
+        open_talk.prompt
+    )
     torch.testing.assert_close(kept.seg_state, again.seg_state, atol=2e-4, rtol=1e-4)
 
 
 def test_later_turns_see_earlier_answers_to_their_end(model, data):
     image = data[0].image()
-    said = model.segment(image, ["the red circle", "the large square"], protocol="conversation", answer="generated")
+    said = model.segment(
+        image, ["the red circle", "the large square"], protocol="conversation", answer="generated"
+    )
     assert said.answers[0] in ANSWERS
     assert f"{said.answers[1]}." in ANSWERS
     talk = conversation(["the red circle", "the large square"])
@@ -74,7 +78,9 @@ def test_later_turns_see_earlier_answers_to_their_end(model, data):
 
 
 def test_without_seg_there_is_no_mask_and_the_result_says_so(model, data):
-    cut = model.segment(data[0].image(), ["the red circle", "the cross"], answer="generated", max_new_tokens=1)
+    cut = model.segment(
+        data[0].image(), ["the red circle", "the cross"], answer="generated", max_new_tokens=1
+    )
     assert cut.found == (False, False)
     assert SEG_TOKEN not in "".join(cut.answers)
     assert not cut.mask.any()
@@ -84,7 +90,9 @@ def test_without_seg_there_is_no_mask_and_the_result_says_so(model, data):
 
 def test_greedy_takes_the_most_probable_token_and_stops(model, state):
     spliced = model.splice([model.visual_tokens(state, None)], [TALK.until(0, ())], [None])
-    reply = greedy(model.llama, spliced.embeds, spliced.position_ids, lambda token: False, 5, feed_last=True)
+    reply = greedy(
+        model.llama, spliced.embeds, spliced.position_ids, lambda token: False, 5, feed_last=True
+    )
     embeds, positions = spliced.embeds, spliced.position_ids
     for step, token in enumerate(reply.ids):
         hidden = decode(model.llama, embeds, positions)[0, -1]
@@ -103,7 +111,9 @@ def test_refusals(model, state, data):
         model.segment(data[0].image(), "the red circle", answer="generate")
     with pytest.raises(ValueError, match="max_new_tokens 0 is too small"):
         model.segment(data[0].image(), "the red circle", answer="generated", max_new_tokens=0)
-    selection = get_pruner("fastv", query_token=BEFORE_SEG).select(model.cues(state, TALK.questions), 48)
+    selection = get_pruner("fastv", query_token=BEFORE_SEG).select(
+        model.cues(state, TALK.questions), 48
+    )
     with pytest.raises(ValueError, match="known in forced answers only"):
         model.ground([state], [TALK], [selection], answer="generated")
 

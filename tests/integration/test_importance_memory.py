@@ -92,7 +92,10 @@ def test_attention_maps_are_kept_for_one_layer_at_a_time(model, targets):
         attention_flow(targets)
     length, heads = len(targets.embeds), 4
     with counting(model) as whole, frozen(model):
-        before, model.llama.config._attn_implementation = model.llama.config._attn_implementation, "eager"
+        before, model.llama.config._attn_implementation = (
+            model.llama.config._attn_implementation,
+            "eager",
+        )
         try:
             value = targets(targets.visual[None].clone().requires_grad_(True))[0, 1]
             del value

@@ -32,12 +32,30 @@ def test_every_signal_score_measure_and_control_has_rows(run):
     assert rows["image_id"].nunique() == 2
     assert np.isfinite(rows["value"]).all()
     assert set(rows["metric"]) == {"spearman", "pearson", "tau_b", "rbo", "top_k_iou", "joint"}
-    assert set(rows["control"]) == {"none", "shuffled_signal", "self", "foreign_expression", "reinitialised"}
+    assert set(rows["control"]) == {
+        "none",
+        "shuffled_signal",
+        "self",
+        "foreign_expression",
+        "reinitialised",
+    }
     plain = rows[rows["control"] == "none"]
     assert plain["score"].nunique() == 10
     names = set(plain["signal"])
-    assert {"attention", "attention_prompt", "attention_expression", "rollout", "norm_rollout", "relevance"} < names
-    assert {"saliency", "input_x_gradient", "layer_gradient_x_activation", "integrated_gradients"} < names
+    assert {
+        "attention",
+        "attention_prompt",
+        "attention_expression",
+        "rollout",
+        "norm_rollout",
+        "relevance",
+    } < names
+    assert {
+        "saliency",
+        "input_x_gradient",
+        "layer_gradient_x_activation",
+        "integrated_gradients",
+    } < names
     assert {"leave_one_out", "kernel_shap", "shapley_sampling", "ridge"} < names
     removals = set(plain.loc[plain["signal"] == "leave_one_out", "removal"])
     assert removals == {"drop", "mean", "mask"}
@@ -56,14 +74,30 @@ def test_every_signal_score_measure_and_control_has_rows(run):
 def test_two_images_decide_nothing(run):
     summary = read_summary(run)
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}
-    tables = {"grid", "layers", "agreement", "joint", "controls", "reinitialised", "completeness", "visibility"}
+    tables = {
+        "grid",
+        "layers",
+        "agreement",
+        "joint",
+        "controls",
+        "reinitialised",
+        "completeness",
+        "visibility",
+    }
     assert set(summary.tables) == tables
 
 
-def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missing(model, data, tmp_path):
-    folder = importance.run(model, data, importance.Config(images=1, checked=1, sampled=0, mean_images=1), tmp_path)
+def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missing(
+    model, data, tmp_path
+):
+    folder = importance.run(
+        model, data, importance.Config(images=1, checked=1, sampled=0, mean_images=1), tmp_path
+    )
     assert read_record(folder).state == "done"
-    assert read_record(folder).notes[-1] == "the control of foreign expressions is left out: it takes a second image"
+    assert (
+        read_record(folder).notes[-1]
+        == "the control of foreign expressions is left out: it takes a second image"
+    )
     assert set(read_rows(folder)["control"]) == {"none", "shuffled_signal", "self", "reinitialised"}
     claims = read_summary(folder).claims
     assert {claim.method for claim in claims} == {"undefined: one image"}
@@ -75,13 +109,19 @@ def test_faithfulness_of_one_image(model, data, tmp_path):
     folder = faithfulness.run(model, data, config, tmp_path)
     rows = read_rows(folder)
     whole = rows[(rows["metric"] == "insertion") & (rows["k"] == 144)]
-    assert whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4  # all tokens, whatever their order
+    assert (
+        whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4
+    )  # all tokens, whatever their order
     assert rows["ranking"].nunique() == 13
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
     dice = rows[rows["target"] == "soft_dice"]
-    sufficiency = dice[(dice["metric"] == "sufficiency") & (dice["k"] == 8)].set_index("ranking")["value"]
+    sufficiency = dice[(dice["metric"] == "sufficiency") & (dice["k"] == 8)].set_index("ranking")[
+        "value"
+    ]
     only = dice[(dice["metric"] == "insertion") & (dice["k"] == 8)].set_index("ranking")["value"]
-    np.testing.assert_allclose(sufficiency, whole[whole["target"] == "soft_dice"]["value"].iloc[0] - only, atol=1e-4)
+    np.testing.assert_allclose(
+        sufficiency, whole[whole["target"] == "soft_dice"]["value"].iloc[0] - only, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("column", range(3))
@@ -89,7 +129,9 @@ def test_own_gradient_x_activation_equals_captums(model, state, column):
     targets = Targets(model, state, TALK)
     ours = (target_gradient(model, state, TALK, TARGETS[column]) * targets.visual).sum(1)
     captum = input_signals(targets, column)["input_x_gradient"]
-    np.testing.assert_allclose(captum, ours.double().numpy(), rtol=1e-4, atol=1e-5 * np.abs(captum).max())
+    np.testing.assert_allclose(
+        captum, ours.double().numpy(), rtol=1e-4, atol=1e-5 * np.abs(captum).max()
+    )
 
 
 def test_inner_gradients_equal_those_of_the_layer_by_layer_sweep(model, state):
@@ -111,12 +153,16 @@ def test_reinitialised_layers_are_put_back_after_errors(model):
     def interrupted():
         with reinitialised(model.llama, 2):
             changed = [
-                name for name, tensor in model.llama.state_dict().items() if not torch.equal(before[name], tensor)
+                name
+                for name, tensor in model.llama.state_dict().items()
+                if not torch.equal(before[name], tensor)
             ]
             assert {name.split(".")[2] for name in changed} == {"2", "3"}
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         interrupted()
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.llama.state_dict().items())
+    assert all(
+        torch.equal(before[name], tensor) for name, tensor in model.llama.state_dict().items()
+    )
     assert cascade(4) == (3, 2, 1, 0)

@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, target_gradient
+from litelvlm.models.glamm.attribution.importance import (
+    attention_rows,
+    block_groups,
+    target_gradient,
+)
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning.methods.ivc_prune import IvcPrune
 
@@ -58,7 +62,9 @@ def test_without_a_conversation_there_are_no_signals(model, state):
 @pytest.mark.parametrize("name", ["llm_attention", "llm_gradient", "block_loo"])
 def test_oracles_prune_at_the_input_and_leave_the_model_as_it_was(model, data, name):
     asking = [parameter.requires_grad for parameter in model.parameters()]
-    grounding = model.segment(data[0].image(), ["the red circle", "the large square"], get_pruner(name), 16)
+    grounding = model.segment(
+        data[0].image(), ["the red circle", "the large square"], get_pruner(name), 16
+    )
     assert [len(selection) for selection in grounding.selections] == [16, 16]
     # Each expression has a selection of its own.
     assert grounding.selections[0].indices.tolist() != grounding.selections[1].indices.tolist()

@@ -60,10 +60,14 @@ def test_segment_tells_tokens_per_layer_and_their_average(model, data, name, cou
             assert set(kept) <= set(more.tolist())
             assert fewer.tolist() == sorted(kept) + [-1] * (len(fewer) - len(kept))
         assert torch.equal(selection.indices, selection.layers[-1])
-    assert not torch.allclose(grounding.logits[:1], model.segment(image, "the red circle").logits, atol=1e-3)
+    assert not torch.allclose(
+        grounding.logits[:1], model.segment(image, "the red circle").logits, atol=1e-3
+    )
 
 
-@pytest.mark.parametrize("inner", ["fastv", "pyramiddrop", "dart", "sparsevlm_plus", "lvlm_csp_like"])
+@pytest.mark.parametrize(
+    "inner", ["fastv", "pyramiddrop", "dart", "sparsevlm_plus", "lvlm_csp_like"]
+)
 def test_the_add_on_drops_where_the_other_method_does_and_alone_is_that_method(model, state, inner):
     talk = conversation(["the red circle"])
     of = get_pruner(inner, positions="original")
@@ -86,7 +90,9 @@ def test_an_impossible_budget_is_refused_before_any_work(model, name):
 def test_attention_rows_equal_those_of_the_eager_kernel(model, index):
     generator = torch.Generator().manual_seed(index)
     hidden = torch.randn(1, 30, model.llama.config.hidden_size, generator=generator)
-    positions = torch.cat([torch.arange(10), 5 * torch.arange(10) + 10, torch.arange(10) + 80])[None]
+    positions = torch.cat([torch.arange(10), 5 * torch.arange(10) + 10, torch.arange(10) + 80])[
+        None
+    ]
     layer, found = model.llama.model.layers[index], {}
 
     def spy(module, query, key, value, mask, **kwargs):
@@ -96,11 +102,20 @@ def test_attention_rows_equal_those_of_the_eager_kernel(model, index):
 
     mask = torch.full((30, 30), float("-inf")).triu(1)[None, None]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("transformers.models.llama.modeling_llama.ALL_ATTENTION_FUNCTIONS.get_interface", lambda *_: spy)
-        layer(hidden, attention_mask=mask, position_embeddings=model.llama.model.rotary_emb(hidden, positions))
+        patch.setattr(
+            "transformers.models.llama.modeling_llama.ALL_ATTENTION_FUNCTIONS.get_interface",
+            lambda *_: spy,
+        )
+        layer(
+            hidden,
+            attention_mask=mask,
+            position_embeddings=model.llama.model.rotary_emb(hidden, positions),
+        )
     queries = torch.tensor([29, 12, 0, 21])
     view = LlamaView(model.llama, index, hidden[0], positions[0], slice(10, 20), queries)
-    torch.testing.assert_close(view.attention(queries), found["weights"][:, queries], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        view.attention(queries), found["weights"][:, queries], atol=1e-5, rtol=1e-5
+    )
     assert_near(view.keys(), found["keys"].transpose(0, 1).flatten(1))
     assert_near(view.image_attention(), found["weights"][:, queries, 10:20].mean((0, 1)))
 
@@ -110,7 +125,9 @@ def test_angles_that_scores_read_are_not_rounded_to_the_models_number_type(model
     half = load_model("embedded", device="cpu", dtype="bfloat16")
     hidden, positions = torch.zeros(200, model.llama.config.hidden_size), torch.arange(200)
     rough, fine = (
-        LlamaView(m.llama, 1, hidden.to(m.dtype), positions, slice(10, 20), torch.tensor([29])).rotary()
+        LlamaView(
+            m.llama, 1, hidden.to(m.dtype), positions, slice(10, 20), torch.tensor([29])
+        ).rotary()
         for m in (half, model)
     )
     assert all(map(torch.equal, rough, fine))
@@ -134,7 +151,9 @@ def test_what_is_kept_has_the_most_attention(model, state, name, at, query_token
     start = spliced.image_start[0]
     queries = torch.tensor(query_places(model.tokenizer, talk, query_token)) + start + 144
     image = slice(start, start + 144)
-    scores = LlamaView(model.llama, at, entering[at], spliced.position_ids[0], image, queries).image_attention()
+    scores = LlamaView(
+        model.llama, at, entering[at], spliced.position_ids[0], image, queries
+    ).image_attention()
     kept = trace.layers[1]
     rest = torch.ones(144, dtype=torch.bool)
     rest[kept] = False
@@ -154,7 +173,9 @@ def test_query_tokens_are_where_they_are_said_to_be(model):
         assert places["mean_text"] == list(range(len(behind)))
         (end,) = places["last_prompt"]
         assert tokenizer.decode(behind[: end + 1]).endswith("segmentation mask. ASSISTANT:")
-        assert tokenizer.decode(behind[end + 1 :]).startswith(ANSWERS[answer].split()[0].rstrip("."))
+        assert tokenizer.decode(behind[end + 1 :]).startswith(
+            ANSWERS[answer].split()[0].rstrip(".")
+        )
 
 
 def talks_of_unequal_length():
@@ -172,7 +193,9 @@ def test_a_mixed_batch_equals_one_by_one(model, data):
     talks = talks_of_unequal_length()
     selections = [
         plan(model, states[0], talks[0], "fastv"),
-        plan(model, states[1], talks[1], "pyramiddrop", 60, query_token="seg", positions="original"),  # noqa: S106
+        plan(
+            model, states[1], talks[1], "pyramiddrop", 60, query_token="seg", positions="original"
+        ),  # noqa: S106
         None,
         plan(model, states[3], talks[3], "dart", 40),
         get_pruner("litelvlm").select(model.cues(states[4], talks[4].questions), 20),
@@ -215,16 +238,23 @@ def test_dropping_before_layer_0_is_selecting_the_same_tokens(model, state, posi
 @pytest.mark.parametrize("name", METHODS)
 def test_every_query_token_asks_in_every_method(model, state, name):
     talk = conversation(["the red circle", "the large square"], 3, 2)
-    plans = [plan(model, state, talk, name, query_token=which, **DEPTH.get(name, {})) for which in QUERIES]
+    plans = [
+        plan(model, state, talk, name, query_token=which, **DEPTH.get(name, {}))
+        for which in QUERIES
+    ]
     kept = [outcome.selection for outcome in model.ground([state] * 4, [talk] * 4, plans)]
     assert len({selection.counts for selection in kept}) == 1
-    choices = {tuple(map(tuple, (layer.tolist() for layer in selection.layers))) for selection in kept}
+    choices = {
+        tuple(map(tuple, (layer.tolist() for layer in selection.layers))) for selection in kept
+    }
     # DART ranks by keys alone; two tokens may agree on a few.
     assert len(choices) == 1 if name == "dart" else len(choices) >= 3
 
 
 @torch.inference_mode()
-def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_attention(model, state):
+def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_attention(
+    model, state
+):
     talk = conversation(["the red circle"])
     wanted = plan(model, state, talk, "nuwa", 16)
     traced = model.ground([state], [talk], [wanted])[0].selection
@@ -239,7 +269,9 @@ def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_at
     assert torch.equal(traced.sources[0], wanted.source)
     merged = wanted.source.count_nonzero(dim=1) > 1
     assert merged.any()
-    torch.testing.assert_close((wanted.source @ state.clip.patch_tokens[0])[merged], wanted.tokens[merged])
+    torch.testing.assert_close(
+        (wanted.source @ state.clip.patch_tokens[0])[merged], wanted.tokens[merged]
+    )
     # What leaves the first stage alone is what a selection of these tokens is.
     spliced = model.splice([model.visual_tokens(state, wanted)], [talk], [wanted])
     entering = {}
@@ -251,7 +283,9 @@ def test_nuwas_first_stage_reaches_the_language_model_and_the_second_drops_by_at
     decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=record)
     start = spliced.image_start[0]
     queries = torch.tensor(query_places(model.tokenizer, talk, "last_prompt")) + start + 28
-    view = LlamaView(model.llama, 1, entering[1], spliced.position_ids[0], slice(start, start + 28), queries)
+    view = LlamaView(
+        model.llama, 1, entering[1], spliced.position_ids[0], slice(start, start + 28), queries
+    )
     assert traced.indices.tolist() == wanted.indices[view.most_attended(4)].tolist()
 
 
@@ -263,7 +297,9 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
     wanted = plan(model, state, talk, name, **DEPTH.get(name, {}))
     grounding = model.ground([state], [talk], [wanted])[0]
     spliced = model.splice([model.visual_tokens(state, wanted)], [talk], [wanted])
-    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    dropping = LayerDropping(
+        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
+    )
     # Every token's place before dropping travels along in the positions: the last layer shows where each one went.
     places = {}
 
@@ -271,7 +307,10 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
         out, moved = dropping(index, hidden_states, position_ids)
         before = places.get("now", torch.arange(hidden_states.shape[1]))
         # Visual tokens by their place among those that entered.
-        image, start = torch.searchsorted(wanted.indices, dropping.rows[0].image), spliced.image_start[0]
+        image, start = (
+            torch.searchsorted(wanted.indices, dropping.rows[0].image),
+            spliced.image_start[0],
+        )
         behind = before[before >= start + len(wanted)]
         places["now"] = torch.cat([torch.arange(start), image + start, behind])
         assert len(places["now"]) == out.shape[1]
@@ -290,7 +329,9 @@ def test_positions_after_a_drop_follow_the_policy(model, state, positions):
     talk = conversation(["the red circle"])
     wanted = plan(model, state, talk, "pyramiddrop", positions=positions)
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
-    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    dropping = LayerDropping(
+        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
+    )
     start, behind = spliced.image_start[0], spliced.lengths[0] - spliced.image_start[0] - 144
 
     def check(index, hidden_states, position_ids):

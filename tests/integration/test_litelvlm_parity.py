@@ -8,7 +8,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import CLIPConfig, CLIPModel
 
-from litelvlm.pruning import Cues, LiteLVLM, context_scores, get_pruner, stable_order, text_similarity
+from litelvlm.pruning import (
+    Cues,
+    LiteLVLM,
+    context_scores,
+    get_pruner,
+    stable_order,
+    text_similarity,
+)
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "parity" / "pruner"
 SETUP = json.loads((FOLDER / "index.json").read_text())["setups"][0]
@@ -54,7 +61,11 @@ def test_same_tokens_in_the_same_order(image, recorded, case):
     n_texts, budget = (int(part[1:]) for part in case.split("."))
     selection = get_pruner("litelvlm").select(cues(image, recorded, n_texts), budget)
     assert selection.indices.tolist() == recorded[f"{case}.retained_idx"].tolist()
-    similar = [i for i, role in zip(selection.indices.tolist(), selection.roles, strict=True) if role == "similarity"]
+    similar = [
+        i
+        for i, role in zip(selection.indices.tolist(), selection.roles, strict=True)
+        if role == "similarity"
+    ]
     assert similar == recorded[f"{case}.sim_idx"].tolist()
     features = image["patch_tokens"][selection.indices]
     assert torch.allclose(features, recorded[f"{case}.features"][0], atol=1e-4)
@@ -69,8 +80,12 @@ def test_scores(image, recorded, n_texts):
     assert stable_order(ours, descending=True).tolist() == recorded["ctx_order"].tolist()
 
 
-@pytest.mark.parametrize("error", SETUP["errors"], ids=lambda error: f"T{error['T']}-R{error['retain']}")
+@pytest.mark.parametrize(
+    "error", SETUP["errors"], ids=lambda error: f"T{error['T']}-R{error['retain']}"
+)
 def test_official_failures_are_value_errors(image, recorded, error):
     given = cues(image, recorded, error["T"])
-    with pytest.raises(ValueError, match=f"budget {error['retain']} is not a whole number of tokens from 1 to 36"):
+    with pytest.raises(
+        ValueError, match=f"budget {error['retain']} is not a whole number of tokens from 1 to 36"
+    ):
         LiteLVLM().select(given, error["retain"])

@@ -19,7 +19,9 @@ def positions(n: int, rows: int = 2) -> torch.Tensor:
 @torch.inference_mode()
 def test_equals_the_librarys_forward(model, inputs):
     expected = model.llama.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
-    torch.testing.assert_close(decode(model.llama, inputs, positions(11)), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        decode(model.llama, inputs, positions(11)), expected, atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.inference_mode()
@@ -50,7 +52,9 @@ def test_dropping_before_the_first_layer_is_never_feeding(model, inputs):
 def test_padding_on_the_right_reaches_no_real_token(model, inputs):
     padded = torch.cat([inputs, torch.zeros(2, 5, inputs.shape[-1])], dim=1)
     states = decode(model.llama, padded, positions(16))[:, :11]
-    torch.testing.assert_close(states, decode(model.llama, inputs, positions(11)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        states, decode(model.llama, inputs, positions(11)), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_mask_and_dropping_exclude_each_other(model, inputs):

@@ -48,19 +48,30 @@ def test_mask_has_the_size_of_the_image(model, data):
     grounding = model.segment(sample.image(), ["the red circle", "the large square"])
     assert grounding.mask.shape == (2, sample.height, sample.width)
     assert grounding.mask.dtype == torch.bool
-    assert set(grounding.timings) >= {"clip_image", "sam_encoder", "selection", "projector", "llm", "mask_decoder"}
+    assert set(grounding.timings) >= {
+        "clip_image",
+        "sam_encoder",
+        "selection",
+        "projector",
+        "llm",
+        "mask_decoder",
+    }
 
 
 def test_one_expression_is_the_same_under_both_protocols(model, data):
     image = data[0].image()
     single = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="single")
-    talk = model.segment(image, "the red circle", get_pruner("litelvlm"), 48, protocol="conversation")
+    talk = model.segment(
+        image, "the red circle", get_pruner("litelvlm"), 48, protocol="conversation"
+    )
     assert_near(single.logits, talk.logits)
 
 
 def test_conversation_shares_one_selection_and_later_turns_see_earlier_ones(model, data):
     image = data[0].image()
-    grounding = model.segment(image, ["the red circle", "the large square"], get_pruner("litelvlm"), 48, "conversation")
+    grounding = model.segment(
+        image, ["the red circle", "the large square"], get_pruner("litelvlm"), 48, "conversation"
+    )
     assert len(grounding.selections) == 1
     alone = model.segment(image, "the large square", get_pruner("litelvlm"), 48)
     assert not torch.allclose(grounding.logits[1], alone.logits[0], atol=1e-3)
@@ -76,7 +87,9 @@ def spliced(model, state, talk, keep: int) -> tuple[Spliced, list[int]]:
 def test_read_state_is_the_one_before_each_seg(model, state, keep):
     talk = conversation(["the red circle", "the large square", "the cross"], [0, 1, 2], [0, 1, 3])
     out, ids = spliced(model, state, talk, keep)
-    expanded = ids[: ids.index(IMAGE_INDEX)] + [IMAGE_INDEX] * keep + ids[ids.index(IMAGE_INDEX) + 1 :]
+    expanded = (
+        ids[: ids.index(IMAGE_INDEX)] + [IMAGE_INDEX] * keep + ids[ids.index(IMAGE_INDEX) + 1 :]
+    )
     expected = [i - 1 for i, token in enumerate(expanded) if token == model.tokenizer.seg_id]
     assert list(out.seg_index[0]) == expected
     assert out.lengths[0] == len(expanded)

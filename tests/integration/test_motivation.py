@@ -46,7 +46,11 @@ def test_maps_and_panels_are_those_of_the_model(model, data, run, found):
     assert (motive.text, found.budget) == (expression.sent, 16)
     np.testing.assert_allclose(np.unique(shown), np.unique(scores.astype(np.float32)), rtol=1e-5)
     np.testing.assert_array_equal(motive.mask, sample.mask(expression) > 0)
-    mask = model.segment(sample.image(), expression.sent, get_pruner("litelvlm"), budget=16).mask[0].numpy()
+    mask = (
+        model.segment(sample.image(), expression.sent, get_pruner("litelvlm"), budget=16)
+        .mask[0]
+        .numpy()
+    )
     truth = sample.mask(expression) > 0
     assert motive.ious[0] == pytest.approx((mask & truth).sum() / (mask | truth).sum())
     assert sum(motive.attention) == pytest.approx(1, abs=1e-5)
@@ -79,8 +83,12 @@ def test_the_drawn_maps_and_words_are_the_saved_ones(found):
     motivation.draw_maps(found.motives, rows)
     for motive, (left, middle, right) in zip(found.motives, rows, strict=True):
         np.testing.assert_array_equal(left.get_images()[0].get_array(), motive.picture)
-        np.testing.assert_array_equal(middle.get_images()[1].get_array().filled(np.nan), motive.similarity)
-        assert [bar.get_height() for bar in right.patches] == pytest.approx(motive.attention.tolist())
+        np.testing.assert_array_equal(
+            middle.get_images()[1].get_array().filled(np.nan), motive.similarity
+        )
+        assert [bar.get_height() for bar in right.patches] == pytest.approx(
+            motive.attention.tolist()
+        )
         assert [label.get_text() for label in right.get_xticklabels()] == list(motive.words)
 
 
@@ -89,7 +97,9 @@ def test_the_drawn_methods_are_the_saved_ones(found):
     motivation.draw_methods(found.motives, rows)
     for motive, row in zip(found.motives, rows, strict=True):
         assert [ax.get_title().split("\n")[0] for ax in row] == ["LiteLVLM", "random"]
-        assert [ax.get_title().split(" ")[-1] for ax in row] == [f"{iou:.2f}" for iou in motive.ious]
+        assert [ax.get_title().split(" ")[-1] for ax in row] == [
+            f"{iou:.2f}" for iou in motive.ious
+        ]
         np.testing.assert_array_equal(row[1].get_images()[0].get_array(), motive.panels[1])
 
 

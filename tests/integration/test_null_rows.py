@@ -27,7 +27,9 @@ def studied(weights, model):
 def claims(weights, studied, part, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     # Random weights need no other random weights beside them.
-    config = reversal.Config(shifts=60, blobs=5, random_seeds=4 if weights == "trained" else 0, pool=128)
+    config = reversal.Config(
+        shifts=60, blobs=5, random_seeds=4 if weights == "trained" else 0, pool=128
+    )
     ranked = reversal.run(studied, part, config, out)
     read = sink.run(studied, part, sink.Config(random_seeds=1), out)
     found = {claim.id: claim for run in (ranked, read) for claim in read_summary(run).claims}
@@ -44,7 +46,11 @@ def test_places_random_weights_and_word_order_say_nothing(claims, weights):
 
 def test_random_blobs_have_no_more_than_the_place_gives(claims):
     _, rows = claims
-    ri = rows[(rows["labels"] == "primary") & (rows["clip_model"] == "")].groupby("control")["ri"].mean()
+    ri = (
+        rows[(rows["labels"] == "primary") & (rows["clip_model"] == "")]
+        .groupby("control")["ri"]
+        .mean()
+    )
     assert abs(ri["N5"]) < 0.1
     assert abs(ri["N4"]) < 0.01
 

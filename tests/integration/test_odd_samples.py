@@ -40,21 +40,28 @@ def with_polygon(sample, polygon):
         next(e for e in sample.expressions if e.ann_ids != sample.expressions[0].ann_ids),
     )
     (ann_id,) = first.ann_ids
-    annotations = dict(sample.annotations) | {ann_id: replace(sample.annotations[ann_id], segmentation=[polygon])}
+    annotations = dict(sample.annotations) | {
+        ann_id: replace(sample.annotations[ann_id], segmentation=[polygon])
+    }
     return replace(sample, expressions=(first, second), annotations=annotations)
 
 
 def with_texts(sample, *texts):
     """The first expressions of an image in other words; None keeps them."""
     worded = zip(sample.expressions, texts, strict=False)
-    return replace(sample, expressions=tuple(e if text is None else replace(e, sent=text) for e, text in worded))
+    return replace(
+        sample,
+        expressions=tuple(e if text is None else replace(e, sent=text) for e, text in worded),
+    )
 
 
 @pytest.fixture(scope="module")
 def odd(data):
     """Unusable texts; a mask that fills the image, one outside CLIP's crop, and one of a single token."""
     wide = next(sample for sample in data if sample.width > sample.height)
-    others = [sample for sample in data if sample.width == sample.height and len(sample.expressions) > 3][:3]
+    others = [
+        sample for sample in data if sample.width == sample.height and len(sample.expressions) > 3
+    ][:3]
     w, h = others[1].width, others[1].height
     return Odd(
         [
@@ -99,7 +106,9 @@ def test_numbers_that_are_none_fail_their_image_by_name(model, data, tmp_path, s
     qk = type(model.tower).text_qk
     if study is sink:
         monkeypatch.setattr(type(model.tower), "text_qk", text_qk)
-        with pytest.raises(RuntimeError, match=r"no sample succeeded; the last failure: image 2: .*segment the"):
+        with pytest.raises(
+            RuntimeError, match=r"no sample succeeded; the last failure: image 2: .*segment the"
+        ):
             study.run(model, samples, CONFIGS[study], tmp_path)
         return
     monkeypatch.setattr(type(model.tower), "encode_text", encode_text)
@@ -111,7 +120,9 @@ def test_numbers_that_are_none_fail_their_image_by_name(model, data, tmp_path, s
     assert f"image_id {samples[1].image_id}, sent_id" in failure
 
 
-@pytest.mark.parametrize("study", [reversal, mechanism, sink_causal], ids=lambda study: study.STUDY.name)
+@pytest.mark.parametrize(
+    "study", [reversal, mechanism, sink_causal], ids=lambda study: study.STUDY.name
+)
 def test_constant_scores_are_no_reversal(model, data, tmp_path, study, monkeypatch):
     embed = type(model.tower).encode_text
 
@@ -120,7 +131,9 @@ def test_constant_scores_are_no_reversal(model, data, tmp_path, study, monkeypat
         return torch.zeros_like(embeds), eos
 
     monkeypatch.setattr(type(model.tower), "encode_text", encode_text)
-    folder = study.run(model, Odd(with_texts(sample, None, None) for sample in data[:2]), CONFIGS[study], tmp_path)
+    folder = study.run(
+        model, Odd(with_texts(sample, None, None) for sample in data[:2]), CONFIGS[study], tmp_path
+    )
     assert read_record(folder).state == "done"
     rows = read_rows(folder)
     plain = rows[rows["probe"] == "P0"] if study is not sink_causal else rows

@@ -43,7 +43,9 @@ FAMILIES = (*NATIVE, "eva", "eva_fused", "eva_post_norm", "siglip")
 def small_timm(monkeypatch, name, **sizes):
     """An open_clip model on a published timm architecture whose sizes are shrunk, and nothing else."""
     create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda *given, **options: create(*given, **options, **sizes))
+    monkeypatch.setattr(
+        timm, "create_model", lambda *given, **options: create(*given, **options, **sizes)
+    )
     config = open_clip.get_model_config(name)
     config.pop("custom_text")
     config["vision_cfg"]["image_size"] = sizes["img_size"]
@@ -53,7 +55,13 @@ def small_timm(monkeypatch, name, **sizes):
 
 def eva_tower(name):
     with pytest.MonkeyPatch.context() as patch:
-        sizes = {"img_size": SIZE, "patch_size": PATCH, "embed_dim": WIDTH, "depth": LAYERS, "num_heads": 2}
+        sizes = {
+            "img_size": SIZE,
+            "patch_size": PATCH,
+            "embed_dim": WIDTH,
+            "depth": LAYERS,
+            "num_heads": 2,
+        }
         config = small_timm(patch, name, **sizes)
         model = open_clip.CustomTextCLIP(**config | {"embed_dim": SHARED})
     return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
@@ -65,7 +73,9 @@ def native_family(name, tokenizer=None, **words):
     vision = config["vision_cfg"] | VISION
     text = config["text_cfg"] | {"width": WIDTH, "heads": 2, "layers": LAYERS} | words
     activation = config.get("quick_gelu", False)
-    model = open_clip.CLIP(SHARED, open_clip.CLIPVisionCfg(**vision), open_clip.CLIPTextCfg(**text), activation)
+    model = open_clip.CLIP(
+        SHARED, open_clip.CLIPVisionCfg(**vision), open_clip.CLIPTextCfg(**text), activation
+    )
     return OpenClipTower(drawn(model), tokenizer or SimpleTokenizer(), Preprocessing())
 
 
@@ -84,7 +94,9 @@ def metaclip():
 def metaclip_worldwide(tmp_path_factory):
     """Text read at the first end token by its id, which is not the highest of the vocabulary."""
     tokenizer = word_tokenizer(tmp_path_factory.mktemp("worldwide"))
-    return native_family("ViT-H-14-worldwide-quickgelu", tokenizer, vocab_size=7, context_length=8, eos_id=0)
+    return native_family(
+        "ViT-H-14-worldwide-quickgelu", tokenizer, vocab_size=7, context_length=8, eos_id=0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +126,9 @@ def word_tokenizer(folder):
     words = ["</s>", "<unk>", "the", "red", "circle", "large", "square"]
     inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 0)])
+    inner.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 0)]
+    )
     special = {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
     PreTrainedTokenizerFast(tokenizer_object=inner, **special).save_pretrained(folder)
     return HFTokenizer(str(folder), context_length=8, clean="canonicalize")
@@ -124,7 +138,13 @@ def word_tokenizer(folder):
 def siglip(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # 31 / 7 = 4.4: like 384 / 14 the last pixels belong to no patch.
-        sizes = {"img_size": 31, "patch_size": PATCH, "embed_dim": SHARED, "depth": LAYERS, "num_heads": 2}
+        sizes = {
+            "img_size": 31,
+            "patch_size": PATCH,
+            "embed_dim": SHARED,
+            "depth": LAYERS,
+            "num_heads": 2,
+        }
         config = small_timm(patch, "ViT-SO400M-14-SigLIP-384", **sizes)
         config["text_cfg"] |= {"vocab_size": 7, "context_length": 8}
         model = open_clip.CustomTextCLIP(**config | {"embed_dim": SHARED})
@@ -150,7 +170,10 @@ def to_open_clip(state):
         out[f"ln_final.{kind}"] = state[f"text_model.final_layer_norm.{kind}"]
         for theirs, ours in (("vision_model", "visual."), ("text_model", "")):
             for layer in range(LAYERS):
-                old, new = f"{theirs}.encoder.layers.{layer}", f"{ours}transformer.resblocks.{layer}"
+                old, new = (
+                    f"{theirs}.encoder.layers.{layer}",
+                    f"{ours}transformer.resblocks.{layer}",
+                )
                 parts = [state[f"{old}.self_attn.{p}_proj.{kind}"] for p in "qkv"]
                 out[f"{new}.attn.in_proj_{kind}"] = torch.cat(parts)
                 for a, b in (
@@ -168,7 +191,9 @@ def to_open_clip(state):
 def test_openai_layout_agrees_with_the_hugging_face_tower(pixels):
     clip = huggingface_clip()
     theirs = ClipTower(clip, huggingface_tokenizer())
-    model = open_clip.CLIP(SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True)
+    model = open_clip.CLIP(
+        SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True
+    )
     model.load_state_dict(to_open_clip(clip.state_dict()), strict=True)
     ours = OpenClipTower(model.eval(), SimpleTokenizer(), Preprocessing())
     assert (ours.grid, ours.image_size, ours.n_heads, ours.family) == (theirs.grid, SIZE, 2, "CLIP")
@@ -180,7 +205,10 @@ def test_openai_layout_agrees_with_the_hugging_face_tower(pixels):
         assert_near(getattr(mine, state), getattr(other, state))
     for a, b in zip(mine.last_qkv, other.last_qkv, strict=True):
         assert_near(a, b)
-    (text, rows), (expected, expected_rows) = ours.text_attention(SENTENCES), theirs.text_attention(SENTENCES)
+    (text, rows), (expected, expected_rows) = (
+        ours.text_attention(SENTENCES),
+        theirs.text_attention(SENTENCES),
+    )
     assert torch.equal(text.eos_index, expected.eos_index)
     assert torch.equal(text.attention_mask, expected.attention_mask)
     real = expected.attention_mask.bool()
@@ -201,7 +229,9 @@ def test_states_are_those_of_the_forward_pass(family, request):
     assert_near(image.last_hidden_state[:, tower.n_prefix :], told["image_intermediates"][-1])
     assert_near(image.image_embeds, tower.clip.encode_image(pixels))
     assert image.patch_tokens.shape[1] == image.keys.shape[1] == tower.grid[0] * tower.grid[1] == 16
-    assert_near(tower.text(SENTENCES).text_embeds, tower.clip.encode_text(tower.tokenizer(SENTENCES)))
+    assert_near(
+        tower.text(SENTENCES).text_embeds, tower.clip.encode_text(tower.tokenizer(SENTENCES))
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -209,7 +239,9 @@ def test_states_are_those_of_the_forward_pass(family, request):
 def test_projections_are_those_the_attention_uses(family, request):
     """Attention rebuilt from our q, k, v is what the block's own attention gives, rotary positions included."""
     tower = request.getfixturevalue(family)
-    states = tower.embed(torch.randn(1, 3, *(tower.image_size,) * 2, generator=torch.Generator().manual_seed(4)))
+    states = tower.embed(
+        torch.randn(1, 3, *(tower.image_size,) * 2, generator=torch.Generator().manual_seed(4))
+    )
     query, keys, values = tower.qkv(states, block=0)
     query, keys = tower.placed(query, keys, block=0)
     heads = [t.unflatten(-1, (tower.n_heads, -1)).transpose(1, 2) for t in (query, keys, values)]
@@ -234,7 +266,9 @@ def test_class_attention_of_eva_rotates_patches_only(eva, pixels):
     # A rotation keeps lengths.
     assert_near(turned_keys.norm(dim=-1), keys.norm(dim=-1))
     # By the definition: softmax of the class token's row over rotated keys, head mean, class token left out.
-    logits = torch.einsum("bhe,bshe->bhs", query[:, 0].unflatten(-1, (2, 16)), turned_keys.unflatten(-1, (2, 16)))
+    logits = torch.einsum(
+        "bhe,bshe->bhs", query[:, 0].unflatten(-1, (2, 16)), turned_keys.unflatten(-1, (2, 16))
+    )
     assert_near(image.cls_attention, (logits / 4).softmax(-1).mean(1)[:, 1:])
 
 
@@ -244,7 +278,9 @@ def test_patch_embeds_of_the_class_token_are_the_image_embedding(eva, native, pi
         image = tower.image(pixels)
         assert_near(tower.project(image.last_hidden_state)[:, 0], image.image_embeds)
         assert_near(image.patch_embeds, tower.project(image.patch_tokens))
-        with pytest.raises(ValueError, match=rf"{tower.family} has no map_values.*use patch_embeds"):
+        with pytest.raises(
+            ValueError, match=rf"{tower.family} has no map_values.*use patch_embeds"
+        ):
             tower.map_values(image.patch_tokens)
 
 
@@ -252,13 +288,19 @@ def test_patch_embeds_of_the_class_token_are_the_image_embedding(eva, native, pi
 def test_siglip_refuses_what_it_lacks(siglip):
     image = siglip.image(torch.zeros(1, 3, 31, 31))
     for state in CLS_STATES:
-        with pytest.raises(ValueError, match=rf"SigLIP has no {state}: .*no class token; use keys, values"):
+        with pytest.raises(
+            ValueError, match=rf"SigLIP has no {state}: .*no class token; use keys, values"
+        ):
             getattr(image, state)
-    with pytest.raises(ValueError, match=r"SigLIP has no patch_embeds: attention pooling.*use tower\.map_values"):
+    with pytest.raises(
+        ValueError, match=r"SigLIP has no patch_embeds: attention pooling.*use tower\.map_values"
+    ):
         _ = image.patch_embeds
     with pytest.raises(ValueError, match="SigLIP has no patch_embeds"):
         siglip.project(image.patch_tokens)
-    with pytest.raises(ValueError, match=r"SigLIP has no text_attention: .*use a family with causal text"):
+    with pytest.raises(
+        ValueError, match=r"SigLIP has no text_attention: .*use a family with causal text"
+    ):
         siglip.text_attention(SENTENCES)
     with pytest.raises(ValueError, match="SigLIP has no eos_index"):
         _ = siglip.text(SENTENCES).eos_index
@@ -307,7 +349,11 @@ def test_crops(picture, siglip, native):
     assert torch.equal(native.pixel_values(picture), expected)
     squashed = siglip.pixel_values(picture)
     reference = np.asarray(picture.resize((31, 31), Image.Resampling.BICUBIC)) / 255
-    assert_near(squashed[0].permute(1, 2, 0), torch.tensor((reference - 0.5) / 0.5, dtype=torch.float32), 1e-6)
+    assert_near(
+        squashed[0].permute(1, 2, 0),
+        torch.tensor((reference - 0.5) / 0.5, dtype=torch.float32),
+        1e-6,
+    )
     assert siglip.preprocessing.crop(41, 60, 31).box == (0.0, 0.0, 41.0, 60.0)
     assert native.preprocessing.crop(40, 60, 20).box == (0.0, 10.0, 40.0, 50.0)
     assert (siglip.grid, siglip.patch_size) == ((4, 4), 7)
@@ -322,7 +368,9 @@ def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypat
     monkeypatch.setattr(reversal, "load_clips", load)
     monkeypatch.setattr(mechanism, "load_clips", load)
     same = {"limit": 1, "pool": 4, "donors": 2, "clip": FAMILIES}
-    ranked = reversal.run(model, data, reversal.Config(**same, shifts=5, blobs=2, random_seeds=0), tmp_path)
+    ranked = reversal.run(
+        model, data, reversal.Config(**same, shifts=5, blobs=2, random_seeds=0), tmp_path
+    )
     probed = mechanism.run(model, data, mechanism.Config(**same, neuron_images=1), tmp_path)
     for folder, own in ((ranked, {"cls_cosine", "context"}), (probed, set())):
         rows = read_rows(folder)

@@ -8,13 +8,26 @@ import torch
 from open_clip import pretrained as published
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
-from towers import SENTENCES, SHARED, TEXT, VISION, assert_near, huggingface_clip, huggingface_tokenizer
+from towers import (
+    SENTENCES,
+    SHARED,
+    TEXT,
+    VISION,
+    assert_near,
+    huggingface_clip,
+    huggingface_tokenizer,
+)
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower, load_tower, open_clip_vits
 from litelvlm.clip.tower import Preprocessing
 
-CROP = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "interpolation": "bicubic", "resize_mode": "shortest"}
+CROP = {
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.3, 0.4),
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
 
 
 def test_other_families_are_refused_by_name(native):
@@ -40,11 +53,15 @@ def published_model(tmp_path, monkeypatch, native):
     (tmp_path / "ViT-Small-7.json").write_text(
         json.dumps({"embed_dim": SHARED, "vision_cfg": VISION, "text_cfg": TEXT})
     )
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
+    monkeypatch.setattr(
+        open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS)
+    )
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
     open_clip.add_model_config(tmp_path / "ViT-Small-7.json")
     weights = tmp_path / "small.safetensors"
-    save_file({name: value.contiguous() for name, value in native.clip.state_dict().items()}, weights)
+    save_file(
+        {name: value.contiguous() for name, value in native.clip.state_dict().items()}, weights
+    )
     tags = {
         "drawn": CROP | {"file": str(weights), "quick_gelu": True},
         "elsewhere": CROP | {"hf_hub": "nobody/nothing/"},
@@ -54,7 +71,9 @@ def published_model(tmp_path, monkeypatch, native):
 
 
 @torch.inference_mode()
-def test_load_by_name_takes_weights_activation_and_crop_of_the_tag(published_model, native, picture, pixels):
+def test_load_by_name_takes_weights_activation_and_crop_of_the_tag(
+    published_model, native, picture, pixels
+):
     tower = load_tower(f"open_clip:{published_model}/drawn", device="cpu")
     assert isinstance(tower, OpenClipTower)
     assert not tower.training
@@ -62,8 +81,12 @@ def test_load_by_name_takes_weights_activation_and_crop_of_the_tag(published_mod
     # The configuration says GELU, the tag QuickGELU: only with the latter are the states those of the source.
     assert_near(tower.image(pixels).image_embeds, native.image(pixels).image_embeds)
     assert (tower.preprocessing.mean, tower.preprocessing.std) == (CROP["mean"], CROP["std"])
-    again = load_tower(f"open_clip:{published_model}", pretrained="drawn", dtype="bfloat16", device="cpu")
-    assert again.image(again.pixel_values(picture)).patch_embeds.dtype == again.dtype == torch.bfloat16
+    again = load_tower(
+        f"open_clip:{published_model}", pretrained="drawn", dtype="bfloat16", device="cpu"
+    )
+    assert (
+        again.image(again.pixel_values(picture)).patch_embeds.dtype == again.dtype == torch.bfloat16
+    )
     assert_near(again.text(SENTENCES).text_embeds.float(), native.text(SENTENCES).text_embeds, 0.2)
 
 
@@ -78,13 +101,19 @@ def test_random_weights_keep_sizes_and_differ_from_the_published(published_model
 def test_a_tokenizer_that_cannot_be_fetched(published_model, monkeypatch):
     config = open_clip.factory._MODEL_CONFIGS[published_model]
     text = config["text_cfg"] | {"hf_tokenizer_name": "nobody/nothing"}
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, published_model, config | {"text_cfg": text})
-    with pytest.raises(FileNotFoundError, match=f"tokenizer of open_clip:{published_model}/drawn: .*connect once"):
+    monkeypatch.setitem(
+        open_clip.factory._MODEL_CONFIGS, published_model, config | {"text_cfg": text}
+    )
+    with pytest.raises(
+        FileNotFoundError, match=f"tokenizer of open_clip:{published_model}/drawn: .*connect once"
+    ):
         load_tower(f"open_clip:{published_model}/drawn")
 
 
 def test_load_refusals(published_model, tmp_path):
-    with pytest.raises(ValueError, match=r"unknown open_clip ViT 'ViT-L-14-337'; did you mean 'ViT-L-14-336'"):
+    with pytest.raises(
+        ValueError, match=r"unknown open_clip ViT 'ViT-L-14-337'; did you mean 'ViT-L-14-336'"
+    ):
         load_tower("open_clip:ViT-L-14-337/openai")
     with pytest.raises(ValueError, match="unknown open_clip ViT 'RN50'"):
         load_tower("open_clip:RN50/openai")
@@ -112,8 +141,21 @@ def test_load_refusals(published_model, tmp_path):
 def test_models_of_the_studies_are_known():
     # The models of the reversal study, and one that is refused for each reason.
     known = set(open_clip_vits())
-    assert {"ViT-L-14-336", "ViT-L-14", "EVA02-L-14-336", "ViT-SO400M-14-SigLIP-384", "ViT-B-16"} <= known
-    refused = {"RN50", "convnext_base", "coca_ViT-L-14", "ViT-H-14-CLIPA", "nllb-clip-base-siglip", "ViTamin-S"}
+    assert {
+        "ViT-L-14-336",
+        "ViT-L-14",
+        "EVA02-L-14-336",
+        "ViT-SO400M-14-SigLIP-384",
+        "ViT-B-16",
+    } <= known
+    refused = {
+        "RN50",
+        "convnext_base",
+        "coca_ViT-L-14",
+        "ViT-H-14-CLIPA",
+        "nllb-clip-base-siglip",
+        "ViTamin-S",
+    }
     assert not known & refused
 
 
@@ -122,7 +164,10 @@ def test_folders_of_both_kinds(native, tmp_path, pixels):
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
     config = {"embed_dim": SHARED, "quick_gelu": True, "vision_cfg": VISION, "text_cfg": TEXT}
-    stored = {"model_cfg": config, "preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 1.0]}}
+    stored = {
+        "model_cfg": config,
+        "preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1.0, 1.0, 1.0]},
+    }
     (ours / "open_clip_config.json").write_text(json.dumps(stored))
     weights = {name: value.contiguous() for name, value in native.clip.state_dict().items()}
     save_file(weights, ours / "open_clip_model.safetensors")
@@ -133,8 +178,13 @@ def test_folders_of_both_kinds(native, tmp_path, pixels):
     clip = huggingface_clip()
     clip.save_pretrained(theirs)
     huggingface_tokenizer().save_pretrained(theirs)
-    (theirs / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}))
+    (theirs / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.5] * 3, "image_std": [0.25] * 3})
+    )
     other = load_tower(theirs, device="cpu")
     assert isinstance(other, ClipTower)
-    assert_near(other.image(pixels).patch_embeds, ClipTower(clip, huggingface_tokenizer()).image(pixels).patch_embeds)
+    assert_near(
+        other.image(pixels).patch_embeds,
+        ClipTower(clip, huggingface_tokenizer()).image(pixels).patch_embeds,
+    )
     assert (other.preprocessing.mean, other.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)

@@ -23,9 +23,15 @@ def got(tmp_path_factory):
     inputs, out = tmp_path_factory.mktemp("inputs") / "parity", tmp_path_factory.mktemp("out")
     shutil.copytree(EXPECTED, inputs, ignore=shutil.ignore_patterns(*ANSWERS))
     cases = load_file(inputs / "pruner" / "seed0_cases.safetensors")
-    given = {k: v for k, v in cases.items() if k.startswith(("pixel_values", "input_ids", "attention_mask"))}
+    given = {
+        k: v
+        for k, v in cases.items()
+        if k.startswith(("pixel_values", "input_ids", "attention_mask"))
+    }
     save_file(given, inputs / "pruner" / "seed0_cases.safetensors")
-    turns = [{"turns": entry["turns"]} for entry in load_json(EXPECTED / "glamm" / "tokenisation.json")]
+    turns = [
+        {"turns": entry["turns"]} for entry in load_json(EXPECTED / "glamm" / "tokenisation.json")
+    ]
     (inputs / "glamm" / "tokenisation.json").write_text(json.dumps(turns))
     command = [sys.executable, "-m", "tests.parity", "--fixtures", str(inputs), "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -42,7 +48,9 @@ def close(tensor, expected, tolerance):
 
 
 def test_selections(got):
-    ours, official = (load_file(folder / "pruner" / "seed0_cases.safetensors") for folder in (got, EXPECTED))
+    ours, official = (
+        load_file(folder / "pruner" / "seed0_cases.safetensors") for folder in (got, EXPECTED)
+    )
     keys = [k for k in official if k.endswith((".retained_idx", ".features"))]
     assert sorted(ours) == sorted(keys)
     assert len(keys) == 48
@@ -52,10 +60,18 @@ def test_selections(got):
 
 @pytest.mark.parametrize(
     ("name", "tolerance"),
-    [("input_ids", 0), ("retained_idx", 0), ("projected_tokens", 1e-4), ("seg_embeddings", 3e-4), ("pred_masks", 5e-6)],
+    [
+        ("input_ids", 0),
+        ("retained_idx", 0),
+        ("projected_tokens", 1e-4),
+        ("seg_embeddings", 3e-4),
+        ("pred_masks", 5e-6),
+    ],
 )
 def test_grounding(got, name, tolerance):
-    ours, official = (load_file(folder / "glamm" / "run_R18.safetensors") for folder in (got, EXPECTED))
+    ours, official = (
+        load_file(folder / "glamm" / "run_R18.safetensors") for folder in (got, EXPECTED)
+    )
     assert sorted(ours) == sorted(official)
     for image in range(2):
         close(ours[f"{image}.{name}"], official[f"{image}.{name}"], tolerance)
@@ -72,11 +88,15 @@ def test_end_to_end_scores(got):
 
 
 def test_tokenisation(got):
-    assert load_json(got / "glamm" / "tokenisation.json") == load_json(EXPECTED / "glamm" / "tokenisation.json")
+    assert load_json(got / "glamm" / "tokenisation.json") == load_json(
+        EXPECTED / "glamm" / "tokenisation.json"
+    )
 
 
 def test_decoded_masks(got):
-    ours, official = (load_file(folder / "refer" / "decoded_masks.safetensors") for folder in (got, EXPECTED))
+    ours, official = (
+        load_file(folder / "refer" / "decoded_masks.safetensors") for folder in (got, EXPECTED)
+    )
     assert sorted(ours) == sorted(official)
     assert all(torch.equal(ours[key], official[key]) for key in official)
     # Overlapping polygons of one object are part of the fixture: their pixels count twice.
@@ -92,7 +112,10 @@ def test_preprocessing(got):
 
 
 def test_score_rules(got):
-    ours, official = load_json(got / "scores" / "got.json"), load_json(EXPECTED / "scores" / "expected.json")
+    ours, official = (
+        load_json(got / "scores" / "got.json"),
+        load_json(EXPECTED / "scores" / "expected.json"),
+    )
     assert [(s["set"], s["images"]) for s in ours] == [(s["set"], s["images"]) for s in official]
     for a, b in zip(ours, official, strict=True):
         assert a["giou"] == pytest.approx(b["giou"], abs=1e-5)

@@ -41,21 +41,27 @@ def test_other_budgets_from_pictures_and_tables_alone(fixtures, out, caplog):
         for item in run["items"]:
             for key in ("clip_texts", "original_size", "resized_size", "intersection", "union"):
                 del item[key]
-        index["runs"] = [{**run, "retain": r, "file": f"run_R{r}.safetensors"} for r in (18, 1, 36, 37, 0)]
+        index["runs"] = [
+            {**run, "retain": r, "file": f"run_R{r}.safetensors"} for r in (18, 1, 36, 37, 0)
+        ]
 
     edit(fixtures / "glamm" / "index.json", more_runs)
     (fixtures / "glamm" / "inputs.safetensors").unlink()
     (fixtures / "glamm" / "tokenisation.json").unlink()
     with caplog.at_level(logging.WARNING), torch.inference_mode():
         glamm.compute(fixtures / "glamm", out)
-    got, expected = (load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm"))
+    got, expected = (
+        load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm")
+    )
     assert torch.equal(got["1.retained_idx"], expected["1.retained_idx"])
     torch.testing.assert_close(got["1.pred_masks"], expected["1.pred_masks"], atol=5e-6, rtol=0)
     found = {score["retain"]: score for score in json.loads((out / "scores.json").read_text())}
     assert [*found] == [18, 1, 36]
     official = json.loads((RECORDED / "glamm" / "index.json").read_text())["runs"][0]
     assert found[18]["ciou"] == pytest.approx(official["ciou"], abs=1e-4)
-    assert sorted(load_file(out / "run_R36.safetensors")["0.retained_idx"].tolist()) == list(range(36))
+    assert sorted(load_file(out / "run_R36.safetensors")["0.retained_idx"].tolist()) == list(
+        range(36)
+    )
     assert "budget 37" in caplog.text
     assert "budget 0" in caplog.text
     recorded = json.loads((RECORDED / "glamm" / "tokenisation.json").read_text())
@@ -67,12 +73,18 @@ def test_other_budgets_from_pictures_and_tables_alone(fixtures, out, caplog):
 def test_the_kernel_that_models_run_with_keeps_the_tolerances(fixtures, out, monkeypatch):
     # The official code was recorded with eager attention; unless asked for otherwise, models attend by "sdpa".
     load = glamm.load_model
-    monkeypatch.setattr(glamm, "load_model", lambda *names, **options: load(*names, **options | {"attn": "sdpa"}))
+    monkeypatch.setattr(
+        glamm, "load_model", lambda *names, **options: load(*names, **options | {"attn": "sdpa"})
+    )
     with torch.inference_mode():
         glamm.compute(fixtures / "glamm", out)
-    got, recorded = (load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm"))
+    got, recorded = (
+        load_file(folder / "run_R18.safetensors") for folder in (out, RECORDED / "glamm")
+    )
     for key in (key for key in recorded if key in got):
-        tolerance = {"pred_masks": 5e-6, "seg_embeddings": 3e-4, "projected_tokens": 1e-4}.get(key.split(".")[1], 0)
+        tolerance = {"pred_masks": 5e-6, "seg_embeddings": 3e-4, "projected_tokens": 1e-4}.get(
+            key.split(".")[1], 0
+        )
         torch.testing.assert_close(got[key], recorded[key], atol=tolerance, rtol=0)
 
 
@@ -92,7 +104,10 @@ def test_runs_over_other_pictures_take_their_own(fixtures, out):
     with torch.inference_mode(), pytest.raises(ExceptionGroup) as failed:
         glamm.compute(fixtures / "glamm", out)
     assert "two runs are to be written to run_R9.safetensors" in str(failed.value.exceptions[0])
-    got, recorded = load_file(out / "run_R9.safetensors"), load_file(RECORDED / "glamm" / "run_R18.safetensors")
+    got, recorded = (
+        load_file(out / "run_R9.safetensors"),
+        load_file(RECORDED / "glamm" / "run_R18.safetensors"),
+    )
     assert got["0.pred_masks"].shape == recorded["1.pred_masks"].shape
     assert torch.equal(got["0.input_ids"], recorded["1.input_ids"])
     assert len(got["0.retained_idx"]) == 9
@@ -104,10 +119,16 @@ def test_recorded_errors_are_tried_and_a_bad_setup_spares_the_others(fixtures, o
         (setup,) = index["setups"]
         setup["cases"] = setup["cases"][:2]
         index["setups"].insert(0, {**setup, "seed": 4})  # there are no weights of this seed
-        index["setups"].append({**setup, "seed": 0, "cases": [], "errors": [{"T": 2, "retain": 5, "raises": "X"}]})
+        index["setups"].append(
+            {**setup, "seed": 0, "cases": [], "errors": [{"T": 2, "retain": 5, "raises": "X"}]}
+        )
 
     edit(fixtures / "pruner" / "index.json", worse)
-    with torch.inference_mode(), caplog.at_level(logging.WARNING), pytest.raises(ExceptionGroup) as failed:
+    with (
+        torch.inference_mode(),
+        caplog.at_level(logging.WARNING),
+        pytest.raises(ExceptionGroup) as failed,
+    ):
         pruner.compute(fixtures / "pruner", out)
     missing, taken = failed.value.exceptions
     assert "the setup of seed 4" in missing.__notes__[0]
@@ -141,7 +162,10 @@ def test_sets_of_empty_targets_and_of_none(fixtures, out):
     # Nothing predicted for nothing: 1; one pixel for nothing: 0. An image without expressions has no score to sum.
     logits = torch.tensor([[[-1.0, 0.0]], [[-1.0, 1.0]]])
     inputs = {"empty.0.logits": logits, "empty.0.target": torch.zeros(2, 1, 2, dtype=torch.uint8)}
-    inputs |= {"none.0.logits": torch.zeros(0, 1, 2), "none.0.target": torch.zeros(0, 1, 2, dtype=torch.uint8)}
+    inputs |= {
+        "none.0.logits": torch.zeros(0, 1, 2),
+        "none.0.target": torch.zeros(0, 1, 2, dtype=torch.uint8),
+    }
     save_file(inputs, fixtures / "scores" / "inputs.safetensors")
     scores.compute(fixtures / "scores", out)
     empty, none = json.loads((out / "got.json").read_text())
@@ -154,16 +178,22 @@ def test_another_seed_and_size_without_recorded_ids(fixtures, out):
         (setup,) = index["setups"]
         sizes = json.loads(json.dumps(setup["clip_config"]))
         sizes["vision_config"]["image_size"] = 70
-        cases = [{**case, "texts": case["texts"]} for case in setup["cases"] if case["retain"] <= 25]
+        cases = [
+            {**case, "texts": case["texts"]} for case in setup["cases"] if case["retain"] <= 25
+        ]
         cases.append({"key": "T1.R26", "texts": cases[0]["texts"], "retain": 26})
         index["setups"].append({**setup, "seed": 5, "clip_config": sizes, "cases": cases})
 
     edit(fixtures / "pruner" / "index.json", another)
-    config = json.loads((fixtures / "pruner" / "index.json").read_text())["setups"][1]["clip_config"]
+    config = json.loads((fixtures / "pruner" / "index.json").read_text())["setups"][1][
+        "clip_config"
+    ]
     torch.manual_seed(5)
     clip = CLIPModel(CLIPConfig(**config))
     save_file(clip.state_dict(), fixtures / "pruner" / "seed5_clip.safetensors")
-    save_file({"pixel_values": torch.randn(1, 3, 70, 70)}, fixtures / "pruner" / "seed5_cases.safetensors")
+    save_file(
+        {"pixel_values": torch.randn(1, 3, 70, 70)}, fixtures / "pruner" / "seed5_cases.safetensors"
+    )
     with torch.inference_mode():
         pruner.compute(fixtures / "pruner", out)
     got = load_file(out / "seed5_cases.safetensors")
@@ -177,7 +207,9 @@ def test_another_seed_and_size_without_recorded_ids(fixtures, out):
     # Recorded ids and the tokenizer's are the same.
     edit(fixtures / "pruner" / "index.json", lambda index: index["setups"].pop())
     cases = load_file(fixtures / "pruner" / "seed0_cases.safetensors")
-    save_file({"pixel_values": cases["pixel_values"]}, fixtures / "pruner" / "seed0_cases.safetensors")
+    save_file(
+        {"pixel_values": cases["pixel_values"]}, fixtures / "pruner" / "seed0_cases.safetensors"
+    )
     with torch.inference_mode():
         pruner.compute(fixtures / "pruner", out)
     got = load_file(out / "seed0_cases.safetensors")
@@ -189,7 +221,13 @@ def test_grefcoco_targets_of_value_two_and_none(fixtures, out):
     instances = json.loads((base / "refcoco" / "instances.json").read_text())
     image = instances["images"][0]
     overlapping = [[2, 2, 20, 2, 20, 20, 2, 20], [10, 10, 30, 10, 30, 30, 10, 30]]
-    record = {"image_id": image["id"], "category_id": 1, "bbox": [0, 0, 1, 1], "area": 1, "iscrowd": 0}
+    record = {
+        "image_id": image["id"],
+        "category_id": 1,
+        "bbox": [0, 0, 1, 1],
+        "area": 1,
+        "iscrowd": 0,
+    }
     instances["annotations"] = [
         {**record, "id": 1, "segmentation": overlapping},
         {**record, "id": 2, "segmentation": [[40, 40, 50, 40, 50, 50, 40, 50]]},
@@ -227,7 +265,10 @@ def test_grefcoco_targets_of_value_two_and_none(fixtures, out):
 def test_pictures_without_an_index(fixtures, out):
     (fixtures / "preprocess" / "index.json").unlink()
     preprocess.compute(fixtures / "preprocess", out)
-    got, expected = load_file(out / "got.safetensors"), load_file(RECORDED / "preprocess" / "expected.safetensors")
+    got, expected = (
+        load_file(out / "got.safetensors"),
+        load_file(RECORDED / "preprocess" / "expected.safetensors"),
+    )
     assert sorted(got) == sorted(expected)
     assert all(torch.equal(got[key], expected[key]) for key in expected)
 

@@ -10,7 +10,11 @@ from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip
 from litelvlm.analysis.studies.mechanism.rows import WAYS
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
-from litelvlm.clip.probes.registers import moved_to_last_token, register_neurons, with_spare_register
+from litelvlm.clip.probes.registers import (
+    moved_to_last_token,
+    register_neurons,
+    with_spare_register,
+)
 
 GRID = (SIDE, SIDE)
 
@@ -81,7 +85,11 @@ def test_surgery_collects_value_attention_beside_the_original_path(tower, pixels
     path = image.states[LAYERS - 2]
     for index in (LAYERS - 2, LAYERS - 1):
         values = tower.qkv(image.states[index], index)[2].unflatten(-1, (2, 16)).transpose(1, 2)
-        mixed = functional.scaled_dot_product_attention(values, values, values).transpose(1, 2).flatten(-2)
+        mixed = (
+            functional.scaled_dot_product_attention(values, values, values)
+            .transpose(1, 2)
+            .flatten(-2)
+        )
         path = path + attention_output(layers[index], mixed)
     assert_near(probes.surgery(image, blocks=2), patches_of(tower, path))
     assert torch.equal(probes.surgery(image, blocks=99), probes.surgery(image, blocks=LAYERS))
@@ -104,12 +112,16 @@ def test_outliers_become_the_mean_of_neighbours_that_are_none():
     assert_near(smooth[4], torch.tensor([32 / 7, 320 / 7]))
     assert_near(smooth[0], torch.tensor([2.0, 20.0]))
     assert torch.equal(smooth[~outliers], tokens[~outliers])
-    assert torch.equal(probes.neighbour_mean(tokens, torch.ones(9, dtype=torch.bool), (3, 3)), tokens)
+    assert torch.equal(
+        probes.neighbour_mean(tokens, torch.ones(9, dtype=torch.bool), (3, 3)), tokens
+    )
 
 
 def test_a_direction_is_projected_out():
     vectors, direction = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([0.0, 5.0])
-    assert_near(probes.without_direction(vectors, direction), torch.tensor([[3.0, 0.0], [0.0, 0.0]]))
+    assert_near(
+        probes.without_direction(vectors, direction), torch.tensor([[3.0, 0.0], [0.0, 0.0]])
+    )
     assert torch.equal(probes.without_direction(vectors, torch.zeros(2)), vectors)
 
 

@@ -60,7 +60,9 @@ def test_every_preset_fills_the_budget(model, state, cues, name):
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("positions", ["contiguous", "original"])
-def test_keeping_every_token_is_the_unpruned_model_bit_for_bit(model, state, cues, unpruned, name, positions):
+def test_keeping_every_token_is_the_unpruned_model_bit_for_bit(
+    model, state, cues, unpruned, name, positions
+):
     selection = get_pruner(name, order="raster", positions=positions).select(cues, 144)
     assert torch.equal(model.ground([state], [TALK], [selection])[0].logits, unpruned.logits)
 
@@ -103,7 +105,9 @@ def test_a_bias_weighs_keys_like_copies_of_them(state):
 
 
 def test_tokens_are_not_merged_inside_another_familys_tower(state):
-    other = type(state.clip)(object.__new__(OpenClipTower), state.clip.states, state.clip.pixel_values)
+    other = type(state.clip)(
+        object.__new__(OpenClipTower), state.clip.states, state.clip.pixel_values
+    )
     with pytest.raises(ValueError, match="inside a Hugging Face CLIP tower only"):
         ClipHalves(other)
 
@@ -116,5 +120,7 @@ def test_colours_and_late_states_are_what_they_say(model, state):
     patch = pixels[:, 14:28, 14:28].mean(dim=(1, 2))
     torch.testing.assert_close(state.clip.colours[0, 13], patch, atol=1e-5, rtol=1e-5)
     # Of 5 blocks the outputs of the third, fourth and last.
-    late = torch.stack([state.clip.states[3], state.clip.states[4], state.clip.last_hidden_state]).mean(dim=0)
+    late = torch.stack(
+        [state.clip.states[3], state.clip.states[4], state.clip.last_hidden_state]
+    ).mean(dim=0)
     torch.testing.assert_close(state.clip.late_states, late[:, 1:])

@@ -29,7 +29,9 @@ def run(model, state, pruner, talk, watch, budget=48):
     """Decode under a plan; ``watch(index, dropping, before, after, positions)`` sees every layer."""
     wanted = pruner.select(model.cues(state, talk.questions), budget)
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
-    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    dropping = LayerDropping(
+        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
+    )
 
     def follow(index, hidden_states, position_ids):
         out, moved = dropping(index, hidden_states, position_ids)
@@ -45,7 +47,11 @@ def test_raters_are_chosen_from_the_embeddings_and_keep_asking(model, state):
     asked = []
     talk = conversation(["the red circle"])
     spliced, _ = run(
-        model, state, get_pruner("sparsevlm"), talk, lambda index, row, *_: asked.append(row.queries.tolist())
+        model,
+        state,
+        get_pruner("sparsevlm"),
+        talk,
+        lambda index, row, *_: asked.append(row.queries.tolist()),
     )
     start = spliced.image_start[0]
     embeds = spliced.embeds[0]
@@ -72,7 +78,8 @@ def test_raters_may_ask_for_every_method(model, state, name):
 
 @torch.inference_mode()
 @pytest.mark.parametrize(
-    ("order", "positions"), [("native", "contiguous"), ("native", "original"), ("raster", "original")]
+    ("order", "positions"),
+    [("native", "contiguous"), ("native", "original"), ("raster", "original")],
 )
 def test_recycled_tokens_are_averages_at_their_centres_place(model, state, order, positions):
     SEEN.clear()
@@ -83,7 +90,11 @@ def test_recycled_tokens_are_averages_at_their_centres_place(model, state, order
             drops.append((before, after, moved, row.image, row.places))
 
     spliced, dropping = run(
-        model, state, Watched(order=order, positions=positions), conversation(["the red circle"]), watch
+        model,
+        state,
+        Watched(order=order, positions=positions),
+        conversation(["the red circle"]),
+        watch,
     )
     start = spliced.image_start[0]
     assert len(drops) == len(SEEN) == 2
@@ -92,7 +103,9 @@ def test_recycled_tokens_are_averages_at_their_centres_place(model, state, order
         visual = before[view.image]
         wanted = torch.cat([visual[kept.places], kept.weights @ visual])
         stands = torch.cat([was[kept.places], was[kept.stand_for]])
-        turn = torch.argsort(stands, stable=True) if order == "raster" else torch.arange(len(stands))
+        turn = (
+            torch.argsort(stands, stable=True) if order == "raster" else torch.arange(len(stands))
+        )
         torch.testing.assert_close(after[start : start + len(stands)], wanted[turn])
         assert torch.equal(after[:start], before[:start])
         assert torch.equal(after[start + len(stands) :], before[view.image.stop :])
@@ -114,4 +127,6 @@ def test_recycled_tokens_are_averages_at_their_centres_place(model, state, order
         assert made.any()
         assert torch.equal((source @ visual)[made], entered[made])
         assert torch.equal(visual[source[~made].argmax(dim=1)], entered[~made])
-    assert trace.positions.tolist() == (was.tolist() if positions == "original" else list(range(13)))
+    assert trace.positions.tolist() == (
+        was.tolist() if positions == "original" else list(range(13))
+    )

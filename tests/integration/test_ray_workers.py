@@ -64,7 +64,9 @@ def work_in(folder):
 
 def killed_run(folder):
     """Run with two workers, one of which is killed; called in a process of its own."""
-    rows_of(folder / "ray", work_in(folder / "flags"), RayWorkers(partial(work_in, folder / "flags"), 2))
+    rows_of(
+        folder / "ray", work_in(folder / "flags"), RayWorkers(partial(work_in, folder / "flags"), 2)
+    )
 
 
 def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monkeypatch):
@@ -76,7 +78,13 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monke
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_raylet_start_wait_time_s": "300",  # a busy machine starts its helpers slowly
     }
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, timeout=500)
+    subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=500,
+    )
     killed = int((tmp_path / "flags" / "killed").read_text())
     folder = next((tmp_path / "ray").iterdir())
     assert killed != os.getpid()
@@ -86,7 +94,11 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monke
     pd.testing.assert_frame_equal(read_rows(folder), read_rows(alone), check_exact=True)
     # Every part is there: nothing is left to compute, so that no cluster is started.
     monkeypatch.setattr(ray_workers, "import_ray", lambda: pytest.fail("Ray was started"))
-    rows_of(tmp_path / "ray", work_in(tmp_path / "flags"), RayWorkers(partial(work_in, tmp_path / "flags"), 2))
+    rows_of(
+        tmp_path / "ray",
+        work_in(tmp_path / "flags"),
+        RayWorkers(partial(work_in, tmp_path / "flags"), 2),
+    )
 
 
 def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
@@ -96,7 +108,10 @@ def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
     assert rows == compute(Held(Tiny(), 7), 2).rows
     other = key.model_copy(update={"code": "d"})
     stranger = ray_workers.Worker(partial(work_in, tmp_path), other, torch.get_num_threads(), 0)
-    with pytest.raises(ValueError, match="other rows than this process: code is c there and d here; give every node"):
+    with pytest.raises(
+        ValueError,
+        match="other rows than this process: code is c there and d here; give every node",
+    ):
         stranger.part([Item(2, 2)])
 
 

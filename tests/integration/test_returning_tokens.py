@@ -13,9 +13,13 @@ from litelvlm.models.glamm.prompting.prompts import conversation
 @pytest.mark.parametrize("positions", ["original", "contiguous"])
 def test_those_left_out_come_back_as_they_entered(model, state, positions):
     talk = conversation(["the red circle"])
-    wanted = get_pruner("lvlm_csp_like", positions=positions).select(model.cues(state, talk.questions), 48)
+    wanted = get_pruner("lvlm_csp_like", positions=positions).select(
+        model.cues(state, talk.questions), 48
+    )
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
-    dropping = LayerDropping(model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths)
+    dropping = LayerDropping(
+        model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
+    )
     seen = {}
 
     def follow(index, hidden_states, position_ids):

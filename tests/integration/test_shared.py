@@ -36,7 +36,11 @@ def requests_of(model, state, sample, methods, budgets):
     for talk in talks:
         cues = model.cues(state, list(talk.questions), key=int(sample.image_id))
         asked.append(Request(talk, None))
-        asked += [Request(talk, get_pruner(name, **o).select(cues, k)) for name, o in methods for k in budgets]
+        asked += [
+            Request(talk, get_pruner(name, **o).select(cues, k))
+            for name, o in methods
+            for k in budgets
+        ]
     return asked
 
 
@@ -76,7 +80,10 @@ def test_passes_that_are_the_same_computation_run_once(model, state, data, monke
     talk = conversation([data[0].expressions[0].sent])
     cues = model.cues(state, list(talk.questions), key=1)
     # With one text the paper's method keeps exactly the lowest similarities, in raster order.
-    selections = [get_pruner(name).select(cues, 16) for name in ("litelvlm", "low_similarity", "high_similarity")]
+    selections = [
+        get_pruner(name).select(cues, 16)
+        for name in ("litelvlm", "low_similarity", "high_similarity")
+    ]
     decoded = []
     plain = shared.masks_of_image
 
@@ -85,7 +92,9 @@ def test_passes_that_are_the_same_computation_run_once(model, state, data, monke
         return plain(sam, image, prompts)
 
     monkeypatch.setattr(shared, "masks_of_image", counting)
-    (answered,) = SharedGrounder(model)(state, [Request(talk, selection) for selection in selections])
+    (answered,) = SharedGrounder(model)(
+        state, [Request(talk, selection) for selection in selections]
+    )
     assert answered.places == ((0, 1), (2,))
     assert decoded == [2]
 
@@ -95,7 +104,9 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
     generator = torch.Generator().manual_seed(0)
     ids = torch.tensor([1, 284, 376, 385, 259])
     behind = torch.randn(3, 7, model.llama.config.hidden_size, generator=generator)
-    positions = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [5, 7, 9, 11, 12, 13, 14], [5, 6, 9, 9, 10, 11, 12]])
+    positions = torch.tensor(
+        [[5, 6, 7, 8, 9, 10, 11], [5, 7, 9, 11, 12, 13, 14], [5, 6, 9, 9, 10, 11, 12]]
+    )
     reads = torch.tensor([[6, 3], [2, 5], [4, 4]])
     embeds = model.llama.model.embed_tokens(ids)[None]
     prefix = prefix_states(model.llama, embeds, torch.arange(5)[None])
@@ -108,7 +119,9 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
     # Two of the three beginnings go on alike for two tokens, the other one by itself: 0, 1, 0.
     behind[2, :2], positions[2, :2] = behind[0, :2], positions[0, :2]
     whole = torch.cat([before, behind], dim=1)
-    expected = decode(model.llama, whole, torch.cat([torch.arange(5).expand(3, -1), positions], dim=1))
+    expected = decode(
+        model.llama, whole, torch.cat([torch.arange(5).expand(3, -1), positions], dim=1)
+    )
     longer = prefix_states(model.llama, behind[:2, :2], positions[:2, :2], prefix)
     own = tuple(Past(one.keys, one.values, torch.tensor([0, 1, 0])) for one in longer)
     got = read_states(model.llama, own, behind[:, 2:], positions[:, 2:], torch.full((3, 1), 4))
@@ -154,7 +167,11 @@ def test_what_several_expressions_share_is_read_once(model, state, data, monkeyp
     found = answer(SharedGrounder(model), state, requests)
     ids = [model.tokenizer.encode(talk.prompt) for talk in talks]
     start = ids[0].index(IMAGE_INDEX)
-    common = next(i for i, column in enumerate(zip(*ids, strict=False)) if len(set(column)) > 1) - start - 1
+    common = (
+        next(i for i, column in enumerate(zip(*ids, strict=False)) if len(set(column)) > 1)
+        - start
+        - 1
+    )
     assert common > 10
     assert begun == [(1, start), (1, model.n_tokens + common), (1, 16 + common)]
     for request, logits in zip(requests, found, strict=True):
@@ -165,10 +182,14 @@ def test_what_several_expressions_share_is_read_once(model, state, data, monkeyp
 @torch.inference_mode()
 def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
     prompts = torch.randn(
-        5, model.sam.config.mask_decoder_config.hidden_size, generator=torch.Generator().manual_seed(1)
+        5,
+        model.sam.config.mask_decoder_config.hidden_size,
+        generator=torch.Generator().manual_seed(1),
     )
     expected = low_resolution_masks(model.sam, state.sam_embeddings, prompts[None, :, None])[0]
-    torch.testing.assert_close(masks_of_image(model.sam, state.sam_embeddings, prompts), expected, atol=LOGITS, rtol=0)
+    torch.testing.assert_close(
+        masks_of_image(model.sam, state.sam_embeddings, prompts), expected, atol=LOGITS, rtol=0
+    )
 
 
 # --- memory -------------------------------------------------------------------------------------------------------
@@ -193,18 +214,26 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(model, state, data, mo
     grounder = starved(model, monkeypatch, 1)
     found = answer(grounder, state, requests)
     assert grounder.batch_size == 1
-    assert grounder.notes == [f"out of memory; batches of {size} from there on" for size in (4, 2, 1)]
+    assert grounder.notes == [
+        f"out of memory; batches of {size} from there on" for size in (4, 2, 1)
+    ]
     expected = answer(SharedGrounder(model, 64), state, requests)
     assert max((a - b).abs().max() for a, b in zip(found, expected, strict=True)) < LOGITS
 
 
 def test_a_single_pass_that_does_not_fit_is_an_error(model, state, data, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
-        list(starved(model, monkeypatch, 0)(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
+        list(
+            starved(model, monkeypatch, 0)(
+                state, requests_of(model, state, data[0], METHODS[:1], (8,))
+            )
+        )
 
 
 def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
-    assert out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ..."))
+    assert out_of_memory(
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ...")
+    )
     assert out_of_memory(MemoryError())
     grounder = SharedGrounder(model, 8)
 
@@ -224,7 +253,9 @@ def test_groups_keep_the_order_of_their_first_member():
 
 # --- the sweep on it ----------------------------------------------------------------------------------------------
 
-CONFIG = sweep.Config(methods=("litelvlm", "visionzip", "fastv(layer=1)"), budgets=(48, 8), limit=2, chunk_size=1)
+CONFIG = sweep.Config(
+    methods=("litelvlm", "visionzip", "fastv(layer=1)"), budgets=(48, 8), limit=2, chunk_size=1
+)
 
 
 def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, data, tmp_path):
@@ -240,7 +271,9 @@ def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, dat
     sample = data[0]
     for expression in sample.expressions[:2]:
         single = model.segment(sample.image(), expression.sent, get_pruner("visionzip"), budget=8)
-        row = rows[(rows.sent_id == expression.sent_id) & (rows.method == "visionzip") & (rows.budget == 8)].iloc[0]
+        row = rows[
+            (rows.sent_id == expression.sent_id) & (rows.method == "visionzip") & (rows.budget == 8)
+        ].iloc[0]
         assert abs(int(single.mask.sum()) - row.pred_px) <= 3
 
 
@@ -274,7 +307,9 @@ def excluded(model, data):
 
 
 def test_official_conversations_go_through_the_shared_path(model, data, tmp_path):
-    config = sweep.Config(methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official")
+    config = sweep.Config(
+        methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official"
+    )
     rows = read_rows(sweep.run(model, data, config, tmp_path))
     assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
     assert rows[rows.method == "none"].iou.mean() > 0.3

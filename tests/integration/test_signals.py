@@ -35,7 +35,11 @@ def exact(model, data):
     """The miniature in float64 throughout: its norm would compute in float32."""
 
     def norm(self, states):
-        return self.weight * states * (states.pow(2).mean(-1, keepdim=True) + self.variance_epsilon).rsqrt()
+        return (
+            self.weight
+            * states
+            * (states.pow(2).mean(-1, keepdim=True) + self.variance_epsilon).rsqrt()
+        )
 
     double = deepcopy(model).double()
     for module in double.modules():
@@ -73,7 +77,9 @@ def test_attention_rows_are_rows_of_the_full_map(model, state):
     colon = len(model.tokenizer.encode(TALK.prompt.partition(" It is")[0])) - 1
     assert ids[colon] == model.tokenizer.encode("ASSISTANT:")[-1]
     asked = attention_rows(model, state, TALK, "last_prompt")
-    torch.testing.assert_close(asked, maps[:, :, colon + 143, start : start + 144], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        asked, maps[:, :, colon + 143, start : start + 144], atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.inference_mode()
@@ -85,9 +91,14 @@ def test_the_last_token_of_the_expression_asks(model, state, template):
     found = expression_places(model.tokenizer, talk)
     behind = ids.index(IMAGE_INDEX) + 1
     # The second expression occurs twice in its question; the first time is meant.
-    ends = [talk.prompt.index("the red circle") + len("the red circle"), talk.prompt.index(" in this image in this")]
+    ends = [
+        talk.prompt.index("the red circle") + len("the red circle"),
+        talk.prompt.index(" in this image in this"),
+    ]
     ends[1] += len(" in this image")
-    assert [ids[: behind + place + 1] for place in found] == [model.tokenizer.encode(talk.prompt[:end]) for end in ends]
+    assert [ids[: behind + place + 1] for place in found] == [
+        model.tokenizer.encode(talk.prompt[:end]) for end in ends
+    ]
     rows = attention_rows(model, state, talk, "last_expression")
     expected = maps[:, :, [start + 144 + place for place in found], start : start + 144].mean(2)
     torch.testing.assert_close(rows, expected, atol=1e-5, rtol=1e-5)
@@ -111,11 +122,15 @@ def test_targets_follow_from_the_prediction(model, state, targets):
     assert torch.equal(inside, targets.reference[0])
     assert not targets.empty
     # The same mask at the decoder's resolution and at the image's.
-    assert inside.float().mean().item() == pytest.approx(grounding.mask[0].float().mean().item(), rel=0.1)
+    assert inside.float().mean().item() == pytest.approx(
+        grounding.mask[0].float().mean().item(), rel=0.1
+    )
     found = dict(zip(TARGETS, targets(targets.visual[None])[0].tolist(), strict=True))
     p = logits.sigmoid()
     assert found["mask_logit"] == pytest.approx(logits[inside].mean().item(), rel=1e-5)
-    assert found["soft_dice"] == pytest.approx((2 * p[inside].sum() / (p.sum() + inside.sum())).item(), rel=1e-5)
+    assert found["soft_dice"] == pytest.approx(
+        (2 * p[inside].sum() / (p.sum() + inside.sum())).item(), rel=1e-5
+    )
     words = model.llama.lm_head(grounding.seg_state.clone()).log_softmax(-1)
     assert found["seg_log_prob"] == pytest.approx(words[0, model.tokenizer.seg_id].item(), rel=1e-5)
 
@@ -131,9 +146,13 @@ def test_gradient_equals_finite_differences(exact, column):
     for _ in range(3):
         direction = torch.randn(targets.visual.shape, generator=generator, dtype=torch.float64)
         with torch.no_grad():
-            ends = targets(torch.stack([targets.visual + step * direction, targets.visual - step * direction]))
+            ends = targets(
+                torch.stack([targets.visual + step * direction, targets.visual - step * direction])
+            )
         slope = ((ends[0] - ends[1]) / (2 * step))[column].item()
-        assert (gradient.double() * direction).sum().item() == pytest.approx(slope, rel=1e-4, abs=1e-8)
+        assert (gradient.double() * direction).sum().item() == pytest.approx(
+            slope, rel=1e-4, abs=1e-8
+        )
 
 
 def test_gradients_leave_the_model_as_found(model, state):
@@ -168,13 +187,19 @@ def test_keeping_tokens_is_what_pruning_does(model, state, targets):
         indices = torch.nonzero(row)[:, 0]
         selection = Selection(indices, 144, torch.arange(len(indices)), len(indices))
         grounding = model.ground([state], [TALK], [selection])[0]
-        torch.testing.assert_close(targets.of_states(grounding.seg_state[None].clone())[0], expected)
+        torch.testing.assert_close(
+            targets.of_states(grounding.seg_state[None].clone())[0], expected
+        )
 
 
 def test_batches_change_nothing(targets):
     generator = torch.Generator().manual_seed(0)
     kept = torch.rand(6, 144, generator=generator) < 0.5
-    for function in (targets.keeping, targets.hiding, lambda k, b: targets.replacing(k, targets.visual[0], b)):
+    for function in (
+        targets.keeping,
+        targets.hiding,
+        lambda k, b: targets.replacing(k, targets.visual[0], b),
+    ):
         torch.testing.assert_close(function(kept, 1), function(kept, 6), atol=1e-4, rtol=1e-4)
 
 
@@ -208,7 +233,9 @@ def test_a_blocks_tokens_carry_what_its_removal_costs(model, state, targets, rem
         "mean": lambda: targets.replacing(block, targets.visual.mean(0)),
         "mask": lambda: targets.hiding(block),
     }[removal]()
-    torch.testing.assert_close(falls[14], (targets.keeping(block | ~block) - without)[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        falls[14], (targets.keeping(block | ~block) - without)[0], atol=1e-5, rtol=1e-4
+    )
 
 
 def test_unknown_names_are_refused(model, state, targets):

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from litelvlm.models.glamm.attribution.layers import attention_flow, reverse_sweep, rolled, spelled_out, weighted_norms
+from litelvlm.models.glamm.attribution.layers import (
+    attention_flow,
+    reverse_sweep,
+    rolled,
+    spelled_out,
+    weighted_norms,
+)
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.prompting.prompts import conversation
@@ -60,7 +66,9 @@ def test_value_weighting_is_the_norm_of_what_each_head_adds(model, maps):
     attention = layer.self_attn
     with torch.no_grad():
         values = attention.v_proj(layer.input_layernorm(found.states)).view(-1, 4, 48)
-        moved = torch.stack([values[:, h] @ attention.o_proj.weight[:, 48 * h : 48 * h + 48].T for h in range(4)])
+        moved = torch.stack(
+            [values[:, h] @ attention.o_proj.weight[:, 48 * h : 48 * h + 48].T for h in range(4)]
+        )
     assert_near(found.value_gram.diagonal(dim1=1, dim2=2).sqrt(), moved.norm(dim=-1).T)
     taken = torch.einsum("hj,hjd->jd", found.attention[:, 200], moved)
     assert_near(weighted_norms(found.attention, found.value_gram)[200], taken.norm(dim=-1))
@@ -75,14 +83,19 @@ def test_flows_follow_their_recursions(targets, maps):
         rollout = (layer.attention.mean(0) + identity) / 2 @ rollout
         weighted = weighted_norms(layer.attention, layer.value_gram)
         norm_rollout = (weighted / weighted.sum(1, keepdim=True) + identity) / 2 @ norm_rollout
-        relevance = relevance + (layer.attention * layer.attention_gradient).clamp(min=0).mean(0) @ relevance
+        relevance = (
+            relevance
+            + (layer.attention * layer.attention_gradient).clamp(min=0).mean(0) @ relevance
+        )
     assert_near(flow.rollout, rollout[query, image])
     assert_near(flow.norm_rollout, norm_rollout[query, image])
     assert_near(flow.relevance, relevance[query, image])
     assert flow.norm_rows.shape == (4, 4, 144)
     sizes = maps[1].value_gram.diagonal(dim1=1, dim2=2).sqrt()
     assert_near(flow.norm_rows[1, 3], maps[1].attention[3, query, image] * sizes[image, 3])
-    assert_near(flow.norm_layers[1], weighted_norms(maps[1].attention, maps[1].value_gram)[query, image])
+    assert_near(
+        flow.norm_layers[1], weighted_norms(maps[1].attention, maps[1].value_gram)[query, image]
+    )
     helpful = (maps[1].attention * maps[1].attention_gradient).clamp(min=0)
     assert_near(flow.gradient_rows[1, 3], helpful[3, query, image])
 

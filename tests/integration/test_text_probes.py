@@ -42,11 +42,17 @@ def test_padded_equals_unpadded(tower, trace):
     for number, sentence in enumerate(SENTENCES):
         alone = trace_text(tower, [sentence])
         own, length = text_flow(alone), int(alone.text.eos_index[0]) + 1
-        assert_near(flow.weights[:, number, :, :length, :length], own.weights[:, 0, :, :length, :length])
-        assert_near(flow.carried[:, number, :, :length, :length], own.carried[:, 0, :, :length, :length])
+        assert_near(
+            flow.weights[:, number, :, :length, :length], own.weights[:, 0, :, :length, :length]
+        )
+        assert_near(
+            flow.carried[:, number, :, :length, :length], own.carried[:, 0, :, :length, :length]
+        )
         assert_near(trace.text.text_embeds[number], alone.text.text_embeds[0])
         edit, own_edit = Edit(masked=keys(trace, 0)), Edit(masked=keys(alone, 0))
-        assert_near(edited_embeds(trace, edit, EVERY)[number], edited_embeds(alone, own_edit, EVERY)[0])
+        assert_near(
+            edited_embeds(trace, edit, EVERY)[number], edited_embeds(alone, own_edit, EVERY)[0]
+        )
 
 
 @torch.inference_mode()
@@ -81,7 +87,9 @@ def test_masking_is_what_the_mask_of_the_block_does(tower):
         else:
             states = layer(states, attn_mask=mask)
     if hasattr(tower.clip, "text_model"):
-        expected = tower.clip.text_projection(tower.clip.text_model.final_layer_norm(states[:, last]))
+        expected = tower.clip.text_projection(
+            tower.clip.text_model.final_layer_norm(states[:, last])
+        )
     else:
         expected = tower.words.ln_final(states[:, last]) @ tower.words.text_projection
     edited = edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)
@@ -120,7 +128,10 @@ def test_reading_the_text_tower_leaves_it_as_it_was(tower):
     def hooks():
         return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in tower.modules())
 
-    weights, before = {n: v.clone() for n, v in tower.state_dict().items()}, tower.text(SENTENCES).text_embeds
+    weights, before = (
+        {n: v.clone() for n, v in tower.state_dict().items()},
+        tower.text(SENTENCES).text_embeds,
+    )
     trace = trace_text(tower, SENTENCES)
     text_flow(trace)
     edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)

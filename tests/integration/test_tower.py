@@ -26,9 +26,15 @@ def eager(model):
 def test_image_states_are_the_librarys(model, eager, pixels):
     image = model.tower.image(pixels)
     reference = eager.vision_model(pixels, output_hidden_states=True, output_attentions=True)
-    torch.testing.assert_close(image.patch_tokens, reference.hidden_states[-2][:, 1:], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(image.cls_token, reference.hidden_states[-2][:, 0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(image.last_hidden_state, reference.hidden_states[-1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        image.patch_tokens, reference.hidden_states[-2][:, 1:], atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        image.cls_token, reference.hidden_states[-2][:, 0], atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        image.last_hidden_state, reference.hidden_states[-1], atol=1e-4, rtol=1e-4
+    )
     torch.testing.assert_close(
         image.image_embeds, eager.visual_projection(reference.pooler_output), atol=1e-4, rtol=1e-4
     )
@@ -52,8 +58,12 @@ def test_last_block_projections_and_joint_space(model, pixels):
 @torch.inference_mode()
 def test_text_states_and_attention_are_the_librarys(model, eager):
     text, rows = model.tower.text_attention(SENTENCES)
-    reference = eager.text_model(input_ids=text.input_ids, attention_mask=text.attention_mask, output_attentions=True)
-    torch.testing.assert_close(text.text_embeds, eager.text_projection(reference.pooler_output), atol=1e-4, rtol=1e-4)
+    reference = eager.text_model(
+        input_ids=text.input_ids, attention_mask=text.attention_mask, output_attentions=True
+    )
+    torch.testing.assert_close(
+        text.text_embeds, eager.text_projection(reference.pooler_output), atol=1e-4, rtol=1e-4
+    )
     for layer, attention in enumerate(reference.attentions):
         at_eos = attention[torch.arange(2), :, text.eos_index]
         torch.testing.assert_close(rows[layer], at_eos, atol=1e-5, rtol=1e-4)

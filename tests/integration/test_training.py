@@ -85,15 +85,23 @@ def test_packed_states_equal_separate_passes(model, pool):
     from litelvlm.models.glamm.language.llama import decode
 
     tokens = model.tower.image(pool[np.array([0])].crop).patch_tokens
-    talks = [conversation(["the red circle"]), conversation(["the large cross"], 2, 3), conversation(["a"], 5, 4)]
+    talks = [
+        conversation(["the red circle"]),
+        conversation(["the large cross"], 2, 3),
+        conversation(["a"], 5, 4),
+    ]
     plain = np.random.default_rng(2)  # its first draw is 0.26: plain offsets
     packed = pack(model, model.project(tokens), [talks], plain)
-    states = decode(model.llama, packed.embeds, packed.position_ids, attention_mask=packed.attention_mask)
+    states = decode(
+        model.llama, packed.embeds, packed.position_ids, attention_mask=packed.attention_mask
+    )
     visual = model.project(tokens[0])
     for i, talk in enumerate(talks):
         alone = model.splice([visual], [talk], [None])
         expected = decode(model.llama, alone.embeds, alone.position_ids)[0, alone.seg_index[0][0]]
-        torch.testing.assert_close(states[0, packed.seg_index[0, i]], expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            states[0, packed.seg_index[0, i]], expected, atol=1e-4, rtol=1e-4
+        )
     answers = model.tokenizer.decode(packed.labels[packed.labels != IGNORE].tolist())
     assert answers.count("[SEG]") == 3
 
@@ -105,9 +113,13 @@ def test_pool_holds_what_the_scene_shows(pool):
     assert torch.equal(batch.ids[0], torch.from_numpy(ids))
     assert meta == pool.meta[0]
     height, width = scene.image.shape[:2]
-    assert (ids == PADDING).mean() == pytest.approx(1 - min(height, width) / max(height, width), abs=0.02)
+    assert (ids == PADDING).mean() == pytest.approx(
+        1 - min(height, width) / max(height, width), abs=0.02
+    )
     crop = scene.masks[:, (height - 168) // 2 :, (width - 168) // 2 :][:, :168, :168]
-    np.testing.assert_allclose(coverage[:, : len(crop)].sum(0) / 255 * 196, crop.sum((1, 2)), rtol=0.02, atol=5)
+    np.testing.assert_allclose(
+        coverage[:, : len(crop)].sum(0) / 255 * 196, crop.sum((1, 2)), rtol=0.02, atol=5
+    )
 
 
 def test_patch_centres_are_in_raster_order():
@@ -147,14 +159,21 @@ def test_silu_twin_is_the_same_function_and_leaves_no_trace(model, pool):
 
 def test_every_stage_runs_and_yields_a_model_that_segments(pool, tmp_path):
     recipe = replace(RECIPE, scenes=8)
-    short = {n: replace(getattr(recipe, n), steps=2, batch=4, warmup=1) for n in ("clip", "sam", "point", "joint")}
-    trained = train(replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU)
+    short = {
+        n: replace(getattr(recipe, n), steps=2, batch=4, warmup=1)
+        for n in ("clip", "sam", "point", "joint")
+    }
+    trained = train(
+        replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU
+    )
     scene = sample_scene(5)
     from PIL import Image
 
     mask = trained.segment(Image.fromarray(scene.image), "the red circle").mask
     assert mask.shape == (1, *scene.image.shape[:2])
-    again = train(replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU)
+    again = train(
+        replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU
+    )
     first, second = (dict(m.named_parameters()) for m in (trained, again))
     assert all(torch.equal(first[n], second[n]) for n in first)
 

@@ -15,7 +15,13 @@ WIDTH, LAYERS, SHARED, SIZE, PATCH = 32, 4, 24, 28, 7
 SIDE = SIZE // PATCH
 SENTENCES = ["Please segment the red circle in this image.", "the large square", ""]
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": WIDTH, "heads": 2, "layers": LAYERS}
-VISION = {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH, "head_width": 16}
+VISION = {
+    "image_size": SIZE,
+    "patch_size": PATCH,
+    "layers": LAYERS,
+    "width": WIDTH,
+    "head_width": 16,
+}
 
 
 def assert_near(actual, expected, tolerance=2e-5):
@@ -27,18 +33,27 @@ def drawn(model, seed=0):
     for name, weight in model.named_parameters():
         noise = torch.randn(weight.shape, generator=generator)
         with torch.no_grad():
-            weight.copy_(1 + 0.2 * noise if weight.ndim == 1 and name.endswith("weight") else 0.2 * noise)
+            weight.copy_(
+                1 + 0.2 * noise if weight.ndim == 1 and name.endswith("weight") else 0.2 * noise
+            )
     return model.eval().requires_grad_(False)
 
 
 def open_clip_tower():
-    model = open_clip.CLIP(SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True)
+    model = open_clip.CLIP(
+        SHARED, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), quick_gelu=True
+    )
     return OpenClipTower(drawn(model), SimpleTokenizer(), Preprocessing())
 
 
 def huggingface_clip(inner=4 * WIDTH):
     """The same sizes in the Hugging Face form; ``inner`` is the width of the feed-forward parts."""
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "intermediate_size": inner}
+    sizes = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 2,
+        "intermediate_size": inner,
+    }
     tokens = SimpleTokenizer()
     ends = {"eos_token_id": tokens.eot_token_id, "pad_token_id": tokens.eot_token_id}
     ids = ends | {"vocab_size": 49408, "bos_token_id": tokens.sot_token_id}

@@ -26,7 +26,9 @@ FOLDERS = {
 def main() -> int:
     """Run every folder that exists below ``--fixtures``."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity", description=__doc__)
-    parser.add_argument("--fixtures", type=Path, required=True, help="folder that holds pruner/, glamm/, ...")
+    parser.add_argument(
+        "--fixtures", type=Path, required=True, help="folder that holds pruner/, glamm/, ..."
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -45,7 +47,9 @@ def main() -> int:
             logging.exception("%s: failed", name)
             failed.append(name)
         else:
-            logging.info("%s: wrote %s", name, ", ".join(sorted(path.name for path in out.iterdir())))
+            logging.info(
+                "%s: wrote %s", name, ", ".join(sorted(path.name for path in out.iterdir()))
+            )
     return 1 if failed else 0
 
 

@@ -26,4 +26,6 @@ class Failures:
             ExceptionGroup: If anything was.
         """
         if self.found:
-            raise ExceptionGroup("some cases could not be computed; all others are written", self.found)
+            raise ExceptionGroup(
+                "some cases could not be computed; all others are written", self.found
+            )

@@ -86,7 +86,9 @@ def evaluate(
         got |= {f"{i}.{name}": tensor.contiguous() for name, tensor in answer.items()}
         targets = inputs.targets(i, item)
         if targets is None:
-            logger.warning("glamm: image %d has no targets, so R = %s gets no score", i, run["retain"])
+            logger.warning(
+                "glamm: image %d has no targets, so R = %s gets no score", i, run["retain"]
+            )
             complete = False
             continue
         # As in the official loop, the shorter of the two lists decides.
@@ -99,8 +101,12 @@ def ground(model: Glamm, i: int, item: dict[str, Any], inputs: Recorded) -> dict
     """One image's conversation under LiteLVLM."""
     talk = talk_of(item)
     clip, sam = inputs.pixels(i, item)
-    state = ImageState(model.tower.image(clip), encode_image(model.sam, sam), *inputs.geometry(i, item))
-    selection = get_pruner("litelvlm").select(model.cues(state, talk.questions), inputs.run["retain"])
+    state = ImageState(
+        model.tower.image(clip), encode_image(model.sam, sam), *inputs.geometry(i, item)
+    )
+    selection = get_pruner("litelvlm").select(
+        model.cues(state, talk.questions), inputs.run["retain"]
+    )
     grounding = model.ground([state], [talk], [selection])[0]
     return {
         "input_ids": torch.tensor([model.tokenizer.encode(talk.prompt)]),
@@ -137,7 +143,10 @@ def listed_turns(fixtures: Path, index: dict[str, Any]) -> Iterator[list[list[An
         seen.add(item["conversation"])
         talk = talk_of(item)
         spoken = zip(talk.expressions, talk.questions, talk.answers, strict=True)
-        yield [[text, question_index(text, asked), ANSWERS.index(answered)] for text, asked, answered in spoken]
+        yield [
+            [text, question_index(text, asked), ANSWERS.index(answered)]
+            for text, asked, answered in spoken
+        ]
 
 
 def question_index(text: str, asked: str) -> int:

@@ -28,7 +28,9 @@ def compute(fixtures: Path, out: Path) -> None:
                 raise FileNotFoundError(f"{fixtures} holds no picture {name}")
             image = open_image(path)
             square, (height, width) = sam_pixel_values(image, sam_side)
-            resized = torch.from_numpy(np.array(image.resize((width, height), Image.Resampling.BILINEAR)))
+            resized = torch.from_numpy(
+                np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+            )
             clip = clip_pixel_values(image, clip_side)[0]
             got[f"{path.stem}.clip_strided"] = clip[:, ::CLIP_STRIDE, ::CLIP_STRIDE].contiguous()
             got[f"{path.stem}.sam_strided"] = square[0, :, ::SAM_STRIDE, ::SAM_STRIDE].contiguous()
@@ -39,9 +41,18 @@ def compute(fixtures: Path, out: Path) -> None:
 
 def pictures(fixtures: Path) -> Iterator[tuple[str, Path | None, int, int]]:
     """Name and path of each picture and the sides of CLIP's and SAM's squares."""
-    found = {path.stem: path for path in sorted(fixtures.rglob("*")) if path.suffix.lower() in PICTURES}
+    found = {
+        path.stem: path for path in sorted(fixtures.rglob("*")) if path.suffix.lower() in PICTURES
+    }
     index = fixtures / "index.json"
-    entries = json.loads(index.read_text()) if index.is_file() else [{"name": name} for name in found]
+    entries = (
+        json.loads(index.read_text()) if index.is_file() else [{"name": name} for name in found]
+    )
     for entry in entries:
         path = found.get(Path(entry["name"]).stem)
-        yield entry["name"], path, entry.get("clip_shape", [336])[-1], entry.get("sam_shape", [1024])[-1]
+        yield (
+            entry["name"],
+            path,
+            entry.get("clip_shape", [336])[-1],
+            entry.get("sam_shape", [1024])[-1],
+        )

@@ -27,10 +27,14 @@ def compute(fixtures: Path, out: Path) -> None:
     for setup in json.loads((fixtures / "index.json").read_text())["setups"]:
         seed = setup["seed"]
         with failures.of(f"the setup of seed {seed}"):
-            clip = CLIPModel._from_config(CLIPConfig(**setup["clip_config"]), attn_implementation="eager").eval()
+            clip = CLIPModel._from_config(
+                CLIPConfig(**setup["clip_config"]), attn_implementation="eager"
+            ).eval()
             # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
             weights = load_file(fixtures / f"seed{seed}_clip.safetensors")
-            clip.load_state_dict({k: v for k, v in weights.items() if not k.endswith(".position_ids")})
+            clip.load_state_dict(
+                {k: v for k, v in weights.items() if not k.endswith(".position_ids")}
+            )
             tower = ClipTower(clip, tokenizer)
             with safe_open(fixtures / f"seed{seed}_cases.safetensors", framework="pt") as inputs:
                 got = answers(tower, setup, inputs, failures)
@@ -38,7 +42,9 @@ def compute(fixtures: Path, out: Path) -> None:
     failures.raise_any()
 
 
-def answers(tower: ClipTower, setup: dict[str, Any], inputs: Any, failures: Failures) -> dict[str, Tensor]:
+def answers(
+    tower: ClipTower, setup: dict[str, Any], inputs: Any, failures: Failures
+) -> dict[str, Tensor]:
     """Indices and features of every case, and a refusal of every recorded error."""
     got: dict[str, Tensor] = {}
     image = tower.image(inputs.get_tensor("pixel_values"))

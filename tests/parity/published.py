@@ -24,9 +24,9 @@ def write_checkpoint_folder(fixtures: Path, index: dict[str, Any], folder: Path)
     shutil.copytree(fixtures / "clip_tokenizer", folder / "clip")
     weights = load_file(fixtures / "clip.safetensors")
     save_file(weights, folder / "clip" / "model.safetensors", metadata={"format": "pt"})
-    clip_config(index, vocab_size=len(weights["text_model.embeddings.token_embedding.weight"])).save_pretrained(
-        folder / "clip"
-    )
+    clip_config(
+        index, vocab_size=len(weights["text_model.embeddings.token_embedding.weight"])
+    ).save_pretrained(folder / "clip")
 
 
 def clip_config(index: dict[str, Any], vocab_size: int) -> CLIPConfig:
@@ -52,7 +52,9 @@ def clip_config(index: dict[str, Any], vocab_size: int) -> CLIPConfig:
         "patch_size": sizes["patch"],
     }
     return CLIPConfig(
-        text_config={**text, **shared}, vision_config={**vision, **shared}, projection_dim=sizes["projection_dim"]
+        text_config={**text, **shared},
+        vision_config={**vision, **shared},
+        projection_dim=sizes["projection_dim"],
     )
 
 
@@ -86,4 +88,6 @@ def sam_config(index: dict[str, Any]) -> SamConfig:
         "iou_head_hidden_dim": sizes["iou_head_hidden_dim"],
         "layer_norm_eps": 1e-5,
     }
-    return SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
+    return SamConfig(
+        vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder
+    )

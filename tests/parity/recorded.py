@@ -28,7 +28,9 @@ def talk_of(item: Mapping[str, Any]) -> Conversation:
         ValueError: If it cannot be put together again from these.
     """
     turns = re.findall(r"USER: (.*?) ASSISTANT: (.*?)</s>", item["conversation"], re.DOTALL)
-    questions, answers = zip(*((asked.removeprefix(OPENING), answered) for asked, answered in turns), strict=True)
+    questions, answers = zip(
+        *((asked.removeprefix(OPENING), answered) for asked, answered in turns), strict=True
+    )
     talk = Conversation(tuple(item.get("expressions", questions)), questions, answers)
     if talk.prompt != item["conversation"]:
         raise ValueError(f"the prompt built is not the recorded one: {talk.prompt!r}")
@@ -47,20 +49,33 @@ class Recorded:
     """
 
     def __init__(
-        self, fixtures: Path, run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], sizes: tuple[int, int]
+        self,
+        fixtures: Path,
+        run: Mapping[str, Any],
+        runs: Sequence[Mapping[str, Any]],
+        sizes: tuple[int, int],
     ) -> None:
         self.run, self.sizes, self.alone = run, sizes, len(runs) == 1
         files = [[item["image_file"] for item in other.get("items", [])] for other in runs]
         self.same_pictures = all(listed == files[0] for listed in files if listed)
-        own, shared = fixtures / f"inputs_R{run['retain']}.safetensors", fixtures / "inputs.safetensors"
+        own, shared = (
+            fixtures / f"inputs_R{run['retain']}.safetensors",
+            fixtures / "inputs.safetensors",
+        )
         self.own = own.is_file()
         self.stored = load_file(own) if self.own else load_file(shared) if shared.is_file() else {}
         self.tree = fixtures.parent / "refer"
 
     def tensor(self, i: int, name: str, item: Mapping[str, Any]) -> Tensor | None:
         """A stored tensor that is of this run's i-th picture for certain."""
-        prefixes = [f"run_R{self.run['retain']}.{i}", f"R{self.run['retain']}.{i}", *([str(i)] if self.own else [])]
-        sure = next((self.stored[f"{p}.{name}"] for p in prefixes if f"{p}.{name}" in self.stored), None)
+        prefixes = [
+            f"run_R{self.run['retain']}.{i}",
+            f"R{self.run['retain']}.{i}",
+            *([str(i)] if self.own else []),
+        ]
+        sure = next(
+            (self.stored[f"{p}.{name}"] for p in prefixes if f"{p}.{name}" in self.stored), None
+        )
         return self.numbered(i, name, item) if sure is None and self.same_pictures else sure
 
     def numbered(self, i: int, name: str, item: Mapping[str, Any]) -> Tensor | None:
@@ -79,7 +94,9 @@ class Recorded:
         dataset, split, *author = self.run["dataset"].split("|")
         if not (self.tree / "Refer_Segm" / dataset).is_dir():
             return None
-        data = load_refer(self.tree, dataset=dataset, split=split, split_by=next(iter(author), None))
+        data = load_refer(
+            self.tree, dataset=dataset, split=split, split_by=next(iter(author), None)
+        )
         return next((sample for sample in data if sample.file_name == item["image_file"]), None)
 
     def pixels(self, i: int, item: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
@@ -94,10 +111,14 @@ class Recorded:
             return clip, sam
         picture = self.picture(item)
         if picture is not None:
-            return clip_pixel_values(picture, self.sizes[0]), sam_pixel_values(picture, self.sizes[1])[0]
+            return clip_pixel_values(picture, self.sizes[0]), sam_pixel_values(
+                picture, self.sizes[1]
+            )[0]
         clip, sam = (self.numbered(i, name, item) for name in names)
         if clip is None or sam is None:
-            raise ValueError(f"image {i} ({item['image_file']}) has neither stored pixels nor a picture in {self.tree}")
+            raise ValueError(
+                f"image {i} ({item['image_file']}) has neither stored pixels nor a picture in {self.tree}"
+            )
         return clip, sam
 
     def geometry(self, i: int, item: Mapping[str, Any]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -24,7 +24,11 @@ Decode = Callable[[], np.ndarray]
 def compute(fixtures: Path, out: Path) -> None:
     """Write ``decoded_masks.safetensors``: per image the masks [T, H, W] of its expressions."""
     listing, failures = fixtures / "decoded_masks.json", Failures()
-    images = listed(fixtures, json.loads(listing.read_text())) if listing.is_file() else present(fixtures)
+    images = (
+        listed(fixtures, json.loads(listing.read_text()))
+        if listing.is_file()
+        else present(fixtures)
+    )
     masks: dict[str, Tensor] = {}
     for key, decode in images:
         with failures.of(key):
@@ -37,7 +41,9 @@ def listed(fixtures: Path, sources: dict[str, list]) -> Iterator[tuple[str, Deco
     """The listed images, expressions in the order listed."""
     for source, entries in sources.items():
         name, split, *author = source.split("|")
-        open_split = partial(load_refer, fixtures, dataset=name, split=split, split_by=next(iter(author), None))
+        open_split = partial(
+            load_refer, fixtures, dataset=name, split=split, split_by=next(iter(author), None)
+        )
         for entry in entries:
             yield entry["key"], partial(decode_entry, open_split, entry)
 
@@ -61,7 +67,11 @@ def present(fixtures: Path) -> Iterator[tuple[str, Decode]]:
         folder = fixtures / "Refer_Segm" / name
         if not folder.is_dir():
             continue
-        authors = [a for a, tables in family.tables.items() if any((folder / table).is_file() for table in tables)]
+        authors = [
+            a
+            for a, tables in family.tables.items()
+            if any((folder / table).is_file() for table in tables)
+        ]
         author = authors[0] if authors else next(iter(family.splits))
         for split in family.splits[author]:
             open_split = partial(load_refer, fixtures, dataset=name, split=split, split_by=author)

@@ -8,7 +8,11 @@ from planted_importance import planted_faithfulness, planted_importance
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 
 ABLATIONS = ablations.Config(
-    requests=("worst_first", "falsify", "protocol"), budgets=(48, 8), random_seeds=2, official_seeds=2, pool=16
+    requests=("worst_first", "falsify", "protocol"),
+    budgets=(48, 8),
+    random_seeds=2,
+    official_seeds=2,
+    pool=16,
 )
 
 
@@ -22,10 +26,17 @@ def _no_network():
 @pytest.fixture(scope="session")
 def saved_runs(tmp_path_factory):
     """One small finished run of every study, of a model with a known signal; read-only."""
-    out, model, data = tmp_path_factory.mktemp("runs"), PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8)
+    out, model, data = (
+        tmp_path_factory.mktemp("runs"),
+        PlantedModel("instance", noise=0.3, pull=0.4),
+        planted_data(8),
+    )
     return {
         "reversal": reversal.run(
-            model, planted_data(8, categories=2), reversal.Config(shifts=20, blobs=3, pool=16, donors=3), out
+            model,
+            planted_data(8, categories=2),
+            reversal.Config(shifts=20, blobs=3, pool=16, donors=3),
+            out,
         ),
         "sink": sink.run(model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),

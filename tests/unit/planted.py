@@ -100,7 +100,10 @@ def sample_of(image_id, codes, kinds, categories=N_CATEGORIES):
         for number, code in enumerate(kinds)
     )
     annotations = {
-        image_id * 10 + code: SimpleNamespace(category_id=category_of(code, categories), crowd=False) for code in kinds
+        image_id * 10 + code: SimpleNamespace(
+            category_id=category_of(code, categories), crowd=False
+        )
+        for code in kinds
     }
     return PlantedSample(image_id, codes, expressions, annotations)
 
@@ -201,7 +204,9 @@ class PlantedTower:
         return torch.ones_like(states), states * sos
 
     def tokenize(self, sentences):
-        words = [sentence.lower().replace(".", " .").replace("?", " ?").split() for sentence in sentences]
+        words = [
+            sentence.lower().replace(".", " .").replace("?", " ?").split() for sentence in sentences
+        ]
         rows = [[1, *map(self.token, row), 2] for row in words]
         ids = torch.tensor([row + [0] * (max(map(len, rows)) - len(row)) for row in rows])
         return ids, (ids > 0).long(), tuple(len(row) > 16 for row in rows)
@@ -235,7 +240,13 @@ class PlantedTower:
 class PlantedModel:
     """Predicts the named object's patches as far as their tokens were kept."""
 
-    name, digest, dtype, device, grid = "planted", "f" * 64, torch.float32, torch.device("cpu"), GRID
+    name, digest, dtype, device, grid = (
+        "planted",
+        "f" * 64,
+        torch.float32,
+        torch.device("cpu"),
+        GRID,
+    )
 
     def __init__(self, signal="instance", noise=0.05, pull=0.0):
         clip = PlantedClip(SimpleNamespace(kind="planted"))
@@ -247,7 +258,9 @@ class PlantedModel:
         self.encoded += 1
         pixels = np.asarray(image)[:, :, 0][::PATCH, ::PATCH] / 40
         mean, std = np.array(CLIP_MEAN)[0], np.array(CLIP_STD)[0]
-        normal = torch.from_numpy((np.asarray(image)[None, None, :, :, 0] / 255 - mean) / std).float()
+        normal = torch.from_numpy(
+            (np.asarray(image)[None, None, :, :, 0] / 255 - mean) / std
+        ).float()
         return SimpleNamespace(clip=self.tower.image(normal), codes=pixels.round().astype(int))
 
     def cues(self, state, questions, coverage=None, key=0, conversation=None):
@@ -261,7 +274,11 @@ class PlantedModel:
         sources |= {"query": torch.ones(d), "keys": torch.ones(n, d), "values": torch.ones(n, d)}
         # What asks the language model first: it looks at the tokens that the text names, and only they matter.
         named = -(sources["patch_embeds"] @ sources["text_embeds"].mean(0))
-        sources |= {"llm_attention": named[:, None], "llm_prompt_attention": named[:, None], "block_importance": named}
+        sources |= {
+            "llm_attention": named[:, None],
+            "llm_prompt_attention": named[:, None],
+            "block_importance": named,
+        }
         sources |= {"llm_gradient": named[:, None].expand(n, d), "projected": torch.ones(n, d)}
         return Cues(sources, GRID, key)
 

@@ -19,7 +19,15 @@ from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 from litelvlm.models.glamm.attribution.targets import TARGETS
 
 N = GRID[0] * GRID[1]
-RANKINGS = (REVERSED, "high_similarity", "random", "coverage", "attention_middle", "leave_one_out", faithfulness.MOVED)
+RANKINGS = (
+    REVERSED,
+    "high_similarity",
+    "random",
+    "coverage",
+    "attention_middle",
+    "leave_one_out",
+    faithfulness.MOVED,
+)
 
 
 def smooth(rng, sigma=1.0):
@@ -52,11 +60,20 @@ def importance_rows(rng, strength):
     for signal in signals[:4]:
         rows += joint_rows(REVERSED, score, signal)
         rows += [
-            row("trained", signal, "spearman", 0.1 * layer + 0.02 * rng.random(), control=REINITIALISED, layer=layer)
+            row(
+                "trained",
+                signal,
+                "spearman",
+                0.1 * layer + 0.02 * rng.random(),
+                control=REINITIALISED,
+                layer=layer,
+            )
             for layer in range(4)
         ]
     for signal in signals[:2]:
-        rows.append(row(REVERSED, signal, "spearman", 0.01 * rng.random(), control="shuffled_signal"))
+        rows.append(
+            row(REVERSED, signal, "spearman", 0.01 * rng.random(), control="shuffled_signal")
+        )
     return rows
 
 
@@ -68,7 +85,9 @@ def planted_importance(out, n_images=24, strength=0.5, seed=0):
         return ItemResult([keys_of(index) | found for found in importance_rows(rng, strength)])
 
     config = importance.Config(images=n_images, chunk_size=n_images)
-    return run_study(importance.STUDY, PlantedModel(), planted_data(n_images), config, out, Shard(), image_rows)
+    return run_study(
+        importance.STUDY, PlantedModel(), planted_data(n_images), config, out, Shard(), image_rows
+    )
 
 
 def keys_of(index):
@@ -82,7 +101,13 @@ def faithfulness_rows(rng):
             for metric in ("insertion", "deletion"):
                 for k in counts:
                     share = k / N if metric == "insertion" else 1 - k / N
-                    yield ranking, target, metric, k, share ** (1 / (1 + place)) + 0.01 * rng.random()
+                    yield (
+                        ranking,
+                        target,
+                        metric,
+                        k,
+                        share ** (1 / (1 + place)) + 0.01 * rng.random(),
+                    )
             for metric in ("insertion_auc", "deletion_auc", "infidelity"):
                 yield ranking, target, metric, 0, 0.1 * place + 0.01 * rng.random()
             for k in eraser_counts(N):
@@ -98,7 +123,9 @@ def planted_faithfulness(out, n_images=24):
         return ItemResult([keys_of(index) | dict(zip(columns, row, strict=True)) for row in found])
 
     config = faithfulness.Config(images=n_images, chunk_size=n_images)
-    return run_study(faithfulness.STUDY, PlantedModel(), planted_data(n_images), config, out, Shard(), image_rows)
+    return run_study(
+        faithfulness.STUDY, PlantedModel(), planted_data(n_images), config, out, Shard(), image_rows
+    )
 
 
 def claims_by_id(summary):

@@ -10,7 +10,9 @@ from tests.method_cases import BEFORE, parametrised
 
 every_case = parametrised(BEFORE)
 # Number types inside the tower are the tower's own.
-outside_the_tower = parametrised([case for case in BEFORE if list_pruners()[case[0]].stage != "vit"])
+outside_the_tower = parametrised(
+    [case for case in BEFORE if list_pruners()[case[0]].stage != "vit"]
+)
 
 # Rules without any index in them: permuting the patches permutes the choice.
 EQUIVARIANT = [
@@ -56,12 +58,18 @@ N = 42
 
 
 def tensors(
-    seed: int = 0, n_texts: int = 2, dtype: torch.dtype = torch.float32, grid: tuple[int, int] = GRID
+    seed: int = 0,
+    n_texts: int = 2,
+    dtype: torch.dtype = torch.float32,
+    grid: tuple[int, int] = GRID,
 ) -> dict[str, torch.Tensor]:
     """Every cue at random; a third of the cells is covered."""
     made = torch.Generator().manual_seed(seed)
     sizes = {"N": grid[0] * grid[1], "D": 8, "P": 6, "T": n_texts, "E": 4, "d": 64, "L": 4, "C": 3}
-    found = {name: torch.randn([sizes[a] for a in cue.axes], generator=made) for name, cue in CUES.items()}
+    found = {
+        name: torch.randn([sizes[a] for a in cue.axes], generator=made)
+        for name, cue in CUES.items()
+    }
     found["cls_attention"] = found["cls_attention"].softmax(0)
     found["coverage"] = (torch.rand(sizes["N"], generator=made) * 3 - 2).clamp(min=0)
     found["colours"] = found["colours"].sigmoid()
@@ -82,14 +90,20 @@ class Blocks(VitView):
     def embed(self) -> torch.Tensor:
         return self.embeds
 
-    def attend(self, block: int, states: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return states + self.added * ((states @ states.T + bias).softmax(dim=1) @ states), states[:, block % 5 :][:, :4]
+    def attend(
+        self, block: int, states: torch.Tensor, bias: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return states + self.added * ((states @ states.T + bias).softmax(dim=1) @ states), states[
+            :, block % 5 :
+        ][:, :4]
 
     def feed(self, block: int, states: torch.Tensor) -> torch.Tensor:
         return states + self.added * states.tanh()
 
 
-def all_cues(seed: int = 0, n_texts: int = 2, key: int = 0, added: float = 0.0, grid: tuple[int, int] = GRID) -> Cues:
+def all_cues(
+    seed: int = 0, n_texts: int = 2, key: int = 0, added: float = 0.0, grid: tuple[int, int] = GRID
+) -> Cues:
     """Every cue at random, and an image tower."""
     found = tensors(seed, n_texts, grid=grid)
     embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
@@ -100,18 +114,28 @@ def same(a: Selection, b: Selection) -> bool:
     """Equal in every field, bit for bit."""
     for entry in dataclasses.fields(a):
         x, y = getattr(a, entry.name), getattr(b, entry.name)
-        if not (torch.equal(x, y) if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor) else x == y):
+        if not (
+            torch.equal(x, y)
+            if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
+            else x == y
+        ):
             return False
     return True
 
 
 # Text e1 reads the first coordinate: dots 3 1 -2 4 0 2; cosines 1, 0.20, -1, 0.41, 0, 0.71.
 JOINT = {
-    "patch_embeds": torch.tensor([[3.0, 0.0], [1.0, 5.0], [-2.0, 0.0], [4.0, 9.0], [0.0, 1.0], [2.0, 2.0]]),
+    "patch_embeds": torch.tensor(
+        [[3.0, 0.0], [1.0, 5.0], [-2.0, 0.0], [4.0, 9.0], [0.0, 1.0], [2.0, 2.0]]
+    ),
     "text_embeds": torch.tensor([[1.0, 0.0]]),
 }
 
 
-def kept(name: str, budget: int, grid: tuple[int, int] = (2, 3), key: int = 0, options=None, **cues) -> list[int]:
+def kept(
+    name: str, budget: int, grid: tuple[int, int] = (2, 3), key: int = 0, options=None, **cues
+) -> list[int]:
     """Indices chosen from a few given cues."""
-    return get_pruner(name, **(options or {})).select(Cues(cues, grid, key), budget).indices.tolist()
+    return (
+        get_pruner(name, **(options or {})).select(Cues(cues, grid, key), budget).indices.tolist()
+    )

@@ -26,19 +26,33 @@ from litelvlm.analysis.studies.ablations.config import (
 from litelvlm.analysis.studies.ablations.measures import correlations, rounding
 from litelvlm.analysis.studies.ablations.official import PAIRS, official_claims, official_table
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
-from litelvlm.analysis.studies.ablations.tables import attention_estimates, gain_table, pooled_pearson, strata_table
+from litelvlm.analysis.studies.ablations.tables import (
+    attention_estimates,
+    gain_table,
+    pooled_pearson,
+    strata_table,
+)
 from litelvlm.analysis.studies.sweep.config import PAPER, Method
 from litelvlm.pruning import Cues
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
 FAST = ablations.Config(
-    requests=ASKED, images=24, expressions=2, budgets=(48, 16), random_seeds=2, official_seeds=2, pool=16, chunk_size=12
+    requests=ASKED,
+    images=24,
+    expressions=2,
+    budgets=(48, 16),
+    random_seeds=2,
+    official_seeds=2,
+    pool=16,
+    chunk_size=12,
 )
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    return ablations.run(PlantedModel(), planted_data(30), FAST, tmp_path_factory.mktemp("ablations"))
+    return ablations.run(
+        PlantedModel(), planted_data(30), FAST, tmp_path_factory.mktemp("ablations")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +101,9 @@ def test_the_right_text_keeps_the_object_and_other_inputs_do_not(rows):
     assert of(rows, "litelvlm(texts=empty)").iou.mean() < 0.9
     assert (of(rows, "litelvlm(direction=highest)").iou < 0.2).all()
     assert (of(rows, "reverse(of=llm_attention)").iou < 0.2).all()
-    assert (of(rows, "litelvlm(layer=-1)").iou == 1.0).all()  # here both layers hold the same states
+    assert (
+        of(rows, "litelvlm(layer=-1)").iou == 1.0
+    ).all()  # here both layers hold the same states
     assert (of(rows, "inverse_mask_oracle").inter_px == 0).all()
 
 
@@ -97,7 +113,9 @@ def test_the_context_share_costs_what_it_takes_from_the_ranking(rows):
     assert half.iou.max() <= 1.0
     assert half.iou.mean() < of(rows, "litelvlm", 16).iou.mean()
     raster = of(rows, "litelvlm(context_share=0.5, order=raster)", 16)
-    np.testing.assert_array_equal(half.sort_values("sent_id").iou, raster.sort_values("sent_id").iou)
+    np.testing.assert_array_equal(
+        half.sort_values("sent_id").iou, raster.sort_values("sent_id").iou
+    )
 
 
 def test_rows_say_how_many_tokens_are_there_as_context(rows):
@@ -126,19 +144,32 @@ def test_claims_and_deltas_on_the_planted_signal(done):
     assert same.within_a_point
     assert not line.within_a_point
     assert (
-        deltas.loc[("litelvlm(context_share=0.5, order=raster)", 48, "ciou")].reference == "litelvlm(context_share=0.5)"
+        deltas.loc[("litelvlm(context_share=0.5, order=raster)", 48, "ciou")].reference
+        == "litelvlm(context_share=0.5)"
     )
     assert (deltas.mde >= 0).all()
 
 
 def test_tables_agree_with_rows(done, rows):
     summary = read_summary(done)
-    tables = {"scores", "deltas", "retention", "strata", "gain", "protocols", "official", "precision", "intervals"}
+    tables = {
+        "scores",
+        "deltas",
+        "retention",
+        "strata",
+        "gain",
+        "protocols",
+        "official",
+        "precision",
+        "intervals",
+    }
     assert set(summary.tables) == tables
     kept = summary.table("retention").set_index(["method", "budget"])
     assert kept.loc[("litelvlm", 48), "kept"] == 1.0
     chosen = of(rows, "uniform")
-    assert kept.loc[("uniform", 48), "kept"] == pytest.approx(chosen.inter_px.sum() / chosen.union_px.sum())
+    assert kept.loc[("uniform", 48), "kept"] == pytest.approx(
+        chosen.inter_px.sum() / chosen.union_px.sum()
+    )
     protocols = summary.table("protocols").set_index(["protocol", "method", "budget"])
     assert protocols.loc[("official", "none", 144), "ciou"] == 1.0
     assert protocols.loc[("official", "litelvlm", 16), "draws"] == 2
@@ -150,14 +181,22 @@ def test_tables_agree_with_rows(done, rows):
     assert set(strata.stratum) == {"kind", "size", "words"}
     assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
     intervals = summary.table("intervals")
-    assert set(intervals.interval) == {"images, percentile", "images, BCa", "expressions, percentile"}
+    assert set(intervals.interval) == {
+        "images, percentile",
+        "images, BCa",
+        "expressions, percentile",
+    }
 
 
 def test_expressions_that_mean_nothing_are_no_small_targets(rows):
     alone = rows[rows.part == "methods"]
     first = sorted(alone.image_id.unique())[:6]
     nothing = alone.assign(area_frac=alone.area_frac.mask(alone.image_id.isin(first), 0.0))
-    sizes = strata_table(nothing, resamples=50).query("stratum == 'size' and budget == 16").set_index("group")
+    sizes = (
+        strata_table(nothing, resamples=50)
+        .query("stratum == 'size' and budget == 16")
+        .set_index("group")
+    )
     # Six of 24 images, with two expressions each; the objects of the others are all of one size.
     assert sizes.loc["no target", "n"] == 12
     assert sizes.drop("no target").n.sum() == 36
@@ -167,7 +206,9 @@ PIXELS = ["inter_px", "union_px"]
 
 
 def draws_of(rows, protocol="official"):
-    return rows[(rows.part == "protocols") & (rows.protocol == protocol)].query("method == 'litelvlm' and budget == 16")
+    return rows[(rows.part == "protocols") & (rows.protocol == protocol)].query(
+        "method == 'litelvlm' and budget == 16"
+    )
 
 
 def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
@@ -192,7 +233,9 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
     np.testing.assert_array_equal(table.p_holm, holm(table.p.to_numpy()))
     claims = {claim.id: claim for claim in official_claims(changed, resamples=200)}
     assert set(claims) == {pair.id for pair in PAIRS}
-    assert claims["official.direction"].estimate == pytest.approx(table.loc["official.direction", 48].delta)
+    assert claims["official.direction"].estimate == pytest.approx(
+        table.loc["official.direction", 48].delta
+    )
     assert claims["official.direction"].statement == (
         "With 48 tokens litelvlm has a higher cIoU than litelvlm(direction=highest), in the official protocol."
     )
@@ -201,7 +244,9 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
 def test_all_draws_of_an_image_are_swapped_together(rows):
     # Of the four ways to swap the labels on two images two are as extreme as what was seen; by expression and draw
     # there would be 256 ways.
-    few = official_table(rows[rows.image_id.isin((1, 2))], resamples=2000).set_index(["id", "budget"])
+    few = official_table(rows[rows.image_id.isin((1, 2))], resamples=2000).set_index(
+        ["id", "budget"]
+    )
     assert few.loc[("official.direction", 16), "n"] == 8
     assert few.loc[("official.direction", 16), "p"] == pytest.approx(0.5, abs=0.05)
 
@@ -210,7 +255,9 @@ def test_a_context_that_carries_the_score_leaves_nothing_to_the_direction(rows):
     # The opposite ranking gets what the method gets.
     same = (rows.protocol == "official") & rows.method.isin([PAPER, OPPOSITE])
     changed = rows.assign(inter_px=rows.inter_px.where(~same, rows.union_px // 2))
-    found = {claim.id: claim for claim in official_claims(changed, resamples=200)}["official.direction"]
+    found = {claim.id: claim for claim in official_claims(changed, resamples=200)}[
+        "official.direction"
+    ]
     assert (found.estimate, found.verdict) == (0.0, "not supported")
 
 
@@ -223,17 +270,27 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     drawn = alone.loc[official.sent_id, PIXELS].sum()
     table = protocol_table(changed, resamples=200).set_index(["protocol", "method", "budget"])
     found = {name: table.loc[(name, "litelvlm", 16)] for name in table.index.levels[0]}
-    assert found["official"].ciou == pytest.approx(official.inter_px.sum() / official.union_px.sum())
-    assert found["single, the expressions drawn"].ciou == pytest.approx(drawn.inter_px / drawn.union_px)
-    assert found["single, every expression"].ciou == pytest.approx(alone.inter_px.sum() / alone.union_px.sum())
+    assert found["official"].ciou == pytest.approx(
+        official.inter_px.sum() / official.union_px.sum()
+    )
+    assert found["single, the expressions drawn"].ciou == pytest.approx(
+        drawn.inter_px / drawn.union_px
+    )
+    assert found["single, every expression"].ciou == pytest.approx(
+        alone.inter_px.sum() / alone.union_px.sum()
+    )
     gap = found["official"].ciou - found["single, the expressions drawn"].ciou
     assert found["official minus single"].ciou == pytest.approx(gap)
     assert found["official minus single"].low > 0
     assert found["official"].n == found["official minus single"].n == len(official)
     # Random tokens asked alone are the mean of their seeds.
-    single = changed.query("part == 'protocols' and protocol == 'single' and method == 'random' and budget == 16")
+    single = changed.query(
+        "part == 'protocols' and protocol == 'single' and method == 'random' and budget == 16"
+    )
     sums = single.groupby("seed")[PIXELS].sum().mean()
-    assert table.loc[("single, every expression", "random", 16), "ciou"] == pytest.approx(sums.inter_px / sums.union_px)
+    assert table.loc[("single, every expression", "random", 16), "ciou"] == pytest.approx(
+        sums.inter_px / sums.union_px
+    )
     # Methods that were run on other expressions do not enter.
     changed.loc[changed.part == "methods", PIXELS] = 1
     pd.testing.assert_frame_equal(table.reset_index(), protocol_table(changed, resamples=200))
@@ -242,11 +299,20 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
 def test_intervals_differ_where_images_have_several_expressions(rows):
     # Whole images fail, so that their two expressions say the same.
     changed = rows.assign(inter_px=rows.inter_px.where(rows.image_id % 2 == 0, 0))
-    table = interval_table(changed, resamples=2000).set_index(["method", "budget", "interval"]).sort_index()
+    table = (
+        interval_table(changed, resamples=2000)
+        .set_index(["method", "budget", "interval"])
+        .sort_index()
+    )
     widths = (table.high - table.low).loc["litelvlm", 16]
     # As if there were twice as many images: the interval is too narrow by the root of 2.
-    assert widths["images, percentile"] / widths["expressions, percentile"] == pytest.approx(2**0.5, rel=0.15)
-    assert table.loc[("litelvlm", 16, "expressions, percentile"), ["n_images", "n"]].tolist() == [24, 48]
+    assert widths["images, percentile"] / widths["expressions, percentile"] == pytest.approx(
+        2**0.5, rel=0.15
+    )
+    assert table.loc[("litelvlm", 16, "expressions, percentile"), ["n_images", "n"]].tolist() == [
+        24,
+        48,
+    ]
     single = rows[(rows.part == "methods")].drop_duplicates(["image_id", "method", "budget"])
     alone = interval_table(single, resamples=200)
     assert set(alone.interval) == {"images, percentile", "images, BCa"}  # an expression is an image
@@ -256,15 +322,29 @@ def test_what_rounding_changes_is_measured(rows, done):
     measured = of(rows, "none", 144)
     assert (measured["ties_float32"] <= measured["ties_bfloat16"]).all()
     table = read_summary(done).table("precision").set_index(["measure", "budget"])
-    assert table.loc[("kept sets, Jaccard", 16), "mean"] == pytest.approx(measured["jaccard_16"].mean())
-    assert table.loc[("tied scores, bfloat16", 0), "mean"] == pytest.approx(measured["ties_bfloat16"].mean())
+    assert table.loc[("kept sets, Jaccard", 16), "mean"] == pytest.approx(
+        measured["jaccard_16"].mean()
+    )
+    assert table.loc[("tied scores, bfloat16", 0), "mean"] == pytest.approx(
+        measured["ties_bfloat16"].mean()
+    )
     # 1.001 and 1.002 are 1 in bfloat16: tokens 0 to 2 tie and the lower index goes first, where float32 takes 2.
     patches = torch.tensor([[1.002], [1.001], [1.0], [3.0]])
     cues = Cues.from_tensors(patch_embeds=patches, text_embeds=torch.ones(1, 1), **CONTEXT)
-    assert rounding(cues, (1, 3)) == {"ties_float32": 0, "ties_bfloat16": 0.75, "jaccard_1": 0, "jaccard_3": 1}
+    assert rounding(cues, (1, 3)) == {
+        "ties_float32": 0,
+        "ties_bfloat16": 0.75,
+        "jaccard_1": 0,
+        "jaccard_3": 1,
+    }
 
 
-CONTEXT = {"query": torch.ones(2), "keys": torch.ones(4, 2), "values": torch.ones(4, 2), "cls_attention": torch.ones(4)}
+CONTEXT = {
+    "query": torch.ones(2),
+    "keys": torch.ones(4, 2),
+    "values": torch.ones(4, 2),
+    "cls_attention": torch.ones(4),
+}
 
 
 def test_the_gain_is_split_by_quarters_of_the_index(rows):
@@ -288,7 +368,11 @@ def test_correlations_of_one_sample_and_of_all_tokens_together():
     y = y + 0.5 * x
     found = pd.DataFrame([correlations(a, b) for a, b in zip(x, y, strict=True)])
     assert found.pearson[0] == pytest.approx(np.corrcoef(x[0], y[0])[0, 1])
-    sums = found[["sum_count", "sum_x", "sum_y", "sum_xx", "sum_yy", "sum_xy"]].to_numpy().sum(0, keepdims=True)
+    sums = (
+        found[["sum_count", "sum_x", "sum_y", "sum_xx", "sum_yy", "sum_xy"]]
+        .to_numpy()
+        .sum(0, keepdims=True)
+    )
     assert pooled_pearson(sums)[0, 0] == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1])
     assert np.isnan(correlations(np.zeros(4), np.arange(4.0))["pearson"])
     constant = pd.DataFrame([correlations(np.zeros(4), np.arange(4.0))])
@@ -328,7 +412,10 @@ PROTOCOL_ONLY = ablations.Config(requests=("protocol",), budgets=(16,), official
 def test_what_protocols_leave_out_besides_the_chosen_expressions_is_told(tmp_path):
     record = read_record(ablations.run(PlantedModel(), unaskable(2, 1), PROTOCOL_ONLY, tmp_path))
     assert (record.counts.done, record.counts.skipped) == (2, {})
-    notes = [f"image {i}: 1 more left out where protocols are compared (expression without words)" for i in (1, 2)]
+    notes = [
+        f"image {i}: 1 more left out where protocols are compared (expression without words)"
+        for i in (1, 2)
+    ]
     assert list(record.notes) == notes
 
 
@@ -348,7 +435,11 @@ def test_nothing_to_summarise():
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"requests": ("rival",)}, "rivals"), ({"requests": ()}, "requests"), ({"images": 0}, "images")],
+    [
+        ({"requests": ("rival",)}, "rivals"),
+        ({"requests": ()}, "requests"),
+        ({"images": 0}, "images"),
+    ],
 )
 def test_bad_configurations_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):

@@ -15,7 +15,9 @@ def test_grid_covariates_of_a_small_grid():
 
 def test_rank_biased_overlap_by_hand():
     # k = 2, p = .5, lists (0, 1) and (1, 2): A_1 = 0, A_2 = 1/2 -> .5 * .25 + .5 * (0 + .5 * .5) = .25.
-    assert agreement.rank_biased_overlap(np.array([0, 1, 3]), np.array([1, 2, 3]), 2) == pytest.approx(0.25)
+    assert agreement.rank_biased_overlap(
+        np.array([0, 1, 3]), np.array([1, 2, 3]), 2
+    ) == pytest.approx(0.25)
     order = np.random.default_rng(15).permutation(50)
     assert agreement.rank_biased_overlap(order, order, 10) == pytest.approx(1.0)
 
@@ -41,7 +43,10 @@ def test_split_half_ceiling():
     # Pearson r of the halves would be 1/2 (Spearman .483), the whole signal's reliability 2/3 (.651).
     assert ceiling.half == pytest.approx(0.483, abs=0.02)
     assert ceiling.full == pytest.approx(2 * ceiling.half / (1 + ceiling.half))
-    assert agreement.split_half_ceiling(rng.normal(size=2000), rng.normal(size=2000)).full < agreement.USABLE
+    assert (
+        agreement.split_half_ceiling(rng.normal(size=2000), rng.normal(size=2000)).full
+        < agreement.USABLE
+    )
     with pytest.raises(ValueError, match="constant"):
         agreement.split_half_ceiling(np.zeros(5), np.arange(5.0))
 

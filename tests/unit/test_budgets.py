@@ -38,7 +38,10 @@ def test_refused(budget, words):
 
 def test_shares_are_budgets_wherever_a_budget_is_taken():
     # A third of 9 tokens is 3; .4 of them is 3.6, rounded 4.
-    cues = [Cues({"cls_attention": torch.rand(9), "projected": torch.rand(9, 2)}, grid=(3, 3)) for _ in range(2)]
+    cues = [
+        Cues({"cls_attention": torch.rand(9), "projected": torch.rand(9, 2)}, grid=(3, 3))
+        for _ in range(2)
+    ]
     assert check_budget(1 / 3, 9) == check_budget(np.float32(1 / 3), 9) == 3
     for name in ("fastervlm", "divprune", "random"):
         pruner = get_pruner(name)
@@ -56,13 +59,21 @@ def test_official_failures_are_value_errors_before_any_cue_is_read(n_texts, budg
         raise AssertionError(f"{n_texts} texts were read although the budget is wrong")
 
     cues = Cues({"text_embeds": explode, "patch_embeds": explode}, grid=(6, 6))
-    with pytest.raises(ValueError, match=f"budget {budget} is not a whole number of tokens from 1 to 36"):
+    with pytest.raises(
+        ValueError, match=f"budget {budget} is not a whole number of tokens from 1 to 36"
+    ):
         get_pruner("litelvlm").select(cues, budget)
 
 
 def test_ratio():
     # DivPrune's published ratios of 576 tokens, and a half rounding upwards: 2.5 -> 3.
-    assert [tokens_from_ratio(r, 576) for r in (0.333, 0.222, 0.111, 0.056, 1.0)] == [192, 128, 64, 32, 576]
+    assert [tokens_from_ratio(r, 576) for r in (0.333, 0.222, 0.111, 0.056, 1.0)] == [
+        192,
+        128,
+        64,
+        32,
+        576,
+    ]
     assert tokens_from_ratio(0.25, 10) == 3
 
 

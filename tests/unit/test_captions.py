@@ -37,6 +37,8 @@ def test_objects_outside_the_crop_are_left_out():
 
 def test_expressions_come_in_as_written():
     said = [("the leftmost circle", 0, "place")]
-    captions = [caption_pair(OBJECTS, np.ones(3), said, np.random.default_rng(s))[0] for s in range(100)]
+    captions = [
+        caption_pair(OBJECTS, np.ones(3), said, np.random.default_rng(s))[0] for s in range(100)
+    ]
     share = np.mean(["the leftmost circle" in c for c in captions])
     assert 0.15 < share < 0.45  # drawn with probability 0.3

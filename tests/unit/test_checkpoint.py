@@ -12,7 +12,11 @@ from litelvlm.models.glamm.checkpoints.convert import convert, summary
 from litelvlm.models.glamm.checkpoints.mapping import TWINS, Target, official_name, target_of
 from litelvlm.models.glamm.checkpoints.shards import read_checkpoint, shard_paths
 
-LAYOUT = json.loads((Path(__file__).parents[1] / "fixtures" / "parity" / "layout" / "checkpoint_keys.json").read_text())
+LAYOUT = json.loads(
+    (
+        Path(__file__).parents[1] / "fixtures" / "parity" / "layout" / "checkpoint_keys.json"
+    ).read_text()
+)
 SAM = "model.grounding_encoder."
 
 
@@ -24,7 +28,10 @@ def tensors():
 
 def write_bin_shards(folder, tensors):
     names = list(tensors)
-    parts = {"pytorch_model-00001-of-00002.bin": names[:2], "pytorch_model-00002-of-00002.bin": names[2:]}
+    parts = {
+        "pytorch_model-00001-of-00002.bin": names[:2],
+        "pytorch_model-00002-of-00002.bin": names[2:],
+    }
     for file, members in parts.items():
         torch.save({name: tensors[name] for name in members}, folder / file)
     index = {"weight_map": {name: file for file, members in parts.items() for name in members}}
@@ -38,9 +45,15 @@ def write_bin_shards(folder, tensors):
         ("model.layers.31.mlp.gate_proj.weight", ("llama", "model.layers.31.mlp.gate_proj.weight")),
         ("model.mm_projector.2.bias", ("projector", "2.bias")),
         ("model.text_hidden_fcs.0.0.weight", ("seg_head", "0.weight")),
-        (SAM + "image_encoder.blocks.7.norm2.bias", ("sam", "vision_encoder.layers.7.layer_norm2.bias")),
+        (
+            SAM + "image_encoder.blocks.7.norm2.bias",
+            ("sam", "vision_encoder.layers.7.layer_norm2.bias"),
+        ),
         (SAM + "image_encoder.neck.3.weight", ("sam", "vision_encoder.neck.layer_norm2.weight")),
-        (SAM + "prompt_encoder.mask_downscaling.4.bias", ("sam", "prompt_encoder.mask_embed.layer_norm2.bias")),
+        (
+            SAM + "prompt_encoder.mask_downscaling.4.bias",
+            ("sam", "prompt_encoder.mask_embed.layer_norm2.bias"),
+        ),
         (
             SAM + "mask_decoder.output_hypernetworks_mlps.3.layers.1.weight",
             ("sam", "mask_decoder.output_hypernetworks_mlps.3.layers.0.weight"),
@@ -77,7 +90,9 @@ def test_families_that_are_not_needed(name):
     assert target_of(name) is None
 
 
-@pytest.mark.parametrize("name", ["foo", "model.embed_tokens", SAM + "pixel_mean", "model.text_hidden_fcs.1.0.weight"])
+@pytest.mark.parametrize(
+    "name", ["foo", "model.embed_tokens", SAM + "pixel_mean", "model.text_hidden_fcs.1.0.weight"]
+)
 def test_unknown_names_are_refused(name):
     with pytest.raises(ValueError, match=re.escape(repr(name))):
         target_of(name)
@@ -111,11 +126,18 @@ def test_conversion_keeps_names_numbers_and_side_files(tmp_path, tensors, dtype)
     write_bin_shards(source, tensors)
     (source / "config.json").write_text("{}")
     written = convert(source, target)
-    assert [path.name for path in written] == [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    assert [path.name for path in written] == [
+        f"model-0000{i}-of-00002.safetensors" for i in (1, 2)
+    ]
     read = dict(read_checkpoint(target))
     assert read.keys() == tensors.keys()
-    assert all(read[name].dtype == dtype and torch.equal(read[name], tensors[name]) for name in tensors)
-    assert sorted(path.name for path in target.glob("*.json")) == ["config.json", "model.safetensors.index.json"]
+    assert all(
+        read[name].dtype == dtype and torch.equal(read[name], tensors[name]) for name in tensors
+    )
+    assert sorted(path.name for path in target.glob("*.json")) == [
+        "config.json",
+        "model.safetensors.index.json",
+    ]
 
 
 def test_conversion_of_one_file(tmp_path, tensors):
@@ -148,11 +170,19 @@ def test_clip_beside_the_weights_comes_along(tmp_path, tensors):
     (source / "clip" / "config.json").write_text("{}")
     torch.save(tensors, source / "pytorch_model.bin")
     convert(source, tmp_path / "safe")
-    assert sorted(path.name for path in (tmp_path / "safe").iterdir()) == ["clip", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "safe").iterdir()) == [
+        "clip",
+        "model.safetensors",
+    ]
 
 
 def test_tensors_are_counted_by_use(tmp_path):
-    names = ["model.norm.weight", "model.region_encoder.x", "model.layers.0.self_attn.rotary_emb.inv_freq", "novel"]
+    names = [
+        "model.norm.weight",
+        "model.region_encoder.x",
+        "model.layers.0.self_attn.rotary_emb.inv_freq",
+        "novel",
+    ]
     save_file({name: torch.ones(1) for name in names}, tmp_path / "model.safetensors")
     assert summary(tmp_path) == {"used": 1, "ignored": 2, "unknown": 1}
 

@@ -15,7 +15,11 @@ def cues(text):
     covered = torch.zeros(9)
     covered[text] = 1.0
     return Cues.from_tensors(
-        patch_tokens=states, patch_embeds=states, values=states, text_embeds=states[[text]], coverage=covered
+        patch_tokens=states,
+        patch_embeds=states,
+        values=states,
+        text_embeds=states[[text]],
+        coverage=covered,
     )
 
 
@@ -30,8 +34,12 @@ def test_a_method_without_text_chooses_once_for_all_texts(method):
 
 def test_seeds_of_one_method_stay_apart():
     chosen = Chosen()
-    drawn = [chosen(get_pruner("random", seed=seed), cues(0), 4).indices.tolist() for seed in range(5)]
-    assert drawn == [get_pruner("random", seed=seed).select(cues(0), 4).indices.tolist() for seed in range(5)]
+    drawn = [
+        chosen(get_pruner("random", seed=seed), cues(0), 4).indices.tolist() for seed in range(5)
+    ]
+    assert drawn == [
+        get_pruner("random", seed=seed).select(cues(0), 4).indices.tolist() for seed in range(5)
+    ]
     assert len(set(map(tuple, drawn))) > 1
 
 

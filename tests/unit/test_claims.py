@@ -26,8 +26,24 @@ def test_verdict(low, high, direction, expected):
 
 
 def test_a_joint_claim_needs_all_its_parts_and_survives_json():
-    good = make_claim("a", "A.", Estimate(0.2, 0.1, 0.3, 20, 90, "m"), 0.0, "nothing", p_value=0.01, p_claimed=0.005)
-    open_ = make_claim("b", "B.", Estimate(0.3, np.nan, np.nan, 1, 9, "m"), 0.0, "chance", p_value=0.5, p_claimed=0.25)
+    good = make_claim(
+        "a",
+        "A.",
+        Estimate(0.2, 0.1, 0.3, 20, 90, "m"),
+        0.0,
+        "nothing",
+        p_value=0.01,
+        p_claimed=0.005,
+    )
+    open_ = make_claim(
+        "b",
+        "B.",
+        Estimate(0.3, np.nan, np.nan, 1, 9, "m"),
+        0.0,
+        "chance",
+        p_value=0.5,
+        p_claimed=0.25,
+    )
     both = joint_claim("ab", "Both.", [good, open_])
     assert (both.id, both.verdict, both.estimate, both.n) == ("ab", "undetermined", 0.3, 9)
     assert both.null_description == "b decides: chance"
@@ -61,7 +77,11 @@ def test_a_joint_claim_shows_the_part_that_decides():
         ([against, open_, held], against),
     ):
         both = joint_claim("all", "All.", parts)
-        assert (both.estimate, both.low, both.verdict) == (decides.estimate, decides.low, decides.verdict)
+        assert (both.estimate, both.low, both.verdict) == (
+            decides.estimate,
+            decides.low,
+            decides.verdict,
+        )
         assert both.p_value == max(p.p_claimed for p in parts)
     assert joint_claim("all", "All.", [held, against]).p_value == 0.9995
 
@@ -72,14 +92,18 @@ def drawn(centre, spread=0.01, n_images=40):
 
 
 @pytest.mark.parametrize(
-    ("centre", "expected"), [(0.0, "supported"), (0.03, "supported"), (0.045, "undetermined"), (-0.2, "not supported")]
+    ("centre", "expected"),
+    [(0.0, "supported"), (0.03, "supported"), (0.045, "undetermined"), (-0.2, "not supported")],
 )
 def test_a_null_is_claimed_by_equivalence(centre, expected):
     claim = null_claim("N", "Nothing.", drawn(centre), 0.0, "nothing", 0.05)
     assert claim.verdict == expected
     assert claim.one_sided
     assert claim.p_value == claim.p_equivalent
-    assert null_claim("N", "Nothing.", drawn(centre, n_images=19), 0.0, "nothing", 0.05).verdict == "undetermined"
+    assert (
+        null_claim("N", "Nothing.", drawn(centre, n_images=19), 0.0, "nothing", 0.05).verdict
+        == "undetermined"
+    )
 
 
 def test_equivalence_refutes_only_what_the_interval_leaves_open():
@@ -89,7 +113,9 @@ def test_equivalence_refutes_only_what_the_interval_leaves_open():
         assert (claim.verdict, claim.equivalent) == (expected, True)
         assert claim.equivalence == "within 0.05 of the null: p = 0.001"
         assert claim_text(claim).endswith("null 0 (nothing); within 0.05 of the null: p = 0.001\n")
-    few = make_claim("a", "A.", open_._replace(n_images=19), 0.0, "nothing", margin=0.05, p_equivalent=0.001)
+    few = make_claim(
+        "a", "A.", open_._replace(n_images=19), 0.0, "nothing", margin=0.05, p_equivalent=0.001
+    )
     assert (few.verdict, few.equivalent) == ("undetermined", False)
     bare = make_claim("a", "A.", open_, 0.0, "nothing", excluded={"gone": 2, "kept": 0})
     assert (bare.verdict, bare.equivalence, bare.excluded) == ("undetermined", "", {"gone": 2})
@@ -114,4 +140,6 @@ def test_one_sided_bootstrap_p_values_by_hand():
     assert result.p_values(0.0, one_sided=True).tolist() == [0.6]
     assert result.p_values(0.0).tolist() == [1.0]
     assert result.p_values(1.5, one_sided=True).tolist() == [0.8]
-    assert np.isnan(Bootstrap(np.array([0.5]), np.empty((0, 1)), 1, 5).p_values(one_sided=True)).all()
+    assert np.isnan(
+        Bootstrap(np.array([0.5]), np.empty((0, 1)), 1, 5).p_values(one_sided=True)
+    ).all()

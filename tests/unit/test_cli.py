@@ -70,7 +70,9 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
     assert "did you mean 'figure'" in refusal(capsys, "figur")
     assert "did you mean 'reversal'" in refusal(capsys, "study", "reversl")
     assert "did you mean 'methods'" in refusal(capsys, "ls", "method")
-    assert "did you mean 'retention'" in refusal(capsys, "figure", "retension", "--from", str(tmp_path))
+    assert "did you mean 'retention'" in refusal(
+        capsys, "figure", "retension", "--from", str(tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,9 +86,18 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
         (["PICTURE", "a circle", "--budget", "3"], "needs a --pruner"),
         (["PICTURE", "a circle", "--out", "mask.jpg"], "must end in .png"),
         (["PICTURE", "a circle", "--out", "PICTURE/mask.png"], "is a file; choose another place"),
-        (["PICTURE", "a circle", "--pruner", "litelvm", "--budget", "3"], "did you mean 'litelvlm'"),
-        (["PICTURE", "a circle", "--pruner", "litelvlm(order=rastr)", "--budget", "3"], "did you mean 'raster'"),
-        (["PICTURE", "a circle", "--pruner", "mask_oracle", "--budget", "3"], "reads the true mask"),
+        (
+            ["PICTURE", "a circle", "--pruner", "litelvm", "--budget", "3"],
+            "did you mean 'litelvlm'",
+        ),
+        (
+            ["PICTURE", "a circle", "--pruner", "litelvlm(order=rastr)", "--budget", "3"],
+            "did you mean 'raster'",
+        ),
+        (
+            ["PICTURE", "a circle", "--pruner", "mask_oracle", "--budget", "3"],
+            "reads the true mask",
+        ),
         (["PICTURE", "a circle", "--pruner", "box_oracle", "--budget", "3"], "reads the true mask"),
     ],
 )
@@ -96,14 +107,19 @@ def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, rea
 
 def test_a_folder_is_no_place_for_a_mask(capsys, picture, tmp_path):
     (tmp_path / "mask.png").mkdir()
-    assert "it is a folder" in refusal(capsys, "segment", picture, "x", "--out", str(tmp_path / "mask.png"))
+    assert "it is a folder" in refusal(
+        capsys, "segment", picture, "x", "--out", str(tmp_path / "mask.png")
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ([], "name a study"),
-        (["sink", "--budgets", "48"], "no chosen study (sink) has the option --budgets; leave it out, or add reversal"),
+        (
+            ["sink", "--budgets", "48"],
+            "no chosen study (sink) has the option --budgets; leave it out, or add reversal",
+        ),
         (
             ["reversal", "sink", "--methods", "random"],
             "no chosen study (reversal, sink) has the option --methods; leave it out, or add sweep",
@@ -186,24 +202,35 @@ def test_show_prints_verdicts_and_json(capsys, saved_runs):
     assert main(["show", folder]) == 0
     text = capsys.readouterr().out
     summary = read_summary(folder)
-    assert all(claim.statement in text and claim.verdict.upper() in text for claim in summary.claims)
+    assert all(
+        claim.statement in text and claim.verdict.upper() in text for claim in summary.claims
+    )
     assert "n = 16 from 8 images" in text
     assert main(["show", folder, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["record"]["study"] == "reversal"
-    assert [claim["id"] for claim in found["summary"]["claims"]] == [claim.id for claim in summary.claims]
+    assert [claim["id"] for claim in found["summary"]["claims"]] == [
+        claim.id for claim in summary.claims
+    ]
 
 
 def test_show_adjusts_the_confirmatory_hypotheses_of_several_runs_together(capsys, saved_runs):
     folders = [saved_runs["reversal"], saved_runs["sink"]]
     assert main(["show", *map(str, folders)]) == 0
-    table = confirmatory(claim for folder in folders for claim in read_summary(folder).claims).set_index("id")
+    table = confirmatory(
+        claim for folder in folders for claim in read_summary(folder).claims
+    ).set_index("id")
     runs, _, family = capsys.readouterr().out.partition("confirmatory hypotheses")
     assert all(f"{folder}: done" in runs for folder in folders)
     assert "Holm" in family
     for id, line in table[table["verdict"] != "not tested"].iterrows():
-        adjusted = f"adjusted p {number(line.p_holm)}" if line.p_holm == line.p_holm else "no p-value"
-        assert f"  {id}  {line.verdict.upper()} (alone: {line.alone}), {adjusted}: {line.statement}\n" in family
+        adjusted = (
+            f"adjusted p {number(line.p_holm)}" if line.p_holm == line.p_holm else "no p-value"
+        )
+        assert (
+            f"  {id}  {line.verdict.upper()} (alone: {line.alone}), {adjusted}: {line.statement}\n"
+            in family
+        )
     assert f"not tested: {', '.join(table.index[table['verdict'] == 'not tested'])}\n" in family
 
 
@@ -232,7 +259,13 @@ def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
         "kept": [3],
         "n_kept": 1,
     }
-    report = {"n_tokens": 144, "pruner": "fastv", "timings_ms": {}, "random_weights": False, "miniature": False}
+    report = {
+        "n_tokens": 144,
+        "pruner": "fastv",
+        "timings_ms": {},
+        "random_weights": False,
+        "miniature": False,
+    }
     # (144 + 16 + 16 + 15) / 4 = 47.75.
     inside = as_text(report | {"masks": [mask | {"layers": [144, 16, 16, 15]}]})
     assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
@@ -241,8 +274,21 @@ def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
 
 def test_segment_counts_tokens_that_are_no_single_patch():
     # Two patches and three tokens made of others: five enter.
-    mask = {"text": "a ball", "pixels": 5, "mask": "m.png", "overlay": "o.png", "found": True, "answer": ""}
-    report = {"n_tokens": 144, "pruner": "trim", "timings_ms": {}, "random_weights": False, "miniature": False}
+    mask = {
+        "text": "a ball",
+        "pixels": 5,
+        "mask": "m.png",
+        "overlay": "o.png",
+        "found": True,
+        "answer": "",
+    }
+    report = {
+        "n_tokens": 144,
+        "pruner": "trim",
+        "timings_ms": {},
+        "random_weights": False,
+        "miniature": False,
+    }
     mixed = as_text(report | {"masks": [mask | {"kept": [3, 9], "n_kept": 5}]})
     assert "  kept 5 of 144 visual tokens (trim): 3 9 and 3 that are no single patch\n" in mixed
     pooled = as_text(report | {"masks": [mask | {"kept": [], "n_kept": 5}]})
@@ -268,7 +314,11 @@ def test_figure_and_report_write_what_they_print(capsys, saved_runs, tmp_path):
     run = str(saved_runs["sink"])
     assert main(["figure", "sink_grid", "--from", run, "--out", str(tmp_path / "figures")]) == 0
     paths = capsys.readouterr().out.split()
-    assert [p.rpartition("/")[2] for p in paths] == ["sink_grid.png", "sink_grid.svg", "sink_grid.pdf"]
+    assert [p.rpartition("/")[2] for p in paths] == [
+        "sink_grid.png",
+        "sink_grid.svg",
+        "sink_grid.pdf",
+    ]
     assert main(["report", run, "--out", str(tmp_path / "report")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
     assert (tmp_path / "report" / "index.html").is_file()
@@ -317,7 +367,11 @@ class Verb:
         (ValueError("budget 0\nis too small"), 2, "litelvlm: budget 0 is too small\n"),
         (FileNotFoundError("no such picture"), 2, "litelvlm: no such picture\n"),
         (PermissionError(13, "Permission denied", "out"), 2, "litelvlm: Permission denied: out\n"),
-        (OSError(28, "No space left on device", "rows"), 1, "litelvlm: No space left on device: rows\n"),
+        (
+            OSError(28, "No space left on device", "rows"),
+            1,
+            "litelvlm: No space left on device: rows\n",
+        ),
         (RuntimeError("no sample succeeded"), 1, "litelvlm: no sample succeeded\n"),
     ],
 )
@@ -340,7 +394,10 @@ def test_a_refused_method_is_told_in_its_own_words(capsys, picture, pruner, mess
 
 def test_a_refused_entry_of_a_list_is_told_once(capsys):
     error = refusal(capsys, "evaluate", "--methods", "litelvlm(similarity=cosin)", "--budgets", "8")
-    assert error == "litelvlm: methods.0: unknown similarity 'cosin'; did you mean 'cosine'? Allowed: cosine, dot\n"
+    assert (
+        error
+        == "litelvlm: methods.0: unknown similarity 'cosin'; did you mean 'cosine'? Allowed: cosine, dot\n"
+    )
 
 
 def test_an_interrupt_says_that_nothing_is_lost(capsys):
@@ -355,7 +412,10 @@ def test_a_defect_of_the_program_is_not_hidden():
 
 def test_python_m_analysis_takes_a_study_by_its_name():
     done = subprocess.run(
-        [sys.executable, "-m", "litelvlm.analysis", "sink", "--limit", "0"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "litelvlm.analysis", "sink", "--limit", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("litelvlm: limit: ")

@@ -13,7 +13,9 @@ SEVEN_B = {"layers": 32, "width": 4096, "inner": 11008}
 
 def test_the_published_figures_are_the_formula_s():
     # 576, 192 and 64 visual tokens with 124 others print as 4.66, 2.07 and 1.23 T; with 130 others as 4.70, 2.11, 1.27.
-    printed = [round(llama_macs(v + t, **SEVEN_B) / 1e12, 2) for t in (124, 130) for v in (576, 192, 64)]
+    printed = [
+        round(llama_macs(v + t, **SEVEN_B) / 1e12, 2) for t in (124, 130) for v in (576, 192, 64)
+    ]
     assert printed == [4.66, 2.07, 1.23, 4.70, 2.11, 1.27]
     assert llama_macs(700, **SEVEN_B) == 4661654323200
 
@@ -44,7 +46,10 @@ def test_the_counter_agrees_at_full_size_without_weights(n, attention):
 def test_a_matrix_product_counts_once_per_multiply_add():
     # 5 rows of 3 numbers into 7: 5 x 3 x 7 = 105 MACs; adding a bias is free.
     layer = nn.Linear(3, 7)
-    assert counted_macs({"a": lambda: layer(torch.ones(5, 3)), "b": lambda: torch.ones(5) + 1}) == {"a": 105, "b": 0}
+    assert counted_macs({"a": lambda: layer(torch.ones(5, 3)), "b": lambda: torch.ones(5) + 1}) == {
+        "a": 105,
+        "b": 0,
+    }
 
 
 def test_a_plain_transformer_by_hand():

@@ -24,7 +24,9 @@ def test_a_source_runs_once_and_only_when_asked():
 
 def test_missing_cue_names_itself_and_the_fix():
     cues = Cues.from_tensors(cls_attention=torch.zeros(4))
-    with pytest.raises(ValueError, match=r"cue 'coverage' \[N\] is needed and was not given .* pass coverage="):
+    with pytest.raises(
+        ValueError, match=r"cue 'coverage' \[N\] is needed and was not given .* pass coverage="
+    ):
         cues.get("coverage")
 
 
@@ -43,7 +45,10 @@ def test_unknown_names():
     [
         ({"cls_attention": torch.zeros(5)}, "N = 5 .* 2 x 2 grid has 4"),
         ({"patch_tokens": torch.zeros(1, 4, 2)}, r"shape \[N, D\] \(one image\), got \[1, 4, 2\]"),
-        ({"patch_embeds": torch.zeros(4, 3), "text_embeds": torch.zeros(2, 5)}, "P = 5 .* 'patch_embeds' has 3"),
+        (
+            {"patch_embeds": torch.zeros(4, 3), "text_embeds": torch.zeros(2, 5)},
+            "P = 5 .* 'patch_embeds' has 3",
+        ),
         ({"text_embeds": torch.zeros(0, 5)}, "'text_embeds' is empty"),
     ],
 )

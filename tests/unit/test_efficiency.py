@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency import timing as efficiency_timing
-from litelvlm.analysis.studies.efficiency.timing import WrittenBytes, decode_time, gpu_state, median_ratio, timed
+from litelvlm.analysis.studies.efficiency.timing import (
+    WrittenBytes,
+    decode_time,
+    gpu_state,
+    median_ratio,
+    timed,
+)
 from litelvlm.figures import FIGURES
 from litelvlm.figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
 
@@ -23,14 +29,27 @@ def timings(method, k, whole, llm, rounds=5):
         drift = 1 + number / 100
         rows.append(base | {"round": number, "component": "end_to_end", "value": whole * drift})
         rows.append(base | {"round": number, "component": "llm", "value": llm * drift})
-        rows.append(base | {"round": number, "component": "sam_encoder", "value": (whole - llm) * drift})
-    macs = {"metric": "analytic_macs", "unit": "MAC", "component": "llm", "round": -1, "value": 10.0 * k}
+        rows.append(
+            base | {"round": number, "component": "sam_encoder", "value": (whole - llm) * drift}
+        )
+    macs = {
+        "metric": "analytic_macs",
+        "unit": "MAC",
+        "component": "llm",
+        "round": -1,
+        "value": 10.0 * k,
+    }
     return [*rows, base | macs]
 
 
 @pytest.fixture
 def rows():
-    arms = [("none", 144, 100, 60), ("litelvlm", 144, 102, 60), ("litelvlm", 48, 80, 30), ("litelvlm", 16, 50, 15)]
+    arms = [
+        ("none", 144, 100, 60),
+        ("litelvlm", 144, 102, 60),
+        ("litelvlm", 48, 80, 30),
+        ("litelvlm", 16, 50, 15),
+    ]
     return pd.DataFrame([row for arm in arms for row in timings(*arm)])
 
 
@@ -43,7 +62,9 @@ def test_medians_and_ratios_are_those_of_the_rounds(rows):
     assert (times.n_runs == 5).all()
     ratios = tables["ratios"].set_index(["method", "k", "component"])
     # The drift is common to both sides, so that every resample of the rounds has the same ratio.
-    assert ratios.loc[("litelvlm", 16, "end_to_end")][["ratio", "low", "high"]].tolist() == pytest.approx([2, 2, 2])
+    assert ratios.loc[("litelvlm", 16, "end_to_end")][
+        ["ratio", "low", "high"]
+    ].tolist() == pytest.approx([2, 2, 2])
     assert ratios.loc[("litelvlm", 48, "llm"), "ratio"] == pytest.approx(2)
     assert "none" not in tables["ratios"].method.tolist()
 
@@ -70,8 +91,18 @@ def test_the_null_arm_is_equal_only_if_its_interval_holds_one(rows):
 
 
 def test_choosing_is_put_beside_the_image_tower(rows):
-    base = {"method": "litelvlm", "k": 48, "n_text": 1, "metric": "wall_ms", "unit": "ms", "round": 0}
-    more = [base | {"component": part, "value": value} for part, value in (("selection", 1.0), ("clip_image", 80.0))]
+    base = {
+        "method": "litelvlm",
+        "k": 48,
+        "n_text": 1,
+        "metric": "wall_ms",
+        "unit": "ms",
+        "round": 0,
+    }
+    more = [
+        base | {"component": part, "value": value}
+        for part, value in (("selection", 1.0), ("clip_image", 80.0))
+    ]
     tables = efficiency.tables_of(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
     assert (
         "litelvlm, 48 tokens, 1 expression(s): choosing, the text tower included, takes 1.2% of the time"
@@ -116,7 +147,9 @@ def test_a_generated_token_is_timed_without_the_prompt(monkeypatch):
     clock = iter([5.0, 7.0, 9.0, 11.0])
     monkeypatch.setattr(efficiency_timing, "perf_counter", lambda: next(clock))
     stops = []
-    found = decode_time(lambda stop: stops.extend(stop(token) for token in range(4)), torch.device("cpu"))
+    found = decode_time(
+        lambda stop: stops.extend(stop(token) for token in range(4)), torch.device("cpu")
+    )
     assert found == 2000.0
     assert stops == [False] * 4
     with pytest.raises(ValueError, match="too few"):
@@ -129,11 +162,15 @@ def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
 
     def run(command, **_):
         asked.append(command)
-        return SimpleNamespace(returncode=0, stdout="580.1, 1980 MHz, 2619 MHz, 1980 MHz, 0x0, 300.1 W, 700.0 W, 41\n")
+        return SimpleNamespace(
+            returncode=0, stdout="580.1, 1980 MHz, 2619 MHz, 1980 MHz, 0x0, 300.1 W, 700.0 W, 41\n"
+        )
 
     monkeypatch.setattr(efficiency_timing.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(efficiency_timing.subprocess, "run", run)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="ab"))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="ab")
+    )
     said = gpu_state(torch.device("cuda"))
     assert said.startswith("driver_version 580.1, clocks.sm 1980 MHz")
     assert said.endswith("power.limit 700.0 W, temperature.gpu 41")
@@ -167,7 +204,9 @@ def test_arithmetic_puts_measured_against_expected(rows):
 
 def test_published_points_are_hollow_and_say_so(rows):
     tables = efficiency.tables_of(rows)
-    ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots(), tables["published"])
+    ax = draw_arithmetic(
+        tables["ratios"], tables["costs"], Figure().subplots(), tables["published"]
+    )
     lines = {line.get_label(): line for line in ax.lines if "published" in line.get_label()}
     assert set(lines) == {"FastV, published", "VisPruner, published", "LiteLVLM, published"}
     assert all(line.get_markerfacecolor() == "none" for line in lines.values())
@@ -179,9 +218,30 @@ def test_published_points_are_hollow_and_say_so(rows):
 def test_the_front_joins_times_and_scores(rows):
     scores = pd.DataFrame(
         [
-            {"method": "litelvlm", "budget": 48, "metric": "ciou", "value": 0.7, "low": 0.6, "high": 0.8},
-            {"method": "litelvlm", "budget": 48, "metric": "giou", "value": 0.1, "low": 0.0, "high": 0.2},
-            {"method": "uniform", "budget": 48, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6},
+            {
+                "method": "litelvlm",
+                "budget": 48,
+                "metric": "ciou",
+                "value": 0.7,
+                "low": 0.6,
+                "high": 0.8,
+            },
+            {
+                "method": "litelvlm",
+                "budget": 48,
+                "metric": "giou",
+                "value": 0.1,
+                "low": 0.0,
+                "high": 0.2,
+            },
+            {
+                "method": "uniform",
+                "budget": 48,
+                "metric": "ciou",
+                "value": 0.5,
+                "low": 0.4,
+                "high": 0.6,
+            },
         ]
     )
     ax = draw_front(efficiency.tables_of(rows)["times"], scores, Figure().subplots())

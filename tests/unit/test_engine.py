@@ -30,7 +30,10 @@ class Toy:
         self.calls.append(index)
         if index in self.errors:
             raise self.errors[index]
-        rows = [{"image": index, "expression": number, "score": index / 7} for number in range(SIZES[index])]
+        rows = [
+            {"image": index, "expression": number, "score": index / 7}
+            for number in range(SIZES[index])
+        ]
         return ItemResult(rows[1:], ("too small",)) if index == 2 else ItemResult(rows)
 
 
@@ -42,7 +45,11 @@ def compute(out, function, shard=None, limit=None, notes=()):
 
 
 def test_chunks_hold_every_image_once():
-    assert make_chunks(SIZES, 2) == [(Item(0, 2), Item(1, 1)), (Item(2, 3), Item(3, 2)), (Item(4, 2),)]
+    assert make_chunks(SIZES, 2) == [
+        (Item(0, 2), Item(1, 1)),
+        (Item(2, 3), Item(3, 2)),
+        (Item(4, 2),),
+    ]
     assert make_chunks(SIZES, 2, limit=3) == [(Item(0, 2), Item(1, 1)), (Item(2, 3),)]
     with pytest.raises(ValueError, match="no images"):
         make_chunks([], 2)
@@ -78,7 +85,9 @@ def test_an_interrupt_keeps_finished_parts_and_the_resumed_run_is_the_same(tmp_p
     assert read_record(folder).state == "done"
 
 
-@pytest.mark.parametrize("error", [ValueError("scores of image 1: not finite"), OSError("cannot identify image")])
+@pytest.mark.parametrize(
+    "error", [ValueError("scores of image 1: not finite"), OSError("cannot identify image")]
+)
 def test_a_failed_sample_is_counted_and_tried_again(tmp_path, error):
     folder = compute(tmp_path, Toy({1: error}))
     record = read_record(folder)
@@ -176,7 +185,9 @@ def test_parts_may_come_back_in_any_order(tmp_path):
     chunks = make_chunks(SIZES, 2)
     with open_run(tmp_path / "backwards", make_key(), len(chunks)) as run:
         map_chunks(run, chunks, Work(Toy()), backwards)
-    pd.testing.assert_frame_equal(read_rows(run.folder), read_rows(compute(tmp_path / "whole", Toy())))
+    pd.testing.assert_frame_equal(
+        read_rows(run.folder), read_rows(compute(tmp_path / "whole", Toy()))
+    )
 
 
 def test_studies_in_the_block_are_computed_by_its_mapper_and_none_after_it(tmp_path):

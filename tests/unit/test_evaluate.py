@@ -30,18 +30,35 @@ def evaluate(capsys, out, *options):
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("protocol", "draws"), [("single", ["0"]), ("official", ["0", "1", "mean"])])
+@pytest.mark.parametrize(
+    ("protocol", "draws"), [("single", ["0"]), ("official", ["0", "1", "mean"])]
+)
 def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, draws):
     found = json.loads(evaluate(capsys, tmp_path, "--protocol", protocol, "--seeds", "2", "--json"))
     assert found["state"] == "done"
     assert found["protocol"] == protocol
     assert [(s["method"], s["budget"], s["draw"]) for s in found["scores"]] == [
-        (method, budget, draw) for method, budget in (("none", 144), ("litelvlm", 2)) for draw in draws
+        (method, budget, draw)
+        for method, budget in (("none", 144), ("litelvlm", 2))
+        for draw in draws
     ]
     for score in found["scores"]:
-        assert {"n", "ciou", "giou", "ciou_exact", "giou_exact", "p50", "p60", "p70", "p80", "p90"} <= set(score)
+        assert {
+            "n",
+            "ciou",
+            "giou",
+            "ciou_exact",
+            "giou_exact",
+            "p50",
+            "p60",
+            "p70",
+            "p80",
+            "p90",
+        } <= set(score)
     lines = score_lines(read_rows(found["run"]))
-    assert [score["ciou"] for score in found["scores"]] == pytest.approx(lines["ciou"].tolist(), abs=1e-9)
+    assert [score["ciou"] for score in found["scores"]] == pytest.approx(
+        lines["ciou"].tolist(), abs=1e-9
+    )
     # The planted model predicts exactly the kept patches of its object; two tokens are fewer than it has.
     assert lines.groupby("method")["ciou_exact"].max()["litelvlm"] < 1.0
     assert lines.groupby("method")["ciou_exact"].min()["none"] == 1.0
@@ -50,7 +67,8 @@ def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, d
 def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypatch):
     seen, compute = [], sweep_rows.image_rows
     monkeypatch.setattr(
-        "litelvlm.analysis.studies.sweep.image_rows", lambda context, loaded: seen.append(1) or compute(context, loaded)
+        "litelvlm.analysis.studies.sweep.image_rows",
+        lambda context, loaded: seen.append(1) or compute(context, loaded),
     )
     # 20 images are two parts, of 16 and of 4.
     monkeypatch.setattr(Evaluate, "load_data", lambda self: split(20))

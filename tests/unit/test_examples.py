@@ -27,7 +27,9 @@ from litelvlm.pruning import Selection
 @pytest.fixture(scope="module")
 def run(saved_runs, tmp_path_factory):
     """A copy of the sweep with its examples."""
-    folder = shutil.copytree(saved_runs["sweep"], tmp_path_factory.mktemp("runs") / saved_runs["sweep"].name)
+    folder = shutil.copytree(
+        saved_runs["sweep"], tmp_path_factory.mktemp("runs") / saved_runs["sweep"].name
+    )
     save_examples(PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8), folder)
     return folder
 
@@ -53,10 +55,14 @@ def test_kept_tokens_are_drawn_where_they_look():
     np.testing.assert_array_equal(kept_pixels([1, 2], tower, height=6, width=4), column)
     # squashed into the square, each token looks at 3 x 2 pixels of it
     tower.preprocessing = Preprocessing(resize="squash")
-    np.testing.assert_array_equal(kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3)
+    np.testing.assert_array_equal(
+        kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
+    )
     # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of them in the picture
     tower = SimpleNamespace(grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
-    np.testing.assert_array_equal(kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3)
+    np.testing.assert_array_equal(
+        kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
+    )
     assert token_box(6, 4, SimpleNamespace(grid=(2, 2), tower=tower)) == [0, -1 / 4, 1, 5 / 4]
 
 
@@ -71,7 +77,12 @@ def test_merged_tokens_stand_for_no_single_place():
 def test_examples_stand_at_percentiles_of_the_largest_budget():
     rows = pd.DataFrame(
         [
-            {"method": method, "budget": budget, "sent_id": i, "iou": i / 100 if budget == 8 else 1 - i / 100}
+            {
+                "method": method,
+                "budget": budget,
+                "sent_id": i,
+                "iou": i / 100 if budget == 8 else 1 - i / 100,
+            }
             for method in ("litelvlm", "random")
             for budget in (8, 4)
             for i in range(101)
@@ -87,9 +98,16 @@ def test_panels_and_titles_are_those_of_the_saved_rows(run):
     rows = read_rows(run)
     scores = rows[(rows["method"] == "litelvlm") & (rows["budget"] == 8)]["iou"].round(2)
     for example in examples:
-        assert [title.split(",")[0] for title in example.titles] == ["true mask", "unpruned", "48 tokens", "8 tokens"]
+        assert [title.split(",")[0] for title in example.titles] == [
+            "true mask",
+            "unpruned",
+            "48 tokens",
+            "8 tokens",
+        ]
         assert float(example.titles[-1].rpartition(" ")[2]) in set(scores)
-        assert all(panel.dtype == np.uint8 and panel.shape == (168, 168, 3) for panel in example.panels)
+        assert all(
+            panel.dtype == np.uint8 and panel.shape == (168, 168, 3) for panel in example.panels
+        )
         assert (example.panels[0] == TINTS[2]).all(-1).any()  # the true mask is outlined
 
 
@@ -116,7 +134,9 @@ def test_the_figure_shows_the_panels(run, tmp_path):
 def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
     with pytest.raises(FileNotFoundError, match="a sweep of protocol 'single' draws it"):
         write_figures("examples", [saved_runs["sweep"]], tmp_path)
-    assert "examples" not in {picture.name for picture in write_figures("all", [saved_runs["sweep"]], tmp_path)}
+    assert "examples" not in {
+        picture.name for picture in write_figures("all", [saved_runs["sweep"]], tmp_path)
+    }
 
 
 @pytest.mark.parametrize(
@@ -128,7 +148,11 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
             False,
             "n = {} drawn expressions (each of several draws counts) from 3 images; up to three drawn ",
         ),
-        ("conversation", False, "n = {} expressions from 3 images; all expressions of an image asked together; bars."),
+        (
+            "conversation",
+            False,
+            "n = {} expressions from 3 images; all expressions of an image asked together; bars.",
+        ),
     ],
 )
 def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(

@@ -9,8 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
-from litelvlm.analysis.pages.explore_data import LONGEST, SIGNALS, choose_expressions, group_pieces, pack_scores
-from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_order, pack_picture
+from litelvlm.analysis.pages.explore_data import (
+    LONGEST,
+    SIGNALS,
+    choose_expressions,
+    group_pieces,
+    pack_scores,
+)
+from litelvlm.analysis.pages.explore_pack import (
+    pack_bits,
+    pack_levels,
+    pack_mask,
+    pack_order,
+    pack_picture,
+)
 from litelvlm.data.annotations import decode_mask
 
 
@@ -68,7 +80,12 @@ def test_a_picture_is_made_smaller_and_never_larger():
 def test_expressions_are_spread_over_the_ranks_of_iou_at_the_largest_budget():
     rows = pd.DataFrame(
         [
-            {"method": method, "budget": budget, "sent_id": i, "iou": i / 100 if budget == 8 else 1 - i / 100}
+            {
+                "method": method,
+                "budget": budget,
+                "sent_id": i,
+                "iou": i / 100 if budget == 8 else 1 - i / 100,
+            }
             for method in ("litelvlm", "random")
             for budget in (8, 4)
             for i in range(101)
@@ -79,7 +96,10 @@ def test_expressions_are_spread_over_the_ranks_of_iou_at_the_largest_budget():
 
 
 def test_a_word_cut_off_by_the_tower_keeps_its_pieces():
-    assert group_pieces(["<s>", "red</w>", "circ", "<e>"]) == (["[SOS]", "red", "circ", "[EOS]"], [0, 1, 2, 3])
+    assert group_pieces(["<s>", "red</w>", "circ", "<e>"]) == (
+        ["[SOS]", "red", "circ", "[EOS]"],
+        [0, 1, 2, 3],
+    )
 
 
 def test_fifty_samples_of_the_full_grid_stay_below_twelve_megabytes():
@@ -93,7 +113,12 @@ def test_fifty_samples_of_the_full_grid_stay_below_twelve_megabytes():
     scores = pack_scores(torch.from_numpy(rng.normal(size=576)))
     half = rng.permutation(576) < 288
     roles = {"similarity": pack_bits(half), "context": pack_bits(~half)}
-    selection = {"mask": pack_mask(ragged, (width, height)), "iou": 0.1234, "roles": roles, "placeless": 0}
+    selection = {
+        "mask": pack_mask(ragged, (width, height)),
+        "iou": 0.1234,
+        "roles": roles,
+        "placeless": 0,
+    }
     view = {
         "id": 123456,
         "text": "x" * 80,
@@ -101,7 +126,9 @@ def test_fifty_samples_of_the_full_grid_stay_below_twelve_megabytes():
         "size": [width, height],
         "truth": selection["mask"],
         "unpruned": selection,
-        "selections": {f"method {i}": dict.fromkeys(("192", "128", "64", "32"), selection) for i in range(10)},
+        "selections": {
+            f"method {i}": dict.fromkeys(("192", "128", "64", "32"), selection) for i in range(10)
+        },
         "scores": {f"name {i}": scores for i in range(10 + len(SIGNALS))},
         # 12 layers, 12 heads, 24 words
         "words": {"texts": ["word"] * 24, "attention": pack_levels(rng.random(12 * 12 * 24))},

@@ -74,8 +74,17 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
     assert claims["F.deletion"].verdict == "supported"
     assert claims["F.deletion.random"].estimate == claims["F.deletion"].estimate
     assert claims["F.deletion.moved"].estimate == pytest.approx(0.6, abs=0.01)
-    assert "destroys the mask sooner than chance and smoothness explain is supported" in summary.reading
-    line = first(summary.table("measures"), ranking="coverage", target="soft_dice", metric="sufficiency", k=16)
+    assert (
+        "destroys the mask sooner than chance and smoothness explain is supported"
+        in summary.reading
+    )
+    line = first(
+        summary.table("measures"),
+        ranking="coverage",
+        target="soft_dice",
+        metric="sufficiency",
+        k=16,
+    )
     assert line["value"] == pytest.approx(0.305, abs=0.005)
     assert faithfulness.reading([]) == "Nothing was measured."
     # Planted sufficiency is .1 x place too, so rankings come in the order in which they are listed.
@@ -93,7 +102,9 @@ def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
     assert claims["F.deletion.random"].verdict == "supported"
     assert claims["F.deletion.moved"].estimate == pytest.approx(0, abs=0.01)
     assert claims["F.deletion"].verdict != "supported"
-    assert "so may any order whose neighbours are alike" in faithfulness.reading(list(claims.values()))
+    assert "so may any order whose neighbours are alike" in faithfulness.reading(
+        list(claims.values())
+    )
 
 
 def test_a_moved_map_has_other_places_and_the_same_neighbours():
@@ -126,7 +137,9 @@ def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(tm
     rows.loc[rows["image_id"] < 3, ["visible_frac", "value"]] = 0.1, 99.0
     claims = faithfulness.summarise(rows, resamples=200)
     assert {claim.n_images for claim in claims} == {21}
-    assert {tuple(claim.excluded.items()) for claim in claims} == {(("target less than half visible", 3),)}
+    assert {tuple(claim.excluded.items()) for claim in claims} == {
+        (("target less than half visible", 3),)
+    }
     assert faithfulness.tables(rows, resamples=200)["curves"]["value"].max() < 1.1
     assert faithfulness.summarise(rows[rows["image_id"] < 3]) == []
     assert faithfulness.tables(rows[rows["image_id"] < 3]) == {}

@@ -42,7 +42,10 @@ def bars(ax):
 def test_every_method_has_a_look_of_its_own():
     looks = [(style.colour(method), style.mark(method)) for method in list_pruners()]
     assert len(set(looks)) == len(looks)
-    assert all(style.label(m) != m.replace("_", " ") or m in ("random", "lowest") for m in ("litelvlm", "none"))
+    assert all(
+        style.label(m) != m.replace("_", " ") or m in ("random", "lowest")
+        for m in ("litelvlm", "none")
+    )
 
 
 def test_a_method_with_options_keeps_its_colour_and_says_them():
@@ -74,7 +77,9 @@ def test_no_preset_of_any_method_is_a_stranger_in_a_legend():
 
 
 def test_a_preset_is_drawn_in_the_colour_of_its_method_with_a_dashed_line():
-    table = pd.DataFrame({"method": ["litelvlm", "litelvlm:gap"], "budget": 8, "metric": "ciou", "value": [0.5, 0.6]})
+    table = pd.DataFrame(
+        {"method": ["litelvlm", "litelvlm:gap"], "budget": 8, "metric": "ciou", "value": [0.5, 0.6]}
+    )
     lines = lines_by_label(sweep.draw_accuracy(table.assign(low=0.4, high=0.7), "ciou", new_axes()))
     plain, gap = lines["LiteLVLM"], lines["LiteLVLM, gap"]
     assert plain.get_color() == gap.get_color() == style.colour("litelvlm")
@@ -110,11 +115,20 @@ def test_reversal_index_draws_means_and_intervals_with_the_true_one_on_top(saved
     assert names == list(shown["shown"])
     np.testing.assert_allclose(bars(ax), shown[["low", "high"]])
     scatter = [c for c in ax.collections if isinstance(c, PathCollection)][-1]
-    np.testing.assert_allclose(scatter.get_offsets(), np.column_stack([shown["ri"], np.arange(len(names))]))
+    np.testing.assert_allclose(
+        scatter.get_offsets(), np.column_stack([shown["ri"], np.arange(len(names))])
+    )
 
 
 def test_reversal_constructions_ignore_other_layers_and_labels():
-    tags = {"control": "none", "text_mode": "template", "probe": "P0", "layer": -2, "labels": "primary", "ri": 0.5}
+    tags = {
+        "control": "none",
+        "text_mode": "template",
+        "probe": "P0",
+        "layer": -2,
+        "labels": "primary",
+        "ri": 0.5,
+    }
     tags["clip_model"] = ""
     table = pd.DataFrame(
         [
@@ -125,14 +139,20 @@ def test_reversal_constructions_ignore_other_layers_and_labels():
             tags | {"clip_model": "x"},
         ]
     )
-    assert reversal.constructions(table)[["shown", "ri"]].values.tolist() == [["true text, true mask", 0.5]]
+    assert reversal.constructions(table)[["shown", "ri"]].values.tolist() == [
+        ["true text, true mask", 0.5]
+    ]
 
 
 def test_recall_draws_every_ranking_at_every_budget(saved_runs):
     table = table_of(saved_runs, "reversal", "recall")
     lines = lines_by_label(reversal.draw_recall(table, new_axes()))
-    lowest = table[(table["ranking"] == "similarity") & (table["kept"] == "lowest")].sort_values("budget")
-    np.testing.assert_allclose(lines["lowest similarity"].get_xydata(), lowest[["budget", "recall"]])
+    lowest = table[(table["ranking"] == "similarity") & (table["kept"] == "lowest")].sort_values(
+        "budget"
+    )
+    np.testing.assert_allclose(
+        lines["lowest similarity"].get_xydata(), lowest[["budget", "recall"]]
+    )
     assert to_hex(lines["lowest similarity"].get_color()) == style.colour("low_similarity").lower()
     assert lines["nearest to the centre"].get_linestyle() == ":"
     assert len(lines) == len(table.groupby(["ranking", "kept"]))
@@ -157,9 +177,15 @@ def test_sink_grid_shows_the_lift_of_each_head(saved_runs):
 def test_sink_layers_leave_out_what_was_not_measured(saved_runs):
     table = table_of(saved_runs, "sink", "layers")
     lines = lines_by_label(sink.draw_layers(table, new_axes()))
-    lift = table[(table["measure"] == "lift") & (table["text_mode"] == "template") & (table["query"] == "eos")]
+    lift = table[
+        (table["measure"] == "lift")
+        & (table["text_mode"] == "template")
+        & (table["query"] == "eos")
+    ]
     lift = lift.sort_values("layer")
-    np.testing.assert_allclose(lines["trained, the method's sentences"].get_xydata(), lift[["layer", "mean"]])
+    np.testing.assert_allclose(
+        lines["trained, the method's sentences"].get_xydata(), lift[["layer", "mean"]]
+    )
     assert "random weights" not in lines
 
 
@@ -180,7 +206,11 @@ def test_accuracy_draws_scores_bands_and_the_unpruned_level(saved_runs, metric):
 def test_retention_draws_one_sided_bounds(saved_runs):
     table = table_of(saved_runs, "sweep", "comparisons")
     ax = sweep.draw_retention(table, new_axes())
-    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "none") & (table["method"] == "litelvlm")]
+    chosen = table[
+        (table["metric"] == "ciou")
+        & (table["reference"] == "none")
+        & (table["method"] == "litelvlm")
+    ]
     container = next(c for c in ax.containers if c.get_label() == "LiteLVLM")
     expected = chosen.sort_values("budget")
     np.testing.assert_allclose(container.lines[0].get_xydata(), expected[["budget", "retention"]])
@@ -193,13 +223,19 @@ def test_differences_to_random_tokens_have_a_panel_per_budget(saved_runs):
     table = table_of(saved_runs, "sweep", "comparisons")
     drawn = FIGURES["delta_random"].draw(Saved(saved_runs["sweep"])).figure
     assert [ax.get_title() for ax in drawn.axes] == ["48 tokens", "8 tokens"]
-    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "random")].set_index(["budget", "method"])
+    chosen = table[(table["metric"] == "ciou") & (table["reference"] == "random")].set_index(
+        ["budget", "method"]
+    )
     for ax, budget in zip(drawn.axes, (48, 8), strict=True):
         np.testing.assert_allclose(dots(ax)[0, 0], chosen.loc[(budget, "litelvlm"), "delta"])
-        np.testing.assert_allclose(bars(ax)[0], chosen.loc[(budget, "litelvlm"), ["low", "high"]].astype(float))
+        np.testing.assert_allclose(
+            bars(ax)[0], chosen.loc[(budget, "litelvlm"), ["low", "high"]].astype(float)
+        )
         assert len(dots(ax)) == len(chosen.loc[budget])
     assert drawn.axes[0].get_yticklabels()[0].get_text() == "LiteLVLM"
-    assert [label.get_text() for label in drawn.axes[1].get_yticklabels()] == [""] * len(chosen.loc[8])
+    assert [label.get_text() for label in drawn.axes[1].get_yticklabels()] == [""] * len(
+        chosen.loc[8]
+    )
 
 
 def test_kinds_show_each_method_at_its_largest_budget(saved_runs):
@@ -210,7 +246,9 @@ def test_kinds_show_each_method_at_its_largest_budget(saved_runs):
     names = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
     assert names[:2] == ["unpruned", "LiteLVLM"]
     assert len(names) == table["method"].nunique()
-    line = table[(table["metric"] == "ciou") & (table["method"] == "litelvlm") & (table["budget"] == 48)]
+    line = table[
+        (table["metric"] == "ciou") & (table["method"] == "litelvlm") & (table["budget"] == 48)
+    ]
     found = [dots(ax)[1, 0] for ax in drawn.axes]
     np.testing.assert_allclose(found, line.set_index("kind").loc[kinds, "value"])
 
@@ -221,7 +259,9 @@ def test_many_methods_are_spread_over_panels_that_share_their_references():
     assert [len(panel) for panel in sweep.panels(names)] == [8, 8, 7]
     assert all(panel[:2] == ["none", "random"] for panel in sweep.panels(names))
     assert [name for panel in sweep.panels(names) for name in panel[2:]] == names[2:]
-    table = pd.DataFrame({"method": names, "budget": 8, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6})
+    table = pd.DataFrame(
+        {"method": names, "budget": 8, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6}
+    )
     asked = SimpleNamespace(protocol="single")
     run = SimpleNamespace(table=lambda _: table.assign(n=9, n_images=9), title=str, record=asked)
     figure = FIGURES["accuracy_ciou"].draw(run).figure
@@ -240,7 +280,10 @@ def test_forest_puts_the_first_line_on_top():
 
 def test_notes_state_n_and_the_interval():
     table = pd.DataFrame({"n": [80, 80], "n_images": [38, 40]})
-    assert sample_note(table) == "n = 80 expressions from 38 to 40 images; 95 % intervals from resampling images."
+    assert (
+        sample_note(table)
+        == "n = 80 expressions from 38 to 40 images; 95 % intervals from resampling images."
+    )
 
 
 def test_a_figure_drawn_again_is_the_same_file(saved_runs, tmp_path):
@@ -248,11 +291,17 @@ def test_a_figure_drawn_again_is_the_same_file(saved_runs, tmp_path):
         write_figures("all", list(saved_runs.values()), tmp_path / folder)
     files = sorted(p.name for p in (tmp_path / "first").iterdir())
     runs = {study: Saved(folder) for study, folder in saved_runs.items()}
-    drawn = [name for name, figure in FIGURES.items() if figure.study in runs and figure.fits(runs[figure.study])]
+    drawn = [
+        name
+        for name, figure in FIGURES.items()
+        if figure.study in runs and figure.fits(runs[figure.study])
+    ]
     assert {"accuracy_ciou", "retention", "sink_grid", "reversal_recall"} <= set(drawn)
     assert files == sorted(f"{name}.{kind}" for name in drawn for kind in ("png", "svg", "pdf"))
     for name in files:
-        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
+        assert (tmp_path / "first" / name).read_bytes() == (
+            tmp_path / "second" / name
+        ).read_bytes(), name
 
 
 def test_captions_state_n(saved_runs, tmp_path):

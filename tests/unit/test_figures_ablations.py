@@ -15,7 +15,12 @@ def new_axes():
 
 def scores(methods, value=0.5):
     lines = [
-        {"method": method, "budget": budget, "metric": metric, "value": value + place / 20 + budget / 1000}
+        {
+            "method": method,
+            "budget": budget,
+            "metric": metric,
+            "value": value + place / 20 + budget / 1000,
+        }
         for place, method in enumerate(methods)
         for budget in ((144,) if method == "none" else (48, 16))
         for metric in ("ciou", "giou")
@@ -91,7 +96,14 @@ def test_strata_draw_one_dot_and_interval_per_group_and_budget():
 def test_gain_draws_each_quarter_at_its_mean_index():
     table = pd.DataFrame(
         [
-            {"quarter": str(place), "ri": place / 4, "budget": budget, "delta": place / 10, "low": -0.1, "high": 0.5}
+            {
+                "quarter": str(place),
+                "ri": place / 4,
+                "budget": budget,
+                "delta": place / 10,
+                "low": -0.1,
+                "high": 0.5,
+            }
             for budget in (48, 16)
             for place in range(4)
         ]
@@ -108,10 +120,20 @@ def test_gain_draws_each_quarter_at_its_mean_index():
 
 def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     methods = ["none", "value_norm", "litelvlm(order=raster)", "litelvlm"]
-    protocols = ["official", "single, the expressions drawn", "official minus single", "single, every expression"]
+    protocols = [
+        "official",
+        "single, the expressions drawn",
+        "official minus single",
+        "single, every expression",
+    ]
     table = pd.DataFrame(
         [
-            {"protocol": protocol, "method": method, "budget": budget, "ciou": budget / 200 + 0.1 * m + 0.01 * p}
+            {
+                "protocol": protocol,
+                "method": method,
+                "budget": budget,
+                "ciou": budget / 200 + 0.1 * m + 0.01 * p,
+            }
             for m, method in enumerate(methods)
             for budget in ((144,) if method == "none" else (16, 48))
             for p, protocol in enumerate(protocols)
@@ -123,7 +145,9 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     # Larger budgets first, the method before its variant and before controls, asked together before asked alone.
     ciou = table.set_index(["protocol", "method", "budget"]).ciou
     order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
-    drawn = [ciou[protocol, method, budget] for budget, method in order for protocol in protocols[:2]]
+    drawn = [
+        ciou[protocol, method, budget] for budget, method in order for protocol in protocols[:2]
+    ]
     np.testing.assert_allclose(found, drawn)
     np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
     assert filled(ax) == [True, False] * 6
@@ -153,7 +177,10 @@ def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference
     assert names[0] == "control: random"
     assert names[2] == "context: LiteLVLM (context_share=0.5, order=raster) †"
     (said,) = significance.exceptions(table)
-    assert said == "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
+    assert (
+        said
+        == "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
+    )
     assert significance.exceptions(table[table.reference == "litelvlm"]) == []
     assert colours == [style.colour(m).lower() for m in ("random", "uniform", "litelvlm", "trim")]
     assert filled(ax) == [True, False, False, True]
@@ -173,7 +200,11 @@ def test_retention_is_filled_where_the_bound_clears_ninety_percent():
     found, ends, colours = forest_parts(ax)
     np.testing.assert_allclose(found, [0.97, 0.93, 0.8])
     np.testing.assert_allclose(ends, [[0.93, 1.0], [0.87, 0.99], [0.7, 0.9]])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["LiteLVLM", "TRIM", "uniform grid"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "LiteLVLM",
+        "TRIM",
+        "uniform grid",
+    ]
     assert colours == [style.colour(m).lower() for m in ("litelvlm", "trim", "uniform")]
     assert filled(ax) == [True, False, False]
     assert ax.get_lines()[0].get_xdata()[0] == 0.9

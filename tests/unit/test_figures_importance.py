@@ -31,12 +31,17 @@ def test_grid_shows_the_correlation_of_each_head(table):
     stars = grid.pivot(index="layer", columns="head", values="q").lt(0.05)
     shown = [text.get_text() for text in ax.texts]
     assert shown == [
-        f"{v:.2f}" + "*" * int(s) for v, s in zip(wide.to_numpy().ravel(), stars.to_numpy().ravel(), strict=True)
+        f"{v:.2f}" + "*" * int(s)
+        for v, s in zip(wide.to_numpy().ravel(), stars.to_numpy().ravel(), strict=True)
     ]
 
 
 def test_a_grid_of_many_heads_has_no_numbers():
-    cells = [{"layer": layer, "head": head, "value": 0.1, "q": 0.5} for layer in range(9) for head in range(9)]
+    cells = [
+        {"layer": layer, "head": head, "value": 0.1, "q": 0.5}
+        for layer in range(9)
+        for head in range(9)
+    ]
     assert not importance.draw_grid(pd.DataFrame(cells), new_axes()).texts
 
 
@@ -46,15 +51,29 @@ def test_scores_draw_a_dot_and_an_interval_per_score_and_signal(table, partial_s
     ax = importance.draw_scores(agreement, new_axes(), partial_set)
     assert [label.get_text() for label in ax.get_yticklabels()] == list(importance.SCORES.values())
     assert ax.yaxis_inverted()
-    chosen = agreement[(agreement["metric"] == "spearman") & (agreement["partial_set"] == partial_set)]
-    part = chosen[chosen["signal"] == "attention_middle"].set_index("score").loc[list(importance.SCORES)]
-    dots = {c.get_label(): c for c in ax.collections if isinstance(c, PathCollection)}["attention, middle layers"]
+    chosen = agreement[
+        (agreement["metric"] == "spearman") & (agreement["partial_set"] == partial_set)
+    ]
+    part = (
+        chosen[chosen["signal"] == "attention_middle"]
+        .set_index("score")
+        .loc[list(importance.SCORES)]
+    )
+    dots = {c.get_label(): c for c in ax.collections if isinstance(c, PathCollection)}[
+        "attention, middle layers"
+    ]
     np.testing.assert_allclose(dots.get_offsets()[:, 0], part["value"])
     assert to_hex(dots.get_facecolor()[0]) == style.colour("litelvlm").lower()
     bars = next(c for c in ax.collections if isinstance(c, LineCollection))
-    np.testing.assert_allclose([[s[0][0], s[1][0]] for s in bars.get_segments()], part[["low", "high"]])
+    np.testing.assert_allclose(
+        [[s[0][0], s[1][0]] for s in bars.get_segments()], part[["low", "high"]]
+    )
     assert ax.get_xlabel().endswith("held fixed") == (partial_set == "position")
-    ticks = [c.get_offsets()[0, 0] for c in ax.collections if isinstance(c, PathCollection) and c.get_sizes()[0] == 60]
+    ticks = [
+        c.get_offsets()[0, 0]
+        for c in ax.collections
+        if isinstance(c, PathCollection) and c.get_sizes()[0] == 60
+    ]
     if partial_set == "none":
         assert ticks[0] == pytest.approx(part["ceiling"].iloc[0])
 
@@ -73,7 +92,9 @@ def test_reinitialised_layers_run_from_the_top(table):
     assert ax.xaxis_inverted()
     drawn = lines_by_label(ax)
     expected = lines[lines["signal"] == "relevance"].sort_values("layer")
-    np.testing.assert_allclose(drawn["gradient-weighted attention"].get_xydata(), expected[["layer", "value"]])
+    np.testing.assert_allclose(
+        drawn["gradient-weighted attention"].get_xydata(), expected[["layer", "value"]]
+    )
 
 
 @pytest.mark.parametrize("curve", ["insertion", "deletion"])
@@ -81,7 +102,11 @@ def test_curves_draw_each_ranking(table, curve):
     curves = table("faithfulness", "curves")
     drawn = lines_by_label(faithfulness.draw_curve(curves, curve, new_axes()))
     for ranking in ("low_similarity", "random", "leave_one_out"):
-        part = curves[(curves["curve"] == curve) & (curves["target"] == "soft_dice") & (curves["ranking"] == ranking)]
+        part = curves[
+            (curves["curve"] == curve)
+            & (curves["target"] == "soft_dice")
+            & (curves["ranking"] == ranking)
+        ]
         label = faithfulness.RANKINGS[ranking][0]
         np.testing.assert_allclose(drawn[label].get_xydata(), part.sort_values("k")[["k", "value"]])
     assert faithfulness.RANKINGS["context"][0] not in drawn  # not measured in this run

@@ -37,6 +37,8 @@ def test_every_figure_that_was_asked_for_is_there_once():
 
 
 def test_every_figure_is_shown_as_the_embedded_study_draws_it():
-    shown = re.findall(r"^!\[(\w+)\]\(\.\./figures/rendered/(\w+)\.png\)$", PAGE, flags=re.MULTILINE)
+    shown = re.findall(
+        r"^!\[(\w+)\]\(\.\./figures/rendered/(\w+)\.png\)$", PAGE, flags=re.MULTILINE
+    )
     assert shown == [(name, name) for name in FIGURES]
     assert {path.stem for path in (ROOT / "figures" / "rendered").glob("*.png")} == set(FIGURES)

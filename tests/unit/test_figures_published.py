@@ -14,12 +14,24 @@ from litelvlm.figures.saved import Saved
 def test_published_means_are_those_that_were_printed():
     table = published.accuracy().set_index(["label", "tokens"])
     # column "Avg." of the page
-    printed = {("LiteLVLM", 192): 68.1, ("LiteLVLM", 128): 65.5, ("LiteLVLM", 64): 59.8, ("TRIM", 64): 41.1}
-    printed |= {("FastV", 192): 62.6, ("VisionZip", 128): 60.2, ("VisPruner", 64): 51.5, ("LLaVA-PruMerge", 64): 52.0}
+    printed = {
+        ("LiteLVLM", 192): 68.1,
+        ("LiteLVLM", 128): 65.5,
+        ("LiteLVLM", 64): 59.8,
+        ("TRIM", 64): 41.1,
+    }
+    printed |= {
+        ("FastV", 192): 62.6,
+        ("VisionZip", 128): 60.2,
+        ("VisPruner", 64): 51.5,
+        ("LLaVA-PruMerge", 64): 52.0,
+    }
     for key, value in printed.items():
         assert table.loc[key, "ciou"] == pytest.approx(value, abs=0.1)
     assert len(table) == 3 * 6
-    assert {len(scores) for scores in (published.UNPRUNED, *published.ACCURACY.values())} == {len(published.SPLITS)}
+    assert {len(scores) for scores in (published.UNPRUNED, *published.ACCURACY.values())} == {
+        len(published.SPLITS)
+    }
 
 
 def test_a_split_that_was_published_is_taken_alone():
@@ -36,7 +48,10 @@ def test_published_lines_are_hollow_dashed_and_in_the_colours_of_their_methods()
     for label, method in published.METHODS.items():
         own = table[table["label"] == label]
         np.testing.assert_allclose(lines[label].get_xydata(), own[["tokens", "kept"]])
-        assert (lines[label].get_color(), lines[label].get_linestyle()) == (style.colour(method), "--")
+        assert (lines[label].get_color(), lines[label].get_linestyle()) == (
+            style.colour(method),
+            "--",
+        )
         assert lines[label].get_markerfacecolor() == "white"
 
 
@@ -46,7 +61,9 @@ def test_ours_stands_at_the_same_shares_of_tokens(saved_runs):
     np.testing.assert_allclose(np.array(left.get_xlim()) / 576, np.array(right.get_xlim()) / 144)
     assert left.get_title() == "published: GLaMM, mean of 8 splits"
     comparisons = read_summary(saved_runs["sweep"]).table("comparisons")
-    ours = comparisons.query("metric == 'ciou' and reference == 'none' and method == 'litelvlm'").sort_values("budget")
+    ours = comparisons.query(
+        "metric == 'ciou' and reference == 'none' and method == 'litelvlm'"
+    ).sort_values("budget")
     (drawn,) = [c for c in right.containers if c.get_label() == "LiteLVLM"]
     np.testing.assert_allclose(drawn.lines[0].get_xydata(), ours[["budget", "retention"]])
 

@@ -18,7 +18,9 @@ SIDES = st.integers(20, 700)
 def test_crop_follows_the_processors_integers(height, width, size):
     crop = crop_box(height, width, size)
     image = np.broadcast_to(np.uint8(0), (height, width, 3))
-    resized = get_resize_output_image_size(image, size=size, default_to_square=False, input_data_format="channels_last")
+    resized = get_resize_output_image_size(
+        image, size=size, default_to_square=False, input_data_format="channels_last"
+    )
     assert (crop.resized_height, crop.resized_width) == resized
     assert crop.top == (resized[0] - size) // 2
     assert crop.left == (resized[1] - size) // 2
@@ -115,7 +117,12 @@ def test_squashed_and_padded_squares_show_the_whole_image():
     padded = Preprocessing(resize="pad").crop(4, 8, 8)
     assert (padded.top, padded.left, padded.resized_height, padded.resized_width) == (-2, 0, 4, 8)
     # Rows of 2 pixels: border, image, image, border.
-    assert coverage(mask, (4, 4), 8, padded).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    assert coverage(mask, (4, 4), 8, padded).tolist() == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 1],
+        [0, 0, 0, 0],
+    ]
     assert visible_fraction(mask, 8, squashed) == visible_fraction(mask, 8, padded) == 1.0
     # CLIP's own crop keeps columns 2 to 5 and sees nothing of it.
     assert visible_fraction(mask, 8) == 0.0

@@ -6,7 +6,9 @@ from litelvlm.models.glamm.options import GlammOptions
 
 
 def test_every_kind_of_value_is_read():
-    found = GlammOptions.parse(["read=seg", "patch_norm=False", "mask_decoder_eps=1e-6", "crop=pad"])
+    found = GlammOptions.parse(
+        ["read=seg", "patch_norm=False", "mask_decoder_eps=1e-6", "crop=pad"]
+    )
     assert found == GlammOptions(read="seg", patch_norm=False, mask_decoder_eps=1e-6, crop="pad")
     assert GlammOptions.parse([]) == GlammOptions()
 

@@ -49,10 +49,20 @@ def write(folder, rows, name="val-00000-of-00001-abc.parquet"):
 
 
 def test_rows_become_images_with_expressions(tmp_path, caplog):
-    rows = [row(1, 9), row(2, 5, ("other",)), row(3, 9, ("third",), [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0])]
+    rows = [
+        row(1, 9),
+        row(2, 5, ("other",)),
+        row(3, 9, ("third",), [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0]),
+    ]
     with caplog.at_level(logging.WARNING):
         data = load_refer(write(tmp_path / "RefCOCO", rows), split="val")
-    assert (data.name, data.split_by, len(data), data.n_expressions, data.counts.refs) == ("refcoco", "unc", 2, 4, 3)
+    assert (data.name, data.split_by, len(data), data.n_expressions, data.counts.refs) == (
+        "refcoco",
+        "unc",
+        2,
+        4,
+        3,
+    )
     assert [sample.image_id for sample in data] == [5, 9]
     assert [e.sent for e in data[1].expressions] == ["the thing", "it", "third"]
     # A 3 x 3 square at (1, 1), and 3 x 2 pixels at the top right.
@@ -100,7 +110,9 @@ def test_all_shards_of_the_split_and_no_other(tmp_path):
     data = load_refer(folder, dataset="refcoco+", split="testA")
     assert [sample.image_id for sample in data] == [7, 8]
     assert len(load_refer(folder, dataset="refcoco+", split="val")) == 1
-    with pytest.raises(FileNotFoundError, match="no Parquet file of split 'testB'; it holds testA, val"):
+    with pytest.raises(
+        FileNotFoundError, match="no Parquet file of split 'testB'; it holds testA, val"
+    ):
         load_refer(folder, dataset="refcoco+", split="testB")
     with pytest.raises(ValueError, match="unknown split of refcoco"):
         load_refer(folder, dataset="refcoco+", split="testa")
@@ -112,7 +124,9 @@ def test_forms_of_outlines(tmp_path):
     several = [SQUARE, [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0]]
     expected = {"polygons": (several, 15), "runs": (runs, 3), "empty": ([], 0)}
     for name, (segmentation, pixels) in expected.items():
-        folder = write(tmp_path / f"RefCOCO-{name}", [row(1, answers=("it",), segmentation=segmentation)])
+        folder = write(
+            tmp_path / f"RefCOCO-{name}", [row(1, answers=("it",), segmentation=segmentation)]
+        )
         assert int(load_refer(folder)[0].masks().sum()) == pixels
 
 
@@ -135,7 +149,10 @@ def test_bad_rows_are_named_and_nothing_is_kept(tmp_path, changes, message):
     folder = tmp_path / "RefCOCO"
     (folder / "data").mkdir(parents=True)
     good = pa.Table.from_pylist([row(1)])
-    pq.write_table(pa.Table.from_pylist([row(1, **changes)], schema=good.schema), folder / "data" / "val-0.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([row(1, **changes)], schema=good.schema),
+        folder / "data" / "val-0.parquet",
+    )
     with pytest.raises(RefDataError, match=message):
         load_refer(folder)
     assert list((tmp_path / "cache").iterdir()) == []
@@ -143,7 +160,9 @@ def test_bad_rows_are_named_and_nothing_is_kept(tmp_path, changes, message):
 
 def test_bad_files_are_explained(tmp_path):
     folder = write(tmp_path / "RefCOCO", [{"picture": 1, "answer": ["x"]}])
-    with pytest.raises(RefDataError, match="lacks the columns image, segmentation; it has picture, answer"):
+    with pytest.raises(
+        RefDataError, match="lacks the columns image, segmentation; it has picture, answer"
+    ):
         load_refer(folder)
     (folder / "data" / "val-00000-of-00001-abc.parquet").write_bytes(b"PAR1 cut off")
     with pytest.raises(RefDataError, match="no readable Parquet file"):
@@ -205,6 +224,11 @@ def test_names():
 def test_masks_agree_with_the_same_outlines_in_refer_layout(tmp_path):
     rng = np.random.default_rng(0)
     polygons = [np.round(rng.uniform(0, 6, 8), 2).tolist() for _ in range(5)]
-    folder = write(tmp_path / "RefCOCO", [row(i, segmentation=p) for i, p in enumerate(polygons, 1)])
+    folder = write(
+        tmp_path / "RefCOCO", [row(i, segmentation=p) for i, p in enumerate(polygons, 1)]
+    )
     masks = load_refer(folder)[0].masks()[::2]
-    assert all(np.array_equal(mask, decode_mask([p], 6, 8)) for mask, p in zip(masks, polygons, strict=True))
+    assert all(
+        np.array_equal(mask, decode_mask([p], 6, 8))
+        for mask, p in zip(masks, polygons, strict=True)
+    )

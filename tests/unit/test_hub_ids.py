@@ -7,7 +7,9 @@ import pytest
 from litelvlm.hub_ids import is_hub_id
 
 
-@pytest.mark.parametrize("name", ["openai/clip-vit-base-patch32", "MBZUAI/GLaMM-RefSeg", "a1/b_c.d"])
+@pytest.mark.parametrize(
+    "name", ["openai/clip-vit-base-patch32", "MBZUAI/GLaMM-RefSeg", "a1/b_c.d"]
+)
 def test_names_of_the_hub(name):
     assert is_hub_id(name)
 

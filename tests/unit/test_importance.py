@@ -16,7 +16,12 @@ from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.signals.clip_scores import REVERSED, visual_sinks
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.studies import importance
-from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, pearson
+from litelvlm.analysis.studies.importance.agreement import (
+    Tokens,
+    agreement_rows,
+    joint_rows,
+    pearson,
+)
 from litelvlm.analysis.studies.importance.tables import means
 
 N = 144
@@ -54,12 +59,16 @@ def test_without_a_link_the_naive_p_value_fails_and_the_shift_p_value_holds(tmp_
     summary = read_summary(run)
     assert claims_by_id(summary)["H6"].verdict != "supported"
     table = summary.table("agreement")
-    shares = table.loc[(table["metric"] == "spearman") & (table["partial_set"] == "none"), "share_p_shift_below_05"]
+    shares = table.loc[
+        (table["metric"] == "spearman") & (table["partial_set"] == "none"), "share_p_shift_below_05"
+    ]
     assert len(shares) == 50  # 10 scores, 5 signals: 1200 tests, none of which has a link to find
     assert shares.mean() == pytest.approx(0.05, abs=0.02)
     # The same rank correlations by the textbook test, as if tokens were independent.
     rows = read_rows(run)
-    plain = rows[(rows["metric"] == "spearman") & (rows["partial_set"] == "none") & (rows["layer"] < 0)]
+    plain = rows[
+        (rows["metric"] == "spearman") & (rows["partial_set"] == "none") & (rows["layer"] < 0)
+    ]
     rho = plain.loc[plain["control"] == "none", "value"]
     assert len(rho) == 1200
     naive = stats.t.sf(rho * np.sqrt((N - 2) / (1 - rho**2)), N - 2)
@@ -107,13 +116,21 @@ def test_shuffled_signals_are_a_null_that_can_fail(planted):
     assert claim.verdict == "supported"
     rows = read_rows(planted)
     rows.loc[rows["control"] == "shuffled_signal", "value"] += 0.2
-    (claim,) = [claim for claim in importance.summarise(rows, resamples=200) if claim.id == "shuffled"]
+    (claim,) = [
+        claim for claim in importance.summarise(rows, resamples=200) if claim.id == "shuffled"
+    ]
     assert claim.verdict == "not supported"
 
 
 def test_a_correlation_is_compared_with_the_ceiling_of_the_same_images():
     rows = pd.DataFrame(
-        {"image_id": range(4), "signal": "a", "value": [0.2, 0.4, -0.9, -0.9], "chance": 0.0, "corrected": 0.0}
+        {
+            "image_id": range(4),
+            "signal": "a",
+            "value": [0.2, 0.4, -0.9, -0.9],
+            "chance": 0.0,
+            "corrected": 0.0,
+        }
         | {"ceiling": [0.5, 0.7, np.nan, np.nan], "p_shift": np.nan}
     )
     # (.2 + .4) / (.5 + .7): the images without a ceiling do not count.
@@ -130,7 +147,9 @@ def test_one_image_has_no_interval(tmp_path):
 
 
 def rows_of(scores, signals, **more):
-    tokens = Tokens(GRID, np.arange(N) % 7 + 1.0, np.linspace(0, 1, N), np.zeros(N, dtype=bool))._replace(**more)
+    tokens = Tokens(
+        GRID, np.arange(N) % 7 + 1.0, np.linspace(0, 1, N), np.zeros(N, dtype=bool)
+    )._replace(**more)
     return agreement_rows(scores, signals, tokens, 16, {})
 
 
@@ -143,9 +162,13 @@ def test_every_measure_of_one_pair():
     rng = np.random.default_rng(0)
     score, values = smooth(rng), smooth(rng)
     rows = rows_of({REVERSED: score}, [Signal("a", values)])
-    assert value(rows, metric="spearman", partial_set="none") == pytest.approx(stats.spearmanr(score, values).statistic)
+    assert value(rows, metric="spearman", partial_set="none") == pytest.approx(
+        stats.spearmanr(score, values).statistic
+    )
     assert value(rows, metric="pearson") == pytest.approx(stats.pearsonr(score, values).statistic)
-    assert value(rows, metric="tau_b") == pytest.approx(stats.kendalltau(score, values).statistic, abs=1e-12)
+    assert value(rows, metric="tau_b") == pytest.approx(
+        stats.kendalltau(score, values).statistic, abs=1e-12
+    )
     same = rows_of({REVERSED: score}, [Signal("self", 3 * score + 1)])
     for found in same:
         assert found["value"] == pytest.approx(1, abs=1e-9)
@@ -160,14 +183,18 @@ def test_every_measure_of_one_pair():
 def test_layers_and_heads_are_compared_with_the_reversed_similarity_only():
     rng = np.random.default_rng(1)
     scores = {REVERSED: smooth(rng), "random": smooth(rng)}
-    rows = rows_of(scores, [Signal("whole", smooth(rng)), Signal("attention", smooth(rng), layer=0, head=1)])
+    rows = rows_of(
+        scores, [Signal("whole", smooth(rng)), Signal("attention", smooth(rng), layer=0, head=1)]
+    )
     assert {row["score"] for row in rows if row["layer"] == 0} == {REVERSED}
     assert len([row for row in rows if row["layer"] == -1]) == 2 * 7
 
 
 def test_constant_signals_agree_with_nothing():
     rows = rows_of({REVERSED: np.arange(N, dtype=float)}, [Signal("flat", np.ones(N))])
-    assert {row["value"] for row in rows if row["metric"] in ("spearman", "pearson", "tau_b")} == {0.0}
+    assert {row["value"] for row in rows if row["metric"] in ("spearman", "pearson", "tau_b")} == {
+        0.0
+    }
     with pytest.raises(ValueError, match="sample 0, column 3"):
         rows_of({REVERSED: np.where(np.arange(N) == 3, np.nan, 0.0)}, [Signal("flat", np.ones(N))])
 
@@ -180,7 +207,11 @@ def test_sinks_are_left_out_where_there_are_any():
     rows = rows_of({REVERSED: score}, [Signal("a", spoiled)], sinks=sinks)
     assert value(rows, metric="spearman", partial_set="none", sinks="removed") == pytest.approx(1)
     assert value(rows, metric="spearman", partial_set="none", sinks="kept") < 1
-    assert not [row for row in rows_of({REVERSED: score}, [Signal("a", spoiled)]) if row["sinks"] == "removed"]
+    assert not [
+        row
+        for row in rows_of({REVERSED: score}, [Signal("a", spoiled)])
+        if row["sinks"] == "removed"
+    ]
 
 
 def test_joint_ranks_of_equal_and_opposite_orders():
@@ -241,7 +272,11 @@ def test_expressions_that_cannot_be_asked_or_labelled_are_passed_over_and_counte
     assert {picks.picked for picks in found} == {((0, 1), (1, 1), (3, 0)), ((0, 1), (1, 1), (3, 1))}
     assert {picks.passed_over["expression without a target"] for picks in found} == {1}
     assert max(picks.passed_over.get("expression without words", 0) for picks in found) == 1
-    assert any("1 expression that spells a control token" in note for picks in found for note in picks.notes)
+    assert any(
+        "1 expression that spells a control token" in note
+        for picks in found
+        for note in picks.notes
+    )
     assert pick(planted_data(4), model, None, 0).notes == ()
     with pytest.raises(ValueError, match=r"can be used \(1 expression without a target\)"):
         pick(PlantedData(data[2:3]), model, None, 0)

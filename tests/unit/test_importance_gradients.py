@@ -69,7 +69,9 @@ def test_integrated_gradients_by_hand_and_complete(toy):
 
 def test_a_poor_integral_is_told_by_its_error():
     toy = Toy(torch.ones(1, 2))
-    toy.__class__ = type("Steep", (Toy,), {"__call__": lambda self, x: (20 * (x.sum(2) - 1)).sigmoid().repeat(1, 3)})
+    toy.__class__ = type(
+        "Steep", (Toy,), {"__call__": lambda self, x: (20 * (x.sum(2) - 1)).sigmoid().repeat(1, 3)}
+    )
     assert integrated_gradients(toy, 0, torch.zeros(1, 2), steps=2).error > COMPLETE
     assert integrated_gradients(toy, 0, torch.zeros(1, 2), steps=64).error < COMPLETE
     assert integrated_gradients(toy, 0, torch.ones(1, 2)).error == float("inf")

@@ -22,7 +22,8 @@ def glove(present):
 
 
 @pytest.mark.parametrize(
-    "method", [lambda g, n, r: kernel_shap(g, n, 40, r), lambda g, n, r: shapley_sampling(g, n, 2, r)]
+    "method",
+    [lambda g, n, r: kernel_shap(g, n, 40, r), lambda g, n, r: shapley_sampling(g, n, 2, r)],
 )
 def test_additive_games_are_solved_exactly(method):
     np.testing.assert_allclose(method(additive, 5, np.random.default_rng(0)), WORTH, atol=1e-9)

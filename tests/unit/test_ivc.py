@@ -38,7 +38,11 @@ def test_coordinate_ranking_by_hand():
     assert coordinate_ranking(torch.tensor([0.5, 0.1, 0.9, 0.0]), torch.tensor([0.4, 0.0, 0.2, 0.4])).tolist() == [
         2, 0, 3, 1,
     ]  # fmt: skip
-    assert add_coordinates(torch.tensor([3, 1]), torch.tensor([2, 3, 0, 1]), 3).tolist() == [3, 1, 2]
+    assert add_coordinates(torch.tensor([3, 1]), torch.tensor([2, 3, 0, 1]), 3).tolist() == [
+        3,
+        1,
+        2,
+    ]
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
@@ -55,7 +59,9 @@ def test_value_similarity_by_hand():
     )
     # Four channels halve the logits: 2^(4 v / 2) with every channel ln 2 and v.
     wide = values.expand(-1, -1, 4)
-    assert value_similarity(wide, torch.tensor([3]))[:3].log2().diff().tolist() == pytest.approx([2.0, 2.0])
+    assert value_similarity(wide, torch.tensor([3]))[:3].log2().diff().tolist() == pytest.approx(
+        [2.0, 2.0]
+    )
 
 
 def layer(n_visual=6):
@@ -82,7 +88,12 @@ def test_ivc_prune_by_hand():
     assert pruner.keep(view, view, 4).tolist() == [0, 2, 4, 5]
     # Without coordinates: seed 0, then 2, 1, and of places 3 and 5 (dots of 0) and 4 (negative ones) the first.
     plain = get_pruner("ivc_prune", coordinate_share=0.0)
-    assert [plain.keep(view, view, n).tolist() for n in (1, 2, 3, 4)] == [[0], [0, 2], [0, 1, 2], [0, 1, 2, 3]]
+    assert [plain.keep(view, view, n).tolist() for n in (1, 2, 3, 4)] == [
+        [0],
+        [0, 2],
+        [0, 1, 2],
+        [0, 1, 2, 3],
+    ]
     # Of two, no coordinate (round .3) and one seed.
     assert pruner.keep(view, view, 2).tolist() == [0, 2]
     # All of them coordinates: of six, three by cosine (5 4 3) and three by sine (4 3 2) in turns: 5 4 3 2 ...
@@ -93,7 +104,9 @@ def test_ivc_prune_by_hand():
 def test_a_coordinate_that_is_also_foreground_makes_room_for_more():
     view = layer()
     cos, sin = view.rotary()
-    view = View(None, queries=(7,), n_visual=6, values=view.values(), rotary=(cos.flip(0), sin.flip(0)))
+    view = View(
+        None, queries=(7,), n_visual=6, values=view.values(), rotary=(cos.flip(0), sin.flip(0))
+    )
     # Now places 0 (the seed) and 1 are the coordinates: two more from the foreground, 2 and 3.
     assert get_pruner("ivc_prune").keep(view, view, 4).tolist() == [0, 1, 2, 3]
 
@@ -102,7 +115,9 @@ def test_schedules_are_honest_about_the_layers_before():
     published = get_pruner("ivc_prune")
     assert published.drop_layers(32) == (16,)
     # (16 * 576 + 16) / 32 = 288.5: at least half a token has to be left, 16 * .5 / 32 more than 288.
-    with pytest.raises(ValueError, match=r"ivc_prune cannot average 192 .* the smallest budget is 289"):
+    with pytest.raises(
+        ValueError, match=r"ivc_prune cannot average 192 .* the smallest budget is 289"
+    ):
         published.schedule(192, 576, 32)
     # What is left after the drop may be called the budget, at (16 * 576 + 16 * 161) / 32 on average.
     retained = get_pruner("ivc_prune", budget_is="retained").schedule(161, 576, 32)
@@ -121,7 +136,9 @@ COORDINATES = {
 
 
 def test_the_add_on_by_hand():
-    cues = Cues(COORDINATES | {"cls_attention": torch.tensor([0.3, 0.2, 0.1, 0.0, 0.0, 0.4])}, (2, 3))
+    cues = Cues(
+        COORDINATES | {"cls_attention": torch.tensor([0.3, 0.2, 0.1, 0.0, 0.0, 0.4])}, (2, 3)
+    )
     # Of four, round(.5 * 4) = 2 by attention: 5 and 0. Coordinates 5 4 3 ...: 5 is there already, so 4 and 3.
     selection = get_pruner("ivc_add_on", share=0.5).select(cues, 4)
     assert selection.indices.tolist() == selection.positions.tolist() == [0, 3, 4, 5]
@@ -135,7 +152,9 @@ def test_the_add_on_inside_the_language_model_by_hand():
     # Token 7 attends to places 0 to 5 as much as .3 .2 .1 0 0 .4; coordinates as above.
     attention = torch.tensor([[[0.0, 0.3, 0.2, 0.1, 0.0, 0.0, 0.4, 0.0]]])
     parts = (torch.cat([torch.zeros(1), COORDINATES[name], torch.zeros(1)]) for name in COORDINATES)
-    view = View(attention, queries=(7,), n_visual=6, rotary=tuple(p[:, None].expand(-1, 2) for p in parts))
+    view = View(
+        attention, queries=(7,), n_visual=6, rotary=tuple(p[:, None].expand(-1, 2) for p in parts)
+    )
     for inner in ("fastv", "pyramiddrop"):
         pruner = get_pruner("ivc_layer_add_on", of=inner, share=0.5)
         assert pruner.keep(view, view, 4).tolist() == [0, 3, 4, 5]
@@ -148,7 +167,11 @@ def test_the_add_on_inside_the_language_model_by_hand():
 
 def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
     # A name stands for the other method's own query token; one that is set wins over it.
-    for inner, asks in (("fastv", "last_prompt"), ("sparsevlm_plus", "raters"), ("lvlm_csp_like", "seg")):
+    for inner, asks in (
+        ("fastv", "last_prompt"),
+        ("sparsevlm_plus", "raters"),
+        ("lvlm_csp_like", "seg"),
+    ):
         assert get_pruner("ivc_layer_add_on", of=inner).asks == asks
         assert get_pruner("ivc_layer_add_on", of=inner, query_token="last").asks == "last"  # noqa: S106
     inner = get_pruner("fastv", query_token="mean_text")  # noqa: S106
@@ -158,14 +181,30 @@ def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("ivc_prune", {"coordinate_share": 0.6}, "coordinate_share 0.6 is taken twice; give at most 0.5"),
+        (
+            "ivc_prune",
+            {"coordinate_share": 0.6},
+            "coordinate_share 0.6 is taken twice; give at most 0.5",
+        ),
         ("ivc_prune", {"seed_share": -0.1}, "seed_share -0.1"),
         ("ivc_prune", {"budget_is": "kept"}, "unknown budget_is 'kept'"),
         ("ivc_add_on", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
-        ("ivc_add_on", {"of": "fastv"}, "ivc_add_on cannot take of=FastV.* it works at stage 'llm'"),
+        (
+            "ivc_add_on",
+            {"of": "fastv"},
+            "ivc_add_on cannot take of=FastV.* it works at stage 'llm'",
+        ),
         ("ivc_add_on", {"of": "restore"}, "attention is calibrated"),
-        ("ivc_layer_add_on", {"query_token": "first"}, "query_token 'first' is not allowed; choose from 'last', "),
-        ("ivc_layer_add_on", {"of": "fastervlm"}, "ivc_layer_add_on needs a method that drops tokens inside"),
+        (
+            "ivc_layer_add_on",
+            {"query_token": "first"},
+            "query_token 'first' is not allowed; choose from 'last', ",
+        ),
+        (
+            "ivc_layer_add_on",
+            {"of": "fastervlm"},
+            "ivc_layer_add_on needs a method that drops tokens inside",
+        ),
         ("ivc_layer_add_on", {"of": "nuwa"}, "inside the language model alone"),
     ],
 )

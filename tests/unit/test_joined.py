@@ -21,7 +21,11 @@ def test_rows_of_several_runs_are_told_apart(saved_runs):
         assert set(group["code_sha"]) == {record.commit}
         assert set(group["model_id"]) == {"planted"}
     # A random method's own seeds are not those of the run.
-    assert set(rows.loc[rows["study"] == "sweep", "seed"]) == set(read_rows(saved_runs["sweep"])["seed"]) == {0, 1}
+    assert (
+        set(rows.loc[rows["study"] == "sweep", "seed"])
+        == set(read_rows(saved_runs["sweep"])["seed"])
+        == {0, 1}
+    )
 
 
 def test_no_run_is_refused():

@@ -127,7 +127,10 @@ def test_size_matching_takes_at_least_as_many_as_are_drawn_and_at_most_all():
 def test_distinct_matches_grow_with_the_number_of_masks_matched():
     # 256 candidates: 20 serve one mask, and the 64 nearest serve many of the same size.
     sizes, allowed = np.random.default_rng(1).integers(1, 30, 256), np.ones(256, bool)
-    used = [{i for seed in range(n) for i in matched(9, sizes, allowed, 20, seed)} for n in (1, 2, 4, 40)]
+    used = [
+        {i for seed in range(n) for i in matched(9, sizes, allowed, 20, seed)}
+        for n in (1, 2, 4, 40)
+    ]
     assert len(used[0]) == 20
     assert len(used[0]) < len(used[1]) < len(used[2]) < len(used[3])
     assert 60 < len(used[3]) <= 80

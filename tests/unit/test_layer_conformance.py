@@ -47,8 +47,13 @@ def test_every_method_says_what_it_reads_of_a_layer():
 @every_case
 def test_what_a_method_says_it_reads_suffices(name, options):
     pruner, whole = get_pruner(name, **options), layer(4)
-    part = View(queries=(N + 2, N + 5), n_visual=N, **{given: whole._given[given] for given in pruner.reads})
-    assert pruner.reduce(part, part, 12).places.tolist() == pruner.reduce(whole, whole, 12).places.tolist()
+    part = View(
+        queries=(N + 2, N + 5), n_visual=N, **{given: whole._given[given] for given in pruner.reads}
+    )
+    assert (
+        pruner.reduce(part, part, 12).places.tolist()
+        == pruner.reduce(whole, whole, 12).places.tolist()
+    )
 
 
 def counts(pruner) -> range:
@@ -106,12 +111,21 @@ def test_turning_visual_tokens_turns_the_choice(name, seed, data):
 def test_equal_tokens_are_kept_from_the_first(name):
     length = N + 7
     flat = (torch.ones(length, 4), torch.zeros(length, 4))
-    view = View(torch.full((3, 6, length), 1 / length), (N + 2,), N, values=torch.ones(length, 2, 4), rotary=flat)
+    view = View(
+        torch.full((3, 6, length), 1 / length),
+        (N + 2,),
+        N,
+        values=torch.ones(length, 2, 4),
+        rotary=flat,
+    )
     assert get_pruner(name).keep(view, view, 7).tolist() == list(range(7))
 
 
 # What a method ranks by, whose scale says nothing; that of IVC-Prune's values is a temperature.
-SCALED = {name: "attention" for name in EQUIVARIANT if name != "ivc_prune"} | {"dart": "keys", "ivc_prune": "rotary"}
+SCALED = {name: "attention" for name in EQUIVARIANT if name != "ivc_prune"} | {
+    "dart": "keys",
+    "ivc_prune": "rotary",
+}
 
 
 def test_the_scale_of_what_every_method_reads_is_decided_on():
@@ -124,7 +138,11 @@ def test_the_scale_of_what_every_method_reads_is_decided_on():
 def test_scaling_what_is_ranked_changes_nothing(name, seed, exponent):
     plain, scaled = layer(seed), layer(seed)
     given = plain._given[SCALED[name]]
-    made = [part * 2.0**exponent for part in given] if isinstance(given, tuple) else given * 2.0**exponent
+    made = (
+        [part * 2.0**exponent for part in given]
+        if isinstance(given, tuple)
+        else given * 2.0**exponent
+    )
     scaled._given[SCALED[name]] = made
     pruner = get_pruner(name)
     kept = [pruner.reduce(view, view, 9).places.tolist() for view in (plain, scaled)]

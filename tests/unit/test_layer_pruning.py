@@ -10,7 +10,12 @@ from litelvlm.pruning.layers.base import scaled_layers
 METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]
 # Nuwa prunes before the language model too.
 PLAIN = [name for name in METHODS if name != "nuwa"]
-QUERY = {"sparsevlm": "raters", "sparsevlm_plus": "raters", "ivc_prune": "mean_text", "lvlm_csp_like": "seg"}
+QUERY = {
+    "sparsevlm": "raters",
+    "sparsevlm_plus": "raters",
+    "ivc_prune": "mean_text",
+    "lvlm_csp_like": "seg",
+}
 
 
 # (32 T - 576 K) / (32 - K), rounded: (6144 - 576) / 31 = 179.6, (4096 - 1152) / 30 = 98.1, (2048 - 576) / 31 = 47.48,
@@ -29,7 +34,10 @@ def test_one_drop_at_full_size(name, budget, left):
     for layer, count in left.items():
         pruner = get_pruner(name, layer=layer)
         if count is None:
-            with pytest.raises(ValueError, match=f"{name} cannot average {budget} of 576 visual tokens over 32 layers"):
+            with pytest.raises(
+                ValueError,
+                match=f"{name} cannot average {budget} of 576 visual tokens over 32 layers",
+            ):
                 pruner.schedule(budget, 576, 32)
         else:
             schedule = pruner.schedule(budget, 576, 32)
@@ -131,9 +139,15 @@ def test_the_miniatures_schedules():
         ("lvlm_csp_like", {"preset": "matched"}, 36, 37, 37),
     ],
 )
-def test_impossible_budgets_name_the_smallest_possible_one(name, options, budget, smallest, earlier):
+def test_impossible_budgets_name_the_smallest_possible_one(
+    name, options, budget, smallest, earlier
+):
     pruner = get_pruner(name, **options)
-    instead = f", or {earlier} with drops at earlier layers .preset 'matched'.$" if earlier < smallest else "$"
+    instead = (
+        f", or {earlier} with drops at earlier layers .preset 'matched'.$"
+        if earlier < smallest
+        else "$"
+    )
     with pytest.raises(ValueError, match=f"smallest budget is {smallest}{instead}"):
         pruner.schedule(budget, 144, 4)
     with pytest.raises(ValueError, match=f"cannot average {smallest - 1} of 144"):
@@ -171,7 +185,11 @@ def test_budgets_out_of_range_are_refused(name, budget):
     [
         ("fastv", {"layer": 0}, r"layer \[0\] must be different, ascending layers from 1 to 3"),
         ("fastv", {"layer": 4}, r"layer \[4\] .* the language model has 4"),
-        ("pyramiddrop", {"layers": (2, 1)}, r"layers \[2, 1\] must be different, ascending layers from 0 to 3"),
+        (
+            "pyramiddrop",
+            {"layers": (2, 1)},
+            r"layers \[2, 1\] must be different, ascending layers from 0 to 3",
+        ),
         ("pyramiddrop", {"layers": (1, 1)}, r"layers \[1, 1\]"),
         ("pyramiddrop", {"layers": ()}, r"layers \[\]"),
     ],
@@ -190,7 +208,11 @@ def test_layers_that_the_model_lacks_are_refused(name, options, words):
         ("pyramiddrop", {"layers": 3}, "layers 3 is not allowed"),
         ("dart", {"image_pivots": 0}, "image_pivots 0"),
         ("dart", {"text_pivots": -1}, "text_pivots -1"),
-        ("fastv", {"layer": 1, "depth": "budget"}, "layer 1 and depth='budget' both say where tokens are dropped"),
+        (
+            "fastv",
+            {"layer": 1, "depth": "budget"},
+            "layer 1 and depth='budget' both say where tokens are dropped",
+        ),
         ("pyramiddrop", {"layers": [1], "depth": "budget"}, r"layers \(1,\) and depth='budget'"),
     ],
 )
@@ -261,7 +283,11 @@ def test_dart_by_hand():
     # Then token 6 (200 degrees): place 0 is 160 away, place 2 140.
     assert pruner.keep(view, view, 3).tolist() == [0, 1, 3]
     # Without text: the two least like pivot 1 are 3 (95 degrees) and 0 (90).
-    assert get_pruner("dart", image_pivots=1, text_pivots=0).keep(view, view, 3).tolist() == [0, 1, 3]
+    assert get_pruner("dart", image_pivots=1, text_pivots=0).keep(view, view, 3).tolist() == [
+        0,
+        1,
+        3,
+    ]
     # Pivots alone: places 1 and 2.
     assert get_pruner("dart", image_pivots=2).keep(view, view, 2).tolist() == [1, 2]
 

@@ -57,21 +57,29 @@ def test_wrappers_have_the_schedules_of_what_they_hold(name, inner):
     for budget in (48, 100):
         assert wrapper.schedule(budget, 144, 4) == held.schedule(budget, 144, 4)
     matched = get_pruner(name, of=get_pruner(inner, preset="matched"))
-    assert matched.schedule(32, 576, 32) == get_pruner(inner, preset="matched").schedule(32, 576, 32)
+    assert matched.schedule(32, 576, 32) == get_pruner(inner, preset="matched").schedule(
+        32, 576, 32
+    )
     assert wrapper.look_back == held.look_back
     assert wrapper.asks == held.asks
-    with pytest.raises(ValueError, match=rf"{name} cannot average 32 of 576 .* with drops at earlier layers"):
+    with pytest.raises(
+        ValueError, match=rf"{name} cannot average 32 of 576 .* with drops at earlier layers"
+    ):
         wrapper.schedule(32, 576, 32)
 
 
 @pytest.mark.parametrize("name", ["layer_reverse", "ivc_layer_add_on"])
 def test_a_wrapper_says_how_the_method_it_holds_drops_earlier(name):
-    with pytest.raises(ValueError, match=r"smallest budget is 45, or 1 .* \(of='pyramiddrop:matched'\)$"):
+    with pytest.raises(
+        ValueError, match=r"smallest budget is 45, or 1 .* \(of='pyramiddrop:matched'\)$"
+    ):
         get_pruner(name, of="pyramiddrop").schedule(32, 144, 4)
     # What the message says is what can be asked for.
     matched = get_pruner(name, of="pyramiddrop:matched")
     assert matched == get_pruner(name, of=get_pruner("pyramiddrop", preset="matched"))
-    assert matched.schedule(32, 144, 4) == get_pruner("pyramiddrop", preset="matched").schedule(32, 144, 4)
+    assert matched.schedule(32, 144, 4) == get_pruner("pyramiddrop", preset="matched").schedule(
+        32, 144, 4
+    )
     around = get_pruner("ivc_layer_add_on", of=get_pruner(name, of="pyramiddrop"))
     with pytest.raises(ValueError, match=r"\(of='pyramiddrop:matched'\)$"):
         around.schedule(32, 144, 4)

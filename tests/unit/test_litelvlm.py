@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from litelvlm.pruning import Cues, LiteLVLM, context_scores, get_pruner, stable_order, text_similarity
+from litelvlm.pruning import (
+    Cues,
+    LiteLVLM,
+    context_scores,
+    get_pruner,
+    stable_order,
+    text_similarity,
+)
 
 # Six patches in a 2-d joint space; text 0 reads the first coordinate, text 1 the second.
 PATCHES = torch.tensor([[3.0, 0.0], [1.0, 5.0], [-2.0, 0.0], [4.0, 9.0], [0.0, 1.0], [2.0, 2.0]])
@@ -135,7 +142,9 @@ def test_identities(seed, n_texts, budget):
     assert scores == sorted(scores, reverse=True)
     k = budget // n_texts
     assert k <= len(similar) <= min(20, n_texts * k)
-    lowest = {i for row in text_similarity(cues) for i in stable_order(row, descending=False)[:k].tolist()}
+    lowest = {
+        i for row in text_similarity(cues) for i in stable_order(row, descending=False)[:k].tolist()
+    }
     assert set(similar) == lowest
     if n_texts == 1:
         assert n_context == 0
@@ -175,7 +184,10 @@ def test_scaling_image_rows_changes_dot_but_not_cosine():
     # Row 5 has similarity 2 to text 0; ten times shorter it has 0.2 and comes before row 1 (similarity 1).
     shorter = PATCHES.clone()
     shorter[5] /= 10
-    for similarity, before, after in (("dot", [1, 2, 4], [2, 4, 5]), ("cosine", [1, 2, 4], [1, 2, 4])):
+    for similarity, before, after in (
+        ("dot", [1, 2, 4], [2, 4, 5]),
+        ("cosine", [1, 2, 4], [1, 2, 4]),
+    ):
         pruner = LiteLVLM(similarity=similarity)
         assert pruner.select(example(1), 3).indices.tolist() == before
         assert pruner.select(example(1, patch_embeds=shorter), 3).indices.tolist() == after
@@ -184,7 +196,11 @@ def test_scaling_image_rows_changes_dot_but_not_cosine():
 @given(seed=st.integers(0, 10_000), n_texts=st.integers(1, 3), budget=st.integers(1, 20))
 @settings(deadline=None, max_examples=40)
 def test_refill_spends_the_whole_similarity_budget(seed, n_texts, budget):
-    roles = LiteLVLM(overlap="refill", context_share=0.25).select(random_cues(seed, n_texts), budget).roles
+    roles = (
+        LiteLVLM(overlap="refill", context_share=0.25)
+        .select(random_cues(seed, n_texts), budget)
+        .roles
+    )
     # A quarter of the budget, halves upwards, is context; nothing more, however much the texts overlap.
     assert roles.count("context") == (budget + 2) // 4
 
@@ -195,7 +211,12 @@ def test_bfloat16_ties_go_to_the_lower_index():
     cues = Cues.from_tensors(patch_embeds=rows, text_embeds=torch.tensor([[1.0, 0.0]]), values=rows)
     assert LiteLVLM().select(cues, 2).indices.tolist() == [1, 2]
     assert LiteLVLM(precision="bfloat16").select(cues, 2).indices.tolist() == [0, 1]
-    assert stable_order(context_scores(cues, "value_norm"), descending=True).tolist() == [3, 0, 1, 2]
+    assert stable_order(context_scores(cues, "value_norm"), descending=True).tolist() == [
+        3,
+        0,
+        1,
+        2,
+    ]
     assert context_scores(cues, "value_norm", "bfloat16").tolist() == [1.0, 1.0, 1.0, 2.0]
 
 
@@ -204,12 +225,15 @@ def test_bfloat16_ties_go_to_the_lower_index():
 def test_bfloat16_scores_are_those_of_bfloat16_arithmetic(seed):
     cues = random_cues(seed, 2)
     query, keys, values, texts, patches = (
-        cues.get(name).bfloat16() for name in ("query", "keys", "values", "text_embeds", "patch_embeds")
+        cues.get(name).bfloat16()
+        for name in ("query", "keys", "values", "text_embeds", "patch_embeds")
     )
     logits = normalize(keys, dim=-1) @ normalize(query, dim=-1) / query.shape[-1] ** 0.5
     expected = (torch.softmax(logits, dim=0)[:, None] * values).norm(dim=-1)
     # One step of bfloat16 apart at most, where sums run in another order.
-    torch.testing.assert_close(context_scores(cues, precision="bfloat16"), expected.float(), rtol=2**-7, atol=0)
+    torch.testing.assert_close(
+        context_scores(cues, precision="bfloat16"), expected.float(), rtol=2**-7, atol=0
+    )
     similar = text_similarity(cues, precision="bfloat16")
     torch.testing.assert_close(similar, (texts @ patches.T).float(), rtol=2**-7, atol=1e-3)
     assert torch.equal(similar, similar.bfloat16().float())
@@ -229,4 +253,6 @@ def test_bad_option_names_the_choices():
 def test_paper_preset():
     assert get_pruner("litelvlm", preset="paper") == LiteLVLM(budget_rule="paper", context="paper")
     assert get_pruner("litelvlm", preset="paper", context="code") == LiteLVLM(budget_rule="paper")
-    assert get_pruner("litelvlm") == LiteLVLM(order="native", positions="contiguous", budget_rule="code")
+    assert get_pruner("litelvlm") == LiteLVLM(
+        order="native", positions="contiguous", budget_rule="code"
+    )

@@ -7,7 +7,9 @@ from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.methods.llm_attention import layer_slice
 
 # Four tokens, four layers.
-SEEN = torch.tensor([[0.4, 0.0, 0.0, 0.0], [0.0, 0.3, 0.1, 0.0], [0.0, 0.1, 0.2, 0.9], [0.2, 0.1, 0.1, 0.3]])
+SEEN = torch.tensor(
+    [[0.4, 0.0, 0.0, 0.0], [0.0, 0.3, 0.1, 0.0], [0.0, 0.1, 0.2, 0.9], [0.2, 0.1, 0.1, 0.3]]
+)
 
 
 @pytest.mark.parametrize(
@@ -59,16 +61,25 @@ def test_gradient_times_input_by_hand():
 
 def test_blocks_are_kept_whole_until_the_budget_cuts_one():
     # Two blocks of two columns each: the right one (2, 3, 6, 7) matters more.
-    cues = Cues({"block_importance": torch.tensor([0.1, 0.1, 0.5, 0.5, 0.1, 0.1, 0.5, 0.5])}, (2, 4))
+    cues = Cues(
+        {"block_importance": torch.tensor([0.1, 0.1, 0.5, 0.5, 0.1, 0.1, 0.5, 0.5])}, (2, 4)
+    )
     pruner = get_pruner("block_loo")
-    assert [pruner.select(cues, n).indices.tolist() for n in (2, 4, 5)] == [[2, 3], [2, 3, 6, 7], [0, 2, 3, 6, 7]]
+    assert [pruner.select(cues, n).indices.tolist() for n in (2, 4, 5)] == [
+        [2, 3],
+        [2, 3, 6, 7],
+        [0, 2, 3, 6, 7],
+    ]
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"layers": "late"}, "unknown layers 'late'"),
-        ({"layers": -1}, "layers -1 is not allowed; give a layer from 0, a share of the depth below 1, 'middle'"),
+        (
+            {"layers": -1},
+            "layers -1 is not allowed; give a layer from 0, a share of the depth below 1, 'middle'",
+        ),
         ({"layers": 1.0}, "layers 1.0 is not allowed"),
         ({"layers": True}, "layers True is not allowed"),
         ({"query_token": "last"}, "unknown query_token 'last'"),
@@ -86,5 +97,7 @@ def test_layers_that_the_model_lacks_are_refused():
 
 @pytest.mark.parametrize("name", ["llm_attention", "llm_gradient", "block_loo"])
 def test_signals_have_to_be_given(name):
-    with pytest.raises(ValueError, match=r"cue '(llm_attention|llm_gradient|block_importance)' .* was not given"):
+    with pytest.raises(
+        ValueError, match=r"cue '(llm_attention|llm_gradient|block_importance)' .* was not given"
+    ):
         get_pruner(name).select(Cues({}, (2, 2)), 2)

@@ -21,7 +21,10 @@ def test_methods_are_listed_with_their_columns(capsys):
         "trim", "pre_projector", "yes", "patch_embeds, patch_tokens, text_embeds", "raster, mean last", "contiguous",
         "yes", "arXiv 2409.10994", "Apache-2.0", "A", "paper", list_pruners()["trim"].summary,
     ]  # fmt: skip
-    inside, wrapper = (next(line for line in lines if line.startswith(name)) for name in ("dart ", "ivc_layer_add_on "))
+    inside, wrapper = (
+        next(line for line in lines if line.startswith(name))
+        for name in ("dart ", "ivc_layer_add_on ")
+    )
     assert inside[starts[3] : starts[4]].strip() == "layer's keys, layer's states"
     assert wrapper[starts[3] : starts[4]].strip() == "layer's rotary, those of the other method"
 
@@ -30,4 +33,7 @@ def test_the_whole_listing_keeps_one_sentence_per_method(capsys):
     assert main(["ls"]) == 0
     text = capsys.readouterr().out
     for name, method in list_pruners().items():
-        assert any(line.startswith(f"{name} ") and line.endswith(f"  {method.summary}") for line in text.splitlines())
+        assert any(
+            line.startswith(f"{name} ") and line.endswith(f"  {method.summary}")
+            for line in text.splitlines()
+        )

@@ -35,7 +35,9 @@ def test_the_miniatures_schedules():
     # 144 + C + 2 P with P = 1 needs 4: C + 2 P = 4 T - 144.
     assert pruner.schedule(37, 144, 4) == (2, 144, 1, 1)
     for budget in (36, 32, 16, 8):
-        with pytest.raises(ValueError, match="leave too few for the others; the smallest budget is 37"):
+        with pytest.raises(
+            ValueError, match="leave too few for the others; the smallest budget is 37"
+        ):
             pruner.schedule(budget, 144, 4)
     # 572 - 144 = 428 = C + 2 P would make C 214; with all 144 of them, P = 142.
     assert pruner.schedule(143, 144, 4) == (144, 144, 142, 142)
@@ -54,5 +56,7 @@ def test_choices_by_hand():
 
 @pytest.mark.parametrize("layers", [(1,), (1, 2, 3), (0, 2)])
 def test_other_than_two_later_layers_are_refused(layers):
-    with pytest.raises(ValueError, match=r"layers \[.*\] must be two layers from 1 to 3: all tokens, then few"):
+    with pytest.raises(
+        ValueError, match=r"layers \[.*\] must be two layers from 1 to 3: all tokens, then few"
+    ):
         get_pruner("lvlm_csp_like", layers=layers).schedule(48, 144, 4)

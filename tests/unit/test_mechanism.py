@@ -22,7 +22,9 @@ def made_up(n_images=30, base=0.4, probe=0.1, noise=0.02, seed=0):
         keys = {"clip_model": "", "image_id": sent_id // 2, "sent_id": sent_id, "visible_frac": 1.0}
         rows.append(keys | {"probe": "P0", "ri": base + noise * rng.normal(), "ri_foreign": 0.0})
         if sent_id < 2 * n_images - 2:
-            rows.append(keys | {"probe": "P2a", "ri": probe + noise * rng.normal(), "ri_foreign": 0.0})
+            rows.append(
+                keys | {"probe": "P2a", "ri": probe + noise * rng.normal(), "ri_foreign": 0.0}
+            )
     return pd.DataFrame(rows)
 
 
@@ -106,7 +108,9 @@ def test_what_a_probe_leaves_out_is_counted_by_reason():
 def test_expressions_that_another_crop_cannot_label_are_counted():
     own = made_up()
     other = own[own.image_id != 3].assign(clip_model="other")
-    claims = {claim.id: claim for claim in mechanism.summarise(pd.concat([own, other]), resamples=500)}
+    claims = {
+        claim.id: claim for claim in mechanism.summarise(pd.concat([own, other]), resamples=500)
+    }
     kept = {"only outliers in or out of the target": 2}
     assert claims["P2a"].excluded == kept
     assert claims["P2a@other"].excluded == kept | {"cannot be labelled in this model's crop": 2}
@@ -156,4 +160,11 @@ def test_noun_and_attributes(expression, noun, attributes):
 
 
 def test_every_probe_is_named():
-    assert set(PROBES) >= {f"P{number}" for number in (0, 1, 3)} | {"P2a", "P2b", "P4a", "P5b", "P6d", "P7n"}
+    assert set(PROBES) >= {f"P{number}" for number in (0, 1, 3)} | {
+        "P2a",
+        "P2b",
+        "P4a",
+        "P5b",
+        "P6d",
+        "P7n",
+    }

@@ -17,7 +17,9 @@ from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.pruning import list_pruners
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE, TOGETHER = ((DOCS / name).read_text() for name in ("all-methods.md", "all-methods-together.md"))
+PAGE, TOGETHER = (
+    (DOCS / name).read_text() for name in ("all-methods.md", "all-methods-together.md")
+)
 VALUE = re.compile(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]")
 BUDGETS = (48, 32, 16, 8)
 
@@ -40,7 +42,8 @@ def test_every_method_in_every_preset_has_its_row(page):
 def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page):
     # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
     model = SimpleNamespace(
-        llama=SimpleNamespace(model=SimpleNamespace(layers=range(4))), tower=SimpleNamespace(n_blocks=5)
+        llama=SimpleNamespace(model=SimpleNamespace(layers=range(4))),
+        tower=SimpleNamespace(n_blocks=5),
     )
     _, stage, _, *cells = lines_of(page)[method.label]
     assert stage == method.pruner().stage.replace("_", " ")
@@ -68,8 +71,12 @@ def test_the_page_says_how_it_was_made_and_that_it_is_a_miniature(page):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    config = sweep.Config(methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8))
-    return sweep.run(PlantedModel("instance"), planted_data(4), config, tmp_path_factory.mktemp("runs"))
+    config = sweep.Config(
+        methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8)
+    )
+    return sweep.run(
+        PlantedModel("instance"), planted_data(4), config, tmp_path_factory.mktemp("runs")
+    )
 
 
 def test_the_page_is_made_from_the_run(folder):
@@ -90,7 +97,9 @@ def test_the_page_is_made_from_the_run(folder):
 def test_a_page_of_expressions_asked_together_says_so(tmp_path):
     config = sweep.Config(methods=("litelvlm",), seeds=2, budgets=(48,), protocol="official")
     page = methods_page(sweep.run(PlantedModel("instance"), planted_data(4), config, tmp_path))
-    assert page.startswith("# All methods, in all presets, up to three drawn expressions of an image asked together\n")
+    assert page.startswith(
+        "# All methods, in all presets, up to three drawn expressions of an image asked together\n"
+    )
     # Two draws of both expressions of four images.
     assert "on 16 questions about 4 images" in page
     assert "the same 2 draws of expressions and templates" in page

@@ -98,7 +98,9 @@ def test_recorded_official_scores():
     for entry in json.loads((FIXTURE / "expected.json").read_text()):
         counts = []
         for image in range(entry["images"]):
-            logits, targets = (inputs[f"{entry['set']}.{image}.{name}"] for name in ("logits", "target"))
+            logits, targets = (
+                inputs[f"{entry['set']}.{image}.{name}"] for name in ("logits", "target")
+            )
             counts += [intersection_union(p, t) for p, t in zip(logits > 0, targets, strict=True)]
         i, u = zip(*counts, strict=True)
         # The recorded sums are single precision.

@@ -13,7 +13,13 @@ from litelvlm.models.glamm.prompting.prompts import ANSWERS, question
 @pytest.mark.parametrize(("n", "turns"), [(1, 1), (2, 2), (3, 3), (40, 3)])
 def test_up_to_three_different_expressions(n, turns):
     draw = official_draw(n, image_id=5, seed=1)
-    assert len(draw.expressions) == len(set(draw.expressions)) == len(draw.questions) == len(draw.answers) == turns
+    assert (
+        len(draw.expressions)
+        == len(set(draw.expressions))
+        == len(draw.questions)
+        == len(draw.answers)
+        == turns
+    )
     assert set(draw.expressions) <= set(range(n))
 
 

@@ -20,8 +20,14 @@ def test_known_outlines():
 
 
 def test_parts_that_touch_at_a_corner_stay_apart():
-    assert outline_polygons(picture("#.", ".#")) == [[0, 0, 1, 0, 1, 1, 0, 1], [1, 1, 2, 1, 2, 2, 1, 2]]
-    assert outline_polygons(picture(".#", "#.")) == [[1, 0, 2, 0, 2, 1, 1, 1], [0, 1, 1, 1, 1, 2, 0, 2]]
+    assert outline_polygons(picture("#.", ".#")) == [
+        [0, 0, 1, 0, 1, 1, 0, 1],
+        [1, 1, 2, 1, 2, 2, 1, 2],
+    ]
+    assert outline_polygons(picture(".#", "#.")) == [
+        [1, 0, 2, 0, 2, 1, 1, 1],
+        [0, 1, 1, 1, 1, 2, 0, 2],
+    ]
 
 
 def test_a_hole_cannot_be_a_polygon():

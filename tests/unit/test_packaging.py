@@ -16,8 +16,21 @@ import litelvlm
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SOURCES = sorted(p for room in ("litelvlm", "analysis", "figures", "benchmarks") for p in (ROOT / room).rglob("*.py"))
-PROMISED = ("torch", "open_clip_torch", "transformers", "captum", "scipy", "seaborn", "jupyterlab", "pycocotools")
+SOURCES = sorted(
+    p
+    for room in ("litelvlm", "analysis", "figures", "benchmarks")
+    for p in (ROOT / room).rglob("*.py")
+)
+PROMISED = (
+    "torch",
+    "open_clip_torch",
+    "transformers",
+    "captum",
+    "scipy",
+    "seaborn",
+    "jupyterlab",
+    "pycocotools",
+)
 
 
 def _constraints():
@@ -27,8 +40,13 @@ def _constraints():
 
 
 def _requirements():
-    extras = {name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "all"}
-    return [Requirement(line) for line in [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]]
+    extras = {
+        name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "all"
+    }
+    return [
+        Requirement(line)
+        for line in [*PROJECT["dependencies"], *chain.from_iterable(extras.values())]
+    ]
 
 
 def _tracked():
@@ -39,7 +57,11 @@ def _tracked():
         capture_output=True,
         check=True,
     )
-    return [ROOT / name for name in listing.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    return [
+        ROOT / name
+        for name in listing.stdout.decode().split("\0")
+        if name and (ROOT / name).is_file()
+    ]
 
 
 def test_every_direct_requirement_is_pinned_inside_its_range():
@@ -86,9 +108,15 @@ def test_version_is_the_same_everywhere():
 
 def test_no_machine_path_or_package_index_in_tracked_files():
     # Names are written in pieces so that this file does not find itself.
-    places = [str(ROOT), str(Path.home()), *("/" + name for name in ("wo" + "rk", "fa" + "rm", "ro" + "ot"))]
+    places = [
+        str(ROOT),
+        str(Path.home()),
+        *("/" + name for name in ("wo" + "rk", "fa" + "rm", "ro" + "ot")),
+    ]
     machine = r"(?<![\w./-])(?:" + "|".join(map(re.escape, places)) + r")/\w"
-    index = "|".join(["pypi" + r"\.org", "files" + r"\.pythonhosted", "registry" + r"\.npmjs", "index" + "-url"])
+    index = "|".join(
+        ["pypi" + r"\.org", "files" + r"\.pythonhosted", "registry" + r"\.npmjs", "index" + "-url"]
+    )
     pattern = re.compile(f"{machine}|{index}")
     found = []
     for path in _tracked():
@@ -139,5 +167,7 @@ def test_arrows_between_the_rooms_point_one_way():
         if room not in forbidden or (room == "analysis" and rest[0] == "cli"):
             continue
         arrow = re.compile(rf"^\s*(?:from|import)\s+(?:{forbidden[room]})\b", re.MULTILINE)
-        found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in arrow.finditer(path.read_text())]
+        found += [
+            f"{path.relative_to(ROOT)}: {m.group()}" for m in arrow.finditer(path.read_text())
+        ]
     assert found == []

@@ -43,7 +43,9 @@ def test_plain_data_comes_back(protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "float32", "float64", "bool", ">i4", ">f8"])
+@pytest.mark.parametrize(
+    "dtype", ["int64", "int32", "uint8", "float32", "float64", "bool", ">i4", ">f8"]
+)
 def test_numpy_scalars_become_python_numbers(protocol, dtype):
     value = np.array([1], dtype=dtype)[0]
     (back,) = loads_plain(pickle.dumps([value], protocol))
@@ -132,7 +134,9 @@ def test_senseless_use_of_allowed_opcodes_is_refused_or_inert(raw):
         result = loads_plain(raw)
     except UnsafePickleError:
         return
-    assert type(result).__module__ == "litelvlm.data.pickles"  # an inert stand-in, which no caller takes for data
+    assert (
+        type(result).__module__ == "litelvlm.data.pickles"
+    )  # an inert stand-in, which no caller takes for data
 
 
 def test_huge_memo_index_is_refused_before_memory_is_claimed():

@@ -50,7 +50,9 @@ def test_files_are_turned_upright_and_open_pictures_are_not(noise, tmp_path):
     exif[0x0112] = 6  # to be turned by a quarter clockwise
     noise.save(tmp_path / "turned.png", exif=exif)
     assert open_image(tmp_path / "turned.png").size == (30, 40)
-    assert np.array_equal(open_image(str(tmp_path / "turned.png")), noise.transpose(Image.Transpose.ROTATE_270))
+    assert np.array_equal(
+        open_image(str(tmp_path / "turned.png")), noise.transpose(Image.Transpose.ROTATE_270)
+    )
     with Image.open(tmp_path / "turned.png") as picture:
         assert open_image(picture).size == (40, 30)
 
@@ -89,6 +91,8 @@ def test_absent_empty_and_foreign_sources_are_named(tmp_path):
 def test_pictures_above_the_pixel_limit_are_refused(monkeypatch):
     buffer = BytesIO()
     Image.new("RGB", (40, 40)).save(buffer, "PNG")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # 1600 pixels: Pillow alone would only warn
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 1000
+    )  # 1600 pixels: Pillow alone would only warn
     with pytest.raises(ValueError, match="exceeds limit"):
         open_image(buffer.getvalue())

@@ -42,10 +42,18 @@ def causal_studies():
 
 def importance_studies():
     """The reversed ranking agrees with removal, and exactly not with attention."""
-    same = {"control": "none", "score": REVERSED, "metric": "spearman", "sinks": "kept", "visible_frac": 1.0}
+    same = {
+        "control": "none",
+        "score": REVERSED,
+        "metric": "spearman",
+        "sinks": "kept",
+        "visible_frac": 1.0,
+    }
     tags = [dict(zip(SIGNALS, key, strict=True)) for key in PARTS.values()]
     parts = [
-        expressions(**same, **tag, partial_set=partial_set) for tag in tags for partial_set in (POSITION, COVERAGE)
+        expressions(**same, **tag, partial_set=partial_set)
+        for tag in tags
+        for partial_set in (POSITION, COVERAGE)
     ]
     frame = pd.concat(parts, ignore_index=True)
     # Attention without and with the mask held fixed, then removal.

@@ -38,7 +38,9 @@ def test_the_auroc_put_into_cue_tensors_comes_back(planted):
     order = rng.permutation(n_in + n_out)
     inside = (np.arange(n_in + n_out) < n_in)[order]
     # The text reads the first coordinate; the others hold what it must not see.
-    patches = np.column_stack([scores[order], rng.normal(0, 100, (n_in + n_out, 7))]).astype(np.float32)
+    patches = np.column_stack([scores[order], rng.normal(0, 100, (n_in + n_out, 7))]).astype(
+        np.float32
+    )
     cues = Cues.from_tensors(patch_embeds=torch.from_numpy(patches), text_embeds=torch.eye(8)[:1])
     found = float(auroc(text_similarity(cues)[0].numpy(), inside, ~inside))
     assert abs(found - wins / (n_in * n_out)) < 1e-6

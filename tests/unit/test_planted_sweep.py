@@ -31,7 +31,9 @@ def sweeps(scores, n_studies=STUDIES, seed=0):
     cells = tuple((name, 144 if name == "none" else BUDGET) for name in names)
     for _ in range(n_studies):
         common = rng.normal(0, 6, IMAGES)[image_ids]
-        own = rng.normal(0, 6, (len(names), IMAGES))[:, image_ids] + rng.normal(0, 6, (len(names), 2 * IMAGES))
+        own = rng.normal(0, 6, (len(names), IMAGES))[:, image_ids] + rng.normal(
+            0, 6, (len(names), 2 * IMAGES)
+        )
         union = rng.uniform(50, 150, IMAGES)[image_ids][:, None] * np.ones(len(names))
         inter = union * truth * (60 + common + own).T / 100
         yield Wide(cells, inter, union, inter / union, inter / union > 0.5, image_ids)
@@ -58,7 +60,9 @@ def claims_on(wide, seed):
 def at_the_edge():
     """Ours equals random tokens, keeps exactly 90 %, and leads the best rival by exactly 5 %."""
     truth = {"litelvlm": KEPT, "random": KEPT, "trim": KEPT / (1 + LEAD), "scope": 0.5}
-    return list(zip(*(claims_on(wide, number) for number, wide in enumerate(sweeps(truth))), strict=True))
+    return list(
+        zip(*(claims_on(wide, number) for number, wide in enumerate(sweeps(truth))), strict=True)
+    )
 
 
 def test_equal_methods_differ_in_five_of_a_hundred_studies(at_the_edge):
@@ -80,7 +84,9 @@ def test_what_is_exactly_at_the_edge_is_seldom_taken_for_more(at_the_edge, place
 def test_retention_far_from_the_edge_is_told(truth, least, most):
     found = []
     for number, wide in enumerate(sweeps({"litelvlm": truth}, 40, seed=1)):
-        whole, part = (cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET)))
+        whole, part = (
+            cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET))
+        )
         kept = retention(score_bootstrap(wide, RESAMPLES, number), part, whole)
         found.append(retention_claim(kept, BUDGET, "asked alone").verdict == "supported")
     assert least <= np.mean(found) <= most
@@ -120,10 +126,14 @@ def test_clustered_intervals_cover_over_images_and_not_over_expressions(measure)
                 found = mean_estimate(values, ids, resamples=RESAMPLES, seed=number)
             else:
                 union = rng.uniform(50, 150, len(values))[:, None]
-                found = bootstrap_ratios(values[:, None] * union, union, ids, RESAMPLES, number).estimates()[0]
+                found = bootstrap_ratios(
+                    values[:, None] * union, union, ids, RESAMPLES, number
+                ).estimates()[0]
             covers = found.low <= 0.5 <= found.high
             by_image, by_expression = (
-                (by_image + covers, by_expression) if ids is image_ids else (by_image, by_expression + covers)
+                (by_image + covers, by_expression)
+                if ids is image_ids
+                else (by_image, by_expression + covers)
             )
     assert 0.93 <= by_image / n_studies <= 0.97
     assert by_expression / n_studies < 0.85

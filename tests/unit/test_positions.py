@@ -81,7 +81,11 @@ def test_selection_carries_everything_through_the_order():
 
 def test_selection_from_given_indices():
     selection = Selection.from_indices(torch.tensor([7, 2]), 9, order="raster", positions="stretch")
-    assert (selection.indices.tolist(), selection.positions.tolist(), selection.span) == ([2, 7], [0, 8], 9)
+    assert (selection.indices.tolist(), selection.positions.tolist(), selection.span) == (
+        [2, 7],
+        [0, 8],
+        9,
+    )
 
 
 @pytest.mark.parametrize("indices", [[1, 1], [0, 9], [-1, 2]])

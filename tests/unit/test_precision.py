@@ -17,7 +17,9 @@ def with_ones(values):
 def test_bca_equals_scipy_when_each_image_has_one_sample():
     values = np.random.default_rng(0).exponential(size=50)
     ours = bca_estimate(with_ones(values), np.arange(50), means, resamples=3000, seed=4)
-    theirs = stats.bootstrap((values,), np.mean, method="BCa", n_resamples=3000, rng=4).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="BCa", n_resamples=3000, rng=4
+    ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-10)
     assert ours.value == pytest.approx(values.mean(), abs=1e-12)
     assert "BCa" in ours.method
@@ -32,7 +34,11 @@ def test_bca_resamples_images_and_corrects_a_skewed_ratio():
     ours = bca_estimate(columns, ids, ratios, resamples=4000)
     sums = np.add.reduceat(columns, np.arange(0, 120, 3))
     theirs = stats.bootstrap(
-        (sums[:, 0], sums[:, 1]), lambda a, b, axis: a.sum(axis) / b.sum(axis), paired=True, method="BCa", rng=0
+        (sums[:, 0], sums[:, 1]),
+        lambda a, b, axis: a.sum(axis) / b.sum(axis),
+        paired=True,
+        method="BCa",
+        rng=0,
     ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
     assert ours.n_images == 40
@@ -67,7 +73,9 @@ def test_a_lead_over_the_best_of_many_keeps_its_level(n_rivals, gap):
     lag = np.where(np.arange(n_rivals) > 0, gap, 0.0)
     for run in range(300):
         values = rng.normal(size=(40, n_rivals + 1))
-        leads = bootstrap_means(values[:, :1] - values[:, 1:] + lag, np.arange(40), resamples=400, seed=run)
+        leads = bootstrap_means(
+            values[:, :1] - values[:, 1:] + lag, np.arange(40), resamples=400, seed=run
+        )
         found = smallest_effect(leads)
         above, below = above + (found.low > 0), below + (found.high < 0)
         naive += np.quantile(leads.draws.min(axis=1), 0.975) < 0

@@ -13,7 +13,9 @@ GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 def test_templates_are_eight_sentences_with_and_without_their_final_mark():
     assert len(QUESTIONS) == len(set(QUESTIONS)) == 16
     for block in (0, 8):
-        assert QUESTIONS[block + 4 : block + 8] == tuple(q[:-1] for q in QUESTIONS[block : block + 4])
+        assert QUESTIONS[block + 4 : block + 8] == tuple(
+            q[:-1] for q in QUESTIONS[block : block + 4]
+        )
     assert len(ANSWERS) == 5
     assert all(a.count("[SEG]") == 1 for a in ANSWERS)
 

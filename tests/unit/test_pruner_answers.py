@@ -34,7 +34,9 @@ def test_cdpruner():
     # Cosines with the text 0, 1/2, 1, 1/2; negated and scaled: relevance 1, 1/2, 0, 1/2. Projected: 0 and 1 point one
     # way, 2 and 3 the other. 0 first (1); it explains 1 fully, so 3 (1/4) is next; without diversity it would be 1.
     cues = {
-        "patch_embeds": torch.tensor([[0.0, 1.0], [2.0, 2 * math.sqrt(3)], [5.0, 0.0], [1.0, math.sqrt(3)]]),
+        "patch_embeds": torch.tensor(
+            [[0.0, 1.0], [2.0, 2 * math.sqrt(3)], [5.0, 0.0], [1.0, math.sqrt(3)]]
+        ),
         "text_embeds": torch.tensor([[3.0, 0.0]]),
         "projected": torch.tensor([[1.0, 0.0], [7.0, 0.0], [0.0, 1.0], [0.0, 4.0]]),
     }
@@ -42,17 +44,23 @@ def test_cdpruner():
     assert kept("cdpruner", 2, (1, 4), **cues) == [0, 3]
     # The kernel has rank 2: what follows are the lower indices.
     assert kept("cdpruner", 3, (1, 4), **cues) == [0, 1, 3]
-    assert get_pruner("cdpruner").relevance(Cues(cues, (1, 4))).tolist() == pytest.approx([1, 0.5, 0, 0.5], abs=2e-6)
+    assert get_pruner("cdpruner").relevance(Cues(cues, (1, 4))).tolist() == pytest.approx(
+        [1, 0.5, 0, 0.5], abs=2e-6
+    )
     # Strength 1/2: exp(r / 2).
     strong = get_pruner("cdpruner", strength=0.5).relevance(Cues(cues, (1, 4)))
-    assert strong.tolist() == pytest.approx([math.exp(0.5), math.exp(0.25), 1, math.exp(0.25)], abs=1e-5)
+    assert strong.tolist() == pytest.approx(
+        [math.exp(0.5), math.exp(0.25), 1, math.exp(0.25)], abs=1e-5
+    )
 
 
 def test_one_and_three_texts():
     # Cosines of three patches with e1: 1, 0, .707; with e2: 0, 1, .707; with -e1: -1, 0, -.707.
     patches = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     texts = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-    one, three = (Cues({"patch_embeds": patches, "text_embeds": t}, (1, 3)) for t in (texts[:1], texts))
+    one, three = (
+        Cues({"patch_embeds": patches, "text_embeds": t}, (1, 3)) for t in (texts[:1], texts)
+    )
     # CDPruner averages: 1, 0, .707, and 0, 1, .707 over three; negated and scaled 0 to 1.
     relevance = [get_pruner("cdpruner").relevance(cues).tolist() for cues in (one, three)]
     assert relevance[0] == pytest.approx([0, 1, 1 - math.sqrt(0.5)], abs=1e-5)
@@ -80,7 +88,10 @@ def test_divprune():
     # Directions 0, 10, 90, 180 and 100 degrees. 180 is farthest from its nearest (80); then 0 (180 away);
     # then 90 (90 from both), not 100 (80 from the first).
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 90.0, 180.0, 100.0]))
-    cues = {"projected": torch.stack([angles.cos(), angles.sin()], dim=1) * torch.tensor([[1.0], [2], [3], [4], [5]])}
+    cues = {
+        "projected": torch.stack([angles.cos(), angles.sin()], dim=1)
+        * torch.tensor([[1.0], [2], [3], [4], [5]])
+    }
     assert kept("divprune", 1, (1, 5), **cues) == [3]
     assert kept("divprune", 2, (1, 5), **cues) == [0, 3]
     assert kept("divprune", 3, (1, 5), **cues) == [0, 2, 3]
@@ -90,7 +101,10 @@ def test_scope():
     # Three tokens along e1, two along e2, one along e3; attention .1 .2 .1 .25 .2 .15. Gains 3 x .2 (token 1), then
     # 2 x .25 (token 3), then 1 x .15 (token 5), since 4 is covered although its attention is higher.
     features = torch.eye(3)[[0, 0, 0, 1, 1, 2]] * torch.tensor([[1.0], [2], [3], [4], [5], [6]])
-    cues = {"patch_tokens": features, "cls_attention": torch.tensor([0.1, 0.2, 0.1, 0.25, 0.2, 0.15])}
+    cues = {
+        "patch_tokens": features,
+        "cls_attention": torch.tensor([0.1, 0.2, 0.1, 0.25, 0.2, 0.15]),
+    }
     assert kept("scope", 1, **cues) == [1]
     assert kept("scope", 3, **cues) == [1, 3, 5]
     # Coverage alone takes the first of each direction.
@@ -122,7 +136,9 @@ def test_evtp_iv_like():
     # Features only: three tokens at 0 degrees, one at 90, one at 180. The mean (.4, .2) is nearest to the first; then
     # the opposite one (2 away), then the upright one.
     features = torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-    assert kept("evtp_iv_like", 3, (1, 5), options={"spatial_weight": 0.0}, patch_tokens=features) == [0, 3, 4]
+    assert kept(
+        "evtp_iv_like", 3, (1, 5), options={"spatial_weight": 0.0}, patch_tokens=features
+    ) == [0, 3, 4]
     # Places only (equal features): 0, 1/4, 1/2, 3/4, mean 3/8: start at 1 (2 ties), then 3, then 0 (2 ties).
     assert kept("evtp_iv_like", 2, (1, 4), patch_tokens=torch.ones(4, 2)) == [1, 3]
     assert kept("evtp_iv_like", 3, (1, 4), patch_tokens=torch.ones(4, 2)) == [0, 1, 3]
@@ -133,7 +149,11 @@ def test_value_norm_and_cls_cosine_and_centre():
     # Norms 5, 6, 1.4, 5.7, 0, 5: token 0 before 5.
     assert kept("value_norm", 3, values=values) == [0, 1, 3]
     # Directions against (1, 1): .99, .71, 1, 0, 0 (a zero row), .71: 1 before 5.
-    assert kept("cls_cosine", 3, patch_tokens=values, cls_token=torch.tensor([2.0, 2.0])) == [0, 1, 2]
+    assert kept("cls_cosine", 3, patch_tokens=values, cls_token=torch.tensor([2.0, 2.0])) == [
+        0,
+        1,
+        2,
+    ]
     # 3 x 3: the centre, then its four neighbours; of the corners the first.
     assert kept("centre_distance", 5, (3, 3)) == [1, 3, 4, 5, 7]
     assert kept("centre_distance", 6, (3, 3)) == [0, 1, 3, 4, 5, 7]

@@ -49,7 +49,9 @@ def test_exact_length_in_range_and_described(name, options, budget):
 
 
 @pytest.mark.parametrize("budget", [192, 128, 64, 32])
-@pytest.mark.parametrize(("name", "options"), list({name: (name, options) for name, options in BEFORE[::-1]}.values()))
+@pytest.mark.parametrize(
+    ("name", "options"), list({name: (name, options) for name, options in BEFORE[::-1]}.values())
+)
 def test_published_budgets_of_the_full_grid_are_exact(name, options, budget):
     selection = get_pruner(name, **options).select(all_cues(grid=(24, 24)), budget)
     kept = [i for i in selection.indices.tolist() if i != -1]
@@ -71,10 +73,14 @@ def test_keeping_all_is_the_identity(name, options):
 @every_case
 @pytest.mark.parametrize("positions", ["contiguous", "original", "stretch"])
 @pytest.mark.parametrize("order", ["native", "raster"])
-def test_order_and_positions_change_where_tokens_stand_and_not_which(name, options, order, positions):
+def test_order_and_positions_change_where_tokens_stand_and_not_which(
+    name, options, order, positions
+):
     cues = all_cues()
     usual = get_pruner(name, **options).select(cues, 9)
-    selection = get_pruner(name, **{**options, "order": order, "positions": positions}).select(cues, 9)
+    selection = get_pruner(name, **{**options, "order": order, "positions": positions}).select(
+        cues, 9
+    )
     assert sorted(selection.indices.tolist()) == sorted(usual.indices.tolist())
     assert selection.span == (9 if positions == "contiguous" else N)
     at = selection.positions.tolist()
@@ -92,7 +98,9 @@ def test_order_and_positions_change_where_tokens_stand_and_not_which(name, optio
 
 @every_case
 def test_same_input_same_selection(name, options):
-    first, second = (get_pruner(name, **options).select(all_cues(key=5, added=0.3), 12) for _ in range(2))
+    first, second = (
+        get_pruner(name, **options).select(all_cues(key=5, added=0.3), 12) for _ in range(2)
+    )
     assert same(first, second)
 
 
@@ -122,11 +130,15 @@ def test_declared_cues_suffice(name, options):
 @every_case
 def test_a_batch_equals_single_calls_whatever_the_number_of_texts(name, options):
     pruner = get_pruner(name, **options)
-    batch = [all_cues(seed, n_texts, key=seed, added=0.3) for seed, n_texts in ((0, 2), (1, 1), (2, 5))]
+    batch = [
+        all_cues(seed, n_texts, key=seed, added=0.3) for seed, n_texts in ((0, 2), (1, 1), (2, 5))
+    ]
     for budget in (12, N):
         together = pruner.select_batch(batch, budget)
         assert len(together) == 3
-        assert all(same(a, pruner.select(cues, budget)) for a, cues in zip(together, batch, strict=True))
+        assert all(
+            same(a, pruner.select(cues, budget)) for a, cues in zip(together, batch, strict=True)
+        )
     assert pruner.select_batch([], 12) == []
     with pytest.raises(ValueError, match="budget 43"):
         pruner.select_batch(batch, N + 1)
@@ -163,7 +175,9 @@ def test_permuting_patches_permutes_the_choice(name, seed, budget):
         distances = (1 - cosine_matrix(given_cues["projected"])).fill_diagonal_(2.0)
         first, second = distances.amin(dim=1).sort(descending=True).values[:2]
         assume(first - second > 1e-6)
-    before, after = (get_pruner(name).select(Cues(c, GRID), budget).indices for c in (given_cues, turned))
+    before, after = (
+        get_pruner(name).select(Cues(c, GRID), budget).indices for c in (given_cues, turned)
+    )
     assert sorted(before[before >= 0].tolist()) == sorted(turn[after[after >= 0]].tolist())
 
 
@@ -183,7 +197,15 @@ def test_scaling_a_cue_changes_nothing(name, seed, exponent):
 
 
 @pytest.mark.parametrize(
-    "name", ["fastervlm", "value_norm", "cls_cosine", "centre_distance", "low_similarity", "high_similarity"]
+    "name",
+    [
+        "fastervlm",
+        "value_norm",
+        "cls_cosine",
+        "centre_distance",
+        "low_similarity",
+        "high_similarity",
+    ],
 )
 @given(seed=st.integers(0, 10_000), budget=st.integers(1, 42))
 @settings(deadline=None, max_examples=15)
@@ -192,7 +214,10 @@ def test_what_is_kept_has_the_highest_score_and_reverse_the_lowest(name, seed, b
     pruner = get_pruner(name)
     scores = pruner.score(cues)
     ranked = scores.sort(descending=True).values.tolist()
-    assert sorted(scores[pruner.select(cues, budget).indices].tolist(), reverse=True) == ranked[:budget]
+    assert (
+        sorted(scores[pruner.select(cues, budget).indices].tolist(), reverse=True)
+        == ranked[:budget]
+    )
     turned = get_pruner("reverse", of=name)
     assert turned.needs == pruner.needs
     assert sorted(scores[turned.select(cues, budget).indices].tolist()) == ranked[::-1][:budget]

@@ -77,9 +77,13 @@ def test_mask_oracle():
     coverage = torch.tensor([0.0, 0.2, 0.0, 0.0, 1.0, 0.6, 0.0, 0.0, 0.0])
 
     def both(budget: int, **options) -> tuple[list[int], list[int]]:
-        selection = get_pruner("mask_oracle", **options).select(Cues({"coverage": coverage}, (3, 3)), budget)
+        selection = get_pruner("mask_oracle", **options).select(
+            Cues({"coverage": coverage}, (3, 3)), budget
+        )
         indices = selection.indices.tolist()
-        return indices, [i for i, role in zip(indices, selection.roles, strict=True) if role == "target"]
+        return indices, [
+            i for i, role in zip(indices, selection.roles, strict=True) if role == "target"
+        ]
 
     # Half of 4: cells 4 and 5; of 0 1 2 3 6 7 8 the evenly spaced are 1 and 7.
     assert both(4) == ([1, 4, 5, 7], [4, 5])

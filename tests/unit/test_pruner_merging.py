@@ -66,7 +66,9 @@ def test_trim():
     assert selection.positions.tolist() == [2, 4, 5]
     assert selection.roles == ("kept", "kept", "merged")
     # Paper sign: 0 and 3; mean of 1, 2, 4, 5 is 3; its median member is 2.
-    selection = get_pruner("trim", preset="paper", place="median", order="raster", positions="original").select(cues, 3)
+    selection = get_pruner(
+        "trim", preset="paper", place="median", order="raster", positions="original"
+    ).select(cues, 3)
     assert selection.indices.tolist() == [0, -1, 3]
     assert selection.tokens.flatten().tolist() == [0.0, 3.0, 3.0]
     assert selection.positions.tolist() == [0, 2, 3]
@@ -81,7 +83,9 @@ def test_visionzip():
             "patch_tokens": torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0], [32.0]]),
             "cls_token": torch.tensor([100.0]),
             "cls_attention": torch.tensor([0.1, 0.6, 0.05, 0.1, 0.05, 0.1]),
-            "keys_mean": torch.tensor([[1.0, 0.0], [0.0, 0.0], [2.0, 1.0], [0.0, 1.0], [1.0, 3.0], [3.0, 0.0]]),
+            "keys_mean": torch.tensor(
+                [[1.0, 0.0], [0.0, 0.0], [2.0, 1.0], [0.0, 1.0], [1.0, 3.0], [3.0, 0.0]]
+            ),
         },
         (2, 3),
     )
@@ -93,7 +97,12 @@ def test_visionzip():
     assert selection.positions.tolist() == [0, 1, 0, 3]
     # Averages: (1 + 4 + 32) / 3 and (8 + 16) / 2; medians of 0 2 5 and of 3 4; CLS keeps place 0.
     selection = get_pruner(
-        "visionzip", preset="paper", contextual_share=0.5, place="median", order="raster", positions="original"
+        "visionzip",
+        preset="paper",
+        contextual_share=0.5,
+        place="median",
+        order="raster",
+        positions="original",
     ).select(cues, 4)
     assert selection.indices.tolist() == [-1, 1, 0, 3]
     assert selection.positions.tolist() == [0, 1, 2, 3]
@@ -117,7 +126,9 @@ def test_prumerge_plus():
     heights = torch.tensor([math.log(4), 1.0, math.log(2), -1.0, -1.0, 1.0])
     cues = Cues(
         {
-            "patch_tokens": torch.tensor([[16.0, 0.0], [32, 0], [64, 0], [128, 0], [256, 0], [512, 0]]),
+            "patch_tokens": torch.tensor(
+                [[16.0, 0.0], [32, 0], [64, 0], [128, 0], [256, 0], [512, 0]]
+            ),
             "query": torch.tensor([math.sqrt(2), 0.0]),
             "keys": torch.stack([weights.log(), heights], dim=1),
             "cls_key": torch.tensor([math.log(6), 0.0]),
@@ -131,7 +142,9 @@ def test_prumerge_plus():
     assert selection.tokens[:, 0].tolist() == pytest.approx([24.0, 68.0, 264.0, 42.0])
     assert selection.positions.tolist() == [0, 2, 4, 5]
     # One token: sum of a_j x_j over all patches, (4 16 + 32 + 2 64 + 128 + 256 + 512) / 16.
-    assert get_pruner("prumerge_plus").select(cues, 1).tokens.tolist() == [pytest.approx([70.0, 0.0])]
+    assert get_pruner("prumerge_plus").select(cues, 1).tokens.tolist() == [
+        pytest.approx([70.0, 0.0])
+    ]
 
 
 def test_holov():
@@ -189,8 +202,12 @@ def test_pooling_on_the_grid():
 def test_pooling_along_the_raster():
     # 1 x 6 tokens to 2: means of 0 1 4 and 9 16 25; bilinear reads the middle ones, 1 and 16.
     cues = Cues({"patch_tokens": (torch.arange(6.0) ** 2)[:, None]}, (1, 6))
-    assert get_pruner("avgpool").select(cues, 2).tokens.flatten().tolist() == pytest.approx([5 / 3, 50 / 3])
-    assert get_pruner("bilinear").select(cues, 2).tokens.flatten().tolist() == pytest.approx([1.0, 16.0])
+    assert get_pruner("avgpool").select(cues, 2).tokens.flatten().tolist() == pytest.approx(
+        [5 / 3, 50 / 3]
+    )
+    assert get_pruner("bilinear").select(cues, 2).tokens.flatten().tolist() == pytest.approx(
+        [1.0, 16.0]
+    )
 
 
 @pytest.mark.parametrize("budget", [192, 128, 64, 32])

@@ -14,7 +14,11 @@ def test_every_class_describes_itself():
         assert set(cls.stage.split(", ")) <= {"vit", "pre_projector", "post_projector", "llm"}
         assert cls.needs <= set(CUES)
         assert cls.origin.confidence in ("A", "B", "C", "-")
-        assert (cls.origin.source == "this library") == (cls.origin.licence == "-") == (cls.origin.confidence == "-")
+        assert (
+            (cls.origin.source == "this library")
+            == (cls.origin.licence == "-")
+            == (cls.origin.confidence == "-")
+        )
         assert cls.text_guided or "text_embeds" not in cls.needs
         assert "Cost" in cls.__doc__
         assert (cls.origin.source == "this library") == ("Source:" not in cls.__doc__)
@@ -28,7 +32,9 @@ def test_our_reading_of_a_paper_says_so_in_name_table_and_docs():
     for name, cls in list_pruners().items():
         ours = cls.origin.confidence == "C"
         assert ours == (cls.origin.licence == "no code") == name.endswith("_like")
-        assert ours == cls.summary.endswith("(our reading)") == ("our reading" in cls.__doc__.lower())
+        assert (
+            ours == cls.summary.endswith("(our reading)") == ("our reading" in cls.__doc__.lower())
+        )
 
 
 def test_the_licence_of_every_official_code_is_named():
@@ -53,7 +59,11 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         ("uniform", {"order": "rastr"}, "unknown order 'rastr'; did you mean 'raster'"),
         ("uniform", {"positions": "gap"}, "unknown positions 'gap'"),
         ("trim", {"sign": 0}, "sign 0 is not allowed; choose from -1, 1"),
-        ("litelvlm", {"context_share": "half"}, "context_share 'half' is not allowed; give a number or None"),
+        (
+            "litelvlm",
+            {"context_share": "half"},
+            "context_share 'half' is not allowed; give a number or None",
+        ),
         ("mask_oracle", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
         ("cdpruner", {"strength": 1.0}, r"strength 1.0 is not in \[0, 1\)"),
         ("visionzip", {"contextual_share": 1.0}, "contextual_share 1.0"),
@@ -70,7 +80,11 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         ("restore", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
         ("restore", {"of": "tome"}, "restore cannot take of=ToMe.* it works at stage 'vit'"),
         ("restore", {"of": "trim"}, "it merges tokens, and what it dropped is already inside them"),
-        ("with_uniform", {"of": "restore"}, "attention is calibrated for exactly the tokens it makes"),
+        (
+            "with_uniform",
+            {"of": "restore"},
+            "attention is calibrated for exactly the tokens it makes",
+        ),
         ("with_uniform", {"of": "nuwa"}, "it works at stage 'pre_projector, llm'"),
         (
             "reverse",
@@ -86,7 +100,11 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
             {"of": "fastervlm"},
             "layer_reverse needs a method that drops tokens inside the language model",
         ),
-        ("layer_reverse", {"of": "dart"}, "ranks by one score, got of=Dart.*; take for example of='fastv'"),
+        (
+            "layer_reverse",
+            {"of": "dart"},
+            "ranks by one score, got of=Dart.*; take for example of='fastv'",
+        ),
         ("layer_reverse", {"of": "ivc_layer_add_on"}, "reverse what it holds"),
         ("reverse", {"of": "value_nrm"}, "unknown pruner 'value_nrm'; did you mean 'value_norm'"),
     ],
@@ -97,7 +115,10 @@ def test_wrong_names_and_values(name, options, words):
 
 
 def test_provenance_is_in_the_name():
-    assert str(get_pruner("random", seed=4)) == "Random(order='native', positions='contiguous', seed=4)"
+    assert (
+        str(get_pruner("random", seed=4))
+        == "Random(order='native', positions='contiguous', seed=4)"
+    )
     assert get_pruner("reverse", of="value_norm").config() == {
         "name": "reverse",
         "order": "native",
@@ -114,6 +135,10 @@ def test_gap_is_a_preset_of_every_method():
 
 
 def test_fixed_presets_are_in_raster_order():
-    fixed = {name: get_pruner(name, "fixed") for name, cls in list_pruners().items() if "fixed" in cls.presets}
+    fixed = {
+        name: get_pruner(name, "fixed")
+        for name, cls in list_pruners().items()
+        if "fixed" in cls.presets
+    }
     assert {"litelvlm", "visionzip", "prumerge_plus", "holov"} <= set(fixed)
     assert all(pruner.order == "raster" for pruner in fixed.values() if pruner.stage != "llm")

@@ -37,7 +37,9 @@ def test_nuwa_gathers():
     assert selection.tokens[:, 0].tolist() == pytest.approx([2.0, 64 + share * (4 + 32)], rel=1e-4)
     # As an average: the row divided by its sum.
     fixed = get_pruner("nuwa", preset="fixed", stage1_only=True).select(cues, 2)
-    assert fixed.tokens[:, 0].tolist() == pytest.approx([2.0, (64 + share * 36) / (1 + 2 * share)], rel=1e-4)
+    assert fixed.tokens[:, 0].tolist() == pytest.approx(
+        [2.0, (64 + share * 36) / (1 + 2 * share)], rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,22 +59,34 @@ def test_nuwa_gathers():
 )
 def test_nuwa_schedules(budget, n_tokens, n_layers, first, second):
     half = n_layers // 2
-    assert get_pruner("nuwa").schedule(budget, n_tokens, n_layers) == (first,) * half + (second,) * half
-    assert get_pruner("nuwa", preset="stage1").schedule(budget, n_tokens, n_layers) == (budget,) * n_layers
+    assert (
+        get_pruner("nuwa").schedule(budget, n_tokens, n_layers)
+        == (first,) * half + (second,) * half
+    )
+    assert (
+        get_pruner("nuwa", preset="stage1").schedule(budget, n_tokens, n_layers)
+        == (budget,) * n_layers
+    )
 
 
 def test_nuwa_lets_the_anchors_of_its_first_stage_in():
     tokens = torch.arange(16.0).reshape(8, 2)
     cues = Cues({"patch_tokens": tokens, "cls_attention": ATTENTION, "late_states": tokens}, (2, 4))
     # round(7 / 4 * 2) = 4 anchors, which are what the first stage alone makes of 4.
-    plan, first = get_pruner("nuwa").select(cues, 2), get_pruner("nuwa", stage1_only=True).select(cues, 4)
+    plan, first = (
+        get_pruner("nuwa").select(cues, 2),
+        get_pruner("nuwa", stage1_only=True).select(cues, 4),
+    )
     assert isinstance(plan, LayerPlan)
     assert not isinstance(first, LayerPlan)
     assert plan.indices.tolist() == plan.places.tolist() == first.indices.tolist() == [1, 2, 4, 6]
     assert (plan.budget, plan.span) == (2, 8)
     assert torch.equal(plan.tokens, first.tokens)
     assert torch.equal(plan.source, first.source)
-    assert (get_pruner("nuwa").text_guided, get_pruner("nuwa", stage1_only=True).text_guided) == (True, False)
+    assert (get_pruner("nuwa").text_guided, get_pruner("nuwa", stage1_only=True).text_guided) == (
+        True,
+        False,
+    )
 
 
 def test_superpixels_find_the_halves():
@@ -80,7 +94,10 @@ def test_superpixels_find_the_halves():
     colours = torch.tensor([0.0, 0, 0, 1, 1, 1] * 2)[:, None].expand(12, 3)
     assert superpixels(colours, (2, 6), 2, compactness=10.0).tolist() == [0, 0, 0, 1, 1, 1] * 2
     # One colour: places alone decide.
-    assert superpixels(torch.zeros(12, 3), (2, 6), 2, compactness=10.0).tolist() == [0, 0, 0, 1, 1, 1] * 2
+    assert (
+        superpixels(torch.zeros(12, 3), (2, 6), 2, compactness=10.0).tolist()
+        == [0, 0, 0, 1, 1, 1] * 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +128,9 @@ def test_a_box_around_what_is_touched():
     assert box_cells(inside.flatten(), (4, 4)).reshape(4, 4).tolist() == [
         [0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0],
     ]  # fmt: skip
-    assert box_cells(inside.flatten(), (4, 4), margin=1).reshape(4, 4).tolist() == [[1, 1, 1, 0]] * 4
+    assert (
+        box_cells(inside.flatten(), (4, 4), margin=1).reshape(4, 4).tolist() == [[1, 1, 1, 0]] * 4
+    )
     assert not box_cells(torch.zeros(16), (4, 4), margin=1).any()
 
 
@@ -126,7 +145,10 @@ def test_box_oracle():
     narrow = get_pruner("box_oracle", share=1.0, margin=0).select(Cues({"box": box}, (4, 4)), 2)
     assert (narrow.indices.tolist(), narrow.roles) == ([0, 8], ("target", "uniform"))
     # No visible target: even spacing.
-    assert get_pruner("box_oracle").select(Cues({"box": box * 0}, (4, 4)), 2).indices.tolist() == [4, 12]
+    assert get_pruner("box_oracle").select(Cues({"box": box * 0}, (4, 4)), 2).indices.tolist() == [
+        4,
+        12,
+    ]
 
 
 def test_with_uniform():

@@ -22,7 +22,9 @@ def test_auroc_equals_scipy_mann_whitney_with_ties():
         inside = rng.random(60) < 0.3
         outside = ~inside & (rng.random(60) < 0.8)
         u = stats.mannwhitneyu(scores[inside], scores[outside]).statistic
-        assert abs(float(auroc(scores, inside, outside)) - u / (inside.sum() * outside.sum())) < 1e-10
+        assert (
+            abs(float(auroc(scores, inside, outside)) - u / (inside.sum() * outside.sum())) < 1e-10
+        )
 
 
 def test_auroc_by_hand_and_reversal_index():
@@ -46,10 +48,14 @@ def test_auroc_of_many_masks_and_pair_weights():
     rng = np.random.default_rng(1)
     scores, soft = rng.normal(size=30), rng.random(30)
     masks = rng.random((5, 30)) < 0.4
-    assert auroc(scores, masks, ~masks) == pytest.approx([float(auroc(scores, m, ~m)) for m in masks], abs=1e-12)
+    assert auroc(scores, masks, ~masks) == pytest.approx(
+        [float(auroc(scores, m, ~m)) for m in masks], abs=1e-12
+    )
     wins = (scores[:, None] > scores[None]) + 0.5 * (scores[:, None] == scores[None])
     weights = soft[:, None] * (1 - soft)[None]
-    assert float(auroc(scores, soft, 1 - soft)) == pytest.approx((wins * weights).sum() / weights.sum(), abs=1e-12)
+    assert float(auroc(scores, soft, 1 - soft)) == pytest.approx(
+        (wins * weights).sum() / weights.sum(), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.137, 0.5, 0.8, 1.0])
@@ -98,8 +104,12 @@ def test_hypergeometric_chance_is_the_mean_of_random_selections():
     rng = np.random.default_rng(2)
     inside = np.arange(50) < 12
     results = [at_budget(rng.normal(size=50), inside, ~inside, 10) for _ in range(3000)]
-    assert np.mean([r.precision_low for r in results]) == pytest.approx(results[0].chance_precision, abs=0.01)
-    assert np.mean([r.recall_low for r in results]) == pytest.approx(results[0].chance_recall, abs=0.01)
+    assert np.mean([r.precision_low for r in results]) == pytest.approx(
+        results[0].chance_precision, abs=0.01
+    )
+    assert np.mean([r.recall_low for r in results]) == pytest.approx(
+        results[0].chance_recall, abs=0.01
+    )
 
 
 def test_ties_at_the_budget_go_to_the_lower_index():

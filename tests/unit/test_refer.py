@@ -13,7 +13,13 @@ def test_both_roots_and_all_attributes(tmp_path):
     make_tree(tmp_path, [ref(sents=("A thing ", "it")), ref(2, split="train")])
     for root in (tmp_path, tmp_path / "Refer_Segm", str(tmp_path)):
         data = load_refer(root)
-        assert (data.name, data.split, data.split_by, len(data), data.n_expressions) == ("refcoco", "val", "unc", 1, 2)
+        assert (data.name, data.split, data.split_by, len(data), data.n_expressions) == (
+            "refcoco",
+            "val",
+            "unc",
+            1,
+            2,
+        )
     assert data.root == tmp_path / "Refer_Segm"
     assert data.categories == {3: "thing"}
     assert data.counts == Counts(2, 1, 1)
@@ -54,7 +60,9 @@ def test_annotations_hold_every_object_of_the_image(tmp_path):
 
 
 def test_split_strings_match_by_the_official_rule():
-    assert [s for s in ("testA", "testB", "testAB", "val", "trainA") if split_test("testA", False)(s)] == [
+    assert [
+        s for s in ("testA", "testB", "testAB", "val", "trainA") if split_test("testA", False)(s)
+    ] == [
         "testA",
         "testAB",
         "trainA",
@@ -93,7 +101,9 @@ def test_grefcoco_targets(tmp_path):
         ref(3, [2], category_id=[3]),
         ref(4, [1], split="testA"),
     ]
-    data = load_refer(make_tree(tmp_path, refs, annotations, "grefcoco", "grefs(unc).json"), dataset="grefcoco")
+    data = load_refer(
+        make_tree(tmp_path, refs, annotations, "grefcoco", "grefs(unc).json"), dataset="grefcoco"
+    )
     both, none, one = data[0].masks()
     # First row: 112211.. OR ....1111 -> 1 | 0, 2 | 0, 1 | 1.
     assert both[0].tolist() == [1, 1, 2, 2, 1, 1, 1, 1]
@@ -105,7 +115,9 @@ def test_grefcoco_targets(tmp_path):
 def test_digest_follows_the_content(tmp_path):
     first = load_refer(make_tree(tmp_path, [ref()])).digest
     changed = load_refer(make_tree(tmp_path, [ref(sents=("the thing!",))])).digest
-    moved = load_refer(make_tree(tmp_path, [ref()], [annotation(1, [[1, 1, 4, 1, 4, 5, 1, 5]])])).digest
+    moved = load_refer(
+        make_tree(tmp_path, [ref()], [annotation(1, [[1, 1, 4, 1, 4, 5, 1, 5]])])
+    ).digest
     assert len({first, changed, moved}) == 3
     assert load_refer(make_tree(tmp_path / "copy", [ref()])).digest == first
 
@@ -149,13 +161,20 @@ def test_each_family_has_its_image_folder(tmp_path):
         assert sample.folder == base / folder
         assert sample.image().size == (8, 6)
         (base / folder / "7.png").unlink()
-        with pytest.raises(FileNotFoundError, match=rf"missing image .*7\.png; unpack the {source}"):
+        with pytest.raises(
+            FileNotFoundError, match=rf"missing image .*7\.png; unpack the {source}"
+        ):
             sample.image()
 
 
 def test_sentences_that_share_an_id_are_told_apart(tmp_path, caplog):
     # Two sentences of one image and one of another have id 10; that another split has it too does no harm.
-    twice = {"sentences": [{"sent_id": 10, "sent": "it", "raw": "it"}, {"sent_id": 10, "sent": "that", "raw": "that"}]}
+    twice = {
+        "sentences": [
+            {"sent_id": 10, "sent": "it", "raw": "it"},
+            {"sent_id": 10, "sent": "that", "raw": "that"},
+        ]
+    }
     images = ({"id": 7, "height": 6, "width": 8}, {"id": 9, "height": 6, "width": 8})
     annotations = [annotation(1, SQUARE), annotation(2, SQUARE, image_id=9)]
     refs = [ref(1, **twice), ref(1, 2, 9), ref(1, split="testA"), ref(3, split="testA")]

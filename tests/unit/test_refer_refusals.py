@@ -27,7 +27,9 @@ def test_missing_things_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no REFER data at"):
         load_refer(tmp_path / "nowhere")
     make_tree(tmp_path, [ref()])
-    with pytest.raises(FileNotFoundError, match=r"refcocog.refs\(umd\)\.p; datasets present: refcoco"):
+    with pytest.raises(
+        FileNotFoundError, match=r"refcocog.refs\(umd\)\.p; datasets present: refcoco"
+    ):
         load_refer(tmp_path, dataset="refcocog")
     make_tree(tmp_path, [ref()], dataset="refclef")
     with pytest.raises(ValueError, match="holds refcoco, refclef; pass dataset="):
@@ -51,7 +53,12 @@ def test_missing_things_are_named(tmp_path):
 )
 def test_tables_that_do_not_belong_together(tmp_path, wrong, message):
     images = [{"id": i, "height": 6, "width": 8} for i in (7, 9)]
-    make_tree(tmp_path, [ref(), wrong, wrong], [annotation(1, SQUARE), annotation(2, SQUARE, 9)], images=images)
+    make_tree(
+        tmp_path,
+        [ref(), wrong, wrong],
+        [annotation(1, SQUARE), annotation(2, SQUARE, 9)],
+        images=images,
+    )
     with pytest.raises(RefDataError, match=rf"does not belong .*{message}.*2 references fail"):
         load_refer(tmp_path)
 
@@ -78,7 +85,9 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     make_tree(tmp_path, [ref()])
     table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
     table.write_bytes(b"cposix\nmkdir\n(S'" + str(tmp_path / "made").encode() + b"'\ntR.")
-    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: opcode GLOBAL 'posix\.mkdir'"):
+    with pytest.raises(
+        UnsafePickleError, match=r"refs\(unc\)\.p was not loaded: opcode GLOBAL 'posix\.mkdir'"
+    ):
         load_refer(tmp_path)
     assert not (tmp_path / "made").exists()
 
@@ -89,9 +98,18 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
         (b'{"images": [', "is not JSON"),
         (b"[]", "holds a list"),
         (b'{"images": []}', "lacks the field 'annotations'"),
-        (b'{"images": [{"id": 1}], "annotations": [], "categories": []}', "lacks the field 'file_name'"),
-        (b'{"images": [{"id": 1, "file_name": "../x", "height": 1, "width": 1}]}', "leaves the image folder"),
-        (b'{"images": [{"id": 1, "file_name": "x", "height": "a", "width": 1}]}', "malformed record"),
+        (
+            b'{"images": [{"id": 1}], "annotations": [], "categories": []}',
+            "lacks the field 'file_name'",
+        ),
+        (
+            b'{"images": [{"id": 1, "file_name": "../x", "height": 1, "width": 1}]}',
+            "leaves the image folder",
+        ),
+        (
+            b'{"images": [{"id": 1, "file_name": "x", "height": "a", "width": 1}]}',
+            "malformed record",
+        ),
     ],
 )
 def test_malformed_instances(tmp_path, content, message):
@@ -109,7 +127,9 @@ def test_deeply_nested_files_are_refused(tmp_path):
     with pytest.raises(RefDataError, match=r"grefs\(unc\)\.json is nested too deeply"):
         load_refer(tmp_path / "table")
     make_tree(tmp_path / "instances", [ref()])
-    (tmp_path / "instances" / "Refer_Segm" / "refcoco" / "instances.json").write_bytes(b'{"images": ' + deep + b"}")
+    (tmp_path / "instances" / "Refer_Segm" / "refcoco" / "instances.json").write_bytes(
+        b'{"images": ' + deep + b"}"
+    )
     with pytest.raises(RefDataError, match=r"instances\.json is nested too deeply"):
         load_refer(tmp_path / "instances")
 
@@ -119,7 +139,9 @@ def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):
     # Opcodes by hand, for pickle.dumps itself recurses: one reference whose ref_id is lists in lists.
     nested = b"]" * 100_000 + b"a" * 99_999
     table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
-    table.write_bytes(b"\x80\x02]}X\x09\x00\x00\x00sentences]sX\x06\x00\x00\x00ref_id" + nested + b"sa.")
+    table.write_bytes(
+        b"\x80\x02]}X\x09\x00\x00\x00sentences]sX\x06\x00\x00\x00ref_id" + nested + b"sa."
+    )
     with pytest.raises(RefDataError, match=r"refs\(unc\)\.p is nested too deeply"):
         load_refer(tmp_path)
 
@@ -133,7 +155,9 @@ def test_image_of_another_size_is_refused(tmp_path):
 
 def test_oversized_image_is_refused_before_decoding(tmp_path, monkeypatch):
     sample = load_refer(make_tree(tmp_path, [ref()]))[0]
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)  # 48 pixels: over the limit, under twice the limit
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 30
+    )  # 48 pixels: over the limit, under twice the limit
     with pytest.raises(ValueError, match=r"7\.png: .* exceeds limit of 30 pixels"):
         sample.image()
 

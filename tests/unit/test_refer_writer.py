@@ -15,8 +15,15 @@ from litelvlm.data.worlds.shapes.scenes import sample_scene
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("scenes") / "tree"
-    splits = {"train": range(5), "val": range(10, 20), "testA": range(20, 24), "testB": range(30, 34)}
-    write_refer(root, {split: [sample_scene(seed) for seed in seeds] for split, seeds in splits.items()})
+    splits = {
+        "train": range(5),
+        "val": range(10, 20),
+        "testA": range(20, 24),
+        "testB": range(30, 34),
+    }
+    write_refer(
+        root, {split: [sample_scene(seed) for seed in seeds] for split, seeds in splits.items()}
+    )
     return root, splits
 
 
@@ -33,9 +40,13 @@ def test_scenes_come_back_exactly(written):
                 source = meant.pop(expression.sent)
                 assert np.array_equal(mask, scene.masks[source.target].astype(np.uint8))
                 assert expression.kind == source.kind
-                assert data.categories[expression.category_id[0]] == scene.objects[source.target].shape
+                assert (
+                    data.categories[expression.category_id[0]] == scene.objects[source.target].shape
+                )
             left = {e.kind for e in meant.values()}
-            assert left == {"testA": {"place", "relation"}, "testB": {"attribute", "place"}}.get(split, set())
+            assert left == {"testA": {"place", "relation"}, "testB": {"attribute", "place"}}.get(
+                split, set()
+            )
 
 
 def test_both_outline_forms_and_true_boxes_are_written(written):
@@ -60,7 +71,9 @@ def test_both_outline_forms_and_true_boxes_are_written(written):
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         write_refer(tmp_path / name, {"val": [sample_scene(seed) for seed in range(3)]})
-    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    files = sorted(
+        path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()
+    )
     assert len(files) == 5
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -85,7 +98,12 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 @pytest.fixture
 def small_embedded(tmp_path, monkeypatch):
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
-    seeds = {"train": range(2), "val": range(10, 13), "testA": range(20, 22), "testB": range(30, 32)}
+    seeds = {
+        "train": range(2),
+        "val": range(10, 13),
+        "testA": range(20, 22),
+        "testB": range(30, 32),
+    }
     monkeypatch.setattr(embedded, "EMBEDDED_SEEDS", seeds)
     return tmp_path / "cache"
 
@@ -97,7 +115,9 @@ def test_embedded_scenes_are_made_once(small_embedded, monkeypatch):
     assert folder.name == f"scenes-{embedded.generator_digest()[:16]}"
     monkeypatch.setattr(embedded, "sample_scene", None)  # a second generation would fail
     assert load_refer(split="testA").digest == data.digest
-    assert {e.kind for sample in load_refer(split="testB") for e in sample.expressions} == {"relation"}
+    assert {e.kind for sample in load_refer(split="testB") for e in sample.expressions} == {
+        "relation"
+    }
 
 
 def test_another_level_or_seed_makes_another_folder(small_embedded, monkeypatch):
@@ -116,7 +136,9 @@ def test_embedded_seeds_are_apart_from_each_other_and_from_training():
 
 def test_digest_covers_pixels(tmp_path):
     scene = sample_scene(0)
-    brighter = type(scene)(scene.seed, scene.image // 2, scene.objects, scene.masks, scene.expressions)
+    brighter = type(scene)(
+        scene.seed, scene.image // 2, scene.objects, scene.masks, scene.expressions
+    )
     write_refer(tmp_path / "a", {"val": [scene]})
     write_refer(tmp_path / "b", {"val": [brighter]})
     assert load_refer(tmp_path / "a").digest != load_refer(tmp_path / "b").digest

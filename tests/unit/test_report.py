@@ -67,7 +67,9 @@ def test_every_claim_stands_there_with_verdict_interval_and_n(saved_runs, page):
             assert claim.statement in page.text
             assert f"{claim.n} from {claim.n_images} images" in page.text
             assert claim.null_description in page.text
-    verdicts = [attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("verdict ")]
+    verdicts = [
+        attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("verdict ")
+    ]
     assert len(verdicts) == sum(len(read_summary(folder).claims) for folder in saved_runs.values())
 
 
@@ -81,9 +83,13 @@ def test_a_claim_that_failed_stays_in_the_report(copied, tmp_path):
 def test_the_eight_hypotheses_stand_there_adjusted_together(saved_runs, page):
     claims = [claim for folder in saved_runs.values() for claim in read_summary(folder).claims]
     table = confirmatory(claims)
-    shown = [attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("adjusted ")]
+    shown = [
+        attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("adjusted ")
+    ]
     assert shown == [f"adjusted {verdict.replace(' ', '-')}" for verdict in table["verdict"]]
-    assert shown.count("adjusted not-tested") == 8 - len({claim.id for claim in claims} & set(table["id"]))
+    assert shown.count("adjusted not-tested") == 8 - len(
+        {claim.id for claim in claims} & set(table["id"])
+    )
     assert "model planted, data planted val" in page.text
 
 
@@ -118,20 +124,32 @@ def test_links_lead_to_files_beside_the_page(saved_runs, report, page):
 def test_figures_are_inside_the_page(page):
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(images) >= 8
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images)
+    assert all(
+        image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images
+    )
 
 
 def test_nothing_comes_from_the_network(report, page):
     assert re.findall(r"(?:src|href)=.?https?:", report.read_text()) == []
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
-    (policy,) = [attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = [
+        attrs["content"]
+        for _, attrs in page.tags
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert policy.startswith("default-src 'none'")
 
 
 def test_text_from_data_is_shown_and_not_run(copied, tmp_path):
     attack = "<script>alert(1)</script>"
-    change(copied, "run.json", lambda text: text.replace('"name": "planted"', f'"name": "{attack}"'))
-    change(copied, "summary.json", lambda text: text.replace("uniform attention over", f"{attack} over"))
+    change(
+        copied, "run.json", lambda text: text.replace('"name": "planted"', f'"name": "{attack}"')
+    )
+    change(
+        copied,
+        "summary.json",
+        lambda text: text.replace("uniform attention over", f"{attack} over"),
+    )
     text = write_report([copied], tmp_path / "out").read_text()
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
@@ -141,7 +159,11 @@ def test_the_miniature_says_so_and_others_do_not(copied, page, tmp_path):
     # the record's command is on the page and may hold the word
     assert "(miniature)" not in page.text
     assert "Miniature." not in page.text
-    change(copied, "run.json", lambda text: text.replace('"family": "other"', '"family": "miniature"', 1))
+    change(
+        copied,
+        "run.json",
+        lambda text: text.replace('"family": "other"', '"family": "miniature"', 1),
+    )
     marked = Page(write_report([copied], tmp_path / "out").read_text())
     assert "It is no evidence about OpenAI's CLIP" in marked.text
     assert "sink (miniature)" in marked.text
@@ -164,7 +186,11 @@ def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
 
 
 def test_failed_samples_and_limits_are_named(copied, tmp_path):
-    change(copied, "run.json", lambda text: text.replace('"failures": []', '"failures": ["image 3: broken"]'))
+    change(
+        copied,
+        "run.json",
+        lambda text: text.replace('"failures": []', '"failures": ["image 3: broken"]'),
+    )
     change(copied, "run.json", lambda text: text.replace('"limit": null', '"limit": 8'))
     page = Page(write_report([copied], tmp_path / "out").read_text())
     assert "limited to the first 8 images" in page.text
@@ -182,7 +208,13 @@ def test_published_numbers_are_marked_and_apart(page):
 
 
 def test_scores_have_a_row_per_method_and_preset_and_a_column_per_budget():
-    lines = [("a", 8, 0.25), ("a", 48, 0.5), ("a:gap", 48, 0.75), ("none", 144, 0.9), ("b", 8, 0.125)]
+    lines = [
+        ("a", 8, 0.25),
+        ("a", 48, 0.5),
+        ("a:gap", 48, 0.75),
+        ("none", 144, 0.9),
+        ("b", 8, 0.125),
+    ]
     table = pd.DataFrame(lines, columns=["method", "budget", "value"])
     found = by_budget("t", table.assign(low=0.125, high=1.0), spread)
     assert found.heads == ("method", "48 tokens", "8 tokens", "144 tokens")
@@ -231,17 +263,25 @@ def test_published_accuracy_stands_there_as_printed(page):
 def test_published_headlines_follow_from_the_published_rows():
     values = {(row.quantity, row.method, row.tokens): float(row.value) for row in EFFICIENCY}
     time = [
-        values["CUDA time (ms)", "LiteLVLM", tokens] / values["CUDA time (ms)", "unpruned", 576] for tokens in (192, 64)
+        values["CUDA time (ms)", "LiteLVLM", tokens] / values["CUDA time (ms)", "unpruned", 576]
+        for tokens in (192, 64)
     ]
     memory = "stored activations (GB)"
-    shrink = [values[memory, "unpruned", 576] / values[memory, "LiteLVLM", tokens] for tokens in (192, 64)]
+    shrink = [
+        values[memory, "unpruned", 576] / values[memory, "LiteLVLM", tokens] for tokens in (192, 64)
+    ]
     # 1 - 265.83/340.89 = .220, 1 - 237.35/340.89 = .304; .81/.35 = 2.31, .81/.21 = 3.86
     assert [round(100 * (1 - share)) for share in time] == [22, 30]
     assert [round(factor, 1) for factor in shrink] == [2.3, 3.9]
 
 
 def test_tables_put_a_value_and_its_interval_into_one_cell():
-    table = grid("t", pd.DataFrame({"name": ["a"], "delta": [0.25], "low": [0.1], "high": [float("nan")], "n": [7]}))
+    table = grid(
+        "t",
+        pd.DataFrame(
+            {"name": ["a"], "delta": [0.25], "low": [0.1], "high": [float("nan")], "n": [7]}
+        ),
+    )
     assert table.heads == ("name", "delta [interval]", "n")
     assert [cell.text for cell in table.rows[0]] == ["a", "0.25 [no interval]", "7"]
     assert [cell.numeric for cell in table.rows[0]] == [False, True, True]

@@ -59,7 +59,10 @@ def test_controls_choose_where_the_tokens_are(of):
 @pytest.mark.parametrize("budget", [1, 2, 3, 5, 9, 15])
 def test_every_token_is_counted_once(budget):
     made = torch.Generator().manual_seed(budget)
-    cues = Cues({"patch_tokens": torch.randn(16, 4, generator=made), "cls_attention": torch.rand(16)}, (4, 4))
+    cues = Cues(
+        {"patch_tokens": torch.randn(16, 4, generator=made), "cls_attention": torch.rand(16)},
+        (4, 4),
+    )
     selection = get_pruner("restore").select(cues, budget)
     assert len(selection) == budget
     assert selection.positions.tolist() == sorted(selection.positions.tolist())
@@ -73,10 +76,14 @@ def test_every_token_is_counted_once(budget):
 
 def test_distance_bias_has_the_published_magnitudes():
     # 128 channels and base 10,000: .03 one step away, .29 at 10, .42 at 100 and .58 at 600.
-    angles = torch.tensor([0.0, 1.0, 10.0, 100.0, 600.0])[:, None] * 10_000.0 ** (-torch.arange(64) / 64)
+    angles = torch.tensor([0.0, 1.0, 10.0, 100.0, 600.0])[:, None] * 10_000.0 ** (
+        -torch.arange(64) / 64
+    )
     angles = torch.cat([angles, angles], dim=1)
     bias = distance_bias(angles.cos(), angles.sin())
     assert bias[0].tolist() == pytest.approx([0.0, 0.03, 0.29, 0.42, 0.58], abs=0.006)
     assert torch.allclose(bias, bias.T, atol=1e-6)
     # One channel pair turning by half a circle: m = -1.
-    assert distance_bias(torch.tensor([[1.0], [-1.0]]), torch.zeros(2, 1))[0, 1].item() == pytest.approx(math.log(3))
+    assert distance_bias(torch.tensor([[1.0], [-1.0]]), torch.zeros(2, 1))[
+        0, 1
+    ].item() == pytest.approx(math.log(3))

@@ -18,14 +18,22 @@ from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.runs.folder import Shard, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
-from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, image_targets, measures
+from litelvlm.analysis.studies.reversal.rows import (
+    TEXT_FREE,
+    Context,
+    Texts,
+    image_targets,
+    measures,
+)
 from litelvlm.analysis.studies.reversal.tables import HIDDEN
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
 def study(out, signal, data=None, config=FAST, model=None):
-    return reversal.run(model or PlantedModel(signal), related_data() if data is None else data, config, out)
+    return reversal.run(
+        model or PlantedModel(signal), related_data() if data is None else data, config, out
+    )
 
 
 def related_data(n_images=24):
@@ -59,8 +67,13 @@ def test_a_background_preference_passes_h1_only(background):
     assert found["N4"] == "supported"
     said = read_summary(background).reading
     assert "text-independent background preference" in said
-    assert "Shown to be too small to count: H2 (within 0.05 of the null: p = 0.0001); H3 (within" in said
-    strict = {c.id: c for c in reversal.summarise(read_rows(background), resamples=500, margin=1e-4)}
+    assert (
+        "Shown to be too small to count: H2 (within 0.05 of the null: p = 0.0001); H3 (within"
+        in said
+    )
+    strict = {
+        c.id: c for c in reversal.summarise(read_rows(background), resamples=500, margin=1e-4)
+    }
     # Nothing is as close to 0 as that but H2, where both texts rank alike.
     assert (strict["H2"].equivalent, strict["H3"].equivalent) == (True, False)
 
@@ -95,7 +108,11 @@ def test_foreign_masks_are_averaged():
     sample, expression = data[0], data[0].expressions[0]
     covered = token_coverage(target_mask(sample, expression), model)
     scores = np.random.default_rng(0).normal(size=144)
-    row = next(row for row in mask_controls(context, scores, sample, expression, covered) if row["control"] == "N3")
+    row = next(
+        row
+        for row in mask_controls(context, scores, sample, expression, covered)
+        if row["control"] == "N3"
+    )
     drawn = mask_donors(donors, sample, 9, np.random.default_rng([0, expression.sent_id, 3]))
     expected = np.mean([measures(scores, donors[i].coverage, (8,))["ri"] for i in drawn])
     assert row["ri"] == pytest.approx(expected, abs=1e-12)
@@ -105,7 +122,9 @@ def test_foreign_masks_are_averaged():
 def test_a_crowd_is_no_other_object():
     model, sample = PlantedModel(), related_data(1)[0]
     expression = next(
-        e for e in sample.expressions if distractor(model, sample, e, True, np.random.default_rng(0)) is not None
+        e
+        for e in sample.expressions
+        if distractor(model, sample, e, True, np.random.default_rng(0)) is not None
     )
     crowds = {
         ann_id: SimpleNamespace(category_id=a.category_id, crowd=ann_id not in expression.ann_ids)
@@ -113,7 +132,9 @@ def test_a_crowd_is_no_other_object():
     }
     crowded = dataclasses.replace(sample, annotations=crowds)
     for same_category in (True, False):
-        assert distractor(model, crowded, expression, same_category, np.random.default_rng(0)) is None
+        assert (
+            distractor(model, crowded, expression, same_category, np.random.default_rng(0)) is None
+        )
     context = SimpleNamespace(model=model, data=planted_data(1))
     found, _ = image_targets(context, crowded)
     assert {e.sent_id: keys["n_same_category"] for _, e, keys, _ in found}[expression.sent_id] == 1
@@ -146,7 +167,8 @@ def test_rows_hold_every_construction_once(instance):
     assert (rows[rows.control == "N4"].n_draws == 40).all()
     assert (rows[rows.control == "N3"].n_draws == 20).all()
     kinds = {
-        control: set(group) for control, group in rows.dropna(subset="same_category").groupby("control").same_category
+        control: set(group)
+        for control, group in rows.dropna(subset="same_category").groupby("control").same_category
     }
     assert kinds == {"N1": {False}, "N1c": {True}, "N6": {True}, "N6o": {False}}
     assert rows.loc[rows.control == "none", "rank_agreement"].between(-1, 1).all()
@@ -155,7 +177,12 @@ def test_rows_hold_every_construction_once(instance):
 def test_tables_are_tidy_and_hold_intervals(instance):
     summary = read_summary(instance)
     ri = summary.table("ri")
-    line = ri[(ri.control == "none") & (ri.probe == "P0") & (ri.text_mode == "template") & (ri.labels == "primary")]
+    line = ri[
+        (ri.control == "none")
+        & (ri.probe == "P0")
+        & (ri.text_mode == "template")
+        & (ri.labels == "primary")
+    ]
     assert line.ri.item() == 1.0
     assert line.n.item() == 72
     assert line.n_images.item() == 24
@@ -168,7 +195,9 @@ def test_tables_are_tidy_and_hold_intervals(instance):
 
 
 def test_the_same_call_computes_nothing_again(instance, monkeypatch):
-    monkeypatch.setattr(PlantedTower, "image", lambda self, pixels: pytest.fail("an image was encoded"))
+    monkeypatch.setattr(
+        PlantedTower, "image", lambda self, pixels: pytest.fail("an image was encoded")
+    )
     before = (instance / "summary.json").read_text()
     assert study(instance.parent, "instance") == instance
     assert (instance / "summary.json").read_text() == before
@@ -176,7 +205,9 @@ def test_the_same_call_computes_nothing_again(instance, monkeypatch):
 
 def test_shards_together_equal_the_whole(instance, tmp_path):
     for index in (2, 1):
-        folder = reversal.run(PlantedModel("instance"), related_data(), FAST, tmp_path, Shard(index, 2))
+        folder = reversal.run(
+            PlantedModel("instance"), related_data(), FAST, tmp_path, Shard(index, 2)
+        )
     assert folder.name == instance.name
     pd.testing.assert_frame_equal(read_rows(folder), read_rows(instance))
     assert (folder / "summary.json").read_text() == (instance / "summary.json").read_text()
@@ -184,7 +215,9 @@ def test_shards_together_equal_the_whole(instance, tmp_path):
 
 def named(names, device):
     """Stands for loading towers: whatever name is asked for prefers background."""
-    return tuple(ClipModel(name, PlantedTower(None, None, signal="background"), "0") for name in names)
+    return tuple(
+        ClipModel(name, PlantedTower(None, None, signal="background"), "0") for name in names
+    )
 
 
 def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
@@ -204,9 +237,18 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     assert "Other CLIP models: " in summary.reading
     assert "H2@other not supported" in summary.reading
     # What its crop cannot label is counted: the three expressions of image 1.
-    claims = {c.id: c for c in reversal.summarise(rows[(rows.clip_model == "") | (rows.image_id != 1)], resamples=200)}
+    claims = {
+        c.id: c
+        for c in reversal.summarise(
+            rows[(rows.clip_model == "") | (rows.image_id != 1)], resamples=200
+        )
+    }
     assert claims["H1.sign@other"].excluded == {"cannot be labelled in this model's crop": 3}
-    assert (claims["H1.sign"].n, claims["H1.sign@other"].n, claims["H1.sign"].excluded) == (72, 69, {})
+    assert (claims["H1.sign"].n, claims["H1.sign@other"].n, claims["H1.sign"].excluded) == (
+        72,
+        69,
+        {},
+    )
     assert set(summary.table("layers").clip_model) == {"", "other"}
     assert set(summary.table("layers").layer) == {-2, -1}
     assert summary.table("strata").n.max() == 72
@@ -254,7 +296,9 @@ def odd_data():
     data = planted_data(4)
     full = sample_of(50, np.ones(GRID, dtype=int), [1])
     lost = sample_of(51, data[0].codes, [1])
-    lost = dataclasses.replace(lost, expressions=(dataclasses.replace(lost.expressions[0], ann_ids=(-1,)),))
+    lost = dataclasses.replace(
+        lost, expressions=(dataclasses.replace(lost.expressions[0], ann_ids=(-1,)),)
+    )
     codes = np.zeros((12, 24), dtype=int)
     codes[4:7, 0:3], codes[4:7, 10:13] = 1, 2
     wide = sample_of(52, codes, [1, 2])
@@ -328,13 +372,23 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     # Image 1 mostly out of sight (3 expressions); of the 69 others one lacks a foreign text.
     rows.loc[rows.image_id == 1, "visible_frac"] = 0.4
     seen = rows[(rows.image_id > 1) & (rows.control == "none")]
-    alone = seen.sent_id.nunique() - rows[(rows.image_id > 1) & (rows.control == "N6")].sent_id.nunique()
+    alone = (
+        seen.sent_id.nunique()
+        - rows[(rows.image_id > 1) & (rows.control == "N6")].sent_id.nunique()
+    )
     rows = rows[~((rows.sent_id == 301) & (rows.control == "N1"))]
     claims = {claim.id: claim for claim in reversal.summarise(rows, resamples=200)}
     hidden = {"target less than half visible": 3}
-    assert claims["H1.sign"].excluded == claims["H1"].excluded == claims["H1.centre"].excluded == hidden
+    assert (
+        claims["H1.sign"].excluded
+        == claims["H1"].excluded
+        == claims["H1.centre"].excluded
+        == hidden
+    )
     assert claims["H2"].excluded == hidden | {"no text of another image and category": 1}
-    assert claims["H3"].excluded == hidden | {"no other object of the category that can be labelled": alone}
+    assert claims["H3"].excluded == hidden | {
+        "no other object of the category that can be labelled": alone
+    }
     assert all(claim.n + sum(claim.excluded.values()) == 72 for claim in claims.values())
     assert all("targets at least half visible" in claim.statement for claim in claims.values())
     said = reversal.reading(list(claims.values()))
@@ -343,9 +397,13 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
         "1 no text of another image and category; 3 target less than half visible."
     )
     shown = claim_row(read_record(instance), claims["H3"])["n"]
-    assert shown.endswith(f"{alone} no other object of the category that can be labelled; 3 {HIDDEN}")
+    assert shown.endswith(
+        f"{alone} no other object of the category that can be labelled; 3 {HIDDEN}"
+    )
     assert claim_row(read_record(instance), claims["H1"])["found"].endswith("(one-sided)")
-    assert claim_row(read_record(instance), claims["N4"])["null"].endswith("; within 0.05 of the null: p = 0.00498")
+    assert claim_row(read_record(instance), claims["N4"])["null"].endswith(
+        "; within 0.05 of the null: p = 0.00498"
+    )
 
 
 # --- donors -------------------------------------------------------------------------------------------------------

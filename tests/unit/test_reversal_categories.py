@@ -33,7 +33,9 @@ def test_without_stated_categories_nothing_is_taken_for_the_same_one(tmp_path):
     claims = {claim.id: claim for claim in read_summary(folder).claims}
     assert "H3" not in claims
     assert "texts of other images (the data state no categories)" in claims["H2"].statement
-    assert "another object of the image (the data state no categories)" in claims["H3.other"].statement
+    assert (
+        "another object of the image (the data state no categories)" in claims["H3.other"].statement
+    )
     assert claims["H2"].verdict == claims["H3.other"].verdict == "supported"
     assert claims["H3.other"].excluded == {"no other object that can be labelled": 1}
 
@@ -45,9 +47,15 @@ def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
     first, second, third = sample.annotations
     kinds = {first: 5, second: 5, third: 8, 99: 5}
     objects = {i: SimpleNamespace(category_id=kind, crowd=i == 99) for i, kind in kinds.items()}
-    ways = [((first,), (5,)), ((first, second), (5, 5)), ((first, third), (5, 8)), ((first, second, third), (5, 5, 8))]
+    ways = [
+        ((first,), (5,)),
+        ((first, second), (5, 5)),
+        ((first, third), (5, 8)),
+        ((first, second, third), (5, 5, 8)),
+    ]
     expressions = tuple(
-        dataclasses.replace(sample.expressions[0], ann_ids=meant, category_id=category) for meant, category in ways
+        dataclasses.replace(sample.expressions[0], ann_ids=meant, category_id=category)
+        for meant, category in ways
     )
     sample = dataclasses.replace(sample, expressions=expressions, annotations=objects)
     context = SimpleNamespace(data=data, model=PlantedModel("instance"))
@@ -59,12 +67,16 @@ def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
 def test_an_object_without_outline_is_not_called_no_target():
     data = planted_data(1)
     first = data[0].expressions[0]
-    lost = [dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))]  # object 19 of image 1 has no pixel
+    lost = [
+        dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))
+    ]  # object 19 of image 1 has no pixel
     sample = dataclasses.replace(data[0], expressions=tuple(lost))
     context = SimpleNamespace(data=data, model=PlantedModel())
     assert not target_mask(sample, lost[0]).any()
     assert image_targets(context, sample) == ([], (NO_OUTLINE, NO_TARGET))
-    assert [unusable(expression, target_mask(sample, expression), PlantedModel()) for expression in lost] == [
+    assert [
+        unusable(expression, target_mask(sample, expression), PlantedModel()) for expression in lost
+    ] == [
         NO_OUTLINE,
         NO_TARGET,
     ]

@@ -6,7 +6,12 @@ from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.studies import reversal
 
-ENDS = {"supported": (0.1, 0.3), "not supported": (-0.01, 0.02), "undetermined": (-0.1, 0.3), "weaker": (-0.3, -0.1)}
+ENDS = {
+    "supported": (0.1, 0.3),
+    "not supported": (-0.01, 0.02),
+    "undetermined": (-0.1, 0.3),
+    "weaker": (-0.3, -0.1),
+}
 
 
 def judged(**verdicts):
@@ -30,26 +35,62 @@ def judged(**verdicts):
     [
         ("supported", "supported", "it depends on the text; it depends on the object."),
         ("supported", "not supported", "it depends on the text; it does not depend on the object."),
-        ("supported", "undetermined", "it depends on the text; whether it depends on the object cannot be told."),
+        (
+            "supported",
+            "undetermined",
+            "it depends on the text; whether it depends on the object cannot be told.",
+        ),
         ("not supported", "supported", "it does not depend on the text; it depends on the object."),
         ("not supported", "not supported", "text-independent background preference"),
-        ("not supported", "undetermined", "depend on the text; whether it depends on the object cannot be told."),
-        ("undetermined", "supported", "whether it depends on the text cannot be told; it depends on the object."),
-        ("undetermined", "not supported", "on the text cannot be told; it does not depend on the object."),
-        ("undetermined", "undetermined", "text cannot be told; whether it depends on the object cannot be told."),
+        (
+            "not supported",
+            "undetermined",
+            "depend on the text; whether it depends on the object cannot be told.",
+        ),
+        (
+            "undetermined",
+            "supported",
+            "whether it depends on the text cannot be told; it depends on the object.",
+        ),
+        (
+            "undetermined",
+            "not supported",
+            "on the text cannot be told; it does not depend on the object.",
+        ),
+        (
+            "undetermined",
+            "undetermined",
+            "text cannot be told; whether it depends on the object cannot be told.",
+        ),
         # A preference that the text does not touch, and that is no stronger on the referent.
         ("not supported", "weaker", "text-independent background preference"),
-        ("supported", "weaker", "it depends on the text; it is weaker on the referent than on another object of its"),
+        (
+            "supported",
+            "weaker",
+            "it depends on the text; it is weaker on the referent than on another object of its",
+        ),
         # A text that weakens the reversal is one that it depends on.
-        ("weaker", "not supported", "it is weaker with the true text than with others; it does not depend on the ob"),
-        ("weaker", "undetermined", "it is weaker with the true text than with others; whether it depends on the obj"),
+        (
+            "weaker",
+            "not supported",
+            "it is weaker with the true text than with others; it does not depend on the ob",
+        ),
+        (
+            "weaker",
+            "undetermined",
+            "it is weaker with the true text than with others; whether it depends on the obj",
+        ),
     ],
 )
 def test_the_reading_says_what_was_told_apart_and_no_more(second, third, said):
     text = reversal.reading(judged(H1="supported", H2=second, H3=third))
     assert said in text
-    assert ("background" in text) == (second == "not supported" and third in ("not supported", "weaker"))
-    assert ("not depend on the text" in text) == (second == "not supported" and "background" not in text)
+    assert ("background" in text) == (
+        second == "not supported" and third in ("not supported", "weaker")
+    )
+    assert ("not depend on the text" in text) == (
+        second == "not supported" and "background" not in text
+    )
 
 
 def test_the_reading_takes_a_missing_claim_as_open_and_says_nothing_more_without_h1():

@@ -16,7 +16,9 @@ def test_the_start_of_a_resumed_run_is_kept(tmp_path):
     assert read_record(run.folder).started == "2020-01-01T00:00:00+00:00"
 
 
-def test_a_resumed_run_keeps_its_first_provenance_and_adds_sessions_that_computed_parts(tmp_path, monkeypatch):
+def test_a_resumed_run_keeps_its_first_provenance_and_adds_sessions_that_computed_parts(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(provenance, "command", lambda: "litelvlm study toy")
     with open_run(tmp_path, make_key(), 2) as run:
         write_parts(run, [0])
@@ -28,7 +30,10 @@ def test_a_resumed_run_keeps_its_first_provenance_and_adds_sessions_that_compute
         pass
     record = read_record(run.folder)
     assert record.command == "litelvlm study toy"
-    assert [session.command for session in record.sessions] == ["litelvlm study toy", "litelvlm study toy --device cpu"]
+    assert [session.command for session in record.sessions] == [
+        "litelvlm study toy",
+        "litelvlm study toy --device cpu",
+    ]
     assert (record.state, record.parts_done) == ("done", 2)
 
 

@@ -17,7 +17,14 @@ from litelvlm.analysis.runs import provenance
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.runs.config import Budgets, StudyConfig, asked_shares, resolve_budgets
 from litelvlm.analysis.runs.determinism import determinism_flags, make_deterministic
-from litelvlm.analysis.runs.folder import RunLockedError, Shard, open_run, read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import (
+    RunLockedError,
+    Shard,
+    open_run,
+    read_record,
+    read_rows,
+    read_summary,
+)
 from litelvlm.analysis.runs.record import Counts, RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.stats.bootstrap import Estimate
 
@@ -28,7 +35,13 @@ def make_key(**changes):
     fields = {
         "study": "toy",
         "config": {"seed": 0, "budgets": [48, 16]},
-        "model": {"name": "tiny", "digest": "a" * 64, "dtype": "float32", "device": "cpu", "attention": "eager"},
+        "model": {
+            "name": "tiny",
+            "digest": "a" * 64,
+            "dtype": "float32",
+            "device": "cpu",
+            "attention": "eager",
+        },
         "data": {"name": "scenes", "split": "val", "split_by": "None", "digest": "b" * 64},
         "code": "c" * 64,
     }
@@ -37,7 +50,10 @@ def make_key(**changes):
 
 def write_parts(run, parts):
     for part in parts:
-        rows = [{"part": part, "value": part + 0.5, "text": "ä"}, {"part": part, "value": 2.0, "text": "b"}]
+        rows = [
+            {"part": part, "value": part + 0.5, "text": "ä"},
+            {"part": part, "value": 2.0, "text": "b"},
+        ]
         run.write_part(part, rows, Counts(expected=3, done=2, skipped={"too small": 1}))
 
 
@@ -50,10 +66,21 @@ def test_a_finished_run_reads_back_and_explains_itself(tmp_path):
     assert (record.state, record.complete, record.parts_done) == ("done", True, 3)
     assert record.counts == Counts(expected=9, done=6, skipped={"too small": 3})
     assert record.seeds == {"seed": 7}
-    assert record.versions["torch"] == torch.__version__.split("+")[0] or record.versions["torch"] == torch.__version__
+    assert (
+        record.versions["torch"] == torch.__version__.split("+")[0]
+        or record.versions["torch"] == torch.__version__
+    )
     assert record.ended >= record.started
-    assert yaml.safe_load((run.folder / "config.yaml").read_text())["config"] == {"seed": 0, "budgets": [48, 16]}
-    assert sorted(p.name for p in run.folder.iterdir()) == ["config.yaml", "rows", "run.json", "sessions"]
+    assert yaml.safe_load((run.folder / "config.yaml").read_text())["config"] == {
+        "seed": 0,
+        "budgets": [48, 16],
+    }
+    assert sorted(p.name for p in run.folder.iterdir()) == [
+        "config.yaml",
+        "rows",
+        "run.json",
+        "sessions",
+    ]
     assert runs.find_runs(tmp_path) == [run.folder]
 
 
@@ -183,10 +210,16 @@ def test_a_run_with_a_limit_stays_partial(tmp_path):
 
 def test_output_that_cannot_be_written_says_so(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(NotADirectoryError, match="a file is in its place"), open_run(tmp_path / "file", make_key(), 1):
+    with (
+        pytest.raises(NotADirectoryError, match="a file is in its place"),
+        open_run(tmp_path / "file", make_key(), 1),
+    ):
         pass
     monkeypatch.setattr(runs.os, "access", lambda *_: False)
-    with pytest.raises(PermissionError, match="cannot be written"), open_run(tmp_path, make_key(), 1):
+    with (
+        pytest.raises(PermissionError, match="cannot be written"),
+        open_run(tmp_path, make_key(), 1),
+    ):
         pass
 
 
@@ -208,7 +241,10 @@ def test_different_shards_may_run_together_and_make_the_whole(tmp_path):
         open_run(tmp_path, make_key(), 3, Shard(1, 2)) as first,
         open_run(tmp_path, make_key(), 3, Shard(2, 2)) as second,
     ):
-        with pytest.raises(RunLockedError, match=r"shard 1/2"), open_run(tmp_path, make_key(), 3, Shard(1, 2)):
+        with (
+            pytest.raises(RunLockedError, match=r"shard 1/2"),
+            open_run(tmp_path, make_key(), 3, Shard(1, 2)),
+        ):
             pass
         with pytest.raises(RunLockedError), open_run(tmp_path, make_key(), 3, Shard(1, 3)):
             pass
@@ -234,9 +270,14 @@ with open_run({str(tmp_path)!r}, make_key(), 2) as run:
     print("ready", flush=True)
     time.sleep(60)
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout.readline() == "ready\n"
-        with pytest.raises(RunLockedError, match=f"process {child.pid}"), open_run(tmp_path, make_key(), 2):
+        with (
+            pytest.raises(RunLockedError, match=f"process {child.pid}"),
+            open_run(tmp_path, make_key(), 2),
+        ):
             pass
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -263,7 +304,10 @@ def test_the_key_changes_with_every_field():
     assert set(changed) == set(RunKey.model_fields)
     digests = {make_key(**{name: value}).digest for name, value in changed.items()} | {base.digest}
     for part in ("model", "data"):
-        digests |= {make_key(**{part: getattr(base, part) | {name: "0"}}).digest for name in getattr(base, part)}
+        digests |= {
+            make_key(**{part: getattr(base, part) | {name: "0"}}).digest
+            for name in getattr(base, part)
+        }
     # Each of the 5 fields, then every entry of model (5) and data (4); the two digests were counted already.
     assert len(digests) == 1 + 5 + 5 + 4 - 2
     assert make_key().digest == base.digest
@@ -285,7 +329,9 @@ def test_what_cannot_be_hashed_is_refused():
             _ = make_key(config=bad).digest
 
 
-@pytest.mark.parametrize("fields", [{"limit": 0}, {"seed": -1}, {"chunk_size": 0}, {"sed": 1}, {"limit": True}])
+@pytest.mark.parametrize(
+    "fields", [{"limit": 0}, {"seed": -1}, {"chunk_size": 0}, {"sed": 1}, {"limit": True}]
+)
 def test_bad_configurations_are_refused_with_the_field(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         StudyConfig(**fields)
@@ -297,7 +343,9 @@ def test_budgets_default_to_the_published_shares():
     assert resolve_budgets((8, 16, 8), 144) == (16, 8)
     # A quarter of 144 is 36; of shares and counts that come to the same, one is left.
     assert resolve_budgets((8, 0.25, 36), 144) == (36, 8)
-    with pytest.raises(ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"):
+    with pytest.raises(
+        ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"
+    ):
         resolve_budgets((145,), 144)
 
 
@@ -306,7 +354,10 @@ def test_shares_of_the_tokens_are_noted_with_the_counts_they_became():
         budgets: Budgets | None = None
 
     assert (
-        asked_shares(StudyConfig(), ()) == asked_shares(Swept(), (48,)) == asked_shares(Swept(budgets=(48,)), ()) == ()
+        asked_shares(StudyConfig(), ())
+        == asked_shares(Swept(), (48,))
+        == asked_shares(Swept(budgets=(48,)), ())
+        == ()
     )
     asked = Swept(budgets=(0.25, 8))
     assert asked_shares(asked, (36, 8)) == ("budgets asked for: 0.25, 8; as tokens: 36, 8",)
@@ -325,7 +376,9 @@ def test_scrubbing_takes_out_paths_users_and_secrets():
 
 def test_a_token_in_the_environment_does_not_reach_the_record(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "secretsecret42")
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/litelvlm", "study", "--model", "/home/bob/m", "secretsecret42"])
+    monkeypatch.setattr(
+        sys, "argv", ["/usr/bin/litelvlm", "study", "--model", "/home/bob/m", "secretsecret42"]
+    )
     with open_run(tmp_path, make_key(), 1) as run:
         write_parts(run, [0])
     text = (run.folder / "run.json").read_text() + (run.folder / "config.yaml").read_text()
@@ -386,8 +439,16 @@ def test_determinism_is_set_and_recorded():
 
 
 def test_a_summary_comes_back_with_its_types(tmp_path):
-    frame = pd.DataFrame({"method": ["a", "b"], "n": [1, 2], "value": [0.25, float("nan")], "ok": [True, False]})
-    claim = make_claim("H1", "S.", Estimate(0.1, float("nan"), float("nan"), 1, 2, "undefined: one image"), 0.0, "none")
+    frame = pd.DataFrame(
+        {"method": ["a", "b"], "n": [1, 2], "value": [0.25, float("nan")], "ok": [True, False]}
+    )
+    claim = make_claim(
+        "H1",
+        "S.",
+        Estimate(0.1, float("nan"), float("nan"), 1, 2, "undefined: one image"),
+        0.0,
+        "none",
+    )
     with open_run(tmp_path, make_key(), 1) as run:
         run.write_summary(
             Summary(

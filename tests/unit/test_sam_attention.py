@@ -11,7 +11,12 @@ from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
 from litelvlm.embedded.sizes import sam_config
 from litelvlm.models.glamm.masks import sam_attention
-from litelvlm.models.glamm.masks.sam_attention import RelativeAttention, prepare_encoder, with_bias, with_channels
+from litelvlm.models.glamm.masks.sam_attention import (
+    RelativeAttention,
+    prepare_encoder,
+    with_bias,
+    with_channels,
+)
 
 
 def test_scores_of_two_tokens_by_hand():
@@ -28,9 +33,14 @@ def test_scores_of_two_tokens_by_hand():
 def test_both_ways_agree_on_a_map_that_is_not_square():
     generator = torch.Generator().manual_seed(0)
     query, key, value = torch.randn(3, 2, 3, 20, 8, generator=generator)
-    rows, columns = torch.randn(4, 4, 8, generator=generator), torch.randn(5, 5, 8, generator=generator)
+    rows, columns = (
+        torch.randn(4, 4, 8, generator=generator),
+        torch.randn(5, 5, 8, generator=generator),
+    )
     expected = with_bias(query, key, value, rows, columns)
-    torch.testing.assert_close(with_channels(query, key, value, rows, columns), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        with_channels(query, key, value, rows, columns), expected, atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("attend", [with_bias, with_channels])
@@ -46,7 +56,9 @@ def test_the_encoder_gives_what_the_librarys_gives(attend, monkeypatch):
     assert all(type(layer.attn) is SamVisionSdpaAttention for layer in sam.vision_encoder.layers)
     prepare_encoder(sam)
     monkeypatch.setattr(sam_attention, "with_bias", attend)
-    torch.testing.assert_close(sam.vision_encoder(pixels).last_hidden_state, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        sam.vision_encoder(pixels).last_hidden_state, expected, atol=1e-5, rtol=1e-5
+    )
     assert list(sam.state_dict()) == names
 
 
@@ -84,5 +96,7 @@ assert len(graphs) == 1, graphs
 
 def test_the_encoder_compiles_as_one_graph():
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", ONE_GRAPH], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_GRAPH], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,10 @@ PAGE = (ROOT / "docs" / "scaling.md").read_text()
 
 @pytest.fixture
 def stored():
-    return {name: json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text()) for name in NAMES}
+    return {
+        name: json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+        for name in NAMES
+    }
 
 
 def test_the_arithmetic_is_set_beside_the_measurement_that_is_stored(stored):
@@ -35,5 +38,7 @@ def test_the_large_sweep_adds_up(stored):
         if name != "texts":
             assert f"| {macs / 1e18:.2f} |" in PAGE, name
     hours = sum(parts.values()) / 100e12 / 3600
-    assert f"| {sum(parts.values()) / 1e18:.2f}: {hours:.0f} GPU hours, {hours / 8:.1f} on 8 |" in PAGE
+    assert (
+        f"| {sum(parts.values()) / 1e18:.2f}: {hours:.0f} GPU hours, {hours / 8:.1f} on 8 |" in PAGE
+    )
     assert f"{large['pruned_passes_if_every_one_ran_in_full'] / 1e18:.1f} x 10^18" in PAGE

@@ -10,7 +10,14 @@ import pytest
 
 from litelvlm.data.worlds.shapes.expressions import Attribute, Description, Place, Relation
 from litelvlm.data.worlds.shapes.objects import COLOURS
-from litelvlm.data.worlds.shapes.scenes import LEVELS, SceneObject, get_level, level_vocabulary, matches, sample_scene
+from litelvlm.data.worlds.shapes.scenes import (
+    LEVELS,
+    SceneObject,
+    get_level,
+    level_vocabulary,
+    matches,
+    sample_scene,
+)
 
 SEEDS = range(300)
 
@@ -41,7 +48,11 @@ def read_phrase(words):
 
 
 def fitting(wanted, objects):
-    return [i for i, o in enumerate(objects) if all(getattr(o, field) == value for field, value in wanted.items())]
+    return [
+        i
+        for i, o in enumerate(objects)
+        if all(getattr(o, field) == value for field, value in wanted.items())
+    ]
 
 
 def referents(sentence, objects, margin):
@@ -61,10 +72,14 @@ def referents(sentence, objects, margin):
     cut = words.index("the")
     (anchor,) = fitting(read_phrase(words[cut + 1 :]), objects)
     ax, ay = objects[anchor].centre
-    start = next(i for i, word in enumerate(words) if word in {"left", "right", "above", "below", "nearest"})
+    start = next(
+        i for i, word in enumerate(words) if word in {"left", "right", "above", "below", "nearest"}
+    )
     pool = [i for i in fitting(read_phrase(words[:start]), objects) if i != anchor]
     if words[start] == "nearest":
-        values = sorted((math.hypot(objects[i].centre[0] - ax, objects[i].centre[1] - ay), i) for i in pool)
+        values = sorted(
+            (math.hypot(objects[i].centre[0] - ax, objects[i].centre[1] - ay), i) for i in pool
+        )
         near = {i for value, i in values if value - values[0][0] < margin}
         return "relation", near, {values[0][1]}, len(pool)
     gain = {
@@ -188,7 +203,9 @@ def test_targets_and_anchors_lie_inside_the_crop(scenes):
     for scene in drawn:
         height, width = scene.image.shape[:2]
         top, left = (height - 168) // 2, (width - 168) // 2
-        inside = scene.masks[:, top : top + 168, left : left + 168].sum(axis=(1, 2)) / scene.masks.sum(axis=(1, 2))
+        inside = scene.masks[:, top : top + 168, left : left + 168].sum(
+            axis=(1, 2)
+        ) / scene.masks.sum(axis=(1, 2))
         assert all(inside[expression.target] >= 0.25 for expression in scene.expressions)
         outside += int((inside < 0.25).sum())
     assert outside > 0  # other objects may be invisible to CLIP
@@ -198,7 +215,11 @@ def test_scenes_have_all_kinds_and_distractors(scenes):
     _, drawn = scenes
     for scene in drawn:
         assert 4 <= len(scene.expressions) <= 8
-        assert {expression.kind for expression in scene.expressions} == {"attribute", "place", "relation"}
+        assert {expression.kind for expression in scene.expressions} == {
+            "attribute",
+            "place",
+            "relation",
+        }
         assert len({expression.sent for expression in scene.expressions}) == len(scene.expressions)
         for expression in scene.expressions:
             target = scene.objects[expression.target]
@@ -208,7 +229,12 @@ def test_scenes_have_all_kinds_and_distractors(scenes):
 
 def test_vocabulary_is_exactly_the_words_in_use(scenes):
     level, drawn = scenes
-    used = {word for scene in drawn for expression in scene.expressions for word in expression.sent.split()}
+    used = {
+        word
+        for scene in drawn
+        for expression in scene.expressions
+        for word in expression.sent.split()
+    }
     assert used == set(level_vocabulary(level))
 
 

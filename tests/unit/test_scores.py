@@ -10,7 +10,10 @@ COUNTS = [(50, 100, 80, 70), (0, 0, 0, 0), (30, 40, 30, 40)]
 
 
 def table(counts=COUNTS, **columns):
-    lines = [dict(zip(("inter_px", "union_px", "pred_px", "target_px"), line, strict=True)) for line in counts]
+    lines = [
+        dict(zip(("inter_px", "union_px", "pred_px", "target_px"), line, strict=True))
+        for line in counts
+    ]
     keys = {"image_id": 1, "sent_id": range(len(lines)), "method": "none", "budget": 144, "seed": 0}
     rows = pd.DataFrame(lines).assign(**(keys | {"protocol": "single"}))
     return rows.assign(area_frac=(rows["target_px"] > 0) / 4).assign(**columns)
@@ -47,15 +50,25 @@ def test_a_target_of_doubled_pixels_alone_is_a_target():
     # answered with 60 pixels: no N-acc at all but for the second, T-acc 1 from the first, IoU 0 for both.
     rows = table([(0, 60, 60, 0), (0, 60, 60, 0)], area_frac=[0.1, 0.0])
     (line,) = score_lines(rows).to_dict(orient="records")
-    assert (line["n_acc"], line["t_acc"], line["giou_no_target"], line["ciou_no_target"]) == (0, 1, 0, 0)
+    assert (line["n_acc"], line["t_acc"], line["giou_no_target"], line["ciou_no_target"]) == (
+        0,
+        1,
+        0,
+        0,
+    )
     # Both refused: wrong for the object, whose IoU is 0, right for the other one.
-    (line,) = score_lines(table([(0, 9, 9, 0), (0, 9, 9, 0)], area_frac=[0.1, 0.0])).to_dict(orient="records")
+    (line,) = score_lines(table([(0, 9, 9, 0), (0, 9, 9, 0)], area_frac=[0.1, 0.0])).to_dict(
+        orient="records"
+    )
     assert (line["n_acc"], line["t_acc"], line["giou_no_target"]) == (1, 0, 0.5)
     assert "n_acc" not in score_lines(rows[:1])
 
 
 def test_draws_are_scored_apart_and_averaged():
-    first, second = table(protocol="official"), table([(0, 100, 100, 0)], protocol="official", seed=1)
+    first, second = (
+        table(protocol="official"),
+        table([(0, 100, 100, 0)], protocol="official", seed=1),
+    )
     lines = score_lines(pd.concat([first, second]))
     assert lines["draw"].tolist() == ["0", "1", "mean"]
     assert lines["n"].tolist() == [3, 1, 4]

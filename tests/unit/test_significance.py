@@ -93,7 +93,9 @@ def test_corrections_and_the_sign_test_equal_statsmodels():
     for size in (1, 2, 8, 50):
         p_values = rng.random(size) ** 3
         assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-10)
-        assert benjamini_hochberg(p_values) == pytest.approx(multipletests(p_values, method="fdr_bh")[1], abs=1e-10)
+        assert benjamini_hochberg(p_values) == pytest.approx(
+            multipletests(p_values, method="fdr_bh")[1], abs=1e-10
+        )
     values = rng.normal(0.3, 1, 31)
     assert sign_test(values).p_value == pytest.approx(statsmodels_sign_test(values)[1], abs=1e-10)
 

@@ -37,7 +37,10 @@ def verdicts(folder):
 def test_measures_by_hand():
     # [SOS] .5, content .2 + .1, punctuation .1, [EOS] .1; T = 5.
     rows = np.array([[[0.5, 0.2, 0.1, 0.1, 0.1]]])
-    found = {name: v.item() for name, v in attention_measures(rows, np.array([1, 2]), np.array([3])).items()}
+    found = {
+        name: v.item()
+        for name, v in attention_measures(rows, np.array([1, 2]), np.array([3])).items()
+    }
     assert found["a_sos"] == 0.5
     assert found["lift"] == 2.5
     assert found["content_share"] == pytest.approx(0.3)
@@ -58,7 +61,9 @@ def test_uniform_attention_has_lift_one_and_full_entropy_at_every_length(length)
 
 def test_attention_without_entropy_is_a_number():
     none = np.array([], dtype=np.int64)
-    assert attention_measures(np.array([[[1.0, 0.0, 0.0]]]), none, none)["entropy_norm"].item() == 0.0
+    assert (
+        attention_measures(np.array([[[1.0, 0.0, 0.0]]]), none, none)["entropy_norm"].item() == 0.0
+    )
 
 
 @pytest.mark.parametrize("bad", [[0.5, 0.1], [np.nan, 1.0]])
@@ -85,9 +90,13 @@ def test_permuted_words_are_the_same_words():
 
 def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     folder = study(tmp_path, 2.0)
-    assert verdicts(folder) == dict.fromkeys(("H4", "H4.random", "H4.null", "H4.order"), "supported")
+    assert verdicts(folder) == dict.fromkeys(
+        ("H4", "H4.random", "H4.null", "H4.order"), "supported"
+    )
     rows = read_rows(folder)
-    trained = rows[(rows.text_mode == "template") & (rows.weights == "trained") & (rows["query"] == "eos")]
+    trained = rows[
+        (rows.text_mode == "template") & (rows.weights == "trained") & (rows["query"] == "eos")
+    ]
     # softmax of one logit of 2 among T: e^2 / (e^2 + T - 1).
     expected = np.exp(2) / (np.exp(2) + trained.n_tokens - 1)
     assert trained.a_sos.to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-6)
@@ -118,7 +127,9 @@ def test_rows_and_tables_are_complete(tmp_path):
     # 2 layers: template and expression with 3 heads, their mean and the mean over positions; permuted and two random
     # towers as means over heads only.
     assert (rows.groupby("sent_id").size() == 2 * (5 + 5 + 1 + 2)).all()
-    assert not rows.duplicated(["sent_id", "text_mode", "weights", "weights_seed", "query", "layer", "head"]).any()
+    assert not rows.duplicated(
+        ["sent_id", "text_mode", "weights", "weights_seed", "query", "layer", "head"]
+    ).any()
     bare = rows[(rows.text_mode == "expression") & (rows["head"] == 0) & (rows.layer == 0)]
     assert (bare.n_tokens == 4).all()
     asked = rows[(rows.text_mode == "template") & (rows["head"] == 0) & (rows.layer == 0)]
@@ -145,7 +156,9 @@ def test_rows_and_tables_are_complete(tmp_path):
 
 
 def test_short_texts_pass_thresholds_that_uniform_attention_passes_too(tmp_path):
-    table = read_summary(study(tmp_path, 0.0)).table("thresholds").set_index(["text_mode", "threshold"])
+    table = (
+        read_summary(study(tmp_path, 0.0)).table("thresholds").set_index(["text_mode", "threshold"])
+    )
     # Bare expressions have 4 tokens: H_4 / 4 = .52; without the forced first row (H_4 - 1) / 3 = .36.
     bare = table.loc["expression"]
     assert bare["share"].tolist() == bare["uniform"].tolist() == [1, 1, 1, 1, 1, 0]
@@ -164,7 +177,9 @@ def test_column_mass_by_hand():
 
 def test_what_is_carried_is_split_by_norm():
     found = carried_shares(np.array([2.0, 1.0, 1.0, 4.0]), np.array([1]), np.array([2]))
-    assert [found[name].item() for name in ("norm_share", "norm_content", "norm_punct", "norm_self")] == [
+    assert [
+        found[name].item() for name in ("norm_share", "norm_content", "norm_punct", "norm_self")
+    ] == [
         0.25,
         0.125,
         0.125,
@@ -175,7 +190,11 @@ def test_what_is_carried_is_split_by_norm():
 def test_word_order_does_not_move_a_positional_sink(tmp_path):
     rows = read_rows(study(tmp_path, 1.5))
     rows = rows[rows["query"] == "eos"]
-    means = rows[(rows["head"] == MEAN_HEAD) & (rows.weights == "trained")].groupby("text_mode").a_sos.mean()
+    means = (
+        rows[(rows["head"] == MEAN_HEAD) & (rows.weights == "trained")]
+        .groupby("text_mode")
+        .a_sos.mean()
+    )
     assert means["permuted"] == pytest.approx(means["template"], abs=1e-9)
 
 
@@ -191,7 +210,10 @@ def test_texts_that_are_too_long_are_skipped_with_their_reason(tmp_path):
 
 def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_nulls():
     same = {"head": MEAN_HEAD, "query": "eos", "weights": "trained"}
-    parts = [same | {"text_mode": mode, "lift": lift} for mode, lift in (("template", 1.5), ("permuted", 1.2))]
+    parts = [
+        same | {"text_mode": mode, "lift": lift}
+        for mode, lift in (("template", 1.5), ("permuted", 1.2))
+    ]
     parts.append(same | {"weights": "random", "text_mode": "template", "lift": 1.3})
     ids = {"image_id": np.arange(25), "sent_id": np.arange(25)}
     claims = sink.summarise(pd.concat([pd.DataFrame(ids | part) for part in parts]), resamples=100)
@@ -199,7 +221,9 @@ def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_
     assert (found["H4.null"], found["H4.order"]) == ("not supported", "not supported")
     wide = {
         claim.id: claim.verdict
-        for claim in sink.summarise(pd.concat([pd.DataFrame(ids | p) for p in parts]), 100, margin=0.4)
+        for claim in sink.summarise(
+            pd.concat([pd.DataFrame(ids | p) for p in parts]), 100, margin=0.4
+        )
     }
     assert (wide["H4.null"], wide["H4.order"]) == ("supported", "supported")
 

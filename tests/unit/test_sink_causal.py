@@ -18,10 +18,17 @@ CHANGES = ("mask_sos", "zero_sos_value", "mask_content")
 def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
     rng, rows = np.random.default_rng(seed), []
     for sent_id in range(2 * n_images):
-        keys = {"image_id": sent_id // 2, "sent_id": sent_id, "visible_frac": 1.0, "layer_set": "all"}
+        keys = {
+            "image_id": sent_id // 2,
+            "sent_id": sent_id,
+            "visible_frac": 1.0,
+            "layer_set": "all",
+        }
         for name, mean in zip(CHANGES, (sos, value, content), strict=True):
             row = {"d_ri": mean + noise * rng.normal(), "cos_eos": 0.9, "jaccard_8": 0.5}
-            rows.append(keys | row | {"intervention": name, "d_iou": 0.1 if sent_id < 4 else np.nan})
+            rows.append(
+                keys | row | {"intervention": name, "d_iou": 0.1 if sent_id < 4 else np.nan}
+            )
     return pd.DataFrame(rows)
 
 
@@ -33,7 +40,9 @@ def verdicts(rows):
 def test_a_sink_that_matters_either_way_is_supported(effect):
     rows = made_up(sos=effect, value=effect)
     assert verdicts(rows) == dict.fromkeys(("H5.mask", "H5.value", "H5"), "supported")
-    claim = next(claim for claim in sink_causal.summarise(rows, resamples=500) if claim.id == "H5.mask")
+    claim = next(
+        claim for claim in sink_causal.summarise(rows, resamples=500) if claim.id == "H5.mask"
+    )
     assert claim.estimate == pytest.approx(effect, abs=0.01)
     assert (claim.n, claim.n_images, claim.one_sided) == (60, 30, False)
 
@@ -41,12 +50,18 @@ def test_a_sink_that_matters_either_way_is_supported(effect):
 def test_hiding_any_key_alike_is_not_supported():
     rows = made_up(sos=0.3, value=0.3, content=0.3)
     assert set(verdicts(rows).values()) == {"not supported"}
-    assert "does not explain the reversal" in sink_causal.reading(sink_causal.summarise(rows, resamples=500))
+    assert "does not explain the reversal" in sink_causal.reading(
+        sink_causal.summarise(rows, resamples=500)
+    )
 
 
 def test_one_part_alone_does_not_carry_the_claim():
     found = verdicts(made_up(sos=0.2))
-    assert (found["H5.mask"], found["H5.value"], found["H5"]) == ("supported", "not supported", "not supported")
+    assert (found["H5.mask"], found["H5.value"], found["H5"]) == (
+        "supported",
+        "not supported",
+        "not supported",
+    )
     text = sink_causal.reading(sink_causal.summarise(made_up(sos=0.2), resamples=500))
     assert "H5.mask" in text
     assert "does not explain" not in text
@@ -55,7 +70,9 @@ def test_one_part_alone_does_not_carry_the_claim():
 def test_noise_and_one_image_decide_nothing():
     assert set(verdicts(made_up(noise=2.0, seed=3)).values()) == {"undetermined"}
     assert set(verdicts(made_up(sos=0.2, n_images=1)).values()) == {"undetermined"}
-    assert "cannot be told" in sink_causal.reading(sink_causal.summarise(made_up(noise=2.0, seed=3), resamples=500))
+    assert "cannot be told" in sink_causal.reading(
+        sink_causal.summarise(made_up(noise=2.0, seed=3), resamples=500)
+    )
 
 
 def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
@@ -72,14 +89,18 @@ def test_targets_out_of_sight_are_counted():
     rows = made_up(sos=0.2, value=0.2)
     rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
     claims = sink_causal.summarise(rows, resamples=200)
-    assert all(claim.excluded == {"target less than half visible": 2} and claim.n == 58 for claim in claims)
+    assert all(
+        claim.excluded == {"target less than half visible": 2} and claim.n == 58 for claim in claims
+    )
 
 
 def test_expressions_that_cannot_be_read_word_by_word_leave_the_others_alone():
     tower, (sample,) = PlantedTower(None, None), planted_data(1, objects=5)
     sents = ["The ball", "", "<p> ball", "ball " * 20, "The cube"]
     expressions = [replace(e, sent=sent) for e, sent in zip(sample.expressions, sents, strict=True)]
-    rest, asked, words, reasons = readable(tower, replace(sample, expressions=tuple(expressions)), 0)
+    rest, asked, words, reasons = readable(
+        tower, replace(sample, expressions=tuple(expressions)), 0
+    )
     assert [expression.sent for expression in rest.expressions] == ["The ball", "The cube"]
     assert asked[1] == "Can you segment the the cube in this image?"
     # [SOS] Can you segment the | the cube
@@ -95,7 +116,12 @@ def test_a_word_that_reads_otherwise_alone_is_refused():
 
     def tokenize(sentences):
         # Alone, "ball" is two tokens.
-        return joined([sentence.replace("ball", "ba ll") if sentence == "ball" else sentence for sentence in sentences])
+        return joined(
+            [
+                sentence.replace("ball", "ba ll") if sentence == "ball" else sentence
+                for sentence in sentences
+            ]
+        )
 
     tower.tokenize = tokenize
     assert read_words(tower, ["see the ball"], ["the ball"]) == [SPLIT_WORDS]
@@ -108,7 +134,9 @@ def test_nothing_to_summarise():
 
 
 def test_effects_count_what_was_measured():
-    table = sink_causal.tables(made_up(sos=0.2), resamples=200)["effects"].set_index(["intervention", "measure"])
+    table = sink_causal.tables(made_up(sos=0.2), resamples=200)["effects"].set_index(
+        ["intervention", "measure"]
+    )
     assert table.loc[("mask_sos", "d_ri"), "n"] == 60
     assert table.loc[("mask_sos", "d_iou"), ["n", "n_images"]].tolist() == [4, 2]
     assert ("mask_sos", "d_ts") not in table.index

@@ -60,7 +60,9 @@ def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
     config = {**read_config(folder), "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
     assert clip_source(folder, config).folder == folder / "clip"
     shutil.rmtree(folder / "clip")
-    with pytest.raises(FileNotFoundError, match=r"hf download openai/.* or name a folder or hub id with clip="):
+    with pytest.raises(
+        FileNotFoundError, match=r"hf download openai/.* or name a folder or hub id with clip="
+    ):
         clip_source(folder, config)
     assert [call["local_files_only"] for call in calls] == [True]
     with pytest.raises(FileNotFoundError, match="cannot be fetched"):
@@ -101,7 +103,10 @@ def test_names_that_stand_for_nothing(name):
         ({"num_attention_heads": 5}, "no multiple of num_attention_heads 5"),
         ({"mm_vision_select_layer": -1}, r"mm_vision_select_layer=-1 \(known: -2\)"),
         ({"rms_norm_eps": "small"}, "rms_norm_eps='small', which is no number"),
-        ({"rope_scaling": {"type": "linear", "factor": 4.0}}, r"rope_scaling=.*'linear'.* \(known: None\)"),
+        (
+            {"rope_scaling": {"type": "linear", "factor": 4.0}},
+            r"rope_scaling=.*'linear'.* \(known: None\)",
+        ),
         ({"hidden_act": "gelu"}, r"hidden_act='gelu' \(known: 'silu'\)"),
     ],
 )
@@ -112,7 +117,11 @@ def test_impossible_configurations_are_explained(change, message):
 
 
 def test_damaged_configurations_are_explained(tmp_path):
-    for content, message in (("{", "is not JSON"), ("[]", "holds a list"), ("{}", "lacks vocab_size")):
+    for content, message in (
+        ("{", "is not JSON"),
+        ("[]", "holds a list"),
+        ("{}", "lacks vocab_size"),
+    ):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ValueError, match=message):
             read_config(tmp_path)
@@ -129,7 +138,11 @@ def test_inventory_of_a_whole_and_of_a_broken_folder(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "mm_vision_tower": "openai/clip"}))
     found = {part.name: part for part in inventory(folder)}
-    assert [name for name, part in found.items() if not part.found] == ["tokenizer", "weights", "CLIP"]
+    assert [name for name, part in found.items() if not part.found] == [
+        "tokenizer",
+        "weights",
+        "CLIP",
+    ]
     assert "hf download" in found["weights"].text
     assert "hf download" in found["CLIP"].text
     (only,) = inventory("someone/nothing")

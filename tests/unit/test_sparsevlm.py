@@ -44,12 +44,16 @@ def test_density_peaks_by_hand():
     # a denser point: 12 (the largest), 1, 9, 1, 1: peaks are 0 and 10.
     weights, peaks = density_peaks(torch.tensor([[0.0], [1], [10], [11], [12]]), 2)
     assert peaks.tolist() == [0, 2]
-    assert torch.allclose(weights, torch.tensor([[1 / 2, 1 / 2, 0, 0, 0], [0, 0, 1 / 3, 1 / 3, 1 / 3]]))
+    assert torch.allclose(
+        weights, torch.tensor([[1 / 2, 1 / 2, 0, 0, 0], [0, 0, 1 / 3, 1 / 3, 1 / 3]])
+    )
     # Halved squares of nearest distances 4 1 1 .25 .25: densities e^-2, e^-.5 (2), e^-.125 (2). Times distance to a
     # denser point: .14 * 2, .61 * 8, .61 * 1, .88 * 10.5, .88 * .5: peaks are 10 and 2.
     weights, peaks = density_peaks(torch.tensor([[0.0], [2], [3], [10], [10.5]]), 2)
     assert peaks.tolist() == [3, 1]
-    assert torch.allclose(weights, torch.tensor([[0, 0, 0, 1 / 2, 1 / 2], [1 / 3, 1 / 3, 1 / 3, 0, 0]]))
+    assert torch.allclose(
+        weights, torch.tensor([[0, 0, 0, 1 / 2, 1 / 2], [1 / 3, 1 / 3, 1 / 3, 0, 0]])
+    )
     # Distances are divided by sqrt(d): four equal coordinates are like one.
     again = density_peaks(torch.tensor([[0.0], [2], [3], [10], [10.5]]).expand(-1, 4), 2)
     assert torch.equal(again[0], weights)
@@ -64,7 +68,9 @@ def test_density_peaks_by_hand():
 def test_every_point_is_averaged_once_and_peaks_stay_apart(seed, n_points, data):
     k = data.draw(st.integers(1, n_points))
     # Few different values, so that many points coincide.
-    points = torch.randint(0, 4, (n_points, 2), generator=torch.Generator().manual_seed(seed)).float()
+    points = torch.randint(
+        0, 4, (n_points, 2), generator=torch.Generator().manual_seed(seed)
+    ).float()
     weights, peaks = density_peaks(points, k)
     assert torch.allclose(weights.sum(1), torch.ones(k))
     assert (weights > 0).sum(0).tolist() == [1] * n_points
@@ -96,9 +102,13 @@ def test_released_counts_process_more_than_they_are_called(name, budget, counts,
     ("budget", "n_tokens", "n_layers", "options"),
     [(100, 576, 32, {}), (192, 144, 32, {}), (128, 576, 4, {}), (192, 576, 32, {"layers": (1, 2)})],
 )
-def test_released_counts_are_refused_where_there_are_none(name, budget, n_tokens, n_layers, options):
+def test_released_counts_are_refused_where_there_are_none(
+    name, budget, n_tokens, n_layers, options
+):
     pruner = get_pruner(name, preset="released", **options)
-    with pytest.raises(ValueError, match=r"released counts for 576 tokens.*192, 128, 96, 64.*take counts='budget'"):
+    with pytest.raises(
+        ValueError, match=r"released counts for 576 tokens.*192, 128, 96, 64.*take counts='budget'"
+    ):
         pruner.schedule(min(budget, n_tokens - 1), n_tokens, n_layers)
 
 
@@ -141,7 +151,9 @@ def test_falling_counts_fall_and_spend_what_there_is(n_tokens, widths, data):
 def test_budget_matched_schedules_at_full_size(budget, layers, counts, smallest):
     pruner = get_pruner("sparsevlm_plus", layers=layers)
     if counts is None:
-        with pytest.raises(ValueError, match=f"smallest budget is {smallest}, or 20 with drops at earlier layers"):
+        with pytest.raises(
+            ValueError, match=f"smallest budget is {smallest}, or 20 with drops at earlier layers"
+        ):
             pruner.schedule(budget, 576, 32)
         return
     schedule = pruner.schedule(budget, 576, 32)
@@ -157,7 +169,9 @@ def test_the_miniatures_schedules():
         assert get_pruner(name).drop_layers(4) == (1, 2)
         assert get_pruner(name).schedule(48, 144, 4) == (144, 22, 13, 13)
         for budget in (32, 16, 8):
-            with pytest.raises(ValueError, match=r"leave too few for the others; the smallest budget is"):
+            with pytest.raises(
+                ValueError, match=r"leave too few for the others; the smallest budget is"
+            ):
                 get_pruner(name).schedule(budget, 144, 4)
     # 144 + 1 + 1 + 1 are 36.75 on average. With recycling one kept of 144 makes 1 + floor((42 + 1) / 10) + 1 = 6, so
     # 4 * 39 - 144 = 12 = x 2.2 (5.5, 3.3; 6 in the first, as nothing else divides) is the first that works.
@@ -220,14 +234,21 @@ def test_sparsevlm_plus_by_hand():
     assert one_head.score(view, view).tolist() == pytest.approx([0.6, 0.1])
     assert one_head.keep(view, view, 1).tolist() == [0]
     # Both heads: (.4, .25). Without the correction it would be (.2, .25).
-    assert get_pruner("sparsevlm_plus", head_share=1.0).score(view, view).tolist() == pytest.approx([0.4, 0.25])
+    assert get_pruner("sparsevlm_plus", head_share=1.0).score(view, view).tolist() == pytest.approx(
+        [0.4, 0.25]
+    )
     assert get_pruner("sparsevlm").score(view, view).tolist() == pytest.approx([0.2, 0.25])
     # 14 of 32 heads are .875 of 2: one.
     assert get_pruner("sparsevlm_plus").score(view, view).tolist() == pytest.approx([0.6, 0.1])
 
 
 def test_a_vanishing_or_negative_rotary_product_does_not_turn_the_ranking_around():
-    view = View(torch.tensor([[[0.0, 0.2, 0.1, 0.0]]]), queries=(3,), n_visual=2, rotary=turned([0.0, -120, 90, 0]))
+    view = View(
+        torch.tensor([[[0.0, 0.2, 0.1, 0.0]]]),
+        queries=(3,),
+        n_visual=2,
+        rotary=turned([0.0, -120, 90, 0]),
+    )
     # cos 120 = -.5 and cos 90 = 0 count as .05.
     assert get_pruner("sparsevlm_plus").score(view, view).tolist() == pytest.approx([4.0, 2.0])
 

@@ -22,7 +22,9 @@ GRID = (6, 8)
 @pytest.fixture
 def rows():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(3, 48)).round(1), rng.normal(size=(2, 48)).round(1)  # rounded: with ties
+    return rng.normal(size=(3, 48)).round(1), rng.normal(size=(2, 48)).round(
+        1
+    )  # rounded: with ties
 
 
 def test_correlations_equal_scipy(rows):
@@ -42,7 +44,9 @@ def test_partial_correlations_equal_those_of_statsmodels_residuals(rows):
     covariates = grid_covariates(GRID)
     found = rank_correlations(first, second, covariates)
     design = np.column_stack([np.ones(48), covariates])
-    a, b = ([OLS(stats.rankdata(row), design).fit().resid for row in side] for side in (first, second))
+    a, b = (
+        [OLS(stats.rankdata(row), design).fit().resid for row in side] for side in (first, second)
+    )
     expected = [[stats.pearsonr(x, y).statistic for y in b] for x in a]
     np.testing.assert_allclose(found, expected, atol=1e-12)
     # A column twice, or a constant one, changes nothing.
@@ -56,10 +60,14 @@ def test_every_move_equals_moving_by_hand(rows, covariates):
     first, second = rows
     found = shifted_correlations(first, second, GRID, covariates)
     assert found.shape == (3, 2, 6, 8)
-    np.testing.assert_allclose(found[..., 0, 0], rank_correlations(first, second, covariates), atol=1e-10)
+    np.testing.assert_allclose(
+        found[..., 0, 0], rank_correlations(first, second, covariates), atol=1e-10
+    )
     for move in ((1, 0), (0, 3), (5, 7)):
         moved = np.roll(second.reshape(-1, *GRID), move, axis=(1, 2)).reshape(second.shape)
-        np.testing.assert_allclose(found[:, :, *move], rank_correlations(first, moved, covariates), atol=1e-10)
+        np.testing.assert_allclose(
+            found[:, :, *move], rank_correlations(first, moved, covariates), atol=1e-10
+        )
 
 
 def test_p_values_count_the_moves_that_do_as_well():
@@ -69,7 +77,11 @@ def test_p_values_count_the_moves_that_do_as_well():
 
 def test_constant_and_explained_rows_correlate_zero():
     covariates = grid_covariates(GRID)
-    flat, x, noise = np.ones((1, 48)), covariates[:, :1].T, np.random.default_rng(0).normal(size=(1, 48))
+    flat, x, noise = (
+        np.ones((1, 48)),
+        covariates[:, :1].T,
+        np.random.default_rng(0).normal(size=(1, 48)),
+    )
     assert rank_correlations(flat, noise).item() == 0
     assert tau_b(flat, noise).item() == 0
     assert rank_correlations(x, noise, covariates).item() == 0
@@ -81,7 +93,9 @@ def test_constant_and_explained_rows_correlate_zero():
 
 def smooth_maps(rng, n):
     """Maps without any link whose neighbours are alike."""
-    return np.stack([gaussian_filter(rng.normal(size=(12, 12)), 1.5, mode="wrap").ravel() for _ in range(n)])
+    return np.stack(
+        [gaussian_filter(rng.normal(size=(12, 12)), 1.5, mode="wrap").ravel() for _ in range(n)]
+    )
 
 
 def test_the_naive_p_value_of_smooth_maps_fails_and_the_shift_p_value_holds():

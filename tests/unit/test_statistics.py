@@ -25,7 +25,9 @@ def nested_mean(values, levels, resamples=1000):
 def test_bootstrap_agrees_with_scipy_when_each_image_has_one_sample():
     values = np.random.default_rng(3).normal(size=80)
     ours = mean_estimate(values, np.arange(80))
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", rng=0, n_resamples=20_000).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", rng=0, n_resamples=20_000
+    ).confidence_interval
     assert ours.value == pytest.approx(values.mean(), abs=1e-12)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
@@ -87,14 +89,18 @@ def test_nan_is_refused_with_its_sample():
 def test_nested_bootstrap_widens_with_each_level():
     rng = np.random.default_rng(7)
     images, expressions = np.repeat(np.arange(30), 12), np.repeat(np.arange(90), 4)
-    values = rng.normal(0, 1, 30)[images] + rng.normal(0, 1, 90)[expressions] + rng.normal(0, 1, 360)
+    values = (
+        rng.normal(0, 1, 30)[images] + rng.normal(0, 1, 90)[expressions] + rng.normal(0, 1, 360)
+    )
     seeds = np.tile(np.arange(4), 90)
     nested = nested_mean(values, [images, expressions, seeds], resamples=4000)
     flat = mean_estimate(values, images, resamples=4000)
     assert nested.value == pytest.approx(flat.value)
     assert nested.high - nested.low > flat.high - flat.low
     shuffled = rng.permutation(360)
-    again = nested_mean(values[shuffled], [images[shuffled], expressions[shuffled], seeds[shuffled]], resamples=4000)
+    again = nested_mean(
+        values[shuffled], [images[shuffled], expressions[shuffled], seeds[shuffled]], resamples=4000
+    )
     assert (again.low, again.high) == pytest.approx((nested.low, nested.high), abs=1e-9)
 
 
@@ -121,8 +127,12 @@ def test_nested_bootstrap_of_a_ratio():
     assert (nested.low, nested.high) == pytest.approx((flat.low, flat.high), abs=0.01)
     # Two seeds that differ add to the interval; the mean over both does not.
     seeds = np.concatenate([columns, columns * [0.5, 1.0]])
-    noisy = nested_bootstrap(seeds, [np.tile(ids, 2), np.repeat([0, 1], 60)], ratios, resamples=4000).estimates()[0]
-    mean = bootstrap_ratios(seeds[:, :1], seeds[:, 1:], np.tile(ids, 2), resamples=4000).estimates()[0]
+    noisy = nested_bootstrap(
+        seeds, [np.tile(ids, 2), np.repeat([0, 1], 60)], ratios, resamples=4000
+    ).estimates()[0]
+    mean = bootstrap_ratios(
+        seeds[:, :1], seeds[:, 1:], np.tile(ids, 2), resamples=4000
+    ).estimates()[0]
     assert noisy.high - noisy.low > 1.05 * (mean.high - mean.low)
     one = nested_bootstrap(columns[:1], [ids[:1]], ratios)
     assert one.draws.shape == (0, 1)

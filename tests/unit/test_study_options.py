@@ -11,7 +11,12 @@ from litelvlm.analysis.studies import STUDIES, efficiency
 
 
 def test_options_of_the_sweep_reach_its_configuration():
-    verb = Study(names=("sweep",), methods=("uniform", "litelvlm(order=raster)"), protocol="official", seeds=2)
+    verb = Study(
+        names=("sweep",),
+        methods=("uniform", "litelvlm(order=raster)"),
+        protocol="official",
+        seeds=2,
+    )
     config = verb.configure("sweep")
     assert [method.label for method in config.methods] == ["uniform", "litelvlm(order=raster)"]
     assert (config.protocol, config.seeds) == ("official", 2)
@@ -24,11 +29,17 @@ def test_an_option_that_no_chosen_study_has_is_refused():
 
 
 def test_any_field_of_a_chosen_study_can_be_set():
-    verb = Study(names=("importance", "reversal"), set=("importance.images=null", "reversal.budgets=[48, 8]"), seed=3)
+    verb = Study(
+        names=("importance", "reversal"),
+        set=("importance.images=null", "reversal.budgets=[48, 8]"),
+        seed=3,
+    )
     config = verb.configure("importance")
     assert (config.images, config.seed) == (None, 3)
     assert verb.configure("reversal").budgets == (48, 8)
-    both = Study(names=("all",), budgets=(16,), set=("sink_causal.budgets=[8]", "ablations.images=2"))
+    both = Study(
+        names=("all",), budgets=(16,), set=("sink_causal.budgets=[8]", "ablations.images=2")
+    )
     assert [both.configure(name).budgets for name in ("sweep", "sink_causal")] == [(16,), (8,)]
     assert both.configure("ablations").images == 2
     clips = Study(names=("mechanism",), set=("mechanism.clip=[open_clip:ViT-B-16/openai]",))
@@ -62,10 +73,17 @@ def test_what_cannot_be_set_is_refused_with_what_can(entry, message):
         Study(names=("sink",), set=(entry,)).configure("sink")
 
 
-def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_them(capsys, tmp_path):
-    assert main(["study", "ablations", "--out", str(tmp_path), "--set", "ablations.requests=protocol"]) == 2
+def test_one_value_for_a_field_that_holds_several_is_answered_with_how_to_write_them(
+    capsys, tmp_path
+):
+    assert (
+        main(["study", "ablations", "--out", str(tmp_path), "--set", "ablations.requests=protocol"])
+        == 2
+    )
     assert "requests: protocol is no list; write one in square brackets" in capsys.readouterr().err
-    chosen = Study(names=("ablations",), set=("ablations.requests=[protocol]",)).configure("ablations")
+    chosen = Study(names=("ablations",), set=("ablations.requests=[protocol]",)).configure(
+        "ablations"
+    )
     assert chosen.requests == ("protocol",)
 
 
@@ -103,7 +121,9 @@ def test_the_engine_is_used_within_the_block_only():
 
 def test_yes_and_no_stand_where_they_are_asked_for():
     assert efficiency.Config(prefill_only=True).prefill_only is True
-    with pytest.raises(ValueError, match=r"rounds\n.*a value other than yes and no is needed, got True"):
+    with pytest.raises(
+        ValueError, match=r"rounds\n.*a value other than yes and no is needed, got True"
+    ):
         efficiency.Config(rounds=True)
 
 

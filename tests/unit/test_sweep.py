@@ -78,7 +78,9 @@ def test_a_budget_of_all_tokens_is_the_baseline_and_decides_nothing(tmp_path):
     summary = read_summary(folder)
     assert {claim.id for claim in summary.claims} == {"random@48", "H8"}
     assert "With 48 tokens" in next(claim.statement for claim in summary.claims if claim.id == "H8")
-    rows = read_rows(folder).set_index(["sent_id", "method", "budget"])["inter_px"].unstack("sent_id")
+    rows = (
+        read_rows(folder).set_index(["sent_id", "method", "budget"])["inter_px"].unstack("sent_id")
+    )
     assert (rows.loc[("litelvlm", 144)] == rows.loc[("none", 144)]).all()
 
 
@@ -96,7 +98,9 @@ def test_tables_agree_with_rows(swept):
     compared = summary.table("comparisons").set_index(["method", "budget", "metric", "reference"])
     delta = compared.loc[("uniform", 48, "ciou", "random")]
     values = scores.set_index(["method", "budget", "metric"]).value
-    assert delta.delta == pytest.approx(values["uniform", 48, "ciou"] - values["random", 48, "ciou"])
+    assert delta.delta == pytest.approx(
+        values["uniform", 48, "ciou"] - values["random", 48, "ciou"]
+    )
     kept = compared.loc[("random", 48, "ciou", "none")]
     assert kept.retention == pytest.approx(values["random", 48, "ciou"])
     assert kept.retention_bound <= kept.retention
@@ -127,7 +131,11 @@ def test_a_model_that_needs_no_tokens_shows_no_advantage(tmp_path):
 
 
 def test_high_similarity_fails_where_the_signal_is_reversed(swept):
-    compared = read_summary(swept[1]).table("comparisons").set_index(["method", "budget", "metric", "reference"])
+    compared = (
+        read_summary(swept[1])
+        .table("comparisons")
+        .set_index(["method", "budget", "metric", "reference"])
+    )
     line = compared.loc[("high_similarity", 48, "ciou", "random")]
     assert line.high < 0
     assert line.p_holm < 0.05
@@ -144,7 +152,12 @@ def test_methods_with_fields_have_their_own_cells(tmp_path):
     )
     folder = study(tmp_path, config=sweep.Config(methods=methods, budgets=(16,), seeds=3))
     rows = read_rows(folder)
-    assert set(rows.method) == {"none", "litelvlm", "litelvlm(positions=original)", "random(seed=7)"}
+    assert set(rows.method) == {
+        "none",
+        "litelvlm",
+        "litelvlm(positions=original)",
+        "random(seed=7)",
+    }
     assert (rows.groupby("sent_id").size() == 4).all()
 
 
@@ -169,13 +182,22 @@ def test_bad_configurations_are_refused(fields, message):
 
 
 def test_budgets_beyond_the_model_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"):
+    with pytest.raises(
+        ValueError, match="budget 145 is not a whole number of tokens from 1 to 144"
+    ):
         study(tmp_path, config=FAST.model_copy(update={"budgets": (145,)}))
 
 
 def test_the_default_methods_hold_the_paper_and_all_controls():
     names = [method.name for method in sweep.Config().methods]
-    assert {"litelvlm", "random", "uniform", "avgpool", "mask_oracle", "inverse_mask_oracle"} <= set(names)
+    assert {
+        "litelvlm",
+        "random",
+        "uniform",
+        "avgpool",
+        "mask_oracle",
+        "inverse_mask_oracle",
+    } <= set(names)
 
 
 def test_every_configuration_field_changes_the_run(tmp_path):
@@ -315,7 +337,11 @@ def test_a_resample_without_a_hit_leaves_h8_undetermined_and_says_so():
     claims = sweep.summarise(sweep_rows([(50, 50), (0, 0), (0, 0)]), resamples=1000)
     (claim,) = claims
     assert (claim.verdict, claim.estimate) == ("undetermined", 1.0)
-    lost = int(claim.method.removeprefix("undefined: the unpruned cIoU is 0 on ").split(" of 1000 resamples")[0])
+    lost = int(
+        claim.method.removeprefix("undefined: the unpruned cIoU is 0 on ").split(
+            " of 1000 resamples"
+        )[0]
+    )
     assert lost == pytest.approx(1000 * (2 / 3) ** 3, abs=60)
 
 

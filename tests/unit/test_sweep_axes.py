@@ -26,7 +26,9 @@ PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
 def with_layers(n_layers):
     """A planted model that says how deep its language model is."""
     model = PlantedModel()
-    model.llama = SimpleNamespace(config=SimpleNamespace(), model=SimpleNamespace(layers=[None] * n_layers))
+    model.llama = SimpleNamespace(
+        config=SimpleNamespace(), model=SimpleNamespace(layers=[None] * n_layers)
+    )
     return model
 
 
@@ -68,25 +70,33 @@ def test_layers_are_read_in_either_kind_of_brackets(layers):
     assert method.label == "pyramiddrop(layers=(1, 4, 8), order=raster, query_token=seg)"
 
 
-@pytest.mark.parametrize("label", ["with_uniform(of=random)", "ivc_add_on(of=random)", "restore(of=random)"])
+@pytest.mark.parametrize(
+    "label", ["with_uniform(of=random)", "ivc_add_on(of=random)", "restore(of=random)"]
+)
 def test_a_method_around_random_tokens_draws_with_seeds(label):
     method = sweep.Method.parse(label)
     assert method.seeded
     assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
     assert method.pruner(7).needs == method.pruner().needs
     cells, _ = divide_cells(sweep.Config(methods=(label,), seeds=3), (48,), 144, PlantedModel())
-    assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [(label, s, s) for s in range(3)]
+    assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [
+        (label, s, s) for s in range(3)
+    ]
     assert not sweep.Method.parse(label.replace("random", "fastervlm")).seeded
 
 
 def test_rows_of_a_method_around_random_tokens_differ_by_seed(tmp_path):
     config = sweep.Config(methods=("with_uniform(of=random)",), budgets=(16,), seeds=3)
-    rows = read_rows(sweep.run(PlantedModel(), planted_data(4), config, tmp_path)).query("method != 'none'")
+    rows = read_rows(sweep.run(PlantedModel(), planted_data(4), config, tmp_path)).query(
+        "method != 'none'"
+    )
     assert sorted(rows.seed.unique()) == [0, 1, 2]
     assert rows.groupby("seed").inter_px.apply(tuple).nunique() == 3
 
 
-@pytest.mark.parametrize("text", ["", "litelvlm(", "litelvlm(order)", "litelvlm:no_such_preset", "li telvlm"])
+@pytest.mark.parametrize(
+    "text", ["", "litelvlm(", "litelvlm(order)", "litelvlm:no_such_preset", "li telvlm"]
+)
 def test_a_label_that_cannot_be_read_is_refused(text):
     with pytest.raises(ValueError, match=r"form|preset"):
         sweep.Method.parse(text)
@@ -103,7 +113,9 @@ def test_all_stands_for_every_method_in_every_preset():
     assert labels == [method.label for method in every_method()]
     assert sweep.Config(methods="all").methods == every_method()
     expected = {
-        n if p == "faithful" else f"{n}:{p}" for n, c in list_pruners().items() for p in ("faithful", *c.presets)
+        n if p == "faithful" else f"{n}:{p}"
+        for n, c in list_pruners().items()
+        for p in ("faithful", *c.presets)
     }
     assert set(labels) == expected - {"none"}
 
@@ -112,7 +124,11 @@ def test_an_impossible_budget_is_left_out_with_its_reason():
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(48, 16))
     cells, excluded = divide_cells(config, (48, 16), 144, with_layers(4))
     # One of four layers before the drop: 144 / 4 = 36 tokens on average already.
-    assert [(cell.method, cell.budget) for cell in cells] == [("fastv", 48), ("uniform", 48), ("uniform", 16)]
+    assert [(cell.method, cell.budget) for cell in cells] == [
+        ("fastv", 48),
+        ("uniform", 48),
+        ("uniform", 16),
+    ]
     assert list(excluded) == ["fastv@16"]
     assert "smallest budget is 37" in excluded["fastv@16"]
     # (144 + 3 x 16) / 4 = 48.
@@ -152,7 +168,9 @@ def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
 
 
 def test_tokens_that_differ_within_a_cell_are_refused():
-    rows = pd.DataFrame({"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]})
+    rows = pd.DataFrame(
+        {"method": ["a", "a"], "budget": [8, 8], "n_kept": [8, 7], "n_average": [8.0, 8.0]}
+    )
     with pytest.raises(ValueError, match="different numbers"):
         token_table(rows)
 
@@ -172,7 +190,12 @@ def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
     folder = sweep.run(PlantedModel(), data, config, tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     # Six expressions on three images, of which two cannot be asked.
-    assert (record.state, record.counts.expected, record.counts.done, record.counts.failed) == ("done", 6, 4, 0)
+    assert (record.state, record.counts.expected, record.counts.done, record.counts.failed) == (
+        "done",
+        6,
+        4,
+        0,
+    )
     assert record.counts.skipped == {NO_WORDS: 1, CONTROL_WORDS: 1}
     asked = {data[0].expressions[1], data[1].expressions[0], *data[2].expressions}
     assert set(rows.sent_id) == {expression.sent_id for expression in asked}
@@ -182,7 +205,9 @@ def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
 
 def test_an_image_without_any_askable_sentence_has_no_rows(tmp_path):
     data = with_sentence(with_sentence(planted_data(2), 0, 0, ""), 0, 1, "")
-    folder = sweep.run(PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path)
+    folder = sweep.run(
+        PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path
+    )
     assert read_record(folder).counts.skipped == {NO_WORDS: 2}
     assert set(read_rows(folder).image_id) == {data[1].image_id}
 
@@ -213,10 +238,14 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
             drawn = official_draw(4, sample.image_id, seed).expressions
             found = rows[(rows.image_id == sample.image_id) & (rows.seed == seed)]
             for _, cell in found.groupby("method"):
-                assert cell.sent_id.tolist() == [sample.expressions[place].sent_id for place in drawn]
+                assert cell.sent_id.tolist() == [
+                    sample.expressions[place].sent_id for place in drawn
+                ]
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
-    assert all(s.endswith(", up to three drawn expressions of an image asked together.") for s in said)
+    assert all(
+        s.endswith(", up to three drawn expressions of an image asked together.") for s in said
+    )
     # Per image: two draws of the unpruned model, two methods at one budget; three turns each; encoded once.
     assert len(rows) == 3 * 2 * 3 * 3
     assert model.encoded == 3
@@ -224,7 +253,9 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
 
 
 def test_expressions_that_no_draw_asked_are_counted(tmp_path):
-    folder = sweep.run(PlantedModel(), crowded(), OFFICIAL.model_copy(update={"seeds": 1}), tmp_path)
+    folder = sweep.run(
+        PlantedModel(), crowded(), OFFICIAL.model_copy(update={"seeds": 1}), tmp_path
+    )
     counts = read_record(folder).counts
     # One draw asks three of the four expressions of each of three images.
     assert (counts.expected, counts.done, counts.skipped) == (12, 9, {NOT_DRAWN: 3})
@@ -262,7 +293,9 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     for sample in data:
         found = rows[rows.image_id == sample.image_id]
         for _, cell in found.groupby(["method", "seed"]):
-            assert cell.sent_id.tolist() == [expression.sent_id for expression in sample.expressions]
+            assert cell.sent_id.tolist() == [
+                expression.sent_id for expression in sample.expressions
+            ]
     # Per image one pass unpruned, one of litelvlm and one per seed of random; four turns each.
     assert sum(map(len, model.batches)) == 3 * 4
     assert len(rows) == 3 * 4 * 4
@@ -270,7 +303,9 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     assert said
     assert all(s.endswith(", all expressions of an image asked together.") for s in said)
     (talk,) = talks_of(config, data[0])
-    assert talk.conversation == conversation([expression.sent for expression in data[0].expressions])
+    assert talk.conversation == conversation(
+        [expression.sent for expression in data[0].expressions]
+    )
 
 
 def test_protocols_do_not_mix_in_one_table(tmp_path):
@@ -288,7 +323,9 @@ def test_no_target_scores_are_those_of_the_metrics(tmp_path):
         sample = data[place]
         lost = dataclasses.replace(sample.expressions[0], ann_ids=(-1,))
         data[place] = dataclasses.replace(sample, expressions=(lost, *sample.expressions[1:]))
-    folder = sweep.run(PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path)
+    folder = sweep.run(
+        PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path
+    )
     rows, table = read_rows(folder), read_summary(folder).table("no_target")
     assert (rows.target_px == 0).sum() == 2 * 2
     for (method, budget), cell in rows.groupby(["method", "budget"]):
@@ -312,7 +349,9 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
     assert found[["n", "n_images"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3], [3, 3]]
     # A second draw of a random method adds no expression: image 3 is found with 100 of 200 pixels once, then with 200.
     again = rows.assign(seed=1, pred_px=[10, 10, 200], inter_px=[0, 10, 200])
-    both = no_target_table(pd.concat([rows.assign(seed=0), again]), resamples=200).set_index("metric")
+    both = no_target_table(pd.concat([rows.assign(seed=0), again]), resamples=200).set_index(
+        "metric"
+    )
     assert both.n.tolist() == [1, 2, 3, 3]
     assert both.value["ciou"] == pytest.approx(150 / 281)
 
@@ -328,6 +367,8 @@ def test_pixels_are_counted_by_the_official_rule():
     predicted = np.array([[True, True, True], [True, False, False]])
     found = overlaps(torch.from_numpy(predicted), torch.from_numpy(target))
     assert [int(count) for count in found] == [2, 4, 3, 3]
-    assert (int(found.intersection), int(found.union)) == tuple(intersection_union(predicted, target))
+    assert (int(found.intersection), int(found.union)) == tuple(
+        intersection_union(predicted, target)
+    )
     with pytest.raises(ValueError, match="both must be"):
         overlaps(torch.zeros(PATCH, 3, dtype=torch.bool), torch.zeros(PATCH, 2, dtype=torch.uint8))

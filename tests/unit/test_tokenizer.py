@@ -22,14 +22,22 @@ def test_ids_come_from_the_files(tokenizer):
     index = json.loads((GLAMM / "index.json").read_text())
     assert tokenizer.vocab_size == index["tokenizer_len"] == 427
     assert tokenizer.added_tokens == index["token_ids"]
-    assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.seg_id) == (0, 1, 2, 424)
+    assert (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.seg_id) == (
+        0,
+        1,
+        2,
+        424,
+    )
 
 
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda r: r["turns"][0][0])
 def test_recorded_prompts(tokenizer, recorded):
     ids = tokenizer.encode(recorded["prompt"])
     assert ids == recorded["input_ids"]
-    names = [tokenizer.special_text[i] if i < 0 or i >= 420 else tokenizer.pieces.id_to_piece(i) for i in ids]
+    names = [
+        tokenizer.special_text[i] if i < 0 or i >= 420 else tokenizer.pieces.id_to_piece(i)
+        for i in ids
+    ]
     assert names == recorded["pieces"]
 
 
@@ -68,7 +76,9 @@ def test_saving_writes_the_published_layout(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     for path in (GLAMM / "llama_tokenizer").glob("*.json"):
         assert json.loads((tmp_path / path.name).read_text()) == json.loads(path.read_text())
-    assert (tmp_path / "tokenizer.model").read_bytes() == (GLAMM / "llama_tokenizer" / "tokenizer.model").read_bytes()
+    assert (tmp_path / "tokenizer.model").read_bytes() == (
+        GLAMM / "llama_tokenizer" / "tokenizer.model"
+    ).read_bytes()
 
 
 def test_create_adds_the_seven_tokens_in_the_official_order(tokenizer, tmp_path):
@@ -105,8 +115,18 @@ def test_library_style_keeps_blanks_and_drops_the_leading_one(tokenizer):
         ids = which.encode(text)[1:]
         return [which.special_text.get(i) or which.pieces.id_to_piece(i) for i in ids]
 
-    assert names(tokenizer, "is [SEG].</s>US")[-4:] == ["[SEG]", "▁.", "</s>", *names(tokenizer, "US")][-4:]
-    assert names(library, "is [SEG].</s>US") == [*names(tokenizer, "is"), "▁", "[SEG]", ".", "</s>", "US"]
+    assert (
+        names(tokenizer, "is [SEG].</s>US")[-4:]
+        == ["[SEG]", "▁.", "</s>", *names(tokenizer, "US")][-4:]
+    )
+    assert names(library, "is [SEG].</s>US") == [
+        *names(tokenizer, "is"),
+        "▁",
+        "[SEG]",
+        ".",
+        "</s>",
+        "US",
+    ]
     # Up to the first special token both are the same.
     assert names(library, "x y</s>")[:-1] == names(tokenizer, "x y</s>")[:-1]
 

@@ -31,7 +31,9 @@ class Still(Blocks):
 
 def merged(n_blocks: int, budget: int, **options):
     view = Still(n_blocks)
-    return get_pruner("tome", **options).select(Cues({}, (1, 4), vit=lambda: view), budget), view.biases
+    return get_pruner("tome", **options).select(
+        Cues({}, (1, 4), vit=lambda: view), budget
+    ), view.biases
 
 
 def test_one_merge():
@@ -85,7 +87,9 @@ def test_a_shallow_tower_merges_earlier_or_refuses():
     assert merge_counts(144, 16, 4) == (40, 40, 32, 16)
     # At best 72, 36, 18 and 9 go: 144 - 135.
     assert merge_counts(144, 9, 4) == (72, 36, 18, 9)
-    with pytest.raises(ValueError, match=r"cannot leave 8 of 144 tokens in 4 blocks.* the smallest budget is 9"):
+    with pytest.raises(
+        ValueError, match=r"cannot leave 8 of 144 tokens in 4 blocks.* the smallest budget is 9"
+    ):
         merge_counts(144, 8, 4)
 
 

@@ -32,7 +32,9 @@ def bars(ax, which=0):
     return np.array([[segment[0][0], segment[1][0]] for segment in lines.get_segments()])
 
 
-@pytest.mark.parametrize(("share", "columns"), [(True, ["share", "low", "high"]), (False, ["ri", "ri_low", "ri_high"])])
+@pytest.mark.parametrize(
+    ("share", "columns"), [(True, ["share", "low", "high"]), (False, ["ri", "ri_low", "ri_high"])]
+)
 def test_probes_are_drawn_with_intervals_and_coloured_by_verdict(share, columns):
     ax = mechanism.draw_probes(PROBES, new_axes(), share)
     np.testing.assert_allclose(dots(ax)[:, 0], PROBES[columns[0]])
@@ -44,23 +46,39 @@ def test_probes_are_drawn_with_intervals_and_coloured_by_verdict(share, columns)
 
 
 def test_the_cloud_holds_every_expression_its_mean_and_the_controls(saved_runs):
-    rows, means = read_rows(saved_runs["reversal"]), read_summary(saved_runs["reversal"]).table("ri")
+    rows, means = (
+        read_rows(saved_runs["reversal"]),
+        read_summary(saved_runs["reversal"]).table("ri"),
+    )
     ax = reversal_slices.draw_raincloud(rows, means, new_axes())
     primary = reversal_slices._primary(rows, "none")
     np.testing.assert_allclose(dots(ax)[:, 0], primary["ri"])
     mean = reversal_slices._primary(means, "none")
     np.testing.assert_allclose(dots(ax, 1)[0, 0], mean["ri"].item())
     np.testing.assert_allclose(bars(ax)[0], mean[["low", "high"]].to_numpy()[0])
-    bands = {patch.get_label(): (patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches}
+    bands = {
+        patch.get_label(): (patch.get_x(), patch.get_x() + patch.get_width())
+        for patch in ax.patches
+    }
     shuffled = reversal_slices._primary(means, "N1")
-    np.testing.assert_allclose(bands["text of another image"], shuffled[["low", "high"]].to_numpy()[0])
+    np.testing.assert_allclose(
+        bands["text of another image"], shuffled[["low", "high"]].to_numpy()[0]
+    )
     assert len(bands) == 6
     assert [label.get_text() for label in ax.get_yticklabels()] == ["val"]
 
 
 def test_layers_are_drawn_by_model_with_the_last_on_top():
-    cells = [["", -1, 0.1], ["", -2, 0.2], ["other", -1, 0.3], ["other", -2, 0.4], ["other", -3, 0.5]]
-    ax = reversal_slices.draw_layers(pd.DataFrame(cells, columns=["clip_model", "layer", "ri"]), new_axes(), "own")
+    cells = [
+        ["", -1, 0.1],
+        ["", -2, 0.2],
+        ["other", -1, 0.3],
+        ["other", -2, 0.4],
+        ["other", -3, 0.5],
+    ]
+    ax = reversal_slices.draw_layers(
+        pd.DataFrame(cells, columns=["clip_model", "layer", "ri"]), new_axes(), "own"
+    )
     assert [label.get_text() for label in ax.get_yticklabels()] == ["-1", "-2", "-3"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["other", "own"]
     drawn = np.ma.filled(ax.collections[0].get_array().reshape(3, 2), np.nan)
@@ -68,7 +86,10 @@ def test_layers_are_drawn_by_model_with_the_last_on_top():
 
 
 def test_area_draws_every_expression_and_the_fifths(saved_runs):
-    rows, table = read_rows(saved_runs["reversal"]), read_summary(saved_runs["reversal"]).table("area")
+    rows, table = (
+        read_rows(saved_runs["reversal"]),
+        read_summary(saved_runs["reversal"]).table("area"),
+    )
     ax = reversal_slices.draw_area(rows, table, new_axes())
     primary = reversal_slices._primary(rows, "none")
     np.testing.assert_allclose(dots(ax), primary[["area_frac", "ri"]])
@@ -89,10 +110,15 @@ def test_positions_set_attention_beside_what_it_carries(saved_runs):
 
 def test_entropy_is_drawn_under_the_uniform_curve(saved_runs):
     table = read_summary(saved_runs["sink"]).table("length")
-    lines = {line.get_label(): line.get_xydata() for line in sink.draw_entropy(table, new_axes()).get_lines()}
+    lines = {
+        line.get_label(): line.get_xydata()
+        for line in sink.draw_entropy(table, new_axes()).get_lines()
+    }
     bare = table[table["text_mode"] == "expression"]
     np.testing.assert_allclose(lines["trained, bare expressions"], bare[["n_tokens", "entropy"]])
-    np.testing.assert_allclose(lines["uniform attention"][:, 1], np.log(lines["uniform attention"][:, 0]))
+    np.testing.assert_allclose(
+        lines["uniform attention"][:, 1], np.log(lines["uniform attention"][:, 0])
+    )
 
 
 def test_effects_go_from_all_layers_to_single_ones():
@@ -103,7 +129,9 @@ def test_effects_go_from_all_layers_to_single_ones():
         ["mask_sos", "all", "d_ri", 0.4, 0.3, 0.5],
         ["mask_sos", "all", "d_ts", 9.0, 8.0, 10.0],
     ]
-    table = pd.DataFrame(cells, columns=["intervention", "layer_set", "measure", "mean", "low", "high"])
+    table = pd.DataFrame(
+        cells, columns=["intervention", "layer_set", "measure", "mean", "low", "high"]
+    )
     ax = sink_causal.draw_effects(table, "d_ri", new_axes())
     np.testing.assert_allclose(dots(ax)[:, 0], [0.4, 0.3, 0.2, 0.1])
     np.testing.assert_allclose(bars(ax), [[0.3, 0.5], [0.2, 0.4], [0.1, 0.3], [0.0, 0.2]])

@@ -38,10 +38,14 @@ from litelvlm.analysis.studies.sweep.rows import Loaded, load
 
 __all__ = ["QUESTION", "STUDY", "Config", "reading", "run", "summarise", "tables"]
 
-QUESTION = "What is left of the method when each part of it is taken away, turned round or replaced?"
+QUESTION = (
+    "What is left of the method when each part of it is taken away, turned round or replaced?"
+)
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows and, once all are there, the summary.
 
     Args:
@@ -55,10 +59,14 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         The run folder.
     """
     n_tokens = model.grid[0] * model.grid[1]
-    budgets = resolve_budgets(config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens)
+    budgets = resolve_budgets(
+        config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens
+    )
     chosen, whole = Subset(data, config.images, config.expressions), Subset(data, config.images)
     context = make_context(model, data, chosen, config, budgets)
-    protocols = protocol_contexts(model, whole, config, budgets) if "protocol" in config.requests else ()
+    protocols = (
+        protocol_contexts(model, whole, config, budgets) if "protocol" in config.requests else ()
+    )
     notes = tuple(f"{cell} is left out: {reason}" for cell, reason in context.excluded.items())
     if SHUFFLED in config.methods and SHUFFLED not in context.altered:
         notes += (f"{SHUFFLED} is left out: texts of two images at least are needed",)
@@ -76,7 +84,9 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     )
 
 
-def make_context(model: Model, data: Data, chosen: Subset, config: Config, budgets: tuple[int, ...]) -> AblationContext:
+def make_context(
+    model: Model, data: Data, chosen: Subset, config: Config, budgets: tuple[int, ...]
+) -> AblationContext:
     """Context of the expressions asked alone."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
@@ -105,11 +115,16 @@ def make_context(model: Model, data: Data, chosen: Subset, config: Config, budge
     )
 
 
-def protocol_contexts(model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]) -> tuple[Context, Context]:
+def protocol_contexts(
+    model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]
+) -> tuple[Context, Context]:
     """Contexts of the official protocol and of every expression asked alone, on the method, its parts and controls."""
     methods = tuple(Method.parse(label) for label in TOGETHER)
     official = sweep_config.Config(
-        methods=methods, seeds=config.official_seeds, batch_size=config.batch_size, protocol="official"
+        methods=methods,
+        seeds=config.official_seeds,
+        batch_size=config.batch_size,
+        protocol="official",
     )
     alone = sweep_config.Config(
         methods=methods,

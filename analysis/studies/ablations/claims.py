@@ -9,13 +9,25 @@ from jaxtyping import Float
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, contrast
 from litelvlm.analysis.stats.precision import smallest_effect
-from litelvlm.analysis.studies.ablations.config import EMPTY, KERNEL_SHAP, OPPOSITE, RIVALS, SHUFFLED
+from litelvlm.analysis.studies.ablations.config import (
+    EMPTY,
+    KERNEL_SHAP,
+    OPPOSITE,
+    RIVALS,
+    SHUFFLED,
+)
 from litelvlm.analysis.studies.ablations.official import official_claims
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS
 from litelvlm.analysis.studies.ablations.tables import attention_estimates
 from litelvlm.analysis.studies.sweep.config import PAPER
-from litelvlm.analysis.studies.sweep.tables import Wide, budgets_of, cell_index, score_bootstrap, widen
+from litelvlm.analysis.studies.sweep.tables import (
+    Wide,
+    budgets_of,
+    cell_index,
+    score_bootstrap,
+    widen,
+)
 
 LEAD = 0.05
 PAIRS = (
@@ -24,10 +36,30 @@ PAIRS = (
     Pair("any_text", PAPER, EMPTY, "the lowest similarities to an empty text"),
     Pair("value_norm", PAPER, "value_norm", "the largest value norms, without any text"),
     Pair("even", PAPER, "uniform", "evenly spread tokens"),
-    Pair("llm_attention", "llm_attention", PAPER, "the paper's method; attention is taken from an unpruned first pass"),
-    Pair("llm_gradient", "llm_gradient", PAPER, "the paper's method; gradients are taken from an unpruned first pass"),
-    Pair("block_loo", "block_loo", PAPER, "the paper's method; blocks are left out in turn in an unpruned first pass"),
-    Pair("kernel_shap", KERNEL_SHAP, PAPER, "the paper's method; Shapley values take many passes before the first one"),
+    Pair(
+        "llm_attention",
+        "llm_attention",
+        PAPER,
+        "the paper's method; attention is taken from an unpruned first pass",
+    ),
+    Pair(
+        "llm_gradient",
+        "llm_gradient",
+        PAPER,
+        "the paper's method; gradients are taken from an unpruned first pass",
+    ),
+    Pair(
+        "block_loo",
+        "block_loo",
+        PAPER,
+        "the paper's method; blocks are left out in turn in an unpruned first pass",
+    ),
+    Pair(
+        "kernel_shap",
+        KERNEL_SHAP,
+        PAPER,
+        "the paper's method; Shapley values take many passes before the first one",
+    ),
 )
 
 
@@ -44,12 +76,21 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     wide = widen(alone)
     scores = score_bootstrap(wide, resamples, seed)
     budget = budgets_of(wide.cells, PAPER)[0]
-    claims = [pair_claim(compared) for compared in compare(PAIRS, wide, scores, (budget,), resamples, seed)]
+    claims = [
+        pair_claim(compared)
+        for compared in compare(PAIRS, wide, scores, (budget,), resamples, seed)
+    ]
     claims += official_claims(rows, resamples, seed)
-    return [*claims, *correlation_claims(alone, resamples, seed), *lead_claims(wide, scores, budget)]
+    return [
+        *claims,
+        *correlation_claims(alone, resamples, seed),
+        *lead_claims(wide, scores, budget),
+    ]
 
 
-def correlation_claims(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def correlation_claims(
+    alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Claim]:
     """Whether the reversed similarity goes with the language model's attention, sample by sample."""
     found, undefined = attention_estimates(alone, resamples, seed)
     excluded = {"constant scores or attention": undefined} if undefined else {}
@@ -75,7 +116,9 @@ def lead_claims(wide: Wide, scores: Bootstrap, budget: int) -> list[Claim]:
 
     def shares(values: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b r"]:
         theirs = values[:, others]
-        ahead: np.ndarray = np.divide(points(values), theirs, out=np.full_like(theirs, np.nan), where=theirs != 0)
+        ahead: np.ndarray = np.divide(
+            points(values), theirs, out=np.full_like(theirs, np.nan), where=theirs != 0
+        )
         return ahead
 
     best = rivals[int(scores.value[others].argmax())][0]
@@ -92,9 +135,14 @@ def lead_claim(id: str, statement: str, leads: Bootstrap) -> Claim:
     estimate = smallest_effect(leads)
     if not np.isfinite(leads.draws).all() or not np.isfinite(leads.value).all():
         reason = "undefined: a rival's cIoU is 0"
-        estimate, p_value = Estimate(estimate.value, np.nan, np.nan, leads.n_images, leads.n, reason), float("nan")
+        estimate, p_value = (
+            Estimate(estimate.value, np.nan, np.nan, leads.n_images, leads.n, reason),
+            float("nan"),
+        )
     null = "lead that is claimed; the largest p-value over the rivals, each of which must be led"
-    return make_claim(id, statement, estimate, LEAD, null, p_value=p_value, p_claimed=p_value, one_sided=True)
+    return make_claim(
+        id, statement, estimate, LEAD, null, p_value=p_value, p_claimed=p_value, one_sided=True
+    )
 
 
 def reading(claims: Sequence[Claim]) -> str:
@@ -106,5 +154,7 @@ def reading(claims: Sequence[Claim]) -> str:
         for verdict in ("supported", "not supported", "undetermined")
     }
     parts = [f"{verdict}: {', '.join(ids)}" for verdict, ids in by_verdict.items() if ids]
-    adjusted = "Each is a single test; the tables of deltas and of the official protocol adjust theirs."
+    adjusted = (
+        "Each is a single test; the tables of deltas and of the official protocol adjust theirs."
+    )
     return f"Of the claims on single parts of the method, {'; '.join(parts)}. {adjusted}"

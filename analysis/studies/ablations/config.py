@@ -11,7 +11,15 @@ from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
 
 Request = Literal[
-    "llm_score", "llm_shapley", "worst_first", "falsify", "recovery", "rivals", "rounding", "protocol", "attention"
+    "llm_score",
+    "llm_shapley",
+    "worst_first",
+    "falsify",
+    "recovery",
+    "rivals",
+    "rounding",
+    "protocol",
+    "attention",
 ]
 REQUESTS: tuple[Request, ...] = get_args(Request)
 
@@ -51,8 +59,22 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             f"{PAPER}(similarity=cosine)",
             LAST_LAYER,
         ),
-        "recovery": (f"{PAPER}(context_share=0.25)", HALF, f"{PAPER}(context_share=0.667)", HALF_RASTER),
-        "rivals": ("fastv", "trim", "cdpruner", "divprune", "scope", "vispruner", "visionzip", "pyramiddrop"),
+        "recovery": (
+            f"{PAPER}(context_share=0.25)",
+            HALF,
+            f"{PAPER}(context_share=0.667)",
+            HALF_RASTER,
+        ),
+        "rivals": (
+            "fastv",
+            "trim",
+            "cdpruner",
+            "divprune",
+            "scope",
+            "vispruner",
+            "visionzip",
+            "pyramiddrop",
+        ),
         "rounding": (f"{PAPER}(precision=bfloat16)",),
     }
 )
@@ -62,7 +84,9 @@ RIVALS = METHODS["rivals"]
 TOGETHER = (PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform")
 """Methods of the request "protocol". Expressions that are asked together leave places that context tokens fill. Is it
 the ranking that carries the score then, or these (nearly the largest value norms), or the order of the tokens?"""
-REFERENCES: Mapping[str, str] = MappingProxyType({HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"})
+REFERENCES: Mapping[str, str] = MappingProxyType(
+    {HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"}
+)
 """What a method is compared with, where it is not the paper's method."""
 
 
@@ -103,4 +127,12 @@ class Config(StudyConfig):
     @property
     def methods(self) -> tuple[str, ...]:
         """Labels of all methods to run, the paper's first."""
-        return (PAPER, *(label for request, labels in METHODS.items() if request in self.requests for label in labels))
+        return (
+            PAPER,
+            *(
+                label
+                for request, labels in METHODS.items()
+                if request in self.requests
+                for label in labels
+            ),
+        )

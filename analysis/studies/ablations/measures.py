@@ -19,7 +19,9 @@ ROUNDED = "bfloat16"
 
 def similarity(cues: Cues, precision: Any = "float32") -> Float[np.ndarray, "n"]:
     """Similarity of the first text with every token, in float64."""
-    found: np.ndarray = text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
+    found: np.ndarray = (
+        text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
+    )
     return found
 
 
@@ -30,7 +32,8 @@ def correlations(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> dict[s
     """
     constant = np.ptp(x) == 0 or np.ptp(y) == 0
     pearson, spearman = (
-        float("nan") if constant else float(f(x, y).statistic) for f in (stats.pearsonr, stats.spearmanr)
+        float("nan") if constant else float(f(x, y).statistic)
+        for f in (stats.pearsonr, stats.spearmanr)
     )
     sums = (float(len(x)), x.sum(), y.sum(), x @ x, y @ y, x @ y)
     return {"pearson": pearson, "spearman": spearman} | {
@@ -42,7 +45,10 @@ def rounding(cues: Cues, budgets: Sequence[int]) -> dict[str, float]:
     """Share of tied scores in either number type, and at each budget the Jaccard index of the two kept sets."""
     found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in ("float32", ROUNDED)}
     exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
-    return found | {f"jaccard_{k}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse))) for k in budgets}
+    return found | {
+        f"jaccard_{k}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse)))
+        for k in budgets
+    }
 
 
 def jaccard(first: torch.Tensor, second: torch.Tensor) -> float:

@@ -26,9 +26,24 @@ from litelvlm.analysis.studies.sweep.tables import RANDOM, budgets_of, score_boo
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),
     Pair("official.even", PAPER, "uniform", "evenly spread tokens"),
-    Pair("official.direction", PAPER, OPPOSITE, "the highest similarities, filled with context tokens likewise"),
-    Pair("official.text", RASTER, "value_norm", "the largest value norms, which read no text; both in raster order"),
-    Pair("official.order", RASTER, PAPER, "the same tokens in the released order, context tokens by score first"),
+    Pair(
+        "official.direction",
+        PAPER,
+        OPPOSITE,
+        "the highest similarities, filled with context tokens likewise",
+    ),
+    Pair(
+        "official.text",
+        RASTER,
+        "value_norm",
+        "the largest value norms, which read no text; both in raster order",
+    ),
+    Pair(
+        "official.order",
+        RASTER,
+        PAPER,
+        "the same tokens in the released order, context tokens by score first",
+    ),
 )
 
 
@@ -57,7 +72,9 @@ def official_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
     return [pair_claim(compared, ", in the official protocol") for compared in found]
 
 
-def _compared(rows: pd.DataFrame, resamples: int, seed: int, n_budgets: int | None = None) -> list[Compared]:
+def _compared(
+    rows: pd.DataFrame, resamples: int, seed: int, n_budgets: int | None = None
+) -> list[Compared]:
     official = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
     if official.empty:
         return []

@@ -49,7 +49,9 @@ def compare(
         for budget in budgets:
             first, second = (pair.first, budget), (pair.second, budget)
             if {first, second} <= set(wide.cells):
-                delta = difference(scores, cell_index(wide, first, "ciou"), cell_index(wide, second, "ciou"))
+                delta = difference(
+                    scores, cell_index(wide, first, "ciou"), cell_index(wide, second, "ciou")
+                )
                 p_value = swap_p_value(wide, first, second, "ciou", permutations, seed)
                 found.append(Compared(pair, budget, delta.estimates()[0], p_value))
     return found

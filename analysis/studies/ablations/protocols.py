@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Estimate, bootstrap, nested_bootstrap, ratios
+from litelvlm.analysis.stats.bootstrap import (
+    RESAMPLES,
+    Estimate,
+    bootstrap,
+    nested_bootstrap,
+    ratios,
+)
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
 from litelvlm.analysis.studies.sweep.config import PAPER
@@ -32,9 +38,17 @@ def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
     lines = []
     for (method, budget), group in both.groupby(["method", "budget"], sort=True):
         official = group[group["protocol"] == OFFICIAL]
-        alone = group[group["protocol"] != OFFICIAL].groupby(["image_id", "sent_id"], as_index=False)[_PIXELS].mean()
-        pairs = official.merge(alone[["sent_id", *_PIXELS]], on="sent_id", suffixes=("", "_alone"), validate="m:1")
-        draws = pairs.groupby(["image_id", "seed"])[[*_PIXELS, *(f"{name}_alone" for name in _PIXELS)]].sum()
+        alone = (
+            group[group["protocol"] != OFFICIAL]
+            .groupby(["image_id", "sent_id"], as_index=False)[_PIXELS]
+            .mean()
+        )
+        pairs = official.merge(
+            alone[["sent_id", *_PIXELS]], on="sent_id", suffixes=("", "_alone"), validate="m:1"
+        )
+        draws = pairs.groupby(["image_id", "seed"])[
+            [*_PIXELS, *(f"{name}_alone" for name in _PIXELS)]
+        ].sum()
         found = _drawn(draws.to_numpy(dtype=np.float64), draws, resamples, seed)
         name = {"method": method, "budget": budget}
         drawn = {"draws": pairs["seed"].nunique()}
@@ -43,8 +57,15 @@ def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
             for protocol, (e, sd) in found.items()
         ]
         pixels = alone[_PIXELS].to_numpy(dtype=np.float64)
-        every = bootstrap(pixels, alone["image_id"].to_numpy(), ratios, resamples, seed).estimates()[0]
-        lines.append({"protocol": EVERY} | name | _line(every, len(alone)) | {"sd_draws": float("nan"), "draws": 1})
+        every = bootstrap(
+            pixels, alone["image_id"].to_numpy(), ratios, resamples, seed
+        ).estimates()[0]
+        lines.append(
+            {"protocol": EVERY}
+            | name
+            | _line(every, len(alone))
+            | {"sd_draws": float("nan"), "draws": 1}
+        )
     return pd.DataFrame(lines)
 
 
@@ -82,15 +103,28 @@ def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
     for cell in wide.cells:
         columns = wide.pixels(cell)
         kinds = {
-            "images, percentile": bootstrap(columns, wide.image_ids, ratios, resamples, seed).estimates()[0],
-            "images, BCa": bca_estimate(columns, wide.image_ids, ratios, resamples=resamples, seed=seed),
+            "images, percentile": bootstrap(
+                columns, wide.image_ids, ratios, resamples, seed
+            ).estimates()[0],
+            "images, BCa": bca_estimate(
+                columns, wide.image_ids, ratios, resamples=resamples, seed=seed
+            ),
         }
         if n_images < len(singles):
             apart = bootstrap(columns, singles, ratios, resamples, seed).estimates()[0]
             kinds["expressions, percentile"] = apart._replace(n_images=n_images)
-        lines += [{"method": cell[0], "budget": cell[1], "interval": kind} | _line(e, e.n) for kind, e in kinds.items()]
+        lines += [
+            {"method": cell[0], "budget": cell[1], "interval": kind} | _line(e, e.n)
+            for kind, e in kinds.items()
+        ]
     return pd.DataFrame(lines)
 
 
 def _line(estimate: Estimate, n: int) -> dict[str, Any]:
-    return {"ciou": estimate.value, "low": estimate.low, "high": estimate.high, "n_images": estimate.n_images, "n": n}
+    return {
+        "ciou": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n_images": estimate.n_images,
+        "n": n,
+    }

@@ -15,8 +15,19 @@ from litelvlm.analysis.inputs.queries import Asked
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.signals.importance import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
-from litelvlm.analysis.studies.ablations.config import ALTERED, CONTEXT_ONLY, EMPTY, KERNEL_SHAP, LAST_LAYER
-from litelvlm.analysis.studies.ablations.measures import correlations, rounding, similarity, without_values
+from litelvlm.analysis.studies.ablations.config import (
+    ALTERED,
+    CONTEXT_ONLY,
+    EMPTY,
+    KERNEL_SHAP,
+    LAST_LAYER,
+)
+from litelvlm.analysis.studies.ablations.measures import (
+    correlations,
+    rounding,
+    similarity,
+    without_values,
+)
 from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk
 from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
@@ -53,17 +64,31 @@ class AblationContext(Context):
     coalitions: int = 144
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def passes(self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues, chosen: Chosen) -> list[Pass]:
+    def passes(
+        self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues, chosen: Chosen
+    ) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
         made = super().passes(loaded, state, number, talk, cues, chosen)
         self.measures[number] = self.measure(loaded.coverage[number], state, talk, cues)
         for label in self.altered:
             changed = self.change(label, loaded, state, number, talk, cues)
             for budget in self.budgets:
-                made.append(Pass(number, label, budget, 0, select(label, changed, budget), budget, float(budget)))
+                made.append(
+                    Pass(
+                        number,
+                        label,
+                        budget,
+                        0,
+                        select(label, changed, budget),
+                        budget,
+                        float(budget),
+                    )
+                )
         return made
 
-    def change(self, label: str, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues) -> Cues:
+    def change(
+        self, label: str, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues
+    ) -> Cues:
         """Cues with the input that a label names exchanged."""
         if label == LAST_LAYER:
             last = state.clip.last_hidden_state[:, -cues.n_tokens :]
@@ -89,7 +114,9 @@ class AblationContext(Context):
                 return question(self.donors[int(chosen[0])].sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
-    def measure(self, covered: Float[np.ndarray, "n"], state: Any, talk: Talk, cues: Cues) -> dict[str, float]:
+    def measure(
+        self, covered: Float[np.ndarray, "n"], state: Any, talk: Talk, cues: Cues
+    ) -> dict[str, float]:
         """How far the score is reversed on the referent, and how it goes with attention inside the language model."""
         scores = similarity(cues)
         found = {"ri": float("nan")}
@@ -114,7 +141,9 @@ def select(label: str, cues: Cues, budget: int) -> Selection:
     return get_pruner(PAPER).select(cues, budget)
 
 
-def ablation_rows(context: AblationContext, protocols: Sequence[Context], loaded: tuple[Loaded, Loaded]) -> ItemResult:
+def ablation_rows(
+    context: AblationContext, protocols: Sequence[Context], loaded: tuple[Loaded, Loaded]
+) -> ItemResult:
     """Rows of one image: every method on the chosen expressions, and the protocols on all of them.
 
     Args:
@@ -127,7 +156,9 @@ def ablation_rows(context: AblationContext, protocols: Sequence[Context], loaded
     places = {key["sent_id"]: number for number, key in enumerate(loaded[0].keys)}
     nothing = without_values(context.measures)
     rows = [
-        row | {"part": METHODS} | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
+        row
+        | {"part": METHODS}
+        | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
         for row in alone.rows
     ]
     asked = [image_rows(protocol, loaded[1]) for protocol in protocols]
@@ -135,5 +166,7 @@ def ablation_rows(context: AblationContext, protocols: Sequence[Context], loaded
     notes = [*alone.notes, *(note for found in asked for note in found.notes)]
     # The record counts the chosen expressions only.
     for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():
-        notes.append(f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared ({reason})")
+        notes.append(
+            f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared ({reason})"
+        )
     return alone._replace(rows=rows, notes=tuple(notes))

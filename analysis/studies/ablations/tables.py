@@ -43,7 +43,9 @@ MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -73,7 +75,9 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     return {name: table for name, table in found.items() if not table.empty}
 
 
-def delta_table(wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def delta_table(
+    wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """Every method minus the paper's (or what else it is compared with) at the same budget, for cIoU and gIoU.
 
     p is that of an image-level swap; p_holm is adjusted over all lines of one metric; mde is the smallest difference
@@ -87,21 +91,37 @@ def delta_table(wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, se
             if method in (UNPRUNED, PAPER) or other not in wide.cells:
                 continue
             cell = (method, budget)
-            result = difference(scores, cell_index(wide, cell, metric), cell_index(wide, other, metric))
+            result = difference(
+                scores, cell_index(wide, cell, metric), cell_index(wide, other, metric)
+            )
             delta = result.estimates()[0]
             lines.append(
-                {"request": request_of(method), "method": method, "reference": other[0], "budget": budget}
+                {
+                    "request": request_of(method),
+                    "method": method,
+                    "reference": other[0],
+                    "budget": budget,
+                }
                 | {"metric": metric, "delta": delta.value, "low": delta.low, "high": delta.high}
                 | {"p": swap_p_value(wide, cell, other, metric, permutations, seed)}
-                | {"mde": float(minimum_detectable(result)[0]), "within_a_point": non_inferior(delta, MARGIN)}
-                | {"p_equivalent": _equivalence(wide, cell, other) if metric == "giou" else float("nan")}
+                | {
+                    "mde": float(minimum_detectable(result)[0]),
+                    "within_a_point": non_inferior(delta, MARGIN),
+                }
+                | {
+                    "p_equivalent": _equivalence(wide, cell, other)
+                    if metric == "giou"
+                    else float("nan")
+                }
                 | {"n_images": delta.n_images, "n": delta.n}
             )
     table = pd.DataFrame(lines)
     if table.empty:
         return table
     groups = table.groupby("metric")["p"]
-    return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan))
+    return table.assign(
+        p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan)
+    )
 
 
 def _equivalence(wide: Wide, cell: Cell, other: Cell) -> float:
@@ -120,7 +140,10 @@ def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
         result = retention(scores, cell_index(wide, cell, "ciou"), cell_index(wide, whole, "ciou"))
         if np.isfinite(result.value).all() and np.isfinite(result.draws).all():
             kept, bound = result.estimates()[0], result.estimates(ONE_SIDED)[0].low
-            lines.append({"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]} | _line(kept, "kept"))
+            lines.append(
+                {"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]}
+                | _line(kept, "kept")
+            )
             lines[-1] |= {"bound": bound}
     return pd.DataFrame(lines)
 
@@ -155,7 +178,10 @@ def gain_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
         members = quarter.index[quarter == name]
         if len(members):
             part = alone[alone["sent_id"].isin(members)]
-            lines += [{"quarter": name, "ri": float(index[members].mean())} | v for v in _leads(part, resamples, seed)]
+            lines += [
+                {"quarter": name, "ri": float(index[members].mean())} | v
+                for v in _leads(part, resamples, seed)
+            ]
     return pd.DataFrame(lines)
 
 
@@ -175,7 +201,10 @@ def attention_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     """Correlation of the reversed similarity with the language model's attention, three ways; empty if not measured."""
     found, undefined = attention_estimates(alone, resamples, seed)
     return pd.DataFrame(
-        [{"measure": name} | _line(e, "correlation") | {"undefined": undefined} for name, e in found.items()]
+        [
+            {"measure": name} | _line(e, "correlation") | {"undefined": undefined}
+            for name, e in found.items()
+        ]
     )
 
 
@@ -197,11 +226,15 @@ def attention_estimates(
         return {}, len(measured)
     images = usable["image_id"].to_numpy()
     found = {
-        f"{name}, mean over samples": mean_estimate(usable[column].to_numpy(), images, resamples=resamples, seed=seed)
+        f"{name}, mean over samples": mean_estimate(
+            usable[column].to_numpy(), images, resamples=resamples, seed=seed
+        )
         for name, column in (("Pearson", "pearson"), ("Spearman", "spearman"))
     }
     sums = usable[[f"sum_{name}" for name in SUMS]].to_numpy(dtype=np.float64)
-    found["Pearson, all tokens pooled"] = bootstrap(sums, images, pooled_pearson, resamples, seed).estimates()[0]
+    found["Pearson, all tokens pooled"] = bootstrap(
+        sums, images, pooled_pearson, resamples, seed
+    ).estimates()[0]
     return found, len(measured) - len(usable)
 
 
@@ -224,7 +257,9 @@ def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
         else:
             name = {"measure": f"tied scores, {rest}", "budget": 0}
         values, images = measured[column].to_numpy(), measured["image_id"].to_numpy()
-        lines.append(name | _line(mean_estimate(values, images, resamples=resamples, seed=seed), "mean"))
+        lines.append(
+            name | _line(mean_estimate(values, images, resamples=resamples, seed=seed), "mean")
+        )
     return pd.DataFrame(lines)
 
 

@@ -18,12 +18,25 @@ import torch
 from pydantic import Field, model_validator
 
 from litelvlm.analysis.runs import provenance
-from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig, asked_shares, resolve_budgets
+from litelvlm.analysis.runs.config import (
+    Budgets,
+    Count,
+    Index,
+    StudyConfig,
+    asked_shares,
+    resolve_budgets,
+)
 from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.record import Counts, RunKey, Summary, Table
 from litelvlm.analysis.studies.efficiency.costs import counted_macs, model_macs
 from litelvlm.analysis.studies.efficiency.tables import DECODE, END, PREFILL, reading, tables_of
-from litelvlm.analysis.studies.efficiency.timing import WrittenBytes, decode_time, gpu_state, peak_memory, timed
+from litelvlm.analysis.studies.efficiency.timing import (
+    WrittenBytes,
+    decode_time,
+    gpu_state,
+    peak_memory,
+    timed,
+)
 from litelvlm.analysis.studies.sweep.config import PAPER, AnyMethod, check_distinct
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
@@ -68,10 +81,14 @@ class Config(StudyConfig):
     def _can_be_timed(self) -> "Config":
         check_distinct(self.methods)
         if len(set(self.n_texts)) < len(self.n_texts):
-            raise ValueError(f"n_texts holds a number twice: {', '.join(map(str, self.n_texts))}; name each once")
+            raise ValueError(
+                f"n_texts holds a number twice: {', '.join(map(str, self.n_texts))}; name each once"
+            )
         oracles = [method.label for method in self.methods if method.pruner().needs & TRUTH]
         if oracles:
-            raise ValueError(f"methods that read the true mask cannot be timed: {', '.join(oracles)}; leave them out")
+            raise ValueError(
+                f"methods that read the true mask cannot be timed: {', '.join(oracles)}; leave them out"
+            )
         return self
 
 
@@ -85,7 +102,9 @@ class Arm:
     n_text: int
 
 
-def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.DataFrame | None = None) -> Path:
+def run(
+    model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.DataFrame | None = None
+) -> Path:
     """Measure, and write rows and tables.
 
     Args:
@@ -130,7 +149,12 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
             rows = list(measure(model, data[0], config, arms))
             states = (("before", before), ("after", gpu_state(model.device)))
             clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
-            folder.write_part(0, rows, Counts(expected=len(arms), done=len(arms)), notes=(*shares, *notes, *clocks))
+            folder.write_part(
+                0,
+                rows,
+                Counts(expected=len(arms), done=len(arms)),
+                notes=(*shares, *notes, *clocks),
+            )
         folder.count()
         measured = tables_of(folder.rows())
         frames = measured | ({} if scores is None else {"scores": scores})
@@ -149,7 +173,9 @@ def run(model: Glamm, data: Any, config: Config, out: str | Path, scores: pd.Dat
     return folder.folder
 
 
-def arms_of(model: Glamm, config: Config, budgets: Sequence[int]) -> tuple[list[Arm], tuple[str, ...]]:
+def arms_of(
+    model: Glamm, config: Config, budgets: Sequence[int]
+) -> tuple[list[Arm], tuple[str, ...]]:
     """What is timed, and why the rest is not."""
     arms, notes = [], []
     for n_text in config.n_texts:
@@ -168,7 +194,9 @@ def arms_of(model: Glamm, config: Config, budgets: Sequence[int]) -> tuple[list[
 
 
 @torch.inference_mode()
-def measure(model: Glamm, sample: Any, config: Config, arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
+def measure(
+    model: Glamm, sample: Any, config: Config, arms: Sequence[Arm]
+) -> Iterator[dict[str, Any]]:
     """Rows: one per arm, round, component and metric; costs and memory once per arm (round -1)."""
     texts = [expression.sent for expression in sample.expressions]
     picture, order = sample.image(), random.Random(config.seed)
@@ -176,16 +204,22 @@ def measure(model: Glamm, sample: Any, config: Config, arms: Sequence[Arm]) -> I
     for number in range(-config.warm_up, config.rounds):
         for arm in order.sample(list(arms), len(arms)):
             prompt = prompts[arm]
-            times = {(PREFILL, clock): ms for clock, ms in timed(partial(prefill, model, prompt), model.device).items()}
+            times = {
+                (PREFILL, clock): ms
+                for clock, ms in timed(partial(prefill, model, prompt), model.device).items()
+            }
             if not config.prefill_only:
                 times[DECODE, "wall"] = answer_time(model, prompt, config.decoded)
                 times |= _whole(model, picture, texts, arm)
             if number >= 0:
                 yield from (
-                    _row(arm, number, part, f"{clock}_ms", value, "ms") for (part, clock), value in times.items()
+                    _row(arm, number, part, f"{clock}_ms", value, "ms")
+                    for (part, clock), value in times.items()
                 )
     for arm in arms:
-        yield from _costs(model, picture, texts, arm, partial(prefill, model, prompts[arm]), config.prefill_only)
+        yield from _costs(
+            model, picture, texts, arm, partial(prefill, model, prompts[arm]), config.prefill_only
+        )
 
 
 def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple[str, str], float]:
@@ -194,7 +228,10 @@ def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple
     budget = None if arm.pruner is None else arm.budget
     asked = texts[: arm.n_text]
     whole = timed(
-        lambda: found.append(model.segment(picture, asked, arm.pruner, budget, protocol="conversation")), model.device
+        lambda: found.append(
+            model.segment(picture, asked, arm.pruner, budget, protocol="conversation")
+        ),
+        model.device,
     )
     times = {(END, clock): ms for clock, ms in whole.items()}
     stages = {(stage, "wall"): 1e3 * s for stage, s in found[0].timings.items() if stage != PREFILL}
@@ -223,7 +260,10 @@ class Prompt:
             cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
             plan = arm.pruner.select(cues, arm.budget)
             n_tokens = len(plan)
-        generator, shape = torch.Generator(model.device).manual_seed(0), (n_tokens, model.llama.config.hidden_size)
+        generator, shape = (
+            torch.Generator(model.device).manual_seed(0),
+            (n_tokens, model.llama.config.hidden_size),
+        )
         visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
         return cls(talk, plan, model.splice([visual], [talk], [plan]))
 
@@ -233,13 +273,23 @@ class Prompt:
             return None
         spliced = self.spliced
         return LayerDropping(
-            model.llama, model.tokenizer, [self.talk], [self.plan], spliced.image_start, spliced.lengths
+            model.llama,
+            model.tokenizer,
+            [self.talk],
+            [self.plan],
+            spliced.image_start,
+            spliced.lengths,
         )
 
 
 def prefill(model: Glamm, prompt: Prompt) -> None:
     """The language model alone on one prompt, in the kernel that a user gets."""
-    decode(model.llama, prompt.spliced.embeds, prompt.spliced.position_ids, before_layer=prompt.dropping(model))
+    decode(
+        model.llama,
+        prompt.spliced.embeds,
+        prompt.spliced.position_ids,
+        before_layer=prompt.dropping(model),
+    )
 
 
 def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
@@ -258,7 +308,12 @@ def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
 
 
 def _costs(
-    model: Glamm, picture: Any, texts: list[str], arm: Arm, call: Callable[[], None], prefill_only: bool
+    model: Glamm,
+    picture: Any,
+    texts: list[str],
+    arm: Arm,
+    call: Callable[[], None],
+    prefill_only: bool,
 ) -> Iterator[dict[str, Any]]:
     """Operations and bytes of one arm."""
     talk, n_layers = conversation(texts[: arm.n_text]), len(model.llama.model.layers)
@@ -291,17 +346,25 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     state = model.encode_image(picture)
     cues = model.cues(state, talk.questions, conversation=talk)
     cues.get("text_embeds")  # counted by itself
-    seg = torch.zeros(1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype)
+    seg = torch.zeros(
+        1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype
+    )
     pruner, kind = arm.pruner, sam_dtype(model.sam)
-    entering = len(pruner.select(cues, arm.budget)) if isinstance(pruner, LayerPruner) else arm.budget
+    entering = (
+        len(pruner.select(cues, arm.budget)) if isinstance(pruner, LayerPruner) else arm.budget
+    )
     found = {
         "clip_image": lambda: model.tower.image(crop),
         "clip_text": lambda: model.tower.text(list(talk.questions)),
         "projector": lambda: model.project(state.clip.patch_tokens[0][:entering]),
         "sam_encoder": lambda: encode_image(model.sam, square),
-        "mask_decoder": lambda: low_resolution_masks(model.sam, state.sam_embeddings, model.seg_head(seg).to(kind)),
+        "mask_decoder": lambda: low_resolution_masks(
+            model.sam, state.sam_embeddings, model.seg_head(seg).to(kind)
+        ),
     }
-    return found if pruner is None else found | {"selection": lambda: pruner.select(cues, arm.budget)}
+    return (
+        found if pruner is None else found | {"selection": lambda: pruner.select(cues, arm.budget)}
+    )
 
 
 def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[dict[str, Any]]:
@@ -310,7 +373,9 @@ def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[dict[str, 
     yield _row(arm, -1, part, f"{how}_flops", 2 * macs, "FLOP")
 
 
-def _row(arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str) -> dict[str, Any]:
+def _row(
+    arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str
+) -> dict[str, Any]:
     return {
         "method": arm.method,
         "k": arm.budget,

@@ -12,7 +12,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-COMPONENTS = ("clip_image", "clip_text", "selection", "projector", "llm", "sam_encoder", "mask_decoder")
+COMPONENTS = (
+    "clip_image",
+    "clip_text",
+    "selection",
+    "projector",
+    "llm",
+    "sam_encoder",
+    "mask_decoder",
+)
 
 
 def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> int:
@@ -60,8 +68,12 @@ def model_macs(
     n_tokens, kept = model.n_tokens, layer_counts[0]
     patch = 3 * int(vision.patch_size) ** 2 * vision.hidden_size * n_tokens
     blocks = vision.num_hidden_layers - 1  # the last block is not run
-    tower = patch + transformer_macs(n_tokens + 1, blocks, vision.hidden_size, vision.intermediate_size)
-    sentence = transformer_macs(text_length, text.num_hidden_layers, text.hidden_size, text.intermediate_size)
+    tower = patch + transformer_macs(
+        n_tokens + 1, blocks, vision.hidden_size, vision.intermediate_size
+    )
+    sentence = transformer_macs(
+        text_length, text.num_hidden_layers, text.hidden_size, text.intermediate_size
+    )
     d, m = llama.hidden_size, llama.intermediate_size
     return {
         "clip_image": int(tower),
@@ -119,7 +131,11 @@ def counted_macs(parts: Mapping[str, Callable[[], Any]]) -> dict[str, int]:
     """
     found = {}
     for name, call in parts.items():
-        with FlopCounterMode(display=False) as counter, torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
+        with (
+            FlopCounterMode(display=False) as counter,
+            torch.inference_mode(),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
             call()
         found[name] = counter.get_total_flops() // 2
     return found

@@ -22,15 +22,30 @@ def tables_of(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFra
     by = ["method", "k", "n_text", "component", "metric"]
     taken = rows[rows["round"] >= 0]
     grouped = taken.groupby(by, sort=False)["value"]
-    times = grouped.agg(value="median", q25=lambda v: v.quantile(0.25), q75=lambda v: v.quantile(0.75), n_runs="size")
+    times = grouped.agg(
+        value="median",
+        q25=lambda v: v.quantile(0.25),
+        q75=lambda v: v.quantile(0.75),
+        n_runs="size",
+    )
     lines = []
     for (method, k, n_text, component, metric), values in taken.groupby(by, sort=False):
-        same = (taken["component"] == component) & (taken["metric"] == metric) & (taken["n_text"] == n_text)
+        same = (
+            (taken["component"] == component)
+            & (taken["metric"] == metric)
+            & (taken["n_text"] == n_text)
+        )
         base = taken[same & (taken["method"] == UNPRUNED)].sort_values("round")["value"].to_numpy()
         arm = values.sort_values("round")["value"].to_numpy()
         if method != UNPRUNED and len(base) == len(arm) and np.median(arm) > 0:
             ratio, low, high = median_ratio(base, arm, resamples)
-            found = {"method": method, "k": k, "n_text": n_text, "component": component, "metric": metric}
+            found = {
+                "method": method,
+                "k": k,
+                "n_text": n_text,
+                "component": component,
+                "metric": metric,
+            }
             lines.append(found | {"ratio": ratio, "low": low, "high": high, "n_runs": len(arm)})
     ratios = pd.DataFrame(lines)
     return {
@@ -53,7 +68,9 @@ def null(ratios: pd.DataFrame, n_tokens: int) -> pd.DataFrame:
         n_tokens: All tokens.
     """
     whole = ratios[
-        (ratios["method"] == PAPER) & (ratios["k"] == n_tokens) & ratios["component"].isin([END, PREFILL, DECODE])
+        (ratios["method"] == PAPER)
+        & (ratios["k"] == n_tokens)
+        & ratios["component"].isin([END, PREFILL, DECODE])
     ]
     return whole.assign(equal=(whole["low"] <= 1) & (whole["high"] >= 1)).reset_index(drop=True)
 
@@ -67,7 +84,12 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     part = _timed_part(ratios)
     chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
     faster = chosen.assign(k=chosen["k"].where(chosen["low"] > 1, 0))
-    return faster.groupby(["method", "n_text"], sort=False)["k"].max().reset_index().assign(component=part)
+    return (
+        faster.groupby(["method", "n_text"], sort=False)["k"]
+        .max()
+        .reset_index()
+        .assign(component=part)
+    )
 
 
 def reading(tables: dict[str, pd.DataFrame]) -> str:
@@ -78,13 +100,19 @@ def reading(tables: dict[str, pd.DataFrame]) -> str:
     """
     ratios, times = tables["ratios"], tables["times"]
     part = _timed_part(ratios)
-    ours = ratios[(ratios["method"] == PAPER) & (ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
+    ours = ratios[
+        (ratios["method"] == PAPER)
+        & (ratios["component"] == part)
+        & (ratios["metric"] == "wall_ms")
+    ]
     said = [
         f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens for {line.n_text} expression(s)"
         for line in ours.sort_values(["n_text", "k"]).itertuples()
     ]
     what = "whole call" if part == END else "prefill"
-    found = [f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."]
+    found = [
+        f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."
+    ]
     nulls = tables["null"]
     for line in nulls[(nulls["component"] != DECODE) & (nulls["metric"] == "wall_ms")].itertuples():
         verdict = "equals that of" if line.equal else "differs beyond the interval from that of"
@@ -94,7 +122,9 @@ def reading(tables: dict[str, pd.DataFrame]) -> str:
             f"{line.ratio:.3f} [{line.low:.3f}, {line.high:.3f}]."
         )
     walls = times[(times["metric"] == "wall_ms") & times["method"].isin([PAPER, UNPRUNED])]
-    arms = walls.pivot_table(index=["n_text", "k", "method"], columns="component", values="value").reset_index()
+    arms = walls.pivot_table(
+        index=["n_text", "k", "method"], columns="component", values="value"
+    ).reset_index()
     for arm in arms.to_dict("records"):
         where = f"{arm['method']}, {arm['k']} tokens, {arm['n_text']} expression(s)"
         if arm["method"] == PAPER and {"selection", "clip_image"} <= set(arm):

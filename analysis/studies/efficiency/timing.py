@@ -49,7 +49,9 @@ def decode_time(generate: Callable[[Callable[[int], bool]], Any], device: torch.
 
     generate(stop)
     if len(stamps) < 2:
-        raise ValueError(f"{len(stamps)} tokens before the last are too few to time one; generate at least 3")
+        raise ValueError(
+            f"{len(stamps)} tokens before the last are too few to time one; generate at least 3"
+        )
     return 1e3 * (stamps[-1] - stamps[0]) / (len(stamps) - 1)
 
 
@@ -71,12 +73,19 @@ def gpu_state(device: torch.device) -> str:
     if device.type != "cuda" or tool is None:
         return ""
     uuid = torch.cuda.get_device_properties(device).uuid
-    command = [tool, f"--query-gpu={','.join(GPU_FIELDS)}", "--format=csv,noheader", "-i", f"GPU-{uuid}"]
+    command = [
+        tool,
+        f"--query-gpu={','.join(GPU_FIELDS)}",
+        "--format=csv,noheader",
+        "-i",
+        f"GPU-{uuid}",
+    ]
     found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
     if found.returncode:
         return ""
     return ", ".join(
-        f"{name} {value.strip()}" for name, value in zip(GPU_FIELDS, found.stdout.split(","), strict=False)
+        f"{name} {value.strip()}"
+        for name, value in zip(GPU_FIELDS, found.stdout.split(","), strict=False)
     )
 
 
@@ -93,7 +102,11 @@ def peak_memory(call: Callable[[], Any], device: torch.device) -> dict[str, int]
     call()
     torch.cuda.synchronize(device)
     peak = torch.cuda.max_memory_allocated(device)
-    return {"peak_above": peak - before, "peak": peak, "reserved": torch.cuda.max_memory_reserved(device)}
+    return {
+        "peak_above": peak - before,
+        "peak": peak,
+        "reserved": torch.cuda.max_memory_reserved(device),
+    }
 
 
 class WrittenBytes(TorchDispatchMode):
@@ -107,7 +120,9 @@ class WrittenBytes(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         """Run the operator and count what it made."""
         out = func(*args, **(kwargs or {}))
         known = {t.untyped_storage().data_ptr() for t in args if isinstance(t, Tensor)}

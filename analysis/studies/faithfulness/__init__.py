@@ -91,7 +91,9 @@ class Context:
     config: Config
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """The run folder, with every part of this share computed (see ``litelvlm.analysis.studies.importance.run``)."""
     picks = pick(data, model, config.images, config.seed)
     context = Context(model, picks, config)
@@ -115,7 +117,10 @@ def image_rows(context: Context, index: int) -> ItemResult:
             "kernel_shap": shapley(asked, targets, config.coalitions, rng)
         }
         for name, values in found.items():
-            rows += [{"ranking": name} | row for row in ranking_rows(values, targets, config, removed, after)]
+            rows += [
+                {"ranking": name} | row
+                for row in ranking_rows(values, targets, config, removed, after)
+            ]
     return ItemResult([keys | row for row in rows])
 
 
@@ -123,9 +128,13 @@ def rankings(
     asked: Asked, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What tokens are ranked by, high first."""
-    cues = asked.model.cues(asked.state, list(asked.talk.questions), coverage=torch.from_numpy(covered).float())
+    cues = asked.model.cues(
+        asked.state, list(asked.talk.questions), coverage=torch.from_numpy(covered).float()
+    )
     scores = clip_scores(cues, rng)
-    found = {name: scores[name] for name in CLIP_RANKINGS} | {"high_similarity": highest_similarity(cues)}
+    found = {name: scores[name] for name in CLIP_RANKINGS} | {
+        "high_similarity": highest_similarity(cues)
+    }
     found |= {MOVED: moved_round(scores[REVERSED], asked.model.grid, rng)}
     found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
     signals = [*attention_signals(asked), *flow_signals(targets), *block_signals(asked, targets)]
@@ -144,7 +153,9 @@ def ranking_rows(
     order, n = ranking(values), targets.n_tokens
     counts = curve_points(n, config.steps)
     only = first_tokens(order, counts)
-    found = as_array(targets.keeping(torch.from_numpy(np.concatenate([only, ~only])), config.batch_size))
+    found = as_array(
+        targets.keeping(torch.from_numpy(np.concatenate([only, ~only])), config.batch_size)
+    )
     kept, without = np.split(found, 2)
     rows = []
     for column, target in enumerate(TARGETS):
@@ -153,13 +164,22 @@ def ranking_rows(
         measured: Mapping[tuple[str, int], float] = {
             **{("insertion", k): float(y) for k, y in zip(counts, insertion, strict=True)},
             **{("deletion", k): float(y) for k, y in zip(counts, deletion, strict=True)},
-            **{(name, k): float(y) for name, ys in falls.items() for k, y in zip(eraser_counts(n), ys, strict=True)},
+            **{
+                (name, k): float(y)
+                for name, ys in falls.items()
+                for k, y in zip(eraser_counts(n), ys, strict=True)
+            },
             **{(f"aopc_{name}", 0): float(ys.mean()) for name, ys in falls.items()},
             ("insertion_auc", 0): curve_area(counts, insertion),
             ("deletion_auc", 0): curve_area(counts, deletion),
-            ("infidelity", 0): rank_infidelity(order, removed, after[:, column], float(insertion[-1])),
+            ("infidelity", 0): rank_infidelity(
+                order, removed, after[:, column], float(insertion[-1])
+            ),
         }
-        rows += [{"target": target, "metric": name, "k": k, "value": y} for (name, k), y in measured.items()]
+        rows += [
+            {"target": target, "metric": name, "k": k, "value": y}
+            for (name, k), y in measured.items()
+        ]
     return rows
 
 
@@ -201,12 +221,16 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
                     excluded=excluded,
                 )
             )
-        statement = f"Taking tokens in the reversed order {words} than chance and smoothness explain."
+        statement = (
+            f"Taking tokens in the reversed order {words} than chance and smoothness explain."
+        )
         claims += [joint_claim(id, statement, parts), *parts]
     return claims
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
@@ -216,7 +240,9 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     rows = rows if rows.empty else primary(rows)[0]
     if rows.empty:
         return {}
-    wide = rows.pivot(index="image_id", columns=["ranking", "target", "metric", "k"], values="value")
+    wide = rows.pivot(
+        index="image_id", columns=["ranking", "target", "metric", "k"], values="value"
+    )
     result = bootstrap_means(wide.to_numpy(), wide.index.to_numpy(), resamples, seed)
     table = pd.DataFrame(
         [

@@ -47,13 +47,21 @@ from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
-from litelvlm.analysis.studies.importance.tables import importance_claims, importance_reading, importance_tables
+from litelvlm.analysis.studies.importance.tables import (
+    importance_claims,
+    importance_reading,
+    importance_tables,
+)
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation
 
 QUESTION = "Do the tokens that the reversed ranking keeps matter inside the language model?"
-JOINT = (*PREREGISTERED, RELEVANCE, GRADIENT)  # signals whose ranks are also kept as a picture against the scores
+JOINT = (
+    *PREREGISTERED,
+    RELEVANCE,
+    GRADIENT,
+)  # signals whose ranks are also kept as a picture against the scores
 
 
 class Config(StudyConfig):
@@ -101,7 +109,9 @@ class Context:
     sampled: frozenset[int]
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
     Args:
@@ -126,9 +136,15 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         frozenset(strata_middles(len(picks), config.sampled)),
     )
     rows_of, resolved = partial(image_rows, context), {"depth": context.depth}
-    alone = ("the control of foreign expressions is left out: it takes a second image",) if len(picks) == 1 else ()
+    alone = (
+        ("the control of foreign expressions is left out: it takes a second image",)
+        if len(picks) == 1
+        else ()
+    )
     notes = (*picks.notes, *alone)
-    return run_study(STUDY, model, picks, config, out, shard or Shard(), rows_of, resolved, notes=notes)
+    return run_study(
+        STUDY, model, picks, config, out, shard or Shard(), rows_of, resolved, notes=notes
+    )
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
@@ -139,7 +155,9 @@ def image_rows(context: Context, index: int) -> ItemResult:
         asked, targets, covered, keys = pose(
             context.model, context.data, index, config.question_index, config.batch_size
         )
-        scores, tokens = scores_of(context, asked, covered, targets, [config.seed, int(expression.sent_id)])
+        scores, tokens = scores_of(
+            context, asked, covered, targets, [config.seed, int(expression.sent_id)]
+        )
         keys |= {"n_sinks": int(tokens.sinks.sum())}
         signals = cheap_signals(asked, targets)
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
@@ -162,12 +180,18 @@ def image_rows(context: Context, index: int) -> ItemResult:
             if signal.key in JOINT:
                 rows += joint_rows(REVERSED, scores[REVERSED], signal)
             if signal.key in PREREGISTERED:
-                rows += shuffled_rows(scores[REVERSED], signal, config.seed + int(expression.sent_id))
+                rows += shuffled_rows(
+                    scores[REVERSED], signal, config.seed + int(expression.sent_id)
+                )
     return ItemResult([keys | found for found in rows])
 
 
 def scores_of(
-    context: Context, asked: Asked, covered: Float[np.ndarray, "n"], targets: Targets, seed: Sequence[int]
+    context: Context,
+    asked: Asked,
+    covered: Float[np.ndarray, "n"],
+    targets: Targets,
+    seed: Sequence[int],
 ) -> tuple[dict[str, Float[np.ndarray, "n"]], Tokens]:
     """CLIP-side scores of the tokens, and what else is known of them."""
     truth = torch.from_numpy(covered).float()
@@ -204,10 +228,15 @@ def retested(
 
     What does not read the text has reliability 1.
     """
-    again = replace(asked, talk=conversation(asked.talk.expressions, context.config.second_template))
+    again = replace(
+        asked, talk=conversation(asked.talk.expressions, context.config.second_template)
+    )
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
-    found = [replace(signal, reliability=reliable(signal.values, other[signal.key])) for signal in signals]
+    found = [
+        replace(signal, reliability=reliable(signal.values, other[signal.key]))
+        for signal in signals
+    ]
     # Random scores are seeded alike, so they count as text-free too.
     second, _ = scores_of(context, again, covered, targets, [context.config.seed])
     text_free = [name for name in scores if "similarity" not in name]
@@ -219,16 +248,25 @@ def foreign_rows(
     context: Context, index: int, asked: Asked, scores: dict[str, Float[np.ndarray, "n"]]
 ) -> list[dict[str, Any]]:
     """The image's own scores against the importance of its tokens for another expression."""
-    other = replace(asked, talk=conversation([foreign(context.data, index)], context.config.question_index))
-    signals = [signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED]
+    other = replace(
+        asked, talk=conversation([foreign(context.data, index)], context.config.question_index)
+    )
+    signals = [
+        signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
+    ]
     return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
 
 
-def shuffled_rows(values: Float[np.ndarray, "n"], signal: Signal, seed: int) -> list[dict[str, Any]]:
+def shuffled_rows(
+    values: Float[np.ndarray, "n"], signal: Signal, seed: int
+) -> list[dict[str, Any]]:
     """The signal with its tokens shuffled, and against itself."""
     order = np.random.default_rng(seed).permutation(len(values))
     mixed = replace(signal, values=signal.values[order])
-    return [control_row("shuffled_signal", values, mixed), control_row("self", signal.values, signal)]
+    return [
+        control_row("shuffled_signal", values, mixed),
+        control_row("self", signal.values, signal),
+    ]
 
 
 def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> dict[str, Any]:
@@ -242,7 +280,9 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     return importance_claims(rows, resamples, seed)
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures (see ``litelvlm.analysis.studies.importance.tables``)."""
     return importance_tables(rows, resamples, seed)
 

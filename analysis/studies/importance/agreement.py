@@ -17,7 +17,12 @@ from litelvlm.analysis.stats.agreement import (
     top_k_iou,
     top_k_iou_chance,
 )
-from litelvlm.analysis.stats.spatial import rank_correlations, shift_p_values, shifted_correlations, tau_b
+from litelvlm.analysis.stats.spatial import (
+    rank_correlations,
+    shift_p_values,
+    shifted_correlations,
+    tau_b,
+)
 
 NONE, POSITION, COVERAGE = "none", "position", "position+coverage"
 BINS = 6
@@ -139,7 +144,9 @@ def correlation_rows(
     return rows
 
 
-def other_rows(scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], k: int) -> list[dict[str, Any]]:
+def other_rows(
+    scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], k: int
+) -> list[dict[str, Any]]:
     """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
     a, b = stacked(scores), np.stack([signal.values for signal in signals])
     linear, tau, n = pearson(a, b), tau_b(a, b), a.shape[1]
@@ -147,7 +154,10 @@ def other_rows(scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[S
     rows = []
     for i, score in enumerate(scores):
         for j, signal in enumerate(signals):
-            overlap, shared = rank_biased_overlap(first[i], second[j], k), top_k_iou(first[i], second[j], k)
+            overlap, shared = (
+                rank_biased_overlap(first[i], second[j], k),
+                top_k_iou(first[i], second[j], k),
+            )
             rows += [
                 row(score, signal, "pearson", float(linear[i, j])),
                 row(score, signal, "tau_b", float(tau[i, j])),
@@ -169,7 +179,14 @@ def without_sinks(
         covariates = tokens.covariates(partial_set)
         found = rank_correlations(a, b, None if covariates is None else covariates[left])
         rows += [
-            row(score, signal, "spearman", float(found[i, j]), partial_set=partial_set, sinks="removed")
+            row(
+                score,
+                signal,
+                "spearman",
+                float(found[i, j]),
+                partial_set=partial_set,
+                sinks="removed",
+            )
             for i, score in enumerate(scores)
             for j, signal in enumerate(signals)
         ]
@@ -184,7 +201,15 @@ def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> li
     shares = np.zeros((BINS, BINS))
     np.add.at(shares, tuple(place * BINS // n for place in places), 1 / n)
     return [
-        row(score, signal, "joint", float(shares[i, j]), chance=1 / BINS**2, score_bin=i, signal_bin=j)
+        row(
+            score,
+            signal,
+            "joint",
+            float(shares[i, j]),
+            chance=1 / BINS**2,
+            score_bin=i,
+            signal_bin=j,
+        )
         for i in range(BINS)
         for j in range(BINS)
     ]
@@ -195,7 +220,9 @@ def stacked(scores: Mapping[str, Float[np.ndarray, "n"]]) -> Float[np.ndarray, "
     return np.stack(list(scores.values()))
 
 
-def pearson(first: Float[np.ndarray, "a n"], second: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "a b"]:
+def pearson(
+    first: Float[np.ndarray, "a n"], second: Float[np.ndarray, "b n"]
+) -> Float[np.ndarray, "a b"]:
     """Pearson correlation of every row with every other one; 0 where a row is constant."""
 
     def unit(values: np.ndarray) -> np.ndarray:

@@ -29,7 +29,9 @@ def reinitialised(llama: Any, first: int, seed: int = 0) -> Iterator[None]:
         first: Lowest layer that loses its weights.
         seed: Of the new weights.
     """
-    weights = [parameter for layer in llama.model.layers[first:] for parameter in layer.parameters()]
+    weights = [
+        parameter for layer in llama.model.layers[first:] for parameter in layer.parameters()
+    ]
     kept = [weight.detach().to("cpu", copy=True) for weight in weights]
     generator = torch.Generator().manual_seed(seed)
     try:
@@ -38,7 +40,10 @@ def reinitialised(llama: Any, first: int, seed: int = 0) -> Iterator[None]:
                 if weight.ndim == 1:
                     weight.fill_(1.0)
                 else:
-                    drawn = torch.randn(weight.shape, generator=generator) * llama.config.initializer_range
+                    drawn = (
+                        torch.randn(weight.shape, generator=generator)
+                        * llama.config.initializer_range
+                    )
                     weight.copy_(drawn)
         yield
     finally:
@@ -54,7 +59,9 @@ def cascade(n_layers: int) -> tuple[int, ...]:
         >>> cascade(32), cascade(4)
         ((31, 24, 16, 8, 0), (3, 2, 1, 0))
     """
-    return tuple(sorted({n_layers - 1, *(n_layers * step // STEPS for step in range(STEPS))}, reverse=True))
+    return tuple(
+        sorted({n_layers - 1, *(n_layers * step // STEPS for step in range(STEPS))}, reverse=True)
+    )
 
 
 def checked_signals(asked: Asked) -> list[Signal]:

@@ -45,7 +45,13 @@ def importance_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Cla
 def part_rows(rows: pd.DataFrame, id: str, partial_set: str) -> pd.DataFrame:
     """Rows of one of ``PARTS`` under a set of covariates."""
     wanted = dict(zip(("signal", "target", "layer", "head", "removal"), PARTS[id], strict=True))
-    wanted |= {"control": "none", "score": REVERSED, "metric": "spearman", "partial_set": partial_set, "sinks": "kept"}
+    wanted |= {
+        "control": "none",
+        "score": REVERSED,
+        "metric": "spearman",
+        "partial_set": partial_set,
+        "sinks": "kept",
+    }
     for column, value in wanted.items():
         rows = rows[rows[column] == value]
     return rows
@@ -53,15 +59,28 @@ def part_rows(rows: pd.DataFrame, id: str, partial_set: str) -> pd.DataFrame:
 
 def _null(shuffled: pd.DataFrame, excluded: dict[str, int], resamples: int, seed: int) -> Claim:
     of_images = shuffled.groupby("image_id")["value"].mean()
-    result = bootstrap_means(of_images.to_numpy()[:, None], of_images.index.to_numpy(), resamples, seed)
+    result = bootstrap_means(
+        of_images.to_numpy()[:, None], of_images.index.to_numpy(), resamples, seed
+    )
     statement = "With its tokens shuffled neither signal correlates with the reversed similarity."
     return null_claim("shuffled", statement, result, 0.0, "no rank correlation", MARGIN, excluded)
 
 
-def _claim(rows: pd.DataFrame, id: str, partial_set: str, excluded: dict[str, int], resamples: int, seed: int) -> Claim:
+def _claim(
+    rows: pd.DataFrame,
+    id: str,
+    partial_set: str,
+    excluded: dict[str, int],
+    resamples: int,
+    seed: int,
+) -> Claim:
     chosen = part_rows(rows, id, partial_set)
-    result = bootstrap_means(chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy(), resamples, seed)
-    fixed = "position and state norm" + (" and the mask's coverage" if partial_set == COVERAGE else "")
+    result = bootstrap_means(
+        chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy(), resamples, seed
+    )
+    fixed = "position and state norm" + (
+        " and the mask's coverage" if partial_set == COVERAGE else ""
+    )
     return make_claim(
         id + (MASK if partial_set == COVERAGE else ""),
         f"With {fixed} held fixed, the reversed similarity ranks tokens as {WORDS[id]} does.",
@@ -96,12 +115,25 @@ def importance_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str
     completeness = whole[whole["compl_err"].notna()].drop_duplicates(["sent_id", *SIGNAL])
     found = {
         "grid": pd.concat(grids, ignore_index=True) if grids else pd.DataFrame(),
-        "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"], resamples, seed),
-        "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"], resamples, seed),
+        "layers": means(
+            parts[parts["head"] < 0], ["signal", "partial_set", "layer"], resamples, seed
+        ),
+        "agreement": means(
+            whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"], resamples, seed
+        ),
         "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"], resamples, seed)),
-        "controls": means(rows[~rows["control"].isin(["none", REINITIALISED])], ["control", *SIGNAL], resamples, seed),
-        "reinitialised": means(rows[rows["control"] == REINITIALISED], [*SIGNAL, "layer"], resamples, seed),
-        "completeness": untested(means(flagged(completeness), ["measure", "removal"], resamples, seed)),
+        "controls": means(
+            rows[~rows["control"].isin(["none", REINITIALISED])],
+            ["control", *SIGNAL],
+            resamples,
+            seed,
+        ),
+        "reinitialised": means(
+            rows[rows["control"] == REINITIALISED], [*SIGNAL, "layer"], resamples, seed
+        ),
+        "completeness": untested(
+            means(flagged(completeness), ["measure", "removal"], resamples, seed)
+        ),
         "visibility": visibility_table(every, resamples, seed),
     }
     return {name: table for name, table in found.items() if not table.empty}
@@ -113,7 +145,12 @@ def visibility_table(rows: pd.DataFrame, resamples: int, seed: int) -> pd.DataFr
     for targets, chosen in (("at least half visible", primary(rows)[0]), ("all", rows)):
         for id in PARTS:
             part = part_rows(chosen, id, POSITION)
-            e = mean_estimate(part["value"].to_numpy(), part["image_id"].to_numpy(), resamples=resamples, seed=seed)
+            e = mean_estimate(
+                part["value"].to_numpy(),
+                part["image_id"].to_numpy(),
+                resamples=resamples,
+                seed=seed,
+            )
             line = {"part": id, "targets": targets, "value": e.value, "low": e.low, "high": e.high}
             lines.append(line | {"n_images": e.n_images, "n": e.n})
     return pd.DataFrame(lines)
@@ -123,7 +160,9 @@ def flagged(rows: pd.DataFrame) -> pd.DataFrame:
     """Completeness errors, and beside them whether each is too large."""
     nothing = dict.fromkeys(("chance", "corrected", "ceiling", "p_shift"), np.nan)
     error = rows.assign(measure="error", value=rows["compl_err"], **nothing)
-    return pd.concat([error, error.assign(measure="flagged", value=(rows["compl_err"] > COMPLETE).astype(float))])
+    return pd.concat(
+        [error, error.assign(measure="flagged", value=(rows["compl_err"] > COMPLETE).astype(float))]
+    )
 
 
 def untested(table: pd.DataFrame) -> pd.DataFrame:
@@ -157,11 +196,19 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
         same = (presence.to_numpy() == pattern[:, None]).all(0)
         part = wide.loc[pattern, same]
         result = bootstrap_means(part.to_numpy(), part.index.to_numpy(), resamples, seed)
-        excess = bootstrap_means(above.loc[pattern, same].to_numpy(), part.index.to_numpy(), resamples, seed)
+        excess = bootstrap_means(
+            above.loc[pattern, same].to_numpy(), part.index.to_numpy(), resamples, seed
+        )
         p_values = excess.p_values(0.0)
         for names, e, p in zip(part.columns, result.estimates(), p_values, strict=True):
             values = names if isinstance(names, tuple) else (names,)
-            interval = {"value": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
+            interval = {
+                "value": e.value,
+                "low": e.low,
+                "high": e.high,
+                "n_images": e.n_images,
+                "n": e.n,
+            }
             cells.append(dict(zip(by, values, strict=True)) | interval | {"p": float(p)})
     rest = rows.assign(
         small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float),
@@ -172,11 +219,15 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     extra = extra.assign(n_ceiling=groups["ceiling"].count()).reset_index()
     table = pd.DataFrame(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
     family = table.groupby("metric" if "metric" in by else np.zeros(len(table)))["p"]
-    table["q"] = family.transform(lambda p: benjamini_hochberg(p.to_numpy()) if np.isfinite(p).all() else np.nan)
+    table["q"] = family.transform(
+        lambda p: benjamini_hochberg(p.to_numpy()) if np.isfinite(p).all() else np.nan
+    )
     table["disattenuated"] = table.pop("reliable") / table["ceiling"]
     if not table["n_ceiling"].any():
         table = table.drop(columns="n_ceiling")
-    return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(axis="columns", how="all")
+    return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(
+        axis="columns", how="all"
+    )
 
 
 def importance_reading(claims: Sequence[Claim]) -> str:

@@ -30,7 +30,13 @@ from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, bootstrap_means, contrast
+from litelvlm.analysis.stats.bootstrap import (
+    RESAMPLES,
+    Bootstrap,
+    Estimate,
+    bootstrap_means,
+    contrast,
+)
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES, Config, Context, image_rows
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
@@ -48,7 +54,9 @@ _LACKING = {"P7n": "no noun was found", "P7a": "no attribute was found"}
 _LEFT_OUT = "only outliers in or out of the target"
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
     Args:
@@ -67,7 +75,9 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
         *(make_context(clip, data, config, clip.name) for clip in clips),
     ]
     resolved = {"clip": {clip.name: clip.digest for clip in clips}}
-    return run_study(STUDY, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved)
+    return run_study(
+        STUDY, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved
+    )
 
 
 def make_context(model: Any, data: Data, config: Config, clip: str) -> Context:
@@ -79,7 +89,9 @@ def make_context(model: Any, data: Data, config: Config, clip: str) -> Context:
     rotates = getattr(getattr(tower, "trunk", None), "rotary", None) is not None
     n_images = 0 if rotates else min(config.neuron_images, len(data))
     pictures = [tower.pixel_values(open_image(data[index].image())) for index in range(n_images)]
-    neurons = register_neurons(tower, pictures, config.neurons, config.deviations) if pictures else {}
+    neurons = (
+        register_neurons(tower, pictures, config.neurons, config.deviations) if pictures else {}
+    )
     return Context(model, data, config, clip, donors, embeds[1:], embeds[0], neurons)
 
 
@@ -106,7 +118,9 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     return claims
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Table "probes": RI, RI with foreign texts, AS with interval, p, q and verdict in words, per CLIP model."""
     found = [line for line, _, _ in _shares(rows, resamples, seed)] if not rows.empty else []
     if not found:
@@ -119,7 +133,9 @@ def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dic
     return {"probes": table}
 
 
-def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[tuple[dict[str, Any], Estimate, dict[str, int]]]:
+def _shares(
+    rows: pd.DataFrame, resamples: int, seed: int
+) -> list[tuple[dict[str, Any], Estimate, dict[str, int]]]:
     """Per CLIP model and probe: a table line, the estimate of AS, and how many expressions are not in it, and why."""
     found = []
     for clip in sorted(rows.loc[rows["visible_frac"] >= MIN_VISIBLE, "clip_model"].unique()):
@@ -129,7 +145,9 @@ def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[tuple[dict[st
         hidden = every["sent_id"].nunique() - chosen["sent_id"].nunique()
         for probe in PROBES:
             if probe in by_probe:
-                line, share = _share(str(clip), probe, by_probe[BASE], by_probe[probe], resamples, seed)
+                line, share = _share(
+                    str(clip), probe, by_probe[BASE], by_probe[probe], resamples, seed
+                )
                 missing = len(by_probe[BASE]) - line["n"]
                 excluded = {HIDDEN: hidden, UNLABELLED: unlabelled(rows, clip)}
                 found.append((line, share, excluded | {_LACKING.get(probe, _LEFT_OUT): missing}))
@@ -147,10 +165,23 @@ def _share(
     ri_base, ri_probe = result.estimates()
     share, p_value = attribution_share(result)
     line: dict[str, Any] = {"clip_model": clip, "probe": probe, "name": PROBES[probe]}
-    line |= {"ri": ri_probe.value, "ri_low": ri_probe.low, "ri_high": ri_probe.high, "ri_base": ri_base.value}
+    line |= {
+        "ri": ri_probe.value,
+        "ri_low": ri_probe.low,
+        "ri_high": ri_probe.high,
+        "ri_base": ri_base.value,
+    }
     foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
-    line |= {"ri_foreign": float(foreign.mean()) if len(foreign) else np.nan, "n_foreign": len(foreign)}
-    line |= {"share": share.value, "low": share.low, "high": share.high, "p": np.nan if probe == BASE else p_value}
+    line |= {
+        "ri_foreign": float(foreign.mean()) if len(foreign) else np.nan,
+        "n_foreign": len(foreign),
+    }
+    line |= {
+        "share": share.value,
+        "low": share.low,
+        "high": share.high,
+        "p": np.nan if probe == BASE else p_value,
+    }
     line["verdict"] = in_words(ri_base, ri_probe, share)
     return line | {"n_images": result.n_images, "n": result.n}, share
 
@@ -169,7 +200,11 @@ def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
     """
     base = result.estimates()[0]
     if not base.defined or base.low <= 0:
-        reason = "undefined: the interval of RI as released does not lie above 0" if base.defined else base.method
+        reason = (
+            "undefined: the interval of RI as released does not lie above 0"
+            if base.defined
+            else base.method
+        )
         return Estimate(np.nan, np.nan, np.nan, result.n_images, result.n, reason), np.nan
     share = contrast(result, lambda v: 1 - v[:, 1:] / v[:, :1])
     return share.estimates()[0], float(share.p_values()[0])
@@ -193,7 +228,10 @@ def reading(claims: Sequence[Claim]) -> str:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):
         return "No probe is judged: the reversal index of the released ranking is not shown to lie above 0."
-    ids = {verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict) for verdict in _SAID}
+    ids = {
+        verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict)
+        for verdict in _SAID
+    }
     return " ".join(said.format(ids[verdict]) for verdict, said in _SAID.items() if ids[verdict])
 
 

@@ -139,10 +139,14 @@ def clip_rows(context: Context, index: int) -> ItemResult:
     rows: list[dict[str, Any]] = []
     if targets:
         with naming(sample, sample.expressions[0]):
-            rankings = rank_all(context, open_image(sample.image()), [e.sent for e in sample.expressions])
+            rankings = rank_all(
+                context, open_image(sample.image()), [e.sent for e in sample.expressions]
+            )
         for number, expression, keys, covered in targets:
             rng = np.random.default_rng([context.config.seed, int(expression.sent_id), 1])
-            foreign = text_donors(context.donors, sample, expression, context.config.donors, False, rng)
+            foreign = text_donors(
+                context.donors, sample, expression, context.config.donors, False, rng
+            )
             with naming(sample, expression):
                 rows += [
                     keys | {"probe": probe} | found
@@ -176,7 +180,9 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
     grid = context.model.grid
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
-    asked = embed_texts(tower, [question(sentence, config.question_index) for sentence in sentences])
+    asked = embed_texts(
+        tower, [question(sentence, config.question_index) for sentence in sentences]
+    )
     patches = {name: way(image)[0].float().cpu() for name, way in WAYS.items()}
     tokens = image.patch_tokens[0].float().cpu()
     norms = tokens.norm(dim=-1)
@@ -185,12 +191,17 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
     all_tokens = np.ones(len(tokens), dtype=bool)
 
     def ranked(
-        states: Tensor, own: Tensor = asked, foreign: Tensor | None = context.texts, cosine: bool = False
+        states: Tensor,
+        own: Tensor = asked,
+        foreign: Tensor | None = context.texts,
+        cosine: bool = False,
     ) -> Ranking:
         scores = [
             None
             if texts is None or not len(texts)
-            else text_similarity(Cues({"patch_embeds": states, "text_embeds": texts}, grid), _KINDS[cosine]).numpy()
+            else text_similarity(
+                Cues({"patch_embeds": states, "text_embeds": texts}, grid), _KINDS[cosine]
+            ).numpy()
             for texts in (own, foreign)
         ]
         return Ranking(scores[0], scores[1], all_tokens)  # type: ignore[arg-type]  # there is an own text
@@ -213,7 +224,10 @@ _KINDS: Any = {False: "dot", True: "cosine"}
 
 
 def _text_probes(
-    context: Context, ranked: Callable[..., Ranking], used: Float[Tensor, "n p"], asked: Float[Tensor, "t p"]
+    context: Context,
+    ranked: Callable[..., Ranking],
+    used: Float[Tensor, "n p"],
+    asked: Float[Tensor, "t p"],
 ) -> dict[str, Ranking]:
     """P6: what all texts, or all patches of the image, have in common taken away.
 
@@ -234,7 +248,10 @@ def _text_probes(
 
 
 def _word_probes(
-    context: Context, ranked: Callable[..., Ranking], used: Float[Tensor, "n p"], sentences: Sequence[str]
+    context: Context,
+    ranked: Callable[..., Ranking],
+    used: Float[Tensor, "n p"],
+    sentences: Sequence[str],
 ) -> dict[str, Ranking]:
     """P7: the question about some of the words; nan where an expression has none of that kind."""
     found = {}
@@ -243,7 +260,9 @@ def _word_probes(
         known = [number for number, word in enumerate(words) if word]
         if not known:
             continue
-        texts = embed_texts(context.model.tower, [question(words[n], context.config.question_index) for n in known])
+        texts = embed_texts(
+            context.model.tower, [question(words[n], context.config.question_index) for n in known]
+        )
         scores = ranked(used, texts, None)
         own = np.full((len(sentences), len(used)), np.nan, dtype=np.float32)
         own[known] = scores.own

@@ -8,12 +8,52 @@ are the attributes. It needs no parser and is wrong where the noun does not end 
 from typing import NamedTuple
 
 ARTICLES = frozenset(("a", "an", "the", "that", "this", "one"))
-PLACES = frozenset(("left", "right", "top", "bottom", "front", "back", "middle", "center", "centre", "far", "side"))
+PLACES = frozenset(
+    ("left", "right", "top", "bottom", "front", "back", "middle", "center", "centre", "far", "side")
+)
 ENDINGS = frozenset(
     (
-        *("of", "on", "in", "at", "with", "by", "to", "from", "near", "above", "below", "behind", "beside", "under"),
-        *("between", "next", "nearest", "over", "beneath", "inside", "outside", "against", "and", "that", "who"),
-        *("wearing", "holding", "sitting", "standing", "facing", "looking", "is", "has", "without", "closest"),
+        *(
+            "of",
+            "on",
+            "in",
+            "at",
+            "with",
+            "by",
+            "to",
+            "from",
+            "near",
+            "above",
+            "below",
+            "behind",
+            "beside",
+            "under",
+        ),
+        *(
+            "between",
+            "next",
+            "nearest",
+            "over",
+            "beneath",
+            "inside",
+            "outside",
+            "against",
+            "and",
+            "that",
+            "who",
+        ),
+        *(
+            "wearing",
+            "holding",
+            "sitting",
+            "standing",
+            "facing",
+            "looking",
+            "is",
+            "has",
+            "without",
+            "closest",
+        ),
     )
 )
 

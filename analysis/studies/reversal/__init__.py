@@ -44,14 +44,23 @@ from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_me
 from litelvlm.analysis.studies.reversal.controls import image_rows
 from litelvlm.analysis.studies.reversal.examples import save_reversal_examples
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config, Context, Texts
-from litelvlm.analysis.studies.reversal.tables import HIDDEN, UNLABELLED, control_rows, make_tables, select, unlabelled
+from litelvlm.analysis.studies.reversal.tables import (
+    HIDDEN,
+    UNLABELLED,
+    control_rows,
+    make_tables,
+    select,
+    unlabelled,
+)
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 Drawn = tuple[Bootstrap, dict[str, int]]
 
 __all__ = ["QUESTION", "Config", "reading", "run", "summarise", "tables"]
 
-QUESTION = "Do the referent's tokens have low similarity to the text, and does that depend on the text?"
+QUESTION = (
+    "Do the referent's tokens have low similarity to the text, and does that depend on the text?"
+)
 SCOPE = "targets at least half visible"
 MARGIN = Config().margin
 # Why an expression is missing from a claim that needs a control.
@@ -83,7 +92,9 @@ _COMPARED = {
 }
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
     Args:
@@ -104,13 +115,17 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     ]
     resolved = {"budgets": list(budgets), "clip": {clip.name: clip.digest for clip in clips}}
     study = replace(STUDY, summarise=partial(summarise, margin=config.margin))
-    folder = run_study(study, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved)
+    folder = run_study(
+        study, model, data, config, out, shard or Shard(), partial(image_rows, contexts), resolved
+    )
     if read_record(folder).complete:
         save_reversal_examples(model, data, folder, budgets, config.question_index)
     return folder
 
 
-def make_context(model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]) -> Context:
+def make_context(
+    model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]
+) -> Context:
     """Draw the donors and embed every text that images share, in one CLIP model's joint space.
 
     Args:
@@ -138,7 +153,9 @@ def make_context(model: Any, data: Data, config: Config, clip: str, budgets: tup
     return Context(model, data, config, clip, budgets, donors, texts, random)
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN) -> list[Claim]:
+def summarise(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
+) -> list[Claim]:
     """Claims H1 to H3 on expressions of which at least half of the target is visible, for each CLIP model.
 
     Args:
@@ -158,7 +175,11 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, mar
     for clip in sorted(rows["clip_model"].unique()):
         left_out = {UNLABELLED: unlabelled(rows, clip)}
         found = _summarise_one(rows[rows["clip_model"] == clip], left_out, resamples, seed, margin)
-        claims += [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found] if clip else found
+        claims += (
+            [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found]
+            if clip
+            else found
+        )
     return claims
 
 
@@ -172,15 +193,24 @@ def _summarise_one(
     stated = bool((true["category_id"] >= 0).any())
     lacking = _LACKING if stated else _LACKING | _UNSTATED
     draw = partial(
-        _draw, true=true, left_out={HIDDEN: hidden, **left_out}, lacking=lacking, resamples=resamples, seed=seed
+        _draw,
+        true=true,
+        left_out={HIDDEN: hidden, **left_out},
+        lacking=lacking,
+        resamples=resamples,
+        seed=seed,
     )
     claim = partial(_claim, draw, margin)
-    foreign_mask, foreign_text, same, other = (control_rows(rows, name) for name in ("N3", "N1", "N6", "N6o"))
+    foreign_mask, foreign_text, same, other = (
+        control_rows(rows, name) for name in ("N3", "N1", "N6", "N6o")
+    )
     sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", true["ri"], "no reversal")
     claims = [sign]
     if not foreign_mask.empty:
         statement = "They rank lower than masks of similar size taken from other images"
-        centre = claim("H1.centre", statement, true["ri"] - foreign_mask["ri"], "what the centre gives")
+        centre = claim(
+            "H1.centre", statement, true["ri"] - foreign_mask["ri"], "what the centre gives"
+        )
         together = "The similarity is reversed on the referent, beyond what its place in the image explains"
         claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
     strength = true["ri"] - foreign_text["ri"]  # TS of each expression
@@ -188,13 +218,24 @@ def _summarise_one(
     if not foreign_text.empty:
         statement = f"The reversal is stronger with the true text than with {texts}"
         claims.append(claim("H2", statement, strength, "any text would do"))
-    random, shuffled = (select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled"))
+    random, shuffled = (
+        select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
+    )
     if not random.empty:
         statement = "The true text strengthens the reversal more than it does under random weights"
-        claims.append(claim("H2.random", statement, strength - (random - shuffled), "as under random weights"))
+        claims.append(
+            claim("H2.random", statement, strength - (random - shuffled), "as under random weights")
+        )
     if not same.empty:
         statement = "The reversal is stronger on the referent than on another object of its category in the image"
-        claims.append(claim("H3", statement, true["ri"] - same["ri"], "any object of the category is reversed alike"))
+        claims.append(
+            claim(
+                "H3",
+                statement,
+                true["ri"] - same["ri"],
+                "any object of the category is reversed alike",
+            )
+        )
     if not other.empty:
         statement = f"It is stronger on the referent than on {objects}"
         claims.append(claim("H3.other", statement, true["ri"] - other["ri"], alike))
@@ -204,16 +245,26 @@ def _summarise_one(
 def _nulls(rows: pd.DataFrame, draw: Callable[..., Drawn], margin: float) -> list[Claim]:
     """What must be nothing, shown to be within the margin."""
     moved = control_rows(rows, "N4")["ri"]
-    true, foreign = (select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled"))
+    true, foreign = (
+        select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
+    )
     wanted = {
         "N4": (moved, "The mask moved round the grid has no reversal", "no place is special"),
-        "N8": (true - foreign, "Under random weights the text changes no reversal", "random weights read no text"),
+        "N8": (
+            true - foreign,
+            "Under random weights the text changes no reversal",
+            "random weights read no text",
+        ),
     }
     found = []
     for id, (values, statement, null_description) in wanted.items():
         if not values.empty:
             result, excluded = draw(id, values)
-            found.append(null_claim(id, f"{statement}; {SCOPE}.", result, 0.0, null_description, margin, excluded))
+            found.append(
+                null_claim(
+                    id, f"{statement}; {SCOPE}.", result, 0.0, null_description, margin, excluded
+                )
+            )
     return found
 
 
@@ -259,7 +310,9 @@ def _claim(
     )
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures, see ``litelvlm.analysis.studies.reversal.tables.make_tables``."""
     return make_tables(rows, resamples, seed)
 
@@ -272,9 +325,15 @@ def reading(claims: Sequence[Claim]) -> str:
     undetermined.
     """
     by_id = {claim.id: claim for claim in claims}
-    first, text, target = (by_id[id].verdict if id in by_id else "undetermined" for id in ("H1", "H2", "H3"))
+    first, text, target = (
+        by_id[id].verdict if id in by_id else "undetermined" for id in ("H1", "H2", "H3")
+    )
     # On the other side of the null, which two one-sided tests do not place within the margin of it.
-    weaker = {id for id in _WEAKER if id in by_id and by_id[id].verdict == "not supported" and not by_id[id].equivalent}
+    weaker = {
+        id
+        for id in _WEAKER
+        if id in by_id and by_id[id].verdict == "not supported" and not by_id[id].equivalent
+    }
     if first != "supported" and "H1.sign" in by_id and by_id["H1.sign"].verdict == "supported":
         found = f"The referent's tokens rank low; that they do so beyond what their place explains is {first} here."
     elif first != "supported":
@@ -285,16 +344,26 @@ def reading(claims: Sequence[Claim]) -> str:
             "with others (H2), and no more on the referent than on another object of its category (H3)."
         )
     else:
-        dependence = {"H2": _DEPENDENCE[text].format("text"), "H3": _DEPENDENCE[target].format("object")}
+        dependence = {
+            "H2": _DEPENDENCE[text].format("text"),
+            "H3": _DEPENDENCE[target].format("object"),
+        }
         dependence |= {id: _WEAKER[id] for id in weaker}
-        found = f"The similarity is reversed on the referent: {dependence['H2']}; {dependence['H3']}."
+        found = (
+            f"The similarity is reversed on the referent: {dependence['H2']}; {dependence['H3']}."
+        )
     same = [claim for claim in claims if claim.id in ("H2", "H3") and claim.equivalent]
     if first == "supported" and same:
         found += f" Shown to be too small to count: {'; '.join(f'{c.id} ({c.equivalence})' for c in same)}."
     others = [f"{claim.id} {claim.verdict}" for claim in claims if "@" in claim.id]
     if others:
         found += f" Other CLIP models: {'; '.join(others)}."
-    excluded = {reason: n for claim in claims if claim.id in HYPOTHESES for reason, n in claim.excluded.items()}
+    excluded = {
+        reason: n
+        for claim in claims
+        if claim.id in HYPOTHESES
+        for reason, n in claim.excluded.items()
+    }
     return f"{found} Expressions excluded: {counted(excluded)}." if excluded else found
 
 

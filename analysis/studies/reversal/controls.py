@@ -10,7 +10,13 @@ from jaxtyping import Float, Int
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import mask_donors, text_donors
-from litelvlm.analysis.inputs.labels import label_tokens, random_blob, shift_labels, skip_reason, toroidal_shifts
+from litelvlm.analysis.inputs.labels import (
+    label_tokens,
+    random_blob,
+    shift_labels,
+    skip_reason,
+    toroidal_shifts,
+)
 from litelvlm.analysis.inputs.samples import Model, askable, naming, target_mask, token_coverage
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
@@ -46,8 +52,13 @@ def clip_rows(context: Context, index: int) -> ItemResult:
     if not targets:
         return ItemResult([], unasked + skipped)
     picture = open_image(sample.image())
-    questions = [question(expression.sent, context.config.question_index) for expression in sample.expressions]
-    bare = embed_texts(tower, [expression.sent.strip().lower() for expression in sample.expressions])
+    questions = [
+        question(expression.sent, context.config.question_index)
+        for expression in sample.expressions
+    ]
+    bare = embed_texts(
+        tower, [expression.sent.strip().lower() for expression in sample.expressions]
+    )
     with naming(sample, sample.expressions[0]):
         patches = embed_patches(tower, picture)
         rankings = wording_rows(patches, embed_texts(tower, questions), bare, context.budgets)
@@ -71,9 +82,13 @@ def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
 
 
-def _foreign_texts(context: Context, sample: Any, expression: Any, same_category: bool) -> Int[np.ndarray, "m"]:
+def _foreign_texts(
+    context: Context, sample: Any, expression: Any, same_category: bool
+) -> Int[np.ndarray, "m"]:
     rng = _generator(context, expression, 4 if same_category else 1)
-    return text_donors(context.donors, sample, expression, context.config.donors, same_category, rng)
+    return text_donors(
+        context.donors, sample, expression, context.config.donors, same_category, rng
+    )
 
 
 def text_controls(
@@ -92,9 +107,15 @@ def text_controls(
             scores = patches.scores(texts.donors[torch.from_numpy(chosen)])
             found = [measures(values, covered, context.budgets) for values in scores]
             row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
-            rows.append(row | {"same_category": control == "N1c" if expression.category_id else None})
+            rows.append(
+                row | {"same_category": control == "N1c" if expression.category_id else None}
+            )
     wordings = [(mode, "N2", embed) for mode, embed in texts.free.items()]
-    category = texts.categories.get(expression.category_id[0]) if len(expression.category_id) == 1 else None
+    category = (
+        texts.categories.get(expression.category_id[0])
+        if len(expression.category_id) == 1
+        else None
+    )
     if category is not None:
         wordings.append(("category", "none", category))
     scores = patches.scores(torch.stack([embed for _, _, embed in wordings]))
@@ -106,7 +127,11 @@ def text_controls(
 
 
 def mask_controls(
-    context: Context, scores: Float[np.ndarray, "n"], sample: Any, expression: Any, covered: Float[np.ndarray, "n"]
+    context: Context,
+    scores: Float[np.ndarray, "n"],
+    sample: Any,
+    expression: Any,
+    covered: Float[np.ndarray, "n"],
 ) -> list[dict[str, Any]]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
     grid, rng = context.model.grid, _generator(context, expression, 2)
@@ -115,23 +140,39 @@ def mask_controls(
     foreign = mask_donors(context.donors, sample, labels.n_in, _generator(context, expression, 3))
     if len(foreign):
         others = [label_tokens(context.donors[i].coverage) for i in foreign]
-        inside, outside = (np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside"))
-        rows.append(tags(*PRIMARY, "N3", n_draws=len(foreign)) | area(auroc(scores, inside, outside)))
+        inside, outside = (
+            np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside")
+        )
+        rows.append(
+            tags(*PRIMARY, "N3", n_draws=len(foreign)) | area(auroc(scores, inside, outside))
+        )
     shifts = toroidal_shifts(grid, context.config.shifts, rng)
-    moved = auroc(scores, shift_labels(labels.inside, grid, shifts), shift_labels(labels.outside, grid, shifts))
+    moved = auroc(
+        scores,
+        shift_labels(labels.inside, grid, shifts),
+        shift_labels(labels.outside, grid, shifts),
+    )
     rows.append(tags(*PRIMARY, "N4", n_draws=len(shifts)) | area(moved))
     if context.config.blobs:
         blobs = np.stack([random_blob(grid, labels.n_in, rng) for _ in range(context.config.blobs)])
         rows.append(tags(*PRIMARY, "N5", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs)))
     for purpose, control, same_category in ((5, "N6", True), (6, "N6o", False)):
-        other = distractor(context.model, sample, expression, same_category, _generator(context, expression, purpose))
+        other = distractor(
+            context.model,
+            sample,
+            expression,
+            same_category,
+            _generator(context, expression, purpose),
+        )
         if other is not None:
             row = tags(*PRIMARY, control) | measures(scores, other, context.budgets)
             rows.append(row | {"same_category": same_category if expression.category_id else None})
     return rows
 
 
-def text_free(patches: Patches, covered: Float[np.ndarray, "n"], budgets: Sequence[int]) -> list[dict[str, Any]]:
+def text_free(
+    patches: Patches, covered: Float[np.ndarray, "n"], budgets: Sequence[int]
+) -> list[dict[str, Any]]:
     """N7, and the oracle that ranks tokens by the true mask itself."""
     rows = [
         tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)

@@ -33,10 +33,15 @@ def choose(primary: pd.DataFrame) -> dict[int, int]:
         {5: 101, 25: 105, 50: 110, 75: 115, 95: 119}
     """
     ordered = primary["ri"].sort_values(kind="stable")
-    return {percentile: int(ordered.index[int(percentile / 100 * (len(ordered) - 1))]) for percentile in PERCENTILES}
+    return {
+        percentile: int(ordered.index[int(percentile / 100 * (len(ordered) - 1))])
+        for percentile in PERCENTILES
+    }
 
 
-def save_reversal_examples(model: Any, data: Any, run: Path, budgets: tuple[int, ...], question_index: int) -> None:
+def save_reversal_examples(
+    model: Any, data: Any, run: Path, budgets: tuple[int, ...], question_index: int
+) -> None:
     """Compute and keep overlays of what low similarity keeps; what is there already stays.
 
     Nothing is written if no target is visible enough.
@@ -54,7 +59,10 @@ def save_reversal_examples(model: Any, data: Any, run: Path, budgets: tuple[int,
         sample, expression = by_id[sent_id]
         panels = _panels(model, sample, expression, budgets, question_index)
         found |= {f"{number}.{place}": panel for place, panel in enumerate(panels)}
-        titles = [f"RI {primary['ri'].loc[sent_id]:.2f}", *(f"{budget} lowest" for budget in budgets)]
+        titles = [
+            f"RI {primary['ri'].loc[sent_id]:.2f}",
+            *(f"{budget} lowest" for budget in budgets),
+        ]
         lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
     meta = {"examples": json.dumps(lines), "method": "low_similarity"}
     atomic_write(run / FILE, save(found, metadata=meta))
@@ -66,7 +74,9 @@ def _panels(
     """The true mask, then what each budget keeps by lowest similarity."""
     picture, truth = open_image(sample.image()), target_mask(sample, expression) > 0
     patches = embed_patches(model.tower, picture, every_layer=False)
-    scores = patches.scores(embed_texts(model.tower, [question(expression.sent, question_index)]))[0]
+    scores = patches.scores(embed_texts(model.tower, [question(expression.sent, question_index)]))[
+        0
+    ]
     size = (sample.height, sample.width)
     panels = [draw_overlay(picture, truth, np.ones(size, np.float32), TINTS[2])]
     for budget in budgets:

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import Donor
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
-from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage, untargeted
+from litelvlm.analysis.inputs.samples import (
+    key_columns,
+    label_columns,
+    target_mask,
+    token_coverage,
+    untargeted,
+)
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
@@ -142,7 +148,10 @@ def embed_patches(tower: Any, picture: Any, every_layer: bool = True) -> Patches
     depth = len(clip.states)
     states = {i - depth - 1: s for i, s in enumerate(clip.states) if every_layer or i == depth - 1}
     states[-1] = clip.last_hidden_state
-    layers = {layer: to_joint_space(tower, s[:, tower.n_prefix :])[0].float().cpu() for layer, s in states.items()}
+    layers = {
+        layer: to_joint_space(tower, s[:, tower.n_prefix :])[0].float().cpu()
+        for layer, s in states.items()
+    }
     names = ("patch_tokens", "cls_token", "query", "keys", "values")
     held = [name for name in names if name not in tower.lacks]
     cues = Cues({name: getattr(clip, name)[0].float().cpu() for name in held}, tower.grid)
@@ -154,7 +163,13 @@ def embed_patches(tower: Any, picture: Any, every_layer: bool = True) -> Patches
 
 
 def tags(
-    probe: str, layer: int, sim: str, text_mode: str, control: str = "none", labels: str = "primary", n_draws: int = 1
+    probe: str,
+    layer: int,
+    sim: str,
+    text_mode: str,
+    control: str = "none",
+    labels: str = "primary",
+    n_draws: int = 1,
 ) -> dict[str, Any]:
     """Columns that say how a row's ranking and labels were made."""
     return {
@@ -204,7 +219,9 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
     return {"auroc": float(mean), "ri": float(reversal_index(mean))}
 
 
-def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
+def image_targets(
+    context: Any, sample: Any
+) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
     """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
     found, skipped = [], []
     names = getattr(context.data, "categories", {})
@@ -215,14 +232,22 @@ def image_targets(context: Any, sample: Any) -> tuple[list[tuple[int, Any, dict[
         if reason:
             skipped.append(reason)
             continue
-        keys = key_columns(context.data, sample, expression, mask, context.model.tower) | label_columns(covered)
+        keys = key_columns(
+            context.data, sample, expression, mask, context.model.tower
+        ) | label_columns(covered)
         meant, stated = set(expression.category_id), bool(expression.category_id)
         rivals = [
             ann_id
             for ann_id, annotation in sample.annotations.items()
-            if annotation.category_id in meant and not annotation.crowd and ann_id not in expression.ann_ids
+            if annotation.category_id in meant
+            and not annotation.crowd
+            and ann_id not in expression.ann_ids
         ]
-        name = str(names.get(keys["category_id"], keys["category_id"])) if len(meant) == 1 else "several"
+        name = (
+            str(names.get(keys["category_id"], keys["category_id"]))
+            if len(meant) == 1
+            else "several"
+        )
         keys |= {
             "clip_model": getattr(context, "clip", ""),
             "category": name if stated else "not stated",
@@ -256,7 +281,10 @@ class RankingRows:
 
     def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[dict[str, Any]]:
         """Rows of one text against its own mask, the primary ranking under other labels included."""
-        found = [tags(*key) | measures(s[number], covered, self.budgets) for key, s in self.wordings.items()]
+        found = [
+            tags(*key) | measures(s[number], covered, self.budgets)
+            for key, s in self.wordings.items()
+        ]
         inside, outside, _ = label_tokens(covered)
         found += [
             tags("lens", layer, "dot", "template") | area(auroc(s[number], inside, outside))
@@ -271,7 +299,10 @@ class RankingRows:
 
 
 def wording_rows(
-    patches: Patches, asked: Float[Tensor, "t p"], bare: Float[Tensor, "t p"], budgets: Sequence[int]
+    patches: Patches,
+    asked: Float[Tensor, "t p"],
+    bare: Float[Tensor, "t p"],
+    budgets: Sequence[int],
 ) -> RankingRows:
     """Rankings by the true text in every layer and wording, for all texts of one image at once."""
     wordings = {
@@ -280,7 +311,9 @@ def wording_rows(
         ("P0c", -2, "cos", "template"): patches.scores(asked, kind="cosine"),
         ("P1", -1, "dot", "template"): patches.scores(asked, -1),
     }
-    lens = {layer: patches.scores(asked, layer) for layer in patches.layers if layer not in (-1, -2)}
+    lens = {
+        layer: patches.scores(asked, layer) for layer in patches.layers if layer not in (-1, -2)
+    }
     return RankingRows(wordings, lens, agreement(wordings[PRIMARY]), tuple(budgets))
 
 

@@ -19,7 +19,16 @@ MANY_WORDS = 10
 CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
 """What each difference to a control shows; the reversal itself has none."""
 _SIDES = {"lowest": "rec_low", "highest": "rec_high", "random": "chance_rec"}
-_MEASURES = ("auroc", "ri", "hedges_g", "gap", "pointing", "chance_pointing", "tie_frac", "rank_agreement")
+_MEASURES = (
+    "auroc",
+    "ri",
+    "hedges_g",
+    "gap",
+    "pointing",
+    "chance_pointing",
+    "tie_frac",
+    "rank_agreement",
+)
 
 
 def select(
@@ -36,13 +45,21 @@ def select(
     Raises:
         ValueError: If an expression occurs twice, as in the rows of several runs or CLIP models.
     """
-    wanted = {"probe": probe, "layer": layer, "sim": sim, "text_mode": text_mode, "control": control}
+    wanted = {
+        "probe": probe,
+        "layer": layer,
+        "sim": sim,
+        "text_mode": text_mode,
+        "control": control,
+    }
     chosen = rows[rows["visible_frac"] >= min_visible]
     for column, value in {**wanted, "labels": "primary"}.items():
         chosen = chosen[chosen[column] == value]
     by_expression: pd.DataFrame = chosen.set_index("sent_id")
     if not by_expression.index.is_unique:
-        raise ValueError("the rows hold an expression twice; give the rows of one run and one CLIP model")
+        raise ValueError(
+            "the rows hold an expression twice; give the rows of one run and one CLIP model"
+        )
     return by_expression
 
 
@@ -54,10 +71,16 @@ def unlabelled(rows: pd.DataFrame, clip: str) -> int:
 
 def control_rows(rows: pd.DataFrame, control: str) -> pd.DataFrame:
     """Rows of a control on the primary ranking: another mask, or (N1) another text."""
-    return select(rows, "P0", -2, "dot", "shuffled", "N1") if control == "N1" else select(rows, *PRIMARY, control)
+    return (
+        select(rows, "P0", -2, "dot", "shuffled", "N1")
+        if control == "N1"
+        else select(rows, *PRIMARY, control)
+    )
 
 
-def make_tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def make_tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -71,7 +94,11 @@ def make_tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
     own = visible[visible["clip_model"] == ""]
     named = ["clip_model", "control", "probe", "layer", "sim", "text_mode", "labels"]
     found = {"ri": _ri_by(visible, named, resamples, seed)}
-    lens = (visible["control"] == "none") & (visible["sim"] == "dot") & (visible["text_mode"] == "template")
+    lens = (
+        (visible["control"] == "none")
+        & (visible["sim"] == "dot")
+        & (visible["text_mode"] == "template")
+    )
     lens &= visible["labels"] == "primary"
     found["layers"] = _ri_by(visible[lens], ["clip_model", "layer"], resamples, seed)
     primary = select(own, *PRIMARY)
@@ -80,7 +107,9 @@ def make_tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
     return found | {
         "recall": recall_table(own, resamples, seed),
         "measures": measures_table(primary, resamples, seed),
-        "strata": strata_table(select(rows[rows["clip_model"] == ""], *PRIMARY, min_visible=0.0), resamples, seed),
+        "strata": strata_table(
+            select(rows[rows["clip_model"] == ""], *PRIMARY, min_visible=0.0), resamples, seed
+        ),
         "area": area_table(primary, resamples, seed),
         "tests": tests_table(own),
     }
@@ -99,7 +128,9 @@ def _ri_by(rows: pd.DataFrame, names: list[str], resamples: int, seed: int) -> p
         wide["image_id"] = first["image_id"].to_numpy()
         found = mean_columns(wide, [str(n) for n in numbers], resamples, seed)
         cells |= {int(cell.pop("measure")): {"ri": cell.pop("mean")} | cell for cell in found}
-    lines = [dict(zip(names, key, strict=True)) | cells[number] for number, (key, _) in enumerate(groups)]
+    lines = [
+        dict(zip(names, key, strict=True)) | cells[number] for number, (key, _) in enumerate(groups)
+    ]
     return pd.DataFrame(lines)
 
 
@@ -112,7 +143,9 @@ def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
 
 def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Share of the mask kept at each budget by similarity, at random, without text, and by the mask itself."""
-    budgets = sorted(int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_"))
+    budgets = sorted(
+        int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_")
+    )
     primary, free = select(rows, *PRIMARY), rows[rows["control"] == "N7"]
     wanted = [("similarity", side, primary, f"{column}_") for side, column in _SIDES.items()]
     wanted += [(name, "highest", free[free["probe"] == name], "rec_high_") for name in TEXT_FREE]
@@ -123,14 +156,21 @@ def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) 
             continue
         cells = mean_columns(chosen, [f"{prefix}{k}" for k in budgets], resamples, seed)
         found += [
-            {"ranking": ranking, "kept": side, "budget": k} | cell for k, cell in zip(budgets, cells, strict=True)
+            {"ranking": ranking, "kept": side, "budget": k} | cell
+            for k, cell in zip(budgets, cells, strict=True)
         ]
     return pd.DataFrame(found).drop(columns="measure").rename(columns={"mean": "recall"})
 
 
-def measures_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def measures_table(
+    primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """Mean of every measure of the primary ranking, those at budgets beside what random tokens give."""
-    at_budgets = [name for name in primary.columns if name.startswith(("prec_", "chance_prec_", "lift_", "soft_rec"))]
+    at_budgets = [
+        name
+        for name in primary.columns
+        if name.startswith(("prec_", "chance_prec_", "lift_", "soft_rec"))
+    ]
     names = [*_MEASURES, *at_budgets]
     known = np.isfinite(primary[names].astype(np.float64))
     whole = [name for name in names if known[name].all()]
@@ -157,9 +197,19 @@ def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
         visible=np.where(visible["visible_frac"] >= 0.999, "whole", "cut"),
     )
     found = [{"stratum": "targets", "group": "all"} | ri_cell(primary, resamples, seed)]
-    for stratum in ("kind", "area_quintile", "category", "n_words", "visible", "n_same_category", "split"):
+    for stratum in (
+        "kind",
+        "area_quintile",
+        "category",
+        "n_words",
+        "visible",
+        "n_same_category",
+        "split",
+    ):
         for value, group in strata.groupby(stratum, sort=True):
-            found.append({"stratum": stratum, "group": str(value)} | ri_cell(group, resamples, seed))
+            found.append(
+                {"stratum": stratum, "group": str(value)} | ri_cell(group, resamples, seed)
+            )
     return pd.DataFrame(found)
 
 
@@ -167,7 +217,10 @@ def area_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
     """RI of the primary ranking by fifths of target size, with the median share of the image that each fifth has."""
     fifth = (primary["area_frac"].rank(pct=True) * 5).apply(np.ceil).astype(int)
     cells = [
-        {"area_quintile": number, "area_frac": float(primary.loc[fifth == number, "area_frac"].median())}
+        {
+            "area_quintile": number,
+            "area_frac": float(primary.loc[fifth == number, "area_frac"].median()),
+        }
         | ri_cell(primary[fifth == number], resamples, seed)
         for number in sorted(fifth.unique().tolist())
     ]
@@ -192,12 +245,21 @@ def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed: int) -> list[dict[str, Any]]:
+def mean_columns(
+    group: pd.DataFrame, columns: list[str], resamples: int, seed: int
+) -> list[dict[str, Any]]:
     """Mean of each column with its interval from resampling images."""
     values: Float[np.ndarray, "n c"] = group[columns].to_numpy(dtype=np.float64)
     images: Shaped[np.ndarray, n] = group["image_id"].to_numpy()
     result = bootstrap_means(values, images, resamples, seed)
     return [
-        {"measure": name, "mean": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
+        {
+            "measure": name,
+            "mean": e.value,
+            "low": e.low,
+            "high": e.high,
+            "n_images": e.n_images,
+            "n": e.n,
+        }
         for name, e in zip(columns, result.estimates(), strict=True)
     ]

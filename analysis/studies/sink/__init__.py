@@ -68,7 +68,9 @@ class Context:
     punctuation: frozenset[int]
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
     Args:
@@ -87,7 +89,9 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
     context = Context(tower, random, data, config, punctuation)
     study = replace(STUDY, summarise=partial(summarise, margin=config.margin))
-    return run_study(study, model, data, config, out, shard or Shard(), partial(image_rows, context))
+    return run_study(
+        study, model, data, config, out, shard or Shard(), partial(image_rows, context)
+    )
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
@@ -95,12 +99,19 @@ def image_rows(context: Context, index: int) -> ItemResult:
     sample, unasked = askable(context.data[index])
     if not sample.expressions:
         return ItemResult([], unasked)
-    wordings = [wording for expression in sample.expressions for wording in _wordings(context, expression)]
-    found = text_rows(context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1})
+    wordings = [
+        wording for expression in sample.expressions for wording in _wordings(context, expression)
+    ]
+    found = text_rows(
+        context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1}
+    )
     asked = [wording._replace(heads=False) for wording in wordings if wording.mode == "template"]
     drawn = [
         text_rows(
-            tower, asked, context.punctuation, {"weights": "random", "weights_seed": context.config.seed + number}
+            tower,
+            asked,
+            context.punctuation,
+            {"weights": "random", "weights_seed": context.config.seed + number},
         )
         for number, tower in enumerate(context.random)
     ]
@@ -112,7 +123,9 @@ def image_rows(context: Context, index: int) -> ItemResult:
         if reasons:
             skipped.append(reasons[0])
             continue
-        keys = key_columns(context.data, sample, expression, target_mask(sample, expression), context.tower)
+        keys = key_columns(
+            context.data, sample, expression, target_mask(sample, expression), context.tower
+        )
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
     return ItemResult(rows, (*unasked, *skipped))
 
@@ -128,7 +141,9 @@ def _wordings(context: Context, expression: Any) -> list[Wording]:
     ]
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN) -> list[Claim]:
+def summarise(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
+) -> list[Claim]:
     """Claim H4 on the sentences that the method feeds CLIP, its comparison with random weights, and the two nulls.
 
     Args:
@@ -145,19 +160,41 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, mar
         return []
     trained = _mean_lift(rows, "template", "trained")
     statement = "The [EOS] of the text tower attends to [SOS] more than uniform attention does (mean over heads)."
-    claims = [_claim("H4", statement, trained, 1.0, "uniform attention over the visible tokens", resamples, seed)]
+    claims = [
+        _claim(
+            "H4",
+            statement,
+            trained,
+            1.0,
+            "uniform attention over the visible tokens",
+            resamples,
+            seed,
+        )
+    ]
     random = _mean_lift(rows, "template", "random")
     if not random.empty:
         difference = trained.assign(lift=trained["lift"] - random["lift"].reindex(trained.index))
         statement = "Its lift is larger than that of a tower of the same shape with random weights."
-        claims.append(_claim("H4.random", statement, difference, 0.0, "lift of random weights", resamples, seed))
+        claims.append(
+            _claim(
+                "H4.random", statement, difference, 0.0, "lift of random weights", resamples, seed
+            )
+        )
         statement = "Random weights attend to [SOS] as uniform attention does."
-        claims.append(null_claim("H4.null", statement, _drawn(random, resamples, seed), 1.0, "uniform", margin))
+        claims.append(
+            null_claim(
+                "H4.null", statement, _drawn(random, resamples, seed), 1.0, "uniform", margin
+            )
+        )
     permuted = _mean_lift(rows, "permuted", "trained")
     if not permuted.empty:
         moved = permuted.assign(lift=permuted["lift"] - trained["lift"].reindex(permuted.index))
         statement = "With its words in another order the text keeps its lift."
-        claims.append(null_claim("H4.order", statement, _drawn(moved, resamples, seed), 0.0, "same lift", margin))
+        claims.append(
+            null_claim(
+                "H4.order", statement, _drawn(moved, resamples, seed), 0.0, "same lift", margin
+            )
+        )
     return claims
 
 
@@ -165,12 +202,20 @@ def _mean_lift(rows: pd.DataFrame, text_mode: str, weights: str) -> pd.DataFrame
     """Mean lift over layers and heads of each expression."""
     chosen = (rows["head"] == MEAN_HEAD) & (rows["query"] == "eos")
     chosen &= (rows["text_mode"] == text_mode) & (rows["weights"] == weights)
-    table: pd.DataFrame = rows[chosen].groupby("sent_id").agg(lift=("lift", "mean"), image_id=("image_id", "first"))
+    table: pd.DataFrame = (
+        rows[chosen].groupby("sent_id").agg(lift=("lift", "mean"), image_id=("image_id", "first"))
+    )
     return table
 
 
 def _claim(
-    id: str, statement: str, values: pd.DataFrame, null: float, null_description: str, resamples: int, seed: int
+    id: str,
+    statement: str,
+    values: pd.DataFrame,
+    null: float,
+    null_description: str,
+    resamples: int,
+    seed: int,
 ) -> Claim:
     result = _drawn(values, resamples, seed)
     estimate, p_value = result.estimates()[0], float(result.p_values(null)[0])
@@ -182,7 +227,9 @@ def _drawn(values: pd.DataFrame, resamples: int, seed: int) -> Bootstrap:
     return bootstrap_means(lift, values["image_id"].to_numpy(), resamples, seed)
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures, see ``litelvlm.analysis.studies.sink.tables.make_tables``."""
     return make_tables(rows, resamples, seed)
 

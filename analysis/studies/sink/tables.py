@@ -22,7 +22,9 @@ REST = "words of the template"
 KINDS = ("attention", "carried by norm")
 
 
-def make_tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def make_tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -35,7 +37,8 @@ def make_tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
     means = rows[rows["head"] == MEAN_HEAD]
     groups = ["weights", "text_mode", "query"]
     layers = pd.concat(
-        [_wide_means(group, groups, resamples, seed) for _, group in means.groupby(groups)], ignore_index=True
+        [_wide_means(group, groups, resamples, seed) for _, group in means.groupby(groups)],
+        ignore_index=True,
     )
     return {
         "grid": grid_table(rows, resamples, seed),
@@ -52,7 +55,9 @@ def _wide_means(group: pd.DataFrame, same: list[str], resamples: int, seed: int)
     names = list(MEASURES if tags["query"] == "eos" else SHARES)
     # Several random towers: their mean counts as one.
     wide = group.groupby(["image_id", "sent_id", "layer"])[names].mean().unstack("layer")
-    result = bootstrap_means(wide.to_numpy(), wide.index.get_level_values("image_id").to_numpy(), resamples, seed)
+    result = bootstrap_means(
+        wide.to_numpy(), wide.index.get_level_values("image_id").to_numpy(), resamples, seed
+    )
     measures, places = (wide.columns.get_level_values(level) for level in (0, 1))
     cells = [
         tags
@@ -90,7 +95,10 @@ def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
         counts = {"n": group["sent_id"].nunique(), "n_images": group["image_id"].nunique()}
         found += [
             {"text_mode": mode, "threshold": threshold}
-            | {"share": float((group["alpha1"] > threshold).mean()), "uniform": float((uniform > threshold).mean())}
+            | {
+                "share": float((group["alpha1"] > threshold).mean()),
+                "uniform": float((uniform > threshold).mean()),
+            }
             | {"share_free": float((group["alpha1_free"] > threshold).mean())}
             | {"uniform_free": float((free > threshold).mean())}
             | counts
@@ -101,7 +109,11 @@ def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def positions_table(means: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Shares of attention and of what is carried that kinds of position have on the method's sentences, per layer."""
-    chosen = means[(means["weights"] == "trained") & (means["text_mode"] == "template") & (means["query"] == "eos")]
+    chosen = means[
+        (means["weights"] == "trained")
+        & (means["text_mode"] == "template")
+        & (means["query"] == "eos")
+    ]
     table = chosen[["image_id", "layer"]].copy()
     for number, kind in enumerate(KINDS):
         named = {f"{role}|{kind}": chosen[pair[number]] for role, pair in ROLES.items()}
@@ -110,10 +122,19 @@ def positions_table(means: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     for layer in sorted(table["layer"].unique().tolist()):
         here = table[table["layer"] == layer]
         names = [name for name in here.columns if "|" in name]
-        result = bootstrap_means(here[names].to_numpy(), here["image_id"].to_numpy(), resamples, seed)
+        result = bootstrap_means(
+            here[names].to_numpy(), here["image_id"].to_numpy(), resamples, seed
+        )
         for name, e in zip(names, result.estimates(), strict=True):
             role, kind = name.split("|")
-            cell = {"layer": int(layer), "role": role, "kind": kind, "share": e.value, "low": e.low, "high": e.high}
+            cell = {
+                "layer": int(layer),
+                "role": role,
+                "kind": kind,
+                "share": e.value,
+                "low": e.low,
+                "high": e.high,
+            }
             found.append(cell | {"n_images": e.n_images, "n": e.n})
     return pd.DataFrame(found)
 
@@ -123,13 +144,21 @@ def grid_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) ->
     chosen = rows[(rows["head"] != MEAN_HEAD) & (rows["text_mode"] == "template")]
     wide = chosen.pivot(index=["image_id", "sent_id"], columns=["layer", "head"], values="lift")
     lift = wide.to_numpy().round(DECIMALS)
-    result = bootstrap_means(lift, wide.index.get_level_values("image_id").to_numpy(), resamples, seed)
+    result = bootstrap_means(
+        lift, wide.index.get_level_values("image_id").to_numpy(), resamples, seed
+    )
     layers, heads = (wide.columns.get_level_values(level) for level in ("layer", "head"))
     p_values = result.p_values(1.0)
-    q_values = benjamini_hochberg(p_values) if np.isfinite(p_values).all() else np.full(len(p_values), np.nan)
+    q_values = (
+        benjamini_hochberg(p_values)
+        if np.isfinite(p_values).all()
+        else np.full(len(p_values), np.nan)
+    )
     cells = [
         {"layer": int(layer), "head": int(head), "lift": e.value, "low": e.low, "high": e.high}
         | {"p": float(p), "q": float(q), "n_images": e.n_images, "n": e.n}
-        for layer, head, e, p, q in zip(layers, heads, result.estimates(), p_values, q_values, strict=True)
+        for layer, head, e, p, q in zip(
+            layers, heads, result.estimates(), p_values, q_values, strict=True
+        )
     ]
     return pd.DataFrame(cells)

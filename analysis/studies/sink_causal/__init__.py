@@ -36,7 +36,13 @@ from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, mean_columns
-from litelvlm.analysis.studies.sink_causal.rows import Config, Context, edited, image_rows, read_words
+from litelvlm.analysis.studies.sink_causal.rows import (
+    Config,
+    Context,
+    edited,
+    image_rows,
+    read_words,
+)
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.models.glamm.prompting.prompts import question
 
@@ -51,7 +57,9 @@ PARTS = {
 }
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
     Args:
@@ -84,16 +92,24 @@ def foreign_texts(
     bare = [donor.sent.strip().lower() for donor in donors]
     asked = [question(text, config.question_index) for text in bare]
     found = list(zip(donors, asked, read_words(model.tower, asked, bare), strict=True))
-    kept = [(donor, sentence, words) for donor, sentence, words in found if not isinstance(words, str)]
+    kept = [
+        (donor, sentence, words) for donor, sentence, words in found if not isinstance(words, str)
+    ]
     unread = Counter(words for _, _, words in found if isinstance(words, str))
     if not kept:
         return [], {}, dict(unread)
     trace = trace_text(model.tower, [sentence for _, sentence, _ in kept])
     seeds = [[config.seed, number, 6] for number in range(len(kept))]
-    return [donor for donor, _, _ in kept], edited(trace, [words for _, _, words in kept], seeds), dict(unread)
+    return (
+        [donor for donor, _, _ in kept],
+        edited(trace, [words for _, _, words in kept], seeds),
+        dict(unread),
+    )
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN) -> list[Claim]:
+def summarise(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
+) -> list[Claim]:
     """Claim H5 and its parts, on expressions of which at least half of the target is visible; the others are counted.
 
     Args:
@@ -107,11 +123,15 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, mar
     seen = rows["visible_frac"] >= MIN_VISIBLE
     excluded = {HIDDEN: rows.loc[~seen, "sent_id"].nunique()}
     chosen = rows[seen & (rows["layer_set"] == "all")]
-    by_name = {str(name): group.set_index("sent_id") for name, group in chosen.groupby("intervention")}
+    by_name = {
+        str(name): group.set_index("sent_id") for name, group in chosen.groupby("intervention")
+    }
     if not set(by_name) >= {"mask_sos", "zero_sos_value", "mask_content"}:
         return []
     parts = [
-        _differs(id, statement, by_name[name], by_name["mask_content"], margin, excluded, resamples, seed)
+        _differs(
+            id, statement, by_name[name], by_name["mask_content"], margin, excluded, resamples, seed
+        )
         for id, (name, statement) in PARTS.items()
     ]
     statement = "The sink of the text tower changes the reversal otherwise than hiding a content token does."
@@ -130,7 +150,9 @@ def _differs(
     seed: int,
 ) -> Claim:
     """A two-sided claim: not supported if equivalent to no difference, else supported if the interval excludes 0."""
-    difference = (changed["d_ri"] - control["d_ri"].reindex(changed.index)).to_numpy().round(DECIMALS)
+    difference = (
+        (changed["d_ri"] - control["d_ri"].reindex(changed.index)).to_numpy().round(DECIMALS)
+    )
     result = bootstrap_means(difference[:, None], changed["image_id"].to_numpy(), resamples, seed)
     estimate, p_value = result.estimates()[0], float(result.p_values()[0])
     claim = make_claim(
@@ -149,7 +171,9 @@ def _differs(
     return claim.model_copy(update={"verdict": "not supported"}) if claim.equivalent else claim
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Table "effects": mean of every measure per intervention and layer set, with intervals."""
     visible = rows if rows.empty else rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
@@ -178,11 +202,11 @@ def reading(claims: Sequence[Claim]) -> str:
     if found == "supported":
         return "The sink on [SOS] bears on the reversal: without it RI changes otherwise than without a content token."
     if found == "not supported":
-        alone = [claim.id for claim in claims if claim.id in PARTS and claim.verdict != "not supported"]
+        alone = [
+            claim.id for claim in claims if claim.id in PARTS and claim.verdict != "not supported"
+        ]
         if alone:
-            return (
-                f"The sink on [SOS] bears on the reversal in part at most: {' and '.join(alone)} stays open or holds."
-            )
+            return f"The sink on [SOS] bears on the reversal in part at most: {' and '.join(alone)} stays open or holds."
         return "Whatever sink there is, it does not explain the reversal: without it RI stays as with any key hidden."
     return "Whether the sink on [SOS] bears on the reversal cannot be told here."
 

@@ -16,7 +16,12 @@ from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming, target_mask
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED, UnusableTextError, content_positions
+from litelvlm.analysis.signals.text_attention import (
+    SPLIT_WORDS,
+    TRUNCATED,
+    UnusableTextError,
+    content_positions,
+)
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
@@ -96,28 +101,40 @@ def layer_sets(n_layers: int) -> dict[str, range]:
         {'all': [0, 1, 2], 'last third': [2], 'layer 0': [0], 'layer 1': [1], 'layer 2': [2]}
     """
     single = {f"layer {layer}": range(layer, layer + 1) for layer in range(n_layers)}
-    return {"all": range(n_layers), "last third": range(n_layers - max(1, n_layers // 3), n_layers)} | single
+    return {
+        "all": range(n_layers),
+        "last third": range(n_layers - max(1, n_layers // 3), n_layers),
+    } | single
 
 
-def read_words(tower: Any, sentences: Sequence[str], expressions: Sequence[str]) -> list[Words | str]:
+def read_words(
+    tower: Any, sentences: Sequence[str], expressions: Sequence[str]
+) -> list[Words | str]:
     """For each sentence where its expression's words stand, or the reason why that cannot be said."""
     if not sentences:
         return []
-    (ids, mask, cut), (inner, inner_mask, _) = tower.tokenize(list(sentences)), tower.tokenize(list(expressions))
+    (ids, mask, cut), (inner, inner_mask, _) = (
+        tower.tokenize(list(sentences)),
+        tower.tokenize(list(expressions)),
+    )
     found: list[Words | str] = []
     for number, expression in enumerate(expressions):
         sentence = ids[number, : int(mask[number].sum())].tolist()
         try:
             if cut[number]:
                 raise UnusableTextError(TRUNCATED)
-            content = content_positions(sentence, inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist())
+            content = content_positions(
+                sentence, inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist()
+            )
             found.append(Words(content, _spans(tower, expression, content)))
         except UnusableTextError as reason:
             found.append(str(reason))
     return found
 
 
-def _spans(tower: Any, expression: str, content: Int[np.ndarray, "_"]) -> tuple[Int[np.ndarray, "_"], ...]:
+def _spans(
+    tower: Any, expression: str, content: Int[np.ndarray, "_"]
+) -> tuple[Int[np.ndarray, "_"], ...]:
     """Positions of each word; a word's tokens are those that it has when read alone."""
     lengths = (tower.tokenize(expression.split())[1].sum(1) - 2).cpu().numpy()
     if lengths.sum() != len(content):
@@ -125,7 +142,9 @@ def _spans(tower: Any, expression: str, content: Int[np.ndarray, "_"]) -> tuple[
     return tuple(span for span in np.split(content, np.cumsum(lengths)[:-1]) if len(span))
 
 
-def readable(tower: Any, sample: Any, question_index: int) -> tuple[Any, list[str], list[Words], tuple[str, ...]]:
+def readable(
+    tower: Any, sample: Any, question_index: int
+) -> tuple[Any, list[str], list[Words], tuple[str, ...]]:
     """An image with those of its expressions that can be asked and read word by word.
 
     Returns:
@@ -135,10 +154,19 @@ def readable(tower: Any, sample: Any, question_index: int) -> tuple[Any, list[st
     bare = [expression.sent.strip().lower() for expression in sample.expressions]
     asked = [question(text, question_index) for text in bare]
     found = list(zip(sample.expressions, asked, read_words(tower, asked, bare), strict=True))
-    kept = [(expression, sentence, words) for expression, sentence, words in found if not isinstance(words, str)]
+    kept = [
+        (expression, sentence, words)
+        for expression, sentence, words in found
+        if not isinstance(words, str)
+    ]
     unread = tuple(words for _, _, words in found if isinstance(words, str))
     sample = replace(sample, expressions=tuple(expression for expression, _, _ in kept))
-    return sample, [sentence for _, sentence, _ in kept], [words for _, _, words in kept], unasked + unread
+    return (
+        sample,
+        [sentence for _, sentence, _ in kept],
+        [words for _, _, words in kept],
+        unasked + unread,
+    )
 
 
 @torch.inference_mode()
@@ -189,18 +217,26 @@ def without_each_word(trace: TextTrace, words: Sequence[Words]) -> list[Float[Te
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image."""
     tower = context.model.tower
-    sample, asked, words, unread = readable(tower, context.data[index], context.config.question_index)
+    sample, asked, words, unread = readable(
+        tower, context.data[index], context.config.question_index
+    )
     targets, skipped = image_targets(context, sample)
     skipped = unread + skipped
     if not targets:
         return ItemResult([], skipped)
     trace = trace_text(tower, asked)
-    embeds = edited(trace, words, [[context.config.seed, int(e.sent_id), 5] for e in sample.expressions])
+    embeds = edited(
+        trace, words, [[context.config.seed, int(e.sent_id), 5] for e in sample.expressions]
+    )
     each_word = without_each_word(trace, words)
     picture = open_image(sample.image())
     with torch.inference_mode():
         patches = tower.image(tower.pixel_values(picture)).patch_embeds[0].float().cpu()
-    ious = mask_ious(context, sample, picture, patches, embeds) if index < context.config.mask_images else {}
+    ious = (
+        mask_ious(context, sample, picture, patches, embeds)
+        if index < context.config.mask_images
+        else {}
+    )
     with naming(sample, sample.expressions[0]):
         scores = {key: _scores(context, patches, texts) for key, texts in embeds.items()}
         foreign = {key: _scores(context, patches, texts) for key, texts in context.foreign.items()}
@@ -222,18 +258,25 @@ def image_rows(context: Context, index: int) -> ItemResult:
         for (name, place), texts in embeds.items():
             if (name, place) == PLAIN:
                 continue
-            row = compared(context.budgets, scores[name, place][number][None], plain, inside, outside)
+            row = compared(
+                context.budgets, scores[name, place][number][None], plain, inside, outside
+            )
             row["cos_eos"] = _cosine(texts[number : number + 1], embeds[PLAIN][number])
             if base_foreign is not None:
                 moved = _index(foreign[name, place][chosen], inside, outside) - base_foreign
                 row["d_ts"] = row["d_ri"] - moved
             if place == "all" and (name, number) in ious:
-                row["iou"], row["d_iou"] = ious[name, number], ious[name, number] - ious["none", number]
+                row["iou"], row["d_iou"] = (
+                    ious[name, number],
+                    ious[name, number] - ious["none", number],
+                )
             rows.append(keys | {"intervention": name, "layer_set": place, "n_draws": 1} | row)
         texts = each_word[number]
         row = compared(context.budgets, _scores(context, patches, texts), plain, inside, outside)
         row["cos_eos"] = _cosine(texts, embeds[PLAIN][number])
-        rows.append(keys | {"intervention": "mask_word", "layer_set": "all", "n_draws": len(texts)} | row)
+        rows.append(
+            keys | {"intervention": "mask_word", "layer_set": "all", "n_draws": len(texts)} | row
+        )
     return ItemResult(rows, skipped)
 
 
@@ -249,7 +292,9 @@ def compared(
     for k in budgets:
         before = set(lowest(torch.from_numpy(plain), k).tolist())
         after = [set(kept) for kept in lowest(torch.from_numpy(scores), k).tolist()]
-        row[f"jaccard_{k}"] = float(np.mean([len(before & kept) / len(before | kept) for kept in after]))
+        row[f"jaccard_{k}"] = float(
+            np.mean([len(before & kept) / len(before | kept) for kept in after])
+        )
     return row
 
 
@@ -264,17 +309,23 @@ def mask_ious(
     """IoU of the masks predicted from the tokens kept under each intervention, by name and number of expression."""
     model, found = context.model, {}
     state = model.encode_image(picture)
-    talks = [conversation([expression.sent], context.config.question_index) for expression in sample.expressions]
+    talks = [
+        conversation([expression.sent], context.config.question_index)
+        for expression in sample.expressions
+    ]
     for name in ("none", *MASKED):
         texts = embeds[PLAIN if name == "none" else (name, "all")]
         selections = [
             LowSimilarity().select(
-                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, model.grid), context.mask_budget
+                Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, model.grid),
+                context.mask_budget,
             )
             for n in range(len(talks))
         ]
         results = model.ground([state] * len(talks), talks, selections)
-        for number, (expression, result) in enumerate(zip(sample.expressions, results, strict=True)):
+        for number, (expression, result) in enumerate(
+            zip(sample.expressions, results, strict=True)
+        ):
             true, mask = target_mask(sample, expression) > 0, result.mask[0].cpu().numpy()
             union = int((true | mask).sum())
             found[name, number] = float((true & mask).sum() / union) if union else 1.0
@@ -282,10 +333,14 @@ def mask_ious(
 
 
 def _scores(context: Context, patches: Tensor, texts: Tensor) -> Float[np.ndarray, "t n"]:
-    return text_similarity(Cues({"patch_embeds": patches, "text_embeds": texts}, context.model.grid)).numpy()
+    return text_similarity(
+        Cues({"patch_embeds": patches, "text_embeds": texts}, context.model.grid)
+    ).numpy()
 
 
-def _index(scores: Float[np.ndarray, "v n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]) -> float:
+def _index(
+    scores: Float[np.ndarray, "v n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
+) -> float:
     return float(np.mean([reversal_index(auroc(row, inside, outside)) for row in scores]))
 
 

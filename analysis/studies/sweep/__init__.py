@@ -19,7 +19,13 @@ from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.studies.sweep.claims import reading, summarise
-from litelvlm.analysis.studies.sweep.config import DEFAULT_METHODS, PAPER, Config, Method, every_method
+from litelvlm.analysis.studies.sweep.config import (
+    DEFAULT_METHODS,
+    PAPER,
+    Config,
+    Method,
+    every_method,
+)
 from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_target
 from litelvlm.analysis.studies.sweep.passes import Context, Pass, equal_batches, expression_passes
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
@@ -54,7 +60,9 @@ QUESTION = "How much of the unpruned accuracy does each method keep at each toke
 CODE = ("samples", "sweep_config", "sweep_passes", "sweep_rows")
 
 
-def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None) -> Path:
+def run(
+    model: Model, data: Data, config: Config, out: str | Path, shard: Shard | None = None
+) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
     A method that cannot keep to a budget has no rows there; the run's record says so with the reason.
@@ -86,7 +94,9 @@ def run(model: Model, data: Data, config: Config, out: str | Path, shard: Shard 
     )
 
 
-def tables(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, pd.DataFrame]:
+def tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:

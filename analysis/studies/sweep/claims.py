@@ -45,7 +45,9 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     for budget in budgets:
         ours, theirs = (PAPER, budget), (RANDOM, budget)
         if theirs in wide.cells:
-            delta = difference(scores, cell_index(wide, ours, "ciou"), cell_index(wide, theirs, "ciou"))
+            delta = difference(
+                scores, cell_index(wide, ours, "ciou"), cell_index(wide, theirs, "ciou")
+            )
             claims.append(
                 make_claim(
                     f"random@{budget}",
@@ -63,14 +65,26 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
 
 def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
     """H8, undetermined with its reason where the unpruned model scores 0 on all data or on a resample."""
-    statement = f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
+    statement = (
+        f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
+    )
     lost = int((~np.isfinite(kept.draws)).sum())
     if np.isfinite(kept.value[0]) and not lost:
-        estimate, p_value = kept.estimates(ONE_SIDED)[0], float(kept.p_values(RETAINED, one_sided=True)[0])
+        estimate, p_value = (
+            kept.estimates(ONE_SIDED)[0],
+            float(kept.p_values(RETAINED, one_sided=True)[0]),
+        )
     else:
-        where = f"on {lost} of {len(kept.draws)} resamples" if np.isfinite(kept.value[0]) else "on these images"
+        where = (
+            f"on {lost} of {len(kept.draws)} resamples"
+            if np.isfinite(kept.value[0])
+            else "on these images"
+        )
         reason = f"undefined: the unpruned cIoU is 0 {where}"
-        estimate, p_value = Estimate(float(kept.value[0]), np.nan, np.nan, kept.n_images, kept.n, reason), np.nan
+        estimate, p_value = (
+            Estimate(float(kept.value[0]), np.nan, np.nan, kept.n_images, kept.n, reason),
+            np.nan,
+        )
     return make_claim(
         "H8",
         statement,
@@ -87,7 +101,11 @@ def reading(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together."""
     if not claims:
         return f"{PAPER} was not part of this sweep; see its tables."
-    against = {claim.id.removeprefix("random@"): claim.verdict for claim in claims if claim.id.startswith("random@")}
+    against = {
+        claim.id.removeprefix("random@"): claim.verdict
+        for claim in claims
+        if claim.id.startswith("random@")
+    }
     parts = []
     for found, what in (
         ("supported", "beats random tokens at"),
@@ -99,5 +117,7 @@ def reading(claims: Sequence[Claim]) -> str:
             parts.append(f"{what} {', '.join(budgets)} tokens")
     kept = [claim for claim in claims if claim.id == "H8"]
     if kept:
-        parts.append(f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is {kept[0].verdict}")
+        parts.append(
+            f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is {kept[0].verdict}"
+        )
     return f"{PAPER} " + "; ".join(parts) + "."

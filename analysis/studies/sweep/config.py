@@ -28,7 +28,9 @@ DEFAULT_METHODS = (
 Protocol = Literal["single", "conversation", "official"]
 Value = str | int | float | bool | tuple[int, ...] | None
 _LABEL = re.compile(r"(?P<name>[\w-]+)(:(?P<preset>[\w-]+))?(\((?P<fields>.*)\))?")
-_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # outside brackets: no closing one follows before an opening one
+_COMMA = re.compile(
+    r",(?![^(\[]*[)\]])"
+)  # outside brackets: no closing one follows before an opening one
 
 
 class Method(BaseModel):
@@ -60,10 +62,14 @@ class Method(BaseModel):
         """
         found = _LABEL.fullmatch(text.strip())
         if found is None:
-            raise ValueError(f"method {text!r} is not of the form name, name:preset or name(field=value, ...)")
+            raise ValueError(
+                f"method {text!r} is not of the form name, name:preset or name(field=value, ...)"
+            )
         pairs = [part.split("=", 1) for part in _COMMA.split(found["fields"] or "") if part.strip()]
         if any(len(pair) != 2 for pair in pairs):
-            raise ValueError(f"the fields of method {text!r} are not of the form field=value, field=value")
+            raise ValueError(
+                f"the fields of method {text!r} are not of the form field=value, field=value"
+            )
         options = {name.strip(): _value(value.strip(), text) for name, value in pairs}
         return cls(name=found["name"], preset=found["preset"] or FAITHFUL, fields=options)
 
@@ -96,14 +102,22 @@ def _value(text: str, label: str) -> Any:
     if text == "None":
         return None
     try:
-        return tuple(yaml.safe_load(f"[{text[1:-1]}]")) if text[:1] + text[-1:] == "()" else yaml.safe_load(text)
+        return (
+            tuple(yaml.safe_load(f"[{text[1:-1]}]"))
+            if text[:1] + text[-1:] == "()"
+            else yaml.safe_load(text)
+        )
     except yaml.YAMLError as error:
-        raise ValueError(f"the value {text!r} in method {label!r} cannot be read; check its brackets") from error
+        raise ValueError(
+            f"the value {text!r} in method {label!r} cannot be read; check its brackets"
+        ) from error
 
 
 def _draws(pruner: Pruner) -> bool:
     inner = getattr(pruner, "of", None)
-    return any(field.name == "seed" for field in fields(pruner)) or (isinstance(inner, Pruner) and _draws(inner))
+    return any(field.name == "seed" for field in fields(pruner)) or (
+        isinstance(inner, Pruner) and _draws(inner)
+    )
 
 
 def _with_seed(pruner: Pruner, seed: int) -> Pruner:
@@ -181,5 +195,7 @@ class Config(StudyConfig):
     def _distinct(self) -> "Config":
         check_distinct(self.methods)
         if self.protocol == "official" and (self.question_index or self.answer_index):
-            raise ValueError("protocol 'official' draws its templates; leave out question_index and answer_index")
+            raise ValueError(
+                "protocol 'official' draws its templates; leave out question_index and answer_index"
+            )
         return self

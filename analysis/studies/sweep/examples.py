@@ -54,7 +54,12 @@ def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
         {10: 1, 40: 4, 70: 7, 95: 9}
     """
     ours = rows[rows["method"] == method]
-    scores = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")["iou"].mean().sort_values(kind="stable")
+    scores = (
+        ours[ours["budget"] == ours["budget"].max()]
+        .groupby("sent_id")["iou"]
+        .mean()
+        .sort_values(kind="stable")
+    )
     places = [int(percentile / 100 * (len(scores) - 1)) for percentile in PERCENTILES]
     return {p: int(scores.index[place]) for p, place in zip(PERCENTILES, places, strict=True)}
 
@@ -87,7 +92,9 @@ def save_examples(model: Any, data: Any, run: Path) -> Path:
             titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
         found |= {f"{number}.{place}": overlay for place, overlay in enumerate(panels.values())}
         lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
-    return atomic_write(run / FILE, save(found, metadata={"examples": json.dumps(lines), "method": method.label}))
+    return atomic_write(
+        run / FILE, save(found, metadata={"examples": json.dumps(lines), "method": method.label})
+    )
 
 
 def read_examples(run: Path) -> tuple[str, list[Example]]:
@@ -114,7 +121,9 @@ def read_examples(run: Path) -> tuple[str, list[Example]]:
 
 def sweep_config(run: Path) -> Config:
     """Configuration of a sweep's run."""
-    return Config.model_validate(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"])
+    return Config.model_validate(
+        yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"]
+    )
 
 
 def shown_method(config: Config) -> Method:
@@ -143,7 +152,9 @@ def _panels(
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(state, list(talk.questions), coverage=covered, key=image_key, conversation=talk)
+    cues = model.cues(
+        state, list(talk.questions), coverage=covered, key=image_key, conversation=talk
+    )
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
         (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()
@@ -153,7 +164,9 @@ def _panels(
         for key, selection in selections.items()
     }
     size = (sample.height, sample.width)
-    drawn = {("truth", n_tokens): draw_overlay(picture, truth > 0, np.ones(size, np.float32), TINTS[2])}
+    drawn = {
+        ("truth", n_tokens): draw_overlay(picture, truth > 0, np.ones(size, np.float32), TINTS[2])
+    }
     for key, selection in selections.items():
         kept = kept_pixels(kept_indices(selection, n_tokens), model.tower, *size)
         drawn[key] = draw_overlay(picture, masks[key], kept)

@@ -101,12 +101,17 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
     for number, (sample, expression) in enumerate(chosen_samples(data, run)):
         motive = _motive(model, sample, expression, config, methods, budget)
         found = motive._asdict()
-        arrays |= {f"{number}.{name}": found[name] for name in ("picture", "mask", "similarity", "attention")}
+        arrays |= {
+            f"{number}.{name}": found[name]
+            for name in ("picture", "mask", "similarity", "attention")
+        }
         arrays |= {f"{number}.panel.{place}": panel for place, panel in enumerate(motive.panels)}
         lines.append({name: found[name] for name in ("text", "words", "methods", "ious")})
     inside, outside, n_images = distributions(model, data, config, min(IMAGES, len(data)))
     meta = {"motives": json.dumps(lines), "budget": str(budget), "n_images": str(n_images)}
-    return atomic_write(run / FILE, save(arrays | {"inside": inside, "outside": outside}, metadata=meta))
+    return atomic_write(
+        run / FILE, save(arrays | {"inside": inside, "outside": outside}, metadata=meta)
+    )
 
 
 def read_motivation(run: Path) -> Motivation:
@@ -129,7 +134,10 @@ def read_motivation(run: Path) -> Motivation:
                 file.get_tensor(f"{number}.attention"),
                 tuple(line["methods"]),
                 tuple(line["ious"]),
-                tuple(file.get_tensor(f"{number}.panel.{place}") for place in range(len(line["methods"]))),
+                tuple(
+                    file.get_tensor(f"{number}.panel.{place}")
+                    for place in range(len(line["methods"]))
+                ),
             )
             for number, line in enumerate(json.loads(meta["motives"]))
         ]
@@ -142,7 +150,9 @@ def read_motivation(run: Path) -> Motivation:
         )
 
 
-def distributions(model: Any, data: Any, config: Config, n_images: int) -> tuple[np.ndarray, np.ndarray, int]:
+def distributions(
+    model: Any, data: Any, config: Config, n_images: int
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Similarities of tokens on and off the referent, in standard deviations from the mean of their image.
 
     Args:
@@ -177,25 +187,41 @@ def similarities(model: Any, state: Any, talk: Any) -> Float[np.ndarray, "n"]:
     return text_similarity(model.cues(state, list(talk.questions)))[0].float().cpu().numpy()
 
 
-def _motive(model: Any, sample: Any, expression: Any, config: Config, methods: Sequence[Method], budget: int) -> Motive:
+def _motive(
+    model: Any, sample: Any, expression: Any, config: Config, methods: Sequence[Method], budget: int
+) -> Motive:
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     similarity = spread(similarities(model, state, talk), model.tower, sample.height, sample.width)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
-    cues = model.cues(state, list(talk.questions), coverage=covered, key=int(sample.image_id), conversation=talk)
+    cues = model.cues(
+        state, list(talk.questions), coverage=covered, key=int(sample.image_id), conversation=talk
+    )
     ious, panels = [], []
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(cues, budget)
         mask = model.ground([state], [talk], [chosen])[0].mask[0].cpu().numpy()
         overlap = intersection_union(mask, sample.mask(expression), config.doubled)
-        kept = kept_pixels(kept_indices(chosen, cues.n_tokens), model.tower, sample.height, sample.width)
+        kept = kept_pixels(
+            kept_indices(chosen, cues.n_tokens), model.tower, sample.height, sample.width
+        )
         ious.append(overlap.intersection / overlap.union if overlap.union else 1.0)
         panels.append(draw_overlay(picture, mask, kept))
     words, attention = eos_attention(model, talk)
     labels = tuple(method.label for method in methods)
     pixels = np.asarray(picture.convert("RGB"))
-    return Motive(expression.sent, pixels, truth > 0, similarity, words, attention, labels, tuple(ious), tuple(panels))
+    return Motive(
+        expression.sent,
+        pixels,
+        truth > 0,
+        similarity,
+        words,
+        attention,
+        labels,
+        tuple(ious),
+        tuple(panels),
+    )
 
 
 def eos_attention(model: Any, talk: Any) -> tuple[tuple[str, ...], Float[np.ndarray, "words"]]:

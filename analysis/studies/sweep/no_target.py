@@ -66,7 +66,9 @@ def _summands(cell: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> Float[np.nd
     inter = np.where(refused, 0.0, cell["inter_px"].to_numpy(dtype=np.float64))
     union = np.where(refused, target, cell["union_px"].to_numpy(dtype=np.float64))
     iou = np.where(empty, refused, inter / np.maximum(union, 1.0))
-    columns: np.ndarray = np.column_stack([empty, empty & refused, ~empty, ~empty & ~refused, iou, inter, union])
+    columns: np.ndarray = np.column_stack(
+        [empty, empty & refused, ~empty, ~empty & ~refused, iou, inter, union]
+    )
     return columns.astype(np.float64)
 
 

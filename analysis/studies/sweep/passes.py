@@ -67,7 +67,9 @@ class Context:
             return SharedGrounder(self.model, self.config.batch_size)
         return PlainGrounder(self.model, self.config.batch_size)
 
-    def passes(self, loaded: Any, state: Any, number: int, talk: "Talk", cues: Any, chosen: "Chosen") -> list["Pass"]:
+    def passes(
+        self, loaded: Any, state: Any, number: int, talk: "Talk", cues: Any, chosen: "Chosen"
+    ) -> list["Pass"]:
         """Passes of one conversation, the image's ``number``-th; a study with selections of its own overrides this."""
         return expression_passes(self, number, cues, talk.draw, chosen)
 
@@ -127,12 +129,16 @@ class PlainGrounder:
     batch_size: int
     notes: Sequence[str] = ()
 
-    def __call__(self, state: Any, requests: Sequence[Request]) -> Iterator[tuple[tuple[tuple[int, ...], ...], Tensor]]:
+    def __call__(
+        self, state: Any, requests: Sequence[Request]
+    ) -> Iterator[tuple[tuple[tuple[int, ...], ...], Tensor]]:
         """Every request once, batches of equal token count."""
         for batch in equal_batches([_size(r.selection) for r in requests], self.batch_size):
             chosen = [requests[i] for i in batch]
             found = self.model.ground(
-                [state] * len(batch), [r.conversation for r in chosen], [r.selection for r in chosen]
+                [state] * len(batch),
+                [r.conversation for r in chosen],
+                [r.selection for r in chosen],
             )
             yield tuple((i,) for i in batch), torch.stack([result.mask for result in found])
 
@@ -172,7 +178,10 @@ def divide_cells(
             except ValueError as error:
                 excluded[f"{method.label}@{budget}"] = str(error)
                 continue
-            cells += [Cell(method.label, pruner, budget, seed, average) for seed, pruner in pruners.items()]
+            cells += [
+                Cell(method.label, pruner, budget, seed, average)
+                for seed, pruner in pruners.items()
+            ]
     return tuple(cells), excluded
 
 
@@ -194,12 +203,22 @@ def talks_of(config: Config, sample: Any) -> list[Talk]:
     """Conversations about one image: one per expression, one about all, or one per draw of the official protocol."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
-        draws = [official_draw(len(sentences), int(sample.image_id), seed) for seed in range(config.seeds)]
-        return [Talk(draw.conversation(sentences), draw.expressions, seed) for seed, draw in enumerate(draws)]
+        draws = [
+            official_draw(len(sentences), int(sample.image_id), seed)
+            for seed in range(config.seeds)
+        ]
+        return [
+            Talk(draw.conversation(sentences), draw.expressions, seed)
+            for seed, draw in enumerate(draws)
+        ]
     places = tuple(range(len(sentences)))
     together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
-        Talk(conversation([sentences[i] for i in turns], config.question_index, config.answer_index), turns, 0)
+        Talk(
+            conversation([sentences[i] for i in turns], config.question_index, config.answer_index),
+            turns,
+            0,
+        )
         for turns in together
     ]
 
@@ -223,7 +242,9 @@ def expression_passes(
         pruner = seeded(context.config, cell, draw) if official else cell.pruner
         selection = select(pruner, cues, cell.budget)
         seed = draw if official else cell.seed or 0
-        made.append(Pass(number, cell.method, cell.budget, seed, selection, len(selection), cell.n_average))
+        made.append(
+            Pass(number, cell.method, cell.budget, seed, selection, len(selection), cell.n_average)
+        )
     return made
 
 
@@ -243,7 +264,9 @@ def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:
     batches = []
     for size in sorted(set(sizes)):
         members = [i for i, found in enumerate(sizes) if found == size]
-        batches += [members[start : start + batch_size] for start in range(0, len(members), batch_size)]
+        batches += [
+            members[start : start + batch_size] for start in range(0, len(members), batch_size)
+        ]
     return batches
 
 

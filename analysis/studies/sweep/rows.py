@@ -78,7 +78,9 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
             # An oracle that serves several expressions with one selection knows the union of their masks.
             truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
             key, questions = int(sample.image_id), list(talk.conversation.questions)
-            cues = model.cues(state, questions, coverage=truth, key=key, conversation=talk.conversation)
+            cues = model.cues(
+                state, questions, coverage=truth, key=key, conversation=talk.conversation
+            )
             passes += context.passes(loaded, state, number, talk, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[dict[str, Any]]] = [[] for _ in passes]
@@ -88,7 +90,9 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
         asked = compared(places, lambda place: talks[passes[place].talk].turns)
         answers, turns = zip(*asked, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
-            counts = overlaps(masks[list(answers)], targets[torch.tensor(turns, device=model.device)])
+            counts = overlaps(
+                masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
+            )
         numbers = Overlaps(*(count.cpu() for count in counts))
         for row, same in enumerate(asked.values()):
             for place in same:

@@ -29,7 +29,9 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
         ValueError: If rows of two protocols are mixed, or ``empty_below`` is below 1.
     """
     if empty_below < 1:
-        raise ValueError(f"empty_below {empty_below} is below 1; with 1 a single pixel is already an answer")
+        raise ValueError(
+            f"empty_below {empty_below} is below 1; with 1 a single pixel is already an answer"
+        )
     line_columns(rows)
     no_target = bool(without_target(rows).any())
     lines = []
@@ -49,8 +51,13 @@ def _scores(rows: pd.DataFrame, empty_below: int | None) -> dict[str, Any]:
     inter, union = (rows[name].to_numpy() for name in ("inter_px", "union_px"))
     found: dict[str, Any] = {"n": len(rows)}
     for suffix, exact in (("", False), ("_exact", True)):
-        found |= {f"ciou{suffix}": ciou(inter, union, exact), f"giou{suffix}": giou(inter, union, exact)}
-    found |= {f"p{t * 100:.0f}": share for t, share in precision_at(inter, union, THRESHOLDS).items()}
+        found |= {
+            f"ciou{suffix}": ciou(inter, union, exact),
+            f"giou{suffix}": giou(inter, union, exact),
+        }
+    found |= {
+        f"p{t * 100:.0f}": share for t, share in precision_at(inter, union, THRESHOLDS).items()
+    }
     if empty_below is not None:
         refusing = no_target_scores(rows, empty_below)
         found |= {"n_acc": refusing["n_acc"], "t_acc": refusing["t_acc"]}

@@ -47,7 +47,9 @@ class Wide(NamedTuple):
             ValueError: If the sweep has no such cell.
         """
         if cell not in self.cells:
-            raise ValueError(f"the sweep has no cell {cell}; it has {', '.join(map(str, self.cells))}")
+            raise ValueError(
+                f"the sweep has no cell {cell}; it has {', '.join(map(str, self.cells))}"
+            )
         return self.cells.index(cell)
 
     def pixels(self, cell: Cell) -> Float[np.ndarray, "n 2"]:
@@ -70,10 +72,15 @@ def widen(rows: pd.DataFrame) -> Wide:
     if len(missing):
         sent_id = wide.index.get_level_values("sent_id")[int(missing[0, 0])]
         raise ValueError(f"expression {sent_id} lacks methods or budgets that others have")
-    found = {(str(method), int(budget)) for method, budget in zip(measured["method"], measured["budget"], strict=True)}
+    found = {
+        (str(method), int(budget))
+        for method, budget in zip(measured["method"], measured["budget"], strict=True)
+    }
     cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
     inter, union, iou, p50 = (wide[name][cells].to_numpy(dtype=np.float64) for name in columns)
-    return Wide(tuple(cells), inter, union, iou, p50, wide.index.get_level_values("image_id").to_numpy())
+    return Wide(
+        tuple(cells), inter, union, iou, p50, wide.index.get_level_values("image_id").to_numpy()
+    )
 
 
 def line_columns(rows: pd.DataFrame) -> list[str]:
@@ -93,17 +100,25 @@ def protocol_of(rows: pd.DataFrame) -> str:
     """
     protocols = sorted(rows["protocol"].unique()) if "protocol" in rows else ["single"]
     if len(protocols) > 1:
-        raise ValueError(f"rows of protocols {' and '.join(protocols)} are mixed; make a table of each")
+        raise ValueError(
+            f"rows of protocols {' and '.join(protocols)} are mixed; make a table of each"
+        )
     return str(protocols[0])
 
 
 def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap:
     """cIoU, gIoU and P@0.5 of all cells (in this order, cells within) on all data and on every resample of images."""
     n_cells = len(wide.cells)
-    columns = np.column_stack([wide.inter, wide.union, wide.iou, wide.p50, np.ones(len(wide.image_ids))])
+    columns = np.column_stack(
+        [wide.inter, wide.union, wide.iou, wide.p50, np.ones(len(wide.image_ids))]
+    )
 
     def scores(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
-        inter, union, means = sums[:, :n_cells], sums[:, n_cells : 2 * n_cells], sums[:, 2 * n_cells : -1]
+        inter, union, means = (
+            sums[:, :n_cells],
+            sums[:, n_cells : 2 * n_cells],
+            sums[:, 2 * n_cells : -1],
+        )
         # Without a single pixel in prediction or target the score is 1, as for one expression.
         ciou = np.divide(inter, union, out=np.ones_like(inter), where=union > 0)
         values: np.ndarray = np.hstack([ciou, means / sums[:, -1:]])
@@ -136,16 +151,27 @@ def retention(scores: Bootstrap, part: int, whole: int) -> Bootstrap:
 def score_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     """One line per method, budget and metric: value with interval."""
     lines = [
-        {"method": method, "budget": budget, "metric": metric, "value": e.value, "low": e.low, "high": e.high}
+        {
+            "method": method,
+            "budget": budget,
+            "metric": metric,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+        }
         | {"n_images": e.n_images, "n": e.n}
         for (metric, (method, budget)), e in zip(
-            ((metric, cell) for metric in METRICS for cell in wide.cells), scores.estimates(), strict=True
+            ((metric, cell) for metric in METRICS for cell in wide.cells),
+            scores.estimates(),
+            strict=True,
         )
     ]
     return pd.DataFrame(lines)
 
 
-def comparison_table(wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def comparison_table(
+    wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """Differences of cIoU and gIoU to the unpruned model and to random tokens at the same budget.
 
     p is that of an image-level swap of labels; p_holm is adjusted over all lines of one metric and one reference. The
@@ -161,7 +187,12 @@ def comparison_table(wide: Wide, scores: Bootstrap, permutations: int = RESAMPLE
                 first, second = cell_index(wide, cell, metric), cell_index(wide, other, metric)
                 delta = difference(scores, first, second).estimates()[0]
                 kept = retention(scores, first, second).estimates(ONE_SIDED)[0]
-                line = {"method": cell[0], "budget": cell[1], "metric": metric, "reference": reference}
+                line = {
+                    "method": cell[0],
+                    "budget": cell[1],
+                    "metric": metric,
+                    "reference": reference,
+                }
                 line |= {"delta": delta.value, "low": delta.low, "high": delta.high}
                 line |= {"p": swap_p_value(wide, cell, other, metric, permutations, seed)}
                 if reference == UNPRUNED:
@@ -171,12 +202,16 @@ def comparison_table(wide: Wide, scores: Bootstrap, permutations: int = RESAMPLE
     if table.empty:
         return table
     groups = table.groupby(["metric", "reference"])["p"]
-    return table.assign(p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan))
+    return table.assign(
+        p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan)
+    )
 
 
 def reference_cell(wide: Wide, cell: Cell, reference: str) -> Cell | None:
     """The cell that another is compared with: the unpruned model, or random tokens at its budget."""
-    candidates = [c for c in wide.cells if c[0] == reference and (reference == UNPRUNED or c[1] == cell[1])]
+    candidates = [
+        c for c in wide.cells if c[0] == reference and (reference == UNPRUNED or c[1] == cell[1])
+    ]
     return candidates[0] if candidates and cell[0] not in (reference, UNPRUNED) else None
 
 
@@ -191,12 +226,16 @@ def swap_p_value(
     return paired_swap_test(a, b, wide.image_ids, permutations, seed).p_value
 
 
-def stratum_table(rows: pd.DataFrame, by: str, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def stratum_table(
+    rows: pd.DataFrame, by: str, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
     """``score_table`` within each value of a column that belongs to expressions, such as their kind."""
     parts = []
     for value, group in rows.groupby(by, sort=True):
         wide = widen(group)
-        parts.append(score_table(wide, score_bootstrap(wide, resamples, seed)).assign(**{by: value}))
+        parts.append(
+            score_table(wide, score_bootstrap(wide, resamples, seed)).assign(**{by: value})
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -204,7 +243,9 @@ def seed_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Every single seed by its cIoU, without interval: how much one draw moves the score."""
     sums = rows.groupby(["method", "budget", "seed"], sort=True)[["inter_px", "union_px"]].sum()
     union = sums["union_px"].to_numpy(dtype=np.float64)
-    ciou = np.divide(sums["inter_px"].to_numpy(dtype=np.float64), union, out=np.ones_like(union), where=union > 0)
+    ciou = np.divide(
+        sums["inter_px"].to_numpy(dtype=np.float64), union, out=np.ones_like(union), where=union > 0
+    )
     return sums.assign(ciou=ciou).reset_index()[["method", "budget", "seed", "ciou"]]
 
 

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Interventions in CLIP's towers that show where a similarity comes from."""

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 def image_layers(tower: Any) -> list[nn.Module]:
     """Blocks of the image tower."""
-    return list(tower.trunk.blocks if hasattr(tower, "trunk") else tower.clip.vision_model.encoder.layers)
+    return list(
+        tower.trunk.blocks if hasattr(tower, "trunk") else tower.clip.vision_model.encoder.layers
+    )
 
 
 def attention_output(layer: Any, mixed: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
@@ -53,14 +55,18 @@ def text_values(layer: Any, hidden_states: Float[Tensor, "*b d"]) -> Float[Tenso
     if hasattr(layer, "self_attn"):
         values = layer.self_attn.v_proj(layer.layer_norm1(hidden_states))
     else:
-        joint = nn.functional.linear(layer.ln_1(hidden_states), layer.attn.in_proj_weight, layer.attn.in_proj_bias)
+        joint = nn.functional.linear(
+            layer.ln_1(hidden_states), layer.attn.in_proj_weight, layer.attn.in_proj_bias
+        )
         values = joint.chunk(3, dim=-1)[2]
     return values
 
 
 def output_weight(layer: Any) -> Float[Tensor, "d d"]:
     """Matrix of a text block's output projection, [out, in]; the input's columns are the heads, joined."""
-    weight: Tensor = (layer.self_attn if hasattr(layer, "self_attn") else layer.attn).out_proj.weight
+    weight: Tensor = (
+        layer.self_attn if hasattr(layer, "self_attn") else layer.attn
+    ).out_proj.weight
     return weight
 
 

@@ -23,7 +23,9 @@ SURGERY_BLOCKS = 6
 
 def to_joint_space(tower: Any, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
     """States in the joint space; where no projection leads there (SigLIP), by the value path of its pooling."""
-    carried: Tensor = tower.map_values(states) if "patch_embeds" in tower.lacks else tower.project(states)
+    carried: Tensor = (
+        tower.map_values(states) if "patch_embeds" in tower.lacks else tower.project(states)
+    )
     return carried
 
 
@@ -114,7 +116,9 @@ def neighbour_mean(
     return torch.where(outliers[:, None], mean, tokens)
 
 
-def norm_outliers(norms: Float[Tensor, "n"], deviations: float = 5.0, cutoff: float | None = None) -> Bool[Tensor, "n"]:
+def norm_outliers(
+    norms: Float[Tensor, "n"], deviations: float = 5.0, cutoff: float | None = None
+) -> Bool[Tensor, "n"]:
     """Tokens whose norm lies above the median by so many median absolute deviations, or above a fixed cut-off.
 
     Source: Darcet et al. (arXiv 2309.16588), section 2.1, who cut at a fixed norm.
@@ -125,7 +129,9 @@ def norm_outliers(norms: Float[Tensor, "n"], deviations: float = 5.0, cutoff: fl
     return norms > cutoff
 
 
-def without_direction(vectors: Float[Tensor, "*b p"], direction: Float[Tensor, "p"]) -> Float[Tensor, "*b p"]:
+def without_direction(
+    vectors: Float[Tensor, "*b p"], direction: Float[Tensor, "p"]
+) -> Float[Tensor, "*b p"]:
     """Vectors with their part along a direction projected out (P6); a direction of length 0 takes nothing away."""
     unit = normalize(direction, dim=0)
     remaining: Tensor = vectors - (vectors @ unit)[..., None] * unit
@@ -141,7 +147,9 @@ def attention_weights(
     return weights
 
 
-def mix(weights: Float[Tensor, "b h q s"], values: Float[Tensor, "b s d"]) -> Float[Tensor, "b q d"]:
+def mix(
+    weights: Float[Tensor, "b h q s"], values: Float[Tensor, "b s d"]
+) -> Float[Tensor, "b q d"]:
     """Weighted sums of the values of every head, heads joined, in the values' number type."""
     heads = values.float().unflatten(-1, (weights.shape[1], -1)).transpose(1, 2)
     mixed: Tensor = (weights @ heads).transpose(1, 2).flatten(-2).to(values.dtype)

@@ -18,7 +18,10 @@ from litelvlm.clip.tower import Tower
 
 @torch.inference_mode()
 def register_neurons(
-    tower: Tower, images: Sequence[Float[Tensor, "1 3 h w"]], count: int = 10, deviations: float = 5.0
+    tower: Tower,
+    images: Sequence[Float[Tensor, "1 3 h w"]],
+    count: int = 10,
+    deviations: float = 5.0,
 ) -> dict[int, tuple[int, ...]]:
     """Neurons below the used layer with the largest mean activation at outlier tokens, by block.
 
@@ -46,7 +49,10 @@ def register_neurons(
     means = torch.stack(sums) / seen
     order = torch.sort(means.flatten(), descending=True, stable=True).indices[:count].tolist()
     places = [divmod(place, means.shape[1]) for place in order]
-    return {block: tuple(sorted(n for b, n in places if b == block)) for block in sorted({b for b, _ in places})}
+    return {
+        block: tuple(sorted(n for b, n in places if b == block))
+        for block in sorted({b for b, _ in places})
+    }
 
 
 @contextmanager
@@ -54,7 +60,9 @@ def _neuron_activations(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
     """Collect what enters the second linear map of each MLP while the block runs; no hook outlives it."""
     found: list[Tensor] = []
     handles = [
-        mlp_output_layer(layer).register_forward_pre_hook(lambda _module, args: found.append(args[0]))
+        mlp_output_layer(layer).register_forward_pre_hook(
+            lambda _module, args: found.append(args[0])
+        )
         for layer in layers
     ]
     try:
@@ -105,7 +113,9 @@ def with_spare_register(
         ValueError: If the tower rotates positions, which a token without a place does not have.
     """
     if getattr(getattr(tower, "trunk", None), "rotary", None) is not None:
-        raise ValueError(f"{tower.family} rotates positions, so a token without a place cannot be added; leave P5c out")
+        raise ValueError(
+            f"{tower.family} rotates positions, so a token without a place cannot be added; leave P5c out"
+        )
     states = tower.embed(pixel_values)
     states = torch.cat([states, torch.zeros_like(states[:, :1])], dim=1)
     with moved_to_last_token(tower, neurons):

@@ -80,7 +80,9 @@ def text_flow(trace: TextTrace) -> TextFlow:
     hidden = later[None] | trace.beyond[:, None]
     parts: list[list[Tensor]] = []
     for layer, states in zip(trace.tower.text_layers, trace.inputs, strict=True):
-        query, keys = (x.float().unflatten(-1, (n_heads, -1)) for x in trace.tower.text_qk(layer, states))
+        query, keys = (
+            x.float().unflatten(-1, (n_heads, -1)) for x in trace.tower.text_qk(layer, states)
+        )
         logits = torch.einsum("tqhe,tkhe->thqk", query, keys) * query.shape[-1] ** -0.5
         weights = logits.masked_fill(hidden[:, None], float("-inf")).softmax(-1)
         values = text_values(layer, states).float().unflatten(-1, (n_heads, -1))
@@ -88,7 +90,9 @@ def text_flow(trace: TextTrace) -> TextFlow:
         moved = torch.einsum("tkhe,ohe->tkho", values, by_head)
         norms = moved.norm(dim=-1).transpose(1, 2)
         together = torch.einsum("thqk,tkho->tqko", weights, moved).norm(dim=-1)
-        parts.append([weights, weights * norms[:, :, None], together, norms, moved.sum(2).norm(dim=-1)])
+        parts.append(
+            [weights, weights * norms[:, :, None], together, norms, moved.sum(2).norm(dim=-1)]
+        )
     return TextFlow(*(torch.stack(kind) for kind in zip(*parts, strict=True)))
 
 
@@ -140,7 +144,9 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
     blocks = tower.text_layers
     strange = sorted(set(layers) - set(range(len(blocks))))
     if strange:
-        raise ValueError(f"the text tower has no layer {strange[0]}; its layers are 0 to {len(blocks) - 1}")
+        raise ValueError(
+            f"the text tower has no layer {strange[0]}; its layers are 0 to {len(blocks) - 1}"
+        )
     if edit.masked is not None and bool((edit.masked | trace.beyond).all(dim=1).any()):
         raise ValueError("every key of a sentence is masked; leave [EOS] at least one to see")
     rows = torch.arange(len(eos), device=eos.device)
@@ -151,12 +157,17 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
         states[rows, eos] = state
         query, keys = tower.text_qk(layer, states)
         masked = edit.masked if here and edit.masked is not None else torch.zeros_like(trace.beyond)
-        weights = attention_row(query[rows, eos], keys, tower.n_text_heads, hidden=trace.beyond | masked)
+        weights = attention_row(
+            query[rows, eos], keys, tower.n_text_heads, hidden=trace.beyond | masked
+        )
         if here and edit.silenced is not None:
             weights = weights.masked_fill(edit.silenced[:, None], 0.0)
         values = text_values(layer, states)
         if here and edit.mean_sos:
-            values = torch.cat([values[:, :1].mean(0, keepdim=True).expand(len(values), 1, -1), values[:, 1:]], dim=1)
+            values = torch.cat(
+                [values[:, :1].mean(0, keepdim=True).expand(len(values), 1, -1), values[:, 1:]],
+                dim=1,
+            )
         heads = values.float().unflatten(-1, (tower.n_text_heads, -1))
         mixed = torch.einsum("ths,tshe->the", weights, heads).flatten(-2).to(state.dtype)
         state = state + attention_output(layer, mixed)

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Rendered worlds: scenes with exact masks and unambiguous referring expressions."""

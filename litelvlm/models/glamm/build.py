@@ -68,7 +68,9 @@ def load_model(
     """
     check_name(attn, ATTENTION, "attention kernel")
     if attn == "flash_attention_2" and not is_flash_attn_2_available():
-        raise ValueError("attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; use 'sdpa'")
+        raise ValueError(
+            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; use 'sdpa'"
+        )
     kind = number_type(dtype, "float32" if name == "embedded" else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     options = options or GlammOptions()
@@ -84,7 +86,9 @@ def load_model(
     config = read_config(folder)
     clip_folder = clip_source(folder, config, clip).folder
     if random_init:
-        parts, drawn = random_parts(config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options)
+        parts, drawn = random_parts(
+            config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options
+        )
         return _assemble_random(parts, drawn, folder, clip_folder, called, options)
     tokenizer = GlammTokenizer.from_pretrained(folder)
     if tokenizer.vocab_size > config["vocab_size"]:
@@ -134,7 +138,9 @@ def assemble(
     return model._with_options(chosen)
 
 
-def new_parts(config: Mapping[str, Any], attn: str, options: GlammOptions | None = None) -> dict[str, nn.Module]:
+def new_parts(
+    config: Mapping[str, Any], attn: str, options: GlammOptions | None = None
+) -> dict[str, nn.Module]:
     """Components other than CLIP at the sizes of a configuration, on the current default device, weights as drawn.
 
     Args:
@@ -157,7 +163,9 @@ def new_parts(config: Mapping[str, Any], attn: str, options: GlammOptions | None
         "projector": nn.Sequential(nn.Linear(visual, width), nn.GELU(), nn.Linear(width, width)),
         "seg_head": nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out)),
         # SAM's decomposed relative positions have an eager and an sdpa form only.
-        "sam": SamModel._from_config(sam, attn_implementation="eager" if attn == "eager" else "sdpa"),
+        "sam": SamModel._from_config(
+            sam, attn_implementation="eager" if attn == "eager" else "sdpa"
+        ),
     }
 
 
@@ -177,7 +185,12 @@ def random_parts(
 
 
 def _assemble_random(
-    parts: Mapping[str, nn.Module], clip: CLIPModel, words: Path, clip_words: Path, name: str, options: GlammOptions
+    parts: Mapping[str, nn.Module],
+    clip: CLIPModel,
+    words: Path,
+    clip_words: Path,
+    name: str,
+    options: GlammOptions,
 ) -> Glamm:
     """A model of random weights; its tokenizers are those in two folders."""
     tower = ClipTower(clip, read_tokenizer(clip_words))
@@ -211,9 +224,13 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
     clip: CLIPModel = loaded[0]
     absent = sorted(loaded[1]["missing_keys"])
     if absent:
-        raise ValueError(f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again")
+        raise ValueError(
+            f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again"
+        )
     # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
-    unknown = sorted(name for name in loaded[1]["unexpected_keys"] if not name.endswith(".position_ids"))
+    unknown = sorted(
+        name for name in loaded[1]["unexpected_keys"] if not name.endswith(".position_ids")
+    )
     if unknown:
         raise ValueError(
             f"the CLIP in {folder} has {len(unknown)} weights that its config.json has no place for, first "

@@ -67,7 +67,13 @@ class Glamm(nn.Module):
         digest: str,
     ) -> None:
         super().__init__()
-        self.tower, self.llama, self.projector, self.seg_head, self.sam = tower, llama, projector, seg_head, sam
+        self.tower, self.llama, self.projector, self.seg_head, self.sam = (
+            tower,
+            llama,
+            projector,
+            seg_head,
+            sam,
+        )
         self.tokenizer, self.name, self.digest = tokenizer, name, digest
         self.options, self._plain_name = GlammOptions(), name
 
@@ -87,8 +93,13 @@ class Glamm(nn.Module):
         """
         GlammOptions.check(changes)
         options = replace(self.options, **changes)
-        if (options.sam_dtype, options.mask_decoder_eps) != (self.options.sam_dtype, self.options.mask_decoder_eps):
-            raise ValueError("sam_dtype and mask_decoder_eps are settled at loading; use load_model(..., options=)")
+        if (options.sam_dtype, options.mask_decoder_eps) != (
+            self.options.sam_dtype,
+            self.options.mask_decoder_eps,
+        ):
+            raise ValueError(
+                "sam_dtype and mask_decoder_eps are settled at loading; use load_model(..., options=)"
+            )
         return self._with_options(options)
 
     def _with_options(self, options: GlammOptions) -> "Glamm":
@@ -144,7 +155,9 @@ class Glamm(nn.Module):
             clip = self.tower.image(crop)
         with watch("sam_encoder"):
             embeddings = sam_side.encode_image(self.sam, square)
-        return ImageState(clip, embeddings, (picture.height, picture.width), resized_size, watch.seconds)
+        return ImageState(
+            clip, embeddings, (picture.height, picture.width), resized_size, watch.seconds
+        )
 
     def cues(
         self,
@@ -171,7 +184,9 @@ class Glamm(nn.Module):
         sources = {
             "patch_tokens": lambda: clip.patch_tokens[0],
             "cls_token": lambda: clip.cls_token[0],
-            "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[0],
+            "patch_embeds": lambda: ranked_patches(clip, options.patch_layer, options.patch_norm)[
+                0
+            ],
             "text_embeds": lambda: ranking_text(self.tower, options, questions, conversation),
             "query": lambda: clip.query[0],
             "keys": lambda: clip.keys[0],
@@ -217,10 +232,18 @@ class Glamm(nn.Module):
             embeds.append(torch.cat([text[:start], tokens, text[start:]]))
             offsets = torch.arange(n_kept) if selection is None else selection.positions.cpu()
             span = n_kept if selection is None else selection.span
-            positions.append(torch.cat([torch.arange(start), start + offsets, start + span + torch.arange(len(after))]))
+            positions.append(
+                torch.cat(
+                    [torch.arange(start), start + offsets, start + span + torch.arange(len(after))]
+                )
+            )
             lengths.append(len(embeds[-1]))
             starts.append(start)
-            segs.append(tuple(i + n_kept - 2 for i, token in enumerate(ids) if token == self.tokenizer.seg_id))
+            segs.append(
+                tuple(
+                    i + n_kept - 2 for i, token in enumerate(ids) if token == self.tokenizer.seg_id
+                )
+            )
         return Spliced(
             pad_sequence(embeds, batch_first=True),
             pad_sequence(positions, batch_first=True).to(self.device),
@@ -268,7 +291,10 @@ class Glamm(nn.Module):
         with watch("llm"):
             if answer == "generated":
                 rows = zip(visual, conversations, selections, strict=True)
-                said = [say(self, tokens, talk, selection, max_new_tokens) for tokens, talk, selection in rows]
+                said = [
+                    say(self, tokens, talk, selection, max_new_tokens)
+                    for tokens, talk, selection in rows
+                ]
             else:
                 said = read_forced(self, visual, conversations, selections)
         with watch("mask_decoder"):
@@ -280,7 +306,9 @@ class Glamm(nn.Module):
         pairs = [pair for batch in decoded for pair in batch]
         share = {stage: seconds / len(states) for stage, seconds in watch.seconds.items()}
         return [
-            Grounding(logits, row.seg_states, embeddings, (row.selection,), dict(share), row.answers)
+            Grounding(
+                logits, row.seg_states, embeddings, (row.selection,), dict(share), row.answers
+            )
             for (logits, embeddings), row in zip(pairs, said, strict=True)
         ]
 
@@ -289,15 +317,21 @@ class Glamm(nn.Module):
         """Distance of the state a mask is read from to the one that predicts [SEG]."""
         return int(self.options.read == "seg")
 
-    def _masks(self, states: Sequence[ImageState], said: Sequence[Said]) -> list[tuple[Tensor, Tensor]]:
+    def _masks(
+        self, states: Sequence[ImageState], said: Sequence[Said]
+    ) -> list[tuple[Tensor, Tensor]]:
         """Mask logits and seg embeddings of each row; the logits are minus infinity where no [SEG] was said."""
         embeddings = [self.seg_head(row.seg_states) for row in said]
-        prompts = pad_sequence(embeddings, batch_first=True)[:, :, None].to(sam_side.sam_dtype(self.sam))
+        prompts = pad_sequence(embeddings, batch_first=True)[:, :, None].to(
+            sam_side.sam_dtype(self.sam)
+        )
         images = torch.cat([state.sam_embeddings for state in states])
         low = sam_side.low_resolution_masks(self.sam, images, prompts)
         out = []
         for masks, seg, state, row in zip(low, embeddings, states, said, strict=True):
-            logits = sam_side.upscale(masks[: len(seg)], state.resized_size, state.original_size, self.sam_image_size)
+            logits = sam_side.upscale(
+                masks[: len(seg)], state.resized_size, state.original_size, self.sam_image_size
+            )
             logits[[turn for turn, found in enumerate(row.found) if not found]] = float("-inf")
             out.append((logits, seg))
         return out
@@ -305,10 +339,18 @@ class Glamm(nn.Module):
     def visual_tokens(self, state: ImageState, selection: Selection | None) -> Float[Tensor, "r e"]:
         """Projected visual tokens of one image after a selection (all of them without one)."""
         tokens = state.clip.patch_tokens[0]
-        if selection is not None and selection.tokens is not None and selection.stage == "post_projector":
+        if (
+            selection is not None
+            and selection.tokens is not None
+            and selection.stage == "post_projector"
+        ):
             return selection.tokens.to(self.dtype)
         if selection is not None:
-            tokens = tokens[selection.indices.to(tokens.device)] if selection.tokens is None else selection.tokens
+            tokens = (
+                tokens[selection.indices.to(tokens.device)]
+                if selection.tokens is None
+                else selection.tokens
+            )
         return self.project(tokens)
 
     @torch.inference_mode()
@@ -355,12 +397,16 @@ class Glamm(nn.Module):
         """
         expressions = [text] if isinstance(text, str) else list(text)
         if not expressions:
-            raise ValueError("text holds no expression; give at least one, for example 'the red circle'")
+            raise ValueError(
+                "text holds no expression; give at least one, for example 'the red circle'"
+            )
         check_name(protocol, PROTOCOLS, "protocol")
         check_name(answer, get_args(Answer), "kind of answer")
         if pruner is not None:
             if budget is None:
-                raise ValueError(f"pruner {pruner.name!r} needs a budget: tokens from 1 to {self.n_tokens}, or a share")
+                raise ValueError(
+                    f"pruner {pruner.name!r} needs a budget: tokens from 1 to {self.n_tokens}, or a share"
+                )
             budget = check_budget(budget, self.n_tokens)
             if isinstance(pruner, LayerPruner):
                 pruner.schedule(budget, self.n_tokens, len(self.llama.model.layers))
@@ -380,7 +426,9 @@ class Glamm(nn.Module):
                 for talk in talks
             ]
         pairs = zip(talks, selections, strict=True)
-        passes = [self.ground([state], [talk], [kept], answer, max_new_tokens)[0] for talk, kept in pairs]
+        passes = [
+            self.ground([state], [talk], [kept], answer, max_new_tokens)[0] for talk, kept in pairs
+        ]
         return Grounding(
             torch.cat([p.logits for p in passes]),
             torch.cat([p.seg_state for p in passes]),

@@ -65,8 +65,12 @@ class GlammOptions:
                 check_name(str(value), get_args(hints[name]), name)
             elif hints[name] is bool and not isinstance(value, bool):
                 raise ValueError(f"{name} {value!r} is not allowed; give True or False")
-            elif hints[name] is float and not (type(value) in (int, float) and 0 < value < float("inf")):
-                raise ValueError(f"{name} {value!r} is no number above 0; the official value is 1e-5")
+            elif hints[name] is float and not (
+                type(value) in (int, float) and 0 < value < float("inf")
+            ):
+                raise ValueError(
+                    f"{name} {value!r} is no number above 0; the official value is 1e-5"
+                )
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> "GlammOptions":
@@ -83,7 +87,9 @@ class GlammOptions:
         for entry in entries:
             name, equals, text = entry.partition("=")
             if not equals:
-                raise ValueError(f"option {entry!r} is not of the form field=value, such as read=seg")
+                raise ValueError(
+                    f"option {entry!r} is not of the form field=value, such as read=seg"
+                )
             check_name(name, hints, "option")
             if name in values:
                 raise ValueError(f"option {name} is given twice; give one value")
@@ -93,7 +99,11 @@ class GlammOptions:
 
     def changed(self) -> dict[str, Any]:
         """The options that differ from the official code's."""
-        return {e.name: getattr(self, e.name) for e in fields(self) if getattr(self, e.name) != e.default}
+        return {
+            e.name: getattr(self, e.name)
+            for e in fields(self)
+            if getattr(self, e.name) != e.default
+        }
 
     def __str__(self) -> str:
         """What differs from the official code, for names of models.

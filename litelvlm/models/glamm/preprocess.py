@@ -23,7 +23,9 @@ def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
     scale = size / max(height, width)
     resized = int(height * scale + 0.5), int(width * scale + 0.5)
     if 0 in resized:
-        raise ValueError(f"an image of {height} x {width} pixels is too narrow to be resized to {size} pixels")
+        raise ValueError(
+            f"an image of {height} x {width} pixels is too narrow to be resized to {size} pixels"
+        )
     return resized
 
 
@@ -41,7 +43,9 @@ def clip_pixel_values(image: Image.Image, size: int) -> Float[Tensor, "1 3 size 
     return Preprocessing()(to_rgb(image), size)
 
 
-def sam_pixel_values(image: Image.Image, size: int) -> tuple[Float[Tensor, "1 3 size size"], tuple[int, int]]:
+def sam_pixel_values(
+    image: Image.Image, size: int
+) -> tuple[Float[Tensor, "1 3 size size"], tuple[int, int]]:
     """Resize the longer side (bilinear), normalise, and pad with zeros at the right and bottom.
 
     Args:

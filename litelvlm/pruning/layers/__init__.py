@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Methods that drop visual tokens between the layers of the language model."""

@@ -182,8 +182,14 @@ class LayerPruner(Pruner):
         ways = self.ways(n_layers)
         way = next((way for way in ways if way.affords(total, n_tokens, n_layers)), None)
         if way is None:
-            smallest, earlier = (method.smallest(n_tokens, n_layers) for method in (self, self.matched()))
-            instead = f", or {earlier} with drops at earlier layers ({self.earlier_by})" if earlier < smallest else ""
+            smallest, earlier = (
+                method.smallest(n_tokens, n_layers) for method in (self, self.matched())
+            )
+            instead = (
+                f", or {earlier} with drops at earlier layers ({self.earlier_by})"
+                if earlier < smallest
+                else ""
+            )
             raise ValueError(
                 f"{self.name} cannot average {total} of {n_tokens} visual tokens over {n_layers} layers: the layers "
                 f"that process all of them leave too few for the others; the smallest budget is {smallest}{instead}"
@@ -196,14 +202,18 @@ class LayerPruner(Pruner):
     def smallest(self, n_tokens: int, n_layers: int) -> int:
         """Smallest budget with a schedule."""
         ways = self.ways(n_layers)
-        possible = (b for b in range(1, n_tokens) if any(way.affords(b, n_tokens, n_layers) for way in ways))
+        possible = (
+            b for b in range(1, n_tokens) if any(way.affords(b, n_tokens, n_layers) for way in ways)
+        )
         return next(possible, n_tokens)
 
     def affords(self, budget: int, n_tokens: int, n_layers: int) -> bool:
         """Whether every drop leaves at least as many tokens as it may."""
         counts = self.kept_counts(budget, n_tokens, n_layers)
         falls = pairwise((n_tokens, *counts))
-        return min(counts) >= 1 and all(after >= before or after >= self.least(before) for before, after in falls)
+        return min(counts) >= 1 and all(
+            after >= before or after >= self.least(before) for before, after in falls
+        )
 
     def select(self, cues: Cues, budget: int | float) -> Selection:
         """A ``LayerPlan``: the tokens that enter the language model, with the order to drop some inside.
@@ -218,7 +228,9 @@ class LayerPruner(Pruner):
         entered = self.settle(choice, cues.n_tokens)
         places = choice.indices if choice.places is None else choice.places
         settled = {entry.name: getattr(entered, entry.name) for entry in fields(Selection)}
-        return LayerPlan(**settled, pruner=self, budget=count, places=places[output_order(places, self.order)])
+        return LayerPlan(
+            **settled, pruner=self, budget=count, places=places[output_order(places, self.order)]
+        )
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Every token enters the language model."""
@@ -293,7 +305,9 @@ def scaled_layers(published: Sequence[int], n_layers: int) -> tuple[int, ...]:
         >>> scaled_layers((8, 16, 24), 4), scaled_layers((2,), 4), scaled_layers((2,), 32)
         ((1, 2, 3), (1,), (2,))
     """
-    scaled = ((round_half_up(layer * n_layers / PUBLISHED_DEPTH), min(layer, 1)) for layer in published)
+    scaled = (
+        (round_half_up(layer * n_layers / PUBLISHED_DEPTH), min(layer, 1)) for layer in published
+    )
     return tuple(sorted({min(max(layer, least), n_layers - 1) for layer, least in scaled}))
 
 
@@ -325,4 +339,6 @@ def refuse_both(what: str, layers: object, depth: Depth) -> None:
         ValueError: If both are given.
     """
     if layers is not None and depth == "budget":
-        raise ValueError(f"{what} {layers!r} and depth='budget' both say where tokens are dropped; leave one out")
+        raise ValueError(
+            f"{what} {layers!r} and depth='budget' both say where tokens are dropped; leave one out"
+        )

@@ -36,7 +36,10 @@ class RatedDrops(SeveralDrops, LayerScorePruner):
     # Scored at layers 2, 6 and 15, whose outputs lack the dropped tokens.
     published: ClassVar[tuple[int, ...]] = (3, 7, 16)
     earlier: ClassVar[tuple[tuple[int, ...], ...]] = ((1, 5, 9),)
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"released": {"counts": "released"}, "matched": MATCHED}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "released": {"counts": "released"},
+        "matched": MATCHED,
+    }
     released: ClassVar[Mapping[int, tuple[int, ...]]]
 
     query_token: QueryToken = "raters"  # noqa: S105 - a place in the text, no credential

@@ -22,7 +22,9 @@ def recycled_count(n_dropped: int) -> int:
     return candidate_count(n_dropped) // 10 + 1 if n_dropped else 0
 
 
-def density_peaks(points: Float[Tensor, "m d"], k: int) -> tuple[Float[Tensor, "k m"], Int[Tensor, "k"]]:
+def density_peaks(
+    points: Float[Tensor, "m d"], k: int
+) -> tuple[Float[Tensor, "k m"], Int[Tensor, "k"]]:
     """Cluster points around k density peaks.
 
     The density of a point is ``exp(-mean of squared distances to its k nearest points, itself included)``, distances
@@ -41,7 +43,10 @@ def density_peaks(points: Float[Tensor, "m d"], k: int) -> tuple[Float[Tensor, "
     """
     points = points.float()
     # The fast form subtracts squared norms, and equal points would lie a little apart.
-    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist") / points.shape[1] ** 0.5
+    distances = (
+        torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        / points.shape[1] ** 0.5
+    )
     density = torch.exp(-(distances.sort(dim=1).values[:, :k] ** 2).mean(dim=1))
     index = torch.arange(len(points), device=points.device)
     earlier = (density == density[:, None]) & (index < index[:, None])

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from litelvlm.pruning.layers.base import MATCHED, Depth, LayerPruner, check_layers, refuse_both, scaled_layers
+from litelvlm.pruning.layers.base import (
+    MATCHED,
+    Depth,
+    LayerPruner,
+    check_layers,
+    refuse_both,
+    scaled_layers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +47,18 @@ class SeveralDrops(LayerPruner):
         if layers is not None:
             whole = isinstance(layers, list | tuple) and all(type(layer) is int for layer in layers)
             if not whole:
-                raise ValueError(f"layers {layers!r} is not allowed; give whole numbers, for example (8, 16, 24)")
+                raise ValueError(
+                    f"layers {layers!r} is not allowed; give whole numbers, for example (8, 16, 24)"
+                )
         super().check_options({name: value for name, value in options.items() if name != "layers"})
 
     def ways(self, n_layers: int) -> "Sequence[SeveralDrops]":
         """One with each tuple of layers that ``depth`` allows."""
         if self.depth == "published":
             return (self,)
-        tried = dict.fromkeys(scaled_layers(layers, n_layers) for layers in (self.published, *self.earlier))
+        tried = dict.fromkeys(
+            scaled_layers(layers, n_layers) for layers in (self.published, *self.earlier)
+        )
         return tuple(replace(self, layers=layers, depth="published") for layers in tried)
 
     def matched(self) -> "SeveralDrops":

@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from litelvlm.pruning.budgets import round_half_up
-from litelvlm.pruning.layers.base import MATCHED, Depth, LayerPruner, check_layers, refuse_both, scaled_layers
+from litelvlm.pruning.layers.base import (
+    MATCHED,
+    Depth,
+    LayerPruner,
+    check_layers,
+    refuse_both,
+    scaled_layers,
+)
 from litelvlm.pruning.positions import Positions
 
 

@@ -60,7 +60,11 @@ class LayerWrapper(LayerPruner):
     @property
     def earlier_by(self) -> str:
         """The preset is the other method's."""
-        return self.of.earlier_by if isinstance(self.of, LayerWrapper) else f"of='{self.of.name}:matched'"
+        return (
+            self.of.earlier_by
+            if isinstance(self.of, LayerWrapper)
+            else f"of='{self.of.name}:matched'"
+        )
 
     def ways(self, n_layers: int) -> Sequence[LayerPruner]:
         """Those of the other method."""

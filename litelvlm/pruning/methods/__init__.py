@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""One file for each pruning method, with the controls and the oracles beside them."""

@@ -34,13 +34,17 @@ def superpixels(
 
     Source: SLIC (Achanta et al., TPAMI 2012), here on cells in place of pixels and in RGB in place of CIELAB.
     """
-    places = torch.cartesian_prod(*(torch.arange(float(size), device=colours.device) for size in grid))
+    places = torch.cartesian_prod(
+        *(torch.arange(float(size), device=colours.device) for size in grid)
+    )
     step = (len(colours) / count) ** 0.5
     points = torch.cat([100 * colours, places * compactness / step], dim=1)
     centres = points[uniform_indices(count, grid).to(points.device)]
     label = torch.zeros(len(points), dtype=torch.long, device=points.device)
     for _ in range(ROUNDS):
-        label = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
+        label = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist").argmin(
+            dim=1
+        )
         sizes = torch.bincount(label, minlength=count)[:, None]
         sums = torch.zeros_like(centres).index_add(0, label, points)
         centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
@@ -63,7 +67,9 @@ class AltpLike(Pruner):
     """
 
     name: ClassVar[str] = "altp_like"
-    summary: ClassVar[str] = "CLS-attended patches of superpixels, more where patches vary (our reading)"
+    summary: ClassVar[str] = (
+        "CLS-attended patches of superpixels, more where patches vary (our reading)"
+    )
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention", "colours"})
     origin: ClassVar[Origin] = Origin("arXiv 2503.23959", "no code", "C")
 
@@ -72,11 +78,15 @@ class AltpLike(Pruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.compactness < float("inf"):
-            raise ValueError(f"compactness {self.compactness!r} is not a finite number of 0 or above; try 10.0")
+            raise ValueError(
+                f"compactness {self.compactness!r} is not a finite number of 0 or above; try 10.0"
+            )
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Share the budget among superpixels, then take each one's most attended tokens."""
-        label = superpixels(cues.float32("colours"), cues.grid, max(1, budget // 4), self.compactness)
+        label = superpixels(
+            cues.float32("colours"), cues.grid, max(1, budget // 4), self.compactness
+        )
         part = torch.unique(label, return_inverse=True)[1]
         rank = rank_within(part, cues.float32("cls_attention"))
         sizes = torch.bincount(part)
@@ -87,9 +97,14 @@ class AltpLike(Pruner):
         return Choice((rank < counts[part]).nonzero().flatten())
 
 
-def scatter_of(rows: Float[Tensor, "n d"], part: Int[Tensor, "n"], sizes: Int[Tensor, "p"]) -> Float[Tensor, "p"]:
+def scatter_of(
+    rows: Float[Tensor, "n d"], part: Int[Tensor, "n"], sizes: Int[Tensor, "p"]
+) -> Float[Tensor, "p"]:
     """Share of each part in the squared distances of rows to their part's mean; equal shares if all are 0."""
-    means = torch.zeros(len(sizes), rows.shape[1], device=rows.device).index_add(0, part, rows) / sizes[:, None]
+    means = (
+        torch.zeros(len(sizes), rows.shape[1], device=rows.device).index_add(0, part, rows)
+        / sizes[:, None]
+    )
     squares = ((rows - means[part]) ** 2).sum(dim=1)
     sums = torch.zeros(len(sizes), device=rows.device).index_add(0, part, squares)
     total = sums.sum()

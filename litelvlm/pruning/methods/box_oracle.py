@@ -15,7 +15,9 @@ from litelvlm.pruning.ranking import complement
 from litelvlm.pruning.roles import two_roles
 
 
-def box_cells(inside: Float[Tensor, "n"], grid: tuple[int, int], margin: int = 0) -> Float[Tensor, "n"]:
+def box_cells(
+    inside: Float[Tensor, "n"], grid: tuple[int, int], margin: int = 0
+) -> Float[Tensor, "n"]:
     """Mark the cells of the smallest box around all cells above 0, widened by ``margin`` cells, with 1.
 
     Example:

@@ -24,4 +24,6 @@ class ClsCosine(ScorePruner):
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Cosine with the CLS state."""
-        return row_dots(unit_rows(cues.float32("patch_tokens")), unit_rows(cues.float32("cls_token")))
+        return row_dots(
+            unit_rows(cues.float32("patch_tokens")), unit_rows(cues.float32("cls_token"))
+        )

@@ -33,7 +33,9 @@ class Dart(SingleDrop):
     """
 
     name: ClassVar[str] = "dart"
-    summary: ClassVar[str] = "one drop inside the language model that keeps tokens unlike a few pivots"
+    summary: ClassVar[str] = (
+        "one drop inside the language model that keeps tokens unlike a few pivots"
+    )
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"keys", "states"})
     origin: ClassVar[Origin] = Origin("arXiv 2502.11494", "Apache-2.0", "B")

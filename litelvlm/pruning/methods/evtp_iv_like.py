@@ -37,7 +37,9 @@ class EvtpIvLike(GreedyPruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isfinite(self.spatial_weight) or self.spatial_weight < 0:
-            raise ValueError(f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; try 1.0")
+            raise ValueError(
+                f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; try 1.0"
+            )
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
         """Distances between the tokens, and from their mean."""
@@ -55,4 +57,6 @@ class EvtpIvLike(GreedyPruner):
         """Direction and place of every token."""
         directions = unit_rows(cues.float32("patch_tokens"))
         rows, columns = (torch.arange(size, device=directions.device) / size for size in cues.grid)
-        return torch.cat([directions, self.spatial_weight * torch.cartesian_prod(rows, columns)], dim=1)
+        return torch.cat(
+            [directions, self.spatial_weight * torch.cartesian_prod(rows, columns)], dim=1
+        )

@@ -25,7 +25,9 @@ class FastV(SingleDrop, LayerScorePruner):
     """
 
     name: ClassVar[str] = "fastv"
-    summary: ClassVar[str] = "one drop inside the language model, by the attention of the prompt's last token"
+    summary: ClassVar[str] = (
+        "one drop inside the language model, by the attention of the prompt's last token"
+    )
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2403.06764", "none", "A")

@@ -43,7 +43,9 @@ class HoloV(Pruner):
     native_order: ClassVar[str] = "stretch, score"
     origin: ClassVar[Origin] = Origin("arXiv 2510.02912", "Apache-2.0", "A")
     synthetic: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"shortfall": "redistribute", "order": "raster"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "fixed": {"shortfall": "redistribute", "order": "raster"}
+    }
 
     shortfall: Literal["pad", "redistribute"] = "pad"
     stretches: int = 16
@@ -51,15 +53,25 @@ class HoloV(Pruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stretches < 1:
-            raise ValueError(f"stretches {self.stretches} is not 1 or above; the released code has 16")
+            raise ValueError(
+                f"stretches {self.stretches} is not 1 or above; the released code has 16"
+            )
         object.__setattr__(self, "synthetic", self.shortfall == "pad")
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Share the budget, then take each stretch's most attended tokens."""
         attention, features = cues.float32("cls_attention"), cues.float32("projected")
-        parts = [p for p in torch.arange(cues.n_tokens, device=attention.device).tensor_split(self.stretches) if len(p)]
+        parts = [
+            p
+            for p in torch.arange(cues.n_tokens, device=attention.device).tensor_split(
+                self.stretches
+            )
+            if len(p)
+        ]
         sizes = torch.tensor([len(part) for part in parts])
-        scores = torch.stack([stretch_score(attention[part], features[part]) for part in parts]).cpu()
+        scores = torch.stack(
+            [stretch_score(attention[part], features[part]) for part in parts]
+        ).cpu()
         weights = scores / (scores.sum() + EPS)
         counts = share_out(weights, budget)
         if self.shortfall == "redistribute":
@@ -74,7 +86,12 @@ class HoloV(Pruner):
         if n_missing == 0:
             return Choice(kept)
         nothing = kept.new_full((n_missing,), -1)
-        source = torch.cat([one_hot(kept, cues.n_tokens), torch.zeros(n_missing, cues.n_tokens, device=kept.device)])
+        source = torch.cat(
+            [
+                one_hot(kept, cues.n_tokens),
+                torch.zeros(n_missing, cues.n_tokens, device=kept.device),
+            ]
+        )
         return Choice(
             indices=torch.cat([kept, nothing]),
             places=torch.cat([kept, torch.full_like(nothing, cues.n_tokens - 1)]),
@@ -84,7 +101,9 @@ class HoloV(Pruner):
         )
 
 
-def stretch_score(attention: Float[Tensor, "s"], features: Float[Tensor, "s d"]) -> Float[Tensor, ""]:
+def stretch_score(
+    attention: Float[Tensor, "s"], features: Float[Tensor, "s d"]
+) -> Float[Tensor, ""]:
     """Mean score of one stretch; a single token scores its bare attention, as in the code."""
     if len(attention) == 1:
         return attention[0]
@@ -92,4 +111,6 @@ def stretch_score(attention: Float[Tensor, "s"], features: Float[Tensor, "s d"])
     means = cosines.sum(dim=1, keepdim=True) / (len(attention) - 1)
     variances = ((cosines - means) ** 2).sum(dim=1) / (len(attention) - 1)
     scaled = attention * 1000
-    return (scaled + 0.09 * variances * (scaled.abs().mean() / (variances.abs().mean() + EPS))).mean()
+    return (
+        scaled + 0.09 * variances * (scaled.abs().mean() / (variances.abs().mean() + EPS))
+    ).mean()

@@ -60,7 +60,9 @@ class IvcAddOn(Wrapper):
         n_chosen = other_tokens(budget, self.share)
         chosen = self.of.choose(cues, n_chosen)
         kept = chosen.indices[chosen.indices >= 0]
-        ranking = coordinate_ranking(cues.float32("rotary_cosine"), cues.float32("rotary_sine")).to(kept.device)
+        ranking = coordinate_ranking(cues.float32("rotary_cosine"), cues.float32("rotary_sine")).to(
+            kept.device
+        )
         found = add_coordinates(kept, ranking, len(kept) + budget - n_chosen)
         return self.extended(chosen, found[len(kept) :], cues, "coordinate")
 
@@ -80,7 +82,9 @@ class IvcLayerAddOn(LayerWrapper):
     """
 
     name: ClassVar[str] = "ivc_layer_add_on"
-    summary: ClassVar[str] = "another method inside the language model, part of what it keeps reserved for coordinates"
+    summary: ClassVar[str] = (
+        "another method inside the language model, part of what it keeps reserved for coordinates"
+    )
     reads: ClassVar[frozenset[str]] = frozenset({"rotary"})
     origin: ClassVar[Origin] = ORIGIN
 

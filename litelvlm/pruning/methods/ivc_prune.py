@@ -42,7 +42,9 @@ class IvcPrune(SingleDrop):
     """
 
     name: ClassVar[str] = "ivc_prune"
-    summary: ClassVar[str] = "one drop inside the language model that keeps coordinates, and values like the question's"
+    summary: ClassVar[str] = (
+        "one drop inside the language model that keeps coordinates, and values like the question's"
+    )
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"values", "rotary"})
     origin: ClassVar[Origin] = Origin("arXiv 2602.03060", "none", "A")
@@ -64,7 +66,9 @@ class IvcPrune(SingleDrop):
         check_share(self.coordinate_share, "coordinate_share")
         check_share(self.seed_share, "seed_share")
         if self.coordinate_share > 0.5:
-            raise ValueError(f"coordinate_share {self.coordinate_share} is taken twice; give at most 0.5")
+            raise ValueError(
+                f"coordinate_share {self.coordinate_share} is taken twice; give at most 0.5"
+            )
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """What the layers from K on may process, or the budget itself."""
@@ -76,7 +80,9 @@ class IvcPrune(SingleDrop):
         """Coordinates, seeds, then foreground."""
         cos, sin = (part[scored.image].mean(dim=1) for part in scored.rotary())
         values = scored.values()
-        coordinates = coordinate_ranking(cos, sin)[: 2 * round_half_up(self.coordinate_share * count)]
+        coordinates = coordinate_ranking(cos, sin)[
+            : 2 * round_half_up(self.coordinate_share * count)
+        ]
         n_seeds = max(1, round_half_up(self.seed_share * count))
         seeds = highest(value_similarity(values, scored.queries)[scored.image], n_seeds)
         asking = torch.cat([scored.queries, seeds + scored.image.start])
@@ -84,7 +90,9 @@ class IvcPrune(SingleDrop):
         return ascending(first_of_each(torch.cat([coordinates, seeds, foreground]))[:count])
 
 
-def value_similarity(values: Float[Tensor, "s heads e"], rows: Int[Tensor, "q"]) -> Float[Tensor, "s"]:
+def value_similarity(
+    values: Float[Tensor, "s heads e"], rows: Int[Tensor, "q"]
+) -> Float[Tensor, "s"]:
     """How much each token is like some tokens in value space: ``softmax(v v^T / sqrt(e))``, mean over heads and rows.
 
     Later tokens count too: no causal mask is applied.

@@ -19,7 +19,9 @@ from litelvlm.pruning.ranking import ascending, stable_order
 Context = Literal["code", "paper", "cls_attention", "attention_only", "value_norm"]
 
 
-def context_scores(cues: Cues, kind: Context = "code", precision: Precision = "float32") -> Float[Tensor, "n"]:
+def context_scores(
+    cues: Cues, kind: Context = "code", precision: Precision = "float32"
+) -> Float[Tensor, "n"]:
     """How much a patch says about the scene as a whole; higher is kept.
 
     "code": ``softmax_i(cos(q, K_i) / sqrt(D)) * |V_i|``, one softmax over the patches, heads joined, q the CLS row.
@@ -44,7 +46,9 @@ def context_scores(cues: Cues, kind: Context = "code", precision: Precision = "f
     if kind == "attention_only":
         return attention
     if precision == "bfloat16":
-        return rounded(row_norms(rounded(attention[:, None] * held("values"), precision)), precision)
+        return rounded(
+            row_norms(rounded(attention[:, None] * held("values"), precision)), precision
+        )
     return attention * row_norms(cues.float32("values"))
 
 
@@ -117,7 +121,11 @@ class LiteLVLM(Pruner):
         order = stable_order(scores, descending=self.direction == "highest")
         rank = torch.empty_like(order)
         rank.scatter_(1, order, torch.arange(scores.shape[1], device=order.device).expand_as(order))
-        share = budget if self.context_share is None else budget - round_half_up(self.context_share * budget)
+        share = (
+            budget
+            if self.context_share is None
+            else budget - round_half_up(self.context_share * budget)
+        )
         if self.budget_rule == "paper":
             if n_texts == 1 and self.context_share is None:
                 share = budget // 2

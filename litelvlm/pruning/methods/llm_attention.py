@@ -29,7 +29,9 @@ class LlmAttention(ScorePruner):
     """
 
     name: ClassVar[str] = "llm_attention"
-    summary: ClassVar[str] = "tokens that an unpruned pass of the language model attends to (oracle)"
+    summary: ClassVar[str] = (
+        "tokens that an unpruned pass of the language model attends to (oracle)"
+    )
     needs: ClassVar[frozenset[str]] = frozenset({"llm_attention", "llm_prompt_attention"})
     text_guided: ClassVar[bool] = True
 
@@ -43,7 +45,9 @@ class LlmAttention(ScorePruner):
         layers = options.get("layers", "middle")
         if isinstance(layers, str):
             check_name(layers, POOLS, "layers")
-        elif not (type(layers) is int and layers >= 0) and not (type(layers) is float and 0 <= layers < 1):
+        elif not (type(layers) is int and layers >= 0) and not (
+            type(layers) is float and 0 <= layers < 1
+        ):
             raise ValueError(
                 f"layers {layers!r} is not allowed; give a layer from 0, a share of the depth below 1, 'middle' or "
                 "'mean'"
@@ -51,7 +55,9 @@ class LlmAttention(ScorePruner):
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Attention, mean over the chosen layers."""
-        seen = cues.float32("llm_attention" if self.query_token == "seg" else "llm_prompt_attention")  # noqa: S105
+        seen = cues.float32(
+            "llm_attention" if self.query_token == "seg" else "llm_prompt_attention"
+        )  # noqa: S105
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 
@@ -79,5 +85,7 @@ def layer_slice(layers: int | float | str, n_layers: int) -> slice:
         return middle_layers(n_layers) if layers == "middle" else slice(0, n_layers)
     layer = int(layers * n_layers) if isinstance(layers, float) else layers
     if layer >= n_layers:
-        raise ValueError(f"layers {layer} does not exist; the language model has 0 to {n_layers - 1}")
+        raise ValueError(
+            f"layers {layer} does not exist; the language model has 0 to {n_layers - 1}"
+        )
     return slice(layer, layer + 1)

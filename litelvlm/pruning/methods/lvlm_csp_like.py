@@ -33,7 +33,9 @@ class LvlmCspLike(SeveralDrops, LayerScorePruner):
     """
 
     name: ClassVar[str] = "lvlm_csp_like"
-    summary: ClassVar[str] = "few tokens in early and late layers of the language model, all in between (our reading)"
+    summary: ClassVar[str] = (
+        "few tokens in early and late layers of the language model, all in between (our reading)"
+    )
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2504.10854", "no code", "C")
@@ -47,13 +49,19 @@ class LvlmCspLike(SeveralDrops, LayerScorePruner):
     def ways(self, n_layers: int) -> Sequence[SeveralDrops]:
         """Those with two layers; in a shallow model they may coincide."""
         tried = super().ways(n_layers)
-        return tried if self.depth == "published" else [way for way in tried if len(way.layers or (1, 2)) == 2]
+        return (
+            tried
+            if self.depth == "published"
+            else [way for way in tried if len(way.layers or (1, 2)) == 2]
+        )
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layer 0, where most tokens are left out, l1, where they come back, and l2."""
         layers = super().drop_layers(n_layers)
         if len(layers) != 2 or layers[0] == 0:
-            raise ValueError(f"layers {list(layers)} must be two layers from 1 to {n_layers - 1}: all tokens, then few")
+            raise ValueError(
+                f"layers {list(layers)} must be two layers from 1 to {n_layers - 1}: all tokens, then few"
+            )
         return (0, *layers)
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:

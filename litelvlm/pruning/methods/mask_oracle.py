@@ -67,5 +67,9 @@ class InverseMaskOracle(Pruner):
         background = (coverage == 0).nonzero().flatten()
         if len(background) >= budget:
             return two_roles(spread(background, budget), budget, "background")
-        logger.info("only %d background tokens for a budget of %d; the rest covers the target", len(background), budget)
+        logger.info(
+            "only %d background tokens for a budget of %d; the rest covers the target",
+            len(background),
+            budget,
+        )
         return two_roles(lowest(coverage, budget), len(background), "background", "spill")

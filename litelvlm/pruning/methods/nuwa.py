@@ -20,7 +20,9 @@ from litelvlm.pruning.ranking import ascending, highest, rank_within
 
 CELL = 2  # tokens per side of a cell
 REACH = 280**0.5 / 24  # distance at which gathering ends, in sides of the released 24 x 24 grid
-FIRST = 7 / 4  # tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192
+FIRST = (
+    7 / 4
+)  # tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,9 @@ class Nuwa(SingleDrop, MergingPruner):
     """
 
     name: ClassVar[str] = "nuwa"
-    summary: ClassVar[str] = "most attended patches of every cell, gathering their surroundings, then a drop by text"
+    summary: ClassVar[str] = (
+        "most attended patches of every cell, gathering their surroundings, then a drop by text"
+    )
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention", "late_states"})
     stage: ClassVar[str] = "pre_projector, llm"
     text_guided: ClassVar[bool] = True
@@ -96,11 +100,15 @@ class Nuwa(SingleDrop, MergingPruner):
 
     def select(self, cues: Cues, budget: int | float) -> Selection:
         """The anchors, in a ``LayerPlan`` unless the first stage is all."""
-        return Pruner.select(self, cues, budget) if self.stage1_only else super().select(cues, budget)
+        return (
+            Pruner.select(self, cues, budget) if self.stage1_only else super().select(cues, budget)
+        )
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """First stage."""
-        return MergingPruner.choose(self, cues, budget if self.stage1_only else anchor_count(budget, cues.n_tokens))
+        return MergingPruner.choose(
+            self, cues, budget if self.stage1_only else anchor_count(budget, cues.n_tokens)
+        )
 
     def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
         """Second stage: the most attended tokens of the layer before."""
@@ -136,7 +144,9 @@ def anchor_count(budget: int, n_tokens: int) -> int:
     return min(round_half_up(FIRST * budget), n_tokens)
 
 
-def cell_anchors(attention: Float[Tensor, "n"], grid: tuple[int, int], budget: int) -> Int[Tensor, "budget"]:
+def cell_anchors(
+    attention: Float[Tensor, "n"], grid: tuple[int, int], budget: int
+) -> Int[Tensor, "budget"]:
     """The best tokens of every cell, as many per cell as it takes, and of those the best; in raster order.
 
     Cells at the right and lower edge of an odd grid are smaller.

@@ -34,7 +34,9 @@ class Pooling(MergingPruner):
         if shape is None:
             source = self.weights(cues.n_tokens, budget)
         else:
-            source = torch.kron(self.weights(cues.grid[0], shape[0]), self.weights(cues.grid[1], shape[1]))
+            source = torch.kron(
+                self.weights(cues.grid[0], shape[0]), self.weights(cues.grid[1], shape[1])
+            )
         places = uniform_indices(budget, cues.grid)
         source, places = source.to(cues.patch_tokens.device), places.to(cues.patch_tokens.device)
         return Choice(

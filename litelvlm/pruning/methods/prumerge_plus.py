@@ -48,7 +48,9 @@ class PruMergePlus(MergingPruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.neighbours < 0:
-            raise ValueError(f"neighbours {self.neighbours} is negative; give 0 or above, the released code has 32")
+            raise ValueError(
+                f"neighbours {self.neighbours} is negative; give 0 or above, the released code has 32"
+            )
 
     def merge(self, cues: Cues, budget: int) -> Choice:
         """Top, spaced and extra tokens."""
@@ -60,7 +62,9 @@ class PruMergePlus(MergingPruner):
         kept = torch.cat([top, spaced])
         left_over = attention.clone()
         left_over[kept] = 0.0
-        near = nearest_rows(unit_rows(cues.float32("keys")), kept, min(self.neighbours, n_tokens - 1))
+        near = nearest_rows(
+            unit_rows(cues.float32("keys")), kept, min(self.neighbours, n_tokens - 1)
+        )
         source = torch.cat([one_hot(kept, n_tokens) + near * attention, left_over[None]])
         return Choice(
             indices=torch.cat([kept, kept.new_tensor([-1])]),
@@ -78,7 +82,9 @@ def joint_attention(cues: Cues) -> Float[Tensor, "n"]:
     return torch.softmax(row_dots(keys, query) * query.shape[0] ** -0.5, dim=0)[1:]
 
 
-def nearest_rows(unit: Float[Tensor, "n d"], rows: Int[Tensor, "r"], k: int) -> Float[Tensor, "r n"]:
+def nearest_rows(
+    unit: Float[Tensor, "n d"], rows: Int[Tensor, "r"], k: int
+) -> Float[Tensor, "r n"]:
     """Mark the k most similar other rows of each given row with 1."""
     cosines = (unit[rows] @ unit.T).scatter(1, rows[:, None], float("-inf"))
     return torch.zeros_like(cosines).scatter(1, highest(cosines, k), 1.0)

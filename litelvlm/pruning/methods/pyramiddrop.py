@@ -28,12 +28,21 @@ class PyramidDrop(SeveralDrops, LayerScorePruner):
     """
 
     name: ClassVar[str] = "pyramiddrop"
-    summary: ClassVar[str] = "drops at three depths of the language model, by the attention of the prompt's last token"
+    summary: ClassVar[str] = (
+        "drops at three depths of the language model, by the attention of the prompt's last token"
+    )
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2410.17247", "MIT", "A")
     published: ClassVar[tuple[int, ...]] = (8, 16, 24)
-    earlier: ClassVar[tuple[tuple[int, ...], ...]] = ((4, 8, 16), (2, 8, 16), (1, 4, 8), (0, 8, 16), (0, 8), (0,))
+    earlier: ClassVar[tuple[tuple[int, ...], ...]] = (
+        (4, 8, 16),
+        (2, 8, 16),
+        (1, 4, 8),
+        (0, 8, 16),
+        (0, 8),
+        (0,),
+    )
 
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """A geometric sequence whose average over the layers is the budget."""

@@ -35,6 +35,8 @@ class Random(Pruner):
 
     def choose(self, cues: Cues, budget: int) -> Choice:
         """Rank the tokens by one raw 64-bit draw each."""
-        draws = np.random.Philox(np.random.SeedSequence((self.seed, cues.key))).random_raw(cues.n_tokens)
+        draws = np.random.Philox(np.random.SeedSequence((self.seed, cues.key))).random_raw(
+            cues.n_tokens
+        )
         order = np.argsort(draws, kind="stable")[:budget]
         return Choice(ascending(torch.from_numpy(order)))

@@ -56,7 +56,9 @@ class Restore(Wrapper):
         if n_kept == budget:
             return Choice(kept, sizes=torch.full((budget,), n_tokens / budget, device=kept.device))
         rest = complement(kept, n_tokens)
-        anchors, group = density_groups(cosine_matrix(cues.float32("patch_tokens")[rest]), budget - n_kept)
+        anchors, group = density_groups(
+            cosine_matrix(cues.float32("patch_tokens")[rest]), budget - n_kept
+        )
         members = torch.zeros(len(anchors), n_tokens, device=rest.device)
         members[group, rest] = 1.0
         source = torch.cat([one_hot(kept, n_tokens), members / members.sum(dim=1, keepdim=True)])
@@ -78,7 +80,9 @@ class Restore(Wrapper):
         return ascending(self.of.choose(cues, count).indices).to(cues.patch_tokens.device)
 
 
-def density_groups(cosines: Float[Tensor, "m m"], count: int) -> tuple[Int[Tensor, "count"], Int[Tensor, "m"]]:
+def density_groups(
+    cosines: Float[Tensor, "m m"], count: int
+) -> tuple[Int[Tensor, "count"], Int[Tensor, "m"]]:
     """Anchors by density peaks, and the anchor (as a place among them) that each token belongs to.
 
     Of equally dense tokens the first is the denser one.

@@ -39,11 +39,15 @@ class Scope(GreedyPruner):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isfinite(self.alpha) or self.alpha < 0:
-            raise ValueError(f"alpha {self.alpha!r} is not a finite number of 0 or above; the released code has 1.0")
+            raise ValueError(
+                f"alpha {self.alpha!r} is not a finite number of 0 or above; the released code has 1.0"
+            )
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:
         """Cosines and saliency."""
-        return cosine_matrix(cues.float32("patch_tokens")), cues.float32("cls_attention") ** self.alpha
+        return cosine_matrix(cues.float32("patch_tokens")), cues.float32(
+            "cls_attention"
+        ) ** self.alpha
 
     def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
         """Add the token of largest gain, ``budget`` times."""

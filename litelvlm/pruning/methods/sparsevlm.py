@@ -33,7 +33,9 @@ class SparseVLM(RatedDrops):
     """
 
     name: ClassVar[str] = "sparsevlm"
-    summary: ClassVar[str] = "drops at three depths by the attention of text raters, the best dropped tokens recycled"
+    summary: ClassVar[str] = (
+        "drops at three depths by the attention of text raters, the best dropped tokens recycled"
+    )
     native_order: ClassVar[str] = "raster, recycled tokens last"
     synthetic: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"attention", "hidden_states"})
@@ -56,7 +58,9 @@ class SparseVLM(RatedDrops):
     def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
         """Keep as many tokens as leave room for what the others are recycled to."""
         ranking, n_tokens = stable_order(scores, descending=True), len(scores)
-        n_kept = max(kept for kept in range(1, count + 1) if self.after_drop(kept, n_tokens) <= count)
+        n_kept = max(
+            kept for kept in range(1, count + 1) if self.after_drop(kept, n_tokens) <= count
+        )
         recycled = ranking[n_kept : n_kept + candidate_count(n_tokens - n_kept)]
         states = entering.hidden_states[entering.image]
         averages, peaks = density_peaks(states[recycled], count - n_kept)

@@ -36,7 +36,9 @@ class SparseVLMPlus(RatedDrops):
     """
 
     name: ClassVar[str] = "sparsevlm_plus"
-    summary: ClassVar[str] = "drops at three depths by distance-corrected attention of text raters in the best heads"
+    summary: ClassVar[str] = (
+        "drops at three depths by distance-corrected attention of text raters in the best heads"
+    )
     reads: ClassVar[frozenset[str]] = frozenset({"attention", "rotary"})
     origin: ClassVar[Origin] = Origin("arXiv 2410.04417", "Apache-2.0", "A")
     released: ClassVar[Mapping[int, tuple[int, ...]]] = {
@@ -61,7 +63,9 @@ class SparseVLMPlus(RatedDrops):
         """Corrected rater attention to each remaining visual token, mean over raters and the best heads."""
         cos, sin = scored.rotary()
         pull = cos[scored.queries] @ cos[scored.image].T + sin[scored.queries] @ sin[scored.image].T
-        corrected = scored.attention(scored.queries)[:, :, scored.image] / (pull / cos.shape[1]).clamp(min=LEAST_PULL)
+        corrected = scored.attention(scored.queries)[:, :, scored.image] / (
+            pull / cos.shape[1]
+        ).clamp(min=LEAST_PULL)
         totals = corrected.sum(dim=(1, 2))
         heads = highest(totals, max(1, round_half_up(self.head_share * len(totals))))
         return corrected[heads].mean(dim=(0, 1))

@@ -38,7 +38,12 @@ class Merged:
         """Tokens before any merge: CLS and one per patch."""
         count, device = len(states), states.device
         members = torch.eye(count, device=device)[:, 1:]
-        return cls(states, torch.ones(count, device=device), members, torch.arange(-1, count - 1, device=device))
+        return cls(
+            states,
+            torch.ones(count, device=device),
+            members,
+            torch.arange(-1, count - 1, device=device),
+        )
 
     def merge(self, keys: Float[Tensor, "s e"], count: int) -> "Merged":
         """Merge ``count`` tokens of even places, each into its most similar one of an odd place.
@@ -126,7 +131,9 @@ class ToMe(MergingPruner):
         for block, count in enumerate(merge_counts(cues.n_tokens, budget, vit.n_blocks)):
             states, keys = vit.attend(block, merged.states, merged.sizes.log())
             merged = Merged(states, merged.sizes, merged.members, merged.indices).merge(keys, count)
-            merged = Merged(vit.feed(block, merged.states), merged.sizes, merged.members, merged.indices)
+            merged = Merged(
+                vit.feed(block, merged.states), merged.sizes, merged.members, merged.indices
+            )
         sizes = merged.sizes[1:]
         return Choice(
             indices=merged.indices[1:],

@@ -31,7 +31,11 @@ def sampling_grid(budget: int, grid: tuple[int, int]) -> tuple[int, int] | None:
     Returns:
         (rows, columns), or None if every cell would be more than twice as long as wide.
     """
-    fits = [(r, budget // r) for r in range(1, grid[0] + 1) if budget % r == 0 and budget // r <= grid[1]]
+    fits = [
+        (r, budget // r)
+        for r in range(1, grid[0] + 1)
+        if budget % r == 0 and budget // r <= grid[1]
+    ]
     aspect = {(r, c): Fraction(grid[0] * c, r * grid[1]) for r, c in fits}
     stretch = {shape: max(a, 1 / a) for shape, a in aspect.items()}
     best = min(stretch, key=lambda shape: (stretch[shape], shape), default=None)

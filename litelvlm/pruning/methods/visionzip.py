@@ -38,7 +38,9 @@ class VisionZip(MergingPruner):
 
     name: ClassVar[str] = "visionzip"
     summary: ClassVar[str] = "CLS-attended patches, the others merged into a few"
-    needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_token", "cls_attention", "keys_mean"})
+    needs: ClassVar[frozenset[str]] = frozenset(
+        {"patch_tokens", "cls_token", "cls_attention", "keys_mean"}
+    )
     native_order: ClassVar[str] = "CLS, raster, targets"
     origin: ClassVar[Origin] = Origin("arXiv 2412.04467", "Apache-2.0", "A")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -62,7 +64,9 @@ class VisionZip(MergingPruner):
         rest = complement(dominant, n_tokens)
         targets = rest[:: max(1, len(rest) // max(1, n_context))][:n_context]
         if n_context:
-            source = torch.cat([source, self.absorb(unit_rows(cues.float32("keys_mean")), rest, targets)])
+            source = torch.cat(
+                [source, self.absorb(unit_rows(cues.float32("keys_mean")), rest, targets)]
+            )
         cls = dominant.new_tensor([-1])
         return Choice(
             indices=torch.cat([cls, dominant, targets]),

@@ -19,7 +19,9 @@ from litelvlm.pruning.ranking import ascending, stable_order
 ROUND = 8
 
 
-def remove_duplicates(tokens: Int[Tensor, "m"], cosines: Float[Tensor, "n n"], n_left: int) -> Int[Tensor, "n_left"]:
+def remove_duplicates(
+    tokens: Int[Tensor, "m"], cosines: Float[Tensor, "n n"], n_left: int
+) -> Int[Tensor, "n_left"]:
     """Thin a list by repeatedly matching its even places against its odd ones.
 
     Each round deletes the (up to eight) tokens of even places that are most similar to one of an odd place; the

@@ -39,5 +39,7 @@ class WithUniform(Wrapper):
         """The other method's tokens, then evenly spaced ones among the others."""
         n_chosen = max(1, budget - round_half_up(self.share * budget))
         chosen = self.of.choose(cues, n_chosen)
-        covering = spread(complement(chosen.indices[chosen.indices >= 0], cues.n_tokens), budget - n_chosen)
+        covering = spread(
+            complement(chosen.indices[chosen.indices >= 0], cues.n_tokens), budget - n_chosen
+        )
         return self.extended(chosen, covering, cues, "uniform")

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""The world of coloured shapes on a noisy ground."""

@@ -137,7 +137,11 @@ def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.
 def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Description, int]:
     """Every description that fits something, with the set of objects it fits as a bit mask."""
     found: dict[Description, int] = {}
-    switches = list(product((False, True), (False, True), (False, True) if len(level.textures) > 1 else (False,)))
+    switches = list(
+        product(
+            (False, True), (False, True), (False, True) if len(level.textures) > 1 else (False,)
+        )
+    )
     for i, item in enumerate(objects):
         for colour, size, texture in switches:
             key = Description(
@@ -182,7 +186,10 @@ def enumerate_expressions(
     several = [(what, who) for what, who in described if who & (who - 1)]
     for what, who in single:
         i = who.bit_length() - 1
-        if any(j != i and (o.shape == what.shape or o.colour == objects[i].colour) for j, o in enumerate(objects)):
+        if any(
+            j != i and (o.shape == what.shape or o.colour == objects[i].colour)
+            for j, o in enumerate(objects)
+        ):
             found["attribute"].append((Attribute(what), i))
 
     centres = np.array([item.centre for item in objects])  # [n, 2]
@@ -200,7 +207,10 @@ def enumerate_expressions(
     for name in level.relations:
         if name in RELATIONS:
             axis, sign = RELATIONS[name]
-            clear, possible = _bits(sign * shift[..., axis] < -margin), _bits(sign * shift[..., axis] < margin)
+            clear, possible = (
+                _bits(sign * shift[..., axis] < -margin),
+                _bits(sign * shift[..., axis] < margin),
+            )
         for anchor_what, anchor_who in single:
             a = anchor_who.bit_length() - 1
             for what, who in several:
@@ -208,14 +218,18 @@ def enumerate_expressions(
                 if others & (others - 1) == 0:
                     continue
                 if name == NEAREST:
-                    order = sorted((distance[a, i], i) for i in range(len(objects)) if others >> i & 1)
+                    order = sorted(
+                        (distance[a, i], i) for i in range(len(objects)) if others >> i & 1
+                    )
                     hit = 1 << order[0][1] if order[1][0] - order[0][0] > margin else 0
                 else:
                     hit = others & clear[a]
                     if hit & (hit - 1) or hit != others & possible[a]:
                         continue
                 if hit & usable:
-                    found["relation"].append((Relation(what, name, anchor_what), hit.bit_length() - 1))
+                    found["relation"].append(
+                        (Relation(what, name, anchor_what), hit.bit_length() - 1)
+                    )
     return found
 
 

@@ -65,7 +65,9 @@ def _star(x: Array, y: Array, d: float) -> Array:
     radius = np.sqrt(x * x + y * y)
     edge_x = outer * (_STAR_INNER * math.cos(sector) - 1.0)
     edge_y = outer * _STAR_INNER * math.sin(sector)
-    return ((radius * np.cos(angle) - outer) * edge_y - radius * np.sin(angle) * edge_x) / math.hypot(edge_x, edge_y)
+    return (
+        (radius * np.cos(angle) - outer) * edge_y - radius * np.sin(angle) * edge_x
+    ) / math.hypot(edge_x, edge_y)
 
 
 _DISTANCES: dict[str, Callable[[Array, Array, float], Array]] = {
@@ -91,7 +93,11 @@ def footprint(item: SceneObject, height: int, width: int) -> Footprint:
     turned_x, turned_y = cos * dx + sin * dy, cos * dy - sin * dx
     distance = _DISTANCES[item.shape](turned_x, turned_y, item.diameter)
     return Footprint(
-        slice(top, bottom), slice(left, right), distance, turned_x / item.diameter, turned_y / item.diameter
+        slice(top, bottom),
+        slice(left, right),
+        distance,
+        turned_x / item.diameter,
+        turned_y / item.diameter,
     )
 
 
@@ -115,7 +121,9 @@ def visible_masks(
 def _surface(print_: Footprint, texture: str, colour: Array, rng: np.random.Generator) -> Array:
     """Colour of the object's surface on its box, [3, h, w]."""
     tilt_u, tilt_v, gain = rng.random(3)
-    shade = (0.94 + 0.14 * gain) + 0.28 * (tilt_u - 0.5) * print_.u + 0.28 * (tilt_v - 0.5) * print_.v
+    shade = (
+        (0.94 + 0.14 * gain) + 0.28 * (tilt_u - 0.5) * print_.u + 0.28 * (tilt_v - 0.5) * print_.v
+    )
     base = colour + 12.0 * (rng.random(3) - 0.5)
     surface: Array = shade * base[:, None, None]
     if texture == "striped":
@@ -163,7 +171,9 @@ def render(
     tone = 60.0 + 90.0 * rng.random() + 18.0 * (rng.random(3) - 0.5)
     texture = _smooth_noise(rng, height, width, 4) * np.float32(2.6 * noise)
     texture += _smooth_noise(rng, height, width, 24) * np.float32(1.6 * noise)
-    grain = (rng.random((height, width), dtype=np.float32) - np.float32(0.5)) * np.float32(0.9 * noise)
+    grain = (rng.random((height, width), dtype=np.float32) - np.float32(0.5)) * np.float32(
+        0.9 * noise
+    )
     # Planes first, [3, height, width]: broadcasting over a last axis of 3 would be several times slower.
     canvas = texture + tone.astype(np.float32)[:, None, None]
     for i in sorted(range(len(objects)), key=lambda i: -objects[i].depth):

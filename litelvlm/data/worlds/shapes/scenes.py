@@ -10,7 +10,13 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from litelvlm.data.worlds.shapes.expressions import SceneExpression, enumerate_expressions, matches, topic, vocabulary
+from litelvlm.data.worlds.shapes.expressions import (
+    SceneExpression,
+    enumerate_expressions,
+    matches,
+    topic,
+    vocabulary,
+)
 from litelvlm.data.worlds.shapes.objects import KINDS, LEVELS, Level, SceneObject
 from litelvlm.data.worlds.shapes.render import Footprint, footprint, render, visible_masks
 from litelvlm.names import check_name
@@ -29,7 +35,13 @@ __all__ = [
 
 T = TypeVar("T")
 _MAX_LAYOUTS = 2000
-_TURN = {"square": 0.26, "cross": 0.26, "triangle": 0.26, "star": 0.26, "diamond": 0.10}  # radians; 0.26 = 15 degrees
+_TURN = {
+    "square": 0.26,
+    "cross": 0.26,
+    "triangle": 0.26,
+    "star": 0.26,
+    "diamond": 0.10,
+}  # radians; 0.26 = 15 degrees
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,9 @@ def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
     return [pool.pop(int(rng.random() * len(pool))) for _ in range(n)]
 
 
-def _lay_out(rng: np.random.Generator, level: Level, height: int, width: int) -> tuple[SceneObject, ...] | None:
+def _lay_out(
+    rng: np.random.Generator, level: Level, height: int, width: int
+) -> tuple[SceneObject, ...] | None:
     """Draw objects from a small palette, so that they share shapes and colours; None if they do not fit."""
     low, high = level.objects
     n = low + int(rng.random() * (high - low + 1))
@@ -86,9 +100,13 @@ def _lay_out(rng: np.random.Generator, level: Level, height: int, width: int) ->
         rotation = _TURN.get(shape, 0.0) * (2.0 * rng.random() - 1.0)
         edge = 0.52 * diameter
         for _ in range(20):
-            x, y = edge + rng.random() * (width - 2 * edge), edge + rng.random() * (height - 2 * edge)
+            x, y = (
+                edge + rng.random() * (width - 2 * edge),
+                edge + rng.random() * (height - 2 * edge),
+            )
             if all(
-                (x - o.centre[0]) ** 2 + (y - o.centre[1]) ** 2 >= (level.spacing * (o.diameter + diameter) / 2) ** 2
+                (x - o.centre[0]) ** 2 + (y - o.centre[1]) ** 2
+                >= (level.spacing * (o.diameter + diameter) / 2) ** 2
                 for o in objects
             ):
                 break
@@ -99,7 +117,10 @@ def _lay_out(rng: np.random.Generator, level: Level, height: int, width: int) ->
 
 
 def _choose(
-    objects: tuple[SceneObject, ...], level: Level, allowed: Sequence[bool], rng: np.random.Generator
+    objects: tuple[SceneObject, ...],
+    level: Level,
+    allowed: Sequence[bool],
+    rng: np.random.Generator,
 ) -> tuple[SceneExpression, ...] | None:
     """Draw expressions up to the quota of each kind, new targets first; None unless every kind occurs."""
     found = enumerate_expressions(objects, level, allowed)
@@ -169,4 +190,6 @@ def sample_scene(seed: int, level: str = "easy") -> Scene:
         if expressions is not None:
             image = render(objects, prints, height, width, preset.noise, rng)
             return Scene(seed, image, objects, masks, expressions)
-    raise RuntimeError(f"no layout of level {level!r} found for seed {seed}; its limits contradict each other")
+    raise RuntimeError(
+        f"no layout of level {level!r} found for seed {seed}; its limits contradict each other"
+    )

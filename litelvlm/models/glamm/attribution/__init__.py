@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""What the language model's prediction depends on: attention, gradients and removal."""

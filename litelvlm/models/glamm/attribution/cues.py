@@ -5,7 +5,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance, target_gradient
+from litelvlm.models.glamm.attribution.importance import (
+    attention_rows,
+    block_importance,
+    target_gradient,
+)
 from litelvlm.models.glamm.model import Glamm, ImageState
 from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX

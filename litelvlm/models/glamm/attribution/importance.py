@@ -28,7 +28,9 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
     first = tokenizer.encode(talk.prompt).index(IMAGE_INDEX) + 1
     places = []
     for turn, (sent, asked) in enumerate(zip(talk.expressions, talk.questions, strict=True)):
-        before = [template.partition("{}")[0] for template in QUESTIONS if template.format(sent) == asked]
+        before = [
+            template.partition("{}")[0] for template in QUESTIONS if template.format(sent) == asked
+        ]
         if not before:
             raise ValueError(
                 f"the question {asked!r} follows no template; use litelvlm.models.glamm.prompting.prompts.conversation"
@@ -68,12 +70,16 @@ def attention_rows(
     if query == "last_expression":
         behind = expression_places(model.tokenizer, conversation)
     else:
-        behind = query_places(model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt")
+        behind = query_places(
+            model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt"
+        )
     places = torch.tensor(behind, device=model.device) + stop
     rows: list[Tensor] = []
 
     def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        view = LlamaView(model.llama, index, hidden_states[0], position_ids[0], slice(start, stop), places)
+        view = LlamaView(
+            model.llama, index, hidden_states[0], position_ids[0], slice(start, stop), places
+        )
         rows.append(view.attention(places)[:, :, start:stop].mean(1))
         return hidden_states, position_ids
 
@@ -150,7 +156,9 @@ def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
     """
     rows, columns = grid
     if not 1 <= blocks <= min(grid):
-        raise ValueError(f"blocks must lie between 1 and {min(grid)}, the shorter side of the grid, got {blocks}")
+        raise ValueError(
+            f"blocks must lie between 1 and {min(grid)}, the shorter side of the grid, got {blocks}"
+        )
     row, column = torch.arange(rows) * blocks // rows, torch.arange(columns) * blocks // columns
     return (row[:, None] * blocks + column).flatten()
 

@@ -90,7 +90,9 @@ def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
         rows.append((attention[:, queries].mean(1) * sizes)[:, image])
         layers.append(weighted[queries].mean(0)[image])
         gradients.append(helpful[:, queries].mean(1)[:, image])
-    norm_rows, norm_layers, gradient_rows = (torch.stack(found[::-1]) for found in (rows, layers, gradients))
+    norm_rows, norm_layers, gradient_rows = (
+        torch.stack(found[::-1]) for found in (rows, layers, gradients)
+    )
     flow = (found[image] for found in (rollout, norm_rollout, relevance))
     return Flow(norm_rows, norm_layers, gradient_rows, *flow)
 
@@ -132,7 +134,9 @@ def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
         mask = causal_mask(len(targets.embeds), states.dtype, states.device)
         with frozen(targets.model):
             with spelled_out(llama, layer) as found:
-                out = layer(states, attention_mask=mask, position_ids=positions, position_embeddings=rotary)
+                out = layer(
+                    states, attention_mask=mask, position_ids=positions, position_embeddings=rotary
+                )
                 left = out[0] if isinstance(out, tuple) else out
             (attention,) = found
             if after is None:
@@ -141,7 +145,9 @@ def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
             else:
                 before, weights = torch.autograd.grad(left, (states, attention), after)
         gram = value_gram(layer, states.detach()[0])
-        yield LayerMaps(index, states.detach()[0], before[0], attention.detach()[0], weights[0], gram)
+        yield LayerMaps(
+            index, states.detach()[0], before[0], attention.detach()[0], weights[0], gram
+        )
         after = before
 
 

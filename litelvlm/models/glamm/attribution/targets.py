@@ -68,16 +68,24 @@ class Targets:
             self._sam_embeddings = state.sam_embeddings.clone()
             self.visual: Float[Tensor, "n d"] = model.project(state.clip.patch_tokens[0].clone())
             spliced = model.splice([self.visual], [conversation], [None])
-            self.embeds, self.start, self.seg = spliced.embeds[0], spliced.image_start[0], spliced.seg_index[0]
+            self.embeds, self.start, self.seg = (
+                spliced.embeds[0],
+                spliced.image_start[0],
+                spliced.seg_index[0],
+            )
             side = state.sam_embeddings.shape[-1] * 4
-            self._valid = tuple(round(side * size / model.sam_image_size) for size in state.resized_size)
+            self._valid = tuple(
+                round(side * size / model.sam_image_size) for size in state.resized_size
+            )
             logits = self._mask_logits(self.embeds[None], list(self.seg))[0]
             self.reference: Bool[Tensor, "t h w"] = logits > 0
             highest = torch.zeros_like(logits.flatten(1), dtype=torch.bool)
             highest[torch.arange(len(logits)), logits.flatten(1).argmax(1)] = True
             found = self.reference.flatten(1).any(1)
             self.empty = not bool(found.all())
-            self.reference = torch.where(found[:, None, None], self.reference, highest.view_as(logits))
+            self.reference = torch.where(
+                found[:, None, None], self.reference, highest.view_as(logits)
+            )
 
     @property
     def n_tokens(self) -> int:
@@ -88,8 +96,12 @@ class Targets:
     def batch_size(self) -> int:
         """Rows whose backward pass fits into 4 GiB, at least one."""
         config = self.model.llama.config
-        per_token = config.num_hidden_layers * (10 * config.hidden_size + 4 * config.intermediate_size)
-        return max(1, _ROW_MEMORY_BYTES // (len(self.embeds) * per_token * self.visual.element_size()))
+        per_token = config.num_hidden_layers * (
+            10 * config.hidden_size + 4 * config.intermediate_size
+        )
+        return max(
+            1, _ROW_MEMORY_BYTES // (len(self.embeds) * per_token * self.visual.element_size())
+        )
 
     def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
         """Targets in the order of ``TARGETS``, at least float32, when the visual tokens are these; differentiable."""
@@ -101,7 +113,9 @@ class Targets:
         rows = len(visual)
         return torch.cat([before.expand(rows, -1, -1), visual, after.expand(rows, -1, -1)], dim=1)
 
-    def of_embeds(self, embeds: Float[Tensor, "b s d"], mask: Tensor | None = None) -> Float[Tensor, "b 3"]:
+    def of_embeds(
+        self, embeds: Float[Tensor, "b s d"], mask: Tensor | None = None
+    ) -> Float[Tensor, "b 3"]:
         """Targets of whole sequences of input embeddings, under an additive attention mask [b, 1, s, s] if given."""
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
         states = llama_loop.decode(self.model.llama, embeds, positions, attention_mask=mask)
@@ -120,7 +134,9 @@ class Targets:
         return torch.stack([mean_logit, dice, seg_log_prob], dim=-1).mean(1)
 
     @torch.no_grad()
-    def keeping(self, kept: Bool[Tensor, "b n"], batch_size: int | None = None) -> Float[Tensor, "b 3"]:
+    def keeping(
+        self, kept: Bool[Tensor, "b n"], batch_size: int | None = None
+    ) -> Float[Tensor, "b 3"]:
         """Targets when only some visual tokens reach the language model; positions close up behind the rest.
 
         Args:
@@ -132,21 +148,27 @@ class Targets:
         counts = kept.sum(1)
         for count in counts.unique().tolist():
             for rows in torch.nonzero(counts == count)[:, 0].split(batch_size or self.batch_size):
-                places = torch.ones(len(rows), len(self.embeds), dtype=torch.bool, device=self.embeds.device)
+                places = torch.ones(
+                    len(rows), len(self.embeds), dtype=torch.bool, device=self.embeds.device
+                )
                 places[:, self.start : self.start + self.n_tokens] = kept[rows].to(places.device)
                 embeds = self.embeds.expand(len(rows), -1, -1)[places].unflatten(0, (len(rows), -1))
                 values[rows] = self.of_embeds(embeds)
         return values
 
     @torch.no_grad()
-    def hiding(self, hidden: Bool[Tensor, "b n"], batch_size: int | None = None) -> Float[Tensor, "b 3"]:
+    def hiding(
+        self, hidden: Bool[Tensor, "b n"], batch_size: int | None = None
+    ) -> Float[Tensor, "b 3"]:
         """Targets when some visual tokens stay in place but no other token may attend to them."""
         length = len(self.embeds)
         causal = causal_mask(length, self.embeds.dtype, self.embeds.device)
         own = torch.eye(length, dtype=torch.bool, device=self.embeds.device)
         values = []
         for rows in hidden.split(batch_size or self.batch_size):
-            columns = torch.zeros(len(rows), 1, 1, length, dtype=torch.bool, device=self.embeds.device)
+            columns = torch.zeros(
+                len(rows), 1, 1, length, dtype=torch.bool, device=self.embeds.device
+            )
             columns[:, 0, 0, self.start : self.start + self.n_tokens] = rows.to(columns.device)
             mask = causal.masked_fill(columns & ~own, torch.finfo(self.embeds.dtype).min)
             values.append(self.of_embeds(self.embeds.expand(len(rows), -1, -1), mask))
@@ -154,7 +176,10 @@ class Targets:
 
     @torch.no_grad()
     def replacing(
-        self, replaced: Bool[Tensor, "b n"], token: Float[Tensor, "d"], batch_size: int | None = None
+        self,
+        replaced: Bool[Tensor, "b n"],
+        token: Float[Tensor, "d"],
+        batch_size: int | None = None,
     ) -> Float[Tensor, "b 3"]:
         """Targets when some visual tokens are replaced by another one."""
         values = []
@@ -162,7 +187,9 @@ class Targets:
             values.append(self(torch.where(rows[..., None].to(token.device), token, self.visual)))
         return torch.cat(values)
 
-    def _mask_logits(self, embeds: Float[Tensor, "b s d"], seg: list[int]) -> Float[Tensor, "b t h w"]:
+    def _mask_logits(
+        self, embeds: Float[Tensor, "b s d"], seg: list[int]
+    ) -> Float[Tensor, "b t h w"]:
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
         return self._decoded(llama_loop.decode(self.model.llama, embeds, positions)[:, seg])
 
@@ -172,4 +199,6 @@ class Targets:
         prompts = self.model.seg_head(seg_states)[:, :, None].to(sam_side.sam_dtype(sam))
         images = self._sam_embeddings.expand(len(seg_states), -1, -1, -1)
         height, width = self._valid
-        return at_least_float32(sam_side.low_resolution_masks(sam, images, prompts)[..., :height, :width])
+        return at_least_float32(
+            sam_side.low_resolution_masks(sam, images, prompts)[..., :height, :width]
+        )

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""Many passes over one image at once, with all that they share computed once."""

@@ -88,13 +88,22 @@ class SharedGrounder:
             ValueError: If a plan's budget is impossible.
         """
         visual = self.model.project(state.clip.patch_tokens[0])
-        prompts = {talk: self._prompt(talk) for talk in dict.fromkeys(request.conversation for request in requests)}
+        prompts = {
+            talk: self._prompt(talk)
+            for talk in dict.fromkeys(request.conversation for request in requests)
+        }
         for group in groups_of(requests):
             start = 0
             while start < len(group.jobs):
                 jobs = group.jobs[start : start + self.batch_size]
                 try:
-                    low = self._low(state, visual, [job.request for job in jobs], prompts, alike_in(group, prompts))
+                    low = self._low(
+                        state,
+                        visual,
+                        [job.request for job in jobs],
+                        prompts,
+                        alike_in(group, prompts),
+                    )
                     logits = self._full(state, low)
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error) or self.batch_size == 1:
@@ -117,12 +126,18 @@ class SharedGrounder:
         start = ids.index(IMAGE_INDEX)
         # The state that predicts [SEG] is the one before it, and ids behind the image start one after its placeholder.
         offset = self.model.read_offset - 2
-        reads = tuple(i - start + offset for i, token in enumerate(ids) if token == self.model.tokenizer.seg_id)
+        reads = tuple(
+            i - start + offset
+            for i, token in enumerate(ids)
+            if token == self.model.tokenizer.seg_id
+        )
         behind = tuple(ids[start + 1 :][: reads[-1] + 1])  # no later token can change what is read
         return Prompt(tuple(ids[:start]), behind, self._embed(behind), reads)
 
     def _embed(self, ids: Sequence[int]) -> Float[Tensor, "s d"]:
-        embedded: Tensor = self.model.llama.model.embed_tokens(torch.tensor(ids, device=self.model.device))
+        embedded: Tensor = self.model.llama.model.embed_tokens(
+            torch.tensor(ids, device=self.model.device)
+        )
         return embedded
 
     def _low(
@@ -137,12 +152,19 @@ class SharedGrounder:
         talks, selections = [r.conversation for r in requests], [r.selection for r in requests]
         tokens = [self._tokens(state, visual, selection) for selection in selections]
         if requests[0].plain and self.model.llama.config._attn_implementation in KERNELS:
-            seg_states = self._seg_states(tokens, requests, [prompts[talk] for talk in talks], alike)
+            seg_states = self._seg_states(
+                tokens, requests, [prompts[talk] for talk in talks], alike
+            )
         else:
-            seg_states = [said.seg_states for said in read_forced(self.model, tokens, talks, selections)]
+            seg_states = [
+                said.seg_states for said in read_forced(self.model, tokens, talks, selections)
+            ]
         embeddings = self.model.seg_head(torch.cat(seg_states)).to(sam_dtype(self.model.sam))
         at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
-        low = [masks_of_image(self.model.sam, state.sam_embeddings, part) for part in embeddings.split(at_once)]
+        low = [
+            masks_of_image(self.model.sam, state.sam_embeddings, part)
+            for part in embeddings.split(at_once)
+        ]
         return list(torch.cat(low).split([len(states) for states in seg_states]))
 
     def _seg_states(
@@ -162,10 +184,15 @@ class SharedGrounder:
                 tokens: passes over those then share the image too. None if no two do.
         """
         llama, start, n_kept = self.model.llama, len(prompts[0].before), len(visual[0])
-        lines = [torch.cat([tokens, prompt.text]) for tokens, prompt in zip(visual, prompts, strict=True)]
+        lines = [
+            torch.cat([tokens, prompt.text]) for tokens, prompt in zip(visual, prompts, strict=True)
+        ]
         places = [
-            start + torch.cat([offsets, span + torch.arange(len(prompt.text))]).to(self.model.device)
-            for (offsets, span), prompt in zip((_layout(r.selection, n_kept) for r in requests), prompts, strict=True)
+            start
+            + torch.cat([offsets, span + torch.arange(len(prompt.text))]).to(self.model.device)
+            for (offsets, span), prompt in zip(
+                (_layout(r.selection, n_kept) for r in requests), prompts, strict=True
+            )
         ]
         past, cut = self._prefix(prompts[0].before), 0
         if alike is not None:
@@ -173,13 +200,24 @@ class SharedGrounder:
             firsts = [members[0] for members in same]
             own = {i: row for row, members in enumerate(same) for i in members}
             rows = torch.tensor([own[i] for i in range(len(requests))], device=self.model.device)
-            begun, at = (torch.stack([entries[i][:cut] for i in firsts]) for entries in (lines, places))
-            past = tuple(Past(one.keys, one.values, rows) for one in prefix_states(llama, begun, at, past))
-        reads = [torch.tensor(prompt.reads, device=self.model.device) + n_kept - cut for prompt in prompts]
-        states = read_states(llama, past, _padded(lines, cut), _padded(places, cut), _padded(reads, 0))
+            begun, at = (
+                torch.stack([entries[i][:cut] for i in firsts]) for entries in (lines, places)
+            )
+            past = tuple(
+                Past(one.keys, one.values, rows) for one in prefix_states(llama, begun, at, past)
+            )
+        reads = [
+            torch.tensor(prompt.reads, device=self.model.device) + n_kept - cut
+            for prompt in prompts
+        ]
+        states = read_states(
+            llama, past, _padded(lines, cut), _padded(places, cut), _padded(reads, 0)
+        )
         return [row[: len(prompt.reads)] for row, prompt in zip(states, prompts, strict=True)]
 
-    def _tokens(self, state: ImageState, visual: Tensor, selection: Selection | None) -> Float[Tensor, "r d"]:
+    def _tokens(
+        self, state: ImageState, visual: Tensor, selection: Selection | None
+    ) -> Float[Tensor, "r d"]:
         """Projected visual tokens of one pass; merged ones are no rows of the image's and are made for it."""
         if selection is None:
             return visual
@@ -191,12 +229,18 @@ class SharedGrounder:
     def _prefix(self, ids: tuple[int, ...]) -> tuple[Past, ...]:
         if ids not in self._prefixes:
             places = torch.arange(len(ids), device=self.model.device)
-            self._prefixes[ids] = prefix_states(self.model.llama, self._embed(ids)[None], places[None])
+            self._prefixes[ids] = prefix_states(
+                self.model.llama, self._embed(ids)[None], places[None]
+            )
         return self._prefixes[ids]
 
-    def _full(self, state: ImageState, low: Sequence[Float[Tensor, "t h w"]]) -> Float[Tensor, "b t height width"]:
+    def _full(
+        self, state: ImageState, low: Sequence[Float[Tensor, "t h w"]]
+    ) -> Float[Tensor, "b t height width"]:
         """Logits at the image's own size, all masks of the batch in one call."""
-        full = upscale(torch.cat(list(low)), state.resized_size, state.original_size, self.model.sam_image_size)
+        full = upscale(
+            torch.cat(list(low)), state.resized_size, state.original_size, self.model.sam_image_size
+        )
         grouped_by_pass: Tensor = full.unflatten(0, (len(low), -1))
         return grouped_by_pass
 
@@ -208,15 +252,22 @@ def alike_in(group: Group, prompts: Mapping[Conversation, Prompt]) -> int | None
     """
     if not group.kept_again:
         return None
-    asked = [prompts[talk] for talk in dict.fromkeys(job.request.conversation for job in group.jobs)]
-    same = takewhile(lambda column: len(set(column)) == 1, zip(*(prompt.behind for prompt in asked), strict=False))
+    asked = [
+        prompts[talk] for talk in dict.fromkeys(job.request.conversation for job in group.jobs)
+    ]
+    same = takewhile(
+        lambda column: len(set(column)) == 1,
+        zip(*(prompt.behind for prompt in asked), strict=False),
+    )
     return min(len(list(same)), *(prompt.reads[0] for prompt in asked))
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on the CPU."""
     said = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
+    )
 
 
 def _layout(selection: Selection | None, n_tokens: int) -> tuple[Int[Tensor, "r"], int]:

@@ -37,7 +37,9 @@ def masks_of_image(
     keys = _tokens(image_embeddings + dense)
     places = _tokens(sam.get_image_wide_positional_embeddings().to(image_embeddings.dtype))
     seen = keys + places
-    fixed = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(len(seg_embeddings), -1, -1)
+    fixed = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(
+        len(seg_embeddings), -1, -1
+    )
     prompts = torch.cat([fixed, seg_embeddings[:, None]], dim=1)
     queries = prompts
     for block in decoder.transformer.layers:
@@ -49,19 +51,29 @@ def masks_of_image(
         queries = queries + look(block.cross_attn_token_to_image, queries + prompts, seen, keys)
         queries = block.layer_norm2(queries)
         queries = block.layer_norm3(queries + block.mlp(queries))
-        keys = block.layer_norm4(keys + tell(block.cross_attn_image_to_token, seen, queries + prompts, queries))
+        keys = block.layer_norm4(
+            keys + tell(block.cross_attn_image_to_token, seen, queries + prompts, queries)
+        )
         seen = keys + places
     mask, asking = (x[:, MASK_TOKEN : MASK_TOKEN + 1] for x in (queries, queries + prompts))
     mask = mask + look(decoder.transformer.final_attn_token_to_image, asking, seen, keys)
-    weights = decoder.output_hypernetworks_mlps[0](decoder.transformer.layer_norm_final_attn(mask)[:, 0])
+    weights = decoder.output_hypernetworks_mlps[0](
+        decoder.transformer.layer_norm_final_attn(mask)[:, 0]
+    )
     return _upscaled(decoder, keys, weights, (height, width))
 
 
-def attend(attention: Any, asking: Float[Tensor, "t q c"], value: Float[Tensor, "t q c"]) -> Float[Tensor, "t q c"]:
+def attend(
+    attention: Any, asking: Float[Tensor, "t q c"], value: Float[Tensor, "t q c"]
+) -> Float[Tensor, "t q c"]:
     """Self-attention of each prompt's tokens."""
     q, k, v = (
         projection(x).unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
-        for projection, x in ((attention.q_proj, asking), (attention.k_proj, asking), (attention.v_proj, value))
+        for projection, x in (
+            (attention.q_proj, asking),
+            (attention.k_proj, asking),
+            (attention.v_proj, value),
+        )
     )
     mixed = F.scaled_dot_product_attention(q, k, v, scale=attention.scaling)
     out: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
@@ -69,7 +81,10 @@ def attend(attention: Any, asking: Float[Tensor, "t q c"], value: Float[Tensor, 
 
 
 def look(
-    attention: Any, asking: Float[Tensor, "t q c"], seen: Float[Tensor, "b n c"], image: Float[Tensor, "b n c"]
+    attention: Any,
+    asking: Float[Tensor, "t q c"],
+    seen: Float[Tensor, "b n c"],
+    image: Float[Tensor, "b n c"],
 ) -> Float[Tensor, "t q c"]:
     """A prompt's tokens attend to the image's, which an image batch of one shares among the prompts.
 
@@ -78,16 +93,23 @@ def look(
     """
     heads = attention.num_attention_heads
     queries = attention.q_proj(asking).unflatten(-1, (heads, -1)) * attention.scaling
-    back = torch.einsum("tqhe,hec->tqhc", queries, attention.k_proj.weight.unflatten(0, (heads, -1)))
+    back = torch.einsum(
+        "tqhe,hec->tqhc", queries, attention.k_proj.weight.unflatten(0, (heads, -1))
+    )
     weights = _product(back.flatten(1, 2), seen.transpose(1, 2)).softmax(dim=-1)
     mixed = _product(weights, image).unflatten(1, (-1, heads))
-    values = torch.einsum("tqhc,hec->tqhe", mixed, attention.v_proj.weight.unflatten(0, (heads, -1))).flatten(2)
+    values = torch.einsum(
+        "tqhc,hec->tqhe", mixed, attention.v_proj.weight.unflatten(0, (heads, -1))
+    ).flatten(2)
     out: Tensor = attention.out_proj(values + attention.v_proj.bias)
     return out
 
 
 def tell(
-    attention: Any, seen: Float[Tensor, "b n c"], asked: Float[Tensor, "t k c"], value: Float[Tensor, "t k c"]
+    attention: Any,
+    seen: Float[Tensor, "b n c"],
+    asked: Float[Tensor, "t k c"],
+    value: Float[Tensor, "t k c"],
 ) -> Float[Tensor, "t n c"]:
     """The image's tokens attend to a prompt's; an image batch of one is shared among the prompts."""
     heads, n_asked = attention.num_attention_heads, asked.shape[1]
@@ -97,8 +119,12 @@ def tell(
     logits = _product(back.flatten(1, 2), seen.transpose(1, 2)) + offset.flatten(1)[..., None]
     weights = logits.unflatten(1, (heads, n_asked)).softmax(dim=2).flatten(1, 2)
     values = attention.v_proj(value).unflatten(-1, (heads, -1))
-    ahead = torch.einsum("tkhe,che->thkc", values, attention.out_proj.weight.unflatten(1, (heads, -1)))
-    ahead[:, 0] += attention.out_proj.bias  # a head's weights sum to 1, so one of them can carry the offset
+    ahead = torch.einsum(
+        "tkhe,che->thkc", values, attention.out_proj.weight.unflatten(1, (heads, -1))
+    )
+    ahead[:, 0] += (
+        attention.out_proj.bias
+    )  # a head's weights sum to 1, so one of them can carry the offset
     told: Tensor = weights.transpose(1, 2) @ ahead.flatten(1, 2)
     return told
 
@@ -113,7 +139,10 @@ def _tokens(planes: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 n c"]:
 
 
 def _upscaled(
-    decoder: Any, tokens: Float[Tensor, "t n c"], weights: Float[Tensor, "t e"], size: tuple[int, int]
+    decoder: Any,
+    tokens: Float[Tensor, "t n c"],
+    weights: Float[Tensor, "t e"],
+    size: tuple[int, int],
 ) -> Float[Tensor, "t hh ww"]:
     """Two upscalings by 2 and the product with the mask's weights, channels last throughout."""
     norm = decoder.upscale_layer_norm

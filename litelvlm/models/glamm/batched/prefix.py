@@ -94,7 +94,9 @@ def prefix_states(
     model, length = llama.model, inputs_embeds.shape[1]
     n_known = known[0].keys.shape[2] if known else 0
     rotary = model.rotary_emb(inputs_embeds, position_ids=position_ids)
-    mask = causal_rows(torch.arange(length, device=inputs_embeds.device)[None], n_known, length, inputs_embeds)
+    mask = causal_rows(
+        torch.arange(length, device=inputs_embeds.device)[None], n_known, length, inputs_embeds
+    )
     recorder, hidden_states = Recorder(known), inputs_embeds
     for layer in model.layers[:-1]:
         hidden_states = _through(layer, hidden_states, mask, position_ids, rotary, recorder)
@@ -130,13 +132,20 @@ def read_states(
     rows = torch.arange(len(reads), device=reads.device)[:, None]
     given = Given(*prefix[-1].update(keys, values))
     mask = causal_rows(reads, n_known, length, inputs_embeds)
-    rotary = (cos.expand(len(reads), -1, -1)[rows, reads], sin.expand(len(reads), -1, -1)[rows, reads])
-    read = _through(last, hidden_states[rows, reads], mask, position_ids[rows, reads], rotary, given)
+    rotary = (
+        cos.expand(len(reads), -1, -1)[rows, reads],
+        sin.expand(len(reads), -1, -1)[rows, reads],
+    )
+    read = _through(
+        last, hidden_states[rows, reads], mask, position_ids[rows, reads], rotary, given
+    )
     normed: Tensor = model.norm(read)
     return normed
 
 
-def causal_rows(places: Int[Tensor, "b r"], n_known: int, length: int, like: Tensor) -> Float[Tensor, "b 1 r k"]:
+def causal_rows(
+    places: Int[Tensor, "b r"], n_known: int, length: int, like: Tensor
+) -> Float[Tensor, "b 1 r k"]:
     """Additive mask rows: each place sees the prefix, itself and what lies before it.
 
     Example:
@@ -150,7 +159,12 @@ def causal_rows(places: Int[Tensor, "b r"], n_known: int, length: int, like: Ten
 
 
 def _through(
-    layer: Any, hidden_states: Tensor, mask: Tensor, position_ids: Tensor, rotary: tuple[Tensor, Tensor], past: Any
+    layer: Any,
+    hidden_states: Tensor,
+    mask: Tensor,
+    position_ids: Tensor,
+    rotary: tuple[Tensor, Tensor],
+    past: Any,
 ) -> Tensor:
     out = layer(
         hidden_states,
@@ -163,7 +177,9 @@ def _through(
     return states
 
 
-def _keys_and_values(layer: Any, hidden_states: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+def _keys_and_values(
+    layer: Any, hidden_states: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor]:
     """Keys, with their rotation, and values of one layer for all tokens."""
     attention = layer.self_attn
     normed = layer.input_layernorm(hidden_states)

@@ -21,7 +21,9 @@ class Request:
     @property
     def plain(self) -> bool:
         """Whether the same tokens go through all layers, under plain attention."""
-        return not isinstance(self.selection, LayerPlan) and (self.selection is None or self.selection.sizes is None)
+        return not isinstance(self.selection, LayerPlan) and (
+            self.selection is None or self.selection.sizes is None
+        )
 
     @property
     def kept(self) -> Hashable:
@@ -33,7 +35,11 @@ class Request:
             return selection.pruner, selection.budget
         if selection.tokens is not None or selection.sizes is not None:
             return id(selection)
-        return tuple(selection.indices.tolist()), tuple(selection.positions.tolist()), selection.span
+        return (
+            tuple(selection.indices.tolist()),
+            tuple(selection.positions.tolist()),
+            selection.span,
+        )
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,9 @@ class Group:
 def groups_of(requests: Sequence[Request]) -> list[Group]:
     """Divide requests into groups, equal ones into one job."""
     kept = [request.kept for request in requests]
-    same = grouped([(request.conversation, what) for request, what in zip(requests, kept, strict=True)])
+    same = grouped(
+        [(request.conversation, what) for request, what in zip(requests, kept, strict=True)]
+    )
     jobs = [Job(requests[places[0]], kept[places[0]], tuple(places)) for places in same]
     kinds: dict[tuple[Hashable, bool], list[Job]] = {}
     for places in grouped([job.kept for job in jobs]):
@@ -71,7 +79,9 @@ def groups_of(requests: Sequence[Request]) -> list[Group]:
     return [Group(tuple(members), again) for (_, again), members in kinds.items()]
 
 
-def compared(places: Sequence[Sequence[int]], target_of: Callable[[int], K]) -> dict[tuple[int, K], list[int]]:
+def compared(
+    places: Sequence[Sequence[int]], target_of: Callable[[int], K]
+) -> dict[tuple[int, K], list[int]]:
     """Places by the row that answers them and by what the answer is held against.
 
     One sentence may stand for two objects of an image: their requests are one computation, their targets are not.
@@ -105,6 +115,9 @@ def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
 
 
 def _kind(job: Job) -> Hashable:
-    request, n_kept = job.request, None if job.request.selection is None else len(job.request.selection)
+    request, n_kept = (
+        job.request,
+        None if job.request.selection is None else len(job.request.selection),
+    )
     plan = job.kept if isinstance(request.selection, LayerPlan) else None
     return len(request.conversation.questions), n_kept, request.plain, plan

@@ -15,7 +15,13 @@ _REQUIRED = (
     "num_attention_heads",
     "mm_hidden_size",
 )
-_LLAMA_FIELDS = (*_REQUIRED[:5], "num_key_value_heads", "rms_norm_eps", "max_position_embeddings", "rope_theta")
+_LLAMA_FIELDS = (
+    *_REQUIRED[:5],
+    "num_key_value_heads",
+    "rms_norm_eps",
+    "max_position_embeddings",
+    "rope_theta",
+)
 # What the model's code takes for granted; a checkpoint that says otherwise would be run wrongly.
 _FIXED = {
     "mm_vision_select_layer": -2,
@@ -54,8 +60,12 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
     """
     missing = [name for name in (*_REQUIRED, "rms_norm_eps") if name not in config]
     if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}; is it the config.json of a GLaMM checkpoint?")
-    wrong = [f"{n}={config[n]!r}" for n in _REQUIRED if not (type(config[n]) is int and config[n] > 0)]
+        raise ValueError(
+            f"{where} lacks {', '.join(missing)}; is it the config.json of a GLaMM checkpoint?"
+        )
+    wrong = [
+        f"{n}={config[n]!r}" for n in _REQUIRED if not (type(config[n]) is int and config[n] > 0)
+    ]
     if wrong:
         raise ValueError(f"{where} has {', '.join(wrong)}; sizes are whole numbers above 0")
     if type(config["rms_norm_eps"]) not in (int, float):
@@ -65,14 +75,18 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
             f"{where}: hidden_size {config['hidden_size']} is no multiple of num_attention_heads "
             f"{config['num_attention_heads']}"
         )
-    other = [f"{n}={config[n]!r} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v]
+    other = [
+        f"{n}={config[n]!r} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v
+    ]
     if other:
         raise ValueError(f"{where} has {', '.join(other)}; such a model is not known here")
 
 
 def llama_config(config: Mapping[str, Any]) -> LlamaConfig:
     """The language model's configuration."""
-    return LlamaConfig(**{k: config[k] for k in _LLAMA_FIELDS if k in config}, tie_word_embeddings=False)
+    return LlamaConfig(
+        **{k: config[k] for k in _LLAMA_FIELDS if k in config}, tie_word_embeddings=False
+    )
 
 
 def sam_config(config: Mapping[str, Any]) -> SamConfig:
@@ -110,7 +124,12 @@ def full_config() -> dict[str, Any]:
 
 def full_clip_config() -> CLIPConfig:
     """CLIP ViT-L/14 at 336 pixels."""
-    text = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "projection_dim": 768}
+    text = {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_attention_heads": 12,
+        "projection_dim": 768,
+    }
     vision = {
         "hidden_size": 1024,
         "intermediate_size": 4096,

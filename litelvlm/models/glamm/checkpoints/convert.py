@@ -38,9 +38,13 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
     """
     source, target = Path(source), Path(target)
     if target.exists():
-        raise FileExistsError(f"{target} exists and is not overwritten; remove it or name another folder")
+        raise FileExistsError(
+            f"{target} exists and is not overwritten; remove it or name another folder"
+        )
     if target.resolve().is_relative_to(source.resolve()):
-        raise ValueError(f"{target} lies inside {source} and would be copied into itself; name a folder beside it")
+        raise ValueError(
+            f"{target} lies inside {source} and would be copied into itself; name a folder beside it"
+        )
     paths = shard_paths(source)
     names: list[str] = []
     atomic_folder(target, lambda folder: names.extend(_fill(source, paths, folder)))

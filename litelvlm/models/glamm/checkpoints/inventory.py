@@ -44,7 +44,9 @@ def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
 def _parts(folder: Path, clip: str | Path | None) -> Iterator[Part]:
     try:
         config = read_config(folder)
-        yield Part("config", True, f"{config['num_hidden_layers']} layers of width {config['hidden_size']}")
+        yield Part(
+            "config", True, f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
+        )
     except (FileNotFoundError, ValueError) as error:
         config = {}
         yield Part("config", False, str(error))

@@ -21,7 +21,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("model.layers.#.self_attn.*", "llama", "model.layers.#.self_attn.*"),
     ("model.layers.#.mlp.*", "llama", "model.layers.#.mlp.*"),
     ("model.layers.#.input_layernorm.*", "llama", "model.layers.#.input_layernorm.*"),
-    ("model.layers.#.post_attention_layernorm.*", "llama", "model.layers.#.post_attention_layernorm.*"),
+    (
+        "model.layers.#.post_attention_layernorm.*",
+        "llama",
+        "model.layers.#.post_attention_layernorm.*",
+    ),
     ("model.norm.weight", "llama", "model.norm.weight"),
     ("lm_head.weight", "llama", "lm_head.weight"),
     ("model.mm_projector.*", "projector", "*"),
@@ -50,27 +54,50 @@ _SAM_TABLE: tuple[tuple[str, str], ...] = (
     ("prompt_encoder.mask_downscaling.3.*", "prompt_encoder.mask_embed.conv2.*"),
     ("prompt_encoder.mask_downscaling.4.*", "prompt_encoder.mask_embed.layer_norm2.*"),
     ("prompt_encoder.mask_downscaling.6.*", "prompt_encoder.mask_embed.conv3.*"),
-    ("mask_decoder.transformer.layers.#.norm#.*", "mask_decoder.transformer.layers.#.layer_norm#.*"),
-    ("mask_decoder.transformer.layers.#.self_attn.*", "mask_decoder.transformer.layers.#.self_attn.*"),
-    ("mask_decoder.transformer.layers.#.cross_attn_*", "mask_decoder.transformer.layers.#.cross_attn_*"),
+    (
+        "mask_decoder.transformer.layers.#.norm#.*",
+        "mask_decoder.transformer.layers.#.layer_norm#.*",
+    ),
+    (
+        "mask_decoder.transformer.layers.#.self_attn.*",
+        "mask_decoder.transformer.layers.#.self_attn.*",
+    ),
+    (
+        "mask_decoder.transformer.layers.#.cross_attn_*",
+        "mask_decoder.transformer.layers.#.cross_attn_*",
+    ),
     ("mask_decoder.transformer.layers.#.mlp.*", "mask_decoder.transformer.layers.#.mlp.*"),
     ("mask_decoder.transformer.final_attn_*", "mask_decoder.transformer.final_attn_*"),
-    ("mask_decoder.transformer.norm_final_attn.*", "mask_decoder.transformer.layer_norm_final_attn.*"),
+    (
+        "mask_decoder.transformer.norm_final_attn.*",
+        "mask_decoder.transformer.layer_norm_final_attn.*",
+    ),
     ("mask_decoder.iou_token.*", "mask_decoder.iou_token.*"),
     ("mask_decoder.mask_tokens.*", "mask_decoder.mask_tokens.*"),
     ("mask_decoder.output_upscaling.0.*", "mask_decoder.upscale_conv1.*"),
     ("mask_decoder.output_upscaling.1.*", "mask_decoder.upscale_layer_norm.*"),
     ("mask_decoder.output_upscaling.3.*", "mask_decoder.upscale_conv2.*"),
     # The library keeps first and last linear apart, so the old middle one is its number 0.
-    ("mask_decoder.output_hypernetworks_mlps.#.layers.0.*", "mask_decoder.output_hypernetworks_mlps.#.proj_in.*"),
-    ("mask_decoder.output_hypernetworks_mlps.#.layers.1.*", "mask_decoder.output_hypernetworks_mlps.#.layers.0.*"),
-    ("mask_decoder.output_hypernetworks_mlps.#.layers.2.*", "mask_decoder.output_hypernetworks_mlps.#.proj_out.*"),
+    (
+        "mask_decoder.output_hypernetworks_mlps.#.layers.0.*",
+        "mask_decoder.output_hypernetworks_mlps.#.proj_in.*",
+    ),
+    (
+        "mask_decoder.output_hypernetworks_mlps.#.layers.1.*",
+        "mask_decoder.output_hypernetworks_mlps.#.layers.0.*",
+    ),
+    (
+        "mask_decoder.output_hypernetworks_mlps.#.layers.2.*",
+        "mask_decoder.output_hypernetworks_mlps.#.proj_out.*",
+    ),
     ("mask_decoder.iou_prediction_head.layers.0.*", "mask_decoder.iou_prediction_head.proj_in.*"),
     ("mask_decoder.iou_prediction_head.layers.1.*", "mask_decoder.iou_prediction_head.layers.0.*"),
     ("mask_decoder.iou_prediction_head.layers.2.*", "mask_decoder.iou_prediction_head.proj_out.*"),
 )
 # Old persistent buffers; boxes, which referring segmentation has none of; CLIP, which is taken from its own files.
-_IGNORED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.region_encoder\..+|.*vision_tower.*")
+_IGNORED = re.compile(
+    r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.region_encoder\..+|.*vision_tower.*"
+)
 
 # SAM's random Fourier matrix is one tensor under two names.
 TWINS: Mapping[Target, Target] = MappingProxyType(
@@ -92,7 +119,10 @@ def _fill(template: str, parts: tuple[str, ...]) -> str:
     return "".join(next(values) if c in "#*" else c for c in template)
 
 
-_ROWS = (*_TABLE, *(("model.grounding_encoder." + official, "sam", target) for official, target in _SAM_TABLE))
+_ROWS = (
+    *_TABLE,
+    *(("model.grounding_encoder." + official, "sam", target) for official, target in _SAM_TABLE),
+)
 _FORWARD = tuple((_compile(official), component, target) for official, component, target in _ROWS)
 _REVERSE = tuple((component, _compile(target), official) for official, component, target in _ROWS)
 

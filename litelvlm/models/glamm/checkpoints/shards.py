@@ -28,11 +28,15 @@ def shard_paths(folder: str | Path) -> list[Path]:
             paths = [folder / name for name in sorted(set(read_index(folder / index).values()))]
             absent = [path.name for path in paths if not path.is_file()]
             if absent:
-                raise FileNotFoundError(f"{folder / index} names files that are not there: {', '.join(absent)}")
+                raise FileNotFoundError(
+                    f"{folder / index} names files that are not there: {', '.join(absent)}"
+                )
             return paths
         if (folder / whole).is_file():
             return [folder / whole]
-    raise FileNotFoundError(f"{folder} holds no weights; looked for {', '.join([*INDEXES, *WHOLE])}")
+    raise FileNotFoundError(
+        f"{folder} holds no weights; looked for {', '.join([*INDEXES, *WHOLE])}"
+    )
 
 
 def read_index(path: Path) -> dict[str, str]:
@@ -45,7 +49,9 @@ def read_index(path: Path) -> dict[str, str]:
         names: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         outside = [name for name in names.values() if Path(name).name != name]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not an index of weight files ({error!r}); fetch it again") from error
+        raise ValueError(
+            f"{path} is not an index of weight files ({error!r}); fetch it again"
+        ) from error
     if outside:
         raise ValueError(f"{path} names {outside[0]!r}; weight files must lie beside their index")
     return names
@@ -60,7 +66,9 @@ def check_shard(path: Path) -> None:
     if path.suffix == ".safetensors":
         _open_safetensors(path)
     elif not is_zipfile(path):
-        raise ValueError(f"{path} is truncated, damaged, or saved by a torch before 1.6; fetch it again")
+        raise ValueError(
+            f"{path} is truncated, damaged, or saved by a torch before 1.6; fetch it again"
+        )
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -89,9 +97,13 @@ def _read_bin(path: Path) -> Mapping[str, Tensor]:
         # Tensors only: a pickle may run code.
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} is refused: it is damaged or holds more than tensors and could run code") from error
+        raise ValueError(
+            f"{path} is refused: it is damaged or holds more than tensors and could run code"
+        ) from error
     except (RuntimeError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is truncated, damaged, or saved by a torch before 1.6; fetch it again") from error
+        raise ValueError(
+            f"{path} is truncated, damaged, or saved by a torch before 1.6; fetch it again"
+        ) from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ValueError(f"{path} does not hold a flat table of tensors")
     return tensors

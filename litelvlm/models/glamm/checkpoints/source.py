@@ -42,10 +42,19 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
             raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
         return Source(path, "")
     if not is_hub_id(name):
-        raise unknown_name(str(name), ["embedded", "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"], "model")
+        raise unknown_name(
+            str(name),
+            ["embedded", "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"],
+            "model",
+        )
     try:
         folder = Path(
-            snapshot_download(str(name), revision=revision, local_files_only=not fetch, allow_patterns=list(_WANTED))
+            snapshot_download(
+                str(name),
+                revision=revision,
+                local_files_only=not fetch,
+                allow_patterns=list(_WANTED),
+            )
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         at = f" at {revision}" if revision else ""

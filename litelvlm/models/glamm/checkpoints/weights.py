@@ -9,7 +9,13 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from litelvlm.models.glamm.checkpoints.mapping import COMPONENTS, TWINS, Target, official_name, target_of
+from litelvlm.models.glamm.checkpoints.mapping import (
+    COMPONENTS,
+    TWINS,
+    Target,
+    official_name,
+    target_of,
+)
 from litelvlm.models.glamm.checkpoints.shards import read_checkpoint
 
 __all__ = ["load_into", "read_checkpoint", "save_checkpoint"]
@@ -56,7 +62,9 @@ def load_into(
     for component, module in components.items():
         module.load_state_dict(states[component], assign=True)
         _rebuild_rotary(module)
-        empty = [n for n, t in chain(module.named_parameters(), module.named_buffers()) if t.is_meta]
+        empty = [
+            n for n, t in chain(module.named_parameters(), module.named_buffers()) if t.is_meta
+        ]
         if empty:
             raise ValueError(f"{component} still has tensors without numbers: {_first(empty)}")
 
@@ -103,18 +111,28 @@ def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[Target, Tensor
         if target not in places:
             unknown.append(official)
         elif shape != tuple(places[target].shape):
-            misshapen.append(f"{official} is {list(shape)}, the model wants {list(places[target].shape)}")
+            misshapen.append(
+                f"{official} is {list(shape)}, the model wants {list(places[target].shape)}"
+            )
         filled.add(target)
-    missing = sorted(name for name in map(official_name, places.keys() - filled) if name is not None)
+    missing = sorted(
+        name for name in map(official_name, places.keys() - filled) if name is not None
+    )
     problems = {"unknown": unknown, "missing": missing, "misshapen": misshapen}
     if any(problems.values()):
-        text = "; ".join(f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names)
-        raise ValueError(f"the checkpoint does not fit the model ({text}); compare its config.json with its weights")
+        text = "; ".join(
+            f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names
+        )
+        raise ValueError(
+            f"the checkpoint does not fit the model ({text}); compare its config.json with its weights"
+        )
 
 
 def _first(names: Iterable[str], limit: int = 10) -> str:
     names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return ", ".join(names[:limit]) + (
+        f" and {len(names) - limit} more" if len(names) > limit else ""
+    )
 
 
 def _rebuild_rotary(module: nn.Module) -> None:

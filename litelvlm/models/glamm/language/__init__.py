@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""LLaMA's decoder, layer by layer: token dropping, calibration and decoding."""

@@ -47,7 +47,9 @@ def decode_selected(
     """
     masks = calibrated_masks(llama, selections, spliced.image_start, spliced.position_ids)
     drops = dropping if masks is None else None
-    return decode(llama, spliced.embeds, spliced.position_ids, attention_mask=masks, before_layer=drops)
+    return decode(
+        llama, spliced.embeds, spliced.position_ids, attention_mask=masks, before_layer=drops
+    )
 
 
 def calibrated_masks(
@@ -75,11 +77,17 @@ def calibrated_masks(
     if all(selection is None or selection.sizes is None for selection in selections):
         return None
     if any(isinstance(selection, LayerPlan) for selection in selections):
-        raise ValueError("calibrated rows and rows that drop tokens inside the language model cannot share a batch")
+        raise ValueError(
+            "calibrated rows and rows that drop tokens inside the language model cannot share a batch"
+        )
     kernel = llama.config._attn_implementation
     if "flash" in str(kernel):
-        raise ValueError(f"attention kernel {kernel!r} takes no additive bias, which calibration needs; use sdpa")
-    cos, sin = llama.model.rotary_emb(torch.empty(0, device=position_ids.device), position_ids=position_ids)
+        raise ValueError(
+            f"attention kernel {kernel!r} takes no additive bias, which calibration needs; use sdpa"
+        )
+    cos, sin = llama.model.rotary_emb(
+        torch.empty(0, device=position_ids.device), position_ids=position_ids
+    )
     rows, length = position_ids.shape
     first, later = (torch.zeros(rows, 1, length, device=cos.device) for _ in range(2))
     distance = torch.zeros(rows, length, length, device=cos.device)
@@ -91,5 +99,8 @@ def calibrated_masks(
             distance[row] = distance_bias(cos[row].float(), sin[row].float())
     causal = causal_mask(length, torch.float32, cos.device)
     floor = torch.finfo(llama.dtype).min
-    masks = [(causal + (size + distance)[:, None]).clamp(min=floor).to(llama.dtype) for size in (first, later)]
+    masks = [
+        (causal + (size + distance)[:, None]).clamp(min=floor).to(llama.dtype)
+        for size in (first, later)
+    ]
     return lambda layer: masks[min(layer, 1)]

@@ -54,7 +54,9 @@ def read_forced(
         selections: What the visual tokens came from.
     """
     spliced = model.splice(visual, talks, selections)
-    dropping = LayerDropping(model.llama, model.tokenizer, talks, selections, spliced.image_start, spliced.lengths)
+    dropping = LayerDropping(
+        model.llama, model.tokenizer, talks, selections, spliced.image_start, spliced.lengths
+    )
     hidden_states = decode_selected(model.llama, spliced, selections, dropping)
     places = [[i + model.read_offset for i in row] for row in dropping.shifted(spliced.seg_index)]
     rows = zip(places, talks, dropping.outcomes(), strict=True)
@@ -62,7 +64,11 @@ def read_forced(
 
 
 def say(
-    model: "Glamm", visual: Float[Tensor, "r e"], talk: Conversation, selection: Selection | None, limit: int
+    model: "Glamm",
+    visual: Float[Tensor, "r e"],
+    talk: Conversation,
+    selection: Selection | None,
+    limit: int,
 ) -> Said:
     """Let the model answer the questions of a conversation greedily; its own earlier answers stay in the prompt.
 
@@ -82,16 +88,22 @@ def say(
     if limit < 1:
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
     if isinstance(selection, LayerPlan) and selection.pruner.asks == "seg":
-        raise ValueError("query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones")
+        raise ValueError(
+            "query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones"
+        )
     if selection is not None and selection.sizes is not None:
-        raise ValueError("calibrated attention is for forced answers only; choose a method other than 'restore'")
+        raise ValueError(
+            "calibrated attention is for forced answers only; choose a method other than 'restore'"
+        )
     words, kept = model.tokenizer, selection
     answers: tuple[str, ...] = ()
     states: list[Tensor] = []
     for turn in range(len(talk.questions)):
         asked = talk.until(turn, answers)
         spliced = model.splice([visual], [asked], [selection])
-        dropping = LayerDropping(model.llama, words, [asked], [selection], spliced.image_start, spliced.lengths)
+        dropping = LayerDropping(
+            model.llama, words, [asked], [selection], spliced.image_start, spliced.lengths
+        )
         stops = {words.eos_id} | ({words.seg_id} if turn == len(talk.questions) - 1 else set())
         reply = greedy(
             model.llama,
@@ -114,4 +126,9 @@ def spoken(model: "Glamm", ids: tuple[int, ...]) -> str:
     """Text of an answer without its end; what spells the image placeholder is taken out."""
     told = ids[: ids.index(model.tokenizer.eos_id)] if model.tokenizer.eos_id in ids else ids
     # The decoder sets a blank behind every added token, which the answers' spelling has not before a full stop.
-    return model.tokenizer.decode(told).replace(IMAGE_TOKEN, "").replace(f"{SEG_TOKEN} .", f"{SEG_TOKEN}.").strip()
+    return (
+        model.tokenizer.decode(told)
+        .replace(IMAGE_TOKEN, "")
+        .replace(f"{SEG_TOKEN} .", f"{SEG_TOKEN}.")
+        .strip()
+    )

@@ -69,7 +69,9 @@ def greedy(
         embeds = llama.model.embed_tokens(torch.tensor([ids[-1:]], device=inputs_embeds.device))
         places = [torch.full_like(position_ids[:, :1], position) + len(ids) for position in last]
 
-        def follow(index: int, states: Tensor, _: Tensor, places: list[Tensor] = places) -> tuple[Tensor, Tensor]:
+        def follow(
+            index: int, states: Tensor, _: Tensor, places: list[Tensor] = places
+        ) -> tuple[Tensor, Tensor]:
             return states, places[index]
 
         state = decode(llama, embeds, places[0], before_layer=follow, cache=cache)[:, -1]

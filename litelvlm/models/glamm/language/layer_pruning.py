@@ -139,10 +139,14 @@ class Row:
         """Whether a layer, if there is such a one, processes fewer visual tokens than are there."""
         return index < len(self.schedule) and self.schedule[index] < len(self.image)
 
-    def view(self, llama: LlamaForCausalLM, index: int, states: Tensor, positions: Tensor) -> LlamaView:
+    def view(
+        self, llama: LlamaForCausalLM, index: int, states: Tensor, positions: Tensor
+    ) -> LlamaView:
         """The row at a layer."""
         stop = self.start + len(self.image)
-        return LlamaView(llama, index, states, positions, slice(self.start, stop), self.queries + stop)
+        return LlamaView(
+            llama, index, states, positions, slice(self.start, stop), self.queries + stop
+        )
 
     def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
         """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
@@ -167,14 +171,18 @@ class Row:
         tokens = visual[kept.places][turn] if self.source is None else mix(self.source, visual)
         return self.rejoined(plan, view, tokens)
 
-    def bring_back(self, plan: LayerPlan, view: LlamaView, entered: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
+    def bring_back(
+        self, plan: LayerPlan, view: LlamaView, entered: Float[Tensor, "n d"]
+    ) -> tuple[Tensor, Tensor]:
         """Put all visual tokens together again: those that are there as they are now, the others as they entered."""
         tokens = entered.clone()
         tokens[self.image] = view.hidden_states[view.image]
         self.image = self.places = torch.arange(plan.n_tokens, device=tokens.device)
         return self.rejoined(plan, view, tokens)
 
-    def rejoined(self, plan: LayerPlan, view: LlamaView, tokens: Float[Tensor, "r d"]) -> tuple[Tensor, Tensor]:
+    def rejoined(
+        self, plan: LayerPlan, view: LlamaView, tokens: Float[Tensor, "r d"]
+    ) -> tuple[Tensor, Tensor]:
         """States and positions of the sequence with these visual tokens in the place of those of the view."""
         offsets, span = sequence_positions(self.places, plan.n_tokens, plan.pruner.positions)
         before, behind = view.hidden_states[: self.start], view.hidden_states[view.image.stop :]
@@ -217,23 +225,36 @@ class LayerDropping:
         self.rows = [self._row(tokenizer, *entry) for entry in entries]
 
     def _row(
-        self, tokenizer: GlammTokenizer, talk: Conversation, selection: Selection | None, start: int, length: int
+        self,
+        tokenizer: GlammTokenizer,
+        talk: Conversation,
+        selection: Selection | None,
+        start: int,
+        length: int,
     ) -> Row:
         """Books of a row before the first layer."""
         if not isinstance(selection, LayerPlan):
             nothing = torch.arange(0)
             return Row(None, start, length, nothing, nothing, (), nothing)
         method = selection.pruner
-        schedule = method.schedule(selection.budget, selection.n_tokens, len(self.llama.model.layers))
+        schedule = method.schedule(
+            selection.budget, selection.n_tokens, len(self.llama.model.layers)
+        )
         queries = torch.tensor(query_places(tokenizer, talk, method.asks), device=self.llama.device)
-        image, places = selection.indices.to(self.llama.device), selection.places.to(self.llama.device)
+        image, places = (
+            selection.indices.to(self.llama.device),
+            selection.places.to(self.llama.device),
+        )
         return Row(selection, start, length, image, places, schedule, queries)
 
     def __call__(
         self, index: int, hidden_states: Float[Tensor, "b s d"], position_ids: Real[Tensor, "b s"]
     ) -> tuple[Float[Tensor, "b s2 d"], Real[Tensor, "b s2"]]:
         """Drop what is to be dropped before layer ``index``, and bring back what is to come back."""
-        rows = [(hidden_states[i, : row.length], position_ids[i, : row.length]) for i, row in enumerate(self.rows)]
+        rows = [
+            (hidden_states[i, : row.length], position_ids[i, : row.length])
+            for i, row in enumerate(self.rows)
+        ]
         changed = False
         for i, row in enumerate(self.rows):
             if row.plan is None:
@@ -243,10 +264,14 @@ class LayerDropping:
                 row.source = row.plan.source
                 row.enter(row.plan, rows[i][0])
             if row.entered is not None and row.schedule[index] > len(row.image):
-                rows[i] = row.bring_back(row.plan, row.view(self.llama, index, *rows[i]), row.entered)
+                rows[i] = row.bring_back(
+                    row.plan, row.view(self.llama, index, *rows[i]), row.entered
+                )
                 changed = True
             if row.drops_before(index):
-                rows[i] = row.drop(row.plan, row.view(self.llama, index, *rows[i]), row.schedule[index])
+                rows[i] = row.drop(
+                    row.plan, row.view(self.llama, index, *rows[i]), row.schedule[index]
+                )
                 changed = True
             row.layers.append(row.image)
             row.sources.append(row.source)
@@ -255,11 +280,16 @@ class LayerDropping:
         if not changed:
             return hidden_states, position_ids
         states, positions = zip(*rows, strict=True)
-        return pad_sequence(list(states), batch_first=True), pad_sequence(list(positions), batch_first=True)
+        return pad_sequence(list(states), batch_first=True), pad_sequence(
+            list(positions), batch_first=True
+        )
 
     def shifted(self, indices: Sequence[Sequence[int]]) -> list[list[int]]:
         """Sequence indices behind the image, per row, after everything that was dropped."""
-        return [[i - row.n_dropped for i in places] for places, row in zip(indices, self.rows, strict=True)]
+        return [
+            [i - row.n_dropped for i in places]
+            for places, row in zip(indices, self.rows, strict=True)
+        ]
 
     def outcomes(self) -> list[Selection | None]:
         """The selections, each plan replaced by what it came to."""

@@ -45,7 +45,9 @@ def decode(
         ValueError: If both ``attention_mask`` and ``before_layer`` are given.
     """
     if attention_mask is not None and before_layer is not None:
-        raise ValueError("tokens cannot be dropped between layers under an explicit attention mask; give one of them")
+        raise ValueError(
+            "tokens cannot be dropped between layers under an explicit attention mask; give one of them"
+        )
     model = llama.model
     hidden_states = inputs_embeds
     rotary = model.rotary_emb(hidden_states, position_ids=position_ids)

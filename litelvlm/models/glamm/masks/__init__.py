@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""SAM's side of GLaMM: its image encoder and its mask decoder."""

@@ -10,7 +10,9 @@ from transformers import SamModel
 
 
 def low_resolution_masks(
-    sam: SamModel, image_embeddings: Float[Tensor, "b c h w"], seg_embeddings: Float[Tensor, "b t 1 c"]
+    sam: SamModel,
+    image_embeddings: Float[Tensor, "b c h w"],
+    seg_embeddings: Float[Tensor, "b t 1 c"],
 ) -> Float[Tensor, "b t 4*h 4*w"]:
     """Decode masks from text embeddings used as SAM's only sparse prompt.
 
@@ -37,7 +39,10 @@ def low_resolution_masks(
 
 
 def upscale(
-    masks: Float[Tensor, "t h w"], resized_size: Sequence[int], original_size: Sequence[int], image_size: int
+    masks: Float[Tensor, "t h w"],
+    resized_size: Sequence[int],
+    original_size: Sequence[int],
+    image_size: int,
 ) -> Float[Tensor, "t height width"]:
     """Bring low-resolution logits to the original image: to SAM's square, off with the padding, to (height, width).
 
@@ -50,7 +55,9 @@ def upscale(
     Returns:
         Float32 logits; foreground is ``> 0``.
     """
-    square = F.interpolate(masks[None].float(), (image_size, image_size), mode="bilinear", align_corners=False)
+    square = F.interpolate(
+        masks[None].float(), (image_size, image_size), mode="bilinear", align_corners=False
+    )
     square = square[..., : resized_size[0], : resized_size[1]]
     return F.interpolate(square, tuple(original_size), mode="bilinear", align_corners=False)[0]
 

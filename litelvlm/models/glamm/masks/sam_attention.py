@@ -23,14 +23,18 @@ MOST_CHANNELS = 256
 class RelativeAttention(SamVisionSdpaAttention):
     """The library's attention, whose parts it uses, with another way to bring in relative positions."""
 
-    def forward(self, hidden_states: Float[Tensor, "b h w c"], output_attentions: bool = False) -> Any:
+    def forward(
+        self, hidden_states: Float[Tensor, "b h w c"], output_attentions: bool = False
+    ) -> Any:
         """Attend within each map of tokens.
 
         Returns:
             What was mixed, shaped as the input, and None: weights are never made, so that none can be given.
         """
         batch, height, width, _ = hidden_states.shape
-        split = self.qkv(hidden_states).reshape(batch, height * width, 3, self.num_attention_heads, -1)
+        split = self.qkv(hidden_states).reshape(
+            batch, height * width, 3, self.num_attention_heads, -1
+        )
         query, key, value = split.permute(2, 0, 3, 1, 4)
         longer = query.shape[-1] + height + width
         as_channels = query.is_cuda and query.dtype != torch.float32 and longer <= MOST_CHANNELS
@@ -39,7 +43,9 @@ class RelativeAttention(SamVisionSdpaAttention):
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, height, width, -1))
         return out, None
 
-    def distances(self, height: int, width: int) -> tuple[Float[Tensor, "h h e"], Float[Tensor, "w w e"]]:
+    def distances(
+        self, height: int, width: int
+    ) -> tuple[Float[Tensor, "h h e"], Float[Tensor, "w w e"]]:
         """Embeddings of the distance of every query's row and column to every key's."""
         rows: Tensor = self.get_rel_pos(height, height, self.rel_pos_h)
         columns: Tensor = self.get_rel_pos(width, width, self.rel_pos_w)
@@ -84,7 +90,9 @@ def with_channels(
 
 
 def place_terms(
-    query: Float[Tensor, "b heads n e"], rows: Float[Tensor, "h h e"], columns: Float[Tensor, "w w e"]
+    query: Float[Tensor, "b heads n e"],
+    rows: Float[Tensor, "h h e"],
+    columns: Float[Tensor, "w w e"],
 ) -> tuple[Float[Tensor, "b heads n h"], Float[Tensor, "b heads n w"]]:
     """What a query adds to the score of a key for the key's row, and for its column."""
     maps = query.unflatten(2, (len(rows), len(columns)))

@@ -1,1 +1,1 @@
-"""TODO-ROOM."""
+"""From expressions to token ids: templates, conversations, the tokenizer, the ranking text."""

@@ -26,7 +26,9 @@ class OfficialDraw:
 
     def conversation(self, sentences: Sequence[str]) -> Conversation:
         """The conversation about the image, given all of its sentences in the order that was drawn from."""
-        return conversation([sentences[place] for place in self.expressions], self.questions, self.answers)
+        return conversation(
+            [sentences[place] for place in self.expressions], self.questions, self.answers
+        )
 
 
 def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
@@ -58,10 +60,14 @@ def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
     if seed < 0 or image_id < 0:
         raise ValueError(f"seed {seed} and image_id {image_id} must be 0 or above")
     turns = min(n_expressions, MAX_TURNS)
-    raw = np.random.Philox(np.random.SeedSequence((seed, image_id))).random_raw(n_expressions + 2 * turns)
+    raw = np.random.Philox(np.random.SeedSequence((seed, image_id))).random_raw(
+        n_expressions + 2 * turns
+    )
     order = np.argsort(raw[:n_expressions], kind="stable")[:turns]
     places = order.tolist() if n_expressions >= MAX_TURNS else range(n_expressions)
     questions, answers = raw[n_expressions : n_expressions + turns], raw[n_expressions + turns :]
     return OfficialDraw(
-        tuple(places), tuple((questions % len(QUESTIONS)).tolist()), tuple((answers % len(ANSWERS)).tolist())
+        tuple(places),
+        tuple((questions % len(QUESTIONS)).tolist()),
+        tuple((answers % len(ANSWERS)).tolist()),
     )

@@ -54,10 +54,14 @@ def clean(expression: str) -> str:
     """
     text = expression.strip().lower()
     if not text:
-        raise ValueError(f"the expression {expression!r} is empty; name what to segment, for example 'the red circle'")
+        raise ValueError(
+            f"the expression {expression!r} is empty; name what to segment, for example 'the red circle'"
+        )
     found = CONTROL.search(text)
     if found:
-        raise ValueError(f"the expression {expression!r} spells the control token {found.group()!r}; remove it")
+        raise ValueError(
+            f"the expression {expression!r} spells the control token {found.group()!r}; remove it"
+        )
     return text
 
 
@@ -114,7 +118,9 @@ class Conversation:
         asked = (OPENING + self.questions[0], *self.questions[1:])
         ends = (*(f" {answer}</s>" for answer in self.answers), "")
         turns = zip(asked, ends, strict=False)
-        return f"{SYSTEM} " + "".join(f"USER: {question} ASSISTANT:{end}" for question, end in turns)
+        return f"{SYSTEM} " + "".join(
+            f"USER: {question} ASSISTANT:{end}" for question, end in turns
+        )
 
     def until(self, turn: int, answers: tuple[str, ...]) -> "Conversation":
         """The conversation up to the open question of a turn, earlier ones answered as given."""
@@ -141,7 +147,9 @@ def conversation(
         'Please segment dog in this image. ASSISTANT: Sure, [SEG].</s>'
     """
     if isinstance(expressions, str):
-        raise ValueError(f"expressions must be a sequence of strings, got the string {expressions!r}; put it in a list")
+        raise ValueError(
+            f"expressions must be a sequence of strings, got the string {expressions!r}; put it in a list"
+        )
     if not expressions:
         raise ValueError("a conversation needs at least one expression, got none")
     asked = _per_turn(question_index, len(expressions), "question_index")
@@ -155,7 +163,9 @@ def conversation(
 
 def _pick(templates: Sequence[str], index: int, what: str) -> str:
     if not 0 <= index < len(templates):
-        raise ValueError(f"{what} template {index} does not exist; choose 0 to {len(templates) - 1}")
+        raise ValueError(
+            f"{what} template {index} does not exist; choose 0 to {len(templates) - 1}"
+        )
     return templates[index]
 
 
@@ -163,5 +173,7 @@ def _per_turn(index: int | Sequence[int], n_turns: int, what: str) -> Sequence[i
     if isinstance(index, int):
         return [index] * n_turns
     if len(index) != n_turns:
-        raise ValueError(f"{what} has {len(index)} entries for {n_turns} expressions; give one per expression or one")
+        raise ValueError(
+            f"{what} has {len(index)} entries for {n_turns} expressions; give one per expression or one"
+        )
     return index

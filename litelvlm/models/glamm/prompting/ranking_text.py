@@ -16,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def ranking_text(
-    tower: ClipTower, options: GlammOptions, questions: Sequence[str], conversation: Conversation | None = None
+    tower: ClipTower,
+    options: GlammOptions,
+    questions: Sequence[str],
+    conversation: Conversation | None = None,
 ) -> Float[Tensor, "t p"]:
     """Embed one text per turn, not normalised; what CLIP has to cut off is logged, once per process.
 
@@ -32,12 +35,18 @@ def ranking_text(
     if options.clip_text == "question":
         return _embedded(tower, options, questions)
     if conversation is None:
-        raise ValueError(f"clip_text={options.clip_text!r} reads the expressions; give the cues their conversation=")
+        raise ValueError(
+            f"clip_text={options.clip_text!r} reads the expressions; give the cues their conversation="
+        )
     texts = conversation.expressions
     if options.clip_text == "caption":
         texts = tuple(CAPTION.format(text) for text in texts)
     embedded = _embedded(tower, options, texts)
-    return (embedded + _embedded(tower, options, questions)) / 2 if options.clip_text == "average" else embedded
+    return (
+        (embedded + _embedded(tower, options, questions)) / 2
+        if options.clip_text == "average"
+        else embedded
+    )
 
 
 def _embedded(tower: ClipTower, options: GlammOptions, texts: Sequence[str]) -> Tensor:
@@ -48,4 +57,6 @@ def _embedded(tower: ClipTower, options: GlammOptions, texts: Sequence[str]) -> 
 
 @cache
 def _say_cut(limit: int) -> None:
-    logger.warning("a text is longer than the %d tokens that CLIP reads and is cut there (said once)", limit)
+    logger.warning(
+        "a text is longer than the %d tokens that CLIP reads and is cut there (said once)", limit
+    )

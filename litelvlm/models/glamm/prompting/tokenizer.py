@@ -46,7 +46,9 @@ class GlammTokenizer:
     Source: LiteLVLM and GLaMM official code (transformers before 4.28, slow ``LlamaTokenizer``).
     """
 
-    def __init__(self, model: bytes, added_tokens: Mapping[str, int], style: str = "official") -> None:
+    def __init__(
+        self, model: bytes, added_tokens: Mapping[str, int], style: str = "official"
+    ) -> None:
         check_name(style, get_args(Tokenisation), "tokenisation")
         self.model, self.style = model, style
         self.pieces = SentencePieceProcessor()
@@ -58,16 +60,26 @@ class GlammTokenizer:
         base = int(self.pieces.get_piece_size())
         self.vocab_size = base + len(self.added_tokens)
         if [*self.added_tokens.values()] != list(range(base, self.vocab_size)):
-            raise ValueError(f"added token ids must run from {base} without a gap, got {self.added_tokens}")
+            raise ValueError(
+                f"added token ids must run from {base} without a gap, got {self.added_tokens}"
+            )
         missing = [token for token in ADDED_TOKENS if token not in self.added_tokens]
         if missing:
-            raise ValueError(f"the tokenizer lacks the added tokens {missing}; take the files of a GLaMM checkpoint")
-        self.unk_id, self.bos_id, self.eos_id = self.pieces.unk_id(), self.pieces.bos_id(), self.pieces.eos_id()
+            raise ValueError(
+                f"the tokenizer lacks the added tokens {missing}; take the files of a GLaMM checkpoint"
+            )
+        self.unk_id, self.bos_id, self.eos_id = (
+            self.pieces.unk_id(),
+            self.pieces.bos_id(),
+            self.pieces.eos_id(),
+        )
         self.pad_id = self.unk_id
         self.seg_id = self.added_tokens["[SEG]"]
         control = {self.pieces.id_to_piece(i): i for i in (self.unk_id, self.bos_id, self.eos_id)}
         self.special_tokens = control | self.added_tokens
-        self.special_text = {i: token for token, i in self.special_tokens.items()} | {IMAGE_INDEX: IMAGE_TOKEN}
+        self.special_text = {i: token for token, i in self.special_tokens.items()} | {
+            IMAGE_INDEX: IMAGE_TOKEN
+        }
         longest_first = sorted(self.special_tokens, key=len, reverse=True)
         self.splitter = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
@@ -86,13 +98,17 @@ class GlammTokenizer:
         paths = [Path(folder) / "tokenizer.model", Path(folder) / "added_tokens.json"]
         absent = [path.name for path in paths if not path.is_file()]
         if absent:
-            raise FileNotFoundError(f"{folder} holds no {' and no '.join(absent)}; both come with a GLaMM checkpoint")
+            raise FileNotFoundError(
+                f"{folder} holds no {' and no '.join(absent)}; both come with a GLaMM checkpoint"
+            )
         try:
             added = json.loads(paths[1].read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{paths[1]} is not valid JSON: {error}") from error
         if not isinstance(added, dict) or not all(type(i) is int for i in added.values()):
-            raise ValueError(f"{paths[1]} is no table of tokens and their ids; take the file of a GLaMM checkpoint")
+            raise ValueError(
+                f"{paths[1]} is no table of tokens and their ids; take the file of a GLaMM checkpoint"
+            )
         return cls(paths[0].read_bytes(), added)
 
     @classmethod
@@ -134,7 +150,9 @@ class GlammTokenizer:
         }
         (folder / "tokenizer.model").write_bytes(self.model)
         for name, content in contents.items():
-            (folder / name).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            (folder / name).write_text(
+                json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+            )
 
     def encode(self, prompt: str) -> list[int]:
         """Token ids of a prompt: ``<s>`` first, every ``<image>`` as the placeholder -200.
@@ -163,7 +181,9 @@ class GlammTokenizer:
         if not bare:
             return list(self.pieces.encode(text, out_type=int))
         shield = "<unk>"
-        return list(self.pieces.encode(shield + text, out_type=int))[len(self.pieces.encode(shield, out_type=int)) :]
+        return list(self.pieces.encode(shield + text, out_type=int))[
+            len(self.pieces.encode(shield, out_type=int)) :
+        ]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids, special tokens spelled out; the ``<s>`` that ``encode`` puts first is left out.
@@ -176,7 +196,9 @@ class GlammTokenizer:
         ids = list(ids)
         wrong = [i for i in ids if i != IMAGE_INDEX and not 0 <= i < self.vocab_size]
         if wrong:
-            raise ValueError(f"token ids {wrong[:10]} are outside the vocabulary of {self.vocab_size}")
+            raise ValueError(
+                f"token ids {wrong[:10]} are outside the vocabulary of {self.vocab_size}"
+            )
         if ids[:1] == [self.bos_id]:
             ids = ids[1:]
         text, after_added = "", False

@@ -1,0 +1,1 @@
+"""Models that answer a question about an image: one folder for each family."""
