@@ -14,7 +14,8 @@ import torch
 import transformers
 
 RESULTS = Path(__file__).parent / "results"
-# A script's own folder stands first on the path, where statistics.py would hide the standard library's module.
+# A script's own folder stands first on the path, where statistics.py would hide the standard
+# library's module.
 sys.path[:] = [
     entry for entry in sys.path if Path(entry or ".").resolve() != RESULTS.parent.resolve()
 ]

@@ -1,7 +1,8 @@
 """Size and speed of an explorer page of 50 samples, 10 methods and 4 budgets: ``python benchmarks/explorer.py``.
 
-The page is made from a sweep of the miniature and opened in a headless Chromium again and again. "Interactive" is the
-time from the start of the navigation until the page has run its script, drawn the first picture and answers.
+The page is made from a sweep of the miniature and opened in a headless Chromium again and again.
+"Interactive" is the time from the start of the navigation until the page has run its script, drawn
+the first picture and answers.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """One picture through the full-size model with random weights: peak memory and time per stage at 576 and 192 tokens.
 
-Usage: ``python benchmarks/full_size.py [--device cpu] [--repeats 3]``. On a CPU in bfloat16 it needs about 18 GB.
-Time and memory do not depend on the weights; the masks mean nothing and are not kept. Prompts are cut by the bundled
-miniature's tokenizer, so the number of text tokens, which is stored, differs from the published tokenizer's.
+Usage: ``python benchmarks/full_size.py [--device cpu] [--repeats 3]``. On a CPU in bfloat16 it
+needs about 18 GB. Time and memory do not depend on the weights; the masks mean nothing and are not
+kept. Prompts are cut by the bundled miniature's tokenizer, so the number of text tokens, which is
+stored, differs from the published tokenizer's.
 """
 
 import argparse

@@ -1,12 +1,13 @@
 """Our path against a straight transcription of the official order of work: ``python benchmarks/official_order.py``.
 
-The transcription does what the released code does, step by step, on the same weights and for the same selection: the
-whole CLIP image tower with every attention map kept, run twice (once for the pruner, once for the tokens), SAM in eager
-attention with its relative positions materialised, the language model in eager attention with idle LoRA wrappers around
-its query and value projections, and on a GPU the cache emptied between steps. The steps are then taken away one after
-another; every variant runs once per round, in random order. The variants hold their weights in common, so that the
-full size needs the memory of one model. ``--compile`` adds a last step, a compiled SAM image encoder, whose shapes
-never change; compiling takes minutes and is not timed.
+The transcription does what the released code does, step by step, on the same weights and for the
+same selection: the whole CLIP image tower with every attention map kept, run twice (once for the
+pruner, once for the tokens), SAM in eager attention with its relative positions materialised, the
+language model in eager attention with idle LoRA wrappers around its query and value projections,
+and on a GPU the cache emptied between steps. The steps are then taken away one after another; every
+variant runs once per round, in random order. The variants hold their weights in common, so that the
+full size needs the memory of one model. ``--compile`` adds a last step, a compiled SAM image
+encoder, whose shapes never change; compiling takes minutes and is not timed.
 
 At full size, on a GPU or on a CPU with 20 GB (then with fewer rounds):
 ``python benchmarks/official_order.py --model glamm-7b --random-init --budget 192``.

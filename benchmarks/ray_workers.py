@@ -1,8 +1,10 @@
 """Two Ray workers on two cores against one process: ``python benchmarks/ray_workers.py [--images N]``.
 
-Both compute the same parts of a sweep with one thread per process, and their rows are compared bit for bit. Two
-speed-ups are stored: of the whole run, the start of Ray and of the workers included, and of warm workers, from the
-moment when every process has finished its first part. The machine has to have as many idle cores as workers.
+Both compute the same parts of a sweep with one thread per process, and their rows are compared bit
+for bit. Two
+speed-ups are stored: of the whole run, the start of Ray and of the workers included, and of warm
+workers, from the moment when every process has finished its first part. The machine has to have as
+many idle cores as workers.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The arithmetic of docs/scaling.md: ``python benchmarks/scaling.py``, after ``python benchmarks/sweep.py``.
 
-A shared sweep as a number of multiply-adds: first on the miniature, where the ratio of the one-by-one path to the sweep
-is set beside the one that was measured, then at full size over all splits of RefCOCO, RefCOCO+ and RefCOCOg. Nothing is
-timed here.
+A shared sweep as a number of multiply-adds: first on the miniature, where the ratio of the
+one-by-one path to the sweep is set beside the one that was measured, then at full size over all
+splits of RefCOCO, RefCOCO+ and RefCOCOg. Nothing is timed here.
 """
 
 import json
@@ -49,8 +49,8 @@ class Cell:
     """The language model under one method at one budget, for all expressions of an image.
 
     Attributes:
-        kind: "shared" if all expressions keep the same tokens, "own" if each keeps its own, "inside" if tokens are
-            dropped between layers, where nothing is shared.
+        kind: "shared" if all expressions keep the same tokens, "own" if each keeps its own,
+            "inside" if tokens are dropped between layers, where nothing is shared.
         kept: Visual tokens; per layer on average inside the language model.
     """
 

@@ -1,8 +1,9 @@
 """Time of every selector at full size beside one CLIP image forward: ``python benchmarks/selection.py``.
 
-Cues are random tensors of the full sizes (576 tokens of 1024, texts of 768, language model of 4096), so only the choice
-is timed, not what the towers compute for it. CLIP is ViT-L/14 at 336 pixels with random weights. On a CPU everything is
-float32; on a GPU, which is timed too if there is one, CLIP runs in bfloat16.
+Cues are random tensors of the full sizes (576 tokens of 1024, texts of 768, language model of
+4096), so only the choice is timed, not what the towers compute for it. CLIP is ViT-L/14 at 336
+pixels with random weights. On a CPU everything is float32; on a GPU, which is timed too if there is
+one, CLIP runs in bfloat16.
 """
 
 import argparse

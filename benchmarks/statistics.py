@@ -1,7 +1,8 @@
 """Time and memory of the clustered bootstrap of a whole sweep: ``python benchmarks/statistics.py``.
 
-10,000 resamples of images, cIoU of 80 (method, budget) columns over 10,000 expressions, recomputed from the sums of
-each resample; with as many images as RefCOCO's validation split has, and with one image per expression, the worst case.
+10,000 resamples of images, cIoU of 80 (method, budget) columns over 10,000 expressions, recomputed
+from the sums of each resample; with as many images as RefCOCO's validation split has, and with one
+image per expression, the worst case.
 """
 
 import resource

@@ -1,8 +1,9 @@
 """One shared sweep against one call per method, budget and expression: ``python benchmarks/sweep.py [--images N]``.
 
-The one-by-one path is what a user without the sweep would write: ``model.segment`` from the picture for every method,
-budget and expression, and the pixel counts of its mask. Both paths are timed image by image in turn, so that a machine
-that grows slow hurts both alike. Processor time is stored beside wall time, because the machines are shared.
+The one-by-one path is what a user without the sweep would write: ``model.segment`` from the picture
+for every method, budget and expression, and the pixel counts of its mask. Both paths are timed
+image by image in turn, so that a machine that grows slow hurts both alike. Processor time is stored
+beside wall time, because the machines are shared.
 """
 
 import argparse

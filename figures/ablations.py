@@ -44,7 +44,8 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
-        ax: Where to draw; one line with its band per method of ``LOOKS``, the space between the oracles shaded.
+        ax: Where to draw; one line with its band per method of ``LOOKS``, the space between the
+            oracles shaded.
     """
     chosen = table[table["metric"] == "ciou"].sort_values("budget")
     for low, value, high in chosen[chosen["method"] == "none"][["low", "value", "high"]].itertuples(
@@ -115,7 +116,8 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "gain": quarter, ri, budget, delta, low, high.
-        ax: Where to draw; one line per budget, darker for more tokens, each quarter at its mean index.
+        ax: Where to draw; one line per budget, darker for more tokens, each quarter at its mean
+            index.
     """
     for place, (budget, line) in enumerate(table.sort_values("ri").groupby("budget")):
         ax.errorbar(
@@ -141,8 +143,9 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "protocols": protocol, method, budget, ciou, low, high.
-        ax: Where to draw; two lines per method and budget, the filled dot for several expressions in one conversation,
-            the hollow one for the same expressions alone; a line at the unpruned model, asked together.
+        ax: Where to draw; two lines per method and budget, the filled dot for several expressions
+            in one conversation, the hollow one for the same expressions alone; a line at the
+            unpruned model, asked together.
     """
     shown = table[table["protocol"].isin(["official", "single, the expressions drawn"])]
     unpruned = shown[(shown["method"] == "none") & (shown["protocol"] == "official")]["ciou"].item()

@@ -58,7 +58,8 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         times: The bench's table "times".
-        scores: A sweep's table "scores" of the same model: method, budget, metric, value, low, high.
+        scores: A sweep's table "scores" of the same model: method, budget, metric, value, low,
+            high.
         ax: Where to draw; one line per method that stands in both.
     """
     whole = times[(times["metric"] == "wall_ms") & (times["component"] == "end_to_end")]

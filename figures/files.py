@@ -18,7 +18,8 @@ def write_figures(
     """Draw one figure, or all that the runs have tables for, into a folder.
 
     Args:
-        name: A name of the table of figures, or "all" that the runs have tables for (there may be none).
+        name: A name of the table of figures, or "all" that the runs have tables for (there may be
+            none).
         runs: Run folders, one of each study.
         out: Folder of the files ``<name>.png``, ``.svg`` and ``.pdf``.
         partial: Whether runs that are not whole may be drawn; their titles say so.

@@ -40,7 +40,8 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The lines of one signal of the summary's table "grid": layer, head, value, q.
-        ax: Where to draw; rows are layers from input to output, columns heads. A star marks q < 0.05.
+        ax: Where to draw; rows are layers from input to output, columns heads. A star marks q <
+            0.05.
     """
     wide = table.pivot(index="layer", columns="head", values="value")
     few = wide.size <= 64
@@ -68,9 +69,10 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
     """Mean rank correlation of every score with four signals, and the ceiling where it was measured.
 
     Args:
-        table: The summary's table "agreement": score, signal, target, removal, metric, partial_set, sinks, value, low,
-            high, ceiling.
-        ax: Where to draw; one line per score, one dot with its interval per signal. A tick marks the ceiling.
+        table: The summary's table "agreement": score, signal, target, removal, metric, partial_set,
+            sinks, value, low, high, ceiling.
+        ax: Where to draw; one line per score, one dot with its interval per signal. A tick marks
+            the ceiling.
         partial_set: What is held fixed: "none", "position" or "position+coverage".
     """
     chosen = (
@@ -115,7 +117,8 @@ def draw_joint(table: pd.DataFrame, ax: Axes) -> Axes:
     """Share of tokens in each pair of rank bins, over what independent ranks would give.
 
     Args:
-        table: The lines of one signal of the summary's table "joint": score_bin, signal_bin, value, chance.
+        table: The lines of one signal of the summary's table "joint": score_bin, signal_bin, value,
+            chance.
         ax: Where to draw; low ranks at the bottom and left, 1 is independence.
     """
     ratio = table.assign(ratio=table["value"] / table["chance"])
@@ -136,8 +139,10 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
     """Agreement of each signal with itself when layers of the model lose their training, from the top down.
 
     Args:
-        table: The summary's table "reinitialised": signal, target, removal, layer, value, low, high, chance.
-        ax: Where to draw; the horizontal axis is the lowest layer without its trained weights, all of them at 0.
+        table: The summary's table "reinitialised": signal, target, removal, layer, value, low,
+            high, chance.
+        ax: Where to draw; the horizontal axis is the lowest layer without its trained weights, all
+            of them at 0.
     """
     for key, (label, method) in SIGNALS.items():
         line = table[(table[KEY] == list(key)).all(axis=1)]

@@ -22,8 +22,8 @@ def draw_probes(table: pd.DataFrame, ax: Axes, share: bool) -> Axes:
     """One dot with its interval per probe, coloured by its verdict.
 
     Args:
-        table: The summary's table "probes" of one CLIP model: probe, name, ri, ri_low, ri_high, share, low, high,
-            verdict.
+        table: The summary's table "probes" of one CLIP model: probe, name, ri, ri_low, ri_high,
+            share, low, high, verdict.
         ax: Where to draw, the first probe on top.
         share: Whether to draw the attribution share, or the reversal index itself.
     """

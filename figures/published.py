@@ -17,7 +17,8 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
     """Published share of the unpruned cIoU that each method keeps; hollow marks and no intervals, for none are given.
 
     Args:
-        table: As ``litelvlm.analysis.studies.published.accuracy`` gives it: label, method, tokens, kept.
+        table: As ``litelvlm.analysis.studies.published.accuracy`` gives it: label, method, tokens,
+            kept.
         ax: Where to draw; one line per method.
     """
     for label, line in lines_of(table, "label"):

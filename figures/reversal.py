@@ -12,7 +12,8 @@ from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
 MIN_VISIBLE = 0.5
 """Share of the target inside CLIP's crop from which an expression counts, as in the study's tables."""
 
-# (control, text mode, probe) of the constructions on the used layer, in the order in which they take explanations away.
+# (control, text mode, probe) of the constructions on the used layer, in the order in which they
+# take explanations away.
 CONSTRUCTIONS: dict[tuple[str, str, str], str] = {
     ("none", "template", "P0"): "true text, true mask",
     ("N1", "shuffled", "P0"): "text of another image",

@@ -24,9 +24,10 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
     """S1: every method minus the paper's at the same budget; filled dots differ after Holm's adjustment.
 
     Args:
-        table: Lines of one metric and budget of the summary's table "deltas": request, method, reference, delta, low,
-            high, p_holm.
-        ax: Where to draw; one line per method, grouped by request; a dagger marks those with another reference.
+        table: Lines of one metric and budget of the summary's table "deltas": request, method,
+            reference, delta, low, high, p_holm.
+        ax: Where to draw; one line per method, grouped by request; a dagger marks those with
+            another reference.
     """
     shown = in_order(table)
     lines = zip(shown["request"], shown["method"], shown["reference"], strict=True)
@@ -46,7 +47,8 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
     """S2: share of the unpruned cIoU that each method keeps, with 95 % intervals and the line at 90 %.
 
     Args:
-        table: Lines of one budget of the summary's table "retention": request, method, kept, low, high, bound.
+        table: Lines of one budget of the summary's table "retention": request, method, kept, low,
+            high, bound.
         ax: Where to draw; a dot is filled where the one-sided 95 % bound clears 90 %.
     """
     shown = table.sort_values("kept", ascending=False, kind="stable")

@@ -24,7 +24,8 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "grid": layer, head, lift, q.
-        ax: Where to draw; rows are layers from input to output, columns heads. A star marks q < 0.05.
+        ax: Where to draw; rows are layers from input to output, columns heads. A star marks q <
+            0.05.
     """
     wide = table.pivot(index="layer", columns="head", values="lift")
     stars = table.pivot(index="layer", columns="head", values="q").lt(0.05)
@@ -48,7 +49,8 @@ def draw_layers(table: pd.DataFrame, ax: Axes) -> Axes:
     """Lift per layer, mean over heads, for trained and random weights.
 
     Args:
-        table: The summary's table "layers": weights, text_mode, query, layer, measure, mean, low, high.
+        table: The summary's table "layers": weights, text_mode, query, layer, measure, mean, low,
+            high.
         ax: Where to draw; one line with a band per wording and weights.
     """
     lift = table[(table["measure"] == "lift") & (table["query"] == "eos")]
@@ -96,7 +98,8 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
     """Entropy of the [EOS] row against the number of tokens, under the curve of uniform attention.
 
     Args:
-        table: The summary's table "length": weights, text_mode, n_tokens, entropy, uniform_entropy (in nats).
+        table: The summary's table "length": weights, text_mode, n_tokens, entropy, uniform_entropy
+            (in nats).
         ax: Where to draw; one line per wording and weights.
     """
     for (weights, mode), (name, method) in LINES.items():

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 
-# Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for the rest. A marker
-# of its own tells two methods of similar colour apart.
+# Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
+# the rest. A marker of its own tells two methods of similar colour apart.
 _METHODS: Mapping[str, tuple[str, str, str]] = {
     "none": ("unpruned", INK, ""),
     "litelvlm": ("LiteLVLM", "#D55E00", "o"),

@@ -47,7 +47,8 @@ def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
     """Share of the unpruned cIoU that each method keeps, with one-sided 95 % bounds and the 90 % line.
 
     Args:
-        table: The summary's table "comparisons": method, budget, metric, reference, retention, retention_bound.
+        table: The summary's table "comparisons": method, budget, metric, reference, retention,
+            retention_bound.
         ax: Where to draw; dots are estimates, bars reach down to the bounds.
     """
     chosen = table[(table["metric"] == "ciou") & (table["reference"] == "none")]

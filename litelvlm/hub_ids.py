@@ -9,8 +9,10 @@ _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 def is_hub_id(name: str | Path) -> bool:
     """Whether a name can only be meant as a hub id "owner/name".
 
-    A `Path`, a name that begins with ".", "/" or "~", one with more than one slash, and one whose first part exists on
-    this disk are paths: a mistyped `data/refcoco` is a missing folder and nothing of somebody else's.
+    A `Path`, a name that begins with ".", "/" or "~", one with more than one slash, and one whose
+    first part exists on
+    this disk are paths: a mistyped `data/refcoco` is a missing folder and nothing of somebody
+    else's.
 
     Example:
         >>> is_hub_id("openai/clip-vit-base-patch32"), is_hub_id("./openai/clip"), is_hub_id(Path("openai/clip"))

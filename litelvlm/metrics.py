@@ -1,7 +1,8 @@
 """Scores of predicted masks: intersections, unions, cIoU, gIoU, P@t and the no-target scores of gRefCOCO.
 
-Per expression two pixel counts are kept; every score is a function of these. The official code adds small constants to
-its denominators, and that form is the default because published numbers carry it; `exact=True` leaves them out.
+Per expression two pixel counts are kept; every score is a function of these. The official code adds
+small constants to its denominators, and that form is the default because published numbers carry
+it; `exact=True` leaves them out.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,10 @@ def scored_target(
     """A target in which 1 is the object and 255 is ignored, under a rule for pixels of 2 and more.
 
     Args:
-        target: Target mask as `ReferSample.mask` gives it: polygons of one object that overlap are summed.
-        doubled: "wrong" leaves such pixels in no class, as the official code does; "object" makes them 1.
+        target: Target mask as `ReferSample.mask` gives it: polygons of one object that overlap are
+            summed.
+        doubled: "wrong" leaves such pixels in no class, as the official code does; "object" makes
+            them 1.
 
     Raises:
         ValueError: If the rule is unknown.
@@ -52,8 +55,9 @@ def intersection_union(
 ) -> Overlap:
     """Count pixels of one expression by the official rule (LiteLVLM and GLaMM, official code).
 
-    Target pixels of 1 are the object. Pixels of 255 are ignored on both sides. Pixels of 2 and more (overlapping
-    polygons of one object) are in no class: predicting them adds to the union, not to the intersection.
+    Target pixels of 1 are the object. Pixels of 255 are ignored on both sides. Pixels of 2 and more
+    (overlapping polygons of one object) are in no class: predicting them adds to the union, not to
+    the intersection.
 
     Args:
         prediction: Predicted mask.
@@ -114,7 +118,8 @@ def giou(intersections: Counts, unions: Counts, exact: bool = False) -> float:
 def ciou(intersections: Counts, unions: Counts, exact: bool = False) -> float:
     """Sum of intersections over sum of unions; the official form adds 1e-10 to the denominator.
 
-    Without any predicted or target pixel the official form gives 0, the exact one 1, as for a single expression.
+    Without any predicted or target pixel the official form gives 0, the exact one 1, as for a
+    single expression.
     """
     i, u = _counts(intersections, unions)
     if exact:
@@ -168,9 +173,10 @@ def grefcoco_scores(
 ) -> NoTargetScores:
     """Scores of gRefCOCO after GRES (CVPR 2023), with exact denominators.
 
-    A no-target expression has IoU 1 if fewer than `empty_below` pixels are predicted, else 0. A prediction that small
-    counts as "no target" for every expression: with a target its IoU is 0. cIoU leaves out what a rightly refused
-    expression predicted; a wrongly answered one adds its pixels to the union.
+    A no-target expression has IoU 1 if fewer than `empty_below` pixels are predicted, else 0. A
+    prediction that small counts as "no target" for every expression: with a target its IoU is 0.
+    cIoU leaves out what a rightly refused expression predicted; a wrongly answered one adds its
+    pixels to the union.
 
     Args:
         intersections: Pixel counts, one per expression.

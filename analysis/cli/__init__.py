@@ -1,7 +1,8 @@
 """The command line: one file per verb, and one place that turns errors into exit codes.
 
-Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed samples or a failed check, 2 usage,
-130 interrupted with finished parts kept. This package alone knows every room (library, studies, figures).
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed samples or a
+failed check, 2 usage, 130 interrupted with finished parts kept. This package alone knows every room
+(library, studies, figures).
 """
 
 import logging
@@ -158,7 +159,8 @@ def one_line(error: Exception) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
-        # A method's own refusal has no field to name, and pydantic's words for "refused" say nothing more.
+        # A method's own refusal has no field to name, and pydantic's words for "refused" say
+        # nothing more.
         told = {
             ".".join(map(str, e["loc"])): e["msg"].removeprefix("Value error, ")
             for e in error.errors()

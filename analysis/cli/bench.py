@@ -13,13 +13,14 @@ from litelvlm.analysis.cli.options import DataOptions, require_writable
 class Bench(DataOptions):
     """Measure what pruning costs and saves: operations, time by component, memory.
 
-    Arms are interleaved in random order; medians with intervals; published figures stand beside ours, marked as such.
+    Arms are interleaved in random order; medians with intervals; published figures stand beside
+    ours, marked as such.
 
     Examples:
       litelvlm bench
       litelvlm bench --model glamm-7b --random-init --device cuda --rounds 200 --warm-up 20
-      litelvlm bench --model glamm-7b --random-init --device cpu --prefill-only --rounds 3 --warm-up 1
-      litelvlm bench --n-texts 1 2 3 --figures figures-of-bench
+      litelvlm bench --model glamm-7b --random-init --device cpu --prefill-only --rounds 3 --warm-up
+      1 litelvlm bench --n-texts 1 2 3 --figures figures-of-bench
     """
 
     methods: tuple[str, ...] | None = None

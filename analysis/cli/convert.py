@@ -15,7 +15,8 @@ from litelvlm.analysis.cli.options import Common, require_writable
 class Convert(Common):
     """Rewrite a checkpoint folder as safetensors, which hold no code and load without a second copy.
 
-    The new folder appears only when it is whole; an existing one is not overwritten. The old one stays as it is.
+    The new folder appears only when it is whole; an existing one is not overwritten. The old one
+    stays as it is.
 
     Examples:
       litelvlm convert path/to/GLaMM-RefSeg path/to/GLaMM-RefSeg-safe

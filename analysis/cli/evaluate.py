@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 class Evaluate(DataOptions):
     """Score the unpruned model and pruning methods on a whole split: cIoU, gIoU, P@0.5 to P@0.9, N-acc, T-acc.
 
-    --protocol single asks every expression once with one template (exhaustive), --protocol conversation all of an
-    image in one conversation; --protocol official draws three expressions an image and random templates for one
-    conversation, as the official code does, once per seed. cIoU and gIoU are printed with the official epsilons and
-    exactly. The rows are those of a sweep: every finished part is kept, the same command goes on where the last one
-    stopped, and `litelvlm show` tells the intervals.
+    --protocol single asks every expression once with one template (exhaustive), --protocol
+    conversation all of an image in one conversation; --protocol official draws three expressions an
+    image and random templates for one conversation, as the official code does, once per seed. cIoU
+    and gIoU are printed with the official epsilons and
+    exactly. The rows are those of a sweep: every finished part is kept, the same command goes on
+    where the last one stopped, and `litelvlm show` tells the intervals.
 
     Examples:
       litelvlm evaluate
-      litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --split testA --budgets 192
-      litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --protocol official --seeds 5
-      litelvlm evaluate --data path/to/Refer_Segm --dataset grefcoco --methods litelvlm random --empty-below 1
-      litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
+      litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --split
+      testA --budgets 192 litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm
+      --dataset refcoco --protocol official --seeds 5 litelvlm evaluate --data path/to/Refer_Segm
+      --dataset grefcoco --methods litelvlm random --empty-below 1 litelvlm evaluate --methods
+      "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
     """
 
     methods: tuple[str, ...] = ("litelvlm",)

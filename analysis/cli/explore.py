@@ -20,7 +20,8 @@ class Explore(DataOptions):
 
     Examples:
       litelvlm explore runs/sweep-0123abcd --out page.html
-      litelvlm explore runs/sweep-0123abcd --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco
+      litelvlm explore runs/sweep-0123abcd --model path/to/GLaMM --data path/to/Refer_Segm --dataset
+      refcoco
     """
 
     folder: tyro.conf.PositionalRequiredArgs[Path]

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class Ls(Common):
     """List the names of methods, studies, figures and splits, each with one sentence.
 
-    "methods" alone prints the whole table: the stage a method works at, whether it reads the text, the cues it needs,
-    its own order and positions, whether it runs with attention kernels that give no weights, its source, the licence of
-    the official code, and how sure its formulas are (A: official code read; B: in part; C: our reading of the paper).
+    "methods" alone prints the whole table: the stage a method works at, whether it reads the text,
+    the cues it needs, its own order and positions, whether it runs with attention kernels that give
+    no weights, its source, the licence of the official code, and how sure its formulas are (A:
+    official code read; B: in part; C: our reading of the paper).
 
     Examples:
       litelvlm ls

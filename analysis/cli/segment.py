@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 class Segment(ModelOptions):
     """Segment what expressions refer to in a picture, with all visual tokens or with a pruned set.
 
-    Writes the mask (white where the referent is) and an overlay beside it, in which visual tokens that were pruned away
-    are darkened. Several expressions give numbered files. With --answer generated the model speaks for itself; if it
-    says no [SEG] there is no mask, which is said and gives exit code 1.
+    Writes the mask (white where the referent is) and an overlay beside it, in which visual tokens
+    that were pruned away are darkened. Several expressions give numbered files. With --answer
+    generated the model speaks for itself; if it says no [SEG] there is no mask, which is said and
+    gives exit code 1.
 
     Examples:
       litelvlm segment photo.jpg "the red circle"
       litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --out red.png
       litelvlm segment photo.jpg "the red circle" --pruner fastv --budget 0.33
       litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
-      litelvlm segment photo.jpg "the red circle" --pruner "litelvlm(order=raster)" --budget 48 --options read=seg
-      litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init --pruner litelvlm --budget 192
+      litelvlm segment photo.jpg "the red circle" --pruner "litelvlm(order=raster)" --budget 48
+      --options read=seg litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init
+      --pruner litelvlm --budget 192
     """
 
     image: tyro.conf.Positional[Path]
@@ -122,8 +124,8 @@ class Segment(ModelOptions):
         """Check what can be checked without a model.
 
         Raises:
-            ValueError: If there is no expression, an empty one, a budget below 1 or without a method, a method without
-                a budget, or an --out that is no PNG.
+            ValueError: If there is no expression, an empty one, a budget below 1 or without a
+                method, a method without a budget, or an --out that is no PNG.
             OSError: If the picture is missing or the output place cannot be written.
         """
         if not self.text:

@@ -42,7 +42,8 @@ class Show(Common):
             raise ValueError("name a run folder, for example runs/sweep-0123abcd")
         records = {folder: read_record(folder) for folder in self.folders}
         if self.json:
-            # By pydantic, which writes nan as null: the json module would write a word that is no JSON.
+            # By pydantic, which writes nan as null: the json module would write a word that is no
+            # JSON.
             found = [
                 {
                     "record": json.loads(record.model_dump_json()),

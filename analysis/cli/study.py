@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Study(DataOptions):
     """Ask a question of a model and a data set, or all questions there are.
 
-    Every finished part is kept; the same command goes on where the last one stopped. How large a study is, and whatever
-    else its configuration holds, is set with --set STUDY.FIELD=VALUE; a wrong field is answered with those there are.
+    Every finished part is kept; the same command goes on where the last one stopped. How large a
+    study is, and whatever else its configuration holds, is set with --set STUDY.FIELD=VALUE; a
+    wrong field is answered with those there are.
 
     Examples:
       litelvlm study reversal
@@ -35,7 +36,8 @@ class Study(DataOptions):
       litelvlm study importance faithfulness --set importance.images=200 faithfulness.images=null
       litelvlm study all --limit 20 --report report
       litelvlm study sweep --methods all --engine ray --workers 2
-      litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard 2/8
+      litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard
+      2/8
     """
 
     names: Annotated[
@@ -104,7 +106,8 @@ class Study(DataOptions):
         """Where the parts of a study are computed.
 
         Raises:
-            ValueError: If Ray is asked for and not installed, or an option of it is given without it.
+            ValueError: If Ray is asked for and not installed, or an option of it is given without
+                it.
         """
         if self.engine == "process":
             if self.address is not None:
@@ -143,7 +146,8 @@ class Study(DataOptions):
         What --set says of a field outweighs an option that reaches several studies.
 
         Raises:
-            ValueError: If an option was given that no chosen study has, a field does not exist, or a value is refused.
+            ValueError: If an option was given that no chosen study has, a field does not exist, or
+                a value is refused.
         """
         names = ("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
         given = {option: getattr(self, option) for option in names} | {"clip": self.other_clips}
@@ -163,7 +167,8 @@ class Study(DataOptions):
         """What --set says, by study.
 
         Raises:
-            ValueError: If an entry is not STUDY.FIELD=VALUE, its study was not chosen, or it has no such field.
+            ValueError: If an entry is not STUDY.FIELD=VALUE, its study was not chosen, or it has no
+                such field.
         """
         from yaml import YAMLError, safe_load
 

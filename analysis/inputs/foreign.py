@@ -83,7 +83,8 @@ def text_donors(
 ) -> Int[np.ndarray, "m"]:
     """Choose texts of other images nearest in length, equals at random; none if there is none of the wanted kind.
 
-    The expression's own words are no other text, whatever they mean elsewhere ("left" says the same of any category).
+    The expression's own words are no other text, whatever they mean elsewhere ("left" says the same
+    of any category).
 
     Args:
         donors: To choose from.

@@ -1,7 +1,7 @@
 """Token labels from masks (in, out, ignored), and the label maps that serve as controls.
 
-A token's coverage is the share of its patch that the mask covers, after the same resize and centre crop as the image.
-Label maps are flat, [N] in raster order; ``grid`` is (rows, columns).
+A token's coverage is the share of its patch that the mask covers, after the same resize and centre
+crop as the image. Label maps are flat, [N] in raster order; ``grid`` is (rows, columns).
 """
 
 from typing import NamedTuple
@@ -53,7 +53,8 @@ def label_tokens(
     """Label tokens by their coverage: in from ``high`` upwards, out up to ``low``, ignored between.
 
     Raises:
-        ValueError: If the thresholds are not 0 <= low < high <= 1, or nothing is visible in or out of the mask.
+        ValueError: If the thresholds are not 0 <= low < high <= 1, or nothing is visible in or out
+            of the mask.
 
     Example:
         >>> import numpy as np
@@ -133,8 +134,8 @@ def size_matched(
 ) -> Int[np.ndarray, "k"]:
     """Draw ``n`` different candidates from the quarter of the allowed ones, at least ``n``, nearest in token count.
 
-    The nearest ones alone would serve every mask of that size, so that a control rested on a handful of candidates
-    however many masks are matched. Equal distances are ordered at random.
+    The nearest ones alone would serve every mask of that size, so that a control rested on a
+    handful of candidates however many masks are matched. Equal distances are ordered at random.
 
     Args:
         n_in: Tokens in the mask to be matched.

@@ -25,8 +25,8 @@ from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE
 class Picks:
     """A data set of one expression per image, as engine and studies see any data set.
 
-    Its name, split and digest are those of the whole: which expressions are picked follows from them and the
-    configuration.
+    Its name, split and digest are those of the whole: which expressions are picked follows from
+    them and the configuration.
 
     Args:
         data: The whole split.
@@ -72,8 +72,8 @@ class Picks:
 def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
     """Choose one expression of each image at random, and images evenly spaced in the area of what it means.
 
-    Expressions that cannot be asked, or whose referent cannot be labelled, are passed over and counted; so are images
-    that have no other.
+    Expressions that cannot be asked, or whose referent cannot be labelled, are passed over and
+    counted; so are images that have no other.
 
     Args:
         data: The split.

@@ -14,8 +14,8 @@ class Subset:
     Args:
         data: The split.
         images: How many images, at even distances; all if None or if there are no more.
-        expressions: How many expressions of each image, at even distances, the first one changing from image to image;
-            all if None or if there are no more.
+        expressions: How many expressions of each image, at even distances, the first one changing
+            from image to image; all if None or if there are no more.
 
     Example:
         >>> evenly(10, 4)
@@ -57,7 +57,8 @@ class Subset:
         """One image with its expressions."""
         sample = self.data[self.indices[index]]
         n = len(sample.expressions)
-        # Turned by one from image to image: data sets list an image's expressions by object and kind.
+        # Turned by one from image to image: data sets list an image's expressions by object and
+        # kind.
         chosen = sorted((place + index) % n for place in evenly(n, self.expressions))
         return replace(sample, expressions=tuple(sample.expressions[i] for i in chosen))
 

@@ -41,7 +41,8 @@ class Answer:
         agreement: IoU of the two masks; 1 if both are empty.
         n_kept: Visual tokens per layer of the language model, on average.
         n_tokens: Visual tokens before pruning.
-        unpruned_seconds: Projector, language model and mask decoder with all tokens, median of ``REPEATS``.
+        unpruned_seconds: Projector, language model and mask decoder with all tokens, median of
+            ``REPEATS``.
         pruned_seconds: The same with the kept tokens, the choice of tokens included.
     """
 
@@ -120,7 +121,8 @@ def compare(
         seed: Of methods that draw at random.
 
     Raises:
-        ValueError: If the expression is empty, the method unknown or unusable, or the budget impossible.
+        ValueError: If the expression is empty, the method unknown or unusable, or the budget
+            impossible.
     """
     check_name(method, usable_methods(), "method")
     talk = conversation([clean(text)])

@@ -51,7 +51,8 @@ def build_page(
         out: The page.
         looks: Names and colours of methods; their plain names where left out.
         samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
-        inside: Whether tokens are ranked by signals of the language model as well, about 40 passes an expression.
+        inside: Whether tokens are ranked by signals of the language model as well, about 40 passes
+            an expression.
 
     Raises:
         ValueError: If the run is no finished sweep, or was made with another model or other data.

@@ -1,6 +1,7 @@
 """What the explorer shows of one expression: tokens, scores and masks of every method, and the text's attention.
 
-Everything is computed anew from the model that made the run, for a few expressions only, and packed small.
+Everything is computed anew from the model that made the run, for a few expressions only, and packed
+small.
 """
 
 from collections.abc import Mapping, Sequence
@@ -122,8 +123,8 @@ def expression_view(
         inside: Whether to compute the signals of the language model.
 
     Returns:
-        Picture, true mask, unpruned mask, ``selections`` [method][budget], ``scores`` [name] and the question's words
-        with their attention.
+        Picture, true mask, unpruned mask, ``selections`` [method][budget], ``scores`` [name] and
+        the question's words with their attention.
     """
     model, config = context.model, context.config
     picture, truth = sample.image(), target_mask(sample, expression)
@@ -175,7 +176,8 @@ def expression_view(
 def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
     """Which tokens are there and why: one bit mask per role, and how many tokens stand for no single place.
 
-    For a method inside the language model these are the tokens of its last layer, with the counts of all "layers".
+    For a method inside the language model these are the tokens of its last layer, with the counts
+    of all "layers".
     """
     if selection is None:
         return {"roles": {}, "placeless": 0}
@@ -246,8 +248,8 @@ def words_view(tower: Any, sentence: str) -> dict[str, Any]:
     """The question's words and the attention that [EOS] pays to each, per layer and head.
 
     Returns:
-        "texts", "tokens", "layers", "heads" and packed "attention" [layers, heads, words]; only "lacks" with the
-        reason where the text tower has no such row.
+        "texts", "tokens", "layers", "heads" and packed "attention" [layers, heads, words]; only
+        "lacks" with the reason where the text tower has no such row.
     """
     if "text_attention" in tower.lacks:
         return {"lacks": tower.lacks["text_attention"]}

@@ -1,7 +1,7 @@
 """Pages of all methods: ``python -m litelvlm.analysis.pages.methods_page runs/sweep-0123abcd docs/all-methods.md``.
 
-Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all`` computes one. The numbers
-are those of the report; the page is for reading beside the code.
+Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all``
+computes one. The numbers are those of the report; the page is for reading beside the code.
 """
 
 import sys

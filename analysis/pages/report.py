@@ -1,7 +1,7 @@
 """Run folders in, one page out: verdicts, figures, tables and records, all from saved rows, readable offline.
 
-Everything that comes from data (expressions, file names, messages) is escaped by the template engine, and the page
-forbids itself any network source.
+Everything that comes from data (expressions, file names, messages) is escaped by the template
+engine, and the page forbids itself any network source.
 """
 
 import base64
@@ -167,7 +167,8 @@ def families(
     """The confirmatory hypotheses, adjusted together, once per model and split; where two runs test one, none is shown.
 
     Returns:
-        Per family its "title" and either its "lines" (id, statement, verdict, alone, found, adjusted) or the "problem".
+        Per family its "title" and either its "lines" (id, statement, verdict, alone, found,
+        adjusted) or the "problem".
     """
     groups: dict[str, list[Claim]] = {}
     for run, summary in summaries.items():

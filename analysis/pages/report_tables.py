@@ -64,14 +64,15 @@ def by_budget(
 
     Args:
         title: Of the table.
-        lines: Columns method, budget, value and what ``text`` reads; one line per method and budget.
+        lines: Columns method, budget, value and what ``text`` reads; one line per method and
+            budget.
         text: What a cell says of its line.
         csv: Link to its file.
         refused: Methods and budgets that they cannot keep to.
 
     Returns:
-        Rows from the highest value at the largest budget that the method has, methods that refuse every budget last;
-        "refused", or nothing, where there is no line.
+        Rows from the highest value at the largest budget that the method has, methods that refuse
+        every budget last; "refused", or nothing, where there is no line.
     """
     cells: dict[str, dict[int, dict[Any, Any]]] = {}
     for line in lines.to_dict("records"):

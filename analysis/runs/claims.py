@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 
-# A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94 with 20 (simulated).
+# A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94
+# with 20 (simulated).
 MIN_IMAGES = 20
 ALPHA = 0.05
 Verdict = Literal["supported", "not supported", "undetermined"]
@@ -33,12 +34,16 @@ class Claim(BaseModel):
         null_description: What that value stands for.
         verdict: "supported", "not supported" or "undetermined".
         method: How the interval was made.
-        p_value: Against the null, not corrected; two-sided unless ``one_sided``; nan if there is none.
+        p_value: Against the null, not corrected; two-sided unless ``one_sided``; nan if there is
+            none.
         one_sided: Whether ``p_value`` counts the claimed direction only.
-        p_claimed: One-sided p-value in the claimed direction, which a joint claim needs; nan if there is none.
+        p_claimed: One-sided p-value in the claimed direction, which a joint claim needs; nan if
+            there is none.
         excluded: Samples left out of the estimate, by reason.
-        margin: Differences from the null below it count as none; nan if nothing was settled in advance.
-        p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good as the null.
+        margin: Differences from the null below it count as none; nan if nothing was settled in
+            advance.
+        p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
+            as the null.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,9 +82,9 @@ class Claim(BaseModel):
 def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -> Verdict:
     """Compare an interval with a null value.
 
-    Supported if the interval lies wholly on the claimed side of the null, not supported if wholly on the other side
-    (or on it), undetermined if it holds the null, if there is no interval, or if it rests on fewer than 20 images, too
-    few for a bootstrap interval to be as wide as it should.
+    Supported if the interval lies wholly on the claimed side of the null, not supported if wholly
+    on the other side (or on it), undetermined if it holds the null, if there is no interval, or if
+    it rests on fewer than 20 images, too few for a bootstrap interval to be as wide as it should.
 
     Example:
         >>> verdict(Estimate(0.2, 0.1, 0.3, 50, 120, ""), null=0.0)
@@ -114,8 +119,8 @@ def make_claim(
 ) -> Claim:
     """Build a claim whose verdict follows from its own interval.
 
-    What the interval leaves undetermined is not supported if it is shown to be equivalent to the null: so a true zero
-    can be told from too few images.
+    What the interval leaves undetermined is not supported if it is shown to be equivalent to the
+    null: so a true zero can be told from too few images.
     """
     claim = Claim(
         id=id,
@@ -151,8 +156,9 @@ def null_claim(
 ) -> Claim:
     """A claim that a control gives what it must, shown by equivalence.
 
-    Supported if the first statistic of ``result`` lies within ``margin`` of ``null`` (two one-sided tests), not
-    supported if its interval lies wholly outside, undetermined otherwise. The p-value is that of the two tests.
+    Supported if the first statistic of ``result`` lies within ``margin`` of ``null`` (two one-sided
+    tests), not supported if its interval lies wholly outside, undetermined otherwise. The p-value
+    is that of the two tests.
     """
     estimate, p_value = result.estimates()[0], float(result.p_equivalent(margin, null)[0])
     claim = make_claim(
@@ -180,8 +186,9 @@ def null_claim(
 def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
     """A claim that needs all of its parts: it shows the one that decides, with the largest one-sided p-value.
 
-    The part with the worst verdict decides; of equal verdicts the one with the largest p-value, then the first. No
-    correction is due among the parts, since each of them must hold (intersection-union test), and each in its claimed
+    The part with the worst verdict decides; of equal verdicts the one with the largest p-value,
+    then the first. No correction is due among the parts, since each of them must hold
+    (intersection-union test), and each in its claimed
     direction: a two-sided p-value would be small for an effect on the wrong side.
     """
     p_value = float(np.max([part.p_claimed for part in parts]))

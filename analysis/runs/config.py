@@ -42,12 +42,14 @@ def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> t
     """The budgets to use as token counts, largest first and each once.
 
     Args:
-        budgets: Token counts, or shares of all tokens strictly between 0 and 1; None stands for the published ones: a
-            third, two ninths, a ninth and an eighteenth (192, 128, 64, 32 of 576 tokens; 48, 32, 16, 8 of 144).
+        budgets: Token counts, or shares of all tokens strictly between 0 and 1; None stands for the
+            published ones: a third, two ninths, a ninth and an eighteenth (192, 128, 64, 32 of 576
+            tokens; 48, 32, 16, 8 of 144).
         n_tokens: Visual tokens before pruning.
 
     Raises:
-        ValueError: If one does not lie between 1 and ``n_tokens``, or is a share that keeps no token.
+        ValueError: If one does not lie between 1 and ``n_tokens``, or is a share that keeps no
+            token.
 
     Example:
         >>> resolve_budgets(None, 144), resolve_budgets((0.25, 8), 144)

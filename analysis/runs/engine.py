@@ -51,8 +51,8 @@ class Work:
 
     Attributes:
         compute: From what was loaded to rows.
-        load: From the index of an image to what ``compute`` takes; runs ahead in a thread of its own, so it must not
-            touch the model. The index itself if left out.
+        load: From the index of an image to what ``compute`` takes; runs ahead in a thread of its
+            own, so it must not touch the model. The index itself if left out.
         key: What the rows depend on.
     """
 
@@ -158,8 +158,9 @@ def map_chunks(
 ) -> None:
     """Compute the missing parts of this process's share.
 
-    A sample whose data cannot be used (``ValueError``, ``OSError``) is recorded as failed and the rest goes on; any
-    other error stops the run. A part with failed samples is computed again by the next run. Progress goes to stderr.
+    A sample whose data cannot be used (``ValueError``, ``OSError``) is recorded as failed and the
+    rest goes on; any other error stops the run. A part with failed samples is computed again by the
+    next run. Progress goes to stderr.
 
     Args:
         run: Open run.
@@ -277,7 +278,8 @@ def run_study(
         shard: Share of the parts to compute.
         function: From what ``load`` gives for an image to its rows.
         resolved: Fields whose value depends on the model (budgets), to be recorded as used.
-        load: From the index of an image to what ``function`` takes, without the model; the index itself if left out.
+        load: From the index of an image to what ``function`` takes, without the model; the index
+            itself if left out.
         notes: What the record should say besides.
 
     Returns:

@@ -1,8 +1,8 @@
 """Run folders: rows in whole parts, a record of how they came about, and the same command to go on.
 
-``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record), ``sessions/`` (one file per process
-that computed parts), ``rows/part-0003-of-0040.parquet`` and ``summary.json``. A part counts as finished only if it can
-be read, its row count fits and its key matches.
+``<out>/<study>-<key>/`` holds ``config.yaml`` (resolved), ``run.json`` (record), ``sessions/`` (one
+file per process that computed parts), ``rows/part-0003-of-0040.parquet`` and ``summary.json``. A
+part counts as finished only if it can be read, its row count fits and its key matches.
 """
 
 import io
@@ -272,7 +272,8 @@ def read_rows(folder: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: If the folder holds no part.
-        ValueError: If a part cannot be read or parts of different runs are mixed; name of the file included.
+        ValueError: If a part cannot be read or parts of different runs are mixed; name of the file
+            included.
     """
     paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
     if not paths:

@@ -11,9 +11,10 @@ from litelvlm.analysis.runs.folder import read_record, read_rows
 def joined_rows(folders: Sequence[str | Path]) -> pd.DataFrame:
     """Rows of runs, in order, with columns that tell the runs apart.
 
-    A run's folder says these once instead of in every row: study, run_id (the folder's name has it), code_sha (commit,
-    None outside a checkout), seed, model_id, dtype, device, protocol, dataset, split and split_by. Where rows have such
-    a column themselves, such as the seed of a random method, it stays.
+    A run's folder says these once instead of in every row: study, run_id (the folder's name has
+    it), code_sha (commit, None outside a checkout), seed, model_id, dtype, device, protocol,
+    dataset, split and split_by. Where rows have such a column themselves, such as the seed of a
+    random method, it stays.
 
     Args:
         folders: Run folders.

@@ -98,7 +98,7 @@ def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
     def ask(*words: str) -> str | None:
         call = subprocess.run(
             [git, "-C", where, *words], capture_output=True, text=True, check=False
-        )  # noqa: S603
+        )
         return call.stdout.strip() if call.returncode == 0 else None
 
     commit, changes = (
@@ -170,8 +170,8 @@ def _bare_source(file: Path) -> str:
 def model_identity(model: Any) -> dict[str, str]:
     """Name, family, weights, number type, device and attention implementation of a model: its part of a run's key.
 
-    Weights that were drawn at random have no digest of their own; a fingerprint over the start of every tensor stands
-    for them.
+    Weights that were drawn at random have no digest of their own; a fingerprint over the start of
+    every tensor stands for them.
     """
     digest = str(model.digest)
     return {

@@ -1,10 +1,12 @@
 """Parts of a run on Ray actors that hold a model each, on this machine or on a cluster.
 
-The process that started the study hands out one part at a time per actor and writes every part itself, so locks,
-resuming and the files are those of an ordinary run. Each actor loads model and data and prepares the study for itself,
-as this process did, whatever the study: nothing of a model travels. An actor that dies is started again and its part
-is given out again; nothing of a part is kept before it is whole. Rows are computed by the same function with as many
-threads as this process has, and so are the same, bit for bit on the CPU.
+The process that started the study hands out one part at a time per actor and writes every part
+itself, so locks, resuming and the files are those of an ordinary run. Each actor loads model and
+data and prepares the study for itself,
+as this process did, whatever the study: nothing of a model travels. An actor that dies is started
+again and its part is given out again; nothing of a part is kept before it is whole. Rows are
+computed by the same function with as many threads as this process has, and so are the same, bit for
+bit on the CPU.
 """
 
 import logging
@@ -30,10 +32,11 @@ class RayWorkers:
     """Computes parts on actors; a ``Mapper`` for ``engine.computed_by``.
 
     Attributes:
-        make: Loads model and data and prepares the study (see ``engine.work_of``); runs once in each actor, so it
-            must be picklable.
+        make: Loads model and data and prepares the study (see ``engine.work_of``); runs once in
+            each actor, so it must be picklable.
         count: Actors.
-        address: Of an existing cluster ("auto", or "ray://host:10001"); one is started here if left out.
+        address: Of an existing cluster ("auto", or "ray://host:10001"); one is started here if left
+            out.
         seed: For the actors' determinism settings.
     """
 

@@ -116,8 +116,8 @@ class RunRecord(Session):
     """``run.json``: how the rows came about and how far they got; what it has of a ``Session`` is the first one's.
 
     Attributes:
-        state: "running"; "partial" (parts are missing, or a limit was set); "done"; "failed" (an error stopped it, or
-            samples failed).
+        state: "running"; "partial" (parts are missing, or a limit was set); "done"; "failed" (an
+            error stopped it, or samples failed).
         study: Name of the study.
         key: Digest of the run's key.
         n_parts: Parts of the whole run.

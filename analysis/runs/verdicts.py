@@ -1,8 +1,8 @@
 """The confirmatory hypotheses H1 to H8 together: eight chances of a false discovery, so their p-values are adjusted.
 
-A claim's own verdict asks whether its 95 % interval clears the null, as if it were the only one. Here Holm's adjustment
-runs over the whole family. Its size is always eight: a hypothesis that was not tested counts with p = 1, so adding a
-run can strengthen a verdict and never weakens one.
+A claim's own verdict asks whether its 95 % interval clears the null, as if it were the only one.
+Here Holm's adjustment runs over the whole family. Its size is always eight: a hypothesis that was
+not tested counts with p = 1, so adding a run can strengthen a verdict and never weakens one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,8 +33,8 @@ NOT_TESTED = "not tested"
 def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
     """Holm's adjustment over H1 to H8, and the verdict that stands after it.
 
-    Collect the claims of all runs of one model on one split and pass them in; claims with other ids (parts, controls,
-    budgets) are exploratory and left out:
+    Collect the claims of all runs of one model on one split and pass them in; claims with other ids
+    (parts, controls, budgets) are exploratory and left out:
 
         claims = [claim for run in runs for claim in read_summary(run).claims]
         table = confirmatory(claims)
@@ -43,11 +43,12 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
         claims: At most one claim of each hypothesis.
 
     Returns:
-        Eight lines in the order of ``HYPOTHESES``: id, statement (of the claim, else the hypothesis in short),
-        estimate, low, high, null, n_images, n (0 if not tested), p (as the claim has it, two-sided unless it says
-        otherwise), p_holm, alone (the claim's verdict by itself) and verdict. "supported" needs the claim's own
-        verdict and p_holm <= 0.05; "not supported" is the claim's own, since an adjustment guards only against false
-        support; "not tested" if there is no claim; "undetermined" otherwise. Numbers that do not exist are nan.
+        Eight lines in the order of ``HYPOTHESES``: id, statement (of the claim, else the hypothesis
+        in short), estimate, low, high, null, n_images, n (0 if not tested), p (as the claim has it,
+        two-sided unless it says otherwise), p_holm, alone (the claim's verdict by itself) and
+        verdict. "supported" needs the claim's own verdict and p_holm <= 0.05; "not supported" is
+        the claim's own, since an adjustment guards only against false support; "not tested" if
+        there is no claim; "undetermined" otherwise. Numbers that do not exist are nan.
 
     Raises:
         ValueError: If a hypothesis has two claims.

@@ -33,7 +33,8 @@ SCORES = (
 )
 """Scores by name, higher is kept. The opposite ranking, highest similarity, correlates by the same numbers negated."""
 
-# A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the most there can be.
+# A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
+# most there can be.
 MASSIVE_SHARE = 20 / 64
 
 
@@ -41,7 +42,8 @@ def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndar
     """Every score of ``SCORES`` for one image and its text; higher means that the method would keep the token.
 
     Args:
-        cues: Of one image and one text; "coverage" of the true mask is one of the scores, as what an oracle would use.
+        cues: Of one image and one text; "coverage" of the true mask is one of the scores, as what
+            an oracle would use.
         rng: Of the random score.
     """
     found: Mapping[str, Tensor] = {
@@ -80,11 +82,13 @@ def visual_sinks(
         states: States inside the language model.
         first: Index of the first visual token.
         n_tokens: Visual tokens.
-        share: A channel is massive beyond this share of the most it can be, sqrt(d) root mean squares.
+        share: A channel is massive beyond this share of the most it can be, sqrt(d) root mean
+            squares.
 
-    Source: Kang et al. 2025, See what you are told: visual attention sink in large multimodal models, section 3. There
-        the bound is 20 at d = 4096, and channels 1415 and 2533 of LLaMA-2-7B were found by looking; here they are read
-        off the first token, so that any model can be asked.
+    Source: Kang et al. 2025, See what you are told: visual attention sink in large multimodal
+        models, section 3. There the bound is 20 at d = 4096, and channels 1415 and 2533 of
+        LLaMA-2-7B were found by looking; here they are read off the first token, so that any model
+        can be asked.
     """
     scaled = states.float() / states.float().pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
     bound = share * states.shape[1] ** 0.5

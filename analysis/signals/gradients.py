@@ -1,8 +1,9 @@
 """Gradient signals of the visual tokens by captum: saliency, input x gradient, integrated gradients, inner layers.
 
-captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its ``target`` is a column.
-That function is a ``litelvlm.models.glamm.attribution.targets.Targets``, or anything with its attributes.
-A token's value is the L2 norm over its channels for saliency, which has no sign, and their signed sum otherwise.
+captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its
+``target`` is a column. That function is a ``litelvlm.models.glamm.attribution.targets.Targets``, or
+anything with its attributes. A token's value is the L2 norm over its channels for saliency, which
+has no sign, and their signed sum otherwise.
 """
 
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ class Integrated(NamedTuple):
 
     Attributes:
         values: Signed sum per token.
-        error: Completeness error: |sum of all values - (target at the tokens - target at the baseline)| over the
-            size of that difference.
+        error: Completeness error: |sum of all values - (target at the tokens - target at the
+            baseline)| over the size of that difference.
     """
 
     values: Float[np.ndarray, "n"]

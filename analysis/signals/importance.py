@@ -39,7 +39,8 @@ class Signal:
         target: What it is importance for; empty for attention.
         layer: Of the language model; -1 if it belongs to none.
         head: -1 for all heads together.
-        removal: How a token is taken away, or the baseline that stands for its absence; empty if neither.
+        removal: How a token is taken away, or the baseline that stands for its absence; empty if
+            neither.
         error: Completeness error of integrated gradients; nan for others.
         reliability: Of the values, between 0 and 1; nan if it was not measured.
     """

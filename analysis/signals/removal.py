@@ -1,7 +1,7 @@
 """What removing tokens costs: KernelSHAP and Shapley sampling over groups of tokens, ridge regression over tokens.
 
-A game is a function of presence: a boolean matrix, one row per coalition, to one column per target. Nothing here knows
-of models.
+A game is a function of presence: a boolean matrix, one row per coalition, to one column per target.
+Nothing here knows of models.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,9 @@ def kernel_shap(
 ) -> Float[np.ndarray, "g t"]:
     """Shapley values by weighted regression on sampled coalitions, each with its complement.
 
-    Sizes are drawn with the kernel's weight, so the regression itself is unweighted; the values are constrained to sum
-    to the value of everybody less that of nobody. An additive game is solved exactly once the samples span it.
+    Sizes are drawn with the kernel's weight, so the regression itself is unweighted; the values are
+    constrained to sum to the value of everybody less that of nobody. An additive game is solved
+    exactly once the samples span it.
 
     Args:
         game: Value of coalitions.
@@ -85,7 +86,8 @@ def ridge_on_masks(
         kept: Tokens of each random set.
         samples: Random sets.
         rng: Random numbers.
-        penalty: Times the mean squared length of a centred column; 1 halves what a lone column would get.
+        penalty: Times the mean squared length of a centred column; 1 halves what a lone column
+            would get.
 
     Raises:
         ValueError: If ``kept`` does not lie between 1 and one less than the tokens.

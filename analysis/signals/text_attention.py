@@ -118,7 +118,8 @@ class Measured(NamedTuple):
 
     Attributes:
         heads: By measure, [layers, heads], of the [EOS] row.
-        together: By measure, [layers]: what differs from the mean over heads, or exists for whole layers alone.
+        together: By measure, [layers]: what differs from the mean over heads, or exists for whole
+            layers alone.
         everywhere: By measure, [layers, heads], mean over the rows of all positions but the first.
     """
 
@@ -215,8 +216,9 @@ def attention_measures(
         marks: Positions of punctuation.
 
     Returns:
-        Attention on [SOS], its lift over uniform attention (1 for uniform), shares of content words, punctuation and
-        the position itself, the content share that uniform attention has, and entropy over its maximum ln T, in [0, 1].
+        Attention on [SOS], its lift over uniform attention (1 for uniform), shares of content
+        words, punctuation and the position itself, the content share that uniform attention has,
+        and entropy over its maximum ln T, in [0, 1].
 
     Raises:
         ValueError: If a weight is not finite or a row does not sum to 1.
@@ -257,8 +259,9 @@ def column_mass(
     """Mean attention that [SOS] gets from all positions, alpha_1, which uniform causal attention makes large too.
 
     Returns:
-        "alpha1", "alpha1_excess" over uniform attention's H_T / T, "alpha1_free" without the first position, whose
-        attention is 1 by force (uniform attention gives that one (H_T - 1) / (T - 1)), and "sink_eps", whether alpha_1
+        "alpha1", "alpha1_excess" over uniform attention's H_T / T, "alpha1_free" without the first
+        position, whose attention is 1 by force (uniform attention gives that one (H_T - 1) / (T -
+        1)), and "sink_eps", whether alpha_1
         is above 0.3: short texts are whatever the model does.
 
     Source: Gu et al. (arXiv 2410.10781), official code.

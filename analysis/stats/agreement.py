@@ -48,7 +48,8 @@ def _agreement(
 def rank_biased_overlap(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
     """Extrapolated rank-biased overlap of two orders (token indices, best first) to depth k, with p = 1 - 1/k.
 
-    Source: Webber, Moffat and Zobel 2010, A similarity measure for indefinite rankings, extrapolated form.
+    Source: Webber, Moffat and Zobel 2010, A similarity measure for indefinite rankings,
+        extrapolated form.
     """
     return _extrapolated(_agreement(first, second, _depth(k, min(len(first), len(second)))))
 

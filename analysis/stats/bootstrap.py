@@ -1,8 +1,9 @@
 """Estimates with intervals: arrays in, a NamedTuple out; the image is the unit that is resampled.
 
-Expressions of one image share its pixels, so their scores are not independent and an interval that resamples
-expressions is too narrow. Every statistic here is a function of *sums over images* (a mean is sum / count, cIoU is
-sum of intersections / sum of unions), so a bootstrap draw is a vector of image counts times a matrix of image sums.
+Expressions of one image share its pixels, so their scores are not independent and an interval that
+resamples expressions is too narrow. Every statistic here is a function of *sums over images* (a
+mean is sum / count, cIoU is sum of intersections / sum of unions), so a bootstrap draw is a vector
+of image counts times a matrix of image sums.
 """
 
 from collections.abc import Callable, Sequence
@@ -147,7 +148,8 @@ def bootstrap(
 ) -> Bootstrap:
     """Resample images with all their samples and recompute a statistic of column sums.
 
-    Two calls with the same images, ``resamples`` and ``seed`` draw the same images, so their draws are paired.
+    Two calls with the same images, ``resamples`` and ``seed`` draw the same images, so their draws
+    are paired.
 
     Args:
         columns: One row per sample.
@@ -204,7 +206,8 @@ def means(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
 def ratios(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
     """Statistic: the first half of the columns over the second half (cIoU: intersections, then unions).
 
-    A ratio whose denominator is 0 has a numerator of 0 too (empty prediction on empty target) and counts as 1.
+    A ratio whose denominator is 0 has a numerator of 0 too (empty prediction on empty target) and
+    counts as 1.
     """
     numerator, denominator = np.split(sums, 2, axis=1)
     value: np.ndarray = np.divide(
@@ -276,8 +279,8 @@ def nested_bootstrap(
 
     Args:
         columns: One row per measurement.
-        levels: Outermost first, for instance (image ids, expression ids, seeds); the rows of one innermost group
-            are drawn last if the ids of the last level are not unique.
+        levels: Outermost first, for instance (image ids, expression ids, seeds); the rows of one
+            innermost group are drawn last if the ids of the last level are not unique.
         statistic: From column sums [b, c] to values [b, k].
         resamples: Number of draws.
         seed: Of the draws.

@@ -66,8 +66,8 @@ def eraser(
         chosen: Counts to report.
 
     Returns:
-        "comprehensiveness": y(all) - y(without the first k), high for a faithful ranking; "sufficiency":
-        y(all) - y(first k only), low for a faithful one. Pruning is sufficiency.
+        "comprehensiveness": y(all) - y(without the first k), high for a faithful ranking;
+        "sufficiency": y(all) - y(first k only), low for a faithful one. Pruning is sufficiency.
 
     Source: DeYoung et al. 2020 (ERASER), equations 1 to 3.
     """
@@ -83,8 +83,8 @@ def square_removals(
 ) -> Bool[np.ndarray, "m n"]:
     """Random squares of tokens to take away, sides from 2 to half of the grid's shorter side.
 
-    Squares can take a whole object away. Tokens strewn over the picture hardly ever do: nearly nothing would change,
-    and every ranking would fit that equally well.
+    Squares can take a whole object away. Tokens strewn over the picture hardly ever do: nearly
+    nothing would change, and every ranking would fit that equally well.
 
     Source: Yeh et al. 2019, section 2.2, square removal.
 
@@ -119,8 +119,9 @@ def rank_infidelity(
 ) -> float:
     """Normalised infidelity, by captum, of a ranking to what random removals do to a target; 0 is perfect.
 
-    A token's attribution is its rank over N, highest for the first one, scaled by the factor that fits best: rankings
-    have no unit, so they can be compared. The factor may be negative, so this measure does not see a reversed sign.
+    A token's attribution is its rank over N, highest for the first one, scaled by the factor that
+    fits best: rankings have no unit, so they can be compared. The factor may be negative, so this
+    measure does not see a reversed sign.
 
     Args:
         order: Tokens, first one first.

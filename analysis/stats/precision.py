@@ -35,9 +35,11 @@ def bca_estimate(
         seed: Of the draws.
 
     Returns:
-        Value and interval; none with one image, and a point if leaving out any image changes nothing.
+        Value and interval; none with one image, and a point if leaving out any image changes
+        nothing.
 
-    Source: Efron 1987, Better bootstrap confidence intervals; computed by ``scipy.stats.bootstrap``.
+    Source: Efron 1987, Better bootstrap confidence intervals; computed by
+        ``scipy.stats.bootstrap``.
     """
     sums, _ = image_sums(columns, image_ids)
     total, n_images = sums.sum(0, keepdims=True), len(sums)
@@ -78,11 +80,13 @@ def bca_estimate(
 def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
     """The smallest of several paired effects, such as the lead over the best of several rivals.
 
-    Which rival is best is itself uncertain. The lower end is the lowest of the single lower ends: the smallest effect
-    lies above a value if each one does, so no correction is due (intersection-union). For the upper end the rival is
-    picked anew on every draw: it is the estimate plus the quantile, over draws, of the largest fall of any effect below
-    its own estimate. The plain percentile interval of the minimum is not used, for it is biased downwards twice: with
-    ten equal rivals and 40 images it denies a true tie in 47 % of simulated studies, this one in less than 2.5 %.
+    Which rival is best is itself uncertain. The lower end is the lowest of the single lower ends:
+    the smallest effect lies above a value if each one does, so no correction is due
+    (intersection-union). For the upper end the rival is
+    picked anew on every draw: it is the estimate plus the quantile, over draws, of the largest fall
+    of any effect below its own estimate. The plain percentile interval of the minimum is not used,
+    for it is biased downwards twice: with ten equal rivals and 40 images it denies a true tie in 47
+    % of simulated studies, this one in less than 2.5 %.
 
     Args:
         effects: One column per rival.
@@ -107,8 +111,8 @@ def minimum_detectable(
 ) -> Float[np.ndarray, "k"]:
     """Smallest true effect that a two-sided test on these images would find with the given power; nan with one image.
 
-    It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of equal weight,
-    2.80 SD_d / sqrt(n_images).
+    It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of
+    equal weight, 2.80 SD_d / sqrt(n_images).
     """
     if not len(result.draws):
         return np.full(len(result.value), np.nan)

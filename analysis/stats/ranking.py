@@ -1,7 +1,8 @@
 """How a token ranking relates to a mask: AUROC, reversal index, effect size, precision and recall at a budget.
 
-Arrays only. ``inside`` and ``outside`` mark the tokens in and out of the mask; tokens in neither are ignored, and
-N' = n_in + n_out is the number of eligible ones. Leading axes of the labels hold several masks scored at once.
+Arrays only. ``inside`` and ``outside`` mark the tokens in and out of the mask; tokens in neither
+are ignored, and N' = n_in + n_out is the number of eligible ones. Leading axes of the labels hold
+several masks scored at once.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ def auroc(
 
     Args:
         scores: One score per token.
-        inside: Booleans, or weights >= 0: the pair (i, j) then weighs inside_i * outside_j (soft labels).
+        inside: Booleans, or weights >= 0: the pair (i, j) then weighs inside_i * outside_j (soft
+            labels).
         outside: The same for the other side.
 
     Returns:
@@ -94,7 +96,8 @@ def hedges_g(
     Scores without any spread differ by nothing and give 0.
 
     Raises:
-        ValueError: If a score is not finite, a side is empty, or fewer than three tokens are eligible.
+        ValueError: If a score is not finite, a side is empty, or fewer than three tokens are
+            eligible.
     """
     check_finite(scores, "scores")
     a, b = scores[inside].astype(np.float64), scores[outside].astype(np.float64)

@@ -35,14 +35,16 @@ def paired_swap_test(
     """Test a paired difference by swapping the two methods' labels image by image.
 
     Args:
-        a: Per sample either one column (compared by its mean) or two (intersection, union: compared by cIoU).
+        a: Per sample either one column (compared by its mean) or two (intersection, union: compared
+            by cIoU).
         b: The same for the other method.
         image_ids: The image of each sample; all its samples are swapped together.
         permutations: Random swaps; the p-value is (1 + extreme) / (1 + permutations).
         seed: Of the swaps.
 
     Returns:
-        The difference a - b, its two-sided p-value and the number of images; p is nan with one image.
+        The difference a - b, its two-sided p-value and the number of images; p is nan with one
+        image.
 
     Raises:
         ValueError: If the shapes differ or the columns are neither one nor two.

@@ -1,7 +1,8 @@
 """Rank correlations of maps on the token grid, given where tokens lie, against the same map moved round the grid.
 
-Neighbouring tokens are alike, so tokens are no independent samples and the textbook p-value of a correlation between
-two smooth maps is far too small. A toroidal shift keeps a map's smoothness and breaks its link with the other map.
+Neighbouring tokens are alike, so tokens are no independent samples and the textbook p-value of a
+correlation between two smooth maps is far too small. A toroidal shift keeps a map's smoothness and
+breaks its link with the other map.
 """
 
 import numpy as np
@@ -62,8 +63,8 @@ def shifted_correlations(
 ) -> Float[np.ndarray, "a b rows cols"]:
     """``rank_correlations`` with ``second`` moved round the grid by every (down, right); [0, 0] is not moved.
 
-    All moves at once by cross-correlation: the moved ranks' product with a residual, over the norm that their own fit
-    on the unmoved covariates leaves.
+    All moves at once by cross-correlation: the moved ranks' product with a residual, over the norm
+    that their own fit on the unmoved covariates leaves.
     """
     design = basis(first.shape[1], covariates)
     check_finite(second, "values")

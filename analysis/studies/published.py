@@ -83,11 +83,13 @@ def accuracy(data: str = "", split: str = "") -> pd.DataFrame:
         split: One of its splits.
 
     Returns:
-        Columns label (as published), method (our name), tokens, ciou in percent, and kept: cIoU over the unpruned one.
+        Columns label (as published), method (our name), tokens, ciou in percent, and kept: cIoU
+        over the unpruned one.
 
     Example:
         >>> accuracy("refcoco", "val").iloc[5].to_dict()
-        {'label': 'LiteLVLM', 'method': 'litelvlm', 'tokens': 192, 'ciou': 74.4, 'kept': 0.9358490566037736}
+        {'label': 'LiteLVLM', 'method': 'litelvlm', 'tokens': 192, 'ciou': 74.4, 'kept':
+        0.9358490566037736}
     """
     columns = [SPLITS.index((data, split))] if (data, split) in SPLITS else range(len(SPLITS))
 

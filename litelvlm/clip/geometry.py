@@ -1,8 +1,8 @@
 """What CLIP's resize and centre crop show of an image, and how pixel masks map to visual tokens and back.
 
-The integer rules are those of the Hugging Face CLIP processor: the short side becomes `size`, the long side
-`int(size * long / short)`, and a centre square is cut at offset `(side - size) // 2`. What lies outside the square no
-token sees.
+The integer rules are those of the Hugging Face CLIP processor: the short side becomes `size`, the
+long side `int(size * long / short)`, and a centre square is cut at offset `(side - size) // 2`.
+What lies outside the square no token sees.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ class Crop:
         size: Side of the square in resized pixels.
         resized_height: Height after the resize.
         resized_width: Width after the resize.
-        top: First row of the square, in resized pixels; negative where the square has a border there.
+        top: First row of the square, in resized pixels; negative where the square has a border
+            there.
         left: First column of the square, in resized pixels; negative likewise.
     """
 

@@ -155,8 +155,8 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
     """Read CLIP's byte-pair tokenizer from a folder or a hub id.
 
     Raises:
-        FileNotFoundError: If there is no vocabulary: the library itself would go on with an empty one, in which every
-            text is the same.
+        FileNotFoundError: If there is no vocabulary: the library itself would go on with an empty
+            one, in which every text is the same.
         ValueError: If a file is damaged.
     """
     try:

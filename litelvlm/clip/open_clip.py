@@ -1,10 +1,11 @@
 """Any open_clip ViT as a tower: OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA and SigLIP weights, with their own crops.
 
-What a family lacks is an error, never a stand-in: SigLIP has no class token, no projection of single patches and no
-causal text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``, ``patch_embeds``, ``text_attention`` and
-``eos_index`` raise a ``ValueError`` there that names a way out. EVA02 lacks nothing: its head is linear, and its rotary
-positions enter where the attention applies them. ResNets, convolutional or hybrid towers, towers without CLS or
-attention pooling (CLIPA) and captioners (CoCa) are refused by name.
+What a family lacks is an error, never a stand-in: SigLIP has no class token, no projection of
+single patches and no causal text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``,
+``patch_embeds``, ``text_attention`` and ``eos_index`` raise a ``ValueError`` there that names a way
+out. EVA02 lacks nothing: its head is linear, and its rotary positions enter where the attention
+applies them. ResNets, convolutional or hybrid towers, towers without CLS or attention pooling
+(CLIPA) and captioners (CoCa) are refused by name.
 """
 
 import json
@@ -50,13 +51,16 @@ _NOT_CAUSAL = (
 class OpenClipTower(Tower):
     """An open_clip model with its tokenizer, giving the states that :class:`~litelvlm.clip.hf.ClipTower` gives.
 
-    Where the side of the crop is no multiple of the patch (SigLIP 384 / 14), the grid leaves out the last pixels, as
+    Where the side of the crop is no multiple of the patch (SigLIP 384 / 14), the grid leaves out
+    the last pixels, as
     the convolution does: ``grid[0] * patch_size`` pixels are covered.
 
     Args:
-        clip: A model of ``open_clip.create_model``, or ``CLIP`` / ``CustomTextCLIP`` built directly.
+        clip: A model of ``open_clip.create_model``, or ``CLIP`` / ``CustomTextCLIP`` built
+            directly.
         tokenizer: What ``open_clip.get_tokenizer`` gives for it.
-        preprocessing: Crop and normalisation; if not given, those that ``create_model`` left on the model.
+        preprocessing: Crop and normalisation; if not given, those that ``create_model`` left on the
+            model.
 
     Raises:
         ValueError: If the model is none of the known families, or its normalisation is unknown.
@@ -171,7 +175,8 @@ class OpenClipTower(Tower):
         """SigLIP's value path: each state alone through norm, attention pooling (its weight is then 1) and MLP.
 
         Raises:
-            ValueError: If the family has a projection; then ``project`` is the map into the joint space.
+            ValueError: If the family has a projection; then ``project`` is the map into the joint
+                space.
         """
         if not self.trunk.pools_attention:
             raise ValueError(
@@ -193,8 +198,8 @@ class OpenClipTower(Tower):
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
         """Token ids and mask [T, L], and which sentences were longer than the tower reads.
 
-        A causal tower's padding is cut to the longest sentence, which changes no state; SigLIP reads its padding, so
-        there all positions stay and take part.
+        A causal tower's padding is cut to the longest sentence, which changes no state; SigLIP
+        reads its padding, so there all positions stay and take part.
         """
         ids = self.tokenizer(list(sentences)).to(self.device)
         if "eos_index" in self.lacks:
@@ -267,22 +272,26 @@ def load_tower(
     """Load a pair of towers by name, frozen and in evaluation mode.
 
     Args:
-        name: "open_clip:<model>/<tag>" ("open_clip:ViT-L-14-336/openai"), a folder (Hugging Face CLIP, or open_clip's
-            with ``open_clip_config.json``), or the hub id of a Hugging Face CLIP.
+        name: "open_clip:<model>/<tag>" ("open_clip:ViT-L-14-336/openai"), a folder (Hugging Face
+            CLIP, or open_clip's with ``open_clip_config.json``), or the hub id of a Hugging Face
+            CLIP.
         pretrained: The tag, where ``name`` is "open_clip:<model>" alone.
         dtype: "float32" (if not given), "bfloat16" or "float16".
         device: None takes the first GPU, else the CPU.
-        random_init: Sizes, activation and crop of that name with weights as drawn; for controls and for cost.
+        random_init: Sizes, activation and crop of that name with weights as drawn; for controls and
+            for cost.
 
     Returns:
         An ``OpenClipTower`` or a ``ClipTower``; both give the same states.
 
     Raises:
         ValueError: If a name, tag or number type is unknown, or the model is of no known family.
-        FileNotFoundError: If a folder holds no configuration, or weights can be neither found nor fetched.
+        FileNotFoundError: If a folder holds no configuration, or weights can be neither found nor
+            fetched.
 
-    The tag decides activation (QuickGELU) and normalisation, not the model's name: open_clip itself only warns when
-    ``ViT-L-14-336`` with the tag ``openai`` runs with another activation than it was trained with.
+    The tag decides activation (QuickGELU) and normalisation, not the model's name: open_clip itself
+    only warns when ``ViT-L-14-336`` with the tag ``openai`` runs with another activation than it
+    was trained with.
     """
     kind = number_type(dtype)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -18,9 +18,9 @@ def pooled_text(
     Args:
         tower: The towers.
         sentences: T sentences.
-        pooling: "eos": the state at the end, CLIP's own. "words": the mean over the word tokens, start and end left
-            out. "no_sos": the end again, but the start token is taken out of the sequence, so that nothing can attend
-            to it; the other tokens keep their positions.
+        pooling: "eos": the state at the end, CLIP's own. "words": the mean over the word tokens,
+            start and end left out. "no_sos": the end again, but the start token is taken out of the
+            sequence, so that nothing can attend to it; the other tokens keep their positions.
 
     Raises:
         ValueError: If there is no sentence, or one without words is to be pooled over its words.
@@ -53,7 +53,8 @@ def ranked_patches(
 
     Args:
         image: The encoded image, of a ``ClipTower``.
-        layer: States the language model gets ("second_last", as the official code), or the output of the last block.
+        layer: States the language model gets ("second_last", as the official code), or the output
+            of the last block.
         norm: Whether the final layer norm comes first, as it does for CLS.
     """
     if layer == "second_last" and norm:

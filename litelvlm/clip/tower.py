@@ -51,8 +51,9 @@ class Preprocessing:
     Attributes:
         mean: Subtracted per channel, of values in [0, 1].
         std: Divided by per channel.
-        resize: "shortest" resizes the short side and cuts the centre square; "squash" resizes both sides to the square;
-            "pad" resizes the long side and fills the square around it with the mean colour.
+        resize: "shortest" resizes the short side and cuts the centre square; "squash" resizes both
+            sides to the square; "pad" resizes the long side and fills the square around it with the
+            mean colour.
         resample: Interpolation of the resize.
     """
 
@@ -99,8 +100,8 @@ class ClipText:
     """The text tower's answer for a batch of sentences.
 
     Attributes:
-        input_ids: Token ids [T, L], padded to the longest sentence (to the tower's length where padding is read too),
-            truncated at the model's maximum.
+        input_ids: Token ids [T, L], padded to the longest sentence (to the tower's length where
+            padding is read too), truncated at the model's maximum.
         attention_mask: 1 for tokens that take part [T, L].
         text_embeds: Projected states at ``pooled_index`` [T, P], not normalised.
         pooled_index: Position that ``text_embeds`` is read at [T].
@@ -131,10 +132,10 @@ class ClipText:
 class ClipImage:
     """The image tower's states up to the input of its last block; everything later is computed when asked for.
 
-    ``states[i]`` is the output of block ``i - 1`` (``states[0]`` the embeddings), CLS first, so ``states[-1]`` is
-    what transformers calls ``hidden_states[-2]``: the layer that LLaVA and GLaMM read. Towers without a class token
-    (``tower.n_prefix`` 0) hold patches only. A state that the family does not have is listed in ``tower.lacks``, and
-    reading it raises a ``ValueError``.
+    ``states[i]`` is the output of block ``i - 1`` (``states[0]`` the embeddings), CLS first, so
+    ``states[-1]`` is what transformers calls ``hidden_states[-2]``: the layer that LLaVA and GLaMM
+    read. Towers without a class token (``tower.n_prefix`` 0) hold patches only. A state that the
+    family does not have is listed in ``tower.lacks``, and reading it raises a ``ValueError``.
     """
 
     tower: "Tower"
@@ -236,7 +237,8 @@ class ClipImage:
 class Tower(nn.Module, ABC):
     """An image and a text tower that share a space, driven block by block.
 
-    Subclasses say how their family embeds, runs, projects and tokenises; what studies and methods read is built here.
+    Subclasses say how their family embeds, runs, projects and tokenises; what studies and methods
+    read is built here.
 
     Attributes:
         preprocessing: Crop and normalisation of the family.
@@ -362,8 +364,8 @@ class Tower(nn.Module, ABC):
         """Run the text tower.
 
         Args:
-            sentences: T sentences (an empty one is just [SOS][EOS]); those longer than the tower reads are truncated
-                as CLIP does and marked in ``truncated``.
+            sentences: T sentences (an empty one is just [SOS][EOS]); those longer than the tower
+                reads are truncated as CLIP does and marked in ``truncated``.
 
         Raises:
             ValueError: If there is no sentence.
@@ -381,7 +383,8 @@ class Tower(nn.Module, ABC):
     ) -> tuple[ClipText, Float[Tensor, "layers t heads l"]]:
         """Attention of each sentence's [EOS] over its tokens, for every layer and head.
 
-        Only the [EOS] row is computed, so the attention implementation stays as it is. Keys after [EOS] get 0.
+        Only the [EOS] row is computed, so the attention implementation stays as it is. Keys after
+        [EOS] get 0.
 
         Returns:
             The text states and the weights; each row sums to 1 over positions 0 to ``eos_index``.

@@ -63,7 +63,8 @@ def read_instances(content: bytes, path: Path) -> Instances:
         path: Where they come from, for messages.
 
     Raises:
-        RefDataError: If it is no JSON object with images, annotations and categories, or a record lacks a field.
+        RefDataError: If it is no JSON object with images, annotations and categories, or a record
+            lacks a field.
     """
     try:
         data = json.loads(content)
@@ -119,12 +120,14 @@ def _inside(file_name: str) -> str:
 def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray, "height width"]:
     """Rasterise one object's outline as the official code does: one plane per part, planes summed.
 
-    Where polygons of one object overlap the value is 2 or more; the official score treats such pixels apart. An empty
-    outline is an empty mask. Unlike the official code a bare run-length dict (COCO's crowd form) is read too.
+    Where polygons of one object overlap the value is 2 or more; the official score treats such
+    pixels apart. An empty outline is an empty mask. Unlike the official code a bare run-length dict
+    (COCO's crowd form) is read too.
 
     Args:
-        segmentation: List of polygons [x0, y0, x1, y1, ...] in pixels, list of run-length dicts, one run-length dict,
-            or an empty list. Run lengths may be a compressed string, bytes or a plain list of counts.
+        segmentation: List of polygons [x0, y0, x1, y1, ...] in pixels, list of run-length dicts,
+            one run-length dict, or an empty list. Run lengths may be a compressed string, bytes or
+            a plain list of counts.
         height: Image height in pixels.
         width: Image width in pixels.
 
@@ -143,7 +146,8 @@ def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray,
     else:
         for part in parts:
             _check_polygon(part, height, width)
-        # pycocotools takes a list whose first element has four numbers for boxes, so a point that covers nothing leads.
+        # pycocotools takes a list whose first element has four numbers for boxes, so a point that
+        # covers nothing leads.
         planes = coco_mask.frPyObjects([[0.0] * 6, *parts], height, width)[1:]
     total: np.ndarray = _decode(planes).sum(axis=2).astype(np.uint8)
     return total
@@ -152,7 +156,8 @@ def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray,
 def _decode(planes: list[dict[str, Any]]) -> np.ndarray:
     """Run lengths to pixels, [height, width, planes]."""
     with warnings.catch_warnings():
-        # pycocotools 2.0.11 hands its arrays over by a protocol that NumPy 2 still takes, but deprecates.
+        # pycocotools 2.0.11 hands its arrays over by a protocol that NumPy 2 still takes, but
+        # deprecates.
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         pixels: np.ndarray = coco_mask.decode(planes)
     return pixels
@@ -197,8 +202,9 @@ def _run_lengths(part: Any, height: int, width: int) -> dict[str, Any]:
 def _unpack(packed: bytes) -> list[int]:
     """Run lengths of COCO's compressed form.
 
-    Numbers are written in groups of five bits, low groups first, bit 5 saying that another group follows and bit 4 of
-    the last group being the sign; from the fourth on, each is the difference to the number two places before.
+    Numbers are written in groups of five bits, low groups first, bit 5 saying that another group
+    follows and bit 4 of the last group being the sign; from the fourth on, each is the difference
+    to the number two places before.
     """
     counts: list[int] = []
     value = shift = 0

@@ -1,8 +1,9 @@
 """Whole-or-absent output: a file or folder appears under its name only when complete.
 
-Content goes to a temporary name in the same folder, is flushed to the disk, and is then renamed, which is atomic on
-one local file system; network file systems may promise less. What an interrupted process leaves behind is a hidden
-temporary entry, never a half-written result; `remove_debris` deletes old ones.
+Content goes to a temporary name in the same folder, is flushed to the disk, and is then renamed,
+which is atomic on one local file system; network file systems may promise less. What an interrupted
+process leaves behind is a hidden temporary entry, never a half-written result; `remove_debris`
+deletes old ones.
 """
 
 import os
@@ -20,7 +21,8 @@ Content = bytes | str | Callable[[BinaryIO], object]
 def atomic_write(path: str | Path, content: Content) -> Path:
     """Write a file so that readers see the old content or all of the new one.
 
-    A symbolic link is written through, and an existing file keeps its permission bits. Missing parent folders are made.
+    A symbolic link is written through, and an existing file keeps its permission bits. Missing
+    parent folders are made.
 
     Args:
         path: The file.
@@ -64,8 +66,8 @@ def atomic_write(path: str | Path, content: Content) -> Path:
 def atomic_folder(path: str | Path, fill: Callable[[Path], object]) -> Path:
     """Create a folder whole: `fill` writes into a temporary folder, which is then renamed.
 
-    If another process finishes the same folder first, its folder stays and ours is dropped: both must be made by the
-    same recipe.
+    If another process finishes the same folder first, its folder stays and ours is dropped: both
+    must be made by the same recipe.
 
     Args:
         path: The folder; it must not exist yet, or `fill` is not called.

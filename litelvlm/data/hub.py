@@ -1,8 +1,9 @@
 """RefCOCO as the hub distributes it: Parquet rows with image bytes, outline and answers, one row per reference.
 
-The rows are rewritten once into the REFER layout below the cache folder and then read like any other dataset, so one
-reader and one set of checks serve both. What the rows do not tell is left out: categories (an expression has none, an
-object ``UNKNOWN_CATEGORY``), and objects that no reference means. Ids are running numbers.
+The rows are rewritten once into the REFER layout below the cache folder and then read like any
+other dataset, so one reader and one set of checks serve both. What the rows do not tell is left
+out: categories (an expression has none, an object ``UNKNOWN_CATEGORY``), and objects that no
+reference means. Ids are running numbers.
 """
 
 import hashlib
@@ -62,7 +63,8 @@ def hub_root(
     """Make the REFER layout of one split, on first use.
 
     Args:
-        root: Folder with Parquet files, or hub id of a dataset (fetched on first use, the split's files only).
+        root: Folder with Parquet files, or hub id of a dataset (fetched on first use, the split's
+            files only).
         dataset: "refcoco", "refcoco+" or "refcocog"; None takes what the folder's name says.
         split: Split; a file belongs to it if its name begins with it.
         split_by: Author of the split; the usual one by default.
@@ -209,7 +211,8 @@ class _Tables:
         image = self._image(row)
         number = len(self.refs) + 1
         shape = outline(row["segmentation"], image["height"], image["width"])
-        # Copies that pool the splits of two authors hold some references twice: the same outline is the same object.
+        # Copies that pool the splits of two authors hold some references twice: the same outline is
+        # the same object.
         annotation = self.annotations.setdefault(
             json.dumps([image["id"], shape or number]),
             {

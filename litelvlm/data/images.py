@@ -16,8 +16,8 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
 def open_image(source: Image.Image | str | Path | bytes, upright: bool = True) -> Image.Image:
     """Read a picture as RGB.
 
-    A file is turned upright by its EXIF tag, as OpenCV does in the official code; a picture that is open already is
-    left as it lies, so that masks have its size.
+    A file is turned upright by its EXIF tag, as OpenCV does in the official code; a picture that is
+    open already is left as it lies, so that masks have its size.
 
     Args:
         source: Picture, path, or the bytes of an image file.

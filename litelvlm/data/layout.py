@@ -78,16 +78,16 @@ KNOWN_COUNTS: Mapping[tuple[str, str, str], Counts] = MappingProxyType(
 )
 """Sizes of the published files as the literature gives them.
 
-RefCLEF and the google split of RefCOCOg are not in the table, and of gRefCOCO it has the images only: what is not here
-is reported as unknown, not as right.
+RefCLEF and the google split of RefCOCOg are not in the table, and of gRefCOCO it has the images
+only: what is not here is reported as unknown, not as right.
 """
 
 
 def split_test(split: str, exact: bool) -> Callable[[str], bool]:
     """Whether a record's split string belongs to a split, by the official rule.
 
-    `testA`, `testB` and `testC` take every string containing that letter, `test` every string containing "test";
-    train and val, and every split of gRefCOCO, must be equal.
+    `testA`, `testB` and `testC` take every string containing that letter, `test` every string
+    containing "test"; train and val, and every split of gRefCOCO, must be equal.
 
     Example:
         >>> split_test("testA", exact=False)("testAB"), split_test("val", exact=False)("valid")
@@ -127,7 +127,8 @@ def choose(
         Dataset, split author and the path of the table.
 
     Raises:
-        ValueError: If a name is unknown, or the dataset is not named and the root holds none or several.
+        ValueError: If a name is unknown, or the dataset is not named and the root holds none or
+            several.
         FileNotFoundError: If the dataset's files are missing.
     """
     present = [name for name in FAMILIES if (root / name).is_dir()]

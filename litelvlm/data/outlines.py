@@ -10,7 +10,8 @@ def outline_polygons(mask: Bool[np.ndarray, "height width"]) -> list[list[int]] 
     """Trace the borders of a mask's 4-connected parts; None if a part has a hole, which polygons cannot express.
 
     Returns:
-        One polygon [x0, y0, x1, y1, ...] per part, corners only, in pixel-corner coordinates (0..width, 0..height).
+        One polygon [x0, y0, x1, y1, ...] per part, corners only, in pixel-corner coordinates
+        (0..width, 0..height).
 
     Example:
         >>> outline_polygons(np.ones((2, 3), dtype=bool))

@@ -1,9 +1,10 @@
 """Read a pickle of plain data without the power to run code.
 
-Two gates. First the bytes are walked without building anything, and only opcodes that make data are accepted. Then an
-unpickler builds it with every class lookup replaced: the few names NumPy needs for a scalar lead to stand-ins of ours
-that return plain numbers, every other name is refused. The first gate is not a luxury: with the second alone, an
-extension-registry opcode whose cache is warm calls its target directly.
+Two gates. First the bytes are walked without building anything, and only opcodes that make data are
+accepted. Then an unpickler builds it with every class lookup replaced: the few names NumPy needs
+for a scalar lead to stand-ins of ours that return plain numbers, every other name is refused. The
+first gate is not a luxury: with the second alone, an extension-registry opcode whose cache is warm
+calls its target directly.
 """
 
 import io
@@ -20,7 +21,8 @@ _DATA_OPCODES = """
     EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS
     EMPTY_SET ADDITEMS FROZENSET
 """
-# Reachable only with a name of the closed table below on the stack, because nothing else puts a callable there.
+# Reachable only with a name of the closed table below on the stack, because nothing else puts a
+# callable there.
 _SCALAR_OPCODES = frozenset({"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"})
 _ALLOWED_OPCODES = _SCALAR_OPCODES.union(_DATA_OPCODES.split())
 _MEMO_OPCODES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
@@ -113,7 +115,8 @@ _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 def _walk(data: bytes) -> Iterator[tuple[str, Any, int]]:
     """Name, argument and position of each opcode up to STOP.
 
-    `pickletools.genops` would do but for one thing: it rejects the non-ASCII text strings of Python 2.
+    `pickletools.genops` would do but for one thing: it rejects the non-ASCII text strings of Python
+    2.
     """
     stream = io.BytesIO(data)
     name = ""
@@ -162,11 +165,12 @@ def check_opcodes(data: bytes) -> None:
 def loads_plain(data: bytes) -> Any:
     r"""Build the plain data (containers, strings, numbers) of a pickle.
 
-    NumPy scalars come back as Python numbers. Strings written by Python 2 are read as ASCII, or as latin1 when they
-    hold other bytes.
+    NumPy scalars come back as Python numbers. Strings written by Python 2 are read as ASCII, or as
+    latin1 when they hold other bytes.
 
     Raises:
-        UnsafePickleError: If the pickle holds anything else or is damaged; nothing of it has been run.
+        UnsafePickleError: If the pickle holds anything else or is damaged; nothing of it has been
+            run.
 
     Example:
         >>> loads_plain(b"(lp0\nI7\na.")

@@ -1,7 +1,7 @@
 """Read the RefCOCO family (RefCOCO, RefCOCO+, RefCOCOg, RefCLEF, gRefCOCO) as the official evaluation does.
 
-One sample is one image with every expression of the split on it. Images come in ascending id, expressions in file
-order; the official order is that of a Python set and says nothing.
+One sample is one image with every expression of the split on it. Images come in ascending id,
+expressions in file order; the official order is that of a Python set and says nothing.
 """
 
 import hashlib
@@ -48,7 +48,8 @@ class Expression:
         ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
         category_id: Categories as the table of references gives them; empty if it states none.
         sent: The text as stored.
-        kind: Class of the expression where the data says ("attribute", "place", "relation"), else None.
+        kind: Class of the expression where the data says ("attribute", "place", "relation"), else
+            None.
     """
 
     sent_id: int
@@ -71,7 +72,8 @@ class ReferSample:
         expressions: Every expression of the split on this image.
         folder: Image folder.
         pictures: What to unpack there, for messages.
-        annotations: Every object of the image by id, whether an expression of this split means it or not.
+        annotations: Every object of the image by id, whether an expression of this split means it
+            or not.
     """
 
     image_id: int
@@ -108,8 +110,8 @@ class ReferSample:
     def mask(self, expression: Expression) -> UInt8[np.ndarray, "height width"]:
         """Target pixels at original size; zeros where nothing is meant.
 
-        Values above 1 mark overlapping polygons of one object; the official score treats them apart, so use `> 0`
-        where a plain mask is wanted.
+        Values above 1 mark overlapping polygons of one object; the official score treats them
+        apart, so use `> 0` where a plain mask is wanted.
         """
         meant = [self.annotations[ann_id] for ann_id in expression.ann_ids if ann_id != NO_TARGET]
         return union_mask(meant, self.height, self.width)
@@ -130,8 +132,9 @@ class ReferDataset(Sequence[ReferSample]):
         categories: Category id to name.
         digest: SHA-256 over the table of references and `instances.json`.
         counts: Expressions, references and images.
-        count_note: What differs from the published size of the split, which counts are unknown, and whether sentences
-            were numbered anew; empty if every count is as published, and for the embedded scenes.
+        count_note: What differs from the published size of the split, which counts are unknown, and
+            whether sentences were numbered anew; empty if every count is as published, and for the
+            embedded scenes.
     """
 
     def __init__(
@@ -187,10 +190,11 @@ def load_refer(
     """Open one split of a dataset in REFER layout.
 
     Args:
-        root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the hub id of such a
-            dataset (see ``litelvlm.data.hub``); "embedded" for the procedural scenes, which are made on first use and
-            kept in the cache folder.
-        dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the root holds one only.
+        root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
+            hub id of such a dataset (see ``litelvlm.data.hub``); "embedded" for the procedural
+            scenes, which are made on first use and kept in the cache folder.
+        dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
+            root holds one only.
         split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
         split_by: Author of the split; the usual one by default ("unc", for RefCOCOg "umd").
 

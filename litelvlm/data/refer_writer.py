@@ -28,9 +28,10 @@ def write_refer(
 ) -> Path:
     """Write scenes as `<root>/Refer_Segm/<dataset>` with images beside it; whole or not at all.
 
-    Every second object is stored as polygons along pixel borders where those give back the exact mask, the others as
-    compressed run lengths. Each sentence record has an extra key "kind". The SHA-256 of all pixels stands in
-    the info block of `instances.json`, so that a digest of the tables covers the images too.
+    Every second object is stored as polygons along pixel borders where those give back the exact
+    mask, the others as compressed run lengths. Each sentence record has an extra key "kind". The
+    SHA-256 of all pixels stands in the info block of `instances.json`, so that a digest of the
+    tables covers the images too.
 
     Args:
         root: Folder to make; must not exist.

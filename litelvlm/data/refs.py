@@ -41,7 +41,8 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
         path: Where they come from, for messages.
 
     Raises:
-        RefDataError: If the table is not a list of reference records; the message names record and field.
+        RefDataError: If the table is not a list of reference records; the message names record and
+            field.
         UnsafePickleError: If a pickle holds anything but plain data.
     """
     try:
@@ -119,7 +120,8 @@ def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) ->
     """Refuse a table of references that was made for other instances.
 
     Raises:
-        RefDataError: Naming the first image or object that `instances.json` lacks, and how many references fail.
+        RefDataError: Naming the first image or object that `instances.json` lacks, and how many
+            references fail.
     """
     first, n = "", 0
     for ref in refs:

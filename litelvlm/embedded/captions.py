@@ -25,7 +25,8 @@ def caption_pair(
         rng: Source of every choice.
 
     Returns:
-        (caption, near miss); the near miss swaps the colours or the shapes of two objects, or changes one.
+        (caption, near miss); the near miss swaps the colours or the shapes of two objects, or
+        changes one.
     """
     kept = [list(o) for o, share in zip(objects, seen, strict=True) if share >= _SEEN] or [
         list(objects[0])

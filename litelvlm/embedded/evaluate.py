@@ -35,7 +35,8 @@ class Condition:
 
     Attributes:
         name: What it is called.
-        draws: The pruner, several times with other seeds if it draws at random; None keeps all tokens.
+        draws: The pruner, several times with other seeds if it draws at random; None keeps all
+            tokens.
         budget: Tokens kept.
         blank: Feed a grey image of the same size instead.
     """

@@ -59,8 +59,8 @@ def run_stage(
 ) -> None:
     """Train ``model`` in place, from the last state in ``folder`` if there is one.
 
-    Everything random in ``losses`` must follow from the step number alone; then stopping and going on at any saved
-    step gives the same weights as never stopping.
+    Everything random in ``losses`` must follow from the step number alone; then stopping and going
+    on at any saved step gives the same weights as never stopping.
 
     Args:
         stage: Length, rate and name.

@@ -22,7 +22,8 @@ class Packed:
         embeds: Input embeddings [B, S, d].
         position_ids: Rotary positions [B, S], real numbers.
         attention_mask: Additive [B, 1, S, S].
-        labels: Next-token targets at the predicting position [B, S], ``IGNORE`` elsewhere; answers only.
+        labels: Next-token targets at the predicting position [B, S], ``IGNORE`` elsewhere; answers
+            only.
         image: Slice of the visual tokens, the same in every row.
         seg_index: Indices whose state predicts a [SEG] [B, T].
     """
@@ -38,8 +39,9 @@ class Packed:
 def image_offsets(n_tokens: int, rng: np.random.Generator) -> np.ndarray:
     """Rotary offsets of the visual tokens for one row: plain half of the time, else irregular.
 
-    Pruning renumbers the tokens that stay, so place must not be readable from the rotary position alone: the other
-    half draws random gaps and an overall stretch between a sixteenth and twice the plain length. All tokens are fed.
+    Pruning renumbers the tokens that stay, so place must not be readable from the rotary position
+    alone: the other half draws random gaps and an overall stretch between a sixteenth and twice the
+    plain length. All tokens are fed.
     """
     if rng.random() < 0.5:
         return np.arange(n_tokens, dtype=np.float64)
@@ -56,8 +58,8 @@ def pack(
     Args:
         model: Gives the tokenizer and the embeddings.
         visual: Projected visual tokens [B, N, d].
-        talks: Per scene the same number of conversations, each starting from the image; [SEG] counts must agree
-            between scenes.
+        talks: Per scene the same number of conversations, each starting from the image; [SEG]
+            counts must agree between scenes.
         rng: Draws the rotary offsets.
     """
     tokenizer, n = model.tokenizer, visual.shape[1]

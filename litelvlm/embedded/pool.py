@@ -32,9 +32,11 @@ class SceneBatch:
     Attributes:
         crop: CLIP pixels [B, 3, 168, 168], normalised.
         square: SAM pixels [B, 3, 192, 192], normalised, zero-padded right and bottom.
-        ids: Object index + 1 per SAM pixel [B, 192, 192]; 0 background, ``PADDING`` outside the image.
+        ids: Object index + 1 per SAM pixel [B, 192, 192]; 0 background, ``PADDING`` outside the
+            image.
         coverage: Share of each patch covered by each object [B, N, MAX_OBJECTS].
-        meta: Per scene {"objects": [[shape, colour, size], ...], "expressions": [[sentence, target, kind], ...]}.
+        meta: Per scene {"objects": [[shape, colour, size], ...], "expressions": [[sentence, target,
+            kind], ...]}.
     """
 
     crop: Tensor

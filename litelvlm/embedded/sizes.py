@@ -157,7 +157,8 @@ def glamm_config(vocab_size: int) -> dict[str, Any]:
 def new_language_side(vocab_size: int) -> dict[str, nn.Module]:
     """An untrained language model, projector and seg head.
 
-    The library's spread is meant for widths of thousands; matrices are drawn at width ** -0.5 here instead.
+    The library's spread is meant for widths of thousands; matrices are drawn at width ** -0.5 here
+    instead.
     """
     parts = new_parts(glamm_config(vocab_size), "sdpa")
     llama = parts["llama"]

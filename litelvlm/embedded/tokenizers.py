@@ -58,8 +58,9 @@ def load_or_make(folder: Path, shipped: Path, level: str) -> tuple[CLIPTokenizer
 def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer:
     """Learn byte-pair merges, write ``vocab.json`` and ``merges.txt`` in CLIP's layout and load them.
 
-    Every byte is in the vocabulary, alone and as a word's end, so no text is unknown. Equal counts are merged in an
-    order that differs from run to run, which is why the shipped files are part of the recipe and not made anew.
+    Every byte is in the vocabulary, alone and as a word's end, so no text is unknown. Equal counts
+    are merged in an order that differs from run to run, which is why the shipped files are part of
+    the recipe and not made anew.
     """
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.normalizer = normalizers.Lowercase()

@@ -1,8 +1,8 @@
 """Train the miniature from nothing: ``python -m litelvlm.embedded.train --out FOLDER [--seed 0]``.
 
-Four stages, each resumable at any point: CLIP contrastively; SAM on points and boxes; the language side by pointing;
-the language side and the mask decoder on masks. The result is a checkpoint folder under the published names and
-a card with its held-out scores.
+Four stages, each resumable at any point: CLIP contrastively; SAM on points and boxes; the language
+side by pointing; the language side and the mask decoder on masks. The result is a checkpoint folder
+under the published names and a card with its held-out scores.
 """
 
 import argparse

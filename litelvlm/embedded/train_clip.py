@@ -80,8 +80,8 @@ class _Pupil(nn.Module):
 def silu_twin(clip: CLIPModel) -> Iterator[None]:
     """Train with SiLU in place of quick-GELU, which is the same function of rescaled weights but cheaper.
 
-    quick_gelu(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702: entering the block multiplies each MLP's first layer
-    by 1.702 and divides its second by it, leaving undoes that.
+    quick_gelu(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702: entering the block multiplies each
+    MLP's first layer by 1.702 and divides its second by it, leaving undoes that.
     """
     mlps = [
         layer.mlp

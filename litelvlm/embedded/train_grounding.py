@@ -44,7 +44,8 @@ class PointingHelper(nn.Module):
     def what(self, seg_state: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the referent's shape, colour, size and texture [B, T, 4], read off the state.
 
-        Mostly a matter of the words: it teaches the state to gather them, before there is anything to match.
+        Mostly a matter of the words: it teaches the state to gather them, before there is anything
+        to match.
         """
         parts = [
             F.cross_entropy(head(seg_state).float().flatten(0, 1), labels[..., i].flatten())

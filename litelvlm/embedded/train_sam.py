@@ -24,7 +24,8 @@ def object_masks(ids: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
         objects: Object index per prompt [B, T].
 
     Returns:
-        Share of each low-resolution pixel the object covers [B, T, S/2, S/2], and where the image is [B, 1, ...].
+        Share of each low-resolution pixel the object covers [B, T, S/2, S/2], and where the image
+        is [B, 1, ...].
     """
     full = (ids[:, None] == objects[..., None, None] + 1).float()
     return F.avg_pool2d(full, 2), (F.max_pool2d((ids[:, None] == PADDING).float(), 2) == 0).float()
@@ -51,7 +52,8 @@ def pick_prompts(ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor,
     """Objects, a random pixel inside each and its box.
 
     Returns:
-        Object indices [B, T], points (x, y) [B, T, 2] and boxes (x0, y0, x1, y1) [B, T, 4] in SAM pixels.
+        Object indices [B, T], points (x, y) [B, T, 2] and boxes (x0, y0, x1, y1) [B, T, 4] in SAM
+        pixels.
     """
     objects = torch.zeros(len(ids), _PROMPTS, dtype=torch.long)
     points, boxes = torch.zeros(len(ids), _PROMPTS, 2), torch.zeros(len(ids), _PROMPTS, 4)

@@ -28,7 +28,8 @@ class Choice:
         tokens: Merged tokens; None when every output token is a plain row of the patch tokens.
         source: Merge weights that made ``tokens`` from the patch tokens.
         roles: One word per token.
-        sizes: Patches that the language model's attention should count each token for; None leaves it alone.
+        sizes: Patches that the language model's attention should count each token for; None leaves
+            it alone.
     """
 
     indices: Int[Tensor, "r"]
@@ -44,19 +45,21 @@ class Selection:
     """The visual tokens the language model gets.
 
     Attributes:
-        indices: Kept raster indices in output order. A merged token has the index of its destination, a synthetic one
-            (CLS, a mean of what was dropped, a pooled cell) has -1.
+        indices: Kept raster indices in output order. A merged token has the index of its
+            destination, a synthetic one (CLS, a mean of what was dropped, a pooled cell) has -1.
         n_tokens: Tokens before pruning.
         positions: Position of each output token relative to the first visual one.
         span: Positions the image block takes for the text behind it.
-        tokens: Output tokens, in the language model's input space at stage "post_projector", else in that of the patch
-            tokens; None when they are plain rows of them.
-        source: Merge weights; ``source @ patch_tokens`` (``source @ projected`` after the projector) is ``tokens``,
-            except for the row of role "cls", which is zero because CLS is no mixture of patches. At stage "vit" blocks
-            follow the merges, so the weights tell the members of a token but do not reproduce it.
-        roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all are plainly kept.
-        sizes: Patches that the language model's attention counts each token for (see ``litelvlm.models.glamm.language.calibration``);
-            None leaves the attention as it is.
+        tokens: Output tokens, in the language model's input space at stage "post_projector", else
+            in that of the patch tokens; None when they are plain rows of them.
+        source: Merge weights; ``source @ patch_tokens`` (``source @ projected`` after the
+            projector) is ``tokens``, except for the row of role "cls", which is zero because CLS is
+            no mixture of patches. At stage "vit" blocks follow the merges, so the weights tell the
+            members of a token but do not reproduce it.
+        roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all
+            are plainly kept.
+        sizes: Patches that the language model's attention counts each token for (see
+            ``litelvlm.models.glamm.language.calibration``); None leaves the attention as it is.
         stage: Stage of the method.
     """
 
@@ -132,8 +135,8 @@ class Selection:
 class Pruner(ABC):
     """A method that chooses which visual tokens the language model gets.
 
-    A method is a frozen dataclass whose fields are its options, so ``str(pruner)`` is its provenance; it implements
-    ``choose``. Defaults are what the released code does.
+    A method is a frozen dataclass whose fields are its options, so ``str(pruner)`` is its
+    provenance; it implements ``choose``. Defaults are what the released code does.
 
     Attributes:
         order: "native": as the method's released code emits them; "raster": by place in the image.
@@ -141,16 +144,18 @@ class Pruner(ABC):
         name: Name in the table of methods.
         summary: One line for lists and tables.
         needs: Cues that some setting of the fields may read.
-        stage: Where it sits: "vit" (between blocks of the image tower), "pre_projector", "post_projector" or "llm".
+        stage: Where it sits: "vit" (between blocks of the image tower), "pre_projector",
+            "post_projector" or "llm".
         text_guided: Its choice depends on the text.
         native_order: Order of ``order="native"``, in words.
         flash_safe: It runs with attention kernels that give no weights and take no additive bias.
         origin: Paper, licence of the official code, and confidence.
-        synthetic: It may emit tokens that are no plain patch tokens. Such a method keeps every token as it is when
-            the budget is all of them, since there is nothing to merge.
-        presets: Named sets of fields that differ from the defaults, next to "faithful", which is the defaults, and
-            "gap", which every method has (see ``get_pruner``). "fixed" guards the quirks of a released code, in raster
-            order; "paper" follows the paper where its code does not.
+        synthetic: It may emit tokens that are no plain patch tokens. Such a method keeps every
+            token as it is when the budget is all of them, since there is nothing to merge.
+        presets: Named sets of fields that differ from the defaults, next to "faithful", which is
+            the defaults, and "gap", which every method has (see ``get_pruner``). "fixed" guards the
+            quirks of a released code, in raster order; "paper" follows the paper where its code
+            does not.
     """
 
     name: ClassVar[str]
@@ -192,8 +197,8 @@ class Pruner(ABC):
             budget: Tokens to keep, or their share of all as a number strictly between 0 and 1.
 
         Raises:
-            ValueError: If the budget is not a whole number from 1 to the number of tokens nor a share that keeps one,
-                or a cue is missing.
+            ValueError: If the budget is not a whole number from 1 to the number of tokens nor a
+                share that keeps one, or a cue is missing.
         """
         count = check_budget(budget, cues.n_tokens)
         nothing_to_merge = self.synthetic and count == cues.n_tokens
@@ -203,10 +208,11 @@ class Pruner(ABC):
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
 
-        Cues stay per image, so images may have different numbers of texts and nothing is padded. What a tower computed
-        is kept by its ``Cues``: several methods and budgets on one list run the towers once. Ranking by a score is a
-        few operations per image; methods whose steps follow one upon another take each step for all images at once
-        where that is faster (see ``GreedyPruner``).
+        Cues stay per image, so images may have different numbers of texts and nothing is padded.
+        What a tower computed
+        is kept by its ``Cues``: several methods and budgets on one list run the towers once.
+        Ranking by a score is a few operations per image; methods whose steps follow one upon
+        another take each step for all images at once where that is faster (see ``GreedyPruner``).
 
         Raises:
             ValueError: As ``select``.

@@ -11,14 +11,14 @@ def check_budget(budget: object, n_tokens: int) -> int:
     """Return the budget as a number of tokens, if that many can be kept.
 
     Args:
-        budget: Tokens to keep, synthetic ones (means, CLS) included: a whole number, or the share of all tokens as a
-            number strictly between 0 and 1 (see ``tokens_from_ratio``).
+        budget: Tokens to keep, synthetic ones (means, CLS) included: a whole number, or the share
+            of all tokens as a number strictly between 0 and 1 (see ``tokens_from_ratio``).
         n_tokens: Tokens before pruning.
 
     Raises:
-        ValueError: If it is neither a whole number from 1 to ``n_tokens`` nor a share that keeps at least one token.
-            The official LiteLVLM code ends such calls with an index error, a failed assertion or, for 0, an empty
-            image.
+        ValueError: If it is neither a whole number from 1 to ``n_tokens`` nor a share that keeps at
+            least one token. The official LiteLVLM code ends such calls with an index error, a
+            failed assertion or, for 0, an empty image.
 
     Example:
         >>> check_budget(48, 144), check_budget(0.25, 144)

@@ -10,8 +10,8 @@ from litelvlm.pruning.ranking import highest
 def coordinate_ranking(cosine: Float[Tensor, "n"], sine: Float[Tensor, "n"]) -> Int[Tensor, "n"]:
     """Every token once, the best coordinates first: in turns the largest mean cosine and the largest mean sine.
 
-    At position m they are ``mean_f cos(m theta_f)`` and ``mean_f sin(m theta_f)`` over the rotary frequencies. They
-    depend on the place of the image in the prompt, not on the image.
+    At position m they are ``mean_f cos(m theta_f)`` and ``mean_f sin(m theta_f)`` over the rotary
+    frequencies. They depend on the place of the image in the prompt, not on the image.
 
     Args:
         cosine: Mean cosine of each token's rotary angles.

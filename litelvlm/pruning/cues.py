@@ -17,8 +17,9 @@ class Cue:
     """One declared cue.
 
     Attributes:
-        axes: Axis names. N tokens (rows x columns of the grid, raster order, CLS left out), T texts, D vision width,
-            P joint width, E head width, d language-model width, L its layers, C colour channels.
+        axes: Axis names. N tokens (rows x columns of the grid, raster order, CLS left out), T
+            texts, D vision width, P joint width, E head width, d language-model width, L its
+            layers, C colour channels.
         meaning: What it holds.
     """
 
@@ -109,13 +110,16 @@ OF_IMAGE = frozenset(
 class Cues:
     """Lazily evaluated named cues of one image and its texts.
 
-    A method reads ``cues.get("keys")`` or ``cues.keys``; a source that is a function runs once, at the first reading.
+    A method reads ``cues.get("keys")`` or ``cues.keys``; a source that is a function runs once, at
+    the first reading.
 
     Args:
         sources: Cue name to tensor, or to a function without arguments that computes it.
         grid: Token grid (rows, columns).
-        key: Identity of the image, 0 or above, so that random methods draw the same tokens for it everywhere.
-        vit: Gives the image tower itself, for methods of stage "vit", whose states depend on the budget.
+        key: Identity of the image, 0 or above, so that random methods draw the same tokens for it
+            everywhere.
+        vit: Gives the image tower itself, for methods of stage "vit", whose states depend on the
+            budget.
 
     Raises:
         ValueError: If a name is not in ``CUES``, or the grid or key cannot be.
@@ -161,7 +165,8 @@ class Cues:
             **cues: Tensors by cue name, as in ``CUES``.
 
         Raises:
-            ValueError: If the grid is left out and cannot be told from the tensors, or a name or shape is wrong.
+            ValueError: If the grid is left out and cannot be told from the tensors, or a name or
+                shape is wrong.
         """
         if grid is None:
             counts = {

@@ -36,7 +36,8 @@ def row_norms(rows: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
 def row_dots(rows: Float[Tensor, "*n d"], vector: Float[Tensor, "*m d"]) -> Float[Tensor, "*n"]:
     """Dot product of each row with a vector (broadcast), summed row by row.
 
-    A matrix product sums rows in blocks, so equal rows could differ in the last bit and ties would break by chance.
+    A matrix product sums rows in blocks, so equal rows could differ in the last bit and ties would
+    break by chance.
     """
     return (rows * vector).sum(dim=-1)
 

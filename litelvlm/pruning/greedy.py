@@ -21,8 +21,9 @@ ONE_BY_ONE = ("cpu",)  # kinds of device that choose for one image of a batch af
 class GreedyPruner(Pruner):
     """A method of as many steps as tokens; it says what the steps read and how all of them go.
 
-    A step is a handful of operations on tensors and waits for no host. On an accelerator its cost is the launches, so
-    a batch takes each step for all images at once; on a CPU it is memory, and one image's matrix stays in the cache.
+    A step is a handful of operations on tensors and waits for no host. On an accelerator its cost
+    is the launches, so a batch takes each step for all images at once; on a CPU it is memory, and
+    one image's matrix stays in the cache.
     """
 
     @abstractmethod

@@ -38,9 +38,9 @@ class MergingPruner(Pruner):
     """A method with merged tokens; it implements ``merge``.
 
     Attributes:
-        place: Which raster index a merged token stands for under ``positions="original"`` and ``order="raster"``:
-            "destination" (the token merged into; N - 1 for one that holds all that was left; the centre of a pooled
-            cell) or "median" of its members.
+        place: Which raster index a merged token stands for under ``positions="original"`` and
+            ``order="raster"``: "destination" (the token merged into; N - 1 for one that holds all
+            that was left; the centre of a pooled cell) or "median" of its members.
     """
 
     synthetic: ClassVar[bool] = True

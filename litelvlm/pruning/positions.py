@@ -1,11 +1,12 @@
 """Output order of the kept tokens and the sequence positions they take in the language model.
 
-Order and positions are choices of their own, independent of which tokens are kept. Each output token has a *place*: the
-raster index it stands for. A kept token's place is its own index, a merged token's the index of its destination or the
-median of its members, that of CLS 0, and that of a token for all that was left over N - 1.
+Order and positions are choices of their own, independent of which tokens are kept. Each output
+token has a *place*: the raster index it stands for. A kept token's place is its own index, a merged
+token's the index of its destination or the median of its members, that of CLS 0, and that of a
+token for all that was left over N - 1.
 
-Source: grounding-aware position ids (GAP, arXiv 2506.21873) for "original", Nuwa (arXiv 2602.02951) for "stretch",
-RESTORE (arXiv 2606.01711) for the median.
+Source: grounding-aware position ids (GAP, arXiv 2506.21873) for "original", Nuwa (arXiv 2602.02951)
+for "stretch", RESTORE (arXiv 2606.01711) for the median.
 """
 
 from typing import Literal
@@ -25,7 +26,8 @@ def output_order(places: Int[Tensor, "r"], order: Order) -> Int[Tensor, "r"]:
 
     Args:
         places: Raster index each token stands for, in the method's own order.
-        order: "native" leaves it as it is, "raster" sorts by place (equal places stay in the method's order).
+        order: "native" leaves it as it is, "raster" sorts by place (equal places stay in the
+            method's order).
     """
     if check_name(order, ("native", "raster"), "order") == "native":
         return torch.arange(len(places), device=places.device)
@@ -40,9 +42,10 @@ def sequence_positions(
     Args:
         places: Raster index each token stands for, in output order.
         n_tokens: Tokens before pruning.
-        policy: "contiguous": 0, 1, 2 ... and the text follows directly. "original": the place itself, and the text
-            stays where it was without pruning. "stretch": the output order spread evenly over the unpruned range
-            (a single token goes to its middle), text as in "original".
+        policy: "contiguous": 0, 1, 2 ... and the text follows directly. "original": the place
+            itself, and the text stays where it was without pruning. "stretch": the output order
+            spread evenly over the unpruned range (a single token goes to its middle), text as in
+            "original".
     """
     check_name(policy, ("contiguous", "original", "stretch"), "positions")
     n_kept = len(places)
@@ -53,7 +56,8 @@ def sequence_positions(
         return places, n_tokens
     if n_kept == 1:
         return torch.full_like(places, (n_tokens - 1) // 2), n_tokens
-    # Whole-number arithmetic: floor(x + 1/2) of x = step (N - 1) / (r - 1), the same on every machine.
+    # Whole-number arithmetic: floor(x + 1/2) of x = step (N - 1) / (r - 1), the same on every
+    # machine.
     return (2 * steps * (n_tokens - 1) + n_kept - 1) // (2 * (n_kept - 1)), n_tokens
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 def stable_order(scores: Shaped[Tensor, "*batch n"], descending: bool) -> Int[Tensor, "*batch n"]:
     """Sort indices by score, equal scores by lower index.
 
-    Selection libraries leave the order of ties open, and it differs between devices; half-precision scores tie often.
-    So every ranking of this package is made here, on float32.
+    Selection libraries leave the order of ties open, and it differs between devices; half-precision
+    scores tie often. So every ranking of this package is made here, on float32.
 
     Args:
         scores: Any number type; the last axis is sorted.

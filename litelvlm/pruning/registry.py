@@ -108,13 +108,14 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
 
     Args:
         name: One of ``list_pruners()``.
-        preset: "faithful" (the released code), "gap" (the same tokens in raster order at their original positions,
-            arXiv 2506.21873) or one of the class's ``presets``.
-        **options: Fields of the class, over the preset's. A field that is a method itself may be its name, its name
-            and preset ("fastv:matched"), or the plain data of its ``config()``.
+        preset: "faithful" (the released code), "gap" (the same tokens in raster order at their
+            original positions, arXiv 2506.21873) or one of the class's ``presets``.
+        **options: Fields of the class, over the preset's. A field that is a method itself may be
+            its name, its name and preset ("fastv:matched"), or the plain data of its ``config()``.
 
     Raises:
-        ValueError: If the name, the preset, a field or a value is not allowed; the message names what is.
+        ValueError: If the name, the preset, a field or a value is not allowed; the message names
+            what is.
 
     Example:
         >>> get_pruner("litelvlm", order="raster").config()["order"]

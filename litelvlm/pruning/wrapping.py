@@ -22,8 +22,8 @@ STAGES = ("pre_projector", "post_projector")
 class Wrapper(Pruner):
     """A method that lets another one choose tokens first.
 
-    Order and positions are the wrapper's own; those of the inner method are not read. What the inner method needs and
-    whether it reads the text carry over.
+    Order and positions are the wrapper's own; those of the inner method are not read. What the
+    inner method needs and whether it reads the text carry over.
 
     Attributes:
         of: The inner method, before the language model.

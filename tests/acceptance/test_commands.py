@@ -169,7 +169,8 @@ def test_an_interrupted_study_keeps_its_parts_and_goes_on(tmp_path):
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background of a shell ignores interrupts, and so would the study.
+        # Whoever runs the tests in the background of a shell ignores interrupts, and so would the
+        # study.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 300

@@ -1,7 +1,8 @@
 """Print how much memory loading a checkpoint takes, as a share of its weights; a process of its own, for a clean heap.
 
-Usage: ``MALLOC_MMAP_THRESHOLD_=65536 python checkpoint_memory.py FOLDER``, on Linux. With the threshold set, what is
-freed goes back to the system at once, so that memory of one measurement does not hide that of the next.
+Usage: ``MALLOC_MMAP_THRESHOLD_=65536 python checkpoint_memory.py FOLDER``, on Linux. With the
+threshold set, what is freed goes back to the system at once, so that memory of one measurement does
+not hide that of the next.
 """
 
 import json

@@ -27,7 +27,8 @@ def test_formula_and_counter_agree_for_every_component(folder):
     assert set(both.index.get_level_values("component")) == set(COMPONENTS) - {"selection"}
     plain = both.drop(index="fastv")
     assert plain.counted_macs.to_numpy() == pytest.approx(plain.analytic_macs.to_numpy(), rel=0.01)
-    # A method inside the model also reads attention rows and keys before its drop, which the formula leaves out.
+    # A method inside the model also reads attention rows and keys before its drop, which the
+    # formula leaves out.
     inside = both.loc["fastv"].loc[48].loc["llm"]
     assert 1 <= inside.counted_macs / inside.analytic_macs < 1.1
 
@@ -51,7 +52,8 @@ def test_memory_shrinks_with_the_tokens(folder):
             < costs[metric, "litelvlm", 48]
             < costs[metric, "none", 144]
         )
-    # Keys and values: 2 x 4 layers x 192 wide x 4 bytes for each of 144 visual and the other tokens.
+    # Keys and values: 2 x 4 layers x 192 wide x 4 bytes for each of 144 visual and the other
+    # tokens.
     assert costs["kv_bytes", "none", 144] % (2 * 4 * 192 * 4) == 0
 
 

@@ -20,5 +20,6 @@ def test_no_second_copy_of_the_weights(tmp_path):
     assert done.returncode == 0, done.stderr
     shares = json.loads(done.stdout)
     assert len(shares) == 4
-    # Much below 1 something was not seen; a second copy would be 2, or 3 for float32 kept beside bfloat16.
+    # Much below 1 something was not seen; a second copy would be 2, or 3 for float32 kept beside
+    # bfloat16.
     assert all(0.8 < share < 1.2 for share in shares.values()), shares

@@ -195,7 +195,7 @@ def test_a_mixed_batch_equals_one_by_one(model, data):
         plan(model, states[0], talks[0], "fastv"),
         plan(
             model, states[1], talks[1], "pyramiddrop", 60, query_token="seg", positions="original"
-        ),  # noqa: S106
+        ),
         None,
         plan(model, states[3], talks[3], "dart", 40),
         get_pruner("litelvlm").select(model.cues(states[4], talks[4].questions), 20),
@@ -300,7 +300,8 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
     dropping = LayerDropping(
         model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
     )
-    # Every token's place before dropping travels along in the positions: the last layer shows where each one went.
+    # Every token's place before dropping travels along in the positions: the last layer shows where
+    # each one went.
     places = {}
 
     def follow(index, hidden_states, position_ids):

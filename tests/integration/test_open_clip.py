@@ -265,7 +265,8 @@ def test_class_attention_of_eva_rotates_patches_only(eva, pixels):
     assert (turned_keys[:, 1:] - keys[:, 1:]).abs().max() > 0.1
     # A rotation keeps lengths.
     assert_near(turned_keys.norm(dim=-1), keys.norm(dim=-1))
-    # By the definition: softmax of the class token's row over rotated keys, head mean, class token left out.
+    # By the definition: softmax of the class token's row over rotated keys, head mean, class token
+    # left out.
     logits = torch.einsum(
         "bhe,bshe->bhs", query[:, 0].unflatten(-1, (2, 16)), turned_keys.unflatten(-1, (2, 16))
     )
@@ -315,7 +316,8 @@ def test_siglip_value_path_is_values_through_the_pooling(siglip):
     expected = pool.proj(value)
     expected = expected + pool.mlp(pool.norm(expected))
     assert_near(siglip.map_values(image.patch_tokens), expected)
-    # Where all patches are alike, attention has nothing to choose and the pooled image is each patch's own value.
+    # Where all patches are alike, attention has nothing to choose and the pooled image is each
+    # patch's own value.
     alike = image.states[-1][:, :1].expand(-1, 16, -1)
     assert_near(siglip.pool(alike), siglip.map_values(alike)[:, 0])
 

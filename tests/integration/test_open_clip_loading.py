@@ -78,7 +78,8 @@ def test_load_by_name_takes_weights_activation_and_crop_of_the_tag(
     assert isinstance(tower, OpenClipTower)
     assert not tower.training
     assert not any(weight.requires_grad for weight in tower.parameters())
-    # The configuration says GELU, the tag QuickGELU: only with the latter are the states those of the source.
+    # The configuration says GELU, the tag QuickGELU: only with the latter are the states those of
+    # the source.
     assert_near(tower.image(pixels).image_embeds, native.image(pixels).image_embeds)
     assert (tower.preprocessing.mean, tower.preprocessing.std) == (CROP["mean"], CROP["std"])
     again = load_tower(

@@ -71,7 +71,8 @@ def test_other_budgets_from_pictures_and_tables_alone(fixtures, out, caplog):
 
 
 def test_the_kernel_that_models_run_with_keeps_the_tolerances(fixtures, out, monkeypatch):
-    # The official code was recorded with eager attention; unless asked for otherwise, models attend by "sdpa".
+    # The official code was recorded with eager attention; unless asked for otherwise, models attend
+    # by "sdpa".
     load = glamm.load_model
     monkeypatch.setattr(
         glamm, "load_model", lambda *names, **options: load(*names, **options | {"attn": "sdpa"})
@@ -159,7 +160,8 @@ def test_the_other_author_s_split_is_read_where_the_usual_one_is_missing(fixture
 
 
 def test_sets_of_empty_targets_and_of_none(fixtures, out):
-    # Nothing predicted for nothing: 1; one pixel for nothing: 0. An image without expressions has no score to sum.
+    # Nothing predicted for nothing: 1; one pixel for nothing: 0. An image without expressions has
+    # no score to sum.
     logits = torch.tensor([[[-1.0, 0.0]], [[-1.0, 1.0]]])
     inputs = {"empty.0.logits": logits, "empty.0.target": torch.zeros(2, 1, 2, dtype=torch.uint8)}
     inputs |= {

@@ -108,7 +108,8 @@ def test_outliers_become_the_mean_of_neighbours_that_are_none():
     outliers = torch.zeros(9, dtype=torch.bool)
     outliers[[4, 0]] = True
     smooth = probes.neighbour_mean(tokens, outliers, (3, 3))
-    # The middle's neighbours but the corner: (1 + 2 + 3 + 5 + 6 + 7 + 8) / 7; the corner's: (1 + 3) / 2.
+    # The middle's neighbours but the corner: (1 + 2 + 3 + 5 + 6 + 7 + 8) / 7; the corner's: (1 + 3)
+    # / 2.
     assert_near(smooth[4], torch.tensor([32 / 7, 320 / 7]))
     assert_near(smooth[0], torch.tensor([2.0, 20.0]))
     assert torch.equal(smooth[~outliers], tokens[~outliers])

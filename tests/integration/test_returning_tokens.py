@@ -34,7 +34,8 @@ def test_those_left_out_come_back_as_they_entered(model, state, positions):
     rest[representatives] = False
     # Layer 0 has every sixth token.
     assert torch.equal(seen[0][1][start : start + 24], entered[start + representatives])
-    # Layer 1 has all: every sixth as layer 0 left it, the others as they entered; text behind as layer 0 left it.
+    # Layer 1 has all: every sixth as layer 0 left it, the others as they entered; text behind as
+    # layer 0 left it.
     before, after, moved = seen[1]
     assert torch.equal(after[start + representatives], before[start : start + 24])
     assert torch.equal(after[start : start + 144][rest], entered[start : start + 144][rest])

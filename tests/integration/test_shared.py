@@ -24,7 +24,8 @@ from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Cues, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 
-# Largest difference of mask logits, which span about 40, that another order of additions makes in float32.
+# Largest difference of mask logits, which span about 40, that another order of additions makes in
+# float32.
 LOGITS = 1e-3
 
 
@@ -192,7 +193,8 @@ def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
     )
 
 
-# --- memory -------------------------------------------------------------------------------------------------------
+# --- memory
+# -------------------------------------------------------------------------------------------------------
 
 
 def starved(model, monkeypatch, most):
@@ -251,7 +253,8 @@ def test_groups_keep_the_order_of_their_first_member():
     assert grouped([]) == []
 
 
-# --- the sweep on it ----------------------------------------------------------------------------------------------
+# --- the sweep on it
+# ----------------------------------------------------------------------------------------------
 
 CONFIG = sweep.Config(
     methods=("litelvlm", "visionzip", "fastv(layer=1)"), budgets=(48, 8), limit=2, chunk_size=1

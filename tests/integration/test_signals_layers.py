@@ -101,7 +101,8 @@ def test_flows_follow_their_recursions(targets, maps):
 
 
 def test_rollout_by_hand():
-    # The query looks at token 0 with 1/4 and at itself with 3/4: half of that, and half of what it had.
+    # The query looks at token 0 with 1/4 and at itself with 3/4: half of that, and half of what it
+    # had.
     attention = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
     assert_near(rolled(torch.tensor([0.0, 1.0]), attention), torch.tensor([0.125, 0.875]))
 

@@ -94,7 +94,8 @@ def test_hooks_are_gone_even_after_an_error(model: ClipTower):
 
 
 def test_attention_row_by_hand():
-    # Two heads of width 1: logits are q*k. Head 0: q=1, k=(0, ln 3) -> (1, 3)/4. Head 1: q=2, k=(0, 0) -> (1, 1)/2.
+    # Two heads of width 1: logits are q*k. Head 0: q=1, k=(0, ln 3) -> (1, 3)/4. Head 1: q=2, k=(0,
+    # 0) -> (1, 1)/2.
     query = torch.tensor([[1.0, 2.0]])
     keys = torch.tensor([[[0.0, 0.0], [torch.tensor(3.0).log(), 0.0]]])
     rows = attention_row(query, keys, n_heads=2)

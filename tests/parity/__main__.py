@@ -1,7 +1,7 @@
 """Compute, from recorded inputs, what the official code was recorded to answer: same files, same keys.
 
-Usage: ``python -m tests.parity --fixtures tests/fixtures/parity --out /tmp/parity``. Nothing is compared here; expected
-values are never read, so they may be absent.
+Usage: ``python -m tests.parity --fixtures tests/fixtures/parity --out /tmp/parity``. Nothing is
+compared here; expected values are never read, so they may be absent.
 """
 
 import argparse

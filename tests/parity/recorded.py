@@ -43,8 +43,9 @@ class Recorded:
     Args:
         fixtures: The folder of the tiny GLaMM; a ``refer`` folder may lie beside it.
         run: The run's entry in the index.
-        runs: All entries: where they list other pictures, a number does not say which picture a stored tensor is of,
-            and where there are several, it does not say which expressions stored targets are of.
+        runs: All entries: where they list other pictures, a number does not say which picture a
+            stored tensor is of, and where there are several, it does not say which expressions
+            stored targets are of.
         sizes: Sides of CLIP's and SAM's squares in pixels.
     """
 

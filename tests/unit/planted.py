@@ -1,7 +1,8 @@
 """A made-up data set and model whose signals are known: objects are coloured squares on the token grid.
 
-Object k has colour 40 k and the name NAMES[k]; every square covers whole patches. The "background" model scores
-background tokens high whatever the text; the "instance" model scores the tokens of the named object low.
+Object k has colour 40 k and the name NAMES[k]; every square covers whole patches. The "background"
+model scores background tokens high whatever the text; the "instance" model scores the tokens of the
+named object low.
 """
 
 from dataclasses import dataclass, field
@@ -124,7 +125,8 @@ class PlantedClip(nn.Module):
 class PlantedTextLayer(nn.Module):
     """Attention that prefers the first position by ``pull`` and nothing else; [SOS] has a tenth of a word's value.
 
-    States are (1, 0) at [SOS] and (0, 1) at words, once per head; the block leaves them as they are.
+    States are (1, 0) at [SOS] and (0, 1) at words, once per head; the block leaves them as they
+    are.
     """
 
     def __init__(self, pull):
@@ -272,7 +274,8 @@ class PlantedModel:
         }
         n, d = sources["patch_tokens"].shape
         sources |= {"query": torch.ones(d), "keys": torch.ones(n, d), "values": torch.ones(n, d)}
-        # What asks the language model first: it looks at the tokens that the text names, and only they matter.
+        # What asks the language model first: it looks at the tokens that the text names, and only
+        # they matter.
         named = -(sources["patch_embeds"] @ sources["text_embeds"].mean(0))
         sources |= {
             "llm_attention": named[:, None],

@@ -1,6 +1,7 @@
 """Finished runs of the importance and faithfulness studies whose scores and signals are made up.
 
-Importance is planted: a signal is the reversed similarity times ``strength`` plus noise, both smooth on the grid.
+Importance is planted: a signal is the reversed similarity times ``strength`` plus noise, both
+smooth on the grid.
 """
 
 import numpy as np

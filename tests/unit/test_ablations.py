@@ -96,7 +96,8 @@ def test_the_run_is_a_whole_result_on_an_even_part_of_the_split(done, rows):
 def test_the_right_text_keeps_the_object_and_other_inputs_do_not(rows):
     assert (of(rows, "litelvlm").iou == 1.0).all()
     assert (of(rows, "llm_attention").iou == 1.0).all()
-    # The text of another category, or none, says nothing about this object: at most what chance or ties leave.
+    # The text of another category, or none, says nothing about this object: at most what chance or
+    # ties leave.
     assert of(rows, "litelvlm(texts=shuffled)").iou.mean() < 0.9
     assert of(rows, "litelvlm(texts=empty)").iou.mean() < 0.9
     assert (of(rows, "litelvlm(direction=highest)").iou < 0.2).all()
@@ -226,7 +227,8 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
         assert line.low <= line.delta <= line.high
         # Two draws of two expressions each.
         assert (line.n_images, line.n) == (24, 24 * 2 * 2)
-    # Two texts share 16 places, so each keeps 8 of its object's 9 patches; the planted model reads no order.
+    # Two texts share 16 places, so each keeps 8 of its object's 9 patches; the planted model reads
+    # no order.
     assert ciou[PAPER] == pytest.approx(8 / 9)
     assert table.loc["official.order", 16].delta == 0.0
     assert table.loc["official.order", 16].p == 1.0
@@ -242,8 +244,8 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
 
 
 def test_all_draws_of_an_image_are_swapped_together(rows):
-    # Of the four ways to swap the labels on two images two are as extreme as what was seen; by expression and draw
-    # there would be 256 ways.
+    # Of the four ways to swap the labels on two images two are as extreme as what was seen; by
+    # expression and draw there would be 256 ways.
     few = official_table(rows[rows.image_id.isin((1, 2))], resamples=2000).set_index(
         ["id", "budget"]
     )
@@ -262,7 +264,8 @@ def test_a_context_that_carries_the_score_leaves_nothing_to_the_direction(rows):
 
 
 def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
-    # Asked alone, even expressions lose half of what they hold; the official answers stay as they are.
+    # Asked alone, even expressions lose half of what they hold; the official answers stay as they
+    # are.
     changed = rows.copy()
     halved = (rows.part == "protocols") & (rows.protocol == "single") & (rows.sent_id % 2 == 0)
     changed.loc[halved, "inter_px"] //= 2
@@ -328,7 +331,8 @@ def test_what_rounding_changes_is_measured(rows, done):
     assert table.loc[("tied scores, bfloat16", 0), "mean"] == pytest.approx(
         measured["ties_bfloat16"].mean()
     )
-    # 1.001 and 1.002 are 1 in bfloat16: tokens 0 to 2 tie and the lower index goes first, where float32 takes 2.
+    # 1.001 and 1.002 are 1 in bfloat16: tokens 0 to 2 tie and the lower index goes first, where
+    # float32 takes 2.
     patches = torch.tensor([[1.002], [1.001], [1.0], [3.0]])
     cues = Cues.from_tensors(patch_embeds=patches, text_embeds=torch.ones(1, 1), **CONTEXT)
     assert rounding(cues, (1, 3)) == {

@@ -14,7 +14,8 @@ def test_grid_covariates_of_a_small_grid():
 
 
 def test_rank_biased_overlap_by_hand():
-    # k = 2, p = .5, lists (0, 1) and (1, 2): A_1 = 0, A_2 = 1/2 -> .5 * .25 + .5 * (0 + .5 * .5) = .25.
+    # k = 2, p = .5, lists (0, 1) and (1, 2): A_1 = 0, A_2 = 1/2 -> .5 * .25 + .5 * (0 + .5 * .5) =
+    # .25.
     assert agreement.rank_biased_overlap(
         np.array([0, 1, 3]), np.array([1, 2, 3]), 2
     ) == pytest.approx(0.25)
@@ -40,7 +41,8 @@ def test_split_half_ceiling():
     signal = rng.normal(size=20_000)
     halves = [signal + rng.normal(size=20_000) for _ in range(2)]
     ceiling = agreement.split_half_ceiling(halves[0], halves[1])
-    # Pearson r of the halves would be 1/2 (Spearman .483), the whole signal's reliability 2/3 (.651).
+    # Pearson r of the halves would be 1/2 (Spearman .483), the whole signal's reliability 2/3
+    # (.651).
     assert ceiling.half == pytest.approx(0.483, abs=0.02)
     assert ceiling.full == pytest.approx(2 * ceiling.half / (1 + ceiling.half))
     assert (
@@ -65,7 +67,8 @@ def test_a_ceiling_needs_two_usable_reliabilities():
 
 
 def test_a_ceiling_disattenuates_a_planted_correlation():
-    # The truths correlate by .5; noise leaves reliabilities of 1/2 and 4/5, so what is seen is .5 sqrt(.4) = .316.
+    # The truths correlate by .5; noise leaves reliabilities of 1/2 and 4/5, so what is seen is .5
+    # sqrt(.4) = .316.
     rng = np.random.default_rng(18)
     x, y = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], 40_000).T
     seen = np.corrcoef(x + rng.normal(size=40_000), y + 0.5 * rng.normal(size=40_000))[0, 1]

@@ -51,8 +51,8 @@ def test_shares_are_budgets_wherever_a_budget_is_taken():
     assert get_pruner("fastv").schedule(1 / 3, 144, 4) == (144, 16, 16, 16)
 
 
-# The official code's recorded failures on 36 tokens: an index error for 37 tokens and one text, a failed assertion
-# for 39 and three texts, an empty image for 0.
+# The official code's recorded failures on 36 tokens: an index error for 37 tokens and one text, a
+# failed assertion for 39 and three texts, an empty image for 0.
 @pytest.mark.parametrize(("n_texts", "budget"), [(1, 37), (3, 39), (1, 0)])
 def test_official_failures_are_value_errors_before_any_cue_is_read(n_texts, budget):
     def explode() -> torch.Tensor:

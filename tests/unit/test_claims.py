@@ -122,7 +122,8 @@ def test_equivalence_refutes_only_what_the_interval_leaves_open():
 
 
 def test_equivalence_by_hand_and_beside_the_t_tests():
-    # Of four draws two lie at or below -.1 and one at or above .1: the larger count, with one added, of five.
+    # Of four draws two lie at or below -.1 and one at or above .1: the larger count, with one
+    # added, of five.
     result = Bootstrap(np.array([0.0]), np.array([[-0.2], [-0.1], [0.0], [0.2]]), 25, 25)
     assert result.p_equivalent(0.1).tolist() == [0.6]
     assert result.p_equivalent(0.5, null=0.3).tolist() == [0.4]
@@ -135,7 +136,8 @@ def test_equivalence_by_hand_and_beside_the_t_tests():
 
 
 def test_one_sided_bootstrap_p_values_by_hand():
-    # Of four draws two are at most 0 and three at least 0: 3/5 and 4/5 with one added, two-sided at most 1.
+    # Of four draws two are at most 0 and three at least 0: 3/5 and 4/5 with one added, two-sided at
+    # most 1.
     result = Bootstrap(np.array([0.5]), np.array([[-1.0], [0.0], [1.0], [2.0]]), 5, 5)
     assert result.p_values(0.0, one_sided=True).tolist() == [0.6]
     assert result.p_values(0.0).tolist() == [1.0]

@@ -12,7 +12,8 @@ SEVEN_B = {"layers": 32, "width": 4096, "inner": 11008}
 
 
 def test_the_published_figures_are_the_formula_s():
-    # 576, 192 and 64 visual tokens with 124 others print as 4.66, 2.07 and 1.23 T; with 130 others as 4.70, 2.11, 1.27.
+    # 576, 192 and 64 visual tokens with 124 others print as 4.66, 2.07 and 1.23 T; with 130 others
+    # as 4.70, 2.11, 1.27.
     printed = [
         round(llama_macs(v + t, **SEVEN_B) / 1e12, 2) for t in (124, 130) for v in (576, 192, 64)
     ]
@@ -21,7 +22,8 @@ def test_the_published_figures_are_the_formula_s():
 
 
 def test_tokens_behind_known_ones_meet_those_too():
-    # 2 tokens behind 4, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 2 x 6 x 3, last 3 x 2 x 3 x 5
+    # 2 tokens behind 4, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 2 x 6 x 3, last 3 x
+    # 2 x 3 x 5
     assert llama_macs(2, 1, 3, 5, known=4) == 72 + 72 + 90
 
 
@@ -53,5 +55,6 @@ def test_a_matrix_product_counts_once_per_multiply_add():
 
 
 def test_a_plain_transformer_by_hand():
-    # One layer, 2 tokens, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 4 x 3, feed-forward 2 x 2 x 3 x 5.
+    # One layer, 2 tokens, width 3, inner 5: projections 4 x 2 x 9, attention 2 x 4 x 3,
+    # feed-forward 2 x 2 x 3 x 5.
     assert transformer_macs(2, 1, 3, 5) == 72 + 24 + 60

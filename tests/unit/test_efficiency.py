@@ -84,7 +84,8 @@ def test_the_null_arm_is_equal_only_if_its_interval_holds_one(rows):
     assert null.loc["end_to_end", "ratio"] == pytest.approx(100 / 102)
     assert not null.loc["end_to_end", "equal"]
     said = efficiency.reading(efficiency.tables_of(rows))
-    # What chooses and then keeps everything is slower as a whole; the language model has the same work.
+    # What chooses and then keeps everything is slower as a whole; the language model has the same
+    # work.
     whole = "whole call, which still chooses, differs beyond the interval from that of the unpruned model"
     assert f"{whole} for 1 expression(s): 0.980" in said
     assert "prefill equals that of the unpruned model for 1 expression(s): 1.000" in said
@@ -178,7 +179,8 @@ def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
     assert asked[0][-1] == "GPU-ab"
 
 
-# --- figures ------------------------------------------------------------------------------------------------------
+# --- figures
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_components_stack_to_the_sum_of_their_medians(rows):

@@ -125,7 +125,8 @@ def test_three_shards_merged_are_one(tmp_path):
 
 
 def test_memory_of_rows_does_not_pile_up(tmp_path):
-    # Each part's rows are written and let go: the function of the next part no longer sees them alive.
+    # Each part's rows are written and let go: the function of the next part no longer sees them
+    # alive.
     import gc
     import weakref
 

@@ -59,7 +59,8 @@ def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, d
     assert [score["ciou"] for score in found["scores"]] == pytest.approx(
         lines["ciou"].tolist(), abs=1e-9
     )
-    # The planted model predicts exactly the kept patches of its object; two tokens are fewer than it has.
+    # The planted model predicts exactly the kept patches of its object; two tokens are fewer than
+    # it has.
     assert lines.groupby("method")["ciou_exact"].max()["litelvlm"] < 1.0
     assert lines.groupby("method")["ciou_exact"].min()["none"] == 1.0
 

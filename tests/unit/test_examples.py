@@ -49,7 +49,8 @@ def test_an_overlay_tints_the_mask_darkens_pruned_tokens_and_leaves_the_rest():
 
 
 def test_kept_tokens_are_drawn_where_they_look():
-    # 2 x 2 tokens over the central square of a 6 x 4 picture: one row of pixels above and below is never seen
+    # 2 x 2 tokens over the central square of a 6 x 4 picture: one row of pixels above and below is
+    # never seen
     tower = SimpleNamespace(grid=(2, 2), image_size=4, preprocessing=Preprocessing())
     column = [[np.nan] * 4, [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [np.nan] * 4]
     np.testing.assert_array_equal(kept_pixels([1, 2], tower, height=6, width=4), column)
@@ -58,7 +59,8 @@ def test_kept_tokens_are_drawn_where_they_look():
     np.testing.assert_array_equal(
         kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
-    # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of them in the picture
+    # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of
+    # them in the picture
     tower = SimpleNamespace(grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
     np.testing.assert_array_equal(
         kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3

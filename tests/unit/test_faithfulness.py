@@ -48,7 +48,8 @@ def test_comprehensiveness_and_sufficiency_by_hand():
 
 
 def test_infidelity_is_zero_for_the_ranking_that_makes_the_target():
-    # The target is a sum of token worths that fall in even steps along the order, as the attribution does.
+    # The target is a sum of token worths that fall in even steps along the order, as the
+    # attribution does.
     rng = np.random.default_rng(0)
     order = rng.permutation(12)
     worth = np.empty(12)
@@ -57,7 +58,8 @@ def test_infidelity_is_zero_for_the_ranking_that_makes_the_target():
     values = (~removed) @ worth
     assert rank_infidelity(order, removed, values, worth.sum()) == pytest.approx(0, abs=1e-9)
     shuffled = rank_infidelity(rng.permutation(12), removed, values, worth.sum())
-    # By hand for a fixed order: attribution a, drop d, best factor b = (a d) / (a a), mean squared rest.
+    # By hand for a fixed order: attribution a, drop d, best factor b = (a d) / (a a), mean squared
+    # rest.
     other = np.arange(12)
     a, d = removed @ (np.arange(12, 0, -1) / 12), removed @ worth
     expected = np.mean((a * (a @ d) / (a @ a) - d) ** 2)
@@ -95,7 +97,8 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
 
 def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
     rows = read_rows(planted_faithfulness(tmp_path))
-    # The same area as the order moved round the grid, which is as smooth: smoothness is all there is.
+    # The same area as the order moved round the grid, which is as smooth: smoothness is all there
+    # is.
     areas = rows["metric"] == "deletion_auc"
     rows.loc[areas & (rows["ranking"] == faithfulness.MOVED), "value"] -= 0.6
     claims = {claim.id: claim for claim in faithfulness.summarise(rows, resamples=500)}

@@ -142,7 +142,8 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     table = table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
     ax = ablations.draw_protocols(table, new_axes())
     found, ends, _ = forest_parts(ax)
-    # Larger budgets first, the method before its variant and before controls, asked together before asked alone.
+    # Larger budgets first, the method before its variant and before controls, asked together before
+    # asked alone.
     ciou = table.set_index(["protocol", "method", "budget"]).ciou
     order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
     drawn = [

@@ -42,7 +42,8 @@ def test_square_image_at_native_size_is_block_averaging():
 
 
 def test_coverage_by_hand():
-    # 4 x 8 image, size 2, grid 2 x 2: scale 1/2, resized 2 x 4, left = 1; tokens see columns 2-3 and 4-5.
+    # 4 x 8 image, size 2, grid 2 x 2: scale 1/2, resized 2 x 4, left = 1; tokens see columns 2-3
+    # and 4-5.
     mask = np.zeros((4, 8), dtype=np.uint8)
     mask[0, 2] = mask[0, 3] = 2  # value 2 is object, too: half of token (0, 0)
     mask[2:, 4:] = 1  # all of token (1, 1), and columns 6-7 that no token sees
@@ -52,7 +53,8 @@ def test_coverage_by_hand():
 
 
 def test_fractional_borders_are_shared_by_area():
-    # 3 x 3 image, size 2: each token is 1.5 pixels wide; the middle pixel gives a quarter of its area to each token.
+    # 3 x 3 image, size 2: each token is 1.5 pixels wide; the middle pixel gives a quarter of its
+    # area to each token.
     mask = np.zeros((3, 3), dtype=bool)
     mask[1, 1] = True
     np.testing.assert_allclose(coverage(mask, (2, 2), 2), np.full((2, 2), 0.25 / 2.25), atol=1e-7)

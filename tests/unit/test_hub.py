@@ -68,7 +68,8 @@ def test_rows_become_images_with_expressions(tmp_path, caplog):
     # A 3 x 3 square at (1, 1), and 3 x 2 pixels at the top right.
     assert [int(mask.sum()) for mask in data[1].masks()] == [9, 9, 6]
     assert data[1].image().getpixel((0, 0)) == (90, 0, 0)
-    # The rows state no category, and none is made up: nothing may be taken for an object of the same one.
+    # The rows state no category, and none is made up: nothing may be taken for an object of the
+    # same one.
     assert {e.category_id for sample in data for e in sample.expressions} == {()}
     assert {a.category_id for a in data[1].annotations.values()} == {UNKNOWN_CATEGORY}
     assert data.categories == {}
@@ -79,8 +80,8 @@ def test_rows_become_images_with_expressions(tmp_path, caplog):
 
 
 def test_rows_about_one_outline_are_about_one_object(tmp_path):
-    # Row 2 is row 1 again, as where a copy pools the splits of two authors; row 3 is another object, 4 and 5 have no
-    # outline, and row 6 has the outline of row 1 in another image.
+    # Row 2 is row 1 again, as where a copy pools the splits of two authors; row 3 is another
+    # object, 4 and 5 have no outline, and row 6 has the outline of row 1 in another image.
     other = [5.0, 0.0, 8.0, 0.0, 8.0, 2.0, 5.0, 2.0]
     outlines = [SQUARE, SQUARE, other, [], []]
     rows = [row(i, segmentation=outlined) for i, outlined in enumerate(outlines, 1)]

@@ -35,7 +35,8 @@ def planted(tmp_path_factory):
 def test_a_planted_correlation_is_found_and_claimed(planted):
     summary = read_summary(planted)
     claims = claims_by_id(summary)
-    # Spearman of a Gaussian pair with correlation .5 is 6 / pi * asin(.25) = .483; position explains some of it.
+    # Spearman of a Gaussian pair with correlation .5 is 6 / pi * asin(.25) = .483; position
+    # explains some of it.
     for id in ("H6.attention", "H6.removal", "H6.attention.mask"):
         assert claims[id].estimate == pytest.approx(0.48, abs=0.06)
         assert claims[id].verdict == "supported"
@@ -227,7 +228,8 @@ def test_visual_sinks_share_the_first_tokens_massive_channels():
 
     states = torch.randn(8, 4096, generator=torch.Generator().manual_seed(0))
     states[0, 1415], states[4, 1415], states[5, 99] = 5000.0, 5000.0, 5000.0
-    # Tokens 2 to 6 are visual: the third of them shares channel 1415, the fourth has one of its own.
+    # Tokens 2 to 6 are visual: the third of them shares channel 1415, the fourth has one of its
+    # own.
     assert visual_sinks(states, 2, 5).tolist() == [False, False, True, False, False]
 
 
@@ -268,7 +270,8 @@ def test_expressions_that_cannot_be_asked_or_labelled_are_passed_over_and_counte
     lost = replace(data[2].expressions[0], ann_ids=(-1,))
     data[2] = replace(data[2], expressions=(lost,))
     found = [pick(data, model, None, seed) for seed in range(20)]
-    # Image 3 has nothing else; of images 1 and 2 the other expression is taken, whichever comes first.
+    # Image 3 has nothing else; of images 1 and 2 the other expression is taken, whichever comes
+    # first.
     assert {picks.picked for picks in found} == {((0, 1), (1, 1), (3, 0)), ((0, 1), (1, 1), (3, 1))}
     assert {picks.passed_over["expression without a target"] for picks in found} == {1}
     assert max(picks.passed_over.get("expression without words", 0) for picks in found) == 1

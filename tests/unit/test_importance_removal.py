@@ -30,7 +30,8 @@ def test_additive_games_are_solved_exactly(method):
 
 
 def test_the_glove_game():
-    # Orders 012 021 102 120 201 210: player 0 completes a pair in 201 only, 1 in 210 only, 2 in the other four.
+    # Orders 012 021 102 120 201 210: player 0 completes a pair in 201 only, 1 in 210 only, 2 in the
+    # other four.
     exact = np.array([1 / 6, 1 / 6, 4 / 6])
     gains = np.zeros(3)
     for order in permutations(range(3)):

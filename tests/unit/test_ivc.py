@@ -22,7 +22,8 @@ def llama_angles(start: int, n_tokens: int) -> torch.Tensor:
 def test_coordinates_of_the_7b_model_are_where_they_were_reported():
     angles = llama_angles(35, 576)
     ranking = coordinate_ranking(angles.cos().mean(1).float(), angles.sin().mean(1).float())
-    # 5 % of 576 are 29 by cosine and 29 by sine, all different; the first in rows 0 to 2 of 24, the others in 6 to 22.
+    # 5 % of 576 are 29 by cosine and 29 by sine, all different; the first in rows 0 to 2 of 24, the
+    # others in 6 to 22.
     best = ranking[:58]
     assert len(set(best.tolist())) == 58
     by_cosine = set(torch.sort(angles.cos().mean(1), descending=True).indices[:29].tolist())
@@ -52,7 +53,8 @@ def test_first_of_each_is_pythons_own(indices):
 
 
 def test_value_similarity_by_hand():
-    # One head of one channel: row 3 (value ln 2) gives softmax of ln 2 * (0, ln 2 / ln 2, ...): 2^v.
+    # One head of one channel: row 3 (value ln 2) gives softmax of ln 2 * (0, ln 2 / ln 2, ...):
+    # 2^v.
     values = torch.tensor([0.0, 1.0, 2.0, math.log(2)])[:, None, None]
     assert value_similarity(values, torch.tensor([3])).tolist() == pytest.approx(
         [w / (1 + 2 + 4 + 2 ** math.log(2)) for w in (1, 2, 4, 2 ** math.log(2))]
@@ -81,12 +83,14 @@ def layer(n_visual=6):
 
 def test_ivc_prune_by_hand():
     view = layer()
-    # Of four, round(.15 * 4) = 1 by cosine (place 5) and 1 by sine (place 4), one seed: place 0 has the largest dot
-    # with the question, 6. The fourth: half the dots of places 1 and 2 are 1 and 0 with the question (softmax .08 and
-    # .03), 1.5 and 7.5 with the seed (.0004 and .18, for its own 9 leaves little): place 2.
+    # Of four, round(.15 * 4) = 1 by cosine (place 5) and 1 by sine (place 4), one seed: place 0 has
+    # the largest dot with the question, 6. The fourth: half the dots of places 1 and 2 are 1 and 0
+    # with the question (softmax .08 and .03), 1.5 and 7.5 with the seed (.0004 and .18, for its own
+    # 9 leaves little): place 2.
     pruner = get_pruner("ivc_prune")
     assert pruner.keep(view, view, 4).tolist() == [0, 2, 4, 5]
-    # Without coordinates: seed 0, then 2, 1, and of places 3 and 5 (dots of 0) and 4 (negative ones) the first.
+    # Without coordinates: seed 0, then 2, 1, and of places 3 and 5 (dots of 0) and 4 (negative
+    # ones) the first.
     plain = get_pruner("ivc_prune", coordinate_share=0.0)
     assert [plain.keep(view, view, n).tolist() for n in (1, 2, 3, 4)] == [
         [0],
@@ -96,7 +100,8 @@ def test_ivc_prune_by_hand():
     ]
     # Of two, no coordinate (round .3) and one seed.
     assert pruner.keep(view, view, 2).tolist() == [0, 2]
-    # All of them coordinates: of six, three by cosine (5 4 3) and three by sine (4 3 2) in turns: 5 4 3 2 ...
+    # All of them coordinates: of six, three by cosine (5 4 3) and three by sine (4 3 2) in turns: 5
+    # 4 3 2 ...
     most = get_pruner("ivc_prune", coordinate_share=0.5)
     assert most.keep(view, view, 4).tolist() == [2, 3, 4, 5]
 
@@ -114,12 +119,14 @@ def test_a_coordinate_that_is_also_foreground_makes_room_for_more():
 def test_schedules_are_honest_about_the_layers_before():
     published = get_pruner("ivc_prune")
     assert published.drop_layers(32) == (16,)
-    # (16 * 576 + 16) / 32 = 288.5: at least half a token has to be left, 16 * .5 / 32 more than 288.
+    # (16 * 576 + 16) / 32 = 288.5: at least half a token has to be left, 16 * .5 / 32 more than
+    # 288.
     with pytest.raises(
         ValueError, match=r"ivc_prune cannot average 192 .* the smallest budget is 289"
     ):
         published.schedule(192, 576, 32)
-    # What is left after the drop may be called the budget, at (16 * 576 + 16 * 161) / 32 on average.
+    # What is left after the drop may be called the budget, at (16 * 576 + 16 * 161) / 32 on
+    # average.
     retained = get_pruner("ivc_prune", budget_is="retained").schedule(161, 576, 32)
     assert retained == (576,) * 16 + (161,) * 16
     assert sum(retained) / 32 == 368.5
@@ -139,7 +146,8 @@ def test_the_add_on_by_hand():
     cues = Cues(
         COORDINATES | {"cls_attention": torch.tensor([0.3, 0.2, 0.1, 0.0, 0.0, 0.4])}, (2, 3)
     )
-    # Of four, round(.5 * 4) = 2 by attention: 5 and 0. Coordinates 5 4 3 ...: 5 is there already, so 4 and 3.
+    # Of four, round(.5 * 4) = 2 by attention: 5 and 0. Coordinates 5 4 3 ...: 5 is there already,
+    # so 4 and 3.
     selection = get_pruner("ivc_add_on", share=0.5).select(cues, 4)
     assert selection.indices.tolist() == selection.positions.tolist() == [0, 3, 4, 5]
     assert selection.roles == ("chosen", "coordinate", "coordinate", "chosen")

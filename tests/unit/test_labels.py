@@ -106,7 +106,8 @@ def matched(n_in, sizes, allowed, n, seed=0):
 
 
 def test_size_matching_draws_from_the_nearest_quarter_of_the_allowed_candidates():
-    # Of 40 sizes 0 to 39, odd ones only: the nearest quarter (5 of 20) to 8 is 7, 9, 5, 11 and one of 3 and 13.
+    # Of 40 sizes 0 to 39, odd ones only: the nearest quarter (5 of 20) to 8 is 7, 9, 5, 11 and one
+    # of 3 and 13.
     sizes = np.arange(40)
     odd = sizes % 2 == 1
     drawn = {index for seed in range(200) for index in matched(8, sizes, odd, 3, seed)}
@@ -138,7 +139,8 @@ def test_distinct_matches_grow_with_the_number_of_masks_matched():
 
 @pytest.mark.parametrize(("resize", "visible"), [("shortest", 0.5), ("pad", 1.0), ("squash", 1.0)])
 def test_what_is_visible_follows_the_crop_of_the_tower(resize, visible):
-    # A picture of 12 x 16 patches: the centre square leaves out two columns at either side, here half of the target.
+    # A picture of 12 x 16 patches: the centre square leaves out two columns at either side, here
+    # half of the target.
     data = planted_data(1)
     sample = replace(data[0], codes=np.pad(data[0].codes * 0, ((0, 0), (2, 2))))
     expression = sample.expressions[0]

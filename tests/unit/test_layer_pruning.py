@@ -18,8 +18,8 @@ QUERY = {
 }
 
 
-# (32 T - 576 K) / (32 - K), rounded: (6144 - 576) / 31 = 179.6, (4096 - 1152) / 30 = 98.1, (2048 - 576) / 31 = 47.48,
-# (1024 - 576) / 31 = 14.45 ... None: below half a token.
+# (32 T - 576 K) / (32 - K), rounded: (6144 - 576) / 31 = 179.6, (4096 - 1152) / 30 = 98.1, (2048 -
+# 576) / 31 = 47.48, (1024 - 576) / 31 = 14.45 ... None: below half a token.
 @pytest.mark.parametrize(
     ("budget", "left"),
     [
@@ -67,7 +67,8 @@ def test_pyramid_at_full_size(layers, budget, counts):
     assert budget - 1 < sum(schedule) / 32 <= budget
 
 
-# The four published budgets of 576 tokens in 32 layers: the layers of the first drop that affords them.
+# The four published budgets of 576 tokens in 32 layers: the layers of the first drop that affords
+# them.
 MATCHED = {
     "fastv": (2, 2, 2, 1),
     "dart": (2, 2, 2, 1),
@@ -92,7 +93,8 @@ def test_every_method_meets_the_four_budgets_at_full_size(name):
 
 
 def test_pyramiddrop_meets_the_four_budgets_of_the_miniature():
-    # Layers (1, 2, 3), twice (0, 1, 2), and (0, 1): r + 3 r^2 = 4 * 8 / 144 has the root .1528; 22.0 and 3.36.
+    # Layers (1, 2, 3), twice (0, 1, 2), and (0, 1): r + 3 r^2 = 4 * 8 / 144 has the root .1528;
+    # 22.0 and 3.36.
     pruner = get_pruner("pyramiddrop", preset="matched")
     assert [pruner.schedule(budget, 144, 4) for budget in (48, 32, 16, 8)] == [
         (144, 36, 9, 2), (67, 31, 14, 14), (43, 12, 3, 3), (21, 3, 3, 3),
@@ -125,13 +127,15 @@ def test_the_miniatures_schedules():
 @pytest.mark.parametrize(
     ("name", "options", "budget", "smallest", "earlier"),
     [
-        # (144 + 3 R) / 4: R rounds to 1 from 36.4 on. Both score at the layer before, so layer 0 processes all tokens.
+        # (144 + 3 R) / 4: R rounds to 1 from 36.4 on. Both score at the layer before, so layer 0
+        # processes all tokens.
         ("fastv", {}, 32, 37, 37),
         ("fastv", {"preset": "matched"}, 32, 37, 37),
         ("dart", {}, 8, 37, 37),
         # (2 * 144 + 2 R) / 4: R rounds to 1 from 72.25 on.
         ("fastv", {"layer": 2}, 48, 73, 37),
-        # 144 r^3 >= 1 from r = .1908 on: 36 (1 + r + r^2 + r^3) = 44.4. Before layer 0 any count will do.
+        # 144 r^3 >= 1 from r = .1908 on: 36 (1 + r + r^2 + r^3) = 44.4. Before layer 0 any count
+        # will do.
         ("pyramiddrop", {}, 32, 45, 1),
         # The same r: 36 (r + r^2 + 2 r^3) = 8.68.
         ("pyramiddrop", {"layers": (0, 1, 2)}, 8, 9, 1),

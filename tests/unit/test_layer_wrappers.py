@@ -20,8 +20,8 @@ def test_layer_reverse_by_hand():
 
 
 def test_a_reversed_sparsevlm_recycles_the_worst_of_what_it_drops():
-    # Scores of six tokens .1 .3 .05 .2 .25 .1, worst first 2 0 5 3 4 1. Of two tokens one is kept, place 2, and of the
-    # other five floor(1.5) + 1 = 2 are averaged: 0 and 5.
+    # Scores of six tokens .1 .3 .05 .2 .25 .1, worst first 2 0 5 3 4 1. Of two tokens one is kept,
+    # place 2, and of the other five floor(1.5) + 1 = 2 are averaged: 0 and 5.
     attention = torch.tensor([[[0.0, 0.1, 0.3, 0.05, 0.2, 0.25, 0.1, 0.0]]])
     view = View(attention, queries=(7,), n_visual=6, hidden_states=torch.arange(8.0)[:, None])
     kept = get_pruner("layer_reverse", of="sparsevlm").reduce(view, view, 2)

@@ -43,13 +43,15 @@ def test_the_query_token_chooses_the_rows():
 
 def test_middle_layers_are_10_to_20_of_32_and_never_none():
     assert layer_slice("middle", 32) == slice(10, 21)
-    # 10 / 32 and 21 / 32 of 24 layers are 7.5 and 15.75, of 40 are 12.5 and 26.25; layers that are cut count.
+    # 10 / 32 and 21 / 32 of 24 layers are 7.5 and 15.75, of 40 are 12.5 and 26.25; layers that are
+    # cut count.
     assert [layer_slice("middle", n) for n in (24, 40)] == [slice(7, 16), slice(12, 27)]
     assert [layer_slice("middle", n) for n in (1, 2, 3)] == [slice(0, 1), slice(0, 2), slice(0, 2)]
 
 
 def test_gradient_times_input_by_hand():
-    # |1 * 2| + |-1 * 3| = 5, |2 * 1| + 0 = 2, 0 (a large gradient of a zero token), |-4 * 1| + |4 * -1| = 8.
+    # |1 * 2| + |-1 * 3| = 5, |2 * 1| + 0 = 2, 0 (a large gradient of a zero token), |-4 * 1| + |4 *
+    # -1| = 8.
     cues = Cues.from_tensors(
         llm_gradient=torch.tensor([[1.0, -1.0], [2.0, 5.0], [9.0, 9.0], [-4.0, 4.0]]),
         projected=torch.tensor([[2.0, 3.0], [1.0, 0.0], [0.0, 0.0], [1.0, -1.0]]),

@@ -9,7 +9,8 @@ from litelvlm.pruning import get_pruner
 @pytest.mark.parametrize(
     ("budget", "layers", "counts"),
     [
-        # 32 * 192 - 6 * 576 = 2688 = 8 C + 18 P with C = 2 P: P = 79.06; 2688 - 18 * 79 = 1266 = 8 * 158 + 2.
+        # 32 * 192 - 6 * 576 = 2688 = 8 C + 18 P with C = 2 P: P = 79.06; 2688 - 18 * 79 = 1266 = 8
+        # * 158 + 2.
         (192, None, (158, 576, 79)),
         # 640 / 34 = 18.8; (640 - 18 * 18) / 8 = 39.5.
         (128, None, (39, 576, 18)),

@@ -89,7 +89,8 @@ def test_claims_and_table_from_made_up_rows():
     table = mechanism.tables(made_up(), resamples=500)["probes"].set_index("probe")
     assert table.loc["P2a", "verdict"] == "attenuated"
     assert table.loc["P2a", "ri_base"] == pytest.approx(0.4, abs=0.01)
-    # The released ranking takes nothing away from itself: a line of the table, but no claim and no test of the family.
+    # The released ranking takes nothing away from itself: a line of the table, but no claim and no
+    # test of the family.
     assert (table.loc["P0", "share"], table.loc["P0", "verdict"]) == (0.0, "kept")
     assert list(claims) == ["P2a"]
     assert np.isnan(table.loc["P0", ["p", "q"]].astype(float)).all()

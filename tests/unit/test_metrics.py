@@ -34,7 +34,8 @@ def masks(predicted, target):
         ([0, 0, 0, 0], [1, 1, 0, 0], (0, 2)),
         ([0, 0, 0, 0], [0, 0, 0, 0], (0, 0)),
         ([1, 0, 0, 0], [0, 0, 0, 0], (0, 1)),
-        # 2 = overlapping polygons: predicted there is a false positive, not predicted there is nothing.
+        # 2 = overlapping polygons: predicted there is a false positive, not predicted there is
+        # nothing.
         ([1, 1, 0, 0], [1, 2, 2, 0], (1, 2)),
         # 255 is ignored on both sides.
         ([1, 1, 0, 0], [1, 255, 255, 0], (1, 1)),
@@ -80,7 +81,8 @@ def test_senseless_counts_are_refused(i, u):
 
 
 def test_no_target_scores_by_hand():
-    # No target, refused (49 px); no target, answered (50 px); target, hit 60 / 120; target, refused (10 px of 80).
+    # No target, refused (49 px); no target, answered (50 px); target, hit 60 / 120; target, refused
+    # (10 px of 80).
     i, u = [0, 0, 60, 10], [49, 50, 120, 80]
     predicted, target = [49, 50, 90, 10], [0, 0, 90, 80]
     assert n_acc(predicted, target) == 0.5

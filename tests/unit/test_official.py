@@ -34,7 +34,8 @@ def test_draws_are_uniform():
     for drawn, n in ((0, 6), (1, 16), (2, 5)):
         values = [v for d in draws for v in (d.expressions, d.questions, d.answers)[drawn]]
         counts = np.array([Counter(values)[i] for i in range(n)])
-        # 15000 draws: the chi-square statistic has mean n - 1; 4 standard deviations above is one in 30000.
+        # 15000 draws: the chi-square statistic has mean n - 1; 4 standard deviations above is one
+        # in 30000.
         expected = len(values) / n
         assert ((counts - expected) ** 2 / expected).sum() < n - 1 + 4 * np.sqrt(2 * (n - 1))
     pairs = Counter((d.questions[0], d.answers[0]) for d in draws)

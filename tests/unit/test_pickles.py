@@ -54,7 +54,8 @@ def test_numpy_scalars_become_python_numbers(protocol, dtype):
 
 
 def test_numpy_scalar_of_an_old_file():
-    # What Python 2 with NumPy 1 wrote for numpy.int64(200): strings are byte strings, and the module has its old name.
+    # What Python 2 with NumPy 1 wrote for numpy.int64(200): strings are byte strings, and the
+    # module has its old name.
     raw = (
         b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
         b"S'\\xc8\\x00\\x00\\x00\\x00\\x00\\x00\\x00'\ntR."

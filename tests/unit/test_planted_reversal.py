@@ -30,7 +30,8 @@ def shares(claims):
 
 @pytest.mark.parametrize("planted", [0.0, 0.137, 0.4213, 0.5, 0.9, 1.0])
 def test_the_auroc_put_into_cue_tensors_comes_back(planted):
-    # 96 tokens in, 480 out: wins = planted * 46080 pairs, spread evenly over the tokens in the mask.
+    # 96 tokens in, 480 out: wins = planted * 46080 pairs, spread evenly over the tokens in the
+    # mask.
     rng, n_in, n_out = np.random.default_rng(0), 96, 480
     wins = round(planted * n_in * n_out)
     beaten = np.diff(np.arange(n_in + 1) * wins // n_in)
@@ -74,7 +75,8 @@ def test_without_signal_the_joint_claim_errs_less_than_its_parts(without_signal)
 
 
 def test_a_place_preference_alone_is_no_reversal():
-    # Low scores where objects tend to lie: every mask of the other images is reversed alike, so H1 sits at its edge.
+    # Low scores where objects tend to lie: every mask of the other images is reversed alike, so H1
+    # sits at its edge.
     claims = claims_of(reversal_studies(100, centre=3.0, seed=1))
     assert rejected(claims["H1.sign"]) == 1.0
     assert rejected(claims["H1"]) <= 0.07

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from litelvlm.pruning import Choice, Selection
 from litelvlm.pruning.positions import median_places, output_order, sequence_positions
 
-# Method order: 7 and 2 are kept tokens, a CLS token (place 0), token 0 itself, a left-over token (place 8 of 9).
+# Method order: 7 and 2 are kept tokens, a CLS token (place 0), token 0 itself, a left-over token
+# (place 8 of 9).
 PLACES = torch.tensor([7, 2, 0, 0, 8])
 
 
@@ -26,7 +27,8 @@ def test_contiguous_and_original():
 
 
 def test_stretch():
-    # Five tokens over 0..8: steps of 2. Four tokens over 0..8: 0, 2.67, 5.33, 8. Three over 0..9: 0, 4.5, 9.
+    # Five tokens over 0..8: steps of 2. Four tokens over 0..8: 0, 2.67, 5.33, 8. Three over 0..9:
+    # 0, 4.5, 9.
     assert sequence_positions(PLACES, 9, "stretch")[0].tolist() == [0, 2, 4, 6, 8]
     assert sequence_positions(PLACES[:4], 9, "stretch")[0].tolist() == [0, 3, 5, 8]
     assert sequence_positions(PLACES[:3], 10, "stretch")[0].tolist() == [0, 5, 9]

@@ -59,7 +59,8 @@ def test_the_smallest_effect_by_hand():
     draws = np.array([[0.1, 0.4], [0.2, 0.3], [0.3, 0.2]])
     found = smallest_effect(Bootstrap(np.array([0.2, 0.3]), draws, 30, 90), level=0.5)
     assert found.value == 0.2
-    # Quarter quantiles of (.1, .2, .3) and (.2, .3, .4) are .15 and .25; the .75 quantile of (0, .1, .1) is .1.
+    # Quarter quantiles of (.1, .2, .3) and (.2, .3, .4) are .15 and .25; the .75 quantile of (0,
+    # .1, .1) is .1.
     assert (found.low, found.high) == pytest.approx((0.15, 0.3))
     assert (found.n_images, found.n) == (30, 90)
     assert "reselection among 2" in found.method
@@ -68,7 +69,8 @@ def test_the_smallest_effect_by_hand():
 
 @pytest.mark.parametrize(("n_rivals", "gap"), [(1, 0.0), (10, 0.0), (10, 0.5)])
 def test_a_lead_over_the_best_of_many_keeps_its_level(n_rivals, gap):
-    # The true smallest lead is 0: either all rivals tie with ours, or the first ties and the others lag behind.
+    # The true smallest lead is 0: either all rivals tie with ours, or the first ties and the others
+    # lag behind.
     rng, above, below, naive = np.random.default_rng(2), 0, 0, 0
     lag = np.where(np.arange(n_rivals) > 0, gap, 0.0)
     for run in range(300):

@@ -27,7 +27,8 @@ def test_full_size_inputs_equal_the_recorded_ones():
     image = open_image(PARITY / "preprocess" / "landscape.png")
     clip, (sam, resized) = clip_pixel_values(image, 336), sam_pixel_values(image, 1024)
     assert list(resized) == recorded["resized"]
-    # Same arithmetic in the same order: not a bit of difference is expected, 1e-6 leaves room for another libm.
+    # Same arithmetic in the same order: not a bit of difference is expected, 1e-6 leaves room for
+    # another libm.
     torch.testing.assert_close(
         clip[0, :, ::7, ::7], expected["landscape.clip_strided"], atol=1e-6, rtol=0
     )

@@ -31,8 +31,9 @@ def test_similarity_averages_texts():
 
 
 def test_cdpruner():
-    # Cosines with the text 0, 1/2, 1, 1/2; negated and scaled: relevance 1, 1/2, 0, 1/2. Projected: 0 and 1 point one
-    # way, 2 and 3 the other. 0 first (1); it explains 1 fully, so 3 (1/4) is next; without diversity it would be 1.
+    # Cosines with the text 0, 1/2, 1, 1/2; negated and scaled: relevance 1, 1/2, 0, 1/2. Projected:
+    # 0 and 1 point one way, 2 and 3 the other. 0 first (1); it explains 1 fully, so 3 (1/4) is
+    # next; without diversity it would be 1.
     cues = {
         "patch_embeds": torch.tensor(
             [[0.0, 1.0], [2.0, 2 * math.sqrt(3)], [5.0, 0.0], [1.0, math.sqrt(3)]]
@@ -65,11 +66,13 @@ def test_one_and_three_texts():
     relevance = [get_pruner("cdpruner").relevance(cues).tolist() for cues in (one, three)]
     assert relevance[0] == pytest.approx([0, 1, 1 - math.sqrt(0.5)], abs=1e-5)
     assert relevance[1] == pytest.approx([1, 0, 1 - math.sqrt(0.5)], abs=1e-5)
-    # TRIM averages products: 2 0 1, and 0 1 1 over three; the lowest first, equal ones by index. One token is the mean.
+    # TRIM averages products: 2 0 1, and 0 1 1 over three; the lowest first, equal ones by index.
+    # One token is the mean.
     tokens = {"patch_tokens": torch.zeros(3, 1), "patch_embeds": patches}
     assert kept("trim", 2, (1, 3), text_embeds=texts[:1], **tokens) == [1, -1]
     assert kept("trim", 2, (1, 3), text_embeds=texts, **tokens) == [0, -1]
-    # LiteLVLM unites: of three tokens each text names one, its lowest product: e1 patch 1, e2 patch 0, -e1 patch 0.
+    # LiteLVLM unites: of three tokens each text names one, its lowest product: e1 patch 1, e2 patch
+    # 0, -e1 patch 0.
     found = get_pruner("litelvlm", context="cls_attention").select(
         three.replaced(cls_attention=torch.tensor([0.0, 1.0, 2.0])), 2
     )
@@ -79,14 +82,15 @@ def test_one_and_three_texts():
 
 
 def test_greedy_volume_finds_the_largest_determinant():
-    # Three vectors: a = (2, 0), b = (1.9, 0.1), c = (0, 1). a first (norm 2), then c (residual 1) before b (0.1).
+    # Three vectors: a = (2, 0), b = (1.9, 0.1), c = (0, 1). a first (norm 2), then c (residual 1)
+    # before b (0.1).
     projected = torch.tensor([[2.0, 0.0], [1.9, 0.1], [0.0, 1.0]])
     assert greedy_volume((projected @ projected.T)[None], 3).tolist() == [[0, 2, 1]]
 
 
 def test_divprune():
-    # Directions 0, 10, 90, 180 and 100 degrees. 180 is farthest from its nearest (80); then 0 (180 away);
-    # then 90 (90 from both), not 100 (80 from the first).
+    # Directions 0, 10, 90, 180 and 100 degrees. 180 is farthest from its nearest (80); then 0 (180
+    # away); then 90 (90 from both), not 100 (80 from the first).
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 90.0, 180.0, 100.0]))
     cues = {
         "projected": torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -98,8 +102,9 @@ def test_divprune():
 
 
 def test_scope():
-    # Three tokens along e1, two along e2, one along e3; attention .1 .2 .1 .25 .2 .15. Gains 3 x .2 (token 1), then
-    # 2 x .25 (token 3), then 1 x .15 (token 5), since 4 is covered although its attention is higher.
+    # Three tokens along e1, two along e2, one along e3; attention .1 .2 .1 .25 .2 .15. Gains 3 x .2
+    # (token 1), then 2 x .25 (token 3), then 1 x .15 (token 5), since 4 is covered although its
+    # attention is higher.
     features = torch.eye(3)[[0, 0, 0, 1, 1, 2]] * torch.tensor([[1.0], [2], [3], [4], [5], [6]])
     cues = {
         "patch_tokens": features,
@@ -122,24 +127,27 @@ def test_vispruner():
     features = torch.eye(6)
     features[5] = features[3]
     cues = {"patch_tokens": features, "cls_attention": torch.tensor([0.9, 0.1, 0.5, 0.3, 0.2, 0.4])}
-    # Budget 5: 0 and 2 by attention; of 5 3 4 1 one must go: the even places are 5 and 4, and 5 has a twin.
+    # Budget 5: 0 and 2 by attention; of 5 3 4 1 one must go: the even places are 5 and 4, and 5 has
+    # a twin.
     assert kept("vispruner", 5, **cues) == [0, 1, 2, 3, 4]
     # Budget 4: two must go, both even places.
     assert kept("vispruner", 4, **cues) == [0, 1, 2, 3]
     # Budget 2: of 2 5 3 4 1 the even places 2 3 1 go, then of 5 4 the even place 5.
     assert kept("vispruner", 2, **cues) == [0, 4]
-    # Budget 1: none by attention; of all six the even places 0 5 4 go, then of 2 3 1 the even places 2 and 1.
+    # Budget 1: none by attention; of all six the even places 0 5 4 go, then of 2 3 1 the even
+    # places 2 and 1.
     assert kept("vispruner", 1, **cues) == [3]
 
 
 def test_evtp_iv_like():
-    # Features only: three tokens at 0 degrees, one at 90, one at 180. The mean (.4, .2) is nearest to the first; then
-    # the opposite one (2 away), then the upright one.
+    # Features only: three tokens at 0 degrees, one at 90, one at 180. The mean (.4, .2) is nearest
+    # to the first; then the opposite one (2 away), then the upright one.
     features = torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     assert kept(
         "evtp_iv_like", 3, (1, 5), options={"spatial_weight": 0.0}, patch_tokens=features
     ) == [0, 3, 4]
-    # Places only (equal features): 0, 1/4, 1/2, 3/4, mean 3/8: start at 1 (2 ties), then 3, then 0 (2 ties).
+    # Places only (equal features): 0, 1/4, 1/2, 3/4, mean 3/8: start at 1 (2 ties), then 3, then 0
+    # (2 ties).
     assert kept("evtp_iv_like", 2, (1, 4), patch_tokens=torch.ones(4, 2)) == [1, 3]
     assert kept("evtp_iv_like", 3, (1, 4), patch_tokens=torch.ones(4, 2)) == [0, 1, 3]
 

@@ -171,7 +171,8 @@ def test_permuting_patches_permutes_the_choice(name, seed, budget):
     turn = torch.randperm(N, generator=torch.Generator().manual_seed(seed))
     turned = {cue: t[turn] if CUES[cue].axes[0] == "N" else t for cue, t in given_cues.items()}
     if name == "divprune":
-        # Two tokens that are each other's nearest and farther from all others than any are from theirs: a tie.
+        # Two tokens that are each other's nearest and farther from all others than any are from
+        # theirs: a tie.
         distances = (1 - cosine_matrix(given_cues["projected"])).fill_diagonal_(2.0)
         first, second = distances.amin(dim=1).sort(descending=True).values[:2]
         assume(first - second > 1e-6)

@@ -77,7 +77,8 @@ def test_trim():
 
 
 def test_visionzip():
-    # Attention makes 1 dominant. Rest 0 2 3 4 5, stride 2: targets 0 and 3. Keys send 2 and 5 to 0, and 4 to 3.
+    # Attention makes 1 dominant. Rest 0 2 3 4 5, stride 2: targets 0 and 3. Keys send 2 and 5 to 0,
+    # and 4 to 3.
     cues = Cues(
         {
             "patch_tokens": torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0], [32.0]]),
@@ -119,9 +120,10 @@ def test_visionzip_published_splits():
 
 
 def test_prumerge_plus():
-    # q = (sqrt 2, 0), D = 2: logits are the keys' first coordinates, ln of 4 1 2 1 1 1 for patches and ln 6 for CLS;
-    # they sum to 16. Budget 4: top token 0; of 1 2 3 4 5 the evenly spaced are 2, 4; the last is (x1 + x3 + x5) / 16.
-    # Directions: 0 and 2 point at 45 degrees, 1 and 5 up, 3 and 4 down; so the nearest others are 0-2, 2-0, 4-3.
+    # q = (sqrt 2, 0), D = 2: logits are the keys' first coordinates, ln of 4 1 2 1 1 1 for patches
+    # and ln 6 for CLS; they sum to 16. Budget 4: top token 0; of 1 2 3 4 5 the evenly spaced are 2,
+    # 4; the last is (x1 + x3 + x5) / 16. Directions: 0 and 2 point at 45 degrees, 1 and 5 up, 3 and
+    # 4 down; so the nearest others are 0-2, 2-0, 4-3.
     weights = torch.tensor([4.0, 1.0, 2.0, 1.0, 1.0, 1.0])
     heights = torch.tensor([math.log(4), 1.0, math.log(2), -1.0, -1.0, 1.0])
     cues = Cues(
@@ -148,8 +150,9 @@ def test_prumerge_plus():
 
 
 def test_holov():
-    # Two stretches of three equal tokens each: the variance term is the same share everywhere, so attention sums .6 and
-    # .3 weigh 2/3 and 1/3. Budget 3: two and one, each stretch's best by attention, descending.
+    # Two stretches of three equal tokens each: the variance term is the same share everywhere, so
+    # attention sums .6 and .3 weigh 2/3 and 1/3. Budget 3: two and one, each stretch's best by
+    # attention, descending.
     cues = {
         "projected": torch.ones(6, 2),
         "cls_attention": torch.tensor([0.1, 0.3, 0.2, 0.05, 0.15, 0.1]),
@@ -178,8 +181,9 @@ def test_holov_shortfall():
 
 
 def test_holov_variance_term():
-    # Two stretches of two tokens, equal attention 1. First: cosine 1, so rows (0, 1), mean 1, variance (1 + 0) / 1 = 1.
-    # Second: cosine 0: mean 0, variance 0. Scores 1000 + 0.09 * 1 * (1000 / 1) = 1090 and 1000.
+    # Two stretches of two tokens, equal attention 1. First: cosine 1, so rows (0, 1), mean 1,
+    # variance (1 + 0) / 1 = 1. Second: cosine 0: mean 0, variance 0. Scores 1000 + 0.09 * 1 * (1000
+    # / 1) = 1090 and 1000.
     ones = torch.ones(2)
     assert stretch_score(ones, torch.ones(2, 3)).item() == pytest.approx(1090, abs=0.01)
     assert stretch_score(ones, torch.eye(2)).item() == pytest.approx(1000, abs=0.01)
@@ -187,7 +191,8 @@ def test_holov_variance_term():
 
 
 def test_pooling_on_the_grid():
-    # 2 x 4 tokens 0..7 to 1 x 2 cells: means of 0 1 4 5 and of 2 3 6 7; centres are row 1, columns 1 and 3.
+    # 2 x 4 tokens 0..7 to 1 x 2 cells: means of 0 1 4 5 and of 2 3 6 7; centres are row 1, columns
+    # 1 and 3.
     cues = Cues({"patch_tokens": torch.arange(8.0)[:, None]}, (2, 4))
     for name in ("avgpool", "bilinear"):
         selection = get_pruner(name, positions="original").select(cues, 2)

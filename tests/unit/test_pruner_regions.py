@@ -14,7 +14,8 @@ ATTENTION = torch.tensor([0.1, 0.4, 0.05, 0.05, 0.2, 0.1, 0.06, 0.04])
 
 
 def test_nuwa_anchors():
-    # One per cell: 1 and 6. Three need two per cell (1 4, and 6 with 2 before its equal 3): the best are 1, 4, 6.
+    # One per cell: 1 and 6. Three need two per cell (1 4, and 6 with 2 before its equal 3): the
+    # best are 1, 4, 6.
     assert cell_anchors(ATTENTION, (2, 4), 2).tolist() == [1, 6]
     assert cell_anchors(ATTENTION, (2, 4), 3).tolist() == [1, 4, 6]
     assert cell_anchors(ATTENTION, (2, 4), 8).tolist() == list(range(8))
@@ -23,8 +24,9 @@ def test_nuwa_anchors():
 
 
 def test_nuwa_gathers():
-    # Anchors 1 (.4) and 6 (.06): their 0.55 quantile is .06 + .55 x .34 = .247, so 6 gathers. Like it are 2 and 5, one
-    # step away each; the reach is sqrt(280) / 24 x 4 = 2.789, so they weigh 1 - 1 / 2.789 = .6414 against its own 1.
+    # Anchors 1 (.4) and 6 (.06): their 0.55 quantile is .06 + .55 x .34 = .247, so 6 gathers. Like
+    # it are 2 and 5, one step away each; the reach is sqrt(280) / 24 x 4 = 2.789, so they weigh 1 -
+    # 1 / 2.789 = .6414 against its own 1.
     states = torch.zeros(8, 2)
     states[:, 1] = 1.0
     states[[2, 5, 6]] = torch.tensor([3.0, 0.0])
@@ -53,7 +55,8 @@ def test_nuwa_gathers():
         # The miniature: 2 + 2 layers.
         (48, 144, 4, 84, 12),
         (8, 144, 4, 14, 2),
-        # 7 / 4 of 100 are more than there are: all of them, and 4 * 100 - 2 * 144 = 112 in the last two layers.
+        # 7 / 4 of 100 are more than there are: all of them, and 4 * 100 - 2 * 144 = 112 in the last
+        # two layers.
         (100, 144, 4, 144, 56),
     ],
 )
@@ -90,7 +93,8 @@ def test_nuwa_lets_the_anchors_of_its_first_stage_in():
 
 
 def test_superpixels_find_the_halves():
-    # Two rows of six, the left half black, the right half white; the centres start in columns 1 and 4.
+    # Two rows of six, the left half black, the right half white; the centres start in columns 1 and
+    # 4.
     colours = torch.tensor([0.0, 0, 0, 1, 1, 1] * 2)[:, None].expand(12, 3)
     assert superpixels(colours, (2, 6), 2, compactness=10.0).tolist() == [0, 0, 0, 1, 1, 1] * 2
     # One colour: places alone decide.
@@ -103,9 +107,11 @@ def test_superpixels_find_the_halves():
 @pytest.mark.parametrize(
     ("left", "indices"),
     [
-        # As many squared distances on both sides: one token each and three more; by attention the last of each.
+        # As many squared distances on both sides: one token each and three more; by attention the
+        # last of each.
         ([1.0, -1, 0, 0, 0, 0], [2, 5, 6, 7, 8, 9, 10, 11]),
-        # None on the left: one token each and six more for the right, which has six: one comes back.
+        # None on the left: one token each and six more for the right, which has six: one comes
+        # back.
         ([0.0] * 6, [3, 4, 5, 7, 8, 9, 10, 11]),
     ],
 )
@@ -137,7 +143,8 @@ def test_a_box_around_what_is_touched():
 def test_box_oracle():
     box = torch.zeros(16)
     box[0] = 1.0
-    # Widened: 0 1 4 5. Half of four: places 1 and 3 of it; of the fourteen others places 3 and 10, tokens 4 and 12.
+    # Widened: 0 1 4 5. Half of four: places 1 and 3 of it; of the fourteen others places 3 and 10,
+    # tokens 4 and 12.
     selection = get_pruner("box_oracle").select(Cues({"box": box}, (4, 4)), 4)
     assert selection.indices.tolist() == [1, 4, 5, 12]
     assert selection.roles == ("target", "uniform", "target", "uniform")
@@ -173,7 +180,8 @@ def test_a_wrapper_takes_over_needs_and_refuses_what_it_cannot_hold():
 
 
 def test_with_uniform_keeps_what_a_merging_method_makes():
-    # The paper's TRIM keeps 3 of six by similarity 3 1 -2 4 0 2 and appends the mean of the others, 0 1 2 4 5: 12 / 5.
+    # The paper's TRIM keeps 3 of six by similarity 3 1 -2 4 0 2 and appends the mean of the others,
+    # 0 1 2 4 5: 12 / 5.
     cues = Cues(JOINT | {"patch_tokens": torch.arange(6.0)[:, None]}, (2, 3))
     pruner = get_pruner("with_uniform", of=get_pruner("trim", preset="paper"), share=0.5)
     selection = pruner.select(cues, 4)

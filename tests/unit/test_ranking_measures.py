@@ -84,7 +84,8 @@ def test_hedges_g_by_hand():
 
 
 def test_precision_and_recall_at_a_budget_by_hand():
-    # Eligible tokens 0-5, token 6 ignored. In: 0, 1, 4. Order of scores: 6 (ignored), 1, 0, 2, 3, 4, 5.
+    # Eligible tokens 0-5, token 6 ignored. In: 0, 1, 4. Order of scores: 6 (ignored), 1, 0, 2, 3,
+    # 4, 5.
     scores = np.array([2.0, 1.0, 3.0, 4.0, 5.0, 6.0, 0.0])
     inside = np.array([1, 1, 0, 0, 1, 0, 0], bool)
     outside = np.array([0, 0, 1, 1, 0, 1, 0], bool)

@@ -168,7 +168,8 @@ def test_each_family_has_its_image_folder(tmp_path):
 
 
 def test_sentences_that_share_an_id_are_told_apart(tmp_path, caplog):
-    # Two sentences of one image and one of another have id 10; that another split has it too does no harm.
+    # Two sentences of one image and one of another have id 10; that another split has it too does
+    # no harm.
     twice = {
         "sentences": [
             {"sent_id": 10, "sent": "it", "raw": "it"},

@@ -136,7 +136,8 @@ def test_deeply_nested_files_are_refused(tmp_path):
 
 def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):
     make_tree(tmp_path, [ref()])
-    # Opcodes by hand, for pickle.dumps itself recurses: one reference whose ref_id is lists in lists.
+    # Opcodes by hand, for pickle.dumps itself recurses: one reference whose ref_id is lists in
+    # lists.
     nested = b"]" * 100_000 + b"a" * 99_999
     table = tmp_path / "Refer_Segm" / "refcoco" / "refs(unc).p"
     table.write_bytes(

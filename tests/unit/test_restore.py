@@ -15,8 +15,9 @@ DIRECTIONS = torch.stack([ANGLES.cos(), ANGLES.sin()], dim=1)
 
 
 def test_density_peaks():
-    # Sums of cosines 1.77, 2.46, 2.33, 1.98. Token 1 is the densest: its lowest cosine is .17, so 2.46 x .83 = 2.03.
-    # The denser neighbours of 2, 3 and 0 are at .34, .98 and .94: 1.53, .03, .11.
+    # Sums of cosines 1.77, 2.46, 2.33, 1.98. Token 1 is the densest: its lowest cosine is .17, so
+    # 2.46 x .83 = 2.03. The denser neighbours of 2, 3 and 0 are at .34, .98 and .94: 1.53, .03,
+    # .11.
     anchors, group = density_groups(DIRECTIONS @ DIRECTIONS.T, 2)
     assert anchors.tolist() == [1, 2]
     assert group.tolist() == [0, 0, 1, 1]

@@ -87,7 +87,8 @@ def test_an_instance_signal_passes_everything(instance):
 
 
 def test_planted_values_come_back(instance, background):
-    # Instance: the referent's 9 tokens score about -1, all others about 0: AUROC 0, RI 1, all 9 among the lowest 16.
+    # Instance: the referent's 9 tokens score about -1, all others about 0: AUROC 0, RI 1, all 9
+    # among the lowest 16.
     row = primary(read_rows(instance)).iloc[0]
     assert (row.auroc, row.ri, row.n_in, row.rec_low_16, row.rec_high_16) == (0.0, 1.0, 9, 1.0, 0.0)
     assert row.pointing == 1.0
@@ -95,13 +96,15 @@ def test_planted_values_come_back(instance, background):
     assert row.prec_low_8 == 1.0
     assert row.lift_8 == pytest.approx(144 / 9)
     assert row.chance_rec_48 == pytest.approx(48 / 144)
-    # Background: of 135 tokens outside, 18 belong to other objects and tie up to noise: RI about 1 - 18 / 135.
+    # Background: of 135 tokens outside, 18 belong to other objects and tie up to noise: RI about 1
+    # - 18 / 135.
     mean = primary(read_rows(background)).ri.mean()
     assert mean == pytest.approx(1 - 18 / 135, abs=0.02)
 
 
 def test_foreign_masks_are_averaged():
-    # The referent scores lowest, so a foreign mask ranks low as far as it overlaps; by hand from the donors drawn.
+    # The referent scores lowest, so a foreign mask ranks low as far as it overlaps; by hand from
+    # the donors drawn.
     model, data = PlantedModel("instance"), planted_data()
     donors = draw_donors(data, model, 24, seed=0)
     context = Context(model, data, FAST, "", (8,), donors, Texts(torch.zeros(24, 6), {}, {}))
@@ -288,7 +291,8 @@ def test_a_limited_run_is_partial_and_draws_the_same_rows(instance, tmp_path):
     pd.testing.assert_frame_equal(part, whole[whole.image_id <= 3].reset_index(drop=True))
 
 
-# --- bad data -----------------------------------------------------------------------------------------------------
+# --- bad data
+# -----------------------------------------------------------------------------------------------------
 
 
 def odd_data():
@@ -406,7 +410,8 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     )
 
 
-# --- donors -------------------------------------------------------------------------------------------------------
+# --- donors
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_donors_come_from_other_images_and_fit():

@@ -41,7 +41,8 @@ def test_without_stated_categories_nothing_is_taken_for_the_same_one(tmp_path):
 
 
 def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
-    # Objects 1 and 2 of one category and 3 of another; then a crowd of the first category, which is no object.
+    # Objects 1 and 2 of one category and 3 of another; then a crowd of the first category, which is
+    # no object.
     data = planted_data(1, objects=3)
     (sample,) = data
     first, second, third = sample.annotations

@@ -223,7 +223,8 @@ def test_output_that_cannot_be_written_says_so(tmp_path, monkeypatch):
         pass
 
 
-# --- locks --------------------------------------------------------------------------------------------------------
+# --- locks
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_two_openings_of_one_run_collide_and_name_the_holder(tmp_path):
@@ -289,7 +290,8 @@ with open_run({str(tmp_path)!r}, make_key(), 2) as run:
     assert read_record(folder).state == "done"
 
 
-# --- keys and provenance ------------------------------------------------------------------------------------------
+# --- keys and provenance
+# ------------------------------------------------------------------------------------------
 
 
 def test_the_key_changes_with_every_field():
@@ -308,7 +310,8 @@ def test_the_key_changes_with_every_field():
             make_key(**{part: getattr(base, part) | {name: "0"}}).digest
             for name in getattr(base, part)
         }
-    # Each of the 5 fields, then every entry of model (5) and data (4); the two digests were counted already.
+    # Each of the 5 fields, then every entry of model (5) and data (4); the two digests were counted
+    # already.
     assert len(digests) == 1 + 5 + 5 + 4 - 2
     assert make_key().digest == base.digest
     assert base.folder_name == f"toy-{base.digest[:12]}"
@@ -435,7 +438,8 @@ def test_determinism_is_set_and_recorded():
         torch.use_deterministic_algorithms(before)
 
 
-# --- summaries ----------------------------------------------------------------------------------------------------
+# --- summaries
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_a_summary_comes_back_with_its_types(tmp_path):

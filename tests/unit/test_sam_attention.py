@@ -20,11 +20,13 @@ from litelvlm.models.glamm.masks.sam_attention import (
 
 
 def test_scores_of_two_tokens_by_hand():
-    # A map of one row and two columns, one channel: q = (1, 2), k = (0, 0), so that only columns decide.
+    # A map of one row and two columns, one channel: q = (1, 2), k = (0, 0), so that only columns
+    # decide.
     query, key = torch.tensor([[[[1.0], [2.0]]]]), torch.zeros(1, 1, 2, 1)
     value = torch.tensor([[[[1.0], [0.0]]]])
     rows, columns = torch.zeros(1, 1, 1), torch.tensor([[[0.0], [1.0]], [[-1.0], [0.0]]])
-    # First query: terms (0, 1), weight of the first value 1 / (1 + e); second: (-2, 0), 1 / (1 + e^2).
+    # First query: terms (0, 1), weight of the first value 1 / (1 + e); second: (-2, 0), 1 / (1 +
+    # e^2).
     expected = torch.tensor([1 / (1 + torch.e), 1 / (1 + torch.e**2)])
     for attend in (with_bias, with_channels):
         torch.testing.assert_close(attend(query, key, value, rows, columns).flatten(), expected)
@@ -70,7 +72,8 @@ def test_eager_attention_stays_the_librarys():
     assert not isinstance(sam.vision_encoder.layers[0].attn, RelativeAttention)
 
 
-# In a process of its own: the compiler cannot look through the type checks that every test runs under.
+# In a process of its own: the compiler cannot look through the type checks that every test runs
+# under.
 ONE_GRAPH = """
 import torch
 from transformers import SamModel

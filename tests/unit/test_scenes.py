@@ -95,7 +95,8 @@ def referents(sentence, objects, margin):
 
 def test_every_sentence_means_exactly_its_target_by_an_independent_reading(scenes):
     level, drawn = scenes
-    # A hair less than the level's margin, so that the check does not hang on the last bit of a subtraction.
+    # A hair less than the level's margin, so that the check does not hang on the last bit of a
+    # subtraction.
     margin = 0.12 * 168 - 1e-9
     for scene in drawn:
         for expression in scene.expressions:
@@ -125,9 +126,11 @@ def test_matches_known_answers():
     )
     assert matches(Attribute(red), objects) == {0, 1}
     assert matches(Place(red, "rightmost"), objects) == {1}
-    # Circles 0 and 1 are 40 apart: with a slack of 50 both may be the leftmost, circle 2 (80 away) may not.
+    # Circles 0 and 1 are 40 apart: with a slack of 50 both may be the leftmost, circle 2 (80 away)
+    # may not.
     assert matches(Place(any_circle, "leftmost"), objects, margin=50.0) == {0, 1}
-    # Left of the square at x = 70: circles at 20 and 60; by at least 15 only the one at 20; by less than -40 all three.
+    # Left of the square at x = 70: circles at 20 and 60; by at least 15 only the one at 20; by less
+    # than -40 all three.
     assert matches(Relation(any_circle, "left of", square), objects) == {0, 1}
     assert matches(Relation(any_circle, "left of", square), objects, margin=-15.0) == {0}
     assert matches(Relation(any_circle, "left of", square), objects, margin=40.0) == {0, 1, 2}
@@ -242,7 +245,8 @@ def test_rendering_is_fast_enough_to_train_from():
     start = time.process_time()
     for seed in range(60):
         sample_scene(seed)
-    # Measured at 400 scenes per second and core without type checks; the bound only catches a change of order.
+    # Measured at 400 scenes per second and core without type checks; the bound only catches a
+    # change of order.
     assert 60 / (time.process_time() - start) > 40
 
 
@@ -258,7 +262,8 @@ def test_unknown_level_and_negative_seed_are_refused():
     [("easy", "892fab3abc11db6c"), ("medium", "9bc576d584f18780"), ("hard", "06119a5c481ab9d5")],
 )
 def test_generator_has_not_drifted(level, digest):
-    # The shipped weights were trained on this world; a changed digest means they were not, and must be trained again.
+    # The shipped weights were trained on this world; a changed digest means they were not, and must
+    # be trained again.
     content = hashlib.sha256()
     for seed in range(20):
         scene = sample_scene(seed, level)

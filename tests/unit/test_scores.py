@@ -5,7 +5,8 @@ import pytest
 
 from litelvlm.analysis.studies.sweep.scores import score_lines
 
-# Intersection, union, predicted and target pixels. IoU: 1/2, 1 (nothing meant, nothing predicted), 3/4.
+# Intersection, union, predicted and target pixels. IoU: 1/2, 1 (nothing meant, nothing predicted),
+# 3/4.
 COUNTS = [(50, 100, 80, 70), (0, 0, 0, 0), (30, 40, 30, 40)]
 
 
@@ -31,7 +32,8 @@ def test_known_scores():
 
 
 def test_answers_to_expressions_without_a_target():
-    # Below 50 pixels the third prediction (30) says "nothing there" too, wrongly: its IoU is 0, its union the target.
+    # Below 50 pixels the third prediction (30) says "nothing there" too, wrongly: its IoU is 0, its
+    # union the target.
     (line,) = score_lines(table()).to_dict(orient="records")
     assert (line["n_acc"], line["t_acc"]) == (1.0, 0.5)
     assert line["ciou_no_target"] == 50 / 140
@@ -46,8 +48,9 @@ def test_answers_to_expressions_without_a_target():
 
 
 def test_a_target_of_doubled_pixels_alone_is_a_target():
-    # The first object has no pixel of value 1, so it can only be missed; the second expression means nothing. Both are
-    # answered with 60 pixels: no N-acc at all but for the second, T-acc 1 from the first, IoU 0 for both.
+    # The first object has no pixel of value 1, so it can only be missed; the second expression
+    # means nothing. Both are answered with 60 pixels: no N-acc at all but for the second, T-acc 1
+    # from the first, IoU 0 for both.
     rows = table([(0, 60, 60, 0), (0, 60, 60, 0)], area_frac=[0.1, 0.0])
     (line,) = score_lines(rows).to_dict(orient="records")
     assert (line["n_acc"], line["t_acc"], line["giou_no_target"], line["ciou_no_target"]) == (

@@ -104,7 +104,8 @@ def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     assert random.lift.to_numpy() == pytest.approx(1.0, abs=1e-6)
     assert set(random["head"]) == {MEAN_HEAD}
     assert set(random.weights_seed) == {0, 1}
-    # [SOS] carries a tenth of what a word does, whatever attention it gets: e^2 / 10 of e^2 / 10 + T - 1.
+    # [SOS] carries a tenth of what a word does, whatever attention it gets: e^2 / 10 of e^2 / 10 +
+    # T - 1.
     carried = np.exp(2) / 10 / (np.exp(2) / 10 + trained.n_tokens - 1)
     assert trained.norm_share.to_numpy() == pytest.approx(carried.to_numpy(), abs=1e-6)
     assert trained.v_sos_ratio.to_numpy() == pytest.approx(0.1, abs=1e-6)
@@ -124,8 +125,8 @@ def test_attention_away_from_sos_is_not_supported(tmp_path):
 def test_rows_and_tables_are_complete(tmp_path):
     folder = study(tmp_path, 1.0)
     rows = read_rows(folder)
-    # 2 layers: template and expression with 3 heads, their mean and the mean over positions; permuted and two random
-    # towers as means over heads only.
+    # 2 layers: template and expression with 3 heads, their mean and the mean over positions;
+    # permuted and two random towers as means over heads only.
     assert (rows.groupby("sent_id").size() == 2 * (5 + 5 + 1 + 2)).all()
     assert not rows.duplicated(
         ["sent_id", "text_mode", "weights", "weights_seed", "query", "layer", "head"]
@@ -143,7 +144,8 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert (grid.low <= grid.lift).all()
     assert (grid.q >= grid.p).all()
     layers = summary.table("layers")
-    # Four wordings or weights with 19 measures of [EOS]; the seven shares over all positions for two of them.
+    # Four wordings or weights with 19 measures of [EOS]; the seven shares over all positions for
+    # two of them.
     assert len(layers) == 2 * (4 * 19 + 2 * 7)
     line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
     assert line["mean"].item() == pytest.approx(1.0)
@@ -159,7 +161,8 @@ def test_short_texts_pass_thresholds_that_uniform_attention_passes_too(tmp_path)
     table = (
         read_summary(study(tmp_path, 0.0)).table("thresholds").set_index(["text_mode", "threshold"])
     )
-    # Bare expressions have 4 tokens: H_4 / 4 = .52; without the forced first row (H_4 - 1) / 3 = .36.
+    # Bare expressions have 4 tokens: H_4 / 4 = .52; without the forced first row (H_4 - 1) / 3 =
+    # .36.
     bare = table.loc["expression"]
     assert bare["share"].tolist() == bare["uniform"].tolist() == [1, 1, 1, 1, 1, 0]
     assert bare["share_free"].tolist() == bare["uniform_free"].tolist() == [1, 1, 1, 0, 0, 0]

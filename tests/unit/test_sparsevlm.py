@@ -33,22 +33,24 @@ def test_raters_by_hand():
 
 
 def test_recycled_counts_by_hand():
-    # 0.3 * 276 = 82.8: 83 to 9; 0.3 * 109 = 32.7: 33 to 4; 0.3 * 94 = 28.2: 29 to 3; one token is recycled to itself.
+    # 0.3 * 276 = 82.8: 83 to 9; 0.3 * 109 = 32.7: 33 to 4; 0.3 * 94 = 28.2: 29 to 3; one token is
+    # recycled to itself.
     assert [(candidate_count(n), recycled_count(n)) for n in (276, 109, 94, 1, 0)] == [
         (83, 9), (33, 4), (29, 3), (1, 1), (0, 0),
     ]  # fmt: skip
 
 
 def test_density_peaks_by_hand():
-    # The two nearest of every point are 0 and 1 away: equal densities, so the first counts as densest. Distances to
-    # a denser point: 12 (the largest), 1, 9, 1, 1: peaks are 0 and 10.
+    # The two nearest of every point are 0 and 1 away: equal densities, so the first counts as
+    # densest. Distances to a denser point: 12 (the largest), 1, 9, 1, 1: peaks are 0 and 10.
     weights, peaks = density_peaks(torch.tensor([[0.0], [1], [10], [11], [12]]), 2)
     assert peaks.tolist() == [0, 2]
     assert torch.allclose(
         weights, torch.tensor([[1 / 2, 1 / 2, 0, 0, 0], [0, 0, 1 / 3, 1 / 3, 1 / 3]])
     )
-    # Halved squares of nearest distances 4 1 1 .25 .25: densities e^-2, e^-.5 (2), e^-.125 (2). Times distance to a
-    # denser point: .14 * 2, .61 * 8, .61 * 1, .88 * 10.5, .88 * .5: peaks are 10 and 2.
+    # Halved squares of nearest distances 4 1 1 .25 .25: densities e^-2, e^-.5 (2), e^-.125 (2).
+    # Times distance to a denser point: .14 * 2, .61 * 8, .61 * 1, .88 * 10.5, .88 * .5: peaks are
+    # 10 and 2.
     weights, peaks = density_peaks(torch.tensor([[0.0], [2], [3], [10], [10.5]]), 2)
     assert peaks.tolist() == [3, 1]
     assert torch.allclose(
@@ -113,8 +115,8 @@ def test_released_counts_are_refused_where_there_are_none(
 
 
 def test_falling_counts_by_hand():
-    # x (4 + 9 * .6 + 16 * .36) = 15.16 x = 32 * 192 - 3 * 576 = 4416: 291.3, 174.8, 104.9 are rounded down; 4394 are
-    # spent and 22 left: 5 more in each of the first 4 layers.
+    # x (4 + 9 * .6 + 16 * .36) = 15.16 x = 32 * 192 - 3 * 576 = 4416: 291.3, 174.8, 104.9 are
+    # rounded down; 4394 are spent and 22 left: 5 more in each of the first 4 layers.
     assert falling_counts(4416, 576, [4, 9, 16]) == (296, 174, 104)
     # 15.16 x = 320: 21.1, 12.7, 7.6; 84 + 108 + 112 = 304; 4 more.
     assert falling_counts(320, 576, [4, 9, 16]) == (25, 12, 7)
@@ -141,10 +143,12 @@ def test_falling_counts_fall_and_spend_what_there_is(n_tokens, widths, data):
         # x = 2368 / 15.16: 156.2, 93.7, 56.2; 11 left.
         (128, None, (158, 93, 56), 0),
         (64, None, (25, 12, 7), 0),
-        # The last drop leaves .36 x >= 1: x = 2.8, 15.16 x = 42.1, and (3 * 576 + 42.1) / 32 = 55.3. With drops before
-        # layers 1, 5 and 9 it is x (4 + 4 * .6 + 23 * .36) = 14.68 x = 40.8, and (576 + 40.8) / 32 = 19.3.
+        # The last drop leaves .36 x >= 1: x = 2.8, 15.16 x = 42.1, and (3 * 576 + 42.1) / 32 =
+        # 55.3. With drops before layers 1, 5 and 9 it is x (4 + 4 * .6 + 23 * .36) = 14.68 x =
+        # 40.8, and (576 + 40.8) / 32 = 19.3.
         (32, None, None, 56),
-        # x (4 + 4 * .6 + 23 * .36) = 448: 30.5, 18.3, 10.99; 120 + 72 + 230 = 422; 6 more in each of 4 layers.
+        # x (4 + 4 * .6 + 23 * .36) = 448: 30.5, 18.3, 10.99; 120 + 72 + 230 = 422; 6 more in each
+        # of 4 layers.
         (32, (1, 5, 9), (36, 18, 10), 0),
     ],
 )
@@ -163,8 +167,8 @@ def test_budget_matched_schedules_at_full_size(budget, layers, counts, smallest)
 
 
 def test_the_miniatures_schedules():
-    # Layers 3, 7, 16 of 32 are 1 (0.4 rounded up to the first), 1 and 2 of 4. 4 * 48 - 144 = 48 = x (1 + 2 * .6):
-    # 21.8 and 13.1; one more in the first.
+    # Layers 3, 7, 16 of 32 are 1 (0.4 rounded up to the first), 1 and 2 of 4. 4 * 48 - 144 = 48 = x
+    # (1 + 2 * .6): 21.8 and 13.1; one more in the first.
     for name in BOTH:
         assert get_pruner(name).drop_layers(4) == (1, 2)
         assert get_pruner(name).schedule(48, 144, 4) == (144, 22, 13, 13)
@@ -173,8 +177,9 @@ def test_the_miniatures_schedules():
                 ValueError, match=r"leave too few for the others; the smallest budget is"
             ):
                 get_pruner(name).schedule(budget, 144, 4)
-    # 144 + 1 + 1 + 1 are 36.75 on average. With recycling one kept of 144 makes 1 + floor((42 + 1) / 10) + 1 = 6, so
-    # 4 * 39 - 144 = 12 = x 2.2 (5.5, 3.3; 6 in the first, as nothing else divides) is the first that works.
+    # 144 + 1 + 1 + 1 are 36.75 on average. With recycling one kept of 144 makes 1 + floor((42 + 1)
+    # / 10) + 1 = 6, so 4 * 39 - 144 = 12 = x 2.2 (5.5, 3.3; 6 in the first, as nothing else
+    # divides) is the first that works.
     assert get_pruner("sparsevlm_plus").schedule(37, 144, 4) == (144, 2, 1, 1)
     assert get_pruner("sparsevlm").schedule(39, 144, 4) == (144, 6, 3, 3)
     with pytest.raises(ValueError, match=r"sparsevlm cannot average 38 .* smallest budget is 39"):
@@ -182,13 +187,14 @@ def test_the_miniatures_schedules():
 
 
 def test_sparsevlm_by_hand():
-    # Six visual tokens down to two. Keeping two would recycle 4 to 1, three in all; so one is kept, and of the other
-    # five floor(1.5) + 1 = 2 become 1.
+    # Six visual tokens down to two. Keeping two would recycle 4 to 1, three in all; so one is kept,
+    # and of the other five floor(1.5) + 1 = 2 become 1.
     attention = torch.tensor([[[0.0, 0.1, 0.3, 0.05, 0.2, 0.25, 0.1, 0.0]]])
     states = torch.arange(8.0)[:, None]
     view = View(attention, queries=(7,), n_visual=6, hidden_states=states)
     kept = get_pruner("sparsevlm").reduce(view, view, 2)
-    # Best is place 1; next are 4 (.25) and 3 (.2); both are equally dense, so the better one is the centre.
+    # Best is place 1; next are 4 (.25) and 3 (.2); both are equally dense, so the better one is the
+    # centre.
     assert kept.places.tolist() == [1]
     assert kept.weights.tolist() == [[0, 0, 0, 0.5, 0.5, 0]]
     assert kept.stand_for.tolist() == [4]

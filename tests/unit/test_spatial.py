@@ -99,7 +99,8 @@ def smooth_maps(rng, n):
 
 
 def test_the_naive_p_value_of_smooth_maps_fails_and_the_shift_p_value_holds():
-    # 400 pairs without a link: a test at 5 % must reject 20 of them, give or take 4.4 (one standard deviation).
+    # 400 pairs without a link: a test at 5 % must reject 20 of them, give or take 4.4 (one standard
+    # deviation).
     rng = np.random.default_rng(1)
     naive, shifted = 0, 0
     for _ in range(400):

@@ -41,7 +41,8 @@ def test_image_intervals_cover_and_expression_intervals_do_not():
         expression = mean_estimate(values, np.arange(len(values)), resamples=600, seed=run)
         by_image += image.low <= 0 <= image.high
         by_expression += expression.low <= 0 <= expression.high
-    # Percentile intervals of 40 image means are a little short (0.94 here); ignoring the clusters covers 0.71.
+    # Percentile intervals of 40 image means are a little short (0.94 here); ignoring the clusters
+    # covers 0.71.
     assert 0.93 <= by_image / n_runs <= 0.97
     assert by_expression / n_runs < 0.80
 
@@ -105,7 +106,8 @@ def test_nested_bootstrap_widens_with_each_level():
 
 
 def test_nested_bootstrap_variance_on_a_balanced_design():
-    # A draw of the mean of m images with k rows each has variance between / m + mean of within / (m k).
+    # A draw of the mean of m images with k rows each has variance between / m + mean of within / (m
+    # k).
     rng = np.random.default_rng(8)
     images = np.repeat(np.arange(20), 5)
     values = rng.normal(0, 1, 20)[images] + rng.normal(0, 2, 100)

@@ -141,7 +141,8 @@ def test_high_similarity_fails_where_the_signal_is_reversed(swept):
     assert line.p_holm < 0.05
 
 
-# --- configuration ------------------------------------------------------------------------------------------------
+# --- configuration
+# ------------------------------------------------------------------------------------------------
 
 
 def test_methods_with_fields_have_their_own_cells(tmp_path):
@@ -223,7 +224,8 @@ def test_every_configuration_field_changes_the_run(tmp_path):
     assert len(names) == 1 + len(changes)
 
 
-# --- bad data -----------------------------------------------------------------------------------------------------
+# --- bad data
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_an_expression_without_target_counts_as_the_official_score_does(tmp_path):
@@ -333,7 +335,8 @@ def sweep_rows(found):
 
 
 def test_a_resample_without_a_hit_leaves_h8_undetermined_and_says_so():
-    # The unpruned model finds something in one of three images: (2/3)^3 of the resamples, about 296 of 1000, hold none.
+    # The unpruned model finds something in one of three images: (2/3)^3 of the resamples, about 296
+    # of 1000, hold none.
     claims = sweep.summarise(sweep_rows([(50, 50), (0, 0), (0, 0)]), resamples=1000)
     (claim,) = claims
     assert (claim.verdict, claim.estimate) == ("undetermined", 1.0)
@@ -352,7 +355,8 @@ def test_the_p_value_of_h8_agrees_with_its_one_sided_bound():
         kept = whole * (share + rng.normal(0, 0.08, 40))
         (claim,) = sweep.summarise(sweep_rows(list(zip(whole, kept, strict=True))), resamples=2000)
         assert claim.one_sided
-        # The bound is the 5 % quantile of the draws and p their share up to the null, which adds one to both counts.
+        # The bound is the 5 % quantile of the draws and p their share up to the null, which adds
+        # one to both counts.
         assert (claim.low > claim.null) == (claim.p_value < 0.05 + 1e-3)
         assert (claim.high <= claim.null) == (claim.p_value > 0.95 - 1e-3)
         assert (claim.p_value > 0.5) == (claim.estimate < claim.null)

@@ -32,7 +32,8 @@ def with_layers(n_layers):
     return model
 
 
-# --- methods ------------------------------------------------------------------------------------------------------
+# --- methods
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,8 @@ def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, do
     monkeypatch.setattr(type(data[0]), "mask", overlapping)
     config = sweep.Config(methods=("none",), doubled=doubled)
     rows = read_rows(sweep.run(PlantedModel(), data, config, tmp_path))
-    # The planted model finds every pixel when all tokens are kept; about half of them count twice in the target.
+    # The planted model finds every pixel when all tokens are kept; about half of them count twice
+    # in the target.
     assert bool((rows["inter_px"] == rows["union_px"]).all()) is exact
     assert (rows["pred_px"] == rows["union_px"]).all()
 
@@ -212,7 +214,8 @@ def test_an_image_without_any_askable_sentence_has_no_rows(tmp_path):
     assert set(read_rows(folder).image_id) == {data[1].image_id}
 
 
-# --- the official protocol ----------------------------------------------------------------------------------------
+# --- the official protocol
+# ----------------------------------------------------------------------------------------
 
 
 def crowded(n_images=3):
@@ -246,7 +249,8 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     assert all(
         s.endswith(", up to three drawn expressions of an image asked together.") for s in said
     )
-    # Per image: two draws of the unpruned model, two methods at one budget; three turns each; encoded once.
+    # Per image: two draws of the unpruned model, two methods at one budget; three turns each;
+    # encoded once.
     assert len(rows) == 3 * 2 * 3 * 3
     assert model.encoded == 3
     assert sum(map(len, model.batches)) == 3 * 2 * 3
@@ -314,7 +318,8 @@ def test_protocols_do_not_mix_in_one_table(tmp_path):
         widen(pd.concat([rows, rows.assign(protocol="single")]))
 
 
-# --- expressions without a target ---------------------------------------------------------------------------------
+# --- expressions without a target
+# ---------------------------------------------------------------------------------
 
 
 def test_no_target_scores_are_those_of_the_metrics(tmp_path):
@@ -335,8 +340,9 @@ def test_no_target_scores_are_those_of_the_metrics(tmp_path):
 
 
 def test_a_refusal_is_right_only_where_nothing_is_meant():
-    # Image 1: nothing meant, 10 pixels predicted: refused, IoU 1. Image 2: 81 pixels meant and 10 predicted: a refusal
-    # too, IoU 0, its 81 pixels stay in the union. Image 3: 100 of 200 pixels found.
+    # Image 1: nothing meant, 10 pixels predicted: refused, IoU 1. Image 2: 81 pixels meant and 10
+    # predicted: a refusal too, IoU 0, its 81 pixels stay in the union. Image 3: 100 of 200 pixels
+    # found.
     rows = pd.DataFrame(
         {"image_id": [1, 2, 3], "sent_id": [1, 2, 3], "method": "m", "budget": 8}
         | {"pred_px": [10, 10, 100], "target_px": [0, 81, 200]}
@@ -347,7 +353,8 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
         {"n_acc": 1.0, "t_acc": 0.5, "giou": (1 + 0 + 0.5) / 3, "ciou": 100 / 281}
     )
     assert found[["n", "n_images"]].to_numpy().tolist() == [[1, 1], [2, 2], [3, 3], [3, 3]]
-    # A second draw of a random method adds no expression: image 3 is found with 100 of 200 pixels once, then with 200.
+    # A second draw of a random method adds no expression: image 3 is found with 100 of 200 pixels
+    # once, then with 200.
     again = rows.assign(seed=1, pred_px=[10, 10, 200], inter_px=[0, 10, 200])
     both = no_target_table(pd.concat([rows.assign(seed=0), again]), resamples=200).set_index(
         "metric"
@@ -357,7 +364,8 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
 
 
 def test_pixels_are_counted_by_the_official_rule():
-    # Two of four predicted pixels lie on the object, one on a doubly covered pixel (no class), one is ignored.
+    # Two of four predicted pixels lie on the object, one on a doubly covered pixel (no class), one
+    # is ignored.
     import torch
 
     from litelvlm.metrics import intersection_union

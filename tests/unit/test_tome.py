@@ -37,8 +37,9 @@ def merged(n_blocks: int, budget: int, **options):
 
 
 def test_one_merge():
-    # Even places hold CLS, patches 1 and 3; odd ones patches 0 and 2. Patch 1 points where 2 does (cosine 1), patch 3
-    # nearly where 0 does (3 / sqrt 10 = .95). One merge: 1 into 2. Left of the even places: 3; then 0 and 2.
+    # Even places hold CLS, patches 1 and 3; odd ones patches 0 and 2. Patch 1 points where 2 does
+    # (cosine 1), patch 3 nearly where 0 does (3 / sqrt 10 = .95). One merge: 1 into 2. Left of the
+    # even places: 3; then 0 and 2.
     selection, _ = merged(1, 3)
     assert selection.indices.tolist() == [3, 0, 2]
     assert selection.tokens.tolist() == [[3.0, 1.0], [1.0, 0.0], [0.0, 3.0]]
@@ -56,7 +57,8 @@ def test_two_merges_in_one_block():
 
 
 def test_sizes_add_up_over_blocks_and_bias_the_attention():
-    # After the first block the sequence is CLS, 3, 0, 2: now 0 is even and goes into 3, the token of patches 0 and 3.
+    # After the first block the sequence is CLS, 3, 0, 2: now 0 is even and goes into 3, the token
+    # of patches 0 and 3.
     selection, biases = merged(2, 2)
     assert selection.indices.tolist() == [3, 2]
     assert selection.tokens.tolist() == [[2.0, 0.5], [0.0, 3.0]]
@@ -83,7 +85,8 @@ def test_full_size_schedules(budget, counts):
 
 def test_a_shallow_tower_merges_earlier_or_refuses():
     assert merge_counts(144, 48, 4) == (24, 24, 24, 24)
-    # 128 of 145 places must go. After 39 and 39 at most 33 of 67 and 16 of 34 can: 127. After 40 and 40, 32 and 16.
+    # 128 of 145 places must go. After 39 and 39 at most 33 of 67 and 16 of 34 can: 127. After 40
+    # and 40, 32 and 16.
     assert merge_counts(144, 16, 4) == (40, 40, 32, 16)
     # At best 72, 36, 18 and 9 go: 144 - 135.
     assert merge_counts(144, 9, 4) == (72, 36, 18, 9)

@@ -1,20 +1,25 @@
 """What is left of the method's advantage when each of its parts is taken away, turned round or replaced?
 
-Reviewers asked for it row by row; the requests and the methods that answer them are in ``litelvlm.analysis.studies.ablations.config``:
+Reviewers asked for it row by row; the requests and the methods that answer them are in
+``litelvlm.analysis.studies.ablations.config``:
 
-    llm_score    tokens chosen by what the language model itself attends to or depends on, from an unpruned first pass
+    llm_score    tokens chosen by what the language model itself attends to or depends on, from an
+                 unpruned first pass
     llm_shapley  tokens chosen by Shapley values of their blocks, from very many passes
     worst_first  the highest similarities instead of the lowest
-    falsify      random and even tokens, mask oracles, other texts, no text, norms, cosine, another layer
+    falsify      random and even tokens, mask oracles, other texts, no text, norms, cosine, another
+                 layer
     recovery     a share of the budget for context tokens, and their order
     rivals       published methods, for H7
-    rounding     scores in bfloat16, as the official evaluation ranks them: which tokens change, and what it costs
-    protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4, beside the same expressions
-                 asked alone; and which part of the method carries its score there
+    rounding     scores in bfloat16, as the official evaluation ranks them: which tokens change, and
+                 what it costs
+    protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4, beside
+                 the same expressions asked alone; and which part of the method carries its score
+                 there
     attention    correlation of the reversed similarity with the language model's attention
 
-All are paired with the paper's method on the same images, expressions and template. H7: the paper's method exceeds the
-best rival by more than 5 % of that rival's cIoU, whichever rival it is.
+All are paired with the paper's method on the same images, expressions and template. H7: the paper's
+method exceeds the best rival by more than 5 % of that rival's cIoU, whichever rival it is.
 """
 
 from collections.abc import Sequence

@@ -67,8 +67,9 @@ def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> 
     """Claims at the largest budget; one whose methods were not run is left out.
 
     Returns:
-        The pairs above, those of the official protocol, the correlation with attention, H7 (relative lead over the
-        best rival above 5 %) and H7.points (the same in points of cIoU, which asks for more).
+        The pairs above, those of the official protocol, the correlation with attention, H7
+        (relative lead over the best rival above 5 %) and H7.points (the same in points of cIoU,
+        which asks for more).
     """
     if rows.empty or METHODS not in set(rows["part"]):  # where no chosen expression can be asked
         return []

@@ -83,7 +83,8 @@ RIVALS = METHODS["rivals"]
 """Published methods that H7 compares with."""
 TOGETHER = (PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform")
 """Methods of the request "protocol". Expressions that are asked together leave places that context tokens fill. Is it
-the ranking that carries the score then, or these (nearly the largest value norms), or the order of the tokens?"""
+the ranking that carries the score then, or these (nearly the largest value norms), or the order of
+the tokens?"""
 REFERENCES: Mapping[str, str] = MappingProxyType(
     {HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"}
 )
@@ -101,7 +102,8 @@ class Config(StudyConfig):
     Attributes:
         requests: Which of the reviewers' requests to answer.
         images: Images, taken at even distances from the split; None for all.
-        expressions: Expressions of each image, likewise; the official protocol draws from all of them.
+        expressions: Expressions of each image, likewise; the official protocol draws from all of
+            them.
         budgets: Token counts; None for a third and a ninth of all tokens.
         random_seeds: Draws of random tokens.
         official_seeds: Draws of the official protocol.

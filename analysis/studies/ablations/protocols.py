@@ -26,13 +26,14 @@ _PIXELS = ["inter_px", "union_px"]
 def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Scores (cIoU) of the unpruned model, the paper's method, its parts and controls by protocol, on the same images.
 
-    "official": drawn expressions and templates, several expressions in one conversation; "single, the expressions
-    drawn": the same expressions draw by draw, each alone with one template, so that its noise is that of drawing
-    expressions only; the paired difference of the two; "single, every expression": all of them once. What a random
-    method gets alone is the mean of its draws.
+    "official": drawn expressions and templates, several expressions in one conversation; "single,
+    the expressions
+    drawn": the same expressions draw by draw, each alone with one template, so that its noise is
+    that of drawing expressions only; the paired difference of the two; "single, every expression":
+    all of them once. What a random method gets alone is the mean of its draws.
 
-    sd_draws is the standard deviation over the official seeds, nan where nothing is drawn. Intervals resample images
-    and, within each, draws, so that they hold both kinds of noise.
+    sd_draws is the standard deviation over the official seeds, nan where nothing is drawn.
+    Intervals resample images and, within each, draws, so that they hold both kinds of noise.
     """
     both = rows[rows["part"] == PROTOCOLS]
     lines = []
@@ -90,9 +91,10 @@ def _drawn(
 def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Scores of the unpruned model and of the paper's method with intervals of three kinds.
 
-    The percentile interval over images is the one used everywhere; BCa checks it; the interval over expressions
-    ignores that those of an image belong together and is shown to say how much that matters, where images have more
-    than one. Of every expression, if the protocols were compared, else of the chosen ones.
+    The percentile interval over images is the one used everywhere; BCa checks it; the interval over
+    expressions ignores that those of an image belong together and is shown to say how much that
+    matters, where images have more than one. Of every expression, if the protocols were compared,
+    else of the chosen ones.
     """
     alone = rows[(rows["protocol"] == "single") & rows["method"].isin([UNPRUNED, PAPER])]
     part = PROTOCOLS if (alone["part"] == PROTOCOLS).any() else METHODS

@@ -53,7 +53,8 @@ class AblationContext(Context):
         attention: Whether to relate the score to the language model's attention.
         rounding: Whether to compare the selection with that from bfloat16 scores.
         coalitions: Of KernelSHAP.
-        measures: Measures of the score, of the image at hand by expression, filled while its passes are made.
+        measures: Measures of the score, of the image at hand by expression, filled while its passes
+            are made.
     """
 
     donors: Sequence[Donor] = ()

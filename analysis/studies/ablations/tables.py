@@ -49,11 +49,12 @@ def tables(
     """Tables for figures.
 
     Returns:
-        "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment; "retention" of the
-        unpruned cIoU; "strata" and "gain" of the lead over random tokens; "protocols", how much draws of the official
-        protocol move the scores, and "official", which part carries them there; "attention", the reversed similarity
-        against it; "precision", what bfloat16 changes; "intervals" of one score made in several ways. A table without
-        lines is left out.
+        "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment;
+        "retention" of the unpruned cIoU; "strata" and "gain" of the lead over random tokens;
+        "protocols", how much draws of the official protocol move the scores, and "official", which
+        part carries them there; "attention", the reversed similarity against it; "precision", what
+        bfloat16 changes; "intervals" of one score made in several ways. A table without lines is
+        left out.
     """
     if rows.empty or METHODS not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
@@ -80,9 +81,10 @@ def delta_table(
 ) -> pd.DataFrame:
     """Every method minus the paper's (or what else it is compared with) at the same budget, for cIoU and gIoU.
 
-    p is that of an image-level swap; p_holm is adjusted over all lines of one metric; mde is the smallest difference
-    that n images would show with a power of 0.8; within_a_point says that the whole interval lies above -0.01;
-    p_equivalent (gIoU only) is that of two one-sided t tests on image means against a margin of 0.01.
+    p is that of an image-level swap; p_holm is adjusted over all lines of one metric; mde is the
+    smallest difference that n images would show with a power of 0.8; within_a_point says that the
+    whole interval lies above -0.01; p_equivalent (gIoU only) is that of two one-sided t tests on
+    image means against a margin of 0.01.
     """
     lines = []
     for metric in ("ciou", "giou"):
@@ -151,7 +153,8 @@ def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
 def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """Lead of the paper's method over random tokens by kind of expression, size of the target and number of words.
 
-    Sizes are thirds of the expressions that mean something in their image; the others are a group of their own.
+    Sizes are thirds of the expressions that mean something in their image; the others are a group
+    of their own.
     """
     meant = alone[~without_target(alone)]
     area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
@@ -214,9 +217,9 @@ def attention_estimates(
     """Correlations of the reversed similarity with the language model's attention.
 
     Returns:
-        Mean over samples of Pearson's and of Spearman's coefficient, and Pearson's over the tokens of all samples
-        together, which differences between images enter as well; and the number of samples that were left out
-        because a side is constant.
+        Mean over samples of Pearson's and of Spearman's coefficient, and Pearson's over the tokens
+        of all samples together, which differences between images enter as well; and the number of
+        samples that were left out because a side is constant.
     """
     if "pearson" not in alone:
         return {}, 0

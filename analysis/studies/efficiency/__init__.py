@@ -1,8 +1,9 @@
 """What pruning saves: operations, time by component, and memory, measured in one run with the unpruned model.
 
-Every arm - a method at a budget - runs once per round, arms in a new random order each round, so that a machine that
-grows slow hurts all alike; medians are compared, and intervals come from resampling rounds. All arms use one attention
-kernel, batch 1, no gradient, and nothing empties a cache in between. The arm that keeps all tokens through the paper's
+Every arm - a method at a budget - runs once per round, arms in a new random order each round, so
+that a machine that grows slow hurts all alike; medians are compared, and intervals come from
+resampling rounds. All arms use one attention kernel, batch 1, no gradient, and nothing empties a
+cache in between. The arm that keeps all tokens through the paper's
 method stands for the null: it must equal the unpruned one.
 """
 
@@ -59,12 +60,15 @@ class Config(StudyConfig):
 
     Attributes:
         methods: Methods to time beside the unpruned model.
-        budgets: Token counts; None for the published shares. All tokens are always added for the paper's method.
+        budgets: Token counts; None for the published shares. All tokens are always added for the
+            paper's method.
         n_texts: Expressions per pass, all in one conversation with one selection.
         rounds: Timed rounds, at least 2, for one alone has no interval.
         warm_up: Rounds before them.
-        decoded: Answer tokens behind the first one that the language model generates to time one of them.
-        prefill_only: Time the prefill of the language model alone, on random states: what a CPU can do at full size.
+        decoded: Answer tokens behind the first one that the language model generates to time one of
+            them.
+        prefill_only: Time the prefill of the language model alone, on random states: what a CPU can
+            do at full size.
     """
 
     methods: tuple[AnyMethod, ...] = (PAPER, "vispruner", "fastv")  # type: ignore[assignment]

@@ -1,8 +1,8 @@
 """What a forward pass costs by arithmetic: multiply-adds (MACs) per component, and counted operations beside them.
 
-One multiply-add is one MAC or two FLOPs; published pruning tables print MACs under the name of FLOPs. Only matrix
-products and convolutions are counted, as in those tables and in torch's counter: no norms, no activations, no
-embedding look-ups, no language head (it is not used).
+One multiply-add is one MAC or two FLOPs; published pruning tables print MACs under the name of
+FLOPs. Only matrix products and convolutions are counted, as in those tables and in torch's counter:
+no norms, no activations, no embedding look-ups, no language head (it is not used).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,8 @@ COMPONENTS = (
 def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> int:
     """MACs of a LLaMA prefill over n tokens behind p known ones: L (4 n d^2 + 2 n (n + p) d + 3 n d m).
 
-    Attention is counted in full, not only its causal half, as published figures and torch's counter do.
+    Attention is counted in full, not only its causal half, as published figures and torch's counter
+    do.
 
     Args:
         n: Visual and other tokens.
@@ -62,7 +63,8 @@ def model_macs(
         text_length: Tokens of the padded sentences that CLIP reads.
 
     Returns:
-        By name as in ``COMPONENTS``, but for "selection", whose operations depend on the method and are counted only.
+        By name as in ``COMPONENTS``, but for "selection", whose operations depend on the method and
+        are counted only.
     """
     llama, vision, text = model.llama.config, model.tower.vision_config, model.tower.text_config
     n_tokens, kept = model.n_tokens, layer_counts[0]
@@ -126,8 +128,9 @@ def mask_decoder_macs(config: Any) -> int:
 def counted_macs(parts: Mapping[str, Callable[[], Any]]) -> dict[str, int]:
     """Run each part once under torch's counter; half of its FLOPs, which count two per multiply-add.
 
-    The counter knows matrix products and convolutions, and takes any other operation as free. Attention runs as plain
-    matrix products here, since not every release of torch knows the fused kernels of every device.
+    The counter knows matrix products and convolutions, and takes any other operation as free.
+    Attention runs as plain matrix products here, since not every release of torch knows the fused
+    kernels of every device.
     """
     found = {}
     for name, call in parts.items():

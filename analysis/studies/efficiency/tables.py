@@ -15,9 +15,10 @@ def tables_of(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFra
     """Tables for figures.
 
     Returns:
-        "times" (median and quartiles over rounds), "ratios" (unpruned median over the arm's, with intervals), "costs"
-        (operations and bytes), "null" (the arm that keeps all tokens against the unpruned model), "break_even" (largest
-        budget that is faster) and "published" (the authors' rows).
+        "times" (median and quartiles over rounds), "ratios" (unpruned median over the arm's, with
+        intervals), "costs" (operations and bytes), "null" (the arm that keeps all tokens against
+        the unpruned model), "break_even" (largest budget that is faster) and "published" (the
+        authors' rows).
     """
     by = ["method", "k", "n_text", "component", "metric"]
     taken = rows[rows["round"] >= 0]

@@ -1,13 +1,15 @@
 """Does a ranking of tokens foretell what their removal does to the mask?
 
-Rankings of CLIP (the reversed similarity, its opposite, context, attention of CLS, centre, random, the mask itself) and
-of the language model (attention, relevance, gradients, loss when a block is dropped, KernelSHAP) are judged alike.
-Tokens leave in their order (deletion) or enter in it (insertion) and the targets of the importance study are read off:
-areas under the curves, comprehensiveness and sufficiency, and captum's infidelity on removals of squares. Pruning keeps
-the first k tokens only, so sufficiency at k says how good a selection of k tokens the ranking makes.
+Rankings of CLIP (the reversed similarity, its opposite, context, attention of CLS, centre, random,
+the mask itself) and of the language model (attention, relevance, gradients, loss when a block is
+dropped, KernelSHAP) are judged alike. Tokens leave in their order (deletion) or enter in it
+(insertion) and the targets of the importance study are read off: areas under the curves,
+comprehensiveness and sufficiency, and captum's infidelity on removals of squares. Pruning keeps the
+first k tokens only, so sufficiency at k says how good a selection of k tokens the ranking makes.
 
-A ranking whose neighbours are alike takes whole objects away, whatever it ranks by, where random order thins the
-picture out. So the claims need two nulls: random order, and the reversed similarity moved round the grid.
+A ranking whose neighbours are alike takes whole objects away, whatever it ranks by, where random
+order thins the picture out. So the claims need two nulls: random order, and the reversed similarity
+moved round the grid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +68,8 @@ class Config(StudyConfig):
     """Configuration of the study. The defaults fit the miniature on one core.
 
     Attributes:
-        images: Images, each with one expression, spread over the sizes of referents; None takes all.
+        images: Images, each with one expression, spread over the sizes of referents; None takes
+            all.
         question_index: Question template, 0 to 15.
         steps: Even steps of the curves (36 in a full study: 16 of 576 tokens each).
         removals: Random squares that are removed, for the infidelity.
@@ -234,8 +237,10 @@ def tables(
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
-        "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures": every other measure;
-        "pruning": rankings by what keeping their first k tokens costs in soft Dice, the cheapest first.
+        "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures":
+        every other measure;
+        "pruning": rankings by what keeping their first k tokens costs in soft Dice, the cheapest
+        first.
     """
     rows = rows if rows.empty else primary(rows)[0]
     if rows.empty:

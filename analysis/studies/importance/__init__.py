@@ -1,14 +1,18 @@
 """Do the tokens that CLIP's reversed ranking keeps matter inside the language model?
 
-One expression per image, images spread over the sizes of referents. Importance is read inside the unpruned model in
-many ways: attention of the token whose state predicts [SEG], its flow through the layers, gradients of three targets,
-and what removing tokens costs. Every CLIP-side score is compared with every signal, by rank correlation (plain, with
-position and state norm held fixed, with the mask's coverage held fixed too), by overlap at the top, and against the
-same map moved round the grid, because neighbouring tokens are alike.
+One expression per image, images spread over the sizes of referents. Importance is read inside the
+unpruned model in
+many ways: attention of the token whose state predicts [SEG], its flow through the layers, gradients
+of three targets, and what removing tokens costs. Every CLIP-side score is compared with every
+signal, by rank correlation (plain, with position and state norm held fixed, with the mask's
+coverage held fixed too), by overlap at the top, and against the same map moved round the grid,
+because neighbouring tokens are alike.
 
-Controls: the signal with its tokens shuffled, the signal of another expression, and models that lose their trained
-layers from the top. H6: the partial rank correlation of the reversed similarity with importance is above 0 for two
-signals named in advance, attention in the middle layers and the loss of soft Dice when a block is dropped.
+Controls: the signal with its tokens shuffled, the signal of another expression, and models that
+    lose their trained
+layers from the top. H6: the partial rank correlation of the reversed similarity with importance is
+above 0 for two signals named in advance, attention in the middle layers and the loss of soft Dice
+when a block is dropped.
 """
 
 from collections.abc import Sequence
@@ -69,11 +73,13 @@ class Config(StudyConfig):
 
     Attributes:
         images: Images, each with one expression; None takes every image that can be labelled.
-        checked: Of them, how many also get a second template, a foreign expression and reinitialised layers.
+        checked: Of them, how many also get a second template, a foreign expression and
+            reinitialised layers.
         sampled: Of them, how many also get the signals of many passes.
         question_index: Question template, 0 to 15.
         second_template: Template of the retest.
-        depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all tokens.
+        depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all
+            tokens.
         integration_steps: Nodes of integrated gradients.
         coalitions: Of KernelSHAP (512 in a full study).
         permutations: Of Shapley sampling (25 in a full study).

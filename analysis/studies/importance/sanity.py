@@ -76,8 +76,8 @@ def checked_signals(asked: Asked) -> list[Signal]:
 def reinitialised_rows(asked: Asked, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
     """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers.
 
-    One draw of weights favours some tokens over others in every image alike, so each image needs a seed of its own:
-    only then do images say how far draws differ.
+    One draw of weights favours some tokens over others in every image alike, so each image needs a
+    seed of its own: only then do images say how far draws differ.
     """
     rows = []
     trained = checked_signals(asked)

@@ -97,11 +97,13 @@ def importance_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
-        "grid": plain Spearman of the reversed similarity with a signal per layer and head, p and q within the signal;
-        "layers": the same per layer for every signal that has layers; "agreement": score, signal, measure, covariates,
-        sinks; "joint": share of tokens per pair of rank bins; "controls": shuffled, foreign and self; "reinitialised":
-        by lowest layer; "completeness": error of integrated gradients by baseline, and the share of images where it
-        exceeds 5 %; "visibility": the parts of H6 on these expressions, and on all.
+        "grid": plain Spearman of the reversed similarity with a signal per layer and head, p and q
+        within the signal;
+        "layers": the same per layer for every signal that has layers; "agreement": score, signal,
+        measure, covariates, sinks; "joint": share of tokens per pair of rank bins; "controls":
+        shuffled, foreign and self; "reinitialised": by lowest layer; "completeness": error of
+        integrated gradients by baseline, and the share of images where it exceeds 5 %;
+        "visibility": the parts of H6 on these expressions, and on all.
     """
     every, rows = rows, rows if rows.empty else primary(rows)[0]
     if rows.empty:
@@ -173,9 +175,9 @@ def untested(table: pd.DataFrame) -> pd.DataFrame:
 def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.DataFrame:
     """Mean value of each group over images, with interval, mean chance, ceiling and share of small shift p-values.
 
-    Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses what chance gives,
-    q adjusts it within each metric. "disattenuated" is the mean value over the mean ceiling, both over the
-    n_ceiling rows that have one.
+    Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses
+    what chance gives, q adjusts it within each metric. "disattenuated" is the mean value over the
+    mean ceiling, both over the n_ceiling rows that have one.
 
     Args:
         rows: Rows of one control.

@@ -1,9 +1,10 @@
 """Which part of CLIP makes the referent's tokens dissimilar to the text?
 
-Each probe changes one thing about how patch similarity is computed and keeps the rest: the layer (P1), the last blocks'
-attention and MLP (P2 to P4), tokens of outlying norm (P5), what texts or patches have in common (P6), the words (P7).
-A probe's attribution share AS = 1 - RI_P / RI_0 says how much of the reversal goes away with that thing; it is given
-only where the interval of RI_0 excludes 0, since a share of nothing means nothing.
+Each probe changes one thing about how patch similarity is computed and keeps the rest: the layer
+(P1), the last blocks' attention and MLP (P2 to P4), tokens of outlying norm (P5), what texts or
+patches have in common (P6), the words (P7). A probe's attribution share AS = 1 - RI_P / RI_0 says
+how much of the reversal goes away with that thing; it is given only where the interval of RI_0
+excludes 0, since a share of nothing means nothing.
 
     removed      the upper end of RI_P's interval lies below .05
     flipped      it lies below 0
@@ -12,7 +13,8 @@ only where the interval of RI_0 excludes 0, since a share of nothing means nothi
 
 Below 20 images no such word is given.
 
-The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg. P0, the ranking as released, is
+The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg. P0, the
+ranking as released, is
 what the others are compared with: no claim, and no member of that family.
 """
 
@@ -189,8 +191,8 @@ def _share(
 def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
     """AS = 1 - RI_P / RI_0 from paired draws of (RI_0, RI_P), and its p-value against 0.
 
-    Undefined, with the reason as its method, unless the interval of RI_0 lies above 0: else there is no reversal of
-    which a share could go away.
+    Undefined, with the reason as its method, unless the interval of RI_0 lies above 0: else there
+    is no reversal of which a share could go away.
 
     Example:
         >>> draws = np.array([[0.40, 0.10], [0.50, 0.10], [0.40, 0.20]])

@@ -70,11 +70,14 @@ class Config(StudyConfig):
         question_index: Question template, 0 to 15.
         donors: Foreign texts per expression.
         pool: Expressions that foreign texts are taken from.
-        deviations: Median absolute deviations above the median from which a token's norm makes it an outlier.
-        fixed_norm: Share of the mean norm beyond which a token counts as an outlier in the sensitivity probe.
+        deviations: Median absolute deviations above the median from which a token's norm makes it
+            an outlier.
+        fixed_norm: Share of the mean norm beyond which a token counts as an outlier in the
+            sensitivity probe.
         neurons: Register neurons that are moved.
         neuron_images: Images they are looked for in.
-        clip: Other CLIP models to read as well, by the names of ``litelvlm.clip.open_clip.load_tower``.
+        clip: Other CLIP models to read as well, by the names of
+            ``litelvlm.clip.open_clip.load_tower``.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
@@ -99,7 +102,8 @@ class Context:
         donors: Where foreign texts come from.
         texts: Questions about the donors' expressions, embedded.
         empty: The empty text, embedded.
-        neurons: Register neurons by block; none if no image has an outlier or the tower rotates positions.
+        neurons: Register neurons by block; none if no image has an outlier or the tower rotates
+            positions.
     """
 
     model: Any
@@ -117,7 +121,8 @@ class Ranking(NamedTuple):
 
     Attributes:
         own: For the image's own texts; a row of nan where the probe has no text for an expression.
-        foreign: For all donors' texts; nothing if the probe changes the text beyond what a donor has.
+        foreign: For all donors' texts; nothing if the probe changes the text beyond what a donor
+            has.
         ranked: Tokens that take part.
     """
 
@@ -231,7 +236,8 @@ def _text_probes(
 ) -> dict[str, Ranking]:
     """P6: what all texts, or all patches of the image, have in common taken away.
 
-    Subtracting the image's mean patch shifts all dot products of a text alike, so it can only matter to a cosine.
+    Subtracting the image's mean patch shifts all dot products of a text alike, so it can only
+    matter to a cosine.
     """
     empty = unit_rows(context.empty[None])
     mean = unit_rows(context.texts).mean(0) if len(context.texts) else empty[0]

@@ -1,8 +1,9 @@
 """Parts of an expression's words, told apart by closed lists: the noun it is about, and what is said of it.
 
-The rule is meant for referring expressions in English ("the small red circle left of the square"): the head phrase ends
-before the first preposition or participle, its last word that is no place word is the noun, and its other content words
-are the attributes. It needs no parser and is wrong where the noun does not end its phrase.
+The rule is meant for referring expressions in English ("the small red circle left of the square"):
+the head phrase ends before the first preposition or participle, its last word that is no place word
+is the noun, and its other content words are the attributes. It needs no parser and is wrong where
+the noun does not end its phrase.
 """
 
 from typing import NamedTuple

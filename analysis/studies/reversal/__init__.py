@@ -1,8 +1,9 @@
 """Do the referent's tokens have low similarity to the text, and is that about the text or only about background?
 
-LiteLVLM keeps the tokens *least* similar to the question. Per expression this study asks how far the similarity ranks
-the referent's tokens below the rest (reversal index RI = 1 - 2 AUROC, positive when they are lower) and repeats the
-question with controls, each of which takes one explanation away:
+LiteLVLM keeps the tokens *least* similar to the question. Per expression this study asks how far
+the similarity ranks the referent's tokens below the rest (reversal index RI = 1 - 2 AUROC, positive
+when they are lower) and repeats the question with controls, each of which takes one explanation
+away:
 
     N1   texts of other images and other categories; N1c of the same category
     N2   no text: empty, "a photo", the question's own words alone, and the mean of many texts
@@ -10,15 +11,18 @@ question with controls, each of which takes one explanation away:
     N4   the same mask moved round the grid (mean over shifts, must be near 0)
     N5   random connected blobs of the same size
     N6   the mask of another object of the same category in the same image; N6o of another category
-         (where the data state no categories, N1 takes any other image's text, N6o any other object, and N6 is missing)
-    N7   scores without any text: distance from the centre, norms of states and values, cosine to CLS, context score
+         (where the data state no categories, N1 takes any other image's text, N6o any other object,
+         and N6 is missing)
+    N7   scores without any text: distance from the centre, norms of states and values, cosine to
+         CLS, context score
     N8   towers of the same shape with random weights: true minus foreign text must be 0
 
-H1 (reversal beyond the centre), H2 (it needs the true text) and H3 (it is stronger on the referent than on another
-object of its category) are separate: H1 with both H2 and H3 shown not to hold is a text-independent background
-preference. To show that a claim does not hold takes a margin: what two one-sided tests place within it counts as no
-difference (0.05 of RI by default, below which a probe counts as having removed the reversal). N4 and N8 are held to it
-too. Other CLIP models, named by ``clip``, are read on the same expressions with grids and crops of their own.
+H1 (reversal beyond the centre), H2 (it needs the true text) and H3 (it is stronger on the referent
+than on another object of its category) are separate: H1 with both H2 and H3 shown not to hold is a
+text-independent background preference. To show that a claim does not hold takes a margin: what two
+one-sided tests place within it counts as no difference (0.05 of RI by default, below which a probe
+counts as having removed the reversal). N4 and N8 are held to it too. Other CLIP models, named by
+``clip``, are read on the same expressions with grids and crops of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +81,8 @@ _UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image")
 }
 """The same where the data state no categories."""
 
-# Which texts and objects stand in, by whether the data state categories, and the null of the latter.
+# Which texts and objects stand in, by whether the data state categories, and the null of the
+# latter.
 _COMPARED = {
     True: (
         "texts of other images and categories",
@@ -132,7 +137,8 @@ def make_context(
         model: Whose towers are read.
         data: The split.
         config: Of the study.
-        clip: Name for the rows; empty for the studied model's own towers, which alone get random-weight controls.
+        clip: Name for the rows; empty for the studied model's own towers, which alone get
+            random-weight controls.
         budgets: Token counts.
     """
     donors = draw_donors(data, model, config.pool, config.seed)
@@ -165,9 +171,10 @@ def summarise(
         margin: Differences of RI below it count as none.
 
     Returns:
-        H1's two parts, H1, H2, H2 against random weights, H3, the same with objects of other categories, and the nulls
-        N4 and N8; a claim whose control exists for no expression is left out. Each counts the expressions it could not
-        use, by reason. Ids of claims about a CLIP model that was asked for by name end in "@" and that name.
+        H1's two parts, H1, H2, H2 against random weights, H3, the same with objects of other
+        categories, and the nulls N4 and N8; a claim whose control exists for no expression is left
+        out. Each counts the expressions it could not use, by reason. Ids of claims about a CLIP
+        model that was asked for by name end in "@" and that name.
     """
     if rows.empty:
         return []
@@ -280,7 +287,8 @@ def _draw(
     """Mean over the expressions that have a value, with its draws; the others are counted."""
     known = values.reindex(true.index).dropna()
     images = true.loc[known.index, "image_id"].to_numpy()
-    # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws left.
+    # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws
+    # left.
     rounded = known.to_numpy(dtype=np.float64).round(12)
     excluded = {**left_out, lacking.get(id, ""): len(true) - len(known)}
     return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
@@ -320,9 +328,9 @@ def tables(
 def reading(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together; what was not told apart is not called a background preference.
 
-    That name is kept for a reversal that is shown to need neither the true text (H2) nor the referent (H3). A reversal
-    that is *weaker* with the true text does depend on the text. A claim that is missing is as open as one that is
-    undetermined.
+    That name is kept for a reversal that is shown to need neither the true text (H2) nor the
+    referent (H3). A reversal that is *weaker* with the true text does depend on the text. A claim
+    that is missing is as open as one that is undetermined.
     """
     by_id = {claim.id: claim for claim in claims}
     first, text, target = (

@@ -49,15 +49,18 @@ class Config(StudyConfig):
     """Configuration of the study.
 
     Attributes:
-        budgets: Token counts at which precision and recall are taken; None for the published shares.
+        budgets: Token counts at which precision and recall are taken; None for the published
+            shares.
         question_index: Question template, 0 to 15.
         shifts: Moves of the mask round the grid (N4).
         blobs: Random blobs per expression (N5).
         donors: Foreign texts per expression (N1).
         pool: Expressions that foreign texts and masks are taken from.
         random_seeds: Towers with random weights (N8); 0 leaves them out.
-        clip: Other CLIP models to read as well, by the names of ``litelvlm.clip.open_clip.load_tower``.
-        margin: Differences of the reversal index below it count as none, settled before any row is seen.
+        clip: Other CLIP models to read as well, by the names of
+            ``litelvlm.clip.open_clip.load_tower``.
+        margin: Differences of the reversal index below it count as none, settled before any row is
+            seen.
     """
 
     budgets: Budgets | None = None
@@ -116,7 +119,8 @@ class Patches:
     """Tokens of one image, in float32 on the CPU.
 
     Attributes:
-        layers: Joint-space tokens by layer counted from the end (-1 is the last block's output, -2 what is used).
+        layers: Joint-space tokens by layer counted from the end (-1 is the last block's output, -2
+            what is used).
         free: Scores that need no text, by name; high values are kept by the methods of that name.
         grid: (rows, columns).
     """
@@ -137,7 +141,8 @@ class Patches:
 def embed_patches(tower: Any, picture: Any, every_layer: bool = True) -> Patches:
     """Tokens of one image in the joint space and the scores that need no text.
 
-    A lens on other layers than the last two only: final norm and projection were trained on the last CLS alone.
+    A lens on other layers than the last two only: final norm and projection were trained on the
+    last CLS alone.
 
     Args:
         tower: CLIP tower.
@@ -265,7 +270,8 @@ class RankingRows:
     Attributes:
         wordings: By tags, scores [T, N].
         lens: By layer, scores [T, N].
-        agreement: Mean rank correlation of each text's ranking with the other texts'; nan if there is none.
+        agreement: Mean rank correlation of each text's ranking with the other texts'; nan if there
+            is none.
         budgets: Token counts.
     """
 

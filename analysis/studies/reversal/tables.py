@@ -84,9 +84,9 @@ def make_tables(
     """Tables for figures.
 
     Returns:
-        "ri" per construction and "layers" of every CLIP model; of the model's own "recall" per budget and ranking,
-        "measures" of the primary ranking, "strata" and "area" of its RI, and rank "tests" on image means. Empty if no
-        target is visible enough.
+        "ri" per construction and "layers" of every CLIP model; of the model's own "recall" per
+        budget and ranking, "measures" of the primary ranking, "strata" and "area" of its RI, and
+        rank "tests" on image means. Empty if no target is visible enough.
     """
     visible = rows if rows.empty else rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
@@ -185,7 +185,8 @@ def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
     """RI of the primary ranking by kind, size, category, words (10: 10 and more), visibility, rivals and split.
 
     Args:
-        primary: Rows of every visibility; all strata but "targets" hold those at least half visible.
+        primary: Rows of every visibility; all strata but "targets" hold those at least half
+            visible.
         resamples: Number of draws.
         seed: Of the draws.
     """

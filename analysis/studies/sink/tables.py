@@ -28,9 +28,10 @@ def make_tables(
     """Tables for figures.
 
     Returns:
-        "grid": lift per layer and head with interval, p and its Benjamini-Hochberg adjustment q; "layers": every
-        measure per layer, wording, weights and query (mean over heads); "length": the same by number of tokens, beside
-        what uniform attention gives; "thresholds": share of heads above each; "positions": shares by kind of position.
+        "grid": lift per layer and head with interval, p and its Benjamini-Hochberg adjustment q;
+        "layers": every measure per layer, wording, weights and query (mean over heads); "length":
+        the same by number of tokens, beside what uniform attention gives; "thresholds": share of
+        heads above each; "positions": shares by kind of position.
     """
     if rows.empty:
         return {}
@@ -83,7 +84,8 @@ def length_table(means: pd.DataFrame) -> pd.DataFrame:
 def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Share of samples, layers and heads whose alpha_1 lies above each threshold, with and without the forced row.
 
-    Beside each stands the share that uniform causal attention reaches at the same lengths: what short texts give.
+    Beside each stands the share that uniform causal attention reaches at the same lengths: what
+    short texts give.
 
     Source: Gu et al. (arXiv 2410.10781), whose threshold is 0.3 at 64 tokens.
     """

@@ -46,7 +46,8 @@ class Config(StudyConfig):
         pool: Expressions that foreign texts are taken from.
         mask_images: Images whose masks are predicted under the interventions; 0 leaves masks out.
         mask_budget: Tokens kept for those masks; None for a ninth of all.
-        margin: Differences of the reversal index below it count as none, settled before any row is seen.
+        margin: Differences of the reversal index below it count as none, settled before any row is
+            seen.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))

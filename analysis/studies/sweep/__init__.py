@@ -1,11 +1,12 @@
 """How much of the mask survives when only some visual tokens reach the language model, method by method?
 
-Every expression is grounded alone (protocol "single": one question, one answer template), all of an image in one
-conversation with one selection (protocol "conversation"), or up to three drawn ones so (protocol "official"); once per
-method and budget, on CLIP and SAM states that are computed once per image. Controls stand in every table: the unpruned
-model, random tokens (several seeds), evenly spaced ones, average pooling, and oracles that know the mask or avoid it.
-Claims: the paper's method beats random tokens at each budget, and H8: at the largest budget it keeps 90 % of the
-unpruned cIoU.
+Every expression is grounded alone (protocol "single": one question, one answer template), all of an
+image in one conversation with one selection (protocol "conversation"), or up to three drawn ones so
+(protocol "official"); once per method and budget, on CLIP and SAM states that are computed once per
+image. Controls stand in every table: the unpruned model, random tokens (several seeds), evenly
+spaced ones, average pooling, and oracles that know the mask or avoid it.
+Claims: the paper's method beats random tokens at each budget, and H8: at the largest budget it
+keeps 90 % of the unpruned cIoU.
 """
 
 from functools import partial
@@ -65,7 +66,8 @@ def run(
 ) -> Path:
     """Compute the missing rows of a split and, once all are there, the summary.
 
-    A method that cannot keep to a budget has no rows there; the run's record says so with the reason.
+    A method that cannot keep to a budget has no rows there; the run's record says so with the
+    reason.
 
     Args:
         model: Grounding model.
@@ -100,9 +102,10 @@ def tables(
     """Tables for figures.
 
     Returns:
-        "scores" (cIoU, gIoU, P@0.5 per cell), "comparisons" (paired differences and retention), "seeds" (each draw
-        alone), "tokens" (tokens at the input and per layer) and, where there are such expressions, "kinds" (scores by
-        kind) and "no_target" (N-acc, T-acc and the scores that go with them).
+        "scores" (cIoU, gIoU, P@0.5 per cell), "comparisons" (paired differences and retention),
+        "seeds" (each draw alone), "tokens" (tokens at the input and per layer) and, where there are
+        such expressions, "kinds" (scores by kind) and "no_target" (N-acc, T-acc and the scores that
+        go with them).
     """
     if rows.empty:
         return {}

@@ -52,7 +52,8 @@ class Method(BaseModel):
         """Read a label.
 
         Raises:
-            ValueError: If it is not of the form name:preset(field=value, ...), the last two parts optional.
+            ValueError: If it is not of the form name:preset(field=value, ...), the last two parts
+                optional.
 
         Example:
             >>> Method.parse("litelvlm(order=raster)").fields
@@ -168,18 +169,20 @@ class Config(StudyConfig):
     """Configuration of the study.
 
     Attributes:
-        methods: Methods to compare: names, "name:preset", "name(field=value)", or "all" for every method in every
-            preset. The unpruned model is always run.
+        methods: Methods to compare: names, "name:preset", "name(field=value)", or "all" for every
+            method in every preset. The unpruned model is always run.
         budgets: Token counts; None for the published shares of all tokens.
-        seeds: Draws of a method that is random; in protocol "official" also of expressions and templates.
+        seeds: Draws of a method that is random; in protocol "official" also of expressions and
+            templates.
         question_index: Question template, 0 to 15; protocol "official" draws its own.
         answer_index: Answer template, 0 to 4; protocol "official" draws its own.
         batch_size: Passes of the language model at once: what bounds memory.
-        protocol: "single": every expression alone, with one template. "conversation": all expressions of an image in
-            one conversation with one selection, with one template. "official": up to three drawn expressions of an
-            image in such a conversation, as the official evaluation does.
-        doubled: Target pixels where polygons of one object overlap: "wrong" whatever is predicted, as in the official
-            evaluation, or part of the "object".
+        protocol: "single": every expression alone, with one template. "conversation": all
+            expressions of an image in one conversation with one selection, with one template.
+            "official": up to three drawn expressions of an image in such a conversation, as the
+            official evaluation does.
+        doubled: Target pixels where polygons of one object overlap: "wrong" whatever is predicted,
+            as in the official evaluation, or part of the "object".
     """
 
     methods: Methods = tuple(Method(name=m) for m in DEFAULT_METHODS)

@@ -1,7 +1,8 @@
 """Pictures of a sweep: overlays of a few expressions, chosen by their scores and not by eye.
 
-The expressions stand at fixed percentiles of one method's IoU at the largest budget, so that bad ones are shown as
-they occur. Their overlays are kept in ``maps/examples.safetensors`` of the run folder.
+The expressions stand at fixed percentiles of one method's IoU at the largest budget, so that bad
+ones are shown as they occur. Their overlays are kept in ``maps/examples.safetensors`` of the run
+folder.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Why anyone would prune by a reversed similarity: maps beside masks, similarity inside and outside, what [EOS] reads.
 
-Kept in ``maps/motivation.safetensors`` of a sweep's run folder, for the expressions of ``litelvlm.analysis.studies.sweep.examples`` (chosen by
-score and not by eye) and, for the two distributions, the first expression with words of each of the first images.
+Kept in ``maps/motivation.safetensors`` of a sweep's run folder, for the expressions of
+``litelvlm.analysis.studies.sweep.examples`` (chosen by score and not by eye) and, for the two
+distributions, the first expression with words of each of the first images.
 """
 
 import json
@@ -43,7 +44,8 @@ class Motive(NamedTuple):
         picture: RGB.
         mask: True mask.
         similarity: Similarity of each pixel's token to the text, NaN outside what the tower sees.
-        words: Words of the question, [SOS] first and [EOS] last; empty where the text tower has no such row.
+        words: Words of the question, [SOS] first and [EOS] last; empty where the text tower has no
+            such row.
         attention: Attention of [EOS] to each word, mean over layers and heads.
         methods: Labels of the methods drawn.
         ious: IoU of each method's mask.
@@ -67,7 +69,8 @@ class Motivation(NamedTuple):
     Attributes:
         motives: Expressions at fixed percentiles.
         budget: Tokens that the methods kept.
-        inside: Similarities of tokens on the referent, in standard deviations from the mean of their image.
+        inside: Similarities of tokens on the referent, in standard deviations from the mean of
+            their image.
         outside: The same for tokens off the referent.
         n_images: Images behind both.
     """
@@ -162,8 +165,8 @@ def distributions(
         n_images: How many of the first images to look at.
 
     Returns:
-        Similarities on the referent, off it, and how many images they come from: those without an expression that can
-        be asked, or with nothing of its referent to see, have none.
+        Similarities on the referent, off it, and how many images they come from: those without an
+        expression that can be asked, or with nothing of its referent to see, have none.
     """
     inside, outside = [np.zeros(0)], [np.zeros(0)]
     for index in range(n_images):

@@ -14,10 +14,11 @@ METRICS = ("n_acc", "t_acc", "giou", "ciou")
 def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
     """One line per method, budget and metric: the scores of ``metrics.grefcoco_scores`` with image-bootstrap intervals.
 
-    N-acc is the share of expressions without a target that are answered with nothing (fewer than 50 pixels), T-acc the
-    share of the others that are answered with something. A refused expression predicts no pixel. Draws of a random
-    method are averaged per expression first, so that n counts expressions (in the official protocol, those drawn): of
-    N-acc those without a target, of T-acc the others.
+    N-acc is the share of expressions without a target that are answered with nothing (fewer than 50
+    pixels), T-acc the share of the others that are answered with something. A refused expression
+    predicts no pixel. Draws of a random method are averaged per expression first, so that n counts
+    expressions (in the official protocol, those drawn): of N-acc those without a target, of T-acc
+    the others.
 
     Args:
         rows: Of the sweep.
@@ -53,7 +54,8 @@ def no_target_scores(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> dict
 def without_target(rows: pd.DataFrame) -> Bool[np.ndarray, "n"]:
     """Whether each expression means nothing in its image.
 
-    Pixels that are scored do not tell: an object all of whose pixels are doubled has none, and is an object.
+    Pixels that are scored do not tell: an object all of whose pixels are doubled has none, and is
+    an object.
     """
     empty: np.ndarray = rows["area_frac"].to_numpy() == 0
     return empty

@@ -106,7 +106,8 @@ class Pass:
         talk: Place of the conversation among the image's.
         method: Label of the method.
         budget: Tokens asked for.
-        seed: Draw of a random method, 0 for others; in protocol "official" the draw of the conversation.
+        seed: Draw of a random method, 0 for others; in protocol "official" the draw of the
+            conversation.
         selection: What enters the language model.
         n_kept: Tokens that enter it.
         n_average: Tokens per layer, mean over the layers.
@@ -189,7 +190,8 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
     """Visual tokens per layer of the language model, mean over its layers.
 
     Raises:
-        ValueError: If the method cannot keep to the budget; the message names the smallest possible one.
+        ValueError: If the method cannot keep to the budget; the message names the smallest possible
+            one.
     """
     if isinstance(pruner, ToMe):
         merge_counts(n_tokens, budget, model.tower.n_blocks - 1)

@@ -75,7 +75,8 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
     passes, chosen = list[Pass](), Chosen()
     for number, talk in enumerate(talks):
         with naming(sample, sample.expressions[talk.turns[0]]):
-            # An oracle that serves several expressions with one selection knows the union of their masks.
+            # An oracle that serves several expressions with one selection knows the union of their
+            # masks.
             truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
             key, questions = int(sample.image_id), list(talk.conversation.questions)
             cues = model.cues(
@@ -108,9 +109,10 @@ def turn_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one pass, one per expression of its conversation.
 
-    Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that entered the language
-    model (n_kept), those that the method calls context (n_ctx), tokens per layer (n_average), pixels, IoU, whether
-    it reaches 0.5, 0.7 and 0.9, and whether the answer held a [SEG], which forced ones do.
+    Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that
+    entered the language model (n_kept), those that the method calls context (n_ctx), tokens per
+    layer (n_average), pixels, IoU, whether it reaches 0.5, 0.7 and 0.9, and whether the answer held
+    a [SEG], which forced ones do.
     """
     rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
     for turn, place in enumerate(talks[made.talk].turns):

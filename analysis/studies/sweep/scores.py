@@ -15,15 +15,17 @@ MEAN = "mean"
 def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFrame:
     """One line per method, budget and draw, and their mean where there are several draws.
 
-    A draw is what the official evaluation prints as its result: one pass over the images, there with drawn expressions
-    and templates, in the other protocols with every expression and the tokens of one seed. Scores of draws are never
-    pooled. Columns: "draw", "n" (expressions), "ciou" and "giou" with the epsilons of the official code, both "_exact"
-    without, "p50" to "p90"; where an expression has no target, "n_acc", "t_acc", and "ciou_no_target" and
-    "giou_no_target" by the rule of gRefCOCO.
+    A draw is what the official evaluation prints as its result: one pass over the images, there
+    with drawn expressions and templates, in the other protocols with every expression and the
+    tokens of one seed. Scores of draws are never
+    pooled. Columns: "draw", "n" (expressions), "ciou" and "giou" with the epsilons of the official
+    code, both "_exact" without, "p50" to "p90"; where an expression has no target, "n_acc",
+    "t_acc", and "ciou_no_target" and "giou_no_target" by the rule of gRefCOCO.
 
     Args:
         rows: Of a sweep.
-        empty_below: Fewer predicted pixels than this count as "nothing there"; 1 is the official rule.
+        empty_below: Fewer predicted pixels than this count as "nothing there"; 1 is the official
+            rule.
 
     Raises:
         ValueError: If rows of two protocols are mixed, or ``empty_below`` is below 1.

@@ -1,8 +1,8 @@
 """Scores of an accuracy sweep from its rows: cIoU, gIoU and P@0.5 with paired differences and retention.
 
-All cells of a table come from the same resamples of images, so differences and ratios between them are paired. Rows of
-several seeds are averaged per expression first: their draws are independent between images, so that resampling images
-covers the noise of the draw too.
+All cells of a table come from the same resamples of images, so differences and ratios between them
+are paired. Rows of several seeds are averaged per expression first: their draws are independent
+between images, so that resampling images covers the noise of the draw too.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,8 @@ def widen(rows: pd.DataFrame) -> Wide:
     """Bring rows to one line per expression; in the official protocol to one per draw in which it was asked.
 
     Raises:
-        ValueError: If an expression lacks a cell that others have, or rows of two protocols are mixed.
+        ValueError: If an expression lacks a cell that others have, or rows of two protocols are
+            mixed.
     """
     measured = rows.assign(p50=(rows["iou"] >= 0.5).astype(np.float64))
     columns = ["inter_px", "union_px", "iou", "p50"]
@@ -174,8 +175,9 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Differences of cIoU and gIoU to the unpruned model and to random tokens at the same budget.
 
-    p is that of an image-level swap of labels; p_holm is adjusted over all lines of one metric and one reference. The
-    lines against the unpruned model also hold the share of its score that is kept, with a one-sided 95 % bound.
+    p is that of an image-level swap of labels; p_holm is adjusted over all lines of one metric and
+    one reference. The lines against the unpruned model also hold the share of its score that is
+    kept, with a one-sided 95 % bound.
     """
     lines = []
     for metric in ("ciou", "giou"):

@@ -1,6 +1,7 @@
 """The two branches of a transformer block, apart: what attention adds for given mixtures of values, and what the MLP.
 
-They let a probe replace the mixture and keep everything else of the block, in either tower of every known family.
+They let a probe replace the mixture and keep everything else of the block, in either tower of every
+known family.
 """
 
 from typing import Any

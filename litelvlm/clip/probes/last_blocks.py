@@ -1,10 +1,12 @@
 """Other ways through the image tower's last blocks, to find what makes patch similarity what it is.
 
-Each function takes an encoded image and gives its patches in the joint space, [B, N, P], not normalised. All are pure:
-they run the tower's own modules on other mixtures and leave weights, hooks and outputs as they were.
+Each function takes an encoded image and gives its patches in the joint space, [B, N, P], not
+normalised. All are pure: they run the tower's own modules on other mixtures and leave weights,
+hooks and outputs as they were.
 
-The vocabulary of the sources: query-key attention mixes positions; value-value attention and the like keep each
-position close to itself; the residual stream and the MLP carry directions that dominate the final norm.
+The vocabulary of the sources: query-key attention mixes positions; value-value attention and the
+like keep each position close to itself; the residual stream and the MLP carry directions that
+dominate the final norm.
 """
 
 from collections.abc import Sequence
@@ -63,7 +65,8 @@ def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
 def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b n p"]:
     """A second path beside the last blocks that collects value-value attention and skips every MLP (P3).
 
-    Values are those of the original path, whose CLS is kept. With fewer blocks than asked for, all take part.
+    Values are those of the original path, whose CLS is kept. With fewer blocks than asked for, all
+    take part.
 
     Source: CLIP Surgery (arXiv 2304.05653), official code.
     """

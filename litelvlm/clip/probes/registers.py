@@ -29,7 +29,8 @@ def register_neurons(
         tower: Image tower.
         images: Pictures to look at, as ``tower.pixel_values`` gives them.
         count: Neurons in all.
-        deviations: Median absolute deviations above the median norm from which a token is an outlier.
+        deviations: Median absolute deviations above the median norm from which a token is an
+            outlier.
 
     Returns:
         By block, indices of neurons; empty if no image has an outlier.

@@ -1,8 +1,9 @@
 """The text tower opened up: whole attention maps, what each weight carries, and [EOS] with one thing changed.
 
-Text attention is causal and the embedding is read at [EOS], the last token that counts. So every other position's state
-stays what it is whatever [EOS] does, and an edited [EOS] is recomputed alone, from the states of one plain pass. All
-functions are pure; nothing is hooked but during that pass.
+Text attention is causal and the embedding is read at [EOS], the last token that counts. So every
+other position's state stays what it is whatever [EOS] does, and an edited [EOS] is recomputed
+alone, from the states of one plain pass. All functions are pure; nothing is hooked but during that
+pass.
 """
 
 from collections.abc import Collection, Sequence
@@ -43,13 +44,15 @@ class TextFlow:
     """What moves along the attention of each layer, positions of queries before those of keys.
 
     Attributes:
-        weights: Attention weights [layers, T, heads, L, L]; rows sum to 1 over what a position sees.
+        weights: Attention weights [layers, T, heads, L, L]; rows sum to 1 over what a position
+            sees.
         carried: Norm of what each weight carries, ``|A_ij f_h(x_j)|``, per head, same shape.
         carried_together: Norm of the sum over heads, ``|sum_h A_ij f_h(x_j)|`` [layers, T, L, L].
         value_norms: Norm of each position's transformed value ``|f_h(x_j)|`` [layers, T, heads, L].
         value_norms_together: The same of the sum over heads [layers, T, L].
 
-    ``f_h(x) = W_o^h (W_v^h x + b_v^h)``; the bias of the output projection belongs to no position and is left out.
+    ``f_h(x) = W_o^h (W_v^h x + b_v^h)``; the bias of the output projection belongs to no position
+    and is left out.
 
     Source: Kobayashi et al. (arXiv 2004.10102), section 2.
     """
@@ -100,7 +103,8 @@ def rollout(weights: Float[Tensor, "layers t l l"]) -> Float[Tensor, "layers t l
     """Attention carried through the layers with half of each state kept: ``R_l = (A_l + I) / 2  R_(l-1)``.
 
     Args:
-        weights: Per layer, rows summing to 1: head means, or norms of what is carried divided by their row's sum.
+        weights: Per layer, rows summing to 1: head means, or norms of what is carried divided by
+            their row's sum.
 
     Source: Abnar and Zuidema (arXiv 2005.00928), section 3.
     """
@@ -119,8 +123,9 @@ class Edit:
     Attributes:
         masked: Keys that [EOS] may not see; the weights of the rest grow to sum to 1.
         silenced: Keys whose values count as 0; all weights stay.
-        mean_sos: Whether [SOS] has its mean value over the sentences. In a causal tower [SOS] sees itself alone, so
-            its value is the same for all sentences and this changes nothing: a check of the whole computation.
+        mean_sos: Whether [SOS] has its mean value over the sentences. In a causal tower [SOS] sees
+            itself alone, so its value is the same for all sentences and this changes nothing: a
+            check of the whole computation.
     """
 
     masked: Bool[Tensor, "t l"] | None = None

@@ -49,21 +49,25 @@ def load_model(
     Weights are read tensor by tensor into place, so that memory never holds two copies of them.
 
     Args:
-        name: "embedded" (the shipped miniature), a folder in the published layout, a hub id, or "glamm-7b" together
-            with ``random_init``.
-        dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16 otherwise.
+        name: "embedded" (the shipped miniature), a folder in the published layout, a hub id, or
+            "glamm-7b" together with ``random_init``.
+        dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16
+            otherwise.
         device: None takes the first GPU, else the CPU.
-        attn: Attention kernel of the language model and the towers: "sdpa", "eager" or "flash_attention_2".
-        random_init: Build the sizes that ``name`` says and draw the weights (seed 0, the global generators stay as they
-            are); for measuring cost, never accuracy. The model's name says so.
+        attn: Attention kernel of the language model and the towers: "sdpa", "eager" or
+            "flash_attention_2".
+        random_init: Build the sizes that ``name`` says and draw the weights (seed 0, the global
+            generators stay as they are); for measuring cost, never accuracy. The model's name says
+            so.
         options: Open choices inside the model; the official code's by default.
-        clip: Folder or hub id of CLIP, which is no part of the published checkpoint. None takes what the checkpoint's
-            ``config.json`` names, from its own folder or a local copy; nothing is fetched unasked.
+        clip: Folder or hub id of CLIP, which is no part of the published checkpoint. None takes
+            what the checkpoint's ``config.json`` names, from its own folder or a local copy;
+            nothing is fetched unasked.
         revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
 
     Raises:
-        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, or the checkpoint does
-            not fit.
+        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, or
+            the checkpoint does not fit.
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
@@ -144,7 +148,8 @@ def new_parts(
     """Components other than CLIP at the sizes of a configuration, on the current default device, weights as drawn.
 
     Args:
-        config: Fields of the published ``config.json``; an additional "sam" entry overrides SAM ViT-H.
+        config: Fields of the published ``config.json``; an additional "sam" entry overrides SAM
+            ViT-H.
         attn: Attention kernel.
         options: Of these, the epsilon of the mask decoder.
 
@@ -202,8 +207,9 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
     """Read a Hugging Face CLIP, from safetensors or a tensor-only .bin.
 
     Raises:
-        ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is missing or unknown: the
-            library itself would draw the one at random and pass over the other.
+        ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is
+            missing or unknown: the library itself would draw the one at random and pass over the
+            other.
         FileNotFoundError: If there are no weights.
     """
     try:

@@ -46,12 +46,14 @@ class Glamm(nn.Module):
         sam: Image encoder and mask decoder.
         tokenizer: The language side's tokenizer with its seven added tokens.
         name: What the model was asked for by.
-        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" when the weights are.
+        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" when
+            the weights are.
 
     Attributes:
         options: Open choices inside the model; ``with_options`` changes them.
 
-    Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation (answers teacher-forced).
+    Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation (answers
+        teacher-forced).
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Glamm(nn.Module):
         """The same weights, read or fed otherwise; this model stays as it is.
 
         Args:
-            **changes: Fields of ``GlammOptions``, but for those that are settled when weights are loaded.
+            **changes: Fields of ``GlammOptions``, but for those that are settled when weights are
+                loaded.
 
         Raises:
-            ValueError: If a field or a value is unknown, or it is ``sam_dtype`` or ``mask_decoder_eps``.
+            ValueError: If a field or a value is unknown, or it is ``sam_dtype`` or
+                ``mask_decoder_eps``.
 
         Example:
             >>> from litelvlm import load_model
@@ -173,9 +177,10 @@ class Glamm(nn.Module):
             state: The encoded image.
             questions: Full question sentences, as the official code feeds CLIP.
             coverage: Ground-truth coverage per token [N] in [0, 1], for oracles only.
-            key: Identity of the image, so that random methods draw the same tokens for it everywhere.
-            conversation: What the language model is to read, for oracles that ask it first and where
-                ``options.clip_text`` is not "question".
+            key: Identity of the image, so that random methods draw the same tokens for it
+                everywhere.
+            conversation: What the language model is to read, for oracles that ask it first and
+                where ``options.clip_text`` is not "question".
         """
         # Signals are read off a whole model, so their module is made after this one.
         from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
@@ -220,8 +225,8 @@ class Glamm(nn.Module):
     ) -> Spliced:
         """Put each row's projected visual tokens in place of its image placeholder.
 
-        A [SEG] at index s of the token ids (placeholder counted once) is predicted by the state at s + R - 2 of the
-        spliced sequence of R visual tokens.
+        A [SEG] at index s of the token ids (placeholder counted once) is predicted by the state at
+        s + R - 2 of the spliced sequence of R visual tokens.
         """
         embeds, positions, lengths, starts, segs = [], [], [], [], []
         for tokens, talk, selection in zip(visual, conversations, selections, strict=True):
@@ -263,21 +268,22 @@ class Glamm(nn.Module):
     ) -> list[Grounding]:
         """Decode masks for a batch of (image, conversation, selection) entries.
 
-        Rows of unequal length are padded on the right, which changes no result. A ``LayerPlan`` among the selections
-        drops tokens inside the language model. Timings are the batch's, shared evenly among its rows.
+        Rows of unequal length are padded on the right, which changes no result. A ``LayerPlan``
+        among the selections drops tokens inside the language model. Timings are the batch's, shared
+        evenly among its rows.
 
         Args:
             states: Encoded images.
             conversations: One per image.
             selections: One per image; None keeps every token.
-            answer: "forced": the conversations' answers are read with one pass per row. "generated": the model says
-                its own, greedily and row by row; in the last turn it stops at [SEG], in earlier ones at the end of the
-                answer, which later turns see.
+            answer: "forced": the conversations' answers are read with one pass per row.
+                "generated": the model says its own, greedily and row by row; in the last turn it
+                stops at [SEG], in earlier ones at the end of the answer, which later turns see.
             max_new_tokens: Longest generated answer.
 
         Raises:
-            ValueError: If the three sequences differ in length or are empty, the kind of answer is unknown, or a plan's
-                budget is impossible.
+            ValueError: If the three sequences differ in length or are empty, the kind of answer is
+                unknown, or a plan's budget is impossible.
         """
         if not states or not len(states) == len(conversations) == len(selections):
             raise ValueError(
@@ -372,11 +378,14 @@ class Glamm(nn.Module):
             image: Picture, path or encoded bytes.
             text: One expression or several.
             pruner: Method that chooses visual tokens; None keeps all.
-            budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1; required with a pruner.
-            protocol: "single": every expression in a pass and with a selection of its own. "conversation": all in
-                one multi-turn pass with one shared selection, as the official evaluation does.
-            answer: "forced": the answer is put into the model's mouth, as in the evaluation. "generated": the model
-                answers itself, and an answer without [SEG] gives no mask (see ``Grounding.found``).
+            budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1;
+                required with a pruner.
+            protocol: "single": every expression in a pass and with a selection of its own.
+                "conversation": all in one multi-turn pass with one shared selection, as the
+                official evaluation does.
+            answer: "forced": the answer is put into the model's mouth, as in the evaluation.
+                "generated": the model answers itself, and an answer without [SEG] gives no mask
+                (see ``Grounding.found``).
             question_index: Question template, 0 to 15.
             answer_index: Answer template of a forced answer, 0 to 4.
             max_new_tokens: Longest generated answer.
@@ -385,8 +394,8 @@ class Glamm(nn.Module):
             Masks [T, H, W] in the order of the expressions.
 
         Raises:
-            ValueError: If there is no expression or an empty one, the budget is missing or out of range, or the
-                protocol unknown.
+            ValueError: If there is no expression or an empty one, the budget is missing or out of
+                range, or the protocol unknown.
 
         Example:
             >>> from litelvlm import load_model, load_refer, get_pruner

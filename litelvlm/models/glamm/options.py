@@ -20,19 +20,25 @@ class GlammOptions:
     """How the model is read and fed, where paper, official code and common practice leave room.
 
     Attributes:
-        crop: What CLIP sees of a picture: "shortest" cuts the centre square, "pad" adds a border in CLIP's mean colour
-            to make it square, "squash" stretches it.
-        clip_text: Text that ranks visual tokens: the whole "question" sentence, the bare "expression", "a photo of" it
-            ("caption"), or the "average" of the embeddings of question and expression.
-        pooling: State of that text: at its end ("eos"), the mean over its word tokens ("words"), or at its end with
-            the start token taken out of the sequence ("no_sos").
-        patch_layer: Patch states that are ranked: those the language model gets ("second_last"), or the "last".
-        patch_norm: Whether the final layer norm stands before their projection into the joint space.
-        tokenisation: Prompt pieces as the checkpoint was trained with ("official"), or as today's library cuts them
-            ("library": blanks beside [SEG] become tokens, and pieces behind a special token lose their leading blank).
-        read: State a mask is decoded from: the one that predicts [SEG] ("before_seg"), or that of "[SEG]" itself.
+        crop: What CLIP sees of a picture: "shortest" cuts the centre square, "pad" adds a border in
+            CLIP's mean colour to make it square, "squash" stretches it.
+        clip_text: Text that ranks visual tokens: the whole "question" sentence, the bare
+            "expression", "a photo of" it ("caption"), or the "average" of the embeddings of
+            question and expression.
+        pooling: State of that text: at its end ("eos"), the mean over its word tokens ("words"), or
+            at its end with the start token taken out of the sequence ("no_sos").
+        patch_layer: Patch states that are ranked: those the language model gets ("second_last"), or
+            the "last".
+        patch_norm: Whether the final layer norm stands before their projection into the joint
+            space.
+        tokenisation: Prompt pieces as the checkpoint was trained with ("official"), or as today's
+            library cuts them ("library": blanks beside [SEG] become tokens, and pieces behind a
+            special token lose their leading blank).
+        read: State a mask is decoded from: the one that predicts [SEG] ("before_seg"), or that of
+            "[SEG]" itself.
         sam_dtype: Number type of SAM: the model's own ("model"), or "float32".
-        mask_decoder_eps: Layer-norm epsilon of SAM's two-way blocks: 1e-5 as trained; 1e-6 is the library's default.
+        mask_decoder_eps: Layer-norm epsilon of SAM's two-way blocks: 1e-5 as trained; 1e-6 is the
+            library's default.
 
     Raises:
         ValueError: If a value is not one of these, or the epsilon is no number above 0.
@@ -77,7 +83,8 @@ class GlammOptions:
         """Read options written as text, "field=value" each.
 
         Raises:
-            ValueError: If an entry has another form, a field is unknown or named twice, or a value is not allowed.
+            ValueError: If an entry has another form, a field is unknown or named twice, or a value
+                is not allowed.
 
         Example:
             >>> str(GlammOptions.parse(["read=seg", "patch_norm=false"]))

@@ -39,13 +39,15 @@ class Grounding:
 
     Attributes:
         logits: Mask logits at the image's size, float32.
-        seg_state: LLM state that each mask was decoded from (after the final norm, before the seg head).
+        seg_state: LLM state that each mask was decoded from (after the final norm, before the seg
+            head).
         seg_embeddings: Output of the seg head, SAM's only prompt.
-        selections: What was kept, one per LLM pass (None: unpruned; a ``LayerTrace`` tells it layer by layer where
-            tokens were dropped inside the language model).
+        selections: What was kept, one per LLM pass (None: unpruned; a ``LayerTrace`` tells it layer
+            by layer where tokens were dropped inside the language model).
         timings: Seconds per stage, summed over the passes.
-        answers: What the assistant said in each turn, forced or generated. A generated answer without [SEG] gives no
-            mask: its logits are minus infinity, its state and embedding NaN, and ``found`` is False there.
+        answers: What the assistant said in each turn, forced or generated. A generated answer
+            without [SEG] gives no mask: its logits are minus infinity, its state and embedding NaN,
+            and ``found`` is False there.
     """
 
     logits: Float[Tensor, "t height width"]

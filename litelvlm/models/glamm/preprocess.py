@@ -55,7 +55,8 @@ def sam_pixel_values(
     Returns:
         The square and the (height, width) of the picture inside it.
 
-    Source: GLaMM official code (``ResizeLongestSide`` of Segment Anything; padding after normalisation).
+    Source: GLaMM official code (``ResizeLongestSide`` of Segment Anything; padding after
+        normalisation).
     """
     height, width = sam_size(image.height, image.width, size)
     resized = to_rgb(image).resize((width, height), Image.Resampling.BILINEAR)

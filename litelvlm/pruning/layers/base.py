@@ -30,7 +30,8 @@ class LayerView(ABC):
     Attributes:
         index: The layer, from 0.
         image: Where the remaining visual tokens are in the sequence.
-        queries: Sequence indices of the tokens that ask (see ``LayerPruner``); all of them lie behind the image.
+        queries: Sequence indices of the tokens that ask (see ``LayerPruner``); all of them lie
+            behind the image.
         hidden_states: States that enter the layer [s, d], in the model's number type.
     """
 
@@ -74,7 +75,8 @@ class Kept:
 
     Attributes:
         places: Tokens that stay, ascending.
-        weights: Tokens made of several, which follow them: mixing weights over the remaining tokens; None for none.
+        weights: Tokens made of several, which follow them: mixing weights over the remaining
+            tokens; None for none.
         stand_for: For each of those, the remaining token whose place in the image it takes.
     """
 
@@ -87,22 +89,27 @@ class Kept:
 class LayerPruner(Pruner):
     """A method that drops visual tokens before some layers of the language model.
 
-    Every token comes to layer 0 (but for methods that prune before it too), so the budget is the average over the
-    layers of the visual tokens that each one processes: the unit of the cost, and the one the published tables of these
-    methods use. A budget that the layers before the first drop already exceed is refused; where drops at earlier
-    layers would meet it, preset "matched" takes those. Kept tokens stay in raster order; those that a method makes of
-    several follow them, or go to their places with ``order="raster"``.
+    Every token comes to layer 0 (but for methods that prune before it too), so the budget is the
+    average over the layers of the visual tokens that each one processes: the unit of the cost, and
+    the one the published tables of these methods use. A budget that the layers before the first
+    drop already exceed is refused; where drops at earlier layers would meet it, preset "matched"
+    takes those. Kept tokens stay in raster order; those that a method makes of several follow them,
+    or go to their places with ``order="raster"``.
 
     Attributes:
-        query_token: Who asks. "last": the end of the whole teacher-forced text. "last_prompt": the end of the first
-            turn's question, where generation would start. "seg": the states that the masks are decoded from, mean over
-            the turns. "mean_text": every token behind the image, mean. "raters": those among them that the image
-            attends to more than on average (see ``litelvlm.pruning.layers.raters``), mean.
-        reads: What some setting of the fields may read of a layer: names in ``LayerView``, which computes only those.
+        query_token: Who asks. "last": the end of the whole teacher-forced text. "last_prompt": the
+            end of the first turn's question, where generation would start. "seg": the states that
+            the masks are decoded from, mean over the turns. "mean_text": every token behind the
+            image, mean. "raters": those among them that the image attends to more than on average
+            (see ``litelvlm.pruning.layers.raters``), mean.
+        reads: What some setting of the fields may read of a layer: names in ``LayerView``, which
+            computes only those.
         look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
-        returning: Tokens that were dropped may come back, all at once, as they would have entered the first layer.
+        returning: Tokens that were dropped may come back, all at once, as they would have entered
+            the first layer.
 
-    Source: referring segmentation is teacher-forced in GLaMM's evaluation, so "last" sees the answer.
+    Source: referring segmentation is teacher-forced in GLaMM's evaluation, so "last" sees the
+        answer.
     """
 
     stage: ClassVar[str] = "llm"
@@ -152,7 +159,8 @@ class LayerPruner(Pruner):
 
         Args:
             scored: The layer ``look_back`` before the drop.
-            entering: The layer that tokens are dropped before; the same as ``scored`` without looking back.
+            entering: The layer that tokens are dropped before; the same as ``scored`` without
+                looking back.
             count: Tokens to keep.
 
         Returns:
@@ -167,7 +175,8 @@ class LayerPruner(Pruner):
         """Visual tokens that each layer processes, so that their average is the budget up to rounding.
 
         Raises:
-            ValueError: If the budget is out of range or impossible; the message names the smallest possible one.
+            ValueError: If the budget is out of range or impossible; the message names the smallest
+                possible one.
 
         Example:
             >>> from litelvlm.pruning import get_pruner
@@ -219,8 +228,9 @@ class LayerPruner(Pruner):
         """A ``LayerPlan``: the tokens that enter the language model, with the order to drop some inside.
 
         Raises:
-            ValueError: If the budget is not a whole number from 1 to the number of tokens nor a share that keeps one.
-                Whether it is possible depends on the number of layers and is checked by ``schedule``.
+            ValueError: If the budget is not a whole number from 1 to the number of tokens nor a
+                share that keeps one. Whether it is possible depends on the number of layers and is
+                checked by ``schedule``.
         """
         count = check_budget(budget, cues.n_tokens)
         nothing_to_drop = count == cues.n_tokens
@@ -278,10 +288,12 @@ class LayerTrace(Selection):
     """What a ``LayerPlan`` came to; as a selection it is the visual tokens of the last layer.
 
     Attributes:
-        layers: Raster indices of the visual tokens that each layer processed, -1 for one made of several.
-        sources: For each layer the merge weights that made its visual tokens: ``sources[l] @ states`` are those that
-            enter layer l, ``states`` those of the visual tokens that left layer l - 1 (for the first layer the patch
-            tokens before the projector). None where no token was made of several.
+        layers: Raster indices of the visual tokens that each layer processed, -1 for one made of
+            several.
+        sources: For each layer the merge weights that made its visual tokens: ``sources[l] @
+            states`` are those that enter layer l, ``states`` those of the visual tokens that left
+            layer l - 1 (for the first layer the patch tokens before the projector). None where no
+            token was made of several.
     """
 
     layers: tuple[Int[Tensor, "_"], ...]

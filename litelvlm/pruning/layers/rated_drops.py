@@ -20,15 +20,16 @@ FALL = 0.6
 class RatedDrops(SeveralDrops, LayerScorePruner):
     """A method that text raters rank visual tokens for, at the layer before each drop.
 
-    A budget of T is the average over the layers. The first drop goes down to what T needs, every later one leaves 0.6
-    of the tokens, as released counts roughly do, and what rounding leaves over goes to the first. The paper, and the
-    first release, keep a multiple of the rank of the rater-to-image attention instead; that count depends on the image
-    and meets no budget.
+    A budget of T is the average over the layers. The first drop goes down to what T needs, every
+    later one leaves 0.6 of the tokens, as released counts roughly do, and what rounding leaves over
+    goes to the first. The paper, and the first release, keep a multiple of the rank of the
+    rater-to-image attention instead; that count depends on the image and meets no budget.
 
     Attributes:
         released: Counts of the released code for 576 tokens and 32 layers, by nominal budget.
-        counts: "budget": the counts above. "released": the released ones. They are called by the tokens that leave
-            each layer; layers process about 15 more on average than the name says.
+        counts: "budget": the counts above. "released": the released ones. They are called by the
+            tokens that leave each layer; layers process about 15 more on average than the name
+            says.
     """
 
     look_back: ClassVar[int] = 1

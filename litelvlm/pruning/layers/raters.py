@@ -8,12 +8,13 @@ from torch import Tensor
 def text_raters(visual: Float[Tensor, "n d"], text: Float[Tensor, "m d"]) -> Int[Tensor, "r"]:
     """Text tokens that the visual ones are like more than on average: ``r_j = mean_i softmax_j(v_i . u_j) > mean(r)``.
 
-    Dot products are not scaled. If no token stands out, all of them rate. Cost: one n x m product, once.
+    Dot products are not scaled. If no token stands out, all of them rate. Cost: one n x m product,
+    once.
 
     Args:
         visual: Visual tokens as they enter the language model.
-        text: Embeddings of the tokens behind the image. In a teacher-forced conversation they include the answer and
-            the words of the template.
+        text: Embeddings of the tokens behind the image. In a teacher-forced conversation they
+            include the answer and the words of the template.
 
     Returns:
         Indices into ``text``, ascending.

@@ -27,9 +27,10 @@ def density_peaks(
 ) -> tuple[Float[Tensor, "k m"], Int[Tensor, "k"]]:
     """Cluster points around k density peaks.
 
-    The density of a point is ``exp(-mean of squared distances to its k nearest points, itself included)``, distances
-    divided by sqrt(d). Peaks are the k points with the largest density times distance to the nearest denser point;
-    every other point joins the nearest peak. Of equally dense points the earlier one counts as denser, where the
+    The density of a point is ``exp(-mean of squared distances to its k nearest points, itself
+    included)``, distances divided by sqrt(d). Peaks are the k points with the largest density times
+    distance to the nearest denser point; every other point joins the nearest peak. Of equally dense
+    points the earlier one counts as denser, where the
     released code adds random noise. Cost: O(m^2 d).
 
     Args:
@@ -37,7 +38,8 @@ def density_peaks(
         k: Clusters, at most m.
 
     Returns:
-        Weights that average each cluster, rows summing to 1, and the index of each peak; highest peak first.
+        Weights that average each cluster, rows summing to 1, and the index of each peak; highest
+        peak first.
 
     Source: SparseVLM, official code, after density peaks clustering with nearest neighbours.
     """

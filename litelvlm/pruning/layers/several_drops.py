@@ -22,8 +22,8 @@ class SeveralDrops(LayerPruner):
         published: The layers as published, for 32.
         earlier: Layers that afford smaller budgets, for 32, in the order in which they are tried.
         layers: Layers before which tokens are dropped, ascending; None leaves them to ``depth``.
-        depth: "published": the published layers, the same depths in a model with other than 32. "budget": those where
-            the budget allows, else the first of ``earlier`` that do.
+        depth: "published": the published layers, the same depths in a model with other than 32.
+            "budget": those where the budget allows, else the first of ``earlier`` that do.
     """
 
     published: ClassVar[tuple[int, ...]]

@@ -25,8 +25,9 @@ class SingleDrop(LayerPruner):
     Attributes:
         published: K as published, for 32 layers.
         layer: K; None leaves it to ``depth``.
-        depth: "published": the published K, the same depth in a model with other than 32 layers (at least 1).
-            "budget": that one where the budget allows, else the first of its half, its quarter ... that does.
+        depth: "published": the published K, the same depth in a model with other than 32 layers (at
+            least 1). "budget": that one where the budget allows, else the first of its half, its
+            quarter ... that does.
     """
 
     published: ClassVar[int] = 2

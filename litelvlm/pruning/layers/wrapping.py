@@ -13,8 +13,8 @@ from litelvlm.pruning.positions import Positions
 class LayerWrapper(LayerPruner):
     """A method that changes which tokens another one keeps at its drops.
 
-    Layers, counts and the query token are the other method's, and tokens that it brings back come back; order and
-    positions are the wrapper's own.
+    Layers, counts and the query token are the other method's, and tokens that it brings back come
+    back; order and positions are the wrapper's own.
 
     Attributes:
         of: The other method.

@@ -22,9 +22,10 @@ def superpixels(
 ) -> Int[Tensor, "n"]:
     """Simple linear iterative clustering of the token grid: k-means in colour and place.
 
-    The squared distance to a centre is that of the colours in percent plus that of the places in units of the grid
-    over ``sqrt(n / count)``, times ``compactness`` squared. Equally near centres: the first. A centre may lose all its
-    cells, so fewer parts than asked may come out; they are not forced to be connected.
+    The squared distance to a centre is that of the colours in percent plus that of the places in
+    units of the grid over ``sqrt(n / count)``, times ``compactness`` squared. Equally near centres:
+    the first. A centre may lose all its cells, so fewer parts than asked may come out; they are not
+    forced to be connected.
 
     Args:
         colours: Mean colour of each cell, 0 to 1.
@@ -32,7 +33,8 @@ def superpixels(
         count: Centres to start from, on a regular grid.
         compactness: 0 clusters colours alone; 10 is usual.
 
-    Source: SLIC (Achanta et al., TPAMI 2012), here on cells in place of pixels and in RGB in place of CIELAB.
+    Source: SLIC (Achanta et al., TPAMI 2012), here on cells in place of pixels and in RGB in place
+        of CIELAB.
     """
     places = torch.cartesian_prod(
         *(torch.arange(float(size), device=colours.device) for size in grid)
@@ -56,11 +58,13 @@ class AltpLike(Pruner):
     """R / 4 superpixels; each keeps its most attended token, the rest goes to those whose tokens vary most.
 
     The ``R - M`` tokens left after one for each of M superpixels are shared in proportion to
-    ``sum_{i in s} |x_i - mean_s|^2`` (size times variance), no superpixel getting more than it has; inside a superpixel
-    tokens are taken by CLS attention. Our reading of the paper's abstract, hence the name: no official code was found,
-    and numbers are not the authors'. Raster order, contiguous positions. Cost: ten rounds of N x R / 4 distances.
+    ``sum_{i in s} |x_i - mean_s|^2`` (size times variance), no superpixel getting more than it has;
+    inside a superpixel tokens are taken by CLS attention. Our reading of the paper's abstract,
+    hence the name: no official code was found, and numbers are not the authors'. Raster order,
+    contiguous positions. Cost: ten rounds of N x R / 4 distances.
 
-    Source: idea of ALTP (arXiv 2503.23959), which makes superpixels of pixels; here they are made of token cells.
+    Source: idea of ALTP (arXiv 2503.23959), which makes superpixels of pixels; here they are made
+        of token cells.
 
     Attributes:
         compactness: Weight of place against colour, 0 or above.

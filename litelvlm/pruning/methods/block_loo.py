@@ -14,9 +14,10 @@ from litelvlm.pruning.cues import Cues
 class BlockLoo(ScorePruner):
     """Keeps the tokens of the blocks whose removal costs most: ``s_i = y(all) - y(all without the block of i)``.
 
-    The grid is cut into 6 x 6 blocks, and y is the soft Dice of a prediction with the unpruned one, so no label is
-    needed. Tokens of a block share its score; the last block is kept from its first token on. Oracle: it tells what
-    single removals know about joint ones. Cost: 37 passes of the language model.
+    The grid is cut into 6 x 6 blocks, and y is the soft Dice of a prediction with the unpruned one,
+    so no label is needed. Tokens of a block share its score; the last block is kept from its first
+    token on. Oracle: it tells what single removals know about joint ones. Cost: 37 passes of the
+    language model.
     """
 
     name: ClassVar[str] = "block_loo"

@@ -42,9 +42,10 @@ def widened(touched: Tensor, margin: int) -> Tensor:
 class BoxOracle(Pruner):
     """Spreads a share of the budget evenly over the true box, widened by a cell, and the rest over what is left.
 
-    Oracle between ``uniform`` and ``mask_oracle``: it knows where the referent is, not which cells of the box are its
-    own. A box of fewer cells leaves more to the rest, a referent outside the crop everything. Roles are "target" and
-    "uniform". Raster order, contiguous positions. Cost: the truth.
+    Oracle between ``uniform`` and ``mask_oracle``: it knows where the referent is, not which cells
+    of the box are its own. A box of fewer cells leaves more to the rest, a referent outside the
+    crop everything. Roles are "target" and "uniform". Raster order, contiguous positions. Cost: the
+    truth.
 
     Attributes:
         share: Share of the budget that the box may take, in (0, 1].

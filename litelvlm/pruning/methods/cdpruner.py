@@ -14,15 +14,16 @@ from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.methods.similarity import text_similarity
 from litelvlm.pruning.origin import Origin
 
-# A token of which no more than this share is left unexplained lies in the span of the chosen ones, up to rounding.
+# A token of which no more than this share is left unexplained lies in the span of the chosen ones,
+# up to rounding.
 SPANNED = 1e-5
 
 
 def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
     """Greedy search for the k rows whose sub-kernel has the largest determinant, in order of choice.
 
-    Incremental Cholesky factor: each step takes the largest remaining pivot. Rows in the span of the chosen ones add no
-    volume; when only such are left, they follow by lower index. O(k^2 n).
+    Incremental Cholesky factor: each step takes the largest remaining pivot. Rows in the span of
+    the chosen ones add no volume; when only such are left, they follow by lower index. O(k^2 n).
 
     Args:
         kernel: Symmetric, positive semi-definite.
@@ -49,16 +50,19 @@ def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
 class CDPruner(GreedyPruner):
     """Keeps a set that is both irrelevant to the text and diverse: greedy MAP of ``K_ij = r_i S_ij r_j``.
 
-    ``u_i = -mean_t cos(t_t, Z_i)`` (the released code negates, as its author confirmed), min-max scaled to
-    ``r_i = (u_i - min u + 1e-6) / (max u - min u)``; ``S`` is the cosine of projected tokens. Raster order, contiguous
+    ``u_i = -mean_t cos(t_t, Z_i)`` (the released code negates, as its author confirmed), min-max
+    scaled to ``r_i = (u_i - min u + 1e-6) / (max u - min u)``; ``S`` is the cosine of projected
+    tokens. Raster order, contiguous
     positions. Cost: N^2 cosines and R sequential steps of R x N.
 
-    Source: CDPruner, official code; arXiv 2506.10967. The code scales over the batch, here over the image; a relevance
-    that is the same everywhere divides by zero there and counts as 1 here. Texts longer than one CLIP window are
+    Source: CDPruner, official code; arXiv 2506.10967. The code scales over the batch, here over the
+    image; a relevance that is the same everywhere divides by zero there and counts as 1 here. Texts
+    longer than one CLIP window are
     averaged over windows in the code: pass the windows as texts.
 
     Attributes:
-        strength: None as the code's default; a value theta in [0, 1) replaces r by ``exp(theta r / (2 (1 - theta)))``.
+        strength: None as the code's default; a value theta in [0, 1) replaces r by ``exp(theta r /
+            (2 (1 - theta)))``.
     """
 
     name: ClassVar[str] = "cdpruner"

@@ -15,7 +15,8 @@ from litelvlm.pruning.cues import Cues
 class CentreDistance(ScorePruner):
     """Keeps the patches nearest to the image centre: ``s_i = -|(row, col) - centre|^2`` in cells.
 
-    Control: referents sit near the centre, so a selector has to beat this before it can claim to have found one.
+    Control: referents sit near the centre, so a selector has to beat this before it can claim to
+        have found one.
     Cost: N squares, of the grid alone.
     """
 

@@ -18,11 +18,12 @@ from litelvlm.pruning.ranking import ascending, highest, lowest
 class Dart(SingleDrop):
     """Drops visual tokens once, before layer K: keeps pivots, and per pivot the tokens with the lowest cosine to it.
 
-    Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key. Cosines are between the
-    states that enter layer K, after the model's final norm. Pivots take turns in the order of the sequence, each its
-    equal share of what the visual pivots leave of the budget; earlier ones take what does not divide. The released
-    code drops that remainder, so its count is not the one asked for, and its pivots take turns in the order of a hash
-    table. K = 2 is what the released evaluation scripts set. No attention is read and no query token: ``query_token``
+    Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key. Cosines
+    are between the states that enter layer K, after the model's final norm. Pivots take turns in
+    the order of the sequence, each its equal share of what the visual pivots leave of the budget;
+    earlier ones take what does not divide. The released code drops that remainder, so its count is
+    not the one asked for, and its pivots take turns in the order of a hash table. K = 2 is what the
+    released evaluation scripts set. No attention is read and no query token: ``query_token``
     changes nothing. Cost: one layer's keys, and a cosine per pivot and token.
 
     Attributes:

@@ -17,9 +17,9 @@ from litelvlm.pruning.origin import Origin
 class DivPrune(GreedyPruner):
     """Farthest-point sampling with ``d_ij = 1 - cos(P_i, P_j)`` on projected tokens.
 
-    It starts at the token whose nearest other token is farthest away, then keeps adding the token farthest from its
-    nearest chosen one. Blind to the text, drawn to outliers. Raster order, contiguous positions. Cost: N^2 cosines and
-    R sequential steps of N.
+    It starts at the token whose nearest other token is farthest away, then keeps adding the token
+    farthest from its nearest chosen one. Blind to the text, drawn to outliers. Raster order,
+    contiguous positions. Cost: N^2 cosines and R sequential steps of N.
 
     Source: DivPrune, official code; arXiv 2503.02175. Paper and code agree.
     """

@@ -18,8 +18,9 @@ from litelvlm.pruning.origin import Origin
 class EvtpIvLike(GreedyPruner):
     """Farthest-point sampling on ``[X_i / |X_i| ; w (row / rows, col / cols)]``, from the token nearest to the mean.
 
-    Our reading of the paper's abstract, hence the name: no official code was found, so numbers are not the authors'.
-    Euclidean distances. Raster order, contiguous positions. Cost: N^2 distances and R sequential steps of N.
+    Our reading of the paper's abstract, hence the name: no official code was found, so numbers are
+    not the authors'. Euclidean distances. Raster order, contiguous positions. Cost: N^2 distances
+    and R sequential steps of N.
 
     Source: idea of EVTP-IV (arXiv 2508.11886).
 

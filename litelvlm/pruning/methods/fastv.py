@@ -15,11 +15,12 @@ from litelvlm.pruning.origin import Origin
 class FastV(SingleDrop, LayerScorePruner):
     """Drops visual tokens once, before layer K: ``s_i = mean_h A[h, query, i]`` of layer K - 1.
 
-    Kept tokens keep their positions. Cost: one attention row, computed from the states that enter layer K - 1, so no
-    kernel changes.
+    Kept tokens keep their positions. Cost: one attention row, computed from the states that enter
+    layer K - 1, so no kernel changes.
 
-    The released code has two forms: one masks tokens, ranks again at every generated token and saves nothing (used for
-    the paper's accuracy); the other drops them once and is what this class does.
+    The released code has two forms: one masks tokens, ranks again at every generated token and
+    saves nothing (used for the paper's accuracy); the other drops them once and is what this class
+    does.
 
     Source: FastV, official code (KV-cache form); arXiv 2403.06764.
     """

@@ -21,18 +21,20 @@ from litelvlm.pruning.shares import EPS, redistribute, share_out
 class HoloV(Pruner):
     """Sixteen consecutive stretches of the raster sequence share the budget by their mean score.
 
-    ``score_i = 1000 a_i + 0.09 v_i mean|1000 a| / mean|v|`` within a stretch, where ``v_i`` is the variance of the
-    cosines of projected token i to its stretch (the zeroed diagonal counted, divisor size - 1). A stretch gets
-    ``floor(w R)`` tokens, w its mean score over the sum; left-over tokens go one each to the heaviest. Inside a stretch
-    tokens are taken by CLS attention ``a`` alone. Native order: stretch by stretch, attention descending (raster in a
-    stretch kept whole); contiguous positions. Cost: N^2 / 16 cosines.
+    ``score_i = 1000 a_i + 0.09 v_i mean|1000 a| / mean|v|`` within a stretch, where ``v_i`` is the
+    variance of the cosines of projected token i to its stretch (the zeroed diagonal counted,
+    divisor size - 1). A stretch gets ``floor(w R)`` tokens, w its mean score over the sum;
+    left-over tokens go one each to the heaviest. Inside a stretch tokens are taken by CLS attention
+    ``a`` alone. Native order: stretch by stretch, attention descending (raster in a stretch kept
+    whole); contiguous positions. Cost: N^2 / 16 cosines.
 
-    Source: HoloV, official code; arXiv 2510.02912. The paper speaks of spatial crops where the code cuts the raster.
+    Source: HoloV, official code; arXiv 2510.02912. The paper speaks of spatial crops where the code
+        cuts the raster.
 
     Attributes:
-        shortfall: When a stretch is given more tokens than it has, "pad" fills the output behind the projector with
-            zero vectors as the code does (index -1, role "padding"); "redistribute" gives the surplus to the stretches
-            with room.
+        shortfall: When a stretch is given more tokens than it has, "pad" fills the output behind
+            the projector with zero vectors as the code does (index -1, role "padding");
+            "redistribute" gives the surplus to the stretches with room.
         stretches: Parts of the sequence.
     """
 

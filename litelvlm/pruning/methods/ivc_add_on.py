@@ -31,9 +31,9 @@ class IvcAddOn(Wrapper):
     """Lets another method choose ``R - round(share R)`` tokens and adds the best coordinates that it left out.
 
     Coordinates have the largest mean rotary cosine or sine at their unpruned position (see
-    ``litelvlm.pruning.coordinates``), so positions are the original ones. Tokens that a merging method makes stay.
-    Roles are "chosen" (or what a merging method calls its tokens) and "coordinate". Raster order. Cost: that of the
-    other method.
+    ``litelvlm.pruning.coordinates``), so positions are the original ones. Tokens that a merging
+    method makes stay. Roles are "chosen" (or what a merging method calls its tokens) and
+    "coordinate". Raster order. Cost: that of the other method.
 
     Attributes:
         share: Share of the budget for coordinates, in [0, 1).
@@ -71,8 +71,9 @@ class IvcAddOn(Wrapper):
 class IvcLayerAddOn(LayerWrapper):
     """Reserves a share of what each drop of another method leaves for coordinate tokens.
 
-    As ``ivc_add_on``, inside the language model. Tokens that the other method makes of several (SparseVLM's recycled
-    ones) stay, and coordinates are added among those that it does not keep as they are. Cost: that of the other method.
+    As ``ivc_add_on``, inside the language model. Tokens that the other method makes of several
+    (SparseVLM's recycled ones) stay, and coordinates are added among those that it does not keep as
+    they are. Cost: that of the other method.
 
     Attributes:
         of: The other method, at layers of the language model alone.

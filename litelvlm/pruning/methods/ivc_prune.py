@@ -20,23 +20,26 @@ from litelvlm.pruning.ranking import ascending, highest, stable_order
 class IvcPrune(SingleDrop):
     """Drops visual tokens once, before layer K: keeps coordinate tokens, and foreground found by value similarity.
 
-    With the values v of layer K - 1 over the whole sequence, ``B = mean_h softmax(v v^T / sqrt(e))``. Seeds are the
-    visual tokens with the largest ``mean_{j in questions} B[j, i]``; the foreground has the largest mean over the rows
-    of questions and seeds. Of R tokens, ``round(0.15 R)`` have the largest mean rotary cosine, as many the largest mean
-    sine, ``max(1, round(0.03 R))`` are seeds, and the rest is foreground; duplicates are filled up with foreground.
-    Positions stay. No attention row is read. Cost: values of one layer and two softmax rows per question token.
+    With the values v of layer K - 1 over the whole sequence, ``B = mean_h softmax(v v^T /
+    sqrt(e))``. Seeds are the visual tokens with the largest ``mean_{j in questions} B[j, i]``; the
+    foreground has the largest mean over the rows of questions and seeds. Of R tokens, ``round(0.15
+    R)`` have the largest mean rotary cosine, as many the largest mean sine, ``max(1, round(0.03
+    R))`` are seeds, and the rest is foreground; duplicates are filled up with foreground. Positions
+    stay. No attention row is read. Cost: values of one layer and two softmax rows per question
+    token.
 
-    The released code keeps about 28 % of the tokens whatever the budget, and also cuts the cache of the layers before
-    K, which a single pass over the prompt does not have. There K is 16 of 32 layers, so the average cannot fall below
-    half of all tokens; preset "early" drops before layer 1, preset "matched" before the deepest of 16, 8, 4, 2 and 1
-    that the budget allows. The shares follow the code (5 % + 5 % + 1 % + 20 % of all tokens); preset "paper" follows
-    its 10 % to 40 %.
+    The released code keeps about 28 % of the tokens whatever the budget, and also cuts the cache of
+    the layers before K, which a single pass over the prompt does not have. There K is 16 of 32
+    layers, so the average cannot fall below half of all tokens; preset "early" drops before layer
+    1, preset "matched" before the deepest of 16, 8, 4, 2 and 1 that the budget allows. The shares
+    follow the code (5 % + 5 % + 1 % + 20 % of all tokens); preset "paper" follows its 10 % to 40 %.
 
     Attributes:
         coordinate_share: Share of the kept tokens for each half of the coordinates, in [0, 0.5].
         seed_share: Share of the kept tokens that are seeds.
-        budget_is: "average": over the layers, as for every method here. "retained": what is left after the drop; the
-            average is then far above the budget, and ``LayerTrace.average`` says how far.
+        budget_is: "average": over the layers, as for every method here. "retained": what is left
+            after the drop; the average is then far above the budget, and ``LayerTrace.average``
+            says how far.
 
     Source: IVC-Prune, official code; arXiv 2602.03060 (read in part). Shares of a budget are ours.
     """

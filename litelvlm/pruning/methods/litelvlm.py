@@ -24,11 +24,14 @@ def context_scores(
 ) -> Float[Tensor, "n"]:
     """How much a patch says about the scene as a whole; higher is kept.
 
-    "code": ``softmax_i(cos(q, K_i) / sqrt(D)) * |V_i|``, one softmax over the patches, heads joined, q the CLS row.
-    The logits lie within 1 / sqrt(D) of 0, so for D = 1024 weights differ by at most 6.5 %: nearly a ranking by |V|.
-    "paper": the same with the plain product ``q K_i``. "attention_only": the first factor of "code". "value_norm": the
-    second. "cls_attention": CLIP's own head-averaged CLS attention in the second-last block. With "bfloat16" every
-    result on the way is rounded as that number type rounds it: few different weights are left, and many equal scores.
+    "code": ``softmax_i(cos(q, K_i) / sqrt(D)) * |V_i|``, one softmax over the patches, heads
+    joined, q the CLS row. The logits lie within 1 / sqrt(D) of 0, so for D = 1024 weights differ by
+    at most 6.5 %: nearly a ranking by |V|.
+    "paper": the same with the plain product ``q K_i``. "attention_only": the first factor of
+    "code". "value_norm": the
+    second. "cls_attention": CLIP's own head-averaged CLS attention in the second-last block. With
+    "bfloat16" every result on the way is rounded as that number type rounds it: few different
+    weights are left, and many equal scores.
     """
 
     def held(name: str) -> Tensor:
@@ -56,25 +59,30 @@ def context_scores(
 class LiteLVLM(Pruner):
     """The reversed CLIP ranking: per text the lowest ``s_i = <t, Z_i>``, then context tokens up to the budget.
 
-    Released code with R tokens and T texts: each text names its ``floor(R / T)`` lowest patches, their union U is kept,
-    and the ``R - |U|`` best context scores outside U fill the rest. One text therefore leaves no room for context.
-    Paper: each text names its R lowest, the *intersection* is kept; with one text half of R is similarity. Native order
-    is context by score, then U in raster order, at contiguous positions. Cost: T x N products, one sort per text,
-    N x D for the context; no attention of the language model.
+    Released code with R tokens and T texts: each text names its ``floor(R / T)`` lowest patches,
+    their union U is kept, and the ``R - |U|`` best context scores outside U fill the rest. One text
+    therefore leaves no room for context.
+    Paper: each text names its R lowest, the *intersection* is kept; with one text half of R is
+    similarity. Native order is context by score, then U in raster order, at contiguous positions.
+    Cost: T x N products, one sort per text, N x D for the context; no attention of the language
+    model.
 
-    Source: LiteLVLM, official code; arXiv 2605.13178. The code ranks bfloat16 scores in unspecified order of ties; here
-    ties always go to the lower index.
+    Source: LiteLVLM, official code; arXiv 2605.13178. The code ranks bfloat16 scores in unspecified
+    order of ties; here ties always go to the lower index.
 
     Attributes:
         budget_rule: "code" (union) or "paper" (intersection).
         direction: "lowest" is the reversal, "highest" its opposite.
-        similarity: "dot" as the code, or "cosine". Normalising texts alone ranks as "dot", patches alone as "cosine".
+        similarity: "dot" as the code, or "cosine". Normalising texts alone ranks as "dot", patches
+            alone as "cosine".
         context: Score that fills the rest, see ``context_scores``.
-        context_share: Share of the budget given to context before the texts choose; None leaves it to the rule.
-        overlap: What happens when texts name the same patch: "shrink" leaves the place to context as the code does,
-            "refill" takes the texts' next ones in turn. Read by the "code" rule only.
-        precision: Number type that scores are computed and ranked in: "float32", or "bfloat16" as the official
-            evaluation, where many scores are equal.
+        context_share: Share of the budget given to context before the texts choose; None leaves it
+            to the rule.
+        overlap: What happens when texts name the same patch: "shrink" leaves the place to context
+            as the code does, "refill" takes the texts' next ones in turn. Read by the "code" rule
+            only.
+        precision: Number type that scores are computed and ranked in: "float32", or "bfloat16" as
+            the official evaluation, where many scores are equal.
     """
 
     name: ClassVar[str] = "litelvlm"
@@ -132,6 +140,7 @@ class LiteLVLM(Pruner):
             return (rank < share).all(dim=0).nonzero().flatten()
         if self.overlap == "shrink":
             return (rank < share // n_texts).any(dim=0).nonzero().flatten()
-        # A patch's turn is when the first text names it, texts taking turns; the turns of two patches never coincide.
+        # A patch's turn is when the first text names it, texts taking turns; the turns of two
+        # patches never coincide.
         turn = (rank * n_texts + torch.arange(n_texts, device=rank.device)[:, None]).amin(dim=0)
         return ascending(stable_order(turn, descending=False)[:share])

@@ -18,14 +18,15 @@ POOLS = ("middle", "mean")
 class LlmAttention(ScorePruner):
     """Keeps the tokens that an unpruned pass attends to: ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``.
 
-    Oracle: it spends a whole pass to prune the next one, so it saves nothing; it tells how good attention could be as
-    a score if it were known before the language model. Cost: one unpruned pass and one attention row per layer.
+    Oracle: it spends a whole pass to prune the next one, so it saves nothing; it tells how good
+    attention could be as a score if it were known before the language model. Cost: one unpruned
+    pass and one attention row per layer.
 
     Attributes:
-        layers: A layer, from 0; a share of the depth, below 1 (0.5 is layer 16 of 32); "middle": see
-            ``middle_layers``; "mean": all.
-        query_token: Who looks. "seg": the state that the mask is decoded from; "last_prompt": the last token before
-            the answer, which generation would know. Mean over the turns.
+        layers: A layer, from 0; a share of the depth, below 1 (0.5 is layer 16 of 32); "middle":
+            see ``middle_layers``; "mean": all.
+        query_token: Who looks. "seg": the state that the mask is decoded from; "last_prompt": the
+            last token before the answer, which generation would know. Mean over the turns.
     """
 
     name: ClassVar[str] = "llm_attention"
@@ -57,7 +58,7 @@ class LlmAttention(ScorePruner):
         """Attention, mean over the chosen layers."""
         seen = cues.float32(
             "llm_attention" if self.query_token == "seg" else "llm_prompt_attention"
-        )  # noqa: S105
+        )
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 

@@ -14,8 +14,9 @@ from litelvlm.pruning.cues import Cues
 class LlmGradient(ScorePruner):
     """Keeps the tokens with the largest gradient times input: ``s_i = || dy/dP_i * P_i ||_1``.
 
-    P are the projected tokens and y the mean mask logit inside the unpruned prediction, so no label is needed. Oracle:
-    it spends a forward and a backward pass to prune the next one. Cost: both of them, weights without gradients.
+    P are the projected tokens and y the mean mask logit inside the unpruned prediction, so no label
+    is needed. Oracle: it spends a forward and a backward pass to prune the next one. Cost: both of
+    them, weights without gradients.
     """
 
     name: ClassVar[str] = "llm_gradient"

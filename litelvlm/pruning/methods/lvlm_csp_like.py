@@ -18,16 +18,17 @@ from litelvlm.pruning.positions import Positions
 class LvlmCspLike(SeveralDrops, LayerScorePruner):
     """Our reading of LVLM_CSP: C evenly spaced tokens before layer l1, all N from l1 to l2, then the P most attended.
 
-    Representatives are ``i floor(N / C)``, i from 0. Tokens that were left out come back at l1 with the embedding they
-    would have entered with; then ``s_i = mean_h A_l2[h, query, i]`` from the states that enter l2. Positions stay. For
-    an average of T, ``C = 2 P`` and ``l1 C + (l2 - l1) N + (L - l2) P = L T``, rounded down, the remainder to C. Cost:
-    one attention row.
+    Representatives are ``i floor(N / C)``, i from 0. Tokens that were left out come back at l1 with
+    the embedding they would have entered with; then ``s_i = mean_h A_l2[h, query, i]`` from the
+    states that enter l2. Positions stay. For an average of T, ``C = 2 P`` and ``l1 C + (l2 - l1) N
+    + (L - l2) P = L T``, rounded down, the remainder to C. Cost: one attention row.
 
-    The paper gives no depths or counts that could be checked, and no code was found. It also tries random
-    representatives, those with the most CLS attention, and some per instance of a detector.
+    The paper gives no depths or counts that could be checked, and no code was found. It also tries
+    random representatives, those with the most CLS attention, and some per instance of a detector.
 
     Attributes:
-        layers: l1 and l2; None takes 8 and 14 of 32 layers, or what ``depth`` says: 8 and 9 afford smaller budgets.
+        layers: l1 and l2; None takes 8 and 14 of 32 layers, or what ``depth`` says: 8 and 9 afford
+            smaller budgets.
 
     Source: LVLM_CSP, arXiv 2504.10854 (summary only).
     """

@@ -20,12 +20,14 @@ logger = logging.getLogger(__name__)
 class MaskOracle(Pruner):
     """Keeps the cells the true mask covers most, up to a share of the budget, and spreads the rest evenly.
 
-    Cells the mask does not touch are never counted as the target's, so a small referent leaves more to the even rest; a
-    referent outside the crop leaves everything to it. Roles are "target" and "uniform", so both can be counted.
+    Cells the mask does not touch are never counted as the target's, so a small referent leaves more
+    to the even rest; a referent outside the crop leaves everything to it. Roles are "target" and
+    "uniform", so both can be counted.
     Cost: one sort, and the truth.
 
     Attributes:
-        share: Share of the budget the target may take, in (0, 1]; 0.5 and 1.0 are the published controls.
+        share: Share of the budget the target may take, in (0, 1]; 0.5 and 1.0 are the published
+            controls.
     """
 
     name: ClassVar[str] = "mask_oracle"
@@ -51,10 +53,10 @@ class MaskOracle(Pruner):
 class InverseMaskOracle(Pruner):
     """Keeps background only: evenly spaced cells that the true mask does not touch.
 
-    Accuracy left under it shows how little the language model needs the referent's own tokens. If the budget exceeds
-    the background, all of it is kept and the least covered cells follow; those have the role "spill" (others
-    "background") and the shortage is logged, because the control is then no longer pure. Cost: one sort, and
-    the truth.
+    Accuracy left under it shows how little the language model needs the referent's own tokens. If
+    the budget exceeds the background, all of it is kept and the least covered cells follow; those
+    have the role "spill" (others "background") and the shortage is logged, because the control is
+    then no longer pure. Cost: one sort, and the truth.
     """
 
     name: ClassVar[str] = "inverse_mask_oracle"

@@ -29,21 +29,24 @@ FIRST = (
 class Nuwa(SingleDrop, MergingPruner):
     """Two stages: anchors of 2 x 2 cells that gather what lies around them, then one drop inside the language model.
 
-    First stage, before the projector, by CLS attention a: every cell names its n most attended tokens, n the smallest
-    number that names R1; the R1 most attended of those are anchors. An anchor whose a reaches the 0.55 quantile of the
-    anchors stays as it is. Another becomes ``x_i + sum_{j != i} w_ij x_j`` over all tokens, ``w_ij`` being
-    ``relu(cos(h_i, h_j)) max(0, 1 - dist_ij / reach)`` divided by its sum over j, i included, and h the mean state of
-    the last third of the layers; so rows sum to more than 1. Second stage, before layer K (16 of 32) of the language
-    model: the anchors with the highest ``mean_h A[h, query, i]`` of layer K - 1 stay. For an average of T the first
-    stage leaves ``R1 = round(7 T / 4)`` and the second what the average leaves, T / 4 at half depth: 336 and 48, 224
-    and 32, 112 and 16 as released, 56 and 8 for 32. Raster order, original positions. Cost: one attention row in each
-    model and N^2 cosines.
+    First stage, before the projector, by CLS attention a: every cell names its n most attended
+    tokens, n the smallest number that names R1; the R1 most attended of those are anchors. An
+    anchor whose a reaches the 0.55 quantile of the anchors stays as it is. Another becomes ``x_i +
+    sum_{j != i} w_ij x_j`` over all tokens, ``w_ij`` being ``relu(cos(h_i, h_j)) max(0, 1 - dist_ij
+    / reach)`` divided by its sum over j, i included, and h the mean state of the last third of the
+    layers; so rows sum to more than 1. Second stage, before layer K (16 of 32) of the language
+    model: the anchors with the highest ``mean_h A[h, query, i]`` of layer K - 1 stay. For an
+    average of T the first stage leaves ``R1 = round(7 T / 4)`` and the second what the average
+    leaves, T / 4 at half depth: 336 and 48, 224 and 32, 112 and 16 as released, 56 and 8 for 32.
+    Raster order, original positions. Cost: one attention row in each model and N^2 cosines.
 
-    Source: Nuwa, official code; arXiv 2602.02951. The paper multiplies a by the norm of the keys, leaves the top
-    quartile of that norm as it is, and drops by the cosine to the mean text embedding.
+    Source: Nuwa, official code; arXiv 2602.02951. The paper multiplies a by the norm of the keys,
+    leaves the top quartile of that norm as it is, and drops by the cosine to the mean text
+    embedding.
 
     Attributes:
-        stage1_only: Leave out the second stage: R1 = T tokens enter and stay, without a look at the text.
+        stage1_only: Leave out the second stage: R1 = T tokens enter and stay, without a look at the
+            text.
         combine: "sum" as the code, or "mean": the row of a gathering anchor divided by its sum.
         untouched: Quantile of the anchors' attention from which they stay as they are, 0 to 1.
     """

@@ -19,7 +19,8 @@ from litelvlm.pruning.methods.uniform import sampling_grid, uniform_indices
 class Pooling(MergingPruner):
     """Separable resampling of the token grid to the grid that ``uniform`` samples at the same budget.
 
-    Each output stands for the centre of its cell. A budget without a balanced grid is resampled along the raster.
+    Each output stands for the centre of its cell. A budget without a balanced grid is resampled
+    along the raster.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
@@ -52,7 +53,8 @@ class Pooling(MergingPruner):
 class AvgPool(Pooling):
     """Adaptive average pooling of the patch tokens, before the projector.
 
-    The strongest simple baseline for box grounding in Nuwa's study (arXiv 2602.02951). Cost: one R x N product.
+    The strongest simple baseline for box grounding in Nuwa's study (arXiv 2602.02951). Cost: one R
+    x N product.
     """
 
     name: ClassVar[str] = "avgpool"
@@ -67,8 +69,8 @@ class AvgPool(Pooling):
 class Bilinear(Pooling):
     """Bilinear resizing of the token grid (corners not aligned, no antialiasing), before the projector.
 
-    Control for average pooling: it reads two tokens per axis and output, however far the grid is reduced. Cost: one
-    R x N product.
+    Control for average pooling: it reads two tokens per axis and output, however far the grid is
+    reduced. Cost: one R x N product.
     """
 
     name: ClassVar[str] = "bilinear"

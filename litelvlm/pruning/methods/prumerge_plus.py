@@ -22,14 +22,16 @@ class PruMergePlus(MergingPruner):
     """The most attended patches, evenly spaced others, and one token for all that is left.
 
     ``a = softmax(q K^T / sqrt(D))`` over CLS and patches, all heads joined into one. Of R tokens
-    ``floor((R - 1) / 2)`` are the highest ``a``, ``R - 1 - floor((R - 1) / 2)`` are evenly spaced among the others, and
-    the last is ``sum_dropped a_j x_j``. Every kept one becomes ``x_i + sum_j a_j x_j`` over its 32 most similar other
-    patches by key cosine, kept or not; the weights are not normalised, so the shift is small. Native order: by score,
-    then spaced, then the extra token; contiguous positions. Cost: R x N cosines and sorts.
+    ``floor((R - 1) / 2)`` are the highest ``a``, ``R - 1 - floor((R - 1) / 2)`` are evenly spaced
+    among the others, and the last is ``sum_dropped a_j x_j``. Every kept one becomes ``x_i + sum_j
+    a_j x_j`` over its 32 most similar other patches by key cosine, kept or not; the weights are not
+    normalised, so the shift is small. Native order: by score, then spaced, then the extra token;
+    contiguous positions. Cost: R x N cosines and sorts.
 
-    Source: LLaVA-PruMerge, official code; arXiv 2403.15388. Both set the count per image by an outlier rule on ``a``
-    and take the spaced tokens at a stride derived from it (the code divides by zero when more than a third are
-    outliers); a fixed budget needs the split above, which is ours.
+    Source: LLaVA-PruMerge, official code; arXiv 2403.15388. Both set the count per image by an
+    outlier rule on ``a`` and take the spaced tokens at a stride derived from it (the code divides
+    by zero when more than a third are outliers); a fixed budget needs the split above, which is
+    ours.
 
     Attributes:
         neighbours: Other patches merged into each kept one.

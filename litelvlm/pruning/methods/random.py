@@ -15,9 +15,10 @@ from litelvlm.pruning.ranking import ascending
 class Random(Pruner):
     """Keeps tokens drawn without replacement; the null of every accuracy table.
 
-    The draw depends on the seed and the image's key only: it is the same on every machine and library version
-    (NumPy promises the raw stream of Philox, not the output of its shuffles), and a smaller budget keeps a subset of a
-    larger one. Report mean and spread over five seeds or more. Cost: N draws.
+    The draw depends on the seed and the image's key only: it is the same on every machine and
+    library version (NumPy promises the raw stream of Philox, not the output of its shuffles), and a
+    smaller budget keeps a subset of a larger one. Report mean and spread over five seeds or more.
+    Cost: N draws.
 
     Attributes:
         seed: 0 or above.

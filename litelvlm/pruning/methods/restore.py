@@ -22,12 +22,14 @@ from litelvlm.pruning.wrapping import Wrapper
 class Restore(Wrapper):
     """Another method keeps ``round(share R)`` tokens; the others are merged into the rest of the budget, calibrated.
 
-    Among the tokens not kept, ``density_i = sum_j cos(x_i, x_j)``, and the highest ``density_i (1 - max_j cos(x_i,
-    x_j))`` over denser j are anchors (the densest one takes its lowest cosine); the others join their most similar
-    anchor, and a group becomes its mean, at the median of its places. The language model then adds ``log(size_k) +
-    log(2 - m(d))`` to its attention logits, d the distance of query and key and m the mean cosine of the rotary angles:
-    see ``litelvlm.models.glamm.language.calibration``. With share 1 nothing is merged and every kept token counts N / R, so it
-    calibrates any selector. Raster order, original positions. Cost: N^2 cosines, and a dense additive attention bias.
+    Among the tokens not kept, ``density_i = sum_j cos(x_i, x_j)``, and the highest ``density_i (1 -
+    max_j cos(x_i, x_j))`` over denser j are anchors (the densest one takes its lowest cosine); the
+    others join their most similar anchor, and a group becomes its mean, at the median of its
+    places. The language model then adds ``log(size_k) + log(2 - m(d))`` to its attention logits, d
+    the distance of query and key and m the mean cosine of the rotary angles: see
+    ``litelvlm.models.glamm.language.calibration``. With share 1 nothing is merged and every kept
+    token counts N / R, so it calibrates any selector. Raster order, original positions. Cost: N^2
+    cosines, and a dense additive attention bias.
 
     Source: RESTORE, official code for the bias, paper for the merging; arXiv 2606.01711.
 

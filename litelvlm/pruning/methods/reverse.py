@@ -36,7 +36,8 @@ class Reverse(ScorePruner):
     Cost: that of the other method.
 
     Attributes:
-        of: The method turned around; it must rank all tokens by one score, before the language model.
+        of: The method turned around; it must rank all tokens by one score, before the language
+            model.
     """
 
     name: ClassVar[str] = "reverse"
@@ -71,8 +72,9 @@ class Reverse(ScorePruner):
 class LayerReverse(LayerWrapper):
     """Keeps the lowest scores at each drop of another method inside the language model.
 
-    As ``reverse``; what the other method does besides stays: SparseVLM recycles the worst of what it drops, and
-    LVLM_CSP's evenly spaced representatives, which no score chooses, are the same. Cost: that of the other method.
+    As ``reverse``; what the other method does besides stays: SparseVLM recycles the worst of what
+    it drops, and LVLM_CSP's evenly spaced representatives, which no score chooses, are the same.
+    Cost: that of the other method.
 
     Attributes:
         of: The method turned around; it must rank the remaining tokens by one score.

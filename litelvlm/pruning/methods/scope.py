@@ -19,11 +19,12 @@ class Scope(GreedyPruner):
     """Greedy facility location weighted by CLS attention.
 
     With ``S = cos(X, X)`` and coverage ``c`` (0 at first), each step adds the token of largest
-    ``sum_i max(0, S_ij - c_i) * a_j^alpha`` and sets ``c_i = max(c_i, S_ij)``. Raster order, contiguous positions.
+    ``sum_i max(0, S_ij - c_i) * a_j^alpha`` and sets ``c_i = max(c_i, S_ij)``. Raster order,
+    contiguous positions.
     Cost: R sequential steps of N^2.
 
-    Source: SCOPE, official code (multiplicative form); arXiv 2510.24214. Paper and code agree. The attention is the
-    head mean here and the head sum there, which gives the same choice.
+    Source: SCOPE, official code (multiplicative form); arXiv 2510.24214. Paper and code agree. The
+    attention is the head mean here and the head sum there, which gives the same choice.
 
     Attributes:
         alpha: Exponent of the attention, 0 (coverage alone) or above.

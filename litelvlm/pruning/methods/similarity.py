@@ -20,9 +20,10 @@ def text_similarity(
 ) -> Float[Tensor, "t n"]:
     """Similarity of every text with every patch in CLIP's joint space.
 
-    "dot" is the raw product of the projected states. The norm of a text cannot change its own ranking, the norms of
-    the patches do; so "cosine" ranks differently through the patch norms only. With "bfloat16" states and products are
-    rounded as that number type rounds them; sums run in float32, as they do on a GPU.
+    "dot" is the raw product of the projected states. The norm of a text cannot change its own
+    ranking, the norms of the patches do; so "cosine" ranks differently through the patch norms
+    only. With "bfloat16" states and products are rounded as that number type rounds them; sums run
+    in float32, as they do on a GPU.
     """
     texts, patches = (
         rounded(cues.float32(name), precision) for name in ("text_embeds", "patch_embeds")
@@ -36,9 +37,11 @@ def text_similarity(
 class HighSimilarity(ScorePruner):
     """Keeps the patches most similar to the text: ``s_i = mean_t <t_t, Z_i>``.
 
-    The intuitive rule, and the null that LiteLVLM's reversal is measured against. Cost: one T x N product.
+    The intuitive rule, and the null that LiteLVLM's reversal is measured against. Cost: one T x N
+    product.
 
-    Source: ablation in LiteLVLM's paper (arXiv 2605.13178); the product is not normalised, as in its code.
+    Source: ablation in LiteLVLM's paper (arXiv 2605.13178); the product is not normalised, as in
+        its code.
 
     Attributes:
         similarity: "dot" (as the LiteLVLM code) or "cosine".
@@ -61,10 +64,11 @@ class HighSimilarity(ScorePruner):
 class LowSimilarity(HighSimilarity):
     """Keeps the patches least similar to the text: ``s_i = -mean_t <t_t, Z_i>``.
 
-    With one text this is the set that the released LiteLVLM keeps; with several, LiteLVLM unites per-text choices
-    while this method ranks by the mean. Cost: one T x N product.
+    With one text this is the set that the released LiteLVLM keeps; with several, LiteLVLM unites
+    per-text choices while this method ranks by the mean. Cost: one T x N product.
 
-    Source: ablation in LiteLVLM's paper (arXiv 2605.13178); the product is not normalised, as in its code.
+    Source: ablation in LiteLVLM's paper (arXiv 2605.13178); the product is not normalised, as in
+        its code.
     """
 
     name: ClassVar[str] = "low_similarity"

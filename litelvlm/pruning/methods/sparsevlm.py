@@ -19,17 +19,18 @@ from litelvlm.pruning.ranking import ascending, stable_order
 class SparseVLM(RatedDrops):
     """Drops visual tokens before layers 3, 7 and 16: ``s_i = mean_h mean_{j in raters} A[h, j, i]``, one layer earlier.
 
-    Raters are chosen once, from the embeddings that enter the model. Of the n tokens that a drop removes, the best
-    ``floor(0.3 n) + 1`` are clustered and averaged to a tenth of their number and follow the kept ones, as visual
-    tokens like any other; they count in the budget. Positions are renumbered. Under ``positions="original"`` a
-    recycled token has the position of its cluster's centre. Cost: one attention row per rater and drop, and the
-    distances among what is recycled.
+    Raters are chosen once, from the embeddings that enter the model. Of the n tokens that a drop
+    removes, the best ``floor(0.3 n) + 1`` are clustered and averaged to a tenth of their number and
+    follow the kept ones, as visual tokens like any other; they count in the budget. Positions are
+    renumbered. Under ``positions="original"`` a recycled token has the position of its cluster's
+    centre. Cost: one attention row per rater and drop, and the distances among what is recycled.
 
-    The released code breaks ties of the clustering by random noise; here the earlier token wins. It runs one
-    conversation at a time.
+    The released code breaks ties of the clustering by random noise; here the earlier token wins. It
+    runs one conversation at a time.
 
-    Source: SparseVLM, official code (version 1.5); arXiv 2410.04417. The paper derives the count of each drop from the
-    rank of the attention, the code tabulates counts (preset "released"). Schedules for a budget are ours.
+    Source: SparseVLM, official code (version 1.5); arXiv 2410.04417. The paper derives the count of
+    each drop from the rank of the attention, the code tabulates counts (preset "released").
+    Schedules for a budget are ours.
     """
 
     name: ClassVar[str] = "sparsevlm"

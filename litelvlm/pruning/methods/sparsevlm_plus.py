@@ -14,7 +14,8 @@ from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import highest
 
-# Mean cosine over the 64 rotary frequencies of a 7B model is at least 0.099 for the first 800 distances.
+# Mean cosine over the 64 rotary frequencies of a 7B model is at least 0.099 for the first 800
+# distances.
 LEAST_PULL = 0.05
 
 
@@ -22,12 +23,14 @@ LEAST_PULL = 0.05
 class SparseVLMPlus(RatedDrops):
     """SparseVLM without recycling, at original positions, by attention corrected for distance and in some heads only.
 
-    ``B[h, j, i] = A[h, j, i] / g(p_j - p_i)`` with ``g(d) = mean_f cos(d theta_f)``, the rotary product of two equal
-    vectors d positions apart; then the mean over raters j and over the heads in which ``sum_j sum_i B[h, j, i]`` is
+    ``B[h, j, i] = A[h, j, i] / g(p_j - p_i)`` with ``g(d) = mean_f cos(d theta_f)``, the rotary
+    product of two equal vectors d positions apart; then the mean over raters j and over the heads
+    in which ``sum_j sum_i B[h, j, i]`` is
     largest. Cost: one attention row per rater and drop.
 
-    With the few frequencies of small heads g can vanish or turn negative, which would turn the ranking around; values
-    below 0.05 count as 0.05. Heads of 128 channels never get there within 800 positions.
+    With the few frequencies of small heads g can vanish or turn negative, which would turn the
+    ranking around; values below 0.05 count as 0.05. Heads of 128 channels never get there within
+    800 positions.
 
     Attributes:
         head_share: Share of the heads that are read; the released code reads 14 of 32.

@@ -48,7 +48,8 @@ class Merged:
     def merge(self, keys: Float[Tensor, "s e"], count: int) -> "Merged":
         """Merge ``count`` tokens of even places, each into its most similar one of an odd place.
 
-        CLS, at place 0, is never merged. What is left of the even places comes first, in order, then the odd ones.
+        CLS, at place 0, is never merged. What is left of the even places comes first, in order,
+        then the odd ones.
         """
         unit = unit_rows(keys)
         similarity = unit[::2] @ unit[1::2].T
@@ -76,8 +77,8 @@ class Merged:
 def merge_counts(n_tokens: int, budget: int, n_blocks: int) -> tuple[int, ...]:
     """Tokens to merge in each block so that ``budget`` patches are left: as even as can be, more in earlier blocks.
 
-    A block merges at most half of its tokens, which a small budget in a shallow tower reaches; earlier blocks then take
-    what later ones cannot.
+    A block merges at most half of its tokens, which a small budget in a shallow tower reaches;
+    earlier blocks then take what later ones cannot.
 
     Raises:
         ValueError: If the tower has too few blocks; the message names the smallest possible budget.
@@ -103,17 +104,18 @@ def merge_counts(n_tokens: int, budget: int, n_blocks: int) -> tuple[int, ...]:
 class ToMe(MergingPruner):
     """Bipartite soft matching in all blocks whose output reaches the patch tokens.
 
-    Between attention and MLP the r tokens at even places with the highest ``max_b cos(k_a, k_b)``, k the keys' mean
-    over heads and b at odd places, merge into their best b: ``x_b = (w_b x_b + sum w_a x_a) / (w_b + sum w_a)`` with
-    sizes w, which add up. Later attention adds ``log w`` to the logits of each key. CLS is never merged. Text agnostic.
-    Native order: what is left of the even places, then the odd ones; contiguous positions. Cost: a run of the tower
-    with ever fewer tokens, per budget.
+    Between attention and MLP the r tokens at even places with the highest ``max_b cos(k_a, k_b)``,
+    k the keys' mean over heads and b at odd places, merge into their best b: ``x_b = (w_b x_b + sum
+    w_a x_a) / (w_b + sum w_a)`` with sizes w, which add up. Later attention adds ``log w`` to the
+    logits of each key. CLS is never merged. Text agnostic.
+    Native order: what is left of the even places, then the odd ones; contiguous positions. Cost: a
+    run of the tower with ever fewer tokens, per budget.
 
-    ``source`` holds the means over each token's patches; blocks follow the merges, so it reproduces the tokens only
-    where blocks add nothing.
+    ``source`` holds the means over each token's patches; blocks follow the merges, so it reproduces
+    the tokens only where blocks add nothing.
 
-    Source: ToMe, official code; arXiv 2210.09461. Paper and code agree and are given r, the same in all blocks; here it
-    follows from the budget, up to rounding.
+    Source: ToMe, official code; arXiv 2210.09461. Paper and code agree and are given r, the same in
+    all blocks; here it follows from the budget, up to rounding.
     """
 
     name: ClassVar[str] = "tome"

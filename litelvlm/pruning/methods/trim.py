@@ -18,8 +18,9 @@ from litelvlm.pruning.ranking import ascending, complement, highest
 class Trim(MergingPruner):
     """Keeps R - 1 patches by ``sign * mean_t <t_t, Z_i>`` and appends the mean of all others.
 
-    Released code: sign -1, the *least* similar patches (it keeps the top of ``softmax(-s)``). Paper: the most similar
-    ones, sign +1. The code also has an outlier rule for the count, which no fixed budget can use. Raster order, mean
+    Released code: sign -1, the *least* similar patches (it keeps the top of ``softmax(-s)``).
+    Paper: the most similar ones, sign +1. The code also has an outlier rule for the count, which no
+    fixed budget can use. Raster order, mean
     token last, contiguous positions. Cost: T x N products and one mean.
 
     Source: TRIM, official code; arXiv 2409.10994. Several texts are averaged (the code has one).

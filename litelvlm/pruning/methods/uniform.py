@@ -25,8 +25,9 @@ def spread(tokens: Int[Tensor, "m"], k: int) -> Int[Tensor, "k"]:
 def sampling_grid(budget: int, grid: tuple[int, int]) -> tuple[int, int] | None:
     """Rows and columns whose product is the budget and whose cells are closest to square.
 
-    24 x 24 tokens give 12 x 16, 8 x 16, 8 x 8 and 4 x 8 for 192, 128, 64 and 32; 12 x 12 tokens give 6 x 8, 4 x 8,
-    4 x 4 and 2 x 4 for 48, 32, 16 and 8. Of two equally good grids the one with fewer rows is taken.
+    24 x 24 tokens give 12 x 16, 8 x 16, 8 x 8 and 4 x 8 for 192, 128, 64 and 32; 12 x 12 tokens
+    give 6 x 8, 4 x 8, 4 x 4 and 2 x 4 for 48, 32, 16 and 8. Of two equally good grids the one with
+    fewer rows is taken.
 
     Returns:
         (rows, columns), or None if every cell would be more than twice as long as wide.

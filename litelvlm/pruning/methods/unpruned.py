@@ -13,8 +13,9 @@ from litelvlm.pruning.cues import Cues
 class Unpruned(Pruner):
     """Keeps every token in raster order: the true baseline.
 
-    A selector given the full budget may still permute the tokens (LiteLVLM with two texts does); this one does not. Any
-    other budget is refused, so that no row of a table claims a saving that was not made. Cost: none, and no saving.
+    A selector given the full budget may still permute the tokens (LiteLVLM with two texts does);
+    this one does not. Any other budget is refused, so that no row of a table claims a saving that
+    was not made. Cost: none, and no saving.
     """
 
     name: ClassVar[str] = "none"

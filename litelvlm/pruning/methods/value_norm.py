@@ -15,7 +15,8 @@ from litelvlm.pruning.features import row_norms
 class ValueNorm(ScorePruner):
     """Keeps the patches with the largest value vectors: ``s_i = |V_i|_2`` of the last block, heads joined.
 
-    Control for LiteLVLM's context tokens, whose attention factor varies by a few percent only. Cost: N x D.
+    Control for LiteLVLM's context tokens, whose attention factor varies by a few percent only.
+    Cost: N x D.
     """
 
     name: ClassVar[str] = "value_norm"

@@ -22,17 +22,17 @@ from litelvlm.pruning.ranking import ascending, complement, highest
 class VisionZip(MergingPruner):
     """CLS, the patches with the highest CLS attention, and a few targets that the other patches are merged into.
 
-    Of R tokens ``floor(share R)`` are contextual. Targets are every ``floor(n / n_ctx)``-th of the n remaining patches;
-    every other one goes to the target whose head-mean key is most similar. Released code: ``x_target +
-    mean(assigned)``, about twice the usual norm; paper: an average. Native order: CLS, dominant and then targets, both
-    in raster order; contiguous positions. CLS is a state the projector never saw in training. Cost: one attention row,
-    n x n_ctx cosines.
+    Of R tokens ``floor(share R)`` are contextual. Targets are every ``floor(n / n_ctx)``-th of the
+    n remaining patches; every other one goes to the target whose head-mean key is most similar.
+    Released code: ``x_target + mean(assigned)``, about twice the usual norm; paper: an average.
+    Native order: CLS, dominant and then targets, both in raster order; contiguous positions. CLS is
+    a state the projector never saw in training. Cost: one attention row, n x n_ctx cosines.
 
     Source: VisionZip, official code; arXiv 2412.04467.
 
     Attributes:
-        contextual_share: Share of the budget for contextual tokens; 5/32 gives the published 30, 20 and 10 of 192, 128
-            and 64.
+        contextual_share: Share of the budget for contextual tokens; 5/32 gives the published 30, 20
+            and 10 of 192, 128 and 64.
         combine: "sum" as the code, or "mean" over target and assigned.
     """
 

@@ -24,8 +24,9 @@ def remove_duplicates(
 ) -> Int[Tensor, "n_left"]:
     """Thin a list by repeatedly matching its even places against its odd ones.
 
-    Each round deletes the (up to eight) tokens of even places that are most similar to one of an odd place; the
-    survivors, by falling similarity, are followed by the odd places. So the order of the list matters.
+    Each round deletes the (up to eight) tokens of even places that are most similar to one of an
+    odd place; the survivors, by falling similarity, are followed by the odd places. So the order of
+    the list matters.
 
     Args:
         tokens: Indices into ``cosines``, most important first.
@@ -47,8 +48,8 @@ class VisPruner(Pruner):
     Raster order, contiguous positions. Text agnostic. Cost: one attention row, N^2 cosines and
     about (N - R) / 8 rounds of matching.
 
-    Source: VisPruner, official code; arXiv 2412.01818v2. Paper and code agree. The code's rounds fail on a residual
-    list shorter than twice the number to remove, which these do not.
+    Source: VisPruner, official code; arXiv 2412.01818v2. Paper and code agree. The code's rounds
+    fail on a residual list shorter than twice the number to remove, which these do not.
 
     Attributes:
         important_share: Share of the budget kept by attention, in [0, 1).

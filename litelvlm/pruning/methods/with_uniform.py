@@ -15,9 +15,11 @@ from litelvlm.pruning.wrapping import Wrapper
 class WithUniform(Wrapper):
     """Lets another method choose ``R - round(share R)`` tokens and spreads the others evenly over what it left.
 
-    Tokens that a merging method makes stay, and coverage is spread over all that it does not keep or merge into.
-    Control: selectors that crowd a few places leave the rest of the image blank, and uniform tokens alone are a strong
-    baseline; this tells what coverage adds to a ranking. Roles are "chosen" and "uniform". Raster order, contiguous
+    Tokens that a merging method makes stay, and coverage is spread over all that it does not keep
+    or merge into.
+    Control: selectors that crowd a few places leave the rest of the image blank, and uniform tokens
+    alone are a strong baseline; this tells what coverage adds to a ranking. Roles are "chosen" and
+    "uniform". Raster order, contiguous
     positions. Cost: that of the other method.
 
     Attributes:

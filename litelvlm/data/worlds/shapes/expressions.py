@@ -105,13 +105,14 @@ class SceneExpression:
 def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.0) -> set[int]:
     """Indices of the objects an expression can mean.
 
-    An expression is clear by `margin` when this set is the target alone both at `+margin` (no other object comes near
-    fulfilling it) and at `-margin` (the target fulfils it with room to spare).
+    An expression is clear by `margin` when this set is the target alone both at `+margin` (no other
+    object comes near fulfilling it) and at `-margin` (the target fulfils it with room to spare).
 
     Args:
         meaning: Structure of the expression.
         objects: All objects of the scene.
-        margin: Slack in pixels; objects that miss a place or relation by less count too. Negative values demand more.
+        margin: Slack in pixels; objects that miss a place or relation by less count too. Negative
+            values demand more.
     """
     fitting = [i for i, item in enumerate(objects) if meaning.what.fits(item)]
     if isinstance(meaning, Attribute):

@@ -8,7 +8,8 @@ from typing import Literal
 Kind = Literal["attribute", "place", "relation"]
 KINDS: tuple[Kind, ...] = ("attribute", "place", "relation")
 
-# Mid-tones far apart in hue, and white; shading multiplies them by 0.8 to 1.15 and must not make one look like another.
+# Mid-tones far apart in hue, and white; shading multiplies them by 0.8 to 1.15 and must not make
+# one look like another.
 COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {
         "red": (208, 36, 36),
@@ -65,7 +66,8 @@ class Level:
         quota: Most expressions of each kind taken from one scene.
         aspects: (width, height) ratios in use.
         short_side: Short side of the image in pixels.
-        target_in_crop: Least share of a target's visible pixels inside the central square CLIP sees.
+        target_in_crop: Least share of a target's visible pixels inside the central square CLIP
+            sees.
         margin: Gap that makes a place or a relation clear.
     """
 

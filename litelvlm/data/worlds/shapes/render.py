@@ -1,6 +1,7 @@
 """Rasterise scene objects: exact masks and anti-aliased pixels from signed distances.
 
-Only element-wise arithmetic is used on pixels (no matrix products), so that every machine renders the same bytes.
+Only element-wise arithmetic is used on pixels (no matrix products), so that every machine renders
+the same bytes.
 """
 
 import math
@@ -38,7 +39,8 @@ def _square(x: Array, y: Array, d: float) -> Array:
 
 
 def _triangle(x: Array, y: Array, d: float) -> Array:
-    # Equilateral, one corner up: three half planes at the inradius; pushed down a little to centre its bounding box.
+    # Equilateral, one corner up: three half planes at the inradius; pushed down a little to centre
+    # its bounding box.
     y = y - 0.12 * d
     return np.maximum(y, math.sqrt(0.75) * np.abs(x) - 0.5 * y) - 0.31 * d
 
@@ -58,7 +60,8 @@ def _ring(x: Array, y: Array, d: float) -> Array:
 
 
 def _star(x: Array, y: Array, d: float) -> Array:
-    # Fold the plane into one tenth of the star; there its outline is one straight edge from tip to notch.
+    # Fold the plane into one tenth of the star; there its outline is one straight edge from tip to
+    # notch.
     outer, sector = 0.58 * d, math.pi / 5
     angle = np.arctan2(x, -y)
     angle = np.abs(angle - 2 * sector * np.rint(angle / (2 * sector)))
@@ -174,7 +177,8 @@ def render(
     grain = (rng.random((height, width), dtype=np.float32) - np.float32(0.5)) * np.float32(
         0.9 * noise
     )
-    # Planes first, [3, height, width]: broadcasting over a last axis of 3 would be several times slower.
+    # Planes first, [3, height, width]: broadcasting over a last axis of 3 would be several times
+    # slower.
     canvas = texture + tone.astype(np.float32)[:, None, None]
     for i in sorted(range(len(objects)), key=lambda i: -objects[i].depth):
         rows, columns, distance, _, _ = footprints[i]

@@ -136,7 +136,8 @@ def _choose(
                 break
             meaning, target = pool[int(rng.random() * len(pool))]
             used.add(target)
-            # Another sentence on the same target must say something else than a longer form of this one.
+            # Another sentence on the same target must say something else than a longer form of this
+            # one.
             options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
             chosen.append(SceneExpression(meaning.sentence, target, kind, meaning))
     return tuple(chosen)
@@ -162,7 +163,8 @@ def _in_crop(masks: np.ndarray) -> np.ndarray:
 def sample_scene(seed: int, level: str = "easy") -> Scene:
     """Make the scene of a seed: objects, exact visible masks, image and unambiguous expressions.
 
-    The layout is redrawn until occlusion stays within the level's limit and every kind of expression occurs.
+    The layout is redrawn until occlusion stays within the level's limit and every kind of
+    expression occurs.
 
     Args:
         seed: Any non-negative integer.

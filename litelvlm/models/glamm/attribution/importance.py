@@ -1,6 +1,7 @@
 """Which visual tokens matter inside the language model: attention of the [SEG] query, a gradient, removal of blocks.
 
-Each signal is a function of a model, an encoded image and a conversation, always of the unpruned model.
+Each signal is a function of a model, an encoded image and a conversation, always of the unpruned
+model.
 """
 
 import torch
@@ -23,7 +24,8 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
     """Last token of each turn's expression, counted from the first token behind the image.
 
     Raises:
-        ValueError: If a question follows no template, so that it is not known where its expression is.
+        ValueError: If a question follows no template, so that it is not known where its expression
+            is.
     """
     first = tokenizer.encode(talk.prompt).index(IMAGE_INDEX) + 1
     places = []
@@ -35,7 +37,8 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
             raise ValueError(
                 f"the question {asked!r} follows no template; use litelvlm.models.glamm.prompting.prompts.conversation"
             )
-        # In every template a space follows, so what comes after does not change the expression's tokens.
+        # In every template a space follows, so what comes after does not change the expression's
+        # tokens.
         behind = asked[len(before[0]) + len(sent) :] + " ASSISTANT:"
         until = talk.until(turn, talk.answers[:turn]).prompt.removesuffix(behind)
         places.append(len(tokenizer.encode(until)) - 1 - first)
@@ -48,14 +51,16 @@ def attention_rows(
 ) -> Float[Tensor, "layers heads n"]:
     """Attention of one text token to the visual tokens in every layer and head of the language model.
 
-    This is the decoder's self-attention. Only the one row is computed, so any attention kernel will do.
+    This is the decoder's self-attention. Only the one row is computed, so any attention kernel will
+    do.
 
     Args:
         model: Grounding model.
         state: The encoded image.
         conversation: Questions with their teacher-forced answers.
-        query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the first answer;
-            "last_expression": the last token of the expression. The mean over turns if there are several.
+        query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the
+            first answer; "last_expression": the last token of the expression. The mean over turns
+            if there are several.
 
     Returns:
         Weights in [0, 1], float32. A row sums to less than 1, since the text has its share.
@@ -92,7 +97,8 @@ def target_gradient(
 ) -> Float[Tensor, "n d"]:
     """Gradient of a target with respect to the projected visual tokens, float32.
 
-    SAM and the reference mask (the unpruned prediction) are constants, and weights receive no gradient.
+    SAM and the reference mask (the unpruned prediction) are constants, and weights receive no
+    gradient.
 
     Args:
         model: Grounding model; left as found.
@@ -129,14 +135,15 @@ def block_importance(
         conversation: Questions with their teacher-forced answers.
         target: One of ``TARGETS``.
         blocks: Blocks along each side of the token grid.
-        removal: "drop": the tokens are left out and positions close up; "mean": each becomes the image's mean token;
-            "mask": they stay, but no other token may attend to them.
+        removal: "drop": the tokens are left out and positions close up; "mean": each becomes the
+            image's mean token; "mask": they stay, but no other token may attend to them.
 
     Returns:
         Target of the whole minus target without the block, float32; positive where the block helps.
 
     Raises:
-        ValueError: If the target or the removal is unknown, or the grid has fewer rows or columns than blocks.
+        ValueError: If the target or the removal is unknown, or the grid has fewer rows or columns
+            than blocks.
     """
     column = TARGETS.index(check_name(target, TARGETS, "target"))
     groups = block_groups(model.grid, blocks).to(model.device)

@@ -1,7 +1,8 @@
 """How importance flows through the language model's attention: value-weighted rows, rollout, relevance.
 
-The backward pass goes layer by layer from the top, each layer computed again from the states that enter it, so at any
-time only one layer's maps are held. That is what lets full attention maps of a 7B model fit beside its weights.
+The backward pass goes layer by layer from the top, each layer computed again from the states that
+enter it, so at any time only one layer's maps are held. That is what lets full attention maps of a
+7B model fit beside its weights.
 """
 
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ class LayerMaps(NamedTuple):
         gradient: Of the target with respect to them.
         attention: Softmax weights of every row.
         attention_gradient: Of the target with respect to the weights.
-        value_gram: For each key j, products ``f_h(x_j) . f_g(x_j)`` of the heads' transformed values.
+        value_gram: For each key j, products ``f_h(x_j) . f_g(x_j)`` of the heads' transformed
+            values.
     """
 
     layer: int
@@ -44,7 +46,8 @@ class Flow(NamedTuple):
     Attributes:
         norm_rows: Per head ``A_qj |f_h(x_j)|``, where f_h is the value and output projection.
         norm_layers: Per layer ``|sum_h A_qj f_h(x_j)|``.
-        gradient_rows: Per head ``relu(gradient_qj A_qj)``, with the gradient of the target by the weight.
+        gradient_rows: Per head ``relu(gradient_qj A_qj)``, with the gradient of the target by the
+            weight.
         rollout: Attention rollout, head means, with the residual stream as half an identity.
         norm_rollout: The same with value-weighted attention, rows scaled to sum 1.
         relevance: ``R += mean_h(relu(gradient * A)) R`` from the identity.
@@ -68,8 +71,8 @@ def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
     Raises:
         ValueError: If the target is unknown.
 
-    Source: norm-weighted attention Kobayashi et al. 2020, section 3; rollout Abnar and Zuidema 2020, equation 1;
-        relevance Chefer et al. 2021 (ICCV), equations 5 and 6.
+    Source: norm-weighted attention Kobayashi et al. 2020, section 3; rollout Abnar and Zuidema
+        2020, equation 1; relevance Chefer et al. 2021 (ICCV), equations 5 and 6.
     """
     column = TARGETS.index(check_name(target, TARGETS, "target"))
     length, queries = len(targets.embeds), list(targets.seg)
@@ -81,7 +84,8 @@ def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
     for maps in reverse_sweep(targets, column):
         attention, gradient = maps.attention.float(), maps.attention_gradient.float()
         weighted = weighted_norms(attention, maps.value_gram)
-        # Products with the row of the query are taken from the top down, so no matrix of the flow is ever formed.
+        # Products with the row of the query are taken from the top down, so no matrix of the flow
+        # is ever formed.
         rollout = rolled(rollout, attention.mean(0))
         norm_rollout = rolled(norm_rollout, weighted / weighted.sum(1, keepdim=True))
         helpful = (gradient * attention).relu()

@@ -16,7 +16,8 @@ from litelvlm.models.glamm.prompting.prompts import Conversation
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
 """Mean mask logit inside the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
 
-# What one row may keep for a backward pass. Beside the 17 GB of a 7B model in bfloat16 it leaves room on a 24 GB GPU.
+# What one row may keep for a backward pass. Beside the 17 GB of a 7B model in bfloat16 it leaves
+# room on a 24 GB GPU.
 _ROW_MEMORY_BYTES = 2**32
 
 
@@ -42,10 +43,10 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 class Targets:
     """The three targets of one image and one conversation as a function of the projected visual tokens.
 
-    Gradients reach the tokens through the states before [SEG] only: SAM's image embedding and the reference mask are
-    constants. The reference is the model's own prediction with all tokens, at the decoder's resolution, without the
-    padding of SAM's square; an empty one is replaced by its pixel of highest logit. With several turns a target is the
-    mean over their [SEG]s.
+    Gradients reach the tokens through the states before [SEG] only: SAM's image embedding and the
+    reference mask are constants. The reference is the model's own prediction with all tokens, at
+    the decoder's resolution, without the padding of SAM's square; an empty one is replaced by its
+    pixel of highest logit. With several turns a target is the mean over their [SEG]s.
 
     Args:
         model: Grounding model.
@@ -64,7 +65,8 @@ class Targets:
     def __init__(self, model: Glamm, state: ImageState, conversation: Conversation) -> None:
         self.model = model
         with frozen(model), torch.no_grad():
-            # States of an image are inference tensors, which autograd refuses; a copy is a plain one.
+            # States of an image are inference tensors, which autograd refuses; a copy is a plain
+            # one.
             self._sam_embeddings = state.sam_embeddings.clone()
             self.visual: Float[Tensor, "n d"] = model.project(state.clip.patch_tokens[0].clone())
             spliced = model.splice([self.visual], [conversation], [None])
@@ -119,7 +121,8 @@ class Targets:
         """Targets of whole sequences of input embeddings, under an additive attention mask [b, 1, s, s] if given."""
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
         states = llama_loop.decode(self.model.llama, embeds, positions, attention_mask=mask)
-        # Tokens are only ever left out before a [SEG], so it is as far from the end as in the whole sequence.
+        # Tokens are only ever left out before a [SEG], so it is as far from the end as in the whole
+        # sequence.
         return self.of_states(states[:, [i - len(self.embeds) for i in self.seg]])
 
     def of_states(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b 3"]:

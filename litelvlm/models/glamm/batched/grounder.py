@@ -1,10 +1,11 @@
 """Many passes over one image - every method, budget and expression - with all they have in common computed once.
 
-``Glamm.ground`` takes any mixture of images and stays the plain path. Here the image is one: its visual tokens are
-projected once, prompts share their beginning, which goes on through the image where several expressions are asked under
-one selection, passes of equal token count share LLaMA batches whatever method chose the tokens, passes that keep the
-same tokens for the same question are run once, and the mask decoder sees the image once. Methods that drop tokens
-inside the language model go through its plain loop, in batches of one schedule.
+``Glamm.ground`` takes any mixture of images and stays the plain path. Here the image is one: its
+visual tokens are projected once, prompts share their beginning, which goes on through the image
+where several expressions are asked under one selection, passes of equal token count share LLaMA
+batches whatever method chose the tokens, passes that keep the same tokens for the same question are
+run once, and the mask decoder sees the image once. Methods that drop tokens inside the language
+model go through its plain loop, in batches of one schedule.
 """
 
 import logging
@@ -39,8 +40,10 @@ class Answered:
     """Passes that were run together.
 
     Attributes:
-        places: For each pass its places among the requests; several if they ask for the same computation.
-        logits: Mask logits at the image's own size, float32; one per expression of the conversation.
+        places: For each pass its places among the requests; several if they ask for the same
+            computation.
+        logits: Mask logits at the image's own size, float32; one per expression of the
+            conversation.
     """
 
     places: tuple[tuple[int, ...], ...]
@@ -69,7 +72,8 @@ class SharedGrounder:
 
     Args:
         model: Whose parts are driven.
-        batch_size: Passes at once: what bounds memory. It halves when memory runs out, and stays so.
+        batch_size: Passes at once: what bounds memory. It halves when memory runs out, and stays
+            so.
 
     Attributes:
         notes: What happened that a record should say.
@@ -124,7 +128,8 @@ class SharedGrounder:
     def _prompt(self, talk: Conversation) -> Prompt:
         ids = self.model.tokenizer.encode(talk.prompt)
         start = ids.index(IMAGE_INDEX)
-        # The state that predicts [SEG] is the one before it, and ids behind the image start one after its placeholder.
+        # The state that predicts [SEG] is the one before it, and ids behind the image start one
+        # after its placeholder.
         offset = self.model.read_offset - 2
         reads = tuple(
             i - start + offset
@@ -180,8 +185,9 @@ class SharedGrounder:
             visual: Projected visual tokens, as many in each pass.
             requests: Passes of one group.
             prompts: Of their conversations.
-            alike: Tokens behind the image that all of the group begin with, where several of it keep the same visual
-                tokens: passes over those then share the image too. None if no two do.
+            alike: Tokens behind the image that all of the group begin with, where several of it
+                keep the same visual tokens: passes over those then share the image too. None if no
+                two do.
         """
         llama, start, n_kept = self.model.llama, len(prompts[0].before), len(visual[0])
         lines = [
@@ -248,7 +254,8 @@ class SharedGrounder:
 def alike_in(group: Group, prompts: Mapping[Conversation, Prompt]) -> int | None:
     """Tokens behind the image that all prompts of a group begin with, before any that is read.
 
-    None if no two of its passes keep the same of the image, so that what comes behind it is not alike either.
+    None if no two of its passes keep the same of the image, so that what comes behind it is not
+    alike either.
     """
     if not group.kept_again:
         return None

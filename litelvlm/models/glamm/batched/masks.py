@@ -1,10 +1,11 @@
 """SAM's mask decoder for many prompts of one image: what no prompt changes is computed once.
 
-Until the first block writes to them, the image's tokens are the same for every prompt, so what is made of them there is
-shared; only the one mask that is used is made, from the one token that stands for it; the two transposed convolutions
-of stride 2, whose windows do not overlap, run as matrix products. A prompt has few tokens and an image many, so where
-the two look at each other the projections of the image's side are moved to the prompt's: with q = W x, q k is x (W' k).
-The results are those of ``mask.low_resolution_masks`` up to the order of additions.
+Until the first block writes to them, the image's tokens are the same for every prompt, so what is
+made of them there is shared; only the one mask that is used is made, from the one token that stands
+for it; the two transposed convolutions of stride 2, whose windows do not overlap, run as matrix
+products. A prompt has few tokens and an image many, so where the two look at each other the
+projections of the image's side are moved to the prompt's: with q = W x, q k is x (W' k). The
+results are those of ``mask.low_resolution_masks`` up to the order of additions.
 """
 
 from typing import Any
@@ -88,8 +89,9 @@ def look(
 ) -> Float[Tensor, "t q c"]:
     """A prompt's tokens attend to the image's, which an image batch of one shares among the prompts.
 
-    Keys and values are never made: queries are carried back through the key projection, whose offset is the same for
-    all tokens and falls out of the softmax, and what was mixed goes through the value projection afterwards.
+    Keys and values are never made: queries are carried back through the key projection, whose
+    offset is the same for all tokens and falls out of the softmax, and what was mixed goes through
+    the value projection afterwards.
     """
     heads = attention.num_attention_heads
     queries = attention.q_proj(asking).unflatten(-1, (heads, -1)) * attention.scaling
@@ -151,7 +153,8 @@ def _upscaled(
     fine = decoder.activation(_upscale(decoder.upscale_conv2, decoder.activation(coarse)))
     values = fine.flatten(1, -2) @ weights[..., None]
     t, (height, width) = len(tokens), size
-    # (row, column, half row, half column, quarter row, quarter column): rows together, columns together.
+    # (row, column, half row, half column, quarter row, quarter column): rows together, columns
+    # together.
     split = values.reshape(t, height, width, 2, 2, 2, 2)
     planes: Tensor = split.permute(0, 1, 3, 5, 2, 4, 6).reshape(t, 4 * height, 4 * width)
     return planes

@@ -1,10 +1,11 @@
 """LLaMA over many prompts that begin alike: the common beginning runs once, and only states that are read are finished.
 
-Every prompt opens with the same text up to the image, whatever the picture, the question and the method; and questions
-about one image go on alike through the image's tokens, if a method kept the same ones for them, and the first words
-behind it. Under a causal mask keys and values of a beginning depend on nothing behind it, so they are computed once and
-handed to every pass. Nothing behind the last state that is read can change it, and in the last layer only the read
-states are carried to the end. The results are those of ``llama.decode`` up to the order of additions.
+Every prompt opens with the same text up to the image, whatever the picture, the question and the
+method; and questions about one image go on alike through the image's tokens, if a method kept the
+same ones for them, and the first words behind it. Under a causal mask keys and values of a
+beginning depend on nothing behind it, so they are computed once and handed to every pass. Nothing
+behind the last state that is read can change it, and in the last layer only the read states are
+carried to the end. The results are those of ``llama.decode`` up to the order of additions.
 """
 
 from collections.abc import Sequence

@@ -84,7 +84,8 @@ def compared(
 ) -> dict[tuple[int, K], list[int]]:
     """Places by the row that answers them and by what the answer is held against.
 
-    One sentence may stand for two objects of an image: their requests are one computation, their targets are not.
+    One sentence may stand for two objects of an image: their requests are one computation, their
+    targets are not.
 
     Args:
         places: Of each answered row.

@@ -37,7 +37,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is no JSON object, lacks a size, or asks for another model than this code runs.
+        ValueError: If it is no JSON object, lacks a size, or asks for another model than this code
+            runs.
     """
     path = folder / "config.json"
     if not path.is_file():

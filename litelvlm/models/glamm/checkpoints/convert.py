@@ -19,9 +19,9 @@ _COPIED = (".json", ".model", ".txt")
 def convert(source: str | Path, target: str | Path) -> list[Path]:
     """Write a folder's weights as safetensors, file by file, and copy its configuration and tokenizer files.
 
-    Names, shapes and number types stay as they are, families that the model has no place for included. The folder
-    appears under its name only when it is whole: an interrupted run leaves nothing but a hidden temporary folder. One
-    file's tensors are in memory at a time.
+    Names, shapes and number types stay as they are, families that the model has no place for
+    included. The folder appears under its name only when it is whole: an interrupted run leaves
+    nothing but a hidden temporary folder. One file's tensors are in memory at a time.
 
     Args:
         source: Folder with .bin weights (safetensors are carried over as well); GLaMM's or CLIP's.
@@ -33,8 +33,8 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
     Raises:
         FileNotFoundError: If ``source`` holds no weights.
         FileExistsError: If ``target`` exists.
-        ValueError: If a file is damaged or holds more than tensors, two files hold the same name, or ``target`` lies
-            inside ``source``, whose folders are copied.
+        ValueError: If a file is damaged or holds more than tensors, two files hold the same name,
+            or ``target`` lies inside ``source``, whose folders are copied.
     """
     source, target = Path(source), Path(target)
     if target.exists():

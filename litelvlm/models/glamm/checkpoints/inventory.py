@@ -15,7 +15,8 @@ class Part(NamedTuple):
 
     Attributes:
         name: "files", "config", "tokenizer", "weights" or "CLIP".
-        found: Whether it is there and readable; of weights, whether the table of contents of every file is whole.
+        found: Whether it is there and readable; of weights, whether the table of contents of every
+            file is whole.
         text: What was found, or what is missing and how to get it.
     """
 

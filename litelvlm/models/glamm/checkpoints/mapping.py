@@ -15,7 +15,8 @@ class Target(NamedTuple):
     name: str
 
 
-# "#" stands for an integer, "*" for the rest of the name; both are carried over in the order they appear.
+# "#" stands for an integer, "*" for the rest of the name; both are carried over in the order they
+# appear.
 _TABLE: tuple[tuple[str, str, str], ...] = (
     ("model.embed_tokens.weight", "llama", "model.embed_tokens.weight"),
     ("model.layers.#.self_attn.*", "llama", "model.layers.#.self_attn.*"),
@@ -94,7 +95,8 @@ _SAM_TABLE: tuple[tuple[str, str], ...] = (
     ("mask_decoder.iou_prediction_head.layers.1.*", "mask_decoder.iou_prediction_head.layers.0.*"),
     ("mask_decoder.iou_prediction_head.layers.2.*", "mask_decoder.iou_prediction_head.proj_out.*"),
 )
-# Old persistent buffers; boxes, which referring segmentation has none of; CLIP, which is taken from its own files.
+# Old persistent buffers; boxes, which referring segmentation has none of; CLIP, which is taken from
+# its own files.
 _IGNORED = re.compile(
     r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.region_encoder\..+|.*vision_tower.*"
 )

@@ -71,7 +71,8 @@ def clip_source(folder: Path, config: Mapping[str, Any], clip: str | Path | None
 
     Args:
         folder: The checkpoint folder.
-        config: Its ``config.json``; "vision_tower" or "mm_vision_tower" names CLIP: a folder inside, or a hub id.
+        config: Its ``config.json``; "vision_tower" or "mm_vision_tower" names CLIP: a folder
+            inside, or a hub id.
         clip: Folder or hub id that replaces the named one; a hub id given here may be fetched.
 
     Raises:

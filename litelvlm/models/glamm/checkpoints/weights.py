@@ -29,19 +29,22 @@ def load_into(
 ) -> None:
     """Fill the components with a checkpoint folder's weights.
 
-    Tensors are read one by one and each is copied once, in ``dtype``, so that a component on the meta device never
-    costs more than its own size. Names and shapes are all checked before anything is changed.
+    Tensors are read one by one and each is copied once, in ``dtype``, so that a component on the
+    meta device never costs more than its own size. Names and shapes are all checked before anything
+    is changed.
 
     Args:
-        components: "llama" (``LlamaForCausalLM``), "projector" and "seg_head" (``nn.Sequential`` of linear, activation,
-            linear) and "sam" (``SamModel``); on the meta device (they come to ``device``) or on a real one (they stay).
+        components: "llama" (``LlamaForCausalLM``), "projector" and "seg_head" (``nn.Sequential`` of
+            linear, activation, linear) and "sam" (``SamModel``); on the meta device (they come to
+            ``device``) or on a real one (they stay).
         folder: Folder in the published layout, sharded or not, safetensors or .bin.
         dtype: Number type of the weights, or one for each component.
         device: Where components of the meta device go; the CPU if not given.
 
     Raises:
         FileNotFoundError: If there are no weights.
-        ValueError: If a tensor is unknown, missing or misshapen; the message names ten and counts the rest.
+        ValueError: If a tensor is unknown, missing or misshapen; the message names ten and counts
+            the rest.
     """
     places = _places(components)
     _check({name: tuple(tensor.shape) for name, tensor in read_checkpoint(folder)}, places)
@@ -77,7 +80,8 @@ def save_checkpoint(components: Mapping[str, nn.Module], folder: str | Path) -> 
         folder: Receives ``model.safetensors`` (or shards and their index); made if need be.
 
     Raises:
-        ValueError: If a component is missing, unknown, or holds a tensor that has no published name.
+        ValueError: If a component is missing, unknown, or holds a tensor that has no published
+            name.
     """
     tensors: dict[str, Tensor] = {}
     for target, tensor in _places(components).items():
@@ -136,7 +140,8 @@ def _first(names: Iterable[str], limit: int = 10) -> str:
 
 
 def _rebuild_rotary(module: nn.Module) -> None:
-    # Rotary frequencies are computed, not stored, so on the meta device there is nothing to load them from.
+    # Rotary frequencies are computed, not stored, so on the meta device there is nothing to load
+    # them from.
     for parent in module.modules():
         for name, child in parent.named_children():
             if isinstance(child, LlamaRotaryEmbedding) and child.inv_freq.is_meta:

@@ -60,8 +60,8 @@ def calibrated_masks(
 ) -> LayerMask | None:
     """Causal masks [b, 1, s, s] with the calibration of the rows that ask for one, by layer; None if none does.
 
-    The first layer counts every visual token as N / R patches, later ones as the patches it holds; text tokens count
-    one. The distance term applies to all pairs of tokens.
+    The first layer counts every visual token as N / R patches, later ones as the patches it holds;
+    text tokens count one. The distance term applies to all pairs of tokens.
 
     Args:
         llama: The language model.
@@ -70,7 +70,8 @@ def calibrated_masks(
         position_ids: Rotary positions of the batch.
 
     Raises:
-        ValueError: If a row drops tokens inside the language model, or the attention kernel takes no bias.
+        ValueError: If a row drops tokens inside the language model, or the attention kernel takes
+            no bias.
 
     Source: RESTORE, official code; arXiv 2606.01711.
     """

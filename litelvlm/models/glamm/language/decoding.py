@@ -72,7 +72,8 @@ def say(
 ) -> Said:
     """Let the model answer the questions of a conversation greedily; its own earlier answers stay in the prompt.
 
-    Earlier answers run to their end (or the limit), as later turns see them; the last one stops at [SEG].
+    Earlier answers run to their end (or the limit), as later turns see them; the last one stops at
+    [SEG].
 
     Args:
         model: Grounding model.
@@ -82,8 +83,8 @@ def say(
         limit: Longest answer in tokens.
 
     Raises:
-        ValueError: If the limit is below 1, attention is to be calibrated, or tokens are to be dropped by what the
-            [SEG] query sees, which is known in forced answers only.
+        ValueError: If the limit is below 1, attention is to be calibrated, or tokens are to be
+            dropped by what the [SEG] query sees, which is known in forced answers only.
     """
     if limit < 1:
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
@@ -125,7 +126,8 @@ def say(
 def spoken(model: "Glamm", ids: tuple[int, ...]) -> str:
     """Text of an answer without its end; what spells the image placeholder is taken out."""
     told = ids[: ids.index(model.tokenizer.eos_id)] if model.tokenizer.eos_id in ids else ids
-    # The decoder sets a blank behind every added token, which the answers' spelling has not before a full stop.
+    # The decoder sets a blank behind every added token, which the answers' spelling has not before
+    # a full stop.
     return (
         model.tokenizer.decode(told)
         .replace(IMAGE_TOKEN, "")

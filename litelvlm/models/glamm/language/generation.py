@@ -16,7 +16,8 @@ class Reply:
     """What the model said, token by token.
 
     Attributes:
-        ids: Tokens in the order they were said; the last is the stop token unless the limit came first.
+        ids: Tokens in the order they were said; the last is the stop token unless the limit came
+            first.
         states: State (after the final norm) that predicted each token.
         own_states: State of each token itself, as far as it was fed back.
     """
@@ -43,8 +44,8 @@ def greedy(
         position_ids: Rotary position of every token; what is said goes on from the last one.
         stop: Whether a token ends the answer.
         limit: Tokens at most, 1 or more.
-        before_layer: May drop tokens of the prompt between layers; what is said then goes on, layer by layer, from the
-            last position there.
+        before_layer: May drop tokens of the prompt between layers; what is said then goes on, layer
+            by layer, from the last position there.
         feed_last: Run the last token too, so that its own state is known.
     """
     cache = DynamicCache()

@@ -112,7 +112,8 @@ class Row:
         queries: Query tokens, counted from the first token behind the image.
         entered: Visual tokens as they entered the model, if some may come back.
         scored: The row as it entered the layer before, if the method looks back.
-        source: Merge weights that made the visual tokens there are of those before, None where none was made.
+        source: Merge weights that made the visual tokens there are of those before, None where none
+            was made.
         layers: ``image`` at each layer so far.
         sources: ``source`` at each layer so far.
     """

@@ -7,8 +7,8 @@ from jaxtyping import Float, Real
 from torch import Tensor
 from transformers import Cache, LlamaForCausalLM
 
-# Called before layer i with (i, hidden states, positions); returns what goes on: the same two tensors, or new ones
-# with fewer tokens.
+# Called before layer i with (i, hidden states, positions); returns what goes on: the same two
+# tensors, or new ones with fewer tokens.
 BeforeLayer = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 # Additive mask of layer i.
 LayerMask = Callable[[int], Tensor]
@@ -30,16 +30,18 @@ def decode(
 ) -> Float[Tensor, "b s2 d"]:
     """Run the decoder and return the states after the final norm.
 
-    Rows of a batch are padded on the right; under a causal mask padding cannot reach a real token, so no padding
-    mask is needed.
+    Rows of a batch are padded on the right; under a causal mask padding cannot reach a real token,
+    so no padding mask is needed.
 
     Args:
         llama: The language model; its head is not used.
         inputs_embeds: Spliced embeddings.
         position_ids: Rotary position of every token, whole or real; gaps and repeats are legal.
-        attention_mask: Additive [b or 1, 1, s, s] mask that replaces the causal one, or one for each layer.
+        attention_mask: Additive [b or 1, 1, s, s] mask that replaces the causal one, or one for
+            each layer.
         before_layer: May drop tokens before a layer; only without an explicit mask.
-        cache: Keys and values of earlier tokens, to which these are added; it must be empty, or this be one token.
+        cache: Keys and values of earlier tokens, to which these are added; it must be empty, or
+            this be one token.
 
     Raises:
         ValueError: If both ``attention_mask`` and ``before_layer`` are given.

@@ -17,7 +17,8 @@ def low_resolution_masks(
     """Decode masks from text embeddings used as SAM's only sparse prompt.
 
     Args:
-        sam: The model whose decoder is used; its prompt encoder is bypassed but for ``no_mask_embed``.
+        sam: The model whose decoder is used; its prompt encoder is bypassed but for
+            ``no_mask_embed``.
         image_embeddings: Output of SAM's image encoder, once per image.
         seg_embeddings: One embedding per expression.
 

@@ -1,10 +1,11 @@
 """Attention of SAM's image encoder with its decomposed relative positions, without an [n, n] bias where that is faster.
 
-The score of query i for key j is q_i k_j plus a term for their distance in rows and one in columns. The library adds
-both up to a bias of one number per pair and head - half a gigabyte per global block of ViT-H in bfloat16 - and a kernel
-that takes a bias. The terms are themselves products: with q_i R_rows and q_i R_columns as extra channels of the query,
-and one-hot places as extra channels of the key, plain attention gives the same scores. On a GPU in half precision that
-is what the flash kernel wants; elsewhere the bias is cheaper than the longer channels.
+The score of query i for key j is q_i k_j plus a term for their distance in rows and one in columns.
+The library adds both up to a bias of one number per pair and head - half a gigabyte per global
+block of ViT-H in bfloat16 - and a kernel that takes a bias. The terms are themselves products: with
+q_i R_rows and q_i R_columns as extra channels of the query, and one-hot places as extra channels of
+the key, plain attention gives the same scores. On a GPU in half precision that is what the flash
+kernel wants; elsewhere the bias is cheaper than the longer channels.
 """
 
 from typing import Any
@@ -29,7 +30,8 @@ class RelativeAttention(SamVisionSdpaAttention):
         """Attend within each map of tokens.
 
         Returns:
-            What was mixed, shaped as the input, and None: weights are never made, so that none can be given.
+            What was mixed, shaped as the input, and None: weights are never made, so that none can
+            be given.
         """
         batch, height, width, _ = hidden_states.shape
         split = self.qkv(hidden_states).reshape(
@@ -104,7 +106,8 @@ def place_terms(
 def prepare_encoder(sam: SamModel) -> None:
     """Let the image encoder of a model with the library's fused attention attend this way; an eager one is left alone.
 
-    Its convolutions get the memory layout that its maps have, channels last, which changes no result.
+    Its convolutions get the memory layout that its maps have, channels last, which changes no
+    result.
     """
     encoder: Any = sam.vision_encoder
     if not all(isinstance(layer.attn, SamVisionSdpaAttention) for layer in encoder.layers):

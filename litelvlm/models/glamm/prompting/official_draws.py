@@ -34,10 +34,11 @@ class OfficialDraw:
 def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
     """Draw what the official loader feeds for one image of a split.
 
-    Of three or more expressions three are drawn without replacement, in random order; fewer are all taken, as they
-    come. Question and answer templates are drawn independently and uniformly per turn. The official code sets no seed;
-    here the draw depends on the seed and the image only (raw Philox numbers, the same on every library version), so
-    it is the same in whatever order, part or process the images are done.
+    Of three or more expressions three are drawn without replacement, in random order; fewer are all
+    taken, as they come. Question and answer templates are drawn independently and uniformly per
+    turn. The official code sets no seed; here the draw depends on the seed and the image only (raw
+    Philox numbers, the same on every library version), so it is the same in whatever order, part or
+    process the images are done.
 
     Args:
         n_expressions: Sentences of all references of the split on the image.

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# In the order of the official list, four sentences with and then the same four without their final mark, twice over:
-# a seeded draw of an index has to mean the same sentence as there.
+# In the order of the official list, four sentences with and then the same four without their final
+# mark, twice over: a seeded draw of an index has to mean the same sentence as there.
 QUESTIONS: tuple[str, ...] = (
     "Can you segment the {} in this image?",
     "Please segment {} in this image.",
@@ -88,7 +88,8 @@ def question(expression: str, index: int = 0) -> str:
 class Conversation:
     """One prompt with answers in it (teacher forcing): one turn, and so one [SEG], per expression.
 
-    With one answer fewer than questions the last turn is open: the prompt ends where the assistant is to speak.
+    With one answer fewer than questions the last turn is open: the prompt ends where the assistant
+    is to speak.
 
     Attributes:
         expressions: Stripped, lower-cased referring expressions.

@@ -1,9 +1,10 @@
 """GLaMM's tokenizer: sentencepiece plus seven added tokens, cut as the original slow tokenizer cut them.
 
-The mask embedding is read from the state just before [SEG], so the exact pieces around it matter. The original
-tokenizer strips the blanks next to an added token and encodes each stretch between special tokens on its own, with
-sentencepiece's leading blank: "it is [SEG].</s>" gives ``▁is``, ``[SEG]``, ``▁.``, ``</s>``. Today's library defaults
-differ, hence this small reader of the same files.
+The mask embedding is read from the state just before [SEG], so the exact pieces around it matter.
+The original tokenizer strips the blanks next to an added token and encodes each stretch between
+special tokens on its own, with
+sentencepiece's leading blank: "it is [SEG].</s>" gives ``▁is``, ``[SEG]``, ``▁.``, ``</s>``.
+Today's library defaults differ, hence this small reader of the same files.
 """
 
 import json
@@ -30,8 +31,8 @@ class GlammTokenizer:
     Args:
         model: Content of ``tokenizer.model`` (sentencepiece).
         added_tokens: Added token to id; the ids follow the base pieces without a gap.
-        style: "official", or "library": blanks beside an added token stay, and only the first stretch of a prompt gets
-            sentencepiece's leading blank.
+        style: "official", or "library": blanks beside an added token stay, and only the first
+            stretch of a prompt gets sentencepiece's leading blank.
 
     Attributes:
         added_tokens: As given, ordered by id.
@@ -116,7 +117,8 @@ class GlammTokenizer:
         """Add GLaMM's seven tokens, in the official order, to a sentencepiece model and write the folder.
 
         Args:
-            sentencepiece_model_path: Trained model with ``<unk>``, ``<s>``, ``</s>``; may lie in ``folder`` already.
+            sentencepiece_model_path: Trained model with ``<unk>``, ``<s>``, ``</s>``; may lie in
+                ``folder`` already.
             folder: Receives the files of the published layout.
         """
         model = Path(sentencepiece_model_path).read_bytes()
