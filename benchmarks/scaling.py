@@ -27,7 +27,10 @@ from litelvlm.pruning import LayerPruner, Pruner, list_pruners
 from litelvlm.pruning.cues import OF_IMAGE, TRUTH
 
 IMAGE, TEXT, MASK = 3.163e12, 0.002e12, 0.002e12
-"""Multiply-adds at full size, by ``litelvlm.analysis.studies.efficiency.costs``: CLIP's and SAM's image towers, one question, one mask."""
+"""Multiply-adds at full size: CLIP's and SAM's image towers, one question, one mask.
+
+Source: ``litelvlm.analysis.studies.efficiency.costs``.
+"""
 SEVEN_B = (32, 4096, 11008)
 """Layers, width and inner width of LLaMA-7B."""
 IMAGES, EXPRESSIONS = 9_900, 57_457

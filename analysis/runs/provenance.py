@@ -96,7 +96,7 @@ def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
     where = str(folder or Path(__file__).parent)
 
     def ask(*words: str) -> str | None:
-        call = subprocess.run(
+        call = subprocess.run(  # noqa: S603 - git, found by name, without a shell
             [git, "-C", where, *words], capture_output=True, text=True, check=False
         )
         return call.stdout.strip() if call.returncode == 0 else None

@@ -32,7 +32,10 @@ SPLITS: tuple[tuple[str, str], ...] = (
 )
 """Data set and split of each column of ``ACCURACY``."""
 
-ACCURACY_SOURCE = "LiteLVLM project page, table of referring expression segmentation: GLaMM with 576 visual tokens, cIoU in percent"
+ACCURACY_SOURCE = (
+    "LiteLVLM project page, table of referring expression segmentation: "
+    "GLaMM with 576 visual tokens, cIoU in percent"
+)
 
 ACCURACY_CAUTION = (
     "The published numbers are the authors' own, were not measured here and come without intervals: another model, "

@@ -55,7 +55,8 @@ def test_every_verb_explains_itself_with_examples(capsys, verb):
 
 def test_help_is_fast_because_it_loads_nothing_heavy():
     heavy = "{'torch', 'transformers', 'pandas', 'matplotlib', 'scipy'}"
-    code = f"import sys; from litelvlm.analysis.cli import main; main(['--help']); sys.exit(len({heavy} & set(sys.modules)))"
+    start = "import sys; from litelvlm.analysis.cli import main; main(['--help'])"
+    code = f"{start}; sys.exit(len({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(f"  {verb} " in done.stdout for verb in cli.VERBS)

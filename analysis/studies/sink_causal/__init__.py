@@ -209,7 +209,8 @@ def reading(claims: Sequence[Claim]) -> str:
             claim.id for claim in claims if claim.id in PARTS and claim.verdict != "not supported"
         ]
         if alone:
-            return f"The sink on [SOS] bears on the reversal in part at most: {' and '.join(alone)} stays open or holds."
+            parts = " and ".join(alone)
+            return f"The sink on [SOS] bears on the reversal in part at most: {parts} stays open or holds."
         return "Whatever sink there is, it does not explain the reversal: without it RI stays as with any key hidden."
     return "Whether the sink on [SOS] bears on the reversal cannot be told here."
 

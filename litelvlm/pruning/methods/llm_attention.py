@@ -56,9 +56,8 @@ class LlmAttention(ScorePruner):
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Attention, mean over the chosen layers."""
-        seen = cues.float32(
-            "llm_attention" if self.query_token == "seg" else "llm_prompt_attention"
-        )
+        by_seg = self.query_token == "seg"  # noqa: S105 - a place in the text, no credential
+        seen = cues.float32("llm_attention" if by_seg else "llm_prompt_attention")
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 

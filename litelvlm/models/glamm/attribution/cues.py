@@ -32,7 +32,7 @@ def coordinate_cues(model: Glamm) -> Sources:
 
 
 def signal_cues(model: Glamm, state: ImageState, talk: Conversation) -> Sources:
-    """What the unpruned model attends to and what its answer depends on (see ``litelvlm.models.glamm.attribution.importance``)."""
+    """What the unpruned model attends to and what its answer depends on."""
 
     def attention(query: str) -> Tensor:
         return attention_rows(model, state, talk, query).mean(dim=1).T
