@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import budget_axis, forest
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 ORACLE, ANTI_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
 
 
-class Look(NamedTuple):
+class MethodStyle(NamedTuple):
     """How a line of D1 is drawn: a variant of a method must not look like the method."""
 
     label: str
@@ -22,17 +22,19 @@ class Look(NamedTuple):
     linestyle: str
 
 
-def _look(method: str, linestyle: str = "-") -> Look:
-    return Look(style.label(method), style.colour(method), style.mark(method), linestyle)
+def _look(method: str, linestyle: str = "-") -> MethodStyle:
+    return MethodStyle(style.label(method), style.colour(method), style.mark(method), linestyle)
 
 
-LOOKS: Mapping[str, Look] = {
+LOOKS: Mapping[str, MethodStyle] = {
     "litelvlm": _look("litelvlm"),
     # With one text these are the same tokens, so they are drawn alike in every figure.
     "litelvlm(direction=highest)": _look("high_similarity"),
-    "litelvlm(texts=shuffled)": Look("LiteLVLM, text of another image", "#A05195", "<", "--"),
-    "litelvlm(texts=empty)": Look("LiteLVLM, empty text", "#665191", ">", "--"),
-    "llm_attention": Look("attention of the language model", "#2F4B7C", "D", "-."),
+    "litelvlm(texts=shuffled)": MethodStyle(
+        "LiteLVLM, text of another image", "#A05195", "<", "--"
+    ),
+    "litelvlm(texts=empty)": MethodStyle("LiteLVLM, empty text", "#665191", ">", "--"),
+    "llm_attention": MethodStyle("attention of the language model", "#2F4B7C", "D", "-."),
     "random": _look("random"),
     "uniform": _look("uniform"),
 }
@@ -176,11 +178,11 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _budgets(run: Saved) -> Drawn:
+def _budgets(run: Saved) -> RenderedFigure:
     table = run.table("scores")
     figure, ax = style.new_figure(6.8, 3.6)
     draw_budgets(table, ax).set_title(run.title("What is each part of the method worth?"))
-    return Drawn(
+    return RenderedFigure(
         figure,
         sample_note(
             table, "bands: 95 % intervals from resampling images; oracles read the true mask"
@@ -188,21 +190,25 @@ def _budgets(run: Saved) -> Drawn:
     )
 
 
-def _strata(run: Saved) -> Drawn:
+def _strata(run: Saved) -> RenderedFigure:
     table = run.table("strata")
     figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(table))
     draw_strata(table, ax).set_title(run.title("Where does it lead random tokens?"))
-    return Drawn(figure, sample_note(table, "95 % intervals, paired, from resampling images"))
+    return RenderedFigure(
+        figure, sample_note(table, "95 % intervals, paired, from resampling images")
+    )
 
 
-def _gain(run: Saved) -> Drawn:
+def _gain(run: Saved) -> RenderedFigure:
     table = run.table("gain")
     figure, ax = style.new_figure(5.8, 3.4)
     draw_gain(table, ax).set_title(run.title("Does reversal predict the benefit?"))
-    return Drawn(figure, sample_note(table, "95 % intervals, paired, from resampling images"))
+    return RenderedFigure(
+        figure, sample_note(table, "95 % intervals, paired, from resampling images")
+    )
 
 
-def _protocols(run: Saved) -> Drawn:
+def _protocols(run: Saved) -> RenderedFigure:
     table = run.table("protocols")
     figure, ax = style.new_figure(6.8, 1.4 + 0.11 * len(table))
     draw_protocols(table, ax).set_title(
@@ -213,7 +219,7 @@ def _protocols(run: Saved) -> Drawn:
         "every draw counted; filled: up to three expressions in one conversation with one selection; hollow: the same "
         "expressions alone; line: unpruned; 95 % intervals from resampling images and draws",
     )
-    return Drawn(figure, note)
+    return RenderedFigure(figure, note)
 
 
 DRAWINGS = {

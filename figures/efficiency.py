@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import lines_of
-from litelvlm.figures.saved import Drawing, Drawn, Saved
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 STAGES = (
     "preprocess",
@@ -154,32 +154,32 @@ def _first(table: pd.DataFrame) -> pd.DataFrame:
     return first
 
 
-def _components(run: Saved) -> Drawn:
+def _components(run: Saved) -> RenderedFigure:
     times = _first(run.table("times"))
     figure, ax = style.new_figure(6.4, 1.2 + 0.22 * len(times[["method", "k"]].drop_duplicates()))
     draw_components(times, ax).set_title(run.title("Where does the time go?"))
-    return Drawn(
+    return RenderedFigure(
         figure,
         f"Medians of {int(times['n_runs'].min())} rounds, arms in random order; {_machine(run)}.",
     )
 
 
-def _front(run: Saved) -> Drawn:
+def _front(run: Saved) -> RenderedFigure:
     figure, ax = style.new_figure(6.4, 3.6)
     draw_front(_first(run.table("times")), run.table("scores"), ax).set_title(
         run.title("What does accuracy cost?")
     )
-    return Drawn(
+    return RenderedFigure(
         figure, f"Bars: 95 % intervals from resampling images; times: medians; {_machine(run)}."
     )
 
 
-def _arithmetic(run: Saved) -> Drawn:
+def _arithmetic(run: Saved) -> RenderedFigure:
     figure, ax = style.new_figure(6.0, 3.6)
     draw_arithmetic(run.table("ratios"), run.table("costs"), ax, run.table("published"))
     ax.set_title(run.title("Does time follow arithmetic?"))
     said = "Hollow marks: the authors' published table for the full-size model, not measured here"
-    return Drawn(
+    return RenderedFigure(
         figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {said}."
     )
 

@@ -8,7 +8,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from litelvlm.analysis.studies.sweep.examples import FILE, Example, read_examples
 from litelvlm.figures import style
-from litelvlm.figures.saved import Drawing, Drawn, Saved
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 
 def draw_examples(examples: Sequence[Example], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
@@ -41,7 +41,7 @@ def panel_grid(examples: Sequence[Example]) -> tuple[Figure, list[list[Axes]]]:
     ).tolist()
 
 
-def _examples(run: Saved) -> Drawn:
+def _examples(run: Saved) -> RenderedFigure:
     method, examples = read_examples(run.folder)
     figure, axes = panel_grid(examples)
     draw_examples(examples, axes)
@@ -51,7 +51,7 @@ def _examples(run: Saved) -> Drawn:
     shares = ", ".join(str(example.percentile) for example in examples)
     note = f"n = {len(examples)} expressions, at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
     marks = "Green: the true mask; orange: the model's. "
-    return Drawn(
+    return RenderedFigure(
         figure,
         note + marks + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.",
     )

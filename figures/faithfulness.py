@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from litelvlm.figures.axes import band
 from litelvlm.figures.importance import SCORES, SIGNALS
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 RANKINGS = {
     "low_similarity": ("reversed similarity", "low_similarity"),
@@ -42,14 +42,14 @@ def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str = "soft_di
     return ax
 
 
-def _curves(run: Saved) -> Drawn:
+def _curves(run: Saved) -> RenderedFigure:
     table = run.table("curves")
     figure = Figure(figsize=(8.6, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     draw_curve(table, "insertion", left).legend(loc="lower right")
     draw_curve(table, "deletion", right)
     figure.suptitle(run.title("Tokens enter and leave in an order"), x=0.01, ha="left")
-    return Drawn(figure, sample_note(table))
+    return RenderedFigure(figure, sample_note(table))
 
 
 DRAWINGS = {

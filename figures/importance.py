@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 KEY = ["signal", "target", "removal"]
 SIGNALS = {
@@ -158,21 +158,21 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _grid(run: Saved) -> Drawn:
+def _grid(run: Saved) -> RenderedFigure:
     table = run.table("grid").query("signal == 'attention'")
     heads, layers = table["head"].nunique(), table["layer"].nunique()
     figure, ax = style.new_figure(
         max(4.4, min(9.0, 1.8 + 0.5 * heads)), max(2.4, min(8.0, 1.6 + 0.4 * layers))
     )
     draw_grid(table, ax).set_title(run.title("Reversed similarity and attention"))
-    return Drawn(
+    return RenderedFigure(
         figure,
         sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"),
     )
 
 
 def _scores(partial_set: str) -> Any:
-    def draw(run: Saved) -> Drawn:
+    def draw(run: Saved) -> RenderedFigure:
         table = run.table("agreement")
         figure, ax = style.new_figure(6.4, 5.4)
         draw_scores(table, ax, partial_set).set_title(run.title("CLIP's scores and importance"))
@@ -184,12 +184,14 @@ def _scores(partial_set: str) -> Any:
             if partial_set == "none"
             else ""
         )
-        return Drawn(figure, sample_note(shown, f"95 % intervals from resampling images{ticks}"))
+        return RenderedFigure(
+            figure, sample_note(shown, f"95 % intervals from resampling images{ticks}")
+        )
 
     return draw
 
 
-def _joint(run: Saved) -> Drawn:
+def _joint(run: Saved) -> RenderedFigure:
     table = run.table("joint")
     figure = Figure(figsize=(2.6 * len(SIGNALS), 3.0), layout="constrained")
     for ax, (key, (label, _)) in zip(
@@ -197,17 +199,17 @@ def _joint(run: Saved) -> Drawn:
     ):
         draw_joint(table[(table[KEY] == list(key)).all(axis=1)], ax).set_title(label, fontsize=9)
     figure.suptitle(run.title("Ranks of the same tokens"), x=0.01, ha="left")
-    return Drawn(
+    return RenderedFigure(
         figure,
         sample_note(table, "colour: share of tokens over that of independent ranks, 0.5 to 1.5"),
     )
 
 
-def _reinitialised(run: Saved) -> Drawn:
+def _reinitialised(run: Saved) -> RenderedFigure:
     table = run.table("reinitialised")
     figure, ax = style.new_figure(5.4, 3.4)
     draw_reinitialised(table, ax).set_title(run.title("Signals under reinitialised layers"))
-    return Drawn(figure, sample_note(table))
+    return RenderedFigure(figure, sample_note(table))
 
 
 DRAWINGS = {

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from litelvlm.figures import style
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 COLOURS = {
     "removed": "#009E73",
@@ -52,15 +52,15 @@ def draw_probes(table: pd.DataFrame, ax: Axes, share: bool) -> Axes:
     return ax
 
 
-def _shares(run: Saved) -> Drawn:
+def _shares(run: Saved) -> RenderedFigure:
     return _drawn(run, share=True)
 
 
-def _indices(run: Saved) -> Drawn:
+def _indices(run: Saved) -> RenderedFigure:
     return _drawn(run, share=False)
 
 
-def _drawn(run: Saved, share: bool) -> Drawn:
+def _drawn(run: Saved, share: bool) -> RenderedFigure:
     table = run.table("probes")
     own = table[table["clip_model"] == ""]
     figure, ax = style.new_figure(8.0, 1.2 + 0.24 * len(own))
@@ -71,7 +71,7 @@ def _drawn(run: Saved, share: bool) -> Drawn:
         note += (
             "; no share is defined, since the interval of the released ranking's reversal holds 0"
         )
-    return Drawn(figure, sample_note(own, note))
+    return RenderedFigure(figure, sample_note(own, note))
 
 
 DRAWINGS = {

@@ -9,15 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from litelvlm.analysis.studies.sweep.motivation import FILE, Motivation, Motive, read_motivation
+from litelvlm.analysis.studies.sweep.motivation import (
+    FILE,
+    Motivation,
+    MotivationExample,
+    read_motivation,
+)
 from litelvlm.figures import style
-from litelvlm.figures.saved import Drawing, Drawn, Saved
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 EDGES = np.linspace(-4, 4, 41)
 """Bins of the two distributions; what lies outside is counted in the outermost ones."""
 
 
-def draw_maps(motives: Sequence[Motive], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
+def draw_maps(motives: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
     """One row per expression: the picture with the true mask, the similarity map, and what [EOS] attends to.
 
     Args:
@@ -37,7 +42,7 @@ def draw_maps(motives: Sequence[Motive], axes: Sequence[Sequence[Axes]]) -> list
     return [ax for row in axes for ax in row]
 
 
-def draw_words(motive: Motive, ax: Axes) -> Axes:
+def draw_words(motive: MotivationExample, ax: Axes) -> Axes:
     """Attention of [EOS] to each word, with the share that every token would get alike.
 
     Args:
@@ -89,7 +94,9 @@ def draw_distributions(
     return ax
 
 
-def draw_methods(motives: Sequence[Motive], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
+def draw_methods(
+    motives: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]
+) -> list[Axes]:
     """One row per expression, one panel per method at the same budget.
 
     Args:
@@ -117,7 +124,7 @@ def _grid(
     return figure, figure.subplots(rows, columns, squeeze=False, **options).tolist()
 
 
-def _maps(run: Saved) -> Drawn:
+def _maps(run: Saved) -> RenderedFigure:
     found = read_motivation(run.folder)
     n = len(found.motives)
     figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
@@ -133,10 +140,10 @@ def _maps(run: Saved) -> Drawn:
         "the text. Bars: attention of [EOS] to each word, mean over layers and heads; dotted: an equal share. No "
         "intervals: these are single cases."
     )
-    return Drawn(figure, note)
+    return RenderedFigure(figure, note)
 
 
-def _distributions(run: Saved) -> Drawn:
+def _distributions(run: Saved) -> RenderedFigure:
     found: Motivation = read_motivation(run.folder)
     figure, ax = style.new_figure(6.0, 3.2)
     draw_distributions(found.inside, found.outside, ax)
@@ -145,10 +152,10 @@ def _distributions(run: Saved) -> Drawn:
         f"n = {found.n_images} expressions, the first of each of {found.n_images} images; dashed: means. No "
         "intervals: tokens of one image are not independent; the reversal study has the measure with its intervals."
     )
-    return Drawn(figure, note)
+    return RenderedFigure(figure, note)
 
 
-def _methods(run: Saved) -> Drawn:
+def _methods(run: Saved) -> RenderedFigure:
     found = read_motivation(run.folder)
     n, columns = len(found.motives), len(found.motives[0].methods)
     figure, axes = _grid(1.5 * columns, 2.15 * n, n, columns)
@@ -160,7 +167,7 @@ def _methods(run: Saved) -> Drawn:
         f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Orange: the model's mask. Pruned "
         "tokens are dark; merged ones have no place of their own and leave all dark."
     )
-    return Drawn(figure, note)
+    return RenderedFigure(figure, note)
 
 
 DRAWINGS = {

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.studies import published
 from litelvlm.figures import style, sweep
 from litelvlm.figures.axes import budget_axis, lines_of
-from litelvlm.figures.saved import Drawing, Drawn, Saved, asked_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, asked_note
 
 CONTROLS = ("random", "uniform")
 """Drawn on our side as well: the published table has no control."""
@@ -58,7 +58,7 @@ def same_shares(left: Axes, right: Axes, n_left: int, n_right: int) -> None:
         ax.set_xlim(min(ends) * n, max(ends) * n)
 
 
-def _published(run: Saved) -> Drawn:
+def _published(run: Saved) -> RenderedFigure:
     scores, lines = run.table("scores"), measured(run.table("comparisons"))
     n_tokens = int(scores.loc[scores["method"] == "none", "budget"].max())
     data, split = run.record.data["name"], run.record.data["split"]
@@ -79,7 +79,7 @@ def _published(run: Saved) -> Drawn:
     ours = asked_note(
         run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images"
     )
-    return Drawn(
+    return RenderedFigure(
         figure, f"Right: {ours} Left: {published.ACCURACY_SOURCE}. {published.ACCURACY_CAUTION}"
     )
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 MIN_VISIBLE = 0.5
 """Share of the target inside CLIP's crop from which an expression counts, as in the study's tables."""
@@ -134,30 +134,30 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _index(run: Saved) -> Drawn:
+def _index(run: Saved) -> RenderedFigure:
     means = run.table("ri")
     figure, ax = style.new_figure(7.4, 4.4)
     draw_index(run.rows, means, ax).set_title(
         run.title("Does the similarity rank the referent low?")
     )
-    return Drawn(
+    return RenderedFigure(
         figure,
         sample_note(constructions(means), "dots: means with 95 % intervals from resampling images"),
     )
 
 
-def _recall(run: Saved) -> Drawn:
+def _recall(run: Saved) -> RenderedFigure:
     table = run.table("recall")
     figure, ax = style.new_figure(6.4, 3.6)
     draw_recall(table, ax).set_title(run.title("How much of the referent does a budget keep?"))
-    return Drawn(figure, sample_note(table))
+    return RenderedFigure(figure, sample_note(table))
 
 
-def _strata(run: Saved) -> Drawn:
+def _strata(run: Saved) -> RenderedFigure:
     table = run.table("strata")
     figure, ax = style.new_figure(5.6, 1.4 + 0.22 * len(table))
     draw_strata(table, ax).set_title(run.title("Where is the reversal?"))
-    return Drawn(figure, sample_note(table))
+    return RenderedFigure(figure, sample_note(table))
 
 
 DRAWINGS = {

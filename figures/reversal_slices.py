@@ -10,7 +10,7 @@ from litelvlm.analysis.studies.sweep.examples import FILE, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.examples import draw_examples, panel_grid
 from litelvlm.figures.reversal import MIN_VISIBLE
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 BANDS = {
     "N1": ("text of another image", "#0072B2"),
@@ -138,7 +138,7 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _raincloud(run: Saved) -> Drawn:
+def _raincloud(run: Saved) -> RenderedFigure:
     means = run.table("ri")
     figure, ax = style.new_figure(7.4, 2.6 + 0.6 * run.rows["split"].nunique())
     draw_raincloud(run.rows, means, ax).set_title(
@@ -148,35 +148,37 @@ def _raincloud(run: Saved) -> Drawn:
         _primary(means, "none"),
         "bar: mean with its 95 % interval; bands: 95 % intervals of the controls",
     )
-    return Drawn(figure, note)
+    return RenderedFigure(figure, note)
 
 
-def _layers(run: Saved) -> Drawn:
+def _layers(run: Saved) -> RenderedFigure:
     table = run.table("layers")
     figure, ax = style.new_figure(
         3.4 + 1.1 * table["clip_model"].nunique(), 1.6 + 0.26 * table["layer"].nunique()
     )
     draw_layers(table, ax, run.record.model["name"]).set_title(run.title("Reversal by layer"))
-    return Drawn(
+    return RenderedFigure(
         figure, sample_note(table, "means; final norm and projection as a lens on every layer")
     )
 
 
-def _area(run: Saved) -> Drawn:
+def _area(run: Saved) -> RenderedFigure:
     table = run.table("area")
     figure, ax = style.new_figure(5.6, 3.4)
     draw_area(run.rows, table, ax).set_title(run.title("Reversal by target size"))
-    return Drawn(figure, sample_note(table, "means over fifths of the targets with 95 % intervals"))
+    return RenderedFigure(
+        figure, sample_note(table, "means over fifths of the targets with 95 % intervals")
+    )
 
 
-def _examples(run: Saved) -> Drawn:
+def _examples(run: Saved) -> RenderedFigure:
     _, examples = read_examples(run.folder)
     figure, axes = panel_grid(examples)
     draw_examples(examples, axes)
     figure.suptitle(run.title("What the lowest similarity keeps"), x=0.01, ha="left", fontsize=11)
     shares = ", ".join(str(example.percentile) for example in examples)
     note = f"Expressions at percentiles {shares} of the reversal index, not chosen by eye; the true mask is tinted. "
-    return Drawn(figure, note + "Tokens that are not kept are dark.")
+    return RenderedFigure(figure, note + "Tokens that are not kept are dark.")
 
 
 DRAWINGS = {

@@ -48,7 +48,7 @@ class Saved:
         return style.title(text, miniature=is_miniature(self.record), partial=self.summary.partial)
 
 
-class Drawn(NamedTuple):
+class RenderedFigure(NamedTuple):
     """A figure and what its caption says beyond the summary: n, and how intervals were made."""
 
     figure: Figure
@@ -69,7 +69,7 @@ class Drawing:
 
     study: str
     summary: str
-    draw: Callable[[Saved], Drawn]
+    draw: Callable[[Saved], RenderedFigure]
     tables: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 

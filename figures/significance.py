@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 KEPT, LEVEL = 0.90, 0.05
 MARKED = " †"  # compared with another method than the paper's
@@ -83,7 +83,7 @@ def largest(table: pd.DataFrame) -> pd.DataFrame:
     return lines
 
 
-def _deltas(run: Saved) -> Drawn:
+def _deltas(run: Saved) -> RenderedFigure:
     table = run.table("deltas")
     lines = largest(table[table["metric"] == "ciou"])
     figure, ax = style.new_figure(7.2, 1.4 + 0.2 * len(lines))
@@ -91,7 +91,7 @@ def _deltas(run: Saved) -> Drawn:
         run.title(f"What differs from the method? {lines['budget'].max()} tokens")
     )
     what = "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 (image swaps, Holm over all differences)"
-    return Drawn(figure, " ".join([sample_note(lines, what), *exceptions(lines)]))
+    return RenderedFigure(figure, " ".join([sample_note(lines, what), *exceptions(lines)]))
 
 
 def exceptions(table: pd.DataFrame) -> list[str]:
@@ -104,12 +104,12 @@ def exceptions(table: pd.DataFrame) -> list[str]:
     return [f"{MARKED.strip()} compares {'; '.join(pairs)}."] if pairs else []
 
 
-def _retention(run: Saved) -> Drawn:
+def _retention(run: Saved) -> RenderedFigure:
     lines = largest(run.table("retention"))
     figure, ax = style.new_figure(6.4, 1.4 + 0.2 * len(lines))
     draw_retention(lines, ax).set_title(run.title(f"Is 90 % kept? {lines['budget'].max()} tokens"))
     what = "95 % intervals, paired, from resampling images; filled: one-sided 95 % bound above 90 %"
-    return Drawn(figure, sample_note(lines, what))
+    return RenderedFigure(figure, sample_note(lines, what))
 
 
 DRAWINGS = {

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 LINES = {
     ("trained", "template"): ("trained, the method's sentences", "litelvlm"),
@@ -128,42 +128,42 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _grid(run: Saved) -> Drawn:
+def _grid(run: Saved) -> RenderedFigure:
     table = run.table("grid")
     figure, ax = style.new_figure(
         max(4.4, 1.8 + 0.5 * table["head"].nunique()), 1.6 + 0.4 * table["layer"].nunique()
     )
     draw_grid(table, ax).set_title(run.title("Attention of [EOS] to [SOS]"))
-    return Drawn(
+    return RenderedFigure(
         figure,
         sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"),
     )
 
 
-def _layers(run: Saved) -> Drawn:
+def _layers(run: Saved) -> RenderedFigure:
     table = run.table("layers")
     figure, ax = style.new_figure(5.4, 3.4)
     draw_layers(table, ax).set_title(run.title("Attention of [EOS] to [SOS] by layer"))
-    return Drawn(
+    return RenderedFigure(
         figure, sample_note(table[(table["measure"] == "lift") & (table["query"] == "eos")])
     )
 
 
-def _positions(run: Saved) -> Drawn:
+def _positions(run: Saved) -> RenderedFigure:
     table = run.table("positions")
     last = int(table["layer"].max())
     figure, ax = style.new_figure(5.6, 3.0)
     draw_positions(table, last, ax).set_title(
         run.title("What [EOS] looks at, and what it takes from there")
     )
-    return Drawn(figure, sample_note(table[table["layer"] == last]))
+    return RenderedFigure(figure, sample_note(table[table["layer"] == last]))
 
 
-def _entropy(run: Saved) -> Drawn:
+def _entropy(run: Saved) -> RenderedFigure:
     table = run.table("length")
     figure, ax = style.new_figure(6.4, 3.2)
     draw_entropy(table, ax).set_title(run.title("How spread is the attention of [EOS]?"))
-    return Drawn(figure, sample_note(table, "means over layers and heads at each length"))
+    return RenderedFigure(figure, sample_note(table, "means over layers and heads at each length"))
 
 
 DRAWINGS = {

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
-from litelvlm.figures.saved import Drawing, Drawn, Saved, sample_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 CHANGES = {
     "mask_sos": ("[SOS] hidden", "#D55E00"),
@@ -57,12 +57,12 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
     return ax
 
 
-def _effects(run: Saved) -> Drawn:
+def _effects(run: Saved) -> RenderedFigure:
     table = run.table("effects")
     lines = effects_of(table, "d_ri")
     figure, ax = style.new_figure(6.6, 1.2 + 0.2 * len(lines))
     draw_effects(table, "d_ri", ax).set_title(run.title("Does the sink make the reversal?"))
-    return Drawn(figure, sample_note(lines))
+    return RenderedFigure(figure, sample_note(lines))
 
 
 DRAWINGS = {

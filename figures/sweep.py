@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
-from litelvlm.figures.saved import Drawing, Drawn, Saved, asked_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, asked_note
 
 METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
@@ -174,11 +174,11 @@ def _forests(
     return figure
 
 
-def _accuracy(run: Saved, metric: str) -> Drawn:
+def _accuracy(run: Saved, metric: str) -> RenderedFigure:
     table = run.table("scores")
     title = run.title(f"{METRICS[metric]} against visual tokens")
     figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
-    return Drawn(
+    return RenderedFigure(
         figure,
         asked_note(
             run, table, "bands: 95 % intervals from resampling images; oracles read the true mask"
@@ -186,29 +186,31 @@ def _accuracy(run: Saved, metric: str) -> Drawn:
     )
 
 
-def _retention(run: Saved) -> Drawn:
+def _retention(run: Saved) -> RenderedFigure:
     table = run.table("comparisons")
     figure = _lines(table, draw_retention, run.title("What is kept of the unpruned score?"))
-    return Drawn(
+    return RenderedFigure(
         figure,
         asked_note(run, table, "bars: one-sided 95 % lower bounds, paired, from resampling images"),
     )
 
 
-def _delta(run: Saved) -> Drawn:
+def _delta(run: Saved) -> RenderedFigure:
     lines = random_differences(run.table("comparisons"))
     budgets = sorted(lines["budget"].unique(), reverse=True)
     groups = [(f"{budget} tokens", lines[lines["budget"] == budget]) for budget in budgets]
     label = "cIoU minus that of random tokens at the same budget"
     figure = _forests(groups, draw_delta, label, run.title("Better than random tokens?"))
-    return Drawn(figure, asked_note(run, lines, "95 % intervals, paired, from resampling images"))
+    return RenderedFigure(
+        figure, asked_note(run, lines, "95 % intervals, paired, from resampling images")
+    )
 
 
-def _kinds(run: Saved) -> Drawn:
+def _kinds(run: Saved) -> RenderedFigure:
     lines = largest_budget(run.table("kinds"))
     groups = [(kind, lines[lines["kind"] == kind]) for kind in sorted(lines["kind"].unique())]
     title = run.title(f"cIoU by kind of expression, {_budgets(lines)} tokens")
-    return Drawn(_forests(groups, draw_kind, "cIoU", title), asked_note(run, lines))
+    return RenderedFigure(_forests(groups, draw_kind, "cIoU", title), asked_note(run, lines))
 
 
 def _budgets(lines: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ from litelvlm.analysis.inputs.samples import (
 MASKS = 20  # foreign masks per expression
 
 
-class Donor(NamedTuple):
+class ForeignExpression(NamedTuple):
     """One expression of some image.
 
     Attributes:
@@ -39,7 +39,7 @@ class Donor(NamedTuple):
     n_in: int
 
 
-def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
+def draw_foreign(data: Data, model: Model, size: int, seed: int) -> list[ForeignExpression]:
     """Draw up to ``size`` expressions, at most one per image as far as images last.
 
     Passed over are those without words and those whose masks cannot be labelled.
@@ -49,7 +49,7 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
         int(index): rng.permutation(len(data[int(index)].expressions))
         for index in rng.permutation(len(data))
     }
-    donors: list[Donor] = []
+    donors: list[ForeignExpression] = []
     for turn in range(max(map(len, turns.values()), default=0)):
         for index, order in turns.items():
             if len(donors) == size:
@@ -61,7 +61,7 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
             covered = token_coverage(target_mask(sample, expression), model)
             if unaskable(expression) is None and skip_reason(covered) is None:
                 donors.append(
-                    Donor(
+                    ForeignExpression(
                         sample.image_id,
                         frozenset(expression.category_id),
                         expression.sent,
@@ -73,8 +73,8 @@ def draw_donors(data: Data, model: Model, size: int, seed: int) -> list[Donor]:
     return donors
 
 
-def text_donors(
-    donors: Sequence[Donor],
+def choose_foreign_texts(
+    donors: Sequence[ForeignExpression],
     sample: Any,
     expression: Any,
     n: int,
@@ -109,13 +109,17 @@ def text_donors(
     return chosen
 
 
-def mask_donors(
-    donors: Sequence[Donor], sample: Any, n_in: int, rng: np.random.Generator, n: int = MASKS
+def choose_foreign_masks(
+    donors: Sequence[ForeignExpression],
+    sample: Any,
+    n_in: int,
+    rng: np.random.Generator,
+    n: int = MASKS,
 ) -> Int[np.ndarray, "k"]:
     """Choose masks of other images at random among those nearest in size; none if there is no other image."""
     sizes = np.array([donor.n_in for donor in donors], dtype=np.int64)
     return size_matched(n_in, sizes, _elsewhere(donors, sample), n, rng)
 
 
-def _elsewhere(donors: Sequence[Donor], sample: Any) -> Bool[np.ndarray, "m"]:
+def _elsewhere(donors: Sequence[ForeignExpression], sample: Any) -> Bool[np.ndarray, "m"]:
     return np.array([donor.image_id != sample.image_id for donor in donors], dtype=bool)

@@ -22,7 +22,7 @@ from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE
 
 
-class Picks:
+class PickedExpressions:
     """A data set of one expression per image, as engine and studies see any data set.
 
     Its name, split and digest are those of the whole: which expressions are picked follows from
@@ -69,7 +69,7 @@ class Picks:
         return (self[index] for index in range(len(self)))
 
 
-def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
+def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpressions:
     """Choose one expression of each image at random, and images evenly spaced in the area of what it means.
 
     Expressions that cannot be asked, or whose referent cannot be labelled, are passed over and
@@ -105,7 +105,9 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> Picks:
         found[place]
         for place in strata_middles(len(found), len(found) if images is None else images)
     ]
-    return Picks(data, sorted((image, number) for _, image, number in chosen), passed_over)
+    return PickedExpressions(
+        data, sorted((image, number) for _, image, number in chosen), passed_over
+    )
 
 
 def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:

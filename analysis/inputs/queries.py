@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.picks import Picks
+from litelvlm.analysis.inputs.picks import PickedExpressions
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
 
 
 @dataclass(frozen=True)
-class Asked:
+class Query:
     """One conversation about one image.
 
     Attributes:
@@ -33,7 +33,7 @@ class Asked:
         return Targets(self.model, self.state, self.talk)
 
 
-class Posed(NamedTuple):
+class QueryInputs(NamedTuple):
     """What the studies start an image from.
 
     Attributes:
@@ -43,13 +43,15 @@ class Posed(NamedTuple):
         keys: Columns that name the expression.
     """
 
-    asked: Asked
+    asked: Query
     targets: Targets
     covered: Float[np.ndarray, "n"]
     keys: dict[str, Any]
 
 
-def pose(model: Any, data: Picks, index: int, question_index: int, batch_size: int | None) -> Posed:
+def prepare_query(
+    model: Any, data: PickedExpressions, index: int, question_index: int, batch_size: int | None
+) -> QueryInputs:
     """Encode a picked image and ask for its expression.
 
     Args:
@@ -63,8 +65,8 @@ def pose(model: Any, data: Picks, index: int, question_index: int, batch_size: i
     (expression,) = sample.expressions
     mask = target_mask(sample, expression)
     state = model.encode_image(sample.image())
-    asked = Asked(model, state, conversation([expression.sent], question_index), batch_size)
+    asked = Query(model, state, conversation([expression.sent], question_index), batch_size)
     targets = asked.targets()
     covered = token_coverage(mask, model)
     keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
-    return Posed(asked, targets, covered, keys | {"empty_prediction": targets.empty})
+    return QueryInputs(asked, targets, covered, keys | {"empty_prediction": targets.empty})

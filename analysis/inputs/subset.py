@@ -8,7 +8,7 @@ from typing import Any
 from litelvlm.analysis.inputs.samples import Data
 
 
-class Subset:
+class EvenSubset:
     """Some images of a data set, each with some of its expressions.
 
     Args:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from litelvlm.analysis.pages.explore_data import (
     INSIDE,
     SIGNALS,
-    Look,
+    MethodStyle,
     choose_expressions,
     expression_view,
 )
@@ -38,7 +38,7 @@ def build_page(
     data: Any,
     run: Path,
     out: Path,
-    looks: Mapping[str, Look] | None = None,
+    looks: Mapping[str, MethodStyle] | None = None,
     samples: int = 50,
     inside: bool = True,
 ) -> Path:
@@ -85,7 +85,7 @@ def build_page(
         "methods": [
             {
                 "name": m.label,
-                **vars(looks.get(m.label, Look(m.label, "#777777"))),
+                **vars(looks.get(m.label, MethodStyle(m.label, "#777777"))),
                 "about": type(m.pruner()).summary,
             }
             for m in config.methods

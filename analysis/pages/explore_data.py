@@ -79,7 +79,7 @@ INSIDE: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class MethodStyle:
     """How a method appears.
 
     Attributes:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.inputs.queries import Query
 from litelvlm.analysis.signals.gradients import (
     blurred_tokens,
     inner_layers,
@@ -80,7 +80,7 @@ def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
     return found
 
 
-def cheap_signals(asked: Asked, targets: Targets) -> list[Signal]:
+def cheap_signals(asked: Query, targets: Targets) -> list[Signal]:
     """Signals that cost a few passes: attention, its flow, gradients at the tokens, and dropping blocks."""
     return [
         *attention_signals(asked),
@@ -90,7 +90,7 @@ def cheap_signals(asked: Asked, targets: Targets) -> list[Signal]:
     ]
 
 
-def attention_signals(asked: Asked) -> Iterator[Signal]:
+def attention_signals(asked: Query) -> Iterator[Signal]:
     """Attention of the [SEG] query by layer and head and over the middle layers, and of other tokens over these."""
     rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
     middle = middle_layers(len(rows))
@@ -144,7 +144,7 @@ def gradient_signals(targets: Targets) -> Iterator[Signal]:
         yield Signal("layer_gradient_x_activation", values, TARGETS[DICE], layer)
 
 
-def block_signals(asked: Asked, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
+def block_signals(asked: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
     """Fall of every target when a block of tokens is removed; each token carries its block's value."""
     groups = block_groups(asked.model.grid, BLOCKS).to(targets.embeds.device)
     falls = as_array(leave_one_out(targets, groups, removal, asked.batch_size)[groups])
@@ -152,7 +152,7 @@ def block_signals(asked: Asked, targets: Targets, removal: str = "drop") -> Iter
         yield Signal("leave_one_out", falls[:, column], target, removal=removal)
 
 
-def block_game(asked: Asked, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
+def block_game(asked: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
     """The game whose players are blocks of tokens and whose values are the targets, and the block of each token."""
     groups = block_groups(asked.model.grid, BLOCKS).numpy()
 
@@ -163,7 +163,7 @@ def block_game(asked: Asked, targets: Targets) -> tuple[Game, Int[np.ndarray, "n
 
 
 def shapley(
-    asked: Asked, targets: Targets, coalitions: int, rng: np.random.Generator
+    asked: Query, targets: Targets, coalitions: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "n"]:
     """KernelSHAP of the soft Dice; each token carries its block's value."""
     game, groups = block_game(asked, targets)
@@ -193,7 +193,7 @@ class Sampling:
 
 
 def sampled_signals(
-    asked: Asked, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
+    asked: Query, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
 ) -> Iterator[Signal]:
     """Signals that cost tens to hundreds of passes: other removals, integrated gradients, Shapley values, ridge.
 

@@ -6,7 +6,7 @@
 [1, 3]
 """
 
-from litelvlm.pruning.base import Choice, Pruner, ScorePruner, Selection
+from litelvlm.pruning.base import Pruner, RawSelection, ScorePruner, Selection
 from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
@@ -23,7 +23,7 @@ from litelvlm.pruning.wrapping import Wrapper
 
 __all__ = [
     "CUES",
-    "Choice",
+    "RawSelection",
     "Cue",
     "Cues",
     "GreedyPruner",

@@ -19,7 +19,7 @@ from litelvlm.pruning.ranking import ascending, highest
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class RawSelection:
     """What a method chose, in its own order, before order and positions are settled.
 
     Attributes:
@@ -76,7 +76,7 @@ class Selection:
     @classmethod
     def from_choice(
         cls,
-        choice: Choice,
+        choice: RawSelection,
         n_tokens: int,
         order: Order = "native",
         positions: Positions = "contiguous",
@@ -124,7 +124,7 @@ class Selection:
             raise ValueError(
                 f"indices must be different whole numbers from 0 to {n_tokens - 1}, got {indices.tolist()}"
             )
-        return cls.from_choice(Choice(indices), n_tokens, order, positions)
+        return cls.from_choice(RawSelection(indices), n_tokens, order, positions)
 
     def __len__(self) -> int:
         """Tokens the language model gets."""
@@ -202,7 +202,7 @@ class Pruner(ABC):
         """
         count = check_budget(budget, cues.n_tokens)
         nothing_to_merge = self.synthetic and count == cues.n_tokens
-        choice = Choice(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
+        choice = RawSelection(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
         return self.settle(choice, cues.n_tokens)
 
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
@@ -219,12 +219,12 @@ class Pruner(ABC):
         """
         return [self.select(cues, budget) for cues in batch]
 
-    def settle(self, choice: Choice, n_tokens: int) -> Selection:
+    def settle(self, choice: RawSelection, n_tokens: int) -> Selection:
         """Order and positions of a choice, as the fields say."""
         return Selection.from_choice(choice, n_tokens, self.order, self.positions, self.stage)
 
     @abstractmethod
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The method itself; ``budget`` is already checked."""
 
     def config(self) -> dict[str, Any]:
@@ -243,9 +243,9 @@ class ScorePruner(Pruner):
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
         """Score of every token; higher is kept."""
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Keep the ``budget`` highest scores."""
-        return Choice(ascending(highest(self.score(cues), budget)))
+        return RawSelection(ascending(highest(self.score(cues), budget)))
 
 
 def check_choice(value: object, allowed: tuple[object, ...], what: str) -> None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner, Selection
+from litelvlm.pruning.base import Pruner, RawSelection, Selection
 from litelvlm.pruning.budgets import check_budget
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
@@ -34,9 +34,11 @@ class GreedyPruner(Pruner):
     def pick(self, budget: int, *prepared: Float[Tensor, "b ..."]) -> Int[Tensor, "b budget"]:
         """Tokens in order of choice, from what ``prepare`` gave for b images."""
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Take all steps for one image."""
-        return Choice(ascending(self.pick(budget, *(part[None] for part in self.prepare(cues)))[0]))
+        return RawSelection(
+            ascending(self.pick(budget, *(part[None] for part in self.prepare(cues)))[0])
+        )
 
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
@@ -66,7 +68,7 @@ class GreedyPruner(Pruner):
                 )
             )
         return [
-            self.settle(Choice(ascending(row)), cues.n_tokens)
+            self.settle(RawSelection(ascending(row)), cues.n_tokens)
             for row, cues in zip(picked, batch, strict=True)
         ]
 

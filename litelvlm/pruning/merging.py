@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.positions import median_places
 
@@ -48,10 +48,10 @@ class MergingPruner(Pruner):
     place: Literal["destination", "median"] = "destination"
 
     @abstractmethod
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """The method itself, merged tokens at their destinations."""
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Run ``merge`` and settle the places of merged tokens."""
         choice = self.merge(cues, budget)
         if self.place == "destination" or choice.source is None:

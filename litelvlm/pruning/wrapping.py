@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import one_hot
 from litelvlm.pruning.methods.fastervlm import FasterVLM
@@ -53,7 +53,9 @@ class Wrapper(Pruner):
                 f"{cls.name} cannot take of={inner!r}: {reason}; take for example of='fastervlm'"
             )
 
-    def extended(self, chosen: Choice, more: Int[Tensor, "m"], cues: Cues, role: str) -> Choice:
+    def extended(
+        self, chosen: RawSelection, more: Int[Tensor, "m"], cues: Cues, role: str
+    ) -> RawSelection:
         """The inner method's tokens and further patch tokens, in raster order.
 
         Args:
@@ -74,7 +76,7 @@ class Wrapper(Pruner):
         )
         turn = torch.sort(places, stable=True).indices
         roles = chosen.roles + (role,) * len(more)
-        return Choice(
+        return RawSelection(
             indices=indices[turn],
             places=places[turn],
             tokens=torch.cat([chosen.tokens, originals[more]])[turn],

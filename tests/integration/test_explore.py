@@ -11,7 +11,7 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_data import INSIDE, Look, expression_view, method_score
+from litelvlm.analysis.pages.explore_data import INSIDE, MethodStyle, expression_view, method_score
 from litelvlm.analysis.runs.folder import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.data.annotations import decode_mask
@@ -30,7 +30,9 @@ def run(model, data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(model, data, run, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "page.html"
-    return build_page(model, data, run, out, {"litelvlm": Look("LiteLVLM", "#D55E00")}, samples=3)
+    return build_page(
+        model, data, run, out, {"litelvlm": MethodStyle("LiteLVLM", "#D55E00")}, samples=3
+    )
 
 
 @pytest.fixture(scope="module")

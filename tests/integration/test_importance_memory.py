@@ -22,7 +22,7 @@ class Held:
         self.let_go(self.tensor)
 
 
-class Kept:
+class DropResult:
     """Bytes that autograd keeps for backward passes, weights left out: now, and at most so far."""
 
     def __init__(self, model):
@@ -46,7 +46,7 @@ class Kept:
 
 @contextmanager
 def counting(model):
-    kept = Kept(model)
+    kept = DropResult(model)
     with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda held: held.tensor):
         yield kept
     assert kept.now == 0

@@ -3,14 +3,14 @@
 import pytest
 
 from litelvlm import load_model
-from litelvlm.analysis.inputs.subset import Subset
+from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.folder import read_rows, read_summary
 from litelvlm.analysis.studies import reversal, sink
 
 
 @pytest.fixture(scope="module")
 def part(data):
-    return Subset(data, images=40, expressions=2)
+    return EvenSubset(data, images=40, expressions=2)
 
 
 @pytest.fixture(scope="module", params=["trained", "random"])

@@ -9,7 +9,7 @@ import torch
 from planted import PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.samples import NO_WORDS
-from litelvlm.analysis.inputs.subset import Subset, evenly
+from litelvlm.analysis.inputs.subset import EvenSubset, evenly
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
@@ -452,13 +452,16 @@ def test_bad_configurations_are_refused(fields, message):
 
 def test_a_subset_takes_images_and_expressions_at_even_distances():
     data = planted_data(10)
-    part = Subset(data, 4, 1)
+    part = EvenSubset(data, 4, 1)
     assert [sample.image_id for sample in part] == [1, 3, 6, 8]
     assert all(len(sample.expressions) == 1 for sample in part)
     assert part[2].expressions[0] == data[5].expressions[0]
     assert part[1].expressions[0] == data[2].expressions[1]
     assert (part.name, part.split, part.split_by) == (data.name, data.split, data.split_by)
-    assert len({data.digest, part.digest, Subset(data, 4).digest, Subset(data, 5, 1).digest}) == 4
-    assert [s.image_id for s in Subset(data, None)] == [s.image_id for s in data]
-    assert len(Subset(PlantedData(), 3)) == 0
+    assert (
+        len({data.digest, part.digest, EvenSubset(data, 4).digest, EvenSubset(data, 5, 1).digest})
+        == 4
+    )
+    assert [s.image_id for s in EvenSubset(data, None)] == [s.image_id for s in data]
+    assert len(EvenSubset(PlantedData(), 3)) == 0
     assert evenly(3, 5) == [0, 1, 2]

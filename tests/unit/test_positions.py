@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litelvlm.pruning import Choice, Selection
+from litelvlm.pruning import RawSelection, Selection
 from litelvlm.pruning.positions import median_places, output_order, sequence_positions
 
 # Method order: 7 and 2 are kept tokens, a CLS token (place 0), token 0 itself, a left-over token
@@ -65,7 +65,7 @@ def test_median_of_members():
 
 
 def test_selection_carries_everything_through_the_order():
-    choice = Choice(
+    choice = RawSelection(
         indices=torch.tensor([5, -1, 3]),
         places=torch.tensor([5, 0, 3]),
         tokens=torch.tensor([[50.0], [-1.0], [30.0]]),

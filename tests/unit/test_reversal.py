@@ -10,7 +10,11 @@ import torch
 from planted import GRID, PlantedData, PlantedModel, PlantedTower, planted_data, sample_of
 
 from litelvlm.analysis.inputs.clip_models import ClipModel
-from litelvlm.analysis.inputs.foreign import draw_donors, mask_donors, text_donors
+from litelvlm.analysis.inputs.foreign import (
+    choose_foreign_masks,
+    choose_foreign_texts,
+    draw_foreign,
+)
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
@@ -106,7 +110,7 @@ def test_foreign_masks_are_averaged():
     # The referent scores lowest, so a foreign mask ranks low as far as it overlaps; by hand from
     # the donors drawn.
     model, data = PlantedModel("instance"), planted_data()
-    donors = draw_donors(data, model, 24, seed=0)
+    donors = draw_foreign(data, model, 24, seed=0)
     context = Context(model, data, FAST, "", (8,), donors, Texts(torch.zeros(24, 6), {}, {}))
     sample, expression = data[0], data[0].expressions[0]
     covered = token_coverage(target_mask(sample, expression), model)
@@ -116,7 +120,9 @@ def test_foreign_masks_are_averaged():
         for row in mask_controls(context, scores, sample, expression, covered)
         if row["control"] == "N3"
     )
-    drawn = mask_donors(donors, sample, 9, np.random.default_rng([0, expression.sent_id, 3]))
+    drawn = choose_foreign_masks(
+        donors, sample, 9, np.random.default_rng([0, expression.sent_id, 3])
+    )
     expected = np.mean([measures(scores, donors[i].coverage, (8,))["ri"] for i in drawn])
     assert row["ri"] == pytest.approx(expected, abs=1e-12)
     assert row["n_draws"] == len(drawn) == 20
@@ -416,25 +422,29 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
 
 def test_donors_come_from_other_images_and_fit():
     data, rng = planted_data(), np.random.default_rng(0)
-    donors = draw_donors(data, PlantedModel(), 24, seed=0)
+    donors = draw_foreign(data, PlantedModel(), 24, seed=0)
     assert len({(d.image_id, d.sent) for d in donors}) == 24
-    assert len({d.image_id for d in draw_donors(data, PlantedModel(), 12, seed=0)}) == 12
+    assert len({d.image_id for d in draw_foreign(data, PlantedModel(), 12, seed=0)}) == 12
     sample, expression = data[0], data[0].expressions[0]
-    other = text_donors(donors, sample, expression, 4, False, rng)
+    other = choose_foreign_texts(donors, sample, expression, 4, False, rng)
     assert len(other) == 4
     assert all(donors[i].image_id != sample.image_id for i in other)
     assert all(not donors[i].categories & set(expression.category_id) for i in other)
-    same = text_donors(donors, sample, expression, 4, True, rng)
+    same = choose_foreign_texts(donors, sample, expression, 4, True, rng)
     assert all(donors[i].categories & set(expression.category_id) for i in same)
     alike = [donor._replace(sent=f" {expression.sent.upper()}") for donor in donors[:-1]]
     for same_category in (False, True):
-        found = text_donors([*alike, donors[-1]], sample, expression, 4, same_category, rng)
+        found = choose_foreign_texts(
+            [*alike, donors[-1]], sample, expression, 4, same_category, rng
+        )
         assert set(found.tolist()) <= {len(alike)}
-    masks = mask_donors(donors, sample, 9, rng)
+    masks = choose_foreign_masks(donors, sample, 9, rng)
     assert len(set(masks.tolist())) == 20
     assert all(donors[i].image_id != sample.image_id for i in masks)
-    assert len(mask_donors(donors[:0], sample, 9, rng)) == 0
-    assert len(mask_donors(donors[:5], sample, 9, rng)) == sum(d.image_id != 1 for d in donors[:5])
+    assert len(choose_foreign_masks(donors[:0], sample, 9, rng)) == 0
+    assert len(choose_foreign_masks(donors[:5], sample, 9, rng)) == sum(
+        d.image_id != 1 for d in donors[:5]
+    )
 
 
 def test_item_results_default_to_nothing_skipped():

@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.config import every_method
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
-from litelvlm.analysis.studies.sweep.passes import Context, divide_cells, talks_of
+from litelvlm.analysis.studies.sweep.passes import Context, divide_cells, plan_conversations
 from litelvlm.analysis.studies.sweep.tables import token_table, widen
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.models.glamm.prompting.official_draws import official_draw
@@ -280,7 +280,7 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
     sample = context.data[0]
     state = context.model.encode_image(sample.image())
     kept = []
-    for number, talk in enumerate(talks_of(OFFICIAL, sample)):
+    for number, talk in enumerate(plan_conversations(OFFICIAL, sample)):
         cues = context.model.cues(state, list(talk.conversation.questions), key=sample.image_id)
         made = {p.method: p for p in sweep.expression_passes(context, number, cues, talk.draw)}
         assert made["random"].seed == made["none"].seed == talk.draw
@@ -306,7 +306,7 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
     assert all(s.endswith(", all expressions of an image asked together.") for s in said)
-    (talk,) = talks_of(config, data[0])
+    (talk,) = plan_conversations(config, data[0])
     assert talk.conversation == conversation(
         [expression.sent for expression in data[0].expressions]
     )

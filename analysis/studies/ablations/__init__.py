@@ -26,9 +26,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from litelvlm.analysis.inputs.foreign import draw_donors
+from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.samples import Data, Model
-from litelvlm.analysis.inputs.subset import Subset
+from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.engine import Study, run_study
 from litelvlm.analysis.runs.locks import Shard
@@ -67,7 +67,10 @@ def run(
     budgets = resolve_budgets(
         config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens
     )
-    chosen, whole = Subset(data, config.images, config.expressions), Subset(data, config.images)
+    chosen, whole = (
+        EvenSubset(data, config.images, config.expressions),
+        EvenSubset(data, config.images),
+    )
     context = make_context(model, data, chosen, config, budgets)
     protocols = (
         protocol_contexts(model, whole, config, budgets) if "protocol" in config.requests else ()
@@ -90,7 +93,7 @@ def run(
 
 
 def make_context(
-    model: Model, data: Data, chosen: Subset, config: Config, budgets: tuple[int, ...]
+    model: Model, data: Data, chosen: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> AblationContext:
     """Context of the expressions asked alone."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
@@ -103,7 +106,7 @@ def make_context(
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    donors = draw_donors(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
+    donors = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
     if len({donor.image_id for donor in donors}) < 2:
         altered = tuple(label for label in altered if label != SHUFFLED)
     return AblationContext(
@@ -121,7 +124,7 @@ def make_context(
 
 
 def protocol_contexts(
-    model: Model, whole: Subset, config: Config, budgets: tuple[int, ...]
+    model: Model, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> tuple[Context, Context]:
     """Contexts of the official protocol and of every expression asked alone, on the method, its parts and controls."""
     methods = tuple(Method.parse(label) for label in TOGETHER)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
-from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.inputs.queries import Query
 from litelvlm.analysis.runs.engine import ItemResult
 from litelvlm.analysis.signals.importance import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
@@ -29,7 +29,7 @@ from litelvlm.analysis.studies.ablations.measures import (
     without_values,
 )
 from litelvlm.analysis.studies.sweep.config import PAPER
-from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk
+from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
 from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.models.glamm.attribution.importance import attention_rows
@@ -57,7 +57,7 @@ class AblationContext(Context):
             are made.
     """
 
-    donors: Sequence[Donor] = ()
+    donors: Sequence[ForeignExpression] = ()
     seed: int = 0
     altered: tuple[str, ...] = ALTERED
     attention: bool = False
@@ -66,7 +66,13 @@ class AblationContext(Context):
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def passes(
-        self, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues, chosen: Chosen
+        self,
+        loaded: Loaded,
+        state: Any,
+        number: int,
+        talk: PlannedConversation,
+        cues: Cues,
+        chosen: Chosen,
     ) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
         made = super().passes(loaded, state, number, talk, cues, chosen)
@@ -88,7 +94,13 @@ class AblationContext(Context):
         return made
 
     def change(
-        self, label: str, loaded: Loaded, state: Any, number: int, talk: Talk, cues: Cues
+        self,
+        label: str,
+        loaded: Loaded,
+        state: Any,
+        number: int,
+        talk: PlannedConversation,
+        cues: Cues,
     ) -> Cues:
         """Cues with the input that a label names exchanged."""
         if label == LAST_LAYER:
@@ -98,7 +110,7 @@ class AblationContext(Context):
             return cues
         if label == KERNEL_SHAP:
             rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
-            asked = Asked(self.model, state, talk.conversation, self.config.batch_size)
+            asked = Query(self.model, state, talk.conversation, self.config.batch_size)
             values = torch.from_numpy(shapley(asked, asked.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
@@ -110,13 +122,13 @@ class AblationContext(Context):
         expression = sample.expressions[number]
         rng = np.random.default_rng([self.seed, int(expression.sent_id)])
         for same_category in (False, True):
-            chosen = text_donors(self.donors, sample, expression, 1, same_category, rng)
+            chosen = choose_foreign_texts(self.donors, sample, expression, 1, same_category, rng)
             if len(chosen):
                 return question(self.donors[int(chosen[0])].sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
     def measure(
-        self, covered: Float[np.ndarray, "n"], state: Any, talk: Talk, cues: Cues
+        self, covered: Float[np.ndarray, "n"], state: Any, talk: PlannedConversation, cues: Cues
     ) -> dict[str, float]:
         """How far the score is reversed on the referent, and how it goes with attention inside the language model."""
         scores = similarity(cues)

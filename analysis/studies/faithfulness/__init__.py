@@ -24,8 +24,8 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from litelvlm.analysis.inputs.picks import Picks, pick, primary
-from litelvlm.analysis.inputs.queries import Asked, pose
+from litelvlm.analysis.inputs.picks import PickedExpressions, pick, primary
+from litelvlm.analysis.inputs.queries import Query, prepare_query
 from litelvlm.analysis.inputs.samples import Data, Model, naming
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.runs.config import Count, StudyConfig
@@ -90,7 +90,7 @@ class Context:
     """What every image of a run shares."""
 
     model: Any
-    data: Picks
+    data: PickedExpressions
     config: Config
 
 
@@ -109,7 +109,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        asked, targets, covered, keys = pose(
+        asked, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
@@ -128,7 +128,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 
 def rankings(
-    asked: Asked, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
+    asked: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What tokens are ranked by, high first."""
     cues = asked.model.cues(

@@ -28,8 +28,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picks import Picks, foreign, pick, strata_middles
-from litelvlm.analysis.inputs.queries import Asked, pose
+from litelvlm.analysis.inputs.picks import PickedExpressions, foreign, pick, strata_middles
+from litelvlm.analysis.inputs.queries import Query, prepare_query
 from litelvlm.analysis.inputs.samples import Data, Model, naming
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
@@ -107,7 +107,7 @@ class Context:
     """What every image of a run shares."""
 
     model: Any
-    data: Picks
+    data: PickedExpressions
     config: Config
     depth: int
     token: Float[Tensor, "d"]
@@ -158,7 +158,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        asked, targets, covered, keys = pose(
+        asked, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
         scores, tokens = scores_of(
@@ -194,7 +194,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 def scores_of(
     context: Context,
-    asked: Asked,
+    asked: Query,
     covered: Float[np.ndarray, "n"],
     targets: Targets,
     seed: Sequence[int],
@@ -225,7 +225,7 @@ def states_entering(targets: Targets, layer: int) -> Float[Tensor, "s d"]:
 
 def retested(
     context: Context,
-    asked: Asked,
+    asked: Query,
     signals: Sequence[Signal],
     scores: dict[str, Float[np.ndarray, "n"]],
     covered: Float[np.ndarray, "n"],
@@ -251,7 +251,7 @@ def retested(
 
 
 def foreign_rows(
-    context: Context, index: int, asked: Asked, scores: dict[str, Float[np.ndarray, "n"]]
+    context: Context, index: int, asked: Query, scores: dict[str, Float[np.ndarray, "n"]]
 ) -> list[dict[str, Any]]:
     """The image's own scores against the importance of its tokens for another expression."""
     other = replace(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from litelvlm.analysis.inputs.queries import Asked
+from litelvlm.analysis.inputs.queries import Query
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import DICE, Signal, attention_signals, flow_signals
 from litelvlm.analysis.stats.spatial import shift_p_values, shifted_correlations
@@ -64,7 +64,7 @@ def cascade(n_layers: int) -> tuple[int, ...]:
     )
 
 
-def checked_signals(asked: Asked) -> list[Signal]:
+def checked_signals(asked: Query) -> list[Signal]:
     """The signals that are looked at again: attention of the middle layers, relevance, input x gradient."""
     targets = asked.targets()
     found = [next(attention_signals(asked))]
@@ -73,7 +73,7 @@ def checked_signals(asked: Asked) -> list[Signal]:
     return [*found, Signal("input_x_gradient", values, TARGETS[DICE])]
 
 
-def reinitialised_rows(asked: Asked, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
+def reinitialised_rows(asked: Query, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
     """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers.
 
     One draw of weights favours some tokens over others in every image alike, so each image needs a

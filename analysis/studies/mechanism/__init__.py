@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips
-from litelvlm.analysis.inputs.foreign import draw_donors
+from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.engine import Study, run_study
@@ -85,7 +85,7 @@ def run(
 def make_context(model: Any, data: Data, config: Config, clip: str) -> Context:
     """Draw donors, embed shared texts and look for register neurons, for one CLIP model."""
     tower = model.tower
-    donors = draw_donors(data, model, config.pool, config.seed)
+    donors = draw_foreign(data, model, config.pool, config.seed)
     asked = [question(donor.sent, config.question_index) for donor in donors]
     embeds = embed_texts(tower, ["", *asked])
     rotates = getattr(getattr(tower, "trunk", None), "rotary", None) is not None

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
-from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
@@ -110,7 +110,7 @@ class Context:
     data: Any
     config: Config
     clip: str
-    donors: Sequence[Donor]
+    donors: Sequence[ForeignExpression]
     texts: Float[Tensor, "m p"]
     empty: Float[Tensor, "p"]
     neurons: Mapping[int, Sequence[int]]
@@ -149,7 +149,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             )
         for number, expression, keys, covered in targets:
             rng = np.random.default_rng([context.config.seed, int(expression.sent_id), 1])
-            foreign = text_donors(
+            foreign = choose_foreign_texts(
                 context.donors, sample, expression, context.config.donors, False, rng
             )
             with naming(sample, expression):

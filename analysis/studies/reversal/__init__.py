@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, randomised
-from litelvlm.analysis.inputs.foreign import draw_donors
+from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
 from litelvlm.analysis.runs.config import resolve_budgets
@@ -141,7 +141,7 @@ def make_context(
             random-weight controls.
         budgets: Token counts.
     """
-    donors = draw_donors(data, model, config.pool, config.seed)
+    donors = draw_foreign(data, model, config.pool, config.seed)
     asked = [question(donor.sent, config.question_index) for donor in donors]
     names = getattr(data, "categories", {})
     categories = [question(name, config.question_index) for name in names.values()]

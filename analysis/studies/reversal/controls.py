@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
-from litelvlm.analysis.inputs.foreign import mask_donors, text_donors
+from litelvlm.analysis.inputs.foreign import choose_foreign_masks, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import (
     label_tokens,
     random_blob,
@@ -86,7 +86,7 @@ def _foreign_texts(
     context: Context, sample: Any, expression: Any, same_category: bool
 ) -> Int[np.ndarray, "m"]:
     rng = _generator(context, expression, 4 if same_category else 1)
-    return text_donors(
+    return choose_foreign_texts(
         context.donors, sample, expression, context.config.donors, same_category, rng
     )
 
@@ -137,7 +137,9 @@ def mask_controls(
     grid, rng = context.model.grid, _generator(context, expression, 2)
     labels = label_tokens(covered)
     rows = []
-    foreign = mask_donors(context.donors, sample, labels.n_in, _generator(context, expression, 3))
+    foreign = choose_foreign_masks(
+        context.donors, sample, labels.n_in, _generator(context, expression, 3)
+    )
     if len(foreign):
         others = [label_tokens(context.donors[i].coverage) for i in foreign]
         inside, outside = (

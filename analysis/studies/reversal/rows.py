@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy import stats
 from torch import Tensor
 
-from litelvlm.analysis.inputs.foreign import Donor
+from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
 from litelvlm.analysis.inputs.samples import (
     key_columns,
@@ -109,7 +109,7 @@ class Context:
     config: Config
     clip: str
     budgets: tuple[int, ...]
-    donors: Sequence[Donor]
+    donors: Sequence[ForeignExpression]
     texts: Texts
     random: Sequence[tuple[Any, Float[Tensor, "m p"]]] = ()
 

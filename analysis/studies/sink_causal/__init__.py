@@ -30,7 +30,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.foreign import Donor, draw_donors
+from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
 from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.runs.config import resolve_budgets
@@ -89,9 +89,9 @@ def run(
 
 def foreign_texts(
     model: Model, data: Data, config: Config
-) -> tuple[list[Donor], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
+) -> tuple[list[ForeignExpression], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
     """Donors whose words can be found in their questions, the embeddings of these, and why others were left out."""
-    donors = draw_donors(data, model, config.pool, config.seed)
+    donors = draw_foreign(data, model, config.pool, config.seed)
     bare = [donor.sent.strip().lower() for donor in donors]
     asked = [question(text, config.question_index) for text in bare]
     found = list(zip(donors, asked, read_words(model.tower, asked, bare), strict=True))

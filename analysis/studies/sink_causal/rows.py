@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from litelvlm.analysis.inputs.foreign import Donor, text_donors
+from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming, target_mask
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
@@ -90,7 +90,7 @@ class Context:
     config: Config
     budgets: tuple[int, ...]
     mask_budget: int
-    donors: Sequence[Donor]
+    donors: Sequence[ForeignExpression]
     foreign: Mapping[tuple[str, str], Float[Tensor, "m p"]]
 
 
@@ -244,7 +244,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     rows: list[dict[str, Any]] = []
     for number, expression, keys, covered in targets:
         inside, outside, _ = label_tokens(covered)
-        chosen = text_donors(
+        chosen = choose_foreign_texts(
             context.donors,
             sample,
             expression,

@@ -36,7 +36,7 @@ SHOWN = 5
 """Methods drawn side by side; the first of the sweep."""
 
 
-class Motive(NamedTuple):
+class MotivationExample(NamedTuple):
     """One expression.
 
     Attributes:
@@ -75,7 +75,7 @@ class Motivation(NamedTuple):
         n_images: Images behind both.
     """
 
-    motives: tuple[Motive, ...]
+    motives: tuple[MotivationExample, ...]
     budget: int
     inside: Float[np.ndarray, "i"]
     outside: Float[np.ndarray, "o"]
@@ -128,7 +128,7 @@ def read_motivation(run: Path) -> Motivation:
     with safe_open(run / FILE, framework="numpy") as file:
         meta = file.metadata()
         motives = [
-            Motive(
+            MotivationExample(
                 line["text"],
                 file.get_tensor(f"{number}.picture"),
                 file.get_tensor(f"{number}.mask"),
@@ -192,7 +192,7 @@ def similarities(model: Any, state: Any, talk: Any) -> Float[np.ndarray, "n"]:
 
 def _motive(
     model: Any, sample: Any, expression: Any, config: Config, methods: Sequence[Method], budget: int
-) -> Motive:
+) -> MotivationExample:
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
     talk = conversation([expression.sent], config.question_index, config.answer_index)
@@ -214,7 +214,7 @@ def _motive(
     words, attention = eos_attention(model, talk)
     labels = tuple(method.label for method in methods)
     pixels = np.asarray(picture.convert("RGB"))
-    return Motive(
+    return MotivationExample(
         expression.sent,
         pixels,
         truth > 0,

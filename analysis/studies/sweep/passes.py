@@ -68,14 +68,20 @@ class Context:
         return PlainGrounder(self.model, self.config.batch_size)
 
     def passes(
-        self, loaded: Any, state: Any, number: int, talk: "Talk", cues: Any, chosen: "Chosen"
+        self,
+        loaded: Any,
+        state: Any,
+        number: int,
+        talk: "PlannedConversation",
+        cues: Any,
+        chosen: "Chosen",
     ) -> list["Pass"]:
         """Passes of one conversation, the image's ``number``-th; a study with selections of its own overrides this."""
         return expression_passes(self, number, cues, talk.draw, chosen)
 
 
 @dataclass(frozen=True)
-class Talk:
+class PlannedConversation:
     """One conversation about an image, its turns as places among its expressions, and the draw it belongs to."""
 
     conversation: Conversation
@@ -165,7 +171,7 @@ def divide_cells(
         config: Of the sweep.
         budgets: Token counts.
         n_tokens: Visual tokens before pruning.
-        model: Asked for its number of layers if a method drops tokens inside it.
+        model: Query for its number of layers if a method drops tokens inside it.
     """
     cells, excluded = [], {}
     for method in config.methods:
@@ -201,7 +207,7 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
     return sum(counts) / len(counts)
 
 
-def talks_of(config: Config, sample: Any) -> list[Talk]:
+def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]:
     """Conversations about one image: one per expression, one about all, or one per draw of the official protocol."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
@@ -210,13 +216,13 @@ def talks_of(config: Config, sample: Any) -> list[Talk]:
             for seed in range(config.seeds)
         ]
         return [
-            Talk(draw.conversation(sentences), draw.expressions, seed)
+            PlannedConversation(draw.conversation(sentences), draw.expressions, seed)
             for seed, draw in enumerate(draws)
         ]
     places = tuple(range(len(sentences)))
     together = [places] if config.protocol == "conversation" else [(place,) for place in places]
     return [
-        Talk(
+        PlannedConversation(
             conversation([sentences[i] for i in turns], config.question_index, config.answer_index),
             turns,
             0,

@@ -18,7 +18,14 @@ from litelvlm.analysis.inputs.samples import (
     token_coverage,
 )
 from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Talk, masks_of, talks_of
+from litelvlm.analysis.studies.sweep.passes import (
+    Chosen,
+    Context,
+    Pass,
+    PlannedConversation,
+    masks_of,
+    plan_conversations,
+)
 from litelvlm.metrics import iou, scored_target
 from litelvlm.models.glamm.batched.grounder import Request
 from litelvlm.models.glamm.batched.requests import compared
@@ -71,7 +78,7 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture)
-    talks = talks_of(context.config, sample)
+    talks = plan_conversations(context.config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, talk in enumerate(talks):
         with naming(sample, sample.expressions[talk.turns[0]]):
@@ -105,7 +112,12 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
 
 
 def turn_rows(
-    context: Context, loaded: Loaded, talks: list[Talk], made: Pass, counts: Overlaps, row: int
+    context: Context,
+    loaded: Loaded,
+    talks: list[PlannedConversation],
+    made: Pass,
+    counts: Overlaps,
+    row: int,
 ) -> list[dict[str, Any]]:
     """Rows of one pass, one per expression of its conversation.
 

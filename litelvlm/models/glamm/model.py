@@ -17,7 +17,7 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.language.decoding import Said, read_forced, say
+from litelvlm.models.glamm.language.decoding import TurnOutputs, read_forced, say
 from litelvlm.models.glamm.masks import decoder as sam_side
 from litelvlm.models.glamm.options import Answer, GlammOptions
 from litelvlm.models.glamm.outputs import Grounding, ImageState, Spliced, Stopwatch, add_timings
@@ -324,7 +324,7 @@ class Glamm(nn.Module):
         return int(self.options.read == "seg")
 
     def _masks(
-        self, states: Sequence[ImageState], said: Sequence[Said]
+        self, states: Sequence[ImageState], said: Sequence[TurnOutputs]
     ) -> list[tuple[Tensor, Tensor]]:
         """Mask logits and seg embeddings of each row; the logits are minus infinity where no [SEG] was said."""
         embeddings = [self.seg_head(row.seg_states) for row in said]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner, Selection
+from litelvlm.pruning.base import Pruner, RawSelection, Selection
 from litelvlm.pruning.budgets import check_budget, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.positions import output_order
@@ -70,7 +70,7 @@ class LayerView(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class DropResult:
     """What a drop leaves of the remaining visual tokens.
 
     Attributes:
@@ -167,9 +167,9 @@ class LayerPruner(Pruner):
             Places among the remaining tokens, ascending.
         """
 
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Leave ``count`` tokens in all; a method that makes tokens of several replaces this (see ``keep``)."""
-        return Kept(self.keep(scored, entering, count))
+        return DropResult(self.keep(scored, entering, count))
 
     def schedule(self, budget: int | float, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """Visual tokens that each layer processes, so that their average is the budget up to rounding.
@@ -234,7 +234,7 @@ class LayerPruner(Pruner):
         """
         count = check_budget(budget, cues.n_tokens)
         nothing_to_drop = count == cues.n_tokens
-        choice = Choice(torch.arange(count)) if nothing_to_drop else self.choose(cues, count)
+        choice = RawSelection(torch.arange(count)) if nothing_to_drop else self.choose(cues, count)
         entered = self.settle(choice, cues.n_tokens)
         places = choice.indices if choice.places is None else choice.places
         settled = {entry.name: getattr(entered, entry.name) for entry in fields(Selection)}
@@ -242,9 +242,9 @@ class LayerPruner(Pruner):
             **settled, pruner=self, budget=count, places=places[output_order(places, self.order)]
         )
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Every token enters the language model."""
-        return Choice(torch.arange(cues.n_tokens))
+        return RawSelection(torch.arange(cues.n_tokens))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,13 +259,13 @@ class LayerScorePruner(LayerPruner):
         """The tokens that stay as they are."""
         return self.reduce(scored, entering, count).places
 
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Leave ``count`` tokens in all, by score."""
         return self.keep_by(self.score(scored, entering), entering, count)
 
-    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> DropResult:
         """Leave ``count`` tokens in all, by any scores; those with the highest stay."""
-        return Kept(ascending(highest(scores, count)))
+        return DropResult(ascending(highest(scores, count)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.uniform import uniform_indices
 from litelvlm.pruning.origin import Origin
@@ -86,7 +86,7 @@ class AltpLike(Pruner):
                 f"compactness {self.compactness!r} is not a finite number of 0 or above; try 10.0"
             )
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Share the budget among superpixels, then take each one's most attended tokens."""
         label = superpixels(
             cues.float32("colours"), cues.grid, max(1, budget // 4), self.compactness
@@ -98,7 +98,7 @@ class AltpLike(Pruner):
         counts = torch.ones_like(sizes).cpu()
         counts += share_out(weights, budget - len(counts))
         counts = redistribute(counts, sizes.cpu(), weights).to(part.device)
-        return Choice((rank < counts[part]).nonzero().flatten())
+        return RawSelection((rank < counts[part]).nonzero().flatten())
 
 
 def scatter_of(

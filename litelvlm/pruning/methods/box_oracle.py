@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.uniform import spread
@@ -65,7 +65,7 @@ class BoxOracle(Pruner):
         if self.margin < 0:
             raise ValueError(f"margin {self.margin} is negative; give whole cells, 0 or above")
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Evenly spaced cells of the box, then evenly spaced ones among the others."""
         inside = box_cells(cues.float32("box"), cues.grid, self.margin).nonzero().flatten()
         target = spread(inside, min(round_half_up(self.share * budget), len(inside)))

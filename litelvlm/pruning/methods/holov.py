@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.merging import mix, one_hot
@@ -60,7 +60,7 @@ class HoloV(Pruner):
             )
         object.__setattr__(self, "synthetic", self.shortfall == "pad")
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Share the budget, then take each stretch's most attended tokens."""
         attention, features = cues.float32("cls_attention"), cues.float32("projected")
         parts = [
@@ -86,7 +86,7 @@ class HoloV(Pruner):
         )
         n_missing = budget - len(kept)
         if n_missing == 0:
-            return Choice(kept)
+            return RawSelection(kept)
         nothing = kept.new_full((n_missing,), -1)
         source = torch.cat(
             [
@@ -94,7 +94,7 @@ class HoloV(Pruner):
                 torch.zeros(n_missing, cues.n_tokens, device=kept.device),
             ]
         )
-        return Choice(
+        return RawSelection(
             indices=torch.cat([kept, nothing]),
             places=torch.cat([kept, torch.full_like(nothing, cues.n_tokens - 1)]),
             tokens=mix(source, cues.projected),

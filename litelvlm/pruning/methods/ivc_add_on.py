@@ -7,11 +7,11 @@ from typing import ClassVar
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.coordinates import add_coordinates, coordinate_ranking
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.base import Kept, LayerView
+from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
@@ -55,7 +55,7 @@ class IvcAddOn(Wrapper):
         super().__post_init__()
         check_share(self.share, "share", high_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The other method's tokens, then coordinates."""
         n_chosen = other_tokens(budget, self.share)
         chosen = self.of.choose(cues, n_chosen)
@@ -104,7 +104,7 @@ class IvcLayerAddOn(LayerWrapper):
         """The tokens that stay as they are."""
         return self.reduce(scored, entering, count).places
 
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """The other method's tokens, then coordinates."""
         chosen = self.of.reduce(scored, entering, other_tokens(count, self.share))
         n_made = 0 if chosen.weights is None else len(chosen.weights)

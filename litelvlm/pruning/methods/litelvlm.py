@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import Precision, rounded, row_dots, row_norms, unit_rows
@@ -111,17 +111,17 @@ class LiteLVLM(Pruner):
         if self.context_share is not None:
             check_share(self.context_share, "context_share", high_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Similarity tokens, then context tokens for the places left."""
         scores = text_similarity(cues, self.similarity, self.precision)
         similar = self.similarity_tokens(scores, budget)
         n_context = budget - len(similar)
         if n_context == 0:
-            return Choice(similar, roles=("similarity",) * budget)
+            return RawSelection(similar, roles=("similarity",) * budget)
         order = stable_order(context_scores(cues, self.context, self.precision), descending=True)
         context = order[~torch.isin(order, similar)][:n_context]
         roles = ("context",) * n_context + ("similarity",) * len(similar)
-        return Choice(torch.cat([context, similar]), roles=roles)
+        return RawSelection(torch.cat([context, similar]), roles=roles)
 
     def similarity_tokens(self, scores: Float[Tensor, "t n"], budget: int) -> Int[Tensor, "u"]:
         """Patches the texts name, in raster order; at most ``budget``."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import Kept, LayerScorePruner, LayerView, QueryToken
+from litelvlm.pruning.layers.base import DropResult, LayerScorePruner, LayerView, QueryToken
 from litelvlm.pruning.layers.several_drops import SeveralDrops
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
@@ -79,9 +79,9 @@ class LvlmCspLike(SeveralDrops, LayerScorePruner):
         """Attention in the layer that tokens are dropped before."""
         return entering.image_attention()
 
-    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> DropResult:
         """Evenly spaced tokens before layer 0, those with the highest score later."""
         if entering.index > 0:
             return super().keep_by(scores, entering, count)
         places: Tensor = torch.arange(count, device=scores.device) * (len(scores) // count)
-        return Kept(places)
+        return DropResult(places)

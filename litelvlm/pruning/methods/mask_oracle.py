@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.uniform import spread
@@ -40,7 +40,7 @@ class MaskOracle(Pruner):
         super().__post_init__()
         check_share(self.share, "share", low_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Target cells by coverage, then evenly spaced ones among the others."""
         coverage = cues.float32("coverage")
         n_target = min(round_half_up(self.share * budget), int((coverage > 0).sum()))
@@ -63,7 +63,7 @@ class InverseMaskOracle(Pruner):
     summary: ClassVar[str] = "tokens outside the true mask"
     needs: ClassVar[frozenset[str]] = frozenset({"coverage"})
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Background cells, then the least covered ones."""
         coverage = cues.float32("coverage")
         background = (coverage == 0).nonzero().flatten()

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner, Selection
+from litelvlm.pruning.base import Pruner, RawSelection, Selection
 from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, row_norms
@@ -107,7 +107,7 @@ class Nuwa(SingleDrop, MergingPruner):
             Pruner.select(self, cues, budget) if self.stage1_only else super().select(cues, budget)
         )
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """First stage."""
         return MergingPruner.choose(
             self, cues, budget if self.stage1_only else anchor_count(budget, cues.n_tokens)
@@ -117,7 +117,7 @@ class Nuwa(SingleDrop, MergingPruner):
         """Second stage: the most attended tokens of the layer before."""
         return scored.most_attended(count)
 
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Anchors, and what the less attended of them gather."""
         attention = cues.float32("cls_attention")
         anchors = cell_anchors(attention, cues.grid, budget)
@@ -125,7 +125,7 @@ class Nuwa(SingleDrop, MergingPruner):
         gathers = attention[anchors] < attention[anchors].quantile(self.untouched)
         weights = self.gathered(cues, anchors)
         source = torch.where(gathers[:, None], weights, source)
-        return Choice(
+        return RawSelection(
             indices=anchors,
             tokens=mix(source, cues.patch_tokens),
             source=source,

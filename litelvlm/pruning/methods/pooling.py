@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, interpolate
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mix
 from litelvlm.pruning.methods.uniform import sampling_grid, uniform_indices
@@ -29,7 +29,7 @@ class Pooling(MergingPruner):
     def weights(self, n: int, k: int) -> Float[Tensor, "k n"]:
         """Resampling of one axis from n to k cells; rows sum to 1."""
 
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Resample rows and columns."""
         shape = sampling_grid(budget, cues.grid)
         if shape is None:
@@ -40,7 +40,7 @@ class Pooling(MergingPruner):
             )
         places = uniform_indices(budget, cues.grid)
         source, places = source.to(cues.patch_tokens.device), places.to(cues.patch_tokens.device)
-        return Choice(
+        return RawSelection(
             indices=torch.full_like(places, -1),
             places=places,
             tokens=mix(source, cues.patch_tokens),

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
@@ -54,7 +54,7 @@ class PruMergePlus(MergingPruner):
                 f"neighbours {self.neighbours} is negative; give 0 or above, the released code has 32"
             )
 
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Top, spaced and extra tokens."""
         n_tokens = cues.n_tokens
         attention = joint_attention(cues)
@@ -68,7 +68,7 @@ class PruMergePlus(MergingPruner):
             unit_rows(cues.float32("keys")), kept, min(self.neighbours, n_tokens - 1)
         )
         source = torch.cat([one_hot(kept, n_tokens) + near * attention, left_over[None]])
-        return Choice(
+        return RawSelection(
             indices=torch.cat([kept, kept.new_tensor([-1])]),
             places=torch.cat([kept, kept.new_tensor([n_tokens - 1])]),
             tokens=mix(source, cues.patch_tokens),

@@ -20,7 +20,7 @@ class PyramidDrop(SeveralDrops, LayerScorePruner):
 
     The released schedule keeps half of the tokens at each of three layers, 270 of 576 on average.
     For other budgets the authors publish none; here every drop keeps the same ratio, ``floor(N
-    ratio^j)`` tokens after the j-th, with the ratio whose unrounded average is the budget. Kept
+    ratio^j)`` tokens after the j-th, with the ratio whose unrounded average is the budget. DropResult
     tokens are renumbered without gaps, text behind them too.
     Cost: one attention row per drop.
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
 
@@ -34,10 +34,10 @@ class Random(Pruner):
         if self.seed < 0:
             raise ValueError(f"seed {self.seed} is negative; give a whole number, 0 or above")
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Rank the tokens by one raw 64-bit draw each."""
         draws = np.random.Philox(np.random.SeedSequence((self.seed, cues.key))).random_raw(
             cues.n_tokens
         )
         order = np.argsort(draws, kind="stable")[:budget]
-        return Choice(ascending(torch.from_numpy(order)))
+        return RawSelection(ascending(torch.from_numpy(order)))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
@@ -51,12 +51,14 @@ class Restore(Wrapper):
         super().__post_init__()
         check_share(self.share, "share", low_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The other method's tokens, and groups of those it left."""
         n_tokens, n_kept = cues.n_tokens, max(1, round_half_up(self.share * budget))
         kept = self.kept(cues, n_kept)
         if n_kept == budget:
-            return Choice(kept, sizes=torch.full((budget,), n_tokens / budget, device=kept.device))
+            return RawSelection(
+                kept, sizes=torch.full((budget,), n_tokens / budget, device=kept.device)
+            )
         rest = complement(kept, n_tokens)
         anchors, group = density_groups(
             cosine_matrix(cues.float32("patch_tokens")[rest]), budget - n_kept
@@ -68,7 +70,7 @@ class Restore(Wrapper):
         places = median_places(source, indices)
         turn = torch.sort(places, stable=True).indices
         sizes = (source > 0).sum(dim=1).float()[turn]
-        return Choice(
+        return RawSelection(
             indices=indices[turn],
             places=places[turn],
             tokens=mix(source[turn], cues.patch_tokens),

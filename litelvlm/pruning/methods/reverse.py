@@ -9,7 +9,7 @@ from torch import Tensor
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.base import Kept, LayerPruner, LayerScorePruner, LayerView
+from litelvlm.pruning.layers.base import DropResult, LayerPruner, LayerScorePruner, LayerView
 from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
@@ -100,6 +100,6 @@ class LayerReverse(LayerWrapper):
         """The tokens that stay as they are."""
         return self.reduce(scored, entering, count).places
 
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> Kept:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """What the other method leaves if its score is negated."""
         return self.of.keep_by(-self.of.score(scored, entering), entering, count)

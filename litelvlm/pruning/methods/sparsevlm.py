@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import Kept, LayerView
+from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.rated_drops import RatedDrops
 from litelvlm.pruning.layers.recycling import candidate_count, density_peaks, recycled_count
 from litelvlm.pruning.origin import Origin
@@ -56,7 +56,7 @@ class SparseVLM(RatedDrops):
         """Attention of the raters in the layer before."""
         return scored.image_attention()
 
-    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> Kept:
+    def keep_by(self, scores: Float[Tensor, "r"], entering: LayerView, count: int) -> DropResult:
         """Keep as many tokens as leave room for what the others are recycled to."""
         ranking, n_tokens = stable_order(scores, descending=True), len(scores)
         n_kept = max(
@@ -67,4 +67,4 @@ class SparseVLM(RatedDrops):
         averages, peaks = density_peaks(states[recycled], count - n_kept)
         weights = torch.zeros(len(peaks), n_tokens, device=states.device)
         weights[:, recycled] = averages
-        return Kept(ascending(ranking[:n_kept]), weights, recycled[peaks])
+        return DropResult(ascending(ranking[:n_kept]), weights, recycled[peaks])

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.merging import MergingPruner
@@ -126,7 +126,7 @@ class ToMe(MergingPruner):
     origin: ClassVar[Origin] = Origin("arXiv 2210.09461", "CC-BY-NC-4.0", "A")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"order": "raster"}}
 
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Run the tower with merges."""
         vit = cues.vit
         merged = Merged.of(vit.embed())
@@ -137,7 +137,7 @@ class ToMe(MergingPruner):
                 vit.feed(block, merged.states), merged.sizes, merged.members, merged.indices
             )
         sizes = merged.sizes[1:]
-        return Choice(
+        return RawSelection(
             indices=merged.indices[1:],
             tokens=merged.states[1:],
             source=merged.members[1:] / sizes[:, None],

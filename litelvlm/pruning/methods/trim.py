@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mean_of, mix, one_hot
 from litelvlm.pruning.methods.similarity import text_similarity
@@ -39,12 +39,12 @@ class Trim(MergingPruner):
 
     sign: Literal[-1, 1] = -1
 
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Rank, keep, and average what is dropped."""
         n_tokens = cues.n_tokens
         kept = ascending(highest(self.sign * text_similarity(cues).mean(dim=0), budget - 1))
         source = torch.cat([one_hot(kept, n_tokens), mean_of(complement(kept, n_tokens), n_tokens)])
-        return Choice(
+        return RawSelection(
             indices=torch.cat([kept, kept.new_tensor([-1])]),
             places=torch.cat([kept, kept.new_tensor([n_tokens - 1])]),
             tokens=mix(source, cues.patch_tokens),

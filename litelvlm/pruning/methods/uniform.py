@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 
 
@@ -62,6 +62,6 @@ class Uniform(Pruner):
     name: ClassVar[str] = "uniform"
     summary: ClassVar[str] = "tokens on a regular grid"
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Sample the grid."""
-        return Choice(uniform_indices(budget, cues.grid))
+        return RawSelection(uniform_indices(budget, cues.grid))

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.cues import Cues
 
 
@@ -21,11 +21,11 @@ class Unpruned(Pruner):
     name: ClassVar[str] = "none"
     summary: ClassVar[str] = "all tokens, unpruned"
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Keep all."""
         if budget != cues.n_tokens:
             raise ValueError(
                 f"method 'none' keeps all {cues.n_tokens} tokens, not {budget}; "
                 f"give budget={cues.n_tokens} or choose a method that prunes"
             )
-        return Choice(torch.arange(budget))
+        return RawSelection(torch.arange(budget))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
@@ -55,7 +55,7 @@ class VisionZip(MergingPruner):
         super().__post_init__()
         check_share(self.contextual_share, "contextual_share", high_open=True)
 
-    def merge(self, cues: Cues, budget: int) -> Choice:
+    def merge(self, cues: Cues, budget: int) -> RawSelection:
         """CLS, dominant and contextual tokens."""
         n_tokens, n_context = cues.n_tokens, floor(self.contextual_share * budget)
         n_dominant = budget - 1 - n_context
@@ -68,7 +68,7 @@ class VisionZip(MergingPruner):
                 [source, self.absorb(unit_rows(cues.float32("keys_mean")), rest, targets)]
             )
         cls = dominant.new_tensor([-1])
-        return Choice(
+        return RawSelection(
             indices=torch.cat([cls, dominant, targets]),
             places=torch.cat([torch.zeros_like(cls), dominant, targets]),
             tokens=torch.cat([cues.cls_token[None], mix(source, cues.patch_tokens)]),

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Choice, Pruner
+from litelvlm.pruning.base import Pruner, RawSelection
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
@@ -66,10 +66,10 @@ class VisPruner(Pruner):
         super().__post_init__()
         check_share(self.important_share, "important_share", high_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Important tokens, then distinct ones."""
         order = stable_order(cues.float32("cls_attention"), descending=True)
         n_important = floor(self.important_share * budget)
         cosines = cosine_matrix(cues.float32("patch_tokens"))
         distinct = remove_duplicates(order[n_important:], cosines, budget - n_important)
-        return Choice(ascending(torch.cat([order[:n_important], distinct])))
+        return RawSelection(ascending(torch.cat([order[:n_important], distinct])))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from litelvlm.pruning.base import Choice
+from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.uniform import spread
@@ -37,7 +37,7 @@ class WithUniform(Wrapper):
         super().__post_init__()
         check_share(self.share, "share", high_open=True)
 
-    def choose(self, cues: Cues, budget: int) -> Choice:
+    def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The other method's tokens, then evenly spaced ones among the others."""
         n_chosen = max(1, budget - round_half_up(self.share * budget))
         chosen = self.of.choose(cues, n_chosen)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Said:
+class TurnOutputs:
     """One conversation read to its end.
 
     Attributes:
@@ -44,7 +44,7 @@ def read_forced(
     visual: Sequence[Float[Tensor, "_ e"]],
     talks: Sequence[Conversation],
     selections: Sequence[Selection | None],
-) -> list[Said]:
+) -> list[TurnOutputs]:
     """Read the states of a batch of conversations whose answers are in place.
 
     Args:
@@ -60,7 +60,10 @@ def read_forced(
     hidden_states = decode_selected(model.llama, spliced, selections, dropping)
     places = [[i + model.read_offset for i in row] for row in dropping.shifted(spliced.seg_index)]
     rows = zip(places, talks, dropping.outcomes(), strict=True)
-    return [Said(hidden_states[i, at], talk.answers, out) for i, (at, talk, out) in enumerate(rows)]
+    return [
+        TurnOutputs(hidden_states[i, at], talk.answers, out)
+        for i, (at, talk, out) in enumerate(rows)
+    ]
 
 
 def say(
@@ -69,7 +72,7 @@ def say(
     talk: Conversation,
     selection: Selection | None,
     limit: int,
-) -> Said:
+) -> TurnOutputs:
     """Let the model answer the questions of a conversation greedily; its own earlier answers stay in the prompt.
 
     Earlier answers run to their end (or the limit), as later turns see them; the last one stops at
@@ -120,7 +123,7 @@ def say(
         nothing = torch.full_like(reply.states[0], float("nan"))
         states.append(read[reply.ids.index(words.seg_id)] if words.seg_id in reply.ids else nothing)
         answers = (*answers, spoken(model, reply.ids))
-    return Said(torch.stack(states), answers, kept)
+    return TurnOutputs(torch.stack(states), answers, kept)
 
 
 def spoken(model: "Glamm", ids: tuple[int, ...]) -> str:
