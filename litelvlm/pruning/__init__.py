@@ -23,7 +23,6 @@ from litelvlm.pruning.wrapping import Wrapper
 
 __all__ = [
     "CUES",
-    "RawSelection",
     "Cue",
     "Cues",
     "GreedyPruner",
@@ -34,6 +33,7 @@ __all__ = [
     "MergingPruner",
     "Origin",
     "Pruner",
+    "RawSelection",
     "Reverse",
     "ScorePruner",
     "Selection",

@@ -56,7 +56,7 @@ def test_uniform_indices_are_different_and_in_order(rows, columns, data):
 
 
 def test_random_is_the_same_everywhere():
-    # RenderedFigure once; NumPy promises that Philox's raw stream never changes.
+    # Drawn once; NumPy promises that Philox's raw stream never changes.
     assert kept("random", 4, (3, 3)) == [0, 3, 7, 8]
     assert kept("random", 4, (3, 3), options={"seed": 1}) == [0, 1, 2, 4]
     assert kept("random", 4, (3, 3), key=1) == [2, 3, 4, 7]
