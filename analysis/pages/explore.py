@@ -144,7 +144,7 @@ def render(payload: Mapping[str, Any], record: RunRecord, n_expressions: int) ->
     """The page as text."""
     environment = Environment(
         autoescape=True,
-        loader=PackageLoader("analysis"),
+        loader=PackageLoader("litelvlm.analysis.pages"),
         lstrip_blocks=True,
         trim_blocks=True,
         undefined=StrictUndefined,

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import unknown_name
 
-EMBEDDED = Path(__file__).parent.parent / "embedded" / "weights"
+EMBEDDED = Path(__file__).parents[3] / "embedded" / "weights"
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 # Neither TensorFlow and Flax copies nor pictures and papers.
 _WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin")
