@@ -17,9 +17,8 @@ import torch
 from common import RESULTS, store
 
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, model_macs
-from litelvlm.analysis.studies.sweep.config import Method
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.pages.explore_data import (
     INSIDE,
     SIGNALS,
@@ -23,11 +24,12 @@ from litelvlm.analysis.pages.explore_data import (
     expression_view,
 )
 from litelvlm.analysis.runs.config import resolve_budgets
-from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
-from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.studies.sweep import PAPER, Config, Context
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.data.files import atomic_write
 
 SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.analysis.pages.explore_pack import (
     pack_bits,
@@ -22,8 +23,8 @@ from litelvlm.analysis.pages.explore_pack import (
     pack_order,
     pack_picture,
 )
-from litelvlm.analysis.studies.sweep import Config, Context, equal_batches, expression_passes
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.passes import Context, equal_batches, expression_passes
 from litelvlm.metrics import intersection_union, iou
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import (

@@ -84,6 +84,20 @@ class Counts(_Frozen):
         )
 
 
+class Exclusion(_Frozen):
+    """A method that has no rows at a budget.
+
+    Attributes:
+        method: Label of the method.
+        budget: Tokens.
+        reason: Why it cannot keep to the budget.
+    """
+
+    method: str
+    budget: int
+    reason: str
+
+
 class Session(_Frozen):
     """One process that computed parts of a run.
 
@@ -126,7 +140,8 @@ class RunRecord(Session):
         failures: What went wrong with which sample, or what stopped the run.
         limit: Images the run was limited to.
         notes: What a reader of the rows should know: what was left out, where memory ran out.
-        protocol: How expressions were asked.
+        excluded: Methods that cannot keep to a budget.
+        protocol: How expressions are put into conversations.
         seeds: Of the run.
         model: Identity as in the key.
         data: Identity as in the key.
@@ -143,6 +158,7 @@ class RunRecord(Session):
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     limit: int | None = None
+    excluded: tuple[Exclusion, ...] = ()
     protocol: str = "single"
     seeds: dict[str, int]
     model: dict[str, str]
@@ -188,7 +204,7 @@ class Summary(_Frozen):
         partial: The run was limited, or samples failed: these are no results.
         counts: Samples behind it.
         claims: Statements with estimate, interval, null and verdict.
-        reading: What the verdicts mean together, in words.
+        interpretation: What the verdicts mean together, in words.
         tables: Numbers for figures and pages, by name.
     """
 
@@ -197,7 +213,7 @@ class Summary(_Frozen):
     partial: bool
     counts: Counts
     claims: tuple[Claim, ...]
-    reading: str
+    interpretation: str
     tables: dict[str, Table]
 
     def table(self, name: str) -> pd.DataFrame:

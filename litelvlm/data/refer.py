@@ -24,6 +24,7 @@ from litelvlm.data.annotations import (
     read_instances,
     union_mask,
 )
+from litelvlm.data.dataset import Expression
 from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.images import open_image
 from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts, choose, find_root, split_test
@@ -36,28 +37,6 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     **{name: next(iter(family.splits.values())) for name, family in FAMILIES.items()},
 }
 """Datasets and the splits of their usual author."""
-
-
-@dataclass(frozen=True)
-class Expression:
-    """One sentence about one image.
-
-    Attributes:
-        sent_id: Id of the sentence, unique in the split.
-        ref_id: Id of the reference it words.
-        ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
-        category_id: Categories as the table of references gives them; empty if it states none.
-        sent: The text as stored.
-        kind: Class of the expression where the data says ("attribute", "place", "relation"), else
-            None.
-    """
-
-    sent_id: int
-    ref_id: int
-    ann_ids: tuple[int, ...]
-    category_id: tuple[int, ...]
-    sent: str
-    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +94,10 @@ class ReferSample:
         """
         meant = [self.annotations[ann_id] for ann_id in expression.ann_ids if ann_id != NO_TARGET]
         return union_mask(meant, self.height, self.width)
+
+    def with_expressions(self, expressions: Sequence[Expression]) -> "ReferSample":
+        """The same image with other expressions."""
+        return replace(self, expressions=tuple(expressions))
 
     def masks(self) -> UInt8[np.ndarray, "t height width"]:
         """Targets of all expressions, in their order."""

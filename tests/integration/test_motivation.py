@@ -5,6 +5,7 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.inputs.samples import token_coverage
+from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples
 from litelvlm.analysis.studies.sweep.motivation import read_motivation, save_motivation
@@ -19,7 +20,7 @@ NAMES = tuple(motivation.DRAWINGS)
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=1, limit=2)
-    folder = sweep.run(model, data, config, tmp_path_factory.mktemp("runs"))
+    folder = run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     save_examples(model, data, folder)
     save_motivation(model, data[:3], folder)
     return folder

@@ -5,7 +5,7 @@ model scores background tokens high whatever the text; the "instance" model scor
 named object low.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from litelvlm.clip.tower import ClipText, Preprocessing
+from litelvlm.data.dataset import Expression
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues
 
@@ -24,20 +25,10 @@ N_CATEGORIES = len(NAMES) - 1
 
 
 @dataclass(frozen=True)
-class PlantedExpression:
-    sent_id: int
-    ref_id: int
-    ann_ids: tuple[int, ...]
-    category_id: tuple[int, ...]
-    sent: str
-    kind: str | None = None
-
-
-@dataclass(frozen=True)
 class PlantedSample:
     image_id: int
     codes: np.ndarray
-    expressions: tuple[PlantedExpression, ...]
+    expressions: tuple[Expression, ...]
     annotations: dict = field(default_factory=dict)
 
     @property
@@ -47,6 +38,9 @@ class PlantedSample:
     @property
     def width(self):
         return self.codes.shape[1] * PATCH
+
+    def with_expressions(self, expressions):
+        return replace(self, expressions=tuple(expressions))
 
     def image(self):
         pixels = np.kron(self.codes * 40, np.ones((PATCH, PATCH))).astype(np.uint8)
@@ -90,7 +84,7 @@ def planted_data(n_images=20, seed=0, objects=2, categories=N_CATEGORIES):
 
 def sample_of(image_id, codes, kinds, categories=N_CATEGORIES):
     expressions = tuple(
-        PlantedExpression(
+        Expression(
             image_id * 100 + number,
             image_id * 100 + number,
             (image_id * 10 + code,),

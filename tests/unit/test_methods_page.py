@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import pytest
 from planted import PlantedModel, planted_data
 
+from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.pages.methods_page import agreement, methods_page
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.config import every_method
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.pruning import list_pruners
 
@@ -74,8 +76,12 @@ def folder(tmp_path_factory):
     config = sweep.Config(
         methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8)
     )
-    return sweep.run(
-        PlantedModel("instance"), planted_data(4), config, tmp_path_factory.mktemp("runs")
+    return run_study(
+        sweep.STUDY,
+        PlantedModel("instance"),
+        planted_data(4),
+        config,
+        tmp_path_factory.mktemp("runs"),
     )
 
 
@@ -96,7 +102,9 @@ def test_the_page_is_made_from_the_run(folder):
 
 def test_a_page_of_expressions_asked_together_says_so(tmp_path):
     config = sweep.Config(methods=("litelvlm",), seeds=2, budgets=(48,), protocol="official")
-    page = methods_page(sweep.run(PlantedModel("instance"), planted_data(4), config, tmp_path))
+    page = methods_page(
+        run_study(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
+    )
     assert page.startswith(
         "# All methods, in all presets, up to three drawn expressions of an image asked together\n"
     )

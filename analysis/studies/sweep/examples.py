@@ -17,11 +17,11 @@ from jaxtyping import UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
-from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from litelvlm.analysis.studies.sweep import PAPER, Config, Method
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.data.files import atomic_write
 from litelvlm.models.glamm.prompting.prompts import conversation
 

@@ -17,13 +17,13 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from litelvlm.analysis.inputs.labels import IN_COVERAGE, OUT_COVERAGE
+from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import askable, target_mask, token_coverage
 from litelvlm.analysis.pages.explore_data import word_attention
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels, spread
-from litelvlm.analysis.studies.sweep import Config, Method
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import HOW_DRAWN, chosen_samples, sweep_config
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.metrics import intersection_union
 from litelvlm.models.glamm.prompting.prompts import conversation

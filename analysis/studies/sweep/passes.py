@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.runs.record import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.official_draws import official_draw
@@ -47,7 +48,7 @@ class Context:
         return int(rows * columns)
 
     @cached_property
-    def _divided(self) -> tuple[tuple[Cell, ...], dict[str, str]]:
+    def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
         return divide_cells(self.config, self.budgets, self.n_tokens, self.model)
 
     @property
@@ -56,8 +57,8 @@ class Context:
         return self._divided[0]
 
     @property
-    def excluded(self) -> dict[str, str]:
-        """Why a method has no rows at a budget, by "method@budget"."""
+    def excluded(self) -> tuple[Exclusion, ...]:
+        """Methods that cannot keep to a budget."""
         return self._divided[1]
 
     @cached_property
@@ -164,7 +165,7 @@ def masks_of(
 
 def divide_cells(
     config: Config, budgets: Sequence[int], n_tokens: int, model: Any
-) -> tuple[tuple[Cell, ...], dict[str, str]]:
+) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
     Args:
@@ -173,7 +174,7 @@ def divide_cells(
         n_tokens: Visual tokens before pruning.
         model: Query for its number of layers if a method drops tokens inside it.
     """
-    cells, excluded = [], {}
+    cells, excluded = list[Cell](), list[Exclusion]()
     for method in config.methods:
         if method.name == UNPRUNED:
             continue
@@ -183,13 +184,13 @@ def divide_cells(
             try:
                 average = layer_average(pruners[seeds[0]], budget, n_tokens, model)
             except ValueError as error:
-                excluded[f"{method.label}@{budget}"] = str(error)
+                excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
                 continue
             cells += [
                 Cell(method.label, pruner, budget, seed, average)
                 for seed, pruner in pruners.items()
             ]
-    return tuple(cells), excluded
+    return tuple(cells), tuple(excluded)
 
 
 def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> float:

@@ -1,6 +1,8 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,11 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
 )
-from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.studies.sweep.config import (
+    Config,
+)
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Context,
@@ -26,7 +32,9 @@ from litelvlm.analysis.studies.sweep.passes import (
     masks_of,
     plan_conversations,
 )
+from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import iou, scored_target
+from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.batched.grounder import Request
 from litelvlm.models.glamm.batched.requests import compared
 from litelvlm.overlaps import Overlaps, overlaps
@@ -150,3 +158,21 @@ def turn_rows(
             | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
         )
     return rows
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Divide methods and budgets into what is possible and what is not."""
+    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    context = Context(model, data, config, budgets)
+
+    def begin(index: int) -> Callable[[], ItemResult]:
+        return partial(image_rows, context, load(context, index))
+
+    return Work(
+        data,
+        begin,
+        resolved={"budgets": list(budgets)},
+        methods=tuple(method.pruner() for method in config.methods),
+        excluded=context.excluded,
+        protocol=config.protocol,
+    )
