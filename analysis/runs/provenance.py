@@ -35,7 +35,7 @@ PACKAGES = (
 # Whatever can change a row: everything between the files on disk and the numbers of one expression.
 SCORING_CODE = (
     "litelvlm.clip",
-    "litelvlm.models.glamm",
+    "litelvlm.models",
     "litelvlm.pruning",
     "litelvlm.data",
     "litelvlm.metrics",

@@ -41,6 +41,7 @@ from litelvlm.analysis.studies.efficiency.timing import (
 from litelvlm.analysis.studies.sweep.config import PAPER, AnyMethod, check_distinct
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.language.llama import decode
@@ -48,7 +49,7 @@ from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_mas
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import Spliced
 from litelvlm.models.glamm.preprocess import sam_pixel_values
-from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.pruning import LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import TRUTH
 
@@ -261,7 +262,7 @@ class Prompt:
         """The prompt about the first texts; a method inside the language model gets the tokens it lets in."""
         talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):
-            cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
+            cues = model.cues(model.encode_image(picture), talk)
             plan = arm.pruner.select(cues, arm.budget)
             n_tokens = len(plan)
         generator, shape = (
@@ -324,7 +325,7 @@ def _costs(
     counts = (arm.budget,) * n_layers
     if isinstance(arm.pruner, LayerPruner):
         counts = arm.pruner.schedule(arm.budget, model.n_tokens, n_layers)
-    n_other = len(model.tokenizer.encode(talk.prompt)) - 1
+    n_other = len(model.tokenizer.encode(full_prompt(talk))) - 1
     length = int(model.tower.tokenize(list(talk.questions))[0].shape[1])
     for part, macs in model_macs(model, counts, n_other, arm.n_text, length).items():
         yield from _operations(arm, part, "analytic", macs)
@@ -348,7 +349,7 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     square, _ = sam_pixel_values(picture, model.sam_image_size)
     square = square.to(model.device, sam_dtype(model.sam))
     state = model.encode_image(picture)
-    cues = model.cues(state, talk.questions, conversation=talk)
+    cues = model.cues(state, talk)
     cues.get("text_embeds")  # counted by itself
     seg = torch.zeros(
         1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype

@@ -28,7 +28,7 @@ from litelvlm.analysis.studies.sweep.config import (
     every_method,
 )
 from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_target
-from litelvlm.analysis.studies.sweep.passes import Context, Pass, equal_batches, expression_passes
+from litelvlm.analysis.studies.sweep.passes import Context, Pass, expression_passes
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.analysis.studies.sweep.tables import (
     comparison_table,
@@ -49,7 +49,6 @@ __all__ = [
     "Context",
     "Method",
     "Pass",
-    "equal_batches",
     "every_method",
     "expression_passes",
     "run",
