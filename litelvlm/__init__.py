@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litelvlm.data.refer import load_refer
-    from litelvlm.models.glamm.build import load_model
+    from litelvlm.models.families import load_model
     from litelvlm.pruning import get_pruner, list_pruners
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ __all__ = ["get_pruner", "list_pruners", "load_model", "load_refer"]
 
 # Imported on first use: `import litelvlm` stays fast and loads no torch.
 _HOMES = {
-    "load_model": "litelvlm.models.glamm.build",
+    "load_model": "litelvlm.models.families",
     "load_refer": "litelvlm.data.refer",
     "get_pruner": "litelvlm.pruning",
     "list_pruners": "litelvlm.pruning",

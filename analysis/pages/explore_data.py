@@ -24,9 +24,10 @@ from litelvlm.analysis.pages.explore_pack import (
     pack_picture,
 )
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.passes import Context, equal_batches, expression_passes
+from litelvlm.analysis.studies.sweep.passes import Context, expression_passes
 from litelvlm.metrics import intersection_union, iou
 from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.requests import equal_batches
 from litelvlm.pruning import (
     Cues,
     LayerTrace,
@@ -133,9 +134,7 @@ def expression_view(
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(
-        state, list(talk.questions), coverage=covered, key=image_key, conversation=talk
-    )
+    cues = model.cues(state, talk, coverage=covered, key=image_key)
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)

@@ -10,6 +10,7 @@ from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.arms import Prompt, arms_of
 from litelvlm.analysis.studies.efficiency.costs import COMPONENTS
 from litelvlm.figures.files import write_figures
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 
 CONFIG = efficiency.Config(
     methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,)
@@ -125,7 +126,7 @@ def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(
     prompt = Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
     # Every token of the text stays; the placeholder is one of them.
     assert prompt.spliced.lengths == (
-        len(model.tokenizer.encode(prompt.talk.prompt)) - 1 + entering,
+        len(model.tokenizer.encode(full_prompt(prompt.talk))) - 1 + entering,
     )
 
 

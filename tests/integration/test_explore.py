@@ -58,8 +58,8 @@ def sample_of(data, view):
 
 def cues_of(model, data, view):
     sample, expression = sample_of(data, view)
-    questions = conversation([expression.sent]).questions
-    return model.cues(model.encode_image(sample.image()), list(questions), key=int(sample.image_id))
+    talk = conversation([expression.sent])
+    return model.cues(model.encode_image(sample.image()), talk, key=int(sample.image_id))
 
 
 def test_it_holds_every_method_at_every_budget(payload):

@@ -41,7 +41,7 @@ def test_maps_and_panels_are_those_of_the_model(model, data, run, found):
     sample, expression = chosen_samples(data, run)[0]
     motive = found.motives[0]
     state, talk = model.encode_image(sample.image()), conversation([expression.sent])
-    cues = model.cues(state, list(talk.questions), key=int(sample.image_id))
+    cues = model.cues(state, talk, key=int(sample.image_id))
     scores = -get_pruner("low_similarity").score(cues).numpy()
     shown = motive.similarity[~np.isnan(motive.similarity)]
     assert (motive.text, found.budget) == (expression.sent, 16)

@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from litelvlm.clip.tower import ClipText, Preprocessing
+from litelvlm.clip.tower import ClipText, Preprocessing, Tower
 from litelvlm.data.dataset import Expression
+from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues
 
 GRID, PATCH = (12, 12), 14
@@ -136,19 +138,20 @@ class PlantedTextLayer(nn.Module):
         return hidden_states
 
 
-class PlantedTower:
+class PlantedTower(Tower):
     """One block above the embeddings; a tower built without a signal scores at random, like random weights."""
 
-    image_size, grid, n_prefix, n_blocks, lacks = SIZE, GRID, 1, 1, {}
+    image_size, grid, n_prefix, n_blocks, n_heads, lacks = SIZE, GRID, 1, 1, 1, {}
     device, dtype = torch.device("cpu"), torch.float32
 
     def __init__(self, clip, tokenizer, preprocessing=None, signal="none", noise=0.05):
+        super().__init__()
         self.clip, self.tokenizer, self.signal, self.noise = clip, tokenizer, signal, noise
         self.preprocessing = preprocessing or Preprocessing()
         self.vocabulary = {}
 
-    def pixel_values(self, image):
-        return self.preprocessing(image, self.image_size)
+    # Everything that blocks would compute is planted in ``image`` and ``text``.
+    embed = block = qkv = encode_text = None
 
     def image(self, pixel_values):
         scale, shift = torch.tensor(CLIP_STD)[0], torch.tensor(CLIP_MEAN)[0]
@@ -180,11 +183,8 @@ class PlantedTower:
         states[:, 0] = torch.tensor([1.0, 0.0]).repeat(3)
         for layer in self.text_layers:
             states = layer(states)
-        embeds = torch.stack([self.embed(sentence) for sentence in sentences])
+        embeds = torch.stack([self.sentence_embedding(sentence) for sentence in sentences])
         return ClipText(input_ids, mask, embeds, mask.sum(1) - 1, truncated)
-
-    def require(self, state):
-        assert state not in self.lacks
 
     @property
     def text_layers(self):
@@ -210,7 +210,7 @@ class PlantedTower:
     def token(self, word):
         return self.vocabulary.setdefault(word, len(self.vocabulary) + 3)
 
-    def embed(self, sentence):
+    def sentence_embedding(self, sentence):
         vector = torch.zeros(len(NAMES))
         if self.signal == "none":
             letters = torch.Generator().manual_seed(sum(map(ord, sentence)))
@@ -233,16 +233,21 @@ class PlantedTower:
         return text, weights
 
 
-class PlantedModel:
+@dataclass(frozen=True)
+class PlantedState:
+    clip: SimpleNamespace
+    codes: np.ndarray
+    view: ImageView
+
+    @property
+    def tokens(self):
+        return self.clip.patch_tokens[0]
+
+
+class PlantedModel(GroundingModel):
     """Predicts the named object's patches as far as their tokens were kept."""
 
-    name, digest, dtype, device, grid = (
-        "planted",
-        "f" * 64,
-        torch.float32,
-        torch.device("cpu"),
-        GRID,
-    )
+    family, name, digest, n_layers = "planted", "planted", "f" * 64, 1
 
     def __init__(self, signal="instance", noise=0.05, pull=0.0):
         clip = PlantedClip(SimpleNamespace(kind="planted"))
@@ -257,13 +262,17 @@ class PlantedModel:
         normal = torch.from_numpy(
             (np.asarray(image)[None, None, :, :, 0] / 255 - mean) / std
         ).float()
-        return SimpleNamespace(clip=self.tower.image(normal), codes=pixels.round().astype(int))
+        view = self.view(image.height, image.width)
+        return PlantedState(self.tower.image(normal), pixels.round().astype(int), view)
 
-    def cues(self, state, questions, coverage=None, key=0, conversation=None):
+    def conversation(self, expressions, question_index=0, answer_index=0):
+        return conversation(expressions, question_index, answer_index)
+
+    def cues(self, state, conversation, coverage=None, key=0):
         sources = {
             "patch_tokens": state.clip.patch_tokens[0],
             "patch_embeds": state.clip.patch_embeds[0],
-            "text_embeds": self.tower.text(questions).text_embeds,
+            "text_embeds": self.tower.text(conversation.questions).text_embeds,
             "coverage": coverage,
         }
         n, d = sources["patch_tokens"].shape
@@ -292,4 +301,7 @@ class PlantedModel:
             code = next(code for code, name in enumerate(NAMES) if name in expression)
             patches = (state.codes == code) & kept.reshape(GRID).numpy()
             masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
-        return SimpleNamespace(mask=torch.from_numpy(np.stack(masks)))
+        logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
+        n = len(masks)
+        answers, state = conversation.answers, torch.zeros(n, 1)
+        return Grounding(logits, state, state, (selection,), {}, answers, (True,) * n)

@@ -43,10 +43,7 @@ def test_every_method_in_every_preset_has_its_row(page):
 @pytest.mark.parametrize("method", every_method(), ids=lambda method: method.label)
 def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page):
     # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
-    model = SimpleNamespace(
-        llama=SimpleNamespace(model=SimpleNamespace(layers=range(4))),
-        tower=SimpleNamespace(n_blocks=5),
-    )
+    model = SimpleNamespace(n_layers=4, tower=SimpleNamespace(n_blocks=5))
     _, stage, _, *cells = lines_of(page)[method.label]
     assert stage == method.pruner().stage.replace("_", " ")
     assert len(cells) == len(BUDGETS)

@@ -341,7 +341,7 @@ def test_expressions_that_cannot_be_labelled_are_counted_by_reason(tmp_path):
 
 def test_constant_scores_are_at_chance_and_not_supported(tmp_path):
     model = PlantedModel("background", noise=0.0)
-    model.tower.embed = lambda sentence: torch.zeros(6)
+    model.tower.sentence_embedding = lambda sentence: torch.zeros(6)
     folder = study(tmp_path, "background", model=model)
     row = primary(read_rows(folder)).iloc[0]
     assert (row.ri, row.hedges_g, row.tie_frac) == (0.0, 0.0, 1.0)

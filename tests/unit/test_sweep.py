@@ -276,8 +276,7 @@ def test_a_prediction_of_the_wrong_size_names_its_sample(tmp_path):
 
     def cut(state, talk, selection):
         found = whole(state, talk, selection)
-        found.mask = found.mask[:, :-1]
-        return found
+        return dataclasses.replace(found, logits=found.logits[:, :-1])
 
     model.one = cut
     with pytest.raises(RuntimeError, match=r"no sample succeeded.*image_id 1, sent_id 100"):

@@ -1,7 +1,6 @@
 """Axes of the sweep: presets, methods inside the language model, protocols of several turns, no-target scores."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -33,9 +32,7 @@ PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
 def with_layers(n_layers):
     """A planted model that says how deep its language model is."""
     model = PlantedModel()
-    model.llama = SimpleNamespace(
-        config=SimpleNamespace(), model=SimpleNamespace(layers=[None] * n_layers)
-    )
+    model.n_layers = n_layers
     return model
 
 
@@ -292,7 +289,7 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
     state = context.model.encode_image(sample.image())
     kept = []
     for number, talk in enumerate(plan_conversations(OFFICIAL, sample)):
-        cues = context.model.cues(state, list(talk.conversation.questions), key=sample.image_id)
+        cues = context.model.cues(state, talk.conversation, key=sample.image_id)
         made = {p.method: p for p in expression_passes(context, number, cues, talk.draw)}
         assert made["random"].seed == made["none"].seed == talk.draw
         kept.append(made["random"].selection.indices.tolist())

@@ -16,10 +16,11 @@ from litelvlm.analysis.runs.config import (
 )
 from litelvlm.analysis.runs.record import Exclusion
 from litelvlm.analysis.studies.sweep.passes import layer_average
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import Spliced
-from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import TRUTH
 
@@ -116,7 +117,7 @@ class Prompt:
         """The prompt about the first texts; a method inside the language model gets the tokens it lets in."""
         talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):
-            cues = model.cues(model.encode_image(picture), talk.questions, conversation=talk)
+            cues = model.cues(model.encode_image(picture), talk)
             plan = arm.pruner.select(cues, arm.budget)
             n_tokens = len(plan)
         generator, shape = (

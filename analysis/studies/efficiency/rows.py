@@ -28,7 +28,7 @@ from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.preprocess import sam_pixel_values
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.pruning import LayerPruner
 
 
@@ -115,7 +115,7 @@ def _costs(
     counts = (arm.budget,) * n_layers
     if isinstance(arm.pruner, LayerPruner):
         counts = arm.pruner.schedule(arm.budget, model.n_tokens, n_layers)
-    n_other = len(model.tokenizer.encode(talk.prompt)) - 1
+    n_other = len(model.tokenizer.encode(full_prompt(talk))) - 1
     length = int(model.tower.tokenize(list(talk.questions))[0].shape[1])
     for part, macs in model_macs(model, counts, n_other, arm.n_text, length).items():
         yield from _operations(arm, part, "analytic", macs)
@@ -139,7 +139,7 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     square, _ = sam_pixel_values(picture, model.sam_image_size)
     square = square.to(model.device, sam_dtype(model.sam))
     state = model.encode_image(picture)
-    cues = model.cues(state, talk.questions, conversation=talk)
+    cues = model.cues(state, talk)
     cues.get("text_embeds")  # counted by itself
     seg = torch.zeros(
         1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype

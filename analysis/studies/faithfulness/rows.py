@@ -108,9 +108,7 @@ def rankings(
     asked: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What tokens are ranked by, high first."""
-    cues = asked.model.cues(
-        asked.state, list(asked.talk.questions), coverage=torch.from_numpy(covered).float()
-    )
+    cues = asked.model.cues(asked.state, asked.talk, coverage=torch.from_numpy(covered).float())
     scores = clip_scores(cues, rng)
     found = {name: scores[name] for name in CLIP_RANKINGS} | {
         "high_similarity": highest_similarity(cues)

@@ -139,7 +139,7 @@ def scores_of(
 ) -> tuple[dict[str, Float[np.ndarray, "n"]], Tokens]:
     """CLIP-side scores of the tokens, and what else is known of them."""
     truth = torch.from_numpy(covered).float()
-    cues = asked.model.cues(asked.state, list(asked.talk.questions), coverage=truth)
+    cues = asked.model.cues(asked.state, asked.talk, coverage=truth)
     scores = clip_scores(cues, np.random.default_rng(seed))
     halfway = len(asked.model.llama.model.layers) // 2
     sinks = visual_sinks(states_entering(targets, halfway), targets.start, targets.n_tokens)

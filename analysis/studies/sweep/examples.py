@@ -153,9 +153,7 @@ def _panels(
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(
-        state, list(talk.questions), coverage=covered, key=image_key, conversation=talk
-    )
+    cues = model.cues(state, talk, coverage=covered, key=image_key)
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
         (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()

@@ -187,7 +187,7 @@ def distributions(
 
 def similarities(model: Any, state: Any, talk: Any) -> Float[np.ndarray, "n"]:
     """Similarity of every token to the question, as the paper's method ranks them."""
-    return text_similarity(model.cues(state, list(talk.questions)))[0].float().cpu().numpy()
+    return text_similarity(model.cues(state, talk))[0].float().cpu().numpy()
 
 
 def _motive(
@@ -198,9 +198,7 @@ def _motive(
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     similarity = spread(similarities(model, state, talk), model.tower, sample.height, sample.width)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
-    cues = model.cues(
-        state, list(talk.questions), coverage=covered, key=int(sample.image_id), conversation=talk
-    )
+    cues = model.cues(state, talk, coverage=covered, key=int(sample.image_id))
     ious, panels = [], []
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(cues, budget)

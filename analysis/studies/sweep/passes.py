@@ -1,21 +1,16 @@
 """Which passes an image needs: every method and budget that is possible, for every conversation about it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor
-
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.record import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import Conversation, Grounder
 from litelvlm.models.glamm.prompting.official_draws import official_draw
-from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 from litelvlm.pruning.methods.tome import ToMe, merge_counts
@@ -62,11 +57,10 @@ class Context:
         return self._divided[1]
 
     @cached_property
-    def grounder(self) -> "SharedGrounder | PlainGrounder":
+    def grounder(self) -> Grounder:
         """What answers the requests about one image."""
-        if isinstance(self.model, Glamm):
-            return SharedGrounder(self.model, self.config.batch_size)
-        return PlainGrounder(self.model, self.config.batch_size)
+        grounder: Grounder = self.model.grounder(self.config.batch_size)
+        return grounder
 
     def passes(
         self,
@@ -129,40 +123,6 @@ class Pass:
     n_average: float
 
 
-@dataclass
-class PlainGrounder:
-    """Answers requests through a model's own ``ground``, for models that are no ``Glamm``."""
-
-    model: Any
-    batch_size: int
-    notes: Sequence[str] = ()
-
-    def __call__(
-        self, state: Any, requests: Sequence[Request]
-    ) -> Iterator[tuple[tuple[tuple[int, ...], ...], Tensor]]:
-        """Every request once, batches of equal token count."""
-        for batch in equal_batches([_size(r.selection) for r in requests], self.batch_size):
-            chosen = [requests[i] for i in batch]
-            found = self.model.ground(
-                [state] * len(batch),
-                [r.conversation for r in chosen],
-                [r.selection for r in chosen],
-            )
-            yield tuple((i,) for i in batch), torch.stack([result.mask for result in found])
-
-
-def masks_of(
-    context: Context, state: Any, requests: Sequence[Request]
-) -> Iterator[tuple[tuple[tuple[int, ...], ...], Bool[Tensor, "b t h w"]]]:
-    """Predicted masks batch by batch, each pass with its places among the requests."""
-    grounder = context.grounder
-    if isinstance(grounder, PlainGrounder):
-        yield from grounder(state, requests)
-        return
-    for answered in grounder(state, requests):
-        yield answered.places, answered.logits > 0
-
-
 def divide_cells(
     config: Config, budgets: Sequence[int], n_tokens: int, model: Any
 ) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
@@ -204,7 +164,7 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
         merge_counts(n_tokens, budget, model.tower.n_blocks - 1)
     if not isinstance(pruner, LayerPruner):
         return float(budget)
-    counts = pruner.schedule(budget, n_tokens, len(model.llama.model.layers))
+    counts = pruner.schedule(budget, n_tokens, model.n_layers)
     return sum(counts) / len(counts)
 
 
@@ -261,23 +221,3 @@ def seeded(config: Config, cell: Cell, draw: int) -> Pruner:
     """The method of a cell with the seed of an official draw, if it takes one."""
     method = next(method for method in config.methods if method.label == cell.method)
     return method.pruner(draw) if method.seeded else cell.pruner
-
-
-def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Group indices of equal size into batches, sizes in ascending order.
-
-    Example:
-        >>> equal_batches([8, 16, 8, 8], 2)
-        [[0, 2], [3], [1]]
-    """
-    batches = []
-    for size in sorted(set(sizes)):
-        members = [i for i, found in enumerate(sizes) if found == size]
-        batches += [
-            members[start : start + batch_size] for start in range(0, len(members), batch_size)
-        ]
-    return batches
-
-
-def _size(selection: Selection | None) -> int:
-    return 0 if selection is None else len(selection)

@@ -29,14 +29,12 @@ from litelvlm.analysis.studies.sweep.passes import (
     Context,
     Pass,
     PlannedConversation,
-    masks_of,
     plan_conversations,
 )
 from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import iou, scored_target
-from litelvlm.models.base import GroundingModel
-from litelvlm.models.glamm.batched.grounder import Request
-from litelvlm.models.glamm.batched.requests import compared
+from litelvlm.models.base import GroundingModel, Request
+from litelvlm.models.requests import places_by_target
 from litelvlm.overlaps import Overlaps, overlaps
 
 HITS = (0.5, 0.7, 0.9)
@@ -93,21 +91,19 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
             # An oracle that serves several expressions with one selection knows the union of their
             # masks.
             truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
-            key, questions = int(sample.image_id), list(talk.conversation.questions)
-            cues = model.cues(
-                state, questions, coverage=truth, key=key, conversation=talk.conversation
-            )
+            key = int(sample.image_id)
+            cues = model.cues(state, talk.conversation, coverage=truth, key=key)
             passes += context.passes(loaded, state, number, talk, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[dict[str, Any]]] = [[] for _ in passes]
     requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
     noted = len(context.grounder.notes)
-    for places, masks in masks_of(context, state, requests):
-        asked = compared(places, lambda place: talks[passes[place].talk].turns)
+    for batch in context.grounder(state, requests):
+        asked = places_by_target(batch.places, lambda place: talks[passes[place].talk].turns)
         answers, turns = zip(*asked, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
             counts = overlaps(
-                masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
+                batch.masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
             )
         numbers = Overlaps(*(count.cpu() for count in counts))
         for row, same in enumerate(asked.values()):

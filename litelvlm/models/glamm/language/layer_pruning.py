@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import rotate_half
 
-from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.base import Conversation
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.base import Selection
 from litelvlm.pruning.layers.base import LayerPlan, LayerTrace, LayerView, QueryToken
@@ -312,13 +313,13 @@ def query_places(tokenizer: GlammTokenizer, talk: Conversation, which: QueryToke
 
     Raters are chosen among all of these tokens later, from their embeddings.
     """
-    ids = tokenizer.encode(talk.prompt)
+    ids = tokenizer.encode(full_prompt(talk))
     first = ids.index(IMAGE_INDEX) + 1
     if which == "last":
         places = [len(ids) - 1]
     elif which == "last_prompt":
         # Expressions are in lower case and cannot spell the role.
-        question, role, _ = talk.prompt.partition(" ASSISTANT:")
+        question, role, _ = full_prompt(talk).partition(" ASSISTANT:")
         places = [len(tokenizer.encode(question + role)) - 1]
     elif which == "seg":
         # The state that predicts [SEG] is the one before it.
