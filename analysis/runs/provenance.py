@@ -39,7 +39,6 @@ SCORING_CODE = (
     "litelvlm.pruning",
     "litelvlm.data",
     "litelvlm.metrics",
-    "litelvlm.overlaps",
 )
 _ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
 _TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")

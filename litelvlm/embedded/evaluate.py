@@ -18,12 +18,12 @@ from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import pack
+from litelvlm.metrics import count_pixels
 from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
 from litelvlm.models.glamm.batched.requests import compared
 from litelvlm.models.glamm.model import Glamm, ImageState
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import conversation
-from litelvlm.overlaps import overlaps
 from litelvlm.pruning import Pruner, get_pruner
 
 _RETRIEVAL_SEED = 40_000  # scenes of no split, and of no training
@@ -109,7 +109,7 @@ def evaluate(
                 held = compared(answered.places, [line for line, _ in cells].__getitem__)
                 rows, lines = (list(entries) for entries in zip(*held, strict=True))
                 targets = torch.from_numpy(masks[lines])[:, None].to(model.device)
-                counts = overlaps(answered.logits[rows] > 0, targets)
+                counts = count_pixels(answered.logits[rows] > 0, targets)
                 both = torch.stack([counts.intersection, counts.union], dim=-1)[:, 0].cpu().numpy()
                 for places, numbers in zip(held.values(), both, strict=True):
                     for place in places:

@@ -26,10 +26,9 @@ from litelvlm.analysis.studies.sweep.passes import (
     masks_of,
     plan_conversations,
 )
-from litelvlm.metrics import iou, scored_target
+from litelvlm.metrics import PixelCounts, count_pixels, iou, scored_target
 from litelvlm.models.glamm.batched.grounder import Request
 from litelvlm.models.glamm.batched.requests import compared
-from litelvlm.overlaps import Overlaps, overlaps
 
 HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
@@ -98,10 +97,10 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
         asked = compared(places, lambda place: talks[passes[place].talk].turns)
         answers, turns = zip(*asked, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
-            counts = overlaps(
+            counts = count_pixels(
                 masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
             )
-        numbers = Overlaps(*(count.cpu() for count in counts))
+        numbers = PixelCounts(*(count.cpu() for count in counts))
         for row, same in enumerate(asked.values()):
             for place in same:
                 found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
@@ -116,7 +115,7 @@ def turn_rows(
     loaded: Loaded,
     talks: list[PlannedConversation],
     made: Pass,
-    counts: Overlaps,
+    counts: PixelCounts,
     row: int,
 ) -> list[dict[str, Any]]:
     """Rows of one pass, one per expression of its conversation.
