@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litelvlm.data.refer import load_refer
+    from litelvlm.data.load import load_refer
     from litelvlm.models.glamm.build import load_model
     from litelvlm.pruning import get_pruner, list_pruners
 
@@ -23,7 +23,7 @@ __all__ = ["get_pruner", "list_pruners", "load_model", "load_refer"]
 # Imported on first use: `import litelvlm` stays fast and loads no torch.
 _HOMES = {
     "load_model": "litelvlm.models.glamm.build",
-    "load_refer": "litelvlm.data.refer",
+    "load_refer": "litelvlm.data.load",
     "get_pruner": "litelvlm.pruning",
     "list_pruners": "litelvlm.pruning",
 }
