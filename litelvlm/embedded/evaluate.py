@@ -18,13 +18,13 @@ from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import pack
+from litelvlm.metrics import count_pixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.models.requests import places_by_target
-from litelvlm.overlaps import overlaps
 from litelvlm.pruning import Pruner, get_pruner
 
 _RETRIEVAL_SEED = 40_000  # scenes of no split, and of no training
@@ -110,7 +110,7 @@ def evaluate(
                 held = places_by_target(answered.places, [line for line, _ in cells].__getitem__)
                 rows, lines = (list(entries) for entries in zip(*held, strict=True))
                 targets = torch.from_numpy(masks[lines])[:, None].to(model.device)
-                counts = overlaps(answered.masks[rows], targets)
+                counts = count_pixels(answered.masks[rows], targets)
                 both = torch.stack([counts.intersection, counts.union], dim=-1)[:, 0].cpu().numpy()
                 for places, numbers in zip(held.values(), both, strict=True):
                     for place in places:

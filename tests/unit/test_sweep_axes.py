@@ -380,15 +380,16 @@ def test_pixels_are_counted_by_the_official_rule():
     # is ignored.
     import torch
 
-    from litelvlm.metrics import intersection_union
-    from litelvlm.overlaps import overlaps
+    from litelvlm.metrics import count_pixels, intersection_union
 
     target = np.array([[1, 1, 2], [255, 0, 1]], dtype=np.uint8)
     predicted = np.array([[True, True, True], [True, False, False]])
-    found = overlaps(torch.from_numpy(predicted), torch.from_numpy(target))
+    found = count_pixels(torch.from_numpy(predicted), torch.from_numpy(target))
     assert [int(count) for count in found] == [2, 4, 3, 3]
     assert (int(found.intersection), int(found.union)) == tuple(
         intersection_union(predicted, target)
     )
     with pytest.raises(ValueError, match="both must be"):
-        overlaps(torch.zeros(PATCH, 3, dtype=torch.bool), torch.zeros(PATCH, 2, dtype=torch.uint8))
+        count_pixels(
+            torch.zeros(PATCH, 3, dtype=torch.bool), torch.zeros(PATCH, 2, dtype=torch.uint8)
+        )

@@ -32,10 +32,9 @@ from litelvlm.analysis.studies.sweep.passes import (
     plan_conversations,
 )
 from litelvlm.data.dataset import Dataset
-from litelvlm.metrics import iou, scored_target
+from litelvlm.metrics import PixelCounts, count_pixels, iou, scored_target
 from litelvlm.models.base import GroundingModel, Request
 from litelvlm.models.requests import places_by_target
-from litelvlm.overlaps import Overlaps, overlaps
 
 HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
@@ -102,10 +101,10 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
         asked = places_by_target(batch.places, lambda place: talks[passes[place].talk].turns)
         answers, turns = zip(*asked, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
-            counts = overlaps(
+            counts = count_pixels(
                 batch.masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
             )
-        numbers = Overlaps(*(count.cpu() for count in counts))
+        numbers = PixelCounts(*(count.cpu() for count in counts))
         for row, same in enumerate(asked.values()):
             for place in same:
                 found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
@@ -120,7 +119,7 @@ def turn_rows(
     loaded: Loaded,
     talks: list[PlannedConversation],
     made: Pass,
-    counts: Overlaps,
+    counts: PixelCounts,
     row: int,
 ) -> list[dict[str, Any]]:
     """Rows of one pass, one per expression of its conversation.
