@@ -15,7 +15,7 @@ from common import spread, store
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_data import SIGNALS
+from litelvlm.analysis.pages.explore_scores import SIGNALS
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.studies import sweep
 

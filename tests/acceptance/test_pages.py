@@ -5,8 +5,8 @@ from chromium import Chromium
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.cli.report import write_report
-from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_data import SIGNALS, MethodStyle
+from litelvlm.analysis.pages.explore import LegendEntry, build_page
+from litelvlm.analysis.pages.explore_scores import SIGNALS
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.studies import sink, sweep
 
@@ -39,9 +39,9 @@ def runs(model, data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def explorer(model, data, runs, tmp_path_factory):
-    looks = {name: MethodStyle(name.upper(), "#D55E00") for name in METHODS}
+    legend = {name: LegendEntry(name.upper(), "#D55E00") for name in METHODS}
     return build_page(
-        model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", looks, samples=4
+        model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", legend, samples=4
     )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from litelvlm import get_pruner
-from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_data import INSIDE, MethodStyle, expression_view, method_score
+from litelvlm.analysis.pages.explore import LegendEntry, build_page
+from litelvlm.analysis.pages.explore_data import expression_view
+from litelvlm.analysis.pages.explore_scores import INSIDE, method_score
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
@@ -33,7 +34,7 @@ def run(model, data, tmp_path_factory):
 def page(model, data, run, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "page.html"
     return build_page(
-        model, data, run, out, {"litelvlm": MethodStyle("LiteLVLM", "#D55E00")}, samples=3
+        model, data, run, out, {"litelvlm": LegendEntry("LiteLVLM", "#D55E00")}, samples=3
     )
 
 

@@ -14,9 +14,10 @@ from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import FILE, choose, read_examples, save_examples
+from litelvlm.analysis.studies.sweep.examples import choose, save_examples
 from litelvlm.clip.tower import Preprocessing
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import write_figures

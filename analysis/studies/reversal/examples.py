@@ -1,24 +1,21 @@
 """Pictures of a reversal run: what low similarity keeps of a few expressions, chosen by their index and not by eye."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import save
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import target_mask
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_pixels
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config, embed_patches
 from litelvlm.analysis.studies.reversal.tables import select
-from litelvlm.analysis.studies.sweep.examples import FILE
 from litelvlm.data.dataset import Dataset
-from litelvlm.data.files import atomic_write
 from litelvlm.data.images import open_image
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.prompting.prompts import question
@@ -57,19 +54,16 @@ def save_reversal_examples(
         return
     by_id = {int(e.sent_id): (s, e) for s in data for e in s.expressions}
     budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
-    found: dict[str, np.ndarray] = {}
-    lines = []
-    for number, (percentile, sent_id) in enumerate(choose(primary).items()):
+    examples = []
+    for percentile, sent_id in choose(primary).items():
         sample, expression = by_id[sent_id]
         panels = _panels(model, sample, expression, budgets, config.question_index)
-        found |= {f"{number}.{place}": panel for place, panel in enumerate(panels)}
         titles = [
             f"RI {primary['ri'].loc[sent_id]:.2f}",
             *(f"{budget} lowest" for budget in budgets),
         ]
-        lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
-    meta = {"examples": json.dumps(lines), "method": "low_similarity"}
-    atomic_write(folder / FILE, save(found, metadata=meta))
+        examples.append(Example(expression.sent, percentile, tuple(titles), tuple(panels)))
+    write_examples(folder, "low_similarity", examples)
 
 
 def _panels(
