@@ -27,7 +27,7 @@ from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
-from litelvlm.pruning.methods.box_oracle import box_cells
+from litelvlm.pruning.boxes import box_cells
 
 __all__ = ["Glamm", "Grounding", "ImageState", "Spliced", "Stopwatch", "add_timings"]
 PROTOCOLS = ("single", "conversation")
@@ -235,7 +235,7 @@ class Glamm(nn.Module):
             before, after = ids[:start], ids[start + 1 :]
             text = self.llama.model.embed_tokens(torch.tensor(before + after, device=self.device))
             embeds.append(torch.cat([text[:start], tokens, text[start:]]))
-            offsets = torch.arange(n_kept) if selection is None else selection.positions.cpu()
+            offsets = torch.arange(n_kept) if selection is None else selection.positions[0].cpu()
             span = n_kept if selection is None else selection.span
             positions.append(
                 torch.cat(

@@ -37,7 +37,7 @@ class Request:
             return id(selection)
         return (
             tuple(selection.indices.tolist()),
-            tuple(selection.positions.tolist()),
+            tuple(selection.positions[0].tolist()),
             selection.span,
         )
 
