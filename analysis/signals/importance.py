@@ -22,7 +22,7 @@ from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
 from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, leave_one_out
 from litelvlm.models.glamm.attribution.layers import attention_flow
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
-from litelvlm.pruning.methods.llm_attention import middle_layers
+from litelvlm.pruning.layers.depths import middle_layers
 
 BLOCKS = 6
 ALL_HEADS, NO_LAYER = -1, -1

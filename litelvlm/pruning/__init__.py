@@ -6,23 +6,29 @@
 [1, 3]
 """
 
-from litelvlm.pruning.base import Pruner, RawSelection, ScorePruner, Selection
-from litelvlm.pruning.budgets import check_budget, tokens_from_ratio
+from litelvlm.pruning.add_ons import AddOn
+from litelvlm.pruning.base import Pruner, ScorePruner
+from litelvlm.pruning.budgets import ModelSizes, check_budget, tokens_from_ratio
+from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.layers.base import LayerPlan, LayerPruner, LayerTrace
+from litelvlm.pruning.layers.base import LayerPlan, LayerPruner
+from litelvlm.pruning.layers.results import LayerTrace
 from litelvlm.pruning.merging import MergingPruner
-from litelvlm.pruning.methods.litelvlm import LiteLVLM, context_scores
+from litelvlm.pruning.methods.litelvlm import LiteLVLM
 from litelvlm.pruning.methods.reverse import Reverse
-from litelvlm.pruning.methods.similarity import text_similarity
 from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.plugins import load_plugin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
-from litelvlm.pruning.registry import get_pruner, list_pruners
+from litelvlm.pruning.registry import get_pruner, list_pruners, register_pruner
+from litelvlm.pruning.selection import RawSelection, Selection
+from litelvlm.pruning.similarity import text_similarity
 from litelvlm.pruning.vit import VitView
 from litelvlm.pruning.wrapping import Wrapper
 
 __all__ = [
     "CUES",
+    "AddOn",
     "Cue",
     "Cues",
     "GreedyPruner",
@@ -31,6 +37,7 @@ __all__ = [
     "LayerTrace",
     "LiteLVLM",
     "MergingPruner",
+    "ModelSizes",
     "Origin",
     "Pruner",
     "RawSelection",
@@ -44,7 +51,9 @@ __all__ = [
     "get_pruner",
     "highest",
     "list_pruners",
+    "load_plugin",
     "lowest",
+    "register_pruner",
     "stable_order",
     "text_similarity",
     "tokens_from_ratio",

@@ -1,134 +1,21 @@
-"""What a pruning method is, and what it returns."""
+"""What a pruning method is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.names import check_name
-from litelvlm.pruning.budgets import check_budget
+from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.options import check_field_values
 from litelvlm.pruning.origin import OURS, Origin
-from litelvlm.pruning.positions import Order, Positions, output_order, sequence_positions
+from litelvlm.pruning.positions import Order, Positions
 from litelvlm.pruning.ranking import ascending, highest
-
-
-@dataclass(frozen=True, eq=False)
-class RawSelection:
-    """What a method chose, in its own order, before order and positions are settled.
-
-    Attributes:
-        indices: Raster indices, -1 for synthetic tokens.
-        places: Raster index each token stands for; None when every token is a kept one.
-        tokens: Merged tokens; None when every output token is a plain row of the patch tokens.
-        source: Merge weights that made ``tokens`` from the patch tokens.
-        roles: One word per token.
-        sizes: Patches that the language model's attention should count each token for; None leaves
-            it alone.
-    """
-
-    indices: Int[Tensor, "r"]
-    places: Int[Tensor, "r"] | None = None
-    tokens: Float[Tensor, "r d"] | None = None
-    source: Float[Tensor, "r n"] | None = None
-    roles: tuple[str, ...] | None = None
-    sizes: Float[Tensor, "r"] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """The visual tokens the language model gets.
-
-    Attributes:
-        indices: Kept raster indices in output order. A merged token has the index of its
-            destination, a synthetic one (CLS, a mean of what was dropped, a pooled cell) has -1.
-        n_tokens: Tokens before pruning.
-        positions: Position of each output token relative to the first visual one.
-        span: Positions the image block takes for the text behind it.
-        tokens: Output tokens, in the language model's input space at stage "post_projector", else
-            in that of the patch tokens; None when they are plain rows of them.
-        source: Merge weights; ``source @ patch_tokens`` (``source @ projected`` after the
-            projector) is ``tokens``, except for the row of role "cls", which is zero because CLS is
-            no mixture of patches. At stage "vit" blocks follow the merges, so the weights tell the
-            members of a token but do not reproduce it.
-        roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all
-            are plainly kept.
-        sizes: Patches that the language model's attention counts each token for (see
-            ``litelvlm.models.glamm.language.calibration``); None leaves the attention as it is.
-        stage: Stage of the method.
-    """
-
-    indices: Int[Tensor, "r"]
-    n_tokens: int
-    positions: Int[Tensor, "r"]
-    span: int
-    tokens: Float[Tensor, "r d"] | None = None
-    source: Float[Tensor, "r n"] | None = None
-    roles: tuple[str, ...] | None = None
-    sizes: Float[Tensor, "r"] | None = None
-    stage: str = "pre_projector"
-
-    @classmethod
-    def from_choice(
-        cls,
-        choice: RawSelection,
-        n_tokens: int,
-        order: Order = "native",
-        positions: Positions = "contiguous",
-        stage: str = "pre_projector",
-    ) -> "Selection":
-        """Settle order and positions of a choice (see ``litelvlm.pruning.positions``)."""
-        places = choice.indices if choice.places is None else choice.places
-        turn = output_order(places, order)
-        offsets, span = sequence_positions(places[turn], n_tokens, positions)
-        return cls(
-            indices=choice.indices[turn],
-            n_tokens=n_tokens,
-            positions=offsets,
-            span=span,
-            tokens=None if choice.tokens is None else choice.tokens[turn],
-            source=None if choice.source is None else choice.source[turn],
-            roles=None if choice.roles is None else tuple(choice.roles[i] for i in turn.tolist()),
-            sizes=None if choice.sizes is None else choice.sizes[turn],
-            stage=stage,
-        )
-
-    @classmethod
-    def from_indices(
-        cls,
-        indices: Int[Tensor, "r"],
-        n_tokens: int,
-        order: Order = "native",
-        positions: Positions = "contiguous",
-    ) -> "Selection":
-        """Selection of given tokens, for studies that choose them by other means than a method.
-
-        Raises:
-            ValueError: If there is none, one is out of range, or one occurs twice.
-
-        Example:
-            >>> Selection.from_indices(torch.tensor([7, 2]), 9, positions="original").positions.tolist()
-            [7, 2]
-        """
-        check_budget(len(indices), n_tokens)
-        if (
-            int(indices.min()) < 0
-            or int(indices.max()) >= n_tokens
-            or len(torch.unique(indices)) != len(indices)
-        ):
-            raise ValueError(
-                f"indices must be different whole numbers from 0 to {n_tokens - 1}, got {indices.tolist()}"
-            )
-        return cls.from_choice(RawSelection(indices), n_tokens, order, positions)
-
-    def __len__(self) -> int:
-        """Tokens the language model gets."""
-        return len(self.indices)
+from litelvlm.pruning.selection import RawSelection, Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +28,8 @@ class Pruner(ABC):
     Attributes:
         order: "native": as the method's released code emits them; "raster": by place in the image.
         positions: "contiguous", "original" or "stretch" (see ``litelvlm.pruning.positions``).
-        name: Name in the table of methods.
+        name: Name in the table of methods: a Python identifier.
+        title: Name for readers of figures and tables: "SparseVLM+".
         summary: One line for lists and tables.
         needs: Cues that some setting of the fields may read.
         stage: Where it sits: "vit" (between blocks of the image tower), "pre_projector",
@@ -152,6 +40,9 @@ class Pruner(ABC):
         origin: Paper, licence of the official code, and confidence.
         synthetic: It may emit tokens that are no plain patch tokens. Such a method keeps every
             token as it is when the budget is all of them, since there is nothing to merge.
+        video_substitute: Empty for a method that chooses among the tokens of any number of frames.
+            A method that lays out one grid of rows and columns names a method here that is to be
+            used for several frames instead.
         presets: Named sets of fields that differ from the defaults, next to "faithful", which is
             the defaults, and "gap", which every method has (see ``get_pruner``). "fixed" guards the
             quirks of a released code, in raster order; "paper" follows the paper where its code
@@ -159,6 +50,7 @@ class Pruner(ABC):
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     summary: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     stage: ClassVar[str] = "pre_projector"
@@ -167,7 +59,8 @@ class Pruner(ABC):
     flash_safe: ClassVar[bool] = True
     origin: ClassVar[Origin] = OURS
     synthetic: ClassVar[bool] = False
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    video_substitute: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
 
     order: Order = "native"
     positions: Positions = "contiguous"
@@ -176,18 +69,13 @@ class Pruner(ABC):
         self.check_options({entry.name: getattr(self, entry.name) for entry in fields(self)})
 
     @classmethod
-    def check_options(cls, options: Mapping[str, Any]) -> None:
+    def check_options(cls, options: Mapping[str, object]) -> None:
         """Refuse a field value that its annotation does not allow.
 
         Raises:
             ValueError: Naming the field, the value and what is allowed.
         """
-        hints = get_type_hints(cls)
-        for name, value in options.items():
-            if get_origin(hints[name]) is Literal:
-                check_choice(value, get_args(hints[name]), name)
-            else:
-                check_number(value, get_args(hints[name]) or (hints[name],), name)
+        check_field_values(cls, options)
 
     def select(self, cues: Cues, budget: int | float) -> Selection:
         """Choose exactly ``budget`` tokens.
@@ -198,36 +86,64 @@ class Pruner(ABC):
 
         Raises:
             ValueError: If the budget is not a whole number from 1 to the number of tokens nor a
-                share that keeps one, or a cue is missing.
+                share that keeps one, a cue is missing, or there are several frames and the method
+                takes one.
         """
-        count = check_budget(budget, cues.n_tokens)
+        count = self.checked_budget(cues, budget)
         nothing_to_merge = self.synthetic and count == cues.n_tokens
-        choice = RawSelection(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
-        return self.settle(choice, cues.n_tokens)
+        raw = RawSelection(torch.arange(count)) if nothing_to_merge else self.choose(cues, count)
+        return self.to_selection(raw, cues.n_tokens, count)
 
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
-        """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
+        """Choose exactly ``budget`` tokens of each of several images, as single calls would.
 
         Cues stay per image, so images may have different numbers of texts and nothing is padded.
-        What a tower computed
-        is kept by its ``Cues``: several methods and budgets on one list run the towers once.
-        Ranking by a score is a few operations per image; methods whose steps follow one upon
-        another take each step for all images at once where that is faster (see ``GreedyPruner``).
+        What a tower computed is kept by its ``Cues``: several methods and budgets on one list run
+        the towers once. Ranking by a score is a few operations per image; methods whose steps
+        follow one upon another take each step for all images at once where that is faster (see
+        ``GreedyPruner``).
 
         Raises:
             ValueError: As ``select``.
         """
         return [self.select(cues, budget) for cues in batch]
 
-    def settle(self, choice: RawSelection, n_tokens: int) -> Selection:
-        """Order and positions of a choice, as the fields say."""
-        return Selection.from_choice(choice, n_tokens, self.order, self.positions, self.stage)
-
     @abstractmethod
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """The method itself; ``budget`` is already checked."""
 
-    def config(self) -> dict[str, Any]:
+    def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
+        """Set output order and positions as the fields say."""
+        return Selection.from_raw(raw, n_tokens, self.order, self.positions, self.stage)
+
+    def checked_budget(self, cues: Cues, budget: int | float) -> int:
+        """The budget as a number of tokens.
+
+        Raises:
+            ValueError: As ``select``.
+        """
+        if cues.frames > 1 and self.video_substitute:
+            raise ValueError(
+                f"method {self.name!r} lays out the rows and columns of one image and cannot "
+                f"choose among the tokens of {cues.frames} frames; take "
+                f"{self.video_substitute!r}, or select frame by frame"
+            )
+        return check_budget(budget, cues.n_tokens)
+
+    def average_tokens(self, budget: int | float, sizes: ModelSizes) -> float:
+        """Visual tokens that a layer of the language model processes, mean over its layers.
+
+        Args:
+            budget: Tokens to keep, or their share of all.
+            sizes: Of the model.
+
+        Raises:
+            ValueError: If the method cannot meet the budget in a model of these sizes; the message
+                names the smallest possible one.
+        """
+        return float(check_budget(budget, sizes.n_tokens))
+
+    def config(self) -> dict[str, object]:
         """Name and fields as plain data, from which ``get_pruner`` builds an equal method."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {"name": self.name} | {
@@ -246,33 +162,3 @@ class ScorePruner(Pruner):
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Keep the ``budget`` highest scores."""
         return RawSelection(ascending(highest(self.score(cues), budget)))
-
-
-def check_choice(value: object, allowed: tuple[object, ...], what: str) -> None:
-    """Refuse a value outside a closed set of options.
-
-    Raises:
-        ValueError: Naming the value and the options.
-    """
-    if isinstance(value, str) and all(isinstance(option, str) for option in allowed):
-        check_name(value, [str(option) for option in allowed], what)
-    if value not in allowed:
-        raise ValueError(
-            f"{what} {value!r} is not allowed; choose from {', '.join(map(repr, allowed))}"
-        )
-
-
-def check_number(value: object, kinds: tuple[type, ...], what: str) -> None:
-    """Refuse a value that is not of one of the number types ``kinds`` (``NoneType`` counts); other fields pass.
-
-    Raises:
-        ValueError: Naming the value and the types.
-    """
-    names = {int: "a whole number", float: "a number", type(None): "None"}
-    if not set(kinds) <= set(names):
-        return
-    accepted = tuple({int: Integral, float: Real}.get(kind, kind) for kind in kinds)
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise ValueError(
-            f"{what} {value!r} is not allowed; give {' or '.join(names[kind] for kind in kinds)}"
-        )

@@ -1,10 +1,26 @@
 """How many tokens to keep: checked before any tensor is touched."""
 
 import operator
+from dataclasses import dataclass
 from math import floor, isfinite
 from typing import SupportsIndex
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """The sizes of a model that decide whether a method can meet a budget.
+
+    Attributes:
+        n_tokens: Visual tokens before pruning.
+        n_blocks: Blocks of the image tower whose output reaches the visual tokens.
+        n_layers: Layers of the language model.
+    """
+
+    n_tokens: int
+    n_blocks: int
+    n_layers: int
 
 
 def check_budget(budget: object, n_tokens: int) -> int:
@@ -34,13 +50,14 @@ def check_budget(budget: object, n_tokens: int) -> int:
         raise ValueError(f"budget {count} is not {allowed}; keep at least one token")
     if count > n_tokens:
         raise ValueError(
-            f"budget {count} is not {allowed}, all the image has; lower it, or keep every token with budget={n_tokens}"
+            f"budget {count} is not {allowed}, all the image has; lower it, or keep every token "
+            f"with budget={n_tokens}"
         )
     return count
 
 
 def round_half_up(value: float) -> int:
-    """Nearest whole number of a non-negative value, halves upwards (Python's own rounds them to even)."""
+    """Nearest whole number of a non-negative value; halves go up, where Python's own go to even."""
     return floor(value + 0.5)
 
 
@@ -61,7 +78,8 @@ def tokens_from_ratio(ratio: float, n_tokens: int) -> int:
     count = round_half_up(ratio * n_tokens)
     if count < 1:
         raise ValueError(
-            f"ratio {ratio!r} of {n_tokens} tokens keeps none; the smallest that keeps one is {0.5 / n_tokens}"
+            f"ratio {ratio!r} of {n_tokens} tokens keeps none; the smallest that keeps one is "
+            f"{0.5 / n_tokens}"
         )
     return count
 

@@ -1,4 +1,4 @@
-"""Implicit visual coordinates: visual tokens whose rotary angles make the language model's sense of place."""
+"""Implicit visual coordinates: tokens whose rotary angles give a language model its sense of place."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,10 +8,11 @@ from litelvlm.pruning.ranking import highest
 
 
 def coordinate_ranking(cosine: Float[Tensor, "n"], sine: Float[Tensor, "n"]) -> Int[Tensor, "n"]:
-    """Every token once, the best coordinates first: in turns the largest mean cosine and the largest mean sine.
+    """Every token once, the best coordinates first.
 
-    At position m they are ``mean_f cos(m theta_f)`` and ``mean_f sin(m theta_f)`` over the rotary
-    frequencies. They depend on the place of the image in the prompt, not on the image.
+    The next largest mean cosine and the next largest mean sine alternate. At position m they are
+    ``mean_f cos(m theta_f)`` and ``mean_f sin(m theta_f)`` over the rotary frequencies. They depend
+    on the place of the image in the prompt, not on the image.
 
     Args:
         cosine: Mean cosine of each token's rotary angles.
@@ -20,11 +21,12 @@ def coordinate_ranking(cosine: Float[Tensor, "n"], sine: Float[Tensor, "n"]) -> 
     Source: IVC-Prune, official code; arXiv 2602.03060.
 
     Example:
-        >>> coordinate_ranking(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([0.2, 0.7, 0.6])).tolist()
+        >>> cosine, sine = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([0.2, 0.7, 0.6])
+        >>> coordinate_ranking(cosine, sine).tolist()
         [0, 1, 2]
     """
-    turns = torch.stack([highest(cosine, len(cosine)), highest(sine, len(sine))], dim=1).flatten()
-    return first_of_each(turns)
+    rankings = [highest(cosine, len(cosine)), highest(sine, len(sine))]
+    return first_of_each(torch.stack(rankings, dim=1).flatten())
 
 
 def first_of_each(indices: Int[Tensor, "m"]) -> Int[Tensor, "k"]:

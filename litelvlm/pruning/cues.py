@@ -1,4 +1,4 @@
-"""What a method may know about one image and its texts, computed when first asked for."""
+"""What a method may know about one image and its texts; each cue is computed at its first use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Cue:
     """One declared cue.
 
     Attributes:
-        axes: Axis names. N tokens (rows x columns of the grid, raster order, CLS left out), T
-            texts, D vision width, P joint width, E head width, d language-model width, L its
-            layers, C colour channels.
+        axes: Axis names. N tokens (frames x rows x columns, raster order in each frame, CLS left
+            out), T texts, D vision width, P joint width, E head width, d language-model width, L
+            its layers, C colour channels.
         meaning: What it holds.
     """
 
@@ -115,14 +115,16 @@ class Cues:
 
     Args:
         sources: Cue name to tensor, or to a function without arguments that computes it.
-        grid: Token grid (rows, columns).
+        grid: Token grid of a frame (rows, columns).
         key: Identity of the image, 0 or above, so that random methods draw the same tokens for it
             everywhere.
         vit: Gives the image tower itself, for methods of stage "vit", whose states depend on the
             budget.
+        frames: Frames of a video; 1 for an image.
 
     Raises:
-        ValueError: If a name is not in ``CUES``, or the grid or key cannot be.
+        ValueError: If a name is not in ``CUES``, or the grid, the key or the number of frames
+            cannot be.
 
     Example:
         >>> cues = Cues.from_tensors(cls_attention=torch.tensor([0.1, 0.4, 0.2, 0.3]))
@@ -136,6 +138,7 @@ class Cues:
         grid: tuple[int, int],
         key: int = 0,
         vit: Callable[[], VitView] | None = None,
+        frames: int = 1,
     ) -> None:
         for name in sources:
             if name not in CUES:
@@ -144,24 +147,27 @@ class Cues:
             raise ValueError(f"grid {grid} has no tokens; give (rows, columns), both at least 1")
         if key < 0:
             raise ValueError(f"key {key} is negative; give the image's number, 0 or above")
+        if frames < 1:
+            raise ValueError(f"frames {frames} is not allowed; give 1 for an image, or more")
         self.grid = grid
         self.key = key
+        self.frames = frames
         self._vit = vit
         self._sources = dict(sources)
         self._values: dict[str, Tensor] = {}
-        self._sizes: dict[str, tuple[int, str]] = {
-            "N": (grid[0] * grid[1], f"the {grid[0]} x {grid[1]} grid")
-        }
+        layout = f"the {grid[0]} x {grid[1]} grid" + (f" of {frames} frames" if frames > 1 else "")
+        self._sizes: dict[str, tuple[int, str]] = {"N": (self.n_tokens, layout)}
 
     @classmethod
     def from_tensors(
-        cls, grid: tuple[int, int] | None = None, key: int = 0, **cues: Tensor
+        cls, grid: tuple[int, int] | None = None, key: int = 0, frames: int = 1, **cues: Tensor
     ) -> "Cues":
         """Drive a method from plain tensors, without a model.
 
         Args:
-            grid: (rows, columns); taken as square when left out.
+            grid: (rows, columns) of a frame; taken as square when left out.
             key: Identity of the image.
+            frames: Frames of a video; 1 for an image.
             **cues: Tensors by cue name, as in ``CUES``.
 
         Raises:
@@ -174,31 +180,33 @@ class Cues:
                 for name, tensor in cues.items()
                 if name in CUES and CUES[name].axes[0] == "N"
             }
-            side = isqrt(min(counts, default=0))
-            if len(counts) != 1 or side * side not in counts:
+            side = isqrt(min(counts, default=0) // max(frames, 1))
+            if len(counts) != 1 or side * side * frames not in counts:
                 raise ValueError(
-                    f"the token grid cannot be told from {sorted(counts)} tokens; pass grid=(rows, columns)"
+                    f"the token grid cannot be told from {sorted(counts)} tokens; "
+                    "pass grid=(rows, columns)"
                 )
             grid = (side, side)
-        made = cls(cues, grid, key)
+        made = cls(cues, grid, key, frames=frames)
         for name in cues:
             made.get(name)
         return made
 
     def replaced(self, **cues: Tensor) -> "Cues":
-        """The same image and texts with some cues given otherwise; what was computed already is shared.
+        """The same image and texts with other values for some cues; computed ones are shared.
 
         Example:
             >>> cues = Cues.from_tensors(cls_attention=torch.tensor([0.1, 0.4, 0.2, 0.3]))
             >>> cues.replaced(cls_attention=torch.ones(4)).cls_attention.tolist()
             [1.0, 1.0, 1.0, 1.0]
         """
-        return Cues({**self._sources, **self._values, **cues}, self.grid, self.key, self._vit)
+        sources = {**self._sources, **self._values, **cues}
+        return Cues(sources, self.grid, self.key, self._vit, self.frames)
 
     @property
     def n_tokens(self) -> int:
-        """Tokens before pruning."""
-        return self.grid[0] * self.grid[1]
+        """Tokens before pruning: frames x rows x columns."""
+        return self.frames * self.grid[0] * self.grid[1]
 
     @property
     def vit(self) -> VitView:
@@ -224,7 +232,8 @@ class Cues:
         if name not in self._values:
             if name not in self._sources:
                 raise ValueError(
-                    f"cue {name!r} {CUES[name].shape} is needed and was not given ({CUES[name].meaning}); "
+                    f"cue {name!r} {CUES[name].shape} is needed and was not given "
+                    f"({CUES[name].meaning}); "
                     f"pass {name}=... to Cues.from_tensors, or a source for it to Cues"
                 )
             source = self._sources[name]
@@ -256,13 +265,15 @@ class Cues:
         axes = CUES[name].axes
         if value.ndim != len(axes):
             raise ValueError(
-                f"cue {name!r} must have shape {CUES[name].shape} (one image), got {list(value.shape)}"
+                f"cue {name!r} must have shape {CUES[name].shape} (one image), "
+                f"got {list(value.shape)}"
             )
         for axis, size in zip(axes, value.shape, strict=True):
-            expected, who = self._sizes.setdefault(axis, (size, f"cue {name!r}"))
+            expected, setter = self._sizes.setdefault(axis, (size, f"cue {name!r}"))
             if size != expected:
                 raise ValueError(
-                    f"cue {name!r} has {axis} = {size} in {list(value.shape)}, but {who} has {expected}"
+                    f"cue {name!r} has {axis} = {size} in {list(value.shape)}, "
+                    f"but {setter} has {expected}"
                 )
             if size == 0:
                 raise ValueError(f"cue {name!r} is empty: {CUES[name].shape} = {list(value.shape)}")

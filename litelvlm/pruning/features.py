@@ -1,4 +1,4 @@
-"""Geometry of feature rows: directions, norms, cosines; and the number type they are held in."""
+"""Geometry of feature rows: directions, norms, cosines; and rounding to a number type."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def rounded(values: Float[Tensor, "*n"], precision: Precision = "float32") -> Float[Tensor, "*n"]:
-    """The values that a number type holds of float32 ones, as float32; float32 gives them back as they are.
+    """Float32 values rounded to those that a number type can hold.
 
     Example:
         >>> rounded(torch.tensor([1.0, 1.003, 1.005]), "bfloat16").tolist()
@@ -22,7 +22,7 @@ def rounded(values: Float[Tensor, "*n"], precision: Precision = "float32") -> Fl
 def unit_rows(
     rows: Float[Tensor, "*n d"], precision: Precision = "float32"
 ) -> Float[Tensor, "*n d"]:
-    """Rows divided by their L2 norm, float32; a zero row stays zero. Norm and quotient are ``rounded``."""
+    """Rows divided by their L2 norm, float32; zero rows stay zero. Both steps are ``rounded``."""
     norms = rounded(row_norms(rows), precision)
     return rounded(rows.float() / norms.clamp_min(1e-12)[..., None], precision)
 

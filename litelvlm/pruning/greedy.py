@@ -9,21 +9,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection, Selection
-from litelvlm.pruning.budgets import check_budget
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
+from litelvlm.pruning.selection import RawSelection, Selection
 
 ONE_BY_ONE = ("cpu",)  # kinds of device that choose for one image of a batch after another
 
 
 @dataclass(frozen=True, kw_only=True)
 class GreedyPruner(Pruner):
-    """A method of as many steps as tokens; it says what the steps read and how all of them go.
+    """A method that takes one step per kept token.
 
-    A step is a handful of operations on tensors and waits for no host. On an accelerator its cost
-    is the launches, so a batch takes each step for all images at once; on a CPU it is memory, and
-    one image's matrix stays in the cache.
+    A step is a handful of tensor operations and waits for no host. On an accelerator kernel
+    launches are its cost, so a batch takes each step for all images at once. On a CPU memory is its
+    cost, so images follow one another and each one's matrix stays in the cache.
     """
 
     @abstractmethod
@@ -41,7 +41,7 @@ class GreedyPruner(Pruner):
         )
 
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
-        """Choose exactly ``budget`` tokens of each of several images; the selections are those of single calls.
+        """Choose exactly ``budget`` tokens of each of several images, as single calls would.
 
         Raises:
             ValueError: As ``select``, or if the images have different numbers of tokens.
@@ -53,7 +53,7 @@ class GreedyPruner(Pruner):
             )
         if not counts:
             return []
-        count = check_budget(budget, *counts)
+        (count,) = {self.checked_budget(cues, budget) for cues in batch}
         prepared = (self.prepare(cues) for cues in batch)
         first = next(prepared)
         if first[0].device.type in ONE_BY_ONE:
@@ -68,7 +68,7 @@ class GreedyPruner(Pruner):
                 )
             )
         return [
-            self.settle(RawSelection(ascending(row)), cues.n_tokens)
+            self.to_selection(RawSelection(ascending(row)), cues.n_tokens, count)
             for row, cues in zip(picked, batch, strict=True)
         ]
 

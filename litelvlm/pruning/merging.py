@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.positions import median_places
+from litelvlm.pruning.selection import RawSelection
 
 
 def mix(source: Float[Tensor, "r n"], patch_tokens: Float[Tensor, "n d"]) -> Float[Tensor, "r d"]:
-    """Weighted sums of patch tokens, in their number type; rows with one weight of 1 are bit-exact copies."""
+    """Weighted sums of patch tokens, in their number type; one weight of 1 makes an exact copy."""
     mixed = (source @ patch_tokens.float()).to(patch_tokens.dtype)
     copies = ((source != 0).sum(dim=1) == 1) & (source.amax(dim=1) == 1)
     # A reduced-precision matrix product (TF32) would change even a plain row.
@@ -52,9 +53,8 @@ class MergingPruner(Pruner):
         """The method itself, merged tokens at their destinations."""
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
-        """Run ``merge`` and settle the places of merged tokens."""
-        choice = self.merge(cues, budget)
-        if self.place == "destination" or choice.source is None:
-            return choice
-        places = choice.indices if choice.places is None else choice.places
-        return replace(choice, places=median_places(choice.source, places))
+        """Run ``merge`` and set the places of merged tokens."""
+        raw = self.merge(cues, budget)
+        if self.place == "destination" or raw.source is None:
+            return raw
+        return replace(raw, places=median_places(raw.source, raw.stands_for))

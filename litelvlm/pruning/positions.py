@@ -36,8 +36,8 @@ def output_order(places: Int[Tensor, "r"], order: Order) -> Int[Tensor, "r"]:
 
 def sequence_positions(
     places: Int[Tensor, "r"], n_tokens: int, policy: Positions
-) -> tuple[Int[Tensor, "r"], int]:
-    """Positions of the output tokens relative to the first visual one, and how many positions the image block takes.
+) -> tuple[Int[Tensor, "1 r"], int]:
+    """Positions of the output tokens from the first visual one, and the span of the image block.
 
     Args:
         places: Raster index each token stands for, in output order.
@@ -46,19 +46,22 @@ def sequence_positions(
             itself, and the text stays where it was without pruning. "stretch": the output order
             spread evenly over the unpruned range (a single token goes to its middle), text as in
             "original".
+
+    Returns:
+        Positions on one axis, and the positions that the image block takes.
     """
     check_name(policy, ("contiguous", "original", "stretch"), "positions")
     n_kept = len(places)
     steps = torch.arange(n_kept, device=places.device)
     if policy == "contiguous":
-        return steps, n_kept
+        return steps[None], n_kept
     if policy == "original":
-        return places, n_tokens
+        return places[None], n_tokens
     if n_kept == 1:
-        return torch.full_like(places, (n_tokens - 1) // 2), n_tokens
+        return torch.full_like(places, (n_tokens - 1) // 2)[None], n_tokens
     # Whole-number arithmetic: floor(x + 1/2) of x = step (N - 1) / (r - 1), the same on every
     # machine.
-    return (2 * steps * (n_tokens - 1) + n_kept - 1) // (2 * (n_kept - 1)), n_tokens
+    return ((2 * steps * (n_tokens - 1) + n_kept - 1) // (2 * (n_kept - 1)))[None], n_tokens
 
 
 def median_places(source: Float[Tensor, "r n"], otherwise: Int[Tensor, "r"]) -> Int[Tensor, "r"]:

@@ -26,7 +26,8 @@ def stable_order(scores: Shaped[Tensor, "*batch n"], descending: bool) -> Int[Te
     n_bad = int(torch.isnan(scores).sum())
     if n_bad:
         raise ValueError(
-            f"{n_bad} of {scores.numel()} scores are NaN and cannot be ranked; check the states they are from"
+            f"{n_bad} of {scores.numel()} scores are NaN and cannot be ranked; "
+            "check the states they are computed from"
         )
     return torch.sort(scores, dim=-1, descending=descending, stable=True).indices
 

@@ -1,113 +1,152 @@
-"""The closed table of methods."""
+"""The table of methods: a name, and where its class is. A class is imported when it is first used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from functools import cache
+from importlib import import_module, metadata
 from types import MappingProxyType
-from typing import Any
 
 from litelvlm.names import check_name, unknown_name
 from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.methods.altp_like import AltpLike
-from litelvlm.pruning.methods.block_loo import BlockLoo
-from litelvlm.pruning.methods.box_oracle import BoxOracle
-from litelvlm.pruning.methods.cdpruner import CDPruner
-from litelvlm.pruning.methods.centre_distance import CentreDistance
-from litelvlm.pruning.methods.cls_cosine import ClsCosine
-from litelvlm.pruning.methods.dart import Dart
-from litelvlm.pruning.methods.divprune import DivPrune
-from litelvlm.pruning.methods.evtp_iv_like import EvtpIvLike
-from litelvlm.pruning.methods.fastervlm import FasterVLM
-from litelvlm.pruning.methods.fastv import FastV
-from litelvlm.pruning.methods.holov import HoloV
-from litelvlm.pruning.methods.ivc_add_on import IvcAddOn, IvcLayerAddOn
-from litelvlm.pruning.methods.ivc_prune import IvcPrune
-from litelvlm.pruning.methods.litelvlm import LiteLVLM
-from litelvlm.pruning.methods.llm_attention import LlmAttention
-from litelvlm.pruning.methods.llm_gradient import LlmGradient
-from litelvlm.pruning.methods.lvlm_csp_like import LvlmCspLike
-from litelvlm.pruning.methods.mask_oracle import InverseMaskOracle, MaskOracle
-from litelvlm.pruning.methods.nuwa import Nuwa
-from litelvlm.pruning.methods.pooling import AvgPool, Bilinear
-from litelvlm.pruning.methods.prumerge_plus import PruMergePlus
-from litelvlm.pruning.methods.pyramiddrop import PyramidDrop
-from litelvlm.pruning.methods.random import Random
-from litelvlm.pruning.methods.restore import Restore
-from litelvlm.pruning.methods.reverse import LayerReverse, Reverse
-from litelvlm.pruning.methods.scope import Scope
-from litelvlm.pruning.methods.similarity import HighSimilarity, LowSimilarity
-from litelvlm.pruning.methods.sparsevlm import SparseVLM
-from litelvlm.pruning.methods.sparsevlm_plus import SparseVLMPlus
-from litelvlm.pruning.methods.tome import ToMe
-from litelvlm.pruning.methods.trim import Trim
-from litelvlm.pruning.methods.uniform import Uniform
-from litelvlm.pruning.methods.unpruned import Unpruned
-from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.methods.visionzip import VisionZip
-from litelvlm.pruning.methods.vispruner import VisPruner
-from litelvlm.pruning.methods.with_uniform import WithUniform
+from litelvlm.pruning.plugins import check_method, is_reference, method_at
 
-METHODS: tuple[type[Pruner], ...] = (
-    LiteLVLM,
-    LowSimilarity,
-    HighSimilarity,
-    Trim,
-    CDPruner,
-    DivPrune,
-    Scope,
-    FasterVLM,
-    VisPruner,
-    VisionZip,
-    PruMergePlus,
-    HoloV,
-    Nuwa,
-    AltpLike,
-    EvtpIvLike,
-    ToMe,
-    FastV,
-    PyramidDrop,
-    Dart,
-    SparseVLM,
-    SparseVLMPlus,
-    IvcPrune,
-    LvlmCspLike,
-    AvgPool,
-    Bilinear,
-    ValueNorm,
-    ClsCosine,
-    CentreDistance,
-    Reverse,
-    LayerReverse,
-    WithUniform,
-    Restore,
-    IvcAddOn,
-    IvcLayerAddOn,
-    Random,
-    Uniform,
-    MaskOracle,
-    BoxOracle,
-    InverseMaskOracle,
-    LlmAttention,
-    LlmGradient,
-    BlockLoo,
-    Unpruned,
+# Name to module in ``litelvlm.pruning.methods`` and class, in the order of tables and legends.
+METHODS: Mapping[str, str] = MappingProxyType(
+    {
+        "litelvlm": "litelvlm:LiteLVLM",
+        "low_similarity": "similarity:LowSimilarity",
+        "high_similarity": "similarity:HighSimilarity",
+        "trim": "trim:Trim",
+        "cdpruner": "cdpruner:CDPruner",
+        "divprune": "divprune:DivPrune",
+        "scope": "scope:Scope",
+        "fastervlm": "fastervlm:FasterVLM",
+        "vispruner": "vispruner:VisPruner",
+        "visionzip": "visionzip:VisionZip",
+        "prumerge_plus": "prumerge_plus:PruMergePlus",
+        "holov": "holov:HoloV",
+        "nuwa": "nuwa:Nuwa",
+        "altp_like": "altp_like:AltpLike",
+        "evtp_iv_like": "evtp_iv_like:EvtpIvLike",
+        "tome": "tome:ToMe",
+        "fastv": "fastv:FastV",
+        "pyramiddrop": "pyramiddrop:PyramidDrop",
+        "dart": "dart:Dart",
+        "sparsevlm": "sparsevlm:SparseVLM",
+        "sparsevlm_plus": "sparsevlm_plus:SparseVLMPlus",
+        "ivc_prune": "ivc_prune:IvcPrune",
+        "lvlm_csp_like": "lvlm_csp_like:LvlmCspLike",
+        "avgpool": "pooling:AvgPool",
+        "bilinear": "pooling:Bilinear",
+        "value_norm": "value_norm:ValueNorm",
+        "cls_cosine": "cls_cosine:ClsCosine",
+        "centre_distance": "centre_distance:CentreDistance",
+        "reverse": "reverse:Reverse",
+        "layer_reverse": "reverse:LayerReverse",
+        "with_uniform": "with_uniform:WithUniform",
+        "restore": "restore:Restore",
+        "ivc_add_on": "ivc_add_on:IvcAddOn",
+        "ivc_layer_add_on": "ivc_add_on:IvcLayerAddOn",
+        "random": "random:Random",
+        "uniform": "uniform:Uniform",
+        "mask_oracle": "mask_oracle:MaskOracle",
+        "box_oracle": "box_oracle:BoxOracle",
+        "inverse_mask_oracle": "mask_oracle:InverseMaskOracle",
+        "llm_attention": "llm_attention:LlmAttention",
+        "llm_gradient": "llm_gradient:LlmGradient",
+        "block_loo": "block_loo:BlockLoo",
+        "none": "unpruned:Unpruned",
+    }
 )
+# Group of entry points by which an installed package offers methods: ``name = "module:Class"``.
+ENTRY_POINTS = "litelvlm.pruners"
+# A preset that every method has: the positions of grounding-aware position ids (GAP).
+GAP: Mapping[str, object] = MappingProxyType({"order": "raster", "positions": "original"})
 
-# What every method has as a preset: the positions that grounding-aware position ids (GAP) ask for.
-GAP: Mapping[str, Any] = MappingProxyType({"order": "raster", "positions": "original"})
+_REGISTERED: dict[str, type[Pruner]] = {}
 
-_TABLE: Mapping[str, type[Pruner]] = MappingProxyType({method.name: method for method in METHODS})
+
+@cache
+def _offered() -> Mapping[str, metadata.EntryPoint]:
+    """Methods that installed packages offer.
+
+    Raises:
+        ValueError: If two methods have one name.
+    """
+    offered: dict[str, metadata.EntryPoint] = {}
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        if entry.name in METHODS or entry.name in offered:
+            source = entry.dist.name if entry.dist else "an installed package"
+            raise ValueError(
+                f"{source} offers a pruner {entry.name!r} ({entry.value}), and this name is taken; "
+                f"rename its entry point in the group {ENTRY_POINTS!r}, or uninstall it"
+            )
+        offered[entry.name] = entry
+    return MappingProxyType(offered)
+
+
+class _Table(Mapping[str, type[Pruner]]):
+    """Names of all methods, and their classes, which are imported when they are looked up."""
+
+    def __getitem__(self, name: str) -> type[Pruner]:
+        if name in METHODS:
+            module, _, cls = METHODS[name].partition(":")
+            found: type[Pruner] = getattr(import_module(f"litelvlm.pruning.methods.{module}"), cls)
+            return found
+        if name in _REGISTERED:
+            return _REGISTERED[name]
+        entry = _offered()[name]
+        return check_method(entry.load(), f"entry point {entry.value!r}", name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*METHODS, *_offered(), *_REGISTERED))
+
+    def __len__(self) -> int:
+        return len(METHODS) + len(_offered()) + len(_REGISTERED)
+
+
+_TABLE = _Table()
 
 
 def list_pruners() -> Mapping[str, type[Pruner]]:
-    """Every method: name to class, in the order of the tables. Classes carry ``summary``, ``needs`` and ``presets``."""
+    """Every method: name to class, in the order of tables and legends.
+
+    First the methods of this library, then those of installed packages (entry points of the group
+    ``litelvlm.pruners``), then those registered in this process.
+    """
     return _TABLE
 
 
-def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
+def register_pruner(cls: type[Pruner]) -> type[Pruner]:
+    """Enter a method into the table, for this process; may be used as a decorator.
+
+    Registering a class again changes nothing.
+
+    Raises:
+        ValueError: If the class is no complete method, or its name is taken.
+
+    Example:
+        >>> register_pruner(get_pruner("fastv").__class__)
+        Traceback (most recent call last):
+        ...
+        ValueError: the name 'fastv' of FastV is taken; give the class another name
+    """
+    check_method(cls, f"class {cls.__name__}")
+    if _REGISTERED.get(cls.name) is not cls:
+        if cls.name in _TABLE:
+            raise ValueError(
+                f"the name {cls.name!r} of {cls.__name__} is taken; give the class another name"
+            )
+        _REGISTERED[cls.name] = cls
+    return cls
+
+
+def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner:
     """Build a method from its name, a preset and its fields.
 
     Args:
-        name: One of ``list_pruners()``.
+        name: One of ``list_pruners()``, or where a class outside the table is: "module:Class" or
+            "file.py:Class". Such a class is registered, so that its name alone is enough later.
         preset: "faithful" (the released code), "gap" (the same tokens in raster order at their
             original positions, arXiv 2506.21873) or one of the class's ``presets``.
         **options: Fields of the class, over the preset's. A field that is a method itself may be
@@ -120,24 +159,32 @@ def get_pruner(name: str, preset: str = "faithful", **options: Any) -> Pruner:
     Example:
         >>> get_pruner("litelvlm", order="raster").config()["order"]
         'raster'
-        >>> get_pruner("reverse", of="value_norm").of.name
+        >>> get_pruner("reverse", of="value_norm").config()["of"]["name"]
         'value_norm'
-        >>> get_pruner("with_uniform", of="nuwa:stage1").of.stage1_only
-        True
+        >>> get_pruner("with_uniform", of="nuwa:stage1").stage
+        'pre_projector'
     """
+    if is_reference(name, _TABLE):
+        name = register_pruner(method_at(name)).name
     cls = _TABLE[check_name(name, _TABLE, "pruner")]
-    presets: Mapping[str, Mapping[str, Any]] = {"faithful": {}, "gap": GAP, **cls.presets}
+    presets: Mapping[str, Mapping[str, object]] = {"faithful": {}, "gap": GAP, **cls.presets}
     check_name(preset, presets, f"{name} preset")
     allowed = [entry.name for entry in fields(cls)]
     for option in options:
         if option not in allowed:
             raise unknown_name(option, allowed, f"{name} field")
     settings = {**presets[preset], **options}
-    inner = settings.get("of")
-    if isinstance(inner, str):
-        held, _, its_preset = inner.partition(":")
-        settings["of"] = get_pruner(held, its_preset or "faithful")
-    elif isinstance(inner, Mapping):
-        settings["of"] = get_pruner(**inner)
+    if "of" in settings:
+        settings["of"] = _inner(settings["of"])
     cls.check_options(settings)
     return cls(**settings)
+
+
+def _inner(given: object) -> object:
+    """An inner method from its name, its name and preset, or its plain data; others as they are."""
+    if isinstance(given, str):
+        if is_reference(given, _TABLE):
+            return get_pruner(given)
+        name, _, preset = given.partition(":")
+        return get_pruner(name, preset or "faithful")
+    return get_pruner(**given) if isinstance(given, Mapping) else given

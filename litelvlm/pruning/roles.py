@@ -1,11 +1,11 @@
-"""Choices of kept tokens that are there for one of two reasons."""
+"""Kept tokens that are there for one of two reasons."""
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.ranking import ascending
+from litelvlm.pruning.selection import RawSelection
 
 
 def two_roles(

@@ -9,8 +9,8 @@ from litelvlm.pruning.ranking import stable_order
 EPS = 1e-6
 
 
-def share_out(weights: Float[Tensor, "p"], budget: int) -> Int[Tensor, "p"]:
-    """Whole shares of the budget, the left-over ones one each to the heaviest parts."""
+def split_budget(weights: Float[Tensor, "p"], budget: int) -> Int[Tensor, "p"]:
+    """Split the budget by weight into whole numbers; left-over tokens go to the heaviest parts."""
     counts = (weights * budget).floor().long()
     counts[stable_order(weights, descending=True)[: budget - int(counts.sum())]] += 1
     return counts
@@ -19,11 +19,11 @@ def share_out(weights: Float[Tensor, "p"], budget: int) -> Int[Tensor, "p"]:
 def redistribute(
     counts: Int[Tensor, "p"], sizes: Int[Tensor, "p"], weights: Float[Tensor, "p"]
 ) -> Int[Tensor, "p"]:
-    """Cap every part at its size and share the surplus among those with room, by weight, until none is left."""
+    """Cap every part at its size and give the surplus, by weight, to parts that have room."""
     budget = int(counts.sum())
     counts = torch.minimum(counts, sizes)
     while surplus := budget - int(counts.sum()):
         open_weights = torch.where(counts < sizes, weights + EPS, 0.0)
-        wanted = share_out(open_weights / open_weights.sum(), surplus)
+        wanted = split_budget(open_weights / open_weights.sum(), surplus)
         counts = torch.minimum(counts + torch.where(counts < sizes, wanted, 0), sizes)
     return counts

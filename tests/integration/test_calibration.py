@@ -43,7 +43,7 @@ def test_masks_by_layer(model, chosen):
         is None
     )
     positions = torch.stack(
-        [torch.cat([torch.tensor([0]), 1 + s.positions, torch.arange(145, 149)]) for s in chosen]
+        [torch.cat([torch.tensor([0]), 1 + s.positions[0], torch.arange(145, 149)]) for s in chosen]
     )
     masks = calibrated_masks(model.llama, list(chosen), [1, 1, 1], positions)
     causal = causal_mask(21, torch.float32, model.device)[0, 0]

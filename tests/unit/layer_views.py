@@ -2,7 +2,7 @@
 
 import torch
 
-from litelvlm.pruning.layers.base import LayerView
+from litelvlm.pruning.layers.view import LayerView
 
 # Two heads, two query tokens (5 and 6), seven places.
 ATTENTION = torch.tensor(

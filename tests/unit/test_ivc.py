@@ -149,7 +149,7 @@ def test_the_add_on_by_hand():
     # Of four, round(.5 * 4) = 2 by attention: 5 and 0. Coordinates 5 4 3 ...: 5 is there already,
     # so 4 and 3.
     selection = get_pruner("ivc_add_on", share=0.5).select(cues, 4)
-    assert selection.indices.tolist() == selection.positions.tolist() == [0, 3, 4, 5]
+    assert selection.indices.tolist() == selection.positions[0].tolist() == [0, 3, 4, 5]
     assert selection.roles == ("chosen", "coordinate", "coordinate", "chosen")
     # A tenth of one or of four is none; one token is always the other method's.
     assert get_pruner("ivc_add_on").select(cues, 4).indices.tolist() == [0, 1, 2, 5]
@@ -180,10 +180,13 @@ def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
         ("sparsevlm_plus", "raters"),
         ("lvlm_csp_like", "seg"),
     ):
-        assert get_pruner("ivc_layer_add_on", of=inner).asks == asks
-        assert get_pruner("ivc_layer_add_on", of=inner, query_token="last").asks == "last"
+        assert get_pruner("ivc_layer_add_on", of=inner).effective_query_token == asks
+        assert (
+            get_pruner("ivc_layer_add_on", of=inner, query_token="last").effective_query_token
+            == "last"
+        )
     inner = get_pruner("fastv", query_token="mean_text")
-    assert get_pruner("ivc_layer_add_on", of=inner).asks == "mean_text"
+    assert get_pruner("ivc_layer_add_on", of=inner).effective_query_token == "mean_text"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +214,7 @@ def test_the_add_on_inside_leaves_who_asks_to_the_other_method():
         (
             "ivc_layer_add_on",
             {"of": "fastervlm"},
-            "ivc_layer_add_on needs a method that drops tokens inside",
+            "ivc_layer_add_on cannot take of=.* it does not drop tokens inside",
         ),
         ("ivc_layer_add_on", {"of": "nuwa"}, "inside the language model alone"),
     ],

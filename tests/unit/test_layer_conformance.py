@@ -58,7 +58,7 @@ def test_what_a_method_says_it_reads_suffices(name, options):
 
 def counts(pruner) -> range:
     """Counts that a drop from 20 tokens may leave."""
-    return range(pruner.least(N), N)
+    return range(pruner.min_kept(N), N)
 
 
 @every_case

@@ -5,7 +5,7 @@ import torch
 from layer_views import ATTENTION, View
 
 from litelvlm.pruning import Cues, LayerPlan, LayerPruner, LayerTrace, get_pruner, list_pruners
-from litelvlm.pruning.layers.base import scaled_layers
+from litelvlm.pruning.layers.depths import scaled_layers
 
 METHODS = [name for name, method in list_pruners().items() if issubclass(method, LayerPruner)]
 # Nuwa prunes before the language model too.
@@ -229,7 +229,7 @@ def test_wrong_fields_are_refused(name, options, words):
 def test_every_class_describes_itself(name):
     pruner = get_pruner(name)
     assert isinstance(pruner, LayerPruner)
-    assert pruner.asks == QUERY.get(name, "last_prompt")
+    assert pruner.effective_query_token == QUERY.get(name, "last_prompt")
     assert name == "nuwa" or not pruner.needs
     assert pruner.summary
     assert pruner.text_guided
@@ -247,7 +247,7 @@ def test_a_saved_list_of_layers_is_a_tuple_again():
 def test_selecting_lets_every_token_in(name):
     plan = get_pruner(name).select(Cues({}, (12, 12)), 48)
     assert isinstance(plan, LayerPlan)
-    assert plan.indices.tolist() == plan.positions.tolist() == list(range(144))
+    assert plan.indices.tolist() == plan.positions[0].tolist() == list(range(144))
     assert (len(plan), plan.span, plan.budget, plan.pruner.name) == (144, 144, 48, name)
     with pytest.raises(ValueError, match="budget 145"):
         get_pruner(name).select(Cues({}, (12, 12)), 145)
@@ -298,7 +298,7 @@ def test_dart_by_hand():
 
 def test_a_trace_counts_tokens_per_layer():
     every, few = torch.arange(4), torch.tensor([1, 3])
-    trace = LayerTrace(few, 4, few, 4, layers=(every, few, few, few[1:]), sources=(None,) * 4)
+    trace = LayerTrace(few, 4, few[None], 4, layers=(every, few, few, few[1:]), sources=(None,) * 4)
     assert trace.counts == (4, 2, 2, 1)
     # (4 + 2 + 2 + 1) / 4.
     assert trace.average == 2.25

@@ -47,7 +47,7 @@ def test_the_add_on_keeps_what_sparsevlm_recycles():
     assert kept.places.tolist() == [0, 1]
     assert kept.weights.tolist() == [[0, 0, 0, 0.5, 0.5, 0]]
     # SparseVLM needs 1 + 1 of six, which are what is left of three.
-    assert (get_pruner("sparsevlm").least(6), pruner.least(6)) == (2, 3)
+    assert (get_pruner("sparsevlm").min_kept(6), pruner.min_kept(6)) == (2, 3)
 
 
 @pytest.mark.parametrize("name", ["layer_reverse", "ivc_layer_add_on"])
@@ -61,7 +61,7 @@ def test_wrappers_have_the_schedules_of_what_they_hold(name, inner):
         32, 576, 32
     )
     assert wrapper.look_back == held.look_back
-    assert wrapper.asks == held.asks
+    assert wrapper.effective_query_token == held.effective_query_token
     with pytest.raises(
         ValueError, match=rf"{name} cannot average 32 of 576 .* with drops at earlier layers"
     ):

@@ -58,6 +58,6 @@ def test_choices_by_hand():
 @pytest.mark.parametrize("layers", [(1,), (1, 2, 3), (0, 2)])
 def test_other_than_two_later_layers_are_refused(layers):
     with pytest.raises(
-        ValueError, match=r"layers \[.*\] must be two layers from 1 to 3: all tokens, then few"
+        ValueError, match=r"layers \[.*\] must be two layers from 1 to 3: all tokens from the first"
     ):
         get_pruner("lvlm_csp_like", layers=layers).schedule(48, 144, 4)

@@ -21,25 +21,25 @@ def test_order():
 
 def test_contiguous_and_original():
     positions, span = sequence_positions(PLACES, 9, "contiguous")
-    assert (positions.tolist(), span) == ([0, 1, 2, 3, 4], 5)
+    assert (positions.tolist(), span) == ([[0, 1, 2, 3, 4]], 5)
     positions, span = sequence_positions(PLACES, 9, "original")
-    assert (positions.tolist(), span) == ([7, 2, 0, 0, 8], 9)
+    assert (positions.tolist(), span) == ([[7, 2, 0, 0, 8]], 9)
 
 
 def test_stretch():
     # Five tokens over 0..8: steps of 2. Four tokens over 0..8: 0, 2.67, 5.33, 8. Three over 0..9:
     # 0, 4.5, 9.
-    assert sequence_positions(PLACES, 9, "stretch")[0].tolist() == [0, 2, 4, 6, 8]
-    assert sequence_positions(PLACES[:4], 9, "stretch")[0].tolist() == [0, 3, 5, 8]
-    assert sequence_positions(PLACES[:3], 10, "stretch")[0].tolist() == [0, 5, 9]
+    assert sequence_positions(PLACES, 9, "stretch")[0][0].tolist() == [0, 2, 4, 6, 8]
+    assert sequence_positions(PLACES[:4], 9, "stretch")[0][0].tolist() == [0, 3, 5, 8]
+    assert sequence_positions(PLACES[:3], 10, "stretch")[0][0].tolist() == [0, 5, 9]
     # A single token goes to the middle of 0..8.
-    assert sequence_positions(PLACES[:1], 9, "stretch") == (torch.tensor([4]), 9)
+    assert sequence_positions(PLACES[:1], 9, "stretch") == (torch.tensor([[4]]), 9)
 
 
 @given(st.integers(1, 60), st.data())
 def test_stretch_is_monotone_and_fills_the_range(n_tokens, data):
     n_kept = data.draw(st.integers(1, n_tokens))
-    positions = sequence_positions(torch.arange(n_kept), n_tokens, "stretch")[0].tolist()
+    positions = sequence_positions(torch.arange(n_kept), n_tokens, "stretch")[0][0].tolist()
     assert positions == sorted(set(positions))
     if n_kept > 1:
         assert (positions[0], positions[-1]) == (0, n_tokens - 1)
@@ -49,7 +49,7 @@ def test_keeping_all_gives_the_same_positions_under_every_policy():
     places = torch.arange(12)
     for policy in ("contiguous", "original", "stretch"):
         positions, span = sequence_positions(places, 12, policy)
-        assert (positions.tolist(), span) == (list(range(12)), 12)
+        assert (positions.tolist(), span) == ([list(range(12))], 12)
 
 
 def test_median_of_members():
@@ -65,16 +65,16 @@ def test_median_of_members():
 
 
 def test_selection_carries_everything_through_the_order():
-    choice = RawSelection(
+    raw = RawSelection(
         indices=torch.tensor([5, -1, 3]),
         places=torch.tensor([5, 0, 3]),
         tokens=torch.tensor([[50.0], [-1.0], [30.0]]),
         source=torch.eye(6)[[5, 0, 3]],
         roles=("a", "cls", "b"),
     )
-    selection = Selection.from_choice(choice, 6, order="raster", positions="original")
+    selection = Selection.from_raw(raw, 6, order="raster", positions="original")
     assert selection.indices.tolist() == [-1, 3, 5]
-    assert selection.positions.tolist() == [0, 3, 5]
+    assert selection.positions[0].tolist() == [0, 3, 5]
     assert selection.tokens.flatten().tolist() == [-1.0, 30.0, 50.0]
     assert selection.source.argmax(dim=1).tolist() == [0, 3, 5]
     assert selection.roles == ("cls", "b", "a")
@@ -83,7 +83,7 @@ def test_selection_carries_everything_through_the_order():
 
 def test_selection_from_given_indices():
     selection = Selection.from_indices(torch.tensor([7, 2]), 9, order="raster", positions="stretch")
-    assert (selection.indices.tolist(), selection.positions.tolist(), selection.span) == (
+    assert (selection.indices.tolist(), selection.positions[0].tolist(), selection.span) == (
         [2, 7],
         [0, 8],
         9,

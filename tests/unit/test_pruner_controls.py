@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from pruner_cases import GRID, N, kept
 
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.methods.uniform import evenly_spaced, sampling_grid, uniform_indices
+from litelvlm.pruning.spacing import evenly_spaced, sampling_grid, uniform_indices
 
 
 def test_unpruned_keeps_all_and_refuses_to_prune():
     selection = get_pruner("none").select(Cues({}, GRID), N)
-    assert selection.indices.tolist() == selection.positions.tolist() == list(range(N))
+    assert selection.indices.tolist() == selection.positions[0].tolist() == list(range(N))
     with pytest.raises(ValueError, match="'none' keeps all 42 tokens, not 12; give budget=42"):
         get_pruner("none").select(Cues({}, GRID), 12)
 

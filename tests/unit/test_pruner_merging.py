@@ -8,7 +8,7 @@ from pruner_cases import GRID, JOINT, MERGING, all_cues, kept, tensors
 
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.methods.holov import stretch_score
-from litelvlm.pruning.methods.uniform import sampling_grid
+from litelvlm.pruning.spacing import sampling_grid
 from tests.method_cases import BEFORE, parametrised
 
 MADE = [case for case in BEFORE if get_pruner(case[0], **case[1]).synthetic]
@@ -63,7 +63,7 @@ def test_trim():
     selection = get_pruner("trim", positions="original").select(cues, 3)
     assert selection.indices.tolist() == [2, 4, -1]
     assert selection.tokens.flatten().tolist() == [2.0, 4.0, 2.25]
-    assert selection.positions.tolist() == [2, 4, 5]
+    assert selection.positions[0].tolist() == [2, 4, 5]
     assert selection.roles == ("kept", "kept", "merged")
     # Paper sign: 0 and 3; mean of 1, 2, 4, 5 is 3; its median member is 2.
     selection = get_pruner(
@@ -71,7 +71,7 @@ def test_trim():
     ).select(cues, 3)
     assert selection.indices.tolist() == [0, -1, 3]
     assert selection.tokens.flatten().tolist() == [0.0, 3.0, 3.0]
-    assert selection.positions.tolist() == [0, 2, 3]
+    assert selection.positions[0].tolist() == [0, 2, 3]
     # One token: the mean of all.
     assert get_pruner("trim").select(cues, 1).tokens.tolist() == [[2.5]]
 
@@ -95,7 +95,7 @@ def test_visionzip():
     assert selection.roles == ("cls", "kept", "merged", "merged")
     # 1 + (4 + 32) / 2 and 8 + 16.
     assert selection.tokens.flatten().tolist() == [100.0, 2.0, 19.0, 24.0]
-    assert selection.positions.tolist() == [0, 1, 0, 3]
+    assert selection.positions[0].tolist() == [0, 1, 0, 3]
     # Averages: (1 + 4 + 32) / 3 and (8 + 16) / 2; medians of 0 2 5 and of 3 4; CLS keeps place 0.
     selection = get_pruner(
         "visionzip",
@@ -106,7 +106,7 @@ def test_visionzip():
         positions="original",
     ).select(cues, 4)
     assert selection.indices.tolist() == [-1, 1, 0, 3]
-    assert selection.positions.tolist() == [0, 1, 2, 3]
+    assert selection.positions[0].tolist() == [0, 1, 2, 3]
     assert selection.tokens.flatten().tolist() == pytest.approx([100.0, 2.0, 37 / 3, 12.0])
     # One token is CLS.
     assert get_pruner("visionzip").select(cues, 1).tokens.tolist() == [[100.0]]
@@ -142,7 +142,7 @@ def test_prumerge_plus():
     assert selection.roles == ("attended", "spaced", "spaced", "merged")
     # 16 + 64/8, 64 + 16/4, 256 + 128/16, (32 + 128 + 512) / 16.
     assert selection.tokens[:, 0].tolist() == pytest.approx([24.0, 68.0, 264.0, 42.0])
-    assert selection.positions.tolist() == [0, 2, 4, 5]
+    assert selection.positions[0].tolist() == [0, 2, 4, 5]
     # One token: sum of a_j x_j over all patches, (4 16 + 32 + 2 64 + 128 + 256 + 512) / 16.
     assert get_pruner("prumerge_plus").select(cues, 1).tokens.tolist() == [
         pytest.approx([70.0, 0.0])
@@ -198,10 +198,10 @@ def test_pooling_on_the_grid():
         selection = get_pruner(name, positions="original").select(cues, 2)
         assert selection.tokens.flatten().tolist() == [2.5, 4.5]
         assert selection.indices.tolist() == [-1, -1]
-        assert selection.positions.tolist() == [5, 7]
+        assert selection.positions[0].tolist() == [5, 7]
     # Members of the first cell are 0 1 4 5: the lower median is 1.
     median = get_pruner("avgpool", place="median", positions="original").select(cues, 2)
-    assert median.positions.tolist() == [1, 3]
+    assert median.positions[0].tolist() == [1, 3]
 
 
 def test_pooling_along_the_raster():

@@ -89,23 +89,23 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         (
             "reverse",
             {"of": "litelvlm"},
-            "ranks by one score, got of=LiteLVLM.*; litelvlm has direction='highest' instead",
+            "of=LiteLVLM.* does not rank the tokens by one score; litelvlm has direction='highest' instead",
         ),
         ("reverse", {"of": "trim"}, "trim has sign=1 instead"),
         ("reverse", {"of": "mask_oracle"}, "inverse_mask_oracle is its opposite"),
         ("reverse", {"of": "divprune"}, "take for example of='value_norm'"),
-        ("reverse", {"of": "fastv"}, "drops tokens inside it; take layer_reverse"),
+        ("reverse", {"of": "fastv"}, "drops tokens inside the language model; take layer_reverse"),
         (
             "layer_reverse",
             {"of": "fastervlm"},
-            "layer_reverse needs a method that drops tokens inside the language model",
+            "layer_reverse cannot take of=FasterVLM.* it does not drop tokens inside the language model",
         ),
         (
             "layer_reverse",
             {"of": "dart"},
-            "ranks by one score, got of=Dart.*; take for example of='fastv'",
+            "of=Dart.* does not rank the tokens by one score; take for example of='fastv'",
         ),
-        ("layer_reverse", {"of": "ivc_layer_add_on"}, "reverse what it holds"),
+        ("layer_reverse", {"of": "ivc_layer_add_on"}, "reverse the method it holds"),
         ("reverse", {"of": "value_nrm"}, "unknown pruner 'value_nrm'; did you mean 'value_norm'"),
     ],
 )

@@ -37,7 +37,7 @@ def test_restore_by_hand():
     selection = get_pruner("restore").select(cues, 4)
     # Kept are 1 and 4. Groups 0 2 around 2 and 3 5 around 3 stand at their lower medians, 0 and 3.
     assert selection.indices.tolist() == [2, 1, 3, 4]
-    assert selection.positions.tolist() == [0, 1, 3, 4]
+    assert selection.positions[0].tolist() == [0, 1, 3, 4]
     assert selection.roles == ("merged", "kept", "merged", "kept")
     assert selection.sizes.tolist() == [2, 1, 2, 1]
     torch.testing.assert_close(selection.tokens[0], (DIRECTIONS[0] + DIRECTIONS[1]) / 2)
@@ -66,7 +66,7 @@ def test_every_token_is_counted_once(budget):
     )
     selection = get_pruner("restore").select(cues, budget)
     assert len(selection) == budget
-    assert selection.positions.tolist() == sorted(selection.positions.tolist())
+    assert selection.positions[0].tolist() == sorted(selection.positions[0].tolist())
     if selection.source is None:
         assert selection.sizes.tolist() == [16.0]
         return

@@ -46,7 +46,7 @@ def test_one_merge():
     assert selection.roles == ("kept", "kept", "merged")
     assert selection.source.tolist() == [[0, 0, 0, 1], [1, 0, 0, 0], [0, 0.5, 0.5, 0]]
     fixed, _ = merged(1, 3, preset="fixed", positions="original")
-    assert (fixed.indices.tolist(), fixed.positions.tolist()) == ([0, 2, 3], [0, 2, 3])
+    assert (fixed.indices.tolist(), fixed.positions[0].tolist()) == ([0, 2, 3], [0, 2, 3])
 
 
 def test_two_merges_in_one_block():
@@ -97,7 +97,8 @@ def test_a_shallow_tower_merges_earlier_or_refuses():
 
 
 def test_a_sweep_excludes_what_the_tower_cannot_leave():
-    model = SimpleNamespace(tower=SimpleNamespace(n_blocks=5))
+    llama = SimpleNamespace(model=SimpleNamespace(layers=[None] * 4))
+    model = SimpleNamespace(tower=SimpleNamespace(n_blocks=5), llama=llama)
     assert layer_average(get_pruner("tome"), 9, 144, model) == 9.0
     with pytest.raises(ValueError, match="smallest budget is 9"):
         layer_average(get_pruner("tome"), 8, 144, model)

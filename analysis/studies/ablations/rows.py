@@ -34,7 +34,7 @@ from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
-from litelvlm.pruning.methods.litelvlm import context_scores
+from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.ranking import highest
 
 METHODS, PROTOCOLS = "methods", "protocols"

@@ -28,8 +28,9 @@ from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation, question
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.methods.similarity import LowSimilarity, text_similarity
+from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
+from litelvlm.pruning.similarity import text_similarity
 
 PLAIN = ("none", "none")
 MASKED = ("mask_sos", "zero_sos_value", "mask_content")

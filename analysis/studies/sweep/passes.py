@@ -11,9 +11,8 @@ from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.models.base import Conversation, Grounder
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation
-from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection
+from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
-from litelvlm.pruning.methods.tome import ToMe, merge_counts
 
 
 @dataclass(frozen=True)
@@ -160,12 +159,8 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
         ValueError: If the method cannot keep to the budget; the message names the smallest possible
             one.
     """
-    if isinstance(pruner, ToMe):
-        merge_counts(n_tokens, budget, model.tower.n_blocks - 1)
-    if not isinstance(pruner, LayerPruner):
-        return float(budget)
-    counts = pruner.schedule(budget, n_tokens, model.n_layers)
-    return sum(counts) / len(counts)
+    sizes = ModelSizes(n_tokens, model.tower.n_blocks - 1, model.n_layers)
+    return pruner.average_tokens(budget, sizes)
 
 
 def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]:

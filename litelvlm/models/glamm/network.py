@@ -175,7 +175,7 @@ class GlammNetwork(nn.Module, TowerModel):
             before, after = ids[:start], ids[start + 1 :]
             text = self.llama.model.embed_tokens(torch.tensor(before + after, device=self.device))
             embeds.append(torch.cat([text[:start], tokens, text[start:]]))
-            offsets = torch.arange(n_kept) if selection is None else selection.positions.cpu()
+            offsets = torch.arange(n_kept) if selection is None else selection.positions[0].cpu()
             span = n_kept if selection is None else selection.span
             positions.append(
                 torch.cat(

@@ -30,8 +30,8 @@ def density_peaks(
     The density of a point is ``exp(-mean of squared distances to its k nearest points, itself
     included)``, distances divided by sqrt(d). Peaks are the k points with the largest density times
     distance to the nearest denser point; every other point joins the nearest peak. Of equally dense
-    points the earlier one counts as denser, where the
-    released code adds random noise. Cost: O(m^2 d).
+    points the earlier one counts as denser, where the released code adds random noise. Cost: O(m^2
+    d).
 
     Args:
         points: States.

@@ -1,17 +1,11 @@
-"""Several drops inside the language model: the layers that PyramidDrop and SparseVLM drop tokens before."""
+"""Several drops inside the language model: what PyramidDrop, SparseVLM and LVLM_CSP share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from litelvlm.pruning.layers.base import (
-    MATCHED,
-    Depth,
-    LayerPruner,
-    check_layers,
-    refuse_both,
-    scaled_layers,
-)
+from litelvlm.pruning.layers.base import LayerPruner
+from litelvlm.pruning.layers.depths import MATCHED, Depth, check_layers, refuse_both, scaled_layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +22,7 @@ class SeveralDrops(LayerPruner):
 
     published: ClassVar[tuple[int, ...]]
     earlier: ClassVar[tuple[tuple[int, ...], ...]]
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"matched": MATCHED}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"matched": MATCHED}
 
     layers: Sequence[int] | None = None
     depth: Depth = "published"
@@ -41,7 +35,7 @@ class SeveralDrops(LayerPruner):
         refuse_both("layers", self.layers, self.depth)
 
     @classmethod
-    def check_options(cls, options: Mapping[str, Any]) -> None:
+    def check_options(cls, options: Mapping[str, object]) -> None:
         """Refuse a field value that its annotation does not allow."""
         layers = options.get("layers")
         if layers is not None:
@@ -52,14 +46,14 @@ class SeveralDrops(LayerPruner):
                 )
         super().check_options({name: value for name, value in options.items() if name != "layers"})
 
-    def ways(self, n_layers: int) -> "Sequence[SeveralDrops]":
-        """One with each tuple of layers that ``depth`` allows."""
+    def candidate_schedules(self, n_layers: int) -> "Sequence[SeveralDrops]":
+        """The method with each tuple of layers that ``depth`` allows."""
         if self.depth == "published":
             return (self,)
-        tried = dict.fromkeys(
+        candidates = dict.fromkeys(
             scaled_layers(layers, n_layers) for layers in (self.published, *self.earlier)
         )
-        return tuple(replace(self, layers=layers, depth="published") for layers in tried)
+        return tuple(replace(self, layers=layers, depth="published") for layers in candidates)
 
     def matched(self) -> "SeveralDrops":
         """The layers left to the budget."""

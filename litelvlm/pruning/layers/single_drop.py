@@ -2,23 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from litelvlm.pruning.budgets import round_half_up
-from litelvlm.pruning.layers.base import (
-    MATCHED,
-    Depth,
-    LayerPruner,
-    check_layers,
-    refuse_both,
-    scaled_layers,
-)
+from litelvlm.pruning.layers.base import LayerPruner
+from litelvlm.pruning.layers.depths import MATCHED, Depth, check_layers, refuse_both, scaled_layers
 from litelvlm.pruning.positions import Positions
 
 
 @dataclass(frozen=True, kw_only=True)
 class SingleDrop(LayerPruner):
-    """A method that drops visual tokens once, before layer K, and leaves the others at their positions.
+    """A method that drops visual tokens once, before layer K; the others keep their positions.
 
     With N tokens and L layers an average of T leaves ``(L T - N K) / (L - K)`` tokens, rounded.
 
@@ -31,7 +25,7 @@ class SingleDrop(LayerPruner):
     """
 
     published: ClassVar[int] = 2
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"matched": MATCHED}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"matched": MATCHED}
 
     positions: Positions = "original"
     layer: int | None = None
@@ -41,8 +35,8 @@ class SingleDrop(LayerPruner):
         super().__post_init__()
         refuse_both("layer", self.layer, self.depth)
 
-    def ways(self, n_layers: int) -> "Sequence[SingleDrop]":
-        """One with each layer that ``depth`` allows."""
+    def candidate_schedules(self, n_layers: int) -> "Sequence[SingleDrop]":
+        """The method with each layer that ``depth`` allows."""
         if self.depth == "published":
             return (self,)
         halved = [self.published >> times for times in range(self.published.bit_length())]

@@ -7,14 +7,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.methods.uniform import uniform_indices
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import rank_within
-from litelvlm.pruning.shares import redistribute, share_out
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.shares import redistribute, split_budget
+from litelvlm.pruning.spacing import uniform_indices
 
-ROUNDS = 10  # of the superpixels' k-means; they stand still after a few
+ROUNDS = 10  # of the superpixels' k-means, which settles after a few
 
 
 def superpixels(
@@ -24,8 +25,8 @@ def superpixels(
 
     The squared distance to a centre is that of the colours in percent plus that of the places in
     units of the grid over ``sqrt(n / count)``, times ``compactness`` squared. Equally near centres:
-    the first. A centre may lose all its cells, so fewer parts than asked may come out; they are not
-    forced to be connected.
+    the first. A centre may lose all its cells, so there may be fewer than ``count`` parts; they are
+    not forced to be connected.
 
     Args:
         colours: Mean colour of each cell, 0 to 1.
@@ -55,7 +56,7 @@ def superpixels(
 
 @dataclass(frozen=True, kw_only=True)
 class AltpLike(Pruner):
-    """R / 4 superpixels; each keeps its most attended token, the rest goes to those whose tokens vary most.
+    """R / 4 superpixels; each keeps its most attended tokens, more where its tokens vary.
 
     The ``R - M`` tokens left after one for each of M superpixels are shared in proportion to
     ``sum_{i in s} |x_i - mean_s|^2`` (size times variance), no superpixel getting more than it has;
@@ -71,11 +72,13 @@ class AltpLike(Pruner):
     """
 
     name: ClassVar[str] = "altp_like"
+    title: ClassVar[str] = "ALTP-like"
     summary: ClassVar[str] = (
         "CLS-attended patches of superpixels, more where patches vary (our reading)"
     )
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention", "colours"})
     origin: ClassVar[Origin] = Origin("arXiv 2503.23959", "no code", "C")
+    video_substitute: ClassVar[str] = "vispruner"
 
     compactness: float = 10.0
 
@@ -94,17 +97,17 @@ class AltpLike(Pruner):
         part = torch.unique(label, return_inverse=True)[1]
         rank = rank_within(part, cues.float32("cls_attention"))
         sizes = torch.bincount(part)
-        weights = scatter_of(cues.float32("patch_tokens"), part, sizes).cpu()
+        weights = variance_shares(cues.float32("patch_tokens"), part, sizes).cpu()
         counts = torch.ones_like(sizes).cpu()
-        counts += share_out(weights, budget - len(counts))
+        counts += split_budget(weights, budget - len(counts))
         counts = redistribute(counts, sizes.cpu(), weights).to(part.device)
         return RawSelection((rank < counts[part]).nonzero().flatten())
 
 
-def scatter_of(
+def variance_shares(
     rows: Float[Tensor, "n d"], part: Int[Tensor, "n"], sizes: Int[Tensor, "p"]
 ) -> Float[Tensor, "p"]:
-    """Share of each part in the squared distances of rows to their part's mean; equal shares if all are 0."""
+    """Share of each part in the squared distances to the part means; equal shares if all are 0."""
     means = (
         torch.zeros(len(sizes), rows.shape[1], device=rows.device).index_add(0, part, rows)
         / sizes[:, None]

@@ -12,7 +12,7 @@ from litelvlm.pruning.cues import Cues
 
 @dataclass(frozen=True, kw_only=True)
 class BlockLoo(ScorePruner):
-    """Keeps the tokens of the blocks whose removal costs most: ``s_i = y(all) - y(all without the block of i)``.
+    """Keeps blocks whose removal costs most: ``s_i = y(all) - y(all without the block of i)``.
 
     The grid is cut into 6 x 6 blocks, and y is the soft Dice of a prediction with the unpruned one,
     so no label is needed. Tokens of a block share its score; the last block is kept from its first
@@ -21,6 +21,7 @@ class BlockLoo(ScorePruner):
     """
 
     name: ClassVar[str] = "block_loo"
+    title: ClassVar[str] = "leave a block out"
     summary: ClassVar[str] = "blocks whose removal changes the unpruned mask most (oracle)"
     needs: ClassVar[frozenset[str]] = frozenset({"block_importance"})
     text_guided: ClassVar[bool] = True

@@ -4,48 +4,25 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
+from litelvlm.pruning.boxes import box_cells
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.ranking import complement
 from litelvlm.pruning.roles import two_roles
-
-
-def box_cells(
-    inside: Float[Tensor, "n"], grid: tuple[int, int], margin: int = 0
-) -> Float[Tensor, "n"]:
-    """Mark the cells of the smallest box around all cells above 0, widened by ``margin`` cells, with 1.
-
-    Example:
-        >>> box_cells(torch.tensor([0.0, 0.0, 0.5, 0.0, 1.0, 0.0]), grid=(2, 3)).tolist()
-        [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]
-    """
-    touched = inside.reshape(grid) > 0
-    rows, columns = (widened(touched.any(dim=axis), margin) for axis in (1, 0))
-    return (rows[:, None] & columns).float().flatten()
-
-
-def widened(touched: Tensor, margin: int) -> Tensor:
-    """Everything from the first to the last touched place, ``margin`` more at both ends."""
-    where = torch.arange(len(touched), device=touched.device)
-    found = where[touched]
-    if len(found) == 0:
-        return touched
-    return (where >= found.min() - margin) & (where <= found.max() + margin)
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.spacing import spread
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxOracle(Pruner):
-    """Spreads a share of the budget evenly over the true box, widened by a cell, and the rest over what is left.
+    """Spreads a share of the budget evenly over the true box, and the rest over what is left.
 
-    Oracle between ``uniform`` and ``mask_oracle``: it knows where the referent is, not which cells
-    of the box are its own. A box of fewer cells leaves more to the rest, a referent outside the
-    crop everything. Roles are "target" and "uniform". Raster order, contiguous positions. Cost: the
-    truth.
+    The box is widened by a cell. Oracle between ``uniform`` and ``mask_oracle``: it knows where the
+    referent is, not which cells of the box are its own. A box of fewer cells leaves more to the
+    rest, a referent outside the crop everything. Roles are "target" and "uniform". Raster order,
+    contiguous positions. Cost: the truth.
 
     Attributes:
         share: Share of the budget that the box may take, in (0, 1].
@@ -53,8 +30,10 @@ class BoxOracle(Pruner):
     """
 
     name: ClassVar[str] = "box_oracle"
+    title: ClassVar[str] = "box oracle"
     summary: ClassVar[str] = "tokens spread over the true box, then over the rest"
     needs: ClassVar[frozenset[str]] = frozenset({"box"})
+    video_substitute: ClassVar[str] = "mask_oracle"
 
     share: float = 0.5
     margin: int = 1

@@ -11,8 +11,8 @@ from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.greedy import GreedyPruner
-from litelvlm.pruning.methods.similarity import text_similarity
 from litelvlm.pruning.origin import Origin
+from litelvlm.pruning.similarity import text_similarity
 
 # A token of which no more than this share is left unexplained lies in the span of the chosen ones,
 # up to rounding.
@@ -20,7 +20,7 @@ SPANNED = 1e-5
 
 
 def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
-    """Greedy search for the k rows whose sub-kernel has the largest determinant, in order of choice.
+    """Greedy search for the k rows whose sub-kernel has the largest determinant.
 
     Incremental Cholesky factor: each step takes the largest remaining pivot. Rows in the span of
     the chosen ones add no volume; when only such are left, they follow by lower index. O(k^2 n).
@@ -28,6 +28,9 @@ def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
     Args:
         kernel: Symmetric, positive semi-definite.
         k: Rows to choose.
+
+    Returns:
+        Rows in order of choice.
     """
     images = torch.arange(len(kernel), device=kernel.device)
     pivots = kernel.diagonal(dim1=1, dim2=2).clone()
@@ -48,17 +51,16 @@ def greedy_volume(kernel: Float[Tensor, "b n n"], k: int) -> Int[Tensor, "b k"]:
 
 @dataclass(frozen=True, kw_only=True)
 class CDPruner(GreedyPruner):
-    """Keeps a set that is both irrelevant to the text and diverse: greedy MAP of ``K_ij = r_i S_ij r_j``.
+    """Keeps a set that is irrelevant to the text and diverse, by a determinantal point process.
 
-    ``u_i = -mean_t cos(t_t, Z_i)`` (the released code negates, as its author confirmed), min-max
-    scaled to ``r_i = (u_i - min u + 1e-6) / (max u - min u)``; ``S`` is the cosine of projected
-    tokens. Raster order, contiguous
-    positions. Cost: N^2 cosines and R sequential steps of R x N.
+    Greedy MAP inference of ``K_ij = r_i S_ij r_j``: ``u_i = -mean_t cos(t_t, Z_i)`` (the released
+    code negates, as its author confirmed), min-max scaled to ``r_i = (u_i - min u + 1e-6) / (max u
+    - min u)``; ``S`` is the cosine of projected tokens. Raster order, contiguous positions. Cost:
+    N^2 cosines and R sequential steps of R x N.
 
     Source: CDPruner, official code; arXiv 2506.10967. The code scales over the batch, here over the
     image; a relevance that is the same everywhere divides by zero there and counts as 1 here. Texts
-    longer than one CLIP window are
-    averaged over windows in the code: pass the windows as texts.
+    longer than one CLIP window are averaged over windows in the code: pass the windows as texts.
 
     Attributes:
         strength: None as the code's default; a value theta in [0, 1) replaces r by ``exp(theta r /
@@ -66,6 +68,7 @@ class CDPruner(GreedyPruner):
     """
 
     name: ClassVar[str] = "cdpruner"
+    title: ClassVar[str] = "CDPruner"
     summary: ClassVar[str] = "text-conditioned diverse subset (DPP)"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_embeds", "text_embeds", "projected"})
     stage: ClassVar[str] = "post_projector"

@@ -13,12 +13,14 @@ from litelvlm.pruning.features import row_dots, unit_rows
 
 @dataclass(frozen=True, kw_only=True)
 class ClsCosine(ScorePruner):
-    """Keeps the patches whose state points most along CLS: ``s_i = cos(X_i, x_cls)`` in the second-last layer.
+    """Keeps the patches whose state points most along CLS: ``s_i = cos(X_i, x_cls)``.
 
-    Control: tells whether a text says more than the image's own summary does. Cost: N x D.
+    States of the second-last layer. Control: tells whether a text says more than the image's own
+    summary does. Cost: N x D.
     """
 
     name: ClassVar[str] = "cls_cosine"
+    title: ClassVar[str] = "cosine to CLS"
     summary: ClassVar[str] = "patches most similar to CLS"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_token"})
 

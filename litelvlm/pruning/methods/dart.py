@@ -8,23 +8,24 @@ from jaxtyping import Int
 from torch import Tensor
 
 from litelvlm.pruning.features import row_dots, unit_rows
-from litelvlm.pruning.layers.base import LayerView
 from litelvlm.pruning.layers.single_drop import SingleDrop
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, lowest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dart(SingleDrop):
-    """Drops visual tokens once, before layer K: keeps pivots, and per pivot the tokens with the lowest cosine to it.
+    """Drops visual tokens once, before layer K: keeps pivots, and per pivot the tokens least like it.
 
-    Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key. Cosines
-    are between the states that enter layer K, after the model's final norm. Pivots take turns in
-    the order of the sequence, each its equal share of what the visual pivots leave of the budget;
-    earlier ones take what does not divide. The released code drops that remainder, so its count is
-    not the one asked for, and its pivots take turns in the order of a hash table. K = 2 is what the
-    released evaluation scripts set. No attention is read and no query token: ``query_token``
-    changes nothing. Cost: one layer's keys, and a cosine per pivot and token.
+    Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key.
+    Likeness is the cosine of the states that enter layer K, after the model's final norm. Pivots
+    choose one after another, in the order of the sequence, each an equal share of what the visual
+    pivots leave of the budget; earlier ones take the remainder. The released code drops that
+    remainder, so its count differs from the budget, and its pivots choose in the order of a hash
+    table. K = 2 is what the released evaluation scripts set. No attention is read and no query
+    token: ``query_token`` changes nothing. Cost: one layer's keys, and a cosine per pivot and
+    token.
 
     Attributes:
         image_pivots: Visual pivots, from 1; they are kept.
@@ -34,6 +35,7 @@ class Dart(SingleDrop):
     """
 
     name: ClassVar[str] = "dart"
+    title: ClassVar[str] = "DART"
     summary: ClassVar[str] = (
         "one drop inside the language model that keeps tokens unlike a few pivots"
     )
@@ -49,8 +51,8 @@ class Dart(SingleDrop):
         super().__post_init__()
         if self.image_pivots < 1 or self.text_pivots < 0:
             raise ValueError(
-                f"image_pivots {self.image_pivots} and text_pivots {self.text_pivots} are not possible; "
-                f"give at least 1 and 0"
+                f"image_pivots {self.image_pivots} and text_pivots {self.text_pivots} are not "
+                "possible; give at least 1 and 0"
             )
 
     def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
@@ -62,10 +64,10 @@ class Dart(SingleDrop):
         units = unit_rows(entering.states())
         free = torch.ones(stop - start, dtype=torch.bool, device=units.device)
         free[pivots] = False
-        turns = [*(pivots + start).tolist(), *words.tolist()]
-        share, extra = divmod(count - len(pivots), len(turns))
-        for turn, pivot in enumerate(turns):
+        every_pivot = [*(pivots + start).tolist(), *words.tolist()]
+        share, extra = divmod(count - len(pivots), len(every_pivot))
+        for number, pivot in enumerate(every_pivot):
             rest = free.nonzero().flatten()
             likeness = row_dots(units[start:stop][rest], units[pivot])
-            free[rest[lowest(likeness, share + (turn < extra))]] = False
+            free[rest[lowest(likeness, share + (number < extra))]] = False
         return (~free).nonzero().flatten()

@@ -25,6 +25,7 @@ class DivPrune(GreedyPruner):
     """
 
     name: ClassVar[str] = "divprune"
+    title: ClassVar[str] = "DivPrune"
     summary: ClassVar[str] = "most diverse subset (max-min distance)"
     needs: ClassVar[frozenset[str]] = frozenset({"projected"})
     stage: ClassVar[str] = "post_projector"

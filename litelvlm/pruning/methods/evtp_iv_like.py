@@ -16,11 +16,11 @@ from litelvlm.pruning.origin import Origin
 
 @dataclass(frozen=True, kw_only=True)
 class EvtpIvLike(GreedyPruner):
-    """Farthest-point sampling on ``[X_i / |X_i| ; w (row / rows, col / cols)]``, from the token nearest to the mean.
+    """Farthest-point sampling on ``[X_i / |X_i| ; w (row / rows, col / cols)]``.
 
-    Our reading of the paper's abstract, hence the name: no official code was found, so numbers are
-    not the authors'. Euclidean distances. Raster order, contiguous positions. Cost: N^2 distances
-    and R sequential steps of N.
+    The first token is the one nearest to the mean. Our reading of the paper's abstract, hence the
+    name: no official code was found, so numbers are not the authors'. Euclidean distances. Raster
+    order, contiguous positions. Cost: N^2 distances and R sequential steps of N.
 
     Source: idea of EVTP-IV (arXiv 2508.11886).
 
@@ -29,9 +29,11 @@ class EvtpIvLike(GreedyPruner):
     """
 
     name: ClassVar[str] = "evtp_iv_like"
+    title: ClassVar[str] = "EVTP-IV-like"
     summary: ClassVar[str] = "k-centre sampling in feature and image space (our reading)"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
     origin: ClassVar[Origin] = Origin("arXiv 2508.11886", "no code", "C")
+    video_substitute: ClassVar[str] = "divprune"
 
     spatial_weight: float = 1.0
 
@@ -39,7 +41,8 @@ class EvtpIvLike(GreedyPruner):
         super().__post_init__()
         if not isfinite(self.spatial_weight) or self.spatial_weight < 0:
             raise ValueError(
-                f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; try 1.0"
+                f"spatial_weight {self.spatial_weight!r} is not a finite number of 0 or above; "
+                "try 1.0"
             )
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:

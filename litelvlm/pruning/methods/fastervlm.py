@@ -13,7 +13,7 @@ from litelvlm.pruning.origin import Origin
 
 @dataclass(frozen=True, kw_only=True)
 class FasterVLM(ScorePruner):
-    """Keeps the patches CLS attends to most: ``s_i = mean_h A[h, CLS, i]`` of the second-last block.
+    """Keeps the patches CLS attends to most: ``s_i = mean_h A[h, CLS, i]``, second-last block.
 
     The minimal text-agnostic baseline. Raster order, contiguous positions. Cost: one attention row.
 
@@ -21,6 +21,7 @@ class FasterVLM(ScorePruner):
     """
 
     name: ClassVar[str] = "fastervlm"
+    title: ClassVar[str] = "FasterVLM"
     summary: ClassVar[str] = "patches with the highest CLS attention"
     needs: ClassVar[frozenset[str]] = frozenset({"cls_attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2412.01818v1", "Apache-2.0", "A")

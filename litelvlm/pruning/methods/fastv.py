@@ -6,8 +6,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
+from litelvlm.pruning.layers.scores import LayerScorePruner
 from litelvlm.pruning.layers.single_drop import SingleDrop
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 
 
@@ -26,6 +27,7 @@ class FastV(SingleDrop, LayerScorePruner):
     """
 
     name: ClassVar[str] = "fastv"
+    title: ClassVar[str] = "FastV"
     summary: ClassVar[str] = (
         "one drop inside the language model, by the attention of the prompt's last token"
     )

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import highest
-from litelvlm.pruning.shares import EPS, redistribute, share_out
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.shares import EPS, redistribute, split_budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +40,15 @@ class HoloV(Pruner):
     """
 
     name: ClassVar[str] = "holov"
+    title: ClassVar[str] = "HoloV"
     summary: ClassVar[str] = "CLS-attended patches, budget shared over the raster"
     needs: ClassVar[frozenset[str]] = frozenset({"projected", "cls_attention"})
     stage: ClassVar[str] = "post_projector"
     native_order: ClassVar[str] = "stretch, score"
     origin: ClassVar[Origin] = Origin("arXiv 2510.02912", "Apache-2.0", "A")
     synthetic: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    video_substitute: ClassVar[str] = "vispruner"
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "fixed": {"shortfall": "redistribute", "order": "raster"}
     }
 
@@ -75,7 +78,7 @@ class HoloV(Pruner):
             [stretch_score(attention[part], features[part]) for part in parts]
         ).cpu()
         weights = scores / (scores.sum() + EPS)
-        counts = share_out(weights, budget)
+        counts = split_budget(weights, budget)
         if self.shortfall == "redistribute":
             counts = redistribute(counts, sizes, weights)
         kept = torch.cat(

@@ -1,8 +1,8 @@
-"""IVC-Prune: one drop that leaves coordinate tokens and what is like the question in value space."""
+"""IVC-Prune: one drop that leaves coordinate tokens and tokens whose values are like the question's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -10,15 +10,16 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.coordinates import coordinate_ranking, first_of_each
-from litelvlm.pruning.layers.base import MATCHED, LayerView, QueryToken
+from litelvlm.pruning.layers.depths import MATCHED
 from litelvlm.pruning.layers.single_drop import SingleDrop
+from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, stable_order
 
 
 @dataclass(frozen=True, kw_only=True)
 class IvcPrune(SingleDrop):
-    """Drops visual tokens once, before layer K: keeps coordinate tokens, and foreground found by value similarity.
+    """Drops visual tokens once, before layer K: keeps coordinates, and foreground by value similarity.
 
     With the values v of layer K - 1 over the whole sequence, ``B = mean_h softmax(v v^T /
     sqrt(e))``. Seeds are the visual tokens with the largest ``mean_{j in questions} B[j, i]``; the
@@ -45,13 +46,14 @@ class IvcPrune(SingleDrop):
     """
 
     name: ClassVar[str] = "ivc_prune"
+    title: ClassVar[str] = "IVC-Prune"
     summary: ClassVar[str] = (
         "one drop inside the language model that keeps coordinates, and values like the question's"
     )
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"values", "rotary"})
     origin: ClassVar[Origin] = Origin("arXiv 2602.03060", "none", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {"coordinate_share": 0.1},
         "early": {"layer": 1},
         "matched": MATCHED,
@@ -88,17 +90,17 @@ class IvcPrune(SingleDrop):
         ]
         n_seeds = max(1, round_half_up(self.seed_share * count))
         seeds = highest(value_similarity(values, scored.queries)[scored.image], n_seeds)
-        asking = torch.cat([scored.queries, seeds + scored.image.start])
-        foreground = stable_order(value_similarity(values, asking)[scored.image], descending=True)
+        rows = torch.cat([scored.queries, seeds + scored.image.start])
+        foreground = stable_order(value_similarity(values, rows)[scored.image], descending=True)
         return ascending(first_of_each(torch.cat([coordinates, seeds, foreground]))[:count])
 
 
 def value_similarity(
     values: Float[Tensor, "s heads e"], rows: Int[Tensor, "q"]
 ) -> Float[Tensor, "s"]:
-    """How much each token is like some tokens in value space: ``softmax(v v^T / sqrt(e))``, mean over heads and rows.
+    """Similarity of each token to some tokens in value space: ``softmax(v v^T / sqrt(e))``.
 
-    Later tokens count too: no causal mask is applied.
+    Mean over heads and rows. Later tokens count too: no causal mask is applied.
     """
     logits = torch.einsum("qhe,she->hqs", values[rows], values) / values.shape[-1] ** 0.5
     similarity: Tensor = logits.softmax(dim=-1).mean(dim=(0, 1))

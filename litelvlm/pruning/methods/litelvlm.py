@@ -2,70 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
+from litelvlm.pruning.context import Context, context_scores
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import Precision, rounded, row_dots, row_norms, unit_rows
-from litelvlm.pruning.methods.similarity import Similarity, text_similarity
+from litelvlm.pruning.features import Precision
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
-
-Context = Literal["code", "paper", "cls_attention", "attention_only", "value_norm"]
-
-
-def context_scores(
-    cues: Cues, kind: Context = "code", precision: Precision = "float32"
-) -> Float[Tensor, "n"]:
-    """How much a patch says about the scene as a whole; higher is kept.
-
-    "code": ``softmax_i(cos(q, K_i) / sqrt(D)) * |V_i|``, one softmax over the patches, heads
-    joined, q the CLS row. The logits lie within 1 / sqrt(D) of 0, so for D = 1024 weights differ by
-    at most 6.5 %: nearly a ranking by |V|.
-    "paper": the same with the plain product ``q K_i``. "attention_only": the first factor of
-    "code". "value_norm": the
-    second. "cls_attention": CLIP's own head-averaged CLS attention in the second-last block. With
-    "bfloat16" every result on the way is rounded as that number type rounds it: few different
-    weights are left, and many equal scores.
-    """
-
-    def held(name: str) -> Tensor:
-        return rounded(cues.float32(name), precision)
-
-    if kind == "cls_attention":
-        return held("cls_attention")
-    if kind == "value_norm":
-        return rounded(row_norms(held("values")), precision)
-    query, keys = held("query"), held("keys")
-    if kind != "paper":
-        query, keys = unit_rows(query, precision), unit_rows(keys, precision)
-    logits = rounded(rounded(row_dots(keys, query), precision) * query.shape[-1] ** -0.5, precision)
-    attention = rounded(torch.softmax(logits, dim=0), precision)
-    if kind == "attention_only":
-        return attention
-    if precision == "bfloat16":
-        return rounded(
-            row_norms(rounded(attention[:, None] * held("values"), precision)), precision
-        )
-    return attention * row_norms(cues.float32("values"))
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.similarity import Similarity, text_similarity
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiteLVLM(Pruner):
-    """The reversed CLIP ranking: per text the lowest ``s_i = <t, Z_i>``, then context tokens up to the budget.
+    """The reversed CLIP ranking: per text the lowest ``s_i = <t, Z_i>``, then context tokens.
 
     Released code with R tokens and T texts: each text names its ``floor(R / T)`` lowest patches,
     their union U is kept, and the ``R - |U|`` best context scores outside U fill the rest. One text
-    therefore leaves no room for context.
-    Paper: each text names its R lowest, the *intersection* is kept; with one text half of R is
-    similarity. Native order is context by score, then U in raster order, at contiguous positions.
-    Cost: T x N products, one sort per text, N x D for the context; no attention of the language
-    model.
+    therefore leaves no room for context. Paper: each text names its R lowest, the *intersection* is
+    kept; with one text half of R is similarity. Native order is context by score, then U in raster
+    order, at contiguous positions. Cost: T x N products, one sort per text, N x D for the context;
+    no attention of the language model.
 
     Source: LiteLVLM, official code; arXiv 2605.13178. The code ranks bfloat16 scores in unspecified
     order of ties; here ties always go to the lower index.
@@ -86,6 +49,7 @@ class LiteLVLM(Pruner):
     """
 
     name: ClassVar[str] = "litelvlm"
+    title: ClassVar[str] = "LiteLVLM"
     summary: ClassVar[str] = "patches least similar to the text, filled with context patches"
     needs: ClassVar[frozenset[str]] = frozenset(
         {"patch_embeds", "text_embeds", "query", "keys", "values", "cls_attention"}
@@ -93,7 +57,7 @@ class LiteLVLM(Pruner):
     text_guided: ClassVar[bool] = True
     native_order: ClassVar[str] = "context by score, similarity in raster"
     origin: ClassVar[Origin] = Origin("arXiv 2605.13178", "Apache-2.0", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {"budget_rule": "paper", "context": "paper"},
         "fixed": {"order": "raster"},
     }
@@ -140,7 +104,7 @@ class LiteLVLM(Pruner):
             return (rank < share).all(dim=0).nonzero().flatten()
         if self.overlap == "shrink":
             return (rank < share // n_texts).any(dim=0).nonzero().flatten()
-        # A patch's turn is when the first text names it, texts taking turns; the turns of two
-        # patches never coincide.
-        turn = (rank * n_texts + torch.arange(n_texts, device=rank.device)[:, None]).amin(dim=0)
-        return ascending(stable_order(turn, descending=False)[:share])
+        # The texts name one patch each, round after round. Two patches are never named first at
+        # the same step.
+        step = (rank * n_texts + torch.arange(n_texts, device=rank.device)[:, None]).amin(dim=0)
+        return ascending(stable_order(step, descending=False)[:share])

@@ -1,8 +1,8 @@
-"""The oracle of two passes: prune at the input what the unpruned language model does not look at."""
+"""The oracle of two passes: keep the tokens that the unpruned language model attends to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,13 +10,14 @@ from torch import Tensor
 from litelvlm.names import check_name
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.layers.depths import middle_layers
 
 POOLS = ("middle", "mean")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LlmAttention(ScorePruner):
-    """Keeps the tokens that an unpruned pass attends to: ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``.
+    """Keeps the tokens an unpruned pass attends to: ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``.
 
     Oracle: it spends a whole pass to prune the next one, so it saves nothing; it tells how good
     attention could be as a score if it were known before the language model. Cost: one unpruned
@@ -25,11 +26,13 @@ class LlmAttention(ScorePruner):
     Attributes:
         layers: A layer, from 0; a share of the depth, below 1 (0.5 is layer 16 of 32); "middle":
             see ``middle_layers``; "mean": all.
-        query_token: Who looks. "seg": the state that the mask is decoded from; "last_prompt": the
-            last token before the answer, which generation would know. Mean over the turns.
+        query_token: The token whose attention is read. "seg": the state that the mask is decoded
+            from; "last_prompt": the last token before the answer, which generation would know. Mean
+            over the turns.
     """
 
     name: ClassVar[str] = "llm_attention"
+    title: ClassVar[str] = "LLM attention, two passes"
     summary: ClassVar[str] = (
         "tokens that an unpruned pass of the language model attends to (oracle)"
     )
@@ -37,11 +40,11 @@ class LlmAttention(ScorePruner):
     text_guided: ClassVar[bool] = True
 
     layers: int | float | str = "middle"
-    query_token: Literal["seg", "last_prompt"] = "seg"  # noqa: S105 - a place in the text, no credential
+    query_token: Literal["seg", "last_prompt"] = "seg"  # noqa: S105 - a place in the text
 
     @classmethod
-    def check_options(cls, options: Mapping[str, Any]) -> None:
-        """Refuse layers that are neither a number nor one of ``POOLS``, next to what every method refuses."""
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Refuse layers that are neither a number nor one of ``POOLS``."""
         super().check_options({name: value for name, value in options.items() if name != "layers"})
         layers = options.get("layers", "middle")
         if isinstance(layers, str):
@@ -50,8 +53,8 @@ class LlmAttention(ScorePruner):
             type(layers) is float and 0 <= layers < 1
         ):
             raise ValueError(
-                f"layers {layers!r} is not allowed; give a layer from 0, a share of the depth below 1, 'middle' or "
-                "'mean'"
+                f"layers {layers!r} is not allowed; give a layer from 0, a share of the depth "
+                "below 1, 'middle' or 'mean'"
             )
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
@@ -59,16 +62,6 @@ class LlmAttention(ScorePruner):
         by_seg = self.query_token == "seg"  # noqa: S105 - a place in the text, no credential
         seen = cues.float32("llm_attention" if by_seg else "llm_prompt_attention")
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
-
-
-def middle_layers(n_layers: int) -> slice:
-    """Layers 10 to 20 of 32, and those at the same depth of another model: any that reaches into this stretch.
-
-    Example:
-        >>> middle_layers(32), middle_layers(4)
-        (slice(10, 21, None), slice(1, 3, None))
-    """
-    return slice(10 * n_layers // 32, -(-21 * n_layers // 32))
 
 
 def layer_slice(layers: int | float | str, n_layers: int) -> slice:

@@ -1,4 +1,4 @@
-"""The oracle of sensitivity: prune at the input what the unpruned mask hardly depends on, to first order."""
+"""The oracle of sensitivity: keep the tokens that the unpruned mask depends on to first order."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +20,7 @@ class LlmGradient(ScorePruner):
     """
 
     name: ClassVar[str] = "llm_gradient"
+    title: ClassVar[str] = "gradient x input"
     summary: ClassVar[str] = "tokens that the unpruned mask is most sensitive to (oracle)"
     needs: ClassVar[frozenset[str]] = frozenset({"llm_gradient", "projected"})
     text_guided: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Coarse to fine and back: few visual tokens in early layers, all in middle ones, few in late ones (our reading)."""
+"""LVLM_CSP-like: few visual tokens in early layers, all in middle ones, few in late ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import DropResult, LayerScorePruner, LayerView, QueryToken
+from litelvlm.pruning.layers.results import DropResult
+from litelvlm.pruning.layers.scores import LayerScorePruner
 from litelvlm.pruning.layers.several_drops import SeveralDrops
+from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 
 
 @dataclass(frozen=True, kw_only=True)
 class LvlmCspLike(SeveralDrops, LayerScorePruner):
-    """Our reading of LVLM_CSP: C evenly spaced tokens before layer l1, all N from l1 to l2, then the P most attended.
+    """Our reading of LVLM_CSP: few tokens early, all in the middle, few late.
 
-    Representatives are ``i floor(N / C)``, i from 0. Tokens that were left out come back at l1 with
-    the embedding they would have entered with; then ``s_i = mean_h A_l2[h, query, i]`` from the
-    states that enter l2. Positions stay. For an average of T, ``C = 2 P`` and ``l1 C + (l2 - l1) N
-    + (L - l2) P = L T``, rounded down, the remainder to C. Cost: one attention row.
+    C evenly spaced representatives before layer l1, all N tokens from l1 to l2, then the P most
+    attended. Representatives are ``i floor(N / C)``, i from 0. Tokens that were left out come back
+    at l1 with the embedding they would have entered with; then ``s_i = mean_h A_l2[h, query, i]``
+    from the states that enter l2. Positions stay. For an average of T, ``C = 2 P`` and ``l1 C + (l2
+    - l1) N + (L - l2) P = L T``, rounded down, the remainder to C. Cost: one attention row.
 
     The paper gives no depths or counts that could be checked, and no code was found. It also tries
     random representatives, those with the most CLS attention, and some per instance of a detector.
@@ -34,6 +37,7 @@ class LvlmCspLike(SeveralDrops, LayerScorePruner):
     """
 
     name: ClassVar[str] = "lvlm_csp_like"
+    title: ClassVar[str] = "LVLM_CSP-like"
     summary: ClassVar[str] = (
         "few tokens in early and late layers of the language model, all in between (our reading)"
     )
@@ -47,21 +51,20 @@ class LvlmCspLike(SeveralDrops, LayerScorePruner):
     positions: Positions = "original"
     query_token: QueryToken = "seg"  # noqa: S105 - a place in the text, no credential
 
-    def ways(self, n_layers: int) -> Sequence[SeveralDrops]:
-        """Those with two layers; in a shallow model they may coincide."""
-        tried = super().ways(n_layers)
-        return (
-            tried
-            if self.depth == "published"
-            else [way for way in tried if len(way.layers or (1, 2)) == 2]
-        )
+    def candidate_schedules(self, n_layers: int) -> Sequence[SeveralDrops]:
+        """Those with two layers; in a shallow model the two may coincide."""
+        candidates = super().candidate_schedules(n_layers)
+        if self.depth == "published":
+            return candidates
+        return [method for method in candidates if len(method.layers or ()) == 2]
 
     def drop_layers(self, n_layers: int) -> tuple[int, ...]:
         """Layer 0, where most tokens are left out, l1, where they come back, and l2."""
         layers = super().drop_layers(n_layers)
         if len(layers) != 2 or layers[0] == 0:
             raise ValueError(
-                f"layers {list(layers)} must be two layers from 1 to {n_layers - 1}: all tokens, then few"
+                f"layers {list(layers)} must be two layers from 1 to {n_layers - 1}: "
+                "all tokens from the first, few from the second"
             )
         return (0, *layers)
 

@@ -1,4 +1,4 @@
-"""Oracles that see the true mask: what a perfect selector could reach, and how much the referent is needed."""
+"""Oracles that see the true mask: a perfect selector, and one without the referent's tokens."""
 
 import logging
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.ranking import complement, highest, lowest
 from litelvlm.pruning.roles import two_roles
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.spacing import spread
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOracle(Pruner):
-    """Keeps the cells the true mask covers most, up to a share of the budget, and spreads the rest evenly.
+    """Keeps the cells the true mask covers most, and spreads the rest of the budget evenly.
 
     Cells the mask does not touch are never counted as the target's, so a small referent leaves more
     to the even rest; a referent outside the crop leaves everything to it. Roles are "target" and
-    "uniform", so both can be counted.
-    Cost: one sort, and the truth.
+    "uniform", so both can be counted. Cost: one sort, and the truth.
 
     Attributes:
         share: Share of the budget the target may take, in (0, 1]; 0.5 and 1.0 are the published
@@ -31,6 +31,7 @@ class MaskOracle(Pruner):
     """
 
     name: ClassVar[str] = "mask_oracle"
+    title: ClassVar[str] = "mask oracle"
     summary: ClassVar[str] = "tokens of the true mask, then evenly spread ones"
     needs: ClassVar[frozenset[str]] = frozenset({"coverage"})
 
@@ -60,6 +61,7 @@ class InverseMaskOracle(Pruner):
     """
 
     name: ClassVar[str] = "inverse_mask_oracle"
+    title: ClassVar[str] = "inverse mask oracle"
     summary: ClassVar[str] = "tokens outside the true mask"
     needs: ClassVar[frozenset[str]] = frozenset({"coverage"})
 

@@ -1,33 +1,33 @@
-"""Nuwa: the most attended tokens of every small cell, gathering what lies around them; later a drop by attention."""
+"""Nuwa: tokens of every small cell that gather their surroundings, then a drop by attention."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection, Selection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, row_norms
-from litelvlm.pruning.layers.base import LayerView
 from litelvlm.pruning.layers.single_drop import SingleDrop
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, rank_within
+from litelvlm.pruning.selection import RawSelection, Selection
 
 CELL = 2  # tokens per side of a cell
 REACH = 280**0.5 / 24  # distance at which gathering ends, in sides of the released 24 x 24 grid
-FIRST = (
-    7 / 4
-)  # tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192
+# Tokens of the first stage per token of the budget: 112, 224 and 336 for 64, 128 and 192.
+FIRST_STAGE = 7 / 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nuwa(SingleDrop, MergingPruner):
-    """Two stages: anchors of 2 x 2 cells that gather what lies around them, then one drop inside the language model.
+    """Anchors of 2 x 2 cells gather what lies around them; one drop inside the language model follows.
 
     First stage, before the projector, by CLS attention a: every cell names its n most attended
     tokens, n the smallest number that names R1; the R1 most attended of those are anchors. An
@@ -45,13 +45,13 @@ class Nuwa(SingleDrop, MergingPruner):
     embedding.
 
     Attributes:
-        stage1_only: Leave out the second stage: R1 = T tokens enter and stay, without a look at the
-            text.
+        stage1_only: Leave out the second stage: R1 = T tokens enter and stay, whatever the text.
         combine: "sum" as the code, or "mean": the row of a gathering anchor divided by its sum.
         untouched: Quantile of the anchors' attention from which they stay as they are, 0 to 1.
     """
 
     name: ClassVar[str] = "nuwa"
+    title: ClassVar[str] = "Nuwa"
     summary: ClassVar[str] = (
         "most attended patches of every cell, gathering their surroundings, then a drop by text"
     )
@@ -60,10 +60,11 @@ class Nuwa(SingleDrop, MergingPruner):
     text_guided: ClassVar[bool] = True
     reads: ClassVar[frozenset[str]] = frozenset({"attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2602.02951", "Apache-2.0", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "fixed": {"combine": "mean", "order": "raster"},
         "stage1": {"stage1_only": True},
     }
+    video_substitute: ClassVar[str] = "visionzip"
     look_back: ClassVar[int] = 1
     published: ClassVar[int] = 16
 
@@ -101,11 +102,11 @@ class Nuwa(SingleDrop, MergingPruner):
         first, (_, layer) = anchor_count(budget, n_tokens), self.drop_layers(n_layers)
         return (first, round_half_up((n_layers * budget - first * layer) / (n_layers - layer)))
 
-    def select(self, cues: Cues, budget: int | float) -> Selection:
+    def to_selection(self, raw: RawSelection, n_tokens: int, budget: int) -> Selection:
         """The anchors, in a ``LayerPlan`` unless the first stage is all."""
-        return (
-            Pruner.select(self, cues, budget) if self.stage1_only else super().select(cues, budget)
-        )
+        if self.stage1_only:
+            return Pruner.to_selection(self, raw, n_tokens, budget)
+        return super().to_selection(raw, n_tokens, budget)
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """First stage."""
@@ -144,15 +145,15 @@ class Nuwa(SingleDrop, MergingPruner):
 
 def anchor_count(budget: int, n_tokens: int) -> int:
     """Tokens that the first stage leaves for the second, never more than there are."""
-    return min(round_half_up(FIRST * budget), n_tokens)
+    return min(round_half_up(FIRST_STAGE * budget), n_tokens)
 
 
 def cell_anchors(
     attention: Float[Tensor, "n"], grid: tuple[int, int], budget: int
 ) -> Int[Tensor, "budget"]:
-    """The best tokens of every cell, as many per cell as it takes, and of those the best; in raster order.
+    """Anchors: the best tokens of every cell, as many per cell as needed, and of those the best.
 
-    Cells at the right and lower edge of an odd grid are smaller.
+    In raster order.     Cells at the right and lower edge of an odd grid are smaller.
     """
     rows, columns = (torch.arange(size, device=attention.device) // CELL for size in grid)
     cell = (rows[:, None] * grid[1] + columns).flatten()

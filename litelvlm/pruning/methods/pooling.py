@@ -9,21 +9,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, interpolate
 
-from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mix
-from litelvlm.pruning.methods.uniform import sampling_grid, uniform_indices
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.spacing import sampling_grid, uniform_indices
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pooling(MergingPruner):
-    """Separable resampling of the token grid to the grid that ``uniform`` samples at the same budget.
+    """Separable resampling of the token grid to the grid that ``uniform`` samples at that budget.
 
     Each output stands for the centre of its cell. A budget without a balanced grid is resampled
     along the raster.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
+    video_substitute: ClassVar[str] = "prumerge_plus"
 
     @abstractmethod
     def weights(self, n: int, k: int) -> Float[Tensor, "k n"]:
@@ -58,6 +59,7 @@ class AvgPool(Pooling):
     """
 
     name: ClassVar[str] = "avgpool"
+    title: ClassVar[str] = "average pooling"
     summary: ClassVar[str] = "average pooling of the token grid"
 
     def weights(self, n: int, k: int) -> Float[Tensor, "k n"]:
@@ -67,13 +69,14 @@ class AvgPool(Pooling):
 
 @dataclass(frozen=True, kw_only=True)
 class Bilinear(Pooling):
-    """Bilinear resizing of the token grid (corners not aligned, no antialiasing), before the projector.
+    """Bilinear resizing of the token grid, before the projector.
 
-    Control for average pooling: it reads two tokens per axis and output, however far the grid is
-    reduced. Cost: one R x N product.
+    Corners are not aligned and nothing is antialiased. Control for average pooling: it reads two
+    tokens per axis and output, however far the grid is reduced. Cost: one R x N product.
     """
 
     name: ClassVar[str] = "bilinear"
+    title: ClassVar[str] = "bilinear resizing"
     summary: ClassVar[str] = "bilinear resizing of the token grid"
 
     def weights(self, n: int, k: int) -> Float[Tensor, "k n"]:

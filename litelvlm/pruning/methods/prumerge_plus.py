@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_dots, unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
-from litelvlm.pruning.methods.uniform import spread
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import complement, highest
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.spacing import spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,13 @@ class PruMergePlus(MergingPruner):
     """
 
     name: ClassVar[str] = "prumerge_plus"
+    title: ClassVar[str] = "PruMerge+"
     summary: ClassVar[str] = "attended and evenly spaced patches with merged neighbours"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "query", "keys", "cls_key"})
     native_order: ClassVar[str] = "score, spaced, rest"
     origin: ClassVar[Origin] = Origin("arXiv 2403.15388", "Apache-2.0", "A")
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"order": "raster"}}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"fixed": {"order": "raster"}}
 
     neighbours: int = 32
 
@@ -51,7 +52,7 @@ class PruMergePlus(MergingPruner):
         super().__post_init__()
         if self.neighbours < 0:
             raise ValueError(
-                f"neighbours {self.neighbours} is negative; give 0 or above, the released code has 32"
+                f"neighbours {self.neighbours} is negative; give 0 or above (released code: 32)"
             )
 
     def merge(self, cues: Cues, budget: int) -> RawSelection:
@@ -78,7 +79,7 @@ class PruMergePlus(MergingPruner):
 
 
 def joint_attention(cues: Cues) -> Float[Tensor, "n"]:
-    """Attention of CLS to the patches as if all channels were one head; CLS takes its part of the sum."""
+    """Attention of CLS to the patches as if all channels were one head; CLS is in the softmax."""
     query = cues.float32("query")
     keys = torch.cat([cues.float32("cls_key")[None], cues.float32("keys")])
     return torch.softmax(row_dots(keys, query) * query.shape[0] ** -0.5, dim=0)[1:]

@@ -9,27 +9,29 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import LayerScorePruner, LayerView
+from litelvlm.pruning.layers.scores import LayerScorePruner
 from litelvlm.pruning.layers.several_drops import SeveralDrops
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 
 
 @dataclass(frozen=True, kw_only=True)
 class PyramidDrop(SeveralDrops, LayerScorePruner):
-    """Drops visual tokens before several layers l: ``s_i = mean_h A_l[h, query, i]`` from the states that enter l.
+    """Drops visual tokens before several layers l: ``s_i = mean_h A_l[h, query, i]``.
 
-    The released schedule keeps half of the tokens at each of three layers, 270 of 576 on average.
-    For other budgets the authors publish none; here every drop keeps the same ratio, ``floor(N
-    ratio^j)`` tokens after the j-th, with the ratio whose unrounded average is the budget. DropResult
-    tokens are renumbered without gaps, text behind them too.
-    Cost: one attention row per drop.
+    The attention is computed from the states that enter l. The released schedule keeps half of the
+    tokens at each of three layers, 270 of 576 on average. For other budgets the authors publish
+    none; here every drop keeps the same ratio, ``floor(N ratio^j)`` tokens after the j-th, with the
+    ratio whose unrounded average is the budget. Kept tokens are renumbered without gaps, text
+    behind them too. Cost: one attention row per drop.
 
-    Source: PyramidDrop, official code; arXiv 2410.17247. The paper asks by the last token of the
-    instruction, as here; the code does so when it answers and averages several tokens in training.
-    Schedules for a budget are ours.
+    Source: PyramidDrop, official code; arXiv 2410.17247. The query is the last token of the
+    instruction in the paper, as here. The code does so when it answers and averages several tokens
+    in training. Schedules for a budget are ours.
     """
 
     name: ClassVar[str] = "pyramiddrop"
+    title: ClassVar[str] = "PyramidDrop"
     summary: ClassVar[str] = (
         "drops at three depths of the language model, by the attention of the prompt's last token"
     )

@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
+from litelvlm.pruning.selection import RawSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Random(Pruner):
     """
 
     name: ClassVar[str] = "random"
+    title: ClassVar[str] = "random"
     summary: ClassVar[str] = "tokens drawn at random"
 
     seed: int = 0

@@ -1,4 +1,4 @@
-"""RESTORE: what a selector left is merged, and attention is told how much each token stands for."""
+"""RESTORE: dropped tokens are merged, and attention counts how many patches a token stands for."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,37 +7,41 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.merging import mix, one_hot
+from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions, median_places
 from litelvlm.pruning.ranking import ascending, complement, highest, stable_order
+from litelvlm.pruning.selection import RawSelection
 from litelvlm.pruning.wrapping import Wrapper
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restore(Wrapper):
-    """Another method keeps ``round(share R)`` tokens; the others are merged into the rest of the budget, calibrated.
+    """Another method keeps ``round(share R)`` tokens; groups of the others fill the budget.
 
-    Among the tokens not kept, ``density_i = sum_j cos(x_i, x_j)``, and the highest ``density_i (1 -
-    max_j cos(x_i, x_j))`` over denser j are anchors (the densest one takes its lowest cosine); the
-    others join their most similar anchor, and a group becomes its mean, at the median of its
-    places. The language model then adds ``log(size_k) + log(2 - m(d))`` to its attention logits, d
-    the distance of query and key and m the mean cosine of the rotary angles: see
-    ``litelvlm.models.glamm.language.calibration``. With share 1 nothing is merged and every kept
-    token counts N / R, so it calibrates any selector. Raster order, original positions. Cost: N^2
-    cosines, and a dense additive attention bias.
+    Attention is calibrated for the size of the groups. Among the tokens not kept, ``density_i =
+    sum_j cos(x_i, x_j)``, and the highest ``density_i (1 - max_j cos(x_i, x_j))`` over denser j are
+    anchors (the densest one takes its lowest cosine); the others join their most similar anchor,
+    and a group becomes its mean, at the median of its places. The language model then adds
+    ``log(size_k) + log(2 - m(d))`` to its attention logits, d the distance of query and key and m
+    the mean cosine of the rotary angles: see ``litelvlm.models.glamm.language.calibration``. With
+    share 1 nothing is merged and every kept token counts N / R, so it calibrates any selector.
+    Raster order, original positions. Cost: N^2 cosines, and a dense additive attention bias.
 
     Source: RESTORE, official code for the bias, paper for the merging; arXiv 2606.01711.
 
     Attributes:
-        share: Share of the budget that the other method gets, in (0, 1].
+        of: The inner method.
+        share: Share of the budget that the inner method keeps, in (0, 1].
     """
 
     name: ClassVar[str] = "restore"
+    title: ClassVar[str] = "RESTORE"
     summary: ClassVar[str] = "another method, the rest merged and the attention calibrated for it"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
     flash_safe: ClassVar[bool] = False
@@ -45,6 +49,7 @@ class Restore(Wrapper):
     origin: ClassVar[Origin] = Origin("arXiv 2606.01711", "GPL-3.0", "B")
 
     positions: Positions = "original"
+    of: Pruner = FasterVLM()  # noqa: RUF009 - frozen, so one instance may serve all
     share: float = 0.5
 
     def __post_init__(self) -> None:
@@ -52,7 +57,7 @@ class Restore(Wrapper):
         check_share(self.share, "share", low_open=True)
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
-        """The other method's tokens, and groups of those it left."""
+        """The inner method's tokens, and groups of those it left."""
         n_tokens, n_kept = cues.n_tokens, max(1, round_half_up(self.share * budget))
         kept = self.kept(cues, n_kept)
         if n_kept == budget:
@@ -68,19 +73,20 @@ class Restore(Wrapper):
         source = torch.cat([one_hot(kept, n_tokens), members / members.sum(dim=1, keepdim=True)])
         indices = torch.cat([kept, rest[anchors]])
         places = median_places(source, indices)
-        turn = torch.sort(places, stable=True).indices
-        sizes = (source > 0).sum(dim=1).float()[turn]
+        permutation = torch.sort(places, stable=True).indices
+        sizes = (source > 0).sum(dim=1).float()[permutation]
         return RawSelection(
-            indices=indices[turn],
-            places=places[turn],
-            tokens=mix(source[turn], cues.patch_tokens),
-            source=source[turn],
-            roles=tuple("kept" if i < n_kept else "merged" for i in turn.tolist()),
+            indices=indices[permutation],
+            places=places[permutation],
+            tokens=mix(source[permutation], cues.patch_tokens),
+            source=source[permutation],
+            roles=tuple("kept" if i < n_kept else "merged" for i in permutation.tolist()),
             sizes=sizes,
         )
 
     def kept(self, cues: Cues, count: int) -> Int[Tensor, "count"]:
-        """The other method's tokens, ascending, on the device of the patch tokens; controls choose on the CPU."""
+        """The inner method's tokens, ascending."""
+        # Controls choose on the CPU.
         return ascending(self.of.choose(cues, count).indices).to(cues.patch_tokens.device)
 
 

@@ -1,70 +1,70 @@
-"""Worst first: any score turned around, before the language model and inside it."""
+"""Another method's score, negated: before the language model and inside it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.base import ScorePruner
+from litelvlm.pruning.base import Pruner, ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.layers.base import DropResult, LayerPruner, LayerScorePruner, LayerView
+from litelvlm.pruning.layers.base import LayerPruner
+from litelvlm.pruning.layers.results import DropResult
+from litelvlm.pruning.layers.scores import LayerScorePruner
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.layers.wrapping import LayerWrapper
 from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.fastv import FastV
+from litelvlm.pruning.wrapping import Wrapper
 
-# How methods that rank by no single score of every token are turned around instead.
-OTHERWISE = {
+# The opposite of methods that rank by no single score of every token.
+OPPOSITES = {
     "litelvlm": "litelvlm has direction='highest' instead",
     "trim": "trim has sign=1 instead",
     "mask_oracle": "inverse_mask_oracle is its opposite",
-    "ivc_layer_add_on": "reverse what it holds: of='fastv', for example",
+    "ivc_layer_add_on": "reverse the method it holds: of='fastv', for example",
 }
+NO_SCORE = "it does not rank the tokens by one score"
 
 
-def refusal(name: str, inner: object, of: str) -> ValueError:
-    """The error for a method without a score, with what to do instead."""
-    instead = OTHERWISE.get(getattr(inner, "name", ""), f"take for example of={of!r}")
-    return ValueError(f"{name} needs a method that ranks by one score, got of={inner!r}; {instead}")
+def opposite_of(inner: object, otherwise: str) -> str:
+    """How to get the opposite of a method without a score, for an error message."""
+    return OPPOSITES.get(inner.name, otherwise) if isinstance(inner, Pruner) else otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reverse(ScorePruner):
-    """Keeps the lowest scores of another method; a method whose reverse does as well carries no signal.
+class Reverse(Wrapper, ScorePruner):
+    """Keeps the lowest scores of another method.
 
-    Cost: that of the other method.
+    A method whose reverse does as well carries no signal. Cost: that of the inner method.
 
     Attributes:
-        of: The method turned around; it must rank all tokens by one score, before the language
-            model.
+        of: The inner method; it must rank all tokens by one score, before the language model.
     """
 
     name: ClassVar[str] = "reverse"
+    title: ClassVar[str] = "reversed ranking"
     summary: ClassVar[str] = "lowest scores of another method"
+    example: ClassVar[str] = "value_norm"
 
     of: ScorePruner = FasterVLM()  # noqa: RUF009 - frozen, so one instance may serve all
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "needs", self.of.needs)
-        object.__setattr__(self, "text_guided", self.of.text_guided)
+    @classmethod
+    def why_not(cls, inner: Pruner) -> str:
+        """Why a method cannot be held; empty if it can."""
+        if isinstance(inner, LayerPruner):
+            return "it drops tokens inside the language model"
+        return "" if isinstance(inner, ScorePruner) else NO_SCORE
 
     @classmethod
-    def check_options(cls, options: Mapping[str, Any]) -> None:
-        """Refuse a method without a score, next to what every method refuses."""
-        super().check_options(options)
-        inner = options.get("of", cls.of)
+    def instead(cls, inner: object) -> str:
+        """What to do instead of holding ``inner``, for the error message."""
         if isinstance(inner, LayerPruner):
-            raise ValueError(
-                f"reverse turns scores before the language model around, got of={inner!r}, which drops tokens inside "
-                "it; take layer_reverse"
-            )
-        if not isinstance(inner, ScorePruner):
-            raise refusal(cls.name, inner, "value_norm")
+            return "take layer_reverse"
+        return opposite_of(inner, super().instead(inner))
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:
-        """The other method's score, negated."""
+        """The inner method's score, negated."""
         return -self.of.score(cues)
 
 
@@ -72,34 +72,30 @@ class Reverse(ScorePruner):
 class LayerReverse(LayerWrapper):
     """Keeps the lowest scores at each drop of another method inside the language model.
 
-    As ``reverse``; what the other method does besides stays: SparseVLM recycles the worst of what
-    it drops, and LVLM_CSP's evenly spaced representatives, which no score chooses, are the same.
-    Cost: that of the other method.
+    As ``reverse``. What the inner method does besides ranking stays: SparseVLM recycles the worst
+    of what it drops, and LVLM_CSP's evenly spaced representatives, which no score chooses, are the
+    same. Cost: that of the inner method.
 
     Attributes:
-        of: The method turned around; it must rank the remaining tokens by one score.
+        of: The inner method; it must rank the remaining tokens by one score.
     """
 
     name: ClassVar[str] = "layer_reverse"
+    title: ClassVar[str] = "reversed ranking, in the LLM"
     summary: ClassVar[str] = "lowest scores of another method inside the language model"
 
     of: LayerScorePruner = FastV()  # noqa: RUF009 - frozen, so one instance may serve all
 
     @classmethod
-    def check_inner(cls, inner: object) -> None:
-        """Refuse a method without a score.
+    def why_not(cls, inner: Pruner) -> str:
+        """Why a method cannot be held; empty if it can."""
+        return super().why_not(inner) or ("" if isinstance(inner, LayerScorePruner) else NO_SCORE)
 
-        Raises:
-            ValueError: Naming the method and what to do instead.
-        """
-        super().check_inner(inner)
-        if not isinstance(inner, LayerScorePruner):
-            raise refusal(cls.name, inner, "fastv")
-
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The tokens that stay as they are."""
-        return self.reduce(scored, entering, count).places
+    @classmethod
+    def instead(cls, inner: object) -> str:
+        """What to do instead of holding ``inner``, for the error message."""
+        return opposite_of(inner, super().instead(inner))
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
-        """What the other method leaves if its score is negated."""
+        """What the inner method leaves if its score is negated."""
         return self.of.keep_by(-self.of.score(scored, entering), entering, count)

@@ -20,8 +20,7 @@ class Scope(GreedyPruner):
 
     With ``S = cos(X, X)`` and coverage ``c`` (0 at first), each step adds the token of largest
     ``sum_i max(0, S_ij - c_i) * a_j^alpha`` and sets ``c_i = max(c_i, S_ij)``. Raster order,
-    contiguous positions.
-    Cost: R sequential steps of N^2.
+    contiguous positions. Cost: R sequential steps of N^2.
 
     Source: SCOPE, official code (multiplicative form); arXiv 2510.24214. Paper and code agree. The
     attention is the head mean here and the head sum there, which gives the same choice.
@@ -31,6 +30,7 @@ class Scope(GreedyPruner):
     """
 
     name: ClassVar[str] = "scope"
+    title: ClassVar[str] = "SCOPE"
     summary: ClassVar[str] = "coverage gain times CLS attention"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2510.24214", "none", "A")
@@ -41,7 +41,8 @@ class Scope(GreedyPruner):
         super().__post_init__()
         if not isfinite(self.alpha) or self.alpha < 0:
             raise ValueError(
-                f"alpha {self.alpha!r} is not a finite number of 0 or above; the released code has 1.0"
+                f"alpha {self.alpha!r} is not a finite number of 0 or above; "
+                "the released code has 1.0"
             )
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"], Float[Tensor, "n"]]:

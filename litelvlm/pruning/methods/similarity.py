@@ -1,36 +1,15 @@
 """Text-to-patch similarity, and the two methods that keep its extremes."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.base import ScorePruner
 from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import Precision, rounded, row_dots, unit_rows
 from litelvlm.pruning.origin import Origin
-
-Similarity = Literal["dot", "cosine"]
-
-
-def text_similarity(
-    cues: Cues, kind: Similarity = "dot", precision: Precision = "float32"
-) -> Float[Tensor, "t n"]:
-    """Similarity of every text with every patch in CLIP's joint space.
-
-    "dot" is the raw product of the projected states. The norm of a text cannot change its own
-    ranking, the norms of the patches do; so "cosine" ranks differently through the patch norms
-    only. With "bfloat16" states and products are rounded as that number type rounds them; sums run
-    in float32, as they do on a GPU.
-    """
-    texts, patches = (
-        rounded(cues.float32(name), precision) for name in ("text_embeds", "patch_embeds")
-    )
-    if kind == "cosine":
-        texts, patches = unit_rows(texts, precision), unit_rows(patches, precision)
-    return rounded(torch.stack([row_dots(patches, text) for text in texts]), precision)
+from litelvlm.pruning.similarity import Similarity, text_similarity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +27,7 @@ class HighSimilarity(ScorePruner):
     """
 
     name: ClassVar[str] = "high_similarity"
+    title: ClassVar[str] = "highest similarity"
     summary: ClassVar[str] = "patches most similar to the text"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_embeds", "text_embeds"})
     text_guided: ClassVar[bool] = True
@@ -72,6 +52,7 @@ class LowSimilarity(HighSimilarity):
     """
 
     name: ClassVar[str] = "low_similarity"
+    title: ClassVar[str] = "lowest similarity"
     summary: ClassVar[str] = "patches least similar to the text"
 
     def score(self, cues: Cues) -> Float[Tensor, "n"]:

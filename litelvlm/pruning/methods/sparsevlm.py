@@ -1,4 +1,4 @@
-"""SparseVLM: text raters rank the visual tokens at three depths, and the best of the dropped ones are recycled."""
+"""SparseVLM: three drops by the attention of text raters, the best dropped tokens recycled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,22 +8,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.pruning.layers.base import DropResult, LayerView
 from litelvlm.pruning.layers.rated_drops import RatedDrops
 from litelvlm.pruning.layers.recycling import candidate_count, density_peaks, recycled_count
+from litelvlm.pruning.layers.results import DropResult
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseVLM(RatedDrops):
-    """Drops visual tokens before layers 3, 7 and 16: ``s_i = mean_h mean_{j in raters} A[h, j, i]``, one layer earlier.
+    """Drops visual tokens before layers 3, 7 and 16: ``s_i = mean_h mean_{j in raters} A[h, j, i]``.
 
-    Raters are chosen once, from the embeddings that enter the model. Of the n tokens that a drop
-    removes, the best ``floor(0.3 n) + 1`` are clustered and averaged to a tenth of their number and
-    follow the kept ones, as visual tokens like any other; they count in the budget. Positions are
-    renumbered. Under ``positions="original"`` a recycled token has the position of its cluster's
-    centre. Cost: one attention row per rater and drop, and the distances among what is recycled.
+    The attention is that of the layer before the drop. Raters are chosen once, from the embeddings
+    that enter the model. Of the n tokens that a drop removes, the best ``floor(0.3 n) + 1`` are
+    clustered and averaged to a tenth of their number and follow the kept ones, as visual tokens
+    like any other; they count in the budget. Positions are renumbered. Under
+    ``positions="original"`` a recycled token has the position of its cluster's centre. Cost: one
+    attention row per rater and drop, and the distances among what is recycled.
 
     The released code breaks ties of the clustering by random noise; here the earlier token wins. It
     runs one conversation at a time.
@@ -34,6 +36,7 @@ class SparseVLM(RatedDrops):
     """
 
     name: ClassVar[str] = "sparsevlm"
+    title: ClassVar[str] = "SparseVLM"
     summary: ClassVar[str] = (
         "drops at three depths by the attention of text raters, the best dropped tokens recycled"
     )

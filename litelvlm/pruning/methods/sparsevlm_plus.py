@@ -1,4 +1,4 @@
-"""SparseVLM+: rater attention without the pull of distance, in the heads that look at the image most."""
+"""SparseVLM+: rater attention corrected for distance, in the heads that attend to the image most."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,29 +8,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
-from litelvlm.pruning.layers.base import LayerView
 from litelvlm.pruning.layers.rated_drops import RatedDrops
+from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import highest
 
 # Mean cosine over the 64 rotary frequencies of a 7B model is at least 0.099 for the first 800
 # distances.
-LEAST_PULL = 0.05
+MIN_DISTANCE_FACTOR = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparseVLMPlus(RatedDrops):
-    """SparseVLM without recycling, at original positions, by attention corrected for distance and in some heads only.
+    """SparseVLM without recycling, by attention that is corrected for distance, in some heads only.
 
-    ``B[h, j, i] = A[h, j, i] / g(p_j - p_i)`` with ``g(d) = mean_f cos(d theta_f)``, the rotary
-    product of two equal vectors d positions apart; then the mean over raters j and over the heads
-    in which ``sum_j sum_i B[h, j, i]`` is
-    largest. Cost: one attention row per rater and drop.
+    Tokens keep their original positions. ``B[h, j, i] = A[h, j, i] / g(p_j - p_i)`` with ``g(d) =
+    mean_f cos(d theta_f)``, the rotary product of two equal vectors d positions apart; then the
+    mean over raters j and over the heads in which ``sum_j sum_i B[h, j, i]`` is largest. Cost: one
+    attention row per rater and drop.
 
-    With the few frequencies of small heads g can vanish or turn negative, which would turn the
-    ranking around; values below 0.05 count as 0.05. Heads of 128 channels never get there within
-    800 positions.
+    With the few frequencies of small heads g can be 0 or negative, which would reverse the ranking;
+    values below 0.05 count as 0.05. Heads of 128 channels never get there within 800 positions.
 
     Attributes:
         head_share: Share of the heads that are read; the released code reads 14 of 32.
@@ -39,6 +38,7 @@ class SparseVLMPlus(RatedDrops):
     """
 
     name: ClassVar[str] = "sparsevlm_plus"
+    title: ClassVar[str] = "SparseVLM+"
     summary: ClassVar[str] = (
         "drops at three depths by distance-corrected attention of text raters in the best heads"
     )
@@ -63,12 +63,14 @@ class SparseVLMPlus(RatedDrops):
         return n_kept
 
     def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
-        """Corrected rater attention to each remaining visual token, mean over raters and the best heads."""
+        """Corrected attention to each visual token, mean over raters and the best heads."""
         cos, sin = scored.rotary()
-        pull = cos[scored.queries] @ cos[scored.image].T + sin[scored.queries] @ sin[scored.image].T
+        factor = (
+            cos[scored.queries] @ cos[scored.image].T + sin[scored.queries] @ sin[scored.image].T
+        )
         corrected = scored.attention(scored.queries)[:, :, scored.image] / (
-            pull / cos.shape[1]
-        ).clamp(min=LEAST_PULL)
+            factor / cos.shape[1]
+        ).clamp(min=MIN_DISTANCE_FACTOR)
         totals = corrected.sum(dim=(1, 2))
         heads = highest(totals, max(1, round_half_up(self.head_share * len(totals))))
         return corrected[heads].mean(dim=(0, 1))

@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import RawSelection
+from litelvlm.pruning.budgets import ModelSizes, check_budget
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.merging import MergingPruner
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, stable_order
+from litelvlm.pruning.selection import RawSelection
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,11 @@ class Merged:
 
 
 def merge_counts(n_tokens: int, budget: int, n_blocks: int) -> tuple[int, ...]:
-    """Tokens to merge in each block so that ``budget`` patches are left: as even as can be, more in earlier blocks.
+    """Tokens to merge in each block so that ``budget`` patches are left.
 
-    A block merges at most half of its tokens, which a small budget in a shallow tower reaches;
-    earlier blocks then take what later ones cannot.
+    Counts are as even as possible, with more in earlier blocks. A block merges at most half of its
+    tokens, which a small budget in a shallow tower reaches; earlier blocks then take what later
+    ones cannot.
 
     Raises:
         ValueError: If the tower has too few blocks; the message names the smallest possible budget.
@@ -87,16 +89,16 @@ def merge_counts(n_tokens: int, budget: int, n_blocks: int) -> tuple[int, ...]:
         >>> merge_counts(576, 192, 23)[::22], sum(merge_counts(576, 192, 23))
         ((17, 16), 384)
     """
-    for least in range(n_tokens):
+    for lowest in range(n_tokens):
         counts, tokens, left = [], n_tokens + 1, n_tokens - budget
         for blocks_left in range(n_blocks, 0, -1):
-            counts.append(min((tokens - 1) // 2, max(least, ceil(left / blocks_left)), left))
+            counts.append(min((tokens - 1) // 2, max(lowest, ceil(left / blocks_left)), left))
             tokens, left = tokens - counts[-1], left - counts[-1]
         if left == 0:
             return tuple(counts)
     raise ValueError(
-        f"tome cannot leave {budget} of {n_tokens} tokens in {n_blocks} blocks, each of which merges at most half of "
-        f"them; the smallest budget is {budget + left}"
+        f"tome cannot leave {budget} of {n_tokens} tokens in {n_blocks} blocks, each of which "
+        f"merges at most half of them; the smallest budget is {budget + left}"
     )
 
 
@@ -107,9 +109,9 @@ class ToMe(MergingPruner):
     Between attention and MLP the r tokens at even places with the highest ``max_b cos(k_a, k_b)``,
     k the keys' mean over heads and b at odd places, merge into their best b: ``x_b = (w_b x_b + sum
     w_a x_a) / (w_b + sum w_a)`` with sizes w, which add up. Later attention adds ``log w`` to the
-    logits of each key. CLS is never merged. Text agnostic.
-    Native order: what is left of the even places, then the odd ones; contiguous positions. Cost: a
-    run of the tower with ever fewer tokens, per budget.
+    logits of each key. CLS is never merged. Text agnostic. Native order: what is left of the even
+    places, then the odd ones; contiguous positions. Cost: a run of the tower with ever fewer
+    tokens, per budget.
 
     ``source`` holds the means over each token's patches; blocks follow the merges, so it reproduces
     the tokens only where blocks add nothing.
@@ -119,12 +121,24 @@ class ToMe(MergingPruner):
     """
 
     name: ClassVar[str] = "tome"
+    title: ClassVar[str] = "ToMe"
     summary: ClassVar[str] = "similar patches merged block by block inside the image tower"
     stage: ClassVar[str] = "vit"
     native_order: ClassVar[str] = "even places, odd places"
     flash_safe: ClassVar[bool] = False
+    video_substitute: ClassVar[str] = "visionzip"
     origin: ClassVar[Origin] = Origin("arXiv 2210.09461", "CC-BY-NC-4.0", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fixed": {"order": "raster"}}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"fixed": {"order": "raster"}}
+
+    def average_tokens(self, budget: int | float, sizes: ModelSizes) -> float:
+        """The budget, if the blocks of the tower can merge that many tokens.
+
+        Raises:
+            ValueError: As ``merge_counts``.
+        """
+        count = check_budget(budget, sizes.n_tokens)
+        merge_counts(sizes.n_tokens, count, sizes.n_blocks)
+        return float(count)
 
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Run the tower with merges."""

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 
-from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import MergingPruner, mean_of, mix, one_hot
-from litelvlm.pruning.methods.similarity import text_similarity
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, highest
+from litelvlm.pruning.selection import RawSelection
+from litelvlm.pruning.similarity import text_similarity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Trim(MergingPruner):
 
     Released code: sign -1, the *least* similar patches (it keeps the top of ``softmax(-s)``).
     Paper: the most similar ones, sign +1. The code also has an outlier rule for the count, which no
-    fixed budget can use. Raster order, mean
-    token last, contiguous positions. Cost: T x N products and one mean.
+    fixed budget can use. Raster order, mean token last, contiguous positions. Cost: T x N products
+    and one mean.
 
     Source: TRIM, official code; arXiv 2409.10994. Several texts are averaged (the code has one).
 
@@ -30,12 +30,13 @@ class Trim(MergingPruner):
     """
 
     name: ClassVar[str] = "trim"
+    title: ClassVar[str] = "TRIM"
     summary: ClassVar[str] = "patches by text similarity, and the mean of the others"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "patch_embeds", "text_embeds"})
     text_guided: ClassVar[bool] = True
     native_order: ClassVar[str] = "raster, mean last"
     origin: ClassVar[Origin] = Origin("arXiv 2409.10994", "Apache-2.0", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"sign": 1}}
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"paper": {"sign": 1}}
 
     sign: Literal[-1, 1] = -1
 

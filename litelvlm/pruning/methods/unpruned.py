@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import torch
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.selection import RawSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Unpruned(Pruner):
     """
 
     name: ClassVar[str] = "none"
+    title: ClassVar[str] = "unpruned"
     summary: ClassVar[str] = "all tokens, unpruned"
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:

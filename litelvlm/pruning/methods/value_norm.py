@@ -13,13 +13,14 @@ from litelvlm.pruning.features import row_norms
 
 @dataclass(frozen=True, kw_only=True)
 class ValueNorm(ScorePruner):
-    """Keeps the patches with the largest value vectors: ``s_i = |V_i|_2`` of the last block, heads joined.
+    """Keeps the patches with the largest value vectors: ``s_i = |V_i|_2``.
 
-    Control for LiteLVLM's context tokens, whose attention factor varies by a few percent only.
-    Cost: N x D.
+    Values of the last block, heads joined. Control for LiteLVLM's context tokens, whose attention
+    factor varies by a few percent only. Cost: N x D.
     """
 
     name: ClassVar[str] = "value_norm"
+    title: ClassVar[str] = "value norm"
     summary: ClassVar[str] = "patches with the largest value norm"
     needs: ClassVar[frozenset[str]] = frozenset({"values"})
 

@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import RawSelection
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, complement, highest
+from litelvlm.pruning.selection import RawSelection
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisionZip(MergingPruner):
-    """CLS, the patches with the highest CLS attention, and a few targets that the other patches are merged into.
+    """CLS, the patches with the highest CLS attention, and a few targets that absorb the others.
 
     Of R tokens ``floor(share R)`` are contextual. Targets are every ``floor(n / n_ctx)``-th of the
     n remaining patches; every other one goes to the target whose head-mean key is most similar.
@@ -37,13 +37,14 @@ class VisionZip(MergingPruner):
     """
 
     name: ClassVar[str] = "visionzip"
+    title: ClassVar[str] = "VisionZip"
     summary: ClassVar[str] = "CLS-attended patches, the others merged into a few"
     needs: ClassVar[frozenset[str]] = frozenset(
         {"patch_tokens", "cls_token", "cls_attention", "keys_mean"}
     )
     native_order: ClassVar[str] = "CLS, raster, targets"
     origin: ClassVar[Origin] = Origin("arXiv 2412.04467", "Apache-2.0", "A")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "paper": {"combine": "mean"},
         "fixed": {"combine": "mean", "order": "raster"},
     }

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.base import Pruner, RawSelection
+from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
+from litelvlm.pruning.selection import RawSelection
 
 # Duplicates removed per round in the released code.
 ROUND = 8
@@ -43,7 +44,7 @@ def remove_duplicates(
 
 @dataclass(frozen=True, kw_only=True)
 class VisPruner(Pruner):
-    """Keeps ``floor(share R)`` patches by CLS attention, and of the others those left after removing duplicates.
+    """Keeps ``floor(share R)`` patches by CLS attention, and the most distinct of the others.
 
     Raster order, contiguous positions. Text agnostic. Cost: one attention row, N^2 cosines and
     about (N - R) / 8 rounds of matching.
@@ -56,6 +57,7 @@ class VisPruner(Pruner):
     """
 
     name: ClassVar[str] = "vispruner"
+    title: ClassVar[str] = "VisPruner"
     summary: ClassVar[str] = "half by CLS attention, half distinct patches"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention"})
     origin: ClassVar[Origin] = Origin("arXiv 2412.01818v2", "Apache-2.0", "A")

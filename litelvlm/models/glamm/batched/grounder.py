@@ -277,7 +277,7 @@ def _layout(selection: Selection | None, n_tokens: int) -> tuple[Int[Tensor, "r"
     """Positions of the visual tokens relative to the first one, and how many the image block takes."""
     if selection is None:
         return torch.arange(n_tokens), n_tokens
-    return selection.positions.cpu(), selection.span
+    return selection.positions[0].cpu(), selection.span
 
 
 def _padded(entries: Sequence[Tensor], cut: int) -> Tensor:

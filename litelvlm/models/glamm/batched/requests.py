@@ -23,7 +23,7 @@ def kept_key(selection: Selection | None) -> Hashable:
         return id(selection)
     return (
         tuple(selection.indices.tolist()),
-        tuple(selection.positions.tolist()),
+        tuple(selection.positions[0].tolist()),
         selection.span,
     )
 

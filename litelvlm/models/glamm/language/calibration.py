@@ -9,8 +9,8 @@ from transformers import LlamaForCausalLM
 
 from litelvlm.models.glamm.language.llama import BeforeLayer, LayerMask, causal_mask, decode
 from litelvlm.models.glamm.outputs import Spliced
-from litelvlm.pruning.base import Selection
 from litelvlm.pruning.layers.base import LayerPlan
+from litelvlm.pruning.selection import Selection
 
 
 def distance_bias(cos: Float[Tensor, "s e"], sin: Float[Tensor, "s e"]) -> Float[Tensor, "s s"]:

@@ -14,11 +14,13 @@ from transformers.models.llama.modeling_llama import rotate_half
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
-from litelvlm.pruning.base import Selection
-from litelvlm.pruning.layers.base import LayerPlan, LayerTrace, LayerView, QueryToken
+from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.layers.raters import text_raters
+from litelvlm.pruning.layers.results import LayerTrace
+from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
+from litelvlm.pruning.selection import Selection
 
 
 class LlamaView(LayerView):
@@ -153,7 +155,7 @@ class Row:
     def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
         """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
         stop = self.start + len(self.image)
-        if plan.pruner.asks == "raters":
+        if plan.pruner.effective_query_token == "raters":
             self.queries = text_raters(states[self.start : stop], states[stop:])
         if plan.pruner.returning:
             self.entered = states[self.start : stop]
@@ -193,7 +195,7 @@ class Row:
         # The position of <s> is 0, so every token before the image is at its own index.
         sequence = torch.arange(self.length, device=left.device)
         later = self.start + span + sequence[: len(behind)]
-        return left, torch.cat([sequence[: self.start], self.start + offsets, later])
+        return left, torch.cat([sequence[: self.start], self.start + offsets[0], later])
 
 
 class LayerDropping:
@@ -242,7 +244,9 @@ class LayerDropping:
         schedule = method.schedule(
             selection.budget, selection.n_tokens, len(self.llama.model.layers)
         )
-        queries = torch.tensor(query_places(tokenizer, talk, method.asks), device=self.llama.device)
+        queries = torch.tensor(
+            query_places(tokenizer, talk, method.effective_query_token), device=self.llama.device
+        )
         image, places = (
             selection.indices.to(self.llama.device),
             selection.places.to(self.llama.device),

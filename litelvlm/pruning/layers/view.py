@@ -1,0 +1,56 @@
+"""What a method sees of one layer of the language model."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.ranking import ascending, highest
+
+QueryToken = Literal["last", "last_prompt", "seg", "mean_text", "raters"]
+
+
+class LayerView(ABC):
+    """One conversation as it enters one layer: what a method may rank its visual tokens by.
+
+    Attributes:
+        index: The layer, from 0.
+        image: Where the remaining visual tokens are in the sequence.
+        queries: Sequence indices of the query tokens (see ``LayerPruner``); all of them lie behind
+            the image.
+        hidden_states: States that enter the layer [s, d], in the model's number type.
+    """
+
+    index: int
+    image: slice
+    queries: Int[Tensor, "q"]
+    hidden_states: Float[Tensor, "s d"]
+
+    @abstractmethod
+    def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
+        """The layer's attention rows of some tokens over the whole sequence, float32."""
+
+    @abstractmethod
+    def keys(self) -> Float[Tensor, "s k"]:
+        """The layer's keys with their rotation, heads joined, float32."""
+
+    @abstractmethod
+    def values(self) -> Float[Tensor, "s heads e"]:
+        """The layer's values, which carry no rotation, float32."""
+
+    @abstractmethod
+    def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
+        """Cosine and sine of the rotary angles at each position, every angle twice, float32."""
+
+    @abstractmethod
+    def states(self) -> Float[Tensor, "s d"]:
+        """States that enter the layer, after the model's final norm, float32."""
+
+    def image_attention(self) -> Float[Tensor, "r"]:
+        """Attention from the query tokens to each visual token, mean over heads and queries."""
+        return self.attention(self.queries)[:, :, self.image].mean(dim=(0, 1))
+
+    def most_attended(self, count: int) -> Int[Tensor, "count"]:
+        """Places of the visual tokens with the most attention, ascending."""
+        return ascending(highest(self.image_attention(), count))

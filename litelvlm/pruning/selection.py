@@ -1,0 +1,131 @@
+"""What a method returns: the tokens it chose, then the visual tokens the language model gets."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.pruning.budgets import check_budget
+from litelvlm.pruning.positions import Order, Positions, output_order, sequence_positions
+
+
+@dataclass(frozen=True, eq=False)
+class RawSelection:
+    """The tokens that a method chose, in its own order, before output order and positions are set.
+
+    Attributes:
+        indices: Raster indices, -1 for synthetic tokens.
+        places: Raster index each token stands for; None when every token is a kept one.
+        tokens: Merged tokens; None when every output token is a plain row of the patch tokens.
+        source: Merge weights that made ``tokens`` from the patch tokens.
+        roles: One word per token.
+        sizes: Patches that the language model's attention should count each token for; None leaves
+            it alone.
+    """
+
+    indices: Int[Tensor, "r"]
+    places: Int[Tensor, "r"] | None = None
+    tokens: Float[Tensor, "r d"] | None = None
+    source: Float[Tensor, "r n"] | None = None
+    roles: tuple[str, ...] | None = None
+    sizes: Float[Tensor, "r"] | None = None
+
+    @property
+    def stands_for(self) -> Int[Tensor, "r"]:
+        """Raster index each token stands for: ``places``, or ``indices`` where none are given."""
+        return self.indices if self.places is None else self.places
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The visual tokens the language model gets.
+
+    Attributes:
+        indices: Kept raster indices in output order. A merged token has the index of its
+            destination, a synthetic one (CLS, a mean of what was dropped, a pooled cell) has -1.
+        n_tokens: Tokens before pruning.
+        positions: Position of each output token relative to the first visual one, [axes, R]: one
+            axis for rotary positions, three for multimodal ones (mRoPE). Every method gives one.
+        span: Positions that the image block takes up; the text behind it starts after them.
+        tokens: Output tokens, in the language model's input space at stage "post_projector", else
+            in that of the patch tokens; None when they are plain rows of them.
+        source: Merge weights; ``source @ patch_tokens`` (``source @ projected`` after the
+            projector) is ``tokens``, except for the row of role "cls", which is zero because CLS is
+            no mixture of patches. At stage "vit" blocks follow the merges, so the weights tell the
+            members of a token but do not reproduce it.
+        roles: Why each token is there ("similarity", "context", "merged", "cls" ...); None when all
+            are plainly kept.
+        sizes: Patches that the language model's attention counts each token for (see
+            ``litelvlm.models.glamm.language.calibration``); None leaves the attention as it is.
+        stage: Stage of the method.
+    """
+
+    indices: Int[Tensor, "r"]
+    n_tokens: int
+    positions: Int[Tensor, "axes r"]
+    span: int
+    tokens: Float[Tensor, "r d"] | None = None
+    source: Float[Tensor, "r n"] | None = None
+    roles: tuple[str, ...] | None = None
+    sizes: Float[Tensor, "r"] | None = None
+    stage: str = "pre_projector"
+
+    @classmethod
+    def from_raw(
+        cls,
+        raw: RawSelection,
+        n_tokens: int,
+        order: Order = "native",
+        positions: Positions = "contiguous",
+        stage: str = "pre_projector",
+    ) -> "Selection":
+        """Set output order and positions (see ``litelvlm.pruning.positions``)."""
+        permutation = output_order(raw.stands_for, order)
+        offsets, span = sequence_positions(raw.stands_for[permutation], n_tokens, positions)
+        roles = raw.roles
+        return cls(
+            indices=raw.indices[permutation],
+            n_tokens=n_tokens,
+            positions=offsets,
+            span=span,
+            tokens=None if raw.tokens is None else raw.tokens[permutation],
+            source=None if raw.source is None else raw.source[permutation],
+            roles=None if roles is None else tuple(roles[i] for i in permutation.tolist()),
+            sizes=None if raw.sizes is None else raw.sizes[permutation],
+            stage=stage,
+        )
+
+    @classmethod
+    def from_indices(
+        cls,
+        indices: Int[Tensor, "r"],
+        n_tokens: int,
+        order: Order = "native",
+        positions: Positions = "contiguous",
+    ) -> "Selection":
+        """Selection of given tokens, for studies that choose them by other means than a method.
+
+        Raises:
+            ValueError: If there is none, one is out of range, or one occurs twice.
+
+        Example:
+            >>> chosen = Selection.from_indices(torch.tensor([7, 2]), 9, positions="original")
+            >>> chosen.positions.tolist()
+            [[7, 2]]
+        """
+        check_budget(len(indices), n_tokens)
+        if (
+            int(indices.min()) < 0
+            or int(indices.max()) >= n_tokens
+            or len(torch.unique(indices)) != len(indices)
+        ):
+            raise ValueError(
+                f"indices must be different whole numbers from 0 to {n_tokens - 1}, "
+                f"got {indices.tolist()}"
+            )
+        return cls.from_raw(RawSelection(indices), n_tokens, order, positions)
+
+    def __len__(self) -> int:
+        """Tokens the language model gets."""
+        return len(self.indices)
