@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import Model
-from litelvlm.analysis.runs.provenance import fingerprint
+from litelvlm.analysis.runs.fingerprint import fingerprint
 from litelvlm.models.base import TowerModel
 
 

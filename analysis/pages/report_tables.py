@@ -11,7 +11,8 @@ import pandas as pd
 
 from litelvlm.analysis.runs.exclusions import reasons
 from litelvlm.analysis.runs.formatting import Cell, Grid, grid, interval, number
-from litelvlm.analysis.runs.record import Exclusion, Summary
+from litelvlm.analysis.runs.outcome import Exclusion
+from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.studies import published
 from litelvlm.data.files import atomic_write
 

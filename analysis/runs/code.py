@@ -27,7 +27,7 @@ class CodeTree:
     """
 
     root: Path = Path(litelvlm.__file__).parent
-    _parsed: dict[str, tuple[float, ast.Module]] = field(default_factory=dict, repr=False)
+    _parsed: dict[str, tuple[int, ast.Module, str]] = field(default_factory=dict, repr=False)
 
     def file(self, module: str) -> Path | None:
         """Source file of a module or package; None if it is none of this project."""
@@ -62,21 +62,30 @@ class CodeTree:
         """sha256 over the code of some modules (not of what they import)."""
         total = hashlib.sha256()
         for module in sorted(set(modules)):
-            code = ast.unparse(without_docstrings(self._tree(module)))
-            total.update(f"{module}:{hashlib.sha256(code.encode()).hexdigest()};".encode())
+            total.update(f"{module}:{self._parse(module)[2]};".encode())
         return total.hexdigest()
 
-    def _tree(self, module: str) -> ast.Module:
+    def neighbours(self, module: str) -> list[str]:
+        """The modules of the folder that a module lies in."""
+        path, (room, _, _) = self.file(module), module.rpartition(".")
+        if path is None:
+            return []
+        return [f"{room}.{file.stem}" for file in sorted(path.parent.glob("[!_]*.py"))]
+
+    def _parse(self, module: str) -> tuple[int, ast.Module, str]:
+        """Time of the file's last change, its tree, and the digest of its code."""
         path = self.file(module)
         if path is None:
             raise ValueError(f"module {module!r} cannot be found")
         changed = path.stat().st_mtime_ns
         if module not in self._parsed or self._parsed[module][0] != changed:
-            self._parsed[module] = changed, ast.parse(path.read_text(encoding="utf-8"))
-        return self._parsed[module][1]
+            tree = without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+            digest = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+            self._parsed[module] = changed, tree, digest
+        return self._parsed[module]
 
     def _imports(self, module: str) -> Iterator[str]:
-        for node in ast.walk(self._tree(module)):
+        for node in ast.walk(self._parse(module)[1]):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names if self.file(alias.name))
             elif isinstance(node, ast.ImportFrom) and node.module and self.file(node.module):
@@ -90,7 +99,7 @@ class CodeTree:
         path = self.file(module)
         if path is None or path.name != "__init__.py":
             return module
-        for node in self._tree(module).body:
+        for node in self._parse(module)[1].body:
             if isinstance(node, ast.ImportFrom) and node.module and self.file(node.module):
                 for alias in node.names:
                     if name == (alias.asname or alias.name):

@@ -17,8 +17,10 @@ from litelvlm.analysis.runs.columns import Column, check_rows
 from litelvlm.analysis.runs.config import requested_shares
 from litelvlm.analysis.runs.folder import Run, open_run
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.record import Counts, RunKey, Summary, Table
-from litelvlm.analysis.runs.study import ConfigT, ItemResult, Study, Work
+from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.record import RunKey, Summary, Table
+from litelvlm.analysis.runs.study import ConfigT, Study
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Pruner
@@ -120,7 +122,9 @@ def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config:
         config=resolved,
         model=provenance.model_identity(model),
         data=provenance.data_identity(data),
-        code=code_of(study.prepare, type(model), *map(type, with_parts(work.methods))),
+        code=code_of(
+            (study.prepare, *map(type, with_parts(work.methods))), (type(model), type(data))
+        ),
     )
     shares = requested_shares(config, resolved)
     chunks = make_chunks(sizes, config.chunk_size, config.limit)
@@ -128,12 +132,21 @@ def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config:
     return Job(key, chunks, replace(work, notes=(*shares, *work.notes)), study.columns, limit)
 
 
-def code_of(*makers: Callable[..., object], tree: CodeTree = CODE) -> str:
-    """Digest of the code behind functions and classes: their modules and all that these import.
+def code_of(
+    makers: Sequence[Callable[..., object]], families: Sequence[type], tree: CodeTree = CODE
+) -> str:
+    """Digest of all code that can change a row.
 
     A module outside this project counts by its own file alone.
+
+    Args:
+        makers: Functions and classes: their modules count, with all that these import.
+        families: Classes of model and data: the modules beside theirs count too, since those
+            build and read what the classes hold.
+        tree: The source files.
     """
-    modules = {maker.__module__ for maker in makers}
+    modules = {maker.__module__ for maker in (*makers, *families)}
+    modules |= {name for family in families for name in tree.neighbours(family.__module__)}
     ours = {module for module in modules if tree.file(module)}
     foreign = [inspect.getsourcefile(sys.modules[module]) for module in sorted(modules - ours)]
     return ";".join(

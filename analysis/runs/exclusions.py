@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from litelvlm.analysis.runs.record import Exclusion
+from litelvlm.analysis.runs.outcome import Exclusion
 
 
 def reasons(excluded: Sequence[Exclusion]) -> dict[tuple[str, int], str]:

@@ -21,17 +21,9 @@ from pydantic import ValidationError
 from litelvlm.analysis.runs import provenance
 from litelvlm.analysis.runs.determinism import determinism_flags
 from litelvlm.analysis.runs.locks import Shard, hold
+from litelvlm.analysis.runs.outcome import Counts, Exclusion
 from litelvlm.analysis.runs.parts import UNREADABLE, PartMeta, read_part, read_rows, write_part
-from litelvlm.analysis.runs.record import (
-    Counts,
-    Exclusion,
-    RunKey,
-    RunRecord,
-    Session,
-    State,
-    Summary,
-    Table,
-)
+from litelvlm.analysis.runs.record import RunKey, RunRecord, Session, State, Summary, Table
 from litelvlm.data.files import atomic_write, remove_debris
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from litelvlm.analysis.runs.record import Counts
+from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.data.files import atomic_write
 
 _META = b"litelvlm"

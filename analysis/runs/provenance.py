@@ -1,7 +1,6 @@
 """Where a number comes from: versions, commit, machine and code, without names of people, places or secrets."""
 
 import getpass
-import hashlib
 import os
 import platform
 import re
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from litelvlm.analysis.runs.fingerprint import fingerprint
 from litelvlm.embedded.sizes import has_miniature_sizes
 
 PACKAGES = (
@@ -141,15 +141,6 @@ def data_identity(data: Any) -> dict[str, str]:
         "split_by": str(data.split_by),
         "digest": str(data.digest),
     }
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """Hex digest over names, shapes and the start of every tensor of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        values = tensor.detach().flatten()[:64].float().cpu().numpy().tobytes()
-        digest.update(f"{name}{tuple(tensor.shape)}".encode() + values)
-    return digest.hexdigest()
 
 
 def _attention(model: Any) -> str:

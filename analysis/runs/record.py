@@ -6,9 +6,10 @@ import math
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.outcome import Counts, Exclusion
 
 State = Literal["running", "partial", "done", "failed"]
 
@@ -53,49 +54,6 @@ class RunKey(_Frozen):
     def folder_name(self) -> str:
         """Name of the run folder: study and the first 12 digits of the digest."""
         return f"{self.study}-{self.digest[:12]}"
-
-
-class Counts(_Frozen):
-    """What became of the samples (expressions).
-
-    Attributes:
-        expected: In the parts that are finished.
-        done: With rows.
-        skipped: Left out on purpose, by reason.
-        failed: That raised an error.
-    """
-
-    expected: int = 0
-    done: int = 0
-    skipped: dict[str, int] = Field(default_factory=dict)
-    failed: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        """Sum of both."""
-        reasons = sorted({*self.skipped, *other.skipped})
-        return Counts(
-            expected=self.expected + other.expected,
-            done=self.done + other.done,
-            skipped={
-                reason: self.skipped.get(reason, 0) + other.skipped.get(reason, 0)
-                for reason in reasons
-            },
-            failed=self.failed + other.failed,
-        )
-
-
-class Exclusion(_Frozen):
-    """A method that has no rows at a budget.
-
-    Attributes:
-        method: Label of the method.
-        budget: Tokens.
-        reason: Why it cannot keep to the budget.
-    """
-
-    method: str
-    budget: int
-    reason: str
 
 
 class Session(_Frozen):

@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.folder import open_run, read_record
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
 from litelvlm.analysis.runs.record import RunKey
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.data.files import atomic_write
 
 IMAGES = 6

@@ -13,7 +13,7 @@ from planted import GRID, PlantedModel, planted_data
 from scipy.ndimage import gaussian_filter
 
 from litelvlm.analysis.runs.engine import run_study
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, SCORES
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.stats.faithfulness import curve_points, eraser_counts

@@ -19,9 +19,9 @@ from litelvlm.analysis.runs.engine import (
 )
 from litelvlm.analysis.runs.folder import open_run, read_record
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.runs.record import Counts
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies import sweep
 
 SIZES = [2, 1, 3, 2, 2]

@@ -15,14 +15,14 @@ from litelvlm.analysis.inputs.foreign import (
     choose_foreign_texts,
     draw_foreign,
 )
-from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
+from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.runs.study import ItemResult
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import (
@@ -32,7 +32,6 @@ from litelvlm.analysis.studies.reversal.rows import (
     image_targets,
     measures,
 )
-from litelvlm.analysis.studies.reversal.tables import HIDDEN
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 

@@ -19,8 +19,9 @@ from litelvlm.analysis.runs.config import Budgets, StudyConfig, requested_shares
 from litelvlm.analysis.runs.determinism import determinism_flags, make_deterministic
 from litelvlm.analysis.runs.folder import open_run, read_record, read_summary
 from litelvlm.analysis.runs.locks import RunLockedError, Shard
+from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.runs.record import Counts, RunKey, RunRecord, Summary, Table
+from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.stats.bootstrap import Estimate
 
 ROOT = Path(__file__).parents[2]

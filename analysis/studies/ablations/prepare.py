@@ -8,7 +8,7 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import ALTERED, SHUFFLED, TOGETHER, Config
 from litelvlm.analysis.studies.ablations.rows import AblationContext, ablation_rows
 from litelvlm.analysis.studies.sweep import config as sweep_config

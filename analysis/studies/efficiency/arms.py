@@ -14,7 +14,7 @@ from litelvlm.analysis.runs.config import (
     Index,
     StudyConfig,
 )
-from litelvlm.analysis.runs.record import Exclusion
+from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping

@@ -10,11 +10,13 @@ import torch
 from litelvlm.analysis.runs.config import (
     resolve_budgets,
 )
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.efficiency.arms import Arm, Config, Prompt, arms_of
 from litelvlm.analysis.studies.efficiency.costs import counted_macs, model_macs
-from litelvlm.analysis.studies.efficiency.tables import DECODE, END, PREFILL
 from litelvlm.analysis.studies.efficiency.timing import (
+    DECODE,
+    END,
+    PREFILL,
     WrittenBytes,
     decode_time,
     gpu_state,

@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.studies.efficiency.timing import median_ratio
+from litelvlm.analysis.studies.efficiency.timing import DECODE, END, PREFILL, median_ratio
 from litelvlm.analysis.studies.published import EFFICIENCY
-
-END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 
 
 def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:

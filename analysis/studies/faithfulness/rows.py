@@ -14,7 +14,7 @@ from litelvlm.analysis.inputs.picks import PickedExpressions, pick
 from litelvlm.analysis.inputs.queries import Query, prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.config import Count, StudyConfig
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import (

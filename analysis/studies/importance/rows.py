@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.picks import PickedExpressions, foreign, pick, str
 from litelvlm.analysis.inputs.queries import Query, prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
 from litelvlm.analysis.signals.gradients import mean_token
 from litelvlm.analysis.signals.importance import (

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
@@ -16,7 +17,7 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.mechanism.rows import BASE, PROBES
-from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, UNLABELLED, unlabelled
+from litelvlm.analysis.studies.reversal.tables import UNLABELLED, unlabelled
 
 NOTHING, TOO_FEW = "nothing to remove", "too few images"
 REMOVED = 0.05  # RI below which nothing of a reversal is left

@@ -6,7 +6,7 @@ from typing import Any
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.samples import Data
-from litelvlm.analysis.runs.study import Work
+from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.mechanism.rows import Config, Context, image_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset

@@ -6,18 +6,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.inputs.labels import HIDDEN
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
-from litelvlm.analysis.studies.reversal.tables import (
-    HIDDEN,
-    UNLABELLED,
-    control_rows,
-    select,
-    unlabelled,
-)
+from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_rows, select, unlabelled
 
 Drawn = tuple[Bootstrap, dict[str, int]]
 

@@ -7,7 +7,7 @@ from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, random
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.samples import Data
 from litelvlm.analysis.runs.config import resolve_budgets
-from litelvlm.analysis.runs.study import Work
+from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.reversal.controls import image_rows
 from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
 from litelvlm.data.dataset import Dataset

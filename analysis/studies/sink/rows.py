@@ -11,7 +11,7 @@ from pydantic import Field
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
 from litelvlm.analysis.runs.config import Index, StudyConfig
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
-from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE, mean_columns
+from litelvlm.analysis.studies.reversal.tables import mean_columns
 from litelvlm.analysis.studies.sink_causal.rows import (
     Config,
 )

@@ -10,7 +10,7 @@ from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
 from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.formatting import counted
-from litelvlm.analysis.runs.study import Work
+from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.sink_causal.rows import (
     Config,
     Context,

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.runs.record import Exclusion
+from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.models.base import Conversation, Grounder
 from litelvlm.models.glamm.prompting.official_draws import official_draw

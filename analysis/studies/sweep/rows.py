@@ -20,7 +20,7 @@ from litelvlm.analysis.inputs.samples import (
     token_coverage,
 )
 from litelvlm.analysis.runs.config import resolve_budgets
-from litelvlm.analysis.runs.study import ItemResult, Work
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.sweep.config import (
     Config,
 )

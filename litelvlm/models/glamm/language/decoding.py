@@ -69,7 +69,7 @@ def say(
     """
     if limit < 1:
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
-    if isinstance(selection, LayerPlan) and selection.pruner.effective_query_token == "seg":
+    if isinstance(selection, LayerPlan) and selection.pruner.effective_query_token == "seg":  # noqa: S105 - a place in the text
         raise ValueError(
             "query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones"
         )

@@ -155,7 +155,7 @@ class Row:
     def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
         """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
         stop = self.start + len(self.image)
-        if plan.pruner.effective_query_token == "raters":
+        if plan.pruner.effective_query_token == "raters":  # noqa: S105 - a place in the text
             self.queries = text_raters(states[self.start : stop], states[stop:])
         if plan.pruner.returning:
             self.entered = states[self.start : stop]
