@@ -8,9 +8,10 @@ said by whoever asks. Comments, docstrings and layout do not count.
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import litelvlm
 
@@ -27,16 +28,19 @@ class CodeTree:
     """
 
     root: Path = Path(litelvlm.__file__).parent
-    _parsed: dict[str, tuple[int, ast.Module, str]] = field(default_factory=dict, repr=False)
+    _read: dict[str, "Source"] = field(default_factory=dict, repr=False)
+    _files: dict[str, Path | None] = field(default_factory=dict, repr=False)
 
     def file(self, module: str) -> Path | None:
         """Source file of a module or package; None if it is none of this project."""
         top, *rest = module.split(".")
         if top != "litelvlm":
             return None
-        place = self.root.joinpath(*rest)
-        candidates = (place / "__init__.py", place.with_suffix(".py"))
-        return next((path for path in candidates if path.is_file()), None)
+        if module not in self._files:
+            place = self.root.joinpath(*rest)
+            candidates = (place / "__init__.py", place.with_suffix(".py"))
+            self._files[module] = next((path for path in candidates if path.is_file()), None)
+        return self._files[module]
 
     def closure(self, modules: Iterable[str]) -> frozenset[str]:
         """These modules with all that they import, directly or not, except what ``TABLES`` lists.
@@ -62,7 +66,7 @@ class CodeTree:
         """sha256 over the code of some modules (not of what they import)."""
         total = hashlib.sha256()
         for module in sorted(set(modules)):
-            total.update(f"{module}:{self._parse(module)[2]};".encode())
+            total.update(f"{module}:{self._source(module).digest};".encode())
         return total.hexdigest()
 
     def neighbours(self, module: str) -> list[str]:
@@ -72,26 +76,6 @@ class CodeTree:
             return []
         return [f"{room}.{file.stem}" for file in sorted(path.parent.glob("[!_]*.py"))]
 
-    def _parse(self, module: str) -> tuple[int, ast.Module, str]:
-        """Time of the file's last change, its tree, and the digest of its code."""
-        path = self.file(module)
-        if path is None:
-            raise ValueError(f"module {module!r} cannot be found")
-        changed = path.stat().st_mtime_ns
-        if module not in self._parsed or self._parsed[module][0] != changed:
-            tree = without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
-            digest = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
-            self._parsed[module] = changed, tree, digest
-        return self._parsed[module]
-
-    def _imports(self, module: str) -> Iterator[str]:
-        for node in ast.walk(self._parse(module)[1]):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names if self.file(alias.name))
-            elif isinstance(node, ast.ImportFrom) and node.module and self.file(node.module):
-                for alias in node.names:
-                    yield self.home(node.module, alias.name)
-
     def home(self, module: str, name: str) -> str:
         """The module that defines a name which another one offers."""
         if self.file(f"{module}.{name}"):
@@ -99,12 +83,57 @@ class CodeTree:
         path = self.file(module)
         if path is None or path.name != "__init__.py":
             return module
-        for node in self._parse(module)[1].body:
-            if isinstance(node, ast.ImportFrom) and node.module and self.file(node.module):
-                for alias in node.names:
-                    if name == (alias.asname or alias.name):
-                        return self.home(node.module, alias.name)
-        return module
+        source = self._source(module)
+        return self.home(*source.passed_on[name]) if name in source.passed_on else module
+
+    def _imports(self, module: str) -> list[str]:
+        """Modules of this project that a module imports names from, or imports."""
+        found = [(place, name) for place, name in self._source(module).imports if self.file(place)]
+        return [self.home(place, name) if name else place for place, name in found]
+
+    def _source(self, module: str) -> "Source":
+        path = self.file(module)
+        if path is None:
+            raise ValueError(f"module {module!r} cannot be found")
+        changed = path.stat().st_mtime_ns
+        if module not in self._read or self._read[module].changed != changed:
+            self._read[module] = Source.read(path, changed)
+        return self._read[module]
+
+
+class Source(NamedTuple):
+    """What one file tells.
+
+    Attributes:
+        changed: Time of its last change, in nanoseconds.
+        digest: sha256 over its code.
+        imports: Every import as (module, name), wherever it stands; name "" for a whole module.
+        passed_on: Imports at the top level by the name they get here.
+    """
+
+    changed: int
+    digest: str
+    imports: tuple[tuple[str, str], ...]
+    passed_on: Mapping[str, tuple[str, str]]
+
+    @classmethod
+    def read(cls, path: Path, changed: int) -> "Source":
+        """Parse a file."""
+        tree = without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        imports: list[tuple[str, str]] = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imports += [(alias.name, "") for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imports += [(node.module, alias.name) for alias in node.names]
+        passed_on = {
+            alias.asname or alias.name: (node.module, alias.name)
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }
+        digest = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+        return cls(changed, digest, tuple(imports), passed_on)
 
 
 def without_docstrings(tree: ast.Module) -> ast.Module:

@@ -81,16 +81,16 @@ def change(copy):
         path = copy.file(module)
         before.setdefault(path, path.read_text())
         path.write_text(text(before[path]))
-        copy._parsed.pop(module, None)
+        copy._read.pop(module, None)
         return path
 
     yield write
     for path, text in before.items():
         path.write_text(text)
-    copy._parsed.clear()
+    copy._read.clear()
 
 
-@pytest.mark.parametrize("name", (*STUDIES, BENCH))
+@pytest.mark.parametrize("name", [*STUDIES, BENCH])
 def test_a_changed_constant_anywhere_in_the_closure_changes_the_key(copy, change, name):
     before, blind = key(copy, name), []
     for module in sorted(modules_of(copy, name)):
@@ -103,7 +103,7 @@ def test_a_changed_constant_anywhere_in_the_closure_changes_the_key(copy, change
     assert key(copy, name) == before
 
 
-@pytest.mark.parametrize("name", (*STUDIES, BENCH))
+@pytest.mark.parametrize("name", [*STUDIES, BENCH])
 def test_comments_docstrings_and_unrelated_modules_leave_the_key_alone(copy, change, name):
     before, closure = key(copy, name), modules_of(copy, name)
     for module in sorted(closure):
