@@ -27,7 +27,7 @@ from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
-from litelvlm.pruning.boxes import box_cells
+from litelvlm.pruning.grid.boxes import box_cells
 
 __all__ = ["Glamm", "Grounding", "ImageState", "Spliced", "Stopwatch", "add_timings"]
 PROTOCOLS = ("single", "conversation")
