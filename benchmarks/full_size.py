@@ -18,7 +18,7 @@ from PIL import Image
 
 from litelvlm import get_pruner, load_model
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 
 TEXT = "the man on the left"
 BUDGETS = (576, 192)
@@ -56,7 +56,7 @@ def run(model: Glamm, load_seconds: float, repeats: int) -> dict[str, Any]:
     weights = sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
     after_load = peak_bytes(model.device)
     pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    text_tokens = len(model.tokenizer.encode(conversation([TEXT]).prompt)) - 1
+    text_tokens = len(model.tokenizer.encode(full_prompt(conversation([TEXT])))) - 1
     return {
         "model": model.name,
         "dtype": str(model.dtype),

@@ -33,7 +33,8 @@ from litelvlm.clip.hf import ClipImage
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
-from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import conversation
 
@@ -96,9 +97,7 @@ def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
     embeddings = encode_image(model.sam, square.to(model.device, sam_dtype(model.sam)))
     rest(model)
     state = ImageState(clip, embeddings, (image.height, image.width), resized)
-    selection = get_pruner("litelvlm").select(
-        model.cues(state, talk.questions, conversation=talk), budget
-    )
+    selection = get_pruner("litelvlm").select(model.cues(state, talk), budget)
     (found,) = model.ground([state], [talk], [selection])
     rest(model)
     return found.logits

@@ -19,18 +19,11 @@ import torch
 from common import store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import (
-    Item,
-    Mapper,
-    PartResult,
-    Work,
-    computed_by,
-    in_process,
-    work_of,
-)
-from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.runs.engine import Job, Mapper, PartResult, in_process, prepare, run_study
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers
-from litelvlm.analysis.studies.sweep import Config, run
+from litelvlm.analysis.studies.sweep import STUDY
+from litelvlm.analysis.studies.sweep.config import Config
 
 
 class Timed:
@@ -46,12 +39,10 @@ class Timed:
     def __init__(self, mapper: Mapper) -> None:
         self.mapper, self.done = mapper, list[float]()
 
-    def __call__(
-        self, parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work
-    ) -> Iterator[tuple[int, PartResult]]:
+    def __call__(self, parts: Sequence[int], job: Job) -> Iterator[tuple[int, PartResult]]:
         """The other mapper's parts."""
         start = perf_counter()
-        for finished in self.mapper(parts, chunks, work):
+        for finished in self.mapper(parts, job):
             self.done.append(perf_counter() - start)
             yield finished
 
@@ -65,9 +56,9 @@ def embedded() -> tuple[object, object]:
     return load_model("embedded", device="cpu"), load_refer("embedded", split="val")
 
 
-def embedded_work(config: Config) -> Work:
+def embedded_job(config: Config) -> Job:
     """A worker's own sweep of the miniature."""
-    return work_of(partial(run, *embedded(), config, Path("unused")))
+    return prepare(STUDY, *embedded(), config)
 
 
 def main() -> None:
@@ -86,14 +77,14 @@ def main() -> None:
     model, data = embedded()
     mappers = {
         1: Timed(in_process),
-        given.workers: Timed(RayWorkers(partial(embedded_work, config), given.workers)),
+        given.workers: Timed(RayWorkers(partial(embedded_job, config), given.workers)),
     }
     seconds, rows = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for count, mapper in mappers.items():
             start = perf_counter()
-            with computed_by(mapper):
-                rows[count] = read_rows(run(model, data, config, Path(folder) / str(count)))
+            out = Path(folder) / str(count)
+            rows[count] = read_rows(run_study(STUDY, model, data, config, out, mapper=mapper))
             seconds[count] = perf_counter() - start
     one, several = mappers.values()
     pd.testing.assert_frame_equal(*rows.values(), check_exact=True)

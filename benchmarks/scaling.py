@@ -17,11 +17,10 @@ import torch
 from common import RESULTS, store
 
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, model_macs
-from litelvlm.analysis.studies.sweep.config import Method
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.models.glamm.batched.masks import masks_of_image
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPruner, Pruner, list_pruners
 from litelvlm.pruning.cues import OF_IMAGE, TRUTH
@@ -85,7 +84,7 @@ def prompts(model: Any, images: int) -> tuple[Words, float]:
     data, counts = load_refer("embedded", split="val"), []
     for index in range(images):
         talks = [conversation([expression.sent]) for expression in data[index].expressions]
-        ids = [model.tokenizer.encode(talk.prompt) for talk in talks]
+        ids = [model.tokenizer.encode(full_prompt(talk)) for talk in talks]
         start = ids[0].index(IMAGE_INDEX)
         behind = [line[start + 1 : line.index(model.tokenizer.seg_id)] for line in ids]
         common = next(

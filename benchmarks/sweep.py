@@ -17,7 +17,8 @@ import torch
 from common import spread, store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.studies.sweep import Config, Method
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.metrics import intersection_union

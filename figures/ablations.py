@@ -107,7 +107,7 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
         "delta",
         names,
         [style.colour(_STRATA[stratum]) for stratum in table["stratum"]],
-        null=0,
+        null=0.0,
     )
     ax.set(xlabel="cIoU of LiteLVLM minus that of random tokens", ylabel="")
     return ax

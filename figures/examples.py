@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from litelvlm.analysis.studies.sweep.examples import FILE, Example, read_examples
+from litelvlm.analysis.studies.examples_file import FILE, Example, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from litelvlm.analysis.studies.sweep.motivation import (
+from litelvlm.analysis.studies.motivation_file import (
     FILE,
     Motivation,
     MotivationExample,
@@ -22,40 +22,42 @@ EDGES = np.linspace(-4, 4, 41)
 """Bins of the two distributions; what lies outside is counted in the outermost ones."""
 
 
-def draw_maps(motives: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
+def draw_maps(examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
     """One row per expression: the picture with the true mask, the similarity map, and what [EOS] attends to.
 
     Args:
-        motives: Expressions.
+        examples: Expressions.
         axes: Grid of axes [expressions, 3].
     """
-    for motive, (left, middle, right) in zip(motives, axes, strict=True):
+    for example, (left, middle, right) in zip(examples, axes, strict=True):
         for ax in (left, middle):
-            ax.imshow(motive.picture)
-            ax.contour(motive.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
+            ax.imshow(example.picture)
+            ax.contour(example.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
             ax.set_axis_off()
-        middle.imshow(motive.similarity, cmap="magma", alpha=0.85)
-        middle.contour(motive.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
-        draw_words(motive, right)
-        title = left.set_title(f"“{motive.text}”", fontsize=8.5)
+        middle.imshow(example.similarity, cmap="magma", alpha=0.85)
+        middle.contour(example.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
+        draw_words(example, right)
+        title = left.set_title(f"“{example.text}”", fontsize=8.5)
         title.set_in_layout(False)  # else a long expression widens the first column
     return [ax for row in axes for ax in row]
 
 
-def draw_words(motive: MotivationExample, ax: Axes) -> Axes:
+def draw_words(example: MotivationExample, ax: Axes) -> Axes:
     """Attention of [EOS] to each word, with the share that every token would get alike.
 
     Args:
-        motive: The expression.
+        example: The expression.
         ax: Where to draw; one bar per word.
     """
-    if not motive.words:
+    if not example.words:
         ax.set_axis_off()
         return ax
-    places = np.arange(len(motive.words))
-    ax.bar(places, motive.attention, color=style.colour("high_similarity"), width=0.7)
-    ax.axhline(1 / len(motive.words), color=style.MUTED, linewidth=0.8, linestyle=":")
-    ax.set_xticks(places, motive.words, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+    places = np.arange(len(example.words))
+    ax.bar(places, example.attention, color=style.colour("high_similarity"), width=0.7)
+    ax.axhline(1 / len(example.words), color=style.MUTED, linewidth=0.8, linestyle=":")
+    ax.set_xticks(
+        places, example.words, rotation=60, ha="right", rotation_mode="anchor", fontsize=7
+    )
     ax.set_ylabel("attention", fontsize=7.5)
     ax.tick_params(axis="y", labelsize=7)
     return ax
@@ -95,23 +97,23 @@ def draw_distributions(
 
 
 def draw_methods(
-    motives: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]
+    examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]
 ) -> list[Axes]:
     """One row per expression, one panel per method at the same budget.
 
     Args:
-        motives: Expressions.
+        examples: Expressions.
         axes: Grid of axes [expressions, methods].
     """
-    for motive, row in zip(motives, axes, strict=True):
+    for example, row in zip(examples, axes, strict=True):
         for ax, method, iou, panel in zip(
-            row, motive.methods, motive.ious, motive.panels, strict=True
+            row, example.methods, example.ious, example.panels, strict=True
         ):
             ax.imshow(panel)
             ax.set_title(f"{style.label(method)}\nIoU {iou:.2f}", fontsize=7, loc="center", pad=2)
             ax.set_axis_off()
         words = row[0].text(
-            0, 1.26, f"“{motive.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom"
+            0, 1.26, f"“{example.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom"
         )
         words.set_in_layout(False)
     return [ax for row in axes for ax in row]
@@ -126,9 +128,9 @@ def _grid(
 
 def _maps(run: Saved) -> RenderedFigure:
     found = read_motivation(run.folder)
-    n = len(found.motives)
+    n = len(found.examples)
     figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
-    draw_maps(found.motives, axes)
+    draw_maps(found.examples, axes)
     figure.suptitle(
         run.title("Where is the similarity high, and what does [EOS] read?"),
         x=0.01,
@@ -157,9 +159,9 @@ def _distributions(run: Saved) -> RenderedFigure:
 
 def _methods(run: Saved) -> RenderedFigure:
     found = read_motivation(run.folder)
-    n, columns = len(found.motives), len(found.motives[0].methods)
+    n, columns = len(found.examples), len(found.examples[0].methods)
     figure, axes = _grid(1.5 * columns, 2.15 * n, n, columns)
-    draw_methods(found.motives, axes)
+    draw_methods(found.examples, axes)
     figure.suptitle(
         run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11
     )

@@ -129,7 +129,7 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per group.
     """
     names = table["stratum"].str.replace("_", " ") + ": " + table["group"]
-    forest(ax, table, "ri", list(names), [style.colour("litelvlm")] * len(table), null=0)
+    forest(ax, table, "ri", list(names), [style.colour("litelvlm")] * len(table), null=0.0)
     ax.set(xlabel="reversal index (positive: the referent ranks low)", ylabel="")
     return ax
 

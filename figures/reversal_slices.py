@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde
 
-from litelvlm.analysis.studies.sweep.examples import FILE, read_examples
+from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.examples import draw_examples, panel_grid
 from litelvlm.figures.reversal import MIN_VISIBLE

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.miniature import is_miniature
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.studies import is_miniature
 from litelvlm.analysis.studies.sweep.claims import ASKED
 from litelvlm.figures import style
 

@@ -37,7 +37,7 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
     ]
     sure = (shown["p_holm"] <= LEVEL).tolist()
     forest(
-        ax, shown, "delta", names, [style.colour(m) for m in shown["method"]], null=0, filled=sure
+        ax, shown, "delta", names, [style.colour(m) for m in shown["method"]], null=0.0, filled=sure
     )
     ax.set(xlabel="cIoU minus that of LiteLVLM at the same budget", ylabel="")
     return ax

@@ -51,7 +51,12 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
         for c, place in zip(chosen["intervention"], chosen["layer_set"], strict=True)
     ]
     forest(
-        ax, chosen, "mean", names, [CHANGES[change][1] for change in chosen["intervention"]], null=0
+        ax,
+        chosen,
+        "mean",
+        names,
+        [CHANGES[change][1] for change in chosen["intervention"]],
+        null=0.0,
     )
     ax.set(xlabel=MEASURES[measure], ylabel="")
     return ax

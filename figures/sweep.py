@@ -85,7 +85,7 @@ def draw_delta(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per method.
     """
     names, colours = looks(table["method"])
-    forest(ax, table, "delta", names, colours, null=0)
+    forest(ax, table, "delta", names, colours, null=0.0)
     ax.set(xlabel="", ylabel="")
     return ax
 
@@ -103,7 +103,7 @@ def draw_kind(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; one line per method.
     """
     names, colours = looks(table["method"])
-    forest(ax, table, "value", names, colours, null=0)
+    forest(ax, table, "value", names, colours, null=0.0)
     ax.set(xlim=(0, 1), xticks=(0, 0.5, 1), xlabel="", ylabel="")
     return ax
 

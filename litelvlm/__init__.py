@@ -4,32 +4,40 @@ Example:
     >>> from litelvlm import load_model, load_refer, get_pruner
     >>> model, data = load_model("embedded"), load_refer("embedded", split="val")
     >>> sample = data[0]
-    >>> result = model.segment(sample.image(), sample.expressions[0].sent, get_pruner("litelvlm"), budget=48)
+    >>> sentence, pruner = sample.expressions[0].sent, get_pruner("litelvlm")
+    >>> result = model.segment(sample.image(), sentence, pruner, budget=48)
     >>> result.mask.shape == (1, sample.height, sample.width)
     True
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from litelvlm.data.refer import load_refer
-    from litelvlm.models.glamm.build import load_model
-    from litelvlm.pruning import get_pruner, list_pruners
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["get_pruner", "list_pruners", "load_model", "load_refer"]
 
-# Imported on first use: `import litelvlm` stays fast and loads no torch.
+# Imported on first use: `import litelvlm` stays fast and loads no torch. A name has two lines: its
+# home here, and an import below that only mypy and editors read. They do not run `__getattr__`, so
+# no shorter form tells them the types; nowhere else does the project use TYPE_CHECKING.
 _HOMES = {
-    "load_model": "litelvlm.models.glamm.build",
-    "load_refer": "litelvlm.data.refer",
     "get_pruner": "litelvlm.pruning",
     "list_pruners": "litelvlm.pruning",
+    "load_model": "litelvlm.models.families",
+    "load_refer": "litelvlm.data.load",
 }
+__all__ = list(_HOMES)
+
+if TYPE_CHECKING:
+    from litelvlm.data.load import load_refer as load_refer
+    from litelvlm.models.families import load_model as load_model
+    from litelvlm.pruning import get_pruner as get_pruner
+    from litelvlm.pruning import list_pruners as list_pruners
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'litelvlm' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'litelvlm' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -48,7 +48,8 @@ class Bench(DataOptions):
 
     def run(self) -> int:
         """Measure and print the medians."""
-        from litelvlm.analysis.runs.folder import read_record, read_summary
+        from litelvlm.analysis.runs.engine import run_study
+        from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
         from litelvlm.analysis.studies import efficiency
         from litelvlm.analysis.studies.published import SOURCE
 
@@ -64,8 +65,9 @@ class Bench(DataOptions):
         config = efficiency.Config.model_validate(
             {name: v for name, v in given.items() if v is not None}
         )
-        scores = None if self.sweep is None else read_summary(self.sweep).table("scores")
-        folder = efficiency.run(self.load_model(), self.load_data(), config, self.out, scores)
+        folder = run_study(efficiency.STUDY, self.load_model(), self.load_data(), config, self.out)
+        if self.sweep is not None:
+            add_table(folder, "scores", read_summary(self.sweep).table("scores"))
         summary, record = read_summary(folder), read_record(folder)
         for name in ("times", "null", "break_even"):
             sys.stdout.write(
@@ -73,7 +75,9 @@ class Bench(DataOptions):
             )
         sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
         sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n{folder}\n")
-        sys.stdout.write("".join(f"{note}\n" for note in record.notes) + f"{summary.reading}\n")
+        sys.stdout.write(
+            "".join(f"{note}\n" for note in record.notes) + f"{summary.interpretation}\n"
+        )
         if self.figures is not None:
             from litelvlm.figures.files import write_figures
 

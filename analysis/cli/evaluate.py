@@ -72,9 +72,11 @@ class Evaluate(DataOptions):
             ValueError: If an option is refused, before the model is loaded.
         """
         from litelvlm.analysis.runs.determinism import make_deterministic
-        from litelvlm.analysis.runs.folder import read_record, read_rows
+        from litelvlm.analysis.runs.engine import run_study
+        from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.runs.locks import Shard
-        from litelvlm.analysis.studies import sweep
+        from litelvlm.analysis.runs.parts import read_rows
+        from litelvlm.analysis.studies.sweep import STUDY
         from litelvlm.analysis.studies.sweep.scores import score_lines
 
         config, shard = self.configure(), Shard.parse(self.shard)
@@ -84,7 +86,7 @@ class Evaluate(DataOptions):
             self.load_data()
         )  # first: a split that does not exist is told at once, a model can take minutes
         model = self.load_model()
-        folder = sweep.run(model, data, config, self.out, shard)
+        folder = run_study(STUDY, model, data, config, self.out, shard)
         record = read_record(folder)
         if not record.complete:
             sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")

@@ -35,8 +35,7 @@ class Explore(DataOptions):
 
     def run(self) -> int:
         """Write the page and print its path."""
-        from litelvlm.analysis.pages.explore import build_page, read_config
-        from litelvlm.analysis.pages.explore_data import MethodStyle
+        from litelvlm.analysis.pages.explore import LegendEntry, build_page, read_config
         from litelvlm.figures import style
 
         if self.samples < 1:
@@ -45,10 +44,10 @@ class Explore(DataOptions):
             )
         require_writable(self.out, folder=False)
         labels = [method.label for method in read_config(self.folder).methods]
-        looks = {name: MethodStyle(style.label(name), style.colour(name)) for name in labels}
+        legend = {name: LegendEntry(style.label(name), style.colour(name)) for name in labels}
         inside = self.signals == "all"
         page = build_page(
-            self.load_model(), self.load_data(), self.folder, self.out, looks, self.samples, inside
+            self.load_model(), self.load_data(), self.folder, self.out, legend, self.samples, inside
         )
         sys.stdout.write(f"{page}\n")
         return 0

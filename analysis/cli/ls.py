@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from litelvlm.analysis.cli.options import Common
-from litelvlm.analysis.studies import STUDIES, study_module
+from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 def studies() -> dict[str, str]:
     """Studies and the question of each."""
-    return {name: study_module(name).QUESTION for name in STUDIES}
+    from litelvlm.analysis.studies.table import get_study
+
+    return {name: get_study(name).question for name in STUDIES}
 
 
 def drawings() -> dict[str, str]:

@@ -158,7 +158,7 @@ class Segment(ModelOptions):
         Raises:
             ValueError: If the name, a preset or a field is unknown.
         """
-        from litelvlm.analysis.studies.sweep.config import Method
+        from litelvlm.analysis.inputs.methods import Method
         from litelvlm.pruning.cues import TRUTH
 
         method = Method.parse(self.pruner)

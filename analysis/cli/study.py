@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from litelvlm.analysis.cli.options import DataOptions, require_writable
-from litelvlm.analysis.studies import STUDIES, study_module
+from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
-    from litelvlm.analysis.runs.engine import Work
+    from litelvlm.analysis.runs.config import StudyConfig
+    from litelvlm.analysis.runs.engine import Job, Mapper
     from litelvlm.analysis.runs.locks import Shard
-    from litelvlm.data.refer import ReferDataset
-    from litelvlm.models.glamm.model import Glamm
+    from litelvlm.data.dataset import Dataset
+    from litelvlm.models.base import GroundingModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,31 +102,28 @@ class Study(DataOptions):
             sys.stdout.write(f"\nreport: {write_report(folders, self.report)}\n")
         return int(any(read_record(folder).state == "failed" for folder in folders))
 
-    def computing(self, name: str) -> AbstractContextManager[None]:
+    def mapper(self, name: str) -> Mapper:
         """Where the parts of a study are computed.
 
         Raises:
-            ValueError: If Ray is asked for and not installed, or an option of it is given without
-                it.
+            ValueError: If Ray is asked for and not installed, or an option of it is given without it.
         """
+        from litelvlm.analysis.runs.engine import in_process
+        from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
+
         if self.engine == "process":
             if self.address is not None:
                 raise ValueError("--address names a Ray cluster; add --engine ray, or leave it out")
-            return nullcontext()
-        from litelvlm.analysis.runs.engine import computed_by
-        from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
-
+            return in_process
         import_ray()
-        return computed_by(
-            RayWorkers(partial(self.work, name), self.workers, self.address, self.seed)
-        )
+        return RayWorkers(partial(self.job, name), self.workers, self.address, self.seed)
 
-    def work(self, name: str) -> Work:
-        """A study's work with model and data of its own, for a Ray worker."""
-        from litelvlm.analysis.runs.engine import work_of
+    def job(self, name: str) -> Job:
+        """A study prepared with model and data of its own, for a Ray worker."""
+        from litelvlm.analysis.runs.engine import prepare
+        from litelvlm.analysis.studies.table import get_study
 
-        model, data, config = self.load_model(), self.load_data(), self.configure(name)
-        return work_of(partial(study_module(name).run, model, data, config, self.out))
+        return prepare(get_study(name), self.load_model(), self.load_data(), self.configure(name))
 
     def chosen(self) -> tuple[str, ...]:
         """The studies to run, in the order of the table, each once.
@@ -149,17 +146,19 @@ class Study(DataOptions):
             ValueError: If an option was given that no chosen study has, a field does not exist, or
                 a value is refused.
         """
+        from litelvlm.analysis.studies.table import get_study
+
         names = ("methods", "budgets", "protocol", "seeds", "batch_size", "limit")
         given = {option: getattr(self, option) for option in names} | {"clip": self.other_clips}
         given = {option: value for option, value in given.items() if value is not None}
         for option in given:
-            able = [study for study in STUDIES if option in study_module(study).Config.model_fields]
+            able = [study for study in STUDIES if option in get_study(study).Config.model_fields]
             if not set(able) & set(self.chosen()):
                 chosen, others = ", ".join(self.chosen()), " or ".join(able)
                 raise ValueError(
                     f"no chosen study ({chosen}) has the option --{option}; leave it out, or add {others}"
                 )
-        config = study_module(name).Config
+        config = get_study(name).Config
         given = {"seed": self.seed} | {k: v for k, v in given.items() if k in config.model_fields}
         return config(**given | self.fields().get(name, {}))
 
@@ -171,6 +170,8 @@ class Study(DataOptions):
                 such field.
         """
         from yaml import YAMLError, safe_load
+
+        from litelvlm.analysis.studies.table import get_study
 
         found: dict[str, dict[str, Any]] = {}
         for entry in self.set:
@@ -184,7 +185,7 @@ class Study(DataOptions):
                 raise ValueError(
                     f"--set {entry} is about a study that does not run; add {study}, or leave it out"
                 )
-            check_name(field, tuple(study_module(study).Config.model_fields), f"field of {study}")
+            check_name(field, tuple(get_study(study).Config.model_fields), f"field of {study}")
             if field in found.setdefault(study, {}):
                 raise ValueError(f"--set names {place} twice; give one value")
             if not text.strip():
@@ -200,17 +201,15 @@ class Study(DataOptions):
         return found
 
     def run_one(
-        self, name: str, model: Glamm, data: ReferDataset, config: Any, shard: Shard
+        self, name: str, model: GroundingModel, data: Dataset, config: StudyConfig, shard: Shard
     ) -> Path:
-        """Run one study, with the pictures of a finished sweep; its folder."""
+        """Run one study and save the pictures of a finished run; its folder."""
+        from litelvlm.analysis.runs.engine import run_study
         from litelvlm.analysis.runs.folder import read_record
-        from litelvlm.analysis.studies.sweep.examples import save_examples
-        from litelvlm.analysis.studies.sweep.motivation import save_motivation
+        from litelvlm.analysis.studies.table import get_study
 
-        with self.computing(name):
-            folder: Path = study_module(name).run(model, data, config, self.out, shard=shard)
-        # The pictures show expressions asked alone, so only rows of such a sweep are about them.
-        if name == "sweep" and config.protocol == "single" and read_record(folder).complete:
-            save_examples(model, data, folder)
-            save_motivation(model, data, folder)
+        study = get_study(name)
+        folder = run_study(study, model, data, config, self.out, shard, self.mapper(name))
+        if study.pictures is not None and read_record(folder).complete:
+            study.pictures(model, data, folder, config)
         return folder

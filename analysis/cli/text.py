@@ -5,9 +5,9 @@ from pathlib import Path
 
 from litelvlm.analysis.pages.report import families
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
-from litelvlm.analysis.runs.left_out import joined_notes
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 
@@ -34,8 +34,8 @@ def run_text(folder: Path) -> str:
         )
     summary = read_summary(folder)
     lines += [claim_text(claim) for claim in summary.claims]
-    lines += [f"  note: {note}\n" for note in joined_notes(record.notes)]
-    return "".join([*lines, f"  {summary.reading}\n"])
+    lines += [f"  note: {note}\n" for note in (*record.notes, *exclusion_lines(record.excluded))]
+    return "".join([*lines, f"  {summary.interpretation}\n"])
 
 
 def confirmatory_text(folders: Sequence[Path]) -> str:

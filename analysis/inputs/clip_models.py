@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import Model
-from litelvlm.analysis.runs.provenance import fingerprint
+from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.models.base import TowerModel
 
 
 @dataclass(frozen=True)
-class ClipModel:
-    """A pair of towers alone, with what studies ask of a model.
+class ClipModel(TowerModel):
+    """A pair of towers alone.
 
     Attributes:
         name: What it was loaded by.
@@ -25,24 +26,6 @@ class ClipModel:
     name: str
     tower: Any
     digest: str
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Token grid (rows, columns)."""
-        rows, columns = self.tower.grid
-        return int(rows), int(columns)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights lie."""
-        device: torch.device = self.tower.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number type of the weights."""
-        dtype: torch.dtype = self.tower.dtype
-        return dtype
 
 
 def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipModel, ...]:
@@ -70,7 +53,7 @@ def randomised(model: Model, seed: int) -> Any:
 
     Hugging Face towers are built anew from their configuration, others by name.
     """
-    tower = model.tower
+    tower: Any = model.tower
     weights = next(tower.clip.parameters())
     with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
         torch.manual_seed(seed)

@@ -9,6 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+MIN_VISIBLE = 0.5
+"""Share of a target that must be visible for an expression to count in claims."""
+HIDDEN = "target less than half visible"
+
 IN_COVERAGE, OUT_COVERAGE = 0.5, 0.05
 OUTSIDE_CROP = "referent outside the crop"
 FILLS_IMAGE = "mask fills the visible image"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.labels import skip_reason
+from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE, skip_reason
 from litelvlm.analysis.inputs.samples import (
     Data,
     Model,
@@ -19,7 +19,6 @@ from litelvlm.analysis.inputs.samples import (
     untargeted,
 )
 from litelvlm.analysis.runs.formatting import counted
-from litelvlm.analysis.studies.reversal.tables import HIDDEN, MIN_VISIBLE
 
 
 class PickedExpressions:

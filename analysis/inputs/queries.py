@@ -8,8 +8,9 @@ from jaxtyping import Float
 
 from litelvlm.analysis.inputs.picks import PickedExpressions
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.attribution.targets import Targets
-from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 
 
 @dataclass(frozen=True)

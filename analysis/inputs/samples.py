@@ -6,46 +6,19 @@ from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
-from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.data.refs import NO_TARGET as NOTHING
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import TowerModel, tower_view
 from litelvlm.models.glamm.prompting.prompts import clean
 
+Model = TowerModel
 NO_TARGET = "expression without a target"
 NO_OUTLINE = "target without an outline"
 NO_WORDS = "expression without words"
 CONTROL_WORDS = "expression that spells a control token of the prompt"
 NOT_DRAWN = "expression that no draw asked"
-
-
-@runtime_checkable
-class Model(Protocol):
-    """The part of ``litelvlm.models.glamm.model.Glamm`` that every study uses."""
-
-    name: str
-    digest: str
-    tower: Any
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Token grid (rows, columns)."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it runs."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Its number type."""
-
-
-Model.register(
-    Glamm
-)  # from Python 3.12 on, isinstance does not see a module's parts, such as the tower
 
 
 @runtime_checkable
@@ -72,18 +45,13 @@ def target_mask(sample: Any, expression: Any) -> np.ndarray:
 
 def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
     """Share of each token's patch that a mask covers, flat in raster order."""
-    tower = model.tower
-    covered = coverage(
-        mask, model.grid, tower.image_size, tower.preprocessing.crop(*mask.shape, tower.image_size)
-    )
-    return np.asarray(covered, dtype=np.float64).ravel()
+    return model.view(*mask.shape).coverage(mask)
 
 
 def key_columns(
     data: Data, sample: Any, expression: Any, mask: np.ndarray, tower: Any
 ) -> dict[str, Any]:
     """Columns that name an expression and describe its target, as far as it is visible to a tower."""
-    crop, empty = tower.preprocessing.crop(*mask.shape, tower.image_size), not mask.any()
     return {
         "dataset": data.name,
         "split": data.split,
@@ -95,7 +63,7 @@ def key_columns(
         "kind": getattr(expression, "kind", None) or "unspecified",
         "n_words": len(expression.sent.split()),
         "area_frac": float(mask.mean()),
-        "visible_frac": 0.0 if empty else float(visible_fraction(mask, tower.image_size, crop)),
+        "visible_frac": tower_view(tower, *mask.shape).visible_fraction(mask),
     }
 
 

@@ -130,7 +130,7 @@ def compare(
     state = model.encode_image(picture)
 
     def choose() -> Any:
-        return pruner.select(model.cues(state, list(talk.questions)), budget)
+        return pruner.select(model.cues(state, talk), budget)
 
     def ground(selection: Any) -> Any:
         return model.ground([state], [talk], [selection])[0]

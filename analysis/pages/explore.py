@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,32 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.pages.explore_data import (
-    INSIDE,
-    SIGNALS,
-    MethodStyle,
-    choose_expressions,
-    expression_view,
-)
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.pages.explore_data import choose_expressions, expression_view
+from litelvlm.analysis.pages.explore_scores import INSIDE, SIGNALS
 from litelvlm.analysis.runs.config import resolve_budgets
-from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
-from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.studies.sweep import PAPER, Config, Context
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.data.files import atomic_write
 
 SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """How a method appears on the page.
+
+    Attributes:
+        label: Its name for readers.
+        colour: CSS colour of its swatch.
+    """
+
+    label: str
+    colour: str
 
 
 def build_page(
@@ -38,7 +49,7 @@ def build_page(
     data: Any,
     run: Path,
     out: Path,
-    looks: Mapping[str, MethodStyle] | None = None,
+    legend: Mapping[str, LegendEntry] | None = None,
     samples: int = 50,
     inside: bool = True,
 ) -> Path:
@@ -49,7 +60,8 @@ def build_page(
         data: Its data.
         run: Its run folder.
         out: The page.
-        looks: Names and colours of methods; their plain names where left out.
+        legend: Names and colours of methods by label. A method that is missing appears in grey by
+            its label.
         samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
         inside: Whether tokens are ranked by signals of the language model as well, about 40 passes
             an expression.
@@ -75,7 +87,7 @@ def build_page(
         expression_view(context, *places[sent_id], inside)
         for sent_id in tqdm(chosen, desc="explore", unit="expression")
     ]
-    looks = looks or {}
+    legend = legend or {}
     payload = {
         "run": run.name,
         "model": record.model["name"],
@@ -85,7 +97,7 @@ def build_page(
         "methods": [
             {
                 "name": m.label,
-                **vars(looks.get(m.label, MethodStyle(m.label, "#777777"))),
+                **vars(legend.get(m.label, LegendEntry(m.label, "#777777"))),
                 "about": type(m.pruner()).summary,
             }
             for m in config.methods

@@ -4,91 +4,25 @@ Everything is computed anew from the model that made the run, for a few expressi
 small.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
-from litelvlm.analysis.pages.explore_pack import (
-    pack_bits,
-    pack_levels,
-    pack_mask,
-    pack_order,
-    pack_picture,
-)
-from litelvlm.analysis.studies.sweep import Config, Context, equal_batches, expression_passes
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_picture
+from litelvlm.analysis.pages.explore_scores import pack_scores, token_scores
+from litelvlm.analysis.signals.word_attention import word_attention
+from litelvlm.analysis.studies.sweep.passes import Context, expression_passes
 from litelvlm.metrics import intersection_union, iou
 from litelvlm.models.glamm.prompting.prompts import conversation
-from litelvlm.pruning import (
-    Cues,
-    LayerTrace,
-    LiteLVLM,
-    Pruner,
-    ScorePruner,
-    Selection,
-    context_scores,
-    get_pruner,
-    stable_order,
-    text_similarity,
-)
+from litelvlm.models.requests import equal_batches
+from litelvlm.pruning import LayerTrace, Selection
 
 LONGEST = 480
 """Longest side of a picture on the page, in pixels."""
-
-SIGNALS: Mapping[str, tuple[str, str]] = {
-    "similarity": ("similarity to the text", "similarity to the text; LiteLVLM keeps the lowest"),
-    "context": (
-        "context score",
-        "LiteLVLM's context score: attention of CLS by cosine, times the value norm",
-    ),
-    "cls_attention": ("attention of CLS", "attention of CLS to the token, mean over heads"),
-    "value_norm": ("value norm", "norm of the token's value in the last block"),
-    "centre": (
-        "nearness to the centre",
-        "minus the squared distance to the centre of the grid, in cells",
-    ),
-    "coverage": ("true coverage", "share of the token's cell under the true mask"),
-    "seg_attention": (
-        "attention of [SEG]",
-        "attention of the state that predicts [SEG], mean over the middle layers of the unpruned language model",
-    ),
-    "gradient": (
-        "gradient x input",
-        "how much the unpruned mask depends on the token, to first order",
-    ),
-    "block_removal": (
-        "loss without its block",
-        "fall of the unpruned mask's soft Dice without the token's block",
-    ),
-}
-"""What every token is ranked by on the page beside the methods' own scores (rank 1 is the highest): label, meaning."""
-
-INSIDE: Mapping[str, str] = {
-    "seg_attention": "llm_attention",
-    "gradient": "llm_gradient",
-    "block_removal": "block_loo",
-}
-"""Signals of the language model and the oracle that ranks by each; together they cost about 40 passes."""
-
-
-@dataclass(frozen=True)
-class MethodStyle:
-    """How a method appears.
-
-    Attributes:
-        label: Its name for readers.
-        colour: CSS colour of its swatch.
-    """
-
-    label: str
-    colour: str
 
 
 def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]:
@@ -132,9 +66,7 @@ def expression_view(
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(
-        state, list(talk.questions), coverage=covered, key=image_key, conversation=talk
-    )
+    cues = model.cues(state, talk, coverage=covered, key=image_key)
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)
@@ -194,40 +126,6 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
     return {"roles": found, "placeless": int((indices < 0).sum()), **layers}
 
 
-def token_scores(
-    cues: Cues, config: Config, inside: bool = True
-) -> dict[str, Float[Tensor, "n"] | None]:
-    """Score of every token by name of the signal or label of the method; None where a method ranks no single token."""
-    signals = {
-        "similarity": text_similarity(cues).mean(dim=0),
-        "context": context_scores(cues),
-        "cls_attention": cues.float32("cls_attention"),
-        "value_norm": context_scores(cues, "value_norm"),
-        "centre": method_score(get_pruner("centre_distance"), cues),
-        "coverage": cues.float32("coverage"),
-    }
-    if inside:
-        signals |= {name: method_score(get_pruner(oracle), cues) for name, oracle in INSIDE.items()}
-    own = {m.label: method_score(m.pruner(0 if m.seeded else None), cues) for m in config.methods}
-    return {**signals, **own}
-
-
-def method_score(pruner: Pruner, cues: Cues) -> Float[Tensor, "n"] | None:
-    """What a method ranks tokens by, higher is kept; None if it has no such score (grids, greedy or merged choices)."""
-    if isinstance(pruner, ScorePruner):
-        return pruner.score(cues)
-    if isinstance(pruner, LiteLVLM):
-        similarity = text_similarity(cues, pruner.similarity).mean(dim=0)
-        return similarity if pruner.direction == "highest" else -similarity
-    return None
-
-
-def pack_scores(values: Float[Tensor, "n"]) -> dict[str, Any]:
-    """Scores and their ranking, ties to the lower index."""
-    order = stable_order(values.float().cpu(), descending=True).numpy()
-    return {**pack_levels(values.float().cpu().numpy()), "order": pack_order(order)}
-
-
 def token_box(height: int, width: int, model: Any) -> list[float]:
     """Where the token grid lies: top, left, bottom, right as shares of the picture's height and width.
 
@@ -262,39 +160,3 @@ def words_view(tower: Any, sentence: str) -> dict[str, Any]:
         "heads": heads,
         "attention": pack_levels(attention),
     }
-
-
-def word_attention(
-    tower: Any, sentence: str
-) -> tuple[list[str], int, Float[np.ndarray, "layers heads words"]]:
-    """Words of a sentence, how many tokens they are, and the attention of [EOS] to each word (its tokens added up).
-
-    Raises:
-        ValueError: If the text tower has no such row.
-    """
-    text, attention = tower.text_attention([sentence])
-    length = int(text.eos_index[0]) + 1
-    texts, place = group_pieces(
-        tower.tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist())
-    )
-    rows = attention[:, 0, :, :length].float().cpu().numpy()
-    return texts, length, rows @ np.eye(len(texts), dtype=np.float32)[place]
-
-
-def group_pieces(pieces: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Join the tokenizer's pieces to words (a word ends with ``</w>``); the first and last piece stand for themselves.
-
-    Example:
-        >>> group_pieces(["<|start|>", "red", "dish</w>", "cup</w>", "<|end|>"])
-        (['[SOS]', 'reddish', 'cup', '[EOS]'], [0, 1, 1, 2, 3])
-    """
-    texts, place, word = ["[SOS]"], [0], ""
-    for piece in pieces[1:-1]:
-        place.append(len(texts))
-        word += piece.removesuffix("</w>")
-        if piece.endswith("</w>"):
-            texts.append(word)
-            word = ""
-    if word:  # the text was cut inside a word
-        texts.append(word)
-    return [*texts, "[EOS]"], [*place, len(texts)]

@@ -12,15 +12,15 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from litelvlm.analysis.inputs.methods import UNPRUNED, Method
 from litelvlm.analysis.pages.report_tables import by_budget, scores_of
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.exclusions import exclusion_lines, reasons
+from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import Grid
-from litelvlm.analysis.runs.left_out import joined_notes, left_out
+from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
-from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.studies.sweep.claims import ASKED
-from litelvlm.analysis.studies.sweep.config import Method
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
 
@@ -44,7 +44,7 @@ def methods_page(folder: Path) -> str:
     rows = read_rows(folder)
     (unpruned,) = scores[scores["method"] == UNPRUNED].to_dict("records")
     table = by_budget(
-        "", scores[scores["method"] != UNPRUNED], spread, refused=left_out(record.notes)
+        "", scores[scores["method"] != UNPRUNED], spread, refused=reasons(record.excluded)
     )
     note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
     environment = Environment(  # noqa: S701 - Markdown has nothing to escape
@@ -110,7 +110,7 @@ def refusals(record: RunRecord) -> str:
     """What no method was asked for, with the reason."""
     told = [
         note.removeprefix("left out: ")
-        for note in joined_notes(record.notes)
+        for note in (*record.notes, *exclusion_lines(record.excluded))
         if note.startswith("left out: ")
     ]
     return "\n".join(f"- {note}" for note in told) or "Nothing."

@@ -15,12 +15,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.pages.report_tables import beside, published_tables, relative, tables_of
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.exclusions import exclusion_lines
+from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
-from litelvlm.analysis.runs.left_out import joined_notes
+from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, confirmatory
-from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature, published, study_module
+from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
@@ -79,7 +82,7 @@ def build_report(
             if summary is not None
             and summary.study == "sweep"
             and {"scores", "comparisons"} <= set(summary.tables)
-            for table in beside(summary, records[run].notes)
+            for table in beside(summary, records[run].excluded)
         ],
         "published": {
             "statements": published.STATEMENTS,
@@ -103,14 +106,14 @@ def run_view(
     return {
         "name": anchor(record),
         "study": record.study,
-        "question": study_module(record.study).QUESTION,
+        "question": get_study(record.study).question,
         "miniature": is_miniature(record),
-        "reading": summary.reading if summary else "",
+        "interpretation": summary.interpretation if summary else "",
         "pictures": [picture_view(picture, out) for picture in pictures],
-        "tables": tables_of(run, summary, out, record.notes) if summary else [],
+        "tables": tables_of(run, summary, out, record.excluded) if summary else [],
         "facts": facts(record),
         "failures": record.failures,
-        "notes": joined_notes(record.notes),
+        "notes": [*record.notes, *exclusion_lines(record.excluded)],
         "links": copy_data(run, out),
     }
 

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from litelvlm.analysis.runs.exclusions import reasons
 from litelvlm.analysis.runs.formatting import Cell, Grid, grid, interval, number
-from litelvlm.analysis.runs.left_out import left_out
+from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.studies import published
 from litelvlm.data.files import atomic_write
@@ -19,14 +20,16 @@ LONGEST = 100
 """Lines of a table on the page; its CSV file has all."""
 
 
-def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ()) -> list[Grid]:
+def tables_of(
+    run: Path, summary: Summary, out: Path, excluded: Sequence[Exclusion] = ()
+) -> list[Grid]:
     """The summary's tables, each with a CSV file beside the page; a sweep's scores come first, by method and budget.
 
     Args:
         run: Run folder.
         summary: Of the run.
         out: Folder of the page.
-        notes: Of the run's record: the budgets that methods refused.
+        excluded: Methods that cannot keep to a budget.
     """
     found = []
     for name in summary.tables:
@@ -40,7 +43,7 @@ def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ())
         if summary.study == "sweep" and name == "scores":
             found.append(
                 by_budget(
-                    "cIoU by method and budget", scores_of(frame), spread, link, left_out(notes)
+                    "cIoU by method and budget", scores_of(frame), spread, link, reasons(excluded)
                 )
             )
         found.append(grid(title, frame.head(LONGEST), link))
@@ -103,7 +106,7 @@ def spread(line: Mapping[Any, Any]) -> str:
     return f"{number(line['value'])} {interval(line['low'], line['high'])}"
 
 
-def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
+def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     """What a sweep measured, in the terms of the published table: cIoU, and the share of the unpruned cIoU kept."""
     comparisons = summary.table("comparisons")
     kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
@@ -112,7 +115,7 @@ def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
             "cIoU [95 % interval]",
             scores_of(summary.table("scores")),
             spread,
-            refused=left_out(notes),
+            refused=reasons(excluded),
         ),
         by_budget(
             "Share of the unpruned cIoU that is kept (one-sided 95 % bound)",

@@ -1,5 +1,6 @@
 """What every study is configured with: frozen, closed, and hashed into the run's name."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -32,7 +33,8 @@ class StudyConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value(cls, value: object, info: Any) -> object:
+    def _no_truth_value(cls, value: object, info: Any) -> object:  # type: ignore[explicit-any]
+        # Pydantic's own type for ``info`` cannot be checked at run time.
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError(f"a value other than yes and no is needed, got {value}")
         return value
@@ -59,11 +61,10 @@ def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> t
     return tuple(sorted({check_budget(budget, n_tokens) for budget in chosen}, reverse=True))
 
 
-def asked_shares(config: StudyConfig, resolved: tuple[int, ...]) -> tuple[str, ...]:
-    """What a run's record says if some budgets were asked for as shares: they, and the token counts they became."""
-    asked = getattr(config, "budgets", None) or ()
-    if all(isinstance(budget, int) for budget in asked):
+def requested_shares(config: StudyConfig, resolved: Mapping[str, object]) -> tuple[str, ...]:
+    """A note for the record where budgets were given as shares: the shares and their token counts."""
+    given, used = getattr(config, "budgets", None) or (), resolved.get("budgets")
+    if all(isinstance(budget, int) for budget in given) or not isinstance(used, Sequence):
         return ()
-    return (
-        f"budgets asked for: {', '.join(map(str, asked))}; as tokens: {', '.join(map(str, resolved))}",
-    )
+    counts = ", ".join(map(str, used))
+    return (f"budgets asked for: {', '.join(map(str, given))}; as tokens: {counts}",)

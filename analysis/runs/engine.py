@@ -1,133 +1,164 @@
-"""Map a study over images: finished parts are left alone, failures are counted, an interrupt keeps what is there."""
+"""The engine runs a study: it keeps finished parts, counts failures and survives an interrupt."""
 
+import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pandas as pd
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.runs import provenance
-from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.config import StudyConfig, asked_shares
-from litelvlm.analysis.runs.folder import Run, Shard, open_run
-from litelvlm.analysis.runs.record import Counts, RunKey, Summary, Table
+from litelvlm.analysis.runs.code import CodeTree, foreign_digest
+from litelvlm.analysis.runs.columns import Column, check_rows
+from litelvlm.analysis.runs.config import requested_shares
+from litelvlm.analysis.runs.folder import Run, open_run
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.record import RunKey, Summary, Table
+from litelvlm.analysis.runs.study import ConfigT, Study
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.pruning import Pruner
 
 log = logging.getLogger(__name__)
-_MAPPER: ContextVar["Mapper | None"] = ContextVar("mapper", default=None)
-_WORK_ONLY: ContextVar[bool] = ContextVar("work_only", default=False)
+CODE = CodeTree()
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image of the data set: its index and how many expressions it has."""
+    """One image of the data set: its index and how many samples it has."""
 
     index: int
     n: int
 
 
-class ItemResult(NamedTuple):
-    """Rows of one image.
-
-    Attributes:
-        rows: Plain values by column.
-        skipped: The reason for each of its expressions that was left out on purpose.
-        notes: What else the record should say.
-    """
-
-    rows: list[dict[str, Any]]
-    skipped: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Work:
-    """How the rows of one image are made.
-
-    Attributes:
-        compute: From what was loaded to rows.
-        load: From the index of an image to what ``compute`` takes; runs ahead in a thread of its
-            own, so it must not touch the model. The index itself if left out.
-        key: What the rows depend on.
-    """
-
-    compute: Callable[[Any], ItemResult]
-    load: Callable[[int], Any] = int
-    key: RunKey | None = None
-
-
-class WorkMade(Exception):
-    """Ends a study's ``run`` where the first row would be computed; holds the work."""
-
-    def __init__(self, work: Work) -> None:
-        super().__init__()
-        self.work = work
-
-
 class PartResult(NamedTuple):
-    """Rows of one part, what became of its samples, what failed, and what else the record should say."""
+    """Rows of one part, what became of its samples, what failed, and what the record should say."""
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, object]]
     counts: Counts
     failures: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-# Computes parts wherever it likes and hands each one back as it is finished, in any order.
-Mapper = Callable[[Sequence[int], Sequence[Sequence[Item]], Work], Iterator[tuple[int, PartResult]]]
-
-
 @dataclass(frozen=True)
-class Study:
-    """What the engine needs of a study besides its configuration.
+class Job:
+    """A study that is ready to compute its parts.
 
     Attributes:
-        name: Begins the run folder's name; also the module below ``analysis``.
-        summarise: From rows to claims.
-        tables: From rows to the tables that figures and pages show.
-        reading: What the claims mean together, in words.
-        code: Modules of ``analysis`` that make its rows, besides its own.
+        key: What the rows depend on.
+        chunks: Images of each part.
+        work: How rows are made.
+        columns: What a row may hold.
+        limit: Images that the run is limited to; None if it takes all there are.
     """
 
-    name: str
-    summarise: Callable[[pd.DataFrame], list[Claim]]
-    tables: Callable[[pd.DataFrame], dict[str, pd.DataFrame]]
-    reading: Callable[[Sequence[Claim]], str]
-    code: tuple[str, ...] = ()
+    key: RunKey
+    chunks: Sequence[Sequence[Item]]
+    work: Work
+    columns: tuple[Column, ...] = ()
+    limit: int | None = None
 
 
-@contextmanager
-def computed_by(mapper: Mapper) -> Iterator[None]:
-    """Let studies that run within the block compute their parts by ``mapper``."""
-    token = _MAPPER.set(mapper)
-    try:
-        yield
-    finally:
-        _MAPPER.reset(token)
+# Computes parts wherever it likes and hands each one back as it is finished, in any order.
+Mapper = Callable[[Sequence[int], Job], Iterator[tuple[int, PartResult]]]
 
 
-def work_of(run: Callable[[], Any]) -> Work:
-    """What a study would compute, without computing or writing anything: for a process that is handed single parts.
+def run_study(
+    study: Study[ConfigT],
+    model: GroundingModel,
+    data: Dataset,
+    config: ConfigT,
+    out: str | Path,
+    shard: Shard | None = None,
+    mapper: Mapper | None = None,
+) -> Path:
+    """Compute the missing rows of a study and, once all are there, its summary.
 
     Args:
-        run: Calls the study, which does all that it does before its first row.
+        study: The study.
+        model: The model it asks.
+        data: The split it asks about.
+        config: Of the study.
+        out: Folder of all runs.
+        shard: Share of the parts to compute; all if left out.
+        mapper: Where parts are computed; one after another in this process if left out.
 
-    Raises:
-        ValueError: If no study was called.
+    Returns:
+        The run folder.
     """
-    token = _WORK_ONLY.set(True)
-    try:
-        run()
-    except WorkMade as made:
-        return made.work
-    finally:
-        _WORK_ONLY.reset(token)
-    raise ValueError("no study was run; call the run function of one")
+    job = prepare(study, model, data, config)
+    with open_run(
+        out,
+        job.key,
+        len(job.chunks),
+        shard or Shard(),
+        seeds={"seed": config.seed},
+        limit=job.limit,
+        protocol=job.work.protocol,
+        excluded=job.work.excluded,
+    ) as run:
+        map_chunks(run, job, mapper or in_process)
+        run.count()
+        if run.record.complete:  # before the state is settled: a finished run has its summary
+            run.write_summary(summary_of(study, config, run))
+    return run.folder
+
+
+def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config: ConfigT) -> Job:
+    """Everything before the first row; computes and writes none."""
+    work = study.prepare(model, data, config)
+    sizes = work.sizes
+    if sizes is None:
+        sizes = [len(work.data[index].expressions) for index in range(len(work.data))]
+    resolved = config.model_dump(mode="json") | dict(work.resolved or {})
+    key = RunKey(
+        study=study.name,
+        config=resolved,
+        model=provenance.model_identity(model),
+        data=provenance.data_identity(data),
+        code=code_of(
+            (study.prepare, *map(type, with_parts(work.methods))), (type(model), type(data))
+        ),
+    )
+    shares = requested_shares(config, resolved)
+    chunks = make_chunks(sizes, config.chunk_size, config.limit)
+    limit = config.limit if len(sizes) > sum(map(len, chunks)) else None
+    return Job(key, chunks, replace(work, notes=(*shares, *work.notes)), study.columns, limit)
+
+
+def code_of(
+    makers: Sequence[Callable[..., object]], families: Sequence[type], tree: CodeTree = CODE
+) -> str:
+    """Digest of all code that can change a row.
+
+    A module outside this project counts by its own file alone.
+
+    Args:
+        makers: Functions and classes: their modules count, with all that these import.
+        families: Classes of model and data: the modules beside theirs count too, since those
+            build and read what the classes hold.
+        tree: The source files.
+    """
+    modules = {maker.__module__ for maker in (*makers, *families)}
+    modules |= {name for family in families for name in tree.neighbours(family.__module__)}
+    ours = {module for module in modules if tree.file(module)}
+    foreign = [inspect.getsourcefile(sys.modules[module]) for module in sorted(modules - ours)]
+    return ";".join(
+        [tree.digest(tree.closure(ours)), *(foreign_digest(Path(file)) for file in foreign if file)]
+    )
+
+
+def with_parts(methods: Sequence[Pruner]) -> list[Pruner]:
+    """Methods and the methods that they hold."""
+    held = [getattr(method, entry.name) for method in methods for entry in fields(method)]
+    inner = [value for value in held if isinstance(value, Pruner)]
+    return [*methods, *(with_parts(inner) if inner else [])]
 
 
 def make_chunks(
@@ -136,7 +167,7 @@ def make_chunks(
     """Group images into parts.
 
     Args:
-        sizes: Expressions of each image.
+        sizes: Samples of each image.
         chunk_size: Images per part.
         limit: Only the first so many images.
 
@@ -146,50 +177,38 @@ def make_chunks(
     items = [Item(index, n) for index, n in enumerate(sizes[:limit])]
     if not items:
         raise ValueError("the data set has no images; choose another split")
-    return [tuple(items[start : start + chunk_size]) for start in range(0, len(items), chunk_size)]
+    starts = range(0, len(items), chunk_size)
+    return [tuple(items[start : start + chunk_size]) for start in starts]
 
 
-def map_chunks(
-    run: Run,
-    chunks: Sequence[Sequence[Item]],
-    work: Work,
-    mapper: Mapper | None = None,
-    notes: Sequence[str] = (),
-) -> None:
+def map_chunks(run: Run, job: Job, mapper: Mapper) -> None:
     """Compute the missing parts of this process's share.
 
     A sample whose data cannot be used (``ValueError``, ``OSError``) is recorded as failed and the
-    rest goes on; any other error stops the run. A part with failed samples is computed again by the
-    next run. Progress goes to stderr.
+    rest goes on. Any other error stops the run. A part with failed samples is computed again by
+    the next run. Progress goes to stderr.
 
     Args:
         run: Open run.
-        chunks: Images of each part.
-        work: From the index of an image to its rows.
-        mapper: Where parts are computed; one after another in this process if left out.
-        notes: Written with every part.
+        job: What to compute.
+        mapper: Where parts are computed.
 
     Raises:
         RuntimeError: If no sample of the run succeeded.
     """
-    mine = [part for part in range(len(chunks)) if run.shard.owns(part)]
+    mine = [part for part in range(len(job.chunks)) if run.shard.owns(part)]
     known = {part: run.read_part(part) for part in mine}
     missing = [part for part, found in known.items() if found is None or found.failures]
     if len(missing) < len(mine):
-        log.info(
-            "%s: %d of %d parts are there already",
-            run.folder.name,
-            len(mine) - len(missing),
-            len(mine),
-        )
+        kept = len(mine) - len(missing)
+        log.info("%s: %d of %d parts are there already", run.folder.name, kept, len(mine))
     done_before = sum(found.counts.done for found in known.values() if found and not found.failures)
     done, last_failure = 0, ""
-    total = sum(item.n for part in missing for item in chunks[part])
+    total = sum(item.n for part in missing for item in job.chunks[part])
     with tqdm(total=total, unit="expr", desc=run.key.study) as bar:
-        for part, result in (mapper or in_process)(missing, chunks, work):
-            run.write_part(
-                part, result.rows, result.counts, result.failures, (*notes, *result.notes)
-            )
+        for part, result in mapper(missing, job):
+            notes = (*job.work.notes, *result.notes)
+            run.write_part(part, result.rows, result.counts, result.failures, notes)
             done += result.counts.done
             last_failure = result.failures[-1] if result.failures else last_failure
             bar.update(result.counts.expected)
@@ -198,130 +217,71 @@ def map_chunks(
         raise RuntimeError(f"no sample succeeded; the last failure: {last_failure}")
 
 
-def in_process(
-    parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work
-) -> Iterator[tuple[int, PartResult]]:
-    """Parts one after another; the next image is loaded while one is computed."""
-    items = [item for part in parts for item in chunks[part]]
-    loaded = ahead(work.load, [item.index for item in items])
+def in_process(parts: Sequence[int], job: Job) -> Iterator[tuple[int, PartResult]]:
+    """Compute parts one after another; the next image is read while one is computed."""
+    items = [item for part in parts for item in job.chunks[part]]
+    begun = ahead(job.work.begin, [item.index for item in items])
     for part in parts:
-        yield part, run_chunk(chunks[part], work.compute, loaded)
+        yield part, run_chunk(job.chunks[part], begun, job.columns)
 
 
-def ahead(load: Callable[[int], Any], indices: Sequence[int]) -> Iterator[Callable[[], Any]]:
-    """For each index in turn a function that gives what was loaded; one image is loaded ahead.
-
-    Example:
-        >>> [take() for take in ahead(lambda index: index * 10, [1, 2])]
-        [10, 20]
-    """
+def ahead(
+    begin: Callable[[int], Callable[[], ItemResult]], indices: Sequence[int]
+) -> Iterator[Callable[[], Callable[[], ItemResult]]]:
+    """For each index in turn, wait for what ``begin`` gives; the next one is begun meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        current: Future[Any] | None = None
+        current: Future[Callable[[], ItemResult]] | None = None
         for index in [*indices, None]:
-            following = None if index is None else pool.submit(load, index)
+            following = None if index is None else pool.submit(begin, index)
             if current is not None:
                 yield current.result
             current = following
 
 
 def run_chunk(
-    chunk: Sequence[Item], compute: Callable[[Any], ItemResult], loaded: Iterator[Callable[[], Any]]
+    chunk: Sequence[Item],
+    begun: Iterator[Callable[[], Callable[[], ItemResult]]],
+    columns: Sequence[Column],
 ) -> PartResult:
     """Compute one part.
 
     Args:
         chunk: Its images.
-        compute: From what was loaded to rows.
-        loaded: Gives what was loaded for each of them in turn.
+        begun: For each of them in turn, waits for the function that computes its rows.
+        columns: What a row may hold.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     failures: list[str] = []
     notes: list[str] = []
     counts = Counts()
     for item in chunk:
-        take = next(loaded)
+        wait = next(begun)
         try:
-            result = compute(take())
+            result = wait()()
         except (ValueError, OSError) as error:
             text = provenance.scrub(f"image {item.index}: {type(error).__name__}: {error}")
             log.error("sample failed: %s", text)
             failures.append(text)
             counts += Counts(expected=item.n, failed=item.n)
         else:
+            check_rows(result.rows, columns)
             reasons = {reason: result.skipped.count(reason) for reason in set(result.skipped)}
-            rows += result.rows
+            rows += map(dict, result.rows)
             notes += result.notes
             counts += Counts(expected=item.n, done=item.n - len(result.skipped), skipped=reasons)
     return PartResult(rows, counts, tuple(failures), tuple(notes))
 
 
-def run_study(
-    study: Study,
-    model: Any,
-    data: Any,
-    config: StudyConfig,
-    out: str | Path,
-    shard: Shard,
-    function: Callable[[Any], ItemResult],
-    resolved: Mapping[str, Any] | None = None,
-    load: Callable[[int], Any] = int,
-    notes: Sequence[str] = (),
-) -> Path:
-    """Run a study over a data set and, once every part is there, write its summary.
-
-    Args:
-        study: The study.
-        model: The model.
-        data: The data set.
-        config: Of the study.
-        out: Folder of all runs.
-        shard: Share of the parts to compute.
-        function: From what ``load`` gives for an image to its rows.
-        resolved: Fields whose value depends on the model (budgets), to be recorded as used.
-        load: From the index of an image to what ``function`` takes, without the model; the index
-            itself if left out.
-        notes: What the record should say besides.
-
-    Returns:
-        The run folder.
-    """
-    sizes = [len(sample.expressions) for sample in data]
-    chunks = make_chunks(sizes, config.chunk_size, config.limit)
-    key = RunKey(
-        study=study.name,
-        config=config.model_dump(mode="json") | dict(resolved or {}),
-        model=provenance.model_identity(model),
-        data=provenance.data_identity(data),
-        code=provenance.code_digest(
-            [*provenance.SCORING_CODE, f"analysis.{study.name}", *study.code]
-        ),
-    )
-    work = Work(function, load, key)
-    if _WORK_ONLY.get():
-        raise WorkMade(work)
-    limit = config.limit if len(sizes) > sum(map(len, chunks)) else None
-    protocol = getattr(config, "protocol", "single")
-    with open_run(out, key, len(chunks), shard, {"seed": config.seed}, limit, protocol) as run:
-        shares = asked_shares(config, tuple((resolved or {}).get("budgets", ())))
-        map_chunks(run, chunks, work, _MAPPER.get(), (*shares, *notes))
-        run.count()
-        if (
-            run.record.complete
-        ):  # before the state is settled: a run that says it is done has its summary
-            run.write_summary(summary_of(study, run))
-    return run.folder
-
-
-def summary_of(study: Study, run: Run) -> Summary:
+def summary_of(study: Study[ConfigT], config: ConfigT, run: Run) -> Summary:
     """Claims and tables from all rows of a run."""
     rows = run.rows()
-    claims = tuple(study.summarise(rows))
+    claims, tables = study.claims(rows, config), study.tables(rows, config)
     return Summary(
         study=study.name,
         key=run.key.digest,
         partial=run.record.state != "done",
         counts=run.record.counts,
-        claims=claims,
-        reading=study.reading(claims),
-        tables={title: Table.from_frame(frame) for title, frame in study.tables(rows).items()},
+        claims=tuple(claims),
+        interpretation=study.interpret(claims, tables),
+        tables={title: Table.from_frame(frame) for title, frame in tables.items()},
     )

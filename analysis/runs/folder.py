@@ -5,8 +5,6 @@ file per process that computed parts), ``rows/part-0003-of-0040.parquet`` and ``
 part counts as finished only if it can be read, its row count fits and its key matches.
 """
 
-import io
-import json
 import logging
 import os
 import platform
@@ -14,48 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from pydantic import ValidationError
 
 from litelvlm.analysis.runs import provenance
 from litelvlm.analysis.runs.determinism import determinism_flags
-from litelvlm.analysis.runs.locks import RunLockedError, Shard, hold
-from litelvlm.analysis.runs.record import Counts, RunKey, RunRecord, Session, State, Summary
+from litelvlm.analysis.runs.locks import Shard, hold
+from litelvlm.analysis.runs.outcome import Counts, Exclusion
+from litelvlm.analysis.runs.parts import UNREADABLE, PartMeta, read_part, read_rows, write_part
+from litelvlm.analysis.runs.record import RunKey, RunRecord, Session, State, Summary, Table
 from litelvlm.data.files import atomic_write, remove_debris
 
-__all__ = [
-    "Part",
-    "Run",
-    "RunLockedError",
-    "Shard",
-    "find_runs",
-    "open_run",
-    "read_record",
-    "read_rows",
-    "read_summary",
-]
-
 log = logging.getLogger(__name__)
-_META = b"litelvlm"
-
-
-class Part(NamedTuple):
-    """A finished part without its rows.
-
-    Attributes:
-        counts: What became of its samples.
-        failures: What failed.
-        notes: What a reader of its rows should know.
-    """
-
-    counts: Counts
-    failures: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 class Run:
@@ -84,52 +55,40 @@ class Run:
         """File of a part, counted from 0."""
         return self.folder / "rows" / f"part-{index:04d}-of-{self.n_parts:04d}.parquet"
 
-    def read_part(self, index: int) -> Part | None:
-        """What became of a part's samples; None, with a message, if the part is damaged or belongs to another run."""
+    def read_part(self, index: int) -> PartMeta | None:
+        """What became of a part's samples; None, with a message, if the part does not count."""
         path = self.part_path(index)
         if not path.exists():
             return None
         try:
-            _, meta = _read_part(path)
-            if (
-                meta["key"] != self.key.digest
-                or meta["part"] != index
-                or meta["of"] != self.n_parts
-            ):
+            meta = read_part(path).meta
+            if (meta.key, meta.part, meta.of) != (self.key.digest, index, self.n_parts):
                 raise ValueError("it belongs to another run")
-            return Part(
-                Counts.model_validate(meta["counts"]), tuple(meta["failures"]), tuple(meta["notes"])
-            )
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             log.warning("part %s does not count and will be computed again: %s", path.name, error)
             return None
+        return meta
 
     def write_part(
         self,
         index: int,
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[Mapping[str, object]],
         counts: Counts,
         failures: Sequence[str] = (),
         notes: Sequence[str] = (),
     ) -> None:
         """Write a finished part, whole or not at all."""
-        meta = {
-            "key": self.key.digest,
-            "part": index,
-            "of": self.n_parts,
-            "rows": len(rows),
-            "counts": counts.model_dump(),
-            "failures": list(failures),
-            "notes": list(notes),
-        }
-        # Arrow would take its columns from the first row alone and drop what only later rows have.
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        table = pa.table({name: [row.get(name) for row in rows] for name in columns})
-        table = table.replace_schema_metadata({_META: json.dumps(meta, sort_keys=True)})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         self._note_session()
-        atomic_write(self.part_path(index), buffer.getvalue())
+        meta = PartMeta(
+            key=self.key.digest,
+            part=index,
+            of=self.n_parts,
+            rows=len(rows),
+            counts=counts,
+            failures=tuple(failures),
+            notes=tuple(notes),
+        )
+        write_part(self.part_path(index), rows, meta)
 
     def _note_session(self) -> None:
         """A file of its own for each process: shares that run at the same time cannot overwrite each other's."""
@@ -149,7 +108,7 @@ class Run:
         ]
         return tuple(sorted(found, key=lambda session: session.started))
 
-    def finished(self) -> list[Part]:
+    def finished(self) -> list[PartMeta]:
         """All parts that count, of every share, in order."""
         return [part for part in map(self.read_part, range(self.n_parts)) if part is not None]
 
@@ -197,6 +156,7 @@ def open_run(
     seeds: Mapping[str, int] | None = None,
     limit: int | None = None,
     protocol: str = "single",
+    excluded: Sequence[Exclusion] = (),
 ) -> Iterator[Run]:
     """Open the folder of a run, new or half done, and settle its state at the end, however that comes.
 
@@ -208,6 +168,7 @@ def open_run(
         seeds: For the record.
         limit: Images the run is limited to, which marks it partial.
         protocol: For the record.
+        excluded: For the record.
 
     Raises:
         PermissionError: If the folder cannot be written.
@@ -220,7 +181,7 @@ def open_run(
         for old in (*remove_debris(folder), *remove_debris(folder / "rows")):
             log.info("removed what an interrupted run left: %s", old.name)
         _write_config(folder, key)
-        record = _new_record(key, n_parts, shard, seeds or {}, limit, protocol)
+        record = _new_record(key, n_parts, shard, seeds or {}, limit, protocol, excluded)
         run = Run(folder, key, n_parts, shard, record)
         run.count()
         run.save("running")
@@ -267,47 +228,16 @@ def read_summary(folder: str | Path) -> Summary:
     )
 
 
-def read_rows(folder: str | Path) -> pd.DataFrame:
-    """Read all finished parts of a run as one table, in order.
+def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:
+    """Keep a table of another run in the summary of a finished one, for figures of both.
 
     Raises:
-        FileNotFoundError: If the folder holds no part.
-        ValueError: If a part cannot be read or parts of different runs are mixed; name of the file
-            included.
+        FileNotFoundError: If the folder holds no summary.
     """
-    paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
-    if not paths:
-        raise FileNotFoundError(
-            f"{folder} holds no rows; run the study with the same command to compute them"
-        )
-    tables, keys = [], set()
-    for path in paths:
-        try:
-            table, meta = _read_part(path)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise ValueError(
-                f"{path.name} cannot be read ({error}); run the study again to replace it"
-            ) from error
-        tables.append(table.replace_schema_metadata(None))
-        keys.add((meta["key"], meta["of"]))
-    if len(keys) > 1:
-        raise ValueError(
-            f"{folder} mixes parts of different runs; move the foreign ones away and run the study again"
-        )
-    filled = [table for table in tables if table.num_columns]
-    if not filled:
-        return pd.DataFrame()
-    frame: pd.DataFrame = pa.concat_tables(filled, promote_options="permissive").to_pandas()
-    return frame
-
-
-def _read_part(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    file = pq.ParquetFile(path, page_checksum_verification=True)
-    meta: dict[str, Any] = json.loads((file.schema_arrow.metadata or {})[_META])
-    table = file.read()
-    if table.num_rows != meta["rows"]:
-        raise ValueError(f"it has {table.num_rows} rows where {meta['rows']} were written")
-    return table, meta
+    summary = read_summary(folder)
+    tables = summary.tables | {name: Table.from_frame(frame)}
+    text = summary.model_copy(update={"tables": tables}).model_dump_json(indent=1)
+    atomic_write(Path(folder) / "summary.json", text + "\n")
 
 
 def _existing(folder: Path, name: str) -> Path:
@@ -354,6 +284,7 @@ def _new_record(
     seeds: Mapping[str, int],
     limit: int | None,
     protocol: str,
+    excluded: Sequence[Exclusion],
 ) -> RunRecord:
     commit, dirty = provenance.git_state()
     return RunRecord(
@@ -364,6 +295,7 @@ def _new_record(
         limit=limit,
         shard=str(shard),
         protocol=protocol,
+        excluded=tuple(excluded),
         command=provenance.command(),
         commit=commit,
         dirty=dirty,
@@ -395,7 +327,9 @@ def _resumed(folder: Path, record: RunRecord) -> RunRecord:
         log.warning(
             "%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed)
         )
-    return before.model_copy(update={"ended": None, "limit": record.limit})
+    return before.model_copy(
+        update={"ended": None, "limit": record.limit, "excluded": record.excluded}
+    )
 
 
 def _now() -> str:

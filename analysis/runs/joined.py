@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.parts import read_rows
 
 
 def joined_rows(folders: Sequence[str | Path]) -> pd.DataFrame:

@@ -1,24 +1,20 @@
 """Where a number comes from: versions, commit, machine and code, without names of people, places or secrets."""
 
-import ast
 import getpass
-import hashlib
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from litelvlm.analysis.studies import MINIATURE
+from litelvlm.analysis.runs.fingerprint import fingerprint
 from litelvlm.embedded.sizes import has_miniature_sizes
 
 PACKAGES = (
@@ -32,15 +28,8 @@ PACKAGES = (
     "pillow",
     "pycocotools",
 )
-# Whatever can change a row: everything between the files on disk and the numbers of one expression.
-SCORING_CODE = (
-    "litelvlm.clip",
-    "litelvlm.models.glamm",
-    "litelvlm.pruning",
-    "litelvlm.data",
-    "litelvlm.metrics",
-    "litelvlm.overlaps",
-)
+MINIATURE = "miniature"
+"""Family of a model of miniature sizes, as run records name it."""
 _ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
 _TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
@@ -127,46 +116,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def code_digest(modules: Iterable[str]) -> str:
-    """sha256 over the code of modules and packages; comments, docstrings and layout do not count.
-
-    Raises:
-        ValueError: If a module cannot be found.
-    """
-    digest = hashlib.sha256()
-    for module in sorted(set(modules)):
-        digest.update(f"{module}:{_module_digest(module)};".encode())
-    return digest.hexdigest()
-
-
-@cache
-def _module_digest(module: str) -> str:
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ValueError(
-            f"module {module!r} cannot be found, so its code cannot be part of a run's key"
-        )
-    origin = Path(spec.origin)
-    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(
-            f"{file.relative_to(origin.parent).as_posix()}\n{_bare_source(file)}\n".encode()
-        )
-    return digest.hexdigest()
-
-
-def _bare_source(file: Path) -> str:
-    """The source without comments, docstrings and layout, so that editing those starts no new run."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
 def model_identity(model: Any) -> dict[str, str]:
     """Name, family, weights, number type, device and attention implementation of a model: its part of a run's key.
 
@@ -192,15 +141,6 @@ def data_identity(data: Any) -> dict[str, str]:
         "split_by": str(data.split_by),
         "digest": str(data.digest),
     }
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """Hex digest over names, shapes and the start of every tensor of a model."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        values = tensor.detach().flatten()[:64].float().cpu().numpy().tobytes()
-        digest.update(f"{name}{tuple(tensor.shape)}".encode() + values)
-    return digest.hexdigest()
 
 
 def _attention(model: Any) -> str:

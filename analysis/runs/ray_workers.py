@@ -2,8 +2,7 @@
 
 The process that started the study hands out one part at a time per actor and writes every part
 itself, so locks, resuming and the files are those of an ordinary run. Each actor loads model and
-data and prepares the study for itself,
-as this process did, whatever the study: nothing of a model travels. An actor that dies is started
+data and prepares the study for itself, as this process did: nothing of a model travels. An actor that dies is started
 again and its part is given out again; nothing of a part is kept before it is whole. Rows are
 computed by the same function with as many threads as this process has, and so are the same, bit for
 bit on the CPU.
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 
 from litelvlm.analysis.runs.determinism import make_deterministic
-from litelvlm.analysis.runs.engine import Item, PartResult, Work, in_process
+from litelvlm.analysis.runs.engine import Job, PartResult, in_process
 from litelvlm.analysis.runs.record import RunKey
 
 log = logging.getLogger(__name__)
@@ -29,10 +28,10 @@ RETRIES = 3
 
 @dataclass(frozen=True)
 class RayWorkers:
-    """Computes parts on actors; a ``Mapper`` for ``engine.computed_by``.
+    """Computes parts on actors; a ``Mapper`` for ``engine.run_study``.
 
     Attributes:
-        make: Loads model and data and prepares the study (see ``engine.work_of``); runs once in
+        make: Loads model and data and prepares the study (see ``engine.prepare``); runs once in
             each actor, so it must be picklable.
         count: Actors.
         address: Of an existing cluster ("auto", or "ray://host:10001"); one is started here if left
@@ -40,7 +39,7 @@ class RayWorkers:
         seed: For the actors' determinism settings.
     """
 
-    make: Callable[[], Work]
+    make: Callable[[], Job]
     count: int = 2
     address: str | None = None
     seed: int = 0
@@ -49,9 +48,7 @@ class RayWorkers:
         if self.count < 1:
             raise ValueError(f"{self.count} workers can compute nothing; ask for at least 1")
 
-    def __call__(
-        self, parts: Sequence[int], chunks: Sequence[Sequence[Item]], work: Work
-    ) -> Iterator[tuple[int, PartResult]]:
+    def __call__(self, parts: Sequence[int], job: Job) -> Iterator[tuple[int, PartResult]]:
         """Parts in the order in which they are finished.
 
         Raises:
@@ -73,24 +70,19 @@ class RayWorkers:
             size = {} if self.address else small
             ray.init(address=self.address, logging_level=logging.ERROR, log_to_driver=False, **size)
         try:
-            yield from self._finished(ray, parts, chunks, work, threads)
+            yield from self._finished(ray, parts, job.key, threads)
         finally:
             if started:
                 ray.shutdown()
 
     def _finished(
-        self,
-        ray: Any,
-        parts: Sequence[int],
-        chunks: Sequence[Sequence[Item]],
-        work: Work,
-        threads: int,
+        self, ray: Any, parts: Sequence[int], key: RunKey, threads: int
     ) -> Iterator[tuple[int, PartResult]]:
         gpus = 1 if torch.cuda.is_available() else 0
         actor = ray.remote(num_cpus=threads, num_gpus=gpus)(Worker)
 
         def start() -> Any:
-            return actor.remote(self.make, work.key, threads, self.seed)
+            return actor.remote(self.make, key, threads, self.seed)
 
         free = [start() for _ in range(min(self.count, len(parts)))]
         left, tries = list(reversed(parts)), dict.fromkeys(parts, 0)
@@ -98,7 +90,7 @@ class RayWorkers:
         while left or running:
             while left and free:
                 worker, part = free.pop(), left.pop()
-                running[worker.part.remote(list(chunks[part]))] = (worker, part)
+                running[worker.part.remote(part)] = (worker, part)
             (ready,), _ = ray.wait(list(running), num_returns=1)
             worker, part = running.pop(ready)
             try:
@@ -123,7 +115,7 @@ class RayWorkers:
 
 
 class Worker:
-    """Holds a study's work in a process of its own and computes parts.
+    """Holds a prepared study in a process of its own and computes parts.
 
     Args:
         make: Loads model and data and prepares the study; called with the first part.
@@ -132,37 +124,36 @@ class Worker:
         seed: For the determinism settings.
     """
 
-    def __init__(
-        self, make: Callable[[], Work], key: RunKey | None, threads: int, seed: int
-    ) -> None:
+    def __init__(self, make: Callable[[], Job], key: RunKey, threads: int, seed: int) -> None:
         torch.set_num_threads(threads)
         make_deterministic(seed)
         self.make, self.key = make, key
 
     @cached_property
-    def work(self) -> Work:
-        """The study's work, made here."""
-        work = self.make()
-        if work.key != self.key:
+    def job(self) -> Job:
+        """The study, prepared here."""
+        job = self.make()
+        if job.key != self.key:
             raise ValueError(
-                f"a worker would compute other rows than this process: {difference(work.key, self.key)}; "
+                "a worker would compute other rows than this process: "
+                f"{difference(job.key, self.key)}; "
                 "give every node the same installation, model and data"
             )
-        return work
+        return job
 
-    def part(self, chunk: Sequence[Item]) -> PartResult:
+    def part(self, part: int) -> PartResult:
         """Compute one part.
 
         Raises:
-            ValueError: If the work made here would give other rows.
+            ValueError: If the study prepared here would give other rows.
         """
-        ((_, result),) = in_process([0], [chunk], self.work)
+        ((_, result),) = in_process([part], self.job)
         return result
 
 
-def difference(worker: RunKey | None, run: RunKey | None) -> str:
+def difference(worker: RunKey, run: RunKey) -> str:
     """What of two keys differs, in words."""
-    theirs, ours = ({} if key is None else key.model_dump(mode="json") for key in (worker, run))
+    theirs, ours = (key.model_dump(mode="json") for key in (worker, run))
     return "; ".join(
         f"{name} is {theirs.get(name)} there and {ours.get(name)} here"
         for name in dict.fromkeys([*theirs, *ours])

@@ -6,9 +6,10 @@ import math
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.outcome import Counts, Exclusion
 
 State = Literal["running", "partial", "done", "failed"]
 
@@ -55,35 +56,6 @@ class RunKey(_Frozen):
         return f"{self.study}-{self.digest[:12]}"
 
 
-class Counts(_Frozen):
-    """What became of the samples (expressions).
-
-    Attributes:
-        expected: In the parts that are finished.
-        done: With rows.
-        skipped: Left out on purpose, by reason.
-        failed: That raised an error.
-    """
-
-    expected: int = 0
-    done: int = 0
-    skipped: dict[str, int] = Field(default_factory=dict)
-    failed: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        """Sum of both."""
-        reasons = sorted({*self.skipped, *other.skipped})
-        return Counts(
-            expected=self.expected + other.expected,
-            done=self.done + other.done,
-            skipped={
-                reason: self.skipped.get(reason, 0) + other.skipped.get(reason, 0)
-                for reason in reasons
-            },
-            failed=self.failed + other.failed,
-        )
-
-
 class Session(_Frozen):
     """One process that computed parts of a run.
 
@@ -126,7 +98,8 @@ class RunRecord(Session):
         failures: What went wrong with which sample, or what stopped the run.
         limit: Images the run was limited to.
         notes: What a reader of the rows should know: what was left out, where memory ran out.
-        protocol: How expressions were asked.
+        excluded: Methods that cannot keep to a budget.
+        protocol: How expressions are put into conversations.
         seeds: Of the run.
         model: Identity as in the key.
         data: Identity as in the key.
@@ -143,6 +116,7 @@ class RunRecord(Session):
     failures: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     limit: int | None = None
+    excluded: tuple[Exclusion, ...] = ()
     protocol: str = "single"
     seeds: dict[str, int]
     model: dict[str, str]
@@ -188,7 +162,7 @@ class Summary(_Frozen):
         partial: The run was limited, or samples failed: these are no results.
         counts: Samples behind it.
         claims: Statements with estimate, interval, null and verdict.
-        reading: What the verdicts mean together, in words.
+        interpretation: What the verdicts mean together, in words.
         tables: Numbers for figures and pages, by name.
     """
 
@@ -197,7 +171,7 @@ class Summary(_Frozen):
     partial: bool
     counts: Counts
     claims: tuple[Claim, ...]
-    reading: str
+    interpretation: str
     tables: dict[str, Table]
 
     def table(self, name: str) -> pd.DataFrame:

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import remove_debris
 from litelvlm.data.layout import FOLDER
 from litelvlm.data.refer_writer import write_refer
-from litelvlm.data.worlds.shapes.scenes import Scene, sample_scene
+from litelvlm.data.worlds.shapes.objects import CATEGORIES
+from litelvlm.data.worlds.shapes.scenes import ShapeScene, sample_scene
 
 EMBEDDED_LEVEL = "easy"
 # Seeds from 1_000_000 up belong to training, so no image here can be one the miniature has seen.
@@ -22,29 +22,19 @@ EMBEDDED_SEEDS = {
     "testA": range(20_000, 20_150),
     "testB": range(30_000, 30_150),
 }
-_GENERATOR_FILES = (
-    "world.py",
-    "expressions.py",
-    "render.py",
-    "scenes.py",
-    "outlines.py",
-    "refer_writer.py",
-)
-
-
-def cache_folder() -> Path:
-    """Where generated data is kept: `$LITELVLM_CACHE`, else `~/.cache/litelvlm`."""
-    chosen = os.environ.get("LITELVLM_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "litelvlm"
+# Everything that a pixel, a mask, a sentence or a file depends on.
+_GENERATOR = ("worlds/base.py", "worlds/shapes/*.py", "outlines.py", "refer_writer.py")
 
 
 def generator_digest() -> str:
-    """SHA-256 over level, seeds and the generator's source: any change makes another dataset, never a stale one."""
+    """SHA-256 over level, seeds and the generator's source, so that no dataset is ever stale."""
     digest = hashlib.sha256()
     seeds = {split: [seeds.start, seeds.stop] for split, seeds in EMBEDDED_SEEDS.items()}
     digest.update(json.dumps([EMBEDDED_LEVEL, seeds]).encode())
-    for name in _GENERATOR_FILES:
-        digest.update(hashlib.sha256(files("litelvlm.data").joinpath(name).read_bytes()).digest())
+    room = Path(__file__).parent
+    for pattern in _GENERATOR:
+        for file in sorted(room.glob(pattern)):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
@@ -61,7 +51,9 @@ def embedded_root() -> Path:
             cache.mkdir(parents=True, exist_ok=True)
             remove_debris(cache)
             write_refer(
-                root, {split: _scenes(split, seeds) for split, seeds in EMBEDDED_SEEDS.items()}
+                root,
+                {split: _scenes(split, seeds) for split, seeds in EMBEDDED_SEEDS.items()},
+                CATEGORIES,
             )
         except FileExistsError:
             if not root.is_dir():
@@ -74,6 +66,6 @@ def embedded_root() -> Path:
     return root / FOLDER
 
 
-def _scenes(split: str, seeds: range) -> Iterator[Scene]:
+def _scenes(split: str, seeds: range) -> Iterator[ShapeScene]:
     for seed in tqdm(seeds, desc=f"embedded scenes, {split}", unit="image"):
         yield sample_scene(seed, EMBEDDED_LEVEL)

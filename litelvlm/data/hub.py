@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from litelvlm.data.annotations import RefDataError
-from litelvlm.data.embedded import cache_folder
+from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_folder, remove_debris
 from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.hub_ids import is_hub_id

@@ -1,15 +1,9 @@
-"""Read the RefCOCO family (RefCOCO, RefCOCO+, RefCOCOg, RefCLEF, gRefCOCO) as the official evaluation does.
+"""A split of the RefCOCO family: one sample per image, with every expression of the split on it."""
 
-One sample is one image with every expression of the split on it. Images come in ascending id,
-expressions in file order; the official order is that of a Python set and says nothing.
-"""
-
-import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
-from itertools import count
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import overload
 
@@ -17,47 +11,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.data.annotations import (
-    Annotation,
-    Instances,
-    RefDataError,
-    read_instances,
-    union_mask,
-)
-from litelvlm.data.hub import hub_root, is_parquet_source
+from litelvlm.data.annotations import Annotation, RefDataError, union_mask
+from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
-from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts, choose, find_root, split_test
-from litelvlm.data.refs import NO_TARGET, Ref, check_belongs, read_refs
+from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts
+from litelvlm.data.refs import NO_TARGET
 
 logger = logging.getLogger(__name__)
-EMBEDDED = "embedded"
-SPLITS: Mapping[str, tuple[str, ...]] = {
-    EMBEDDED: FAMILIES["refcoco"].splits["unc"],
-    **{name: next(iter(family.splits.values())) for name, family in FAMILIES.items()},
-}
-"""Datasets and the splits of their usual author."""
-
-
-@dataclass(frozen=True)
-class Expression:
-    """One sentence about one image.
-
-    Attributes:
-        sent_id: Id of the sentence, unique in the split.
-        ref_id: Id of the reference it words.
-        ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
-        category_id: Categories as the table of references gives them; empty if it states none.
-        sent: The text as stored.
-        kind: Class of the expression where the data says ("attribute", "place", "relation"), else
-            None.
-    """
-
-    sent_id: int
-    ref_id: int
-    ann_ids: tuple[int, ...]
-    category_id: tuple[int, ...]
-    sent: str
-    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +75,10 @@ class ReferSample:
         """
         meant = [self.annotations[ann_id] for ann_id in expression.ann_ids if ann_id != NO_TARGET]
         return union_mask(meant, self.height, self.width)
+
+    def with_expressions(self, expressions: Sequence[Expression]) -> "ReferSample":
+        """The same image with other expressions."""
+        return replace(self, expressions=tuple(expressions))
 
     def masks(self) -> UInt8[np.ndarray, "t height width"]:
         """Targets of all expressions, in their order."""
@@ -179,142 +143,6 @@ class ReferDataset(Sequence[ReferSample]):
             f"ReferDataset({self.name}, split={self.split}, split_by={self.split_by}, "
             f"images={len(self)}, expressions={self.n_expressions})"
         )
-
-
-def load_refer(
-    root: str | Path = EMBEDDED,
-    dataset: str | None = None,
-    split: str = "val",
-    split_by: str | None = None,
-) -> ReferDataset:
-    """Open one split of a dataset in REFER layout.
-
-    Args:
-        root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
-            hub id of such a dataset (see ``litelvlm.data.hub``); "embedded" for the procedural
-            scenes, which are made on first use and kept in the cache folder.
-        dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
-            root holds one only.
-        split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
-        split_by: Author of the split; the usual one by default ("unc", for RefCOCOg "umd").
-
-    Raises:
-        ValueError: If a name is unknown or a file's content is wrong.
-        FileNotFoundError: If a file is missing.
-    """
-    if str(root) == EMBEDDED:
-        # Imported here: the generator is needed for this dataset only.
-        from litelvlm.data.embedded import embedded_root
-
-        if dataset not in (None, EMBEDDED):
-            raise ValueError(
-                f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"'
-            )
-        return _open(embedded_root(), "refcoco", split, split_by, name=EMBEDDED)
-    if is_parquet_source(root):
-        tree, dataset = hub_root(root, dataset, split, split_by)
-        return _open(tree, dataset, split, split_by, name=None)
-    return _open(find_root(root), dataset, split, split_by, name=None)
-
-
-def _open(
-    root: Path, dataset: str | None, split: str, split_by: str | None, name: str | None
-) -> ReferDataset:
-    dataset, author, table = choose(root, dataset, split, split_by)
-    refs, instances, digest = _read(table, _stamp(table), _stamp(table.parent / "instances.json"))
-    belongs = split_test(split, FAMILIES[dataset].exact)
-    chosen = [ref for ref in refs if belongs(ref.split)]
-    if not chosen:
-        present = ", ".join(sorted({ref.split for ref in refs})) or "nothing"
-        raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
-    apart, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
-    family = FAMILIES[dataset]
-    samples = _samples(apart, instances, root / family.images, family.pictures)
-    return ReferDataset(
-        name or dataset,
-        split,
-        author,
-        root,
-        samples,
-        len(chosen),
-        instances.categories,
-        digest,
-        note,
-    )
-
-
-def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
-    """References whose sentence ids name one sentence each, by which studies pair rows, and what was changed for it."""
-    ids = [sentence.sent_id for ref in refs for sentence in ref.sentences]
-    if len(set(ids)) == len(ids):
-        return refs, ""
-    numbers = count(1)
-    renumbered = [
-        replace(
-            ref,
-            sentences=tuple(replace(sentence, sent_id=next(numbers)) for sentence in ref.sentences),
-        )
-        for ref in refs
-    ]
-    note = f"{title}: ids of sentences occur twice, so sentences are numbered anew in the order of the table"
-    logger.warning("%s", note)
-    return renumbered, note
-
-
-def _samples(
-    refs: Iterable[Ref], instances: Instances, folder: Path, pictures: str
-) -> list[ReferSample]:
-    by_image: dict[int, list[Expression]] = {}
-    for ref in refs:
-        expressions = by_image.setdefault(ref.image_id, [])
-        for sentence in ref.sentences:
-            expressions.append(
-                Expression(
-                    sentence.sent_id,
-                    ref.ref_id,
-                    ref.ann_ids,
-                    ref.category_ids,
-                    sentence.sent,
-                    sentence.kind,
-                )
-            )
-    samples = []
-    for image_id in sorted(by_image):
-        record = instances.images[image_id]
-        samples.append(
-            ReferSample(
-                image_id,
-                record.file_name,
-                record.height,
-                record.width,
-                tuple(by_image[image_id]),
-                folder,
-                pictures,
-                instances.by_image.get(image_id, {}),
-            )
-        )
-    return samples
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change, so that a changed file is read again."""
-    if not path.is_file():
-        raise FileNotFoundError(f"missing {path}")
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-@lru_cache(maxsize=2)
-def _read(table: Path, *_stamps: tuple[int, int]) -> tuple[tuple[Ref, ...], Instances, str]:
-    """Parse and check both files; the splits of one dataset share them."""
-    instances_path = table.parent / "instances.json"
-    table_bytes, instances_bytes = table.read_bytes(), instances_path.read_bytes()
-    refs, instances = read_refs(table_bytes, table), read_instances(instances_bytes, instances_path)
-    check_belongs(refs, instances, table)
-    digest = hashlib.sha256(
-        hashlib.sha256(table_bytes).digest() + hashlib.sha256(instances_bytes).digest()
-    )
-    return refs, instances, digest.hexdigest()
 
 
 @cache

@@ -16,15 +16,17 @@ from litelvlm.data.annotations import decode_mask
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.data.outlines import outline_polygons
-from litelvlm.data.worlds.shapes.objects import LEVELS
-from litelvlm.data.worlds.shapes.scenes import Scene
+from litelvlm.data.worlds.base import Kind, Scene
 
-KINDS_OF_SPLIT = {"testA": ("attribute",), "testB": ("relation",)}
+KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {"testA": ("attribute",), "testB": ("relation",)}
 """Splits that take some kinds of expressions only; the others take all."""
 
 
 def write_refer(
-    root: str | Path, splits: Mapping[str, Iterable[Scene]], dataset: str = "refcoco"
+    root: str | Path,
+    splits: Mapping[str, Iterable[Scene]],
+    categories: Mapping[str, str],
+    dataset: str = "refcoco",
 ) -> Path:
     """Write scenes as `<root>/Refer_Segm/<dataset>` with images beside it; whole or not at all.
 
@@ -36,6 +38,7 @@ def write_refer(
     Args:
         root: Folder to make; must not exist.
         splits: Scenes of each split ("train", "val", "testA", "testB"); no scene may be in two.
+        categories: Every category of the world with its supercategory, in the order of ids.
         dataset: Name of the dataset folder.
 
     Returns:
@@ -47,15 +50,19 @@ def write_refer(
     """
     if Path(root).exists():
         raise FileExistsError(f"{root} exists; remove it or write elsewhere")
-    return atomic_folder(root, lambda folder: _fill(folder / FOLDER, splits, dataset))
+    return atomic_folder(root, lambda folder: _fill(folder / FOLDER, splits, categories, dataset))
 
 
-def _fill(base: Path, splits: Mapping[str, Iterable[Scene]], dataset: str) -> None:
+def _fill(
+    base: Path,
+    splits: Mapping[str, Iterable[Scene]],
+    categories: Mapping[str, str],
+    dataset: str,
+) -> None:
     (base / dataset).mkdir(parents=True)
     images_folder = base / FAMILIES[dataset].images
     images_folder.mkdir(parents=True)
-    shapes = list(dict.fromkeys(shape for level in LEVELS.values() for shape in level.shapes))
-    tables = _Tables({shape: i for i, shape in enumerate(shapes, start=1)})
+    tables = _Tables(categories)
     pixels = hashlib.sha256()
     for split, scenes in splits.items():
         for scene in scenes:
@@ -74,8 +81,9 @@ def _fill(base: Path, splits: Mapping[str, Iterable[Scene]], dataset: str) -> No
 class _Tables:
     """Growing lists of images, annotations and references with running ids."""
 
-    def __init__(self, category_ids: Mapping[str, int]) -> None:
-        self.category_ids = category_ids
+    def __init__(self, categories: Mapping[str, str]) -> None:
+        self.categories = categories
+        self.category_ids = {name: i for i, name in enumerate(categories, start=1)}
         self.images: dict[int, dict[str, Any]] = {}
         self.annotations: list[dict[str, Any]] = []
         self.refs: list[dict[str, Any]] = []
@@ -97,8 +105,8 @@ class _Tables:
             "width": width,
         }
         kinds = KINDS_OF_SPLIT.get(split)
-        for i, (item, mask) in enumerate(zip(scene.objects, scene.masks, strict=True)):
-            ann_id, category_id = len(self.annotations) + 1, self.category_ids[item.shape]
+        for i, (category, mask) in enumerate(zip(scene.categories, scene.masks, strict=True)):
+            ann_id, category_id = len(self.annotations) + 1, self.category_ids[category]
             self.annotations.append(
                 {
                     "id": ann_id,
@@ -148,8 +156,8 @@ class _Tables:
             "images": list(self.images.values()),
             "annotations": self.annotations,
             "categories": [
-                {"id": i, "name": name, "supercategory": "shape"}
-                for name, i in self.category_ids.items()
+                {"id": self.category_ids[name], "name": name, "supercategory": supercategory}
+                for name, supercategory in self.categories.items()
             ],
         }
 

@@ -18,12 +18,13 @@ from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import pack
-from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
-from litelvlm.models.glamm.batched.requests import compared
-from litelvlm.models.glamm.model import Glamm, ImageState
+from litelvlm.metrics import count_pixels
+from litelvlm.models.base import Request
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 from litelvlm.models.glamm.prompting.prompts import conversation
-from litelvlm.overlaps import overlaps
+from litelvlm.models.requests import places_by_target
 from litelvlm.pruning import Pruner, get_pruner
 
 _RETRIEVAL_SEED = 40_000  # scenes of no split, and of no training
@@ -90,7 +91,7 @@ def evaluate(
 ) -> Scores:
     """Ground every expression of a split alone, with the first question and answer template, under each condition."""
     columns = [(row, pruner) for row in table for pruner in row.draws]
-    grounder, pixels, images, kinds = SharedGrounder(model), [], [], []
+    grounder, pixels, images, kinds = model.grounder(24), [], [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image")):
         picture, masks = sample.image(), sample.masks()
         grey = Image.new("RGB", picture.size, (127, 127, 127))
@@ -106,10 +107,10 @@ def evaluate(
                 for line, column in cells
             ]
             for answered in grounder(state, requests):
-                held = compared(answered.places, [line for line, _ in cells].__getitem__)
+                held = places_by_target(answered.places, [line for line, _ in cells].__getitem__)
                 rows, lines = (list(entries) for entries in zip(*held, strict=True))
                 targets = torch.from_numpy(masks[lines])[:, None].to(model.device)
-                counts = overlaps(answered.logits[rows] > 0, targets)
+                counts = count_pixels(answered.masks[rows], targets)
                 both = torch.stack([counts.intersection, counts.union], dim=-1)[:, 0].cpu().numpy()
                 for places, numbers in zip(held.values(), both, strict=True):
                     for place in places:
@@ -135,7 +136,7 @@ def _request(
     if pruner is None or row.budget is None:
         return Request(talk, None)
     truth = torch.from_numpy(coverage(mask, model.grid, model.tower.image_size))
-    cues = model.cues(state, talk.questions, coverage=truth, key=sample.image_id)
+    cues = model.cues(state, talk, coverage=truth, key=sample.image_id)
     return Request(talk, pruner.select(cues, row.budget))
 
 

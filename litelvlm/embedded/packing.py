@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 
 IGNORE = -100
@@ -63,7 +64,7 @@ def pack(
         rng: Draws the rotary offsets.
     """
     tokenizer, n = model.tokenizer, visual.shape[1]
-    ids = [[tokenizer.encode(talk.prompt) for talk in row] for row in talks]
+    ids = [[tokenizer.encode(full_prompt(talk)) for talk in row] for row in talks]
     # The first question starts after the newline that ends the image sentence.
     newline = tokenizer.pieces.piece_to_id("<0x0A>")
     head = ids[0][0].index(newline) + 1

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from litelvlm.data.worlds.shapes.scenes import Scene, get_level, sample_scene
+from litelvlm.data.worlds.shapes.scenes import ShapeScene, get_level, sample_scene
 from litelvlm.embedded.sizes import CLIP_SIZE, GRID, SAM_SIZE
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
 
@@ -61,7 +61,9 @@ def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tens
     return out
 
 
-def pack(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+def pack(
+    scene: ShapeScene,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
     """One scene as (crop, square, ids, coverage, meta), pixels still uint8."""
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2

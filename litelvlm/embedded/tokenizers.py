@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 from litelvlm.data.worlds.shapes.scenes import level_vocabulary
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
 # Openings of CLIP captions; together with the questions they make the text towers' plain words.
@@ -29,7 +29,7 @@ def corpus(level: str) -> list[str]:
     words = [*level_vocabulary(level), "and", "a", "an", "photo", "with", "object"]
     sentences = [opening.format(word) for opening in OPENINGS for word in words]
     for i, _ in enumerate(QUESTIONS):
-        sentences += [conversation([word], i, i % len(ANSWERS)).prompt for word in words]
+        sentences += [full_prompt(conversation([word], i, i % len(ANSWERS))) for word in words]
     return [
         s.replace("<im_start><image><im_end>", "image").replace("[SEG]", "").replace("</s>", " ")
         for s in sentences

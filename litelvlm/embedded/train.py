@@ -16,7 +16,7 @@ import torch
 from transformers import SamModel
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.data.refer import load_refer
+from litelvlm.data.load import load_refer
 from litelvlm.embedded.card import write_card
 from litelvlm.embedded.export import export
 from litelvlm.embedded.loop import Stage

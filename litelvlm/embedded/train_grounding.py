@@ -14,10 +14,11 @@ from litelvlm.embedded.packing import IGNORE, Packed, pack
 from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values
 from litelvlm.embedded.sizes import GRID
 from litelvlm.embedded.train_sam import mask_losses, object_masks, point_prompt
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
 
 _EXPRESSIONS = 6  # a scene
 _MASKS = 3  # of them decoded to masks in the joint stage

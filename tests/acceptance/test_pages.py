@@ -5,8 +5,9 @@ from chromium import Chromium
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.cli.report import write_report
-from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_data import SIGNALS, MethodStyle
+from litelvlm.analysis.pages.explore import LegendEntry, build_page
+from litelvlm.analysis.pages.explore_scores import SIGNALS
+from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
@@ -26,17 +27,21 @@ def data():
 @pytest.fixture(scope="module")
 def runs(model, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    swept = sweep.run(
-        model, data, sweep.Config(methods=METHODS, budgets=(48, 8), seeds=1, limit=2), out
+    swept = run_study(
+        sweep.STUDY,
+        model,
+        data,
+        sweep.Config(methods=METHODS, budgets=(48, 8), seeds=1, limit=2),
+        out,
     )
-    return swept, sink.run(model, data, sink.Config(limit=2), out)
+    return swept, run_study(sink.STUDY, model, data, sink.Config(limit=2), out)
 
 
 @pytest.fixture(scope="module")
 def explorer(model, data, runs, tmp_path_factory):
-    looks = {name: MethodStyle(name.upper(), "#D55E00") for name in METHODS}
+    legend = {name: LegendEntry(name.upper(), "#D55E00") for name in METHODS}
     return build_page(
-        model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", looks, samples=4
+        model, data, runs[0], tmp_path_factory.mktemp("page") / "page.html", legend, samples=4
     )
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import METHODS
 
@@ -18,7 +20,9 @@ def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
         pool=8,
         coalitions=4,
     )
-    folder = ablations.run(load_model("embedded"), load_refer("embedded"), config, tmp_path)
+    folder = run_study(
+        ablations.STUDY, load_model("embedded"), load_refer("embedded"), config, tmp_path
+    )
     assert read_record(folder).counts.failed == 0
     rows = read_rows(folder)
     alone = rows[rows["part"] == "methods"]

@@ -3,10 +3,14 @@
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import efficiency
+from litelvlm.analysis.studies.efficiency.arms import Prompt, arms_of
 from litelvlm.analysis.studies.efficiency.costs import COMPONENTS
 from litelvlm.figures.files import write_figures
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 
 CONFIG = efficiency.Config(
     methods=("litelvlm", "fastv"), budgets=(48, 16), rounds=2, warm_up=0, n_texts=(2,)
@@ -15,7 +19,7 @@ CONFIG = efficiency.Config(
 
 @pytest.fixture(scope="module")
 def folder(model, data, tmp_path_factory):
-    return efficiency.run(model, data, CONFIG, tmp_path_factory.mktemp("bench"))
+    return run_study(efficiency.STUDY, model, data, CONFIG, tmp_path_factory.mktemp("bench"))
 
 
 def test_formula_and_counter_agree_for_every_component(folder):
@@ -71,7 +75,7 @@ def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder
             }
         ]
     )
-    again = efficiency.run(model, data, CONFIG, folder.parent, scores)
+    again = run_study(efficiency.STUDY, model, data, CONFIG, folder.parent, scores)
     pd.testing.assert_frame_equal(read_rows(again), before)
     drawn = {picture.name for picture in write_figures("all", [again], tmp_path)}
     assert drawn == {"time_components", "time_arithmetic", "time_front"}
@@ -81,7 +85,7 @@ def test_prefill_alone_times_nothing_else(model, data, tmp_path):
     config = CONFIG.model_copy(
         update={"prefill_only": True, "rounds": 2, "methods": CONFIG.methods[:1]}
     )
-    rows = read_rows(efficiency.run(model, data, config, tmp_path))
+    rows = read_rows(run_study(efficiency.STUDY, model, data, config, tmp_path))
     assert set(rows[rows["round"] >= 0].component) == {"llm"}
 
 
@@ -91,7 +95,7 @@ def test_answer_tokens_are_timed_and_both_conventions_stand_in_the_costs(folder)
     assert {("litelvlm", 48), ("none", 144), ("fastv", 48)} <= set(times.loc["decode"].index)
     # One token against a prompt of some 200.
     assert times["decode", "none", 144] < times["llm", "none", 144]
-    assert "answer tokens per second" in summary.reading
+    assert "answer tokens per second" in summary.interpretation
     costs = summary.table("costs").set_index(["component", "method", "k", "metric"]).value
     assert (
         costs["llm", "none", 144, "analytic_flops"]
@@ -117,12 +121,12 @@ def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(
     model, data, name, entering
 ):
     config = efficiency.Config(methods=(name,), budgets=(48,))
-    arm = efficiency.arms_of(model, config, (48,))[0][-1]
+    arm = arms_of(model, config, (48,))[0][-1]
     sample = data[0]
-    prompt = efficiency.Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
+    prompt = Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
     # Every token of the text stays; the placeholder is one of them.
     assert prompt.spliced.lengths == (
-        len(model.tokenizer.encode(prompt.talk.prompt)) - 1 + entering,
+        len(model.tokenizer.encode(full_prompt(prompt.talk))) - 1 + entering,
     )
 
 
@@ -134,7 +138,7 @@ def test_more_expressions_than_the_image_has_are_refused_before_anything_is_time
     with pytest.raises(
         ValueError, match=f"asks for {most + 1} expressions, and the first image has {most}"
     ):
-        efficiency.run(model, data, config, tmp_path)
+        run_study(efficiency.STUDY, model, data, config, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

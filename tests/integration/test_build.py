@@ -216,9 +216,7 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
     talk = conversation(["the red circle"])
 
     def read(cue, **options):
-        return getattr(
-            model.with_options(**options).cues(state, talk.questions, conversation=talk), cue
-        )
+        return getattr(model.with_options(**options).cues(state, talk), cue)
 
     question, bare = read("text_embeds"), read("text_embeds", clip_text="expression")
     torch.testing.assert_close(bare, model.tower.text(["the red circle"]).text_embeds)
@@ -234,8 +232,6 @@ def test_text_and_image_of_the_ranking_follow_the_options(model, state):
     )
     unnormed = tower.clip.visual_projection(clip.patch_tokens)[0]
     torch.testing.assert_close(read("patch_embeds", patch_norm=False), unnormed)
-    with pytest.raises(ValueError, match="give the cues their conversation"):
-        _ = model.with_options(clip_text="expression").cues(state, talk.questions).text_embeds
 
 
 def test_options_settled_at_loading():

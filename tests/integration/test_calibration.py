@@ -19,7 +19,7 @@ def assert_near(a, b):
 @pytest.fixture(scope="module")
 def chosen(model, state):
     """Calibrated, merged and plain selections of 16 tokens, at original positions."""
-    cues = model.cues(state, TALK.questions)
+    cues = model.cues(state, TALK)
     calibrated = get_pruner("restore", share=1.0).select(cues, 16)
     merged = get_pruner("restore").select(cues, 16)
     return calibrated, merged, get_pruner("fastervlm", preset="gap").select(cues, 16)
@@ -75,7 +75,7 @@ def test_one_size_and_no_distance_are_plain_attention(model):
 
 
 def test_what_cannot_be_calibrated_is_refused(model, state, chosen, monkeypatch):
-    plan = get_pruner("fastv").select(model.cues(state, TALK.questions), 48)
+    plan = get_pruner("fastv").select(model.cues(state, TALK), 48)
     with pytest.raises(ValueError, match="cannot share a batch"):
         model.ground([state] * 2, [TALK] * 2, [chosen[0], plan])
     with pytest.raises(ValueError, match="forced answers only"):

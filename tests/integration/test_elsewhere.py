@@ -1,13 +1,12 @@
 """Every study gives the same rows where another process, with a model of its own, computes single parts."""
 
-from functools import partial
-
 import pandas as pd
 import pytest
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import Item, in_process, work_of
-from litelvlm.analysis.studies import STUDIES, study_module
+from litelvlm.analysis.runs.engine import in_process, prepare
+from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies.table import get_study
 
 SMALL = {
     "reversal": {"limit": 2, "shifts": 2, "blobs": 2, "pool": 8, "random_seeds": 1},
@@ -43,22 +42,15 @@ def other():
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name, tmp_path):
-    run, config = study_module(name).run, study_module(name).Config(**SMALL[name])
-    here, there = (
-        work_of(partial(run, *held, config, tmp_path / "runs")) for held in ((model, data), other)
-    )
+def test_an_image_computed_elsewhere_has_the_same_rows(model, data, other, name):
+    study = get_study(name)
+    config = study.Config(**SMALL[name], chunk_size=1)
+    here, there = (prepare(study, *held, config) for held in ((model, data), other))
     assert there.key == here.key
-    assert not (tmp_path / "runs").exists()
-    alone, elsewhere = (next(in_process([0], [[Item(0, 1)]], work))[1] for work in (here, there))
+    alone, elsewhere = (next(in_process([0], job))[1] for job in (here, there))
     assert alone.rows
     assert not alone.failures
     pd.testing.assert_frame_equal(
         pd.DataFrame(elsewhere.rows), pd.DataFrame(alone.rows), check_exact=True
     )
     assert elsewhere.notes == alone.notes
-
-
-def test_work_needs_a_study():
-    with pytest.raises(ValueError, match="no study was run"):
-        work_of(lambda: None)

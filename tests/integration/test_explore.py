@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from litelvlm import get_pruner
-from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_data import INSIDE, MethodStyle, expression_view, method_score
-from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.pages.explore import LegendEntry, build_page
+from litelvlm.analysis.pages.explore_data import expression_view
+from litelvlm.analysis.pages.explore_scores import INSIDE, method_score
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.data.annotations import decode_mask
 from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance
 from litelvlm.models.glamm.prompting.prompts import conversation
@@ -24,14 +27,14 @@ METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=METHODS, budgets=(48, 8), seeds=2, limit=2)
-    return sweep.run(model, data, config, tmp_path_factory.mktemp("runs"))
+    return run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
 def page(model, data, run, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "page.html"
     return build_page(
-        model, data, run, out, {"litelvlm": MethodStyle("LiteLVLM", "#D55E00")}, samples=3
+        model, data, run, out, {"litelvlm": LegendEntry("LiteLVLM", "#D55E00")}, samples=3
     )
 
 
@@ -56,8 +59,8 @@ def sample_of(data, view):
 
 def cues_of(model, data, view):
     sample, expression = sample_of(data, view)
-    questions = conversation([expression.sent]).questions
-    return model.cues(model.encode_image(sample.image()), list(questions), key=int(sample.image_id))
+    talk = conversation([expression.sent])
+    return model.cues(model.encode_image(sample.image()), talk, key=int(sample.image_id))
 
 
 def test_it_holds_every_method_at_every_budget(payload):
@@ -124,7 +127,7 @@ def test_doubled_pixels_count_as_the_run_counts_them(
     monkeypatch.setattr(
         type(sample), "mask", lambda *of: 2 * plain(*of)
     )  # the whole target lies under two polygons
-    context = sweep.Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
+    context = Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
     view = expression_view(context, sample, sample.expressions[0], inside=False)
     assert least <= view["unpruned"]["iou"] <= most
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, load_model
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, SEG_TOKEN, Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, SEG_TOKEN, conversation, full_prompt
 
 TALK = conversation(["the red circle"], 3, 2)
 AFTER_QUESTION, BEFORE_SEG = "last_prompt", "seg"
@@ -42,7 +43,7 @@ def test_pruned_tokens_stay_pruned_while_decoding(model, state, name, positions)
         pruner = get_pruner(name, positions=positions, query_token=AFTER_QUESTION)
     else:
         pruner = get_pruner(name, positions=positions)
-    selection = pruner.select(model.cues(state, TALK.questions, conversation=TALK), 48)
+    selection = pruner.select(model.cues(state, TALK), 48)
     said = model.ground([state], [TALK], [selection], answer="generated")[0]
     assert said.found == (True,)
     if name == "litelvlm":  # a layer pruner's query differs between an open and an answered prompt
@@ -51,7 +52,7 @@ def test_pruned_tokens_stay_pruned_while_decoding(model, state, name, positions)
 
 def test_cache_equals_reading_everything_again(model, state):
     pruner = get_pruner("pyramiddrop", query_token=AFTER_QUESTION)
-    selection = pruner.select(model.cues(state, TALK.questions), 72)
+    selection = pruner.select(model.cues(state, TALK), 72)
     open_talk = TALK.until(0, ())
     kept = model.ground([state], [open_talk], [selection], answer="generated")[0]
     words = model.tokenizer
@@ -59,9 +60,9 @@ def test_cache_equals_reading_everything_again(model, state):
     answer = kept.answers[0].removesuffix(SEG_TOKEN).strip()
     longer = forced_with(TALK, (f"{answer} {SEG_TOKEN}",))
     again = model.ground([state], [longer], [selection])[0]
-    assert words.encode(longer.prompt)[: len(words.encode(open_talk.prompt))] == words.encode(
-        open_talk.prompt
-    )
+    assert words.encode(full_prompt(longer))[
+        : len(words.encode(full_prompt(open_talk)))
+    ] == words.encode(full_prompt(open_talk))
     torch.testing.assert_close(kept.seg_state, again.seg_state, atol=2e-4, rtol=1e-4)
 
 
@@ -111,17 +112,17 @@ def test_refusals(model, state, data):
         model.segment(data[0].image(), "the red circle", answer="generate")
     with pytest.raises(ValueError, match="max_new_tokens 0 is too small"):
         model.segment(data[0].image(), "the red circle", answer="generated", max_new_tokens=0)
-    selection = get_pruner("fastv", query_token=BEFORE_SEG).select(
-        model.cues(state, TALK.questions), 48
-    )
+    selection = get_pruner("fastv", query_token=BEFORE_SEG).select(model.cues(state, TALK), 48)
     with pytest.raises(ValueError, match="known in forced answers only"):
         model.ground([state], [TALK], [selection], answer="generated")
 
 
 def test_open_conversations():
     talk = conversation(["dog", "cat"], [0, 1], [0, 0])
-    assert talk.until(0, ()).prompt.endswith("Can you segment the dog in this image? ASSISTANT:")
-    assert talk.until(1, ("It is.",)).prompt.endswith(
+    assert full_prompt(talk.until(0, ())).endswith(
+        "Can you segment the dog in this image? ASSISTANT:"
+    )
+    assert full_prompt(talk.until(1, ("It is.",))).endswith(
         "ASSISTANT: It is.</s>USER: Please segment cat in this image. ASSISTANT:"
     )
     with pytest.raises(ValueError, match="2 questions and 0 answers"):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised
@@ -21,7 +23,7 @@ SMALL = {"coalitions": 4, "permutations": 2, "masks": 8, "integration_steps": 2,
 def run(model, data, tmp_path_factory):
     config = importance.Config(images=2, checked=1, sampled=1, **SMALL)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    folder = importance.run(model, data, config, tmp_path_factory.mktemp("runs"))
+    folder = run_study(importance.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     return folder
 
@@ -90,8 +92,12 @@ def test_two_images_decide_nothing(run):
 def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missing(
     model, data, tmp_path
 ):
-    folder = importance.run(
-        model, data, importance.Config(images=1, checked=1, sampled=0, mean_images=1), tmp_path
+    folder = run_study(
+        importance.STUDY,
+        model,
+        data,
+        importance.Config(images=1, checked=1, sampled=0, mean_images=1),
+        tmp_path,
     )
     assert read_record(folder).state == "done"
     assert (
@@ -106,7 +112,7 @@ def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missi
 
 def test_faithfulness_of_one_image(model, data, tmp_path):
     config = faithfulness.Config(images=1, steps=2, removals=4, coalitions=4)
-    folder = faithfulness.run(model, data, config, tmp_path)
+    folder = run_study(faithfulness.STUDY, model, data, config, tmp_path)
     rows = read_rows(folder)
     whole = rows[(rows["metric"] == "insertion") & (rows["k"] == 144)]
     assert (

@@ -17,7 +17,7 @@ TALK = conversation(["the red circle"])
 
 @pytest.fixture(scope="module")
 def cues(model, state):
-    return model.cues(state, TALK.questions, conversation=TALK)
+    return model.cues(state, TALK)
 
 
 def test_attention_is_the_mean_over_heads_of_the_row_that_asks(model, state, cues):
@@ -49,14 +49,6 @@ def test_rotary_means_are_those_of_the_layers(model, state, cues):
     ((cos, sin),) = seen
     torch.testing.assert_close(cues.rotary_cosine, cos)
     torch.testing.assert_close(cues.rotary_sine, sin)
-
-
-def test_without_a_conversation_there_are_no_signals(model, state):
-    plain = model.cues(state, TALK.questions)
-    assert plain.rotary_cosine.shape == (144,)
-    for name in ("llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"):
-        with pytest.raises(ValueError, match=f"cue '{name}' .* is needed and was not given"):
-            plain.get(name)
 
 
 @pytest.mark.parametrize("name", ["llm_attention", "llm_gradient", "block_loo"])

@@ -7,7 +7,7 @@ from transformers.models.llama.modeling_llama import eager_attention_forward
 from litelvlm import get_pruner, list_pruners, load_model
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping, LlamaView, query_places
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPlan, LayerPruner, LayerTrace, Selection
 
@@ -22,7 +22,7 @@ def assert_near(a: torch.Tensor, b: torch.Tensor) -> None:
 
 
 def plan(model, state, talk, name, budget=48, **options) -> LayerPlan:
-    return get_pruner(name, **options).select(model.cues(state, talk.questions), budget)
+    return get_pruner(name, **options).select(model.cues(state, talk), budget)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -72,7 +72,7 @@ def test_the_add_on_drops_where_the_other_method_does_and_alone_is_that_method(m
     talk = conversation(["the red circle"])
     of = get_pruner(inner, positions="original")
     wanted = [of, *(get_pruner("ivc_layer_add_on", of=of, share=share) for share in (0.0, 0.5))]
-    plans = [pruner.select(model.cues(state, talk.questions), 60) for pruner in wanted]
+    plans = [pruner.select(model.cues(state, talk), 60) for pruner in wanted]
     plain, none, half = (model.ground([state], [talk], [p])[0].selection for p in plans)
     assert plain.counts == half.counts == wanted[2].schedule(60, 144, 4)
     assert all(map(torch.equal, plain.layers, none.layers))
@@ -165,7 +165,7 @@ def test_query_tokens_are_where_they_are_said_to_be(model):
     tokenizer = model.tokenizer
     for answer in range(len(ANSWERS)):
         talk = conversation(["the red circle", "a cross"], 2, answer)
-        ids = tokenizer.encode(talk.prompt)
+        ids = tokenizer.encode(full_prompt(talk))
         behind = ids[ids.index(IMAGE_INDEX) + 1 :]
         places = {which: query_places(tokenizer, talk, which) for which in QUERIES}
         assert [behind[p] for p in places["last"]] == [tokenizer.eos_id]
@@ -198,7 +198,7 @@ def test_a_mixed_batch_equals_one_by_one(model, data):
         ),
         None,
         plan(model, states[3], talks[3], "dart", 40),
-        get_pruner("litelvlm").select(model.cues(states[4], talks[4].questions), 20),
+        get_pruner("litelvlm").select(model.cues(states[4], talks[4]), 20),
         plan(model, states[0], talks[1], "sparsevlm", 45, order="raster", positions="original"),
         plan(model, states[1], talks[0], "sparsevlm_plus", 70),
         plan(model, states[2], talks[1], "ivc_prune", 55, layer=1),

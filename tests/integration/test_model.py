@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from litelvlm import get_pruner
-from litelvlm.models.glamm.model import Spliced
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.outputs import Spliced
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 
 
@@ -33,8 +33,8 @@ def test_batch_equals_one_by_one(model, data):
     pruner = get_pruner("litelvlm")
     selections = [
         None,
-        pruner.select(model.cues(states[1], talks[1].questions), 48),
-        pruner.select(model.cues(states[2], talks[2].questions), 17),
+        pruner.select(model.cues(states[1], talks[1]), 48),
+        pruner.select(model.cues(states[2], talks[2]), 17),
     ]
     together = model.ground(states, talks, selections)
     for i, batched in enumerate(together):
@@ -79,7 +79,7 @@ def test_conversation_shares_one_selection_and_later_turns_see_earlier_ones(mode
 
 def spliced(model, state, talk, keep: int) -> tuple[Spliced, list[int]]:
     visual = [model.visual_tokens(state, None)[:keep]]
-    return model.splice(visual, [talk], [None]), model.tokenizer.encode(talk.prompt)
+    return model.splice(visual, [talk], [None]), model.tokenizer.encode(full_prompt(talk))
 
 
 @torch.inference_mode()
@@ -98,8 +98,8 @@ def test_read_state_is_the_one_before_each_seg(model, state, keep):
 
 def test_positions_follow_the_selection(model, state):
     talk = conversation(["the red circle"])
-    cues = model.cues(state, talk.questions)
-    ids = model.tokenizer.encode(talk.prompt)
+    cues = model.cues(state, talk)
+    ids = model.tokenizer.encode(full_prompt(talk))
     start, after = ids.index(IMAGE_INDEX), len(ids) - ids.index(IMAGE_INDEX) - 1
     for policy, span in (("contiguous", 10), ("original", 144)):
         selection = get_pruner("litelvlm", positions=policy).select(cues, 10)

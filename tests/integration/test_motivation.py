@@ -5,9 +5,11 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.inputs.samples import token_coverage
+from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.studies import sweep
+from litelvlm.analysis.studies.motivation_file import read_motivation
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples
-from litelvlm.analysis.studies.sweep.motivation import read_motivation, save_motivation
+from litelvlm.analysis.studies.sweep.motivation import save_motivation
 from litelvlm.figures import motivation
 from litelvlm.figures.files import KINDS, write_figures
 from litelvlm.figures.style import new_figure
@@ -19,7 +21,7 @@ NAMES = tuple(motivation.DRAWINGS)
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=1, limit=2)
-    folder = sweep.run(model, data, config, tmp_path_factory.mktemp("runs"))
+    folder = run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     save_examples(model, data, folder)
     save_motivation(model, data[:3], folder)
     return folder
@@ -38,22 +40,22 @@ def axes_of(rows, columns):
 
 def test_maps_and_panels_are_those_of_the_model(model, data, run, found):
     sample, expression = chosen_samples(data, run)[0]
-    motive = found.motives[0]
+    example = found.examples[0]
     state, talk = model.encode_image(sample.image()), conversation([expression.sent])
-    cues = model.cues(state, list(talk.questions), key=int(sample.image_id))
+    cues = model.cues(state, talk, key=int(sample.image_id))
     scores = -get_pruner("low_similarity").score(cues).numpy()
-    shown = motive.similarity[~np.isnan(motive.similarity)]
-    assert (motive.text, found.budget) == (expression.sent, 16)
+    shown = example.similarity[~np.isnan(example.similarity)]
+    assert (example.text, found.budget) == (expression.sent, 16)
     np.testing.assert_allclose(np.unique(shown), np.unique(scores.astype(np.float32)), rtol=1e-5)
-    np.testing.assert_array_equal(motive.mask, sample.mask(expression) > 0)
+    np.testing.assert_array_equal(example.mask, sample.mask(expression) > 0)
     mask = (
         model.segment(sample.image(), expression.sent, get_pruner("litelvlm"), budget=16)
         .mask[0]
         .numpy()
     )
     truth = sample.mask(expression) > 0
-    assert motive.ious[0] == pytest.approx((mask & truth).sum() / (mask | truth).sum())
-    assert sum(motive.attention) == pytest.approx(1, abs=1e-5)
+    assert example.ious[0] == pytest.approx((mask & truth).sum() / (mask | truth).sum())
+    assert sum(example.attention) == pytest.approx(1, abs=1e-5)
 
 
 def test_tokens_on_and_off_the_referent_are_standardised_by_image(model, data, found):
@@ -79,28 +81,28 @@ def test_the_drawn_distributions_are_the_saved_ones(found):
 
 
 def test_the_drawn_maps_and_words_are_the_saved_ones(found):
-    rows = axes_of(len(found.motives), 3)
-    motivation.draw_maps(found.motives, rows)
-    for motive, (left, middle, right) in zip(found.motives, rows, strict=True):
-        np.testing.assert_array_equal(left.get_images()[0].get_array(), motive.picture)
+    rows = axes_of(len(found.examples), 3)
+    motivation.draw_maps(found.examples, rows)
+    for example, (left, middle, right) in zip(found.examples, rows, strict=True):
+        np.testing.assert_array_equal(left.get_images()[0].get_array(), example.picture)
         np.testing.assert_array_equal(
-            middle.get_images()[1].get_array().filled(np.nan), motive.similarity
+            middle.get_images()[1].get_array().filled(np.nan), example.similarity
         )
         assert [bar.get_height() for bar in right.patches] == pytest.approx(
-            motive.attention.tolist()
+            example.attention.tolist()
         )
-        assert [label.get_text() for label in right.get_xticklabels()] == list(motive.words)
+        assert [label.get_text() for label in right.get_xticklabels()] == list(example.words)
 
 
 def test_the_drawn_methods_are_the_saved_ones(found):
-    rows = axes_of(len(found.motives), 2)
-    motivation.draw_methods(found.motives, rows)
-    for motive, row in zip(found.motives, rows, strict=True):
+    rows = axes_of(len(found.examples), 2)
+    motivation.draw_methods(found.examples, rows)
+    for example, row in zip(found.examples, rows, strict=True):
         assert [ax.get_title().split("\n")[0] for ax in row] == ["LiteLVLM", "random"]
         assert [ax.get_title().split(" ")[-1] for ax in row] == [
-            f"{iou:.2f}" for iou in motive.ious
+            f"{iou:.2f}" for iou in example.ious
         ]
-        np.testing.assert_array_equal(row[1].get_images()[0].get_array(), motive.panels[1])
+        np.testing.assert_array_equal(row[1].get_images()[0].get_array(), example.panels[1])
 
 
 @pytest.mark.parametrize("name", NAMES)

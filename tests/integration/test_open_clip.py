@@ -26,7 +26,9 @@ from towers import (
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.analysis.inputs.clip_models import ClipModel
-from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import mechanism, reversal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
 from litelvlm.clip.hf import ClipTower
@@ -370,10 +372,16 @@ def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypat
     monkeypatch.setattr(reversal, "load_clips", load)
     monkeypatch.setattr(mechanism, "load_clips", load)
     same = {"limit": 1, "pool": 4, "donors": 2, "clip": FAMILIES}
-    ranked = reversal.run(
-        model, data, reversal.Config(**same, shifts=5, blobs=2, random_seeds=0), tmp_path
+    ranked = run_study(
+        reversal.STUDY,
+        model,
+        data,
+        reversal.Config(**same, shifts=5, blobs=2, random_seeds=0),
+        tmp_path,
     )
-    probed = mechanism.run(model, data, mechanism.Config(**same, neuron_images=1), tmp_path)
+    probed = run_study(
+        mechanism.STUDY, model, data, mechanism.Config(**same, neuron_images=1), tmp_path
+    )
     for folder, own in ((ranked, {"cls_cosine", "context"}), (probed, set())):
         rows = read_rows(folder)
         assert not read_record(folder).failures

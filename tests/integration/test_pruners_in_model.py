@@ -6,7 +6,7 @@ import torch
 from litelvlm import get_pruner, list_pruners
 from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.open_clip import OpenClipTower
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.pruning import LayerPruner, LayerTrace
 from tests.method_cases import BEFORE, CASES, parametrised
 
@@ -24,7 +24,7 @@ def coverage():
 
 @pytest.fixture(scope="module")
 def cues(model, state, coverage):
-    return model.cues(state, TALK.questions, coverage=coverage, key=3, conversation=TALK)
+    return model.cues(state, TALK, coverage=coverage, key=3)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_seg_is_read_behind_a_pruned_image(model, state, cues, n_segs, positions
     asked = talk if n_segs else talk.until(0, ())
     selection = get_pruner("fastervlm", positions=positions).select(cues, 30)
     spliced = model.splice([model.visual_tokens(state, selection)], [asked], [selection])
-    ids = model.tokenizer.encode(asked.prompt)
+    ids = model.tokenizer.encode(full_prompt(asked))
     # The placeholder became 30 tokens; a mask is read one token before its [SEG].
     places = [i + 29 - 1 for i, token in enumerate(ids) if token == model.tokenizer.seg_id]
     assert list(spliced.seg_index[0]) == places

@@ -27,7 +27,7 @@ class Watched(SparseVLM):
 
 def run(model, state, pruner, talk, watch, budget=48):
     """Decode under a plan; ``watch(index, dropping, before, after, positions)`` sees every layer."""
-    wanted = pruner.select(model.cues(state, talk.questions), budget)
+    wanted = pruner.select(model.cues(state, talk), budget)
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
     dropping = LayerDropping(
         model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
@@ -68,7 +68,7 @@ def test_raters_may_ask_for_every_method(model, state, name):
         model.ground(
             [state],
             [talk],
-            [get_pruner(name, query_token=token).select(model.cues(state, talk.questions), 60)],
+            [get_pruner(name, query_token=token).select(model.cues(state, talk), 60)],
         )[0].selection
         for token in ("raters", "seg")
     ]

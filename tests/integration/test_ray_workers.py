@@ -13,10 +13,13 @@ import pytest
 import torch
 
 from litelvlm.analysis.runs import ray_workers
-from litelvlm.analysis.runs.engine import Item, ItemResult, Work, make_chunks, map_chunks
-from litelvlm.analysis.runs.folder import open_run, read_record, read_rows
+from litelvlm.analysis.runs.columns import Column
+from litelvlm.analysis.runs.engine import Job, in_process, make_chunks, map_chunks
+from litelvlm.analysis.runs.folder import open_run, read_record
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
 from litelvlm.analysis.runs.record import RunKey
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.data.files import atomic_write
 
 IMAGES = 6
@@ -49,23 +52,37 @@ def compute(context, index):
     return ItemResult([{"image": index, "value": value, "bonus": context.data} for _ in range(2)])
 
 
-def rows_of(out, work, mapper=None):
-    chunks = make_chunks([2] * IMAGES, 1)
-    with open_run(out, work.key, len(chunks)) as run:
-        map_chunks(run, chunks, work, mapper)
+class NoImages(list):
+    """A data set that no toy reads."""
+
+    name = split = split_by = digest = "none"
+
+
+COLUMNS = (
+    Column("image", int, "Image."),
+    Column("value", float, "Sum of weights."),
+    Column("bonus", int, "What the data hold."),
+)
+
+
+def rows_of(out, job, mapper=in_process):
+    with open_run(out, job.key, len(job.chunks)) as run:
+        map_chunks(run, job, mapper)
     return run.folder
 
 
-def work_in(folder):
+def job_in(folder):
     folder.mkdir(exist_ok=True)
     key = RunKey(study="toy", config={}, model={}, data={}, code="c")
-    return Work(partial(compute, Held(Tiny(), 7, str(folder))), key=key)
+    held = Held(Tiny(), 7, str(folder))
+    work = Work(NoImages(), lambda index: partial(compute, held, index))
+    return Job(key, make_chunks([2] * IMAGES, 1), work, COLUMNS)
 
 
 def killed_run(folder):
     """Run with two workers, one of which is killed; called in a process of its own."""
     rows_of(
-        folder / "ray", work_in(folder / "flags"), RayWorkers(partial(work_in, folder / "flags"), 2)
+        folder / "ray", job_in(folder / "flags"), RayWorkers(partial(job_in, folder / "flags"), 2)
     )
 
 
@@ -90,24 +107,24 @@ def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monke
     assert killed != os.getpid()
     assert read_record(folder).counts.done == 2 * IMAGES
     # The flag stays, so that this process survives image 3.
-    alone = rows_of(tmp_path / "alone", work_in(tmp_path / "flags"))
+    alone = rows_of(tmp_path / "alone", job_in(tmp_path / "flags"))
     pd.testing.assert_frame_equal(read_rows(folder), read_rows(alone), check_exact=True)
     # Every part is there: nothing is left to compute, so that no cluster is started.
     monkeypatch.setattr(ray_workers, "import_ray", lambda: pytest.fail("Ray was started"))
     rows_of(
         tmp_path / "ray",
-        work_in(tmp_path / "flags"),
-        RayWorkers(partial(work_in, tmp_path / "flags"), 2),
+        job_in(tmp_path / "flags"),
+        RayWorkers(partial(job_in, tmp_path / "flags"), 2),
     )
 
 
 def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
-    key = work_in(tmp_path).key
-    worker = ray_workers.Worker(partial(work_in, tmp_path), key, torch.get_num_threads(), 0)
-    rows = worker.part([Item(2, 2)]).rows
+    key = job_in(tmp_path).key
+    worker = ray_workers.Worker(partial(job_in, tmp_path), key, torch.get_num_threads(), 0)
+    rows = worker.part(2).rows
     assert rows == compute(Held(Tiny(), 7), 2).rows
     other = key.model_copy(update={"code": "d"})
-    stranger = ray_workers.Worker(partial(work_in, tmp_path), other, torch.get_num_threads(), 0)
+    stranger = ray_workers.Worker(partial(job_in, tmp_path), other, torch.get_num_threads(), 0)
     with pytest.raises(
         ValueError,
         match="other rows than this process: code is c there and d here; give every node",

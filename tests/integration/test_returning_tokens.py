@@ -13,9 +13,7 @@ from litelvlm.models.glamm.prompting.prompts import conversation
 @pytest.mark.parametrize("positions", ["original", "contiguous"])
 def test_those_left_out_come_back_as_they_entered(model, state, positions):
     talk = conversation(["the red circle"])
-    wanted = get_pruner("lvlm_csp_like", positions=positions).select(
-        model.cues(state, talk.questions), 48
-    )
+    wanted = get_pruner("lvlm_csp_like", positions=positions).select(model.cues(state, talk), 48)
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
     dropping = LayerDropping(
         model.llama, model.tokenizer, [talk], [wanted], spliced.image_start, spliced.lengths
@@ -63,7 +61,7 @@ def test_a_batch_of_returning_and_other_rows_equals_one_by_one(model, data):
     ]
     names = ["lvlm_csp_like", "fastv", "lvlm_csp_like"]
     selections = [
-        get_pruner(name).select(model.cues(s, talk.questions), budget)
+        get_pruner(name).select(model.cues(s, talk), budget)
         for name, s, talk, budget in zip(names, states, talks, (48, 60, 90), strict=True)
     ]
     for i, together in enumerate(model.ground(states, talks, selections)):

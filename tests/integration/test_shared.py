@@ -8,18 +8,21 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
+from litelvlm.models.base import Request
 from litelvlm.models.glamm.batched import grounder as shared
-from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder, out_of_memory
+from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import Past, prefix_states, read_states
 from litelvlm.models.glamm.batched.requests import grouped, groups_of
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import low_resolution_masks
-from litelvlm.models.glamm.prompting.prompts import conversation, question
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Cues, Selection
 from litelvlm.pruning.cues import OF_IMAGE
@@ -35,7 +38,7 @@ def requests_of(model, state, sample, methods, budgets):
     talks.append(conversation([e.sent for e in sample.expressions[:2]], [1, 3], [0, 2]))
     asked = []
     for talk in talks:
-        cues = model.cues(state, list(talk.questions), key=int(sample.image_id))
+        cues = model.cues(state, talk, key=int(sample.image_id))
         asked.append(Request(talk, None))
         asked += [
             Request(talk, get_pruner(name, **o).select(cues, k))
@@ -79,7 +82,7 @@ def test_shared_passes_equal_single_passes(model, state, data, batch_size):
 
 def test_passes_that_are_the_same_computation_run_once(model, state, data, monkeypatch):
     talk = conversation([data[0].expressions[0].sent])
-    cues = model.cues(state, list(talk.questions), key=1)
+    cues = model.cues(state, talk, key=1)
     # With one text the paper's method keeps exactly the lowest similarities, in raster order.
     selections = [
         get_pruner(name).select(cues, 16)
@@ -166,7 +169,7 @@ def test_what_several_expressions_share_is_read_once(model, state, data, monkeyp
     monkeypatch.setattr(shared, "prefix_states", counting)
     requests = [Request(talk, selection) for selection in (None, uniform) for talk in talks]
     found = answer(SharedGrounder(model), state, requests)
-    ids = [model.tokenizer.encode(talk.prompt) for talk in talks]
+    ids = [model.tokenizer.encode(full_prompt(talk)) for talk in talks]
     start = ids[0].index(IMAGE_INDEX)
     common = (
         next(i for i, column in enumerate(zip(*ids, strict=False)) if len(set(column)) > 1)
@@ -262,9 +265,11 @@ CONFIG = sweep.Config(
 
 
 def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, data, tmp_path):
-    folder = sweep.run(model, data, CONFIG, tmp_path)
+    folder = run_study(sweep.STUDY, model, data, CONFIG, tmp_path)
     rows = read_rows(folder)
-    small = read_rows(sweep.run(model, data, CONFIG.model_copy(update={"batch_size": 3}), tmp_path))
+    small = read_rows(
+        run_study(sweep.STUDY, model, data, CONFIG.model_copy(update={"batch_size": 3}), tmp_path)
+    )
     pixels = ["inter_px", "union_px", "pred_px"]
     others = [name for name in rows if name not in (*pixels, "iou")]
     pd.testing.assert_frame_equal(rows[others], small[others])
@@ -313,7 +318,7 @@ def test_official_conversations_go_through_the_shared_path(model, data, tmp_path
     config = sweep.Config(
         methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official"
     )
-    rows = read_rows(sweep.run(model, data, config, tmp_path))
+    rows = read_rows(run_study(sweep.STUDY, model, data, config, tmp_path))
     assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
     assert rows[rows.method == "none"].iou.mean() > 0.3
     # Three expressions share one selection, which has context tokens then.
@@ -331,8 +336,7 @@ def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data
 
 def test_what_counts_as_the_images_is_the_same_for_every_text(model, state, data):
     one, other = (
-        model.cues(state, [question(expression.sent)], conversation=conversation([expression.sent]))
-        for expression in data[0].expressions[:2]
+        model.cues(state, conversation([expression.sent])) for expression in data[0].expressions[:2]
     )
     for name in sorted(OF_IMAGE):
         assert torch.equal(one.get(name), other.get(name)), name

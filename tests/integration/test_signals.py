@@ -18,7 +18,7 @@ from litelvlm.models.glamm.attribution.importance import (
 )
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
 
@@ -73,8 +73,8 @@ def test_attention_rows_are_rows_of_the_full_map(model, state):
     rows = attention_rows(model, state, TALK)
     assert rows.shape == (4, 4, 144)
     torch.testing.assert_close(rows, maps[:, :, seg, start : start + 144], atol=1e-5, rtol=1e-5)
-    ids = model.tokenizer.encode(TALK.prompt)
-    colon = len(model.tokenizer.encode(TALK.prompt.partition(" It is")[0])) - 1
+    ids = model.tokenizer.encode(full_prompt(TALK))
+    colon = len(model.tokenizer.encode(full_prompt(TALK).partition(" It is")[0])) - 1
     assert ids[colon] == model.tokenizer.encode("ASSISTANT:")[-1]
     asked = attention_rows(model, state, TALK, "last_prompt")
     torch.testing.assert_close(
@@ -87,17 +87,17 @@ def test_attention_rows_are_rows_of_the_full_map(model, state):
 def test_the_last_token_of_the_expression_asks(model, state, template):
     talk = conversation(["the red circle", "in this image"], [template, 0])
     maps, spliced = full_maps(model, state, talk)
-    start, ids = spliced.image_start[0], model.tokenizer.encode(talk.prompt)
+    start, ids = spliced.image_start[0], model.tokenizer.encode(full_prompt(talk))
     found = expression_places(model.tokenizer, talk)
     behind = ids.index(IMAGE_INDEX) + 1
     # The second expression occurs twice in its question; the first time is meant.
     ends = [
-        talk.prompt.index("the red circle") + len("the red circle"),
-        talk.prompt.index(" in this image in this"),
+        full_prompt(talk).index("the red circle") + len("the red circle"),
+        full_prompt(talk).index(" in this image in this"),
     ]
     ends[1] += len(" in this image")
     assert [ids[: behind + place + 1] for place in found] == [
-        model.tokenizer.encode(talk.prompt[:end]) for end in ends
+        model.tokenizer.encode(full_prompt(talk)[:end]) for end in ends
     ]
     rows = attention_rows(model, state, talk, "last_expression")
     expected = maps[:, :, [start + 144 + place for place in found], start : start + 144].mean(2)

@@ -14,8 +14,15 @@ from torch import Tensor
 from litelvlm import get_pruner, load_model
 from litelvlm.metrics import ciou, giou, intersection_union
 from litelvlm.models.glamm.masks.decoder import encode_image
-from litelvlm.models.glamm.model import Glamm, ImageState
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, question
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.prompting.prompts import (
+    ANSWERS,
+    QUESTIONS,
+    conversation,
+    full_prompt,
+    question,
+)
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.pruning import check_budget
 from tests.parity.failures import Failures
@@ -104,12 +111,10 @@ def ground(model: Glamm, i: int, item: dict[str, Any], inputs: Recorded) -> dict
     state = ImageState(
         model.tower.image(clip), encode_image(model.sam, sam), *inputs.geometry(i, item)
     )
-    selection = get_pruner("litelvlm").select(
-        model.cues(state, talk.questions), inputs.run["retain"]
-    )
+    selection = get_pruner("litelvlm").select(model.cues(state, talk), inputs.run["retain"])
     grounding = model.ground([state], [talk], [selection])[0]
     return {
-        "input_ids": torch.tensor([model.tokenizer.encode(talk.prompt)]),
+        "input_ids": torch.tensor([model.tokenizer.encode(full_prompt(talk))]),
         "retained_idx": selection.indices,
         "projected_tokens": model.visual_tokens(state, selection)[None],
         "seg_embeddings": grounding.seg_embeddings[:, None],
@@ -122,7 +127,7 @@ def write_tokenisation(fixtures: Path, index: dict[str, Any], out: Path) -> None
     tokenizer = GlammTokenizer.from_pretrained(fixtures / "llama_tokenizer")
     entries = []
     for turns in listed_turns(fixtures, index):
-        prompt = conversation(*zip(*turns, strict=True)).prompt
+        prompt = full_prompt(conversation(*zip(*turns, strict=True)))
         ids = tokenizer.encode(prompt)
         pieces = [tokenizer.special_text.get(i) or tokenizer.pieces.id_to_piece(i) for i in ids]
         entries.append({"turns": turns, "prompt": prompt, "input_ids": ids, "pieces": pieces})

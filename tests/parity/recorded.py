@@ -15,8 +15,9 @@ from torch import Tensor
 from litelvlm import load_refer
 from litelvlm.data.images import open_image
 from litelvlm.data.refer import Expression, ReferSample
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
-from litelvlm.models.glamm.prompting.prompts import OPENING, Conversation
+from litelvlm.models.glamm.prompting.prompts import OPENING, full_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ def talk_of(item: Mapping[str, Any]) -> Conversation:
         *((asked.removeprefix(OPENING), answered) for asked, answered in turns), strict=True
     )
     talk = Conversation(tuple(item.get("expressions", questions)), questions, answers)
-    if talk.prompt != item["conversation"]:
-        raise ValueError(f"the prompt built is not the recorded one: {talk.prompt!r}")
+    if full_prompt(talk) != item["conversation"]:
+        raise ValueError(f"the prompt built is not the recorded one: {full_prompt(talk)!r}")
     return talk
 
 

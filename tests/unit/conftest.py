@@ -5,6 +5,7 @@ import pytest_socket
 from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
+from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 
 ABLATIONS = ablations.Config(
@@ -32,15 +33,16 @@ def saved_runs(tmp_path_factory):
         planted_data(8),
     )
     return {
-        "reversal": reversal.run(
+        "reversal": run_study(
+            reversal.STUDY,
             model,
             planted_data(8, categories=2),
             reversal.Config(shifts=20, blobs=3, pool=16, donors=3),
             out,
         ),
-        "sink": sink.run(model, data, sink.Config(random_seeds=0), out),
+        "sink": run_study(sink.STUDY, model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),
         "faithfulness": planted_faithfulness(out, n_images=8),
-        "ablations": ablations.run(model, data, ABLATIONS, out),
-        "sweep": sweep.run(model, data, sweep.Config(seeds=2, budgets=(48, 8)), out),
+        "ablations": run_study(ablations.STUDY, model, data, ABLATIONS, out),
+        "sweep": run_study(sweep.STUDY, model, data, sweep.Config(seeds=2, budgets=(48, 8)), out),
     }

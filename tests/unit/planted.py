@@ -5,7 +5,7 @@ model scores background tokens high whatever the text; the "instance" model scor
 named object low.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +13,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from litelvlm.clip.tower import ClipText, Preprocessing
+from litelvlm.clip.tower import ClipText, Preprocessing, Tower
+from litelvlm.data.dataset import Expression
+from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues
 
 GRID, PATCH = (12, 12), 14
@@ -24,20 +27,10 @@ N_CATEGORIES = len(NAMES) - 1
 
 
 @dataclass(frozen=True)
-class PlantedExpression:
-    sent_id: int
-    ref_id: int
-    ann_ids: tuple[int, ...]
-    category_id: tuple[int, ...]
-    sent: str
-    kind: str | None = None
-
-
-@dataclass(frozen=True)
 class PlantedSample:
     image_id: int
     codes: np.ndarray
-    expressions: tuple[PlantedExpression, ...]
+    expressions: tuple[Expression, ...]
     annotations: dict = field(default_factory=dict)
 
     @property
@@ -47,6 +40,9 @@ class PlantedSample:
     @property
     def width(self):
         return self.codes.shape[1] * PATCH
+
+    def with_expressions(self, expressions):
+        return replace(self, expressions=tuple(expressions))
 
     def image(self):
         pixels = np.kron(self.codes * 40, np.ones((PATCH, PATCH))).astype(np.uint8)
@@ -90,7 +86,7 @@ def planted_data(n_images=20, seed=0, objects=2, categories=N_CATEGORIES):
 
 def sample_of(image_id, codes, kinds, categories=N_CATEGORIES):
     expressions = tuple(
-        PlantedExpression(
+        Expression(
             image_id * 100 + number,
             image_id * 100 + number,
             (image_id * 10 + code,),
@@ -142,19 +138,20 @@ class PlantedTextLayer(nn.Module):
         return hidden_states
 
 
-class PlantedTower:
+class PlantedTower(Tower):
     """One block above the embeddings; a tower built without a signal scores at random, like random weights."""
 
-    image_size, grid, n_prefix, n_blocks, lacks = SIZE, GRID, 1, 1, {}
+    image_size, grid, n_prefix, n_blocks, n_heads, lacks = SIZE, GRID, 1, 1, 1, {}
     device, dtype = torch.device("cpu"), torch.float32
 
     def __init__(self, clip, tokenizer, preprocessing=None, signal="none", noise=0.05):
+        super().__init__()
         self.clip, self.tokenizer, self.signal, self.noise = clip, tokenizer, signal, noise
         self.preprocessing = preprocessing or Preprocessing()
         self.vocabulary = {}
 
-    def pixel_values(self, image):
-        return self.preprocessing(image, self.image_size)
+    # Everything that blocks would compute is planted in ``image`` and ``text``.
+    embed = block = qkv = encode_text = None
 
     def image(self, pixel_values):
         scale, shift = torch.tensor(CLIP_STD)[0], torch.tensor(CLIP_MEAN)[0]
@@ -186,11 +183,8 @@ class PlantedTower:
         states[:, 0] = torch.tensor([1.0, 0.0]).repeat(3)
         for layer in self.text_layers:
             states = layer(states)
-        embeds = torch.stack([self.embed(sentence) for sentence in sentences])
+        embeds = torch.stack([self.sentence_embedding(sentence) for sentence in sentences])
         return ClipText(input_ids, mask, embeds, mask.sum(1) - 1, truncated)
-
-    def require(self, state):
-        assert state not in self.lacks
 
     @property
     def text_layers(self):
@@ -216,7 +210,7 @@ class PlantedTower:
     def token(self, word):
         return self.vocabulary.setdefault(word, len(self.vocabulary) + 3)
 
-    def embed(self, sentence):
+    def sentence_embedding(self, sentence):
         vector = torch.zeros(len(NAMES))
         if self.signal == "none":
             letters = torch.Generator().manual_seed(sum(map(ord, sentence)))
@@ -239,16 +233,21 @@ class PlantedTower:
         return text, weights
 
 
-class PlantedModel:
+@dataclass(frozen=True)
+class PlantedState:
+    clip: SimpleNamespace
+    codes: np.ndarray
+    view: ImageView
+
+    @property
+    def tokens(self):
+        return self.clip.patch_tokens[0]
+
+
+class PlantedModel(GroundingModel):
     """Predicts the named object's patches as far as their tokens were kept."""
 
-    name, digest, dtype, device, grid = (
-        "planted",
-        "f" * 64,
-        torch.float32,
-        torch.device("cpu"),
-        GRID,
-    )
+    family, name, digest, n_layers = "planted", "planted", "f" * 64, 1
 
     def __init__(self, signal="instance", noise=0.05, pull=0.0):
         clip = PlantedClip(SimpleNamespace(kind="planted"))
@@ -263,13 +262,17 @@ class PlantedModel:
         normal = torch.from_numpy(
             (np.asarray(image)[None, None, :, :, 0] / 255 - mean) / std
         ).float()
-        return SimpleNamespace(clip=self.tower.image(normal), codes=pixels.round().astype(int))
+        view = self.view(image.height, image.width)
+        return PlantedState(self.tower.image(normal), pixels.round().astype(int), view)
 
-    def cues(self, state, questions, coverage=None, key=0, conversation=None):
+    def conversation(self, expressions, question_index=0, answer_index=0):
+        return conversation(expressions, question_index, answer_index)
+
+    def cues(self, state, conversation, coverage=None, key=0):
         sources = {
             "patch_tokens": state.clip.patch_tokens[0],
             "patch_embeds": state.clip.patch_embeds[0],
-            "text_embeds": self.tower.text(questions).text_embeds,
+            "text_embeds": self.tower.text(conversation.questions).text_embeds,
             "coverage": coverage,
         }
         n, d = sources["patch_tokens"].shape
@@ -298,4 +301,7 @@ class PlantedModel:
             code = next(code for code, name in enumerate(NAMES) if name in expression)
             patches = (state.codes == code) & kept.reshape(GRID).numpy()
             masks.append(np.kron(patches, np.ones((PATCH, PATCH))).astype(bool))
-        return SimpleNamespace(mask=torch.from_numpy(np.stack(masks)))
+        logits = torch.from_numpy(np.stack(masks)).float() * 2 - 1
+        n = len(masks)
+        answers, state = conversation.answers, torch.zeros(n, 1)
+        return Grounding(logits, state, state, (selection,), {}, answers, (True,) * n)

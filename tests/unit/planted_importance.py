@@ -4,17 +4,21 @@ Importance is planted: a signal is the reversed similarity times ``strength`` pl
 smooth on the grid.
 """
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from planted import GRID, PlantedModel, planted_data
 from scipy.ndimage import gaussian_filter
 
-from litelvlm.analysis.runs.engine import ItemResult, run_study
-from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, SCORES
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.stats.faithfulness import curve_points, eraser_counts
 from litelvlm.analysis.studies import faithfulness, importance
+from litelvlm.analysis.studies.faithfulness.rows import MOVED
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 from litelvlm.models.glamm.attribution.targets import TARGETS
@@ -27,7 +31,7 @@ RANKINGS = (
     "coverage",
     "attention_middle",
     "leave_one_out",
-    faithfulness.MOVED,
+    MOVED,
 )
 
 
@@ -87,8 +91,17 @@ def planted_importance(out, n_images=24, strength=0.5, seed=0):
 
     config = importance.Config(images=n_images, chunk_size=n_images)
     return run_study(
-        importance.STUDY, PlantedModel(), planted_data(n_images), config, out, Shard(), image_rows
+        made_up(importance.STUDY, image_rows), PlantedModel(), planted_data(n_images), config, out
     )
+
+
+def made_up(study, image_rows):
+    """The study with rows that no model made."""
+
+    def prepare(model, data, config):
+        return Work(data, lambda index: partial(image_rows, index))
+
+    return replace(study, prepare=prepare)
 
 
 def keys_of(index):
@@ -125,7 +138,11 @@ def planted_faithfulness(out, n_images=24):
 
     config = faithfulness.Config(images=n_images, chunk_size=n_images)
     return run_study(
-        faithfulness.STUDY, PlantedModel(), planted_data(n_images), config, out, Shard(), image_rows
+        made_up(faithfulness.STUDY, image_rows),
+        PlantedModel(),
+        planted_data(n_images),
+        config,
+        out,
     )
 
 

@@ -8,9 +8,12 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
+from litelvlm.analysis.inputs.methods import PAPER, Method
 from litelvlm.analysis.inputs.samples import NO_WORDS
 from litelvlm.analysis.inputs.subset import EvenSubset, evenly
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import (
@@ -32,7 +35,6 @@ from litelvlm.analysis.studies.ablations.tables import (
     pooled_pearson,
     strata_table,
 )
-from litelvlm.analysis.studies.sweep.config import PAPER, Method
 from litelvlm.pruning import Cues
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
@@ -50,8 +52,12 @@ FAST = ablations.Config(
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    return ablations.run(
-        PlantedModel(), planted_data(30), FAST, tmp_path_factory.mktemp("ablations")
+    return run_study(
+        ablations.STUDY,
+        PlantedModel(),
+        planted_data(30),
+        FAST,
+        tmp_path_factory.mktemp("ablations"),
     )
 
 
@@ -135,7 +141,7 @@ def test_claims_and_deltas_on_the_planted_signal(done):
     for name in ("worst_first", "true_text", "any_text", "even"):
         assert found[name].verdict == "supported"
     assert found["llm_attention"].estimate == 0.0
-    assert "supported: worst_first" in summary.reading
+    assert "supported: worst_first" in summary.interpretation
     deltas = summary.table("deltas").set_index(["method", "budget", "metric"])
     line = deltas.loc[("litelvlm(direction=highest)", 48, "ciou")]
     assert line.delta == pytest.approx(-found["worst_first"].estimate)
@@ -390,7 +396,9 @@ def test_correlations_of_one_sample_and_of_all_tokens_together():
 
 def test_one_image_has_scores_and_no_verdict(tmp_path):
     config = FAST.model_copy(update={"requests": ("falsify", "protocol")})
-    summary = read_summary(ablations.run(PlantedModel(), planted_data(1), config, tmp_path))
+    summary = read_summary(
+        run_study(ablations.STUDY, PlantedModel(), planted_data(1), config, tmp_path)
+    )
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}
     assert {claim.method for claim in summary.claims} == {"undefined: one image"}
     assert summary.table("deltas").p.isna().all()
@@ -414,7 +422,9 @@ PROTOCOL_ONLY = ablations.Config(requests=("protocol",), budgets=(16,), official
 
 
 def test_what_protocols_leave_out_besides_the_chosen_expressions_is_told(tmp_path):
-    record = read_record(ablations.run(PlantedModel(), unaskable(2, 1), PROTOCOL_ONLY, tmp_path))
+    record = read_record(
+        run_study(ablations.STUDY, PlantedModel(), unaskable(2, 1), PROTOCOL_ONLY, tmp_path)
+    )
     assert (record.counts.done, record.counts.skipped) == (2, {})
     notes = [
         f"image {i}: 1 more left out where protocols are compared (expression without words)"
@@ -424,7 +434,7 @@ def test_what_protocols_leave_out_besides_the_chosen_expressions_is_told(tmp_pat
 
 
 def test_a_run_none_of_whose_chosen_expressions_can_be_asked_has_no_claims(tmp_path):
-    folder = ablations.run(PlantedModel(), unaskable(2, 0), PROTOCOL_ONLY, tmp_path)
+    folder = run_study(ablations.STUDY, PlantedModel(), unaskable(2, 0), PROTOCOL_ONLY, tmp_path)
     assert read_record(folder).counts.skipped == {NO_WORDS: 2}
     assert set(read_rows(folder).part) == {"protocols"}
     summary = read_summary(folder)
@@ -432,9 +442,9 @@ def test_a_run_none_of_whose_chosen_expressions_can_be_asked_has_no_claims(tmp_p
 
 
 def test_nothing_to_summarise():
-    assert ablations.summarise(pd.DataFrame()) == []
-    assert ablations.tables(pd.DataFrame()) == {}
-    assert "No claim" in ablations.reading([])
+    assert ablations.make_claims(pd.DataFrame()) == []
+    assert ablations.make_tables(pd.DataFrame()) == {}
+    assert "No claim" in ablations.interpret([])
 
 
 @pytest.mark.parametrize(

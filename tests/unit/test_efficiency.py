@@ -54,7 +54,7 @@ def rows():
 
 
 def test_medians_and_ratios_are_those_of_the_rounds(rows):
-    tables = efficiency.tables_of(rows)
+    tables = efficiency.make_tables(rows)
     times = tables["times"].set_index(["method", "k", "component"])
     # The median of 1.00, 1.01, 1.02, 1.03 and 1.04 is 1.02.
     assert times.loc[("none", 144, "llm"), "value"] == pytest.approx(60 * 1.02)
@@ -70,20 +70,20 @@ def test_medians_and_ratios_are_those_of_the_rounds(rows):
 
 
 def test_break_even_is_the_largest_budget_that_is_faster(rows):
-    table = efficiency.tables_of(rows)["break_even"].set_index("method")
+    table = efficiency.make_tables(rows)["break_even"].set_index("method")
     # At 144 tokens the method costs 2 % more than it saves.
     assert table.loc["litelvlm", "k"] == 48
     slow = rows.assign(value=rows.value.where((rows.k == 144) | (rows["round"] < 0), 500.0))
-    assert efficiency.tables_of(slow)["break_even"].set_index("method").loc["litelvlm", "k"] == 0
+    assert efficiency.make_tables(slow)["break_even"].set_index("method").loc["litelvlm", "k"] == 0
 
 
 def test_the_null_arm_is_equal_only_if_its_interval_holds_one(rows):
-    null = efficiency.tables_of(rows)["null"].set_index("component")
+    null = efficiency.make_tables(rows)["null"].set_index("component")
     # The drift is common, so that intervals have no width: 60 over 60, and 100 over 102.
     assert null.loc["llm", "equal"]
     assert null.loc["end_to_end", "ratio"] == pytest.approx(100 / 102)
     assert not null.loc["end_to_end", "equal"]
-    said = efficiency.reading(efficiency.tables_of(rows))
+    said = efficiency.interpret(efficiency.make_tables(rows))
     # What chooses and then keeps everything is slower as a whole; the language model has the same
     # work.
     whole = "whole call, which still chooses, differs beyond the interval from that of the unpruned model"
@@ -104,15 +104,15 @@ def test_choosing_is_put_beside_the_image_tower(rows):
         base | {"component": part, "value": value}
         for part, value in (("selection", 1.0), ("clip_image", 80.0))
     ]
-    tables = efficiency.tables_of(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
+    tables = efficiency.make_tables(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
     assert (
         "litelvlm, 48 tokens, 1 expression(s): choosing, the text tower included, takes 1.2% of the time"
-        in efficiency.reading(tables)
+        in efficiency.interpret(tables)
     )
 
 
 def test_published_rows_are_apart_from_ours(rows):
-    tables = efficiency.tables_of(rows)
+    tables = efficiency.make_tables(rows)
     assert {"quantity", "method", "tokens", "value"} == set(tables["published"].columns)
     assert "2.11" in tables["published"].value.tolist()
     assert "LiteLVLM" not in set(tables["times"].method)
@@ -184,7 +184,7 @@ def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
 
 
 def test_components_stack_to_the_sum_of_their_medians(rows):
-    times = efficiency.tables_of(rows)["times"]
+    times = efficiency.make_tables(rows)["times"]
     ax = draw_components(times, Figure().subplots())
     ends = {}
     for bar in ax.patches:
@@ -196,7 +196,7 @@ def test_components_stack_to_the_sum_of_their_medians(rows):
 
 
 def test_arithmetic_puts_measured_against_expected(rows):
-    tables = efficiency.tables_of(rows)
+    tables = efficiency.make_tables(rows)
     expected = prefill_ratios(tables["costs"]).set_index(["method", "k"]).expected
     assert expected["litelvlm", 48] == 3
     ax = draw_arithmetic(tables["ratios"], tables["costs"], Figure().subplots())
@@ -205,7 +205,7 @@ def test_arithmetic_puts_measured_against_expected(rows):
 
 
 def test_published_points_are_hollow_and_say_so(rows):
-    tables = efficiency.tables_of(rows)
+    tables = efficiency.make_tables(rows)
     ax = draw_arithmetic(
         tables["ratios"], tables["costs"], Figure().subplots(), tables["published"]
     )
@@ -246,7 +246,7 @@ def test_the_front_joins_times_and_scores(rows):
             },
         ]
     )
-    ax = draw_front(efficiency.tables_of(rows)["times"], scores, Figure().subplots())
+    ax = draw_front(efficiency.make_tables(rows)["times"], scores, Figure().subplots())
     (line,) = [container.lines[0] for container in ax.containers]
     assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
 

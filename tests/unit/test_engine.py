@@ -1,23 +1,36 @@
 """The engine: what is missing is computed, failures are counted, an interrupt keeps what is there."""
 
+from functools import partial
+
 import pandas as pd
 import pytest
+from planted import PlantedData, PlantedModel, planted_data
 from test_runs import make_key
 
+from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.engine import (
     Item,
-    ItemResult,
-    Work,
+    Job,
     ahead,
-    computed_by,
     in_process,
     make_chunks,
     map_chunks,
+    run_study,
 )
-from litelvlm.analysis.runs.folder import Shard, open_run, read_record, read_rows
-from litelvlm.analysis.runs.record import Counts
+from litelvlm.analysis.runs.folder import open_run, read_record
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.studies import sweep
 
 SIZES = [2, 1, 3, 2, 2]
+COLUMNS = (
+    Column("image", int, "Image."),
+    Column("expression", int, "Place of the expression."),
+    Column("score", float, "Made up."),
+    Column("value", int, "Made up."),
+)
 
 
 class Toy:
@@ -38,10 +51,15 @@ class Toy:
 
 
 def compute(out, function, shard=None, limit=None, notes=()):
-    chunks = make_chunks(SIZES, 2, limit)
-    with open_run(out, make_key(), len(chunks), shard) as run:
-        map_chunks(run, chunks, Work(function), notes=notes)
+    job = job_of(lambda index: partial(function, index), limit, notes)
+    with open_run(out, make_key(), len(job.chunks), shard) as run:
+        map_chunks(run, job, in_process)
     return run.folder
+
+
+def job_of(begin, limit=None, notes=()):
+    work = Work(PlantedData(), begin, notes=tuple(notes))
+    return Job(make_key(), make_chunks(SIZES, 2, limit), work, COLUMNS)
 
 
 def test_chunks_hold_every_image_once():
@@ -172,38 +190,34 @@ def test_images_are_loaded_one_ahead_and_a_failed_load_fails_its_image_only(tmp_
         second()
     assert [take() for take in taken] == [20]
     assert list(ahead(load, [])) == []
-    chunks = make_chunks(SIZES, 2)
-    with open_run(tmp_path, make_key(), len(chunks)) as run:
-        map_chunks(run, chunks, Work(lambda value: ItemResult([{"value": value}]), load))
+    job = job_of(lambda index: partial(lambda value: ItemResult([{"value": value}]), load(index)))
+    with open_run(tmp_path, make_key(), len(job.chunks)) as run:
+        map_chunks(run, job, in_process)
     assert read_rows(run.folder)["value"].tolist() == [0, 20, 30, 40]
     assert read_record(run.folder).failures == ("image 1: OSError: truncated",)
 
 
 def test_parts_may_come_back_in_any_order(tmp_path):
-    def backwards(parts, chunks, work):
-        yield from in_process(parts[::-1], chunks, work)
+    def backwards(parts, job):
+        yield from in_process(parts[::-1], job)
 
-    chunks = make_chunks(SIZES, 2)
-    with open_run(tmp_path / "backwards", make_key(), len(chunks)) as run:
-        map_chunks(run, chunks, Work(Toy()), backwards)
+    toy = Toy()
+    job = job_of(lambda index: partial(toy, index))
+    with open_run(tmp_path / "backwards", make_key(), len(job.chunks)) as run:
+        map_chunks(run, job, backwards)
     pd.testing.assert_frame_equal(
         read_rows(run.folder), read_rows(compute(tmp_path / "whole", Toy()))
     )
 
 
-def test_studies_in_the_block_are_computed_by_its_mapper_and_none_after_it(tmp_path):
-    from planted import PlantedModel, planted_data
-
-    from litelvlm.analysis.studies import sweep
-
+def test_a_study_is_computed_by_the_mapper_it_is_given(tmp_path):
     asked = []
 
-    def remember(parts, chunks, work):
+    def remember(parts, job):
         asked.append(list(parts))
-        yield from in_process(parts, chunks, work)
+        yield from in_process(parts, job)
 
     config = sweep.Config(methods=("uniform",), budgets=(16,), chunk_size=1)
-    with computed_by(remember):
-        sweep.run(PlantedModel(), planted_data(2), config, tmp_path / "one")
-    sweep.run(PlantedModel(), planted_data(2), config, tmp_path / "two")
+    model, data = PlantedModel(), planted_data(2)
+    run_study(sweep.STUDY, model, data, config, tmp_path, mapper=remember)
     assert asked == [[0, 1]]

@@ -7,7 +7,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.evaluate import Evaluate
-from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.sweep import rows as sweep_rows
 from litelvlm.analysis.studies.sweep.scores import score_lines
 
@@ -68,7 +68,7 @@ def test_scores_of_the_unpruned_model_and_a_method(capsys, tmp_path, protocol, d
 def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypatch):
     seen, compute = [], sweep_rows.image_rows
     monkeypatch.setattr(
-        "litelvlm.analysis.studies.sweep.image_rows",
+        "litelvlm.analysis.studies.sweep.rows.image_rows",
         lambda context, loaded: seen.append(1) or compute(context, loaded),
     )
     # 20 images are two parts, of 16 and of 4.
@@ -100,7 +100,7 @@ def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
 
     data = split(3)
     monkeypatch.setattr(Evaluate, "load_data", lambda self: data)
-    monkeypatch.setattr("litelvlm.analysis.studies.sweep.image_rows", broken)
+    monkeypatch.setattr("litelvlm.analysis.studies.sweep.rows.image_rows", broken)
     assert main(["evaluate", "--budgets", "2", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "4 of 6 expressions done, 2 failed: failed\n" in out

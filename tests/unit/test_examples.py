@@ -11,11 +11,13 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.cli.study import Study
 from litelvlm.analysis.pages.explore_data import token_box
-from litelvlm.analysis.runs.folder import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from litelvlm.analysis.studies.sweep import Config
-from litelvlm.analysis.studies.sweep.examples import FILE, choose, read_examples, save_examples
+from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.examples import choose, save_examples
 from litelvlm.clip.tower import Preprocessing
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import write_figures
@@ -161,7 +163,7 @@ def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
     tmp_path, monkeypatch, protocol, drawn, said
 ):
     monkeypatch.setattr(
-        "litelvlm.analysis.studies.sweep.motivation.save_motivation", lambda *of: None
+        "litelvlm.analysis.studies.sweep.pictures.save_motivation", lambda *of: None
     )  # a planted tower has no words
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")

@@ -9,13 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from litelvlm.analysis.pages.explore_data import (
-    LONGEST,
-    SIGNALS,
-    choose_expressions,
-    group_pieces,
-    pack_scores,
-)
+from litelvlm.analysis.pages.explore_data import LONGEST, choose_expressions
 from litelvlm.analysis.pages.explore_pack import (
     pack_bits,
     pack_levels,
@@ -23,6 +17,8 @@ from litelvlm.analysis.pages.explore_pack import (
     pack_order,
     pack_picture,
 )
+from litelvlm.analysis.pages.explore_scores import SIGNALS, pack_scores
+from litelvlm.analysis.signals.word_attention import group_pieces
 from litelvlm.data.annotations import decode_mask
 
 

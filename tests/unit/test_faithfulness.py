@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
-from litelvlm.analysis.runs.folder import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,
@@ -16,6 +17,7 @@ from litelvlm.analysis.stats.faithfulness import (
     square_removals,
 )
 from litelvlm.analysis.studies import faithfulness
+from litelvlm.analysis.studies.faithfulness.rows import MOVED
 
 
 def test_the_first_tokens_of_an_order():
@@ -78,7 +80,7 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
     assert claims["F.deletion.moved"].estimate == pytest.approx(0.6, abs=0.01)
     assert (
         "destroys the mask sooner than chance and smoothness explain is supported"
-        in summary.reading
+        in summary.interpretation
     )
     line = first(
         summary.table("measures"),
@@ -88,7 +90,7 @@ def test_a_study_claims_what_its_curves_show(tmp_path):
         k=16,
     )
     assert line["value"] == pytest.approx(0.305, abs=0.005)
-    assert faithfulness.reading([]) == "Nothing was measured."
+    assert faithfulness.interpret([]) == "Nothing was measured."
     # Planted sufficiency is .1 x place too, so rankings come in the order in which they are listed.
     pruning = summary.table("pruning")
     assert pruning[pruning["k"] == 8]["ranking"].tolist() == list(RANKINGS)
@@ -100,12 +102,12 @@ def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
     # The same area as the order moved round the grid, which is as smooth: smoothness is all there
     # is.
     areas = rows["metric"] == "deletion_auc"
-    rows.loc[areas & (rows["ranking"] == faithfulness.MOVED), "value"] -= 0.6
-    claims = {claim.id: claim for claim in faithfulness.summarise(rows, resamples=500)}
+    rows.loc[areas & (rows["ranking"] == MOVED), "value"] -= 0.6
+    claims = {claim.id: claim for claim in faithfulness.make_claims(rows, resamples=500)}
     assert claims["F.deletion.random"].verdict == "supported"
     assert claims["F.deletion.moved"].estimate == pytest.approx(0, abs=0.01)
     assert claims["F.deletion"].verdict != "supported"
-    assert "so may any order whose neighbours are alike" in faithfulness.reading(
+    assert "so may any order whose neighbours are alike" in faithfulness.interpret(
         list(claims.values())
     )
 
@@ -138,11 +140,11 @@ def test_removed_squares_lie_on_the_grid():
 def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(tmp_path):
     rows = read_rows(planted_faithfulness(tmp_path))
     rows.loc[rows["image_id"] < 3, ["visible_frac", "value"]] = 0.1, 99.0
-    claims = faithfulness.summarise(rows, resamples=200)
+    claims = faithfulness.make_claims(rows, resamples=200)
     assert {claim.n_images for claim in claims} == {21}
     assert {tuple(claim.excluded.items()) for claim in claims} == {
         (("target less than half visible", 3),)
     }
-    assert faithfulness.tables(rows, resamples=200)["curves"]["value"].max() < 1.1
-    assert faithfulness.summarise(rows[rows["image_id"] < 3]) == []
-    assert faithfulness.tables(rows[rows["image_id"] < 3]) == {}
+    assert faithfulness.make_tables(rows, resamples=200)["curves"]["value"].max() < 1.1
+    assert faithfulness.make_claims(rows[rows["image_id"] < 3]) == []
+    assert faithfulness.make_tables(rows[rows["image_id"] < 3]) == {}

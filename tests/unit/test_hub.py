@@ -12,7 +12,7 @@ from PIL import Image
 
 from litelvlm.data.annotations import RefDataError, decode_mask
 from litelvlm.data.hub import UNKNOWN_CATEGORY, guess, hub_root, is_parquet_source
-from litelvlm.data.refer import load_refer
+from litelvlm.data.load import load_refer
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
 

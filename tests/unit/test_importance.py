@@ -12,7 +12,8 @@ from scipy import stats
 
 from litelvlm.analysis.inputs.picks import foreign, pick, strata_middles
 from litelvlm.analysis.inputs.samples import target_mask
-from litelvlm.analysis.runs.folder import read_rows, read_summary
+from litelvlm.analysis.runs.folder import read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.clip_scores import REVERSED, visual_sinks
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.studies import importance
@@ -42,7 +43,7 @@ def test_a_planted_correlation_is_found_and_claimed(planted):
         assert claims[id].verdict == "supported"
     assert claims["H6"].verdict == "supported"
     assert claims["H6"].n_images == 24
-    assert "is supported" in summary.reading
+    assert "is supported" in summary.interpretation
     line = first(
         summary.table("agreement"),
         score=REVERSED,
@@ -87,28 +88,28 @@ def test_tables_hold_the_means_of_rows(planted):
     assert first(completeness, measure="flagged", removal="zero")["value"] == 1.0
     assert len(summary.table("joint")) == 4 * 36
     assert set(summary.table("controls")["control"]) == {"shuffled_signal"}
-    assert importance.tables(rows.iloc[:0]) == {}
-    assert importance.summarise(rows.iloc[:0]) == []
-    assert importance.reading([]) == "Nothing was measured."
+    assert importance.make_tables(rows.iloc[:0]) == {}
+    assert importance.make_claims(rows.iloc[:0]) == []
+    assert importance.interpret([]) == "Nothing was measured."
 
 
 def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(planted):
     rows = read_rows(planted)
     hidden = rows["image_id"].isin([0, 1])
     rows.loc[hidden, ["visible_frac", "value"]] = 0.4, -1.0
-    claims = {claim.id: claim for claim in importance.summarise(rows, resamples=200)}
+    claims = {claim.id: claim for claim in importance.make_claims(rows, resamples=200)}
     for id in ("H6", "H6.attention", "H6.removal", "H6.removal.mask", "shuffled"):
         assert claims[id].n_images == 22
         assert claims[id].excluded == {"target less than half visible": 2}
     assert claims["H6.attention"].estimate > 0.4
-    found = importance.tables(rows, resamples=200)
+    found = importance.make_tables(rows, resamples=200)
     assert found["grid"]["n_images"].unique() == [22]
     lines = found["visibility"].set_index(["part", "targets"])["value"]
     part = lines["H6.attention"]
     assert part["at least half visible"] == pytest.approx(claims["H6.attention"].estimate)
     assert part["all"] == pytest.approx((22 * part["at least half visible"] - 2) / 24)
-    assert importance.summarise(rows[hidden]) == []
-    assert importance.tables(rows[hidden]) == {}
+    assert importance.make_claims(rows[hidden]) == []
+    assert importance.make_tables(rows[hidden]) == {}
 
 
 def test_shuffled_signals_are_a_null_that_can_fail(planted):
@@ -118,7 +119,7 @@ def test_shuffled_signals_are_a_null_that_can_fail(planted):
     rows = read_rows(planted)
     rows.loc[rows["control"] == "shuffled_signal", "value"] += 0.2
     (claim,) = [
-        claim for claim in importance.summarise(rows, resamples=200) if claim.id == "shuffled"
+        claim for claim in importance.make_claims(rows, resamples=200) if claim.id == "shuffled"
     ]
     assert claim.verdict == "not supported"
 

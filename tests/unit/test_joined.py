@@ -2,8 +2,9 @@
 
 import pytest
 
-from litelvlm.analysis.runs.folder import read_record, read_rows
+from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.joined import joined_rows
+from litelvlm.analysis.runs.parts import read_rows
 
 KEYS = "run_id code_sha seed model_id dtype device protocol dataset split image_id ref_id sent_id ann_id category_id"
 

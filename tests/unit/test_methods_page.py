@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import pytest
 from planted import PlantedModel, planted_data
 
+from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.pages.methods_page import agreement, methods_page
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.config import every_method
 from litelvlm.analysis.studies.sweep.passes import layer_average
 from litelvlm.pruning import list_pruners
 
@@ -41,10 +43,7 @@ def test_every_method_in_every_preset_has_its_row(page):
 @pytest.mark.parametrize("method", every_method(), ids=lambda method: method.label)
 def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page):
     # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
-    model = SimpleNamespace(
-        llama=SimpleNamespace(model=SimpleNamespace(layers=range(4))),
-        tower=SimpleNamespace(n_blocks=5),
-    )
+    model = SimpleNamespace(n_layers=4, tower=SimpleNamespace(n_blocks=5))
     _, stage, _, *cells = lines_of(page)[method.label]
     assert stage == method.pruner().stage.replace("_", " ")
     assert len(cells) == len(BUDGETS)
@@ -74,8 +73,12 @@ def folder(tmp_path_factory):
     config = sweep.Config(
         methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8)
     )
-    return sweep.run(
-        PlantedModel("instance"), planted_data(4), config, tmp_path_factory.mktemp("runs")
+    return run_study(
+        sweep.STUDY,
+        PlantedModel("instance"),
+        planted_data(4),
+        config,
+        tmp_path_factory.mktemp("runs"),
     )
 
 
@@ -96,7 +99,9 @@ def test_the_page_is_made_from_the_run(folder):
 
 def test_a_page_of_expressions_asked_together_says_so(tmp_path):
     config = sweep.Config(methods=("litelvlm",), seeds=2, budgets=(48,), protocol="official")
-    page = methods_page(sweep.run(PlantedModel("instance"), planted_data(4), config, tmp_path))
+    page = methods_page(
+        run_study(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
+    )
     assert page.startswith(
         "# All methods, in all presets, up to three drawn expressions of an image asked together\n"
     )

@@ -13,10 +13,8 @@ from litelvlm.metrics import (
     grefcoco_scores,
     intersection_union,
     iou,
-    n_acc,
     precision_at,
     scored_target,
-    t_acc,
 )
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "parity" / "scores"
@@ -85,14 +83,12 @@ def test_no_target_scores_by_hand():
     # (10 px of 80).
     i, u = [0, 0, 60, 10], [49, 50, 120, 80]
     predicted, target = [49, 50, 90, 10], [0, 0, 90, 80]
-    assert n_acc(predicted, target) == 0.5
-    assert t_acc(predicted, target) == 0.5
     scores = grefcoco_scores(i, u, predicted, target)
     assert (scores.n_acc, scores.t_acc) == (0.5, 0.5)
     assert scores.giou == pytest.approx((1 + 0 + 0.5 + 0) / 4, abs=1e-15)
     assert scores.ciou == pytest.approx(60 / (0 + 50 + 120 + 80), abs=1e-15)
-    assert n_acc([60], [70]) is None
-    assert t_acc([60], [0]) is None
+    assert grefcoco_scores([60], [70], [60], [70]).n_acc is None
+    assert grefcoco_scores([0], [60], [60], [0]).t_acc is None
 
 
 def test_recorded_official_scores():

@@ -9,7 +9,7 @@ from refer_tree import FIXTURE, SQUARE
 from safetensors.numpy import load_file
 
 from litelvlm.data.annotations import RefDataError, decode_mask
-from litelvlm.data.refer import load_refer
+from litelvlm.data.load import load_refer
 
 
 @pytest.mark.parametrize("group", ["refcoco|val", "refcoco|testA", "refcocog|val"])

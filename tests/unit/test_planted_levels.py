@@ -8,7 +8,7 @@ from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
 from litelvlm.analysis.studies import sink, sink_causal
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
-from litelvlm.analysis.studies.importance.tables import PARTS, importance_claims
+from litelvlm.analysis.studies.importance.tables import PARTS, make_claims
 
 STUDIES, RESAMPLES, IMAGES = 400, 300, 50
 SIGNALS = ["signal", "target", "layer", "head", "removal"]
@@ -27,7 +27,7 @@ def sink_studies():
     """[EOS] looks at [SOS] exactly as much as at any token."""
     frame = expressions(head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
     for lift in values(0, 1.0, 0.1):
-        yield sink.summarise(frame.assign(lift=lift), RESAMPLES)
+        yield sink.make_claims(frame.assign(lift=lift), RESAMPLES)
 
 
 def causal_studies():
@@ -37,7 +37,7 @@ def causal_studies():
     frame = pd.concat([expressions(intervention=name, **same) for name in names], ignore_index=True)
     drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 0.0), (2, 0.5), (3, 0.0)))
     for changes in zip(*drawn, strict=True):
-        yield sink_causal.summarise(frame.assign(d_ri=np.concatenate(changes)), RESAMPLES)
+        yield sink_causal.make_claims(frame.assign(d_ri=np.concatenate(changes)), RESAMPLES)
 
 
 def importance_studies():
@@ -59,7 +59,7 @@ def importance_studies():
     # Attention without and with the mask held fixed, then removal.
     drawn = (values(seed, centre, 0.2) for seed, centre in ((4, 0.0), (5, 0.0), (6, 0.4), (7, 0.4)))
     for found in zip(*drawn, strict=True):
-        yield importance_claims(frame.assign(value=np.concatenate(found)), RESAMPLES, 0)
+        yield make_claims(frame.assign(value=np.concatenate(found)), RESAMPLES, 0)
 
 
 @pytest.mark.parametrize(

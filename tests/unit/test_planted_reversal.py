@@ -6,7 +6,7 @@ import torch
 from planted_studies import N_TOKENS, place_objects, reversal_index_of, reversal_studies
 
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
-from litelvlm.analysis.studies.reversal import MARGIN, reading, summarise
+from litelvlm.analysis.studies.reversal.claims import MARGIN, interpret, make_claims
 from litelvlm.pruning import Cues
 from litelvlm.pruning.scoring.similarity import text_similarity
 
@@ -15,7 +15,7 @@ STUDIES, RESAMPLES = 400, 300
 
 def claims_of(studies, margin=MARGIN):
     """Claims of every simulated study, by id."""
-    found = [summarise(rows, RESAMPLES, number, margin) for number, rows in enumerate(studies)]
+    found = [make_claims(rows, RESAMPLES, number, margin) for number, rows in enumerate(studies)]
     return {claims[0].id: claims for claims in zip(*found, strict=True)}
 
 
@@ -97,7 +97,7 @@ def test_enough_images_tell_a_background_preference_from_an_open_question():
     for id in ("H2", "H3"):
         assert shares(claims[id])["not supported"] >= 0.9
         assert all(claim.equivalent == (claim.p_equivalent <= 0.05) for claim in claims[id])
-    said = [reading(found) for found in zip(*claims.values(), strict=True)]
+    said = [interpret(found) for found in zip(*claims.values(), strict=True)]
     assert np.mean(["a text-independent background preference" in text for text in said]) >= 0.8
 
 

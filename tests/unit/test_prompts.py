@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, question
+from litelvlm.models.glamm.prompting.prompts import (
+    ANSWERS,
+    QUESTIONS,
+    conversation,
+    full_prompt,
+    question,
+)
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 
@@ -29,7 +35,7 @@ def test_question_cleans_and_inserts_the_expression_as_it_is():
 def test_prompts_equal_the_recorded_ones(index):
     recorded = json.loads((GLAMM / "tokenisation.json").read_text())[index]
     expressions, questions, answers = zip(*recorded["turns"], strict=True)
-    assert conversation(expressions, questions, answers).prompt == recorded["prompt"]
+    assert full_prompt(conversation(expressions, questions, answers)) == recorded["prompt"]
 
 
 def test_recorded_evaluation_turns_are_built_from_the_templates():
@@ -40,12 +46,12 @@ def test_recorded_evaluation_turns_are_built_from_the_templates():
             answer = prompt.split(f"{sentence} ASSISTANT: ")[1].split("</s>")[0]
             turns.append((expression, index, ANSWERS.index(answer)))
         built = conversation(*zip(*turns, strict=True))
-        assert built.prompt == prompt
+        assert full_prompt(built) == prompt
         assert built.questions == tuple(item["clip_texts"])
 
 
 def test_one_turn_is_written_out():
-    assert conversation(["Dog"], 1, 4).prompt == (
+    assert full_prompt(conversation(["Dog"], 1, 4)) == (
         "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
         "detailed, and polite answers to the human's questions. USER: The <im_start><image><im_end> provides an "
         "overview of the picture.\nPlease segment dog in this image. ASSISTANT: [SEG].</s>"
@@ -54,8 +60,8 @@ def test_one_turn_is_written_out():
 
 def test_only_the_first_turn_shows_the_image():
     built = conversation(["a", "b", "c"], [0, 1, 2], 3)
-    assert built.prompt.count("<im_start><image><im_end>") == 1
-    assert built.prompt.count("[SEG]") == built.prompt.count("</s>") == 3
+    assert full_prompt(built).count("<im_start><image><im_end>") == 1
+    assert full_prompt(built).count("[SEG]") == full_prompt(built).count("</s>") == 3
     assert built.expressions == ("a", "b", "c")
     assert built.answers == (ANSWERS[3],) * 3
 
@@ -81,4 +87,4 @@ def test_mistakes_are_named(call, message):
 
 def test_a_bracketed_seg_in_the_expression_stays_plain_text():
     # Lower-casing takes its meaning away: the answer's [SEG] is the only one.
-    assert conversation(["[SEG]"]).prompt.count("[SEG]") == 1
+    assert full_prompt(conversation(["[SEG]"])).count("[SEG]") == 1

@@ -5,8 +5,8 @@ from PIL import Image
 from refer_tree import SQUARE, annotation, make_tree, ref
 
 from litelvlm.data.annotations import RefDataError
+from litelvlm.data.load import load_refer
 from litelvlm.data.pickles import UnsafePickleError
-from litelvlm.data.refer import load_refer
 
 
 def test_unknown_names_list_the_choices(tmp_path):

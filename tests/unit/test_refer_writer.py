@@ -1,5 +1,6 @@
 """Procedural scenes written in REFER layout and read back."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from litelvlm.data import embedded
 from litelvlm.data.annotations import decode_mask
-from litelvlm.data.refer import load_refer
+from litelvlm.data.load import load_refer
 from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 
 
@@ -22,7 +24,9 @@ def written(tmp_path_factory):
         "testB": range(30, 34),
     }
     write_refer(
-        root, {split: [sample_scene(seed) for seed in seeds] for split, seeds in splits.items()}
+        root,
+        {split: [sample_scene(seed) for seed in seeds] for split, seeds in splits.items()},
+        CATEGORIES,
     )
     return root, splits
 
@@ -70,7 +74,7 @@ def test_both_outline_forms_and_true_boxes_are_written(written):
 
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        write_refer(tmp_path / name, {"val": [sample_scene(seed) for seed in range(3)]})
+        write_refer(tmp_path / name, {"val": [sample_scene(seed) for seed in range(3)]}, CATEGORIES)
     files = sorted(
         path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()
     )
@@ -85,14 +89,16 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_refer(tmp_path / "tree", {"val": scenes()})
+        write_refer(tmp_path / "tree", {"val": scenes()}, CATEGORIES)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="seed 0 is there twice"):
-        write_refer(tmp_path / "tree", {"val": [sample_scene(0)], "train": [sample_scene(0)]})
+        write_refer(
+            tmp_path / "tree", {"val": [sample_scene(0)], "train": [sample_scene(0)]}, CATEGORIES
+        )
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "tree").mkdir()
     with pytest.raises(FileExistsError, match="tree exists"):
-        write_refer(tmp_path / "tree", {})
+        write_refer(tmp_path / "tree", {}, CATEGORIES)
 
 
 @pytest.fixture
@@ -136,11 +142,9 @@ def test_embedded_seeds_are_apart_from_each_other_and_from_training():
 
 def test_digest_covers_pixels(tmp_path):
     scene = sample_scene(0)
-    brighter = type(scene)(
-        scene.seed, scene.image // 2, scene.objects, scene.masks, scene.expressions
-    )
-    write_refer(tmp_path / "a", {"val": [scene]})
-    write_refer(tmp_path / "b", {"val": [brighter]})
+    brighter = dataclasses.replace(scene, image=scene.image // 2)
+    write_refer(tmp_path / "a", {"val": [scene]}, CATEGORIES)
+    write_refer(tmp_path / "b", {"val": [brighter]}, CATEGORIES)
     assert load_refer(tmp_path / "a").digest != load_refer(tmp_path / "b").digest
 
 

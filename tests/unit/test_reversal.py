@@ -15,11 +15,14 @@ from litelvlm.analysis.inputs.foreign import (
     choose_foreign_texts,
     draw_foreign,
 )
-from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
+from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
-from litelvlm.analysis.runs.engine import ItemResult
-from litelvlm.analysis.runs.folder import Shard, read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import (
@@ -29,14 +32,17 @@ from litelvlm.analysis.studies.reversal.rows import (
     image_targets,
     measures,
 )
-from litelvlm.analysis.studies.reversal.tables import HIDDEN
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
 def study(out, signal, data=None, config=FAST, model=None):
-    return reversal.run(
-        model or PlantedModel(signal), related_data() if data is None else data, config, out
+    return run_study(
+        reversal.STUDY,
+        model or PlantedModel(signal),
+        related_data() if data is None else data,
+        config,
+        out,
     )
 
 
@@ -69,14 +75,14 @@ def test_a_background_preference_passes_h1_only(background):
     assert found["H1"] == found["H1.sign"] == found["H1.centre"] == "supported"
     assert found["H2"] == found["H3"] == found["H3.other"] == "not supported"
     assert found["N4"] == "supported"
-    said = read_summary(background).reading
+    said = read_summary(background).interpretation
     assert "text-independent background preference" in said
     assert (
         "Shown to be too small to count: H2 (within 0.05 of the null: p = 0.0001); H3 (within"
         in said
     )
     strict = {
-        c.id: c for c in reversal.summarise(read_rows(background), resamples=500, margin=1e-4)
+        c.id: c for c in reversal.make_claims(read_rows(background), resamples=500, margin=1e-4)
     }
     # Nothing is as close to 0 as that but H2, where both texts rank alike.
     assert (strict["H2"].equivalent, strict["H3"].equivalent) == (True, False)
@@ -87,7 +93,9 @@ def test_an_instance_signal_passes_everything(instance):
     del found["N8"]  # the planted tower without a signal has an accidental one
     assert set(found) == {"H1.sign", "H1.centre", "H1", "H2", "H2.random", "H3", "H3.other", "N4"}
     assert set(found.values()) == {"supported"}
-    assert "it depends on the text; it depends on the object" in read_summary(instance).reading
+    assert (
+        "it depends on the text; it depends on the object" in read_summary(instance).interpretation
+    )
 
 
 def test_planted_values_come_back(instance, background):
@@ -214,8 +222,13 @@ def test_the_same_call_computes_nothing_again(instance, monkeypatch):
 
 def test_shards_together_equal_the_whole(instance, tmp_path):
     for index in (2, 1):
-        folder = reversal.run(
-            PlantedModel("instance"), related_data(), FAST, tmp_path, Shard(index, 2)
+        folder = run_study(
+            reversal.STUDY,
+            PlantedModel("instance"),
+            related_data(),
+            FAST,
+            tmp_path,
+            Shard(index, 2),
         )
     assert folder.name == instance.name
     pd.testing.assert_frame_equal(read_rows(folder), read_rows(instance))
@@ -230,7 +243,7 @@ def named(names, device):
 
 
 def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
-    monkeypatch.setattr(reversal, "load_clips", named)
+    monkeypatch.setattr("litelvlm.analysis.studies.reversal.prepare.load_clips", named)
     folder = study(tmp_path, "instance", config=FAST.model_copy(update={"clip": ("other",)}))
     rows = read_rows(folder)
     own = rows[rows.clip_model == ""].reset_index(drop=True)
@@ -243,12 +256,12 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     assert (found["H2"], found["H2@other"]) == ("supported", "not supported")
     assert "H2.random@other" not in found
     summary = read_summary(folder)
-    assert "Other CLIP models: " in summary.reading
-    assert "H2@other not supported" in summary.reading
+    assert "Other CLIP models: " in summary.interpretation
+    assert "H2@other not supported" in summary.interpretation
     # What its crop cannot label is counted: the three expressions of image 1.
     claims = {
         c.id: c
-        for c in reversal.summarise(
+        for c in reversal.make_claims(
             rows[(rows.clip_model == "") | (rows.image_id != 1)], resamples=200
         )
     }
@@ -264,7 +277,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
 
 
 def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(reversal, "load_clips", named)
+    monkeypatch.setattr("litelvlm.analysis.studies.reversal.prepare.load_clips", named)
     changes = {
         "random_seeds": 0,
         "clip": ("other",),
@@ -327,7 +340,7 @@ def test_expressions_that_cannot_be_labelled_are_counted_by_reason(tmp_path):
 
 def test_constant_scores_are_at_chance_and_not_supported(tmp_path):
     model = PlantedModel("background", noise=0.0)
-    model.tower.embed = lambda sentence: torch.zeros(6)
+    model.tower.sentence_embedding = lambda sentence: torch.zeros(6)
     folder = study(tmp_path, "background", model=model)
     row = primary(read_rows(folder)).iloc[0]
     assert (row.ri, row.hedges_g, row.tie_frac) == (0.0, 0.0, 1.0)
@@ -387,7 +400,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
         - rows[(rows.image_id > 1) & (rows.control == "N6")].sent_id.nunique()
     )
     rows = rows[~((rows.sent_id == 301) & (rows.control == "N1"))]
-    claims = {claim.id: claim for claim in reversal.summarise(rows, resamples=200)}
+    claims = {claim.id: claim for claim in reversal.make_claims(rows, resamples=200)}
     hidden = {"target less than half visible": 3}
     assert (
         claims["H1.sign"].excluded
@@ -401,7 +414,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     }
     assert all(claim.n + sum(claim.excluded.values()) == 72 for claim in claims.values())
     assert all("targets at least half visible" in claim.statement for claim in claims.values())
-    said = reversal.reading(list(claims.values()))
+    said = reversal.interpret(list(claims.values()))
     assert said.endswith(
         f"Expressions excluded: {alone} no other object of the category that can be labelled; "
         "1 no text of another image and category; 3 target less than half visible."

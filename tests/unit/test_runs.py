@@ -15,17 +15,13 @@ import yaml
 from litelvlm.analysis.runs import folder as runs
 from litelvlm.analysis.runs import provenance
 from litelvlm.analysis.runs.claims import make_claim
-from litelvlm.analysis.runs.config import Budgets, StudyConfig, asked_shares, resolve_budgets
+from litelvlm.analysis.runs.config import Budgets, StudyConfig, requested_shares, resolve_budgets
 from litelvlm.analysis.runs.determinism import determinism_flags, make_deterministic
-from litelvlm.analysis.runs.folder import (
-    RunLockedError,
-    Shard,
-    open_run,
-    read_record,
-    read_rows,
-    read_summary,
-)
-from litelvlm.analysis.runs.record import Counts, RunKey, RunRecord, Summary, Table
+from litelvlm.analysis.runs.folder import open_run, read_record, read_summary
+from litelvlm.analysis.runs.locks import RunLockedError, Shard
+from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.stats.bootstrap import Estimate
 
 ROOT = Path(__file__).parents[2]
@@ -357,13 +353,15 @@ def test_shares_of_the_tokens_are_noted_with_the_counts_they_became():
         budgets: Budgets | None = None
 
     assert (
-        asked_shares(StudyConfig(), ())
-        == asked_shares(Swept(), (48,))
-        == asked_shares(Swept(budgets=(48,)), ())
+        requested_shares(StudyConfig(), {})
+        == requested_shares(Swept(), {"budgets": [48]})
+        == requested_shares(Swept(budgets=(48,)), {})
         == ()
     )
     asked = Swept(budgets=(0.25, 8))
-    assert asked_shares(asked, (36, 8)) == ("budgets asked for: 0.25, 8; as tokens: 36, 8",)
+    assert requested_shares(asked, {"budgets": [36, 8]}) == (
+        "budgets asked for: 0.25, 8; as tokens: 36, 8",
+    )
     for wrong in (0.0, 1.5, -0.2):
         with pytest.raises(ValueError, match="budgets"):
             Swept(budgets=(wrong,))
@@ -389,27 +387,6 @@ def test_a_token_in_the_environment_does_not_reach_the_record(tmp_path, monkeypa
     assert "/home" not in text
     assert str(Path.home()) not in text
     assert read_record(run.folder).command == "litelvlm study --model .../m ***"
-
-
-def test_the_code_digest_ignores_comments_and_sees_code(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    variants = [
-        '"""A."""\n\ndef f(x):\n    return x + 1\n',
-        '"""B."""\n# why\n\n\ndef f(x):\n    """Doc."""\n    return (x + 1)\n',
-        '"""A."""\n\ndef f(x):\n    return x + 2\n',
-    ]
-    digests = []
-    for number, source in enumerate(variants):
-        (tmp_path / f"toycode{number}.py").write_text(source)
-        digests.append(provenance._module_digest(f"toycode{number}").replace(str(number), ""))
-    sources = [provenance._bare_source(tmp_path / f"toycode{number}.py") for number in range(3)]
-    assert sources[0] == sources[1]
-    assert sources[0] != sources[2]
-    assert provenance.code_digest(["litelvlm.analysis.inputs.labels"]) != provenance.code_digest(
-        ["litelvlm.analysis.runs.config"]
-    )
-    with pytest.raises(ValueError, match="cannot be found"):
-        provenance.code_digest(["analysis.nothing"])
 
 
 def test_random_weights_have_a_fingerprint():
@@ -461,7 +438,7 @@ def test_a_summary_comes_back_with_its_types(tmp_path):
                 partial=False,
                 counts=Counts(expected=2, done=2),
                 claims=(claim,),
-                reading="Nothing.",
+                interpretation="Nothing.",
                 tables={"t": Table.from_frame(frame)},
             )
         )

@@ -10,7 +10,9 @@ from planted import PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.text_attention import (
     MEAN_HEAD,
     TRUNCATED,
@@ -27,7 +29,9 @@ FAST = sink.Config(chunk_size=5, random_seeds=2)
 
 
 def study(out, pull, data=None, config=FAST):
-    return sink.run(PlantedModel(pull=pull), planted_data() if data is None else data, config, out)
+    return run_study(
+        sink.STUDY, PlantedModel(pull=pull), planted_data() if data is None else data, config, out
+    )
 
 
 def verdicts(folder):
@@ -115,7 +119,7 @@ def test_uniform_attention_supports_nothing(tmp_path):
     folder = study(tmp_path, 0.0)
     assert verdicts(folder)["H4"] != "supported"
     assert verdicts(folder)["H4.random"] != "supported"
-    assert "here" in read_summary(folder).reading
+    assert "here" in read_summary(folder).interpretation
 
 
 def test_attention_away_from_sos_is_not_supported(tmp_path):
@@ -219,12 +223,14 @@ def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_
     ]
     parts.append(same | {"weights": "random", "text_mode": "template", "lift": 1.3})
     ids = {"image_id": np.arange(25), "sent_id": np.arange(25)}
-    claims = sink.summarise(pd.concat([pd.DataFrame(ids | part) for part in parts]), resamples=100)
+    claims = sink.make_claims(
+        pd.concat([pd.DataFrame(ids | part) for part in parts]), resamples=100
+    )
     found = {claim.id: claim.verdict for claim in claims}
     assert (found["H4.null"], found["H4.order"]) == ("not supported", "not supported")
     wide = {
         claim.id: claim.verdict
-        for claim in sink.summarise(
+        for claim in sink.make_claims(
             pd.concat([pd.DataFrame(ids | p) for p in parts]), 100, margin=0.4
         )
     }
@@ -252,13 +258,13 @@ def test_one_image_and_no_usable_text(tmp_path):
     data = PlantedData([dataclasses.replace(data[0], expressions=long)])
     empty = study(tmp_path / "none", 2.0, data)
     assert read_summary(empty).claims == ()
-    assert "undetermined" in read_summary(empty).reading
+    assert "undetermined" in read_summary(empty).interpretation
 
 
 def test_random_weights_can_be_left_out(tmp_path):
     folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_seeds": 0}))
     assert set(verdicts(folder)) == {"H4", "H4.order"}
-    assert "not compared" in read_summary(folder).reading
+    assert "not compared" in read_summary(folder).interpretation
 
 
 def test_the_random_tower_leaves_the_given_one_and_the_generator_alone():

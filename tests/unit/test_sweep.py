@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.tables import comparison_table, score_bootstrap, widen
 
@@ -16,7 +19,9 @@ FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, ba
 
 
 def study(out, model=None, data=None, config=FAST):
-    return sweep.run(model or PlantedModel(), planted_data() if data is None else data, config, out)
+    return run_study(
+        sweep.STUDY, model or PlantedModel(), planted_data() if data is None else data, config, out
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +74,14 @@ def test_claims_on_a_planted_advantage(swept):
     assert claims["random@16"].p_value < 0.01
     # A random sixth or third of the object's tokens is kept on average.
     assert claims["random@48"].estimate == pytest.approx(1 - 48 / 144, abs=0.06)
-    assert "beats random tokens at 48, 16 tokens" in summary.reading
+    assert "beats random tokens at 48, 16 tokens" in summary.interpretation
 
 
 def test_a_budget_of_all_tokens_is_the_baseline_and_decides_nothing(tmp_path):
     config = sweep.Config(methods=["litelvlm", "random"], budgets=(144, 48), seeds=1)
-    folder = sweep.run(PlantedModel("instance", noise=0.3), planted_data(4), config, tmp_path)
+    folder = run_study(
+        sweep.STUDY, PlantedModel("instance", noise=0.3), planted_data(4), config, tmp_path
+    )
     summary = read_summary(folder)
     assert {claim.id for claim in summary.claims} == {"random@48", "H8"}
     assert "With 48 tokens" in next(claim.statement for claim in summary.claims if claim.id == "H8")
@@ -206,7 +213,7 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "seed": 1,
         "limit": 2,
         "chunk_size": 6,
-        "methods": (sweep.Method(name="random"),),
+        "methods": (Method(name="random"),),
         "budgets": (8,),
         "seeds": 2,
         "question_index": 1,
@@ -216,7 +223,7 @@ def test_every_configuration_field_changes_the_run(tmp_path):
         "doubled": "object",
     }
     assert set(changes) == set(sweep.Config.model_fields)
-    small = FAST.model_copy(update={"limit": 1, "methods": (sweep.Method(name="uniform"),)})
+    small = FAST.model_copy(update={"limit": 1, "methods": (Method(name="uniform"),)})
     data = planted_data(3)
     names = {study(tmp_path, data=data, config=small).name}
     for name, value in changes.items():
@@ -269,8 +276,7 @@ def test_a_prediction_of_the_wrong_size_names_its_sample(tmp_path):
 
     def cut(state, talk, selection):
         found = whole(state, talk, selection)
-        found.mask = found.mask[:, :-1]
-        return found
+        return dataclasses.replace(found, logits=found.logits[:, :-1])
 
     model.one = cut
     with pytest.raises(RuntimeError, match=r"no sample succeeded.*image_id 1, sent_id 100"):
@@ -287,7 +293,7 @@ def test_one_image_has_no_verdict(tmp_path):
 def test_a_sweep_without_the_paper_s_method_makes_no_claim(tmp_path):
     folder = study(tmp_path, config=sweep.Config(methods=("uniform",), budgets=(16,)))
     assert read_summary(folder).claims == ()
-    assert "not part" in read_summary(folder).reading
+    assert "not part" in read_summary(folder).interpretation
     assert "random" not in set(read_summary(folder).table("comparisons").reference)
 
 
@@ -312,11 +318,11 @@ def test_an_unpruned_model_that_finds_nothing_has_no_retention():
             "kind": "unspecified",
         }
     )
-    (claim,) = sweep.summarise(rows)
+    (claim,) = sweep.make_claims(rows)
     assert (claim.id, claim.verdict) == ("H8", "undetermined")
     assert "the unpruned cIoU is 0 on these images" in claim.method
     assert np.isnan([claim.estimate, claim.low, claim.high, claim.p_value]).all()
-    assert "is undetermined" in sweep.reading([claim])
+    assert "is undetermined" in sweep.interpret([claim])
     wide = widen(rows)
     table = comparison_table(wide, score_bootstrap(wide))
     assert np.isnan(table.retention).all()
@@ -337,7 +343,7 @@ def sweep_rows(found):
 def test_a_resample_without_a_hit_leaves_h8_undetermined_and_says_so():
     # The unpruned model finds something in one of three images: (2/3)^3 of the resamples, about 296
     # of 1000, hold none.
-    claims = sweep.summarise(sweep_rows([(50, 50), (0, 0), (0, 0)]), resamples=1000)
+    claims = sweep.make_claims(sweep_rows([(50, 50), (0, 0), (0, 0)]), resamples=1000)
     (claim,) = claims
     assert (claim.verdict, claim.estimate) == ("undetermined", 1.0)
     lost = int(
@@ -353,7 +359,9 @@ def test_the_p_value_of_h8_agrees_with_its_one_sided_bound():
     whole = rng.integers(40, 90, 40)
     for share in (0.91, 0.92, 0.93, 0.94, 0.95, 0.89, 0.85):
         kept = whole * (share + rng.normal(0, 0.08, 40))
-        (claim,) = sweep.summarise(sweep_rows(list(zip(whole, kept, strict=True))), resamples=2000)
+        (claim,) = sweep.make_claims(
+            sweep_rows(list(zip(whole, kept, strict=True))), resamples=2000
+        )
         assert claim.one_sided
         # The bound is the 5 % quantile of the draws and p their share up to the null, which adds
         # one to both counts.

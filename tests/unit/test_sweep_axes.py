@@ -1,19 +1,25 @@
 """Axes of the sweep: presets, methods inside the language model, protocols of several turns, no-target scores."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from planted import PATCH, PlantedModel, planted_data
 
+from litelvlm.analysis.inputs.methods import Method, every_method
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
-from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.config import every_method
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
-from litelvlm.analysis.studies.sweep.passes import Context, divide_cells, plan_conversations
+from litelvlm.analysis.studies.sweep.passes import (
+    Context,
+    divide_cells,
+    expression_passes,
+    plan_conversations,
+)
 from litelvlm.analysis.studies.sweep.tables import token_table, widen
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.models.glamm.prompting.official_draws import official_draw
@@ -26,9 +32,7 @@ PIXELS = ("inter_px", "union_px", "pred_px", "target_px")
 def with_layers(n_layers):
     """A planted model that says how deep its language model is."""
     model = PlantedModel()
-    model.llama = SimpleNamespace(
-        config=SimpleNamespace(), model=SimpleNamespace(layers=[None] * n_layers)
-    )
+    model.n_layers = n_layers
     return model
 
 
@@ -49,23 +53,23 @@ def with_layers(n_layers):
     ],
 )
 def test_a_label_is_read_back_as_the_method_it_names(label):
-    method = sweep.Method.parse(label)
+    method = Method.parse(label)
     assert method.label == label
     assert sweep.Config(methods=[label]).methods == (method,)
 
 
 def test_a_preset_is_part_of_the_label_and_of_the_method():
     name, preset = next((n, p) for n, cls in list_pruners().items() for p in cls.presets)
-    method = sweep.Method.parse(f"{name}:{preset}")
+    method = Method.parse(f"{name}:{preset}")
     assert method.label == f"{name}:{preset}"
     settings = list_pruners()[name].presets[preset]
     assert {field: getattr(method.pruner(), field) for field in settings} == dict(settings)
-    assert sweep.Method(name=name).pruner() != method.pruner()
+    assert Method(name=name).pruner() != method.pruner()
 
 
 @pytest.mark.parametrize("layers", ["(1,4,8)", "[1,4,8]", "[1, 4, 8]", "( 1, 4, 8 )"])
 def test_layers_are_read_in_either_kind_of_brackets(layers):
-    method = sweep.Method.parse(f"pyramiddrop(query_token=seg,layers={layers},order=raster)")
+    method = Method.parse(f"pyramiddrop(query_token=seg,layers={layers},order=raster)")
     assert method.fields == {"layers": (1, 4, 8), "query_token": "seg", "order": "raster"}
     assert method.pruner().drop_layers(32) == (1, 4, 8)
     assert method.label == "pyramiddrop(layers=(1, 4, 8), order=raster, query_token=seg)"
@@ -75,7 +79,7 @@ def test_layers_are_read_in_either_kind_of_brackets(layers):
     "label", ["with_uniform(of=random)", "ivc_add_on(of=random)", "restore(of=random)"]
 )
 def test_a_method_around_random_tokens_draws_with_seeds(label):
-    method = sweep.Method.parse(label)
+    method = Method.parse(label)
     assert method.seeded
     assert [method.pruner(seed).of.seed for seed in (0, 7)] == [0, 7]
     assert method.pruner(7).needs == method.pruner().needs
@@ -83,14 +87,14 @@ def test_a_method_around_random_tokens_draws_with_seeds(label):
     assert [(cell.method, cell.seed, cell.pruner.of.seed) for cell in cells] == [
         (label, s, s) for s in range(3)
     ]
-    assert not sweep.Method.parse(label.replace("random", "fastervlm")).seeded
+    assert not Method.parse(label.replace("random", "fastervlm")).seeded
 
 
 def test_rows_of_a_method_around_random_tokens_differ_by_seed(tmp_path):
     config = sweep.Config(methods=("with_uniform(of=random)",), budgets=(16,), seeds=3)
-    rows = read_rows(sweep.run(PlantedModel(), planted_data(4), config, tmp_path)).query(
-        "method != 'none'"
-    )
+    rows = read_rows(
+        run_study(sweep.STUDY, PlantedModel(), planted_data(4), config, tmp_path)
+    ).query("method != 'none'")
     assert sorted(rows.seed.unique()) == [0, 1, 2]
     assert rows.groupby("seed").inter_px.apply(tuple).nunique() == 3
 
@@ -100,13 +104,13 @@ def test_rows_of_a_method_around_random_tokens_differ_by_seed(tmp_path):
 )
 def test_a_label_that_cannot_be_read_is_refused(text):
     with pytest.raises(ValueError, match=r"form|preset"):
-        sweep.Method.parse(text)
+        Method.parse(text)
 
 
 @pytest.mark.parametrize("layers", ["(1,4", "[1,4", "["])
 def test_brackets_that_stay_open_are_refused(layers):
     with pytest.raises(ValueError, match=r"form|check its brackets"):
-        sweep.Method.parse(f"pyramiddrop(layers={layers})")
+        Method.parse(f"pyramiddrop(layers={layers})")
 
 
 def test_all_stands_for_every_method_in_every_preset():
@@ -147,7 +151,7 @@ def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, do
 
     monkeypatch.setattr(type(data[0]), "mask", overlapping)
     config = sweep.Config(methods=("none",), doubled=doubled)
-    rows = read_rows(sweep.run(PlantedModel(), data, config, tmp_path))
+    rows = read_rows(run_study(sweep.STUDY, PlantedModel(), data, config, tmp_path))
     # The planted model finds every pixel when all tokens are kept; about half of them count twice
     # in the target.
     assert bool((rows["inter_px"] == rows["union_px"]).all()) is exact
@@ -156,7 +160,7 @@ def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, do
 
 def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(50, 16), chunk_size=2)
-    folder = sweep.run(with_layers(4), planted_data(4), config, tmp_path)
+    folder = run_study(sweep.STUDY, with_layers(4), planted_data(4), config, tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     assert (record.state, record.complete) == ("done", True)
     (note,) = record.notes
@@ -189,7 +193,7 @@ def with_sentence(data, number, place, sent):
 def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
     config = sweep.Config(methods=("uniform",), budgets=(16,), seeds=2, protocol=protocol)
     data = with_sentence(with_sentence(planted_data(3), 0, 0, "  "), 1, 1, "the <image> ball")
-    folder = sweep.run(PlantedModel(), data, config, tmp_path)
+    folder = run_study(sweep.STUDY, PlantedModel(), data, config, tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     # Six expressions on three images, of which two cannot be asked.
     assert (record.state, record.counts.expected, record.counts.done, record.counts.failed) == (
@@ -207,8 +211,12 @@ def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
 
 def test_an_image_without_any_askable_sentence_has_no_rows(tmp_path):
     data = with_sentence(with_sentence(planted_data(2), 0, 0, ""), 0, 1, "")
-    folder = sweep.run(
-        PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path
+    folder = run_study(
+        sweep.STUDY,
+        PlantedModel(),
+        data,
+        sweep.Config(methods=("uniform",), budgets=(16,)),
+        tmp_path,
     )
     assert read_record(folder).counts.skipped == {NO_WORDS: 2}
     assert set(read_rows(folder).image_id) == {data[1].image_id}
@@ -232,7 +240,7 @@ OFFICIAL = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=2, 
 
 def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     model, data = PlantedModel(), crowded()
-    folder = sweep.run(model, data, OFFICIAL, tmp_path)
+    folder = run_study(sweep.STUDY, model, data, OFFICIAL, tmp_path)
     rows = read_rows(folder)
     assert set(rows.protocol) == {"official"}
     assert read_record(folder).protocol == "official"
@@ -257,8 +265,8 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
 
 
 def test_expressions_that_no_draw_asked_are_counted(tmp_path):
-    folder = sweep.run(
-        PlantedModel(), crowded(), OFFICIAL.model_copy(update={"seeds": 1}), tmp_path
+    folder = run_study(
+        sweep.STUDY, PlantedModel(), crowded(), OFFICIAL.model_copy(update={"seeds": 1}), tmp_path
     )
     counts = read_record(folder).counts
     # One draw asks three of the four expressions of each of three images.
@@ -267,7 +275,7 @@ def test_expressions_that_no_draw_asked_are_counted(tmp_path):
 
 
 def test_official_scores_sum_over_the_drawn_turns(tmp_path):
-    folder = sweep.run(PlantedModel(), crowded(), OFFICIAL, tmp_path)
+    folder = run_study(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path)
     rows, scores = read_rows(folder), read_summary(folder).table("scores")
     cell = rows[rows.method == "random"]
     line = scores[(scores.method == "random") & (scores.metric == "ciou")].iloc[0]
@@ -281,8 +289,8 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
     state = context.model.encode_image(sample.image())
     kept = []
     for number, talk in enumerate(plan_conversations(OFFICIAL, sample)):
-        cues = context.model.cues(state, list(talk.conversation.questions), key=sample.image_id)
-        made = {p.method: p for p in sweep.expression_passes(context, number, cues, talk.draw)}
+        cues = context.model.cues(state, talk.conversation, key=sample.image_id)
+        made = {p.method: p for p in expression_passes(context, number, cues, talk.draw)}
         assert made["random"].seed == made["none"].seed == talk.draw
         kept.append(made["random"].selection.indices.tolist())
     assert kept[0] != kept[1]
@@ -291,7 +299,7 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
 def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path):
     model, data = PlantedModel(), crowded()
     config = OFFICIAL.model_copy(update={"protocol": "conversation"})
-    folder = sweep.run(model, data, config, tmp_path)
+    folder = run_study(sweep.STUDY, model, data, config, tmp_path)
     rows = read_rows(folder)
     assert read_record(folder).counts.done == 12
     for sample in data:
@@ -313,7 +321,7 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
 
 
 def test_protocols_do_not_mix_in_one_table(tmp_path):
-    rows = read_rows(sweep.run(PlantedModel(), crowded(), OFFICIAL, tmp_path))
+    rows = read_rows(run_study(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path))
     with pytest.raises(ValueError, match="official and single are mixed"):
         widen(pd.concat([rows, rows.assign(protocol="single")]))
 
@@ -328,8 +336,12 @@ def test_no_target_scores_are_those_of_the_metrics(tmp_path):
         sample = data[place]
         lost = dataclasses.replace(sample.expressions[0], ann_ids=(-1,))
         data[place] = dataclasses.replace(sample, expressions=(lost, *sample.expressions[1:]))
-    folder = sweep.run(
-        PlantedModel(), data, sweep.Config(methods=("uniform",), budgets=(16,)), tmp_path
+    folder = run_study(
+        sweep.STUDY,
+        PlantedModel(),
+        data,
+        sweep.Config(methods=("uniform",), budgets=(16,)),
+        tmp_path,
     )
     rows, table = read_rows(folder), read_summary(folder).table("no_target")
     assert (rows.target_px == 0).sum() == 2 * 2
@@ -368,15 +380,16 @@ def test_pixels_are_counted_by_the_official_rule():
     # is ignored.
     import torch
 
-    from litelvlm.metrics import intersection_union
-    from litelvlm.overlaps import overlaps
+    from litelvlm.metrics import count_pixels, intersection_union
 
     target = np.array([[1, 1, 2], [255, 0, 1]], dtype=np.uint8)
     predicted = np.array([[True, True, True], [True, False, False]])
-    found = overlaps(torch.from_numpy(predicted), torch.from_numpy(target))
+    found = count_pixels(torch.from_numpy(predicted), torch.from_numpy(target))
     assert [int(count) for count in found] == [2, 4, 3, 3]
     assert (int(found.intersection), int(found.union)) == tuple(
         intersection_union(predicted, target)
     )
     with pytest.raises(ValueError, match="both must be"):
-        overlaps(torch.zeros(PATCH, 3, dtype=torch.bool), torch.zeros(PATCH, 2, dtype=torch.uint8))
+        count_pixels(
+            torch.zeros(PATCH, 3, dtype=torch.bool), torch.zeros(PATCH, 2, dtype=torch.uint8)
+        )

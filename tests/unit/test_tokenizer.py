@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import ADDED_TOKENS, IMAGE_INDEX, GlammTokenizer
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
@@ -63,7 +63,9 @@ def test_image_placeholder(tokenizer):
 @pytest.mark.parametrize("question", range(len(QUESTIONS)))
 @pytest.mark.parametrize("answer", range(len(ANSWERS)))
 def test_decoded_text_encodes_to_the_same_ids(tokenizer, question, answer):
-    ids = tokenizer.encode(conversation(["left man", "größte  katze 猫"], question, answer).prompt)
+    ids = tokenizer.encode(
+        full_prompt(conversation(["left man", "größte  katze 猫"], question, answer))
+    )
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
 
 

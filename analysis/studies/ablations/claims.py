@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, contrast
 from litelvlm.analysis.stats.precision import smallest_effect
@@ -20,7 +21,6 @@ from litelvlm.analysis.studies.ablations.official import official_claims
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS
 from litelvlm.analysis.studies.ablations.tables import attention_estimates
-from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.analysis.studies.sweep.tables import (
     Wide,
     budgets_of,
@@ -63,7 +63,7 @@ PAIRS = (
 )
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
     """Claims at the largest budget; one whose methods were not run is left out.
 
     Returns:
@@ -146,7 +146,7 @@ def lead_claim(id: str, statement: str, leads: Bootstrap) -> Claim:
     )
 
 
-def reading(claims: Sequence[Claim]) -> str:
+def interpret(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together."""
     if not claims:
         return "No claim of the ablations could be made; see the tables."

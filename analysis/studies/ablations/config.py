@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
-from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
 
 Request = Literal[

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from scipy import stats
 
+from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.stats.ranking import tie_fraction
-from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.scoring.similarity import text_similarity
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.inputs.methods import PAPER, RANDOM
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.significance import holm
@@ -21,8 +22,7 @@ from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
-from litelvlm.analysis.studies.sweep.config import PAPER
-from litelvlm.analysis.studies.sweep.tables import RANDOM, budgets_of, score_bootstrap, widen
+from litelvlm.analysis.studies.sweep.tables import budgets_of, score_bootstrap, widen
 
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Estimate,
@@ -15,8 +16,7 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
-from litelvlm.analysis.studies.sweep.config import PAPER
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED, widen
+from litelvlm.analysis.studies.sweep.tables import widen
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
 DIFFERENCE = "official minus single"

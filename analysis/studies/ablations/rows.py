@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.inputs.queries import Query
-from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.importance import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.ablations.config import (
@@ -28,10 +29,8 @@ from litelvlm.analysis.studies.ablations.measures import (
     similarity,
     without_values,
 )
-from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
 from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner

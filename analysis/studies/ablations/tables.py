@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Bootstrap,
@@ -21,12 +22,9 @@ from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS
-from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.analysis.studies.sweep.no_target import without_target
 from litelvlm.analysis.studies.sweep.tables import (
     ONE_SIDED,
-    RANDOM,
-    UNPRUNED,
     Cell,
     Wide,
     budgets_of,
@@ -43,7 +41,7 @@ MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
-def tables(
+def make_tables(
     rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
     """Tables for figures.

@@ -3,15 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.studies.efficiency.timing import median_ratio
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.studies.efficiency.timing import DECODE, END, PREFILL, median_ratio
 from litelvlm.analysis.studies.published import EFFICIENCY
-from litelvlm.analysis.studies.sweep.config import PAPER
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-
-END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 
 
-def tables_of(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -65,7 +62,7 @@ def null(ratios: pd.DataFrame, n_tokens: int) -> pd.DataFrame:
     """Ratios of the arm that keeps all tokens through the paper's method; ``equal`` if the interval holds 1.
 
     Args:
-        ratios: As made by ``tables_of``.
+        ratios: As made by ``make_tables``.
         n_tokens: All tokens.
     """
     whole = ratios[
@@ -80,7 +77,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     """Largest budget of each method whose whole call is faster than the unpruned one beyond doubt; 0 if there is none.
 
     Args:
-        ratios: As made by ``tables_of``; the prefill stands in where nothing else was timed.
+        ratios: As made by ``make_tables``; the prefill stands in where nothing else was timed.
     """
     part = _timed_part(ratios)
     chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
@@ -93,11 +90,11 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def reading(tables: dict[str, pd.DataFrame]) -> str:
+def interpret(tables: dict[str, pd.DataFrame]) -> str:
     """What the medians say about the paper's method, whether keeping all tokens costs nothing, and what choosing takes.
 
     Args:
-        tables: As made by ``tables_of``.
+        tables: As made by ``make_tables``.
     """
     ratios, times = tables["ratios"], tables["times"]
     part = _timed_part(ratios)

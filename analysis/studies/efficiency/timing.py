@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+END, PREFILL, DECODE = "end_to_end", "llm", "decode"
+"""Components that are timed as a whole."""
+
 
 def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
     """Milliseconds of one call: wall clock with a synchronisation at either end and, on a GPU, between two events."""

@@ -26,7 +26,7 @@ MASK, SHUFFLED = ".mask", "shuffled_signal"
 MARGIN = 0.05  # a correlation within it counts as none
 
 
-def importance_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
     """H6 with its two parts, the parts again with the mask's coverage held fixed, and the null: shuffled signals.
 
     All on expressions of which at least half of the target is visible; the others are counted.
@@ -93,7 +93,7 @@ def _claim(
     )
 
 
-def importance_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
@@ -232,7 +232,7 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     )
 
 
-def importance_reading(claims: Sequence[Claim]) -> str:
+def interpret(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together."""
     verdicts = {claim.id: claim.verdict for claim in claims}
     if not verdicts:

@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_t
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
-from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.analysis.studies.mechanism.words import split_words
 from litelvlm.analysis.studies.reversal.rows import image_targets

@@ -18,7 +18,7 @@ from litelvlm.analysis.inputs.labels import (
     toroidal_shifts,
 )
 from litelvlm.analysis.inputs.samples import Model, askable, naming, target_mask, token_coverage
-from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
 from litelvlm.analysis.studies.reversal.rows import (
     PRIMARY,

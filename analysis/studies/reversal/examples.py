@@ -1,23 +1,23 @@
 """Pictures of a reversal run: what low similarity keeps of a few expressions, chosen by their index and not by eye."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import save
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.samples import target_mask
-from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_pixels
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, embed_patches
+from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config, embed_patches
 from litelvlm.analysis.studies.reversal.tables import select
-from litelvlm.analysis.studies.sweep.examples import FILE
-from litelvlm.data.files import atomic_write
+from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
+from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning.ranking import lowest
 
@@ -40,32 +40,30 @@ def choose(primary: pd.DataFrame) -> dict[int, int]:
 
 
 def save_reversal_examples(
-    model: Any, data: Any, run: Path, budgets: tuple[int, ...], question_index: int
+    model: GroundingModel, data: Dataset, folder: Path, config: Config
 ) -> None:
     """Compute and keep overlays of what low similarity keeps; what is there already stays.
 
     Nothing is written if no target is visible enough.
     """
-    rows = read_rows(run)
-    if rows.empty or (run / FILE).is_file():
+    rows = read_rows(folder)
+    if rows.empty or (folder / FILE).is_file():
         return
     primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
     if primary.empty:
         return
     by_id = {int(e.sent_id): (s, e) for s in data for e in s.expressions}
-    found: dict[str, np.ndarray] = {}
-    lines = []
-    for number, (percentile, sent_id) in enumerate(choose(primary).items()):
+    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    examples = []
+    for percentile, sent_id in choose(primary).items():
         sample, expression = by_id[sent_id]
-        panels = _panels(model, sample, expression, budgets, question_index)
-        found |= {f"{number}.{place}": panel for place, panel in enumerate(panels)}
+        panels = _panels(model, sample, expression, budgets, config.question_index)
         titles = [
             f"RI {primary['ri'].loc[sent_id]:.2f}",
             *(f"{budget} lowest" for budget in budgets),
         ]
-        lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
-    meta = {"examples": json.dumps(lines), "method": "low_similarity"}
-    atomic_write(run / FILE, save(found, metadata=meta))
+        examples.append(Example(expression.sent, percentile, tuple(titles), tuple(panels)))
+    write_examples(folder, "low_similarity", examples)
 
 
 def _panels(

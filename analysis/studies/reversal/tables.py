@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
 
-MIN_VISIBLE = 0.5  # of the target's area, for the primary set
-HIDDEN = "target less than half visible"
 """Why an expression is missing from the primary set."""
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of a CLIP model that was asked for by name."""

@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.signals.text_attention import MEAN_HEAD, MEASURES, SHARES, uniform_alpha
+from litelvlm.analysis.signals.text_attention import (
+    MEAN_HEAD,
+    MEASURES,
+    SHARES,
+    uniform_alpha,
+)
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 

@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_t
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming, target_mask
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
-from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.text_attention import (
     SPLIT_WORDS,
     TRUNCATED,

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
-from litelvlm.analysis.studies.sweep.config import PAPER
 from litelvlm.analysis.studies.sweep.tables import (
     ONE_SIDED,
-    RANDOM,
-    UNPRUNED,
     budgets_of,
     cell_index,
     difference,
@@ -31,7 +29,7 @@ ASKED = {
 """How expressions are asked, by protocol."""
 
 
-def summarise(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
     """The paper's method against random tokens at each budget, and H8 at the largest; none if it was not swept."""
     if rows.empty or PAPER not in set(rows["method"]):
         return []
@@ -97,7 +95,7 @@ def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
     )
 
 
-def reading(claims: Sequence[Claim]) -> str:
+def interpret(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together."""
     if not claims:
         return f"{PAPER} was not part of this sweep; see its tables."

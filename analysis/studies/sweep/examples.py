@@ -1,49 +1,26 @@
 """Pictures of a sweep: overlays of a few expressions, chosen by their scores and not by eye.
 
 The expressions stand at fixed percentiles of one method's IoU at the largest budget, so that bad
-ones are shown as they occur. Their overlays are kept in ``maps/examples.safetensors`` of the run
-folder.
+ones are shown as they occur. ``litelvlm.analysis.studies.examples_file`` keeps their overlays.
 """
 
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import yaml
-from jaxtyping import UInt8
-from safetensors import safe_open
-from safetensors.numpy import save
 
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
-from litelvlm.analysis.runs.folder import read_rows
+from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
-from litelvlm.analysis.studies.sweep import PAPER, Config, Method
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.data.files import atomic_write
+from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.models.glamm.prompting.prompts import conversation
 
-FILE = Path("maps") / "examples.safetensors"
 PERCENTILES = (10, 40, 70, 95)
-HOW_DRAWN = "the command of a sweep of protocol 'single' draws it, also when it is given again"
-
-
-class Example(NamedTuple):
-    """One expression under every budget.
-
-    Attributes:
-        text: The expression.
-        percentile: Of its IoU among all expressions.
-        titles: One per panel.
-        panels: Overlays, the true mask first.
-    """
-
-    text: str
-    percentile: int
-    titles: tuple[str, ...]
-    panels: tuple[UInt8[np.ndarray, "height width 3"], ...]
 
 
 def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
@@ -81,9 +58,8 @@ def save_examples(model: Any, data: Any, run: Path) -> Path:
         return run / FILE
     rows, config = read_rows(run), sweep_config(run)
     method = shown_method(config)
-    found: dict[str, np.ndarray] = {}
-    lines = []
-    for number, (percentile, sent_id) in enumerate(choose(rows, method.label).items()):
+    examples = []
+    for percentile, sent_id in choose(rows, method.label).items():
         ious = rows[rows["sent_id"] == sent_id].groupby(["method", "budget"])["iou"].mean()
         sample, expression = _find(data, sent_id)
         panels = _panels(model, sample, expression, config, method)
@@ -91,33 +67,8 @@ def save_examples(model: Any, data: Any, run: Path) -> Path:
         for label, budget in list(panels)[1:]:
             name = "unpruned" if label == UNPRUNED else f"{budget} tokens"
             titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
-        found |= {f"{number}.{place}": overlay for place, overlay in enumerate(panels.values())}
-        lines.append({"text": expression.sent, "percentile": percentile, "titles": titles})
-    return atomic_write(
-        run / FILE, save(found, metadata={"examples": json.dumps(lines), "method": method.label})
-    )
-
-
-def read_examples(run: Path) -> tuple[str, list[Example]]:
-    """The method that was drawn, and the examples.
-
-    Raises:
-        FileNotFoundError: If the run holds none.
-    """
-    if not (run / FILE).is_file():
-        raise FileNotFoundError(f"{run} holds no {FILE}; {HOW_DRAWN}")
-    with safe_open(run / FILE, framework="numpy") as file:
-        meta = file.metadata()
-        examples = [
-            Example(
-                line["text"],
-                line["percentile"],
-                tuple(line["titles"]),
-                tuple(file.get_tensor(f"{number}.{place}") for place in range(len(line["titles"]))),
-            )
-            for number, line in enumerate(json.loads(meta["examples"]))
-        ]
-        return meta["method"], examples
+        examples.append(Example(expression.sent, percentile, tuple(titles), tuple(panels.values())))
+    return write_examples(run, method.label, examples)
 
 
 def sweep_config(run: Path) -> Config:
@@ -153,9 +104,7 @@ def _panels(
     talk = conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(
-        state, list(talk.questions), coverage=covered, key=image_key, conversation=talk
-    )
+    cues = model.cues(state, talk, coverage=covered, key=image_key)
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
         (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()

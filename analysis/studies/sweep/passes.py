@@ -1,20 +1,16 @@
 """Which passes an image needs: every method and budget that is possible, for every conversation about it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
-from jaxtyping import Bool
-from torch import Tensor
-
+from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.tables import UNPRUNED
-from litelvlm.models.glamm.batched.grounder import Request, SharedGrounder
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.base import Conversation, Grounder
 from litelvlm.models.glamm.prompting.official_draws import official_draw
-from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
 
@@ -46,7 +42,7 @@ class Context:
         return int(rows * columns)
 
     @cached_property
-    def _divided(self) -> tuple[tuple[Cell, ...], dict[str, str]]:
+    def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
         return divide_cells(self.config, self.budgets, self.n_tokens, self.model)
 
     @property
@@ -55,16 +51,15 @@ class Context:
         return self._divided[0]
 
     @property
-    def excluded(self) -> dict[str, str]:
-        """Why a method has no rows at a budget, by "method@budget"."""
+    def excluded(self) -> tuple[Exclusion, ...]:
+        """Methods that cannot keep to a budget."""
         return self._divided[1]
 
     @cached_property
-    def grounder(self) -> "SharedGrounder | PlainGrounder":
+    def grounder(self) -> Grounder:
         """What answers the requests about one image."""
-        if isinstance(self.model, Glamm):
-            return SharedGrounder(self.model, self.config.batch_size)
-        return PlainGrounder(self.model, self.config.batch_size)
+        grounder: Grounder = self.model.grounder(self.config.batch_size)
+        return grounder
 
     def passes(
         self,
@@ -127,43 +122,9 @@ class Pass:
     n_average: float
 
 
-@dataclass
-class PlainGrounder:
-    """Answers requests through a model's own ``ground``, for models that are no ``Glamm``."""
-
-    model: Any
-    batch_size: int
-    notes: Sequence[str] = ()
-
-    def __call__(
-        self, state: Any, requests: Sequence[Request]
-    ) -> Iterator[tuple[tuple[tuple[int, ...], ...], Tensor]]:
-        """Every request once, batches of equal token count."""
-        for batch in equal_batches([_size(r.selection) for r in requests], self.batch_size):
-            chosen = [requests[i] for i in batch]
-            found = self.model.ground(
-                [state] * len(batch),
-                [r.conversation for r in chosen],
-                [r.selection for r in chosen],
-            )
-            yield tuple((i,) for i in batch), torch.stack([result.mask for result in found])
-
-
-def masks_of(
-    context: Context, state: Any, requests: Sequence[Request]
-) -> Iterator[tuple[tuple[tuple[int, ...], ...], Bool[Tensor, "b t h w"]]]:
-    """Predicted masks batch by batch, each pass with its places among the requests."""
-    grounder = context.grounder
-    if isinstance(grounder, PlainGrounder):
-        yield from grounder(state, requests)
-        return
-    for answered in grounder(state, requests):
-        yield answered.places, answered.logits > 0
-
-
 def divide_cells(
     config: Config, budgets: Sequence[int], n_tokens: int, model: Any
-) -> tuple[tuple[Cell, ...], dict[str, str]]:
+) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
     Args:
@@ -172,7 +133,7 @@ def divide_cells(
         n_tokens: Visual tokens before pruning.
         model: Query for its number of layers if a method drops tokens inside it.
     """
-    cells, excluded = [], {}
+    cells, excluded = list[Cell](), list[Exclusion]()
     for method in config.methods:
         if method.name == UNPRUNED:
             continue
@@ -182,13 +143,13 @@ def divide_cells(
             try:
                 average = layer_average(pruners[seeds[0]], budget, n_tokens, model)
             except ValueError as error:
-                excluded[f"{method.label}@{budget}"] = str(error)
+                excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
                 continue
             cells += [
                 Cell(method.label, pruner, budget, seed, average)
                 for seed, pruner in pruners.items()
             ]
-    return tuple(cells), excluded
+    return tuple(cells), tuple(excluded)
 
 
 def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> float:
@@ -198,7 +159,7 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
         ValueError: If the method cannot keep to the budget; the message names the smallest possible
             one.
     """
-    sizes = ModelSizes(n_tokens, model.tower.n_blocks - 1, len(model.llama.model.layers))
+    sizes = ModelSizes(n_tokens, model.tower.n_blocks - 1, model.n_layers)
     return pruner.average_tokens(budget, sizes)
 
 
@@ -255,23 +216,3 @@ def seeded(config: Config, cell: Cell, draw: int) -> Pruner:
     """The method of a cell with the seed of an official draw, if it takes one."""
     method = next(method for method in config.methods if method.label == cell.method)
     return method.pruner(draw) if method.seeded else cell.pruner
-
-
-def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Group indices of equal size into batches, sizes in ascending order.
-
-    Example:
-        >>> equal_batches([8, 16, 8, 8], 2)
-        [[0, 2], [3], [1]]
-    """
-    batches = []
-    for size in sorted(set(sizes)):
-        members = [i for i, found in enumerate(sizes) if found == size]
-        batches += [
-            members[start : start + batch_size] for start in range(0, len(members), batch_size)
-        ]
-    return batches
-
-
-def _size(selection: Selection | None) -> int:
-    return 0 if selection is None else len(selection)

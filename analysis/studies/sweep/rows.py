@@ -1,6 +1,8 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,19 +19,22 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
 )
-from litelvlm.analysis.runs.engine import ItemResult
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.studies.sweep.config import (
+    Config,
+)
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Context,
     Pass,
     PlannedConversation,
-    masks_of,
     plan_conversations,
 )
-from litelvlm.metrics import iou, scored_target
-from litelvlm.models.glamm.batched.grounder import Request
-from litelvlm.models.glamm.batched.requests import compared
-from litelvlm.overlaps import Overlaps, overlaps
+from litelvlm.data.dataset import Dataset
+from litelvlm.metrics import PixelCounts, count_pixels, iou, scored_target
+from litelvlm.models.base import GroundingModel, Request
+from litelvlm.models.requests import places_by_target
 
 HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
@@ -85,23 +90,21 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
             # An oracle that serves several expressions with one selection knows the union of their
             # masks.
             truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
-            key, questions = int(sample.image_id), list(talk.conversation.questions)
-            cues = model.cues(
-                state, questions, coverage=truth, key=key, conversation=talk.conversation
-            )
+            key = int(sample.image_id)
+            cues = model.cues(state, talk.conversation, coverage=truth, key=key)
             passes += context.passes(loaded, state, number, talk, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[dict[str, Any]]] = [[] for _ in passes]
     requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
     noted = len(context.grounder.notes)
-    for places, masks in masks_of(context, state, requests):
-        asked = compared(places, lambda place: talks[passes[place].talk].turns)
+    for batch in context.grounder(state, requests):
+        asked = places_by_target(batch.places, lambda place: talks[passes[place].talk].turns)
         answers, turns = zip(*asked, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
-            counts = overlaps(
-                masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
+            counts = count_pixels(
+                batch.masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
             )
-        numbers = Overlaps(*(count.cpu() for count in counts))
+        numbers = PixelCounts(*(count.cpu() for count in counts))
         for row, same in enumerate(asked.values()):
             for place in same:
                 found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
@@ -116,7 +119,7 @@ def turn_rows(
     loaded: Loaded,
     talks: list[PlannedConversation],
     made: Pass,
-    counts: Overlaps,
+    counts: PixelCounts,
     row: int,
 ) -> list[dict[str, Any]]:
     """Rows of one pass, one per expression of its conversation.
@@ -150,3 +153,21 @@ def turn_rows(
             | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}
         )
     return rows
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Divide methods and budgets into what is possible and what is not."""
+    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    context = Context(model, data, config, budgets)
+
+    def begin(index: int) -> Callable[[], ItemResult]:
+        return partial(image_rows, context, load(context, index))
+
+    return Work(
+        data,
+        begin,
+        resolved={"budgets": list(budgets)},
+        methods=tuple(method.pruner() for method in config.methods),
+        excluded=context.excluded,
+        protocol=config.protocol,
+    )

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.significance import holm, paired_swap_test
 
-UNPRUNED, RANDOM = "none", "random"
 METRICS = ("ciou", "giou", "p50")
 ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
 Cell = tuple[str, int]

@@ -1,1 +1,1 @@
-"""Rendered worlds: scenes with exact masks and unambiguous referring expressions."""
+"""Procedural worlds: images that are drawn, with exact masks and unambiguous expressions."""

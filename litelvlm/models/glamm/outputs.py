@@ -1,4 +1,4 @@
-"""What the stages of a GLaMM hand on: the encoded image, the spliced prompt, the masks; and a watch over the stages."""
+"""What the stages of a GLaMM hand on: the encoded image and the spliced prompt; a stopwatch."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.clip.hf import ClipImage
+from litelvlm.models.base import ImageView, tower_view
 from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
 from litelvlm.pruning import Selection
 
@@ -32,45 +33,15 @@ class ImageState:
     resized_size: tuple[int, int]
     timings: dict[str, float] = field(default_factory=dict)
 
-
-@dataclass(frozen=True)
-class Grounding:
-    """Masks for the expressions of one call.
-
-    Attributes:
-        logits: Mask logits at the image's size, float32.
-        seg_state: LLM state that each mask was decoded from (after the final norm, before the seg
-            head).
-        seg_embeddings: Output of the seg head, SAM's only prompt.
-        selections: What was kept, one per LLM pass (None: unpruned; a ``LayerTrace`` tells it layer
-            by layer where tokens were dropped inside the language model).
-        timings: Seconds per stage, summed over the passes.
-        answers: What the assistant said in each turn, forced or generated. A generated answer
-            without [SEG] gives no mask: its logits are minus infinity, its state and embedding NaN,
-            and ``found`` is False there.
-    """
-
-    logits: Float[Tensor, "t height width"]
-    seg_state: Float[Tensor, "t d"]
-    seg_embeddings: Float[Tensor, "t c"]
-    selections: tuple[Selection | None, ...]
-    timings: dict[str, float]
-    answers: tuple[str, ...] = ()
+    @property
+    def view(self) -> ImageView:
+        """What CLIP's tokens see of the image."""
+        return tower_view(self.clip.tower, *self.original_size)
 
     @property
-    def found(self) -> tuple[bool, ...]:
-        """Whether each answer holds a [SEG], that is, whether there is a mask at all."""
-        return tuple(SEG_TOKEN in answer for answer in self.answers)
-
-    @property
-    def mask(self) -> Bool[Tensor, "t height width"]:
-        """Foreground: logit strictly above 0."""
-        return self.logits > 0
-
-    @property
-    def selection(self) -> Selection | None:
-        """The selection of the first pass."""
-        return self.selections[0]
+    def tokens(self) -> Float[Tensor, "n d"]:
+        """Patch states that the projector reads, in raster order."""
+        return self.clip.patch_tokens[0]
 
 
 @dataclass(frozen=True)
@@ -90,6 +61,26 @@ class Spliced:
     lengths: tuple[int, ...]
     image_start: tuple[int, ...]
     seg_index: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class TurnOutputs:
+    """One conversation read to its end.
+
+    Attributes:
+        seg_states: State of each turn that its mask is decoded from; NaN where no [SEG] was said.
+        answers: Answer of each turn.
+        selection: What was kept of the image.
+    """
+
+    seg_states: Float[Tensor, "t d"]
+    answers: tuple[str, ...]
+    selection: Selection | None
+
+    @property
+    def found(self) -> tuple[bool, ...]:
+        """Whether each answer holds a [SEG]."""
+        return tuple(SEG_TOKEN in answer for answer in self.answers)
 
 
 class Stopwatch:

@@ -7,7 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from litelvlm.data.worlds.shapes.objects import Kind, Level, SceneObject
+from litelvlm.data.worlds.base import Kind, SceneExpression
+from litelvlm.data.worlds.shapes.objects import Level, SceneObject
 
 PLACES = {"leftmost": (0, 1.0), "rightmost": (0, -1.0), "topmost": (1, 1.0), "bottom": (1, -1.0)}
 RELATIONS = {"left of": (0, 1.0), "right of": (0, -1.0), "above": (1, 1.0), "below": (1, -1.0)}
@@ -93,12 +94,9 @@ def topic(meaning: Meaning) -> str:
 
 
 @dataclass(frozen=True)
-class SceneExpression:
-    """A sentence, the index of the object it means, its kind and its structure."""
+class ShapeExpression(SceneExpression):
+    """A sentence about shapes with its structure."""
 
-    sent: str
-    target: int
-    kind: Kind
     meaning: Meaning
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
-Kind = Literal["attribute", "place", "relation"]
-KINDS: tuple[Kind, ...] = ("attribute", "place", "relation")
+from litelvlm.data.worlds.base import Kind
 
 # Mid-tones far apart in hue, and white; shading multiplies them by 0.8 to 1.15 and must not make
 # one look like another.
@@ -135,3 +133,9 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
         ),
     }
 )
+
+# Written as COCO's supercategory; ids count from 1 in this order.
+CATEGORIES: Mapping[str, str] = MappingProxyType(
+    {shape: "shape" for level in LEVELS.values() for shape in level.shapes}
+)
+"""Every shape of every level, with the kind of thing it is."""

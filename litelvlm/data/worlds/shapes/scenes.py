@@ -8,25 +8,24 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, UInt8
 
+from litelvlm.data.worlds.base import KINDS, Scene
 from litelvlm.data.worlds.shapes.expressions import (
-    SceneExpression,
+    ShapeExpression,
     enumerate_expressions,
     matches,
     topic,
     vocabulary,
 )
-from litelvlm.data.worlds.shapes.objects import KINDS, LEVELS, Level, SceneObject
+from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
 from litelvlm.data.worlds.shapes.render import Footprint, footprint, render, visible_masks
 from litelvlm.names import check_name
 
 __all__ = [
     "LEVELS",
     "Level",
-    "Scene",
-    "SceneExpression",
     "SceneObject",
+    "ShapeScene",
     "get_level",
     "level_vocabulary",
     "matches",
@@ -45,22 +44,15 @@ _TURN = {
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One rendered scene.
+class ShapeScene(Scene):
+    """One rendered scene of shapes; an object's category is its shape.
 
     Attributes:
-        seed: The number it was made from.
-        image: RGB pixels, 0 to 255.
-        objects: The objects; their order carries no meaning.
-        masks: Visible pixels of each object; disjoint.
-        expressions: Sentences that each mean exactly one object.
+        objects: The objects, in the order of ``categories`` and ``masks``.
     """
 
-    seed: int
-    image: UInt8[np.ndarray, "height width 3"]
+    expressions: tuple[ShapeExpression, ...]
     objects: tuple[SceneObject, ...]
-    masks: Bool[np.ndarray, "n height width"]
-    expressions: tuple[SceneExpression, ...]
 
 
 def get_level(name: str) -> Level:
@@ -121,12 +113,12 @@ def _choose(
     level: Level,
     allowed: Sequence[bool],
     rng: np.random.Generator,
-) -> tuple[SceneExpression, ...] | None:
+) -> tuple[ShapeExpression, ...] | None:
     """Draw expressions up to the quota of each kind, new targets first; None unless every kind occurs."""
     found = enumerate_expressions(objects, level, allowed)
     if not all(found.values()):
         return None
-    chosen: list[SceneExpression] = []
+    chosen: list[ShapeExpression] = []
     for kind in KINDS:
         options = found[kind]
         used: set[int] = set()
@@ -139,7 +131,7 @@ def _choose(
             # Another sentence on the same target must say something else than a longer form of this
             # one.
             options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
-            chosen.append(SceneExpression(meaning.sentence, target, kind, meaning))
+            chosen.append(ShapeExpression(meaning.sentence, target, kind, meaning))
     return tuple(chosen)
 
 
@@ -160,7 +152,7 @@ def _in_crop(masks: np.ndarray) -> np.ndarray:
     return share
 
 
-def sample_scene(seed: int, level: str = "easy") -> Scene:
+def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
     """Make the scene of a seed: objects, exact visible masks, image and unambiguous expressions.
 
     The layout is redrawn until occlusion stays within the level's limit and every kind of
@@ -191,7 +183,8 @@ def sample_scene(seed: int, level: str = "easy") -> Scene:
         expressions = _choose(objects, preset, allowed, rng)
         if expressions is not None:
             image = render(objects, prints, height, width, preset.noise, rng)
-            return Scene(seed, image, objects, masks, expressions)
+            categories = tuple(item.shape for item in objects)
+            return ShapeScene(seed, image, categories, masks, expressions, objects)
     raise RuntimeError(
         f"no layout of level {level!r} found for seed {seed}; its limits contradict each other"
     )

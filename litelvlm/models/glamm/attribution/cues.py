@@ -5,24 +5,26 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.attribution.importance import (
     attention_rows,
     block_importance,
     target_gradient,
 )
-from litelvlm.models.glamm.model import Glamm, ImageState
-from litelvlm.models.glamm.prompting.prompts import Conversation, conversation
+from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 
 Sources = Mapping[str, Callable[[], Tensor]]
 
 
-def coordinate_cues(model: Glamm) -> Sources:
+def coordinate_cues(model: GlammNetwork) -> Sources:
     """Mean cosine and sine of the rotary angles at the positions that unpruned visual tokens have."""
 
     def means() -> tuple[Tensor, Tensor]:
         # The text before the image is the same in every conversation.
-        start = model.tokenizer.encode(conversation(["it"]).prompt).index(IMAGE_INDEX)
+        start = model.tokenizer.encode(full_prompt(conversation(["it"]))).index(IMAGE_INDEX)
         positions = start + torch.arange(model.n_tokens, device=model.device)
         like = torch.empty(0, device=model.device)
         cos, sin = model.llama.model.rotary_emb(like, position_ids=positions[None])
@@ -31,7 +33,7 @@ def coordinate_cues(model: Glamm) -> Sources:
     return {"rotary_cosine": lambda: means()[0], "rotary_sine": lambda: means()[1]}
 
 
-def signal_cues(model: Glamm, state: ImageState, talk: Conversation) -> Sources:
+def signal_cues(model: GlammNetwork, state: ImageState, talk: Conversation) -> Sources:
     """What the unpruned model attends to and what its answer depends on."""
 
     def attention(query: str) -> Tensor:

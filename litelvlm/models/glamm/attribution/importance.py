@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.layer_pruning import LlamaView, query_places
-from litelvlm.models.glamm.model import Glamm, ImageState
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, Conversation
+from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.names import check_name
 
@@ -27,7 +29,7 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
         ValueError: If a question follows no template, so that it is not known where its expression
             is.
     """
-    first = tokenizer.encode(talk.prompt).index(IMAGE_INDEX) + 1
+    first = tokenizer.encode(full_prompt(talk)).index(IMAGE_INDEX) + 1
     places = []
     for turn, (sent, asked) in enumerate(zip(talk.expressions, talk.questions, strict=True)):
         before = [
@@ -40,14 +42,14 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
         # In every template a space follows, so what comes after does not change the expression's
         # tokens.
         behind = asked[len(before[0]) + len(sent) :] + " ASSISTANT:"
-        until = talk.until(turn, talk.answers[:turn]).prompt.removesuffix(behind)
+        until = full_prompt(talk.until(turn, talk.answers[:turn])).removesuffix(behind)
         places.append(len(tokenizer.encode(until)) - 1 - first)
     return places
 
 
 @torch.inference_mode()
 def attention_rows(
-    model: Glamm, state: ImageState, conversation: Conversation, query: str = "seg"
+    model: GlammNetwork, state: ImageState, conversation: Conversation, query: str = "seg"
 ) -> Float[Tensor, "layers heads n"]:
     """Attention of one text token to the visual tokens in every layer and head of the language model.
 
@@ -93,7 +95,7 @@ def attention_rows(
 
 
 def target_gradient(
-    model: Glamm, state: ImageState, conversation: Conversation, target: str = "mask_logit"
+    model: GlammNetwork, state: ImageState, conversation: Conversation, target: str = "mask_logit"
 ) -> Float[Tensor, "n d"]:
     """Gradient of a target with respect to the projected visual tokens, float32.
 
@@ -120,7 +122,7 @@ def target_gradient(
 
 
 def block_importance(
-    model: Glamm,
+    model: GlammNetwork,
     state: ImageState,
     conversation: Conversation,
     target: str = "soft_dice",

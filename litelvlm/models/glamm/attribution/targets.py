@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.llama import causal_mask
 from litelvlm.models.glamm.masks import decoder as sam_side
-from litelvlm.models.glamm.model import Glamm, ImageState
-from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.glamm.outputs import ImageState
 
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
 """Mean mask logit inside the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
@@ -62,7 +63,7 @@ class Targets:
         empty: Whether a reference is a stand-in for an empty prediction.
     """
 
-    def __init__(self, model: Glamm, state: ImageState, conversation: Conversation) -> None:
+    def __init__(self, model: GlammNetwork, state: ImageState, conversation: Conversation) -> None:
         self.model = model
         with frozen(model), torch.no_grad():
             # States of an image are inference tensors, which autograd refuses; a copy is a plain

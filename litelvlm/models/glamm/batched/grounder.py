@@ -18,36 +18,27 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import KERNELS, Past, prefix_states, read_states
-from litelvlm.models.glamm.batched.requests import Group, Request, grouped, groups_of
+from litelvlm.models.glamm.batched.requests import (
+    Group,
+    grouped,
+    groups_of,
+    is_plain,
+    kept_key,
+)
 from litelvlm.models.glamm.language.decoding import read_forced
 from litelvlm.models.glamm.masks.decoder import sam_dtype, upscale
-from litelvlm.models.glamm.model import Glamm, ImageState
-from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
-
-__all__ = ["Answered", "Request", "SharedGrounder", "out_of_memory"]
 
 log = logging.getLogger(__name__)
 CPU_MASKS = 8
 """Masks that a CPU decodes at once: more no longer fit its cache and take longer each."""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Passes that were run together.
-
-    Attributes:
-        places: For each pass its places among the requests; several if they ask for the same
-            computation.
-        logits: Mask logits at the image's own size, float32; one per expression of the
-            conversation.
-    """
-
-    places: tuple[tuple[int, ...], ...]
-    logits: Float[Tensor, "b t height width"]
 
 
 @dataclass(frozen=True)
@@ -67,25 +58,24 @@ class Prompt:
     reads: tuple[int, ...]
 
 
-class SharedGrounder:
+class SharedGrounder(Grounder):
     """Grounds many requests about one image at a time.
 
     Args:
         model: Whose parts are driven.
         batch_size: Passes at once: what bounds memory. It halves when memory runs out, and stays
             so.
-
-    Attributes:
-        notes: What happened that a record should say.
     """
 
-    def __init__(self, model: Glamm, batch_size: int = 24) -> None:
+    def __init__(self, model: GlammNetwork, batch_size: int = 24) -> None:
+        super().__init__()
         self.model, self.batch_size = model, batch_size
-        self.notes: list[str] = []
         self._prefixes: dict[tuple[int, ...], tuple[Past, ...]] = {}
 
     @torch.inference_mode()
-    def __call__(self, state: ImageState, requests: Sequence[Request]) -> Iterator[Answered]:
+    def __call__(  # type: ignore[override]  # states are those of its own model
+        self, state: ImageState, requests: Sequence[Request]
+    ) -> Iterator[GroundedBatch]:
         """Answer every request once, batch by batch; nothing of a batch is kept.
 
         Raises:
@@ -114,7 +104,7 @@ class SharedGrounder:
                         raise
                     failed = str(error).splitlines()[0]
                 else:
-                    yield Answered(tuple(job.places for job in jobs), logits)
+                    yield GroundedBatch(tuple(job.places for job in jobs), logits)
                     start += len(jobs)
                     continue
                 self._halve(failed)
@@ -126,7 +116,7 @@ class SharedGrounder:
         log.warning("out of memory (%s): the batch halves to %d", reason, self.batch_size)
 
     def _prompt(self, talk: Conversation) -> Prompt:
-        ids = self.model.tokenizer.encode(talk.prompt)
+        ids = self.model.tokenizer.encode(full_prompt(talk))
         start = ids.index(IMAGE_INDEX)
         # The state that predicts [SEG] is the one before it, and ids behind the image start one
         # after its placeholder.
@@ -156,7 +146,10 @@ class SharedGrounder:
         """Low-resolution masks of one batch."""
         talks, selections = [r.conversation for r in requests], [r.selection for r in requests]
         tokens = [self._tokens(state, visual, selection) for selection in selections]
-        if requests[0].plain and self.model.llama.config._attn_implementation in KERNELS:
+        if (
+            is_plain(requests[0].selection)
+            and self.model.llama.config._attn_implementation in KERNELS
+        ):
             seg_states = self._seg_states(
                 tokens, requests, [prompts[talk] for talk in talks], alike
             )
@@ -202,7 +195,10 @@ class SharedGrounder:
         ]
         past, cut = self._prefix(prompts[0].before), 0
         if alike is not None:
-            cut, same = n_kept + alike, grouped([request.kept for request in requests])
+            cut, same = (
+                n_kept + alike,
+                grouped([kept_key(request.selection) for request in requests]),
+            )
             firsts = [members[0] for members in same]
             own = {i: row for row, members in enumerate(same) for i in members}
             rows = torch.tensor([own[i] for i in range(len(requests))], device=self.model.device)

@@ -1,45 +1,31 @@
 """Requests about one image: which of them are one computation, and which may run in one batch."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.base import Request
 from litelvlm.pruning import Selection
 from litelvlm.pruning.layers.base import LayerPlan
 
-K = TypeVar("K")
+
+def is_plain(selection: Selection | None) -> bool:
+    """Whether the same tokens go through all layers, under plain attention."""
+    return selection is None or (not isinstance(selection, LayerPlan) and selection.sizes is None)
 
 
-@dataclass(frozen=True)
-class Request:
-    """One pass: a conversation about the image under one selection (None: unpruned)."""
-
-    conversation: Conversation
-    selection: Selection | None
-
-    @property
-    def plain(self) -> bool:
-        """Whether the same tokens go through all layers, under plain attention."""
-        return not isinstance(self.selection, LayerPlan) and (
-            self.selection is None or self.selection.sizes is None
-        )
-
-    @property
-    def kept(self) -> Hashable:
-        """What enters the language model of the image, and what becomes of it there: equal for equal computations."""
-        selection = self.selection
-        if selection is None:
-            return None
-        if isinstance(selection, LayerPlan):
-            return selection.pruner, selection.budget
-        if selection.tokens is not None or selection.sizes is not None:
-            return id(selection)
-        return (
-            tuple(selection.indices.tolist()),
-            tuple(selection.positions[0].tolist()),
-            selection.span,
-        )
+def kept_key(selection: Selection | None) -> Hashable:
+    """What enters the language model of the image; equal keys mean equal computations."""
+    if selection is None:
+        return None
+    if isinstance(selection, LayerPlan):
+        return selection.pruner, selection.budget
+    if selection.tokens is not None or selection.sizes is not None:
+        return id(selection)
+    return (
+        tuple(selection.indices.tolist()),
+        tuple(selection.positions[0].tolist()),
+        selection.span,
+    )
 
 
 @dataclass(frozen=True)
@@ -66,40 +52,17 @@ class Group:
 
 def groups_of(requests: Sequence[Request]) -> list[Group]:
     """Divide requests into groups, equal ones into one job."""
-    kept = [request.kept for request in requests]
+    kept = [kept_key(request.selection) for request in requests]
     same = grouped(
         [(request.conversation, what) for request, what in zip(requests, kept, strict=True)]
     )
     jobs = [Job(requests[places[0]], kept[places[0]], tuple(places)) for places in same]
     kinds: dict[tuple[Hashable, bool], list[Job]] = {}
     for places in grouped([job.kept for job in jobs]):
-        again = jobs[places[0]].request.plain and len(places) > 1
+        again = is_plain(jobs[places[0]].request.selection) and len(places) > 1
         for job in (jobs[i] for i in places):
             kinds.setdefault((_kind(job), again), []).append(job)
     return [Group(tuple(members), again) for (_, again), members in kinds.items()]
-
-
-def compared(
-    places: Sequence[Sequence[int]], target_of: Callable[[int], K]
-) -> dict[tuple[int, K], list[int]]:
-    """Places by the row that answers them and by what the answer is held against.
-
-    One sentence may stand for two objects of an image: their requests are one computation, their
-    targets are not.
-
-    Args:
-        places: Of each answered row.
-        target_of: What a place is held against.
-
-    Example:
-        >>> compared([(0, 1, 2), (3,)], "abab".__getitem__)
-        {(0, 'a'): [0, 2], (0, 'b'): [1], (1, 'b'): [3]}
-    """
-    found: dict[tuple[int, K], list[int]] = {}
-    for row, same in enumerate(places):
-        for place in same:
-            found.setdefault((row, target_of(place)), []).append(place)
-    return found
 
 
 def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
@@ -121,4 +84,4 @@ def _kind(job: Job) -> Hashable:
         None if job.request.selection is None else len(job.request.selection),
     )
     plan = job.kept if isinstance(request.selection, LayerPlan) else None
-    return len(request.conversation.questions), n_kept, request.plain, plan
+    return len(request.conversation.questions), n_kept, is_plain(request.selection), plan

@@ -1,46 +1,24 @@
 """Conversations in which the model speaks for itself, turn by turn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.calibration import decode_selected
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
-from litelvlm.models.glamm.prompting.prompts import IMAGE_TOKEN, SEG_TOKEN, Conversation
+from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.glamm.outputs import TurnOutputs
+from litelvlm.models.glamm.prompting.prompts import IMAGE_TOKEN, SEG_TOKEN
 from litelvlm.pruning import Selection
 from litelvlm.pruning.layers.base import LayerPlan
 
-if TYPE_CHECKING:
-    from litelvlm.models.glamm.model import Glamm
-
-
-@dataclass(frozen=True)
-class TurnOutputs:
-    """One conversation read to its end.
-
-    Attributes:
-        seg_states: State of each turn that its mask is decoded from; NaN where no [SEG] was said.
-        answers: Answer of each turn.
-        selection: What was kept of the image.
-    """
-
-    seg_states: Float[Tensor, "t d"]
-    answers: tuple[str, ...]
-    selection: Selection | None
-
-    @property
-    def found(self) -> tuple[bool, ...]:
-        """Whether each answer holds a [SEG]."""
-        return tuple(SEG_TOKEN in answer for answer in self.answers)
-
 
 def read_forced(
-    model: "Glamm",
+    model: GlammNetwork,
     visual: Sequence[Float[Tensor, "_ e"]],
     talks: Sequence[Conversation],
     selections: Sequence[Selection | None],
@@ -67,7 +45,7 @@ def read_forced(
 
 
 def say(
-    model: "Glamm",
+    model: GlammNetwork,
     visual: Float[Tensor, "r e"],
     talk: Conversation,
     selection: Selection | None,
@@ -91,7 +69,7 @@ def say(
     """
     if limit < 1:
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
-    if isinstance(selection, LayerPlan) and selection.pruner.effective_query_token == "seg":
+    if isinstance(selection, LayerPlan) and selection.pruner.effective_query_token == "seg":  # noqa: S105 - a place in the text
         raise ValueError(
             "query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones"
         )
@@ -126,7 +104,7 @@ def say(
     return TurnOutputs(torch.stack(states), answers, kept)
 
 
-def spoken(model: "Glamm", ids: tuple[int, ...]) -> str:
+def spoken(model: GlammNetwork, ids: tuple[int, ...]) -> str:
     """Text of an answer without its end; what spells the image placeholder is taken out."""
     told = ids[: ids.index(model.tokenizer.eos_id)] if model.tokenizer.eos_id in ids else ids
     # The decoder sets a blank behind every added token, which the answers' spelling has not before

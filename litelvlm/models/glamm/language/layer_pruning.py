@@ -11,7 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import rotate_half
 
-from litelvlm.models.glamm.prompting.prompts import Conversation
+from litelvlm.models.base import Conversation
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.layers.raters import text_raters
@@ -154,7 +155,7 @@ class Row:
     def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
         """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
         stop = self.start + len(self.image)
-        if plan.pruner.effective_query_token == "raters":
+        if plan.pruner.effective_query_token == "raters":  # noqa: S105 - a place in the text
             self.queries = text_raters(states[self.start : stop], states[stop:])
         if plan.pruner.returning:
             self.entered = states[self.start : stop]
@@ -316,13 +317,13 @@ def query_places(tokenizer: GlammTokenizer, talk: Conversation, which: QueryToke
 
     Raters are chosen among all of these tokens later, from their embeddings.
     """
-    ids = tokenizer.encode(talk.prompt)
+    ids = tokenizer.encode(full_prompt(talk))
     first = ids.index(IMAGE_INDEX) + 1
     if which == "last":
         places = [len(ids) - 1]
     elif which == "last_prompt":
         # Expressions are in lower case and cannot spell the role.
-        question, role, _ = talk.prompt.partition(" ASSISTANT:")
+        question, role, _ = full_prompt(talk).partition(" ASSISTANT:")
         places = [len(tokenizer.encode(question + role)) - 1]
     elif which == "seg":
         # The state that predicts [SEG] is the one before it.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, Conversation, conversation
+from litelvlm.models.base import Conversation
+from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation
 
 MAX_TURNS = 3
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from litelvlm.models.base import Conversation
 
 # In the order of the official list, four sentences with and then the same four without their final
 # mark, twice over: a seeded draw of an index has to mean the same sentence as there.
@@ -84,48 +85,15 @@ def question(expression: str, index: int = 0) -> str:
     return _pick(QUESTIONS, index, "question").format(clean(expression))
 
 
-@dataclass(frozen=True)
-class Conversation:
-    """One prompt with answers in it (teacher forcing): one turn, and so one [SEG], per expression.
-
-    With one answer fewer than questions the last turn is open: the prompt ends where the assistant
-    is to speak.
-
-    Attributes:
-        expressions: Stripped, lower-cased referring expressions.
-        questions: Filled question sentences, without the opening about the image.
-        answers: Answer sentences, each with one ``[SEG]``.
-
-    Raises:
-        ValueError: If the numbers of questions and answers do not go together.
+def full_prompt(conversation: Conversation) -> str:
+    """The whole text, with ``<im_start><image><im_end>`` where the visual tokens go.
 
     Source: GLaMM official code, conversation ``llava_v1``.
     """
-
-    expressions: tuple[str, ...]
-    questions: tuple[str, ...]
-    answers: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if not self.questions or len(self.questions) - len(self.answers) not in (0, 1):
-            raise ValueError(
-                f"{len(self.questions)} questions and {len(self.answers)} answers make no conversation; "
-                "give one answer per question, or leave out the last"
-            )
-
-    @property
-    def prompt(self) -> str:
-        """The whole text, with ``<im_start><image><im_end>`` where the visual tokens go."""
-        asked = (OPENING + self.questions[0], *self.questions[1:])
-        ends = (*(f" {answer}</s>" for answer in self.answers), "")
-        turns = zip(asked, ends, strict=False)
-        return f"{SYSTEM} " + "".join(
-            f"USER: {question} ASSISTANT:{end}" for question, end in turns
-        )
-
-    def until(self, turn: int, answers: tuple[str, ...]) -> "Conversation":
-        """The conversation up to the open question of a turn, earlier ones answered as given."""
-        return Conversation(self.expressions[: turn + 1], self.questions[: turn + 1], answers)
+    asked = (OPENING + conversation.questions[0], *conversation.questions[1:])
+    ends = (*(f" {answer}</s>" for answer in conversation.answers), "")
+    turns = zip(asked, ends, strict=False)
+    return f"{SYSTEM} " + "".join(f"USER: {question} ASSISTANT:{end}" for question, end in turns)
 
 
 def conversation(
@@ -144,7 +112,7 @@ def conversation(
         ValueError: If there is no expression, one is empty, or the indices do not fit.
 
     Example:
-        >>> conversation(["Dog"], 1, 1).prompt.splitlines()[-1]
+        >>> full_prompt(conversation(["Dog"], 1, 1)).splitlines()[-1]
         'Please segment dog in this image. ASSISTANT: Sure, [SEG].</s>'
     """
     if isinstance(expressions, str):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.readouts import pooled_text
+from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.options import CAPTION, GlammOptions
-from litelvlm.models.glamm.prompting.prompts import Conversation
 
 logger = logging.getLogger(__name__)
 
@@ -18,26 +18,18 @@ logger = logging.getLogger(__name__)
 def ranking_text(
     tower: ClipTower,
     options: GlammOptions,
-    questions: Sequence[str],
-    conversation: Conversation | None = None,
+    conversation: Conversation,
 ) -> Float[Tensor, "t p"]:
     """Embed one text per turn, not normalised; what CLIP has to cut off is logged, once per process.
 
     Args:
         tower: CLIP's towers.
         options: ``clip_text`` and ``pooling`` decide.
-        questions: Full question sentences.
-        conversation: What they are part of; needed for expressions.
-
-    Raises:
-        ValueError: If expressions are asked for and there is no conversation.
+        conversation: Its questions as full sentences, or its expressions.
     """
+    questions = conversation.questions
     if options.clip_text == "question":
         return _embedded(tower, options, questions)
-    if conversation is None:
-        raise ValueError(
-            f"clip_text={options.clip_text!r} reads the expressions; give the cues their conversation="
-        )
     texts = conversation.expressions
     if options.clip_text == "caption":
         texts = tuple(CAPTION.format(text) for text in texts)

@@ -1,0 +1,165 @@
+"""Which pruning methods a study asks: names with presets and fields, from a command or a file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from litelvlm.pruning import Pruner, get_pruner, list_pruners
+
+UNPRUNED, RANDOM = "none", "random"
+PAPER = "litelvlm"
+
+
+EVERY = "all"
+
+
+FAITHFUL = "faithful"
+
+
+Value = str | int | float | bool | tuple[int, ...] | None
+
+
+_LABEL = re.compile(r"(?P<name>[\w-]+)(:(?P<preset>[\w-]+))?(\((?P<fields>.*)\))?")
+
+
+_COMMA = re.compile(
+    r",(?![^(\[]*[)\]])"
+)  # outside brackets: no closing one follows before an opening one
+
+
+class Method(BaseModel):
+    """One method of the sweep: its name in the table of pruners, a preset, and fields that differ from it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    preset: str = FAITHFUL
+    fields: dict[str, Value] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _exists(self) -> "Method":
+        self.pruner()
+        return self
+
+    @classmethod
+    def parse(cls, text: str) -> "Method":
+        """Read a label.
+
+        Raises:
+            ValueError: If it is not of the form name:preset(field=value, ...), the last two parts
+                optional.
+
+        Example:
+            >>> Method.parse("litelvlm(order=raster)").fields
+            {'order': 'raster'}
+            >>> Method.parse("pyramiddrop(layers=(1, 4, 8))").fields
+            {'layers': (1, 4, 8)}
+        """
+        found = _LABEL.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(
+                f"method {text!r} is not of the form name, name:preset or name(field=value, ...)"
+            )
+        pairs = [part.split("=", 1) for part in _COMMA.split(found["fields"] or "") if part.strip()]
+        if any(len(pair) != 2 for pair in pairs):
+            raise ValueError(
+                f"the fields of method {text!r} are not of the form field=value, field=value"
+            )
+        options = {name.strip(): _value(value.strip(), text) for name, value in pairs}
+        return cls(name=found["name"], preset=found["preset"] or FAITHFUL, fields=options)
+
+    @property
+    def label(self) -> str:
+        """Name in rows and tables, with the preset and the fields that were set.
+
+        Example:
+            >>> Method(name="litelvlm", fields={"order": "raster"}).label
+            'litelvlm(order=raster)'
+        """
+        options = ", ".join(f"{name}={value}" for name, value in sorted(self.fields.items()))
+        preset = "" if self.preset == FAITHFUL else f":{self.preset}"
+        return f"{self.name}{preset}({options})" if options else f"{self.name}{preset}"
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the method, or the one it changes, draws at random and no seed was fixed."""
+        return "seed" not in self.fields and _draws(self.pruner())
+
+    def pruner(self, seed: int | None = None) -> Pruner:
+        """The method itself, with a seed if it takes one."""
+        options: dict[str, Any] = dict(self.fields)
+        made = get_pruner(self.name, self.preset, **options)
+        return made if seed is None else _with_seed(made, seed)
+
+
+def _value(text: str, label: str) -> Any:
+    """A field's value: a word, a number, or whole numbers in round or square brackets."""
+    if text == "None":
+        return None
+    try:
+        return (
+            tuple(yaml.safe_load(f"[{text[1:-1]}]"))
+            if text[:1] + text[-1:] == "()"
+            else yaml.safe_load(text)
+        )
+    except yaml.YAMLError as error:
+        raise ValueError(
+            f"the value {text!r} in method {label!r} cannot be read; check its brackets"
+        ) from error
+
+
+def _draws(pruner: Pruner) -> bool:
+    inner = getattr(pruner, "of", None)
+    return any(field.name == "seed" for field in fields(pruner)) or (
+        isinstance(inner, Pruner) and _draws(inner)
+    )
+
+
+def _with_seed(pruner: Pruner, seed: int) -> Pruner:
+    """The same method with a seed, its own or that of the method it changes."""
+    own = {"seed": seed} if any(field.name == "seed" for field in fields(pruner)) else {}
+    inner = getattr(pruner, "of", None)
+    of = {"of": _with_seed(inner, seed)} if isinstance(inner, Pruner) and _draws(inner) else {}
+    changes: dict[str, Any] = {**own, **of}
+    return replace(pruner, **changes)
+
+
+def every_method() -> tuple[Method, ...]:
+    """Every method of the table in each of its presets, the unpruned model left out because it is always run."""
+    return tuple(
+        Method(name=name, preset=preset)
+        for name, cls in list_pruners().items()
+        if name != UNPRUNED
+        for preset in (FAITHFUL, *cls.presets)
+    )
+
+
+def _method(value: object) -> object:
+    return Method.parse(value) if isinstance(value, str) else value
+
+
+def _methods(value: object) -> object:
+    """Let the word "all" stand for every method, by itself or as the only entry."""
+    return every_method() if value == EVERY or value in ([EVERY], (EVERY,)) else value
+
+
+def check_distinct(methods: Sequence[Method]) -> None:
+    """Refuse a method that is named twice.
+
+    Raises:
+        ValueError: Naming it.
+    """
+    labels = [method.label for method in methods]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"methods occur twice: {', '.join(twice)}")
+
+
+AnyMethod = Annotated[Method, BeforeValidator(_method)]
+
+
+Methods = Annotated[tuple[AnyMethod, ...], Field(min_length=1), BeforeValidator(_methods)]

@@ -1,0 +1,90 @@
+"""The columns of a study's rows: one typed table per study, which every row is held to."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+        name: As in the rows. A word in braces stands for a family of columns: ``jaccard_{budget}``
+            describes ``jaccard_48`` and ``jaccard_8``.
+        kind: bool, int, float or str. Every column may also hold None, for "does not apply".
+        meaning: One sentence with unit and range.
+    """
+
+    name: str
+    kind: type
+    meaning: str
+
+    def fits(self, value: object) -> bool:
+        """Whether a value may stand in this column."""
+        if value is None:
+            return True
+        if self.kind is bool or isinstance(value, bool):
+            return self.kind is bool and isinstance(value, bool)
+        wanted = {int: Integral, float: Real}.get(self.kind, self.kind)
+        return isinstance(value, wanted)
+
+
+def check_rows(rows: Iterable[Mapping[str, object]], columns: Sequence[Column]) -> None:
+    """Refuse a row that its study's table does not describe.
+
+    Raises:
+        TypeError: If a row has an unknown column, or a value of another type.
+
+    Example:
+        >>> check_rows([{"layer": 3}], [Column("layer", int, "Block, from 0.")])
+    """
+    known: dict[str, Column] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name not in known:
+                known[name] = _described(name, columns)
+            if not known[name].fits(value):
+                raise TypeError(
+                    f"column {name!r} holds {value!r}, which is no {known[name].kind.__name__}; "
+                    "change the value, or the table of columns of this study"
+                )
+
+
+def _described(name: str, columns: Sequence[Column]) -> Column:
+    for column in columns:
+        pattern = re.sub(r"\\\{\w+\\\}", r"\\w+", re.escape(column.name))
+        if re.fullmatch(pattern, name):
+            return column
+    raise TypeError(
+        f"rows have a column {name!r} that the study's table does not describe; add it there"
+    )
+
+
+EXPRESSION: tuple[Column, ...] = (
+    Column("dataset", str, "Name of the data set."),
+    Column("split", str, "Split of the data set."),
+    Column("image_id", int, "Image, as the data set numbers it."),
+    Column("ref_id", int, "Reference: one object that expressions describe."),
+    Column("sent_id", int, "Expression."),
+    Column("ann_id", int, "First object that the expression means; -1 if it means none."),
+    Column("category_id", int, "Category of that object; -1 if the data state none."),
+    Column("kind", str, "Kind of expression as the data set states it, or 'unspecified'."),
+    Column("n_words", int, "Words of the expression."),
+    Column("area_frac", float, "Share of the image that the target covers, 0 to 1."),
+    Column("visible_frac", float, "Share of the target that CLIP's crop shows, 0 to 1."),
+)
+"""Columns that name an expression and describe its target."""
+
+LABELS: tuple[Column, ...] = (
+    Column("n_in", int, "Tokens inside the target."),
+    Column("tiny", bool, "No token is half inside, so the best one stands for the target."),
+)
+"""Columns that say how the target looks on the token grid."""
+
+TOWER: tuple[Column, ...] = (
+    Column("clip_model", str, "CLIP model that was asked for by name; empty for the model's own."),
+    Column("category", str, "Name of the referent's category, 'several' or 'not stated'."),
+    Column("n_same_category", int, "Objects of that category in the image, the referent included."),
+)
+"""Columns of studies that read several CLIP models."""

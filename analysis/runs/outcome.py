@@ -1,0 +1,50 @@
+"""What became of samples and methods: counts, and what was left out with the reason."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Counts(_Frozen):
+    """What became of the samples (expressions).
+
+    Attributes:
+        expected: In the parts that are finished.
+        done: With rows.
+        skipped: Left out on purpose, by reason.
+        failed: That raised an error.
+    """
+
+    expected: int = 0
+    done: int = 0
+    skipped: dict[str, int] = Field(default_factory=dict)
+    failed: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Sum of both."""
+        reasons = sorted({*self.skipped, *other.skipped})
+        return Counts(
+            expected=self.expected + other.expected,
+            done=self.done + other.done,
+            skipped={
+                reason: self.skipped.get(reason, 0) + other.skipped.get(reason, 0)
+                for reason in reasons
+            },
+            failed=self.failed + other.failed,
+        )
+
+
+class Exclusion(_Frozen):
+    """A method that has no rows at a budget.
+
+    Attributes:
+        method: Label of the method.
+        budget: Tokens.
+        reason: Why it cannot keep to the budget.
+    """
+
+    method: str
+    budget: int
+    reason: str

@@ -1,0 +1,113 @@
+"""One part of a run on disk: rows in a Parquet file that says which run and part it is."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.data.files import atomic_write
+
+_META = b"litelvlm"
+UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
+"""What reading a damaged part may raise."""
+
+
+class PartMeta(BaseModel):
+    """What a part says of itself.
+
+    Attributes:
+        key: Digest of the run's key.
+        part: Place of the part, from 0.
+        of: Parts of the whole run.
+        rows: Number of its rows.
+        counts: What became of its samples.
+        failures: What failed.
+        notes: What a reader of its rows should know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    part: int
+    of: int
+    rows: int
+    counts: Counts
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class StoredPart(NamedTuple):
+    """A part as read from disk."""
+
+    table: pa.Table
+    meta: PartMeta
+
+
+def write_part(path: Path, rows: Sequence[Mapping[str, object]], meta: PartMeta) -> None:
+    """Write a finished part, whole or not at all."""
+    # Arrow would take its columns from the first row alone and drop what only later rows have.
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+    table = table.replace_schema_metadata({_META: meta.model_dump_json()})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    atomic_write(path, buffer.getvalue())
+
+
+def read_part(path: Path) -> StoredPart:
+    """Read a part.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If its rows are not those that were written.
+        KeyError: If it does not say which part it is.
+        pyarrow.ArrowException: If it is damaged.
+    """
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    meta = PartMeta.model_validate(json.loads((file.schema_arrow.metadata or {})[_META]))
+    table = file.read()
+    if table.num_rows != meta.rows:
+        raise ValueError(f"it has {table.num_rows} rows where {meta.rows} were written")
+    return StoredPart(table, meta)
+
+
+def read_rows(folder: str | Path) -> pd.DataFrame:
+    """Read all finished parts of a run as one table, in order.
+
+    Raises:
+        FileNotFoundError: If the folder holds no part.
+        ValueError: If a part cannot be read (the file is named), or parts of several runs are
+            mixed.
+    """
+    paths = sorted((Path(folder) / "rows").glob("part-*-of-*.parquet"))
+    if not paths:
+        raise FileNotFoundError(
+            f"{folder} holds no rows; run the study with the same command to compute them"
+        )
+    tables, keys = [], set()
+    for path in paths:
+        try:
+            table, meta = read_part(path)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{path.name} cannot be read ({error}); run the study again to replace it"
+            ) from error
+        tables.append(table.replace_schema_metadata(None))
+        keys.add((meta.key, meta.of))
+    if len(keys) > 1:
+        raise ValueError(
+            f"{folder} mixes parts of different runs; "
+            "move the foreign ones away and run the study again"
+        )
+    filled = [table for table in tables if table.num_columns]
+    if not filled:
+        return pd.DataFrame()
+    frame: pd.DataFrame = pa.concat_tables(filled, promote_options="permissive").to_pandas()
+    return frame

@@ -1,0 +1,46 @@
+"""A study: one question asked of a model and a data set, as an object that the engine runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pandas as pd
+
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.columns import Column
+from litelvlm.analysis.runs.config import StudyConfig
+from litelvlm.analysis.runs.work import Work
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+
+ConfigT = TypeVar("ConfigT", bound=StudyConfig)
+Tables = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Study(Generic[ConfigT]):
+    """One question and everything needed to answer it.
+
+    Attributes:
+        name: Name in commands; begins the run folder's name.
+        question: In one sentence.
+        Config: Its configuration; command-line options come from its fields.
+        prepare: Everything before the first row. The module that defines it, with all that this
+            module imports, is the code that makes rows, and so part of the run's key.
+        columns: What a row may hold.
+        claims: From rows to claims.
+        tables: From rows to the tables that figures and pages show.
+        interpret: What claims and tables mean together, in words.
+        pictures: Saves pictures for figures into the folder of a finished run; None draws none.
+    """
+
+    name: str
+    question: str
+    Config: type[ConfigT]
+    prepare: Callable[[GroundingModel, Dataset, ConfigT], Work]
+    columns: tuple[Column, ...]
+    claims: Callable[[pd.DataFrame, ConfigT], list[Claim]]
+    tables: Callable[[pd.DataFrame, ConfigT], dict[str, pd.DataFrame]]
+    interpret: Callable[[Sequence[Claim], Tables], str]
+    pictures: Callable[[GroundingModel, Dataset, Path, ConfigT], None] | None = None

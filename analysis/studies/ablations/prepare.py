@@ -1,0 +1,106 @@
+"""What the ablations do before their first row: contexts of each protocol."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from litelvlm.analysis.inputs.foreign import draw_foreign
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.inputs.samples import Data, Model
+from litelvlm.analysis.inputs.subset import EvenSubset
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.studies.ablations.config import ALTERED, SHUFFLED, TOGETHER, Config
+from litelvlm.analysis.studies.ablations.rows import AblationContext, ablation_rows
+from litelvlm.analysis.studies.sweep import config as sweep_config
+from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.rows import Loaded, load
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+
+
+def make_context(
+    model: Model, data: Data, chosen: EvenSubset, config: Config, budgets: tuple[int, ...]
+) -> AblationContext:
+    """Context of the expressions asked alone."""
+    methods = tuple(label for label in config.methods if label not in ALTERED)
+    altered = tuple(label for label in config.methods if label in ALTERED)
+    asked = sweep_config.Config(
+        methods=tuple(Method.parse(label) for label in methods),
+        budgets=budgets,
+        seeds=config.random_seeds,
+        question_index=config.question_index,
+        answer_index=config.answer_index,
+        batch_size=config.batch_size,
+    )
+    donors = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
+    if len({donor.image_id for donor in donors}) < 2:
+        altered = tuple(label for label in altered if label != SHUFFLED)
+    return AblationContext(
+        model,
+        chosen,
+        asked,
+        budgets,
+        donors,
+        config.seed,
+        altered,
+        "attention" in config.requests,
+        "rounding" in config.requests,
+        config.coalitions,
+    )
+
+
+def protocol_contexts(
+    model: Model, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
+) -> tuple[Context, Context]:
+    """Contexts of the official protocol and of every expression asked alone, on the method, its parts and controls."""
+    methods = tuple(Method.parse(label) for label in TOGETHER)
+    official = sweep_config.Config(
+        methods=methods,
+        seeds=config.official_seeds,
+        batch_size=config.batch_size,
+        protocol="official",
+    )
+    alone = sweep_config.Config(
+        methods=methods,
+        seeds=config.official_seeds,
+        question_index=config.question_index,
+        answer_index=config.answer_index,
+        batch_size=config.batch_size,
+    )
+    return Context(model, whole, official, budgets), Context(model, whole, alone, budgets)
+
+
+def load_both(context: Context, protocols: Sequence[Context], index: int) -> tuple[Loaded, Loaded]:
+    """One image with the chosen expressions, and with all of them if protocols are compared."""
+    chosen = load(context, index)
+    return chosen, load(protocols[0], index) if protocols else chosen
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Make the contexts of every protocol; one part of the work for each chosen image."""
+    n_tokens = model.grid[0] * model.grid[1]
+    budgets = resolve_budgets(
+        config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens
+    )
+    chosen = EvenSubset(data, config.images, config.expressions)
+    whole = EvenSubset(data, config.images)
+    context = make_context(model, data, chosen, config, budgets)
+    protocols = (
+        protocol_contexts(model, whole, config, budgets) if "protocol" in config.requests else ()
+    )
+
+    def begin(index: int) -> Callable[[], ItemResult]:
+        return partial(ablation_rows, context, protocols, load_both(context, protocols, index))
+
+    lacking = SHUFFLED in config.methods and SHUFFLED not in context.altered
+    used = [method for one in (context, *protocols) for method in one.config.methods]
+    return Work(
+        chosen,
+        begin,
+        resolved={"budgets": list(budgets)},
+        methods=tuple(method.pruner() for method in used),
+        excluded=context.excluded,
+        notes=(f"{SHUFFLED} is left out: texts of two images at least are needed",)
+        if lacking
+        else (),
+    )

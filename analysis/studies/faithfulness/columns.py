@@ -1,0 +1,14 @@
+"""Columns of the faithfulness study."""
+
+from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column
+
+COLUMNS: tuple[Column, ...] = (
+    *EXPRESSION,
+    *LABELS,
+    Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
+    Column("ranking", str, "What tokens are ranked by."),
+    Column("target", str, "Scalar that removal changes."),
+    Column("metric", str, "Curve or measure."),
+    Column("k", int, "Tokens of the curve's point; 0 for whole curves."),
+    Column("value", float, "Value of the target or the measure."),
+)

@@ -1,0 +1,168 @@
+"""Rows of the faithfulness study: curves and areas of every ranking."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+
+from litelvlm.analysis.inputs.picks import PickedExpressions, pick
+from litelvlm.analysis.inputs.queries import Query, prepare_query
+from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.config import Count, StudyConfig
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
+from litelvlm.analysis.signals.gradients import input_signals
+from litelvlm.analysis.signals.importance import (
+    DICE,
+    PREREGISTERED,
+    RELEVANCE,
+    as_array,
+    attention_signals,
+    block_signals,
+    flow_signals,
+    shapley,
+)
+from litelvlm.analysis.stats.faithfulness import (
+    curve_area,
+    curve_points,
+    eraser,
+    eraser_counts,
+    first_tokens,
+    moved_round,
+    rank_infidelity,
+    square_removals,
+)
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
+
+CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
+
+
+MOVED = "low_similarity_moved"
+
+
+LLM_RANKINGS = (*PREREGISTERED, RELEVANCE)  # beside input x gradient
+
+
+class Config(StudyConfig):
+    """Configuration of the study. The defaults fit the miniature on one core.
+
+    Attributes:
+        images: Images, each with one expression, spread over the sizes of referents; None takes
+            all.
+        question_index: Question template, 0 to 15.
+        steps: Even steps of the curves (36 in a full study: 16 of 576 tokens each).
+        removals: Random squares that are removed, for the infidelity.
+        coalitions: Of KernelSHAP (512 in a full study).
+        batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
+    """
+
+    images: Count | None = 24
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    steps: Count = 12
+    removals: Count = 32
+    coalitions: Count = 144
+    batch_size: Count | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares."""
+
+    model: Any
+    data: PickedExpressions
+    config: Config
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
+    """All rows of one image and its expression."""
+    config, sample = context.config, context.data[index]
+    expression = sample.expressions[0]
+    with naming(sample, expression):
+        asked, targets, covered, keys = prepare_query(
+            context.model, context.data, index, config.question_index, config.batch_size
+        )
+        rng = np.random.default_rng([config.seed, int(expression.sent_id)])
+        removed = square_removals(context.model.grid, config.removals, rng)
+        after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
+        rows = []
+        found = rankings(asked, targets, covered, rng) | {
+            "kernel_shap": shapley(asked, targets, config.coalitions, rng)
+        }
+        for name, values in found.items():
+            rows += [
+                {"ranking": name} | row
+                for row in ranking_rows(values, targets, config, removed, after)
+            ]
+    return ItemResult([keys | row for row in rows])
+
+
+def rankings(
+    asked: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
+) -> dict[str, Float[np.ndarray, "n"]]:
+    """What tokens are ranked by, high first."""
+    cues = asked.model.cues(asked.state, asked.talk, coverage=torch.from_numpy(covered).float())
+    scores = clip_scores(cues, rng)
+    found = {name: scores[name] for name in CLIP_RANKINGS} | {
+        "high_similarity": highest_similarity(cues)
+    }
+    found |= {MOVED: moved_round(scores[REVERSED], asked.model.grid, rng)}
+    found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
+    signals = [*attention_signals(asked), *flow_signals(targets), *block_signals(asked, targets)]
+    wanted = [signal for signal in signals if signal.key in LLM_RANKINGS]
+    return found | {signal.name: signal.values for signal in wanted}
+
+
+def ranking_rows(
+    values: Float[np.ndarray, "n"],
+    targets: Targets,
+    config: Config,
+    removed: Bool[np.ndarray, "m n"],
+    after: Float[np.ndarray, "m 3"],
+) -> list[dict[str, Any]]:
+    """Every measure of one ranking for every target, given the targets after some random removals."""
+    order, n = ranking(values), targets.n_tokens
+    counts = curve_points(n, config.steps)
+    only = first_tokens(order, counts)
+    found = as_array(
+        targets.keeping(torch.from_numpy(np.concatenate([only, ~only])), config.batch_size)
+    )
+    kept, without = np.split(found, 2)
+    rows = []
+    for column, target in enumerate(TARGETS):
+        insertion, deletion = kept[:, column], without[:, column]
+        falls = eraser(counts, deletion, insertion, eraser_counts(n))
+        measured: Mapping[tuple[str, int], float] = {
+            **{("insertion", k): float(y) for k, y in zip(counts, insertion, strict=True)},
+            **{("deletion", k): float(y) for k, y in zip(counts, deletion, strict=True)},
+            **{
+                (name, k): float(y)
+                for name, ys in falls.items()
+                for k, y in zip(eraser_counts(n), ys, strict=True)
+            },
+            **{(f"aopc_{name}", 0): float(ys.mean()) for name, ys in falls.items()},
+            ("insertion_auc", 0): curve_area(counts, insertion),
+            ("deletion_auc", 0): curve_area(counts, deletion),
+            ("infidelity", 0): rank_infidelity(
+                order, removed, after[:, column], float(insertion[-1])
+            ),
+        }
+        rows += [
+            {"target": target, "metric": name, "k": k, "value": y}
+            for (name, k), y in measured.items()
+        ]
+    return rows
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Pick the expressions; one part of the work for each of their images."""
+    picks = pick(data, model, config.images, config.seed)
+    context = Context(model, picks, config)
+    return Work(picks, lambda index: partial(image_rows, context, index), notes=picks.notes)

@@ -1,0 +1,241 @@
+"""Rows of the importance study: one expression of each image, every score and every signal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from litelvlm.analysis.inputs.picks import PickedExpressions, foreign, pick, strata_middles
+from litelvlm.analysis.inputs.queries import Query, prepare_query
+from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
+from litelvlm.analysis.signals.gradients import mean_token
+from litelvlm.analysis.signals.importance import (
+    GRADIENT,
+    PREREGISTERED,
+    RELEVANCE,
+    Sampling,
+    Signal,
+    cheap_signals,
+    reliable,
+    sampled_signals,
+)
+from litelvlm.analysis.stats.spatial import rank_correlations
+from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
+from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation
+
+JOINT = (
+    *PREREGISTERED,
+    RELEVANCE,
+    GRADIENT,
+)  # signals whose ranks are also kept as a picture against the scores
+
+
+class Config(StudyConfig):
+    """Configuration of the study. The defaults fit the miniature on one core; a full study asks for more of each.
+
+    Attributes:
+        images: Images, each with one expression; None takes every image that can be labelled.
+        checked: Of them, how many also get a second template, a foreign expression and
+            reinitialised layers.
+        sampled: Of them, how many also get the signals of many passes.
+        question_index: Question template, 0 to 15.
+        second_template: Template of the retest.
+        depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all
+            tokens.
+        integration_steps: Nodes of integrated gradients.
+        coalitions: Of KernelSHAP (512 in a full study).
+        permutations: Of Shapley sampling (25 in a full study).
+        masks: Random token sets of the ridge regression (1000 in a full study).
+        mean_images: Images that the mean token is taken over.
+        batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
+    """
+
+    images: Count | None = 24
+    checked: Index = 8
+    sampled: Index = 3
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    second_template: int = Field(default=1, ge=0, lt=len(QUESTIONS))
+    depth: Count | None = None
+    integration_steps: Count = 32
+    coalitions: Count = 256
+    permutations: Count = 8
+    masks: Count = 300
+    mean_images: Count = 32
+    batch_size: Count | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares."""
+
+    model: Any
+    data: PickedExpressions
+    config: Config
+    depth: int
+    token: Float[Tensor, "d"]
+    checked: frozenset[int]
+    sampled: frozenset[int]
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
+    """All rows of one image and its expression."""
+    config, sample = context.config, context.data[index]
+    expression = sample.expressions[0]
+    with naming(sample, expression):
+        asked, targets, covered, keys = prepare_query(
+            context.model, context.data, index, config.question_index, config.batch_size
+        )
+        scores, tokens = scores_of(
+            context, asked, covered, targets, [config.seed, int(expression.sent_id)]
+        )
+        keys |= {"n_sinks": int(tokens.sinks.sum())}
+        signals = cheap_signals(asked, targets)
+        rows, reliability = [], dict.fromkeys(scores, float("nan"))
+        if index in context.checked:
+            signals, reliability = retested(context, asked, signals, scores, covered)
+            rows += foreign_rows(context, index, asked, scores) if len(context.data) > 1 else []
+            rows += reinitialised_rows(asked, tokens, config.seed + int(expression.sent_id))
+        if index in context.sampled:
+            sampling = Sampling(
+                config.integration_steps,
+                config.coalitions,
+                config.permutations,
+                config.masks,
+                context.depth,
+                config.seed + int(expression.sent_id),
+            )
+            signals += sampled_signals(asked, targets, sample.image(), context.token, sampling)
+        rows += agreement_rows(scores, signals, tokens, context.depth, reliability)
+        for signal in signals:
+            if signal.key in JOINT:
+                rows += joint_rows(REVERSED, scores[REVERSED], signal)
+            if signal.key in PREREGISTERED:
+                rows += shuffled_rows(
+                    scores[REVERSED], signal, config.seed + int(expression.sent_id)
+                )
+    return ItemResult([keys | found for found in rows])
+
+
+def scores_of(
+    context: Context,
+    asked: Query,
+    covered: Float[np.ndarray, "n"],
+    targets: Targets,
+    seed: Sequence[int],
+) -> tuple[dict[str, Float[np.ndarray, "n"]], Tokens]:
+    """CLIP-side scores of the tokens, and what else is known of them."""
+    truth = torch.from_numpy(covered).float()
+    cues = asked.model.cues(asked.state, asked.talk, coverage=truth)
+    scores = clip_scores(cues, np.random.default_rng(seed))
+    halfway = len(asked.model.llama.model.layers) // 2
+    sinks = visual_sinks(states_entering(targets, halfway), targets.start, targets.n_tokens)
+    return scores, Tokens(context.model.grid, scores["state_norm"], covered, sinks)
+
+
+@torch.inference_mode()
+def states_entering(targets: Targets, layer: int) -> Float[Tensor, "s d"]:
+    """States of the unpruned sequence as they enter a layer of the language model."""
+    found: list[Tensor] = []
+
+    def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        if index == layer:
+            found.append(hidden_states[0])
+        return hidden_states, position_ids
+
+    positions = torch.arange(len(targets.embeds), device=targets.embeds.device)[None]
+    decode(targets.model.llama, targets.embeds[None], positions, before_layer=read)
+    return found[0]
+
+
+def retested(
+    context: Context,
+    asked: Query,
+    signals: Sequence[Signal],
+    scores: dict[str, Float[np.ndarray, "n"]],
+    covered: Float[np.ndarray, "n"],
+) -> tuple[list[Signal], dict[str, float]]:
+    """Signals with their reliability, and that of scores, from asking with a second template.
+
+    What does not read the text has reliability 1.
+    """
+    again = replace(
+        asked, talk=conversation(asked.talk.expressions, context.config.second_template)
+    )
+    targets = again.targets()
+    other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
+    found = [
+        replace(signal, reliability=reliable(signal.values, other[signal.key]))
+        for signal in signals
+    ]
+    # Random scores are seeded alike, so they count as text-free too.
+    second, _ = scores_of(context, again, covered, targets, [context.config.seed])
+    text_free = [name for name in scores if "similarity" not in name]
+    reliability = {name: reliable(values, second[name]) for name, values in scores.items()}
+    return found, reliability | dict.fromkeys(text_free, 1.0)
+
+
+def foreign_rows(
+    context: Context, index: int, asked: Query, scores: dict[str, Float[np.ndarray, "n"]]
+) -> list[dict[str, Any]]:
+    """The image's own scores against the importance of its tokens for another expression."""
+    other = replace(
+        asked, talk=conversation([foreign(context.data, index)], context.config.question_index)
+    )
+    signals = [
+        signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
+    ]
+    return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
+
+
+def shuffled_rows(
+    values: Float[np.ndarray, "n"], signal: Signal, seed: int
+) -> list[dict[str, Any]]:
+    """The signal with its tokens shuffled, and against itself."""
+    order = np.random.default_rng(seed).permutation(len(values))
+    mixed = replace(signal, values=signal.values[order])
+    return [
+        control_row("shuffled_signal", values, mixed),
+        control_row("self", signal.values, signal),
+    ]
+
+
+def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> dict[str, Any]:
+    """Plain Spearman correlation under a control."""
+    correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
+    return row(REVERSED, signal, "spearman", correlation, control=control)
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Pick the expressions; one part of the work for each of their images."""
+    picks = pick(data, model, config.images, config.seed)
+    n_tokens = model.grid[0] * model.grid[1]
+    context = Context(
+        model,
+        picks,
+        config,
+        min(config.depth or max(1, n_tokens // 9), n_tokens),
+        mean_token(model, data, config.mean_images),
+        frozenset(strata_middles(len(picks), config.checked)),
+        frozenset(strata_middles(len(picks), config.sampled)),
+    )
+    single = "the control of foreign expressions is left out: it takes a second image"
+    return Work(
+        picks,
+        lambda index: partial(image_rows, context, index),
+        resolved={"depth": context.depth},
+        notes=(*picks.notes, *([single] if len(picks) == 1 else [])),
+    )

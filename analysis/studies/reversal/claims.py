@@ -1,0 +1,279 @@
+"""Claims of the reversal study: H1 to H3 and the nulls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.inputs.labels import HIDDEN
+from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.runs.formatting import counted
+from litelvlm.analysis.runs.verdicts import HYPOTHESES
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
+from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
+from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_rows, select, unlabelled
+
+Drawn = tuple[Bootstrap, dict[str, int]]
+
+
+SCOPE = "targets at least half visible"
+
+
+MARGIN = Config().margin
+
+
+# Why an expression is missing from a claim that needs a control.
+_LACKING = {
+    "H1.centre": "no mask of another image",
+    "H2": "no text of another image and category",
+    "H2.random": "no text of another image and category",
+    "N8": "no text of another image and category",
+    "H3": "no other object of the category that can be labelled",
+    "H3.other": "no object of another category that can be labelled",
+}
+
+
+_UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image") | {
+    "H3.other": "no other object that can be labelled"
+}
+"""The same where the data state no categories."""
+
+
+# Which texts and objects stand in, by whether the data state categories, and the null of the
+# latter.
+_COMPARED = {
+    True: (
+        "texts of other images and categories",
+        "an object of another category in the image",
+        "objects of other categories are reversed alike",
+    ),
+    False: (
+        "texts of other images (the data state no categories)",
+        "another object of the image (the data state no categories)",
+        "other objects are reversed alike",
+    ),
+}
+
+
+def make_claims(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
+) -> list[Claim]:
+    """Claims H1 to H3 on expressions of which at least half of the target is visible, for each CLIP model.
+
+    Args:
+        rows: Of the study.
+        resamples: Number of draws.
+        seed: Of the draws.
+        margin: Differences of RI below it count as none.
+
+    Returns:
+        H1's two parts, H1, H2, H2 against random weights, H3, the same with objects of other
+        categories, and the nulls N4 and N8; a claim whose control exists for no expression is left
+        out. Each counts the expressions it could not use, by reason. Ids of claims about a CLIP
+        model that was asked for by name end in "@" and that name.
+    """
+    if rows.empty:
+        return []
+    claims = []
+    for clip in sorted(rows["clip_model"].unique()):
+        left_out = {UNLABELLED: unlabelled(rows, clip)}
+        found = _summarise_one(rows[rows["clip_model"] == clip], left_out, resamples, seed, margin)
+        claims += (
+            [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found]
+            if clip
+            else found
+        )
+    return claims
+
+
+def _summarise_one(
+    rows: pd.DataFrame, left_out: Mapping[str, int], resamples: int, seed: int, margin: float
+) -> list[Claim]:
+    true = select(rows, *PRIMARY)
+    if true.empty:
+        return []
+    hidden = len(select(rows, *PRIMARY, min_visible=0.0)) - len(true)
+    stated = bool((true["category_id"] >= 0).any())
+    lacking = _LACKING if stated else _LACKING | _UNSTATED
+    draw = partial(
+        _draw,
+        true=true,
+        left_out={HIDDEN: hidden, **left_out},
+        lacking=lacking,
+        resamples=resamples,
+        seed=seed,
+    )
+    claim = partial(_claim, draw, margin)
+    foreign_mask, foreign_text, same, other = (
+        control_rows(rows, name) for name in ("N3", "N1", "N6", "N6o")
+    )
+    sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", true["ri"], "no reversal")
+    claims = [sign]
+    if not foreign_mask.empty:
+        statement = "They rank lower than masks of similar size taken from other images"
+        centre = claim(
+            "H1.centre", statement, true["ri"] - foreign_mask["ri"], "what the centre gives"
+        )
+        together = "The similarity is reversed on the referent, beyond what its place in the image explains"
+        claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
+    strength = true["ri"] - foreign_text["ri"]  # TS of each expression
+    texts, objects, alike = _COMPARED[stated]
+    if not foreign_text.empty:
+        statement = f"The reversal is stronger with the true text than with {texts}"
+        claims.append(claim("H2", statement, strength, "any text would do"))
+    random, shuffled = (
+        select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
+    )
+    if not random.empty:
+        statement = "The true text strengthens the reversal more than it does under random weights"
+        claims.append(
+            claim("H2.random", statement, strength - (random - shuffled), "as under random weights")
+        )
+    if not same.empty:
+        statement = "The reversal is stronger on the referent than on another object of its category in the image"
+        claims.append(
+            claim(
+                "H3",
+                statement,
+                true["ri"] - same["ri"],
+                "any object of the category is reversed alike",
+            )
+        )
+    if not other.empty:
+        statement = f"It is stronger on the referent than on {objects}"
+        claims.append(claim("H3.other", statement, true["ri"] - other["ri"], alike))
+    return [*claims, *_nulls(rows, draw, margin)]
+
+
+def _nulls(rows: pd.DataFrame, draw: Callable[..., Drawn], margin: float) -> list[Claim]:
+    """What must be nothing, shown to be within the margin."""
+    moved = control_rows(rows, "N4")["ri"]
+    true, foreign = (
+        select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
+    )
+    wanted = {
+        "N4": (moved, "The mask moved round the grid has no reversal", "no place is special"),
+        "N8": (
+            true - foreign,
+            "Under random weights the text changes no reversal",
+            "random weights read no text",
+        ),
+    }
+    found = []
+    for id, (values, statement, null_description) in wanted.items():
+        if not values.empty:
+            result, excluded = draw(id, values)
+            found.append(
+                null_claim(
+                    id, f"{statement}; {SCOPE}.", result, 0.0, null_description, margin, excluded
+                )
+            )
+    return found
+
+
+def _draw(
+    id: str,
+    values: "pd.Series[float]",
+    true: pd.DataFrame,
+    left_out: Mapping[str, int],
+    lacking: Mapping[str, str],
+    resamples: int,
+    seed: int,
+) -> Drawn:
+    """Mean over the expressions that have a value, with its draws; the others are counted."""
+    known = values.reindex(true.index).dropna()
+    images = true.loc[known.index, "image_id"].to_numpy()
+    # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws
+    # left.
+    rounded = known.to_numpy(dtype=np.float64).round(12)
+    excluded = {**left_out, lacking.get(id, ""): len(true) - len(known)}
+    return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
+
+
+def _claim(
+    draw: Callable[..., Drawn],
+    margin: float,
+    id: str,
+    statement: str,
+    values: "pd.Series[float]",
+    null_description: str,
+) -> Claim:
+    """A claim that RI, or its difference to a control, lies above 0."""
+    result, excluded = draw(id, values)
+    return make_claim(
+        id,
+        f"{statement}; {SCOPE}.",
+        result.estimates()[0],
+        0.0,
+        null_description,
+        p_value=float(result.p_values()[0]),
+        p_claimed=float(result.p_values(one_sided=True)[0]),
+        excluded=excluded,
+        margin=margin,
+        p_equivalent=float(result.p_equivalent(margin)[0]),
+    )
+
+
+def interpret(claims: Sequence[Claim]) -> str:
+    """What the verdicts mean together; what was not told apart is not called a background preference.
+
+    That name is kept for a reversal that is shown to need neither the true text (H2) nor the
+    referent (H3). A reversal that is *weaker* with the true text does depend on the text. A claim
+    that is missing is as open as one that is undetermined.
+    """
+    by_id = {claim.id: claim for claim in claims}
+    first, text, target = (
+        by_id[id].verdict if id in by_id else "undetermined" for id in ("H1", "H2", "H3")
+    )
+    # On the other side of the null, which two one-sided tests do not place within the margin of it.
+    weaker = {
+        id
+        for id in _WEAKER
+        if id in by_id and by_id[id].verdict == "not supported" and not by_id[id].equivalent
+    }
+    if first != "supported" and "H1.sign" in by_id and by_id["H1.sign"].verdict == "supported":
+        found = f"The referent's tokens rank low; that they do so beyond what their place explains is {first} here."
+    elif first != "supported":
+        found = f"A reversal of similarity on the referent is {first} here."
+    elif text == target == "not supported" and "H2" not in weaker:
+        found = (
+            "The ranking shows a text-independent background preference: RI > 0, but no more with the true text than "
+            "with others (H2), and no more on the referent than on another object of its category (H3)."
+        )
+    else:
+        dependence = {
+            "H2": _DEPENDENCE[text].format("text"),
+            "H3": _DEPENDENCE[target].format("object"),
+        }
+        dependence |= {id: _WEAKER[id] for id in weaker}
+        found = (
+            f"The similarity is reversed on the referent: {dependence['H2']}; {dependence['H3']}."
+        )
+    same = [claim for claim in claims if claim.id in ("H2", "H3") and claim.equivalent]
+    if first == "supported" and same:
+        found += f" Shown to be too small to count: {'; '.join(f'{c.id} ({c.equivalence})' for c in same)}."
+    others = [f"{claim.id} {claim.verdict}" for claim in claims if "@" in claim.id]
+    if others:
+        found += f" Other CLIP models: {'; '.join(others)}."
+    excluded = {
+        reason: n
+        for claim in claims
+        if claim.id in HYPOTHESES
+        for reason, n in claim.excluded.items()
+    }
+    return f"{found} Expressions excluded: {counted(excluded)}." if excluded else found
+
+
+# By the verdict of H2 (text) or H3 (object), given H1.
+_DEPENDENCE = {
+    "supported": "it depends on the {}",
+    "not supported": "it does not depend on the {}",
+    "undetermined": "whether it depends on the {} cannot be told",
+}
+
+
+_WEAKER = {
+    "H2": "it is weaker with the true text than with others",
+    "H3": "it is weaker on the referent than on another object of its category",
+}

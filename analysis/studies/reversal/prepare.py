@@ -1,0 +1,61 @@
+"""What the reversal study does before its first row: foreign texts, embeddings, towers."""
+
+from functools import partial
+from typing import Any
+
+from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, randomised
+from litelvlm.analysis.inputs.foreign import draw_foreign
+from litelvlm.analysis.inputs.samples import Data
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.work import Work
+from litelvlm.analysis.studies.reversal.controls import image_rows
+from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+
+
+def make_context(
+    model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]
+) -> Context:
+    """Draw the donors and embed every text that images share, in one CLIP model's joint space.
+
+    Args:
+        model: Whose towers are read.
+        data: The split.
+        config: Of the study.
+        clip: Name for the rows; empty for the studied model's own towers, which alone get
+            random-weight controls.
+        budgets: Token counts.
+    """
+    donors = draw_foreign(data, model, config.pool, config.seed)
+    asked = [question(donor.sent, config.question_index) for donor in donors]
+    names = getattr(data, "categories", {})
+    categories = [question(name, config.question_index) for name in names.values()]
+    instruction = " ".join(QUESTIONS[config.question_index].format("").split())
+    fixed = {"empty": "", "photo": "a photo", "instruction": instruction}
+    embeds = embed_texts(model.tower, [*fixed.values(), *categories, *asked])
+    free = dict(zip(fixed, embeds, strict=False))
+    foreign = embeds[len(fixed) + len(categories) :]
+    if len(foreign):
+        free["mean"] = foreign.mean(0)
+    texts = Texts(foreign, free, dict(zip(names, embeds[len(fixed) :], strict=False)))
+    seeds = range(config.random_seeds) if not clip and asked else ()
+    towers = [randomised(model, config.seed + number) for number in seeds]
+    random = [(tower, embed_texts(tower, asked)) for tower in towers]
+    return Context(model, data, config, clip, budgets, donors, texts, random)
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Embed all shared texts in every CLIP model; one part of the work for each image."""
+    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    clips = load_clips(config.clip, model.device)
+    contexts = [
+        make_context(model, data, config, "", budgets),
+        *(make_context(clip, data, config, clip.name, ()) for clip in clips),
+    ]
+    return Work(
+        data,
+        lambda index: partial(image_rows, contexts, index),
+        resolved={"budgets": list(budgets), "clip": {clip.name: clip.digest for clip in clips}},
+    )

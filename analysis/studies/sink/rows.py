@@ -1,0 +1,100 @@
+"""Rows of the sink study: the attention of [EOS], sentence by sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from litelvlm.analysis.inputs.clip_models import randomised
+from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
+from litelvlm.analysis.runs.config import Index, StudyConfig
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+
+
+class Config(StudyConfig):
+    """Configuration of the study.
+
+    Attributes:
+        question_index: Question template, 0 to 15.
+        random_seeds: Towers of the same shape with random weights to read too; 0 leaves them out.
+        margin: Differences of the lift below it count as none, settled before any row is seen.
+    """
+
+    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    random_seeds: Index = 3
+    margin: float = Field(default=0.1, gt=0)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares."""
+
+    tower: Any
+    random: Sequence[Any]
+    data: Any
+    config: Config
+    punctuation: frozenset[int]
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
+    """All rows of the expressions of one image, its sentences read in one pass per tower."""
+    sample, unasked = askable(context.data[index])
+    if not sample.expressions:
+        return ItemResult([], unasked)
+    wordings = [
+        wording for expression in sample.expressions for wording in _wordings(context, expression)
+    ]
+    found = text_rows(
+        context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1}
+    )
+    asked = [wording._replace(heads=False) for wording in wordings if wording.mode == "template"]
+    drawn = [
+        text_rows(
+            tower,
+            asked,
+            context.punctuation,
+            {"weights": "random", "weights_seed": context.config.seed + number},
+        )
+        for number, tower in enumerate(context.random)
+    ]
+    rows: list[dict[str, Any]] = []
+    skipped = []
+    for number, expression in enumerate(sample.expressions):
+        own = [*found[3 * number : 3 * number + 3], *(other[number] for other in drawn)]
+        reasons = [reason for reason in own if isinstance(reason, str)]
+        if reasons:
+            skipped.append(reasons[0])
+            continue
+        keys = key_columns(
+            context.data, sample, expression, target_mask(sample, expression), context.tower
+        )
+        rows += [keys | row for part in own if not isinstance(part, str) for row in part]
+    return ItemResult(rows, (*unasked, *skipped))
+
+
+def _wordings(context: Context, expression: Any) -> list[Wording]:
+    bare = expression.sent.strip().lower()
+    shuffled = permuted(bare, np.random.default_rng([context.config.seed, int(expression.sent_id)]))
+    number = context.config.question_index
+    return [
+        Wording("template", question(bare, number), bare, heads=True),
+        Wording("expression", bare, bare, heads=True),
+        Wording("permuted", question(shuffled, number), shuffled, heads=False),
+    ]
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Draw the towers of random weights; one part of the work for each image, none opened."""
+    tower = model.tower
+    marks = tower.text([". , ; : ! ? ' \" ( ) -"])
+    punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
+    random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
+    context = Context(tower, random, data, config, punctuation)
+    return Work(data, lambda index: partial(image_rows, context, index))

@@ -1,0 +1,94 @@
+"""What every data set of referring expressions offers: images, each with expressions and masks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from litelvlm.data.annotations import Annotation
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One sentence about one image.
+
+    Attributes:
+        sent_id: Id of the sentence, unique in the split.
+        ref_id: Id of the reference it words.
+        ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
+        category_id: Categories as the table of references gives them; empty if it states none.
+        sent: The text as stored.
+        kind: Class of the expression where the data says ("attribute", "place", "relation"), else
+            None.
+    """
+
+    sent_id: int
+    ref_id: int
+    ann_ids: tuple[int, ...]
+    category_id: tuple[int, ...]
+    sent: str
+    kind: str | None = None
+
+
+@runtime_checkable
+class Sample(Protocol):
+    """One image with its expressions."""
+
+    @property
+    def image_id(self) -> int:
+        """Id of the image."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Sentences about the image."""
+
+    @property
+    def annotations(self) -> Mapping[int, Annotation]:
+        """Every object of the image by id, whether an expression means it or not."""
+
+    def image(self) -> Image.Image:
+        """The RGB image."""
+
+    def mask(self, expression: Expression) -> UInt8[np.ndarray, "height width"]:
+        """Target pixels: 1 inside, 0 outside, 255 ignored, above 1 where polygons overlap."""
+
+    def with_expressions(self, expressions: Sequence[Expression]) -> "Sample":
+        """The same image with other expressions."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """The images of one split."""
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def split(self) -> str:
+        """Name of the split."""
+
+    @property
+    def split_by(self) -> str:
+        """Who made the split."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """One image with its expressions."""

@@ -1,0 +1,44 @@
+"""Open a dataset by what a user has of it: a folder, Parquet files, a hub id, or nothing at all."""
+
+from pathlib import Path
+
+from litelvlm.data.embedded import embedded_root
+from litelvlm.data.hub import hub_root, is_parquet_source
+from litelvlm.data.layout import find_root
+from litelvlm.data.refer import ReferDataset
+from litelvlm.data.splits import read_split
+
+EMBEDDED = "embedded"
+
+
+def load_refer(
+    root: str | Path = EMBEDDED,
+    dataset: str | None = None,
+    split: str = "val",
+    split_by: str | None = None,
+) -> ReferDataset:
+    """Open one split of a dataset in REFER layout.
+
+    Args:
+        root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
+            hub id of such a dataset (see ``litelvlm.data.hub``); "embedded" for the procedural
+            scenes, which are made on first use and kept in the cache folder.
+        dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
+            root holds one only.
+        split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
+        split_by: Author of the split; the usual one by default ("unc", for RefCOCOg "umd").
+
+    Raises:
+        ValueError: If a name is unknown or a file's content is wrong.
+        FileNotFoundError: If a file is missing.
+    """
+    if str(root) == EMBEDDED:
+        if dataset not in (None, EMBEDDED):
+            raise ValueError(
+                f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"'
+            )
+        return read_split(embedded_root(), "refcoco", split, split_by, name=EMBEDDED)
+    if is_parquet_source(root):
+        tree, dataset = hub_root(root, dataset, split, split_by)
+        return read_split(tree, dataset, split, split_by)
+    return read_split(find_root(root), dataset, split, split_by)

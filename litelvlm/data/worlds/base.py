@@ -1,0 +1,45 @@
+"""What every procedural world gives: rendered scenes with exact masks and expressions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+Kind = Literal["attribute", "place", "relation"]
+KINDS: tuple[Kind, ...] = ("attribute", "place", "relation")
+
+
+@dataclass(frozen=True)
+class SceneExpression:
+    """A sentence that means exactly one object of its scene.
+
+    Attributes:
+        sent: The sentence.
+        target: Index of the object.
+        kind: What the sentence goes by: attributes alone, an extreme place, or another object.
+    """
+
+    sent: str
+    target: int
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One rendered scene.
+
+    Attributes:
+        seed: The number it was made from.
+        image: RGB pixels, 0 to 255.
+        categories: Category of each object; the order of objects carries no meaning.
+        masks: Visible pixels of each object; disjoint.
+        expressions: Sentences that each mean exactly one object.
+    """
+
+    seed: int
+    image: UInt8[np.ndarray, "height width 3"]
+    categories: tuple[str, ...]
+    masks: Bool[np.ndarray, "n height width"]
+    expressions: Sequence[SceneExpression]

@@ -1,0 +1,39 @@
+"""Scores of predicted masks: pixels are counted once, and every score is a function of the counts."""
+
+from litelvlm.metrics.grefcoco import (
+    EMPTY_BELOW,
+    GREFCOCO_SCORES,
+    GrefcocoScores,
+    grefcoco_scores,
+    grefcoco_scores_of_sums,
+    grefcoco_summands,
+)
+from litelvlm.metrics.pixels import (
+    IGNORE,
+    Overlap,
+    PixelCounts,
+    count_pixels,
+    intersection_union,
+    scored_target,
+)
+from litelvlm.metrics.scores import THRESHOLDS, ciou, giou, iou, precision_at
+
+__all__ = [
+    "EMPTY_BELOW",
+    "GREFCOCO_SCORES",
+    "IGNORE",
+    "THRESHOLDS",
+    "GrefcocoScores",
+    "Overlap",
+    "PixelCounts",
+    "ciou",
+    "count_pixels",
+    "giou",
+    "grefcoco_scores",
+    "grefcoco_scores_of_sums",
+    "grefcoco_summands",
+    "intersection_union",
+    "iou",
+    "precision_at",
+    "scored_target",
+]

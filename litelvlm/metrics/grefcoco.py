@@ -1,0 +1,121 @@
+"""Scores of gRefCOCO, where an expression may mean nothing in the image.
+
+Source: Liu et al., GRES (CVPR 2023), with exact denominators. A prediction of few pixels counts as
+a refusal ("no target"). Every score is a ratio of sums over expressions, so a study that resamples
+expressions needs the summands only.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from litelvlm.metrics.scores import Counts, checked_counts
+
+EMPTY_BELOW = 50
+"""A prediction under this many pixels counts as "nothing there"."""
+
+
+class GrefcocoScores(NamedTuple):
+    """Scores of gRefCOCO; a rate is None where no expression bears on it.
+
+    Attributes:
+        n_acc: Share of the expressions without a target that are refused.
+        t_acc: Share of the expressions with a target that are not refused.
+        giou: Mean IoU over expressions.
+        ciou: Sum of intersections over sum of unions.
+    """
+
+    n_acc: float | None
+    t_acc: float | None
+    giou: float
+    ciou: float
+
+
+GREFCOCO_SCORES = GrefcocoScores._fields
+
+
+def grefcoco_scores(
+    intersections: Counts,
+    unions: Counts,
+    predicted: Counts,
+    target: Counts,
+    empty_below: int = EMPTY_BELOW,
+) -> GrefcocoScores:
+    """Score the predictions for a set of expressions, some of which may have no target.
+
+    Arguments and rules are those of `grefcoco_summands`; an expression has no target where its
+    target has no pixel.
+    """
+    summands = grefcoco_summands(
+        intersections, unions, predicted, target, np.asarray(target) == 0, empty_below
+    )
+    ((n_acc, t_acc, giou, ciou),) = grefcoco_scores_of_sums(summands.sum(axis=0, keepdims=True))
+    return GrefcocoScores(
+        None if np.isnan(n_acc) else float(n_acc),
+        None if np.isnan(t_acc) else float(t_acc),
+        float(giou),
+        float(ciou),
+    )
+
+
+def grefcoco_summands(
+    intersections: Counts,
+    unions: Counts,
+    predicted: Counts,
+    target: Counts,
+    no_target: Bool[np.ndarray, " n"],
+    empty_below: int = EMPTY_BELOW,
+) -> Float[np.ndarray, "n 7"]:
+    """Give what each expression adds to the sums that `grefcoco_scores_of_sums` takes.
+
+    A no-target expression has IoU 1 if it is refused, else 0. An expression with a target that is
+    refused has IoU 0. A refusal predicts no pixel: a right one adds nothing to the union, a wrong
+    one adds the target. A wrongly answered no-target expression adds its prediction to the union.
+
+    Args:
+        intersections: Pixel counts, one per expression.
+        unions: Pixel counts, one per expression.
+        predicted: Predicted pixels per expression.
+        target: Target pixels per expression.
+        no_target: Which expressions mean nothing in their image. Counts do not tell: an object all
+            of whose pixels are doubled has no scored pixel, and is a target.
+        empty_below: Fewer predicted pixels than this count as a refusal.
+
+    Returns:
+        Columns: without target (0 or 1), rightly refused, with target, rightly answered, IoU,
+        intersection, union.
+    """
+    intersection, union = checked_counts(intersections, unions)
+    size = np.asarray(target, dtype=np.float64)
+    refused = np.asarray(predicted) < empty_below
+    intersection, union = np.where(refused, 0.0, intersection), np.where(refused, size, union)
+    iou = np.where(no_target, refused, intersection / np.maximum(union, 1.0))
+    rightly_refused, rightly_answered = no_target & refused, ~no_target & ~refused
+    columns: np.ndarray = np.column_stack(
+        [no_target, rightly_refused, ~no_target, rightly_answered, iou, intersection, union]
+    )
+    return columns.astype(np.float64)
+
+
+def grefcoco_scores_of_sums(sums: Float[np.ndarray, "b 7"]) -> Float[np.ndarray, "b 4"]:
+    """Turn sums of `grefcoco_summands` into N-acc, T-acc, gIoU and cIoU.
+
+    Args:
+        sums: Column sums over expressions, one row per (resampled) set of expressions.
+
+    Returns:
+        Scores in the order of `GREFCOCO_SCORES`; NaN where no expression bears on a rate. cIoU is 1
+        where the union is empty.
+    """
+    empty, refused, meant, answered, iou, intersection, union = sums.T
+    ciou = np.where(union > 0, _ratio(intersection, union), 1.0)
+    scores: np.ndarray = np.stack(
+        [_ratio(refused, empty), _ratio(answered, meant), iou / (empty + meant), ciou], axis=-1
+    )
+    return scores
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    quotient: np.ndarray = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+    return quotient

@@ -1,0 +1,126 @@
+"""Pixel counts of predicted masks by the official rule, for NumPy arrays and for tensors."""
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+
+from litelvlm.names import check_name
+
+IGNORE = 255
+DOUBLED = ("wrong", "object")
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def scored_target(
+    target: UInt8[np.ndarray, "*n height width"], doubled: str = "wrong"
+) -> UInt8[np.ndarray, "*n height width"]:
+    """Make a target in which 1 is the object and 255 is ignored, whatever pixels of 2 and more mean.
+
+    Args:
+        target: Target mask as `ReferSample.mask` gives it. Where polygons of one object overlap,
+            its pixels are 2 or more.
+        doubled: "wrong" leaves such pixels in no class, as the official code does; "object" makes
+            them 1.
+
+    Raises:
+        ValueError: If the rule is unknown.
+    """
+    check_name(doubled, DOUBLED, "rule for doubled pixels")
+    if doubled == "wrong":
+        return target
+    return np.where((target > 1) & (target != IGNORE), np.uint8(1), target)
+
+
+class PixelCounts(NamedTuple):
+    """Pixels of masks, one count per mask.
+
+    Attributes:
+        intersection: Pixels in prediction and target.
+        union: Pixels in either.
+        predicted: Pixels in the prediction, without those to ignore.
+        target: Pixels in the target.
+    """
+
+    intersection: Int[Tensor, "*n"]
+    union: Int[Tensor, "*n"]
+    predicted: Int[Tensor, "*n"]
+    target: Int[Tensor, "*n"]
+
+
+def count_pixels(
+    predicted: Bool[Tensor, "*n h w"], target: UInt8[Tensor, "*n h2 w2"]
+) -> PixelCounts:
+    """Count the pixels of many masks by the official rule, on the device that holds them.
+
+    Args:
+        predicted: Predicted masks.
+        target: Target masks as `ReferSample.mask` gives them.
+
+    Raises:
+        ValueError: If the sizes differ.
+
+    Example:
+        >>> prediction = torch.tensor([[True, True, False]])
+        >>> counts = count_pixels(prediction, torch.tensor([[1, 0, 1]], dtype=torch.uint8))
+        >>> counts.intersection.item(), counts.union.item()
+        (1, 3)
+    """
+    both, one, other = _counts(predicted, target)
+    return PixelCounts(both, one + other - both, one, other)
+
+
+class Overlap(NamedTuple):
+    """Pixels in prediction and target, and in either."""
+
+    intersection: int
+    union: int
+
+
+def intersection_union(
+    prediction: Bool[np.ndarray, "height width"],
+    target: UInt8[np.ndarray, "target_height target_width"],
+    doubled: str = "wrong",
+) -> Overlap:
+    """Count the pixels of one expression by the official rule (LiteLVLM and GLaMM).
+
+    Args:
+        prediction: Predicted mask.
+        target: Target mask as `ReferSample.mask` gives it.
+        doubled: Rule for pixels of 2 and more, see `scored_target`; "wrong" is the official one.
+
+    Raises:
+        ValueError: If the sizes differ, or the rule is unknown.
+
+    Example:
+        >>> prediction = np.array([[True, True, False]])
+        >>> tuple(intersection_union(prediction, np.array([[1, 0, 1]], dtype=np.uint8)))
+        (1, 3)
+    """
+    both, one, other = map(int, _counts(prediction, scored_target(target, doubled)))
+    return Overlap(both, one + other - both)
+
+
+def _counts(predicted: Array, target: Array) -> tuple[Array, Array, Array]:
+    """Count the pixels [*n] of intersection, prediction and target.
+
+    The official rule (LiteLVLM and GLaMM, official code): target pixels of 1 are the object. Pixels
+    of 255 are ignored on both sides. Other values (overlapping polygons of one object) are in no
+    class: predicting them adds to the union, not to the intersection.
+    """
+    if predicted.shape[-2:] != target.shape[-2:]:
+        raise ValueError(
+            f"prediction is {tuple(predicted.shape[-2:])}, target {tuple(target.shape[-2:])}; "
+            f"both must be (height, width)"
+        )
+    scored, wanted = predicted & (target != IGNORE), target == 1
+    return _true_pixels(scored & wanted), _true_pixels(scored), _true_pixels(wanted)
+
+
+def _true_pixels(masks: Array) -> Array:
+    """Count the true pixels of each mask; torch is fastest with 32 bits."""
+    if isinstance(masks, Tensor):
+        return masks.sum(dim=(-2, -1), dtype=torch.int32)
+    return np.asarray(np.count_nonzero(masks, axis=(-2, -1)))

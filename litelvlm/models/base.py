@@ -1,0 +1,157 @@
+"""The contract between model families and everything that uses a grounding model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from litelvlm.clip.tower import Tower
+from litelvlm.models.requests import (
+    BatchGrounder,
+    Conversation,
+    GroundedBatch,
+    Grounder,
+    Grounding,
+    Request,
+)
+from litelvlm.models.view import ImageView, VisualState, tower_view
+from litelvlm.pruning import Cues, Selection
+
+__all__ = [
+    "Conversation",
+    "GroundedBatch",
+    "Grounder",
+    "Grounding",
+    "GroundingModel",
+    "ImageView",
+    "Request",
+    "TowerModel",
+    "VisualState",
+    "tower_view",
+]
+
+
+class TowerModel(ABC):
+    """A model whose visual tokens come from an image tower.
+
+    Studies that read nothing but CLIP need no more than this.
+
+    Attributes:
+        name: The name it was loaded by, with every option that differs from the official code.
+        digest: sha256 over weights, configuration and tokenizers; "random" for random weights.
+        tower: Image and text tower.
+    """
+
+    name: str
+    digest: str
+    tower: Tower
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Token grid (rows, columns)."""
+        return self.tower.grid
+
+    @property
+    def n_tokens(self) -> int:
+        """Visual tokens before pruning."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.tower.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type of the weights."""
+        return self.tower.dtype
+
+    def view(self, height: int, width: int) -> ImageView:
+        """What the visual tokens see of an image of this size in pixels; runs no model."""
+        return tower_view(self.tower, height, width)
+
+
+class GroundingModel(TowerModel):
+    """A model that answers referring expressions with masks.
+
+    An encoded image is used with the model that made it, so a family may narrow ``VisualState`` to
+    its own class in every signature.
+
+    Attributes:
+        family: Name of the family in ``litelvlm.models.families.FAMILIES``.
+    """
+
+    family: str
+
+    @property
+    @abstractmethod
+    def n_layers(self) -> int:
+        """Layers of the language model."""
+
+    @abstractmethod
+    def encode_image(self, image: Image.Image | str | Path | bytes) -> VisualState:
+        """Compute everything about one image that no method and no expression changes.
+
+        Raises:
+            FileNotFoundError: If a path does not exist.
+            ValueError: If the image cannot be read.
+        """
+
+    @abstractmethod
+    def conversation(
+        self,
+        expressions: Sequence[str],
+        question_index: int | Sequence[int] = 0,
+        answer_index: int | Sequence[int] = 0,
+    ) -> Conversation:
+        """Ask for expressions in the family's words: one turn each, later turns see earlier ones.
+
+        Args:
+            expressions: Referring expressions in the order of the turns.
+            question_index: Question template of every turn, or one index per turn.
+            answer_index: Answer template of every turn, or one index per turn.
+
+        Raises:
+            ValueError: If there is no expression, one is empty, or an index is out of range.
+        """
+
+    @abstractmethod
+    def cues(
+        self,
+        state: VisualState,
+        conversation: Conversation,
+        coverage: Float[Tensor, "*n"] | None = None,
+        key: int = 0,
+    ) -> Cues:
+        """Offer what a method may read about one image and one conversation, computed when read.
+
+        Args:
+            state: The encoded image.
+            conversation: Its questions rank the tokens; oracles ask the language model with it.
+            coverage: Share of each token's patch that the true mask covers, for oracles only.
+            key: Identity of the image, so that random methods draw the same tokens for it
+                everywhere.
+        """
+
+    @abstractmethod
+    def ground(
+        self,
+        states: Sequence[VisualState],
+        conversations: Sequence[Conversation],
+        selections: Sequence[Selection | None],
+    ) -> list[Grounding]:
+        """Decode masks for a batch of (image, conversation, selection) entries.
+
+        Args:
+            states: Encoded images.
+            conversations: One per image; their answers are given (teacher forcing).
+            selections: One per image; None keeps every token.
+        """
+
+    def grounder(self, batch_size: int) -> Grounder:
+        """Make what answers many requests about one image, with up to ``batch_size`` at once."""
+        return BatchGrounder(self.ground, batch_size)

@@ -1,0 +1,197 @@
+"""Conversations about an image, the masks that answer them, and grounders for many requests."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from litelvlm.models.view import VisualState
+from litelvlm.pruning import Selection
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Questions about one image with their answers: one turn, and so one mask, per expression.
+
+    With one answer fewer than questions the last turn is open: the model answers it. Each family
+    formats its own prompt.
+
+    Attributes:
+        expressions: Stripped, lower-cased referring expressions.
+        questions: Question sentences, one per expression.
+        answers: Answer sentences, each with one ``[SEG]``.
+
+    Raises:
+        ValueError: If the numbers of questions and answers do not fit together.
+    """
+
+    expressions: tuple[str, ...]
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.questions or len(self.questions) - len(self.answers) not in (0, 1):
+            raise ValueError(
+                f"{len(self.questions)} questions and {len(self.answers)} answers make no "
+                "conversation; give one answer per question, or leave out the last"
+            )
+
+    def until(self, turn: int, answers: tuple[str, ...]) -> "Conversation":
+        """The conversation up to the open question of a turn, with these earlier answers."""
+        return Conversation(self.expressions[: turn + 1], self.questions[: turn + 1], answers)
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """Masks for the expressions of one call.
+
+    Attributes:
+        logits: Mask logits at the image's size, float32.
+        seg_state: State of the language model that each mask was decoded from (after the final
+            norm, before the seg head).
+        seg_embeddings: Output of the seg head, the mask decoder's only prompt.
+        selections: What was kept, one per pass of the language model. None means unpruned. A
+            ``LayerTrace`` holds the tokens of each layer, where the language model dropped tokens.
+        timings: Seconds per stage, summed over the passes.
+        answers: Answer of each turn, forced or generated.
+        found: Whether each answer holds a [SEG]. A generated answer without one gives no mask: its
+            logits are minus infinity, its state and embedding NaN.
+    """
+
+    logits: Float[Tensor, "t height width"]
+    seg_state: Float[Tensor, "t d"]
+    seg_embeddings: Float[Tensor, "t c"]
+    selections: tuple[Selection | None, ...]
+    timings: dict[str, float]
+    answers: tuple[str, ...]
+    found: tuple[bool, ...]
+
+    @property
+    def mask(self) -> Bool[Tensor, "t height width"]:
+        """Foreground: logit strictly above 0."""
+        return self.logits > 0
+
+    @property
+    def selection(self) -> Selection | None:
+        """The selection of the first pass."""
+        return self.selections[0]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One pass: a conversation about the image under one selection (None: unpruned)."""
+
+    conversation: Conversation
+    selection: Selection | None
+
+
+@dataclass(frozen=True)
+class GroundedBatch:
+    """Passes that ran in one batch.
+
+    Attributes:
+        places: For each pass its places among the requests; several where requests ask for the
+            same computation.
+        logits: Mask logits at the image's size, float32; one per expression of the conversation.
+    """
+
+    places: tuple[tuple[int, ...], ...]
+    logits: Float[Tensor, "b t height width"]
+
+    @property
+    def masks(self) -> Bool[Tensor, "b t height width"]:
+        """Foreground: logit strictly above 0."""
+        return self.logits > 0
+
+
+class Grounder(ABC):
+    """Answers many requests about one image.
+
+    Attributes:
+        notes: Events that the record of a run should name, such as a halved batch.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def __call__(self, state: VisualState, requests: Sequence[Request]) -> Iterator[GroundedBatch]:
+        """Answer every request once, batch by batch."""
+
+
+Ground = Callable[
+    [Sequence[VisualState], Sequence[Conversation], Sequence[Selection | None]], list[Grounding]
+]
+
+
+class BatchGrounder(Grounder):
+    """Answers requests through a model's own ``ground``, in batches of equal token count.
+
+    Args:
+        ground: The model's method.
+        batch_size: Passes of one batch at most.
+    """
+
+    def __init__(self, ground: Ground, batch_size: int) -> None:
+        super().__init__()
+        self.ground, self.batch_size = ground, batch_size
+
+    def __call__(self, state: VisualState, requests: Sequence[Request]) -> Iterator[GroundedBatch]:
+        """Answer every request once, batch by batch."""
+        sizes = [0 if r.selection is None else len(r.selection) for r in requests]
+        for batch in equal_batches(sizes, self.batch_size):
+            found = self.ground(
+                [state] * len(batch),
+                [requests[i].conversation for i in batch],
+                [requests[i].selection for i in batch],
+            )
+            logits = torch.stack([grounding.logits for grounding in found])
+            yield GroundedBatch(tuple((i,) for i in batch), logits)
+
+
+def equal_batches(sizes: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Group indices of equal size into batches, sizes in ascending order.
+
+    Example:
+        >>> equal_batches([8, 16, 8, 8], 2)
+        [[0, 2], [3], [1]]
+    """
+    batches = []
+    for size in sorted(set(sizes)):
+        members = [i for i, found in enumerate(sizes) if found == size]
+        batches += [
+            members[start : start + batch_size] for start in range(0, len(members), batch_size)
+        ]
+    return batches
+
+
+def places_by_target(
+    places: Sequence[Sequence[int]], target_of: Callable[[int], K]
+) -> dict[tuple[int, K], list[int]]:
+    """Group the places of a batch by the pass that answers them and by their target.
+
+    One sentence may describe two objects of an image: its requests are one computation with two
+    targets.
+
+    Args:
+        places: Places of each pass (``GroundedBatch.places``).
+        target_of: Target of a place.
+
+    Returns:
+        (pass, target) to places.
+
+    Example:
+        >>> places_by_target([(0, 1, 2), (3,)], "abab".__getitem__)
+        {(0, 'a'): [0, 2], (0, 'b'): [1], (1, 'b'): [3]}
+    """
+    found: dict[tuple[int, K], list[int]] = {}
+    for row, same in enumerate(places):
+        for place in same:
+            found.setdefault((row, target_of(place)), []).append(place)
+    return found
