@@ -12,55 +12,61 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from litelvlm.pruning.registry import list_pruners
+
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 
 # Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
 # the rest. A marker of its own tells two methods of similar colour apart.
-_METHODS: Mapping[str, tuple[str, str, str]] = {
-    "none": ("unpruned", INK, ""),
-    "litelvlm": ("LiteLVLM", "#D55E00", "o"),
-    "low_similarity": ("lowest similarity", "#E69F00", "v"),
-    "high_similarity": ("highest similarity", "#0072B2", "^"),
-    "random": ("random", "#8C8C8C", "x"),
-    "uniform": ("uniform grid", "#56B4E9", "s"),
-    "mask_oracle": ("mask oracle", "#009E73", "P"),
-    "box_oracle": ("box oracle", "#58D68D", "d"),
-    "inverse_mask_oracle": ("inverse mask oracle", "#CC79A7", "X"),
-    "llm_attention": ("LLM attention, two passes", "#196F3D", "v"),
-    "llm_gradient": ("gradient x input", "#148F77", "^"),
-    "block_loo": ("leave a block out", "#7DCEA0", "s"),
-    "trim": ("TRIM", "#332288", "<"),
-    "cdpruner": ("CDPruner", "#882255", ">"),
-    "divprune": ("DivPrune", "#117733", "D"),
-    "scope": ("SCOPE", "#999933", "d"),
-    "fastervlm": ("FasterVLM", "#88CCEE", "h"),
-    "vispruner": ("VisPruner", "#AA4499", "*"),
-    "visionzip": ("VisionZip", "#44AA99", "p"),
-    "prumerge_plus": ("PruMerge+", "#DDCC77", "H"),
-    "tome": ("ToMe", "#A04000", "h"),
-    "nuwa": ("Nuwa", "#1D8348", "p"),
-    "altp_like": ("ALTP-like", "#6C3483", "D"),
-    "holov": ("HoloV", "#CC6677", "8"),
-    "evtp_iv_like": ("EVTP-IV-like", "#661100", "o"),
-    "fastv": ("FastV", "#C0392B", "1"),
-    "pyramiddrop": ("PyramidDrop", "#7D6608", "^"),
-    "dart": ("DART", "#1A5276", "v"),
-    "sparsevlm": ("SparseVLM", "#B03A2E", "s"),
-    "sparsevlm_plus": ("SparseVLM+", "#6E2C00", "P"),
-    "lvlm_csp_like": ("LVLM_CSP-like", "#784212", "d"),
-    "ivc_prune": ("IVC-Prune", "#B9770E", "h"),
-    "avgpool": ("average pooling", "#6699CC", "+"),
-    "bilinear": ("bilinear resizing", "#AA4466", "2"),
-    "value_norm": ("value norm", "#4477AA", "3"),
-    "cls_cosine": ("cosine to CLS", "#777733", "4"),
-    "centre_distance": ("nearest to the centre", "#BBBBBB", "|"),
-    "with_uniform": ("with uniform tokens", "#B9770E", ">"),
-    "ivc_add_on": ("with coordinates", "#CA6F1E", "p"),
-    "ivc_layer_add_on": ("with coordinates, in the LLM", "#CA6F1E", "H"),
-    "restore": ("RESTORE", "#7F8C8D", "D"),
-    "reverse": ("reversed ranking", "#555555", "_"),
-    "layer_reverse": ("reversed ranking, in the LLM", "#7B7D7D", "_"),
+_LOOKS: Mapping[str, tuple[str, str]] = {
+    "none": (INK, ""),
+    "litelvlm": ("#D55E00", "o"),
+    "low_similarity": ("#E69F00", "v"),
+    "high_similarity": ("#0072B2", "^"),
+    "random": ("#8C8C8C", "x"),
+    "uniform": ("#56B4E9", "s"),
+    "mask_oracle": ("#009E73", "P"),
+    "box_oracle": ("#58D68D", "d"),
+    "inverse_mask_oracle": ("#CC79A7", "X"),
+    "llm_attention": ("#196F3D", "v"),
+    "llm_gradient": ("#148F77", "^"),
+    "block_loo": ("#7DCEA0", "s"),
+    "trim": ("#332288", "<"),
+    "cdpruner": ("#882255", ">"),
+    "divprune": ("#117733", "D"),
+    "scope": ("#999933", "d"),
+    "fastervlm": ("#88CCEE", "h"),
+    "vispruner": ("#AA4499", "*"),
+    "visionzip": ("#44AA99", "p"),
+    "prumerge_plus": ("#DDCC77", "H"),
+    "tome": ("#A04000", "h"),
+    "nuwa": ("#1D8348", "p"),
+    "altp_like": ("#6C3483", "D"),
+    "holov": ("#CC6677", "8"),
+    "evtp_iv_like": ("#661100", "o"),
+    "fastv": ("#C0392B", "1"),
+    "pyramiddrop": ("#7D6608", "^"),
+    "dart": ("#1A5276", "v"),
+    "sparsevlm": ("#B03A2E", "s"),
+    "sparsevlm_plus": ("#6E2C00", "P"),
+    "lvlm_csp_like": ("#784212", "d"),
+    "ivc_prune": ("#B9770E", "h"),
+    "avgpool": ("#6699CC", "+"),
+    "bilinear": ("#AA4466", "2"),
+    "value_norm": ("#4477AA", "3"),
+    "cls_cosine": ("#777733", "4"),
+    "centre_distance": ("#BBBBBB", "|"),
+    "with_uniform": ("#B9770E", ">"),
+    "ivc_add_on": ("#CA6F1E", "p"),
+    "ivc_layer_add_on": ("#CA6F1E", "H"),
+    "restore": ("#7F8C8D", "D"),
+    "reverse": ("#555555", "_"),
+    "layer_reverse": ("#7B7D7D", "_"),
 }
+# Of methods without a look of their own, by their place in the table of methods: 25 in all, then
+# colours come again.
+_MORE_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#225522", "#663333")
+_MORE_MARKERS = ("X", "s", "o", "D", "^")
 
 _SETTINGS: Any = {
     "axes.edgecolor": MUTED,
@@ -93,12 +99,12 @@ _METADATA: Mapping[str, dict[str, None]] = {
 
 def colour(method: str) -> str:
     """The colour of a method, the same in every figure; grey for what is not in the table of methods."""
-    return _of(method)[1]
+    return _look(method)[0]
 
 
 def mark(method: str) -> str:
     """The marker of a method, so that colour is never the only difference."""
-    return _of(method)[2]
+    return _look(method)[1]
 
 
 def label(method: str) -> str:
@@ -110,7 +116,10 @@ def label(method: str) -> str:
     """
     head, _, options = method.partition("(")
     preset = head.partition(":")[2].replace("_", " ")
-    return _of(method)[0] + (f", {preset}" if preset else "") + (f" ({options}" if options else "")
+    name = _name(method)
+    known = list_pruners()
+    title = known[name].title if name in known else name.replace("_", " ")
+    return title + (f", {preset}" if preset else "") + (f" ({options}" if options else "")
 
 
 def line(method: str) -> str:
@@ -119,8 +128,9 @@ def line(method: str) -> str:
 
 
 def rank(method: str) -> int:
-    """Place of a method in legends and tables of figures: the method of the paper first, then controls, then others."""
-    return list(_METHODS).index(name) if (name := _name(method)) in _METHODS else len(_METHODS)
+    """Place of a method in legends and tables: the paper's, then controls, then the others."""
+    order = list(dict.fromkeys((*_LOOKS, *list_pruners())))
+    return order.index(name) if (name := _name(method)) in order else len(order)
 
 
 def _name(method: str) -> str:
@@ -128,9 +138,16 @@ def _name(method: str) -> str:
     return re.split(r"[:(]", method, maxsplit=1)[0]
 
 
-def _of(method: str) -> tuple[str, str, str]:
+def _look(method: str) -> tuple[str, str]:
+    """Colour and marker; grey for what is not in the table of methods."""
     name = _name(method)
-    return _METHODS.get(name, (name.replace("_", " "), MUTED, "."))
+    if name in _LOOKS:
+        return _LOOKS[name]
+    others = [other for other in list_pruners() if other not in _LOOKS]
+    if name not in others:
+        return MUTED, "."
+    place, kinds = others.index(name), len(_MORE_COLOURS)
+    return _MORE_COLOURS[place % kinds], _MORE_MARKERS[(place + place // kinds) % kinds]
 
 
 def title(text: str, *, miniature: bool, partial: bool = False) -> str:

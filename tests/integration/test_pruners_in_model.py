@@ -37,7 +37,7 @@ def unpruned(model, state):
 def test_a_method_grounds_with_the_budget_it_was_given(model, state, cues, unpruned, name, options):
     pruner = get_pruner(name, **options)
     # Some schedules allow no small average in four layers.
-    budget = max(40, pruner.smallest(144, 4)) if isinstance(pruner, LayerPruner) else 40
+    budget = max(40, pruner.smallest_budget(144, 4)) if isinstance(pruner, LayerPruner) else 40
     result = model.ground([state], [TALK], [pruner.select(cues, budget)])[0]
     assert result.logits.shape == unpruned.logits.shape
     assert torch.isfinite(result.logits).all()

@@ -385,7 +385,7 @@ def test_errors_become_one_line_and_an_exit_code(capsys, error, code, message):
     ("pruner", "message"),
     [
         ("litelvlm:pper", "unknown litelvlm preset 'pper'; did you mean 'paper'?"),
-        ("reverse(of=fastv)", "reverse turns scores before the language model around"),
+        ("reverse(of=fastv)", "reverse cannot take of=FastV"),
     ],
 )
 def test_a_refused_method_is_told_in_its_own_words(capsys, picture, pruner, message):

@@ -73,7 +73,7 @@ def test_kept_tokens_are_drawn_where_they_look():
 def test_merged_tokens_stand_for_no_single_place():
     import torch
 
-    selection = Selection(torch.tensor([3, -1]), 4, torch.tensor([0, 1]), 2)
+    selection = Selection(torch.tensor([3, -1]), 4, torch.tensor([[0, 1]]), 2)
     assert kept_indices(selection, 4) == [3]
     assert kept_indices(None, 4) == [0, 1, 2, 3]
 

@@ -11,7 +11,7 @@ from scipy import stats
 from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.stats.ranking import tie_fraction
 from litelvlm.pruning import Cues, get_pruner
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 SUMS = ("count", "x", "y", "xx", "yy", "xy")
 ROUNDED = "bfloat16"

@@ -34,8 +34,8 @@ from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
-from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.ranking import highest
+from litelvlm.pruning.scoring.context import context_scores
 
 METHODS, PROTOCOLS = "methods", "protocols"
 """Parts of the rows: every method on the chosen expressions; protocols on every expression of the same images."""

@@ -26,7 +26,7 @@ from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 WAYS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P0": probes.used_layer,

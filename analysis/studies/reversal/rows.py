@@ -32,13 +32,13 @@ from litelvlm.analysis.stats.ranking import (
 )
 from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
-from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.context import context_scores
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 # Probe, layer, similarity and text of the released method: what the primary ranking is.
 PRIMARY = ("P0", -2, "dot", "template")

@@ -30,7 +30,7 @@ from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation, que
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 PLAIN = ("none", "none")
 MASKED = ("mask_sos", "zero_sos_value", "mask_content")

@@ -22,7 +22,7 @@ from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
-from litelvlm.pruning.boxes import box_cells
+from litelvlm.pruning.grid.boxes import box_cells
 
 PROTOCOLS = ("single", "conversation")
 MAX_NEW_TOKENS = 64
