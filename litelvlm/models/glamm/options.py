@@ -1,8 +1,8 @@
-"""Open choices inside the model, as typed options; every default is what the official code does."""
+"""Open choices inside the model as typed options; every default is the official code's choice."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from litelvlm.names import check_name
 
@@ -17,22 +17,22 @@ CAPTION = "a photo of {}"
 
 @dataclass(frozen=True, kw_only=True)
 class GlammOptions:
-    """How the model is read and fed, where paper, official code and common practice leave room.
+    """Choices that paper, official code and common practice make differently or leave open.
 
     Attributes:
-        crop: What CLIP sees of a picture: "shortest" cuts the centre square, "pad" adds a border in
+        crop: What CLIP sees of an image: "shortest" cuts the centre square, "pad" adds a border in
             CLIP's mean colour to make it square, "squash" stretches it.
         clip_text: Text that ranks visual tokens: the whole "question" sentence, the bare
             "expression", "a photo of" it ("caption"), or the "average" of the embeddings of
             question and expression.
         pooling: State of that text: at its end ("eos"), the mean over its word tokens ("words"), or
-            at its end with the start token taken out of the sequence ("no_sos").
+            at its end without the start token in the sequence ("no_sos").
         patch_layer: Patch states that are ranked: those the language model gets ("second_last"), or
             the "last".
-        patch_norm: Whether the final layer norm stands before their projection into the joint
+        patch_norm: Whether the final layer norm is applied before they are projected into the joint
             space.
-        tokenisation: Prompt pieces as the checkpoint was trained with ("official"), or as today's
-            library cuts them ("library": blanks beside [SEG] become tokens, and pieces behind a
+        tokenisation: Prompt pieces as in the checkpoint's training ("official"), or as today's
+            library makes them ("library": blanks beside [SEG] become tokens, and pieces after a
             special token lose their leading blank).
         read: State a mask is decoded from: the one that predicts [SEG] ("before_seg"), or that of
             "[SEG]" itself.
@@ -41,7 +41,7 @@ class GlammOptions:
             library's default.
 
     Raises:
-        ValueError: If a value is not one of these, or the epsilon is no number above 0.
+        ValueError: If a value is not one of these, or the epsilon is not a number above 0.
     """
 
     crop: Literal["shortest", "pad", "squash"] = "shortest"
@@ -58,7 +58,7 @@ class GlammOptions:
         self.check(vars(self))
 
     @classmethod
-    def check(cls, values: Mapping[str, Any]) -> None:
+    def check(cls, values: Mapping[str, object]) -> None:
         """Refuse a field that does not exist, or a value that is not allowed.
 
         Raises:
@@ -78,6 +78,15 @@ class GlammOptions:
                     f"{name} {value!r} is no number above 0; the official value is 1e-5"
                 )
 
+    def replaced(self, changes: Mapping[str, object]) -> "GlammOptions":
+        """These options with some fields changed.
+
+        Raises:
+            ValueError: If a field is unknown, or a value is not allowed.
+        """
+        self.check(changes)
+        return replace(self, **changes)  # type: ignore[arg-type]  # checked above
+
     @classmethod
     def parse(cls, entries: Sequence[str]) -> "GlammOptions":
         """Read options written as text, "field=value" each.
@@ -90,7 +99,7 @@ class GlammOptions:
             >>> str(GlammOptions.parse(["read=seg", "patch_norm=false"]))
             '[patch_norm=False, read=seg]'
         """
-        hints, values = get_type_hints(cls), dict[str, Any]()
+        hints, values = get_type_hints(cls), dict[str, object]()
         for entry in entries:
             name, equals, text = entry.partition("=")
             if not equals:
@@ -101,10 +110,9 @@ class GlammOptions:
             if name in values:
                 raise ValueError(f"option {name} is given twice; give one value")
             values[name] = _value(text, hints[name], name)
-        cls.check(values)
-        return cls(**values)
+        return cls().replaced(values)
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, object]:
         """The options that differ from the official code's."""
         return {
             e.name: getattr(self, e.name)
@@ -113,7 +121,7 @@ class GlammOptions:
         }
 
     def __str__(self) -> str:
-        """What differs from the official code, for names of models.
+        """The options that differ from the official code's, for names of models.
 
         Example:
             >>> str(GlammOptions(read="seg")), str(GlammOptions())
@@ -124,7 +132,7 @@ class GlammOptions:
 
 
 def _value(text: str, kind: object, name: str) -> object:
-    """A field's value from text; words are checked by the options themselves."""
+    """A field's value from text; ``GlammOptions.check`` refuses wrong words."""
     if kind is bool:
         return check_name(text.lower(), ("true", "false"), name) == "true"
     if kind is not float:
