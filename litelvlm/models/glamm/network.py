@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import LlamaForCausalLM, SamModel
+from transformers import LlamaForCausalLM, SamModel, SamVisionConfig
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.images import open_image
@@ -116,7 +116,7 @@ class GlammNetwork(nn.Module, TowerModel):
     @property
     def sam_image_size(self) -> int:
         """Side of SAM's padded square in pixels."""
-        return int(self.sam.config.vision_config.image_size)
+        return cast(int, cast(SamVisionConfig, self.sam.config.vision_config).image_size)
 
     @property
     def read_offset(self) -> int:

@@ -71,9 +71,7 @@ class GlammOptions:
                 check_name(str(value), get_args(hints[name]), name)
             elif hints[name] is bool and not isinstance(value, bool):
                 raise ValueError(f"{name} {value!r} is not allowed; give True or False")
-            elif hints[name] is float and not (
-                type(value) in (int, float) and 0 < value < float("inf")
-            ):
+            elif hints[name] is float and not _is_positive(value):
                 raise ValueError(
                     f"{name} {value!r} is no number above 0; the official value is 1e-5"
                 )
@@ -129,6 +127,11 @@ class GlammOptions:
         """
         text = ", ".join(f"{name}={value}" for name, value in self.changed().items())
         return f"[{text}]" if text else ""
+
+
+def _is_positive(value: object) -> bool:
+    """Whether a value is a finite number above 0; True and False are no numbers here."""
+    return isinstance(value, int | float) and value is not True and 0 < value < float("inf")
 
 
 def _value(text: str, kind: object, name: str) -> object:

@@ -54,7 +54,7 @@ def expression_places(tokenizer: GlammTokenizer, conversation: Conversation) -> 
 def attention_rows(
     model: GlammNetwork, state: ImageState, conversation: Conversation, query: str = "seg"
 ) -> Float[Tensor, "layers heads n"]:
-    """Attention of one text token to the visual tokens in every layer and head of the language model.
+    """Attention of one text token to the visual tokens, in every layer and head.
 
     This is the decoder's self-attention. Only one row is computed, so any attention kernel works.
 

@@ -157,7 +157,7 @@ def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
 def value_gram(
     layer: LlamaDecoderLayer, states: Float[Tensor, "s d"]
 ) -> Float[Tensor, "s heads heads"]:
-    """Products of the heads' transformed values ``f_h(x) = W_o^h W_v^h x`` at each position, float32."""
+    """Products of the heads' transformed values ``f_h(x) = W_o^h W_v^h x``, float32."""
     attention = layer.self_attn
     values = attention.v_proj(layer.input_layernorm(states)).unflatten(-1, (-1, attention.head_dim))
     values = values.repeat_interleave(attention.num_key_value_groups, dim=1).float()

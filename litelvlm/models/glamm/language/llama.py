@@ -1,7 +1,7 @@
-"""LLaMA's decoder, layer by layer: explicit positions, and a hook that may drop tokens in between."""
+"""LLaMA's decoder, layer by layer: explicit positions, and a hook that may drop tokens."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Real
@@ -15,6 +15,7 @@ BeforeLayer = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 LayerMask = Callable[[int], Tensor]
 
 
+@runtime_checkable
 class KeyValueCache(Protocol):
     """What a layer of LLaMA calls on its cache."""
 

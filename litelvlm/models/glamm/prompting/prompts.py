@@ -56,7 +56,8 @@ def clean(expression: str) -> str:
     text = expression.strip().lower()
     if not text:
         raise ValueError(
-            f"the expression {expression!r} is empty; name what to segment, for example 'the red circle'"
+            f"the expression {expression!r} is empty; name what to segment, for example "
+            "'the red circle'"
         )
     found = CONTROL.search(text)
     if found:
@@ -101,7 +102,7 @@ def conversation(
     question_index: int | Sequence[int] = 0,
     answer_index: int | Sequence[int] = 0,
 ) -> Conversation:
-    """Build the conversation about one image: one turn per expression, later turns see earlier ones.
+    """Build the conversation about one image: a turn per expression; later turns see earlier ones.
 
     Args:
         expressions: Referring expressions in the order of the turns.
@@ -117,7 +118,8 @@ def conversation(
     """
     if isinstance(expressions, str):
         raise ValueError(
-            f"expressions must be a sequence of strings, got the string {expressions!r}; put it in a list"
+            f"expressions must be a sequence of strings, got the string {expressions!r}; "
+            "put it in a list"
         )
     if not expressions:
         raise ValueError("a conversation needs at least one expression, got none")
@@ -143,6 +145,7 @@ def _per_turn(index: int | Sequence[int], n_turns: int, what: str) -> Sequence[i
         return [index] * n_turns
     if len(index) != n_turns:
         raise ValueError(
-            f"{what} has {len(index)} entries for {n_turns} expressions; give one per expression or one"
+            f"{what} has {len(index)} entries for {n_turns} expressions; "
+            "give one per expression or one for all"
         )
     return index

@@ -20,7 +20,7 @@ def ranking_text(
     options: GlammOptions,
     conversation: Conversation,
 ) -> Float[Tensor, "t p"]:
-    """Embed one text per turn, not normalised; a text that CLIP cuts off is logged once per process.
+    """Embed one text per turn, not normalised; texts that CLIP cuts off are logged once.
 
     Args:
         tower: CLIP's towers.
