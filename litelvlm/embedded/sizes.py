@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from litelvlm.models.glamm.build import new_parts
+from litelvlm.models.glamm.checkpoints.config import GlammConfig
 
 CLIP_SIZE, PATCH, GRID = 168, 14, 12
 VISION_WIDTH = 192
@@ -132,7 +133,7 @@ def new_sam() -> SamModel:
     return sam
 
 
-def glamm_config(vocab_size: int) -> dict[str, Any]:
+def glamm_config(vocab_size: int) -> GlammConfig:
     """The fields of ``config.json`` for everything but CLIP, which lies in the folder "clip" beside it."""
     return {
         "model_type": "llava",
