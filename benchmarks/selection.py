@@ -16,7 +16,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.hf_blocks import ClipHalves
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 
 GRID, BUDGET, BATCH, IMAGES = (24, 24), 192, 32, 4

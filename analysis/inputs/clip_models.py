@@ -10,6 +10,7 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import Model
 from litelvlm.analysis.runs.provenance import fingerprint
+from litelvlm.clip.load import load_tower
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ClipModel:
 
 
 def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipModel, ...]:
-    """Load towers by the names that ``litelvlm.clip.open_clip.load_tower`` knows, in float32.
+    """Load towers by the names that ``litelvlm.clip.load.load_tower`` knows, in float32.
 
     Raises:
         ValueError: If a name is given twice or unknown.
@@ -54,10 +55,6 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     """
     if not names:
         return ()
-    from litelvlm.clip.open_clip import (
-        load_tower,
-    )  # takes seconds, and most runs name no other towers
-
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ValueError(f"the CLIP model {twice[0]!r} is named twice; name each once")
@@ -75,8 +72,6 @@ def randomised(model: Model, seed: int) -> Any:
     with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
         torch.manual_seed(seed)
         if not hasattr(tower.clip, "config"):
-            from litelvlm.clip.open_clip import load_tower
-
             return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
         clip = type(tower.clip)(tower.clip.config)
     return type(tower)(

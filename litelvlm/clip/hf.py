@@ -8,23 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer, PreTrainedTokenizerBase
 
-from litelvlm.clip.tower import (
-    ClipImage,
-    ClipText,
-    Preprocessing,
-    Tower,
-    attention_row,
-    capture_inputs,
-)
-
-__all__ = [
-    "ClipImage",
-    "ClipText",
-    "ClipTower",
-    "attention_row",
-    "capture_inputs",
-    "read_tokenizer",
-]
+from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.tower import Tower
 
 
 class ClipTower(Tower):

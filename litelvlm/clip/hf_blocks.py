@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.pruning.vit import VitView
 
 

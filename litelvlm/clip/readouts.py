@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.clip.hf import ClipImage, ClipTower
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.states import ClipImage
 
 
 def pooled_text(

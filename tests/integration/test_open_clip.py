@@ -31,7 +31,7 @@ from litelvlm.analysis.studies import mechanism, reversal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from litelvlm.clip.tower import ClipText, Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.states import ClipText
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.pruning import Cues
 

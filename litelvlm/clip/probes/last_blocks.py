@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 
 from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 
 SURGERY_BLOCKS = 6
 

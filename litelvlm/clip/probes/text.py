@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from litelvlm.clip.attention import attention_row, capture_inputs
 from litelvlm.clip.probes.branches import attention_output, feed_forward, output_weight, text_values
-from litelvlm.clip.tower import ClipText, attention_row, capture_inputs
+from litelvlm.clip.states import ClipText
 
 
 @dataclass(frozen=True)
