@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from torch import Tensor
 from litelvlm.analysis.inputs.samples import Model
 from litelvlm.analysis.runs.provenance import fingerprint
 from litelvlm.clip.load import load_tower
+from litelvlm.clip.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -24,26 +24,23 @@ class ClipModel:
     """
 
     name: str
-    tower: Any
+    tower: Tower
     digest: str
 
     @property
     def grid(self) -> tuple[int, int]:
         """Token grid (rows, columns)."""
-        rows, columns = self.tower.grid
-        return int(rows), int(columns)
+        return self.tower.grid
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        device: torch.device = self.tower.device
-        return device
+        return self.tower.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Number type of the weights."""
-        dtype: torch.dtype = self.tower.dtype
-        return dtype
+        return self.tower.dtype
 
 
 def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipModel, ...]:
@@ -62,25 +59,23 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     return tuple(ClipModel(name, tower, fingerprint(tower)) for name, tower in towers.items())
 
 
-def randomised(model: Model, seed: int) -> Any:
-    """Towers of the same shape, number type and place with random weights; the global generators are left as they were.
+def randomised(model: Model, seed: int) -> Tower:
+    """Towers of the same shape, number type and place with random weights.
 
-    Hugging Face towers are built anew from their configuration, others by name.
+    Where a family's architecture is known by name only, they are built by the model's name. The
+    global generators are left as they were.
     """
-    tower = model.tower
-    weights = next(tower.clip.parameters())
-    with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
+    place = model.tower.device
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(seed)
-        if not hasattr(tower.clip, "config"):
-            return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
-        clip = type(tower.clip)(tower.clip.config)
-    return type(tower)(
-        clip.to(weights.device, weights.dtype).eval(), tower.tokenizer, tower.preprocessing
-    )
+        drawn: Tower | None = model.tower.redrawn()
+        if drawn is None:
+            drawn = load_tower(model.name, dtype=model.dtype, device=place, random_init=True)
+    return drawn
 
 
 @torch.inference_mode()
-def embed_texts(tower: Any, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
+def embed_texts(tower: Tower, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
     """Projected [EOS] states of texts, not normalised, in float32 on the CPU."""
     parts = [
         tower.text(list(texts[start : start + batch])).text_embeds.float().cpu()

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
 
-Mask = Bool[np.ndarray, "height width"] | UInt8[np.ndarray, "height width"]
+Floats = NDArray[np.float64]
+Mask = Bool[NDArray[np.bool_], "height width"] | UInt8[NDArray[np.uint8], "height width"]
 
 
 @dataclass(frozen=True)
@@ -95,16 +97,16 @@ def padded_box(height: int, width: int, size: int = 336) -> Crop:
     )
 
 
-def _overlap(edges: np.ndarray, length: int) -> np.ndarray:
+def _overlap(edges: Floats, length: int) -> Floats:
     """Share of each pixel inside each interval between successive edges, [intervals, length]."""
     pixels = np.arange(length)
     low = np.maximum(edges[:-1, None], pixels[None, :])
     high = np.minimum(edges[1:, None], pixels[None, :] + 1)
-    shared: np.ndarray = np.maximum(high - low, 0.0)
+    shared: Floats = np.maximum(high - low, 0.0)
     return shared
 
 
-def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[Floats, Floats]:
     """Borders of the token rows and columns in image pixels, [rows + 1] and [columns + 1]."""
     rows, columns = grid
     if not (1 <= rows <= crop.size and 1 <= columns <= crop.size):
@@ -119,7 +121,7 @@ def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
 
 def coverage(
     mask: Mask, grid: tuple[int, int] = (24, 24), size: int = 336, crop: Crop | None = None
-) -> Float[np.ndarray, "rows columns"]:
+) -> Float[NDArray[np.float32], "rows columns"]:
     """Share of each token's patch that a mask covers, 0 to 1 (float32).
 
     This is the exact area average: resizing by area, cropping and pooling per patch in one step.
@@ -138,7 +140,7 @@ def coverage(
     down, across = _overlap(y, height), _overlap(x, width)
     area = np.diff(y)[:, None] * np.diff(x)[None, :]
     # Rounding may overshoot by one part in 1e16.
-    share: np.ndarray = np.clip(
+    share: NDArray[np.float32] = np.clip(
         down @ (mask > 0).astype(np.float64) @ across.T / area, 0.0, 1.0
     ).astype(np.float32)
     return share
@@ -164,12 +166,12 @@ def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> f
 
 
 def coverage_to_pixels(
-    grid_map: Float[np.ndarray, "rows columns"],
+    grid_map: Float[NDArray[np.float32], "rows columns"],
     height: int,
     width: int,
     size: int = 336,
     crop: Crop | None = None,
-) -> Float[np.ndarray, "height width"]:
+) -> Float[NDArray[np.float32], "height width"]:
     """Spread one value per token over the image: each pixel gets its token's value, NaN where no token looks.
 
     Args:

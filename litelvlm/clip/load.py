@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from open_clip import create_model, get_tokenizer, list_models
@@ -26,6 +26,7 @@ from litelvlm.names import check_name, unknown_name
 from litelvlm.number_types import number_type
 
 PREFIX = "open_clip:"
+T = TypeVar("T")
 
 
 def load_tower(
@@ -92,16 +93,13 @@ def _is_hub_tower(name: str) -> bool:
 
 def open_clip_vits() -> list[str]:
     """Names of open_clip's models that have published weights and are of a known family."""
-    return [
-        name
-        for name in list_models()
-        if list_pretrained_tags_by_model(name) and _is_known(get_model_config(name))
-    ]
+    published = [name for name in list_models() if list_pretrained_tags_by_model(name)]
+    configs = {name: get_model_config(name) for name in published}
+    return [name for name, c in configs.items() if _is_known(c["vision_cfg"], c["text_cfg"])]
 
 
-def _is_known(config: Mapping[str, Any]) -> bool:
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    timm = vision.get("timm_model_name", "")
+def _is_known(vision: Mapping[str, object], text: Mapping[str, object]) -> bool:
+    timm = str(vision.get("timm_model_name", ""))
     native = isinstance(vision.get("layers"), int) and vision.get("pool_type", "tok") == "tok"
     plain = native and not vision.get("attentional_pool") and "block_type" not in vision
     return (plain or timm.startswith("eva") or "siglip" in timm) and "hf_model_name" not in text
@@ -138,7 +136,7 @@ def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tow
     return OpenClipTower(model, tokenizer)
 
 
-def _fetched(what: str, name: str, fetch: Callable[[], Any]) -> Any:
+def _fetched(what: str, name: str, fetch: Callable[[], T]) -> T:
     try:
         return fetch()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Any open_clip ViT as a tower: OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA and SigLIP weights, with their own crops.
+"""Any open_clip ViT as a tower, with its own crop: OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA, SigLIP.
 
 What a family lacks is an error, never a stand-in: SigLIP has no class token, no projection of
 single patches and no causal text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``,
@@ -8,37 +8,44 @@ applies them. ResNets, convolutional or hybrid towers, towers without CLS or att
 (CLIPA) and captioners (CoCa) are refused by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from open_clip.model import CLIP, CustomTextCLIP
-from open_clip.transformer import ResidualAttentionBlock, TextTransformer
 from torch import Tensor, nn
 
-from litelvlm.clip.open_clip_trunks import image_trunk, native_qkv
+from litelvlm.clip.blocks import Block, TextBlock
+from litelvlm.clip.open_clip_text import TextTrunk
+from litelvlm.clip.open_clip_trunks import image_trunk
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
 from litelvlm.names import check_name
 
-_NO_CLS = "its image tower has no class token; use keys, values or patch_tokens, or a method that needs no class token"
+_NO_CLS = (
+    "its image tower has no class token; use keys, values or patch_tokens, "
+    "or a method that needs no class token"
+)
 _NO_PATCH_SPACE = (
-    "attention pooling, not a projection, leads to its joint space; use tower.map_values(image.patch_tokens), "
-    "the pooling's value path for each patch alone"
+    "attention pooling, not a projection, leads to its joint space; "
+    "use tower.map_values(image.patch_tokens), the pooling's value path for each patch alone"
+)
+_NO_MERGING = (
+    "tokens can be merged inside a Hugging Face CLIP tower only; choose a method of another stage"
 )
 _NOT_CAUSAL = (
-    "its text tower sees both ways and is read at its last position, padding included, so no [EOS] gathers the "
-    "sentence; use a family with causal text (OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA02)"
+    "its text tower sees both ways and is read at its last position, padding included, so no [EOS] "
+    "gathers the sentence; use a family with causal text "
+    "(OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA02)"
 )
 
 
 class OpenClipTower(Tower):
-    """An open_clip model with its tokenizer, giving the states that :class:`~litelvlm.clip.hf.ClipTower` gives.
+    """An open_clip model with its tokenizer; it gives the states that ``ClipTower`` gives.
 
     Where the side of the crop is no multiple of the patch (SigLIP 384 / 14), the grid leaves out
-    the last pixels, as
-    the convolution does: ``grid[0] * patch_size`` pixels are covered.
+    the last pixels, as the convolution does: ``grid[0] * patch_size`` pixels are covered.
 
     Args:
         clip: A model of ``open_clip.create_model``, or ``CLIP`` / ``CustomTextCLIP`` built
@@ -51,14 +58,21 @@ class OpenClipTower(Tower):
         ValueError: If the model is none of the known families, or its normalisation is unknown.
     """
 
+    # open_clip's tokenizers share no type.
+    tokenizer: Any  # type: ignore[explicit-any]
+
     def __init__(
-        self, clip: nn.Module, tokenizer: Any, preprocessing: Preprocessing | None = None
+        self,
+        clip: nn.Module,
+        tokenizer: Callable[[list[str]], Tensor],
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
         # CoCa is neither: its text tower reads an appended class token.
         if not isinstance(clip, (CLIP, CustomTextCLIP)):
             raise ValueError(
-                f"{type(clip).__name__} is no CLIP or CustomTextCLIP of open_clip; captioners are not read"
+                f"{type(clip).__name__} is no CLIP or CustomTextCLIP of open_clip; "
+                "captioners are not read"
             )
         self.clip, self.tokenizer = clip, tokenizer
         self.trunk = image_trunk(clip.visual)
@@ -66,41 +80,17 @@ class OpenClipTower(Tower):
         if height != width:
             raise ValueError(f"the crop is {height} x {width} pixels; only square crops are read")
         self.preprocessing = preprocessing or _preprocessing(clip.visual)
-        blocks = (
-            self.words.transformer.resblocks
-            if isinstance(self.words, (CLIP, TextTransformer))
-            else [None]
-        )
-        if (
-            not all(isinstance(b, ResidualAttentionBlock) for b in blocks)
-            or getattr(self.words, "cls_emb", None) is not None
-        ):
-            raise ValueError(
-                f"the text tower {type(self.words).__name__} is not open_clip's own; it cannot be read"
-            )
-        self.text_pool = str(
-            self.words.text_pool_type if self.words is clip else self.words.pool_type
-        )
-        causal = self.words.attn_mask is not None
-        if (causal, self.text_pool) not in ((True, "argmax"), (True, "eos"), (False, "last")):
-            raise ValueError(
-                f"text pooling {self.text_pool!r} with causal={causal} is unknown; known are 'argmax' and 'eos' "
-                "(causal) and 'last' (not causal, SigLIP)"
-            )
+        self.text_trunk = TextTrunk(clip.text if isinstance(clip, CustomTextCLIP) else clip)
         self.family, self.n_prefix = self.trunk.family, self.trunk.n_prefix
-        lacks: dict[str, str] = {}
+        self.rotates = self.trunk.rotates
+        lacks = {"token_merging": _NO_MERGING}
         if self.n_prefix == 0:
             lacks |= dict.fromkeys(("cls_token", "query", "cls_key", "cls_attention"), _NO_CLS)
         if self.trunk.pools_attention:
             lacks["patch_embeds"] = _NO_PATCH_SPACE
-        if not causal:
+        if not self.text_trunk.causal:
             lacks |= dict.fromkeys(("text_attention", "eos_index"), _NOT_CAUSAL)
         self.lacks = lacks
-
-    @property
-    def words(self) -> Any:
-        """The module that holds the text tower."""
-        return self.clip.text if isinstance(self.clip, CustomTextCLIP) else self.clip
 
     @property
     def image_size(self) -> int:
@@ -118,9 +108,9 @@ class OpenClipTower(Tower):
         return self.trunk.grid
 
     @property
-    def n_blocks(self) -> int:
+    def image_blocks(self) -> Sequence[Block]:
         """Blocks of the image tower."""
-        return len(self.trunk.blocks)
+        return self.trunk.blocks
 
     @property
     def n_heads(self) -> int:
@@ -134,12 +124,6 @@ class OpenClipTower(Tower):
     def block(self, index: int, hidden_states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s d"]:
         """Run one block of the image tower."""
         return self.trunk.block(index, hidden_states)
-
-    def qkv(
-        self, hidden_states: Float[Tensor, "b s d"], block: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
-        return self.trunk.qkv(hidden_states, block)
 
     def placed(
         self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int
@@ -157,16 +141,9 @@ class OpenClipTower(Tower):
         return self._alone(hidden_states)
 
     def map_values(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
-        """SigLIP's value path: each state alone through norm, attention pooling (its weight is then 1) and MLP.
-
-        Raises:
-            ValueError: If the family has a projection; then ``project`` is the map into the joint
-                space.
-        """
+        """SigLIP's value path: each state alone, to which the pooling then gives the weight 1."""
         if not self.trunk.pools_attention:
-            raise ValueError(
-                f"{self.family} has no map_values: it has no attention pooling; use patch_embeds or project"
-            )
+            return super().map_values(hidden_states)
         return self._alone(hidden_states)
 
     def _alone(self, hidden_states: Tensor) -> Tensor:
@@ -187,19 +164,14 @@ class OpenClipTower(Tower):
         reads its padding, so there all positions stay and take part.
         """
         ids = self.tokenizer(list(sentences)).to(self.device)
-        if "eos_index" in self.lacks:
-            mask = torch.ones_like(ids)
-        else:
-            eos = self._eos(ids)
+        mask = torch.ones_like(ids)
+        if self.text_trunk.causal:
+            eos = self.text_trunk.eos(ids)
             ids = ids[:, : int(eos.max()) + 1]
-            mask = (torch.arange(ids.shape[1], device=ids.device)[None] <= eos[:, None]).to(
-                ids.dtype
-            )
-        return (
-            ids,
-            mask,
-            tuple(length > self.words.context_length for length in self._lengths(sentences)),
-        )
+            positions = torch.arange(ids.shape[1], device=ids.device)
+            mask = (positions[None] <= eos[:, None]).to(ids.dtype)
+        limit = self.text_trunk.context_length
+        return ids, mask, tuple(length > limit for length in self._lengths(sentences))
 
     def _lengths(self, sentences: Sequence[str]) -> list[int]:
         """Tokens of each sentence before truncation, special ones included."""
@@ -209,45 +181,28 @@ class OpenClipTower(Tower):
         cleaned = [self.tokenizer.clean_fn(sentence) for sentence in sentences]
         return [len(ids) for ids in inner(cleaned)["input_ids"]]
 
-    def _eos(self, input_ids: Tensor) -> Tensor:
-        """First end-of-text token: OpenAI's has the highest id of the vocabulary, others say theirs."""
-        if self.text_pool == "argmax":
-            return input_ids.argmax(dim=-1)
-        eos_id = int(self.words.text_eos_id if self.words is self.clip else self.words.eos_id)
-        return (input_ids == eos_id).int().argmax(dim=-1)
-
     def encode_text(
         self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]
     ) -> tuple[Tensor, Tensor]:
-        """Projected text states [T, P] and the position [T] they are read at: [EOS], or SigLIP's last."""
-        words, length = self.words, input_ids.shape[1]
-        mask = None if words.attn_mask is None else words.attn_mask[:length, :length]
-        states = words.token_embedding(input_ids) + words.positional_embedding[:length]
-        states = words.ln_final(words.transformer(states, attn_mask=mask))
-        last = torch.full_like(input_ids[:, 0], length - 1)
-        index = last if self.text_pool == "last" else self._eos(input_ids)
-        pooled = states[torch.arange(len(states), device=states.device), index]
-        head = words.text_projection
-        return (head(pooled) if isinstance(head, nn.Linear) else pooled @ head), index
+        """Projected text states [T, P] and the position [T] they are read at."""
+        return self.text_trunk.encode(input_ids)
+
+    def project_text(self, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Final norm and text projection, applied to any states of the text tower."""
+        return self.text_trunk.project(states)
 
     @property
-    def text_layers(self) -> list[nn.Module]:
+    def text_blocks(self) -> Sequence[TextBlock]:
         """Blocks of the text tower."""
-        return list(self.words.transformer.resblocks)
+        return self.text_trunk.blocks
 
     @property
     def n_text_heads(self) -> int:
         """Heads of the text tower's attention."""
-        return int(self.words.transformer.resblocks[0].attn.num_heads)
-
-    def text_qk(
-        self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]
-    ) -> tuple[Tensor, Tensor]:
-        """Query and key projections of one text block for the states entering it."""
-        return native_qkv(layer, hidden_states)[:2]
+        return self.text_trunk.n_heads
 
 
-def _preprocessing(visual: Any) -> Preprocessing:
+def _preprocessing(visual: nn.Module) -> Preprocessing:
     """The crop and normalisation that ``create_model`` left on the image tower."""
     stored = getattr(visual, "preprocess_cfg", None)
     if stored is None:

@@ -1,4 +1,7 @@
-"""What a family of towers must give: its parts, block by block. Everything else is built from these."""
+"""What a family of towers must give: its parts, block by block.
+
+Everything that studies and methods read is built from these.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from litelvlm.clip.blocks import Block, TextBlock
 from litelvlm.clip.preprocessing import Preprocessing
 
 
@@ -21,12 +25,14 @@ class TowerParts(nn.Module, ABC):
         family: What error messages call the family.
         lacks: States the family does not have, each with why and what to use instead.
         n_prefix: Tokens before the patches: 1 (CLS) or 0.
+        rotates: Whether positions are rotated into queries and keys, so that every token needs one.
     """
 
     preprocessing: Preprocessing
     family: str = "CLIP"
     lacks: Mapping[str, str] = MappingProxyType({})
     n_prefix: int = 1
+    rotates: bool = False
 
     def require(self, state: str) -> None:
         """Refuse a state that the family does not have.
@@ -49,8 +55,13 @@ class TowerParts(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def n_blocks(self) -> int:
+    def image_blocks(self) -> Sequence[Block]:
         """Blocks of the image tower."""
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of the image tower."""
+        return len(self.image_blocks)
 
     @property
     @abstractmethod
@@ -75,11 +86,11 @@ class TowerParts(nn.Module, ABC):
     def block(self, index: int, hidden_states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s d"]:
         """Run one block of the image tower."""
 
-    @abstractmethod
     def qkv(
         self, hidden_states: Float[Tensor, "b s d"], block: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
+        """Query, key and value projections [b, s, d] of the states that enter one block."""
+        return self.image_blocks[block].qkv(hidden_states)
 
     def placed(
         self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int
@@ -90,6 +101,26 @@ class TowerParts(nn.Module, ABC):
     @abstractmethod
     def project(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
         """Final layer norm and visual projection, applied to any states of the image tower."""
+
+    def project_unnormed(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Visual projection without the norm before it.
+
+        Raises:
+            ValueError: If the family projects behind its norm only.
+        """
+        raise ValueError(f"{self.family} projects behind its norm only; use norm=True")
+
+    def map_values(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Value path of attention pooling: each state alone through norm, pooling and MLP.
+
+        Raises:
+            ValueError: If the family has a projection; then ``project`` is the map into the joint
+                space.
+        """
+        raise ValueError(
+            f"{self.family} has no map_values: it has no attention pooling; "
+            "use patch_embeds or project"
+        )
 
     def pool(self, last_hidden_state: Float[Tensor, "b s d"]) -> Float[Tensor, "b p"]:
         """The image embedding, from the last block's output."""
@@ -105,18 +136,16 @@ class TowerParts(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """Projected text states [T, P] and the position [T] they are read at."""
 
+    @abstractmethod
+    def project_text(self, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Final norm and text projection, applied to any states of the text tower."""
+
     @property
     @abstractmethod
-    def text_layers(self) -> list[nn.Module]:
+    def text_blocks(self) -> Sequence[TextBlock]:
         """Blocks of the text tower."""
 
     @property
     @abstractmethod
     def n_text_heads(self) -> int:
         """Heads of the text tower's attention."""
-
-    @abstractmethod
-    def text_qk(
-        self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]
-    ) -> tuple[Tensor, Tensor]:
-        """Query and key projections of one text block for the states entering it."""

@@ -53,10 +53,13 @@ def ranked_patches(
     """Project patch states into the joint space, not normalised.
 
     Args:
-        image: The encoded image, of a ``ClipTower``.
+        image: The encoded image.
         layer: States the language model gets ("second_last", as the official code), or the output
             of the last block.
         norm: Whether the final layer norm comes first, as it does for CLS.
+
+    Raises:
+        ValueError: If the family projects behind its norm only.
     """
     if layer == "second_last" and norm:
         return image.patch_embeds
@@ -66,9 +69,4 @@ def ranked_patches(
         if layer == "second_last"
         else image.last_hidden_state[:, tower.n_prefix :]
     )
-    if norm:
-        return tower.project(states)
-    if not isinstance(tower, ClipTower):
-        raise ValueError(f"{tower.family} projects behind its norm only; use norm=True")
-    projected: Tensor = tower.clip.visual_projection(states)
-    return projected
+    return tower.project(states) if norm else tower.project_unnormed(states)

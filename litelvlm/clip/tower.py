@@ -18,6 +18,13 @@ class Tower(TowerParts):
     A family gives the parts; what studies and methods read is built here.
     """
 
+    def redrawn(self) -> "Tower | None":
+        """The same architecture with weights drawn by torch's global generator.
+
+        None where only the model's name leads to another copy.
+        """
+        return None
+
     def pixel_values(self, image: Image.Image) -> Float[Tensor, "1 3 h w"]:
         """One RGB picture as this family crops and normalises it, on the tower's device and in its number type."""
         return self.preprocessing(image, self.image_size).to(self.device, self.dtype)
@@ -66,13 +73,13 @@ class Tower(TowerParts):
             ValueError: If there is no sentence, or the family's text tower is not causal.
         """
         self.require("text_attention")
-        layers = self.text_layers
-        with capture_inputs(layers) as inputs:
+        blocks = self.text_blocks
+        with capture_inputs([block.module for block in blocks]) as inputs:
             text = self.text(sentences)
         positions = torch.arange(text.input_ids.shape[1], device=text.eos_index.device)
         rows = []
-        for layer, hidden_states in zip(layers, inputs, strict=True):
-            query, keys = self.text_qk(layer, hidden_states)
+        for block, hidden_states in zip(blocks, inputs, strict=True):
+            query, keys, _ = block.qkv(hidden_states)
             at_eos = query[torch.arange(len(query)), text.eos_index]
             rows.append(
                 attention_row(

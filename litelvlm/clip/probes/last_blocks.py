@@ -10,20 +10,19 @@ dominate the final norm.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 
-from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
+from litelvlm.clip.parts import TowerParts
 from litelvlm.clip.states import ClipImage
 
 SURGERY_BLOCKS = 6
 
 
-def to_joint_space(tower: Any, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+def to_joint_space(tower: TowerParts, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
     """States in the joint space; where no projection leads there (SigLIP), by the value path of its pooling."""
     carried: Tensor = (
         tower.map_values(states) if "patch_embeds" in tower.lacks else tower.project(states)
@@ -49,9 +48,9 @@ def identity_attention(image: ClipImage) -> Float[Tensor, "b n p"]:
 
     Source: MaskCLIP (arXiv 2112.01071), official code of its ViT.
     """
-    layer = image_layers(image.tower)[-1]
-    states = image.states[-1] + attention_output(layer, image.last_qkv[2])
-    return _patches(image, states + feed_forward(layer, states))
+    layer = image.tower.image_blocks[-1]
+    states = image.states[-1] + layer.attention_output(image.last_qkv[2])
+    return _patches(image, states + layer.feed_forward(states))
 
 
 def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
@@ -59,7 +58,7 @@ def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
 
     Source: MaskCLIP (arXiv 2112.01071), section 3.2.
     """
-    return _patches(image, attention_output(image_layers(image.tower)[-1], image.last_qkv[2]))
+    return _patches(image, image.tower.image_blocks[-1].attention_output(image.last_qkv[2]))
 
 
 def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b n p"]:
@@ -71,14 +70,14 @@ def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b 
     Source: CLIP Surgery (arXiv 2304.05653), official code.
     """
     tower = image.tower
-    layers = image_layers(tower)
+    layers = tower.image_blocks
     first = max(0, len(layers) - blocks)
     original = image.states[first]
     path = original
     for index in range(first, len(layers)):
         values = tower.qkv(original, index)[2]
         weights = attention_weights(values, values, tower.n_heads)
-        path = path + attention_output(layers[index], mix(weights, values))
+        path = path + layers[index].attention_output(mix(weights, values))
         original = tower.block(index, original)
     return _patches(image, path)
 
@@ -90,7 +89,7 @@ def clear_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
     """
     query, _, values = _placed(image)
     mixed = mix(attention_weights(query, query, image.tower.n_heads), values)
-    return _patches(image, attention_output(image_layers(image.tower)[-1], mixed))
+    return _patches(image, image.tower.image_blocks[-1].attention_output(mixed))
 
 
 def s_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
@@ -98,11 +97,11 @@ def s_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
 
     Source: SCLIP (arXiv 2312.01597), official code.
     """
-    layer, n_heads = image_layers(image.tower)[-1], image.tower.n_heads
+    layer, n_heads = image.tower.image_blocks[-1], image.tower.n_heads
     query, keys, values = _placed(image)
     weights = attention_weights(query, query, n_heads) + attention_weights(keys, keys, n_heads)
-    states = image.states[-1] + attention_output(layer, mix(weights, values))
-    return _patches(image, states + feed_forward(layer, states))
+    states = image.states[-1] + layer.attention_output(mix(weights, values))
+    return _patches(image, states + layer.feed_forward(states))
 
 
 def neighbour_mean(

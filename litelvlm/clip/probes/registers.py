@@ -3,15 +3,14 @@
 Source: Jiang et al., Vision Transformers Don't Need Trained Registers (arXiv 2506.08010).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from litelvlm.clip.probes.branches import image_layers, mlp_output_layer
+from litelvlm.clip.blocks import Block
 from litelvlm.clip.probes.last_blocks import norm_outliers, to_joint_space
 from litelvlm.clip.tower import Tower
 
@@ -35,11 +34,11 @@ def register_neurons(
     Returns:
         By block, indices of neurons; empty if no image has an outlier.
     """
-    layers = image_layers(tower)[:-1]
-    sums: list[Any] = [0.0] * len(layers)
+    blocks = tower.image_blocks[:-1]
+    sums = [torch.zeros(())] * len(blocks)
     seen = 0
     for pixels in images:
-        with _neuron_activations(layers) as activations:
+        with _neuron_activations(blocks) as activations:
             image = tower.image(pixels)
         outliers = norm_outliers(image.patch_tokens[0].float().norm(dim=-1), deviations)
         seen += int(outliers.sum())
@@ -57,14 +56,14 @@ def register_neurons(
 
 
 @contextmanager
-def _neuron_activations(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+def _neuron_activations(blocks: Sequence[Block]) -> Iterator[list[Tensor]]:
     """Collect what enters the second linear map of each MLP while the block runs; no hook outlives it."""
     found: list[Tensor] = []
     handles = [
-        mlp_output_layer(layer).register_forward_pre_hook(
+        block.mlp_output_layer.register_forward_pre_hook(
             lambda _module, args: found.append(args[0])
         )
-        for layer in layers
+        for block in blocks
     ]
     try:
         yield found
@@ -81,9 +80,9 @@ def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> I
         tower: Image tower; as found afterwards, on an error too.
         neurons: By block, indices of neurons.
     """
-    layers, handles = image_layers(tower), []
+    blocks, handles = tower.image_blocks, []
 
-    def mover(chosen: Sequence[int]) -> Any:
+    def mover(chosen: Sequence[int]) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
         index = torch.tensor(list(chosen))
 
         def move(_module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
@@ -97,7 +96,7 @@ def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> I
 
     try:
         for block, chosen in neurons.items():
-            handles.append(mlp_output_layer(layers[block]).register_forward_pre_hook(mover(chosen)))
+            handles.append(blocks[block].mlp_output_layer.register_forward_pre_hook(mover(chosen)))
         yield
     finally:
         for handle in handles:
@@ -113,7 +112,7 @@ def with_spare_register(
     Raises:
         ValueError: If the tower rotates positions, which a token without a place does not have.
     """
-    if getattr(getattr(tower, "trunk", None), "rotary", None) is not None:
+    if tower.rotates:
         raise ValueError(
             f"{tower.family} rotates positions, so a token without a place cannot be added; leave P5c out"
         )

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, SamModel
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.hf_blocks import ClipHalves
+from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.language.decoding import TurnOutputs, read_forced, say
@@ -210,7 +210,7 @@ class Glamm(nn.Module):
             covered = coverage.flatten().to(self.device)
             sources["coverage"] = lambda: covered
             sources["box"] = lambda: box_cells(covered.float(), self.grid)
-        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipHalves(clip))
+        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipVitView(clip))
 
     def project(self, patch_tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
         """Carry visual states into the language model's input space."""
