@@ -1,4 +1,4 @@
-"""A transformer block cut where probes cut it: projections, what attention adds, what the MLP adds."""
+"""A transformer block in parts: its projections, what attention adds, and what the MLP adds."""
 
 from abc import ABC, abstractmethod
 

@@ -1,8 +1,8 @@
-"""What CLIP's resize and centre crop show of an image, and how pixel masks map to visual tokens and back.
+"""What CLIP's centre crop shows of an image, and how pixel masks map to visual tokens and back.
 
 The integer rules are those of the Hugging Face CLIP processor: the short side becomes `size`, the
 long side `int(size * long / short)`, and a centre square is cut at offset `(side - size) // 2`.
-What lies outside the square no token sees.
+No token sees what lies outside the square.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,10 @@ class Crop:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Resized pixels per image pixel, (vertical, horizontal); they differ by the rounding of the long side."""
+        """Resized pixels per image pixel, (vertical, horizontal).
+
+        They differ by the rounding of the long side.
+        """
         return self.resized_height / self.height, self.resized_width / self.width
 
     @property
@@ -53,7 +56,7 @@ class Crop:
 
 
 def crop_box(height: int, width: int, size: int = 336) -> Crop:
-    """Where the crop lies for an image of this height and width.
+    """Find where the crop lies for an image of this height and width.
 
     Raises:
         ValueError: If a length is below 1.
@@ -73,7 +76,9 @@ def crop_box(height: int, width: int, size: int = 336) -> Crop:
 
 
 def padded_box(height: int, width: int, size: int = 336) -> Crop:
-    """The whole image inside a square: its long side becomes ``size``, and a border fills the rest on both sides.
+    """Place the whole image inside a square.
+
+    The long side becomes ``size``, and a border fills the rest on both sides.
 
     Raises:
         ValueError: If a length is below 1.
@@ -111,7 +116,8 @@ def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[Floats, Floats]:
     rows, columns = grid
     if not (1 <= rows <= crop.size and 1 <= columns <= crop.size):
         raise ValueError(
-            f"grid {grid} does not fit a square of {crop.size} pixels; give (rows, columns) of the tower"
+            f"grid {grid} does not fit a square of {crop.size} pixels; "
+            "give (rows, columns) of the tower"
         )
     # A patch has a whole number of pixels; a remainder at the right and bottom is seen by no token.
     y = crop.top + np.arange(rows + 1) * (crop.size // rows)
@@ -172,7 +178,9 @@ def coverage_to_pixels(
     size: int = 336,
     crop: Crop | None = None,
 ) -> Float[NDArray[np.float32], "height width"]:
-    """Spread one value per token over the image: each pixel gets its token's value, NaN where no token looks.
+    """Spread one value per token over the image.
+
+    Each pixel gets the value of the token that sees it, and NaN where no token sees it.
 
     Args:
         grid_map: One value per token.

@@ -96,7 +96,7 @@ class ClipTower(Tower):
         return projected
 
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
-        """Token ids and mask [T, L], padded to the longest sentence, and which sentences were cut."""
+        """Token ids and mask [T, L], padded to the longest sentence, and what was cut."""
         limit = int(self.text_config.max_position_embeddings)
         lengths = [len(ids) for ids in self.tokenizer(list(sentences))["input_ids"]]
         tokens = self.tokenizer(
@@ -158,6 +158,7 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
         ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise FileNotFoundError(
-            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; fetch them again"
+            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; "
+            "fetch them again"
         )
     return tokenizer

@@ -110,7 +110,8 @@ def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tow
     check_name(model_name, open_clip_vits(), "open_clip ViT")
     if tag and pretrained and tag != pretrained:
         raise ValueError(
-            f"two tags for {model_name}: {tag!r} in the name and pretrained={pretrained!r}; give one"
+            f"two tags for {model_name}: {tag!r} in the name and "
+            f"pretrained={pretrained!r}; give one"
         )
     tag = tag or pretrained or ""
     check_name(
@@ -150,8 +151,8 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
     config = AutoConfig.from_pretrained(name)
     if config.model_type != "clip":
         raise ValueError(
-            f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' only, other families "
-            f"through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
+            f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' "
+            f"only, other families through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
     clip = CLIPModel(config) if random_init else CLIPModel.from_pretrained(name, weights_only=True)
     return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))

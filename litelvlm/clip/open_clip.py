@@ -1,11 +1,12 @@
-"""Any open_clip ViT as a tower, with its own crop: OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA, SigLIP.
+"""Any open_clip ViT as a pair of towers, each family with its own crop.
 
-What a family lacks is an error, never a stand-in: SigLIP has no class token, no projection of
-single patches and no causal text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``,
-``patch_embeds``, ``text_attention`` and ``eos_index`` raise a ``ValueError`` there that names a way
-out. EVA02 lacks nothing: its head is linear, and its rotary positions enter where the attention
-applies them. ResNets, convolutional or hybrid towers, towers without CLS or attention pooling
-(CLIPA) and captioners (CoCa) are refused by name.
+OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA and SigLIP weights are read. What a family lacks is an
+error, never a stand-in: SigLIP has no class token, no projection of single patches and no causal
+text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``, ``patch_embeds``,
+``text_attention`` and ``eos_index`` raise a ``ValueError`` there that names a way out. EVA02 lacks
+nothing: its head is linear, and its rotary positions enter where the attention applies them.
+ResNets, convolutional or hybrid towers, towers without CLS or attention pooling (CLIPA) and
+captioners (CoCa) are refused by name.
 """
 
 from collections.abc import Callable, Sequence
@@ -216,4 +217,4 @@ def _preprocessing(visual: nn.Module) -> Preprocessing:
         stored["interpolation"], ("bicubic", "bilinear"), "interpolation of an open_clip model"
     )
     mean, std = per_channel(stored["mean"]), per_channel(stored["std"])
-    return Preprocessing(mean, std, resize, resample)  # type: ignore[arg-type]  # both were checked by name
+    return Preprocessing(mean, std, resize, resample)  # type: ignore[arg-type]  # checked

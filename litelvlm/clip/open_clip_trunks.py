@@ -159,7 +159,7 @@ class TimmTrunk(ImageTrunk):
         return placed[0], placed[1]
 
     def pool(self, states: Tensor) -> Tensor:
-        """Final norm, the trunk's pooling and head, and open_clip's own projection if there is one."""
+        """Final norm, the trunk's pooling and head, and open_clip's projection if there is one."""
         pooled: Tensor = self.visual.head(self.trunk.forward_head(self.trunk.norm(states)))
         return pooled
 

@@ -95,7 +95,7 @@ class TowerParts(nn.Module, ABC):
     def placed(
         self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int
     ) -> tuple[Tensor, Tensor]:
-        """Queries and keys as the softmax sees them; families with rotary positions apply them here."""
+        """Queries and keys as the softmax sees them, with rotary positions if there are any."""
         return query, keys
 
     @abstractmethod
@@ -128,7 +128,7 @@ class TowerParts(nn.Module, ABC):
 
     @abstractmethod
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
-        """Token ids and mask [T, L], truncated at the tower's maximum, and which sentences were cut."""
+        """Token ids and mask [T, L], cut at the tower's maximum, and which sentences were cut."""
 
     @abstractmethod
     def encode_text(

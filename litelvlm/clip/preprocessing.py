@@ -32,7 +32,7 @@ class Preprocessing:
     resample: Literal["bicubic", "bilinear"] = "bicubic"
 
     def crop(self, height: int, width: int, size: int) -> Crop:
-        """What of an image of this size the square of side ``size`` shows; pixels and labels follow the same rule."""
+        """What the square of side ``size`` shows of an image; labels follow this rule too."""
         if self.resize == "squash":
             return Crop(height, width, size, resized_height=size, resized_width=size, top=0, left=0)
         if self.resize == "pad":

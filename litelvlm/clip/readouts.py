@@ -1,4 +1,4 @@
-"""Other ways to read CLIP for a ranking of patches: another pooling of the text, another layer of the image."""
+"""Other ways to read CLIP for a ranking of patches: another text pooling, another image layer."""
 
 from collections.abc import Sequence
 from typing import Literal

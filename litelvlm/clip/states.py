@@ -47,7 +47,7 @@ class ClipText:
 
 @dataclass(frozen=True)
 class ClipImage:
-    """The image tower's states up to the input of its last block; everything later is computed when asked for.
+    """The image tower's states up to the input of its last block; later ones come on first use.
 
     ``states[i]`` is the output of block ``i - 1`` (``states[0]`` the embeddings), CLS first, so
     ``states[-1]`` is what transformers calls ``hidden_states[-2]``: the layer that LLaVA and GLaMM
@@ -72,7 +72,10 @@ class ClipImage:
 
     @cached_property
     def patch_embeds(self) -> Float[Tensor, "b n p"]:
-        """Patches carried into the joint space: ``visual_projection(post_layernorm(patch_tokens))``, not normalised."""
+        """Patches in the joint space: ``visual_projection(post_layernorm(patch_tokens))``.
+
+        They are not normalised.
+        """
         self.tower.require("patch_embeds")
         return self.tower.project(self.patch_tokens)
 
@@ -80,7 +83,7 @@ class ClipImage:
     def last_qkv(
         self,
     ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b s d"], Float[Tensor, "b s d"]]:
-        """Query, key and value projections of the last block for all positions, heads joined, unscaled."""
+        """Query, key and value projections of the last block, heads joined, unscaled."""
         return self.tower.qkv(self.states[-1], block=-1)
 
     @property
@@ -112,21 +115,24 @@ class ClipImage:
 
     @cached_property
     def cls_attention(self) -> Float[Tensor, "b n"]:
-        """Head mean of the CLS row's attention to patches in the second-last block (CLS itself left out)."""
+        """Head mean of CLS's attention to patches in the second-last block, CLS itself left out."""
         self.tower.require("cls_attention")
         query, keys = self.tower.placed(*self.penultimate_qk, block=-2)
         return attention_row(query[:, 0], keys, self.tower.n_heads).mean(1)[:, 1:]
 
     @cached_property
     def keys_mean(self) -> Float[Tensor, "b n e"]:
-        """Head mean of the second-last block's patch keys (projection outputs, before any rotary position)."""
+        """Head mean of the second-last block's patch keys, before any rotary position."""
         keys = self.penultimate_qk[1][:, self.tower.n_prefix :]
         mean: Tensor = keys.unflatten(-1, (self.tower.n_heads, -1)).mean(-2)
         return mean
 
     @cached_property
     def late_states(self) -> Float[Tensor, "b n d"]:
-        """Patch states of the last third of the layers (of 24: after block 16 and every later one), mean over them."""
+        """Mean of the patch states over the last third of the layers.
+
+        Of 24 blocks these are the outputs of block 16 and of every later one, counted from 1.
+        """
         states = (*self.states, self.last_hidden_state)[2 * self.tower.n_blocks // 3 :]
         return torch.stack(states).float().mean(dim=0)[:, self.tower.n_prefix :]
 
@@ -147,5 +153,5 @@ class ClipImage:
 
     @cached_property
     def image_embeds(self) -> Float[Tensor, "b p"]:
-        """The family's own image embedding (CLIP: projected CLS of the last layer), not normalised."""
+        """The family's own image embedding (CLIP: projected CLS, last layer), not normalised."""
         return self.tower.pool(self.last_hidden_state)

@@ -26,7 +26,7 @@ class Tower(TowerParts):
         return None
 
     def pixel_values(self, image: Image.Image) -> Float[Tensor, "1 3 h w"]:
-        """One RGB picture as this family crops and normalises it, on the tower's device and in its number type."""
+        """Crop and normalise one RGB picture, on the tower's device and in its number type."""
         return self.preprocessing(image, self.image_size).to(self.device, self.dtype)
 
     def image(self, pixel_values: Float[Tensor, "b 3 h w"]) -> ClipImage:

@@ -1,4 +1,4 @@
-"""COCO-style `instances.json` of the RefCOCO family: images, objects and their masks by the official rule."""
+"""COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
 import json
 import warnings
@@ -170,7 +170,8 @@ def _check_polygon(part: Any, height: int, width: int) -> None:
     limit = 10 * max(height, width)
     if not all(isinstance(value, int | float) and -limit <= value <= limit for value in part):
         raise RefDataError(
-            f"a polygon has a point that is no number or far outside the image of {height} x {width}"
+            "a polygon has a point that is no number or far outside the image "
+            f"of {height} x {width}"
         )
 
 
@@ -226,7 +227,7 @@ def _unpack(packed: bytes) -> list[int]:
 def union_mask(
     annotations: Sequence[Annotation], height: int, width: int
 ) -> UInt8[np.ndarray, "height width"]:
-    """Bitwise OR of the objects' masks (the official rule for several targets); zeros for no object.
+    """Join the masks of several objects by bitwise OR, the official rule; zeros for no object.
 
     Raises:
         RefDataError: Naming the annotation whose outline cannot be read.

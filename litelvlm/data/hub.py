@@ -1,4 +1,4 @@
-"""RefCOCO as the hub distributes it: Parquet rows with image bytes, outline and answers, one row per reference.
+"""RefCOCO as the hub distributes it: Parquet rows of image, outline and answers, one a reference.
 
 The rows are rewritten once into the REFER layout below the cache folder and then read like any
 other dataset, so one reader and one set of checks serve both. What the rows do not tell is left
@@ -45,7 +45,7 @@ _FORM = 3  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:
-    """Whether a dataset's name is a folder with Parquet files, or a hub id "owner/name" that speaks of RefCOCO."""
+    """Whether a name is a folder of Parquet files, or a hub id "owner/name" of RefCOCO."""
     path = Path(root).expanduser()
     if path.is_dir():
         return any(True for _ in parquet_files(path))
@@ -130,8 +130,9 @@ def _fetched(name: str, split: str) -> Path:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
-            f"{name} is no folder, and the dataset of that id has no local copy and cannot be fetched; "
-            f"run `hf download --repo-type dataset {name}` where there is a network, or give a folder"
+            f"{name} is no folder, and the dataset of that id has no local copy and cannot be "
+            f"fetched; run `hf download --repo-type dataset {name}` where there is a network, "
+            "or give a folder"
         ) from error
 
 
@@ -141,7 +142,7 @@ def _split_of(path: Path) -> str:
 
 
 def _stamp(files: Iterable[Path]) -> str:
-    """Names, sizes and times of files and the form they are written in: another download makes another folder."""
+    """Digest of the files' names, sizes and times: another download makes another folder."""
     found = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
     return hashlib.sha256(json.dumps([_FORM, found]).encode()).hexdigest()[:16]
 
@@ -196,7 +197,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 class _Tables:
-    """Growing lists of images, annotations and references; pictures are written as they come, each once."""
+    """Growing lists of images, annotations and references; each picture is written once."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.split = folder, split
@@ -289,7 +290,9 @@ class _Tables:
 
 
 def picture_name(name: str, content: bytes) -> str:
-    """File name of a row's picture: COCO's without the number of the reference behind it, else a digest of the bytes.
+    """Name the file of a row's picture.
+
+    COCO's name without the number of the reference behind it, else a digest of the bytes.
 
     Example:
         >>> picture_name("COCO_train2014_000000581857_16.jpg", b"")
@@ -304,7 +307,9 @@ def picture_name(name: str, content: bytes) -> str:
 
 
 def outline(stored: Any, height: int, width: int) -> Any:
-    """An outline in COCO's form: one flat polygon, a list of polygons, or run lengths with or without their size.
+    """Bring an outline into COCO's form.
+
+    It may be one flat polygon, a list of polygons, or run lengths with or without their size.
 
     Raises:
         RefDataError: If it is none of these.

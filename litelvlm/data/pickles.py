@@ -16,10 +16,10 @@ from typing import Any, Never
 
 _DATA_OPCODES = """
     PROTO FRAME STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MEMOIZE
-    NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
-    STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
-    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS
-    EMPTY_SET ADDITEMS FROZENSET
+    NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING
+    BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES
+    SHORT_BINBYTES BINBYTES8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2
+    TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET
 """
 # Reachable only with a name of the closed table below on the stack, because nothing else puts a
 # callable there.
@@ -46,8 +46,8 @@ class _Dtype:
 
 
 _STRUCT_CODES = {
-    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
-    "f2": "e", "f4": "f", "f8": "d",
+    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
+    "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "f2": "e", "f4": "f", "f8": "d",
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _walk(data: bytes) -> Iterator[tuple[str, Any, int]]:
 
 
 def check_opcodes(data: bytes) -> None:
-    """Accept a byte string only if it is one complete pickle made of data opcodes; nothing is built.
+    """Accept bytes only if they are one complete pickle of data opcodes; nothing is built.
 
     Raises:
         UnsafePickleError: Naming the opcode or global and its position.

@@ -1,4 +1,4 @@
-"""Write procedural scenes in exact REFER layout, so that they are read like photographs with annotations."""
+"""Write procedural scenes in REFER layout, so that they are read like annotated photographs."""
 
 import hashlib
 import io

@@ -23,7 +23,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Ref:
-    """One reference: the object(s) meant and every wording of it; `ann_ids` is (-1,) where nothing is meant."""
+    """One reference: the objects meant and every wording; `ann_ids` is (-1,) for no target."""
 
     ref_id: int
     ann_ids: tuple[int, ...]
@@ -49,8 +49,9 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
         data = json.loads(content) if path.suffix == ".json" else loads_plain(content)
     except UnsafePickleError as error:
         raise UnsafePickleError(
-            f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, strings and numbers only; "
-            "download the file again from its source and do not open this one with pickle"
+            f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, "
+            "strings and numbers only; download the file again from its source and do not open "
+            "this one with pickle"
         ) from error
     except RecursionError as error:
         raise _too_deep(path) from error
@@ -130,8 +131,8 @@ def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) ->
             first, n = first or f"reference {ref.ref_id} {problem}", n + 1
     if n:
         raise RefDataError(
-            f"{refs_path} does not belong to the instances.json beside it: {first} ({n} references fail in all); "
-            "take both files from the same release"
+            f"{refs_path} does not belong to the instances.json beside it: {first} "
+            f"({n} references fail in all); take both files from the same release"
         )
 
 
@@ -145,5 +146,8 @@ def _mismatch(ref: Ref, instances: Instances) -> str:
         if annotation is None:
             return f"names annotation {ann_id}, which is not there"
         if annotation.image_id != ref.image_id:
-            return f"puts annotation {ann_id} on image {ref.image_id}, instances on image {annotation.image_id}"
+            return (
+                f"puts annotation {ann_id} on image {ref.image_id}, "
+                f"instances on image {annotation.image_id}"
+            )
     return ""

@@ -17,7 +17,7 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 def scored_target(
     target: UInt8[np.ndarray, "*n height width"], doubled: str = "wrong"
 ) -> UInt8[np.ndarray, "*n height width"]:
-    """Make a target in which 1 is the object and 255 is ignored, whatever pixels of 2 and more mean.
+    """Make a target in which 1 is the object and 255 is ignored.
 
     Args:
         target: Target mask as `ReferSample.mask` gives it. Where polygons of one object overlap,

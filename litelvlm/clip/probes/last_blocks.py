@@ -1,4 +1,4 @@
-"""Other ways through the image tower's last blocks, to find what makes patch similarity what it is.
+"""Other ways through the image tower's last blocks: they show what shapes patch similarity.
 
 Each function takes an encoded image and gives its patches in the joint space, [B, N, P], not
 normalised. All are pure: they run the tower's own modules on other mixtures and leave weights,
@@ -23,7 +23,10 @@ SURGERY_BLOCKS = 6
 
 
 def to_joint_space(tower: TowerParts, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
-    """States in the joint space; where no projection leads there (SigLIP), by the value path of its pooling."""
+    """Map states into the joint space.
+
+    Where no projection leads there (SigLIP), the value path of the pooling does.
+    """
     carried: Tensor = (
         tower.map_values(states) if "patch_embeds" in tower.lacks else tower.project(states)
     )
@@ -62,7 +65,7 @@ def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
 
 
 def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b n p"]:
-    """A second path beside the last blocks that collects value-value attention and skips every MLP (P3).
+    """A second path that collects value-value attention of the last blocks without MLPs (P3).
 
     Values are those of the original path, whose CLS is kept. With fewer blocks than asked for, all
     take part.
@@ -93,7 +96,9 @@ def clear_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
 
 
 def s_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
-    """Query-query plus key-key attention in the last block, residual and MLP kept; rows sum to 2 (P4b).
+    """Query-query plus key-key attention in the last block (P4b).
+
+    Residual and MLP stay; the rows of weights sum to 2.
 
     Source: SCLIP (arXiv 2312.01597), official code.
     """
@@ -107,7 +112,10 @@ def s_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
 def neighbour_mean(
     tokens: Float[Tensor, "n d"], outliers: Bool[Tensor, "n"], grid: tuple[int, int]
 ) -> Float[Tensor, "n d"]:
-    """Each outlier replaced by the mean of its up to 8 neighbours that are none; it stays where it has none (P5)."""
+    """Replace each outlier by the mean of those of its up to 8 neighbours that are none (P5).
+
+    An outlier without such a neighbour stays.
+    """
     keep = (~outliers).to(tokens.dtype)
     planes = torch.cat([tokens * keep[:, None], keep[:, None]], dim=1).T.reshape(-1, 1, *grid)
     ring = torch.ones(1, 1, 3, 3, dtype=tokens.dtype, device=tokens.device)
@@ -121,7 +129,7 @@ def neighbour_mean(
 def norm_outliers(
     norms: Float[Tensor, "n"], deviations: float = 5.0, cutoff: float | None = None
 ) -> Bool[Tensor, "n"]:
-    """Tokens whose norm lies above the median by so many median absolute deviations, or above a fixed cut-off.
+    """Find tokens with a norm many median absolute deviations above the median, or above a cut-off.
 
     Source: Darcet et al. (arXiv 2309.16588), section 2.1, who cut at a fixed norm.
     """
@@ -134,7 +142,7 @@ def norm_outliers(
 def without_direction(
     vectors: Float[Tensor, "*b p"], direction: Float[Tensor, "p"]
 ) -> Float[Tensor, "*b p"]:
-    """Vectors with their part along a direction projected out (P6); a direction of length 0 takes nothing away."""
+    """Project a direction out of vectors (P6); a direction of length 0 removes nothing."""
     unit = normalize(direction, dim=0)
     remaining: Tensor = vectors - (vectors @ unit)[..., None] * unit
     return remaining

@@ -1,4 +1,4 @@
-"""Register neurons: the few MLP neurons that write high-norm outliers, and what a spare token takes over from them.
+"""Register neurons: the few MLP neurons that write high-norm outliers, moved to a spare token.
 
 Source: Jiang et al., Vision Transformers Don't Need Trained Registers (arXiv 2506.08010).
 """
@@ -26,7 +26,7 @@ def register_neurons(
 
     Args:
         tower: Image tower.
-        images: Pictures to look at, as ``tower.pixel_values`` gives them.
+        images: Preprocessed images, as ``tower.pixel_values`` gives them.
         count: Neurons in all.
         deviations: Median absolute deviations above the median norm from which a token is an
             outlier.
@@ -57,7 +57,7 @@ def register_neurons(
 
 @contextmanager
 def _neuron_activations(blocks: Sequence[Block]) -> Iterator[list[Tensor]]:
-    """Collect what enters the second linear map of each MLP while the block runs; no hook outlives it."""
+    """Collect what enters the second linear map of each MLP; no hook outlives the context."""
     found: list[Tensor] = []
     handles = [
         block.mlp_output_layer.register_forward_pre_hook(
@@ -74,7 +74,7 @@ def _neuron_activations(blocks: Sequence[Block]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> Iterator[None]:
-    """While the block runs, the last token gets each neuron's largest activation and the other tokens get 0.
+    """Give the last token each neuron's largest activation and the other tokens 0, in a context.
 
     Args:
         tower: Image tower; as found afterwards, on an error too.
@@ -107,14 +107,17 @@ def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> I
 def with_spare_register(
     tower: Tower, pixel_values: Float[Tensor, "b 3 h w"], neurons: Mapping[int, Sequence[int]]
 ) -> Float[Tensor, "b n p"]:
-    """Patches of the used layer in the joint space, with a spare token that starts at 0 and takes the neurons over.
+    """Patches of the used layer in the joint space, with a spare token that takes the neurons over.
+
+    The spare token starts at 0.
 
     Raises:
         ValueError: If the tower rotates positions, which a token without a place does not have.
     """
     if tower.rotates:
         raise ValueError(
-            f"{tower.family} rotates positions, so a token without a place cannot be added; leave P5c out"
+            f"{tower.family} rotates positions, so a token without a place cannot be added; "
+            "leave P5c out"
         )
     states = tower.embed(pixel_values)
     states = torch.cat([states, torch.zeros_like(states[:, :1])], dim=1)

@@ -1,4 +1,4 @@
-"""The text tower opened up: whole attention maps, what each weight carries, and [EOS] with one thing changed.
+"""The text tower in detail: attention maps, what each weight carries, and [EOS] with one change.
 
 Text attention is causal and the embedding is read at [EOS], the last token that counts. So every
 other position's state stays what it is whatever [EOS] does, and an edited [EOS] is recomputed
@@ -97,7 +97,7 @@ def text_flow(trace: TextTrace) -> TextFlow:
 
 
 def rollout(weights: Float[Tensor, "layers t l l"]) -> Float[Tensor, "layers t l l"]:
-    """Attention carried through the layers with half of each state kept: ``R_l = (A_l + I) / 2  R_(l-1)``.
+    """Carry attention through the layers: ``R_l = (A_l + I) / 2  R_(l-1)``, half of a state kept.
 
     Args:
         weights: Per layer, rows summing to 1: head means, or norms of what is carried divided by
@@ -132,7 +132,9 @@ class Edit:
 
 @torch.inference_mode()
 def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Float[Tensor, "t p"]:
-    """Text embeddings with the attention of [EOS] edited in some layers; without an edit, the plain ones.
+    """Text embeddings with the attention of [EOS] edited in some layers.
+
+    Without an edit they are the plain ones.
 
     Args:
         trace: A plain pass.

@@ -107,7 +107,7 @@ def footprint(item: SceneObject, height: int, width: int) -> Footprint:
 def visible_masks(
     objects: Sequence[SceneObject], footprints: Sequence[Footprint], height: int, width: int
 ) -> tuple[Bool[np.ndarray, "n height width"], Float[np.ndarray, " n"]]:
-    """Pixels whose centre belongs to each object, nearer objects first, and the share of each object left visible."""
+    """Visible pixels of each object, and the share of each that nearer ones leave visible."""
     masks = np.zeros((len(objects), height, width), dtype=bool)
     share = np.empty(len(objects))
     taken = np.zeros((height, width), dtype=bool)
@@ -152,7 +152,7 @@ def _interpolation(length: int, cells: int) -> tuple[NDArray[np.int64], Noise]:
 
 
 def _smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Noise:
-    """Bilinear value noise in [-0.5, 0.5] with about `cells` cells along each side, [height, width]."""
+    """Bilinear noise in [-0.5, 0.5] with about `cells` cells along each side, [height, width]."""
     knots = rng.random((cells, cells), dtype=np.float32) - np.float32(0.5)
     low_y, part_y = _interpolation(height, cells)
     low_x, part_x = _interpolation(width, cells)

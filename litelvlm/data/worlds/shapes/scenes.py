@@ -1,4 +1,4 @@
-"""Procedural referring scenes: coloured shapes on a noisy ground, exact masks and unambiguous expressions.
+"""Scenes of coloured shapes on a noisy ground, with exact masks and unambiguous expressions.
 
 They replace photographs where none can be shipped. A scene is a pure function of (seed, level).
 """
@@ -70,7 +70,10 @@ def level_vocabulary(level: str = "easy") -> tuple[str, ...]:
 
 
 def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
-    """Draw n different options; only `random()` is used because its stream is the same in all NumPy versions."""
+    """Draw n different options.
+
+    Only `random()` is used: its stream is the same in all NumPy versions.
+    """
     pool = list(options)
     return [pool.pop(int(rng.random() * len(pool))) for _ in range(n)]
 
@@ -78,7 +81,7 @@ def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
 def _lay_out(
     rng: np.random.Generator, level: Level, height: int, width: int
 ) -> tuple[SceneObject, ...] | None:
-    """Draw objects from a small palette, so that they share shapes and colours; None if they do not fit."""
+    """Draw objects that share shapes and colours; None if they do not fit."""
     low, high = level.objects
     n = low + int(rng.random() * (high - low + 1))
     wide = 1 if n > 4 else 0
@@ -114,7 +117,7 @@ def _choose(
     allowed: Sequence[bool],
     rng: np.random.Generator,
 ) -> tuple[ShapeExpression, ...] | None:
-    """Draw expressions up to the quota of each kind, new targets first; None unless every kind occurs."""
+    """Draw expressions up to each kind's quota, new targets first; None unless all kinds occur."""
     found = enumerate_expressions(objects, level, allowed)
     if not all(found.values()):
         return None
