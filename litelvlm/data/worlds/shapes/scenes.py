@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from litelvlm.data.worlds.base import KINDS, Scene
 from litelvlm.data.worlds.shapes.expressions import (
@@ -145,13 +146,13 @@ def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
     return round(down * unit), round(across * unit)
 
 
-def _in_crop(masks: np.ndarray) -> np.ndarray:
+def _in_crop(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Share of each mask inside the central square."""
     height, width = masks.shape[1:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     inside = masks[:, top : top + side, left : left + side].sum(axis=(1, 2))
-    share: np.ndarray = inside / masks.sum(axis=(1, 2))
+    share: NDArray[np.float64] = inside / masks.sum(axis=(1, 2))
     return share
 
 
