@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import Model
 from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.clip.load import load_tower
+from litelvlm.clip.tower import Tower
 from litelvlm.models.base import TowerModel
 
 
@@ -24,12 +25,12 @@ class ClipModel(TowerModel):
     """
 
     name: str
-    tower: Any
+    tower: Tower
     digest: str
 
 
 def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipModel, ...]:
-    """Load towers by the names that ``litelvlm.clip.open_clip.load_tower`` knows, in float32.
+    """Load towers by the names that ``litelvlm.clip.load.load_tower`` knows, in float32.
 
     Raises:
         ValueError: If a name is given twice or unknown.
@@ -37,10 +38,6 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     """
     if not names:
         return ()
-    from litelvlm.clip.open_clip import (
-        load_tower,
-    )  # takes seconds, and most runs name no other towers
-
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ValueError(f"the CLIP model {twice[0]!r} is named twice; name each once")
@@ -48,27 +45,23 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     return tuple(ClipModel(name, tower, fingerprint(tower)) for name, tower in towers.items())
 
 
-def randomised(model: Model, seed: int) -> Any:
-    """Towers of the same shape, number type and place with random weights; the global generators are left as they were.
+def randomised(model: Model, seed: int) -> Tower:
+    """Towers of the same shape, number type and place with random weights.
 
-    Hugging Face towers are built anew from their configuration, others by name.
+    Where a family's architecture is known by name only, they are built by the model's name. The
+    global generators are left as they were.
     """
-    tower: Any = model.tower
-    weights = next(tower.clip.parameters())
-    with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
+    place = model.tower.device
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(seed)
-        if not hasattr(tower.clip, "config"):
-            from litelvlm.clip.open_clip import load_tower
-
-            return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
-        clip = type(tower.clip)(tower.clip.config)
-    return type(tower)(
-        clip.to(weights.device, weights.dtype).eval(), tower.tokenizer, tower.preprocessing
-    )
+        drawn: Tower | None = model.tower.redrawn()
+        if drawn is None:
+            drawn = load_tower(model.name, dtype=model.dtype, device=place, random_init=True)
+    return drawn
 
 
 @torch.inference_mode()
-def embed_texts(tower: Any, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
+def embed_texts(tower: Tower, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
     """Projected [EOS] states of texts, not normalised, in float32 on the CPU."""
     parts = [
         tower.text(list(texts[start : start + batch])).text_embeds.float().cpu()

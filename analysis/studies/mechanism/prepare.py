@@ -21,8 +21,7 @@ def make_context(model: Any, data: Data, config: Config, clip: str) -> Context:
     donors = draw_foreign(data, model, config.pool, config.seed)
     asked = [question(donor.sent, config.question_index) for donor in donors]
     embeds = embed_texts(tower, ["", *asked])
-    rotates = getattr(getattr(tower, "trunk", None), "rotary", None) is not None
-    n_images = 0 if rotates else min(config.neuron_images, len(data))
+    n_images = 0 if tower.rotates else min(config.neuron_images, len(data))
     pictures = [tower.pixel_values(open_image(data[index].image())) for index in range(n_images)]
     neurons = (
         register_neurons(tower, pictures, config.neurons, config.deviations) if pictures else {}

@@ -21,7 +21,7 @@ from litelvlm.analysis.studies.mechanism.words import split_words
 from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
@@ -77,7 +77,7 @@ class Config(StudyConfig):
         neurons: Register neurons that are moved.
         neuron_images: Images they are looked for in.
         clip: Other CLIP models to read as well, by the names of
-            ``litelvlm.clip.open_clip.load_tower``.
+            ``litelvlm.clip.load.load_tower``.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.readouts import ranked_patches
+from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.models.base import Conversation, Grounder, Grounding, GroundingModel
 from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
@@ -93,7 +93,7 @@ class Glamm(GlammNetwork, GroundingModel):
             covered = coverage.flatten().to(self.device)
             sources["coverage"] = lambda: covered
             sources["box"] = lambda: box_cells(covered.float(), self.grid)
-        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipHalves(clip))
+        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipVitView(clip))
 
     @torch.inference_mode()
     def ground(  # type: ignore[override]  # states are those of this family

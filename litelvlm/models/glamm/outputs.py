@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.clip.hf import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.models.base import ImageView, tower_view
 from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
 from litelvlm.pruning import Selection

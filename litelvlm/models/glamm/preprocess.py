@@ -6,7 +6,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.images import to_rgb
 
 CLIP_MEAN, CLIP_STD = Preprocessing().mean, Preprocessing().std
