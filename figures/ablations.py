@@ -22,21 +22,21 @@ class MethodStyle(NamedTuple):
     linestyle: str
 
 
-def _look(method: str, linestyle: str = "-") -> MethodStyle:
+def _style_of(method: str, linestyle: str = "-") -> MethodStyle:
     return MethodStyle(style.label(method), style.colour(method), style.mark(method), linestyle)
 
 
-LOOKS: Mapping[str, MethodStyle] = {
-    "litelvlm": _look("litelvlm"),
+LINE_STYLES: Mapping[str, MethodStyle] = {
+    "litelvlm": _style_of("litelvlm"),
     # With one text these are the same tokens, so they are drawn alike in every figure.
-    "litelvlm(direction=highest)": _look("high_similarity"),
+    "litelvlm(direction=highest)": _style_of("high_similarity"),
     "litelvlm(texts=shuffled)": MethodStyle(
         "LiteLVLM, text of another image", "#A05195", "<", "--"
     ),
     "litelvlm(texts=empty)": MethodStyle("LiteLVLM, empty text", "#665191", ">", "--"),
     "llm_attention": MethodStyle("attention of the language model", "#2F4B7C", "D", "-."),
-    "random": _look("random"),
-    "uniform": _look("uniform"),
+    "random": _style_of("random"),
+    "uniform": _style_of("uniform"),
 }
 """Lines of D1 in the order of its legend."""
 
@@ -46,7 +46,7 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
-        ax: Where to draw; one line with its band per method of ``LOOKS``, the space between the
+        ax: Where to draw; one line with its band per method of ``LINE_STYLES``, the space between the
             oracles shaded.
     """
     chosen = table[table["metric"] == "ciou"].sort_values("budget")
@@ -66,7 +66,7 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
             zorder=0,
             label="between mask oracles",
         )
-    for method, (label, colour, marker, linestyle) in LOOKS.items():
+    for method, (label, colour, marker, linestyle) in LINE_STYLES.items():
         line = chosen[chosen["method"] == method]
         if len(line):
             ax.plot(

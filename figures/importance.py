@@ -1,6 +1,6 @@
 """Figures of the importance study: does what CLIP scores agree with what matters inside the language model?"""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
     """
     wide = table.pivot(index="layer", columns="head", values="value")
     few = wide.size <= 64
-    texts: Any = False
+    texts: pd.DataFrame | bool = False
     if few:
         marks = table.assign(star=table["q"].lt(0.05) if "q" in table else False)
         stars = marks.pivot(index="layer", columns="head", values="star").astype(bool)
@@ -171,7 +171,7 @@ def _grid(run: Saved) -> RenderedFigure:
     )
 
 
-def _scores(partial_set: str) -> Any:
+def _scores(partial_set: str) -> Callable[[Saved], RenderedFigure]:
     def draw(run: Saved) -> RenderedFigure:
         table = run.table("agreement")
         figure, ax = style.new_figure(6.4, 5.4)

@@ -53,14 +53,14 @@ def draw_probes(table: pd.DataFrame, ax: Axes, share: bool) -> Axes:
 
 
 def _shares(run: Saved) -> RenderedFigure:
-    return _drawn(run, share=True)
+    return _render(run, share=True)
 
 
 def _indices(run: Saved) -> RenderedFigure:
-    return _drawn(run, share=False)
+    return _render(run, share=False)
 
 
-def _drawn(run: Saved, share: bool) -> RenderedFigure:
+def _render(run: Saved, share: bool) -> RenderedFigure:
     table = run.table("probes")
     own = table[table["clip_model"] == ""]
     figure, ax = style.new_figure(8.0, 1.2 + 0.24 * len(own))

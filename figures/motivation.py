@@ -1,7 +1,6 @@
 """Figures of the question itself: where the similarity is high, what [EOS] reads, and what each method keeps."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -120,10 +119,15 @@ def draw_methods(
 
 
 def _grid(
-    width: float, height: float, rows: int, columns: int, **options: Any
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    width_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.14))
-    return figure, figure.subplots(rows, columns, squeeze=False, **options).tolist()
+    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=width_ratios)
+    return figure, axes.tolist()
 
 
 def _maps(run: Saved) -> RenderedFigure:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.studies import published
 from litelvlm.figures import style, sweep
 from litelvlm.figures.axes import budget_axis, lines_of
-from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, asked_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
 CONTROLS = ("random", "uniform")
 """Drawn on our side as well: the published table has no control."""
@@ -76,7 +76,7 @@ def _published(run: Saved) -> RenderedFigure:
     left.set_title(f"published: GLaMM, {where}", fontsize=9)
     right.set_title(f"ours: {data} {split}", fontsize=9)
     figure.suptitle(run.title("What is kept, published and here"), x=0.01, ha="left", fontsize=11)
-    ours = asked_note(
+    ours = protocol_note(
         run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images"
     )
     return RenderedFigure(

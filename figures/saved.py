@@ -10,13 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.studies import is_miniature
-from litelvlm.analysis.studies.sweep.claims import ASKED
 from litelvlm.figures import style
 
 INTERVALS = "95 % intervals from resampling images"
-COUNTED = {"official": "drawn expressions (each of several draws counts)"}
 
 
 class Saved:
@@ -86,15 +85,12 @@ def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expr
     return f"n = {n} {counted} from {images} images; {what}."
 
 
-def asked_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
-    """``sample_note`` of a sweep, which says how expressions were asked unless each was alone.
-
-    The official protocol draws an expression several times, and n counts every one of these.
-    """
-    protocol = run.record.protocol
-    if protocol == "single":
+def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
+    """``sample_note`` with the protocol of the run, which is left out where it is "single"."""
+    if run.record.protocol == "single":
         return sample_note(table, what)
-    return sample_note(table, f"{ASKED[protocol]}; {what}", COUNTED.get(protocol, "expressions"))
+    protocol = protocol_of(run.record.protocol)
+    return sample_note(table, f"{protocol.description}; {what}", protocol.counted)
 
 
 def _span(counts: "pd.Series[int]") -> str:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
-from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
@@ -62,7 +61,7 @@ _METHODS: Mapping[str, tuple[str, str, str]] = {
     "layer_reverse": ("reversed ranking, in the LLM", "#7B7D7D", "_"),
 }
 
-_SETTINGS: Any = {
+_SETTINGS: dict[str, str | float | bool] = {
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.spines.right": False,

@@ -20,7 +20,7 @@ class Common:
     """What every verb understands."""
 
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
-    """Log more on stderr, with the traceback behind an error line."""
+    """Log more on stderr, with the traceback of an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,11 @@ class ModelOptions(Common):
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """Attention kernel."""
     clip: str | None = None
-    """CLIP's folder or hub id, where it is not the one the checkpoint names."""
+    """CLIP's folder or hub id, if not the one that the checkpoint names."""
     random_init: bool = False
-    """Draw the weights instead of reading them: costs are real then, masks mean nothing."""
+    """Draw random weights instead of reading a checkpoint: costs are real, masks mean nothing."""
     options: tuple[str, ...] = ()
-    """Open choices inside the model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression (default: official)."""
+    """Variants inside the model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression (default: official)."""
 
     def load_model(self) -> Glamm:
         """Load the model these options name.

@@ -16,6 +16,8 @@ from litelvlm.analysis.pages.explore_scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
 from litelvlm.analysis.studies.sweep.passes import Context, equal_batches, expression_passes
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
+from litelvlm.clip.tower import Tower
+from litelvlm.data.refer import Expression, ReferSample
 from litelvlm.metrics import intersection_union, iou
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import LayerTrace, Selection
@@ -45,8 +47,8 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
 
 @torch.inference_mode()
 def expression_view(
-    context: Context, sample: Any, expression: Any, inside: bool = True
-) -> dict[str, Any]:
+    context: Context, sample: ReferSample, expression: Expression, inside: bool = True
+) -> dict[str, object]:
     """Everything the page shows of one expression, ready for JSON.
 
     Args:
@@ -71,7 +73,7 @@ def expression_view(
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)
-    selections: dict[str, dict[int, dict[str, Any]]] = {}
+    selections: dict[str, dict[int, dict[str, object]]] = {}
     for batch in equal_batches([made.n_kept for made in passes], config.batch_size):
         chosen = [passes[i] for i in batch]
         n = len(batch)
@@ -106,7 +108,7 @@ def expression_view(
     }
 
 
-def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
+def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, object]:
     """Which tokens are there and why: one bit mask per role, and how many tokens stand for no single place.
 
     For a method inside the language model these are the tokens of its last layer, with the counts
@@ -143,7 +145,7 @@ def token_box(height: int, width: int, model: Any) -> list[float]:
     ]
 
 
-def words_view(tower: Any, sentence: str) -> dict[str, Any]:
+def words_view(tower: Tower, sentence: str) -> dict[str, object]:
     """The question's words and the attention that [EOS] pays to each, per layer and head.
 
     Returns:

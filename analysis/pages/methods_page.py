@@ -5,20 +5,19 @@ computes one. The numbers are those of the report; the page is for reading besid
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis.pages.report_tables import by_budget, scores_of
+from litelvlm.analysis.pages.report_tables import ScoreLine, by_budget, scores_of
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import Grid
 from litelvlm.analysis.runs.left_out import joined_notes, left_out
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature
-from litelvlm.analysis.studies.sweep.claims import ASKED
 from litelvlm.analysis.studies.sweep.config import Method
 from litelvlm.analysis.studies.sweep.tables import UNPRUNED
 from litelvlm.data.files import atomic_write
@@ -55,12 +54,12 @@ def methods_page(folder: Path) -> str:
     )
     page: str = environment.get_template("methods.md").render(
         note=note,
-        asked=ASKED[record.protocol],
+        asked=protocol_of(record.protocol).description,
         alone=record.protocol == "single",
         n=unpruned["n"],
         n_images=unpruned["n_images"],
         n_tokens=unpruned["budget"],
-        unpruned=spread(unpruned),
+        unpruned=spread(cast(ScoreLine, unpruned)),
         table=lines_of(table),
         seeds=rows["seed"].nunique(),
         same=agreement(rows) or "none",
@@ -70,7 +69,7 @@ def methods_page(folder: Path) -> str:
     return page
 
 
-def spread(line: Mapping[Any, Any]) -> str:
+def spread(line: ScoreLine) -> str:
     """A value with its interval, three decimals so that a column can be read downwards."""
     return f"{line['value']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
 

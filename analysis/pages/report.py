@@ -9,11 +9,17 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Protocol, TypedDict, cast, runtime_checkable
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis.pages.report_tables import beside, published_tables, relative, tables_of
+from litelvlm.analysis.pages.report_tables import (
+    beside,
+    compares_methods,
+    published_tables,
+    relative,
+    tables_of,
+)
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
@@ -26,22 +32,50 @@ from litelvlm.data.files import atomic_write
 log = logging.getLogger(__name__)
 
 
-class Picture(NamedTuple):
-    """One drawn figure.
+@runtime_checkable
+class DrawnFigure(Protocol):
+    """What the page needs of a figure that was drawn."""
+
+    @property
+    def caption(self) -> str:
+        """What it shows, with n and the kind of interval."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Format ("png", "svg", "pdf") to file."""
+
+
+class HypothesisLine(TypedDict):
+    """A line of the table of confirmatory hypotheses."""
+
+    id: str
+    statement: str
+    estimate: float
+    low: float
+    high: float
+    n_images: int
+    n: int
+    p_holm: float
+    alone: str
+    verdict: str
+
+
+class Family(TypedDict):
+    """The confirmatory hypotheses of one model on one split.
 
     Attributes:
-        name: In the table of figures.
-        caption: What it shows, with n and the kind of interval.
-        files: Format ("png", "svg", "pdf") to file.
+        title: Names the model and the split.
+        lines: Per hypothesis id, statement, verdict, alone, found, adjusted and n, as text.
+        problem: Why nothing could be adjusted; empty if it could.
     """
 
-    name: str
-    caption: str
-    files: Mapping[str, Path]
+    title: str
+    lines: list[dict[str, str]]
+    problem: str
 
 
 def build_report(
-    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[Picture]]
+    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[DrawnFigure]]
 ) -> Path:
     """Write ``index.html`` with the data it links to, and return its path.
 
@@ -76,9 +110,7 @@ def build_report(
         "ours": [
             table
             for run, summary in summaries.items()
-            if summary is not None
-            and summary.study == "sweep"
-            and {"scores", "comparisons"} <= set(summary.tables)
+            if summary is not None and compares_methods(summary)
             for table in beside(summary, records[run].notes)
         ],
         "published": {
@@ -97,8 +129,12 @@ def build_report(
 
 
 def run_view(
-    run: Path, record: RunRecord, summary: Summary | None, out: Path, pictures: Sequence[Picture]
-) -> dict[str, Any]:
+    run: Path,
+    record: RunRecord,
+    summary: Summary | None,
+    out: Path,
+    pictures: Sequence[DrawnFigure],
+) -> dict[str, object]:
     """What the page shows of one run; its record, summary and rows are copied beside the page."""
     return {
         "name": anchor(record),
@@ -115,7 +151,7 @@ def run_view(
     }
 
 
-def picture_view(picture: Picture, out: Path) -> dict[str, Any]:
+def picture_view(picture: DrawnFigure, out: Path) -> dict[str, object]:
     """A figure as data inside the page, with links to its files."""
     data = base64.b64encode(picture.files["svg"].read_bytes()).decode("ascii")
     return {
@@ -163,19 +199,17 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
 
 def families(
     records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
-) -> list[dict[str, Any]]:
-    """The confirmatory hypotheses, adjusted together, once per model and split; where two runs test one, none is shown.
+) -> list[Family]:
+    """Adjust the confirmatory hypotheses together, once per model and split.
 
-    Returns:
-        Per family its "title" and either its "lines" (id, statement, verdict, alone, found,
-        adjusted) or the "problem".
+    Where two runs test one hypothesis, the family holds the problem and no lines.
     """
     groups: dict[str, list[Claim]] = {}
     for run, summary in summaries.items():
         record = records[run]
         title = f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
         groups.setdefault(title, []).extend(summary.claims if summary else [])
-    found: list[dict[str, Any]] = []
+    found: list[Family] = []
     for title, claims in groups.items():
         try:
             table = confirmatory(claims)
@@ -185,14 +219,17 @@ def families(
         found.append(
             {
                 "title": title,
-                "lines": [family_line(line) for line in table.to_dict("records")],
+                "lines": [
+                    family_line(line)
+                    for line in cast("list[HypothesisLine]", table.to_dict("records"))
+                ],
                 "problem": "",
             }
         )
     return found
 
 
-def family_line(line: Mapping[Any, Any]) -> dict[str, str]:
+def family_line(line: HypothesisLine) -> dict[str, str]:
     """One confirmatory hypothesis with its numbers as text."""
     tested = line["verdict"] != NOT_TESTED
     return {
@@ -259,6 +296,6 @@ def anchor(record: RunRecord) -> str:
     return f"{record.study}-{record.key[:12]}"
 
 
-def joined(values: Mapping[str, Any]) -> str:
+def joined(values: Mapping[str, object]) -> str:
     """A mapping in one line."""
     return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -2,9 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 from urllib.parse import quote
 
 import pandas as pd
@@ -17,6 +17,28 @@ from litelvlm.data.files import atomic_write
 
 LONGEST = 100
 """Lines of a table on the page; its CSV file has all."""
+
+
+class ScoreLine(TypedDict):
+    """One method at one budget.
+
+    Attributes:
+        method: Label of the method.
+        budget: Visual tokens kept.
+        value: What the table is about.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        retention_bound: One-sided lower bound of the share of the unpruned score.
+        kept: Published share of the unpruned score.
+    """
+
+    method: str
+    budget: int
+    value: float
+    low: NotRequired[float]
+    high: NotRequired[float]
+    retention_bound: NotRequired[float]
+    kept: NotRequired[float]
 
 
 def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ()) -> list[Grid]:
@@ -37,7 +59,7 @@ def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ())
         title = name.replace("_", " ")
         if len(frame) > LONGEST:
             title += f" (the first {LONGEST} of {len(frame)} lines)"
-        if summary.study == "sweep" and name == "scores":
+        if compares_methods(summary) and name == "scores":
             found.append(
                 by_budget(
                     "cIoU by method and budget", scores_of(frame), spread, link, left_out(notes)
@@ -45,6 +67,11 @@ def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ())
             )
         found.append(grid(title, frame.head(LONGEST), link))
     return found
+
+
+def compares_methods(summary: Summary) -> bool:
+    """Whether a run scores methods by budget and compares them: it has the tables that say so."""
+    return {"scores", "comparisons"} <= set(summary.tables)
 
 
 def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +83,7 @@ def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
 def by_budget(
     title: str,
     lines: pd.DataFrame,
-    text: Callable[[Mapping[Any, Any]], str],
+    text: Callable[[ScoreLine], str],
     csv: str = "",
     refused: Collection[tuple[str, int]] = (),
 ) -> Grid:
@@ -74,9 +101,9 @@ def by_budget(
         Rows from the highest value at the largest budget that the method has, methods that refuse
         every budget last; "refused", or nothing, where there is no line.
     """
-    cells: dict[str, dict[int, dict[Any, Any]]] = {}
-    for line in lines.to_dict("records"):
-        cells.setdefault(str(line["method"]), {})[int(line["budget"])] = line
+    cells: dict[str, dict[int, ScoreLine]] = {}
+    for line in cast("list[ScoreLine]", lines.to_dict("records")):
+        cells.setdefault(line["method"], {})[line["budget"]] = line
     # The number of all tokens, which only the unpruned model keeps, comes last.
     held = Counter(
         [*(budget for own in cells.values() for budget in own), *(budget for _, budget in refused)]
@@ -98,7 +125,7 @@ def by_budget(
     return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
 
 
-def spread(line: Mapping[Any, Any]) -> str:
+def spread(line: ScoreLine) -> str:
     """A value with its interval."""
     return f"{number(line['value'])} {interval(line['low'], line['high'])}"
 
@@ -122,7 +149,7 @@ def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
     ]
 
 
-def published_tables() -> list[dict[str, Any]]:
+def published_tables() -> list[dict[str, object]]:
     """The published tables, each with its source and with what to keep in mind."""
     accuracy = (
         published.accuracy()

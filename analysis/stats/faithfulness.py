@@ -1,7 +1,6 @@
 """How well a ranking of tokens predicts what their removal does to a target: curves, areas, infidelity. Arrays only."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -105,10 +104,11 @@ def square_removals(
 
 def moved_round(
     values: Float[np.ndarray, "n"], grid: tuple[int, int], rng: np.random.Generator
-) -> Any:
+) -> Float[np.ndarray, "n"]:
     """A map moved round the grid by a random step, never by none: as smooth as before, and about other places."""
     down, right = np.divmod(int(rng.integers(1, grid[0] * grid[1])), grid[1])
-    return np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
+    moved: np.ndarray = np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
+    return moved
 
 
 def rank_infidelity(

@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.sweep.examples import choose, save_examples
 from litelvlm.clip.tower import Preprocessing
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import write_figures
-from litelvlm.figures.saved import Saved, asked_note
+from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.figures.style import new_figure
 from litelvlm.pruning import Selection
 
@@ -172,4 +172,4 @@ def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
     # Every expression once, or up to three of an image in each of two draws.
     sizes = [len(sample.expressions) for sample in data]
     n = 2 * sum(min(size, 3) for size in sizes) if protocol == "official" else sum(sizes)
-    assert asked_note(Saved(run), table, "bars").startswith(said.format(n))
+    assert protocol_note(Saved(run), table, "bars").startswith(said.format(n))

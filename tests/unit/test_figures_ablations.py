@@ -43,17 +43,26 @@ def filled(ax):
 
 
 def test_budgets_draw_every_line_between_the_oracles():
-    methods = ["none", "inverse_mask_oracle", *ablations.LOOKS, "mask_oracle(share=1.0)", "trim"]
+    methods = [
+        "none",
+        "inverse_mask_oracle",
+        *ablations.LINE_STYLES,
+        "mask_oracle(share=1.0)",
+        "trim",
+    ]
     table = scores(methods)
     ax = ablations.draw_budgets(table, new_axes())
     lines = {line.get_label(): line for line in ax.get_lines()}
-    assert set(lines) == {"unpruned", *(look.label for look in ablations.LOOKS.values())}
+    assert set(lines) == {
+        "unpruned",
+        *(line_style.label for line_style in ablations.LINE_STYLES.values()),
+    }
     ciou = table[table.metric == "ciou"].set_index(["method", "budget"]).value
-    for method, look in ablations.LOOKS.items():
-        drawn = lines[look.label]
+    for method, line_style in ablations.LINE_STYLES.items():
+        drawn = lines[line_style.label]
         np.testing.assert_allclose(drawn.get_xdata(), [16, 48])
         np.testing.assert_allclose(drawn.get_ydata(), [ciou[method, 16], ciou[method, 48]])
-        assert to_hex(drawn.get_color()) == look.colour.lower()
+        assert to_hex(drawn.get_color()) == line_style.colour.lower()
     envelope = next(c for c in ax.collections if c.get_label() == "between mask oracles")
     reach = envelope.get_paths()[0].get_extents()
     assert (reach.x0, reach.x1) == (16, 48)
@@ -62,8 +71,11 @@ def test_budgets_draw_every_line_between_the_oracles():
 
 
 def test_every_line_of_the_budget_figure_has_a_look_of_its_own():
-    looks = [(look.colour, look.marker, look.linestyle) for look in ablations.LOOKS.values()]
-    assert len(set(looks)) == len(looks)
+    line_styles = [
+        (line_style.colour, line_style.marker, line_style.linestyle)
+        for line_style in ablations.LINE_STYLES.values()
+    ]
+    assert len(set(line_styles)) == len(line_styles)
 
 
 def test_strata_draw_one_dot_and_interval_per_group_and_budget():
