@@ -1,4 +1,4 @@
-"""Figures of the efficiency bench: where the time goes, and whether measured ratios follow the arithmetic."""
+"""Figures of the efficiency bench: time by component, and measured against computed speed-up."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -131,7 +131,7 @@ def draw_arithmetic(
 
 
 def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
-    """The authors' unpruned numbers over their pruned ones: multiply-adds in "expected", prefill time in "ratio"."""
+    """Published ratios, unpruned to pruned: multiply-adds "expected", prefill time "ratio"."""
     chosen = published.assign(value=pd.to_numeric(published["value"]))
     wide = chosen.pivot_table(
         index=["method", "tokens"], columns="quantity", values="value", sort=False
@@ -142,7 +142,7 @@ def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
 
 
 def prefill_ratios(costs: pd.DataFrame) -> pd.DataFrame:
-    """Unpruned multiply-adds of the language model over those of each arm, in a column "expected"."""
+    """Unpruned multiply-adds of the language model over those of each arm, as "expected"."""
     macs = costs[(costs["component"] == "llm") & (costs["metric"] == "analytic_macs")]
     whole = macs[macs["method"] == "none"].set_index("n_text")["value"]
     found: pd.DataFrame = macs.assign(expected=macs["n_text"].map(whole) / macs["value"])

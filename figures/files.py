@@ -48,12 +48,14 @@ def write_figures(
     twice = sorted({study for study in studies if studies.count(study) > 1})
     if twice:
         raise ValueError(
-            f"several runs of the study {twice[0]!r} would give files of one name; draw them one by one"
+            f"several runs of the study {twice[0]!r} would write the same files; "
+            "draw each run into a folder of its own"
         )
     for run in saved:
         if run.summary.partial and not partial:
             raise ValueError(
-                f"{run.folder} is not whole, so its numbers are no results; --partial draws it all the same"
+                f"{run.folder} is incomplete, so its numbers are no results; "
+                "add --partial to draw it anyway"
             )
     if name != "all" and FIGURES[name].study not in studies:
         given = ", ".join(studies) or "none"

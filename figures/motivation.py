@@ -1,4 +1,4 @@
-"""Figures of the question itself: where the similarity is high, what [EOS] reads, and what each method keeps."""
+"""Motivating figures: similarity maps, attention of [EOS], and what each method keeps."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ EDGES = np.linspace(-4, 4, 41)
 
 
 def draw_maps(examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
-    """One row per expression: the picture with the true mask, the similarity map, and what [EOS] attends to.
+    """One row per expression: picture with the true mask, similarity map, attention of [EOS].
 
     Args:
         examples: Expressions.
@@ -42,7 +42,7 @@ def draw_maps(examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axe
 
 
 def draw_words(example: MotivationExample, ax: Axes) -> Axes:
-    """Attention of [EOS] to each word, with the share that every token would get alike.
+    """Attention of [EOS] to each word, with an equal share as a dotted line.
 
     Args:
         example: The expression.
@@ -136,7 +136,7 @@ def _maps(run: Saved) -> RenderedFigure:
     figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
     draw_maps(found.examples, axes)
     figure.suptitle(
-        run.title("Where is the similarity high, and what does [EOS] read?"),
+        run.title("Where is the similarity high, and what does [EOS] attend to?"),
         x=0.01,
         ha="left",
         fontsize=11,
@@ -156,7 +156,7 @@ def _distributions(run: Saved) -> RenderedFigure:
     ax.set_title(run.title("Is the referent less similar to its own text?"))
     note = (
         f"n = {found.n_images} expressions, the first of each of {found.n_images} images; dashed: means. No "
-        "intervals: tokens of one image are not independent; the reversal study has the measure with its intervals."
+        "intervals: tokens of one image are not independent. The reversal study measures this with intervals."
     )
     return RenderedFigure(figure, note)
 
@@ -171,7 +171,7 @@ def _methods(run: Saved) -> RenderedFigure:
     )
     note = (
         f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Orange: the model's mask. Pruned "
-        "tokens are dark; merged ones have no place of their own and leave all dark."
+        "tokens are dark. A merged token has no single place, so only tokens with a place are bright."
     )
     return RenderedFigure(figure, note)
 

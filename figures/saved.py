@@ -90,7 +90,9 @@ def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str
     if run.record.protocol == "single":
         return sample_note(table, what)
     protocol = protocol_of(run.record.protocol)
-    return sample_note(table, f"{protocol.description}; {what}", protocol.counted)
+    return sample_note(
+        table, f"{run.record.protocol} protocol: {protocol.description}; {what}", protocol.counted
+    )
 
 
 def _span(counts: "pd.Series[int]") -> str:

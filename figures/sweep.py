@@ -1,4 +1,4 @@
-"""Figures of the accuracy sweep: how much of the mask survives at each budget, and against what?"""
+"""Figures of the accuracy sweep: scores by method and token budget, with controls."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
 KEPT = 0.90
 LINES = 10
-"""Most methods in one panel of lines; more are spread over panels that repeat the unpruned model and random tokens."""
+"""Most methods in one panel; more are spread over panels that repeat ``REFERENCES``."""
 REFERENCES = ("none", "random")
 
 
@@ -44,7 +44,7 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
 
 
 def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Share of the unpruned cIoU that each method keeps, with one-sided 95 % bounds and the 90 % line.
+    """Share of the unpruned cIoU that each method keeps, with one-sided 95 % bounds.
 
     Args:
         table: The summary's table "comparisons": method, budget, metric, reference, retention,
@@ -188,7 +188,7 @@ def _accuracy(run: Saved, metric: str) -> RenderedFigure:
 
 def _retention(run: Saved) -> RenderedFigure:
     table = run.table("comparisons")
-    figure = _lines(table, draw_retention, run.title("What is kept of the unpruned score?"))
+    figure = _lines(table, draw_retention, run.title("How much of the unpruned score is kept?"))
     return RenderedFigure(
         figure,
         protocol_note(

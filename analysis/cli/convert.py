@@ -24,7 +24,7 @@ class Convert(Common):
     """
 
     source: tyro.conf.Positional[Path]
-    """Folder with the weights as published: .bin files with their index, config.json, tokenizer files."""
+    """Folder of the published checkpoint: .bin files with their index, config.json, tokenizer."""
     target: tyro.conf.Positional[Path]
     """Folder to write; must not exist."""
 

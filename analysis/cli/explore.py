@@ -30,7 +30,7 @@ class Explore(DataOptions):
     samples: int = 50
     """How many expressions the page holds, spread evenly over the ranks of IoU."""
     signals: Literal["all", "clip"] = "all"
-    """"clip" leaves out the signals of the language model, which cost about 40 passes an expression."""
+    """"clip" omits the signals of the language model: about 40 passes less per expression."""
 
     def run(self) -> int:
         """Write the page and print its path."""

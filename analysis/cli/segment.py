@@ -50,7 +50,7 @@ class Segment(ModelOptions):
     protocol: Literal["single", "conversation"] = "single"
     """One pass per expression, or all in one conversation with one shared selection."""
     answer: Literal["forced", "generated"] = "forced"
-    """"forced" gives the model a template answer, as the evaluation does; "generated" lets it write one."""
+    """"forced": a template answer, as in the evaluation; "generated": the model's own answer."""
     question_index: int = 0
     """Question template, 0 to 15."""
     answer_index: int = 0
@@ -179,7 +179,7 @@ class Segment(ModelOptions):
 
 
 def numbered(path: Path, i: int, n: int) -> Path:
-    """File of the i-th of n masks: the path itself if there is one, else `name-1.png`, `name-2.png`, ..."""
+    """File of the i-th of n masks: the path itself if n is 1, else `name-1.png`, `name-2.png`."""
     return path if n == 1 else path.with_name(f"{path.stem}-{i + 1}{path.suffix}")
 
 

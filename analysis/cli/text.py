@@ -39,7 +39,7 @@ def run_text(folder: Path) -> str:
 
 
 def confirmatory_text(folders: Sequence[Path]) -> str:
-    """The confirmatory hypotheses of all runs, adjusted per model and split; empty if none was tested."""
+    """The confirmatory hypotheses, adjusted per model and split; empty if none was tested."""
     records = {folder: read_record(folder) for folder in folders}
     summaries = {
         folder: read_summary(folder) if record.complete else None

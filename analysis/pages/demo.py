@@ -1,4 +1,4 @@
-"""What the live demo computes: one expression in one picture, with all visual tokens and with a pruned set."""
+"""What the live demo computes: one expression with all visual tokens and with a pruned set."""
 
 import warnings
 from collections.abc import Callable
@@ -30,7 +30,7 @@ REPEATS = 3
 ORACLE_CUES = frozenset(
     {"coverage", "box", "llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
 )
-"""Cues that hold the true mask, which a picture alone does not have, or come from a whole unpruned pass."""
+"""Cues that need the true mask or a whole unpruned pass, which the demo does not offer."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def compare(
     pruner = build(method, seed)
     state = model.encode_image(picture)
 
-    def choose() -> Selection | LayerTrace:
+    def choose() -> Selection:
         return pruner.select(model.cues(state, list(talk.questions)), budget)
 
     def ground(selection: Selection | None) -> Grounding:
@@ -153,7 +153,7 @@ def compare(
         overlap.intersection / overlap.union if overlap.union else 1.0,
         few.selection.average
         if isinstance(few.selection, LayerTrace)
-        else float(len(few.selection.indices)),
+        else float(len(selection.indices)),
         model.n_tokens,
         timed(lambda: ground(None), model.device),
         timed(lambda: ground(choose()), model.device),

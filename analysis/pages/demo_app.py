@@ -1,4 +1,4 @@
-"""The demo's page: gradio around ``litelvlm.analysis.pages.demo``, on this machine only unless told otherwise."""
+"""The demo's page: gradio around ``litelvlm.analysis.pages.demo``, by default for this machine."""
 
 import os
 import tempfile
@@ -35,7 +35,7 @@ class App(Protocol):
 
 @contextmanager
 def contained() -> Iterator[Path]:
-    """A temporary folder that is the only place gradio writes to; it is gone afterwards, and nothing is reported."""
+    """A temporary folder for everything that gradio writes; nothing is reported to anyone."""
     with tempfile.TemporaryDirectory(prefix="litelvlm-demo-") as folder:
         settings = {
             "GRADIO_TEMP_DIR": folder,
@@ -56,12 +56,12 @@ def contained() -> Iterator[Path]:
 
 
 def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path) -> App:
-    """The page as a ``gradio.Blocks``; call it inside ``contained``, whose folder the example pictures go to.
+    """The page as a ``gradio.Blocks``; call it inside ``contained``.
 
     Args:
         model: Grounding model.
         scenes: Example expressions with their pictures.
-        folder: Temporary folder.
+        folder: Temporary folder of ``contained``, for the example pictures.
 
     Raises:
         RuntimeError: If gradio is not installed; the message says how to get it.
@@ -123,7 +123,8 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
             answer, inputs, [unpruned, pruned, summary], api_name="compare", concurrency_limit=1
         )
         gradio.Examples(examples, [picture, text])
-    return app
+    page: App = app
+    return page
 
 
 def note(model: Glamm) -> str:

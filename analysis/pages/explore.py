@@ -1,6 +1,6 @@
-"""A finished sweep in, one page out on which its tokens, scores, masks and text attention can be explored offline.
+"""The explorer: one offline page with the tokens, scores, masks and text attention of a sweep.
 
-The page holds its own pictures, styles and script, and forbids itself any network source.
+The page contains its pictures, styles and script. Its policy forbids every network source.
 """
 
 import base64
@@ -167,7 +167,7 @@ def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path)
     """
     if not record.complete:
         raise ValueError(
-            f"{run} is not whole ({record.parts_done} of {record.n_parts} parts); run its command again"
+            f"{run} is incomplete ({record.parts_done} of {record.n_parts} parts); run its command again"
         )
     for what, made, given in (("model", record.model, model), ("data", record.data, data)):
         if made["digest"] != given.digest:

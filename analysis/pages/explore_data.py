@@ -1,7 +1,6 @@
-"""What the explorer shows of one expression: tokens, scores and masks of every method, and the text's attention.
+"""What the explorer shows of one expression: tokens, scores, masks and text attention.
 
-Everything is computed anew from the model that made the run, for a few expressions only, and packed
-small.
+The model that made the run computes everything again, for a few expressions only.
 """
 
 from typing import Any
@@ -27,7 +26,7 @@ LONGEST = 480
 
 
 def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]:
-    """Expressions (``sent_id``) spread evenly over the ranks of a method's IoU at its largest budget, worst first.
+    """Expressions (``sent_id``) at even ranks of a method's IoU at its largest budget, worst first.
 
     Example:
         >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(5), "iou": [0.4, 0.1, 0.3, 0.2, 0.5]})
@@ -109,7 +108,7 @@ def expression_view(
 
 
 def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, object]:
-    """Which tokens are there and why: one bit mask per role, and how many tokens stand for no single place.
+    """Which tokens are kept, in one bit mask per role, and the number of tokens without a place.
 
     For a method inside the language model these are the tokens of its last layer, with the counts
     of all "layers".
@@ -130,7 +129,7 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, object]:
 
 
 def token_box(height: int, width: int, model: Any) -> list[float]:
-    """Where the token grid lies: top, left, bottom, right as shares of the picture's height and width.
+    """Top, left, bottom and right of the token grid as shares of the picture's height and width.
 
     A border around the picture lies outside 0 to 1.
     """

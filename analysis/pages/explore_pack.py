@@ -1,4 +1,4 @@
-"""Arrays of the explorer page in few characters; ``templates/explore_unpack.js`` holds the reader of each."""
+"""Arrays of the explorer page in few characters; ``templates/explore_unpack.js`` reads them."""
 
 import base64
 import io
@@ -79,7 +79,7 @@ def pack_mask(mask: Bool[np.ndarray, "height width"], size: tuple[int, int]) -> 
 def pack_picture(
     picture: Image.Image, longest: int, quality: int = 84
 ) -> tuple[str, tuple[int, int]]:
-    """A picture as a JPEG data URL, made smaller where a side is longer than ``longest``; and its (width, height)."""
+    """A picture as a JPEG data URL with sides up to ``longest`` pixels, and its (width, height)."""
     shown = picture.convert("RGB")
     shown.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

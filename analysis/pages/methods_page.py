@@ -1,6 +1,6 @@
-"""Pages of all methods: ``python -m litelvlm.analysis.pages.methods_page runs/sweep-0123abcd docs/all-methods.md``.
+"""The page of all methods: ``python -m litelvlm.analysis.pages.methods_page RUN PAGE``.
 
-Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all``
+It is made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all``
 computes one. The numbers are those of the report; the page is for reading beside the code.
 """
 
@@ -36,7 +36,8 @@ def methods_page(folder: Path) -> str:
     record = read_record(folder)
     if record.study != "sweep" or not record.complete:
         raise ValueError(
-            f"{folder} is no whole sweep (study {record.study!r}, {record.parts_done} of {record.n_parts} parts); "
+            f"{folder} is not a complete sweep (study {record.study!r}, "
+            f"{record.parts_done} of {record.n_parts} parts); "
             "take a finished run of `litelvlm study sweep --methods all`"
         )
     scores = scores_of(read_summary(folder).table("scores"))
@@ -54,8 +55,9 @@ def methods_page(folder: Path) -> str:
     )
     page: str = environment.get_template("methods.md").render(
         note=note,
-        asked=protocol_of(record.protocol).description,
-        alone=record.protocol == "single",
+        protocol=record.protocol,
+        description=protocol_of(record.protocol).description,
+        single=record.protocol == "single",
         n=unpruned["n"],
         n_images=unpruned["n_images"],
         n_tokens=unpruned["budget"],
@@ -89,7 +91,7 @@ def lines_of(table: Grid) -> str:
 
 
 def agreement(rows: pd.DataFrame) -> str:
-    """Which methods have the same masks, by their pixel counts on every expression, and at which budgets."""
+    """Methods and budgets with equal pixel counts on every expression, so with the same masks."""
     found: dict[tuple[str, ...], list[str]] = {}
     ordered = rows.sort_values(["image_id", "sent_id", "seed"])
     for budget in sorted(rows["budget"].unique(), reverse=True):
@@ -106,7 +108,7 @@ def agreement(rows: pd.DataFrame) -> str:
 
 
 def refusals(record: RunRecord) -> str:
-    """What no method was asked for, with the reason."""
+    """Methods and budgets that were refused, with the reason."""
     told = [
         note.removeprefix("left out: ")
         for note in joined_notes(record.notes)

@@ -1,7 +1,7 @@
-"""Run folders in, one page out: verdicts, figures, tables and records, all from saved rows, readable offline.
+"""The report: one offline page of verdicts, figures, tables and records, from saved rows.
 
-Everything that comes from data (expressions, file names, messages) is escaped by the template
-engine, and the page forbids itself any network source.
+The template engine escapes all text that comes from data (expressions, file names, messages). The
+page's policy forbids every network source.
 """
 
 import base64
@@ -24,6 +24,7 @@ from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_rows, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
 from litelvlm.analysis.runs.left_out import joined_notes
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, confirmatory
 from litelvlm.analysis.studies import MINIATURE_NOTE, is_miniature, published, study_module
@@ -80,7 +81,7 @@ def build_report(
     """Write ``index.html`` with the data it links to, and return its path.
 
     Args:
-        runs: Run folders, whole or not; what is missing is said on the page.
+        runs: Run folders, complete or not; the page names missing parts.
         out: Folder of the report.
         pictures: Figures of each run folder.
 
@@ -166,13 +167,13 @@ def warnings_of(run: Path, record: RunRecord) -> list[str]:
     found = []
     if not record.complete:
         done = f"{record.parts_done} of {record.n_parts} parts"
-        found.append(f"{run.name}: {done} are there; the same command computes the rest.")
+        found.append(f"{run.name}: {done} are there; run the same command again for the rest.")
     if record.limit is not None:
         part = f"limited to the first {record.limit} images of the split"
-        found.append(f"{run.name}: {part}; read it as a sample of the result.")
+        found.append(f"{run.name}: {part}; it is only a sample of the result.")
     if record.failures:
         found.append(
-            f"{run.name}: {record.counts.failed} samples failed; the run record below says why."
+            f"{run.name}: {record.counts.failed} samples failed; the run record below has the reasons."
         )
     return found
 
@@ -255,7 +256,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Samples", f"{counts.expected} expected, {counts.done} done, {counts.failed} failed"),
         ("Skipped", skipped),
         ("Command", record.command),
-        ("Protocol", record.protocol),
+        ("Protocol", f"{record.protocol}: {protocol_of(record.protocol).description}"),
         ("Model", joined(record.model)),
         ("Data", joined(record.data)),
         ("Seeds", joined(record.seeds)),
@@ -270,7 +271,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def copy_data(run: Path, out: Path) -> dict[str, str]:
-    """Copy record, summary and rows beside the page, so that the folder can be moved; links by label."""
+    """Copy record, summary and rows beside the page, and return the links by label."""
     links = {}
     for label, name in (
         ("record", "run.json"),

@@ -1,4 +1,4 @@
-"""The tables of a report: every one of a summary, accuracy by method and budget, and what the authors publish."""
+"""The tables of a report: those of a summary, accuracy by method and budget, published ones."""
 
 import os
 from collections import Counter
@@ -42,7 +42,9 @@ class ScoreLine(TypedDict):
 
 
 def tables_of(run: Path, summary: Summary, out: Path, notes: Sequence[str] = ()) -> list[Grid]:
-    """The summary's tables, each with a CSV file beside the page; a sweep's scores come first, by method and budget.
+    """Tables of a summary, each with a CSV file beside the page.
+
+    The scores of a run that compares methods come by method and budget as well.
 
     Args:
         run: Run folder.
@@ -87,7 +89,7 @@ def by_budget(
     csv: str = "",
     refused: Collection[tuple[str, int]] = (),
 ) -> Grid:
-    """One row per method, presets on their own, and one column per budget, both the best and the largest first.
+    """One row per method and one column per budget; the best and the largest stand first.
 
     Args:
         title: Of the table.
@@ -131,7 +133,7 @@ def spread(line: ScoreLine) -> str:
 
 
 def beside(summary: Summary, notes: Sequence[str] = ()) -> list[Grid]:
-    """What a sweep measured, in the terms of the published table: cIoU, and the share of the unpruned cIoU kept."""
+    """A run's scores in the terms of the published table: cIoU, and the share kept."""
     comparisons = summary.table("comparisons")
     kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
     return [

@@ -21,10 +21,10 @@ class EvaluationProtocol(NamedTuple):
 
 PROTOCOLS: Mapping[str, EvaluationProtocol] = MappingProxyType(
     {
-        "single": EvaluationProtocol("each expression asked alone"),
-        "conversation": EvaluationProtocol("all expressions of an image asked together"),
+        "single": EvaluationProtocol("one expression per conversation"),
+        "conversation": EvaluationProtocol("all expressions of an image in one conversation"),
         "official": EvaluationProtocol(
-            "up to three drawn expressions of an image asked together",
+            "up to three drawn expressions of an image in one conversation",
             "drawn expressions (each of several draws counts)",
         ),
     }

@@ -333,7 +333,7 @@ def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
     text = (folder / "summary.json").read_text().replace('"partial": false', '"partial": true')
     (folder / "summary.json").write_text(text)
     drawing = ["figure", "sink_layers", "--from", str(folder), "--out", str(tmp_path / "out")]
-    assert "is not whole" in refusal(capsys, *drawing)
+    assert "is incomplete" in refusal(capsys, *drawing)
     assert main([*drawing, "--partial"]) == 0
 
 

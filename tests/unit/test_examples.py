@@ -149,12 +149,13 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
         (
             "official",
             False,
-            "n = {} drawn expressions (each of several draws counts) from 3 images; up to three drawn ",
+            "n = {} drawn expressions (each of several draws counts) from 3 images; official protocol: up to three ",
         ),
         (
             "conversation",
             False,
-            "n = {} expressions from 3 images; all expressions of an image asked together; bars.",
+            "n = {} expressions from 3 images; conversation protocol: "
+            "all expressions of an image in one conversation; bars.",
         ),
     ],
 )

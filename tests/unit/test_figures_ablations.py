@@ -154,8 +154,8 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     table = table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
     ax = ablations.draw_protocols(table, new_axes())
     found, ends, _ = forest_parts(ax)
-    # Larger budgets first, the method before its variant and before controls, asked together before
-    # asked alone.
+    # Larger budgets first, the method before its variant and before controls, the official protocol before
+    # the single one.
     ciou = table.set_index(["protocol", "method", "budget"]).ciou
     order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
     drawn = [
@@ -165,7 +165,11 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
     assert filled(ax) == [True, False] * 6
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[:3] == ["LiteLVLM, 48 tokens", "alone", "LiteLVLM (order=raster), 48 tokens"]
+    assert names[:3] == [
+        "LiteLVLM, 48 tokens",
+        "single protocol",
+        "LiteLVLM (order=raster), 48 tokens",
+    ]
     (unpruned,) = ax.get_lines()
     assert unpruned.get_xdata()[0] == ciou["official", "none", 144]
 
