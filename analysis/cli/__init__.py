@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
+from typing import Protocol, runtime_checkable
 
 import tyro
 
@@ -22,7 +23,6 @@ from litelvlm.analysis.cli.evaluate import Evaluate
 from litelvlm.analysis.cli.explore import Explore
 from litelvlm.analysis.cli.figure import Figure
 from litelvlm.analysis.cli.ls import Ls
-from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.report import Report
 from litelvlm.analysis.cli.segment import Segment
 from litelvlm.analysis.cli.show import Show
@@ -49,6 +49,14 @@ _MISUSE = (
     IsADirectoryError,
 )
 _log = logging.getLogger("litelvlm")
+
+
+@runtime_checkable
+class Verb(Protocol):
+    """One command with its options."""
+
+    def run(self) -> int:
+        """Do the work and return the exit code."""
 
 
 _CLASSES = (
@@ -132,7 +140,7 @@ def overview() -> str:
     return "\n".join(["usage: litelvlm VERB [OPTIONS]", "", DESCRIPTION, "", "Verbs:", *lines, ""])
 
 
-def guarded(verb: Common) -> int:
+def guarded(verb: Verb) -> int:
     """Run a verb and turn what can go wrong into one line on stderr and an exit code."""
     try:
         return verb.run()
