@@ -1,11 +1,10 @@
-"""One look for every figure: colours, marks, notes, and files that are byte-identical when drawn again."""
+"""One style for every figure: colours, markers, notes, and files with reproducible bytes."""
 
 import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
-from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
@@ -68,28 +67,30 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 _MORE_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#225522", "#663333")
 _MORE_MARKERS = ("X", "s", "o", "D", "^")
 
-_SETTINGS: Any = {
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 100,
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "grid.color": GRID,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "pdf.fonttype": 42,
-    "savefig.dpi": 160,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "litelvlm",
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-}
+_SETTINGS = mpl.RcParams(
+    {
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "grid.color": GRID,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "pdf.fonttype": 42,
+        "savefig.dpi": 160,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "litelvlm",
+        "text.color": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+    }
+)
 _METADATA: Mapping[str, dict[str, None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -98,7 +99,7 @@ _METADATA: Mapping[str, dict[str, None]] = {
 
 
 def colour(method: str) -> str:
-    """The colour of a method, the same in every figure; grey for what is not in the table of methods."""
+    """The colour of a method, the same in every figure; grey for unknown methods."""
     return _look(method)[0]
 
 
@@ -123,12 +124,12 @@ def label(method: str) -> str:
 
 
 def line(method: str) -> str:
-    """The line of a method as matplotlib calls it: solid, but dashed for a preset or with fields of its own."""
+    """The line style of a method: solid, or dashed with a preset or fields of its own."""
     return "-" if _name(method) == method else "--"
 
 
 def rank(method: str) -> int:
-    """Place of a method in legends and tables: the paper's, then controls, then the others."""
+    """Place of a method in legends: the paper's method first, then controls, then others."""
     order = list(dict.fromkeys((*_LOOKS, *list_pruners())))
     return order.index(name) if (name := _name(method)) in order else len(order)
 
@@ -151,7 +152,7 @@ def _look(method: str) -> tuple[str, str]:
 
 
 def title(text: str, *, miniature: bool, partial: bool = False) -> str:
-    """The title of a figure, marked where it shows no evidence about OpenAI's CLIP, or a run that is not whole."""
+    """The title of a figure, marked for a miniature model and for a partial run."""
     marks = [mark for mark, holds in (("miniature", miniature), ("partial run", partial)) if holds]
     return f"{text} ({', '.join(marks)})" if marks else text
 
@@ -178,7 +179,7 @@ def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """A figure as PNG, SVG or PDF bytes, without dates or versions: the same figure gives the same bytes.
+    """Encode a figure as PNG, SVG or PDF bytes, without dates or versions.
 
     Raises:
         ValueError: If the kind is another.

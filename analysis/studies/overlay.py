@@ -15,7 +15,7 @@ TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 22
 
 
 def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
-    """Raster indices of kept tokens in output order, merged tokens that stand for no single one left out.
+    """Raster indices of kept tokens in output order, without merged tokens.
 
     Args:
         selection: What a method chose; None stands for all tokens.
@@ -29,7 +29,7 @@ def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
 def spread(
     values: Float[np.ndarray, "n"], tower: Any, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
-    """One value per token over a picture as the tower sees it: NaN where no token looks."""
+    """Spread one value per token over the picture; NaN outside what the tower sees."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
     return coverage_to_pixels(values.reshape(tower.grid), height, width, tower.image_size, crop)
 
@@ -37,7 +37,7 @@ def spread(
 def kept_pixels(
     kept: Sequence[int], tower: Any, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
-    """Where the kept tokens look: 1 kept, 0 pruned, NaN outside what the tower sees."""
+    """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tower sees."""
     flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)
     flags[list(kept)] = 1.0
     return spread(flags, tower, height, width)
@@ -49,7 +49,7 @@ def draw_overlay(
     kept: Float[np.ndarray, "height width"],
     tint: tuple[int, int, int] = TINTS[0],
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Tint and outline the mask, darken what was pruned away, leave what CLIP never sees as it is.
+    """Tint and outline the mask, and darken pruned tokens; pixels outside the crop stay unchanged.
 
     Args:
         picture: RGB.

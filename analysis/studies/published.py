@@ -1,4 +1,4 @@
-"""Numbers that the authors of LiteLVLM publish, kept apart from ours: they are shown beside them and never mixed."""
+"""Numbers that the authors of LiteLVLM publish; they stand beside ours and never among them."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ METHODS: dict[str, str] = {
     "VisPruner": "vispruner",
     "LiteLVLM": "litelvlm",
 }
-"""Published names and ours; of LLaVA-PruMerge only the variant "PruMerge+" is here, which is another method."""
+"""Published names and ours; LLaVA-PruMerge differs from PruMerge+, the variant in this project."""
 
 ACCURACY: dict[tuple[str, int], tuple[float, ...]] = {
     ("TRIM", 192): (55.5, 58.5, 54.5, 40.6, 43.2, 36.5, 45.2, 45.1),

@@ -1,4 +1,7 @@
-"""Pictures of a reversal run: what low similarity keeps of a few expressions, chosen by their index and not by eye."""
+"""Pictures of a reversal run: what low similarity keeps of a few expressions.
+
+The reversal index chooses the expressions, nobody's eye.
+"""
 
 from pathlib import Path
 from typing import Any

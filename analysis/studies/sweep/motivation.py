@@ -1,7 +1,7 @@
 """Why a reversed similarity: maps beside masks, similarity on and off the referent, words.
 
-The examples are the expressions of ``litelvlm.analysis.studies.sweep.examples``, chosen by score and
-not by eye. The two distributions take the first expression with words of each of the first images.
+The examples are those of ``litelvlm.analysis.studies.sweep.examples``, chosen by score and not by
+eye. The two distributions take the first expression with words of each of the first images.
 ``litelvlm.analysis.studies.motivation_file`` keeps both.
 """
 
@@ -65,7 +65,7 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
 def distributions(
     model: Any, data: Any, config: Config, n_images: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Similarities of tokens on and off the referent, in standard deviations from the mean of their image.
+    """Similarities of tokens on and off the referent, standardised within each image.
 
     Args:
         model: The model.
