@@ -5,9 +5,9 @@ import torch
 
 from litelvlm.models.glamm.attribution.layers import (
     attention_flow,
+    attention_weights,
     reverse_sweep,
     rolled,
-    attention_weights,
     weighted_norms,
 )
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
