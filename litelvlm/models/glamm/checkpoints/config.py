@@ -33,12 +33,17 @@ _FIXED = {
 
 
 class GlammConfig(TypedDict, total=False):
-    """Fields of a GLaMM's ``config.json`` that are read here.
+    """Fields of a GLaMM's ``config.json``.
 
     ``check_config`` makes sure that all sizes and ``rms_norm_eps`` are there. "sam" replaces the
     sizes of SAM ViT-H.
     """
 
+    model_type: str
+    architectures: list[str]
+    mm_vision_select_layer: int
+    mm_vision_select_feature: str
+    mm_use_im_start_end: bool
     vocab_size: int
     hidden_size: int
     intermediate_size: int
