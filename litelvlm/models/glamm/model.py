@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, SamModel
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.clip.readouts import ranked_patches
+from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.language.decoding import TurnOutputs, read_forced, say
 from litelvlm.models.glamm.masks import decoder as sam_side
