@@ -67,5 +67,11 @@ def without_target(rows: pd.DataFrame) -> Bool[np.ndarray, "n"]:
 
 def _summands(cell: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> Float[np.ndarray, "n 7"]:
     """What each row adds to the sums behind the scores."""
-    pixels = (cell[name].to_numpy() for name in ("inter_px", "union_px", "pred_px", "target_px"))
-    return grefcoco_summands(*pixels, no_target=without_target(cell), empty_below=empty_below)
+    return grefcoco_summands(
+        cell["inter_px"].to_numpy(),
+        cell["union_px"].to_numpy(),
+        cell["pred_px"].to_numpy(),
+        cell["target_px"].to_numpy(),
+        without_target(cell),
+        empty_below,
+    )
