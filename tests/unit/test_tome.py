@@ -97,8 +97,7 @@ def test_a_shallow_tower_merges_earlier_or_refuses():
 
 
 def test_a_sweep_excludes_what_the_tower_cannot_leave():
-    llama = SimpleNamespace(model=SimpleNamespace(layers=[None] * 4))
-    model = SimpleNamespace(tower=SimpleNamespace(n_blocks=5), llama=llama)
+    model = SimpleNamespace(tower=SimpleNamespace(n_blocks=5), n_layers=4)
     assert layer_average(get_pruner("tome"), 9, 144, model) == 9.0
     with pytest.raises(ValueError, match="smallest budget is 9"):
         layer_average(get_pruner("tome"), 8, 144, model)
