@@ -1,4 +1,4 @@
-"""CLIP towers that a study reads beside its model's own: named, loaded, or with weights drawn at random."""
+"""CLIP towers that a study reads beside its model's own: loaded by name, or with random weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +49,10 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
 
 
 def randomised(model: Model, seed: int) -> Any:
-    """Towers of the same shape, number type and place with random weights; the global generators are left as they were.
+    """Build towers of the same shape, number type and device with random weights.
 
-    Hugging Face towers are built anew from their configuration, others by name.
+    The global random generators stay as they were. Hugging Face towers are built from their
+    configuration, others by name.
     """
     tower: Any = model.tower
     weights = next(tower.clip.parameters())

@@ -1,4 +1,4 @@
-"""Expressions and masks of other images that stand in as controls: whose text, or whose mask, would do as well?"""
+"""Expressions and masks of other images, which serve as controls for the true text and mask."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -81,10 +81,10 @@ def choose_foreign_texts(
     same_category: bool,
     rng: np.random.Generator,
 ) -> Int[np.ndarray, "m"]:
-    """Choose texts of other images nearest in length, equals at random; none if there is none of the wanted kind.
+    """Choose texts of other images that are nearest in length; equal lengths come in random order.
 
-    The expression's own words are no other text, whatever they mean elsewhere ("left" says the same
-    of any category).
+    A text with the same words as the expression is no foreign text, whatever it means elsewhere
+    ("left" says the same of any category). The result is empty where no text is of the wanted kind.
 
     Args:
         donors: To choose from.
@@ -116,7 +116,7 @@ def choose_foreign_masks(
     rng: np.random.Generator,
     n: int = MASKS,
 ) -> Int[np.ndarray, "k"]:
-    """Choose masks of other images at random among those nearest in size; none if there is no other image."""
+    """Choose random masks of other images among those nearest in size; none without other images."""
     sizes = np.array([donor.n_in for donor in donors], dtype=np.int64)
     return size_matched(n_in, sizes, _elsewhere(donors, sample), n, rng)
 

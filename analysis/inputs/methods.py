@@ -32,7 +32,7 @@ _COMMA = re.compile(
 
 
 class Method(BaseModel):
-    """One method of the sweep: its name in the table of pruners, a preset, and fields that differ from it."""
+    """One method of a study: its name among the pruners, a preset, and the fields that differ."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -129,7 +129,7 @@ def _with_seed(pruner: Pruner, seed: int) -> Pruner:
 
 
 def every_method() -> tuple[Method, ...]:
-    """Every method of the table in each of its presets, the unpruned model left out because it is always run."""
+    """Every method in each of its presets, without the unpruned model, which always runs."""
     return tuple(
         Method(name=name, preset=preset)
         for name, cls in list_pruners().items()

@@ -1,4 +1,4 @@
-"""Which expressions an expensive study looks at: one per image, spread evenly over the sizes of their referents."""
+"""Which expressions an expensive study reads: one per image, spread over the sizes of referents."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,10 +69,10 @@ class PickedExpressions:
 
 
 def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpressions:
-    """Choose one expression of each image at random, and images evenly spaced in the area of what it means.
+    """Choose one random expression of each image, and images evenly spaced by the target's area.
 
-    Expressions that cannot be asked, or whose referent cannot be labelled, are passed over and
-    counted; so are images that have no other.
+    Expressions that cannot be asked or labelled are passed over and counted. An image without
+    another expression is passed over too.
 
     Args:
         data: The split.
@@ -97,7 +97,8 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpre
             passed_over[reason] += 1
     if not found:
         raise ValueError(
-            f"no expression of this split can be used ({counted(passed_over)}); choose another split"
+            f"no expression of this split can be used ({counted(passed_over)}); "
+            "choose another split"
         )
     found.sort()
     chosen = [
@@ -116,14 +117,14 @@ def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:
 
 
 def primary(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows whose referent is at least half visible, and how many expressions that leaves out, by reason."""
+    """Rows whose referent is at least half visible, and how many expressions this excludes."""
     visible = rows["visible_frac"] >= MIN_VISIBLE
     hidden = rows.loc[~visible, "sent_id"].nunique()
     return rows[visible], {HIDDEN: hidden} if hidden else {}
 
 
 def strata_middles(n: int, m: int) -> list[int]:
-    """The middle place of each of ``m`` equal stretches of ``n`` places, every place if they are fewer.
+    """The middle place of each of ``m`` equal stretches of ``n`` places; every place if ``m >= n``.
 
     Example:
         >>> strata_middles(10, 3), strata_middles(2, 3)
@@ -133,7 +134,10 @@ def strata_middles(n: int, m: int) -> list[int]:
 
 
 def foreign(data: Data, index: int) -> str:
-    """The expression of the next image that means another category in other words, else in other words, else any.
+    """The text of another image's expression, as different from this image's own as possible.
+
+    The next image with another category and other words comes first, then the next with other
+    words, then the next at all.
 
     Raises:
         ValueError: If there is no other image.

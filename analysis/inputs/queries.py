@@ -1,4 +1,4 @@
-"""One expression put to the unpruned model: its conversation, its targets, and what the mask covers."""
+"""One expression as a query to the unpruned model: its conversation, targets and mask coverage."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What studies ask of a model and a data set, and the columns that say which expression a row is about."""
+"""Masks, labels and key columns of an expression, and why some expressions cannot be used."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ class Data(Protocol):
 
 
 def target_mask(sample: Any, expression: Any) -> np.ndarray:
-    """Plain target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
+    """Target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
     mask: np.ndarray = (sample.mask(expression) > 0).astype(np.uint8)
     return mask
 
@@ -51,7 +51,7 @@ def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
 def key_columns(
     data: Data, sample: Any, expression: Any, mask: np.ndarray, tower: Any
 ) -> dict[str, Any]:
-    """Columns that name an expression and describe its target, as far as it is visible to a tower."""
+    """Columns that name an expression and describe its target as a tower sees it."""
     return {
         "dataset": data.name,
         "split": data.split,
@@ -68,7 +68,7 @@ def key_columns(
 
 
 def label_columns(covered: Float[np.ndarray, "n"]) -> dict[str, Any]:
-    """Columns that say how many tokens a mask holds, and whether its best one alone stands for a tiny mask.
+    """Columns with the number of tokens in a mask, and whether one token stands for a tiny mask.
 
     Example:
         >>> label_columns(np.array([0.9, 0.3, 0.6])), label_columns(np.array([0.1, 0.3, 0.0]))
@@ -80,7 +80,7 @@ def label_columns(covered: Float[np.ndarray, "n"]) -> dict[str, Any]:
 
 
 def untargeted(expression: Any, mask: np.ndarray) -> str | None:
-    """Why an expression has no target pixel, that it means nothing or an object without outline; None if it has one."""
+    """Why an expression has no target pixel: no target, or no outline; None if it has one."""
     if mask.any():
         return None
     return NO_TARGET if NOTHING in expression.ann_ids else NO_OUTLINE
@@ -106,7 +106,7 @@ def unaskable(expression: Any) -> str | None:
 
 
 def askable(sample: Any) -> tuple[Any, tuple[str, ...]]:
-    """An image with those of its expressions that a question can be asked about, and why each other one cannot."""
+    """The image with those expressions that can be asked, and why each other one cannot."""
     reasons = [unaskable(expression) for expression in sample.expressions]
     asked = tuple(
         e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None

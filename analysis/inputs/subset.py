@@ -1,4 +1,4 @@
-"""A part of a split that stands for the whole: images and expressions taken at even distances, the same every time."""
+"""A part of a split that stands for the whole: images and expressions at even distances."""
 
 import hashlib
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class EvenSubset:
 
     @property
     def digest(self) -> str:
-        """Of the data set and of what was taken from it, so that runs on other parts are other runs."""
+        """Digest of the data set and of the chosen part, so that other parts make other runs."""
         part = f"{self.data.digest} {self.indices} {self.expressions}"
         return hashlib.sha256(part.encode()).hexdigest()
 

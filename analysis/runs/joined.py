@@ -1,4 +1,4 @@
-"""Rows of several runs in one table, each beside what its record says: where it came from, and with which settings."""
+"""Rows of several runs in one table, each with what the record of its run says."""
 
 from collections.abc import Sequence
 from pathlib import Path

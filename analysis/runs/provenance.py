@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, commit, machine and code, without names of people, places or secrets."""
+"""Where a number comes from: versions, commit and machine, without names, places or secrets."""
 
 import getpass
 import os
@@ -36,7 +36,9 @@ _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", r
 
 
 def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Take out what a record must not tell: absolute paths keep their last part, secrets and the user's name go.
+    """Remove what a record must not hold.
+
+    Absolute paths keep their last part; secrets and the user's name go.
 
     Args:
         text: A command line or an error message.
@@ -78,7 +80,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
-    """Commit of the checkout that holds the code, and whether files were changed or added; None outside a checkout."""
+    """Commit of the checkout and whether files differ from it; None outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None, None
@@ -117,10 +119,11 @@ def machine() -> dict[str, Any]:
 
 
 def model_identity(model: Any) -> dict[str, str]:
-    """Name, family, weights, number type, device and attention implementation of a model: its part of a run's key.
+    """Identity of a model, its part of a run's key.
 
-    Weights that were drawn at random have no digest of their own; a fingerprint over the start of
-    every tensor stands for them.
+    It holds name, family, weights, number type, device and attention implementation. Weights that
+    were drawn at random have no digest of their own; a fingerprint over the start of every tensor
+    stands for them.
     """
     digest = str(model.digest)
     return {

@@ -2,10 +2,10 @@
 
 The process that started the study hands out one part at a time per actor and writes every part
 itself, so locks, resuming and the files are those of an ordinary run. Each actor loads model and
-data and prepares the study for itself, as this process did: nothing of a model travels. An actor that dies is started
-again and its part is given out again; nothing of a part is kept before it is whole. Rows are
-computed by the same function with as many threads as this process has, and so are the same, bit for
-bit on the CPU.
+data and prepares the study for itself, as this process did: nothing of a model travels. An actor
+that dies is started again and its part is given out again; nothing of a part is kept before it is
+whole. The same function computes the rows with as many threads as this process has, so rows are
+the same, bit for bit on the CPU.
 """
 
 import logging

@@ -85,7 +85,9 @@ class Session(_Frozen):
 
 
 class RunRecord(Session):
-    """``run.json``: how the rows came about and how far they got; what it has of a ``Session`` is the first one's.
+    """``run.json``: how the rows were made and how far the run is.
+
+    The fields of ``Session`` are those of the first process.
 
     Attributes:
         state: "running"; "partial" (parts are missing, or a limit was set); "done"; "failed" (an
@@ -182,6 +184,7 @@ class Summary(_Frozen):
         """
         if name not in self.tables:
             raise ValueError(
-                f"the summary of {self.study!r} has no table {name!r}; it has {', '.join(self.tables)}"
+                f"the summary of {self.study!r} has no table {name!r}; "
+                f"it has {', '.join(self.tables)}"
             )
         return self.tables[name].to_frame()

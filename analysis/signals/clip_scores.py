@@ -1,4 +1,4 @@
-"""What CLIP says of each token before any language model runs: every score a selection could be made by."""
+"""Scores of the tokens before any language model runs: each could make a selection."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ SCORES = (
     "random",
     "coverage",
 )
-"""Scores by name, higher is kept. The opposite ranking, highest similarity, correlates by the same numbers negated."""
+"""Scores by name, high is kept; the highest-similarity ranking has the negated correlations."""
 
 # A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
 # most there can be.
@@ -39,7 +39,7 @@ MASSIVE_SHARE = 20 / 64
 
 
 def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndarray, "n"]]:
-    """Every score of ``SCORES`` for one image and its text; higher means that the method would keep the token.
+    """Every score of ``SCORES`` for one image and its text; high means that the method keeps it.
 
     Args:
         cues: Of one image and one text; "coverage" of the true mask is one of the scores, as what
@@ -76,7 +76,7 @@ def highest_similarity(cues: Cues) -> Float[np.ndarray, "n"]:
 def visual_sinks(
     states: Float[Tensor, "s d"], first: int, n_tokens: int, share: float = MASSIVE_SHARE
 ) -> Bool[np.ndarray, "n"]:
-    """Visual tokens with massive activations in the channels in which the first token of the sequence has them.
+    """Visual tokens with massive activations in the massive channels of the first token.
 
     Args:
         states: States inside the language model.

@@ -1,5 +1,6 @@
-"""Gradient signals of the visual tokens by captum: saliency, input x gradient, integrated gradients, inner layers.
+"""Gradient signals of the visual tokens, by captum.
 
+They are saliency, input x gradient, integrated gradients and gradient x activation of inner layers.
 captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its
 ``target`` is a column. That function is a ``litelvlm.models.glamm.attribution.targets.Targets``, or
 anything with its attributes. A token's value is the L2 norm over its channels for saliency, which
@@ -54,7 +55,9 @@ def input_signals(targets: Any, column: int) -> dict[str, Float[np.ndarray, "n"]
 
 
 def inner_layers(n_layers: int) -> tuple[int, ...]:
-    """Layers whose output is read: the first and each quarter, but never the last, whose visual states reach nothing.
+    """Layers whose output is read: the first and each quarter, but never the last.
+
+    The visual states of the last layer reach no output.
 
     Example:
         >>> inner_layers(32), inner_layers(4)

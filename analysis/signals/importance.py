@@ -1,4 +1,4 @@
-"""Every importance signal of one image and one expression, cheap ones for all images and sampled ones for a few."""
+"""Every importance signal of one image and one expression: cheap ones, and ones that sample."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,8 +70,8 @@ REMOVAL = ("leave_one_out", "soft_dice", NO_LAYER, ALL_HEADS, "drop")
 RELEVANCE = ("relevance", "soft_dice", NO_LAYER, ALL_HEADS, "")
 GRADIENT = ("input_x_gradient", "soft_dice", NO_LAYER, ALL_HEADS, "")
 PREREGISTERED = (ATTENTION, REMOVAL)
-"""Keys of the two signals that H6 is about: attention in the middle layers (10 to 20 of 32), and the loss of soft Dice
-when a block of tokens is dropped."""
+"""Keys of the two signals of H6: attention in the middle layers (10 to 20 of 32), and the loss of
+soft Dice when a block of tokens is dropped."""
 
 
 def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
@@ -81,7 +81,7 @@ def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
 
 
 def cheap_signals(asked: Query, targets: Targets) -> list[Signal]:
-    """Signals that cost a few passes: attention, its flow, gradients at the tokens, and dropping blocks."""
+    """Signals that cost a few passes: attention, its flow, gradients, and dropped blocks."""
     return [
         *attention_signals(asked),
         *flow_signals(targets),
@@ -91,7 +91,7 @@ def cheap_signals(asked: Query, targets: Targets) -> list[Signal]:
 
 
 def attention_signals(asked: Query) -> Iterator[Signal]:
-    """Attention of the [SEG] query by layer and head and over the middle layers, and of other tokens over these."""
+    """Attention to the visual tokens: of the [SEG] query by layer and head, and of other tokens."""
     rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
@@ -145,7 +145,7 @@ def gradient_signals(targets: Targets) -> Iterator[Signal]:
 
 
 def block_signals(asked: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
-    """Fall of every target when a block of tokens is removed; each token carries its block's value."""
+    """Fall of every target without a block of tokens; each token carries its block's value."""
     groups = block_groups(asked.model.grid, BLOCKS).to(targets.embeds.device)
     falls = as_array(leave_one_out(targets, groups, removal, asked.batch_size)[groups])
     for column, target in enumerate(TARGETS):
@@ -153,7 +153,7 @@ def block_signals(asked: Query, targets: Targets, removal: str = "drop") -> Iter
 
 
 def block_game(asked: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
-    """The game whose players are blocks of tokens and whose values are the targets, and the block of each token."""
+    """The game of blocks as players with the targets as values, and the block of each token."""
     groups = block_groups(asked.model.grid, BLOCKS).numpy()
 
     def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
@@ -195,7 +195,9 @@ class Sampling:
 def sampled_signals(
     asked: Query, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
 ) -> Iterator[Signal]:
-    """Signals that cost tens to hundreds of passes: other removals, integrated gradients, Shapley values, ridge.
+    """Signals that cost tens to hundreds of passes.
+
+    They are other removals, integrated gradients, Shapley values and ridge regression.
 
     Args:
         asked: Model, image and conversation.
@@ -244,7 +246,7 @@ def sampled_signals(
 def reliable(
     first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"], stepped_up: bool = False
 ) -> float:
-    """Reliability from two measurements: of either one, or of their mean; nan where one of them is constant."""
+    """Reliability from two measurements, of one or of their mean; nan where one is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return (split_half_ceiling if stepped_up else retest_ceiling)(first, second).full

@@ -1,4 +1,4 @@
-"""What removing tokens costs: KernelSHAP and Shapley sampling over groups of tokens, ridge regression over tokens.
+"""What removing tokens costs: Shapley values of groups of tokens, ridge regression over tokens.
 
 A game is a function of presence: a boolean matrix, one row per coalition, to one column per target.
 Nothing here knows of models.

@@ -256,13 +256,13 @@ def everywhere_measures(
 def column_mass(
     maps: Float[np.ndarray, "layers heads t t"],
 ) -> dict[str, Float[np.ndarray, "layers heads"]]:
-    """Mean attention that [SOS] gets from all positions, alpha_1, which uniform causal attention makes large too.
+    """Mean attention that [SOS] gets from all positions, alpha_1; uniform attention makes it large.
 
     Returns:
-        "alpha1", "alpha1_excess" over uniform attention's H_T / T, "alpha1_free" without the first
-        position, whose attention is 1 by force (uniform attention gives that one (H_T - 1) / (T -
-        1)), and "sink_eps", whether alpha_1
-        is above 0.3: short texts are whatever the model does.
+        "alpha1"; "alpha1_excess", over uniform attention's H_T / T; "alpha1_free", without the
+        first position, whose attention is 1 by force (uniform attention has (H_T - 1) / (T - 1)
+        there); and "sink_eps", whether alpha_1 is above 0.3, which short texts are whatever the
+        model does.
 
     Source: Gu et al. (arXiv 2410.10781), official code.
     """
@@ -289,7 +289,7 @@ def uniform_alpha(length: int) -> float:
 def carried_shares(
     norms: Float[np.ndarray, "*rows t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
 ) -> dict[str, Float[np.ndarray, "*rows"]]:
-    """Shares of what one position receives by norm: from [SOS], content words, punctuation and itself."""
+    """Shares of what a position receives, by norm: from [SOS], content, punctuation and itself."""
     total = norms.sum(-1)
     parts = {"norm_share": norms[..., 0], "norm_self": norms[..., -1]}
     parts |= {"norm_content": norms[..., content].sum(-1), "norm_punct": norms[..., marks].sum(-1)}

@@ -1,4 +1,4 @@
-"""The file of motivating examples in a sweep's run folder: maps, words and masks of a few expressions.
+"""The file of motivating examples in a sweep's run folder: maps, words and masks.
 
 ``litelvlm.analysis.studies.sweep.motivation`` writes it, figures read it. Reading needs no model.
 """

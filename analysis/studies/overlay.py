@@ -15,7 +15,7 @@ TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 22
 
 
 def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
-    """Raster indices of kept tokens in output order, merged tokens that stand for no single one left out.
+    """Raster indices of kept tokens in output order, without merged tokens.
 
     Args:
         selection: What a method chose; None stands for all tokens.

@@ -1,4 +1,4 @@
-"""What ablations say of the score itself: how reversed it is, how it goes with attention, what bfloat16 does to it."""
+"""Measures of the score itself: how reversed it is, correlation with attention, rounding."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,7 +42,7 @@ def correlations(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> dict[s
 
 
 def rounding(cues: Cues, budgets: Sequence[int]) -> dict[str, float]:
-    """Share of tied scores in either number type, and at each budget the Jaccard index of the two kept sets."""
+    """Share of tied scores in either number type, and overlap of both kept sets at each budget."""
     found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in ("float32", ROUNDED)}
     exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
     return found | {

@@ -1,9 +1,9 @@
-"""What carries the score when expressions are asked as the official evaluation asks them, several in one conversation.
+"""What carries the score in the official protocol, with several expressions in one conversation.
 
-Each text then names only its share of the budget, the shares overlap, and context tokens, which
-read no text, fill the rest; the released code gives them to the language model in the order of
-their score. A score of the whole says nothing about any one of these, so each is turned round or
-taken away while the others stay.
+There, each text chooses only its share of the budget, the shares overlap, and context tokens, which
+read no text, fill the rest. The released code passes them to the language model in the order of
+their score. The score of the whole tells nothing about any one of these parts, so each is reversed
+or removed while the others stay.
 
 Lines are drawn expressions; intervals and tests take images, with all their draws, as units. Draws
 are independent between images, so that this covers their noise too.
@@ -49,7 +49,9 @@ PAIRS = (
 
 
 def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Paired differences of cIoU in the official protocol, every pair at every budget; empty if it was not run.
+    """Paired differences of cIoU in the official protocol, every pair at every budget.
+
+    The table is empty if the protocol was not run.
 
     Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
     over all lines), n_images, n (drawn expressions).

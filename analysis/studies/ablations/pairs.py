@@ -1,4 +1,4 @@
-"""Pairs of methods of which the first is claimed to have the higher cIoU: paired differences, tests and claims."""
+"""Pairs of methods whose first is claimed to be better in cIoU: differences, tests and claims."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from litelvlm.analysis.studies.sweep.tables import Wide, cell_index, difference,
 
 
 class Pair(NamedTuple):
-    """One comparison: its id, the method that is to have the higher cIoU, the other one, and what that stands for."""
+    """One comparison: its id, the method claimed to be better, the other one, and its meaning."""
 
     id: str
     first: str
@@ -18,7 +18,7 @@ class Pair(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A pair at one budget: first minus second in cIoU, and the p-value of swapping the two image by image."""
+    """A pair at one budget: first minus second in cIoU, and the p-value of an image-level swap."""
 
     pair: Pair
     budget: int

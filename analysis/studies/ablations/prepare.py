@@ -52,7 +52,7 @@ def make_context(
 def protocol_contexts(
     model: Model, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> tuple[Context, Context]:
-    """Contexts of the official protocol and of every expression asked alone, on the method, its parts and controls."""
+    """Contexts of the official and the single protocol, on the method, its parts and controls."""
     methods = tuple(Method.parse(label) for label in TOGETHER)
     official = sweep_config.Config(
         methods=methods,

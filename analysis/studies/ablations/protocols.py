@@ -1,4 +1,4 @@
-"""How much the protocol moves a score: official draws beside the same expressions asked alone; kinds of intervals."""
+"""How much the protocol moves a score (official draws or single), and kinds of intervals."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ _PIXELS = ["inter_px", "union_px"]
 
 
 def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Scores (cIoU) of the unpruned model, the paper's method, its parts and controls by protocol, on the same images.
+    """Scores (cIoU) of the method, its parts and controls by protocol, on the same images.
 
-    "official": drawn expressions and templates, several expressions in one conversation; "single,
-    the expressions
-    drawn": the same expressions draw by draw, each alone with one template, so that its noise is
-    that of drawing expressions only; the paired difference of the two; "single, every expression":
-    all of them once. What a random method gets alone is the mean of its draws.
+    "official": drawn expressions and templates, several expressions in one conversation. "single,
+    the expressions drawn": the same expressions draw by draw, each in a conversation of its own
+    with one template, so that its noise is that of drawing expressions only. Then the paired
+    difference of the two. "single, every expression": all of them once. A random method's single
+    score is the mean of its draws.
 
     sd_draws is the standard deviation over the official seeds, nan where nothing is drawn.
     Intervals resample images and, within each, draws, so that they hold both kinds of noise.

@@ -1,4 +1,4 @@
-"""Rows of the ablations: a sweep's rows, the method on other inputs, and what relates its score to attention."""
+"""Rows of the ablations: a sweep's rows, altered inputs, and measures of the score."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.ranking import highest
 
 METHODS, PROTOCOLS = "methods", "protocols"
-"""Parts of the rows: every method on the chosen expressions; protocols on every expression of the same images."""
+"""Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class AblationContext(Context):
         return cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
 
     def foreign_text(self, loaded: Loaded, number: int) -> str:
-        """The question about an expression of another image, of another category if there is one, equally long."""
+        """The question about another image's expression of equal length; another category first."""
         sample = loaded.sample
         expression = sample.expressions[number]
         rng = np.random.default_rng([self.seed, int(expression.sent_id)])
@@ -129,7 +129,7 @@ class AblationContext(Context):
     def measure(
         self, covered: Float[np.ndarray, "n"], state: Any, talk: PlannedConversation, cues: Cues
     ) -> dict[str, float]:
-        """How far the score is reversed on the referent, and how it goes with attention inside the language model."""
+        """How reversed the score is on the referent, and how it correlates with attention."""
         scores = similarity(cues)
         found = {"ri": float("nan")}
         if covered.any() and skip_reason(covered) is None:
@@ -144,7 +144,7 @@ class AblationContext(Context):
 
 
 def select(label: str, cues: Cues, budget: int) -> Selection:
-    """The paper's choice from changed cues, or what another score keeps, in the order in which it would emit each."""
+    """The paper's choice from changed cues, or what another score keeps, in the method's order."""
     if label == CONTEXT_ONLY:
         chosen = Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
         return replace(chosen, roles=("context",) * budget)
@@ -179,6 +179,7 @@ def ablation_rows(
     # The record counts the chosen expressions only.
     for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():
         notes.append(
-            f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared ({reason})"
+            f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared "
+            f"({reason})"
         )
     return alone._replace(rows=rows, notes=tuple(notes))

@@ -61,7 +61,8 @@ class Config(StudyConfig):
         oracles = [method.label for method in self.methods if method.pruner().needs & TRUTH]
         if oracles:
             raise ValueError(
-                f"methods that read the true mask cannot be timed: {', '.join(oracles)}; leave them out"
+                f"methods that read the true mask cannot be timed: {', '.join(oracles)}; "
+                "leave them out"
             )
         return self
 
@@ -114,7 +115,7 @@ class Prompt:
 
     @classmethod
     def of(cls, model: Glamm, picture: Any, texts: list[str], arm: Arm) -> "Prompt":
-        """The prompt about the first texts; a method inside the language model gets the tokens it lets in."""
+        """The prompt about the first texts, with the tokens that enter the language model."""
         talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):
             cues = model.cues(model.encode_image(picture), talk)

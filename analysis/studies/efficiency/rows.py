@@ -90,7 +90,7 @@ def prefill(model: Glamm, prompt: Prompt) -> None:
 
 
 def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
-    """Milliseconds per answer token behind the first one, generated greedily with a key-value cache."""
+    """Milliseconds per answer token behind the first one, generated greedily with a KV cache."""
     return decode_time(
         lambda stop: greedy(
             model.llama,

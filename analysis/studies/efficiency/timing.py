@@ -17,7 +17,7 @@ END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 
 
 def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
-    """Milliseconds of one call: wall clock with a synchronisation at either end and, on a GPU, between two events."""
+    """Milliseconds of one call by wall clock and, on a GPU, between two events."""
     if device.type != "cuda":
         start = perf_counter()
         call()
@@ -71,7 +71,7 @@ GPU_FIELDS = (
 
 
 def gpu_state(device: torch.device) -> str:
-    """Driver, clocks, power and temperature of a GPU in words; empty without one or without its driver's tool."""
+    """Driver, clocks, power and temperature of a GPU in words; empty without nvidia-smi."""
     tool = shutil.which("nvidia-smi")
     if device.type != "cuda" or tool is None:
         return ""
@@ -93,9 +93,10 @@ def gpu_state(device: torch.device) -> str:
 
 
 def peak_memory(call: Callable[[], Any], device: torch.device) -> dict[str, int]:
-    """Bytes of one call: on a GPU the peak above what was there, the whole peak and the reserved; else the RSS peak.
+    """Peak bytes of one call.
 
-    The RSS peak is the process's so far, weights and libraries included, and never falls.
+    On a GPU these are the peak above what was there, the whole peak and the reserved memory. On a
+    CPU it is the peak of the process so far, weights and libraries included; it never falls.
     """
     if device.type != "cuda":
         call()

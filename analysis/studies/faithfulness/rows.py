@@ -127,7 +127,7 @@ def ranking_rows(
     removed: Bool[np.ndarray, "m n"],
     after: Float[np.ndarray, "m 3"],
 ) -> list[dict[str, Any]]:
-    """Every measure of one ranking for every target, given the targets after some random removals."""
+    """Every measure of one ranking for every target, given the targets after random removals."""
     order, n = ranking(values), targets.n_tokens
     counts = curve_points(n, config.steps)
     only = first_tokens(order, counts)

@@ -1,4 +1,4 @@
-"""Rows of agreement: every CLIP-side score with every signal of one image, by every measure, against chance."""
+"""Rows of agreement: every CLIP-side score with every signal of one image, against chance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -90,9 +90,9 @@ def agreement_rows(
     k: int,
     reliability: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """Agreement of every score with every whole signal, and of the reversed similarity with every layer and head.
+    """Agreement of every score with every whole signal; layers and heads with the reversed one.
 
-    With single heads, of which there are a thousand, only the plain correlation.
+    Single heads, of which there are a thousand, get the plain correlation only.
 
     Args:
         scores: By name; high is kept.
@@ -119,7 +119,7 @@ def correlation_rows(
     reliability: Mapping[str, float],
     partial_sets: Sequence[str] = (NONE, POSITION, COVERAGE),
 ) -> list[dict[str, Any]]:
-    """Spearman correlations given sets of covariates, with shift p-values and, of the plain one, the ceiling."""
+    """Spearman correlations given sets of covariates, with shift p-values and ceilings."""
     if not signals:
         return []
     a, b, rows = stacked(scores), np.stack([signal.values for signal in signals]), []
@@ -170,7 +170,7 @@ def other_rows(
 def without_sinks(
     scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], tokens: Tokens
 ) -> list[dict[str, Any]]:
-    """Spearman correlations over the tokens that are no sinks; none if there is no sink, since nothing would change."""
+    """Spearman correlations over the tokens that are no sinks; no rows without a sink."""
     left = ~tokens.sinks
     if left.all() or left.sum() <= 2 * BINS:
         return []
@@ -194,7 +194,7 @@ def without_sinks(
 
 
 def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> list[dict[str, Any]]:
-    """Share of tokens in each cell of a grid of rank bins, lowest bin first; independent ranks give 1 / 36."""
+    """Share of tokens in each cell of a grid of rank bins; independent ranks give 1 / 36."""
     n = len(values)
     # Ranks from 0 for the least, ties by index as in every selection.
     places = [np.argsort(ranking(found)[::-1], kind="stable") for found in (values, signal.values)]

@@ -45,7 +45,9 @@ JOINT = (
 
 
 class Config(StudyConfig):
-    """Configuration of the study. The defaults fit the miniature on one core; a full study asks for more of each.
+    """Configuration of the study.
+
+    The defaults fit the miniature on one core; a full study asks for more of each.
 
     Attributes:
         images: Images, each with one expression; None takes every image that can be labelled.

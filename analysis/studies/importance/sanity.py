@@ -1,4 +1,4 @@
-"""Does a signal depend on what the model learned? Layers lose their weights from the top, one after another."""
+"""Does a signal depend on the learned weights? Layers lose theirs from the top, one by one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +20,10 @@ STEPS = 4
 
 @contextmanager
 def reinitialised(llama: Any, first: int, seed: int = 0) -> Iterator[None]:
-    """Give the layers from ``first`` to the top new random weights; afterwards, also on errors, the old ones are back.
+    """Give the layers from ``first`` to the top new random weights within the block.
 
-    Matrices are drawn as before training, norms are 1. The old weights wait on the CPU.
+    Afterwards, also on errors, the old weights are back; they wait on the CPU. Matrices are drawn
+    as before training, norms are 1.
 
     Args:
         llama: The language model.
@@ -65,7 +66,7 @@ def cascade(n_layers: int) -> tuple[int, ...]:
 
 
 def checked_signals(asked: Query) -> list[Signal]:
-    """The signals that are looked at again: attention of the middle layers, relevance, input x gradient."""
+    """The signals that are checked: attention of the middle layers, relevance, input x gradient."""
     targets = asked.targets()
     found = [next(attention_signals(asked))]
     found += [signal for signal in flow_signals(targets) if signal.name == "relevance"]
@@ -74,7 +75,7 @@ def checked_signals(asked: Query) -> list[Signal]:
 
 
 def reinitialised_rows(asked: Query, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
-    """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers.
+    """Rank correlation of each signal with the same signal under fewer trained layers.
 
     One draw of weights favours some tokens over others in every image alike, so each image needs a
     seed of its own: only then do images say how far draws differ.

@@ -31,7 +31,7 @@ _LEFT_OUT = "only outliers in or out of the target"
 
 
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """For every probe, whether it takes reversal away (AS > 0); undetermined where there is no reversal to take."""
+    """For every probe, whether it takes reversal away (AS > 0); undetermined without reversal."""
     if rows.empty:
         return []
     claims = []
@@ -42,7 +42,8 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
         claims.append(
             make_claim(
                 f"{line['probe']}{clip}",
-                f"Part of the reversal goes away with: {line['name']}; targets at least half visible.",
+                f"Part of the reversal goes away with: {line['name']}; "
+                "targets at least half visible.",
                 share,
                 0.0,
                 "the reversal of the released ranking stays",
@@ -56,7 +57,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
 def make_tables(
     rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
-    """Table "probes": RI, RI with foreign texts, AS with interval, p, q and verdict in words, per CLIP model."""
+    """Table "probes": RI, RI with foreign texts, AS with interval and verdict, per CLIP model."""
     found = [line for line, _, _ in _shares(rows, resamples, seed)] if not rows.empty else []
     if not found:
         return {}
@@ -71,7 +72,7 @@ def make_tables(
 def _shares(
     rows: pd.DataFrame, resamples: int, seed: int
 ) -> list[tuple[dict[str, Any], Estimate, dict[str, int]]]:
-    """Per CLIP model and probe: a table line, the estimate of AS, and how many expressions are not in it, and why."""
+    """Per CLIP model and probe: a table line, the estimate of AS, and excluded expressions."""
     found = []
     for clip in sorted(rows.loc[rows["visible_frac"] >= MIN_VISIBLE, "clip_model"].unique()):
         every = rows[rows["clip_model"] == clip]
@@ -162,7 +163,10 @@ def interpret(claims: Sequence[Claim]) -> str:
     if not own:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):
-        return "No probe is judged: the reversal index of the released ranking is not shown to lie above 0."
+        return (
+            "No probe is judged: the reversal index of the released ranking "
+            "is not shown to lie above 0."
+        )
     ids = {
         verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict)
         for verdict in _SAID

@@ -1,4 +1,4 @@
-"""Rows of the mechanism study: one expression's reversal under every probe, with the true and with foreign texts."""
+"""Rows of the mechanism study: one expression's reversal under every probe."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ class Ranking(NamedTuple):
 
 
 def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
-    """All rows of one image, of every CLIP model; what was skipped is counted for the model's own."""
+    """All rows of one image, of every CLIP model; skipped ones count for the model's own tower."""
     found = [clip_rows(context, index) for context in contexts]
     return ItemResult([row for result in found for row in result.rows], found[0].skipped)
 
@@ -164,7 +164,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
 def probe_row(
     ranking: Ranking, number: int, foreign: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
 ) -> dict[str, float] | None:
-    """Measures of one expression under one probe; None if it has no text there, or no token in or out is ranked."""
+    """Measures of one expression under one probe; None without a text or a ranked token there."""
     inside, outside, _ = label_tokens(covered)
     inside, outside, scores = inside & ranking.ranked, outside & ranking.ranked, ranking.own[number]
     if np.isnan(scores).all() or not inside.any() or not outside.any():
@@ -180,7 +180,7 @@ def probe_row(
 
 @torch.inference_mode()
 def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[str, Ranking]:
-    """Scores of one image's tokens for its own and the donors' texts under every probe that the tower allows."""
+    """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
     grid = context.model.grid
     pixels = tower.pixel_values(picture)

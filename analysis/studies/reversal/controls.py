@@ -1,4 +1,4 @@
-"""Controls of the reversal study: what else could explain the ranking, one explanation taken away at a time."""
+"""Controls of the reversal study: each removes one other explanation of the ranking."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ Scored = tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "m n"]]
 
 
 def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
-    """All rows of one image, of every CLIP model; what was skipped is counted for the model's own."""
+    """All rows of one image, of every CLIP model; skipped ones count for the model's own tower."""
     found = [clip_rows(context, index) for context in contexts]
     return ItemResult([row for result in found for row in result.rows], found[0].skipped)
 
@@ -99,7 +99,7 @@ def text_controls(
     covered: Float[np.ndarray, "n"],
     foreign: Int[np.ndarray, "f"],
 ) -> list[dict[str, Any]]:
-    """N1, N1c, N2 and the category's name: the same mask, other texts; measures of several texts are averaged."""
+    """N1, N1c, N2 and the category's name: the same mask, other texts (averaged if several)."""
     texts, rows = context.texts, []
     same = _foreign_texts(context, sample, expression, same_category=True)
     for control, chosen in (("N1", foreign), ("N1c", same)):
@@ -198,7 +198,7 @@ def random_weights(
     foreign: Int[np.ndarray, "f"],
     covered: Float[np.ndarray, "n"],
 ) -> list[dict[str, Any]]:
-    """N8: true and foreign texts under random weights, averaged over the towers; their difference must be 0."""
+    """N8: true and foreign texts under random weights, mean over towers; the two must be equal."""
     if not random or not len(foreign):
         return []
     inside, outside, _ = label_tokens(covered)
@@ -213,7 +213,7 @@ def random_weights(
 def distractor(
     model: Model, sample: Any, expression: Any, same_category: bool, rng: np.random.Generator
 ) -> Float[np.ndarray, "n"] | None:
-    """Coverage of a random other object of the image that can be labelled, of the same category or of another one.
+    """Coverage of a random other object of the same or of another category; None without one.
 
     A crowd is no object: its outline is that of many, the referent perhaps among them.
     """

@@ -1,4 +1,4 @@
-"""Pictures of a reversal run: what low similarity keeps of a few expressions, chosen by their index and not by eye."""
+"""Pictures of a reversal run: what low similarity keeps, at fixed percentiles of the index."""
 
 from pathlib import Path
 from typing import Any

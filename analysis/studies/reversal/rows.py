@@ -1,4 +1,4 @@
-"""Rows of the reversal study: one image's tokens scored by its texts, in every layer and wording."""
+"""Rows of the reversal study: one image's tokens scored by its texts in every layer and wording."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -227,7 +227,7 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
 def image_targets(
     context: Any, sample: Any
 ) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
-    """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
+    """Expressions that can be labelled, with number, keys and coverage, and why others cannot."""
     found, skipped = [], []
     names = getattr(context.data, "categories", {})
     for number, expression in enumerate(sample.expressions):
@@ -286,7 +286,7 @@ class RankingRows:
         return self.wordings[PRIMARY]
 
     def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[dict[str, Any]]:
-        """Rows of one text against its own mask, the primary ranking under other labels included."""
+        """Rows of one text against its own mask, with the primary ranking under other labels."""
         found = [
             tags(*key) | measures(s[number], covered, self.budgets)
             for key, s in self.wordings.items()
@@ -324,7 +324,7 @@ def wording_rows(
 
 
 def agreement(scores: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t"]:
-    """Mean Spearman correlation of each ranking with the others; nan for one ranking and where scores are constant."""
+    """Mean Spearman correlation of each ranking with the others; nan without others or variance."""
     if len(scores) < 2 or (np.ptp(scores, axis=1) == 0).any():
         return np.full(len(scores), np.nan)
     correlation = np.corrcoef(stats.rankdata(scores, axis=1))

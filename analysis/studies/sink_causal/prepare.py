@@ -27,7 +27,7 @@ from litelvlm.models.glamm.prompting.prompts import question
 def foreign_texts(
     model: Model, data: Data, config: Config
 ) -> tuple[list[ForeignExpression], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
-    """Donors whose words can be found in their questions, the embeddings of these, and why others were left out."""
+    """Foreign expressions whose words are found, their embeddings, and why others are excluded."""
     donors = draw_foreign(data, model, config.pool, config.seed)
     bare = [donor.sent.strip().lower() for donor in donors]
     asked = [question(text, config.question_index) for text in bare]

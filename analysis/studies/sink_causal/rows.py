@@ -1,4 +1,4 @@
-"""Rows of the causal sink study: [EOS] recomputed with one key taken away, carried through to what is kept."""
+"""Rows of the causal sink study: [EOS] without one key, and what that changes in the selection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -112,7 +112,7 @@ def layer_sets(n_layers: int) -> dict[str, range]:
 def read_words(
     tower: Any, sentences: Sequence[str], expressions: Sequence[str]
 ) -> list[Words | str]:
-    """For each sentence where its expression's words stand, or the reason why that cannot be said."""
+    """For each sentence the places of its expression's words, or why they cannot be found."""
     if not sentences:
         return []
     (ids, mask, cut), (inner, inner_mask, _) = (
@@ -175,7 +175,9 @@ def readable(
 def edited(
     trace: TextTrace, words: Sequence[Words], seeds: Sequence[Sequence[int]]
 ) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
-    """Embeddings of all sentences under every intervention and layer set, the plain ones first; float32, CPU.
+    """Embeddings of all sentences under every intervention and layer set; float32, on the CPU.
+
+    The plain ones come first.
 
     Args:
         trace: Of the sentences.
@@ -289,7 +291,7 @@ def compared(
     inside: Bool[np.ndarray, "n"],
     outside: Bool[np.ndarray, "n"],
 ) -> dict[str, float]:
-    """Change of the reversal index, and overlap of kept tokens (Jaccard) at each budget, mean over the variants."""
+    """Change of the reversal index and Jaccard overlap of kept tokens, mean over the variants."""
     row = {"d_ri": _index(scores, inside, outside) - _index(plain[None], inside, outside)}
     for k in budgets:
         before = set(lowest(torch.from_numpy(plain), k).tolist())
@@ -308,7 +310,7 @@ def mask_ious(
     patches: Float[Tensor, "n p"],
     embeds: Mapping[tuple[str, str], Float[Tensor, "t p"]],
 ) -> dict[tuple[str, int], float]:
-    """IoU of the masks predicted from the tokens kept under each intervention, by name and number of expression."""
+    """IoU of the masks from the tokens kept under each intervention, by name and expression."""
     model, found = context.model, {}
     state = model.encode_image(picture)
     talks = [

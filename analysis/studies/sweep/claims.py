@@ -1,4 +1,4 @@
-"""What a sweep claims: the paper's method beats random tokens, and H8, it keeps 90 % of the unpruned cIoU."""
+"""Claims of a sweep: the method beats random tokens; H8, it keeps 90 % of the unpruned cIoU."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ ASKED = {
 
 
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """The paper's method against random tokens at each budget, and H8 at the largest; none if it was not swept."""
+    """The paper's method against random tokens at each budget, and H8; none if it was not swept."""
     if rows.empty or PAPER not in set(rows["method"]):
         return []
     wide = widen(rows)
@@ -62,7 +62,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
 
 
 def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
-    """H8, undetermined with its reason where the unpruned model scores 0 on all data or on a resample."""
+    """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
         f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
     )

@@ -24,10 +24,11 @@ PERCENTILES = (10, 40, 70, 95)
 
 
 def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
-    """Expressions (``sent_id``) at fixed percentiles of a method's IoU at its largest budget, by percentile.
+    """Expressions (``sent_id``) at fixed percentiles of a method's IoU at its largest budget.
 
     Example:
-        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(11), "iou": np.linspace(0, 1, 11)})
+        >>> ious = np.linspace(0, 1, 11)
+        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(11), "iou": ious})
         >>> choose(rows, "m")
         {10: 1, 40: 4, 70: 7, 95: 9}
     """

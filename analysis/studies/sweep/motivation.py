@@ -1,8 +1,8 @@
 """Why a reversed similarity: maps beside masks, similarity on and off the referent, words.
 
-The examples are the expressions of ``litelvlm.analysis.studies.sweep.examples``, chosen by score and
-not by eye. The two distributions take the first expression with words of each of the first images.
-``litelvlm.analysis.studies.motivation_file`` keeps both.
+The examples are the expressions of ``litelvlm.analysis.studies.sweep.examples``, chosen by score
+and not by eye. The two distributions take the first expression with words of each of the first
+images. ``litelvlm.analysis.studies.motivation_file`` keeps both.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
 def distributions(
     model: Any, data: Any, config: Config, n_images: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Similarities of tokens on and off the referent, in standard deviations from the mean of their image.
+    """Similarities of tokens on and off the referent, in standard deviations around the image mean.
 
     Args:
         model: The model.

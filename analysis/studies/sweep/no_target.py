@@ -1,4 +1,4 @@
-"""Scores of data sets with expressions that mean nothing in the image (gRefCOCO), with intervals."""
+"""gRefCOCO scores of data sets with expressions that mean nothing in the image, with intervals."""
 
 import numpy as np
 import pandas as pd

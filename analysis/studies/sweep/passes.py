@@ -1,4 +1,4 @@
-"""Which passes an image needs: every method and budget that is possible, for every conversation about it."""
+"""Which passes an image needs: every possible method and budget for every conversation about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,13 +70,13 @@ class Context:
         cues: Any,
         chosen: "Chosen",
     ) -> list["Pass"]:
-        """Passes of one conversation, the image's ``number``-th; a study with selections of its own overrides this."""
+        """Passes of the image's ``number``-th conversation; the ablations override this."""
         return expression_passes(self, number, cues, talk.draw, chosen)
 
 
 @dataclass(frozen=True)
 class PlannedConversation:
-    """One conversation about an image, its turns as places among its expressions, and the draw it belongs to."""
+    """A conversation about an image, the places of its expressions, and the official draw."""
 
     conversation: Conversation
     turns: tuple[int, ...]
@@ -85,7 +85,7 @@ class PlannedConversation:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Selections of one image: what no text changes is chosen once and holds for all its conversations."""
+    """Selections of one image; one that no text changes is made once for all conversations."""
 
     known: dict[tuple[Pruner, int], Selection] = field(default_factory=dict)
 
@@ -164,7 +164,7 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
 
 
 def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]:
-    """Conversations about one image: one per expression, one about all, or one per draw of the official protocol."""
+    """Conversations about one image: one per expression, one for all, or one per official draw."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
         draws = [
@@ -190,7 +190,7 @@ def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]
 def expression_passes(
     context: Context, number: int, cues: Cues, draw: int = 0, chosen: Chosen | None = None
 ) -> list[Pass]:
-    """Selections of one conversation under every possible method, budget and seed, the unpruned one first.
+    """Selections of one conversation for every method, budget and seed, the unpruned one first.
 
     Args:
         context: Of the run.

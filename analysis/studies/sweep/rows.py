@@ -1,4 +1,4 @@
-"""Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
+"""Rows of one image of a sweep: data read ahead, states computed once, masks counted on device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Loaded:
 
 
 def load(context: Context, index: int) -> Loaded:
-    """Read one image with its masks; needs no model, so that it can run ahead of the model's work."""
+    """Read one image with its masks; runs no model, so it can work ahead of the model."""
     sample, skipped = askable(context.data[index])
     masks, coverage, keys = [], [], []
     for expression in sample.expressions:

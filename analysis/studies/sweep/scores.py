@@ -1,4 +1,4 @@
-"""Scores of a finished sweep as papers print them, from its rows: official and exact, one line per draw."""
+"""Scores of a finished sweep as papers print them: official and exact, one line per draw."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
 
     A draw is what the official evaluation prints as its result: one pass over the images, there
     with drawn expressions and templates, in the other protocols with every expression and the
-    tokens of one seed. Scores of draws are never
-    pooled. Columns: "draw", "n" (expressions), "ciou" and "giou" with the epsilons of the official
-    code, both "_exact" without, "p50" to "p90"; where an expression has no target, "n_acc",
-    "t_acc", and "ciou_no_target" and "giou_no_target" by the rule of gRefCOCO.
+    tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions), "ciou"
+    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; where
+    an expression has no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
+    rule of gRefCOCO.
 
     Args:
         rows: Of a sweep.

@@ -1,4 +1,4 @@
-"""Scores of an accuracy sweep from its rows: cIoU, gIoU and P@0.5 with paired differences and retention.
+"""Scores of a sweep from its rows: cIoU, gIoU and P@0.5 with paired differences and retention.
 
 All cells of a table come from the same resamples of images, so differences and ratios between them
 are paired. Rows of several seeds are averaged per expression first: their draws are independent
@@ -22,7 +22,7 @@ Cell = tuple[str, int]
 
 
 class Wide(NamedTuple):
-    """Rows as arrays: one line per expression (and draw of the official protocol), one column per cell.
+    """Rows as arrays: one line per expression (and official draw), one column per cell.
 
     Attributes:
         cells: Method and budget of each column.
@@ -59,7 +59,7 @@ class Wide(NamedTuple):
 
 
 def widen(rows: pd.DataFrame) -> Wide:
-    """Bring rows to one line per expression; in the official protocol to one per draw in which it was asked.
+    """Bring rows to one line per expression, or per drawn expression in the official protocol.
 
     Raises:
         ValueError: If an expression lacks a cell that others have, or rows of two protocols are
@@ -108,7 +108,7 @@ def protocol_of(rows: pd.DataFrame) -> str:
 
 
 def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap:
-    """cIoU, gIoU and P@0.5 of all cells (in this order, cells within) on all data and on every resample of images."""
+    """cIoU, gIoU and P@0.5 of all cells (metric by metric) on all data and on every resample."""
     n_cells = len(wide.cells)
     columns = np.column_stack(
         [wide.inter, wide.union, wide.iou, wide.p50, np.ones(len(wide.image_ids))]
@@ -210,7 +210,7 @@ def comparison_table(
 
 
 def reference_cell(wide: Wide, cell: Cell, reference: str) -> Cell | None:
-    """The cell that another is compared with: the unpruned model, or random tokens at its budget."""
+    """The cell to compare with: the unpruned model, or random tokens at the same budget."""
     candidates = [
         c for c in wide.cells if c[0] == reference and (reference == UNPRUNED or c[1] == cell[1])
     ]
@@ -231,7 +231,7 @@ def swap_p_value(
 def stratum_table(
     rows: pd.DataFrame, by: str, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """``score_table`` within each value of a column that belongs to expressions, such as their kind."""
+    """``score_table`` within each value of a column that describes expressions, such as kind."""
     parts = []
     for value, group in rows.groupby(by, sort=True):
         wide = widen(group)
