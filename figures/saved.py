@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.studies.sweep.claims import ASKED
+from litelvlm.analysis.studies.sweep.claims import PROTOCOL_PHRASES
 from litelvlm.figures import style
 
 INTERVALS = "95 % intervals from resampling images"
@@ -95,7 +95,9 @@ def asked_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
     protocol = run.record.protocol
     if protocol == "single":
         return sample_note(table, what)
-    return sample_note(table, f"{ASKED[protocol]}; {what}", COUNTED.get(protocol, "expressions"))
+    return sample_note(
+        table, f"{PROTOCOL_PHRASES[protocol]}; {what}", COUNTED.get(protocol, "expressions")
+    )
 
 
 def _span(counts: "pd.Series[int]") -> str:

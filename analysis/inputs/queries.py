@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.picks import PickedExpressions
+from litelvlm.analysis.inputs.picked import PickedExpressions
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.attribution.targets import Targets
-from litelvlm.models.glamm.prompting.prompts import conversation
 
 
 @dataclass(frozen=True)
@@ -20,31 +19,31 @@ class Query:
     Attributes:
         model: Grounding model.
         state: The encoded image.
-        talk: The conversation.
+        conversation: Its questions and answers.
         batch_size: Rows at once; None for as many as are safe.
     """
 
     model: Any
     state: Any
-    talk: Conversation
+    conversation: Conversation
     batch_size: int | None = None
 
     def targets(self) -> Targets:
         """The targets as functions of the visual tokens."""
-        return Targets(self.model, self.state, self.talk)
+        return Targets(self.model, self.state, self.conversation)
 
 
 class QueryInputs(NamedTuple):
-    """What the studies start an image from.
+    """What an importance study starts an image with.
 
     Attributes:
-        asked: The picked expression in its conversation.
-        targets: Of it.
+        query: The picked expression in its conversation.
+        targets: Of the query.
         covered: Share of each token's patch that the true mask covers.
         keys: Columns that name the expression.
     """
 
-    asked: Query
+    query: Query
     targets: Targets
     covered: Float[np.ndarray, "n"]
     keys: dict[str, Any]
@@ -66,8 +65,8 @@ def prepare_query(
     (expression,) = sample.expressions
     mask = target_mask(sample, expression)
     state = model.encode_image(sample.image())
-    asked = Query(model, state, conversation([expression.sent], question_index), batch_size)
-    targets = asked.targets()
+    query = Query(model, state, model.conversation([expression.sent], question_index), batch_size)
+    targets = query.targets()
     covered = token_coverage(mask, model)
     keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
-    return QueryInputs(asked, targets, covered, keys | {"empty_prediction": targets.empty})
+    return QueryInputs(query, targets, covered, keys | {"empty_prediction": targets.empty})

@@ -108,10 +108,8 @@ def unaskable(expression: Any) -> str | None:
 def askable(sample: Any) -> tuple[Any, tuple[str, ...]]:
     """The image with those expressions that can be asked, and why each other one cannot."""
     reasons = [unaskable(expression) for expression in sample.expressions]
-    asked = tuple(
-        e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None
-    )
-    return replace(sample, expressions=asked), tuple(
+    kept = tuple(e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None)
+    return replace(sample, expressions=kept), tuple(
         reason for reason in reasons if reason is not None
     )
 

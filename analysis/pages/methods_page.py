@@ -20,7 +20,7 @@ from litelvlm.analysis.runs.formatting import Grid
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
-from litelvlm.analysis.studies.sweep.claims import ASKED
+from litelvlm.analysis.studies.sweep.claims import PROTOCOL_PHRASES
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
 
@@ -55,7 +55,7 @@ def methods_page(folder: Path) -> str:
     )
     page: str = environment.get_template("methods.md").render(
         note=note,
-        asked=ASKED[record.protocol],
+        asked=PROTOCOL_PHRASES[record.protocol],
         alone=record.protocol == "single",
         n=unpruned["n"],
         n_images=unpruned["n_images"],

@@ -80,27 +80,27 @@ def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
     return found
 
 
-def cheap_signals(asked: Query, targets: Targets) -> list[Signal]:
+def cheap_signals(query: Query, targets: Targets) -> list[Signal]:
     """Signals that cost a few passes: attention, its flow, gradients, and dropped blocks."""
     return [
-        *attention_signals(asked),
+        *attention_signals(query),
         *flow_signals(targets),
         *gradient_signals(targets),
-        *block_signals(asked, targets),
+        *block_signals(query, targets),
     ]
 
 
-def attention_signals(asked: Query) -> Iterator[Signal]:
+def attention_signals(query: Query) -> Iterator[Signal]:
     """Attention to the visual tokens: of the [SEG] query by layer and head, and of other tokens."""
-    rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
+    rows = as_array(attention_rows(query.model, query.state, query.conversation))
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
     yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
-    for name, query in (
+    for name, token in (
         ("attention_prompt", "last_prompt"),
         ("attention_expression", "last_expression"),
     ):
-        others = as_array(attention_rows(asked.model, asked.state, asked.talk, query))
+        others = as_array(attention_rows(query.model, query.state, query.conversation, token))
         yield Signal(name, others[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
         yield Signal("attention", heads.mean(0), layer=layer)
@@ -144,29 +144,29 @@ def gradient_signals(targets: Targets) -> Iterator[Signal]:
         yield Signal("layer_gradient_x_activation", values, TARGETS[DICE], layer)
 
 
-def block_signals(asked: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
+def block_signals(query: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
     """Fall of every target without a block of tokens; each token carries its block's value."""
-    groups = block_groups(asked.model.grid, BLOCKS).to(targets.embeds.device)
-    falls = as_array(leave_one_out(targets, groups, removal, asked.batch_size)[groups])
+    groups = block_groups(query.model.grid, BLOCKS).to(targets.embeds.device)
+    falls = as_array(leave_one_out(targets, groups, removal, query.batch_size)[groups])
     for column, target in enumerate(TARGETS):
         yield Signal("leave_one_out", falls[:, column], target, removal=removal)
 
 
-def block_game(asked: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
+def block_game(query: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
     """The game of blocks as players with the targets as values, and the block of each token."""
-    groups = block_groups(asked.model.grid, BLOCKS).numpy()
+    groups = block_groups(query.model.grid, BLOCKS).numpy()
 
     def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
-        return as_array(targets.keeping(torch.from_numpy(present[:, groups]), asked.batch_size))
+        return as_array(targets.keeping(torch.from_numpy(present[:, groups]), query.batch_size))
 
     return game, groups
 
 
 def shapley(
-    asked: Query, targets: Targets, coalitions: int, rng: np.random.Generator
+    query: Query, targets: Targets, coalitions: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "n"]:
     """KernelSHAP of the soft Dice; each token carries its block's value."""
-    game, groups = block_game(asked, targets)
+    game, groups = block_game(query, targets)
     values: np.ndarray = kernel_shap(game, BLOCKS**2, coalitions, rng)[groups, DICE]
     return values
 
@@ -193,32 +193,32 @@ class Sampling:
 
 
 def sampled_signals(
-    asked: Query, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
+    query: Query, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
 ) -> Iterator[Signal]:
     """Signals that cost tens to hundreds of passes.
 
     They are other removals, integrated gradients, Shapley values and ridge regression.
 
     Args:
-        asked: Model, image and conversation.
+        query: Model, image and conversation.
         targets: Its targets.
         picture: The image, for the blurred baseline.
         token: Mean token of the data set.
         sampling: How much to sample.
     """
     for removal in ("mean", "mask"):
-        yield from block_signals(asked, targets, removal)
+        yield from block_signals(query, targets, removal)
     baselines = {
         "mean token": token.expand_as(targets.visual),
-        "blurred image": blurred_tokens(asked.model, picture),
+        "blurred image": blurred_tokens(query.model, picture),
         "zero": torch.zeros_like(targets.visual),
     }
     for name, baseline in baselines.items():
         values, error = integrated_gradients(
-            targets, DICE, baseline, sampling.steps, asked.batch_size
+            targets, DICE, baseline, sampling.steps, query.batch_size
         )
         yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
-    game, groups = block_game(asked, targets)
+    game, groups = block_game(query, targets)
     halves: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "g t"]]] = {
         "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
         "shapley_sampling": lambda rng: shapley_sampling(
@@ -227,7 +227,7 @@ def sampled_signals(
     }
 
     def tokens(present: Bool[np.ndarray, "b n"]) -> Float[np.ndarray, "b t"]:
-        return as_array(targets.keeping(torch.from_numpy(present), asked.batch_size))
+        return as_array(targets.keeping(torch.from_numpy(present), query.batch_size))
 
     rng = np.random.default_rng(sampling.seed)
     for name, method in halves.items():

@@ -36,8 +36,8 @@ def kernel_shap(
     Source: Lundberg and Lee 2017, theorem 2; paired sampling Covert and Lee 2021, section 4.
     """
     sizes = np.arange(1, n_players)
-    chance = 1 / (sizes * (n_players - sizes))
-    drawn = rng.choice(sizes, size=-(-samples // 2), p=chance / chance.sum())
+    probability = 1 / (sizes * (n_players - sizes))
+    drawn = rng.choice(sizes, size=-(-samples // 2), p=probability / probability.sum())
     order = rng.random((len(drawn), n_players)).argsort(1).argsort(1)
     half = order < drawn[:, None]
     present = np.concatenate([half, ~half])[:samples]

@@ -155,7 +155,7 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
         (
             "conversation",
             False,
-            "n = {} expressions from 3 images; all expressions of an image asked together; bars.",
+            "n = {} expressions from 3 images; all expressions of an image in one conversation; bars.",
         ),
     ],
 )

@@ -92,7 +92,9 @@ def test_the_page_is_made_from_the_run(folder):
             assert cell.split()[0] == f"{scores.loc[('ciou', method, budget), 'value']:.3f}"
     assert lines["mask_oracle"][2] == "true mask"
     assert "means over 2 draws" in page
-    assert page.startswith("# All methods, in all presets, each expression asked alone\n")
+    assert page.startswith(
+        "# All methods, in all presets, each expression in a conversation of its own\n"
+    )
     assert "**Miniature.**" not in page
     assert f"`{read_record(folder).command}`" in page
 
@@ -103,7 +105,7 @@ def test_a_page_of_expressions_asked_together_says_so(tmp_path):
         run_study(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
     )
     assert page.startswith(
-        "# All methods, in all presets, up to three drawn expressions of an image asked together\n"
+        "# All methods, in all presets, up to three drawn expressions of an image in one conversation\n"
     )
     # Two draws of both expressions of four images.
     assert "on 16 questions about 4 images" in page

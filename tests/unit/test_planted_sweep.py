@@ -51,7 +51,7 @@ def claims_on(wide, seed):
     return (
         swap_p_value(wide, ours, theirs, "ciou", 399, seed),
         difference(scores, places[0], places[1]).estimates()[0],
-        retention_claim(retention(scores, places[0], places[2]), BUDGET, "asked alone"),
+        retention_claim(retention(scores, places[0], places[2]), BUDGET, "single"),
         lead_claims(wide, scores, BUDGET)[0],
     )
 
@@ -88,7 +88,7 @@ def test_retention_far_from_the_edge_is_told(truth, least, most):
             cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET))
         )
         kept = retention(score_bootstrap(wide, RESAMPLES, number), part, whole)
-        found.append(retention_claim(kept, BUDGET, "asked alone").verdict == "supported")
+        found.append(retention_claim(kept, BUDGET, "single").verdict == "supported")
     assert least <= np.mean(found) <= most
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.inputs.picks import unusable
+from litelvlm.analysis.inputs.picked import unusable
 from litelvlm.analysis.inputs.samples import NO_OUTLINE, NO_TARGET, target_mask
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.folder import read_summary

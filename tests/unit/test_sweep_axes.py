@@ -255,7 +255,7 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
     assert all(
-        s.endswith(", up to three drawn expressions of an image asked together.") for s in said
+        s.endswith(", up to three drawn expressions of an image in one conversation.") for s in said
     )
     # Per image: two draws of the unpruned model, two methods at one budget; three turns each;
     # encoded once.
@@ -313,7 +313,7 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     assert len(rows) == 3 * 4 * 4
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
-    assert all(s.endswith(", all expressions of an image asked together.") for s in said)
+    assert all(s.endswith(", all expressions of an image in one conversation.") for s in said)
     (talk,) = plan_conversations(config, data[0])
     assert talk.conversation == conversation(
         [expression.sent for expression in data[0].expressions]

@@ -57,8 +57,8 @@ def compare(
     return found
 
 
-def pair_claim(compared: Compared, asked: str = "") -> Claim:
-    """The claim that the first method has the higher cIoU; ``asked`` ends its statement."""
+def pair_claim(compared: Compared, where: str = "") -> Claim:
+    """The claim that the first method has the higher cIoU; ``where`` ends its statement."""
     pair, budget, delta, p_value = compared
-    statement = f"With {budget} tokens {pair.first} has a higher cIoU than {pair.second}{asked}."
+    statement = f"With {budget} tokens {pair.first} has a higher cIoU than {pair.second}{where}."
     return make_claim(pair.id, statement, delta, 0.0, f"cIoU of {pair.null}", p_value=p_value)

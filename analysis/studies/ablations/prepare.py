@@ -21,10 +21,10 @@ from litelvlm.models.base import GroundingModel
 def make_context(
     model: Model, data: Data, chosen: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> AblationContext:
-    """Context of the expressions asked alone."""
+    """Context of the chosen expressions in the single protocol."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
-    asked = sweep_config.Config(
+    single = sweep_config.Config(
         methods=tuple(Method.parse(label) for label in methods),
         budgets=budgets,
         seeds=config.random_seeds,
@@ -32,15 +32,15 @@ def make_context(
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    donors = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
-    if len({donor.image_id for donor in donors}) < 2:
+    foreign = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
+    if len({candidate.image_id for candidate in foreign}) < 2:
         altered = tuple(label for label in altered if label != SHUFFLED)
     return AblationContext(
         model,
         chosen,
-        asked,
+        single,
         budgets,
-        donors,
+        foreign,
         config.seed,
         altered,
         "attention" in config.requests,
@@ -60,14 +60,14 @@ def protocol_contexts(
         batch_size=config.batch_size,
         protocol="official",
     )
-    alone = sweep_config.Config(
+    single = sweep_config.Config(
         methods=methods,
         seeds=config.official_seeds,
         question_index=config.question_index,
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    return Context(model, whole, official, budgets), Context(model, whole, alone, budgets)
+    return Context(model, whole, official, budgets), Context(model, whole, single, budgets)
 
 
 def load_both(context: Context, protocols: Sequence[Context], index: int) -> tuple[Loaded, Loaded]:

@@ -46,7 +46,7 @@ class AblationContext(Context):
     """A sweep's context with the selections that no setting of a method can say.
 
     Attributes:
-        donors: Expressions of other images, whose texts stand in for the true one.
+        foreign: Expressions of other images, whose texts replace the true one.
         seed: Of the choice among them.
         altered: Which of ``ALTERED`` to run.
         attention: Whether to relate the score to the language model's attention.
@@ -56,7 +56,7 @@ class AblationContext(Context):
             are made.
     """
 
-    donors: Sequence[ForeignExpression] = ()
+    foreign: Sequence[ForeignExpression] = ()
     seed: int = 0
     altered: tuple[str, ...] = ALTERED
     attention: bool = False
@@ -69,15 +69,15 @@ class AblationContext(Context):
         loaded: Loaded,
         state: Any,
         number: int,
-        talk: PlannedConversation,
+        planned: PlannedConversation,
         cues: Cues,
         chosen: Chosen,
     ) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
-        made = super().passes(loaded, state, number, talk, cues, chosen)
-        self.measures[number] = self.measure(loaded.coverage[number], state, talk, cues)
+        made = super().passes(loaded, state, number, planned, cues, chosen)
+        self.measures[number] = self.measure(loaded.coverage[number], state, planned, cues)
         for label in self.altered:
-            changed = self.change(label, loaded, state, number, talk, cues)
+            changed = self.change(label, loaded, state, number, planned, cues)
             for budget in self.budgets:
                 made.append(
                     Pass(
@@ -98,7 +98,7 @@ class AblationContext(Context):
         loaded: Loaded,
         state: Any,
         number: int,
-        talk: PlannedConversation,
+        planned: PlannedConversation,
         cues: Cues,
     ) -> Cues:
         """Cues with the input that a label names exchanged."""
@@ -109,8 +109,8 @@ class AblationContext(Context):
             return cues
         if label == KERNEL_SHAP:
             rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
-            asked = Query(self.model, state, talk.conversation, self.config.batch_size)
-            values = torch.from_numpy(shapley(asked, asked.targets(), self.coalitions, rng))
+            query = Query(self.model, state, planned.conversation, self.config.batch_size)
+            values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
         return cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
@@ -121,13 +121,13 @@ class AblationContext(Context):
         expression = sample.expressions[number]
         rng = np.random.default_rng([self.seed, int(expression.sent_id)])
         for same_category in (False, True):
-            chosen = choose_foreign_texts(self.donors, sample, expression, 1, same_category, rng)
+            chosen = choose_foreign_texts(self.foreign, sample, expression, 1, same_category, rng)
             if len(chosen):
-                return question(self.donors[int(chosen[0])].sent, self.config.question_index)
+                return question(self.foreign[int(chosen[0])].sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
     def measure(
-        self, covered: Float[np.ndarray, "n"], state: Any, talk: PlannedConversation, cues: Cues
+        self, covered: Float[np.ndarray, "n"], state: Any, planned: PlannedConversation, cues: Cues
     ) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
         scores = similarity(cues)
@@ -136,7 +136,7 @@ class AblationContext(Context):
             labels = label_tokens(covered)
             found["ri"] = float(reversal_index(auroc(scores, labels.inside, labels.outside)))
         if self.attention:
-            rows = attention_rows(self.model, state, talk.conversation)
+            rows = attention_rows(self.model, state, planned.conversation)
             found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
         if self.rounding:
             found |= rounding(cues, self.budgets)
@@ -173,9 +173,9 @@ def ablation_rows(
         | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
         for row in alone.rows
     ]
-    asked = [image_rows(protocol, loaded[1]) for protocol in protocols]
-    rows += [row | {"part": PROTOCOLS} | nothing for found in asked for row in found.rows]
-    notes = [*alone.notes, *(note for found in asked for note in found.notes)]
+    compared = [image_rows(protocol, loaded[1]) for protocol in protocols]
+    rows += [row | {"part": PROTOCOLS} | nothing for found in compared for row in found.rows]
+    notes = [*alone.notes, *(note for found in compared for note in found.notes)]
     # The record counts the chosen expressions only.
     for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():
         notes.append(

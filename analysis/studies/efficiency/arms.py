@@ -20,7 +20,6 @@ from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import Spliced
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import TRUTH
 
@@ -104,21 +103,21 @@ class Prompt:
     """A spliced sequence of random visual states, as the language model gets it from one arm.
 
     Attributes:
-        talk: The conversation.
+        conversation: Its questions and answers.
         plan: What drops tokens inside the language model; None if nothing does.
         spliced: Its embeddings with the visual states in place.
     """
 
-    talk: Conversation
+    conversation: Conversation
     plan: Selection | None
     spliced: Spliced
 
     @classmethod
     def of(cls, model: Glamm, picture: Any, texts: list[str], arm: Arm) -> "Prompt":
         """The prompt about the first texts, with the tokens that enter the language model."""
-        talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
+        conversation, plan, n_tokens = model.conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):
-            cues = model.cues(model.encode_image(picture), talk)
+            cues = model.cues(model.encode_image(picture), conversation)
             plan = arm.pruner.select(cues, arm.budget)
             n_tokens = len(plan)
         generator, shape = (
@@ -126,7 +125,7 @@ class Prompt:
             (n_tokens, model.llama.config.hidden_size),
         )
         visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
-        return cls(talk, plan, model.splice([visual], [talk], [plan]))
+        return cls(conversation, plan, model.splice([visual], [conversation], [plan]))
 
     def dropping(self, model: Glamm) -> LayerDropping | None:
         """What drops tokens between layers, anew for each pass."""
@@ -136,7 +135,7 @@ class Prompt:
         return LayerDropping(
             model.llama,
             model.tokenizer,
-            [self.talk],
+            [self.conversation],
             [self.plan],
             spliced.image_start,
             spliced.lengths,

@@ -30,7 +30,7 @@ from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.preprocess import sam_pixel_values
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.pruning import LayerPruner
 
 
@@ -67,10 +67,10 @@ def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple
     """One call from the picture to the masks, and its stages by the model's own watch."""
     found: list[Any] = []
     budget = None if arm.pruner is None else arm.budget
-    asked = texts[: arm.n_text]
+    expressions = texts[: arm.n_text]
     whole = timed(
         lambda: found.append(
-            model.segment(picture, asked, arm.pruner, budget, protocol="conversation")
+            model.segment(picture, expressions, arm.pruner, budget, protocol="conversation")
         ),
         model.device,
     )
@@ -97,7 +97,7 @@ def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
             prompt.spliced.embeds,
             prompt.spliced.position_ids,
             stop,
-            n_tokens + 2,  # the last token is not asked whether to stop
+            n_tokens + 2,  # ``stop`` is not called for the last token
             prompt.dropping(model),
         ),
         model.device,
@@ -113,15 +113,15 @@ def _costs(
     prefill_only: bool,
 ) -> Iterator[dict[str, Any]]:
     """Operations and bytes of one arm."""
-    talk, n_layers = conversation(texts[: arm.n_text]), len(model.llama.model.layers)
+    conversation, n_layers = model.conversation(texts[: arm.n_text]), len(model.llama.model.layers)
     counts = (arm.budget,) * n_layers
     if isinstance(arm.pruner, LayerPruner):
         counts = arm.pruner.schedule(arm.budget, model.n_tokens, n_layers)
-    n_other = len(model.tokenizer.encode(full_prompt(talk))) - 1
-    length = int(model.tower.tokenize(list(talk.questions))[0].shape[1])
+    n_other = len(model.tokenizer.encode(full_prompt(conversation))) - 1
+    length = int(model.tower.tokenize(list(conversation.questions))[0].shape[1])
     for part, macs in model_macs(model, counts, n_other, arm.n_text, length).items():
         yield from _operations(arm, part, "analytic", macs)
-    parts = {PREFILL: call} | ({} if prefill_only else _parts(model, picture, talk, arm))
+    parts = {PREFILL: call} | ({} if prefill_only else _parts(model, picture, conversation, arm))
     for part, macs in counted_macs(parts).items():
         yield from _operations(arm, part, "counted", macs)
     with WrittenBytes() as written:
@@ -135,13 +135,13 @@ def _costs(
         yield _row(arm, -1, PREFILL, f"{metric}_bytes", value, "B")
 
 
-def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
+def _parts(model: Glamm, picture: Any, conversation: Any, arm: Arm) -> dict[str, Any]:
     """Components as calls, for counting."""
     crop = model.tower.pixel_values(picture)
     square, _ = sam_pixel_values(picture, model.sam_image_size)
     square = square.to(model.device, sam_dtype(model.sam))
     state = model.encode_image(picture)
-    cues = model.cues(state, talk)
+    cues = model.cues(state, conversation)
     cues.get("text_embeds")  # counted by itself
     seg = torch.zeros(
         1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype
@@ -152,7 +152,7 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     )
     found = {
         "clip_image": lambda: model.tower.image(crop),
-        "clip_text": lambda: model.tower.text(list(talk.questions)),
+        "clip_text": lambda: model.tower.text(list(conversation.questions)),
         "projector": lambda: model.project(state.clip.patch_tokens[0][:entering]),
         "sam_encoder": lambda: encode_image(model.sam, square),
         "mask_decoder": lambda: low_resolution_masks(

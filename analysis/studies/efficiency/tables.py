@@ -107,14 +107,14 @@ def interpret(tables: dict[str, pd.DataFrame]) -> str:
         & (ratios["component"] == part)
         & (ratios["metric"] == "wall_ms")
     ]
-    said = [
+    speeds = [
         f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens "
         f"for {line.n_text} expression(s)"
         for line in ours.sort_values(["n_text", "k"]).itertuples()
     ]
     what = "whole call" if part == END else "prefill"
     found = [
-        f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."
+        f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(speeds) or 'not timed'}."
     ]
     nulls = tables["null"]
     for line in nulls[(nulls["component"] != DECODE) & (nulls["metric"] == "wall_ms")].itertuples():

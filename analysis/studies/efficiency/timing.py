@@ -36,11 +36,11 @@ def decode_time(generate: Callable[[Callable[[int], bool]], Any], device: torch.
     """Milliseconds per generated token behind the first, whose time is that of the prompt.
 
     Args:
-        generate: Generates an answer and asks after each token but the last whether to stop.
+        generate: Generates an answer; calls its argument after each token but the last.
         device: Where.
 
     Raises:
-        ValueError: If it asked less than twice.
+        ValueError: If it calls its argument less than twice.
     """
     stamps: list[float] = []
 

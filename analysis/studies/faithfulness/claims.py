@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from litelvlm.analysis.inputs.picks import primary
+from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.importance import (

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from litelvlm.analysis.inputs.picks import PickedExpressions, pick
+from litelvlm.analysis.inputs.picked import PickedExpressions, pick
 from litelvlm.analysis.inputs.queries import Query, prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.config import Count, StudyConfig
@@ -86,15 +86,15 @@ def image_rows(context: Context, index: int) -> ItemResult:
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        asked, targets, covered, keys = prepare_query(
+        query, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
         removed = square_removals(context.model.grid, config.removals, rng)
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
-        found = rankings(asked, targets, covered, rng) | {
-            "kernel_shap": shapley(asked, targets, config.coalitions, rng)
+        found = rankings(query, targets, covered, rng) | {
+            "kernel_shap": shapley(query, targets, config.coalitions, rng)
         }
         for name, values in found.items():
             rows += [
@@ -105,17 +105,19 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 
 def rankings(
-    asked: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
+    query: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What tokens are ranked by, high first."""
-    cues = asked.model.cues(asked.state, asked.talk, coverage=torch.from_numpy(covered).float())
+    cues = query.model.cues(
+        query.state, query.conversation, coverage=torch.from_numpy(covered).float()
+    )
     scores = clip_scores(cues, rng)
     found = {name: scores[name] for name in CLIP_RANKINGS} | {
         "high_similarity": highest_similarity(cues)
     }
-    found |= {MOVED: moved_round(scores[REVERSED], asked.model.grid, rng)}
+    found |= {MOVED: moved_round(scores[REVERSED], query.model.grid, rng)}
     found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
-    signals = [*attention_signals(asked), *flow_signals(targets), *block_signals(asked, targets)]
+    signals = [*attention_signals(query), *flow_signals(targets), *block_signals(query, targets)]
     wanted = [signal for signal in signals if signal.key in LLM_RANKINGS]
     return found | {signal.name: signal.values for signal in wanted}
 
@@ -163,6 +165,6 @@ def ranking_rows(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
-    picks = pick(data, model, config.images, config.seed)
-    context = Context(model, picks, config)
-    return Work(picks, lambda index: partial(image_rows, context, index), notes=picks.notes)
+    picked = pick(data, model, config.images, config.seed)
+    context = Context(model, picked, config)
+    return Work(picked, lambda index: partial(image_rows, context, index), notes=picked.notes)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picks import PickedExpressions, foreign, pick, strata_middles
+from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
 from litelvlm.analysis.inputs.queries import Query, prepare_query
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
@@ -35,7 +35,7 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 JOINT = (
     *PREREGISTERED,
@@ -98,19 +98,19 @@ def image_rows(context: Context, index: int) -> ItemResult:
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        asked, targets, covered, keys = prepare_query(
+        query, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
         scores, tokens = scores_of(
-            context, asked, covered, targets, [config.seed, int(expression.sent_id)]
+            context, query, covered, targets, [config.seed, int(expression.sent_id)]
         )
         keys |= {"n_sinks": int(tokens.sinks.sum())}
-        signals = cheap_signals(asked, targets)
+        signals = cheap_signals(query, targets)
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
         if index in context.checked:
-            signals, reliability = retested(context, asked, signals, scores, covered)
-            rows += foreign_rows(context, index, asked, scores) if len(context.data) > 1 else []
-            rows += reinitialised_rows(asked, tokens, config.seed + int(expression.sent_id))
+            signals, reliability = retested(context, query, signals, scores, covered)
+            rows += foreign_rows(context, index, query, scores) if len(context.data) > 1 else []
+            rows += reinitialised_rows(query, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
             sampling = Sampling(
                 config.integration_steps,
@@ -120,7 +120,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
                 context.depth,
                 config.seed + int(expression.sent_id),
             )
-            signals += sampled_signals(asked, targets, sample.image(), context.token, sampling)
+            signals += sampled_signals(query, targets, sample.image(), context.token, sampling)
         rows += agreement_rows(scores, signals, tokens, context.depth, reliability)
         for signal in signals:
             if signal.key in JOINT:
@@ -134,16 +134,16 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 def scores_of(
     context: Context,
-    asked: Query,
+    query: Query,
     covered: Float[np.ndarray, "n"],
     targets: Targets,
     seed: Sequence[int],
 ) -> tuple[dict[str, Float[np.ndarray, "n"]], Tokens]:
     """CLIP-side scores of the tokens, and what else is known of them."""
     truth = torch.from_numpy(covered).float()
-    cues = asked.model.cues(asked.state, asked.talk, coverage=truth)
+    cues = query.model.cues(query.state, query.conversation, coverage=truth)
     scores = clip_scores(cues, np.random.default_rng(seed))
-    halfway = len(asked.model.llama.model.layers) // 2
+    halfway = len(query.model.llama.model.layers) // 2
     sinks = visual_sinks(states_entering(targets, halfway), targets.start, targets.n_tokens)
     return scores, Tokens(context.model.grid, scores["state_norm"], covered, sinks)
 
@@ -165,7 +165,7 @@ def states_entering(targets: Targets, layer: int) -> Float[Tensor, "s d"]:
 
 def retested(
     context: Context,
-    asked: Query,
+    query: Query,
     signals: Sequence[Signal],
     scores: dict[str, Float[np.ndarray, "n"]],
     covered: Float[np.ndarray, "n"],
@@ -175,7 +175,10 @@ def retested(
     What does not read the text has reliability 1.
     """
     again = replace(
-        asked, talk=conversation(asked.talk.expressions, context.config.second_template)
+        query,
+        conversation=query.model.conversation(
+            query.conversation.expressions, context.config.second_template
+        ),
     )
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
@@ -191,11 +194,14 @@ def retested(
 
 
 def foreign_rows(
-    context: Context, index: int, asked: Query, scores: dict[str, Float[np.ndarray, "n"]]
+    context: Context, index: int, query: Query, scores: dict[str, Float[np.ndarray, "n"]]
 ) -> list[dict[str, Any]]:
     """The image's own scores against the importance of its tokens for another expression."""
     other = replace(
-        asked, talk=conversation([foreign(context.data, index)], context.config.question_index)
+        query,
+        conversation=query.model.conversation(
+            [foreign_text(context.data, index)], context.config.question_index
+        ),
     )
     signals = [
         signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
@@ -223,21 +229,21 @@ def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) ->
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
-    picks = pick(data, model, config.images, config.seed)
+    picked = pick(data, model, config.images, config.seed)
     n_tokens = model.grid[0] * model.grid[1]
     context = Context(
         model,
-        picks,
+        picked,
         config,
         min(config.depth or max(1, n_tokens // 9), n_tokens),
         mean_token(model, data, config.mean_images),
-        frozenset(strata_middles(len(picks), config.checked)),
-        frozenset(strata_middles(len(picks), config.sampled)),
+        frozenset(strata_middles(len(picked), config.checked)),
+        frozenset(strata_middles(len(picked), config.sampled)),
     )
     single = "the control of foreign expressions is left out: it takes a second image"
     return Work(
-        picks,
+        picked,
         lambda index: partial(image_rows, context, index),
         resolved={"depth": context.depth},
-        notes=(*picks.notes, *([single] if len(picks) == 1 else [])),
+        notes=(*picked.notes, *([single] if len(picked) == 1 else [])),
     )

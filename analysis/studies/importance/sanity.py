@@ -65,26 +65,26 @@ def cascade(n_layers: int) -> tuple[int, ...]:
     )
 
 
-def checked_signals(asked: Query) -> list[Signal]:
+def checked_signals(query: Query) -> list[Signal]:
     """The signals that are checked: attention of the middle layers, relevance, input x gradient."""
-    targets = asked.targets()
-    found = [next(attention_signals(asked))]
+    targets = query.targets()
+    found = [next(attention_signals(query))]
     found += [signal for signal in flow_signals(targets) if signal.name == "relevance"]
     values = input_signals(targets, DICE)["input_x_gradient"]
     return [*found, Signal("input_x_gradient", values, TARGETS[DICE])]
 
 
-def reinitialised_rows(asked: Query, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
+def reinitialised_rows(query: Query, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
     """Rank correlation of each signal with the same signal under fewer trained layers.
 
     One draw of weights favours some tokens over others in every image alike, so each image needs a
     seed of its own: only then do images say how far draws differ.
     """
     rows = []
-    trained = checked_signals(asked)
-    for first in cascade(len(asked.model.llama.model.layers)):
-        with reinitialised(asked.model.llama, first, seed):
-            again = checked_signals(asked)
+    trained = checked_signals(query)
+    for first in cascade(len(query.model.llama.model.layers)):
+        with reinitialised(query.model.llama, first, seed):
+            again = checked_signals(query)
         for before, after in zip(trained, again, strict=True):
             moved = shifted_correlations(before.values[None], after.values[None], tokens.grid)
             more = {

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.picks import primary
+from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.gradients import COMPLETE

@@ -169,12 +169,14 @@ def interpret(claims: Sequence[Claim]) -> str:
         )
     ids = {
         verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict)
-        for verdict in _SAID
+        for verdict in _SENTENCES
     }
-    return " ".join(said.format(ids[verdict]) for verdict, said in _SAID.items() if ids[verdict])
+    return " ".join(
+        sentence.format(ids[verdict]) for verdict, sentence in _SENTENCES.items() if ids[verdict]
+    )
 
 
-_SAID = {
+_SENTENCES = {
     "supported": "Part of the reversal goes away under {}.",
     "not supported": "None of it goes away under {}.",
     "undetermined": "Whether any of it goes away cannot be told for {}.",

@@ -28,7 +28,7 @@ from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.similarity import text_similarity
 
-WAYS: Mapping[str, Callable[[ClipImage], Tensor]] = {
+READOUTS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P0": probes.used_layer,
     "P1": probes.final_layer,
     "P2a": probes.identity_attention,
@@ -37,7 +37,7 @@ WAYS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P4a": probes.clear_clip,
     "P4b": probes.s_clip,
 }
-"""Ways through the image tower, by probe."""
+"""Readouts of the image tower, by probe."""
 PROBES: Mapping[str, str] = {
     "P0": "as released",
     "P0c": "cosine instead of dot",
@@ -75,7 +75,7 @@ class Config(StudyConfig):
         fixed_norm: Share of the mean norm beyond which a token counts as an outlier in the
             sensitivity probe.
         neurons: Register neurons that are moved.
-        neuron_images: Images they are looked for in.
+        neuron_images: Images in which they are found.
         clip: Other CLIP models to read as well, by the names of
             ``litelvlm.clip.open_clip.load_tower``.
     """
@@ -98,9 +98,9 @@ class Context:
         model: The model; only its towers are read.
         data: The split.
         config: Of the study.
-        clip: Name of a CLIP model that was asked for by name; empty for the model's own.
-        donors: Where foreign texts come from.
-        texts: Questions about the donors' expressions, embedded.
+        clip: Name of another CLIP model; empty for the model's own.
+        foreign: Expressions of other images, whose texts are controls.
+        texts: Questions about the foreign expressions, embedded.
         empty: The empty text, embedded.
         neurons: Register neurons by block; none if no image has an outlier or the tower rotates
             positions.
@@ -110,7 +110,7 @@ class Context:
     data: Any
     config: Config
     clip: str
-    donors: Sequence[ForeignExpression]
+    foreign: Sequence[ForeignExpression]
     texts: Float[Tensor, "m p"]
     empty: Float[Tensor, "p"]
     neurons: Mapping[int, Sequence[int]]
@@ -121,8 +121,8 @@ class Ranking(NamedTuple):
 
     Attributes:
         own: For the image's own texts; a row of nan where the probe has no text for an expression.
-        foreign: For all donors' texts; nothing if the probe changes the text beyond what a donor
-            has.
+        foreign: For all foreign texts; None if the probe changes the text beyond what they
+            have.
         ranked: Tokens that take part.
     """
 
@@ -139,7 +139,7 @@ def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
 
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
-    sample, unasked = askable(context.data[index])
+    sample, excluded = askable(context.data[index])
     targets, skipped = image_targets(context, sample)
     rows: list[dict[str, Any]] = []
     if targets:
@@ -149,20 +149,20 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             )
         for number, expression, keys, covered in targets:
             rng = np.random.default_rng([context.config.seed, int(expression.sent_id), 1])
-            foreign = choose_foreign_texts(
-                context.donors, sample, expression, context.config.donors, False, rng
+            chosen = choose_foreign_texts(
+                context.foreign, sample, expression, context.config.donors, False, rng
             )
             with naming(sample, expression):
                 rows += [
                     keys | {"probe": probe} | found
                     for probe, ranking in rankings.items()
-                    if (found := probe_row(ranking, number, foreign, covered)) is not None
+                    if (found := probe_row(ranking, number, chosen, covered)) is not None
                 ]
-    return ItemResult(rows, unasked + skipped)
+    return ItemResult(rows, excluded + skipped)
 
 
 def probe_row(
-    ranking: Ranking, number: int, foreign: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
+    ranking: Ranking, number: int, chosen: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
 ) -> dict[str, float] | None:
     """Measures of one expression under one probe; None without a text or a ranked token there."""
     inside, outside, _ = label_tokens(covered)
@@ -172,8 +172,8 @@ def probe_row(
     row = {"ri": float(reversal_index(auroc(scores, inside, outside)))}
     row["pointing"] = pointing_game(scores, inside, outside)
     row["n_ranked"] = int(ranking.ranked.sum())
-    if ranking.foreign is not None and len(foreign):
-        others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in foreign]
+    if ranking.foreign is not None and len(chosen):
+        others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in chosen]
         row["ri_foreign"] = float(np.mean(others))
     return row
 
@@ -185,10 +185,10 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
     grid = context.model.grid
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
-    asked = embed_texts(
+    questions = embed_texts(
         tower, [question(sentence, config.question_index) for sentence in sentences]
     )
-    patches = {name: way(image)[0].float().cpu() for name, way in WAYS.items()}
+    patches = {name: readout(image)[0].float().cpu() for name, readout in READOUTS.items()}
     tokens = image.patch_tokens[0].float().cpu()
     norms = tokens.norm(dim=-1)
     outliers = probes.norm_outliers(norms, config.deviations)
@@ -197,7 +197,7 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
 
     def ranked(
         states: Tensor,
-        own: Tensor = asked,
+        own: Tensor = questions,
         foreign: Tensor | None = context.texts,
         cosine: bool = False,
     ) -> Ranking:
@@ -220,7 +220,7 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
     found["P5d"] = found["P0"]._replace(ranked=~beyond.numpy())
     if context.neurons:
         found["P5c"] = ranked(with_spare_register(tower, pixels, context.neurons)[0].float().cpu())
-    found |= _text_probes(context, ranked, used, asked)
+    found |= _text_probes(context, ranked, used, questions)
     found |= _word_probes(context, ranked, used, sentences)
     return found
 
@@ -232,7 +232,7 @@ def _text_probes(
     context: Context,
     ranked: Callable[..., Ranking],
     used: Float[Tensor, "n p"],
-    asked: Float[Tensor, "t p"],
+    questions: Float[Tensor, "t p"],
 ) -> dict[str, Ranking]:
     """P6: what all texts, or all patches of the image, have in common taken away.
 
@@ -241,8 +241,8 @@ def _text_probes(
     """
     empty = unit_rows(context.empty[None])
     mean = unit_rows(context.texts).mean(0) if len(context.texts) else empty[0]
-    less_empty = [unit_rows(texts) - empty for texts in (asked, context.texts)]
-    less_mean = [probes.without_direction(texts, mean) for texts in (asked, context.texts)]
+    less_empty = [unit_rows(texts) - empty for texts in (questions, context.texts)]
+    less_mean = [probes.without_direction(texts, mean) for texts in (questions, context.texts)]
     centred = used - used.mean(0)
     all_three = [probes.without_direction(texts, mean) for texts in less_empty]
     return {

@@ -70,15 +70,15 @@ def make_claims(
     Returns:
         H1's two parts, H1, H2, H2 against random weights, H3, the same with objects of other
         categories, and the nulls N4 and N8; a claim whose control exists for no expression is left
-        out. Each counts the expressions it could not use, by reason. Ids of claims about a CLIP
-        model that was asked for by name end in "@" and that name.
+        out. Each counts the expressions it could not use, by reason. Ids of claims about another
+        CLIP model end in "@" and that name.
     """
     if rows.empty:
         return []
     claims = []
     for clip in sorted(rows["clip_model"].unique()):
-        left_out = {UNLABELLED: unlabelled(rows, clip)}
-        found = _summarise_one(rows[rows["clip_model"] == clip], left_out, resamples, seed, margin)
+        unusable = {UNLABELLED: unlabelled(rows, clip)}
+        found = _summarise_one(rows[rows["clip_model"] == clip], unusable, resamples, seed, margin)
         claims += (
             [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found]
             if clip
@@ -88,7 +88,7 @@ def make_claims(
 
 
 def _summarise_one(
-    rows: pd.DataFrame, left_out: Mapping[str, int], resamples: int, seed: int, margin: float
+    rows: pd.DataFrame, unusable: Mapping[str, int], resamples: int, seed: int, margin: float
 ) -> list[Claim]:
     true = select(rows, *PRIMARY)
     if true.empty:
@@ -99,7 +99,7 @@ def _summarise_one(
     draw = partial(
         _draw,
         true=true,
-        left_out={HIDDEN: hidden, **left_out},
+        unusable={HIDDEN: hidden, **unusable},
         lacking=lacking,
         resamples=resamples,
         seed=seed,
@@ -182,7 +182,7 @@ def _draw(
     id: str,
     values: "pd.Series[float]",
     true: pd.DataFrame,
-    left_out: Mapping[str, int],
+    unusable: Mapping[str, int],
     lacking: Mapping[str, str],
     resamples: int,
     seed: int,
@@ -193,7 +193,7 @@ def _draw(
     # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws
     # left.
     rounded = known.to_numpy(dtype=np.float64).round(12)
-    excluded = {**left_out, lacking.get(id, ""): len(true) - len(known)}
+    excluded = {**unusable, lacking.get(id, ""): len(true) - len(known)}
     return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
 
 

@@ -34,7 +34,7 @@ from litelvlm.analysis.studies.reversal.rows import (
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.prompting.prompts import question
 
-# Scores of an image's own texts [T, N] and of all donors' texts [M, N] under one tower.
+# Scores of an image's own texts [T, N] and of all foreign texts [M, N] under one tower.
 Scored = tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "m n"]]
 
 
@@ -47,10 +47,10 @@ def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     tower = context.model.tower
-    sample, unasked = askable(context.data[index])
+    sample, excluded = askable(context.data[index])
     targets, skipped = image_targets(context, sample)
     if not targets:
-        return ItemResult([], unasked + skipped)
+        return ItemResult([], excluded + skipped)
     picture = open_image(sample.image())
     questions = [
         question(expression.sent, context.config.question_index)
@@ -75,7 +75,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             found += random_weights(random, number, foreign, covered)
             keys |= {"rank_agreement": float(rankings.agreement[number])}
             rows += [keys | row for row in found]
-    return ItemResult(rows, unasked + skipped)
+    return ItemResult(rows, excluded + skipped)
 
 
 def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -87,7 +87,7 @@ def _foreign_texts(
 ) -> Int[np.ndarray, "m"]:
     rng = _generator(context, expression, 4 if same_category else 1)
     return choose_foreign_texts(
-        context.donors, sample, expression, context.config.donors, same_category, rng
+        context.foreign, sample, expression, context.config.donors, same_category, rng
     )
 
 
@@ -104,7 +104,7 @@ def text_controls(
     same = _foreign_texts(context, sample, expression, same_category=True)
     for control, chosen in (("N1", foreign), ("N1c", same)):
         if len(chosen):
-            scores = patches.scores(texts.donors[torch.from_numpy(chosen)])
+            scores = patches.scores(texts.foreign[torch.from_numpy(chosen)])
             found = [measures(values, covered, context.budgets) for values in scores]
             row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
             rows.append(
@@ -138,10 +138,10 @@ def mask_controls(
     labels = label_tokens(covered)
     rows = []
     foreign = choose_foreign_masks(
-        context.donors, sample, labels.n_in, _generator(context, expression, 3)
+        context.foreign, sample, labels.n_in, _generator(context, expression, 3)
     )
     if len(foreign):
-        others = [label_tokens(context.donors[i].coverage) for i in foreign]
+        others = [label_tokens(context.foreign[i].coverage) for i in foreign]
         inside, outside = (
             np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside")
         )
@@ -184,11 +184,11 @@ def text_free(
 
 
 def random_scores(context: Context, picture: Any, questions: Sequence[str]) -> list[Scored]:
-    """Scores of one image's own and of all donors' texts under each tower with random weights."""
+    """Scores of one image's own and of all foreign texts under each tower with random weights."""
     found = []
-    for tower, donors in context.random:
+    for tower, foreign in context.random:
         patches = embed_patches(tower, picture, every_layer=False)
-        found.append((patches.scores(embed_texts(tower, questions)), patches.scores(donors)))
+        found.append((patches.scores(embed_texts(tower, questions)), patches.scores(foreign)))
     return found
 
 

@@ -79,12 +79,12 @@ class Texts:
     """Embedded texts that every image of a run shares, in one tower's joint space.
 
     Attributes:
-        donors: Questions about the donors' expressions.
+        foreign: Questions about the foreign expressions.
         free: By text mode, texts that name nothing in the image.
         categories: By category id, the question about the category's name.
     """
 
-    donors: Float[Tensor, "m p"]
+    foreign: Float[Tensor, "m p"]
     free: Mapping[str, Float[Tensor, "p"]]
     categories: Mapping[int, Float[Tensor, "p"]]
 
@@ -97,11 +97,11 @@ class Context:
         model: The model; only its towers are read.
         data: The split.
         config: Of the study.
-        clip: Name of a CLIP model that was asked for by name; empty for the model's own.
-        budgets: Token counts; none for models asked for by name, whose grids differ.
-        donors: Where foreign texts and masks come from.
+        clip: Name of another CLIP model; empty for the model's own.
+        budgets: Token counts; none for other CLIP models, whose grids differ.
+        foreign: Expressions of other images, whose texts and masks are controls.
         texts: Shared texts in its joint space.
-        random: Towers of the same shape with random weights, each with its donors' texts.
+        random: Towers of the same shape with random weights, each with its embedded foreign texts.
     """
 
     model: Any
@@ -109,7 +109,7 @@ class Context:
     config: Config
     clip: str
     budgets: tuple[int, ...]
-    donors: Sequence[ForeignExpression]
+    foreign: Sequence[ForeignExpression]
     texts: Texts
     random: Sequence[tuple[Any, Float[Tensor, "m p"]]] = ()
 
@@ -306,19 +306,19 @@ class RankingRows:
 
 def wording_rows(
     patches: Patches,
-    asked: Float[Tensor, "t p"],
+    questions: Float[Tensor, "t p"],
     bare: Float[Tensor, "t p"],
     budgets: Sequence[int],
 ) -> RankingRows:
     """Rankings by the true text in every layer and wording, for all texts of one image at once."""
     wordings = {
-        PRIMARY: patches.scores(asked),
+        PRIMARY: patches.scores(questions),
         ("P0", -2, "dot", "expression"): patches.scores(bare),
-        ("P0c", -2, "cos", "template"): patches.scores(asked, kind="cosine"),
-        ("P1", -1, "dot", "template"): patches.scores(asked, -1),
+        ("P0c", -2, "cos", "template"): patches.scores(questions, kind="cosine"),
+        ("P1", -1, "dot", "template"): patches.scores(questions, -1),
     }
     lens = {
-        layer: patches.scores(asked, layer) for layer in patches.layers if layer not in (-1, -2)
+        layer: patches.scores(questions, layer) for layer in patches.layers if layer not in (-1, -2)
     }
     return RankingRows(wordings, lens, agreement(wordings[PRIMARY]), tuple(budgets))
 

@@ -45,20 +45,22 @@ class Context:
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of the expressions of one image, its sentences read in one pass per tower."""
-    sample, unasked = askable(context.data[index])
+    sample, excluded = askable(context.data[index])
     if not sample.expressions:
-        return ItemResult([], unasked)
+        return ItemResult([], excluded)
     wordings = [
         wording for expression in sample.expressions for wording in _wordings(context, expression)
     ]
     found = text_rows(
         context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1}
     )
-    asked = [wording._replace(heads=False) for wording in wordings if wording.mode == "template"]
+    templated = [
+        wording._replace(heads=False) for wording in wordings if wording.mode == "template"
+    ]
     drawn = [
         text_rows(
             tower,
-            asked,
+            templated,
             context.punctuation,
             {"weights": "random", "weights_seed": context.config.seed + number},
         )
@@ -76,7 +78,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
             context.data, sample, expression, target_mask(sample, expression), context.tower
         )
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
-    return ItemResult(rows, (*unasked, *skipped))
+    return ItemResult(rows, (*excluded, *skipped))
 
 
 def _wordings(context: Context, expression: Any) -> list[Wording]:

@@ -26,7 +26,7 @@ from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation, question
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
@@ -82,8 +82,8 @@ class Context:
         config: Of the study.
         budgets: Token counts.
         mask_budget: Tokens kept for masks.
-        donors: Where foreign texts come from.
-        foreign: By intervention and layer set, the donors' questions embedded under it.
+        foreign: Expressions of other images, whose texts are controls.
+        foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
 
     model: Any
@@ -91,8 +91,8 @@ class Context:
     config: Config
     budgets: tuple[int, ...]
     mask_budget: int
-    donors: Sequence[ForeignExpression]
-    foreign: Mapping[tuple[str, str], Float[Tensor, "m p"]]
+    foreign: Sequence[ForeignExpression]
+    foreign_embeds: Mapping[tuple[str, str], Float[Tensor, "m p"]]
 
 
 def layer_sets(n_layers: int) -> dict[str, range]:
@@ -152,10 +152,12 @@ def readable(
     Returns:
         The image, the questions, their words, and why each other expression was left out.
     """
-    sample, unasked = askable(sample)
+    sample, excluded = askable(sample)
     bare = [expression.sent.strip().lower() for expression in sample.expressions]
-    asked = [question(text, question_index) for text in bare]
-    found = list(zip(sample.expressions, asked, read_words(tower, asked, bare), strict=True))
+    questions = [question(text, question_index) for text in bare]
+    found = list(
+        zip(sample.expressions, questions, read_words(tower, questions, bare), strict=True)
+    )
     kept = [
         (expression, sentence, words)
         for expression, sentence, words in found
@@ -167,7 +169,7 @@ def readable(
         sample,
         [sentence for _, sentence, _ in kept],
         [words for _, _, words in kept],
-        unasked + unread,
+        excluded + unread,
     )
 
 
@@ -221,14 +223,14 @@ def without_each_word(trace: TextTrace, words: Sequence[Words]) -> list[Float[Te
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image."""
     tower = context.model.tower
-    sample, asked, words, unread = readable(
+    sample, questions, words, unread = readable(
         tower, context.data[index], context.config.question_index
     )
     targets, skipped = image_targets(context, sample)
     skipped = unread + skipped
     if not targets:
         return ItemResult([], skipped)
-    trace = trace_text(tower, asked)
+    trace = trace_text(tower, questions)
     embeds = edited(
         trace, words, [[context.config.seed, int(e.sent_id), 5] for e in sample.expressions]
     )
@@ -243,12 +245,14 @@ def image_rows(context: Context, index: int) -> ItemResult:
     )
     with naming(sample, sample.expressions[0]):
         scores = {key: _scores(context, patches, texts) for key, texts in embeds.items()}
-        foreign = {key: _scores(context, patches, texts) for key, texts in context.foreign.items()}
+        foreign_scores = {
+            key: _scores(context, patches, texts) for key, texts in context.foreign_embeds.items()
+        }
     rows: list[dict[str, Any]] = []
     for number, expression, keys, covered in targets:
         inside, outside, _ = label_tokens(covered)
         chosen = choose_foreign_texts(
-            context.donors,
+            context.foreign,
             sample,
             expression,
             context.config.donors,
@@ -257,7 +261,9 @@ def image_rows(context: Context, index: int) -> ItemResult:
         )
         plain = scores[PLAIN][number]
         base = _index(plain[None], inside, outside)
-        base_foreign = _index(foreign[PLAIN][chosen], inside, outside) if len(chosen) else None
+        base_foreign = (
+            _index(foreign_scores[PLAIN][chosen], inside, outside) if len(chosen) else None
+        )
         keys |= {"ri": base, "n_tokens": int(trace.text.eos_index[number]) + 1}
         for (name, place), texts in embeds.items():
             if (name, place) == PLAIN:
@@ -267,7 +273,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
             )
             row["cos_eos"] = _cosine(texts[number : number + 1], embeds[PLAIN][number])
             if base_foreign is not None:
-                moved = _index(foreign[name, place][chosen], inside, outside) - base_foreign
+                moved = _index(foreign_scores[name, place][chosen], inside, outside) - base_foreign
                 row["d_ts"] = row["d_ri"] - moved
             if place == "all" and (name, number) in ious:
                 row["iou"], row["d_iou"] = (
@@ -313,8 +319,8 @@ def mask_ious(
     """IoU of the masks from the tokens kept under each intervention, by name and expression."""
     model, found = context.model, {}
     state = model.encode_image(picture)
-    talks = [
-        conversation([expression.sent], context.config.question_index)
+    conversations = [
+        model.conversation([expression.sent], context.config.question_index)
         for expression in sample.expressions
     ]
     for name in ("none", *MASKED):
@@ -324,9 +330,9 @@ def mask_ious(
                 Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, model.grid),
                 context.mask_budget,
             )
-            for n in range(len(talks))
+            for n in range(len(conversations))
         ]
-        results = model.ground([state] * len(talks), talks, selections)
+        results = model.ground([state] * len(conversations), conversations, selections)
         for number, (expression, result) in enumerate(
             zip(sample.expressions, results, strict=True)
         ):

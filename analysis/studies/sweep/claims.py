@@ -21,12 +21,12 @@ from litelvlm.analysis.studies.sweep.tables import (
 )
 
 RETAINED = 0.90
-ASKED = {
-    "single": "each expression asked alone",
-    "conversation": "all expressions of an image asked together",
-    "official": "up to three drawn expressions of an image asked together",
+PROTOCOL_PHRASES = {
+    "single": "each expression in a conversation of its own",
+    "conversation": "all expressions of an image in one conversation",
+    "official": "up to three drawn expressions of an image in one conversation",
 }
-"""How expressions are asked, by protocol."""
+"""How expressions are put into conversations, by protocol."""
 
 
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
@@ -35,7 +35,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
         return []
     wide = widen(rows)
     scores = score_bootstrap(wide, resamples, seed)
-    everything, asked = budgets_of(wide.cells, UNPRUNED)[0], ASKED[protocol_of(rows)]
+    everything, phrase = budgets_of(wide.cells, UNPRUNED)[0], PROTOCOL_PHRASES[protocol_of(rows)]
     budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
     if not budgets:
         return []
@@ -49,7 +49,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
             claims.append(
                 make_claim(
                     f"random@{budget}",
-                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {asked}.",
+                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {phrase}.",
                     delta.estimates()[0],
                     0.0,
                     "cIoU of random tokens, mean over seeds",
@@ -58,13 +58,14 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
             )
     whole = cell_index(wide, (UNPRUNED, everything), "ciou")
     kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
-    return [*claims, retention_claim(kept, budgets[0], asked)]
+    return [*claims, retention_claim(kept, budgets[0], phrase)]
 
 
-def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
+def retention_claim(kept: Bootstrap, budget: int, phrase: str) -> Claim:
     """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
-        f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
+        f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, "
+        f"{phrase}."
     )
     lost = int((~np.isfinite(kept.draws)).sum())
     if np.isfinite(kept.value[0]) and not lost:

@@ -18,7 +18,6 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.models.glamm.prompting.prompts import conversation
 
 PERCENTILES = (10, 40, 70, 95)
 
@@ -102,16 +101,16 @@ def _panels(
     n_tokens = model.grid[0] * model.grid[1]
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
-    talk = conversation([expression.sent], config.question_index, config.answer_index)
+    conversation = model.conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(state, talk, coverage=covered, key=image_key)
+    cues = model.cues(state, conversation, coverage=covered, key=image_key)
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
         (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()
     }
     masks = {
-        key: model.ground([state], [talk], [selection])[0].mask[0].cpu().numpy()
+        key: model.ground([state], [conversation], [selection])[0].mask[0].cpu().numpy()
         for key, selection in selections.items()
     }
     size = (sample.height, sample.width)

@@ -66,12 +66,12 @@ class Context:
         loaded: Any,
         state: Any,
         number: int,
-        talk: "PlannedConversation",
+        planned: "PlannedConversation",
         cues: Any,
         chosen: "Chosen",
     ) -> list["Pass"]:
         """Passes of the image's ``number``-th conversation; the ablations override this."""
-        return expression_passes(self, number, cues, talk.draw, chosen)
+        return expression_passes(self, number, cues, planned.draw, chosen)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Pass:
     """One pass of the language model: one conversation under one selection (None: unpruned).
 
     Attributes:
-        talk: Place of the conversation among the image's.
+        number: Place of the conversation among the image's.
         method: Label of the method.
         budget: Tokens asked for.
         seed: Draw of a random method, 0 for others; in protocol "official" the draw of the
@@ -113,7 +113,7 @@ class Pass:
         n_average: Tokens per layer, mean over the layers.
     """
 
-    talk: int
+    number: int
     method: str
     budget: int
     seed: int
@@ -131,7 +131,7 @@ def divide_cells(
         config: Of the sweep.
         budgets: Token counts.
         n_tokens: Visual tokens before pruning.
-        model: Query for its number of layers if a method drops tokens inside it.
+        model: For its number of blocks and layers, where methods drop tokens.
     """
     cells, excluded = list[Cell](), list[Exclusion]()
     for method in config.methods:
@@ -195,7 +195,7 @@ def expression_passes(
     Args:
         context: Of the run.
         number: Place of the conversation among the image's.
-        cues: What methods may ask.
+        cues: What methods may read.
         draw: Of the official protocol, whose random methods draw with it.
         chosen: Selections that other conversations about the image share; none if left out.
     """

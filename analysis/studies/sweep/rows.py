@@ -83,41 +83,45 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture)
-    talks = plan_conversations(context.config, sample)
+    conversations = plan_conversations(context.config, sample)
     passes, chosen = list[Pass](), Chosen()
-    for number, talk in enumerate(talks):
-        with naming(sample, sample.expressions[talk.turns[0]]):
+    for number, planned in enumerate(conversations):
+        with naming(sample, sample.expressions[planned.turns[0]]):
             # An oracle that serves several expressions with one selection knows the union of their
             # masks.
-            truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
+            truth = torch.from_numpy(loaded.coverage[list(planned.turns)].max(axis=0)).float()
             key = int(sample.image_id)
-            cues = model.cues(state, talk.conversation, coverage=truth, key=key)
-            passes += context.passes(loaded, state, number, talk, cues, chosen)
+            cues = model.cues(state, planned.conversation, coverage=truth, key=key)
+            passes += context.passes(loaded, state, number, planned, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[dict[str, Any]]] = [[] for _ in passes]
-    requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
+    requests = [Request(conversations[made.number].conversation, made.selection) for made in passes]
     noted = len(context.grounder.notes)
     for batch in context.grounder(state, requests):
-        asked = places_by_target(batch.places, lambda place: talks[passes[place].talk].turns)
-        answers, turns = zip(*asked, strict=True)
+        answered = places_by_target(
+            batch.places, lambda place: conversations[passes[place].number].turns
+        )
+        answers, turns = zip(*answered, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
             counts = count_pixels(
                 batch.masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
             )
         numbers = PixelCounts(*(count.cpu() for count in counts))
-        for row, same in enumerate(asked.values()):
+        for row, same in enumerate(answered.values()):
             for place in same:
-                found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
+                found[place] = turn_rows(
+                    context, loaded, conversations, passes[place], numbers, row
+                )
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
-    asked_places = {place for talk in talks for place in talk.turns}
-    skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(asked_places)))
+    drawn_places = {place for planned in conversations for place in planned.turns}
+    skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))
     return ItemResult([row for rows in found for row in rows], skipped, notes)
 
 
 def turn_rows(
     context: Context,
     loaded: Loaded,
-    talks: list[PlannedConversation],
+    conversations: list[PlannedConversation],
     made: Pass,
     counts: PixelCounts,
     row: int,
@@ -130,7 +134,7 @@ def turn_rows(
     a [SEG], which forced ones do.
     """
     rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
-    for turn, place in enumerate(talks[made.talk].turns):
+    for turn, place in enumerate(conversations[made.number].turns):
         intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
         reached = float(iou([intersection], [union], exact=True)[0])
         rows.append(

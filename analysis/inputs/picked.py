@@ -49,7 +49,7 @@ class PickedExpressions:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the record should say of the choice."""
+        """What the record says about the choice."""
         return (
             (f"expressions passed over: {counted(self.passed_over)}",) if self.passed_over else ()
         )
@@ -111,7 +111,7 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpre
 
 
 def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:
-    """Why nothing can be said about the importance of tokens for an expression; None if it can."""
+    """Why token importance cannot be measured for an expression; None if it can."""
     reason = unaskable(expression) or untargeted(expression, mask)
     return reason or skip_reason(token_coverage(mask, model))
 
@@ -133,7 +133,7 @@ def strata_middles(n: int, m: int) -> list[int]:
     return list(range(n)) if m >= n else [(2 * step + 1) * n // (2 * m) for step in range(m)]
 
 
-def foreign(data: Data, index: int) -> str:
+def foreign_text(data: Data, index: int) -> str:
     """The text of another image's expression, as different from this image's own as possible.
 
     The next image with another category and other words comes first, then the next with other
