@@ -1,15 +1,14 @@
 """CLIP towers that a study reads beside its model's own: loaded by name, or with random weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.samples import Model
 from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.clip.tower import Tower
 from litelvlm.models.base import TowerModel
 
 
@@ -24,7 +23,7 @@ class ClipModel(TowerModel):
     """
 
     name: str
-    tower: Any
+    tower: Tower
     digest: str
 
 
@@ -48,28 +47,27 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     return tuple(ClipModel(name, tower, fingerprint(tower)) for name, tower in towers.items())
 
 
-def randomised(model: Model, seed: int) -> Any:
+def randomised(model: TowerModel, seed: int) -> Tower:
     """Build towers of the same shape, number type and device with random weights.
 
     The global random generators stay as they were. Hugging Face towers are built from their
     configuration, others by name.
     """
-    tower: Any = model.tower
-    weights = next(tower.clip.parameters())
+    tower = model.tower
+    weights, clip = next(tower.parameters()), getattr(tower, "clip", None)
     with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
         torch.manual_seed(seed)
-        if not hasattr(tower.clip, "config"):
+        if not hasattr(clip, "config"):
             from litelvlm.clip.open_clip import load_tower
 
             return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
-        clip = type(tower.clip)(tower.clip.config)
-    return type(tower)(
-        clip.to(weights.device, weights.dtype).eval(), tower.tokenizer, tower.preprocessing
-    )
+        drawn = type(clip)(clip.config).to(weights.device, weights.dtype).eval()
+    make: Callable[..., Tower] = type(tower)
+    return make(drawn, getattr(tower, "tokenizer", None), tower.preprocessing)
 
 
 @torch.inference_mode()
-def embed_texts(tower: Any, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
+def embed_texts(tower: Tower, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
     """Projected [EOS] states of texts, not normalised, in float32 on the CPU."""
     parts = [
         tower.text(list(texts[start : start + batch])).text_embeds.float().cpu()

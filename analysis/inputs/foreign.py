@@ -1,20 +1,20 @@
 """Expressions and masks of other images, which serve as controls for the true text and mask."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from litelvlm.analysis.inputs.labels import label_tokens, size_matched, skip_reason
 from litelvlm.analysis.inputs.samples import (
-    Data,
-    Model,
     same_words,
     target_mask,
     token_coverage,
     unaskable,
 )
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import TowerModel
 
 MASKS = 20  # foreign masks per expression
 
@@ -39,7 +39,7 @@ class ForeignExpression(NamedTuple):
     n_in: int
 
 
-def draw_foreign(data: Data, model: Model, size: int, seed: int) -> list[ForeignExpression]:
+def draw_foreign(data: Dataset, model: TowerModel, size: int, seed: int) -> list[ForeignExpression]:
     """Draw up to ``size`` expressions, one per image before any image gives a second.
 
     Expressions without words, and those whose masks cannot be labelled, are passed over.
@@ -75,8 +75,8 @@ def draw_foreign(data: Data, model: Model, size: int, seed: int) -> list[Foreign
 
 def choose_foreign_texts(
     foreign: Sequence[ForeignExpression],
-    sample: Any,
-    expression: Any,
+    sample: Sample,
+    expression: Expression,
     n: int,
     same_category: bool,
     rng: np.random.Generator,
@@ -116,7 +116,7 @@ def choose_foreign_texts(
 
 def choose_foreign_masks(
     foreign: Sequence[ForeignExpression],
-    sample: Any,
+    sample: Sample,
     n_in: int,
     rng: np.random.Generator,
     n: int = MASKS,
@@ -126,5 +126,5 @@ def choose_foreign_masks(
     return size_matched(n_in, sizes, _elsewhere(foreign, sample), n, rng)
 
 
-def _elsewhere(foreign: Sequence[ForeignExpression], sample: Any) -> Bool[np.ndarray, "m"]:
+def _elsewhere(foreign: Sequence[ForeignExpression], sample: Sample) -> Bool[np.ndarray, "m"]:
     return np.array([candidate.image_id != sample.image_id for candidate in foreign], dtype=bool)

@@ -2,16 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE, skip_reason
 from litelvlm.analysis.inputs.samples import (
-    Data,
-    Model,
     same_words,
     target_mask,
     token_coverage,
@@ -19,6 +15,8 @@ from litelvlm.analysis.inputs.samples import (
     untargeted,
 )
 from litelvlm.analysis.runs.formatting import counted
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import TowerModel
 
 
 class PickedExpressions:
@@ -35,7 +33,7 @@ class PickedExpressions:
 
     def __init__(
         self,
-        data: Data,
+        data: Dataset,
         picked: Sequence[tuple[int, int]],
         passed_over: Mapping[str, int] | None = None,
     ) -> None:
@@ -58,17 +56,17 @@ class PickedExpressions:
         """Number of images."""
         return len(self.picked)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int, /) -> Sample:
         """One image with its one expression."""
         image, number = self.picked[index]
         sample = self.data[image]
-        return replace(sample, expressions=(sample.expressions[number],))
+        return sample.with_expressions((sample.expressions[number],))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
 
-def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpressions:
+def pick(data: Dataset, model: TowerModel, images: int | None, seed: int) -> PickedExpressions:
     """Choose one random expression of each image, and images evenly spaced by the target's area.
 
     Expressions that cannot be asked or labelled are passed over and counted. An image without
@@ -110,7 +108,7 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpre
     )
 
 
-def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:
+def unusable(expression: Expression, mask: np.ndarray, model: TowerModel) -> str | None:
     """Why token importance cannot be measured for an expression; None if it can."""
     reason = unaskable(expression) or untargeted(expression, mask)
     return reason or skip_reason(token_coverage(mask, model))
@@ -133,7 +131,7 @@ def strata_middles(n: int, m: int) -> list[int]:
     return list(range(n)) if m >= n else [(2 * step + 1) * n // (2 * m) for step in range(m)]
 
 
-def foreign_text(data: Data, index: int) -> str:
+def foreign_text(data: Dataset, index: int) -> str:
     """The text of another image's expression, as different from this image's own as possible.
 
     The next image with another category and other words comes first, then the next with other
@@ -148,4 +146,4 @@ def foreign_text(data: Data, index: int) -> str:
     others = [data[(index + step) % len(data)].expressions[0] for step in range(1, len(data))]
     worded = [other for other in others if not same_words(own.sent, other.sent)]
     different = [other for other in worded if set(own.category_id).isdisjoint(other.category_id)]
-    return str((different or worded or others)[0].sent)
+    return (different or worded or others)[0].sent

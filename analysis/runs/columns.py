@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import NamedTuple
 
+Row = dict[str, object]
+"""One row of a study: a value for each column."""
+
 
 class Column(NamedTuple):
     """One column.

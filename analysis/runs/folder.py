@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -120,7 +119,7 @@ class Run:
         """Write ``summary.json``."""
         atomic_write(self.folder / "summary.json", summary.model_dump_json(indent=1) + "\n")
 
-    def save(self, state: State, **changes: Any) -> None:
+    def save(self, state: State, **changes: object) -> None:
         """Write ``run.json`` with a new state."""
         self.record = self.record.model_copy(update={"state": state, **changes})
         atomic_write(self.folder / "run.json", self.record.model_dump_json(indent=1) + "\n")

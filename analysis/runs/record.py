@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -30,7 +30,7 @@ class RunKey(_Frozen):
     """
 
     study: str
-    config: dict[str, Any]
+    config: dict[str, object]
     model: dict[str, str]
     data: dict[str, str]
     code: str
@@ -80,7 +80,7 @@ class Session(_Frozen):
     versions: dict[str, str]
     python: str
     platform: str
-    machine: dict[str, Any]
+    machine: dict[str, str | int | None]
     determinism: dict[str, str]
 
 
@@ -136,7 +136,7 @@ class Table(_Frozen):
     """A data frame as plain data."""
 
     dtypes: dict[str, str]
-    rows: list[list[Any]]
+    rows: list[list[object]]
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> "Table":

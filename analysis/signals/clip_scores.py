@@ -1,11 +1,10 @@
 """Scores of the tokens before any language model runs: each could make a selection."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from litelvlm.pruning.context import context_scores
@@ -63,9 +62,10 @@ def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndar
     return scores | {"random": rng.random(cues.n_tokens)}
 
 
-def ranking(values: Float[np.ndarray, "n"]) -> Any:
+def ranking(values: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
     """Token indices, highest value first, ties by lower index."""
-    return stable_order(torch.from_numpy(values), descending=True).numpy()
+    order: np.ndarray = stable_order(torch.from_numpy(values), descending=True).numpy()
+    return order
 
 
 def highest_similarity(cues: Cues) -> Float[np.ndarray, "n"]:

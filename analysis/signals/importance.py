@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from PIL import Image
 from torch import Tensor
 
 from litelvlm.analysis.inputs.queries import Query
@@ -193,7 +193,11 @@ class Sampling:
 
 
 def sampled_signals(
-    query: Query, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
+    query: Query,
+    targets: Targets,
+    picture: Image.Image,
+    token: Float[Tensor, "d"],
+    sampling: Sampling,
 ) -> Iterator[Signal]:
     """Signals that cost tens to hundreds of passes.
 

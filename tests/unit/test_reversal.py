@@ -152,8 +152,7 @@ def test_a_crowd_is_no_other_object():
         assert (
             distractor(model, crowded, expression, same_category, np.random.default_rng(0)) is None
         )
-    context = SimpleNamespace(model=model, data=planted_data(1))
-    found, _ = image_targets(context, crowded)
+    found, _ = image_targets(planted_data(1), model, crowded)
     assert {e.sent_id: keys["n_same_category"] for _, e, keys, _ in found}[expression.sent_id] == 1
 
 

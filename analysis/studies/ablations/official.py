@@ -9,13 +9,12 @@ Lines are drawn expressions; intervals and tests take images, with all their dra
 are independent between images, so that this covers their noise too.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
@@ -56,7 +55,7 @@ def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
     Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
     over all lines), n_images, n (drawn expressions).
     """
-    lines: list[dict[str, Any]] = [
+    lines: list[Row] = [
         {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
         | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
         | {"n_images": delta.n_images, "n": delta.n}

@@ -5,21 +5,25 @@ from functools import partial
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import ALTERED, SHUFFLED, TOGETHER, Config
 from litelvlm.analysis.studies.ablations.rows import AblationContext, ablation_rows
 from litelvlm.analysis.studies.sweep import config as sweep_config
+from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Context
-from litelvlm.analysis.studies.sweep.rows import Loaded, load
+from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 
 
 def make_context(
-    model: Model, data: Data, chosen: EvenSubset, config: Config, budgets: tuple[int, ...]
+    model: GroundingModel,
+    data: Dataset,
+    chosen: EvenSubset,
+    config: Config,
+    budgets: tuple[int, ...],
 ) -> AblationContext:
     """Context of the chosen expressions in the single protocol."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
@@ -50,7 +54,7 @@ def make_context(
 
 
 def protocol_contexts(
-    model: Model, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
+    model: GroundingModel, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> tuple[Context, Context]:
     """Contexts of the official and the single protocol, on the method, its parts and controls."""
     methods = tuple(Method.parse(label) for label in TOGETHER)

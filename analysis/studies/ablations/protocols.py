@@ -1,12 +1,11 @@
 """How much the protocol moves a score (official draws or single), and kinds of intervals."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Estimate,
@@ -122,7 +121,7 @@ def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
     return pd.DataFrame(lines)
 
 
-def _line(estimate: Estimate, n: int) -> dict[str, Any]:
+def _line(estimate: Estimate, n: int) -> Row:
     return {
         "ciou": estimate.value,
         "low": estimate.low,

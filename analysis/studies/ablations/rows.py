@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.inputs.queries import Query
+from litelvlm.analysis.inputs.queries import glamm_query
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.importance import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
@@ -29,8 +29,11 @@ from litelvlm.analysis.studies.ablations.measures import (
     similarity,
     without_values,
 )
+from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
-from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
+from litelvlm.analysis.studies.sweep.rows import image_rows
+from litelvlm.clip.tower import ClipImage
+from litelvlm.models.base import VisualState
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
@@ -39,6 +42,15 @@ from litelvlm.pruning.ranking import highest
 
 METHODS, PROTOCOLS = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
+
+
+@runtime_checkable
+class ClipState(Protocol):
+    """An encoded image that holds the states of a CLIP tower."""
+
+    @property
+    def clip(self) -> ClipImage:
+        """States of the image tower."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class AblationContext(Context):
     def passes(
         self,
         loaded: Loaded,
-        state: Any,
+        state: VisualState,
         number: int,
         planned: PlannedConversation,
         cues: Cues,
@@ -96,20 +108,23 @@ class AblationContext(Context):
         self,
         label: str,
         loaded: Loaded,
-        state: Any,
+        state: VisualState,
         number: int,
         planned: PlannedConversation,
         cues: Cues,
     ) -> Cues:
         """Cues with the input that a label names exchanged."""
         if label == LAST_LAYER:
+            if not isinstance(state, ClipState):
+                raise ValueError(f"{label} reads CLIP's states, which {self.model.name!r} lacks")
             last = state.clip.last_hidden_state[:, -cues.n_tokens :]
             return cues.replaced(patch_embeds=self.model.tower.project(last)[0])
         if label == CONTEXT_ONLY:
             return cues
         if label == KERNEL_SHAP:
             rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
-            query = Query(self.model, state, planned.conversation, self.config.batch_size)
+            size = self.config.batch_size
+            query = glamm_query(self.model, state, planned.conversation, size)
             values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
@@ -127,7 +142,11 @@ class AblationContext(Context):
         raise ValueError("there is no text of another image; take more images")
 
     def measure(
-        self, covered: Float[np.ndarray, "n"], state: Any, planned: PlannedConversation, cues: Cues
+        self,
+        covered: Float[np.ndarray, "n"],
+        state: VisualState,
+        planned: PlannedConversation,
+        cues: Cues,
     ) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
         scores = similarity(cues)
@@ -136,7 +155,8 @@ class AblationContext(Context):
             labels = label_tokens(covered)
             found["ri"] = float(reversal_index(auroc(scores, labels.inside, labels.outside)))
         if self.attention:
-            rows = attention_rows(self.model, state, planned.conversation)
+            query = glamm_query(self.model, state, planned.conversation)
+            rows = attention_rows(query.model, query.state, query.conversation)
             found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
         if self.rounding:
             found |= rounding(cues, self.budgets)
@@ -168,13 +188,15 @@ def ablation_rows(
     places = {key["sent_id"]: number for number, key in enumerate(loaded[0].keys)}
     nothing = without_values(context.measures)
     rows = [
-        row
-        | {"part": METHODS}
-        | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
+        {
+            **row,
+            "part": METHODS,
+            **(context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing),
+        }
         for row in alone.rows
     ]
     compared = [image_rows(protocol, loaded[1]) for protocol in protocols]
-    rows += [row | {"part": PROTOCOLS} | nothing for found in compared for row in found.rows]
+    rows += [{**row, "part": PROTOCOLS, **nothing} for found in compared for row in found.rows]
     notes = [*alone.notes, *(note for found in compared for note in found.notes)]
     # The record counts the chosen expressions only.
     for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():

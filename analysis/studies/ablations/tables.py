@@ -1,13 +1,13 @@
 """Tables of the ablations: paired differences, strata of the gain, correlations, rounding."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Bootstrap,
@@ -188,7 +188,7 @@ def gain_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
     return pd.DataFrame(lines)
 
 
-def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str, Any]]:
+def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[Row]:
     """Lead in cIoU over random tokens at each budget; nothing if either was not run."""
     both = rows[rows["method"].isin([PAPER, RANDOM])]
     if both["method"].nunique() < 2:
@@ -256,7 +256,7 @@ def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     for column in columns:
         kind, _, rest = column.partition("_")
         if kind == "jaccard":
-            name: dict[str, Any] = {"measure": "kept sets, Jaccard", "budget": int(rest)}
+            name: Row = {"measure": "kept sets, Jaccard", "budget": int(rest)}
         else:
             name = {"measure": f"tied scores, {rest}", "budget": 0}
         values, images = measured[column].to_numpy(), measured["image_id"].to_numpy()
@@ -266,7 +266,7 @@ def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     return pd.DataFrame(lines)
 
 
-def _line(estimate: Estimate, name: str) -> dict[str, Any]:
+def _line(estimate: Estimate, name: str) -> Row:
     return {name: estimate.value, "low": estimate.low, "high": estimate.high} | {
         "n_images": estimate.n_images,
         "n": estimate.n,

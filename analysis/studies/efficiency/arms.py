@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
+from PIL import Image
 from pydantic import Field, model_validator
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, AnyMethod, check_distinct
@@ -113,7 +114,7 @@ class Prompt:
     spliced: Spliced
 
     @classmethod
-    def of(cls, model: Glamm, picture: Any, texts: list[str], arm: Arm) -> "Prompt":
+    def of(cls, model: Glamm, picture: Image.Image, texts: list[str], arm: Arm) -> "Prompt":
         """The prompt about the first texts, with the tokens that enter the language model."""
         conversation, plan, n_tokens = model.conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):

@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
+from PIL import Image
 
+from litelvlm.analysis.inputs.queries import require_glamm
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import (
     resolve_budgets,
 )
@@ -23,8 +25,8 @@ from litelvlm.analysis.studies.efficiency.timing import (
     peak_memory,
     timed,
 )
-from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.data.dataset import Dataset, Sample
+from litelvlm.models.base import Conversation, Grounding, GroundingModel
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
@@ -35,9 +37,7 @@ from litelvlm.pruning import LayerPruner
 
 
 @torch.inference_mode()
-def measure(
-    model: Glamm, sample: Any, config: Config, arms: Sequence[Arm]
-) -> Iterator[dict[str, Any]]:
+def measure(model: Glamm, sample: Sample, config: Config, arms: Sequence[Arm]) -> Iterator[Row]:
     """Rows: one per arm, round, component and metric; costs and memory once per arm (round -1)."""
     texts = [expression.sent for expression in sample.expressions]
     picture, order = sample.image(), random.Random(config.seed)
@@ -63,9 +63,11 @@ def measure(
         )
 
 
-def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple[str, str], float]:
+def _whole(
+    model: Glamm, picture: Image.Image, texts: list[str], arm: Arm
+) -> dict[tuple[str, str], float]:
     """One call from the picture to the masks, and its stages by the model's own watch."""
-    found: list[Any] = []
+    found: list[Grounding] = []
     budget = None if arm.pruner is None else arm.budget
     expressions = texts[: arm.n_text]
     whole = timed(
@@ -106,12 +108,12 @@ def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
 
 def _costs(
     model: Glamm,
-    picture: Any,
+    picture: Image.Image,
     texts: list[str],
     arm: Arm,
     call: Callable[[], None],
     prefill_only: bool,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Operations and bytes of one arm."""
     conversation, n_layers = model.conversation(texts[: arm.n_text]), len(model.llama.model.layers)
     counts = (arm.budget,) * n_layers
@@ -135,7 +137,9 @@ def _costs(
         yield _row(arm, -1, PREFILL, f"{metric}_bytes", value, "B")
 
 
-def _parts(model: Glamm, picture: Any, conversation: Any, arm: Arm) -> dict[str, Any]:
+def _parts(
+    model: Glamm, picture: Image.Image, conversation: Conversation, arm: Arm
+) -> dict[str, Callable[[], object]]:
     """Components as calls, for counting."""
     crop = model.tower.pixel_values(picture)
     square, _ = sam_pixel_values(picture, model.sam_image_size)
@@ -164,15 +168,13 @@ def _parts(model: Glamm, picture: Any, conversation: Any, arm: Arm) -> dict[str,
     )
 
 
-def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[dict[str, Any]]:
+def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[Row]:
     """One number in both conventions: multiply-adds, and operations of which each is two."""
     yield _row(arm, -1, part, f"{how}_macs", macs, "MAC")
     yield _row(arm, -1, part, f"{how}_flops", 2 * macs, "FLOP")
 
 
-def _row(
-    arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str
-) -> dict[str, Any]:
+def _row(arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str) -> Row:
     return {
         "method": arm.method,
         "k": arm.budget,
@@ -187,8 +189,9 @@ def _row(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Choose the arms; all rounds on the first image are one part."""
+    glamm = require_glamm(model)
     budgets = resolve_budgets(config.budgets, model.n_tokens)
-    arms, excluded = arms_of(model, config, budgets)
+    arms, excluded = arms_of(glamm, config, budgets)
     sample = data[0]
     if max(config.n_texts) > len(sample.expressions):
         raise ValueError(
@@ -198,7 +201,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
 
     def rounds() -> ItemResult:
         before = gpu_state(model.device)
-        rows = list(measure(model, sample, config, arms))
+        rows = list(measure(glamm, sample, config, arms))
         states = (("before", before), ("after", gpu_state(model.device)))
         clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
         return ItemResult(rows, notes=clocks)

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 """Components that are timed as a whole."""
 
 
-def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
+def timed(call: Callable[[], object], device: torch.device) -> dict[str, float]:
     """Milliseconds of one call by wall clock and, on a GPU, between two events."""
     if device.type != "cuda":
         start = perf_counter()
@@ -32,7 +31,7 @@ def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
     return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}
 
 
-def decode_time(generate: Callable[[Callable[[int], bool]], Any], device: torch.device) -> float:
+def decode_time(generate: Callable[[Callable[[int], bool]], object], device: torch.device) -> float:
     """Milliseconds per generated token behind the first, whose time is that of the prompt.
 
     Args:
@@ -92,7 +91,7 @@ def gpu_state(device: torch.device) -> str:
     )
 
 
-def peak_memory(call: Callable[[], Any], device: torch.device) -> dict[str, int]:
+def peak_memory(call: Callable[[], object], device: torch.device) -> dict[str, int]:
     """Peak bytes of one call.
 
     On a GPU these are the peak above what was there, the whole peak and the reserved memory. On a
@@ -125,8 +124,12 @@ class WrittenBytes(TorchDispatchMode):
         self.total = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Run the operator and count what it made."""
         out = func(*args, **(kwargs or {}))
         known = {t.untyped_storage().data_ptr() for t in args if isinstance(t, Tensor)}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,9 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, pick
-from litelvlm.analysis.inputs.queries import Query, prepare_query
+from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
 from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
@@ -40,6 +40,7 @@ from litelvlm.analysis.stats.faithfulness import (
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
@@ -76,7 +77,7 @@ class Config(StudyConfig):
 class Context:
     """What every image of a run shares."""
 
-    model: Any
+    model: Glamm
     data: PickedExpressions
     config: Config
 
@@ -128,7 +129,7 @@ def ranking_rows(
     config: Config,
     removed: Bool[np.ndarray, "m n"],
     after: Float[np.ndarray, "m 3"],
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Every measure of one ranking for every target, given the targets after random removals."""
     order, n = ranking(values), targets.n_tokens
     counts = curve_points(n, config.steps)
@@ -166,5 +167,5 @@ def ranking_rows(
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
-    context = Context(model, picked, config)
+    context = Context(require_glamm(model), picked, config)
     return Work(picked, lambda index: partial(image_rows, context, index), notes=picked.notes)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
-from litelvlm.analysis.inputs.queries import Query, prepare_query
+from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
 from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
@@ -35,6 +35,7 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 JOINT = (
@@ -84,7 +85,7 @@ class Config(StudyConfig):
 class Context:
     """What every image of a run shares."""
 
-    model: Any
+    model: Glamm
     data: PickedExpressions
     config: Config
     depth: int
@@ -195,7 +196,7 @@ def retested(
 
 def foreign_rows(
     context: Context, index: int, query: Query, scores: dict[str, Float[np.ndarray, "n"]]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """The image's own scores against the importance of its tokens for another expression."""
     other = replace(
         query,
@@ -209,9 +210,7 @@ def foreign_rows(
     return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
 
 
-def shuffled_rows(
-    values: Float[np.ndarray, "n"], signal: Signal, seed: int
-) -> list[dict[str, Any]]:
+def shuffled_rows(values: Float[np.ndarray, "n"], signal: Signal, seed: int) -> list[Row]:
     """The signal with its tokens shuffled, and against itself."""
     order = np.random.default_rng(seed).permutation(len(values))
     mixed = replace(signal, values=signal.values[order])
@@ -221,7 +220,7 @@ def shuffled_rows(
     ]
 
 
-def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> dict[str, Any]:
+def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> Row:
     """Plain Spearman correlation under a control."""
     correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
     return row(REVERSED, signal, "spearman", correlation, control=control)
@@ -229,14 +228,15 @@ def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) ->
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
+    glamm = require_glamm(model)
     picked = pick(data, model, config.images, config.seed)
     n_tokens = model.grid[0] * model.grid[1]
     context = Context(
-        model,
+        glamm,
         picked,
         config,
         min(config.depth or max(1, n_tokens // 9), n_tokens),
-        mean_token(model, data, config.mean_images),
+        mean_token(glamm, data, config.mean_images),
         frozenset(strata_middles(len(picked), config.checked)),
         frozenset(strata_middles(len(picked), config.sampled)),
     )

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
+from transformers import LlamaForCausalLM
 
 from litelvlm.analysis.inputs.queries import Query
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import DICE, Signal, attention_signals, flow_signals
 from litelvlm.analysis.stats.spatial import shift_p_values, shifted_correlations
@@ -19,7 +20,7 @@ STEPS = 4
 
 
 @contextmanager
-def reinitialised(llama: Any, first: int, seed: int = 0) -> Iterator[None]:
+def reinitialised(llama: LlamaForCausalLM, first: int, seed: int = 0) -> Iterator[None]:
     """Give the layers from ``first`` to the top new random weights within the block.
 
     Afterwards, also on errors, the old weights are back; they wait on the CPU. Matrices are drawn
@@ -74,7 +75,7 @@ def checked_signals(query: Query) -> list[Signal]:
     return [*found, Signal("input_x_gradient", values, TARGETS[DICE])]
 
 
-def reinitialised_rows(query: Query, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
+def reinitialised_rows(query: Query, tokens: Tokens, seed: int) -> list[Row]:
     """Rank correlation of each signal with the same signal under fewer trained layers.
 
     One draw of weights favours some tokens over others in every image alike, so each image needs a
@@ -87,11 +88,16 @@ def reinitialised_rows(query: Query, tokens: Tokens, seed: int) -> list[dict[str
             again = checked_signals(query)
         for before, after in zip(trained, again, strict=True):
             moved = shifted_correlations(before.values[None], after.values[None], tokens.grid)
-            more = {
-                "control": REINITIALISED,
-                "layer": first,
-                "p_shift": float(shift_p_values(moved)[0, 0]),
-                "chance": float(np.mean(moved[0, 0].ravel()[1:])),
-            }
-            rows.append(row("trained", after, "spearman", float(moved[0, 0, 0, 0]), **more))
+            rows.append(
+                row(
+                    "trained",
+                    after,
+                    "spearman",
+                    float(moved[0, 0, 0, 0]),
+                    chance=float(np.mean(moved[0, 0].ravel()[1:])),
+                    control=REINITIALISED,
+                    layer=first,
+                    p_shift=float(shift_p_values(moved)[0, 0]),
+                )
+            )
     return rows

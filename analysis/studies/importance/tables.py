@@ -1,13 +1,13 @@
 """From rows of agreement to claims and tables: means over images with intervals."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.gradients import COMPLETE
 from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
@@ -195,7 +195,7 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
         rows.pivot_table(index="image_id", columns=by, values=column, aggfunc="mean", dropna=True)
         for column in ("value", "excess")
     )
-    cells: list[dict[str, Any]] = []
+    cells: list[Row] = []
     presence = wide.notna()
     for pattern in presence.T.drop_duplicates().to_numpy():
         same = (presence.to_numpy() == pattern[:, None]).all(0)

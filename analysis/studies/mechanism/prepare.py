@@ -1,21 +1,19 @@
 """What the mechanism study does before its first row."""
 
 from functools import partial
-from typing import Any
 
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips
 from litelvlm.analysis.inputs.foreign import draw_foreign
-from litelvlm.analysis.inputs.samples import Data
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.mechanism.rows import Config, Context, image_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 
-def make_context(model: Any, data: Data, config: Config, clip: str) -> Context:
+def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) -> Context:
     """Draw foreign expressions, embed shared texts and find register neurons for one model."""
     tower = model.tower
     foreign = draw_foreign(data, model, config.pool, config.seed)

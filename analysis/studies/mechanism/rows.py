@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
@@ -22,7 +24,9 @@ from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
 from litelvlm.clip.tower import ClipImage
+from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
@@ -106,8 +110,8 @@ class Context:
             positions.
     """
 
-    model: Any
-    data: Any
+    model: TowerModel
+    data: Dataset
     config: Config
     clip: str
     foreign: Sequence[ForeignExpression]
@@ -140,8 +144,8 @@ def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     sample, excluded = askable(context.data[index])
-    targets, skipped = image_targets(context, sample)
-    rows: list[dict[str, Any]] = []
+    targets, skipped = image_targets(context.data, context.model, sample, context.clip)
+    rows: list[Row] = []
     if targets:
         with naming(sample, sample.expressions[0]):
             rankings = rank_all(
@@ -179,7 +183,9 @@ def probe_row(
 
 
 @torch.inference_mode()
-def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[str, Ranking]:
+def rank_all(
+    context: Context, picture: Image.Image, sentences: Sequence[str]
+) -> dict[str, Ranking]:
     """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
     grid = context.model.grid
@@ -205,7 +211,8 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
             None
             if texts is None or not len(texts)
             else text_similarity(
-                Cues({"patch_embeds": states, "text_embeds": texts}, grid), _KINDS[cosine]
+                Cues({"patch_embeds": states, "text_embeds": texts}, grid),
+                "cosine" if cosine else "dot",
             ).numpy()
             for texts in (own, foreign)
         ]
@@ -223,9 +230,6 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
     found |= _text_probes(context, ranked, used, questions)
     found |= _word_probes(context, ranked, used, sentences)
     return found
-
-
-_KINDS: Any = {False: "dot", True: "cosine"}
 
 
 def _text_probes(

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import choose_foreign_masks, choose_foreign_texts
@@ -17,7 +17,8 @@ from litelvlm.analysis.inputs.labels import (
     skip_reason,
     toroidal_shifts,
 )
-from litelvlm.analysis.inputs.samples import Model, askable, naming, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import askable, naming, target_mask, token_coverage
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
 from litelvlm.analysis.studies.reversal.rows import (
@@ -31,7 +32,9 @@ from litelvlm.analysis.studies.reversal.rows import (
     tags,
     wording_rows,
 )
+from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 # Scores of an image's own texts [T, N] and of all foreign texts [M, N] under one tower.
@@ -48,7 +51,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     tower = context.model.tower
     sample, excluded = askable(context.data[index])
-    targets, skipped = image_targets(context, sample)
+    targets, skipped = image_targets(context.data, context.model, sample, context.clip)
     if not targets:
         return ItemResult([], excluded + skipped)
     picture = open_image(sample.image())
@@ -63,7 +66,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
         patches = embed_patches(tower, picture)
         rankings = wording_rows(patches, embed_texts(tower, questions), bare, context.budgets)
         random = random_scores(context, picture, questions)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for number, expression, keys, covered in targets:
         with naming(sample, expression):
             foreign = _foreign_texts(context, sample, expression, same_category=False)
@@ -83,7 +86,7 @@ def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _foreign_texts(
-    context: Context, sample: Any, expression: Any, same_category: bool
+    context: Context, sample: Sample, expression: Expression, same_category: bool
 ) -> Int[np.ndarray, "m"]:
     rng = _generator(context, expression, 4 if same_category else 1)
     return choose_foreign_texts(
@@ -94,11 +97,11 @@ def _foreign_texts(
 def text_controls(
     context: Context,
     patches: Patches,
-    sample: Any,
-    expression: Any,
+    sample: Sample,
+    expression: Expression,
     covered: Float[np.ndarray, "n"],
     foreign: Int[np.ndarray, "f"],
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """N1, N1c, N2 and the category's name: the same mask, other texts (averaged if several)."""
     texts, rows = context.texts, []
     same = _foreign_texts(context, sample, expression, same_category=True)
@@ -129,10 +132,10 @@ def text_controls(
 def mask_controls(
     context: Context,
     scores: Float[np.ndarray, "n"],
-    sample: Any,
-    expression: Any,
+    sample: Sample,
+    expression: Expression,
     covered: Float[np.ndarray, "n"],
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
     grid, rng = context.model.grid, _generator(context, expression, 2)
     labels = label_tokens(covered)
@@ -174,7 +177,7 @@ def mask_controls(
 
 def text_free(
     patches: Patches, covered: Float[np.ndarray, "n"], budgets: Sequence[int]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """N7, and the oracle that ranks tokens by the true mask itself."""
     rows = [
         tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)
@@ -183,7 +186,7 @@ def text_free(
     return [*rows, tags("mask", -2, "none", "none", "oracle") | measures(covered, covered, budgets)]
 
 
-def random_scores(context: Context, picture: Any, questions: Sequence[str]) -> list[Scored]:
+def random_scores(context: Context, picture: Image.Image, questions: Sequence[str]) -> list[Scored]:
     """Scores of one image's own and of all foreign texts under each tower with random weights."""
     found = []
     for tower, foreign in context.random:
@@ -197,7 +200,7 @@ def random_weights(
     number: int,
     foreign: Int[np.ndarray, "f"],
     covered: Float[np.ndarray, "n"],
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """N8: true and foreign texts under random weights, mean over towers; the two must be equal."""
     if not random or not len(foreign):
         return []
@@ -211,7 +214,11 @@ def random_weights(
 
 
 def distractor(
-    model: Model, sample: Any, expression: Any, same_category: bool, rng: np.random.Generator
+    model: TowerModel,
+    sample: Sample,
+    expression: Expression,
+    same_category: bool,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, "n"] | None:
     """Coverage of a random other object of the same or of another category; None without one.
 
@@ -232,6 +239,6 @@ def distractor(
     return None
 
 
-def _generator(context: Context, expression: Any, purpose: int) -> np.random.Generator:
+def _generator(context: Context, expression: Expression, purpose: int) -> np.random.Generator:
     """Random numbers of one expression, the same in whatever order or process it is computed."""
     return np.random.default_rng([context.config.seed, int(expression.sent_id), purpose])

@@ -1,22 +1,21 @@
 """What the reversal study does before its first row: foreign texts, embeddings, towers."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, randomised
 from litelvlm.analysis.inputs.foreign import draw_foreign
-from litelvlm.analysis.inputs.samples import Data
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.reversal.controls import image_rows
 from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 
 def make_context(
-    model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]
+    model: TowerModel, data: Dataset, config: Config, clip: str, budgets: tuple[int, ...]
 ) -> Context:
     """Draw foreign expressions and embed every text that images share, for one CLIP model.
 
@@ -30,7 +29,7 @@ def make_context(
     """
     foreign = draw_foreign(data, model, config.pool, config.seed)
     questions = [question(candidate.sent, config.question_index) for candidate in foreign]
-    names = getattr(data, "categories", {})
+    names: Mapping[int, str] = getattr(data, "categories", {})
     categories = [question(name, config.question_index) for name in names.values()]
     instruction = " ".join(QUESTIONS[config.question_index].format("").split())
     fixed = {"empty": "", "photo": "a photo", "instruction": instruction}

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from pydantic import Field
 from scipy import stats
 from torch import Tensor
@@ -20,6 +21,7 @@ from litelvlm.analysis.inputs.samples import (
     token_coverage,
     untargeted,
 )
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
@@ -31,6 +33,9 @@ from litelvlm.analysis.stats.ranking import (
     tie_fraction,
 )
 from litelvlm.clip.probes.last_blocks import to_joint_space
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.cues import Cues
@@ -104,14 +109,14 @@ class Context:
         random: Towers of the same shape with random weights, each with its embedded foreign texts.
     """
 
-    model: Any
-    data: Any
+    model: TowerModel
+    data: Dataset
     config: Config
     clip: str
     budgets: tuple[int, ...]
     foreign: Sequence[ForeignExpression]
     texts: Texts
-    random: Sequence[tuple[Any, Float[Tensor, "m p"]]] = ()
+    random: Sequence[tuple[Tower, Float[Tensor, "m p"]]] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class Patches:
 
 
 @torch.inference_mode()
-def embed_patches(tower: Any, picture: Any, every_layer: bool = True) -> Patches:
+def embed_patches(tower: Tower, picture: Image.Image, every_layer: bool = True) -> Patches:
     """Tokens of one image in the joint space and the scores that need no text.
 
     A lens on other layers than the last two only: final norm and projection were trained on the
@@ -175,7 +180,7 @@ def tags(
     control: str = "none",
     labels: str = "primary",
     n_draws: int = 1,
-) -> dict[str, Any]:
+) -> Row:
     """Columns that say how a row's ranking and labels were made."""
     return {
         "probe": probe,
@@ -224,22 +229,43 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
     return {"auroc": float(mean), "ri": float(reversal_index(mean))}
 
 
+class LabelledExpression(NamedTuple):
+    """One expression of an image whose target can be labelled.
+
+    Attributes:
+        number: Place among the image's expressions.
+        expression: The expression.
+        keys: Columns that name it.
+        covered: Share of each token's patch that its mask covers.
+    """
+
+    number: int
+    expression: Expression
+    keys: Row
+    covered: Float[np.ndarray, "n"]
+
+
 def image_targets(
-    context: Any, sample: Any
-) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
-    """Expressions that can be labelled, with number, keys and coverage, and why others cannot."""
-    found, skipped = [], []
-    names = getattr(context.data, "categories", {})
+    data: Dataset, model: TowerModel, sample: Sample, clip: str = ""
+) -> tuple[list[LabelledExpression], tuple[str, ...]]:
+    """Expressions that can be labelled, and why the others cannot.
+
+    Args:
+        data: The split.
+        model: Whose token grid decides.
+        sample: The image.
+        clip: Name of another CLIP model; empty for the model's own.
+    """
+    found, skipped = list[LabelledExpression](), list[str]()
+    names: Mapping[int, str] = getattr(data, "categories", {})
     for number, expression in enumerate(sample.expressions):
         mask = target_mask(sample, expression)
-        covered = token_coverage(mask, context.model)
+        covered = token_coverage(mask, model)
         reason = untargeted(expression, mask) or skip_reason(covered)
         if reason:
             skipped.append(reason)
             continue
-        keys = key_columns(
-            context.data, sample, expression, mask, context.model.tower
-        ) | label_columns(covered)
+        keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
         meant, stated = set(expression.category_id), bool(expression.category_id)
         rivals = [
             ann_id
@@ -248,18 +274,15 @@ def image_targets(
             and not annotation.crowd
             and ann_id not in expression.ann_ids
         ]
-        name = (
-            str(names.get(keys["category_id"], keys["category_id"]))
-            if len(meant) == 1
-            else "several"
-        )
+        first = next(iter(expression.category_id), -1)
+        name = str(names.get(first, first)) if len(meant) == 1 else "several"
         keys |= {
-            "clip_model": getattr(context, "clip", ""),
+            "clip_model": clip,
             "category": name if stated else "not stated",
             # Several objects that are meant together count as one.
             "n_same_category": 1 + len(rivals) if stated else 0,
         }
-        found.append((number, expression, keys, covered))
+        found.append(LabelledExpression(number, expression, keys, covered))
     return found, tuple(skipped)
 
 
@@ -285,7 +308,7 @@ class RankingRows:
         """Scores of the released method."""
         return self.wordings[PRIMARY]
 
-    def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[dict[str, Any]]:
+    def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[Row]:
         """Rows of one text against its own mask, with the primary ranking under other labels."""
         found = [
             tags(*key) | measures(s[number], covered, self.budgets)

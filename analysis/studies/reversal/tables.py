@@ -1,12 +1,11 @@
 """Tables of the reversal study: means with intervals over its rows, as figures show them."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
@@ -119,20 +118,20 @@ def _ri_by(rows: pd.DataFrame, names: list[str], resamples: int, seed: int) -> p
     alike: dict[bytes, list[int]] = {}
     for number, (_, group) in enumerate(groups):
         alike.setdefault(group["sent_id"].to_numpy().tobytes(), []).append(number)
-    cells: dict[int, dict[str, Any]] = {}
+    cells: dict[int, Row] = {}
     for numbers in alike.values():
         first = groups[numbers[0]][1]
         wide = pd.DataFrame({str(n): groups[n][1]["ri"].to_numpy() for n in numbers})
         wide["image_id"] = first["image_id"].to_numpy()
         found = mean_columns(wide, [str(n) for n in numbers], resamples, seed)
-        cells |= {int(cell.pop("measure")): {"ri": cell.pop("mean")} | cell for cell in found}
+        cells |= {int(str(cell.pop("measure"))): {"ri": cell.pop("mean")} | cell for cell in found}
     lines = [
         dict(zip(names, key, strict=True)) | cells[number] for number, (key, _) in enumerate(groups)
     ]
     return pd.DataFrame(lines)
 
 
-def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
+def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> Row:
     """Mean RI of a group of rows with its interval."""
     (cell,) = mean_columns(group, ["ri"], resamples, seed)
     del cell["measure"]
@@ -244,9 +243,7 @@ def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def mean_columns(
-    group: pd.DataFrame, columns: list[str], resamples: int, seed: int
-) -> list[dict[str, Any]]:
+def mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed: int) -> list[Row]:
     """Mean of each column with its interval from resampling images."""
     values: Float[np.ndarray, "n c"] = group[columns].to_numpy(dtype=np.float64)
     images: Shaped[np.ndarray, n] = group["image_id"].to_numpy()

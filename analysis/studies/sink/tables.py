@@ -1,10 +1,9 @@
 """Tables of the sink study: means over layers, heads, lengths, thresholds and kinds of position."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.text_attention import (
     MEAN_HEAD,
     MEASURES,
@@ -126,7 +125,7 @@ def positions_table(means: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     for number, kind in enumerate(KINDS):
         named = {f"{role}|{kind}": chosen[pair[number]] for role, pair in ROLES.items()}
         table = table.assign(**named, **{f"{REST}|{kind}": 1 - pd.DataFrame(named).sum(axis=1)})
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for layer in sorted(table["layer"].unique().tolist()):
         here = table[table["layer"] == layer]
         names = [name for name in here.columns if "|" in name]

@@ -1,12 +1,12 @@
 """Claims of the causal sink study: H5 and its parts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.studies.reversal.tables import mean_columns
 from litelvlm.analysis.studies.sink_causal.rows import (
@@ -107,7 +107,7 @@ def make_tables(
         "d_iou",
         *sorted(c for c in map(str, visible.columns) if c.startswith("jaccard_")),
     ]
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for (change, place), group in visible.groupby(["intervention", "layer_set"], sort=True):
         for measure in (name for name in names if name in group):
             known = group[group[measure].notna()]

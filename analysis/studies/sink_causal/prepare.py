@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
-from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
@@ -20,12 +19,12 @@ from litelvlm.analysis.studies.sink_causal.rows import (
 )
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 
 def foreign_texts(
-    model: Model, data: Data, config: Config
+    model: TowerModel, data: Dataset, config: Config
 ) -> tuple[list[ForeignExpression], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
     """Foreign expressions whose words are found, their embeddings, and why others are excluded."""
     foreign = draw_foreign(data, model, config.pool, config.seed)

@@ -1,12 +1,13 @@
 """Rows of the causal sink study: [EOS] without one key, and what that changes in the selection."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
@@ -14,6 +15,7 @@ from torch.nn.functional import cosine_similarity
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming, target_mask
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.text_attention import (
@@ -25,7 +27,10 @@ from litelvlm.analysis.signals.text_attention import (
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
+from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
@@ -86,8 +91,8 @@ class Context:
         foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
 
-    model: Any
-    data: Any
+    model: GroundingModel
+    data: Dataset
     config: Config
     budgets: tuple[int, ...]
     mask_budget: int
@@ -110,7 +115,7 @@ def layer_sets(n_layers: int) -> dict[str, range]:
 
 
 def read_words(
-    tower: Any, sentences: Sequence[str], expressions: Sequence[str]
+    tower: Tower, sentences: Sequence[str], expressions: Sequence[str]
 ) -> list[Words | str]:
     """For each sentence the places of its expression's words, or why they cannot be found."""
     if not sentences:
@@ -135,7 +140,7 @@ def read_words(
 
 
 def _spans(
-    tower: Any, expression: str, content: Int[np.ndarray, "_"]
+    tower: Tower, expression: str, content: Int[np.ndarray, "_"]
 ) -> tuple[Int[np.ndarray, "_"], ...]:
     """Positions of each word; a word's tokens are those that it has when read alone."""
     lengths = (tower.tokenize(expression.split())[1].sum(1) - 2).cpu().numpy()
@@ -145,8 +150,8 @@ def _spans(
 
 
 def readable(
-    tower: Any, sample: Any, question_index: int
-) -> tuple[Any, list[str], list[Words], tuple[str, ...]]:
+    tower: Tower, sample: Sample, question_index: int
+) -> tuple[Sample, list[str], list[Words], tuple[str, ...]]:
     """An image with those of its expressions that can be asked and read word by word.
 
     Returns:
@@ -164,7 +169,7 @@ def readable(
         if not isinstance(words, str)
     ]
     unread = tuple(words for _, _, words in found if isinstance(words, str))
-    sample = replace(sample, expressions=tuple(expression for expression, _, _ in kept))
+    sample = sample.with_expressions(tuple(expression for expression, _, _ in kept))
     return (
         sample,
         [sentence for _, sentence, _ in kept],
@@ -226,7 +231,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     sample, questions, words, unread = readable(
         tower, context.data[index], context.config.question_index
     )
-    targets, skipped = image_targets(context, sample)
+    targets, skipped = image_targets(context.data, context.model, sample)
     skipped = unread + skipped
     if not targets:
         return ItemResult([], skipped)
@@ -248,7 +253,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
         foreign_scores = {
             key: _scores(context, patches, texts) for key, texts in context.foreign_embeds.items()
         }
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for number, expression, keys, covered in targets:
         inside, outside, _ = label_tokens(covered)
         chosen = choose_foreign_texts(
@@ -311,8 +316,8 @@ def compared(
 @torch.inference_mode()
 def mask_ious(
     context: Context,
-    sample: Any,
-    picture: Any,
+    sample: Sample,
+    picture: Image.Image,
     patches: Float[Tensor, "n p"],
     embeds: Mapping[tuple[str, str], Float[Tensor, "t p"]],
 ) -> dict[tuple[str, int], float]:

@@ -5,7 +5,6 @@ ones are shown as they occur. ``litelvlm.analysis.studies.examples_file`` keeps 
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,8 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import GroundingModel
 
 PERCENTILES = (10, 40, 70, 95)
 
@@ -43,7 +44,7 @@ def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
 
 
 @torch.inference_mode()
-def save_examples(model: Any, data: Any, run: Path) -> Path:
+def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
     """Compute and keep the overlays of a finished sweep; what is there already stays.
 
     Args:
@@ -84,18 +85,19 @@ def shown_method(config: Config) -> Method:
     return next((method for method in swept if method.label == PAPER), swept[0])
 
 
-def chosen_samples(data: Any, run: Path) -> list[tuple[Any, Any]]:
+def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression]]:
     """Images and expressions of the examples, in their order."""
     chosen = choose(read_rows(run), shown_method(sweep_config(run)).label)
     return [_find(data, sent_id) for sent_id in chosen.values()]
 
 
-def _find(data: Any, sent_id: int) -> tuple[Any, Any]:
-    return next((s, e) for s in data for e in s.expressions if int(e.sent_id) == sent_id)
+def _find(data: Dataset, sent_id: int) -> tuple[Sample, Expression]:
+    samples = (data[index] for index in range(len(data)))
+    return next((s, e) for s in samples for e in s.expressions if int(e.sent_id) == sent_id)
 
 
 def _panels(
-    model: Any, sample: Any, expression: Any, config: Config, method: Method
+    model: GroundingModel, sample: Sample, expression: Expression, config: Config, method: Method
 ) -> dict[tuple[str, int], np.ndarray]:
     """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
     n_tokens = model.grid[0] * model.grid[1]

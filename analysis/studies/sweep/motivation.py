@@ -7,7 +7,6 @@ images. ``litelvlm.analysis.studies.motivation_file`` keeps both.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,9 @@ from litelvlm.analysis.studies.motivation_file import (
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels, spread
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, sweep_config
+from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.metrics import intersection_union
+from litelvlm.models.base import Conversation, GroundingModel, VisualState
 from litelvlm.pruning import text_similarity
 
 IMAGES = 60
@@ -37,7 +38,7 @@ SHOWN = 5
 
 
 @torch.inference_mode()
-def save_motivation(model: Any, data: Any, run: Path) -> Path:
+def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
     """Compute and keep what the figures need; what is there already stays.
 
     Args:
@@ -62,7 +63,7 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
 
 
 def distributions(
-    model: Any, data: Any, config: Config, n_images: int
+    model: GroundingModel, data: Dataset, config: Config, n_images: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Similarities of tokens on and off the referent, in standard deviations around the image mean.
 
@@ -95,13 +96,20 @@ def distributions(
     return np.concatenate(inside), np.concatenate(outside), len(inside) - 1
 
 
-def similarities(model: Any, state: Any, conversation: Any) -> Float[np.ndarray, "n"]:
+def similarities(
+    model: GroundingModel, state: VisualState, conversation: Conversation
+) -> Float[np.ndarray, "n"]:
     """Similarity of every token to the question, as the paper's method ranks them."""
     return text_similarity(model.cues(state, conversation))[0].float().cpu().numpy()
 
 
 def _example(
-    model: Any, sample: Any, expression: Any, config: Config, methods: Sequence[Method], budget: int
+    model: GroundingModel,
+    sample: Sample,
+    expression: Expression,
+    config: Config,
+    methods: Sequence[Method],
+    budget: int,
 ) -> MotivationExample:
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
@@ -138,7 +146,7 @@ def _example(
 
 
 def eos_attention(
-    model: Any, conversation: Any
+    model: GroundingModel, conversation: Conversation
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "words"]]:
     """Words of the question, and attention of [EOS] to each, mean over layers and heads."""
     if "text_attention" in model.tower.lacks:

@@ -3,16 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.models.base import Conversation, Grounder
+from litelvlm.analysis.studies.sweep.loaded import Loaded
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset, Sample
+from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
+
+
+@runtime_checkable
+class LayeredModel(Protocol):
+    """The part of a model that decides which budgets a method can keep to."""
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the language model."""
+
+    @property
+    def tower(self) -> Tower:
+        """Image and text tower."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +46,15 @@ class Cell:
 class Context:
     """What every image of a run shares."""
 
-    model: Any
-    data: Any
+    model: GroundingModel
+    data: Dataset
     config: Config
     budgets: tuple[int, ...]
 
     @property
     def n_tokens(self) -> int:
         """Visual tokens before pruning."""
-        rows, columns = self.model.grid
-        return int(rows * columns)
+        return self.model.n_tokens
 
     @cached_property
     def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
@@ -58,16 +73,15 @@ class Context:
     @cached_property
     def grounder(self) -> Grounder:
         """What answers the requests about one image."""
-        grounder: Grounder = self.model.grounder(self.config.batch_size)
-        return grounder
+        return self.model.grounder(self.config.batch_size)
 
     def passes(
         self,
-        loaded: Any,
-        state: Any,
+        loaded: Loaded,
+        state: VisualState,
         number: int,
         planned: "PlannedConversation",
-        cues: Any,
+        cues: Cues,
         chosen: "Chosen",
     ) -> list["Pass"]:
         """Passes of the image's ``number``-th conversation; the ablations override this."""
@@ -123,7 +137,7 @@ class Pass:
 
 
 def divide_cells(
-    config: Config, budgets: Sequence[int], n_tokens: int, model: Any
+    config: Config, budgets: Sequence[int], n_tokens: int, model: LayeredModel
 ) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
@@ -152,7 +166,7 @@ def divide_cells(
     return tuple(cells), tuple(excluded)
 
 
-def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> float:
+def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: LayeredModel) -> float:
     """Visual tokens per layer of the language model, mean over its layers.
 
     Raises:
@@ -163,7 +177,7 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
     return pruner.average_tokens(budget, sizes)
 
 
-def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]:
+def plan_conversations(config: Config, sample: Sample) -> list[PlannedConversation]:
     """Conversations about one image: one per expression, one for all, or one per official draw."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":

@@ -1,14 +1,10 @@
 """Rows of one image of a sweep: data read ahead, states computed once, masks counted on device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image
 
 from litelvlm.analysis.inputs.samples import (
     NOT_DRAWN,
@@ -19,11 +15,13 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
 )
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.sweep.config import (
     Config,
 )
+from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Context,
@@ -38,27 +36,6 @@ from litelvlm.models.requests import places_by_target
 
 HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """One image as read from disk, before any model work.
-
-    Attributes:
-        sample: The image's record, with the expressions that can be asked.
-        picture: Its pixels.
-        masks: Target masks as they are scored, one per expression.
-        coverage: Share of each token's patch that the mask covers, one row per expression.
-        keys: Key columns, one entry per expression.
-        skipped: The reason for each expression that was left out because it cannot be asked.
-    """
-
-    sample: Any
-    picture: Image.Image
-    masks: UInt8[np.ndarray, "n h w"]
-    coverage: np.ndarray
-    keys: tuple[dict[str, Any], ...]
-    skipped: tuple[str, ...] = ()
 
 
 def load(context: Context, index: int) -> Loaded:
@@ -94,7 +71,7 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(loaded, state, number, planned, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
-    found: list[list[dict[str, Any]]] = [[] for _ in passes]
+    found: list[list[Row]] = [[] for _ in passes]
     requests = [Request(conversations[made.number].conversation, made.selection) for made in passes]
     noted = len(context.grounder.notes)
     for batch in context.grounder(state, requests):
@@ -125,7 +102,7 @@ def turn_rows(
     made: Pass,
     counts: PixelCounts,
     row: int,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Rows of one pass, one per expression of its conversation.
 
     Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that

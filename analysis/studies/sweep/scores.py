@@ -1,9 +1,8 @@
 """Scores of a finished sweep as papers print them: official and exact, one line per draw."""
 
-from typing import Any
-
 import pandas as pd
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.sweep.no_target import no_target_scores, without_target
 from litelvlm.analysis.studies.sweep.tables import line_columns
 from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
@@ -49,9 +48,9 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
-def _scores(rows: pd.DataFrame, empty_below: int | None) -> dict[str, Any]:
+def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
     inter, union = (rows[name].to_numpy() for name in ("inter_px", "union_px"))
-    found: dict[str, Any] = {"n": len(rows)}
+    found: Row = {"n": len(rows)}
     for suffix, exact in (("", False), ("_exact", True)):
         found |= {
             f"ciou{suffix}": ciou(inter, union, exact),
