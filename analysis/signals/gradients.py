@@ -27,7 +27,7 @@ BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of
 
 @runtime_checkable
 class TokenTargets(Protocol):
-    """Targets as a function of visual tokens, as ``glamm.attribution.targets.Targets`` offers them."""
+    """Targets as a function of the visual tokens, as ``Targets`` offers them."""
 
     @property
     def model(self) -> nn.Module:

@@ -6,14 +6,14 @@ import pytest
 from litelvlm.analysis.stats.bootstrap import bootstrap_ratios, mean_estimate
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.tables import (
-    Wide,
+from litelvlm.analysis.studies.sweep.estimates import (
     cell_index,
     difference,
     retention,
     score_bootstrap,
     swap_p_value,
 )
+from litelvlm.analysis.studies.sweep.wide import Wide
 
 STUDIES, RESAMPLES, IMAGES, BUDGET = 400, 300, 60, 48
 KEPT, LEAD = 0.90, 0.05

@@ -15,6 +15,7 @@ from litelvlm.analysis.inputs.foreign import (
     choose_foreign_texts,
     draw_foreign,
 )
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
@@ -25,13 +26,7 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
-from litelvlm.analysis.studies.reversal.rows import (
-    TEXT_FREE,
-    Context,
-    Texts,
-    image_targets,
-    measures,
-)
+from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, measures
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 from planted import PlantedModel, planted_data
 
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.picked import unusable
 from litelvlm.analysis.inputs.samples import NO_OUTLINE, NO_TARGET, target_mask
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import reversal
-from litelvlm.analysis.studies.reversal.rows import image_targets
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 

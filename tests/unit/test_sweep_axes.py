@@ -20,7 +20,8 @@ from litelvlm.analysis.studies.sweep.passes import (
     expression_passes,
     plan_conversations,
 )
-from litelvlm.analysis.studies.sweep.tables import token_table, widen
+from litelvlm.analysis.studies.sweep.tables import token_table
+from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation

@@ -21,13 +21,8 @@ from litelvlm.analysis.studies.ablations.official import official_claims
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS
 from litelvlm.analysis.studies.ablations.tables import attention_estimates
-from litelvlm.analysis.studies.sweep.tables import (
-    Wide,
-    budgets_of,
-    cell_index,
-    score_bootstrap,
-    widen,
-)
+from litelvlm.analysis.studies.sweep.estimates import cell_index, score_bootstrap
+from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, widen
 
 LEAD = 0.05
 PAIRS = (

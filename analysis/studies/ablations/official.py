@@ -21,7 +21,8 @@ from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
-from litelvlm.analysis.studies.sweep.tables import budgets_of, score_bootstrap, widen
+from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
+from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
 
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),

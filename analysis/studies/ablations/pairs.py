@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
-from litelvlm.analysis.studies.sweep.tables import Wide, cell_index, difference, swap_p_value
+from litelvlm.analysis.studies.sweep.estimates import cell_index, difference, swap_p_value
+from litelvlm.analysis.studies.sweep.wide import Wide
 
 
 class Pair(NamedTuple):

@@ -15,7 +15,7 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
-from litelvlm.analysis.studies.sweep.tables import widen
+from litelvlm.analysis.studies.sweep.wide import widen
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
 DIFFERENCE = "official minus single"

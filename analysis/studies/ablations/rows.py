@@ -14,7 +14,7 @@ from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.inputs.queries import glamm_query
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.signals.importance import shapley
+from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,

@@ -22,20 +22,17 @@ from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS
-from litelvlm.analysis.studies.sweep.no_target import without_target
-from litelvlm.analysis.studies.sweep.tables import (
+from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
-    Cell,
-    Wide,
-    budgets_of,
     cell_index,
     difference,
     retention,
     score_bootstrap,
-    score_table,
     swap_p_value,
-    widen,
 )
+from litelvlm.analysis.studies.sweep.no_target import without_target
+from litelvlm.analysis.studies.sweep.tables import score_table
+from litelvlm.analysis.studies.sweep.wide import Cell, Wide, budgets_of, widen
 
 MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")

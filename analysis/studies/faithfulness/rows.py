@@ -25,8 +25,8 @@ from litelvlm.analysis.signals.importance import (
     attention_signals,
     block_signals,
     flow_signals,
-    shapley,
 )
+from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,

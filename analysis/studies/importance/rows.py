@@ -22,12 +22,10 @@ from litelvlm.analysis.signals.importance import (
     GRADIENT,
     PREREGISTERED,
     RELEVANCE,
-    Sampling,
     Signal,
     cheap_signals,
-    reliable,
-    sampled_signals,
 )
+from litelvlm.analysis.signals.sampled import Sampling, reliable, sampled_signals
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows

@@ -10,6 +10,7 @@ from PIL import Image
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import choose_foreign_masks, choose_foreign_texts
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import (
     label_tokens,
     random_blob,
@@ -21,13 +22,11 @@ from litelvlm.analysis.inputs.samples import askable, naming, target_mask, token
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
+from litelvlm.analysis.studies.reversal.patches import Patches, embed_patches
 from litelvlm.analysis.studies.reversal.rows import (
     PRIMARY,
     Context,
-    Patches,
     area,
-    embed_patches,
-    image_targets,
     measures,
     tags,
     wording_rows,

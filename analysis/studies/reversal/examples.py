@@ -12,7 +12,8 @@ from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_pixels
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config, embed_patches
+from litelvlm.analysis.studies.reversal.patches import embed_patches
+from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
 from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.images import open_image

@@ -2,25 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from PIL import Image
 from pydantic import Field
 from scipy import stats
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
-from litelvlm.analysis.inputs.samples import (
-    key_columns,
-    label_columns,
-    target_mask,
-    token_coverage,
-    untargeted,
-)
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.stats.ranking import (
@@ -32,18 +22,11 @@ from litelvlm.analysis.stats.ranking import (
     soft_recall,
     tie_fraction,
 )
-from litelvlm.clip.probes.last_blocks import to_joint_space
+from litelvlm.analysis.studies.reversal.patches import Patches
 from litelvlm.clip.tower import Tower
-from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
-from litelvlm.pruning.context import context_scores
-from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms
-from litelvlm.pruning.methods.centre_distance import CentreDistance
-from litelvlm.pruning.methods.cls_cosine import ClsCosine
-from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.similarity import text_similarity
 
 # Probe, layer, similarity and text of the released method: what the primary ranking is.
 PRIMARY = ("P0", -2, "dot", "template")
@@ -119,59 +102,6 @@ class Context:
     random: Sequence[tuple[Tower, Float[Tensor, "m p"]]] = ()
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Tokens of one image, in float32 on the CPU.
-
-    Attributes:
-        layers: Joint-space tokens by layer counted from the end (-1 is the last block's output, -2
-            what is used).
-        free: Scores that need no text, by name; high values are kept by the methods of that name.
-        grid: (rows, columns).
-    """
-
-    layers: Mapping[int, Float[Tensor, "n p"]]
-    free: Mapping[str, Float[np.ndarray, "n"]]
-    grid: tuple[int, int]
-
-    def scores(
-        self, texts: Float[Tensor, "t p"], layer: int = -2, kind: Literal["dot", "cosine"] = "dot"
-    ) -> Float[np.ndarray, "t n"]:
-        """Similarity of every token with every text, as the methods compute it."""
-        cues = Cues({"patch_embeds": self.layers[layer], "text_embeds": texts}, self.grid)
-        return text_similarity(cues, kind).numpy()
-
-
-@torch.inference_mode()
-def embed_patches(tower: Tower, picture: Image.Image, every_layer: bool = True) -> Patches:
-    """Tokens of one image in the joint space and the scores that need no text.
-
-    A lens on other layers than the last two only: final norm and projection were trained on the
-    last CLS alone.
-
-    Args:
-        tower: CLIP tower.
-        picture: RGB picture.
-        every_layer: Whether to read all layers instead of the last two.
-    """
-    clip = tower.image(tower.pixel_values(picture))
-    depth = len(clip.states)
-    states = {i - depth - 1: s for i, s in enumerate(clip.states) if every_layer or i == depth - 1}
-    states[-1] = clip.last_hidden_state
-    layers = {
-        layer: to_joint_space(tower, s[:, tower.n_prefix :])[0].float().cpu()
-        for layer, s in states.items()
-    }
-    names = ("patch_tokens", "cls_token", "query", "keys", "values")
-    held = [name for name in names if name not in tower.lacks]
-    cues = Cues({name: getattr(clip, name)[0].float().cpu() for name in held}, tower.grid)
-    free = {"centre_distance": CentreDistance().score(cues), "value_norm": ValueNorm().score(cues)}
-    free["state_norm"] = row_norms(cues.float32("patch_tokens"))
-    if "cls_token" in held:
-        free |= {"cls_cosine": ClsCosine().score(cues), "context": context_scores(cues)}
-    return Patches(layers, {name: values.numpy() for name, values in free.items()}, tower.grid)
-
-
 def tags(
     probe: str,
     layer: int,
@@ -227,63 +157,6 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
     """Mean AUROC over masks or texts, and its reversal index."""
     mean = np.asarray(np.mean(areas))
     return {"auroc": float(mean), "ri": float(reversal_index(mean))}
-
-
-class LabelledExpression(NamedTuple):
-    """One expression of an image whose target can be labelled.
-
-    Attributes:
-        number: Place among the image's expressions.
-        expression: The expression.
-        keys: Columns that name it.
-        covered: Share of each token's patch that its mask covers.
-    """
-
-    number: int
-    expression: Expression
-    keys: Row
-    covered: Float[np.ndarray, "n"]
-
-
-def image_targets(
-    data: Dataset, model: TowerModel, sample: Sample, clip: str = ""
-) -> tuple[list[LabelledExpression], tuple[str, ...]]:
-    """Expressions that can be labelled, and why the others cannot.
-
-    Args:
-        data: The split.
-        model: Whose token grid decides.
-        sample: The image.
-        clip: Name of another CLIP model; empty for the model's own.
-    """
-    found, skipped = list[LabelledExpression](), list[str]()
-    names: Mapping[int, str] = getattr(data, "categories", {})
-    for number, expression in enumerate(sample.expressions):
-        mask = target_mask(sample, expression)
-        covered = token_coverage(mask, model)
-        reason = untargeted(expression, mask) or skip_reason(covered)
-        if reason:
-            skipped.append(reason)
-            continue
-        keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
-        meant, stated = set(expression.category_id), bool(expression.category_id)
-        rivals = [
-            ann_id
-            for ann_id, annotation in sample.annotations.items()
-            if annotation.category_id in meant
-            and not annotation.crowd
-            and ann_id not in expression.ann_ids
-        ]
-        first = next(iter(expression.category_id), -1)
-        name = str(names.get(first, first)) if len(meant) == 1 else "several"
-        keys |= {
-            "clip_model": clip,
-            "category": name if stated else "not stated",
-            # Several objects that are meant together count as one.
-            "n_same_category": 1 + len(rivals) if stated else 0,
-        }
-        found.append(LabelledExpression(number, expression, keys, covered))
-    return found, tuple(skipped)
 
 
 @dataclass(frozen=True)

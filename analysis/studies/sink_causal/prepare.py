@@ -10,13 +10,8 @@ from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
-from litelvlm.analysis.studies.sink_causal.rows import (
-    Config,
-    Context,
-    edited,
-    image_rows,
-    read_words,
-)
+from litelvlm.analysis.studies.sink_causal.edits import edited, read_words
+from litelvlm.analysis.studies.sink_causal.rows import Config, Context, image_rows
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, TowerModel

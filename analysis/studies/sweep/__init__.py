@@ -15,7 +15,7 @@ from litelvlm.analysis.studies.sweep.columns import COLUMNS
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.pictures import save_pictures
 from litelvlm.analysis.studies.sweep.rows import prepare
-from litelvlm.analysis.studies.sweep.summary_tables import make_tables
+from litelvlm.analysis.studies.sweep.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 

@@ -8,17 +8,15 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
-from litelvlm.analysis.studies.sweep.tables import (
+from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
-    budgets_of,
     cell_index,
     difference,
-    protocol_of,
     retention,
     score_bootstrap,
     swap_p_value,
-    widen,
 )
+from litelvlm.analysis.studies.sweep.wide import budgets_of, protocol_of, widen
 
 RETAINED = 0.90
 PROTOCOL_PHRASES = {

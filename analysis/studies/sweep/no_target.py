@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap
-from litelvlm.analysis.studies.sweep.tables import line_columns
+from litelvlm.analysis.studies.sweep.wide import line_columns
 from litelvlm.metrics import (
     EMPTY_BELOW,
     GREFCOCO_SCORES,

@@ -4,7 +4,7 @@ import pandas as pd
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.sweep.no_target import no_target_scores, without_target
-from litelvlm.analysis.studies.sweep.tables import line_columns
+from litelvlm.analysis.studies.sweep.wide import line_columns
 from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
 
 CELL = ["method", "budget"]
