@@ -36,11 +36,6 @@ class TokenLabels(NamedTuple):
         """Tokens in the mask."""
         return int(self.inside.sum())
 
-    @property
-    def n_eligible(self) -> int:
-        """Tokens that are not ignored."""
-        return int((self.inside | self.outside).sum())
-
 
 def skip_reason(coverage: Float[np.ndarray, "..."], low: float = OUT_COVERAGE) -> str | None:
     """Why a mask cannot be labelled: none of it is visible, or nothing else is; None if it can."""

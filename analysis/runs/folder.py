@@ -198,11 +198,6 @@ def open_run(
         run.close()
 
 
-def find_runs(out: str | Path) -> list[Path]:
-    """Run folders below ``out``, by name."""
-    return sorted(path.parent for path in Path(out).glob("*/run.json"))
-
-
 def read_record(folder: str | Path) -> RunRecord:
     """Read ``run.json``.
 

@@ -1,6 +1,7 @@
 """The reversal study on planted signals: what it must find, what it must not, and bad data."""
 
 import dataclasses
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,6 +29,7 @@ from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, measures
 
+PREPARE = "litelvlm.analysis.studies.reversal.prepare"
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
@@ -237,7 +239,7 @@ def named(names, device):
 
 
 def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.studies.reversal.prepare.load_clips", named)
+    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
     folder = study(tmp_path, "instance", config=FAST.model_copy(update={"clip": ("other",)}))
     rows = read_rows(folder)
     own = rows[rows.clip_model == ""].reset_index(drop=True)
@@ -271,7 +273,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
 
 
 def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.studies.reversal.prepare.load_clips", named)
+    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
     changes = {
         "random_seeds": 0,
         "clip": ("other",),
