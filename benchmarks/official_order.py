@@ -29,7 +29,7 @@ from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
 
 from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.studies.efficiency.timing import median_ratio, timed
-from litelvlm.clip.hf import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder

@@ -15,8 +15,8 @@ from common import spread, store
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.hf_blocks import ClipHalves
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
+from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.pruning import CUES, Cues, get_pruner, list_pruners
 
 GRID, BUDGET, BATCH, IMAGES = (24, 24), 192, 32, 4
@@ -58,7 +58,7 @@ def random_cues(seed: int, device: str, image: ClipImage) -> Cues:
     found["box"][5:12, 8:16] = 1.0
     found["box"] = found["box"].flatten()
     return Cues(
-        {k: v.to(device) for k, v in found.items()}, GRID, key=seed, vit=lambda: ClipHalves(image)
+        {k: v.to(device) for k, v in found.items()}, GRID, key=seed, vit=lambda: ClipVitView(image)
     )
 
 

@@ -1,5 +1,10 @@
 """Figures: one function per figure, saved tables in, axes out."""
 
+if __name__ != "litelvlm.figures":
+    raise ImportError(
+        f"the folder figures/ was imported as {__name__!r}; import litelvlm.figures instead"
+    )
+
 from litelvlm.figures import (
     ablations,
     efficiency,

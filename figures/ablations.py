@@ -1,4 +1,4 @@
-"""Figures of the ablations: what each part of the method is worth, where it pays, and whether reversal predicts it."""
+"""Figures of the ablations: what each part of the method contributes, and for which expressions."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,7 +14,7 @@ ORACLE, ANTI_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
 
 
 class MethodStyle(NamedTuple):
-    """How a line of D1 is drawn: a variant of a method must not look like the method."""
+    """How a line of D1 is drawn; a variant must not look like its method."""
 
     label: str
     colour: str
@@ -22,32 +22,32 @@ class MethodStyle(NamedTuple):
     linestyle: str
 
 
-def _look(method: str, linestyle: str = "-") -> MethodStyle:
+def _style_of(method: str, linestyle: str = "-") -> MethodStyle:
     return MethodStyle(style.label(method), style.colour(method), style.mark(method), linestyle)
 
 
-LOOKS: Mapping[str, MethodStyle] = {
-    "litelvlm": _look("litelvlm"),
+LINE_STYLES: Mapping[str, MethodStyle] = {
+    "litelvlm": _style_of("litelvlm"),
     # With one text these are the same tokens, so they are drawn alike in every figure.
-    "litelvlm(direction=highest)": _look("high_similarity"),
+    "litelvlm(direction=highest)": _style_of("high_similarity"),
     "litelvlm(texts=shuffled)": MethodStyle(
         "LiteLVLM, text of another image", "#A05195", "<", "--"
     ),
     "litelvlm(texts=empty)": MethodStyle("LiteLVLM, empty text", "#665191", ">", "--"),
     "llm_attention": MethodStyle("attention of the language model", "#2F4B7C", "D", "-."),
-    "random": _look("random"),
-    "uniform": _look("uniform"),
+    "random": _style_of("random"),
+    "uniform": _style_of("uniform"),
 }
 """Lines of D1 in the order of its legend."""
 
 
 def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
-    """D1: cIoU against the token budget, between the oracle that knows the mask and the one that avoids it.
+    """D1: cIoU against the token budget, between the mask oracle and its inverse.
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
-        ax: Where to draw; one line with its band per method of ``LOOKS``, the space between the
-            oracles shaded.
+        ax: Where to draw; one line with its band per method of ``LINE_STYLES``. The space between
+            the oracles is shaded.
     """
     chosen = table[table["metric"] == "ciou"].sort_values("budget")
     for low, value, high in chosen[chosen["method"] == "none"][["low", "value", "high"]].itertuples(
@@ -66,7 +66,7 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
             zorder=0,
             label="between mask oracles",
         )
-    for method, (label, colour, marker, linestyle) in LOOKS.items():
+    for method, (label, colour, marker, linestyle) in LINE_STYLES.items():
         line = chosen[chosen["method"] == method]
         if len(line):
             ax.plot(
@@ -91,7 +91,7 @@ _STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}  # who
 
 
 def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
-    """D2: lead over random tokens by kind of expression, size of the target and number of words.
+    """D2: cIoU minus that of random tokens, by kind of expression, target size and words.
 
     Args:
         table: The summary's table "strata": stratum, group, budget, delta, low, high.
@@ -114,7 +114,7 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
-    """D3: lead over random tokens by quarters of the reversal index.
+    """D3: cIoU minus that of random tokens, by quarters of the reversal index.
 
     Args:
         table: The summary's table "gain": quarter, ri, budget, delta, low, high.
@@ -141,13 +141,13 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
-    """The method, its parts and controls, asked as the official evaluation asks and alone.
+    """The method, its parts and controls in the official and in the single protocol.
 
     Args:
         table: The summary's table "protocols": protocol, method, budget, ciou, low, high.
-        ax: Where to draw; two lines per method and budget, the filled dot for several expressions
-            in one conversation, the hollow one for the same expressions alone; a line at the
-            unpruned model, asked together.
+        ax: Where to draw; two lines per method and budget. The filled dot is the official protocol,
+            the hollow one the single protocol on the same expressions. A vertical line marks the
+            unpruned model in the official protocol.
     """
     shown = table[table["protocol"].isin(["official", "single, the expressions drawn"])]
     unpruned = shown[(shown["method"] == "none") & (shown["protocol"] == "official")]["ciou"].item()
@@ -160,10 +160,10 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
         ascending=[False, *[True] * 4],
         kind="stable",
     )
-    together = (shown["protocol"] == "official").tolist()
+    official = (shown["protocol"] == "official").tolist()
     names = [
-        f"{style.label(method)}, {budget} tokens" if first else "alone"
-        for method, budget, first in zip(shown["method"], shown["budget"], together, strict=True)
+        f"{style.label(method)}, {budget} tokens" if first else "single protocol"
+        for method, budget, first in zip(shown["method"], shown["budget"], official, strict=True)
     ]
     forest(
         ax,
@@ -172,7 +172,7 @@ def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
         names,
         [style.colour(m) for m in shown["method"]],
         null=unpruned,
-        filled=together,
+        filled=official,
     )
     ax.set(xlabel="cIoU", ylabel="")
     return ax
@@ -193,7 +193,7 @@ def _budgets(run: Saved) -> RenderedFigure:
 def _strata(run: Saved) -> RenderedFigure:
     table = run.table("strata")
     figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(table))
-    draw_strata(table, ax).set_title(run.title("Where does it lead random tokens?"))
+    draw_strata(table, ax).set_title(run.title("Where does LiteLVLM beat random tokens?"))
     return RenderedFigure(
         figure, sample_note(table, "95 % intervals, paired, from resampling images")
     )
@@ -212,12 +212,13 @@ def _protocols(run: Saved) -> RenderedFigure:
     table = run.table("protocols")
     figure, ax = style.new_figure(6.8, 1.4 + 0.11 * len(table))
     draw_protocols(table, ax).set_title(
-        run.title("What carries the score of expressions asked together?")
+        run.title("What carries the score in the official protocol?")
     )
     note = sample_note(
         table[table["protocol"] == "official"],
-        "every draw counted; filled: up to three expressions in one conversation with one selection; hollow: the same "
-        "expressions alone; line: unpruned; 95 % intervals from resampling images and draws",
+        "n counts every draw; filled: official protocol, up to three expressions in one conversation with one "
+        "selection; hollow: single protocol, the same expressions; line: unpruned model, official protocol; "
+        "95 % intervals from resampling images and draws",
     )
     return RenderedFigure(figure, note)
 
@@ -225,19 +226,25 @@ def _protocols(run: Saved) -> RenderedFigure:
 DRAWINGS = {
     "ablation_budgets": Drawing(
         "ablations",
-        "cIoU against visual tokens, the method beside what it is made of.",
+        "cIoU against visual tokens, for the method and its parts.",
         _budgets,
         ("scores",),
     ),
     "ablation_strata": Drawing(
-        "ablations", "Lead over random tokens by kind, size and words.", _strata, ("strata",)
+        "ablations",
+        "cIoU minus that of random tokens, by kind, size and number of words.",
+        _strata,
+        ("strata",),
     ),
     "ablation_gain": Drawing(
-        "ablations", "Lead over random tokens by quarters of the reversal index.", _gain, ("gain",)
+        "ablations",
+        "cIoU minus that of random tokens, by quarters of the reversal index.",
+        _gain,
+        ("gain",),
     ),
     "ablation_protocols": Drawing(
         "ablations",
-        "cIoU of the method and its parts, asked together and alone.",
+        "cIoU of the method and its parts in the official and the single protocol.",
         _protocols,
         ("protocols",),
     ),

@@ -61,15 +61,15 @@ def forest(
     null: float,
     filled: Sequence[bool] | None = None,
 ) -> None:
-    """One dot with its interval per line of a table, the first on top, and a line at the null value.
+    """One dot with its interval per line of a table, the first on top; a line marks the null.
 
     Args:
         ax: Where to draw.
         table: Columns value, low and high.
         value: Column of the dots.
-        names: Of the lines.
-        colours: Of the lines.
-        null: Where there is nothing to find.
+        names: Labels of the lines.
+        colours: Colours of the lines.
+        null: Value without an effect.
         filled: Which dots are filled; all if left out.
     """
     places = np.arange(len(table))

@@ -1,6 +1,4 @@
-"""Figures of the efficiency bench: where the time goes, and whether measured ratios follow the arithmetic."""
-
-from typing import Any
+"""Figures of the efficiency bench: time by component, and measured against computed speed-up."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -68,7 +66,6 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
     for method, line in lines_of(both, "method"):
         line = line.sort_values("value")
         reach = [line["ciou"] - line["low"], line["high"] - line["ciou"]]
-        look: dict[str, Any] = {"color": style.colour(method), "marker": style.mark(method) or "o"}
         ax.errorbar(
             line["value"],
             line["ciou"],
@@ -76,7 +73,8 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
             linewidth=1.2,
             capsize=2,
             label=style.label(method),
-            **look,
+            color=style.colour(method),
+            marker=style.mark(method) or "o",
         )
     ax.set(xlabel="median time of a whole call (ms)", ylabel="cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -100,7 +98,6 @@ def draw_arithmetic(
     for method, line in lines_of(both, "method"):
         line = line.sort_values("expected")
         reach = [line["ratio"] - line["low"], line["high"] - line["ratio"]]
-        look: dict[str, Any] = {"color": style.colour(method), "marker": style.mark(method) or "o"}
         ax.errorbar(
             line["expected"],
             line["ratio"],
@@ -108,20 +105,23 @@ def draw_arithmetic(
             linestyle="none",
             capsize=2,
             label=style.label(method),
-            **look,
+            color=style.colour(method),
+            marker=style.mark(method) or "o",
         )
     most = float(both["expected"].max())
     if published is not None:
         theirs = published_ratios(published)
         most = max(most, float(theirs["expected"].max()))
         for (method, line), mark in zip(lines_of(theirs, "method"), "sD^", strict=False):
-            look = {
-                "marker": mark,
-                "markerfacecolor": "none",
-                "color": style.MUTED,
-                "linestyle": "none",
-            }
-            ax.plot(line["expected"], line["ratio"], label=f"{method}, published", **look)
+            ax.plot(
+                line["expected"],
+                line["ratio"],
+                label=f"{method}, published",
+                marker=mark,
+                markerfacecolor="none",
+                color=style.MUTED,
+                linestyle="none",
+            )
     ax.plot([1, most], [1, most], color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(
         xlabel="ratio of multiply-adds, unpruned to pruned", ylabel="ratio of median prefill times"
@@ -131,7 +131,7 @@ def draw_arithmetic(
 
 
 def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
-    """The authors' unpruned numbers over their pruned ones: multiply-adds in "expected", prefill time in "ratio"."""
+    """Published ratios, unpruned to pruned: multiply-adds "expected", prefill time "ratio"."""
     chosen = published.assign(value=pd.to_numeric(published["value"]))
     wide = chosen.pivot_table(
         index=["method", "tokens"], columns="quantity", values="value", sort=False
@@ -142,7 +142,7 @@ def published_ratios(published: pd.DataFrame) -> pd.DataFrame:
 
 
 def prefill_ratios(costs: pd.DataFrame) -> pd.DataFrame:
-    """Unpruned multiply-adds of the language model over those of each arm, in a column "expected"."""
+    """Unpruned multiply-adds of the language model over those of each arm, as "expected"."""
     macs = costs[(costs["component"] == "llm") & (costs["metric"] == "analytic_macs")]
     whole = macs[macs["method"] == "none"].set_index("n_text")["value"]
     found: pd.DataFrame = macs.assign(expected=macs["n_text"].map(whole) / macs["value"])
@@ -178,9 +178,9 @@ def _arithmetic(run: Saved) -> RenderedFigure:
     figure, ax = style.new_figure(6.0, 3.6)
     draw_arithmetic(run.table("ratios"), run.table("costs"), ax, run.table("published"))
     ax.set_title(run.title("Does time follow arithmetic?"))
-    said = "Hollow marks: the authors' published table for the full-size model, not measured here"
+    hollow = "Hollow marks: the authors' published table for the full-size model, not measured here"
     return RenderedFigure(
-        figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {said}."
+        figure, f"95 % intervals of ratios of medians, rounds resampled; {_machine(run)}. {hollow}."
     )
 
 

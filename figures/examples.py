@@ -1,4 +1,4 @@
-"""Masks of a few expressions over the budgets, as the sweep kept them."""
+"""Masks of a few expressions over the budgets, as the sweep saved them."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def draw_examples(examples: Sequence[Example], axes: Sequence[Sequence[Axes]]) -
 
 
 def panel_grid(examples: Sequence[Example]) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with a row of panels per expression, each row as high as its picture asks for."""
+    """A figure with a row of panels per expression, each row as high as its picture needs."""
     width = len(examples[0].panels)
     heights = [example.panels[0].shape[0] / example.panels[0].shape[1] for example in examples]
     size = 1.5 * width, 0.5 + sum(1.5 * height + 0.55 for height in heights)
@@ -53,7 +53,7 @@ def _examples(run: Saved) -> RenderedFigure:
     marks = "Green: the true mask; orange: the model's. "
     return RenderedFigure(
         figure,
-        note + marks + "Pruned tokens are dark; the rim that CLIP never sees is left as it is.",
+        note + marks + "Pruned tokens are dark. The border that CLIP does not see is unchanged.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures of the faithfulness study: what happens to the mask as tokens enter or leave in an order?"""
+"""Figures of the faithfulness study: the mask as tokens are added or removed in ranked order."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,15 +17,15 @@ RANKINGS = {
     "attention_middle": (SIGNALS[("attention_middle", "", "")][0], "litelvlm"),
     "leave_one_out": (SIGNALS[("leave_one_out", "soft_dice", "drop")][0], "inverse_mask_oracle"),
 }
-"""Rankings that are drawn: name, and the method whose colour and marker it borrows."""
+"""Rankings that are drawn: name, and the method whose colour and marker it has."""
 WORDS = {
-    "insertion": "tokens kept, first ones first",
-    "deletion": "tokens removed, first ones first",
+    "insertion": "tokens kept, highest rank first",
+    "deletion": "tokens removed, highest rank first",
 }
 
 
 def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str = "soft_dice") -> Axes:
-    """Mean target as tokens enter or leave in the order of each ranking.
+    """Mean target as tokens are added or removed in the order of each ranking.
 
     Args:
         table: The summary's table "curves": ranking, target, curve, k, value, low, high.
@@ -48,14 +48,14 @@ def _curves(run: Saved) -> RenderedFigure:
     left, right = figure.subplots(1, 2, sharey=True)
     draw_curve(table, "insertion", left).legend(loc="lower right")
     draw_curve(table, "deletion", right)
-    figure.suptitle(run.title("Tokens enter and leave in an order"), x=0.01, ha="left")
+    figure.suptitle(run.title("Adding and removing tokens in ranked order"), x=0.01, ha="left")
     return RenderedFigure(figure, sample_note(table))
 
 
 DRAWINGS = {
     "faithfulness_curves": Drawing(
         "faithfulness",
-        "Soft Dice with the full prediction as tokens enter or leave in an order.",
+        "Soft Dice with the full prediction as tokens are added or removed in ranked order.",
         _curves,
         ("curves",),
     ),

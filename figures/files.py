@@ -1,9 +1,9 @@
 """Figures on disk: PNG, SVG and PDF of each, byte-identical when drawn again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from litelvlm.analysis.pages.report import Picture
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Saved
@@ -12,9 +12,23 @@ from litelvlm.names import check_name
 KINDS = ("png", "svg", "pdf")
 
 
+class FigureFiles(NamedTuple):
+    """One figure on disk.
+
+    Attributes:
+        name: In the table of figures.
+        caption: What it shows, with n and the kind of interval.
+        files: Format ("png", "svg", "pdf") to file.
+    """
+
+    name: str
+    caption: str
+    files: Mapping[str, Path]
+
+
 def write_figures(
     name: str, runs: Sequence[Path], out: Path, *, partial: bool = False
-) -> list[Picture]:
+) -> list[FigureFiles]:
     """Draw one figure, or all that the runs have tables for, into a folder.
 
     Args:
@@ -34,12 +48,14 @@ def write_figures(
     twice = sorted({study for study in studies if studies.count(study) > 1})
     if twice:
         raise ValueError(
-            f"several runs of the study {twice[0]!r} would give files of one name; draw them one by one"
+            f"several runs of the study {twice[0]!r} would write the same files; "
+            "draw each run into a folder of its own"
         )
     for run in saved:
         if run.summary.partial and not partial:
             raise ValueError(
-                f"{run.folder} is not whole, so its numbers are no results; --partial draws it all the same"
+                f"{run.folder} is incomplete, so its numbers are no results; "
+                "add --partial to draw it anyway"
             )
     if name != "all" and FIGURES[name].study not in studies:
         given = ", ".join(studies) or "none"
@@ -59,7 +75,7 @@ def write_figures(
     ]
 
 
-def write_figure(name: str, run: Saved, out: Path) -> Picture:
+def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:
     """Draw one figure of a run."""
     with style.styled():
         figure, note = FIGURES[name].draw(run)
@@ -67,4 +83,4 @@ def write_figure(name: str, run: Saved, out: Path) -> Picture:
         files = {
             kind: atomic_write(out / f"{name}.{kind}", style.encode(figure, kind)) for kind in KINDS
         }
-    return Picture(name, f"{FIGURES[name].summary} {note}", files)
+    return FigureFiles(name, f"{FIGURES[name].summary} {note}", files)

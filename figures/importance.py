@@ -1,6 +1,6 @@
-"""Figures of the importance study: does what CLIP scores agree with what matters inside the language model?"""
+"""Figures of the importance study: do CLIP's scores agree with importance in the language model?"""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ SIGNALS = {
     ("relevance", "soft_dice", ""): ("gradient-weighted attention", "mask_oracle"),
     ("input_x_gradient", "soft_dice", ""): ("input x gradient", "inverse_mask_oracle"),
 }
-"""(signal, target, removal) to its name and the method whose colour and marker it borrows."""
+"""(signal, target, removal) to its name and the method whose colour and marker it has."""
 SCORES = {
     "low_similarity": "reversed similarity",
     "cosine_low_similarity": "reversed cosine similarity",
@@ -36,7 +36,7 @@ SCORES = {
 
 
 def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Rank correlation of the reversed similarity with the attention of the [SEG] query, per layer and head.
+    """Rank correlation of the reversed similarity with [SEG] attention, per layer and head.
 
     Args:
         table: The lines of one signal of the summary's table "grid": layer, head, value, q.
@@ -45,7 +45,7 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
     """
     wide = table.pivot(index="layer", columns="head", values="value")
     few = wide.size <= 64
-    texts: Any = False
+    texts: pd.DataFrame | bool = False
     if few:
         marks = table.assign(star=table["q"].lt(0.05) if "q" in table else False)
         stars = marks.pivot(index="layer", columns="head", values="star").astype(bool)
@@ -66,7 +66,7 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") -> Axes:
-    """Mean rank correlation of every score with four signals, and the ceiling where it was measured.
+    """Mean rank correlation of every score with four signals, and its ceiling where measured.
 
     Args:
         table: The summary's table "agreement": score, signal, target, removal, metric, partial_set,
@@ -136,7 +136,7 @@ def draw_joint(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Agreement of each signal with itself when layers of the model lose their training, from the top down.
+    """Agreement of each signal with itself as layers are reinitialised, from the top down.
 
     Args:
         table: The summary's table "reinitialised": signal, target, removal, layer, value, low,
@@ -171,16 +171,18 @@ def _grid(run: Saved) -> RenderedFigure:
     )
 
 
-def _scores(partial_set: str) -> Any:
+def _scores(partial_set: str) -> Callable[[Saved], RenderedFigure]:
     def draw(run: Saved) -> RenderedFigure:
         table = run.table("agreement")
         figure, ax = style.new_figure(6.4, 5.4)
-        draw_scores(table, ax, partial_set).set_title(run.title("CLIP's scores and importance"))
+        draw_scores(table, ax, partial_set).set_title(
+            run.title("Do CLIP's scores agree with importance?")
+        )
         shown = table[
             (table["metric"] == "spearman") & (table[KEY].apply(tuple, axis=1).isin(list(SIGNALS)))
         ]
         ticks = (
-            "; ticks mark the correlation that the reliabilities allow"
+            "; ticks: the highest correlation that the reliabilities allow"
             if partial_set == "none"
             else ""
         )
@@ -227,7 +229,7 @@ DRAWINGS = {
     ),
     "importance_partial": Drawing(
         "importance",
-        "The same with position and state norm held fixed.",
+        "Rank correlation of every CLIP score with importance, position and state norm held fixed.",
         _scores("position"),
         ("agreement",),
     ),
@@ -239,7 +241,7 @@ DRAWINGS = {
     ),
     "importance_reinitialised": Drawing(
         "importance",
-        "How signals change when layers lose their training.",
+        "Agreement of each signal with itself as layers are reinitialised.",
         _reinitialised,
         ("reinitialised",),
     ),

@@ -1,4 +1,4 @@
-"""Figure of the mechanism study: what does each probe take away from the reversal?"""
+"""Figures of the mechanism study: how much of the reversal does each probe remove?"""
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ def draw_probes(table: pd.DataFrame, ax: Axes, share: bool) -> Axes:
     if share:
         ax.axvline(1, color=style.MUTED, linewidth=0.8, linestyle=":", zorder=0)
     ax.set(
-        xlabel="attribution share, 1 − RI / RI as released (1: all gone)"
+        xlabel="attribution share, 1 − RI / RI as released (1: all of it removed)"
         if share
         else "reversal index"
     )
@@ -53,30 +53,30 @@ def draw_probes(table: pd.DataFrame, ax: Axes, share: bool) -> Axes:
 
 
 def _shares(run: Saved) -> RenderedFigure:
-    return _drawn(run, share=True)
+    return _render(run, share=True)
 
 
 def _indices(run: Saved) -> RenderedFigure:
-    return _drawn(run, share=False)
+    return _render(run, share=False)
 
 
-def _drawn(run: Saved, share: bool) -> RenderedFigure:
+def _render(run: Saved, share: bool) -> RenderedFigure:
     table = run.table("probes")
     own = table[table["clip_model"] == ""]
     figure, ax = style.new_figure(8.0, 1.2 + 0.24 * len(own))
-    title = "What does each probe take away?" if share else "Reversal under each probe"
+    title = (
+        "How much of the reversal does each probe remove?" if share else "Reversal under each probe"
+    )
     draw_probes(own, ax, share).set_title(run.title(title))
     note = "95 % intervals from resampling images, paired"
     if share and own["share"].isna().all():
-        note += (
-            "; no share is defined, since the interval of the released ranking's reversal holds 0"
-        )
+        note += "; no share is defined, because the interval of the released ranking's reversal contains 0"
     return RenderedFigure(figure, sample_note(own, note))
 
 
 DRAWINGS = {
     "mechanism_shares": Drawing(
-        "mechanism", "Share of the reversal that goes away under each probe.", _shares, ("probes",)
+        "mechanism", "Share of the reversal that each probe removes.", _shares, ("probes",)
     ),
     "mechanism_index": Drawing(
         "mechanism", "Reversal index under each probe.", _indices, ("probes",)

@@ -1,7 +1,6 @@
-"""Figures of the question itself: where the similarity is high, what [EOS] reads, and what each method keeps."""
+"""Motivating figures: similarity maps, attention of [EOS], and what each method keeps."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,7 +22,7 @@ EDGES = np.linspace(-4, 4, 41)
 
 
 def draw_maps(examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]) -> list[Axes]:
-    """One row per expression: the picture with the true mask, the similarity map, and what [EOS] attends to.
+    """One row per expression: picture with the true mask, similarity map, attention of [EOS].
 
     Args:
         examples: Expressions.
@@ -43,7 +42,7 @@ def draw_maps(examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axe
 
 
 def draw_words(example: MotivationExample, ax: Axes) -> Axes:
-    """Attention of [EOS] to each word, with the share that every token would get alike.
+    """Attention of [EOS] to each word, with an equal share as a dotted line.
 
     Args:
         example: The expression.
@@ -120,10 +119,15 @@ def draw_methods(
 
 
 def _grid(
-    width: float, height: float, rows: int, columns: int, **options: Any
+    width: float,
+    height: float,
+    rows: int,
+    columns: int,
+    width_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.14))
-    return figure, figure.subplots(rows, columns, squeeze=False, **options).tolist()
+    axes = figure.subplots(rows, columns, squeeze=False, width_ratios=width_ratios)
+    return figure, axes.tolist()
 
 
 def _maps(run: Saved) -> RenderedFigure:
@@ -132,7 +136,7 @@ def _maps(run: Saved) -> RenderedFigure:
     figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
     draw_maps(found.examples, axes)
     figure.suptitle(
-        run.title("Where is the similarity high, and what does [EOS] read?"),
+        run.title("Where is the similarity high, and what does [EOS] attend to?"),
         x=0.01,
         ha="left",
         fontsize=11,
@@ -152,7 +156,7 @@ def _distributions(run: Saved) -> RenderedFigure:
     ax.set_title(run.title("Is the referent less similar to its own text?"))
     note = (
         f"n = {found.n_images} expressions, the first of each of {found.n_images} images; dashed: means. No "
-        "intervals: tokens of one image are not independent; the reversal study has the measure with its intervals."
+        "intervals: tokens of one image are not independent. The reversal study measures this with intervals."
     )
     return RenderedFigure(figure, note)
 
@@ -167,7 +171,7 @@ def _methods(run: Saved) -> RenderedFigure:
     )
     note = (
         f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Orange: the model's mask. Pruned "
-        "tokens are dark; merged ones have no place of their own and leave all dark."
+        "tokens are dark. A merged token has no single place, so only tokens with a place are bright."
     )
     return RenderedFigure(figure, note)
 

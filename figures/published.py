@@ -1,4 +1,4 @@
-"""The published accuracy table beside a sweep's own numbers, on axes of the same shares of tokens."""
+"""The published accuracy table beside the numbers of a sweep, at the same shares of tokens."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.studies import published
 from litelvlm.figures import style, sweep
 from litelvlm.figures.axes import budget_axis, lines_of
-from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, asked_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
 CONTROLS = ("random", "uniform")
 """Drawn on our side as well: the published table has no control."""
 
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Published share of the unpruned cIoU that each method keeps; hollow marks and no intervals, for none are given.
+    """Published share of the unpruned cIoU, with hollow marks; no intervals are published.
 
     Args:
         table: As ``litelvlm.analysis.studies.published.accuracy`` gives it: label, method, tokens,
@@ -44,7 +44,7 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Lines of "comparisons" of the methods that the published table has, and of the controls that it lacks."""
+    """Lines of "comparisons" for the published methods and for the controls."""
     lines: pd.DataFrame = comparisons[
         comparisons["method"].isin([*published.METHODS.values(), *CONTROLS])
     ]
@@ -52,7 +52,7 @@ def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def same_shares(left: Axes, right: Axes, n_left: int, n_right: int) -> None:
-    """Give two axes of token counts the same range of shares, so that equal shares stand at equal places."""
+    """Give two axes of token counts the same range of shares, so that equal shares align."""
     ends = [end / n for ax, n in ((left, n_left), (right, n_right)) for end in ax.get_xlim()]
     for ax, n in ((left, n_left), (right, n_right)):
         ax.set_xlim(min(ends) * n, max(ends) * n)
@@ -75,8 +75,13 @@ def _published(run: Saved) -> RenderedFigure:
     )
     left.set_title(f"published: GLaMM, {where}", fontsize=9)
     right.set_title(f"ours: {data} {split}", fontsize=9)
-    figure.suptitle(run.title("What is kept, published and here"), x=0.01, ha="left", fontsize=11)
-    ours = asked_note(
+    figure.suptitle(
+        run.title("Share of the unpruned cIoU that is kept: published and ours"),
+        x=0.01,
+        ha="left",
+        fontsize=11,
+    )
+    ours = protocol_note(
         run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images"
     )
     return RenderedFigure(

@@ -1,4 +1,4 @@
-"""Figures of the reversal study: does the similarity rank the referent low, and how much of it does a budget keep?"""
+"""Figures of the reversal study: is the referent ranked low, and how much of it is kept?"""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from litelvlm.figures.axes import band, budget_axis, forest, lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 MIN_VISIBLE = 0.5
-"""Share of the target inside CLIP's crop from which an expression counts, as in the study's tables."""
+"""Smallest share of the target inside CLIP's crop, as in the tables of the study."""
 
 # (control, text mode, probe) of the constructions on the used layer, in the order in which they
 # take explanations away.
@@ -45,7 +45,7 @@ _METHODS = {
 
 
 def constructions(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines of the known constructions (rows or means), with a column ``shown`` in the order above."""
+    """Lines of the known constructions (rows or means), with their names in a column ``shown``."""
     chosen = table[
         (table["labels"] == "primary") & (table["layer"] == -2) & (table["clip_model"] == "")
     ]
@@ -156,7 +156,7 @@ def _recall(run: Saved) -> RenderedFigure:
 def _strata(run: Saved) -> RenderedFigure:
     table = run.table("strata")
     figure, ax = style.new_figure(5.6, 1.4 + 0.22 * len(table))
-    draw_strata(table, ax).set_title(run.title("Where is the reversal?"))
+    draw_strata(table, ax).set_title(run.title("For which expressions is there a reversal?"))
     return RenderedFigure(figure, sample_note(table))
 
 

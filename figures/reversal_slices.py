@@ -1,4 +1,4 @@
-"""More figures of the reversal study: by split, by layer and model, by target size, and in pictures."""
+"""More figures of the reversal study: by split, by layer and model, by target size, in pictures."""
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,13 @@ _HEIGHT, _GRID = 0.38, 200
 
 
 def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
-    """Reversal index per expression by split: density above, dots below, mean and interval between; bands are controls.
+    """Reversal index per expression by split, with its mean, and the controls as bands.
 
     Args:
         rows: Per expression: split, ri, visible_frac and the tags of its construction.
         means: The summary's table "ri": the tags, ri, low, high.
-        ax: Where to draw; one cloud per split.
+        ax: Where to draw; one cloud per split: density above, dots below, the mean with its interval
+            between them.
     """
     true = _primary(rows[rows["visible_frac"] >= MIN_VISIBLE], "none")
     splits = sorted(true["split"].unique())
@@ -81,7 +82,7 @@ def _primary(table: pd.DataFrame, control: str) -> pd.DataFrame:
 
 
 def draw_layers(table: pd.DataFrame, ax: Axes, own: str) -> Axes:
-    """Reversal index by layer and CLIP model, layers counted from the end; -2 is the one that is used.
+    """Reversal index by layer and CLIP model; layers count from the end, and -2 is used.
 
     Args:
         table: The summary's table "layers": clip_model, layer, ri.
@@ -158,7 +159,8 @@ def _layers(run: Saved) -> RenderedFigure:
     )
     draw_layers(table, ax, run.record.model["name"]).set_title(run.title("Reversal by layer"))
     return RenderedFigure(
-        figure, sample_note(table, "means; final norm and projection as a lens on every layer")
+        figure,
+        sample_note(table, "means; every layer is read through the final norm and the projection"),
     )
 
 

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.studies.sweep.claims import PROTOCOL_PHRASES
 from litelvlm.figures import style
 
 INTERVALS = "95 % intervals from resampling images"
-COUNTED = {"official": "drawn expressions (each of several draws counts)"}
 
 
 class Saved:
@@ -87,16 +86,13 @@ def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expr
     return f"n = {n} {counted} from {images} images; {what}."
 
 
-def asked_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
-    """``sample_note`` of a sweep, which says how expressions were asked unless each was alone.
-
-    The official protocol draws an expression several times, and n counts every one of these.
-    """
-    protocol = run.record.protocol
-    if protocol == "single":
+def protocol_note(run: Saved, table: pd.DataFrame, what: str = INTERVALS) -> str:
+    """``sample_note`` with the protocol of the run, which is left out where it is "single"."""
+    if run.record.protocol == "single":
         return sample_note(table, what)
+    protocol = protocol_of(run.record.protocol)
     return sample_note(
-        table, f"{PROTOCOL_PHRASES[protocol]}; {what}", COUNTED.get(protocol, "expressions")
+        table, f"{run.record.protocol} protocol: {protocol.description}; {what}", protocol.counted
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures of significance: paired differences to the paper's method, and what is kept of the unpruned score."""
+"""Figures of significance: differences to the paper's method, and the share of cIoU kept."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ REQUESTS = {
 
 
 def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
-    """S1: every method minus the paper's at the same budget; filled dots differ after Holm's adjustment.
+    """S1: every method minus the paper's at one budget; filled dots differ after adjustment.
 
     Args:
         table: Lines of one metric and budget of the summary's table "deltas": request, method,
@@ -44,7 +44,7 @@ def draw_deltas(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
-    """S2: share of the unpruned cIoU that each method keeps, with 95 % intervals and the line at 90 %.
+    """S2: share of the unpruned cIoU that each method keeps, with 95 % intervals.
 
     Args:
         table: Lines of one budget of the summary's table "retention": request, method, kept, low,
@@ -88,9 +88,12 @@ def _deltas(run: Saved) -> RenderedFigure:
     lines = largest(table[table["metric"] == "ciou"])
     figure, ax = style.new_figure(7.2, 1.4 + 0.2 * len(lines))
     draw_deltas(lines, ax).set_title(
-        run.title(f"What differs from the method? {lines['budget'].max()} tokens")
+        run.title(f"Which methods differ from LiteLVLM? {lines['budget'].max()} tokens")
     )
-    what = "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 (image swaps, Holm over all differences)"
+    what = (
+        "95 % intervals, paired, from resampling images; filled: p ≤ 0.05 "
+        "(image swaps, Holm's adjustment over all differences)"
+    )
     return RenderedFigure(figure, " ".join([sample_note(lines, what), *exceptions(lines)]))
 
 

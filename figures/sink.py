@@ -1,4 +1,4 @@
-"""Figures of the sink study: how much of the text tower's attention goes to a token without a word?"""
+"""Figures of the sink study: how much does [EOS] attend to [SOS], which stands for no word?"""
 
 import pandas as pd
 import seaborn as sns
@@ -14,9 +14,9 @@ LINES = {
     ("trained", "permuted"): ("trained, words permuted", "high_similarity"),
     ("random", "template"): ("random weights", "random"),
 }
-"""(weights, wording) to its name and the method whose colour it borrows."""
+"""(weights, wording) to its name and the method whose colour it has."""
 KINDS = {"attention": "high_similarity", "carried by norm": "litelvlm"}
-"""Kinds of share, with the method whose colour and marker each borrows."""
+"""Kinds of share, with the method whose colour and marker each has."""
 
 
 def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -66,7 +66,7 @@ def draw_layers(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_positions(table: pd.DataFrame, layer: int, ax: Axes) -> Axes:
-    """Share of the [EOS] row by kind of position in one layer: of attention, and of what is carried by norm.
+    """Share of the [EOS] row by kind of position in one layer: attention, and content by norm.
 
     Args:
         table: The summary's table "positions": layer, role, kind, share, low, high.
@@ -89,7 +89,7 @@ def draw_positions(table: pd.DataFrame, layer: int, ax: Axes) -> Axes:
         )
     ax.set_yticks(range(len(roles)), roles)
     ax.set_ylim(len(roles) - 0.5, -0.5)
-    ax.set(xlim=(0, 1), xlabel=f"share of what [EOS] takes in, layer {layer}")
+    ax.set(xlim=(0, 1), xlabel=f"share of what [EOS] receives, layer {layer}")
     ax.legend(loc="best")
     return ax
 
@@ -154,7 +154,7 @@ def _positions(run: Saved) -> RenderedFigure:
     last = int(table["layer"].max())
     figure, ax = style.new_figure(5.6, 3.0)
     draw_positions(table, last, ax).set_title(
-        run.title("What [EOS] looks at, and what it takes from there")
+        run.title("What [EOS] attends to, and what it receives from there")
     )
     return RenderedFigure(figure, sample_note(table[table["layer"] == last]))
 
@@ -175,13 +175,13 @@ DRAWINGS = {
     ),
     "sink_layers": Drawing(
         "sink",
-        "The same lift by layer, beside permuted words and random weights.",
+        "Lift of attention from [EOS] to [SOS] by layer, with permuted words and random weights.",
         _layers,
         ("layers",),
     ),
     "sink_positions": Drawing(
         "sink",
-        "Attention of [EOS] and what it carries, by kind of position.",
+        "Attention of [EOS], and what it receives, by kind of position.",
         _positions,
         ("positions",),
     ),

@@ -9,7 +9,7 @@ from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 CHANGES = {
     "mask_sos": ("[SOS] hidden", "#D55E00"),
-    "zero_sos_value": ("value of [SOS] taken away", "#E69F00"),
+    "zero_sos_value": ("value of [SOS] set to zero", "#E69F00"),
     "mean_sos_value": ("mean value of [SOS]", "#8C8C8C"),
     "mask_content": ("a random content token hidden", "#0072B2"),
     "mask_word": ("each word hidden in turn", "#56B4E9"),
@@ -19,7 +19,7 @@ MEASURES = {"d_ri": "change of the reversal index", "d_ts": "change of its depen
 
 
 def effects_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Lines of one measure, whole-tower interventions first, then the last third, then single layers."""
+    """Lines of one measure: interventions in all layers, in the last third, in single layers."""
     chosen = table[table["measure"] == measure]
     changes = list(CHANGES)
     places = [
@@ -66,7 +66,7 @@ def _effects(run: Saved) -> RenderedFigure:
     table = run.table("effects")
     lines = effects_of(table, "d_ri")
     figure, ax = style.new_figure(6.6, 1.2 + 0.2 * len(lines))
-    draw_effects(table, "d_ri", ax).set_title(run.title("Does the sink make the reversal?"))
+    draw_effects(table, "d_ri", ax).set_title(run.title("Does the sink cause the reversal?"))
     return RenderedFigure(figure, sample_note(lines))
 
 

@@ -1,89 +1,96 @@
-"""One look for every figure: colours, marks, notes, and files that are byte-identical when drawn again."""
+"""One style for every figure: colours, markers, notes, and files with reproducible bytes."""
 
 import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import fill
-from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from litelvlm.pruning.registry import list_pruners
+
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 
 # Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
 # the rest. A marker of its own tells two methods of similar colour apart.
-_METHODS: Mapping[str, tuple[str, str, str]] = {
-    "none": ("unpruned", INK, ""),
-    "litelvlm": ("LiteLVLM", "#D55E00", "o"),
-    "low_similarity": ("lowest similarity", "#E69F00", "v"),
-    "high_similarity": ("highest similarity", "#0072B2", "^"),
-    "random": ("random", "#8C8C8C", "x"),
-    "uniform": ("uniform grid", "#56B4E9", "s"),
-    "mask_oracle": ("mask oracle", "#009E73", "P"),
-    "box_oracle": ("box oracle", "#58D68D", "d"),
-    "inverse_mask_oracle": ("inverse mask oracle", "#CC79A7", "X"),
-    "llm_attention": ("LLM attention, two passes", "#196F3D", "v"),
-    "llm_gradient": ("gradient x input", "#148F77", "^"),
-    "block_loo": ("leave a block out", "#7DCEA0", "s"),
-    "trim": ("TRIM", "#332288", "<"),
-    "cdpruner": ("CDPruner", "#882255", ">"),
-    "divprune": ("DivPrune", "#117733", "D"),
-    "scope": ("SCOPE", "#999933", "d"),
-    "fastervlm": ("FasterVLM", "#88CCEE", "h"),
-    "vispruner": ("VisPruner", "#AA4499", "*"),
-    "visionzip": ("VisionZip", "#44AA99", "p"),
-    "prumerge_plus": ("PruMerge+", "#DDCC77", "H"),
-    "tome": ("ToMe", "#A04000", "h"),
-    "nuwa": ("Nuwa", "#1D8348", "p"),
-    "altp_like": ("ALTP-like", "#6C3483", "D"),
-    "holov": ("HoloV", "#CC6677", "8"),
-    "evtp_iv_like": ("EVTP-IV-like", "#661100", "o"),
-    "fastv": ("FastV", "#C0392B", "1"),
-    "pyramiddrop": ("PyramidDrop", "#7D6608", "^"),
-    "dart": ("DART", "#1A5276", "v"),
-    "sparsevlm": ("SparseVLM", "#B03A2E", "s"),
-    "sparsevlm_plus": ("SparseVLM+", "#6E2C00", "P"),
-    "lvlm_csp_like": ("LVLM_CSP-like", "#784212", "d"),
-    "ivc_prune": ("IVC-Prune", "#B9770E", "h"),
-    "avgpool": ("average pooling", "#6699CC", "+"),
-    "bilinear": ("bilinear resizing", "#AA4466", "2"),
-    "value_norm": ("value norm", "#4477AA", "3"),
-    "cls_cosine": ("cosine to CLS", "#777733", "4"),
-    "centre_distance": ("nearest to the centre", "#BBBBBB", "|"),
-    "with_uniform": ("with uniform tokens", "#B9770E", ">"),
-    "ivc_add_on": ("with coordinates", "#CA6F1E", "p"),
-    "ivc_layer_add_on": ("with coordinates, in the LLM", "#CA6F1E", "H"),
-    "restore": ("RESTORE", "#7F8C8D", "D"),
-    "reverse": ("reversed ranking", "#555555", "_"),
-    "layer_reverse": ("reversed ranking, in the LLM", "#7B7D7D", "_"),
+_LOOKS: Mapping[str, tuple[str, str]] = {
+    "none": (INK, ""),
+    "litelvlm": ("#D55E00", "o"),
+    "low_similarity": ("#E69F00", "v"),
+    "high_similarity": ("#0072B2", "^"),
+    "random": ("#8C8C8C", "x"),
+    "uniform": ("#56B4E9", "s"),
+    "mask_oracle": ("#009E73", "P"),
+    "box_oracle": ("#58D68D", "d"),
+    "inverse_mask_oracle": ("#CC79A7", "X"),
+    "llm_attention": ("#196F3D", "v"),
+    "llm_gradient": ("#148F77", "^"),
+    "block_loo": ("#7DCEA0", "s"),
+    "trim": ("#332288", "<"),
+    "cdpruner": ("#882255", ">"),
+    "divprune": ("#117733", "D"),
+    "scope": ("#999933", "d"),
+    "fastervlm": ("#88CCEE", "h"),
+    "vispruner": ("#AA4499", "*"),
+    "visionzip": ("#44AA99", "p"),
+    "prumerge_plus": ("#DDCC77", "H"),
+    "tome": ("#A04000", "h"),
+    "nuwa": ("#1D8348", "p"),
+    "altp_like": ("#6C3483", "D"),
+    "holov": ("#CC6677", "8"),
+    "evtp_iv_like": ("#661100", "o"),
+    "fastv": ("#C0392B", "1"),
+    "pyramiddrop": ("#7D6608", "^"),
+    "dart": ("#1A5276", "v"),
+    "sparsevlm": ("#B03A2E", "s"),
+    "sparsevlm_plus": ("#6E2C00", "P"),
+    "lvlm_csp_like": ("#784212", "d"),
+    "ivc_prune": ("#B9770E", "h"),
+    "avgpool": ("#6699CC", "+"),
+    "bilinear": ("#AA4466", "2"),
+    "value_norm": ("#4477AA", "3"),
+    "cls_cosine": ("#777733", "4"),
+    "centre_distance": ("#BBBBBB", "|"),
+    "with_uniform": ("#B9770E", ">"),
+    "ivc_add_on": ("#CA6F1E", "p"),
+    "ivc_layer_add_on": ("#CA6F1E", "H"),
+    "restore": ("#7F8C8D", "D"),
+    "reverse": ("#555555", "_"),
+    "layer_reverse": ("#7B7D7D", "_"),
 }
+# Of methods without a look of their own, by their place in the table of methods: 25 in all, then
+# colours come again.
+_MORE_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#225522", "#663333")
+_MORE_MARKERS = ("X", "s", "o", "D", "^")
 
-_SETTINGS: Any = {
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 100,
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "grid.color": GRID,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "pdf.fonttype": 42,
-    "savefig.dpi": 160,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "litelvlm",
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-}
+_SETTINGS = mpl.RcParams(
+    {
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 11,
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "grid.color": GRID,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "pdf.fonttype": 42,
+        "savefig.dpi": 160,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "litelvlm",
+        "text.color": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+    }
+)
 _METADATA: Mapping[str, dict[str, None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -92,13 +99,13 @@ _METADATA: Mapping[str, dict[str, None]] = {
 
 
 def colour(method: str) -> str:
-    """The colour of a method, the same in every figure; grey for what is not in the table of methods."""
-    return _of(method)[1]
+    """The colour of a method, the same in every figure; grey for unknown methods."""
+    return _look(method)[0]
 
 
 def mark(method: str) -> str:
     """The marker of a method, so that colour is never the only difference."""
-    return _of(method)[2]
+    return _look(method)[1]
 
 
 def label(method: str) -> str:
@@ -110,17 +117,21 @@ def label(method: str) -> str:
     """
     head, _, options = method.partition("(")
     preset = head.partition(":")[2].replace("_", " ")
-    return _of(method)[0] + (f", {preset}" if preset else "") + (f" ({options}" if options else "")
+    name = _name(method)
+    known = list_pruners()
+    title = known[name].title if name in known else name.replace("_", " ")
+    return title + (f", {preset}" if preset else "") + (f" ({options}" if options else "")
 
 
 def line(method: str) -> str:
-    """The line of a method as matplotlib calls it: solid, but dashed for a preset or with fields of its own."""
+    """The line style of a method: solid, or dashed with a preset or fields of its own."""
     return "-" if _name(method) == method else "--"
 
 
 def rank(method: str) -> int:
-    """Place of a method in legends and tables of figures: the method of the paper first, then controls, then others."""
-    return list(_METHODS).index(name) if (name := _name(method)) in _METHODS else len(_METHODS)
+    """Place of a method in legends: the paper's method first, then controls, then others."""
+    order = list(dict.fromkeys((*_LOOKS, *list_pruners())))
+    return order.index(name) if (name := _name(method)) in order else len(order)
 
 
 def _name(method: str) -> str:
@@ -128,13 +139,20 @@ def _name(method: str) -> str:
     return re.split(r"[:(]", method, maxsplit=1)[0]
 
 
-def _of(method: str) -> tuple[str, str, str]:
+def _look(method: str) -> tuple[str, str]:
+    """Colour and marker; grey for what is not in the table of methods."""
     name = _name(method)
-    return _METHODS.get(name, (name.replace("_", " "), MUTED, "."))
+    if name in _LOOKS:
+        return _LOOKS[name]
+    others = [other for other in list_pruners() if other not in _LOOKS]
+    if name not in others:
+        return MUTED, "."
+    place, kinds = others.index(name), len(_MORE_COLOURS)
+    return _MORE_COLOURS[place % kinds], _MORE_MARKERS[(place + place // kinds) % kinds]
 
 
 def title(text: str, *, miniature: bool, partial: bool = False) -> str:
-    """The title of a figure, marked where it shows no evidence about OpenAI's CLIP, or a run that is not whole."""
+    """The title of a figure, marked for a miniature model and for a partial run."""
     marks = [mark for mark, holds in (("miniature", miniature), ("partial run", partial)) if holds]
     return f"{text} ({', '.join(marks)})" if marks else text
 
@@ -161,7 +179,7 @@ def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """A figure as PNG, SVG or PDF bytes, without dates or versions: the same figure gives the same bytes.
+    """Encode a figure as PNG, SVG or PDF bytes, without dates or versions.
 
     Raises:
         ValueError: If the kind is another.

@@ -1,4 +1,4 @@
-"""Figures of the accuracy sweep: how much of the mask survives at each budget, and against what?"""
+"""Figures of the accuracy sweep: scores by method and token budget, with controls."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
-from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, asked_note
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
 METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
 KEPT = 0.90
 LINES = 10
-"""Most methods in one panel of lines; more are spread over panels that repeat the unpruned model and random tokens."""
+"""Most methods in one panel; more are spread over panels that repeat ``REFERENCES``."""
 REFERENCES = ("none", "random")
 
 
@@ -44,7 +44,7 @@ def draw_accuracy(table: pd.DataFrame, metric: str, ax: Axes) -> Axes:
 
 
 def draw_retention(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Share of the unpruned cIoU that each method keeps, with one-sided 95 % bounds and the 90 % line.
+    """Share of the unpruned cIoU that each method keeps, with one-sided 95 % bounds.
 
     Args:
         table: The summary's table "comparisons": method, budget, metric, reference, retention,
@@ -84,7 +84,7 @@ def draw_delta(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The lines of one budget of ``random_differences``: method, delta, low, high.
         ax: Where to draw; one line per method.
     """
-    names, colours = looks(table["method"])
+    names, colours = names_and_colours(table["method"])
     forest(ax, table, "delta", names, colours, null=0.0)
     ax.set(xlabel="", ylabel="")
     return ax
@@ -102,7 +102,7 @@ def draw_kind(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The lines of one kind of ``largest_budget``: method, value, low, high.
         ax: Where to draw; one line per method.
     """
-    names, colours = looks(table["method"])
+    names, colours = names_and_colours(table["method"])
     forest(ax, table, "value", names, colours, null=0.0)
     ax.set(xlim=(0, 1), xticks=(0, 0.5, 1), xlabel="", ylabel="")
     return ax
@@ -115,7 +115,7 @@ def largest_budget(table: pd.DataFrame) -> pd.DataFrame:
     return in_order(chosen[chosen["budget"] == most])
 
 
-def looks(methods: "pd.Series[str]") -> tuple[list[str], list[str]]:
+def names_and_colours(methods: "pd.Series[str]") -> tuple[list[str], list[str]]:
     """Names and colours of methods."""
     return [style.label(method) for method in methods], [style.colour(method) for method in methods]
 
@@ -180,7 +180,7 @@ def _accuracy(run: Saved, metric: str) -> RenderedFigure:
     figure = _lines(table, lambda lines, ax: draw_accuracy(lines, metric, ax), title)
     return RenderedFigure(
         figure,
-        asked_note(
+        protocol_note(
             run, table, "bands: 95 % intervals from resampling images; oracles read the true mask"
         ),
     )
@@ -188,10 +188,12 @@ def _accuracy(run: Saved, metric: str) -> RenderedFigure:
 
 def _retention(run: Saved) -> RenderedFigure:
     table = run.table("comparisons")
-    figure = _lines(table, draw_retention, run.title("What is kept of the unpruned score?"))
+    figure = _lines(table, draw_retention, run.title("How much of the unpruned score is kept?"))
     return RenderedFigure(
         figure,
-        asked_note(run, table, "bars: one-sided 95 % lower bounds, paired, from resampling images"),
+        protocol_note(
+            run, table, "bars: one-sided 95 % lower bounds, paired, from resampling images"
+        ),
     )
 
 
@@ -202,7 +204,7 @@ def _delta(run: Saved) -> RenderedFigure:
     label = "cIoU minus that of random tokens at the same budget"
     figure = _forests(groups, draw_delta, label, run.title("Better than random tokens?"))
     return RenderedFigure(
-        figure, asked_note(run, lines, "95 % intervals, paired, from resampling images")
+        figure, protocol_note(run, lines, "95 % intervals, paired, from resampling images")
     )
 
 
@@ -210,7 +212,7 @@ def _kinds(run: Saved) -> RenderedFigure:
     lines = largest_budget(run.table("kinds"))
     groups = [(kind, lines[lines["kind"] == kind]) for kind in sorted(lines["kind"].unique())]
     title = run.title(f"cIoU by kind of expression, {_budgets(lines)} tokens")
-    return RenderedFigure(_forests(groups, draw_kind, "cIoU", title), asked_note(run, lines))
+    return RenderedFigure(_forests(groups, draw_kind, "cIoU", title), protocol_note(run, lines))
 
 
 def _budgets(lines: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""Which names mean something on the hub; everything else is a path or a mistake, and never reaches the network."""
+"""Which names are hub ids; every other name is a path or a mistake and never asks the network."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,12 @@ _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 def is_hub_id(name: str | Path) -> bool:
     """Whether a name can only be meant as a hub id "owner/name".
 
-    A `Path`, a name that begins with ".", "/" or "~", one with more than one slash, and one whose
-    first part exists on
-    this disk are paths: a mistyped `data/refcoco` is a missing folder and nothing of somebody
-    else's.
+    These are paths: a `Path`, a name that begins with ".", "/" or "~", one with more than one
+    slash, and one whose first part exists on this disk. So a mistyped `data/refcoco` is a missing
+    folder, never a download.
 
     Example:
-        >>> is_hub_id("openai/clip-vit-base-patch32"), is_hub_id("./openai/clip"), is_hub_id(Path("openai/clip"))
+        >>> is_hub_id("openai/clip"), is_hub_id("./openai/clip"), is_hub_id(Path("openai/clip"))
         (True, False, False)
     """
     return (

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import tyro
 
@@ -49,6 +49,14 @@ _MISUSE = (
     IsADirectoryError,
 )
 _log = logging.getLogger("litelvlm")
+
+
+@runtime_checkable
+class Verb(Protocol):
+    """One command with its options."""
+
+    def run(self) -> int:
+        """Do the work and return the exit code."""
 
 
 _CLASSES = (
@@ -132,10 +140,10 @@ def overview() -> str:
     return "\n".join(["usage: litelvlm VERB [OPTIONS]", "", DESCRIPTION, "", "Verbs:", *lines, ""])
 
 
-def guarded(verb: Any) -> int:
+def guarded(verb: Verb) -> int:
     """Run a verb and turn what can go wrong into one line on stderr and an exit code."""
     try:
-        return int(verb.run())
+        return verb.run()
     except KeyboardInterrupt:
         sys.stderr.write(
             "interrupted; finished parts are kept, and the same command goes on from there\n"

@@ -1,4 +1,4 @@
-"""`litelvlm check`: is everything there that a study needs?"""
+"""`litelvlm check`: look for everything that a study needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Check(DataOptions):
-    """Look for packages, device, model and data, and say what is missing and how to get it.
+    """Check packages, device, model and data; name what is missing and how to get it.
 
     Examples:
       litelvlm check
@@ -44,7 +44,7 @@ class Check(DataOptions):
         return int(not all(passed + complete))
 
     def model_parts(self) -> list[tuple[str, bool, str]]:
-        """What of the model is on this machine, and how to get what is missing; sizes alone have no files."""
+        """Parts of the model: name, found, how to get it. The name of a size alone has no files."""
         from litelvlm.models.glamm.build import FULL_SIZE
         from litelvlm.models.glamm.checkpoints.inventory import inventory
 

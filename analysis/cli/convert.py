@@ -13,10 +13,10 @@ from litelvlm.analysis.cli.options import Common, require_writable
 
 @dataclass(frozen=True, kw_only=True)
 class Convert(Common):
-    """Rewrite a checkpoint folder as safetensors, which hold no code and load without a second copy.
+    """Rewrite a checkpoint folder as safetensors, which hold no code and need less memory to load.
 
-    The new folder appears only when it is whole; an existing one is not overwritten. The old one
-    stays as it is.
+    The new folder appears once it is complete. An existing folder is not overwritten. The source
+    stays unchanged.
 
     Examples:
       litelvlm convert path/to/GLaMM-RefSeg path/to/GLaMM-RefSeg-safe
@@ -24,7 +24,7 @@ class Convert(Common):
     """
 
     source: tyro.conf.Positional[Path]
-    """Folder with the weights as published: .bin files with their index, config.json, tokenizer files."""
+    """Folder of the published checkpoint: .bin files with their index, config.json, tokenizer."""
     target: tyro.conf.Positional[Path]
     """Folder to write; must not exist."""
 

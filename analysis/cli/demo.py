@@ -10,9 +10,9 @@ from litelvlm.analysis.cli.options import ModelOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(ModelOptions):
-    """Serve a page to upload a picture, type an expression and compare a pruned mask with the unpruned one.
+    """Serve a page that compares a pruned with an unpruned mask on your own picture.
 
-    Only this machine can reach it unless --host says otherwise. Needs the extra "demo".
+    Only this machine can reach the page, unless --host opens it. Needs the extra "demo".
 
     Examples:
       litelvlm demo

@@ -14,14 +14,13 @@ from litelvlm.analysis.cli.options import DataOptions, require_writable
 
 @dataclass(frozen=True, kw_only=True)
 class Explore(DataOptions):
-    """Write a page on which a finished sweep can be explored: tokens over budgets, two methods side by side, scores.
+    """Write a page to explore a finished sweep: kept tokens, masks, scores and text attention.
 
     The page opens from disk without a network. Model and data must be those of the run.
 
     Examples:
       litelvlm explore runs/sweep-0123abcd --out page.html
-      litelvlm explore runs/sweep-0123abcd --model path/to/GLaMM --data path/to/Refer_Segm --dataset
-      refcoco
+      litelvlm explore runs/sweep-0123abcd --model path/to/GLaMM --data path/to/Refer_Segm
     """
 
     folder: tyro.conf.PositionalRequiredArgs[Path]
@@ -31,7 +30,7 @@ class Explore(DataOptions):
     samples: int = 50
     """How many expressions the page holds, spread evenly over the ranks of IoU."""
     signals: Literal["all", "clip"] = "all"
-    """What tokens are ranked by: "clip" leaves out the language model's signals, about 40 passes an expression."""
+    """"clip" omits the signals of the language model: about 40 passes less per expression."""
 
     def run(self) -> int:
         """Write the page and print its path."""

@@ -14,7 +14,7 @@ from litelvlm.analysis.cli.options import Common, require_writable
 
 @dataclass(frozen=True, kw_only=True)
 class Figure(Common):
-    """Draw a figure, or all figures, from the saved tables of runs; nothing is computed anew.
+    """Draw figures from the saved tables of runs; no study runs again.
 
     Examples:
       litelvlm figure reversal_index --from runs/reversal-0123abcd
@@ -22,11 +22,11 @@ class Figure(Common):
     """
 
     name: tyro.conf.PositionalRequiredArgs[str]
-    """A figure's name (`litelvlm ls figures` lists them), or "all" that the runs have the rows for."""
+    """Name of a figure (`litelvlm ls figures` lists them), or "all" that these runs can give."""
     runs: Annotated[tuple[Path, ...], tyro.conf.arg(name="from")]
     """Run folders."""
     partial: bool = False
-    """Draw from runs that are not whole (--limit, shards, failed samples); the title says so."""
+    """Also draw incomplete runs (--limit, missing shards, failed samples); the title says so."""
     out: Path = Path("report/figures")
     """Folder for the PNG, SVG and PDF files."""
 

@@ -1,4 +1,4 @@
-"""`litelvlm ls`: what can be named."""
+"""`litelvlm ls`: the names of methods, studies, figures and splits."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Ls(Common):
     """List the names of methods, studies, figures and splits, each with one sentence.
 
-    "methods" alone prints the whole table: the stage a method works at, whether it reads the text,
-    the cues it needs, its own order and positions, whether it runs with attention kernels that give
-    no weights, its source, the licence of the official code, and how sure its formulas are (A:
-    official code read; B: in part; C: our reading of the paper).
+    "methods" prints a table: the stage where a method works, whether it reads the text, the cues it
+    needs, its order and positions, whether it runs with attention kernels that return no weights
+    (flash-safe), its source, the licence of the official code, and how sure its formulas are. A:
+    checked against the official code. B: checked in part. C: from the paper alone.
 
     Examples:
       litelvlm ls
@@ -86,7 +86,7 @@ def method_rows() -> list[tuple[str, ...]]:
 
 
 def cues_of(method: type[Pruner]) -> list[str]:
-    """What a method reads: cues of the image and the texts, parts of a layer, and whatever one that it holds reads."""
+    """What a method reads: cues, parts of a layer, and what a wrapped method reads."""
     inside = [f"layer's {name}" for name in sorted(getattr(method, "reads", ()))]
     other = (
         ["those of the other method"] if "of" in {entry.name for entry in fields(method)} else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,11 +17,15 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Common:
+class Common(ABC):
     """What every verb understands."""
 
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
-    """Log more on stderr, with the traceback behind an error line."""
+    """Log more on stderr, with the traceback of an error."""
+
+    @abstractmethod
+    def run(self) -> int:
+        """Do the work and return the exit code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,7 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded" (the bundled miniature), a checkpoint folder, a hub id, or "glamm-7b" with --random-init."""
+    """"embedded" (the miniature), a checkpoint folder, a hub id, or "glamm-7b" (--random-init)."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -36,11 +41,11 @@ class ModelOptions(Common):
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """Attention kernel."""
     clip: str | None = None
-    """CLIP's folder or hub id, where it is not the one the checkpoint names."""
+    """CLIP's folder or hub id, if not the one that the checkpoint names."""
     random_init: bool = False
-    """Draw the weights instead of reading them: costs are real then, masks mean nothing."""
+    """Draw random weights instead of reading a checkpoint: costs are real, masks mean nothing."""
     options: tuple[str, ...] = ()
-    """Open choices inside the model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression (default: official)."""
+    """Variants of the official model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression."""
 
     def load_model(self) -> Glamm:
         """Load the model these options name.
@@ -72,7 +77,7 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded" (rendered scenes), a folder in REFER layout or of Parquet files, or the hub id of such a data set."""
+    """"embedded" (rendered scenes), a folder (REFER layout or Parquet files), or a hub id."""
     dataset: str | None = None
     """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
     split: str = "val"

@@ -14,7 +14,7 @@ from litelvlm.analysis.cli.options import Common, require_writable
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Common):
-    """Write one page with the verdicts, tables, figures and records of runs; it opens from disk without a network.
+    """Write one offline page with the verdicts, tables, figures and records of runs.
 
     Examples:
       litelvlm report runs/reversal-0123abcd runs/sink-0123abcd runs/sweep-0123abcd

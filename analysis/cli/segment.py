@@ -7,13 +7,15 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from litelvlm.analysis.cli.options import ModelOptions, require_writable
+from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from litelvlm.pruning import Pruner
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
 class Segment(ModelOptions):
     """Segment what expressions refer to in a picture, with all visual tokens or with a pruned set.
 
-    Writes the mask (white where the referent is) and an overlay beside it, in which visual tokens
-    that were pruned away are darkened. Several expressions give numbered files. With --answer
-    generated the model speaks for itself; if it says no [SEG] there is no mask, which is said and
-    gives exit code 1.
+    The mask is white where the referent is. The overlay beside it darkens the pruned visual tokens.
+    Several expressions give numbered files. With --answer generated the model writes its own
+    answer. An answer without [SEG] gives no mask and exit code 1.
 
     Examples:
       litelvlm segment photo.jpg "the red circle"
@@ -34,8 +35,8 @@ class Segment(ModelOptions):
       litelvlm segment photo.jpg "the red circle" --pruner fastv --budget 0.33
       litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
       litelvlm segment photo.jpg "the red circle" --pruner "litelvlm(order=raster)" --budget 48
-      --options read=seg litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init
-      --pruner litelvlm --budget 192
+      litelvlm segment photo.jpg "the red circle" --options read=seg
+      litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init
     """
 
     image: tyro.conf.Positional[Path]
@@ -43,13 +44,13 @@ class Segment(ModelOptions):
     text: tyro.conf.Positional[tuple[str, ...]]
     """What to segment; one or more expressions."""
     pruner: str = "none"
-    """Method that chooses the visual tokens, with preset and fields if need be: "litelvlm(similarity=cosine)"."""
+    """Pruning method, with preset and fields where needed: "litelvlm(similarity=cosine)"."""
     budget: int | float | None = None
     """How many visual tokens to keep: a count, or a share of all between 0 and 1, such as 0.33."""
     protocol: Literal["single", "conversation"] = "single"
     """One pass per expression, or all in one conversation with one shared selection."""
     answer: Literal["forced", "generated"] = "forced"
-    """Put the answer into the model's mouth, as the evaluation does, or let the model answer."""
+    """"forced": a template answer, as in the evaluation; "generated": the model's own answer."""
     question_index: int = 0
     """Question template, 0 to 15."""
     answer_index: int = 0
@@ -80,8 +81,8 @@ class Segment(ModelOptions):
         selections = (
             result.selections if len(result.selections) > 1 else result.selections * len(self.text)
         )
-        found = []
-        told = zip(
+        found: list[MaskReport] = []
+        outputs = zip(
             self.text,
             result.mask.cpu().numpy(),
             selections,
@@ -89,22 +90,27 @@ class Segment(ModelOptions):
             result.found,
             strict=True,
         )
-        for i, (text, mask, selection, answer, has_mask) in enumerate(told):
+        for i, (text, mask, selection, answer, has_mask) in enumerate(outputs):
             kept = kept_indices(selection, model.n_tokens)
             seen = kept_pixels(kept, model.tower, picture.height, picture.width)
             name = numbered(self.out, i, len(self.text))
             overlay = name.with_name(f"{name.stem}_overlay{name.suffix}")
             atomic_write(name, png(mask.astype("uint8") * 255))
             atomic_write(overlay, png(draw_overlay(picture, mask, seen, TINTS[i % len(TINTS)])))
-            shown: dict[str, Any] = {"text": text, "mask": str(name), "overlay": str(overlay)}
-            shown |= {"answer": answer, "found": has_mask}
-            shown |= {"pixels": int(mask.sum()), "kept": kept}
-            shown |= {"n_kept": model.n_tokens if selection is None else len(selection)}
-            found.append(
-                shown
-                | ({"layers": list(selection.counts)} if isinstance(selection, LayerTrace) else {})
-            )
-        report = {
+            shown: MaskReport = {
+                "text": text,
+                "mask": str(name),
+                "overlay": str(overlay),
+                "answer": answer,
+                "found": has_mask,
+                "pixels": int(mask.sum()),
+                "kept": kept,
+                "n_kept": model.n_tokens if selection is None else len(selection),
+            }
+            if isinstance(selection, LayerTrace):
+                shown["layers"] = list(selection.counts)
+            found.append(shown)
+        report: SegmentReport = {
             "model": model.name,
             "miniature": has_miniature_sizes(model),
             "random_weights": model.digest == "random",
@@ -173,53 +179,14 @@ class Segment(ModelOptions):
 
 
 def numbered(path: Path, i: int, n: int) -> Path:
-    """File of the i-th of n masks: the path itself if there is one, else `name-1.png`, `name-2.png`, ..."""
+    """File of the i-th of n masks: the path itself if n is 1, else `name-1.png`, `name-2.png`."""
     return path if n == 1 else path.with_name(f"{path.stem}-{i + 1}{path.suffix}")
 
 
-def png(pixels: NDArray[Any]) -> bytes:
+def png(pixels: NDArray[np.uint8]) -> bytes:
     """Encode [H, W] or [H, W, 3] uint8 pixels as PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
-    """Which tokens were kept; those that a method makes of several, and CLS, have no place to name."""
-    others = n_kept - len(kept)
-    if len(kept) == n_tokens:
-        return "all of them"
-    made = f"{others} that {'is' if others == 1 else 'are'} no single patch" if others else ""
-    return " and ".join(filter(None, [" ".join(map(str, kept)), made]))
-
-
-def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
-    lines = []
-    for mask in report["masks"]:
-        lines.append(
-            f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})'
-        )
-        if not mask["found"]:
-            lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
-        some = kept_text(mask["kept"], mask["n_kept"], report["n_tokens"])
-        lines.append(
-            f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}"
-        )
-        if "layers" in mask:
-            layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
-            lines.append(
-                f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average"
-            )
-    total = sum(report["timings_ms"].values())
-    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["timings_ms"].items())
-    lines.append(f"{total:.1f} ms: {stages}")
-    if report["random_weights"]:
-        lines.append("These masks mean nothing: the weights were drawn at random.")
-    if report["miniature"]:
-        lines.append(
-            "These masks come from the bundled miniature, trained on rendered scenes; photographs are foreign to it."
-        )
-    return "\n".join(lines) + "\n"

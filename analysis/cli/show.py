@@ -1,4 +1,4 @@
-"""`litelvlm show`: what runs found, each by itself and together."""
+"""`litelvlm show`: state and verdicts of runs, and the confirmatory hypotheses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from litelvlm.analysis.cli.options import Common
 
 @dataclass(frozen=True, kw_only=True)
 class Show(Common):
-    """Print the state and the verdicts of runs, then the confirmatory hypotheses adjusted together.
+    """Print the state and the verdicts of runs.
 
-    The adjustment runs over all hypotheses, tested or not, once per model and split.
+    The confirmatory hypotheses follow, with p-values adjusted over all of them, tested or not, once
+    per model and split.
 
     Examples:
       litelvlm show runs/reversal-0123abcd
@@ -27,7 +28,7 @@ class Show(Common):
     folders: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders."""
     json: bool = False
-    """Print the record and the summary as JSON; a list of such for several runs."""
+    """Print record and summary as JSON; several runs give a list."""
 
     def run(self) -> int:
         """Print; 1 if samples of a run failed.
@@ -42,8 +43,7 @@ class Show(Common):
             raise ValueError("name a run folder, for example runs/sweep-0123abcd")
         records = {folder: read_record(folder) for folder in self.folders}
         if self.json:
-            # By pydantic, which writes nan as null: the json module would write a word that is no
-            # JSON.
+            # Pydantic writes nan as null; the json module would write NaN, which is not JSON.
             found = [
                 {
                     "record": json.loads(record.model_dump_json()),

@@ -12,7 +12,7 @@ from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 
 def claim_text(claim: Claim) -> str:
-    """A verdict with the numbers it rests on."""
+    """A claim with its verdict and its numbers."""
     found = f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.n} from {claim.n_images} images"
     found += f" (excluded: {counted(claim.excluded)})" if claim.excluded else ""
     null = f"null {number(claim.null)} ({claim.null_description})"
@@ -39,7 +39,7 @@ def run_text(folder: Path) -> str:
 
 
 def confirmatory_text(folders: Sequence[Path]) -> str:
-    """The confirmatory hypotheses of all runs, adjusted together per model and split; empty if none was tested."""
+    """The confirmatory hypotheses, adjusted per model and split; empty if none was tested."""
     records = {folder: read_record(folder) for folder in folders}
     summaries = {
         folder: read_summary(folder) if record.complete else None

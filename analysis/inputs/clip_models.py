@@ -1,6 +1,6 @@
 """CLIP towers that a study reads beside its model's own: loaded by name, or with random weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
 from litelvlm.models.base import TowerModel
 
@@ -28,7 +29,7 @@ class ClipModel(TowerModel):
 
 
 def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipModel, ...]:
-    """Load towers by the names that ``litelvlm.clip.open_clip.load_tower`` knows, in float32.
+    """Load towers by the names that ``litelvlm.clip.load.load_tower`` knows, in float32.
 
     Raises:
         ValueError: If a name is given twice or unknown.
@@ -36,10 +37,6 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     """
     if not names:
         return ()
-    from litelvlm.clip.open_clip import (
-        load_tower,
-    )  # takes seconds, and most runs name no other towers
-
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ValueError(f"the CLIP model {twice[0]!r} is named twice; name each once")
@@ -50,20 +47,16 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
 def randomised(model: TowerModel, seed: int) -> Tower:
     """Build towers of the same shape, number type and device with random weights.
 
-    The global random generators stay as they were. Hugging Face towers are built from their
-    configuration, others by name.
+    Where a family's architecture is known by name only, they are built by the model's name. The
+    global random generators stay as they were.
     """
-    tower = model.tower
-    weights, clip = next(tower.parameters()), getattr(tower, "clip", None)
-    with torch.random.fork_rng(devices=[weights.device] if weights.is_cuda else []):
+    place = model.tower.device
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(seed)
-        if not hasattr(clip, "config"):
-            from litelvlm.clip.open_clip import load_tower
-
-            return load_tower(model.name, dtype=model.dtype, device=model.device, random_init=True)
-        drawn = type(clip)(clip.config).to(weights.device, weights.dtype).eval()
-    make: Callable[..., Tower] = type(tower)
-    return make(drawn, getattr(tower, "tokenizer", None), tower.preprocessing)
+        drawn: Tower | None = model.tower.redrawn()
+        if drawn is None:
+            drawn = load_tower(model.name, dtype=model.dtype, device=place, random_init=True)
+    return drawn
 
 
 @torch.inference_mode()

@@ -1,11 +1,11 @@
-"""What the live demo computes: one expression in one picture, with all visual tokens and with a pruned set."""
+"""What the live demo computes: one expression with all visual tokens and with a pruned set."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from PIL import Image
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
+from litelvlm.models.base import Grounding
+from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import clean, conversation
 from litelvlm.names import check_name
-from litelvlm.pruning import LayerTrace, Pruner, get_pruner, list_pruners
+from litelvlm.pruning import LayerTrace, Pruner, Selection, get_pruner, list_pruners
 
 MAX_BYTES = 10 * 2**20
 """Largest upload in bytes."""
@@ -28,7 +30,7 @@ REPEATS = 3
 ORACLE_CUES = frozenset(
     {"coverage", "box", "llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
 )
-"""Cues that hold the true mask, which a picture alone does not have, or come from a whole unpruned pass."""
+"""Cues that need the true mask or a whole unpruned pass, which the demo does not offer."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def read_upload(path: str | Path) -> Image.Image:
 
 @torch.inference_mode()
 def compare(
-    model: Any, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
+    model: Glamm, picture: Image.Image, text: str, method: str, budget: int, seed: int = 0
 ) -> Answer:
     """Segment an expression with all tokens and with a pruned set.
 
@@ -129,10 +131,10 @@ def compare(
     pruner = build(method, seed)
     state = model.encode_image(picture)
 
-    def choose() -> Any:
+    def choose() -> Selection:
         return pruner.select(model.cues(state, talk), budget)
 
-    def ground(selection: Any) -> Any:
+    def ground(selection: Selection | None) -> Grounding:
         return model.ground([state], [talk], [selection])[0]
 
     selection = choose()  # also the warm-up, like the first two passes: none of them is timed
@@ -151,7 +153,7 @@ def compare(
         overlap.intersection / overlap.union if overlap.union else 1.0,
         few.selection.average
         if isinstance(few.selection, LayerTrace)
-        else float(len(few.selection.indices)),
+        else float(len(selection.indices)),
         model.n_tokens,
         timed(lambda: ground(None), model.device),
         timed(lambda: ground(choose()), model.device),
@@ -164,7 +166,7 @@ def build(method: str, seed: int) -> Pruner:
     return get_pruner(method, seed=seed) if "seed" in pruner.config() else pruner
 
 
-def timed(work: Any, device: torch.device) -> float:
+def timed(work: Callable[[], object], device: torch.device) -> float:
     """Median seconds of ``REPEATS`` calls; a GPU's queue is waited for."""
     seconds = []
     for _ in range(REPEATS):

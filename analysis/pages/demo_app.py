@@ -1,22 +1,41 @@
-"""The demo's page: gradio around ``litelvlm.analysis.pages.demo``, on this machine only unless told otherwise."""
+"""The demo's page: gradio around ``litelvlm.analysis.pages.demo``, by default for this machine."""
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
 
 from litelvlm.analysis.pages.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
 from litelvlm.embedded.sizes import has_miniature_sizes
+from litelvlm.models.glamm.model import Glamm
 
 TITLE = "Visual-token pruning in pixel grounding"
 MISSING = "the demo needs gradio, which is not installed here; install the extra: pip install 'litelvlm[demo]'"
 
 
+@runtime_checkable
+class App(Protocol):
+    """The part of ``gradio.Blocks`` that is used here; gradio is an optional package."""
+
+    def launch(self, **options: object) -> tuple[object, str, str | None]:
+        """Serve the page; gives gradio's application, the local and the public address."""
+
+    def block_thread(self) -> None:
+        """Wait until the server stops."""
+
+    def close(self, verbose: bool = True) -> None:
+        """Stop the server."""
+
+
 @contextmanager
 def contained() -> Iterator[Path]:
-    """A temporary folder that is the only place gradio writes to; it is gone afterwards, and nothing is reported."""
+    """A temporary folder for everything that gradio writes; nothing is reported to anyone."""
     with tempfile.TemporaryDirectory(prefix="litelvlm-demo-") as folder:
         settings = {
             "GRADIO_TEMP_DIR": folder,
@@ -36,13 +55,13 @@ def contained() -> Iterator[Path]:
                     os.environ[name] = value
 
 
-def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
-    """The page as a ``gradio.Blocks``; call it inside ``contained``, whose folder the example pictures go to.
+def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path) -> App:
+    """The page as a ``gradio.Blocks``; call it inside ``contained``.
 
     Args:
         model: Grounding model.
         scenes: Example expressions with their pictures.
-        folder: Temporary folder.
+        folder: Temporary folder of ``contained``, for the example pictures.
 
     Raises:
         RuntimeError: If gradio is not installed; the message says how to get it.
@@ -54,7 +73,7 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
 
     def answer(
         path: str | None, text: str, method: str, budget: float | None, seed: float | None
-    ) -> tuple[Any, Any, str]:
+    ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"], str]:
         try:
             if path is None:
                 raise ValueError("choose a picture first: upload one, or take an example")
@@ -104,10 +123,11 @@ def build_app(model: Any, scenes: list[tuple[str, Any]], folder: Path) -> Any:
             answer, inputs, [unpruned, pruned, summary], api_name="compare", concurrency_limit=1
         )
         gradio.Examples(examples, [picture, text])
-    return app
+    page: App = app
+    return page
 
 
-def note(model: Any) -> str:
+def note(model: Glamm) -> str:
     """What readers must know of the model and of their uploads."""
     limits = f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; nothing is kept."
     if not has_miniature_sizes(model):
@@ -115,7 +135,9 @@ def note(model: Any) -> str:
     return f"This model is a miniature that knows rendered scenes only; photographs are foreign to it. {limits}"
 
 
-def launch(app: Any, folder: Path, host: str, port: int | None, block: bool = True) -> Any:
+def launch(
+    app: App, folder: Path, host: str, port: int | None, block: bool = True
+) -> tuple[object, str, str | None]:
     """Serve the page; files outside the temporary folder are never served.
 
     Returns:

@@ -1,6 +1,6 @@
-"""A finished sweep in, one page out on which its tokens, scores, masks and text attention can be explored offline.
+"""The explorer: one offline page with the tokens, scores, masks and text attention of a sweep.
 
-The page holds its own pictures, styles and script, and forbids itself any network source.
+The page contains its pictures, styles and script. Its policy forbids every network source.
 """
 
 import base64
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,6 +27,8 @@ from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.data.files import atomic_write
+from litelvlm.data.refer import ReferDataset
+from litelvlm.models.glamm.model import Glamm
 
 SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")
 
@@ -44,9 +46,33 @@ class LegendEntry:
     colour: str
 
 
+class Payload(TypedDict):
+    """What the page's script reads.
+
+    Attributes:
+        run: Name of the run folder.
+        model: Name of the model.
+        data: Name and split of the data set.
+        grid: Token grid (rows, columns).
+        budgets: Token counts, smallest first.
+        methods: Per method name, label, colour and about.
+        signals: Label and meaning of each signal, by name.
+        samples: One view per expression.
+    """
+
+    run: str
+    model: str
+    data: str
+    grid: list[int]
+    budgets: list[int]
+    methods: list[dict[str, str]]
+    signals: dict[str, dict[str, str]]
+    samples: list[dict[str, object]]
+
+
 def build_page(
-    model: Any,
-    data: Any,
+    model: Glamm,
+    data: ReferDataset,
     run: Path,
     out: Path,
     legend: Mapping[str, LegendEntry] | None = None,
@@ -88,7 +114,7 @@ def build_page(
         for sent_id in tqdm(chosen, desc="explore", unit="expression")
     ]
     legend = legend or {}
-    payload = {
+    payload: Payload = {
         "run": run.name,
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
@@ -134,7 +160,7 @@ def read_config(run: Path) -> Config:
     return config
 
 
-def check_source(record: RunRecord, model: Any, data: Any, run: Path) -> None:
+def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path) -> None:
     """Refuse a run that is not whole, or that another model or other data made.
 
     Raises:
@@ -142,7 +168,7 @@ def check_source(record: RunRecord, model: Any, data: Any, run: Path) -> None:
     """
     if not record.complete:
         raise ValueError(
-            f"{run} is not whole ({record.parts_done} of {record.n_parts} parts); run its command again"
+            f"{run} is incomplete ({record.parts_done} of {record.n_parts} parts); run its command again"
         )
     for what, made, given in (("model", record.model, model), ("data", record.data, data)):
         if made["digest"] != given.digest:
@@ -152,17 +178,18 @@ def check_source(record: RunRecord, model: Any, data: Any, run: Path) -> None:
             )
 
 
-def render(payload: Mapping[str, Any], record: RunRecord, n_expressions: int) -> str:
+def render(payload: Payload, record: RunRecord, n_expressions: int) -> str:
     """The page as text."""
+    loader = PackageLoader("litelvlm.analysis.pages")
     environment = Environment(
         autoescape=True,
-        loader=PackageLoader("litelvlm.analysis.pages"),
+        loader=loader,
         lstrip_blocks=True,
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    script = "\n".join(source(environment, name) for name in SCRIPTS)
-    style = source(environment, "explore.css")
+    script = "\n".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
+    style = loader.get_source(environment, "explore.css")[0]
     # "<" could end the element that holds the data; JSON reads the escape back.
     packed = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return environment.get_template("explore.html").render(
@@ -175,13 +202,6 @@ def render(payload: Mapping[str, Any], record: RunRecord, n_expressions: int) ->
         n_samples=len(payload["samples"]),
         n_expressions=n_expressions,
     )
-
-
-def source(environment: Environment, name: str) -> str:
-    """Text of a file beside the templates."""
-    loader: Any = environment.loader
-    text: str = loader.get_source(environment, name)[0]
-    return text
 
 
 def source_hash(text: str) -> str:

@@ -1,7 +1,6 @@
-"""What the explorer shows of one expression: tokens, scores and masks of every method, and the text's attention.
+"""What the explorer shows of one expression: tokens, scores, masks and text attention.
 
-Everything is computed anew from the model that made the run, for a few expressions only, and packed
-small.
+The model that made the run computes everything again, for a few expressions only.
 """
 
 from typing import Any
@@ -16,6 +15,8 @@ from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_ma
 from litelvlm.analysis.pages.explore_scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
 from litelvlm.analysis.studies.sweep.passes import Context, expression_passes
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Expression, Sample
 from litelvlm.metrics import intersection_union, iou
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.models.requests import equal_batches
@@ -26,7 +27,7 @@ LONGEST = 480
 
 
 def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]:
-    """Expressions (``sent_id``) spread evenly over the ranks of a method's IoU at its largest budget, worst first.
+    """Expressions (``sent_id``) at even ranks of a method's IoU at its largest budget, worst first.
 
     Example:
         >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(5), "iou": [0.4, 0.1, 0.3, 0.2, 0.5]})
@@ -46,8 +47,8 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
 
 @torch.inference_mode()
 def expression_view(
-    context: Context, sample: Any, expression: Any, inside: bool = True
-) -> dict[str, Any]:
+    context: Context, sample: Sample, expression: Expression, inside: bool = True
+) -> dict[str, object]:
     """Everything the page shows of one expression, ready for JSON.
 
     Args:
@@ -70,7 +71,7 @@ def expression_view(
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)
-    selections: dict[str, dict[int, dict[str, Any]]] = {}
+    selections: dict[str, dict[int, dict[str, object]]] = {}
     for batch in equal_batches([made.n_kept for made in passes], config.batch_size):
         chosen = [passes[i] for i in batch]
         n = len(batch)
@@ -105,8 +106,8 @@ def expression_view(
     }
 
 
-def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
-    """Which tokens are there and why: one bit mask per role, and how many tokens stand for no single place.
+def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, object]:
+    """Which tokens are kept, in one bit mask per role, and the number of tokens without a place.
 
     For a method inside the language model these are the tokens of its last layer, with the counts
     of all "layers".
@@ -127,7 +128,7 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, Any]:
 
 
 def token_box(height: int, width: int, model: Any) -> list[float]:
-    """Where the token grid lies: top, left, bottom, right as shares of the picture's height and width.
+    """Top, left, bottom and right of the token grid as shares of the picture's height and width.
 
     A border around the picture lies outside 0 to 1.
     """
@@ -142,7 +143,7 @@ def token_box(height: int, width: int, model: Any) -> list[float]:
     ]
 
 
-def words_view(tower: Any, sentence: str) -> dict[str, Any]:
+def words_view(tower: Tower, sentence: str) -> dict[str, object]:
     """The question's words and the attention that [EOS] pays to each, per layer and head.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Arrays of the explorer page in few characters; ``templates/explore_unpack.js`` holds the reader of each."""
+"""Arrays of the explorer page in few characters; ``templates/explore_unpack.js`` reads them."""
 
 import base64
 import io
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,20 @@ from pycocotools import mask as coco
 
 STEPS = 2**16 - 1
 """Steps that a score is rounded to between the lowest and the highest of its array."""
+
+
+class PackedLevels(TypedDict):
+    """Numbers as steps between two ends.
+
+    Attributes:
+        low: The lowest number.
+        high: The highest number.
+        values: 16-bit steps between them in base64, in C order.
+    """
+
+    low: float
+    high: float
+    values: str
 
 
 def pack_bytes(values: np.ndarray) -> str:
@@ -28,11 +42,8 @@ def pack_bits(flags: Bool[np.ndarray, "n"]) -> str:
     return pack_bytes(np.packbits(flags, bitorder="little"))
 
 
-def pack_levels(values: Float[np.ndarray, "..."]) -> dict[str, Any]:
+def pack_levels(values: Float[np.ndarray, "..."]) -> PackedLevels:
     """Finite numbers as 16-bit steps between their ends: an error below a 65,535th of the range.
-
-    Returns:
-        "low", "high" and "values" (C order).
 
     Raises:
         ValueError: If a number is not finite.
@@ -68,7 +79,7 @@ def pack_mask(mask: Bool[np.ndarray, "height width"], size: tuple[int, int]) -> 
 def pack_picture(
     picture: Image.Image, longest: int, quality: int = 84
 ) -> tuple[str, tuple[int, int]]:
-    """A picture as a JPEG data URL, made smaller where a side is longer than ``longest``; and its (width, height)."""
+    """A picture as a JPEG data URL with sides up to ``longest`` pixels, and its (width, height)."""
     shown = picture.convert("RGB")
     shown.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -1,12 +1,11 @@
-"""What the explorer ranks tokens by: signals of the towers and the language model, and the methods' own scores."""
+"""What the explorer ranks tokens by: signals of the model, and the methods' own scores."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.pages.explore_pack import pack_levels, pack_order
+from litelvlm.analysis.pages.explore_pack import PackedLevels, pack_levels, pack_order
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.pruning import (
     Cues,
@@ -45,20 +44,30 @@ SIGNALS: Mapping[str, tuple[str, str]] = {
         "fall of the unpruned mask's soft Dice without the token's block",
     ),
 }
-"""What every token is ranked by on the page beside the methods' own scores (rank 1 is the highest): label, meaning."""
+"""Label and meaning of every signal that ranks tokens on the page; rank 1 is the highest."""
 
 INSIDE: Mapping[str, str] = {
     "seg_attention": "llm_attention",
     "gradient": "llm_gradient",
     "block_removal": "block_loo",
 }
-"""Signals of the language model and the oracle that ranks by each; together they cost about 40 passes."""
+"""Signals of the language model, with the oracle that ranks by each; about 40 passes in all."""
+
+
+class RankedScores(PackedLevels):
+    """Scores of all tokens and their ranking.
+
+    Attributes:
+        order: Token indices, highest score first, 16 bits each in base64.
+    """
+
+    order: str
 
 
 def token_scores(
     cues: Cues, config: Config, inside: bool = True
 ) -> dict[str, Float[Tensor, "n"] | None]:
-    """Score of every token by name of the signal or label of the method; None where a method ranks no single token."""
+    """Score of every token by signal or method label; None where a method ranks no single token."""
     signals = {
         "similarity": text_similarity(cues).mean(dim=0),
         "context": context_scores(cues),
@@ -74,7 +83,7 @@ def token_scores(
 
 
 def method_score(pruner: Pruner, cues: Cues) -> Float[Tensor, "n"] | None:
-    """What a method ranks tokens by, higher is kept; None if it has no such score (grids, greedy or merged choices)."""
+    """Scores that a method ranks tokens by, higher is kept; None where there is no such score."""
     if isinstance(pruner, ScorePruner):
         return pruner.score(cues)
     if isinstance(pruner, LiteLVLM):
@@ -83,7 +92,7 @@ def method_score(pruner: Pruner, cues: Cues) -> Float[Tensor, "n"] | None:
     return None
 
 
-def pack_scores(values: Float[Tensor, "n"]) -> dict[str, Any]:
+def pack_scores(values: Float[Tensor, "n"]) -> RankedScores:
     """Scores and their ranking, ties to the lower index."""
     order = stable_order(values.float().cpu(), descending=True).numpy()
     return {**pack_levels(values.float().cpu().numpy()), "order": pack_order(order)}

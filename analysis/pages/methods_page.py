@@ -1,26 +1,25 @@
-"""Pages of all methods: ``python -m litelvlm.analysis.pages.methods_page runs/sweep-0123abcd docs/all-methods.md``.
+"""The page of all methods: ``python -m litelvlm.analysis.pages.methods_page RUN PAGE``.
 
-Made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all``
+It is made from a sweep of every method in every preset, as ``litelvlm study sweep --methods all``
 computes one. The numbers are those of the report; the page is for reading beside the code.
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.pages.report_tables import by_budget, scores_of
+from litelvlm.analysis.pages.report_tables import ScoreLine, by_budget, scores_of
 from litelvlm.analysis.runs.exclusions import exclusion_lines, reasons
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import Grid
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord
-from litelvlm.analysis.studies.sweep.claims import PROTOCOL_PHRASES
 from litelvlm.data.files import atomic_write
 from litelvlm.pruning.cues import TRUTH
 
@@ -37,7 +36,8 @@ def methods_page(folder: Path) -> str:
     record = read_record(folder)
     if record.study != "sweep" or not record.complete:
         raise ValueError(
-            f"{folder} is no whole sweep (study {record.study!r}, {record.parts_done} of {record.n_parts} parts); "
+            f"{folder} is not a complete sweep (study {record.study!r}, "
+            f"{record.parts_done} of {record.n_parts} parts); "
             "take a finished run of `litelvlm study sweep --methods all`"
         )
     scores = scores_of(read_summary(folder).table("scores"))
@@ -55,12 +55,13 @@ def methods_page(folder: Path) -> str:
     )
     page: str = environment.get_template("methods.md").render(
         note=note,
-        asked=PROTOCOL_PHRASES[record.protocol],
-        alone=record.protocol == "single",
+        protocol=record.protocol,
+        description=protocol_of(record.protocol).description,
+        single=record.protocol == "single",
         n=unpruned["n"],
         n_images=unpruned["n_images"],
         n_tokens=unpruned["budget"],
-        unpruned=spread(unpruned),
+        unpruned=spread(cast(ScoreLine, unpruned)),
         table=lines_of(table),
         seeds=rows["seed"].nunique(),
         same=agreement(rows) or "none",
@@ -70,7 +71,7 @@ def methods_page(folder: Path) -> str:
     return page
 
 
-def spread(line: Mapping[Any, Any]) -> str:
+def spread(line: ScoreLine) -> str:
     """A value with its interval, three decimals so that a column can be read downwards."""
     return f"{line['value']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
 
@@ -90,7 +91,7 @@ def lines_of(table: Grid) -> str:
 
 
 def agreement(rows: pd.DataFrame) -> str:
-    """Which methods have the same masks, by their pixel counts on every expression, and at which budgets."""
+    """Methods and budgets with equal pixel counts on every expression, so with the same masks."""
     found: dict[tuple[str, ...], list[str]] = {}
     ordered = rows.sort_values(["image_id", "sent_id", "seed"])
     for budget in sorted(rows["budget"].unique(), reverse=True):
@@ -107,7 +108,7 @@ def agreement(rows: pd.DataFrame) -> str:
 
 
 def refusals(record: RunRecord) -> str:
-    """What no method was asked for, with the reason."""
+    """Methods and budgets that were refused, with the reason."""
     told = [
         note.removeprefix("left out: ")
         for note in (*record.notes, *exclusion_lines(record.excluded))

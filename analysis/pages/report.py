@@ -1,7 +1,7 @@
-"""Run folders in, one page out: verdicts, figures, tables and records, all from saved rows, readable offline.
+"""The report: one offline page of verdicts, figures, tables and records, from saved rows.
 
-Everything that comes from data (expressions, file names, messages) is escaped by the template
-engine, and the page forbids itself any network source.
+The template engine escapes all text that comes from data (expressions, file names, messages). The
+page's policy forbids every network source.
 """
 
 import base64
@@ -9,17 +9,24 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Protocol, TypedDict, cast, runtime_checkable
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from litelvlm.analysis.pages.report_tables import beside, published_tables, relative, tables_of
+from litelvlm.analysis.pages.report_tables import (
+    beside,
+    compares_methods,
+    published_tables,
+    relative,
+    tables_of,
+)
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import counted, interval, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, confirmatory
 from litelvlm.analysis.studies import published
@@ -29,27 +36,55 @@ from litelvlm.data.files import atomic_write
 log = logging.getLogger(__name__)
 
 
-class Picture(NamedTuple):
-    """One drawn figure.
+@runtime_checkable
+class DrawnFigure(Protocol):
+    """What the page needs of a figure that was drawn."""
+
+    @property
+    def caption(self) -> str:
+        """What it shows, with n and the kind of interval."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Format ("png", "svg", "pdf") to file."""
+
+
+class HypothesisLine(TypedDict):
+    """A line of the table of confirmatory hypotheses."""
+
+    id: str
+    statement: str
+    estimate: float
+    low: float
+    high: float
+    n_images: int
+    n: int
+    p_holm: float
+    alone: str
+    verdict: str
+
+
+class Family(TypedDict):
+    """The confirmatory hypotheses of one model on one split.
 
     Attributes:
-        name: In the table of figures.
-        caption: What it shows, with n and the kind of interval.
-        files: Format ("png", "svg", "pdf") to file.
+        title: Names the model and the split.
+        lines: Per hypothesis id, statement, verdict, alone, found, adjusted and n, as text.
+        problem: Why nothing could be adjusted; empty if it could.
     """
 
-    name: str
-    caption: str
-    files: Mapping[str, Path]
+    title: str
+    lines: list[dict[str, str]]
+    problem: str
 
 
 def build_report(
-    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[Picture]]
+    runs: Sequence[Path], out: Path, pictures: Mapping[Path, Sequence[DrawnFigure]]
 ) -> Path:
     """Write ``index.html`` with the data it links to, and return its path.
 
     Args:
-        runs: Run folders, whole or not; what is missing is said on the page.
+        runs: Run folders, complete or not; the page names missing parts.
         out: Folder of the report.
         pictures: Figures of each run folder.
 
@@ -79,9 +114,7 @@ def build_report(
         "ours": [
             table
             for run, summary in summaries.items()
-            if summary is not None
-            and summary.study == "sweep"
-            and {"scores", "comparisons"} <= set(summary.tables)
+            if summary is not None and compares_methods(summary)
             for table in beside(summary, records[run].excluded)
         ],
         "published": {
@@ -100,8 +133,12 @@ def build_report(
 
 
 def run_view(
-    run: Path, record: RunRecord, summary: Summary | None, out: Path, pictures: Sequence[Picture]
-) -> dict[str, Any]:
+    run: Path,
+    record: RunRecord,
+    summary: Summary | None,
+    out: Path,
+    pictures: Sequence[DrawnFigure],
+) -> dict[str, object]:
     """What the page shows of one run; its record, summary and rows are copied beside the page."""
     return {
         "name": anchor(record),
@@ -118,7 +155,7 @@ def run_view(
     }
 
 
-def picture_view(picture: Picture, out: Path) -> dict[str, Any]:
+def picture_view(picture: DrawnFigure, out: Path) -> dict[str, object]:
     """A figure as data inside the page, with links to its files."""
     data = base64.b64encode(picture.files["svg"].read_bytes()).decode("ascii")
     return {
@@ -133,13 +170,13 @@ def warnings_of(run: Path, record: RunRecord) -> list[str]:
     found = []
     if not record.complete:
         done = f"{record.parts_done} of {record.n_parts} parts"
-        found.append(f"{run.name}: {done} are there; the same command computes the rest.")
+        found.append(f"{run.name}: {done} are there; run the same command again for the rest.")
     if record.limit is not None:
         part = f"limited to the first {record.limit} images of the split"
-        found.append(f"{run.name}: {part}; read it as a sample of the result.")
+        found.append(f"{run.name}: {part}; it is only a sample of the result.")
     if record.failures:
         found.append(
-            f"{run.name}: {record.counts.failed} samples failed; the run record below says why."
+            f"{run.name}: {record.counts.failed} samples failed; the run record below has the reasons."
         )
     return found
 
@@ -166,19 +203,17 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
 
 def families(
     records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
-) -> list[dict[str, Any]]:
-    """The confirmatory hypotheses, adjusted together, once per model and split; where two runs test one, none is shown.
+) -> list[Family]:
+    """Adjust the confirmatory hypotheses together, once per model and split.
 
-    Returns:
-        Per family its "title" and either its "lines" (id, statement, verdict, alone, found,
-        adjusted) or the "problem".
+    Where two runs test one hypothesis, the family holds the problem and no lines.
     """
     groups: dict[str, list[Claim]] = {}
     for run, summary in summaries.items():
         record = records[run]
         title = f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
         groups.setdefault(title, []).extend(summary.claims if summary else [])
-    found: list[dict[str, Any]] = []
+    found: list[Family] = []
     for title, claims in groups.items():
         try:
             table = confirmatory(claims)
@@ -188,14 +223,17 @@ def families(
         found.append(
             {
                 "title": title,
-                "lines": [family_line(line) for line in table.to_dict("records")],
+                "lines": [
+                    family_line(line)
+                    for line in cast("list[HypothesisLine]", table.to_dict("records"))
+                ],
                 "problem": "",
             }
         )
     return found
 
 
-def family_line(line: Mapping[Any, Any]) -> dict[str, str]:
+def family_line(line: HypothesisLine) -> dict[str, str]:
     """One confirmatory hypothesis with its numbers as text."""
     tested = line["verdict"] != NOT_TESTED
     return {
@@ -221,7 +259,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Samples", f"{counts.expected} expected, {counts.done} done, {counts.failed} failed"),
         ("Skipped", skipped),
         ("Command", record.command),
-        ("Protocol", record.protocol),
+        ("Protocol", f"{record.protocol}: {protocol_of(record.protocol).description}"),
         ("Model", joined(record.model)),
         ("Data", joined(record.data)),
         ("Seeds", joined(record.seeds)),
@@ -236,7 +274,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def copy_data(run: Path, out: Path) -> dict[str, str]:
-    """Copy record, summary and rows beside the page, so that the folder can be moved; links by label."""
+    """Copy record, summary and rows beside the page, and return the links by label."""
     links = {}
     for label, name in (
         ("record", "run.json"),
@@ -262,6 +300,6 @@ def anchor(record: RunRecord) -> str:
     return f"{record.study}-{record.key[:12]}"
 
 
-def joined(values: Mapping[str, Any]) -> str:
+def joined(values: Mapping[str, object]) -> str:
     """A mapping in one line."""
     return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -1,10 +1,10 @@
-"""The tables of a report: every one of a summary, accuracy by method and budget, and what the authors publish."""
+"""The tables of a report: those of a summary, accuracy by method and budget, published ones."""
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 from urllib.parse import quote
 
 import pandas as pd
@@ -20,10 +20,34 @@ LONGEST = 100
 """Lines of a table on the page; its CSV file has all."""
 
 
+class ScoreLine(TypedDict):
+    """One method at one budget.
+
+    Attributes:
+        method: Label of the method.
+        budget: Visual tokens kept.
+        value: What the table is about.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        retention_bound: One-sided lower bound of the share of the unpruned score.
+        kept: Published share of the unpruned score.
+    """
+
+    method: str
+    budget: int
+    value: float
+    low: NotRequired[float]
+    high: NotRequired[float]
+    retention_bound: NotRequired[float]
+    kept: NotRequired[float]
+
+
 def tables_of(
     run: Path, summary: Summary, out: Path, excluded: Sequence[Exclusion] = ()
 ) -> list[Grid]:
-    """The summary's tables, each with a CSV file beside the page; a sweep's scores come first, by method and budget.
+    """Tables of a summary, each with a CSV file beside the page.
+
+    The scores of a run that compares methods come by method and budget as well.
 
     Args:
         run: Run folder.
@@ -40,7 +64,7 @@ def tables_of(
         title = name.replace("_", " ")
         if len(frame) > LONGEST:
             title += f" (the first {LONGEST} of {len(frame)} lines)"
-        if summary.study == "sweep" and name == "scores":
+        if compares_methods(summary) and name == "scores":
             found.append(
                 by_budget(
                     "cIoU by method and budget", scores_of(frame), spread, link, reasons(excluded)
@@ -48,6 +72,11 @@ def tables_of(
             )
         found.append(grid(title, frame.head(LONGEST), link))
     return found
+
+
+def compares_methods(summary: Summary) -> bool:
+    """Whether a run scores methods by budget and compares them: it has the tables that say so."""
+    return {"scores", "comparisons"} <= set(summary.tables)
 
 
 def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
@@ -59,11 +88,11 @@ def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
 def by_budget(
     title: str,
     lines: pd.DataFrame,
-    text: Callable[[Mapping[Any, Any]], str],
+    text: Callable[[ScoreLine], str],
     csv: str = "",
     refused: Collection[tuple[str, int]] = (),
 ) -> Grid:
-    """One row per method, presets on their own, and one column per budget, both the best and the largest first.
+    """One row per method and one column per budget; the best and the largest stand first.
 
     Args:
         title: Of the table.
@@ -77,9 +106,9 @@ def by_budget(
         Rows from the highest value at the largest budget that the method has, methods that refuse
         every budget last; "refused", or nothing, where there is no line.
     """
-    cells: dict[str, dict[int, dict[Any, Any]]] = {}
-    for line in lines.to_dict("records"):
-        cells.setdefault(str(line["method"]), {})[int(line["budget"])] = line
+    cells: dict[str, dict[int, ScoreLine]] = {}
+    for line in cast("list[ScoreLine]", lines.to_dict("records")):
+        cells.setdefault(line["method"], {})[line["budget"]] = line
     # The number of all tokens, which only the unpruned model keeps, comes last.
     held = Counter(
         [*(budget for own in cells.values() for budget in own), *(budget for _, budget in refused)]
@@ -101,13 +130,13 @@ def by_budget(
     return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
 
 
-def spread(line: Mapping[Any, Any]) -> str:
+def spread(line: ScoreLine) -> str:
     """A value with its interval."""
     return f"{number(line['value'])} {interval(line['low'], line['high'])}"
 
 
 def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
-    """What a sweep measured, in the terms of the published table: cIoU, and the share of the unpruned cIoU kept."""
+    """A run's scores in the terms of the published table: cIoU, and the share kept."""
     comparisons = summary.table("comparisons")
     kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
     return [
@@ -125,7 +154,7 @@ def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     ]
 
 
-def published_tables() -> list[dict[str, Any]]:
+def published_tables() -> list[dict[str, object]]:
     """The published tables, each with its source and with what to keep in mind."""
     accuracy = (
         published.accuracy()

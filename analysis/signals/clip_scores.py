@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
@@ -16,6 +15,7 @@ from litelvlm.pruning.methods.fastervlm import FasterVLM
 from litelvlm.pruning.methods.similarity import HighSimilarity, LowSimilarity
 from litelvlm.pruning.methods.value_norm import ValueNorm
 from litelvlm.pruning.ranking import stable_order
+from litelvlm.pruning.scoring.context import context_scores
 
 REVERSED = "low_similarity"
 SCORES = (

@@ -24,7 +24,7 @@ class Ceiling(NamedTuple):
 
 
 def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
-    """Where a token lies: x, y, x squared, y squared, x y, distance from the centre, and whether on the border."""
+    """Position of each token: x, y, x², y², x y, distance from the centre, border or not."""
     rows, cols = grid
     row, col = np.divmod(np.arange(rows * cols), cols)
     y, x = (row - (rows - 1) / 2) / rows, (col - (cols - 1) / 2) / cols
@@ -46,7 +46,7 @@ def _agreement(
 
 
 def rank_biased_overlap(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
-    """Extrapolated rank-biased overlap of two orders (token indices, best first) to depth k, with p = 1 - 1/k.
+    """Extrapolated rank-biased overlap of two orders to depth k, with p = 1 - 1/k; best first.
 
     Source: Webber, Moffat and Zobel 2010, A similarity measure for indefinite rankings,
         extrapolated form.
@@ -55,7 +55,7 @@ def rank_biased_overlap(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"
 
 
 def rbo_chance(n_tokens: int, k: int) -> float:
-    """Expected rank-biased overlap of two random orders of all tokens: the agreement at depth d is d / N."""
+    """Expected rank-biased overlap of two random orders: the agreement at depth d is d / N."""
     return _extrapolated(np.arange(1, _depth(k, n_tokens) + 1) / n_tokens)
 
 
@@ -82,12 +82,12 @@ def top_k_iou(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int)
 
 
 def top_k_iou_chance(n_tokens: int, k: int) -> float:
-    """Overlap of two random sets of k tokens at their mean intersection k * k / N: k / (2 N - k)."""
+    """Overlap of two random sets of k tokens at the mean intersection k²/N: k / (2 N - k)."""
     return _depth(k, n_tokens) / (2 * n_tokens - k)
 
 
 def chance_corrected(value: float, chance: float) -> float:
-    """(value - chance) / (1 - chance): 0 at chance, 1 at full agreement; nan where chance is full agreement."""
+    """(value - chance) / (1 - chance): 0 at chance, 1 at full agreement; nan if chance is 1."""
     return (value - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
@@ -111,7 +111,7 @@ def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n
 
 
 def retest_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
-    """Reliability of one measurement from a second one of the same signal: their correlation, not stepped up.
+    """Reliability of one measurement: its correlation with a second one, not stepped up.
 
     ``split_half_ceiling`` speaks of the two together, which is too high for either alone.
 
@@ -123,7 +123,7 @@ def retest_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) 
 
 
 def ceiling_of(first: float, second: float) -> float:
-    """Largest correlation that two reliabilities allow, their geometric mean; nan if one is unknown or below 0.2.
+    """Largest correlation that two reliabilities allow; nan if one is unknown or below 0.2.
 
     A correlation divided by it is disattenuated.
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, Shaped
 
 RESAMPLES = 10_000
 ONE_IMAGE = "undefined: one image"
-_CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), which bounds memory whatever the number of images
+_CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
 
 
 class Estimate(NamedTuple):
@@ -82,7 +82,7 @@ class Bootstrap(NamedTuple):
         return p
 
     def p_equivalent(self, margin: float, null: float = 0.0) -> Float[np.ndarray, "k"]:
-        """Two one-sided tests (TOST) of each column: small if it lies within ``margin`` of ``null``.
+        """p-value of two one-sided tests per column: small within ``margin`` of ``null``.
 
         At most .05 where the 90 % percentile interval lies inside the margin; nan with one image.
 
@@ -204,7 +204,7 @@ def means(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
 
 
 def ratios(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
-    """Statistic: the first half of the columns over the second half (cIoU: intersections, then unions).
+    """Statistic: the first half of the columns over the second half, as in cIoU.
 
     A ratio whose denominator is 0 has a numerator of 0 too (empty prediction on empty target) and
     counts as 1.
@@ -246,7 +246,7 @@ def mean_estimate(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Mean over samples with an image-clustered interval; give differences for a paired comparison."""
+    """Mean over samples with an image-clustered interval; pass differences to compare pairs."""
     return bootstrap_means(
         values[:, None].astype(np.float64), image_ids, resamples, seed
     ).estimates(level)[0]
@@ -255,7 +255,7 @@ def mean_estimate(
 def contrast(
     result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Float[np.ndarray, "b j"]]
 ) -> Bootstrap:
-    """Carry value and draws of several paired statistics into new ones, such as a difference or a retention.
+    """Combine several paired statistics into new ones, such as a difference or a retention.
 
     Example:
         >>> import numpy as np
@@ -275,7 +275,7 @@ def nested_bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Bootstrap:
-    """Resample images, then expressions within each, then seeds within each of those, with replacement.
+    """Resample images, then expressions of each, then seeds of each, with replacement.
 
     Args:
         columns: One row per measurement.

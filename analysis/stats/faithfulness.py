@@ -1,7 +1,6 @@
-"""How well a ranking of tokens predicts what their removal does to a target: curves, areas, infidelity. Arrays only."""
+"""How well a ranking of tokens predicts the effect of their removal; arrays only."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +56,7 @@ def eraser(
     only: Float[np.ndarray, "c"],
     chosen: Sequence[int],
 ) -> dict[str, Float[np.ndarray, "k"]]:
-    """Comprehensiveness and sufficiency at some counts, as falls of the target; their means are the AOPC.
+    """Comprehensiveness and sufficiency at some counts; their means are the AOPC.
 
     Args:
         counts: Token counts of the two curves, from none to all.
@@ -105,10 +104,11 @@ def square_removals(
 
 def moved_round(
     values: Float[np.ndarray, "n"], grid: tuple[int, int], rng: np.random.Generator
-) -> Any:
-    """A map moved round the grid by a random step, never by none: as smooth as before, and about other places."""
+) -> Float[np.ndarray, "n"]:
+    """A map shifted round the grid by a random step other than zero; it keeps its smoothness."""
     down, right = np.divmod(int(rng.integers(1, grid[0] * grid[1])), grid[1])
-    return np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
+    moved: np.ndarray = np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
+    return moved
 
 
 def rank_infidelity(
@@ -117,7 +117,7 @@ def rank_infidelity(
     values: Float[np.ndarray, "m"],
     whole: float,
 ) -> float:
-    """Normalised infidelity, by captum, of a ranking to what random removals do to a target; 0 is perfect.
+    """Normalised infidelity (captum) of a ranking to the effects of random removals; 0 is best.
 
     A token's attribution is its rank over N, highest for the first one, scaled by the factor that
     fits best: rankings have no unit, so they can be compared. The factor may be negative, so this

@@ -1,4 +1,4 @@
-"""How far an interval can be trusted: a second kind of it, a rival chosen by its score, and what n could show."""
+"""Checks of intervals: a second kind, a reselected rival, and the smallest detectable effect."""
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -24,7 +24,7 @@ def bca_estimate(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Bias-corrected and accelerated interval, images resampled: a check on the percentile interval.
+    """Bias-corrected and accelerated interval over images, to check the percentile interval.
 
     Args:
         columns: One row per sample, as for ``bootstrap``.
@@ -109,7 +109,7 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
 def minimum_detectable(
     result: Bootstrap, power: float = 0.8, level: float = 0.95
 ) -> Float[np.ndarray, "k"]:
-    """Smallest true effect that a two-sided test on these images would find with the given power; nan with one image.
+    """Smallest effect that a two-sided test on these images detects at a power; nan with one image.
 
     It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of
     equal weight, 2.80 SD_d / sqrt(n_images).

@@ -1,4 +1,4 @@
-"""How a token ranking relates to a mask: AUROC, reversal index, effect size, precision and recall at a budget.
+"""How a token ranking relates to a mask: AUROC, reversal index, effect size, recall.
 
 Arrays only. ``inside`` and ``outside`` mark the tokens in and out of the mask; tokens in neither
 are ignored, and N' = n_in + n_out is the number of eligible ones. Leading axes of the labels hold
@@ -15,7 +15,7 @@ from litelvlm.analysis.stats.bootstrap import check_finite
 
 
 class AtBudget(NamedTuple):
-    """What the k lowest and the k highest of the eligible tokens hold, and what k random ones would.
+    """Precision and recall of the k lowest, the k highest and k random eligible tokens.
 
     Attributes:
         k: Tokens taken, at most N'.
@@ -43,7 +43,7 @@ def auroc(
     inside: Shaped[np.ndarray, "*masks n"],
     outside: Shaped[np.ndarray, "*masks n"],
 ) -> Float[np.ndarray, "*masks"]:
-    """Chance that a token in the mask scores above one outside it, ties counting one half (mid-ranks).
+    """Probability that a token in the mask scores above one outside it; ties count one half.
 
     Args:
         scores: One score per token.
@@ -83,7 +83,7 @@ def auroc(
 
 
 def reversal_index(area: Float[np.ndarray, "*masks"]) -> Float[np.ndarray, "*masks"]:
-    """RI = 1 - 2 AUROC in [-1, 1]: positive when the mask's tokens have the lower scores (negative Somers' D)."""
+    """RI = 1 - 2 AUROC, in [-1, 1]: positive when the mask's tokens score lower."""
     value: np.ndarray = np.asarray(1 - 2 * area)
     return value
 
@@ -91,7 +91,7 @@ def reversal_index(area: Float[np.ndarray, "*masks"]) -> Float[np.ndarray, "*mas
 def hedges_g(
     scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
 ) -> float:
-    """Standardised mean difference inside minus outside with Hedges' small-sample factor; negative means reversal.
+    """Hedges' g, inside minus outside the mask; negative means reversal.
 
     Scores without any spread differ by nothing and give 0.
 
@@ -121,7 +121,7 @@ def at_budget(
     outside: Bool[np.ndarray, "n"],
     k: int,
 ) -> AtBudget:
-    """Precision and recall of the k lowest and k highest eligible tokens; ties go to the lower index, as in pruning.
+    """Precision and recall of the k lowest and k highest eligible tokens; lower index wins ties.
 
     Raises:
         ValueError: If k is below 1, a score is not finite, or the mask holds no token.
@@ -176,7 +176,10 @@ def soft_recall(scores: Real[np.ndarray, "n"], coverage: Float[np.ndarray, "n"],
 def pointing_game(
     scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
 ) -> float:
-    """Whether the lowest eligible score lies in the mask; of tied minima the share that does. Chance is n_in / N'."""
+    """Whether the lowest eligible score lies in the mask, as a share of tied minima.
+
+    Chance is n_in / N', the share of eligible tokens in the mask.
+    """
     check_finite(scores, "scores")
     eligible = inside | outside
     lowest = eligible & (scores == scores[eligible].min())

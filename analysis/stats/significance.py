@@ -1,4 +1,4 @@
-"""Tests of claims: paired swaps, equivalence and non-inferiority, and corrections for many tests."""
+"""Tests of claims: paired swaps, equivalence, non-inferiority; corrections for many tests."""
 
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ def paired_swap_test(
 
 
 def sign_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
-    """Exact two-sided test that positive and negative image means are equally likely; zeros are left out."""
+    """Exact two-sided sign test of image means; zeros are left out."""
     check_finite(image_means, "image means")
     positive, n = int((image_means > 0).sum()), int((image_means != 0).sum())
     return Comparison(
@@ -92,7 +92,7 @@ def wilcoxon_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
 
 
 def equivalence_test(difference: Float[np.ndarray, "images"], margin: float) -> Comparison:
-    """Two one-sided t tests (TOST) on image means: a small p-value says that |difference| < ``margin``.
+    """Two one-sided t tests (TOST) on image means: small p if |difference| < ``margin``.
 
     Raises:
         ValueError: If the margin is not positive or there are fewer than two images.
@@ -105,7 +105,7 @@ def equivalence_test(difference: Float[np.ndarray, "images"], margin: float) -> 
 
 
 def non_inferiority_test(difference: Float[np.ndarray, "images"], margin: float) -> Comparison:
-    """One-sided t test on image means: a small p-value says that the difference lies above ``-margin``."""
+    """One-sided t test on image means: small p if the difference lies above ``-margin``."""
     check_finite(difference, "differences")
     if margin <= 0 or len(difference) < 2:
         raise ValueError(
@@ -119,7 +119,7 @@ def non_inferiority_test(difference: Float[np.ndarray, "images"], margin: float)
 
 
 def non_inferior(estimate: Estimate, margin: float) -> bool:
-    """Whether the interval of a difference lies wholly above ``-margin``; False if it is undefined."""
+    """Whether the interval of a difference lies above ``-margin``; False if it is undefined."""
     return estimate.defined and estimate.low > -margin
 
 

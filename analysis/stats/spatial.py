@@ -1,4 +1,4 @@
-"""Rank correlations of maps on the token grid, given where tokens lie, against the same map moved round the grid.
+"""Rank correlations of maps on the token grid, with toroidal shifts as the null.
 
 Neighbouring tokens are alike, so tokens are no independent samples and the textbook p-value of a
 correlation between two smooth maps is far too small. A toroidal shift keeps a map's smoothness and
@@ -13,7 +13,7 @@ from litelvlm.analysis.stats.bootstrap import check_finite
 
 
 def basis(n: int, covariates: Float[np.ndarray, "n c"] | None = None) -> Float[np.ndarray, "n b"]:
-    """Orthonormal columns that span the constant and the covariates; collinear ones are left out."""
+    """Orthonormal columns that span the constant and the covariates, without collinear ones."""
     columns = np.ones((n, 1)) if covariates is None else np.column_stack([np.ones(n), covariates])
     check_finite(columns, "covariates")
     scaled = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
@@ -25,7 +25,9 @@ def basis(n: int, covariates: Float[np.ndarray, "n c"] | None = None) -> Float[n
 def residual_ranks(
     values: Real[np.ndarray, "m n"], design: Float[np.ndarray, "n b"]
 ) -> Float[np.ndarray, "m n"]:
-    """Mid-ranks of each row less their projection on ``design``, scaled to norm 1; a row that it explains is 0.
+    """Mid-ranks of each row minus their projection on ``design``, scaled to norm 1.
+
+    A row that the design explains is 0.
 
     Raises:
         ValueError: If a value is not finite.
@@ -44,7 +46,7 @@ def rank_correlations(
     second: Real[np.ndarray, "b n"],
     covariates: Float[np.ndarray, "n c"] | None = None,
 ) -> Float[np.ndarray, "a b"]:
-    """Partial Spearman correlation of every row with every other one; plain Spearman without covariates.
+    """Partial Spearman correlation of every pair of rows; plain Spearman without covariates.
 
     A row that is constant, or wholly explained by the covariates, correlates 0 with everything.
     """
@@ -61,7 +63,7 @@ def shifted_correlations(
     grid: tuple[int, int],
     covariates: Float[np.ndarray, "n c"] | None = None,
 ) -> Float[np.ndarray, "a b rows cols"]:
-    """``rank_correlations`` with ``second`` moved round the grid by every (down, right); [0, 0] is not moved.
+    """``rank_correlations`` with ``second`` shifted by every (down, right); [0, 0] is unshifted.
 
     All moves at once by cross-correlation: the moved ranks' product with a residual, over the norm
     that their own fit on the unmoved covariates leaves.
@@ -90,7 +92,7 @@ def shifted_correlations(
 
 
 def shift_p_values(correlations: Float[np.ndarray, "a b rows cols"]) -> Float[np.ndarray, "a b"]:
-    """(1 + moves that correlate at least as much as none) / (1 + moves); one-sided, small for a positive link."""
+    """One-sided p-values: share of shifts that correlate at least as much as no shift."""
     flat = correlations.reshape(*correlations.shape[:2], -1)
     extreme = (flat[..., 1:] >= flat[..., :1] - 1e-12).sum(-1)
     p: np.ndarray = (1 + extreme) / flat.shape[-1]

@@ -48,7 +48,7 @@ def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
 def spread(
     values: Float[np.ndarray, "n"], tower: CroppingTower, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
-    """One value per token over a picture as the tower sees it: NaN where no token looks."""
+    """Spread one value per token over the picture; NaN outside what the tower sees."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
     return coverage_to_pixels(values.reshape(tower.grid), height, width, tower.image_size, crop)
 
@@ -56,7 +56,7 @@ def spread(
 def kept_pixels(
     kept: Sequence[int], tower: CroppingTower, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
-    """Where the kept tokens look: 1 kept, 0 pruned, NaN outside what the tower sees."""
+    """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tower sees."""
     flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)
     flags[list(kept)] = 1.0
     return spread(flags, tower, height, width)
@@ -68,7 +68,7 @@ def draw_overlay(
     kept: Float[np.ndarray, "height width"],
     tint: tuple[int, int, int] = TINTS[0],
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Tint and outline the mask, darken what was pruned away, leave what CLIP never sees as it is.
+    """Tint and outline the mask, and darken pruned tokens; pixels outside the crop stay unchanged.
 
     Args:
         picture: RGB.

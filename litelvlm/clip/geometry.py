@@ -1,16 +1,18 @@
-"""What CLIP's resize and centre crop show of an image, and how pixel masks map to visual tokens and back.
+"""What CLIP's centre crop shows of an image, and how pixel masks map to visual tokens and back.
 
 The integer rules are those of the Hugging Face CLIP processor: the short side becomes `size`, the
 long side `int(size * long / short)`, and a centre square is cut at offset `(side - size) // 2`.
-What lies outside the square no token sees.
+No token sees what lies outside the square.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
 
-Mask = Bool[np.ndarray, "height width"] | UInt8[np.ndarray, "height width"]
+Floats = NDArray[np.float64]
+Mask = Bool[NDArray[np.bool_], "height width"] | UInt8[NDArray[np.uint8], "height width"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class Crop:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Resized pixels per image pixel, (vertical, horizontal); they differ by the rounding of the long side."""
+        """Resized pixels per image pixel, (vertical, horizontal).
+
+        They differ by the rounding of the long side.
+        """
         return self.resized_height / self.height, self.resized_width / self.width
 
     @property
@@ -51,7 +56,7 @@ class Crop:
 
 
 def crop_box(height: int, width: int, size: int = 336) -> Crop:
-    """Where the crop lies for an image of this height and width.
+    """Find where the crop lies for an image of this height and width.
 
     Raises:
         ValueError: If a length is below 1.
@@ -71,7 +76,9 @@ def crop_box(height: int, width: int, size: int = 336) -> Crop:
 
 
 def padded_box(height: int, width: int, size: int = 336) -> Crop:
-    """The whole image inside a square: its long side becomes ``size``, and a border fills the rest on both sides.
+    """Place the whole image inside a square.
+
+    The long side becomes ``size``, and a border fills the rest on both sides.
 
     Raises:
         ValueError: If a length is below 1.
@@ -95,21 +102,22 @@ def padded_box(height: int, width: int, size: int = 336) -> Crop:
     )
 
 
-def _overlap(edges: np.ndarray, length: int) -> np.ndarray:
+def _overlap(edges: Floats, length: int) -> Floats:
     """Share of each pixel inside each interval between successive edges, [intervals, length]."""
     pixels = np.arange(length)
     low = np.maximum(edges[:-1, None], pixels[None, :])
     high = np.minimum(edges[1:, None], pixels[None, :] + 1)
-    shared: np.ndarray = np.maximum(high - low, 0.0)
+    shared: Floats = np.maximum(high - low, 0.0)
     return shared
 
 
-def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[Floats, Floats]:
     """Borders of the token rows and columns in image pixels, [rows + 1] and [columns + 1]."""
     rows, columns = grid
     if not (1 <= rows <= crop.size and 1 <= columns <= crop.size):
         raise ValueError(
-            f"grid {grid} does not fit a square of {crop.size} pixels; give (rows, columns) of the tower"
+            f"grid {grid} does not fit a square of {crop.size} pixels; "
+            "give (rows, columns) of the tower"
         )
     # A patch has a whole number of pixels; a remainder at the right and bottom is seen by no token.
     y = crop.top + np.arange(rows + 1) * (crop.size // rows)
@@ -119,7 +127,7 @@ def _cell_edges(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
 
 def coverage(
     mask: Mask, grid: tuple[int, int] = (24, 24), size: int = 336, crop: Crop | None = None
-) -> Float[np.ndarray, "rows columns"]:
+) -> Float[NDArray[np.float32], "rows columns"]:
     """Share of each token's patch that a mask covers, 0 to 1 (float32).
 
     This is the exact area average: resizing by area, cropping and pooling per patch in one step.
@@ -138,7 +146,7 @@ def coverage(
     down, across = _overlap(y, height), _overlap(x, width)
     area = np.diff(y)[:, None] * np.diff(x)[None, :]
     # Rounding may overshoot by one part in 1e16.
-    share: np.ndarray = np.clip(
+    share: NDArray[np.float32] = np.clip(
         down @ (mask > 0).astype(np.float64) @ across.T / area, 0.0, 1.0
     ).astype(np.float32)
     return share
@@ -164,13 +172,15 @@ def visible_fraction(mask: Mask, size: int = 336, crop: Crop | None = None) -> f
 
 
 def coverage_to_pixels(
-    grid_map: Float[np.ndarray, "rows columns"],
+    grid_map: Float[NDArray[np.float32], "rows columns"],
     height: int,
     width: int,
     size: int = 336,
     crop: Crop | None = None,
-) -> Float[np.ndarray, "height width"]:
-    """Spread one value per token over the image: each pixel gets its token's value, NaN where no token looks.
+) -> Float[NDArray[np.float32], "height width"]:
+    """Spread one value per token over the image.
+
+    Each pixel gets the value of the token that sees it, and NaN where no token sees it.
 
     Args:
         grid_map: One value per token.

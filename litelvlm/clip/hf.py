@@ -1,30 +1,22 @@
-"""The Hugging Face CLIP towers, run once per image and per text, with every state a pruning method may ask for."""
+"""The Hugging Face CLIP towers as a pair of towers."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import CLIPModel, CLIPTokenizer, PreTrainedTokenizerBase
-
-from litelvlm.clip.tower import (
-    ClipImage,
-    ClipText,
-    Preprocessing,
-    Tower,
-    attention_row,
-    capture_inputs,
+from transformers import (
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    PreTrainedTokenizerBase,
 )
 
-__all__ = [
-    "ClipImage",
-    "ClipText",
-    "ClipTower",
-    "attention_row",
-    "capture_inputs",
-    "read_tokenizer",
-]
+from litelvlm.clip.hf_blocks import HfBlock
+from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.tower import Tower
 
 
 class ClipTower(Tower):
@@ -50,30 +42,30 @@ class ClipTower(Tower):
         self.preprocessing = preprocessing or Preprocessing()
 
     @property
-    def vision_config(self) -> Any:
+    def vision_config(self) -> CLIPVisionConfig:
         """The image tower's configuration."""
-        return self.clip.config.vision_config
+        return cast(CLIPVisionConfig, self.clip.config.vision_config)
 
     @property
-    def text_config(self) -> Any:
+    def text_config(self) -> CLIPTextConfig:
         """The text tower's configuration."""
-        return self.clip.config.text_config
+        return cast(CLIPTextConfig, self.clip.config.text_config)
 
     @property
     def image_size(self) -> int:
         """Side of the square crop in pixels."""
-        return int(self.vision_config.image_size)
+        return cast(int, self.vision_config.image_size)  # CLIP's sizes are sides of squares
 
     @property
     def grid(self) -> tuple[int, int]:
         """Token grid (rows, columns)."""
-        side = self.image_size // int(self.vision_config.patch_size)
+        side = self.image_size // cast(int, self.vision_config.patch_size)
         return side, side
 
     @property
-    def n_blocks(self) -> int:
+    def image_blocks(self) -> list[HfBlock]:
         """Blocks of the image tower."""
-        return len(self.clip.vision_model.encoder.layers)
+        return [HfBlock(layer) for layer in self.clip.vision_model.encoder.layers]
 
     @property
     def n_heads(self) -> int:
@@ -92,26 +84,19 @@ class ClipTower(Tower):
         states: Tensor = out[0] if isinstance(out, tuple) else out
         return states
 
-    def qkv(
-        self, hidden_states: Float[Tensor, "b s d"], block: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
-        layer = self.clip.vision_model.encoder.layers[block]
-        normed = layer.layer_norm1(hidden_states)
-        return (
-            layer.self_attn.q_proj(normed),
-            layer.self_attn.k_proj(normed),
-            layer.self_attn.v_proj(normed),
-        )
-
     def project(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
         """Final layer norm and visual projection, applied to any states of the image tower."""
         norm = self.clip.vision_model.post_layernorm
         projected: Tensor = self.clip.visual_projection(norm(hidden_states.to(norm.weight.dtype)))
         return projected
 
+    def project_unnormed(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Visual projection without the norm before it."""
+        projected: Tensor = self.clip.visual_projection(hidden_states)
+        return projected
+
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
-        """Token ids and mask [T, L], padded to the longest and truncated at the tower's maximum, and what was cut."""
+        """Token ids and mask [T, L], padded to the longest sentence, and what was cut."""
         limit = int(self.text_config.max_position_embeddings)
         lengths = [len(ids) for ids in self.tokenizer(list(sentences))["input_ids"]]
         tokens = self.tokenizer(
@@ -135,20 +120,26 @@ class ClipTower(Tower):
         eos = (input_ids == self.tokenizer.eos_token_id).int().argmax(dim=-1)
         return self.clip.text_projection(pooled), eos
 
+    def project_text(self, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Final norm and text projection, applied to any states of the text tower."""
+        projected: Tensor = self.clip.text_projection(self.clip.text_model.final_layer_norm(states))
+        return projected
+
     @property
-    def text_layers(self) -> list[nn.Module]:
+    def text_blocks(self) -> list[HfBlock]:
         """Blocks of the text tower."""
-        return list(self.clip.text_model.encoder.layers)
+        return [HfBlock(layer) for layer in self.clip.text_model.encoder.layers]
 
     @property
     def n_text_heads(self) -> int:
         """Heads of the text tower's attention."""
         return int(self.text_config.num_attention_heads)
 
-    def text_qk(self, layer: Any, hidden_states: Float[Tensor, "t l d"]) -> tuple[Tensor, Tensor]:
-        """Query and key projections of one text block for the states entering it."""
-        normed = layer.layer_norm1(hidden_states)
-        return layer.self_attn.q_proj(normed), layer.self_attn.k_proj(normed)
+    def redrawn(self) -> "ClipTower":
+        """The same architecture with weights drawn by torch's global generator."""
+        clip = type(self.clip)(self.clip.config).eval()
+        nn.Module.to(clip, self.device, self.dtype)
+        return ClipTower(clip, self.tokenizer, self.preprocessing)
 
 
 def read_tokenizer(name: str | Path) -> CLIPTokenizer:
@@ -167,6 +158,7 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
         ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise FileNotFoundError(
-            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; fetch them again"
+            f"{name} holds no vocabulary of CLIP: tokenizer.json, or vocab.json with merges.txt; "
+            "fetch them again"
         )
     return tokenizer

@@ -1,54 +1,43 @@
-"""The blocks of a Hugging Face CLIP image tower, each cut between attention and MLP."""
+"""The blocks of a Hugging Face CLIP tower, image or text."""
 
 from jaxtyping import Float
-from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch import Tensor, nn
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
-from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.tower import ClipImage
-from litelvlm.pruning.vit import VitView
+from litelvlm.clip.blocks import TextBlock
 
 
-class ClipHalves(VitView):
-    """One image of a batch, from its embeddings on.
+class HfBlock(TextBlock):
+    """A ``CLIPEncoderLayer``."""
 
-    Args:
-        image: The tower's states.
-        row: Which image of the batch.
+    module: CLIPEncoderLayer
 
-    Raises:
-        ValueError: If the tower is of another family.
-    """
+    def __init__(self, module: CLIPEncoderLayer) -> None:
+        self.module = module
 
-    def __init__(self, image: ClipImage, row: int = 0) -> None:
-        if not isinstance(image.tower, ClipTower):
-            raise ValueError(
-                f"tokens can be merged inside a Hugging Face CLIP tower only, not inside {image.tower.family}; "
-                "choose a method of another stage"
-            )
-        self.tower, self.image, self.row = image.tower, image, row
-        self.layers = image.tower.clip.vision_model.encoder.layers
-        self.n_blocks = image.tower.n_blocks - 1
+    def qkv(self, states: Float[Tensor, "*b d"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value projections of the states that enter the block."""
+        normed, attention = self.module.layer_norm1(states), self.module.self_attn
+        return attention.q_proj(normed), attention.k_proj(normed), attention.v_proj(normed)
 
-    def embed(self) -> Float[Tensor, "s d"]:
-        """States that enter the first block."""
-        return self.image.states[0][self.row]
+    def attention_output(self, mixed: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """What the attention adds to its states."""
+        added: Tensor = self.module.self_attn.out_proj(mixed)
+        return added
 
-    def attend(
-        self, block: int, states: Float[Tensor, "s d"], bias: Float[Tensor, "s"]
-    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "s e"]]:
-        """States after the attention and its residual, and the keys, mean over heads."""
-        q, k, v = (
-            part.unflatten(-1, (self.tower.n_heads, -1)).transpose(1, 2)
-            for part in self.tower.qkv(states[None], block)
-        )
-        mask = bias.to(q.dtype).expand(1, 1, len(states), -1)
-        mixed = scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
-        added: Tensor = self.layers[block].self_attn.out_proj(mixed)[0]
-        return states + added, k[0].mean(dim=0)
+    def feed_forward(self, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """What the MLP adds to ``states``."""
+        added: Tensor = self.module.mlp(self.module.layer_norm2(states))
+        return added
 
-    def feed(self, block: int, states: Float[Tensor, "s d"]) -> Float[Tensor, "s d"]:
-        """States after the MLP and its residual."""
-        layer = self.layers[block]
-        added: Tensor = layer.mlp(layer.layer_norm2(states))
-        return states + added
+    @property
+    def mlp_output_layer(self) -> nn.Module:
+        """The MLP's second linear map."""
+        layer: nn.Module = self.module.mlp.fc2
+        return layer
+
+    @property
+    def output_weight(self) -> Float[Tensor, "d d"]:
+        """Matrix of the output projection."""
+        weight: Tensor = self.module.self_attn.out_proj.weight
+        return weight

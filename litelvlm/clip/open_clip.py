@@ -1,59 +1,52 @@
-"""Any open_clip ViT as a tower: OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA and SigLIP weights, with their own crops.
+"""Any open_clip ViT as a pair of towers, each family with its own crop.
 
-What a family lacks is an error, never a stand-in: SigLIP has no class token, no projection of
-single patches and no causal text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``,
-``patch_embeds``, ``text_attention`` and ``eos_index`` raise a ``ValueError`` there that names a way
-out. EVA02 lacks nothing: its head is linear, and its rotary positions enter where the attention
-applies them. ResNets, convolutional or hybrid towers, towers without CLS or attention pooling
-(CLIPA) and captioners (CoCa) are refused by name.
+OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA and SigLIP weights are read. What a family lacks is an
+error, never a stand-in: SigLIP has no class token, no projection of single patches and no causal
+text, so ``cls_token``, ``query``, ``cls_key``, ``cls_attention``, ``patch_embeds``,
+``text_attention`` and ``eos_index`` raise a ``ValueError`` there that names a way out. EVA02 lacks
+nothing: its head is linear, and its rotary positions enter where the attention applies them.
+ResNets, convolutional or hybrid towers, towers without CLS or attention pooling (CLIPA) and
+captioners (CoCa) are refused by name.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from open_clip import create_model, get_tokenizer, list_models
-from open_clip.factory import get_model_config
 from open_clip.model import CLIP, CustomTextCLIP
-from open_clip.pretrained import (
-    download_pretrained,
-    get_pretrained_cfg,
-    list_pretrained_tags_by_model,
-)
-from open_clip.transformer import ResidualAttentionBlock, TextTransformer
-from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoConfig, CLIPModel
-from transformers.utils.hub import cached_file
 
-from litelvlm.clip.hf import ClipTower, read_tokenizer
-from litelvlm.clip.open_clip_trunks import image_trunk, native_qkv
-from litelvlm.clip.tower import Preprocessing, Tower
-from litelvlm.hub_ids import is_hub_id
-from litelvlm.names import check_name, unknown_name
-from litelvlm.number_types import number_type
+from litelvlm.clip.blocks import Block, TextBlock
+from litelvlm.clip.open_clip_text import TextTrunk
+from litelvlm.clip.open_clip_trunks import image_trunk
+from litelvlm.clip.preprocessing import Preprocessing, per_channel
+from litelvlm.clip.tower import Tower
+from litelvlm.names import check_name
 
-PREFIX = "open_clip:"
-_NO_CLS = "its image tower has no class token; use keys, values or patch_tokens, or a method that needs no class token"
+_NO_CLS = (
+    "its image tower has no class token; use keys, values or patch_tokens, "
+    "or a method that needs no class token"
+)
 _NO_PATCH_SPACE = (
-    "attention pooling, not a projection, leads to its joint space; use tower.map_values(image.patch_tokens), "
-    "the pooling's value path for each patch alone"
+    "attention pooling, not a projection, leads to its joint space; "
+    "use tower.map_values(image.patch_tokens), the pooling's value path for each patch alone"
+)
+_NO_MERGING = (
+    "tokens can be merged inside a Hugging Face CLIP tower only; choose a method of another stage"
 )
 _NOT_CAUSAL = (
-    "its text tower sees both ways and is read at its last position, padding included, so no [EOS] gathers the "
-    "sentence; use a family with causal text (OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA02)"
+    "its text tower sees both ways and is read at its last position, padding included, so no [EOS] "
+    "gathers the sentence; use a family with causal text "
+    "(OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA02)"
 )
 
 
 class OpenClipTower(Tower):
-    """An open_clip model with its tokenizer, giving the states that :class:`~litelvlm.clip.hf.ClipTower` gives.
+    """An open_clip model with its tokenizer; it gives the states that ``ClipTower`` gives.
 
     Where the side of the crop is no multiple of the patch (SigLIP 384 / 14), the grid leaves out
-    the last pixels, as
-    the convolution does: ``grid[0] * patch_size`` pixels are covered.
+    the last pixels, as the convolution does: ``grid[0] * patch_size`` pixels are covered.
 
     Args:
         clip: A model of ``open_clip.create_model``, or ``CLIP`` / ``CustomTextCLIP`` built
@@ -66,14 +59,21 @@ class OpenClipTower(Tower):
         ValueError: If the model is none of the known families, or its normalisation is unknown.
     """
 
+    # open_clip's tokenizers share no type.
+    tokenizer: Any  # type: ignore[explicit-any]
+
     def __init__(
-        self, clip: nn.Module, tokenizer: Any, preprocessing: Preprocessing | None = None
+        self,
+        clip: nn.Module,
+        tokenizer: Callable[[list[str]], Tensor],
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
         # CoCa is neither: its text tower reads an appended class token.
         if not isinstance(clip, (CLIP, CustomTextCLIP)):
             raise ValueError(
-                f"{type(clip).__name__} is no CLIP or CustomTextCLIP of open_clip; captioners are not read"
+                f"{type(clip).__name__} is no CLIP or CustomTextCLIP of open_clip; "
+                "captioners are not read"
             )
         self.clip, self.tokenizer = clip, tokenizer
         self.trunk = image_trunk(clip.visual)
@@ -81,41 +81,17 @@ class OpenClipTower(Tower):
         if height != width:
             raise ValueError(f"the crop is {height} x {width} pixels; only square crops are read")
         self.preprocessing = preprocessing or _preprocessing(clip.visual)
-        blocks = (
-            self.words.transformer.resblocks
-            if isinstance(self.words, (CLIP, TextTransformer))
-            else [None]
-        )
-        if (
-            not all(isinstance(b, ResidualAttentionBlock) for b in blocks)
-            or getattr(self.words, "cls_emb", None) is not None
-        ):
-            raise ValueError(
-                f"the text tower {type(self.words).__name__} is not open_clip's own; it cannot be read"
-            )
-        self.text_pool = str(
-            self.words.text_pool_type if self.words is clip else self.words.pool_type
-        )
-        causal = self.words.attn_mask is not None
-        if (causal, self.text_pool) not in ((True, "argmax"), (True, "eos"), (False, "last")):
-            raise ValueError(
-                f"text pooling {self.text_pool!r} with causal={causal} is unknown; known are 'argmax' and 'eos' "
-                "(causal) and 'last' (not causal, SigLIP)"
-            )
+        self.text_trunk = TextTrunk(clip.text if isinstance(clip, CustomTextCLIP) else clip)
         self.family, self.n_prefix = self.trunk.family, self.trunk.n_prefix
-        lacks: dict[str, str] = {}
+        self.rotates = self.trunk.rotates
+        lacks = {"token_merging": _NO_MERGING}
         if self.n_prefix == 0:
             lacks |= dict.fromkeys(("cls_token", "query", "cls_key", "cls_attention"), _NO_CLS)
         if self.trunk.pools_attention:
             lacks["patch_embeds"] = _NO_PATCH_SPACE
-        if not causal:
+        if not self.text_trunk.causal:
             lacks |= dict.fromkeys(("text_attention", "eos_index"), _NOT_CAUSAL)
         self.lacks = lacks
-
-    @property
-    def words(self) -> Any:
-        """The module that holds the text tower."""
-        return self.clip.text if isinstance(self.clip, CustomTextCLIP) else self.clip
 
     @property
     def image_size(self) -> int:
@@ -133,9 +109,9 @@ class OpenClipTower(Tower):
         return self.trunk.grid
 
     @property
-    def n_blocks(self) -> int:
+    def image_blocks(self) -> Sequence[Block]:
         """Blocks of the image tower."""
-        return len(self.trunk.blocks)
+        return self.trunk.blocks
 
     @property
     def n_heads(self) -> int:
@@ -149,12 +125,6 @@ class OpenClipTower(Tower):
     def block(self, index: int, hidden_states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s d"]:
         """Run one block of the image tower."""
         return self.trunk.block(index, hidden_states)
-
-    def qkv(
-        self, hidden_states: Float[Tensor, "b s d"], block: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value projections of one block for the states entering it: three [b, s, d] tensors."""
-        return self.trunk.qkv(hidden_states, block)
 
     def placed(
         self, query: Float[Tensor, "b s d"], keys: Float[Tensor, "b s d"], block: int
@@ -172,16 +142,9 @@ class OpenClipTower(Tower):
         return self._alone(hidden_states)
 
     def map_values(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
-        """SigLIP's value path: each state alone through norm, attention pooling (its weight is then 1) and MLP.
-
-        Raises:
-            ValueError: If the family has a projection; then ``project`` is the map into the joint
-                space.
-        """
+        """SigLIP's value path: each state alone, to which the pooling then gives the weight 1."""
         if not self.trunk.pools_attention:
-            raise ValueError(
-                f"{self.family} has no map_values: it has no attention pooling; use patch_embeds or project"
-            )
+            return super().map_values(hidden_states)
         return self._alone(hidden_states)
 
     def _alone(self, hidden_states: Tensor) -> Tensor:
@@ -202,19 +165,14 @@ class OpenClipTower(Tower):
         reads its padding, so there all positions stay and take part.
         """
         ids = self.tokenizer(list(sentences)).to(self.device)
-        if "eos_index" in self.lacks:
-            mask = torch.ones_like(ids)
-        else:
-            eos = self._eos(ids)
+        mask = torch.ones_like(ids)
+        if self.text_trunk.causal:
+            eos = self.text_trunk.eos(ids)
             ids = ids[:, : int(eos.max()) + 1]
-            mask = (torch.arange(ids.shape[1], device=ids.device)[None] <= eos[:, None]).to(
-                ids.dtype
-            )
-        return (
-            ids,
-            mask,
-            tuple(length > self.words.context_length for length in self._lengths(sentences)),
-        )
+            positions = torch.arange(ids.shape[1], device=ids.device)
+            mask = (positions[None] <= eos[:, None]).to(ids.dtype)
+        limit = self.text_trunk.context_length
+        return ids, mask, tuple(length > limit for length in self._lengths(sentences))
 
     def _lengths(self, sentences: Sequence[str]) -> list[int]:
         """Tokens of each sentence before truncation, special ones included."""
@@ -224,195 +182,28 @@ class OpenClipTower(Tower):
         cleaned = [self.tokenizer.clean_fn(sentence) for sentence in sentences]
         return [len(ids) for ids in inner(cleaned)["input_ids"]]
 
-    def _eos(self, input_ids: Tensor) -> Tensor:
-        """First end-of-text token: OpenAI's has the highest id of the vocabulary, others say theirs."""
-        if self.text_pool == "argmax":
-            return input_ids.argmax(dim=-1)
-        eos_id = int(self.words.text_eos_id if self.words is self.clip else self.words.eos_id)
-        return (input_ids == eos_id).int().argmax(dim=-1)
-
     def encode_text(
         self, input_ids: Int[Tensor, "t l"], attention_mask: Int[Tensor, "t l"]
     ) -> tuple[Tensor, Tensor]:
-        """Projected text states [T, P] and the position [T] they are read at: [EOS], or SigLIP's last."""
-        words, length = self.words, input_ids.shape[1]
-        mask = None if words.attn_mask is None else words.attn_mask[:length, :length]
-        states = words.token_embedding(input_ids) + words.positional_embedding[:length]
-        states = words.ln_final(words.transformer(states, attn_mask=mask))
-        last = torch.full_like(input_ids[:, 0], length - 1)
-        index = last if self.text_pool == "last" else self._eos(input_ids)
-        pooled = states[torch.arange(len(states), device=states.device), index]
-        head = words.text_projection
-        return (head(pooled) if isinstance(head, nn.Linear) else pooled @ head), index
+        """Projected text states [T, P] and the position [T] they are read at."""
+        return self.text_trunk.encode(input_ids)
+
+    def project_text(self, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+        """Final norm and text projection, applied to any states of the text tower."""
+        return self.text_trunk.project(states)
 
     @property
-    def text_layers(self) -> list[nn.Module]:
+    def text_blocks(self) -> Sequence[TextBlock]:
         """Blocks of the text tower."""
-        return list(self.words.transformer.resblocks)
+        return self.text_trunk.blocks
 
     @property
     def n_text_heads(self) -> int:
         """Heads of the text tower's attention."""
-        return int(self.words.transformer.resblocks[0].attn.num_heads)
-
-    def text_qk(
-        self, layer: nn.Module, hidden_states: Float[Tensor, "t l d"]
-    ) -> tuple[Tensor, Tensor]:
-        """Query and key projections of one text block for the states entering it."""
-        return native_qkv(layer, hidden_states)[:2]
+        return self.text_trunk.n_heads
 
 
-def load_tower(
-    name: str | Path,
-    pretrained: str | None = None,
-    dtype: str | torch.dtype | None = None,
-    device: str | torch.device | None = None,
-    random_init: bool = False,
-) -> Tower:
-    """Load a pair of towers by name, frozen and in evaluation mode.
-
-    Args:
-        name: "open_clip:<model>/<tag>" ("open_clip:ViT-L-14-336/openai"), a folder (Hugging Face
-            CLIP, or open_clip's with ``open_clip_config.json``), or the hub id of a Hugging Face
-            CLIP.
-        pretrained: The tag, where ``name`` is "open_clip:<model>" alone.
-        dtype: "float32" (if not given), "bfloat16" or "float16".
-        device: None takes the first GPU, else the CPU.
-        random_init: Sizes, activation and crop of that name with weights as drawn; for controls and
-            for cost.
-
-    Returns:
-        An ``OpenClipTower`` or a ``ClipTower``; both give the same states.
-
-    Raises:
-        ValueError: If a name, tag or number type is unknown, or the model is of no known family.
-        FileNotFoundError: If a folder holds no configuration, or weights can be neither found nor
-            fetched.
-
-    The tag decides activation (QuickGELU) and normalisation, not the model's name: open_clip itself
-    only warns when ``ViT-L-14-336`` with the tag ``openai`` runs with another activation than it
-    was trained with.
-    """
-    kind = number_type(dtype)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    text, folder = str(name), Path(name)
-    if text.startswith(PREFIX):
-        tower = _from_open_clip(text.removeprefix(PREFIX), pretrained, random_init)
-    elif pretrained is not None:
-        raise ValueError(
-            f"pretrained={pretrained!r} goes with 'open_clip:<model>' only, not with {text!r}"
-        )
-    elif (folder / "open_clip_config.json").is_file():
-        source = f"local-dir:{folder}"
-        model = create_model(
-            source, load_weights=not random_init, require_pretrained=not random_init
-        )
-        tower = OpenClipTower(model, get_tokenizer(source))
-    elif folder.is_dir() or _is_hub_tower(text):
-        tower = _from_hugging_face(text, random_init)
-    else:
-        raise unknown_name(
-            text, ["a folder", "a hub id 'owner/name'", "open_clip:<model>/<tag>"], "tower"
-        )
-    return tower.to(place, kind).requires_grad_(False).eval()
-
-
-def _is_hub_tower(name: str) -> bool:
-    head = name.split("/")[0]
-    if head in open_clip_vits():
-        raise ValueError(f"unknown tower {name!r}; did you mean '{PREFIX}{name}'?")
-    return is_hub_id(name)
-
-
-def open_clip_vits() -> list[str]:
-    """Names of open_clip's models that have published weights and are of a known family."""
-    return [
-        name
-        for name in list_models()
-        if list_pretrained_tags_by_model(name) and _is_known(get_model_config(name))
-    ]
-
-
-def _is_known(config: Mapping[str, Any]) -> bool:
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    timm = vision.get("timm_model_name", "")
-    native = isinstance(vision.get("layers"), int) and vision.get("pool_type", "tok") == "tok"
-    plain = native and not vision.get("attentional_pool") and "block_type" not in vision
-    return (plain or timm.startswith("eva") or "siglip" in timm) and "hf_model_name" not in text
-
-
-def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tower:
-    model_name, _, tag = name.partition("/")
-    check_name(model_name, open_clip_vits(), "open_clip ViT")
-    if tag and pretrained and tag != pretrained:
-        raise ValueError(
-            f"two tags for {model_name}: {tag!r} in the name and pretrained={pretrained!r}; give one"
-        )
-    tag = tag or pretrained or ""
-    check_name(
-        tag,
-        list_pretrained_tags_by_model(model_name),
-        f"tag of {model_name} ('{PREFIX}{model_name}/<tag>')",
-    )
-    source, full_name = get_pretrained_cfg(model_name, tag), f"{PREFIX}{model_name}/{tag}"
-    tokenizer = _fetched("tokenizer", full_name, lambda: get_tokenizer(model_name))
-    weights = (
-        None
-        if random_init
-        else str(_fetched("weights", full_name, lambda: download_pretrained(source)))
-    )
-    model = create_model(
-        model_name,
-        pretrained=weights,
-        require_pretrained=not random_init,
-        force_quick_gelu=source.get("quick_gelu", False),
-        force_preprocess_cfg=source,
-        weights_only=True,
-    )
-    return OpenClipTower(model, tokenizer)
-
-
-def _fetched(what: str, name: str, fetch: Callable[[], Any]) -> Any:
-    try:
-        return fetch()
-    except OSError as error:
-        hint = "connect once so that a copy is kept"
-        raise FileNotFoundError(
-            f"{what} of {name}: not kept here and cannot be fetched; {hint}"
-        ) from error
-
-
-def _from_hugging_face(name: str, random_init: bool) -> Tower:
-    config = AutoConfig.from_pretrained(name)
-    if config.model_type != "clip":
-        raise ValueError(
-            f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' only, other families "
-            f"through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
-        )
-    clip = CLIPModel(config) if random_init else CLIPModel.from_pretrained(name, weights_only=True)
-    return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))
-
-
-def _hugging_face_preprocessing(name: str) -> Preprocessing:
-    path = cached_file(
-        name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False
-    )
-    stored = json.loads(Path(path).read_text()) if path else {}
-    standard = Preprocessing()
-    return Preprocessing(
-        _per_channel(stored.get("image_mean", standard.mean)),
-        _per_channel(stored.get("image_std", standard.std)),
-        "shortest" if stored.get("do_center_crop", True) else "squash",
-        "bilinear" if stored.get("resample") == Image.Resampling.BILINEAR else "bicubic",
-    )
-
-
-def _per_channel(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return float(red), float(green), float(blue)
-
-
-def _preprocessing(visual: Any) -> Preprocessing:
+def _preprocessing(visual: nn.Module) -> Preprocessing:
     """The crop and normalisation that ``create_model`` left on the image tower."""
     stored = getattr(visual, "preprocess_cfg", None)
     if stored is None:
@@ -425,5 +216,5 @@ def _preprocessing(visual: Any) -> Preprocessing:
     resample = check_name(
         stored["interpolation"], ("bicubic", "bilinear"), "interpolation of an open_clip model"
     )
-    mean, std = _per_channel(stored["mean"]), _per_channel(stored["std"])
-    return Preprocessing(mean, std, resize, resample)  # type: ignore[arg-type]  # both were checked by name
+    mean, std = per_channel(stored["mean"]), per_channel(stored["std"])
+    return Preprocessing(mean, std, resize, resample)  # type: ignore[arg-type]  # checked

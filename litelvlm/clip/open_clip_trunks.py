@@ -1,6 +1,7 @@
 """The image towers of open_clip, seen block by block: its own ViT, and timm's EVA and SigLIP."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from timm.layers.pos_embed_sincos import apply_rot_embed_cat
 from timm.models import eva, vision_transformer
 from torch import Tensor, nn
-from torch.nn import functional
+
+from litelvlm.clip.blocks import Block
+from litelvlm.clip.open_clip_blocks import NativeBlock, TimmBlock
 
 
 class ImageTrunk(ABC):
@@ -18,9 +21,10 @@ class ImageTrunk(ABC):
     family: str
     n_prefix: int
     n_heads: int
-    blocks: Any
+    blocks: Sequence[Block]
     grid: tuple[int, int]
     pools_attention: bool
+    rotates: bool = False
 
     @abstractmethod
     def embed(self, pixel_values: Tensor) -> Tensor:
@@ -29,10 +33,6 @@ class ImageTrunk(ABC):
     @abstractmethod
     def block(self, index: int, hidden_states: Tensor) -> Tensor:
         """Run one block."""
-
-    @abstractmethod
-    def qkv(self, hidden_states: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value projections of one block."""
 
     @abstractmethod
     def placed(self, query: Tensor, keys: Tensor, block: int) -> tuple[Tensor, Tensor]:
@@ -51,22 +51,21 @@ class NativeTrunk(ImageTrunk):
     pools_attention = False
 
     def __init__(self, visual: VisionTransformer) -> None:
-        self.visual, self.blocks, self.grid = (
-            visual,
-            visual.transformer.resblocks,
-            tuple(visual.grid_size),
-        )
+        self.visual, self.grid = visual, tuple(visual.grid_size)
         if visual.attn_pool is not None or visual.pool_type != "tok":
             pooling = "attention" if visual.attn_pool is not None else repr(visual.pool_type)
             raise ValueError(
-                f"this open_clip ViT pools by {pooling}; give one that reads its class token (pool 'tok')"
+                f"this open_clip ViT pools by {pooling}; "
+                "give one that reads its class token (pool 'tok')"
             )
-        if not all(isinstance(block, ResidualAttentionBlock) for block in self.blocks):
-            kind = type(self.blocks[0]).__name__
+        modules = visual.transformer.resblocks
+        if not all(isinstance(module, ResidualAttentionBlock) for module in modules):
+            kind = type(modules[0]).__name__
             raise ValueError(
                 f"this open_clip ViT has blocks of type {kind}; give one of ResidualAttentionBlock"
             )
-        self.n_heads = int(self.blocks[0].attn.num_heads)
+        self.blocks = [NativeBlock(module) for module in modules]
+        self.n_heads = int(modules[0].attn.num_heads)
 
     def embed(self, pixel_values: Tensor) -> Tensor:
         """Patches, class token, positions and the first norm."""
@@ -75,12 +74,8 @@ class NativeTrunk(ImageTrunk):
 
     def block(self, index: int, hidden_states: Tensor) -> Tensor:
         """Run one block."""
-        states: Tensor = self.blocks[index](hidden_states)
+        states: Tensor = self.blocks[index].module(hidden_states)
         return states
-
-    def qkv(self, hidden_states: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Thirds of the block's joint projection."""
-        return native_qkv(self.blocks[block], hidden_states)
 
     def placed(self, query: Tensor, keys: Tensor, block: int) -> tuple[Tensor, Tensor]:
         """Unchanged: positions were added to the embeddings."""
@@ -93,31 +88,39 @@ class NativeTrunk(ImageTrunk):
 
 
 class TimmTrunk(ImageTrunk):
-    """A timm transformer inside open_clip: EVA and EVA02 (``Eva``), SigLIP (``VisionTransformer``)."""
+    """A timm transformer inside open_clip.
+
+    EVA and EVA02 are an ``Eva``, SigLIP is a ``VisionTransformer``.
+    """
+
+    trunk: Any  # type: ignore[explicit-any]  # timm does not type the parts of its models
+    blocks: list[TimmBlock]
 
     def __init__(self, visual: TimmModel) -> None:
-        trunk: Any = visual.trunk
-        self.visual, self.trunk = visual, trunk
+        self.visual, self.trunk = visual, visual.trunk
+        trunk = self.trunk
         kind = type(trunk).__name__
         if not isinstance(trunk, (eva.Eva, vision_transformer.VisionTransformer)):
             raise ValueError(
                 f"the timm trunk {kind} is no plain ViT; give an open_clip ViT, EVA or SigLIP model"
             )
-        self.blocks, self.grid = trunk.blocks, tuple(trunk.patch_embed.grid_size)
+        modules, self.grid = self.trunk.blocks, tuple(self.trunk.patch_embed.grid_size)
         self.pools_attention = trunk.attn_pool is not None
         known = (eva.EvaBlock, eva.EvaBlockPostNorm, vision_transformer.Block)
         # Named, not imported: timm has moved its attention modules between releases.
         attends = ("Attention", "EvaAttention")
-        plain = all(isinstance(b, known) and type(b.attn).__name__ in attends for b in self.blocks)
+        plain = all(isinstance(b, known) and type(b.attn).__name__ in attends for b in modules)
         pooled = "map" if self.pools_attention else trunk.global_pool
         if not plain or (trunk.num_prefix_tokens, pooled) not in ((1, "token"), (0, "map")):
             raise ValueError(
-                f"the timm trunk {kind} has {type(self.blocks[0].attn).__name__} blocks, {trunk.num_prefix_tokens} "
-                f"prefix tokens and {pooled!r} pooling; known are EVA (one class token, read as the pool) and SigLIP "
-                "(none, attention pooling)"
+                f"the timm trunk {kind} has {type(modules[0].attn).__name__} blocks, "
+                f"{trunk.num_prefix_tokens} prefix tokens and {pooled!r} pooling; known are EVA "
+                "(one class token, read as the pool) and SigLIP (none, attention pooling)"
             )
         self.n_prefix = int(trunk.num_prefix_tokens)
-        self.n_heads = int(self.blocks[0].attn.num_heads)
+        self.n_heads = int(modules[0].attn.num_heads)
+        self.blocks = [TimmBlock(module) for module in modules]
+        self.rotates = getattr(trunk, "rope", None) is not None
         self.family = (
             "EVA" if isinstance(trunk, eva.Eva) else "SigLIP" if self.pools_attention else "ViT"
         )
@@ -125,8 +128,7 @@ class TimmTrunk(ImageTrunk):
     @property
     def rotary(self) -> Tensor | None:
         """Sines and cosines of the patches' positions [N, 2 e], if the trunk rotates."""
-        rope = getattr(self.trunk, "rope", None)
-        return None if rope is None else rope.get_embed()
+        return self.trunk.rope.get_embed() if self.rotates else None
 
     def embed(self, pixel_values: Tensor) -> Tensor:
         """Patches, class token if any, positions and the first norm if any."""
@@ -136,29 +138,14 @@ class TimmTrunk(ImageTrunk):
 
     def block(self, index: int, hidden_states: Tensor) -> Tensor:
         """Run one block; EVA's are told the rotary positions."""
-        block = self.blocks[index]
+        block = self.blocks[index].module
         is_eva = isinstance(self.trunk, eva.Eva)
         states: Tensor = block(hidden_states, rope=self.rotary) if is_eva else block(hidden_states)
         return states
 
-    def qkv(self, hidden_states: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Joint or separate projections, before rotary positions; post-norm blocks project what enters them."""
-        layer = self.blocks[block]
-        attn = layer.attn
-        states = (
-            hidden_states if isinstance(layer, eva.EvaBlockPostNorm) else layer.norm1(hidden_states)
-        )
-        if attn.qkv is None:
-            return attn.q_proj(states), attn.k_proj(states), attn.v_proj(states)
-        bias = attn.qkv.bias
-        if bias is None and getattr(attn, "q_bias", None) is not None:
-            bias = torch.cat([attn.q_bias, attn.k_bias, attn.v_bias])
-        query, keys, values = functional.linear(states, attn.qkv.weight, bias).chunk(3, dim=-1)
-        return query, keys, values
-
     def placed(self, query: Tensor, keys: Tensor, block: int) -> tuple[Tensor, Tensor]:
         """Per-head norms and rotary positions; the class token is not rotated."""
-        attn, rope = self.blocks[block].attn, self.rotary
+        attn, rope = self.blocks[block].module.attn, self.rotary
         placed = []
         for states, norm in ((query, attn.q_norm), (keys, attn.k_norm)):
             heads = norm(states.unflatten(-1, (self.n_heads, -1))).transpose(1, 2)
@@ -172,17 +159,9 @@ class TimmTrunk(ImageTrunk):
         return placed[0], placed[1]
 
     def pool(self, states: Tensor) -> Tensor:
-        """Final norm, the trunk's pooling and head, and open_clip's own projection if there is one."""
+        """Final norm, the trunk's pooling and head, and open_clip's projection if there is one."""
         pooled: Tensor = self.visual.head(self.trunk.forward_head(self.trunk.norm(states)))
         return pooled
-
-
-def native_qkv(block: Any, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value projections of one of open_clip's own blocks, image or text."""
-    attn = block.attn
-    joint = functional.linear(block.ln_1(hidden_states), attn.in_proj_weight, attn.in_proj_bias)
-    query, keys, values = joint.chunk(3, dim=-1)
-    return query, keys, values
 
 
 def image_trunk(visual: nn.Module) -> ImageTrunk:
@@ -196,5 +175,6 @@ def image_trunk(visual: nn.Module) -> ImageTrunk:
     if isinstance(visual, TimmModel):
         return TimmTrunk(visual)
     raise ValueError(
-        f"the image tower {type(visual).__name__} is no ViT; give an open_clip ViT, EVA or SigLIP model"
+        f"the image tower {type(visual).__name__} is no ViT; "
+        "give an open_clip ViT, EVA or SigLIP model"
     )

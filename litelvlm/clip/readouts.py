@@ -1,4 +1,4 @@
-"""Other ways to read CLIP for a ranking of patches: another pooling of the text, another layer of the image."""
+"""Other ways to read CLIP for a ranking of patches: another text pooling, another image layer."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.clip.hf import ClipImage, ClipTower
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.states import ClipImage
 
 
 def pooled_text(
@@ -52,10 +53,13 @@ def ranked_patches(
     """Project patch states into the joint space, not normalised.
 
     Args:
-        image: The encoded image, of a ``ClipTower``.
+        image: The encoded image.
         layer: States the language model gets ("second_last", as the official code), or the output
             of the last block.
         norm: Whether the final layer norm comes first, as it does for CLS.
+
+    Raises:
+        ValueError: If the family projects behind its norm only.
     """
     if layer == "second_last" and norm:
         return image.patch_embeds
@@ -65,9 +69,4 @@ def ranked_patches(
         if layer == "second_last"
         else image.last_hidden_state[:, tower.n_prefix :]
     )
-    if norm:
-        return tower.project(states)
-    if not isinstance(tower, ClipTower):
-        raise ValueError(f"{tower.family} projects behind its norm only; use norm=True")
-    projected: Tensor = tower.clip.visual_projection(states)
-    return projected
+    return tower.project(states) if norm else tower.project_unnormed(states)

@@ -1,4 +1,4 @@
-"""COCO-style `instances.json` of the RefCOCO family: images, objects and their masks by the official rule."""
+"""COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
 import json
 import warnings
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 
@@ -34,7 +34,7 @@ class Annotation:
     ann_id: int
     image_id: int
     category_id: int
-    segmentation: Any
+    segmentation: object
     crowd: bool = False
 
 
@@ -117,7 +117,9 @@ def _inside(file_name: str) -> str:
     return file_name
 
 
-def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray, "height width"]:
+def decode_mask(
+    segmentation: object, height: int, width: int
+) -> UInt8[NDArray[np.uint8], "height width"]:
     """Rasterise one object's outline as the official code does: one plane per part, planes summed.
 
     Where polygons of one object overlap the value is 2 or more; the official score treats such
@@ -149,32 +151,33 @@ def decode_mask(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray,
         # pycocotools takes a list whose first element has four numbers for boxes, so a point that
         # covers nothing leads.
         planes = coco_mask.frPyObjects([[0.0] * 6, *parts], height, width)[1:]
-    total: np.ndarray = _decode(planes).sum(axis=2).astype(np.uint8)
+    total: NDArray[np.uint8] = _decode(planes).sum(axis=2).astype(np.uint8)
     return total
 
 
-def _decode(planes: list[dict[str, Any]]) -> np.ndarray:
+def _decode(planes: list[dict[str, object]]) -> NDArray[np.uint8]:
     """Run lengths to pixels, [height, width, planes]."""
     with warnings.catch_warnings():
         # pycocotools 2.0.11 hands its arrays over by a protocol that NumPy 2 still takes, but
         # deprecates.
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-        pixels: np.ndarray = coco_mask.decode(planes)
+        pixels: NDArray[np.uint8] = coco_mask.decode(planes)
     return pixels
 
 
-def _check_polygon(part: Any, height: int, width: int) -> None:
+def _check_polygon(part: object, height: int, width: int) -> None:
     if not isinstance(part, list) or len(part) < 4 or len(part) % 2:
         raise RefDataError("a polygon is no list of at least two points x, y")
     # Far-off points would make the rasteriser claim memory without bound.
     limit = 10 * max(height, width)
     if not all(isinstance(value, int | float) and -limit <= value <= limit for value in part):
         raise RefDataError(
-            f"a polygon has a point that is no number or far outside the image of {height} x {width}"
+            "a polygon has a point that is no number or far outside the image "
+            f"of {height} x {width}"
         )
 
 
-def _run_lengths(part: Any, height: int, width: int) -> dict[str, Any]:
+def _run_lengths(part: object, height: int, width: int) -> dict[str, object]:
     """One run-length record in the form pycocotools decodes."""
     if not isinstance(part, dict) or not isinstance(part.get("counts"), str | bytes | list):
         raise RefDataError("a run-length outline lacks its counts")
@@ -193,7 +196,7 @@ def _run_lengths(part: Any, height: int, width: int) -> dict[str, Any]:
         raise RefDataError(
             f"run lengths are not whole numbers that add up to {height * width} pixels"
         )
-    packed: dict[str, Any] = coco_mask.frPyObjects(
+    packed: dict[str, object] = coco_mask.frPyObjects(
         {"size": [height, width], "counts": counts}, height, width
     )
     return packed
@@ -225,8 +228,8 @@ def _unpack(packed: bytes) -> list[int]:
 
 def union_mask(
     annotations: Sequence[Annotation], height: int, width: int
-) -> UInt8[np.ndarray, "height width"]:
-    """Bitwise OR of the objects' masks (the official rule for several targets); zeros for no object.
+) -> UInt8[NDArray[np.uint8], "height width"]:
+    """Join the masks of several objects by bitwise OR, the official rule; zeros for no object.
 
     Raises:
         RefDataError: Naming the annotation whose outline cannot be read.

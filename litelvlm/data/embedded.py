@@ -1,4 +1,4 @@
-"""The embedded dataset: procedural scenes, made once, kept in the cache folder, read like any other dataset."""
+"""The embedded dataset: procedural scenes, made once and kept in the cache folder."""
 
 import hashlib
 import json

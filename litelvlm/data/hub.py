@@ -1,4 +1,4 @@
-"""RefCOCO as the hub distributes it: Parquet rows with image bytes, outline and answers, one row per reference.
+"""RefCOCO as the hub distributes it: Parquet rows of image, outline and answers, one a reference.
 
 The rows are rewritten once into the REFER layout below the cache folder and then read like any
 other dataset, so one reader and one set of checks serve both. What the rows do not tell is left
@@ -15,7 +15,7 @@ import pickle
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 import pyarrow.parquet as pq
 from huggingface_hub import snapshot_download
@@ -45,7 +45,7 @@ _FORM = 3  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:
-    """Whether a dataset's name is a folder with Parquet files, or a hub id "owner/name" that speaks of RefCOCO."""
+    """Whether a name is a folder of Parquet files, or a hub id "owner/name" of RefCOCO."""
     path = Path(root).expanduser()
     if path.is_dir():
         return any(True for _ in parquet_files(path))
@@ -130,8 +130,9 @@ def _fetched(name: str, split: str) -> Path:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
-            f"{name} is no folder, and the dataset of that id has no local copy and cannot be fetched; "
-            f"run `hf download --repo-type dataset {name}` where there is a network, or give a folder"
+            f"{name} is no folder, and the dataset of that id has no local copy and cannot be "
+            f"fetched; run `hf download --repo-type dataset {name}` where there is a network, "
+            "or give a folder"
         ) from error
 
 
@@ -141,7 +142,7 @@ def _split_of(path: Path) -> str:
 
 
 def _stamp(files: Iterable[Path]) -> str:
-    """Names, sizes and times of files and the form they are written in: another download makes another folder."""
+    """Digest of the files' names, sizes and times: another download makes another folder."""
     found = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
     return hashlib.sha256(json.dumps([_FORM, found]).encode()).hexdigest()[:16]
 
@@ -172,7 +173,7 @@ def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: 
     )
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path) -> Iterator[Mapping[str, object]]:
     """Rows of one file, some at a time.
 
     Raises:
@@ -195,18 +196,27 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         yield from batch.to_pylist()
 
 
+class _ImageEntry(TypedDict):
+    """One image of `instances.json`."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
 class _Tables:
-    """Growing lists of images, annotations and references; pictures are written as they come, each once."""
+    """Growing lists of images, annotations and references; each picture is written once."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.split = folder, split
-        self.images: dict[str, dict[str, Any]] = {}
-        self.annotations: dict[str, dict[str, Any]] = {}
-        self.refs: list[dict[str, Any]] = []
+        self.images: dict[str, _ImageEntry] = {}
+        self.annotations: dict[str, dict[str, object]] = {}
+        self.refs: list[dict[str, object]] = []
         self.pixels = hashlib.sha256()
         self.n_sentences = 0
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: Mapping[str, object]) -> None:
         """Enter one reference."""
         image = self._image(row)
         number = len(self.refs) + 1
@@ -221,13 +231,13 @@ class _Tables:
                 "category_id": UNKNOWN_CATEGORY,
                 "segmentation": shape,
                 "bbox": row.get("bbox") or [],
-                "iscrowd": int(row.get("iscrowd") or 0),
+                "iscrowd": int(bool(row.get("iscrowd"))),
             },
         )
         texts = row["answer"]
         if isinstance(texts, str):
             texts = [texts]
-        if not texts or not all(isinstance(text, str) for text in texts):
+        if not (isinstance(texts, list) and texts and all(isinstance(t, str) for t in texts)):
             raise RefDataError(f"answer is {texts!r}, expected sentences")
         ids = range(self.n_sentences + 1, self.n_sentences + 1 + len(texts))
         self.n_sentences += len(texts)
@@ -248,17 +258,18 @@ class _Tables:
             }
         )
 
-    def _image(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _image(self, row: Mapping[str, object]) -> _ImageEntry:
         """The record of the row's picture, which is written when it comes up first."""
         stored = row["image"]
         if isinstance(stored, bytes):  # without the path beside them
             stored = {"bytes": stored}
-        content = stored.get("bytes") if isinstance(stored, Mapping) else None
+        parts = stored if isinstance(stored, Mapping) else {}
+        content = parts.get("bytes")
         if not content:
             raise RefDataError(
                 "the image has no bytes; take the form of the dataset that holds its images"
             )
-        name = picture_name(row.get("file_name") or stored.get("path") or "", content)
+        name = picture_name(str(row.get("file_name") or parts.get("path") or ""), content)
         known = self.images.get(name)
         if known is None:
             try:
@@ -268,7 +279,7 @@ class _Tables:
                 raise RefDataError(f"the image is not readable: {error}") from error
             (self.folder / name).write_bytes(content)
             self.pixels.update(hashlib.sha256(content).digest())
-            known = {"id": self._id(name), "file_name": name, "height": height, "width": width}
+            known = _ImageEntry(id=self._id(name), file_name=name, height=height, width=width)
             self.images[name] = known
         return known
 
@@ -278,7 +289,7 @@ class _Tables:
         number = int(found.group(1)) if found else 10**12 + len(self.images)
         return number
 
-    def instances(self) -> dict[str, Any]:
+    def instances(self) -> dict[str, object]:
         """The content of `instances.json`."""
         return {
             "info": {"description": "from Parquet", "images_sha256": self.pixels.hexdigest()},
@@ -289,7 +300,9 @@ class _Tables:
 
 
 def picture_name(name: str, content: bytes) -> str:
-    """File name of a row's picture: COCO's without the number of the reference behind it, else a digest of the bytes.
+    """Name the file of a row's picture.
+
+    COCO's name without the number of the reference behind it, else a digest of the bytes.
 
     Example:
         >>> picture_name("COCO_train2014_000000581857_16.jpg", b"")
@@ -303,8 +316,10 @@ def picture_name(name: str, content: bytes) -> str:
     )
 
 
-def outline(stored: Any, height: int, width: int) -> Any:
-    """An outline in COCO's form: one flat polygon, a list of polygons, or run lengths with or without their size.
+def outline(stored: object, height: int, width: int) -> object:
+    """Bring an outline into COCO's form.
+
+    It may be one flat polygon, a list of polygons, or run lengths with or without their size.
 
     Raises:
         RefDataError: If it is none of these.

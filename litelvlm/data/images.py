@@ -58,9 +58,10 @@ def _read(path: Path) -> bytes:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any picture to 8-bit RGB: grey repeated, palette looked up, 16 bits cut to the high byte, alpha dropped.
+    """Convert any picture to 8-bit RGB.
 
-    Dropping alpha and the low byte is what OpenCV's colour reader does.
+    Grey is repeated, a palette looked up, 16 bits cut to the high byte, alpha dropped. Dropping
+    alpha and the low byte is what OpenCV's colour reader does.
 
     Raises:
         ValueError: If there are no pixels, or the pixels are floats, whose range nobody agreed on.

@@ -1,4 +1,4 @@
-"""Names of the RefCOCO family: datasets, files, splits, known sizes, and which split string a split takes in."""
+"""Names of the RefCOCO family: datasets, files, splits and their known sizes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -112,8 +112,9 @@ def find_root(path: str | Path) -> Path:
     if root.is_dir() and (root.name == FOLDER or any((root / name).is_dir() for name in FAMILIES)):
         return root
     raise FileNotFoundError(
-        f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} in it; "
-        "give its path, a hub id such as lmms-lab/RefCOCO (where no folder of its first part is here), "
+        f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} "
+        "in it; give its path, a hub id such as lmms-lab/RefCOCO (where no folder of its first "
+        "part is here), "
         'or "embedded" for the procedural scenes'
     )
 
@@ -135,7 +136,8 @@ def choose(
     if dataset is None:
         if len(present) != 1:
             raise ValueError(
-                f"{root} holds {', '.join(present) or 'no dataset'}; pass dataset= one of {list(FAMILIES)}"
+                f"{root} holds {', '.join(present) or 'no dataset'}; "
+                f"pass dataset= one of {list(FAMILIES)}"
             )
         dataset = present[0]
     family = FAMILIES[check_name(dataset, FAMILIES, "dataset")]

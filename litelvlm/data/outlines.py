@@ -2,12 +2,15 @@
 
 import numpy as np
 from jaxtyping import Bool
+from numpy.typing import NDArray
 
 Point = tuple[int, int]
 
 
-def outline_polygons(mask: Bool[np.ndarray, "height width"]) -> list[list[int]] | None:
-    """Trace the borders of a mask's 4-connected parts; None if a part has a hole, which polygons cannot express.
+def outline_polygons(mask: Bool[NDArray[np.bool_], "height width"]) -> list[list[int]] | None:
+    """Trace the borders of a mask's 4-connected parts.
+
+    None if a part has a hole, which polygons cannot express.
 
     Returns:
         One polygon [x0, y0, x1, y1, ...] per part, corners only, in pixel-corner coordinates
@@ -29,8 +32,8 @@ def outline_polygons(mask: Bool[np.ndarray, "height width"]) -> list[list[int]] 
     return polygons
 
 
-def _border_steps(mask: np.ndarray) -> dict[Point, list[Point]]:
-    """Unit steps along the border with the inside on the right hand: from each corner to the next ones."""
+def _border_steps(mask: NDArray[np.bool_]) -> dict[Point, list[Point]]:
+    """Unit steps along the border, the inside on the right hand: from each corner to the next."""
     padded = np.pad(mask, 1)
     here, above, left = padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1]
     follows: dict[Point, list[Point]] = {}

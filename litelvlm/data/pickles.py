@@ -12,14 +12,14 @@ import pickle
 import pickletools
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, Never
+from typing import Never
 
 _DATA_OPCODES = """
     PROTO FRAME STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MEMOIZE
-    NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT
-    STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
-    EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS
-    EMPTY_SET ADDITEMS FROZENSET
+    NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING
+    BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES
+    SHORT_BINBYTES BINBYTES8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2
+    TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET
 """
 # Reachable only with a name of the closed table below on the stack, because nothing else puts a
 # callable there.
@@ -46,12 +46,12 @@ class _Dtype:
 
 
 _STRUCT_CODES = {
-    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
-    "f2": "e", "f4": "f", "f8": "d",
+    "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
+    "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "f2": "e", "f4": "f", "f8": "d",
 }  # fmt: skip
 
 
-def _scalar(dtype: object, raw: object = None, *_: object) -> Any:
+def _scalar(dtype: object, raw: object = None, *_: object) -> bool | int | float:
     """Turn the parts of a NumPy scalar into a Python number."""
     data = raw.encode("latin1") if isinstance(raw, str) else raw
     if (
@@ -63,6 +63,7 @@ def _scalar(dtype: object, raw: object = None, *_: object) -> Any:
             f"a NumPy value is not a number scalar: {getattr(dtype, 'code', dtype)!r}"
         )
     try:
+        value: bool | int | float
         (value,) = struct.unpack(dtype.order + _STRUCT_CODES[str(dtype.code)], data)
     except struct.error as error:
         raise UnsafePickleError(
@@ -78,20 +79,24 @@ def _encode(text: object, encoding: object = None, *_: object) -> bytes:
     return text.encode("latin1")
 
 
+# Each of them takes other arguments.
+PlainCall = Callable[..., object]  # type: ignore[explicit-any]
+
+
 class _StandIn:
     """A callable that pickle data can call but not change."""
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: PlainCall) -> None:
         self._call = call
 
-    def __call__(self, *args: object) -> Any:
+    def __call__(self, *args: object) -> object:
         return self._call(*args)
 
     def __setstate__(self, state: object) -> Never:
         raise UnsafePickleError("the pickle tries to change a function")
 
 
-_ALLOWED_GLOBALS: dict[tuple[str, str], Callable[..., Any]] = {
+_ALLOWED_GLOBALS: dict[tuple[str, str], PlainCall] = {
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy._core.multiarray", "scalar"): _scalar,
     ("numpy", "dtype"): _Dtype,
@@ -112,7 +117,7 @@ class _DataUnpickler(pickle.Unpickler):
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
-def _walk(data: bytes) -> Iterator[tuple[str, Any, int]]:
+def _walk(data: bytes) -> Iterator[tuple[str, object, int]]:
     """Name, argument and position of each opcode up to STOP.
 
     `pickletools.genops` would do but for one thing: it rejects the non-ASCII text strings of Python
@@ -127,7 +132,7 @@ def _walk(data: bytes) -> Iterator[tuple[str, Any, int]]:
             raise ValueError(f"no opcode at byte {position}")
         name = opcode.name
         if name == "STRING":
-            argument: Any = pickletools.read_stringnl(stream, decode=False, stripquotes=False)
+            argument: object = pickletools.read_stringnl(stream, decode=False, stripquotes=False)
         else:
             argument = opcode.arg.reader(stream) if opcode.arg is not None else None
         yield name, argument, position
@@ -136,7 +141,7 @@ def _walk(data: bytes) -> Iterator[tuple[str, Any, int]]:
 
 
 def check_opcodes(data: bytes) -> None:
-    """Accept a byte string only if it is one complete pickle made of data opcodes; nothing is built.
+    """Accept bytes only if they are one complete pickle of data opcodes; nothing is built.
 
     Raises:
         UnsafePickleError: Naming the opcode or global and its position.
@@ -144,14 +149,15 @@ def check_opcodes(data: bytes) -> None:
     try:
         for name, argument, position in _walk(data):
             if name == "GLOBAL":
-                if tuple(argument.split(" ", 1)) not in _ALLOWED_GLOBALS:
-                    dotted = argument.replace(" ", ".")
+                module, _, attribute = str(argument).partition(" ")
+                if (module, attribute) not in _ALLOWED_GLOBALS:
+                    dotted = str(argument).replace(" ", ".")
                     raise UnsafePickleError(
                         f"opcode GLOBAL '{dotted}' at byte {position} is not allowed"
                     )
             elif name not in _ALLOWED_OPCODES:
                 raise UnsafePickleError(f"opcode {name} at byte {position} is not allowed")
-            elif name in _MEMO_OPCODES and not 0 <= argument <= len(data):
+            elif name in _MEMO_OPCODES and not 0 <= int(str(argument)) <= len(data):
                 # The memo is an array: one huge index would claim gigabytes.
                 raise UnsafePickleError(
                     f"opcode {name} at byte {position} has the memo index {argument}"
@@ -162,7 +168,7 @@ def check_opcodes(data: bytes) -> None:
         raise UnsafePickleError(f"the data is truncated or damaged: {error}") from error
 
 
-def loads_plain(data: bytes) -> Any:
+def loads_plain(data: bytes) -> object:
     r"""Build the plain data (containers, strings, numbers) of a pickle.
 
     NumPy scalars come back as Python numbers. Strings written by Python 2 are read as ASCII, or as
@@ -179,12 +185,11 @@ def loads_plain(data: bytes) -> Any:
     check_opcodes(data)
     try:
         try:
-            return _DataUnpickler(io.BytesIO(data)).load()
+            loaded: object = _DataUnpickler(io.BytesIO(data)).load()
         except UnicodeDecodeError:
-            return _DataUnpickler(io.BytesIO(data), encoding="latin1").load()
+            loaded = _DataUnpickler(io.BytesIO(data), encoding="latin1").load()
     except UnsafePickleError:
         raise
-    except (
-        Exception
-    ) as error:  # the unpickler raises many types for well-formed opcodes in a senseless order
+    except Exception as error:  # senseless orders of well-formed opcodes raise many types
         raise UnsafePickleError(f"the data is damaged: {error}") from error
+    return loaded

@@ -9,6 +9,7 @@ from typing import overload
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image
 
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
@@ -67,7 +68,7 @@ class ReferSample:
             )
         return image
 
-    def mask(self, expression: Expression) -> UInt8[np.ndarray, "height width"]:
+    def mask(self, expression: Expression) -> UInt8[NDArray[np.uint8], "height width"]:
         """Target pixels at original size; zeros where nothing is meant.
 
         Values above 1 mark overlapping polygons of one object; the official score treats them
@@ -80,7 +81,7 @@ class ReferSample:
         """The same image with other expressions."""
         return replace(self, expressions=tuple(expressions))
 
-    def masks(self) -> UInt8[np.ndarray, "t height width"]:
+    def masks(self) -> UInt8[NDArray[np.uint8], "t height width"]:
         """Targets of all expressions, in their order."""
         return np.stack([self.mask(expression) for expression in self.expressions])
 
@@ -134,8 +135,10 @@ class ReferDataset(Sequence[ReferSample]):
     @overload
     def __getitem__(self, index: int) -> ReferSample: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[ReferSample, ...]: ...
-    def __getitem__(self, index: int | slice) -> ReferSample | tuple[ReferSample, ...]:
+    def __getitem__(self, index: slice) -> tuple[ReferSample, ...]: ...  # type: ignore[explicit-any]
+    def __getitem__(  # type: ignore[explicit-any]  # a slice of Python 3.11 has no types
+        self, index: int | slice
+    ) -> ReferSample | tuple[ReferSample, ...]:
         return self._samples[index]
 
     def __repr__(self) -> str:

@@ -1,14 +1,14 @@
-"""Write procedural scenes in exact REFER layout, so that they are read like photographs with annotations."""
+"""Write procedural scenes in REFER layout, so that they are read like annotated photographs."""
 
 import hashlib
 import io
 import json
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -84,9 +84,9 @@ class _Tables:
     def __init__(self, categories: Mapping[str, str]) -> None:
         self.categories = categories
         self.category_ids = {name: i for i, name in enumerate(categories, start=1)}
-        self.images: dict[int, dict[str, Any]] = {}
-        self.annotations: list[dict[str, Any]] = []
-        self.refs: list[dict[str, Any]] = []
+        self.images: dict[int, dict[str, object]] = {}
+        self.annotations: list[dict[str, object]] = []
+        self.refs: list[dict[str, object]] = []
         self.n_sentences = 0
 
     def add(self, scene: Scene, split: str) -> str:
@@ -138,7 +138,7 @@ class _Tables:
                 )
         return file_name
 
-    def _sentence(self, sent: str, kind: str) -> dict[str, Any]:
+    def _sentence(self, sent: str, kind: str) -> dict[str, object]:
         self.n_sentences += 1
         return {
             "sent_id": self.n_sentences,
@@ -148,7 +148,7 @@ class _Tables:
             "kind": kind,
         }
 
-    def instances(self, pixel_digest: str) -> dict[str, Any]:
+    def instances(self, pixel_digest: str) -> dict[str, object]:
         """The content of `instances.json`."""
         return {
             "info": {"description": "procedural referring scenes", "pixels_sha256": pixel_digest},
@@ -162,7 +162,7 @@ class _Tables:
         }
 
 
-def _outline(mask: np.ndarray, prefer_polygons: bool) -> list[Any]:
+def _outline(mask: NDArray[np.bool_], prefer_polygons: bool) -> Sequence[object]:
     """An outline in COCO form that decodes to exactly this mask."""
     if prefer_polygons:
         polygons = outline_polygons(mask)
@@ -174,7 +174,7 @@ def _outline(mask: np.ndarray, prefer_polygons: bool) -> list[Any]:
     ]
 
 
-def _box(mask: np.ndarray) -> list[int]:
+def _box(mask: NDArray[np.bool_]) -> list[int]:
     """[x, y, width, height] in pixels."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return [

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from litelvlm.data.annotations import Instances, RefDataError
 from litelvlm.data.pickles import UnsafePickleError, loads_plain
@@ -23,7 +22,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Ref:
-    """One reference: the object(s) meant and every wording of it; `ann_ids` is (-1,) where nothing is meant."""
+    """One reference: the objects meant and every wording; `ann_ids` is (-1,) for no target."""
 
     ref_id: int
     ann_ids: tuple[int, ...]
@@ -49,8 +48,9 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
         data = json.loads(content) if path.suffix == ".json" else loads_plain(content)
     except UnsafePickleError as error:
         raise UnsafePickleError(
-            f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, strings and numbers only; "
-            "download the file again from its source and do not open this one with pickle"
+            f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, "
+            "strings and numbers only; download the file again from its source and do not open "
+            "this one with pickle"
         ) from error
     except RecursionError as error:
         raise _too_deep(path) from error
@@ -62,9 +62,7 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
         raise RefDataError(f"{path} holds a {type(data).__name__}, expected a list of references")
     try:
         return tuple(_ref(record, f"{path}, reference {i}") for i, record in enumerate(data))
-    except (
-        RecursionError
-    ) as error:  # a pickle nests without bound, and only the message about its value recurses
+    except RecursionError as error:  # a pickle nests without bound, and a message shows its value
         raise _too_deep(path) from error
 
 
@@ -72,14 +70,17 @@ def _too_deep(path: Path) -> RefDataError:
     return RefDataError(f"{path} is nested too deeply for a table of references; fetch it again")
 
 
-def _ref(record: Any, where: str) -> Ref:
+def _ref(record: object, where: str) -> Ref:
+    listed = _field(record, "sentences", where)
+    if not isinstance(listed, list | tuple):
+        raise RefDataError(f"{where} has {listed!r}, expected a list of sentences")
     sentences = tuple(
         Sentence(
             _number(_field(item, "sent_id", f"{where}, sentence {i}"), where),
             _text(_field(item, "sent", f"{where}, sentence {i}"), where),
             item.get("kind"),
         )
-        for i, item in enumerate(_field(record, "sentences", where))
+        for i, item in enumerate(listed)
     )
     return Ref(
         ref_id=_number(_field(record, "ref_id", where), where),
@@ -91,28 +92,29 @@ def _ref(record: Any, where: str) -> Ref:
     )
 
 
-def _field(record: Any, name: str, where: str) -> Any:
+def _field(record: object, name: str, where: str) -> object:
     if not isinstance(record, Mapping):
         raise RefDataError(f"{where} is a {type(record).__name__}, expected a dict")
     if name not in record:
         raise RefDataError(f"{where} lacks the field {name!r}")
-    return record[name]
+    value: object = record[name]
+    return value
 
 
-def _number(value: Any, where: str) -> int:
+def _number(value: object, where: str) -> int:
     if not isinstance(value, int):
-        raise RefDataError(f"{where} has {value!r} where a whole number is due")
+        raise RefDataError(f"{where} has {value!r}, expected a whole number")
     return int(value)
 
 
-def _numbers(value: Any, where: str) -> tuple[int, ...]:
+def _numbers(value: object, where: str) -> tuple[int, ...]:
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(_number(item, where) for item in values)
 
 
-def _text(value: Any, where: str) -> str:
+def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise RefDataError(f"{where} has {value!r} where text is due")
+        raise RefDataError(f"{where} has {value!r}, expected text")
     return value
 
 
@@ -130,8 +132,8 @@ def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) ->
             first, n = first or f"reference {ref.ref_id} {problem}", n + 1
     if n:
         raise RefDataError(
-            f"{refs_path} does not belong to the instances.json beside it: {first} ({n} references fail in all); "
-            "take both files from the same release"
+            f"{refs_path} does not belong to the instances.json beside it: {first} "
+            f"({n} references fail in all); take both files from the same release"
         )
 
 
@@ -145,5 +147,8 @@ def _mismatch(ref: Ref, instances: Instances) -> str:
         if annotation is None:
             return f"names annotation {ann_id}, which is not there"
         if annotation.image_id != ref.image_id:
-            return f"puts annotation {ann_id} on image {ref.image_id}, instances on image {annotation.image_id}"
+            return (
+                f"puts annotation {ann_id} on image {ref.image_id}, "
+                f"instances on image {annotation.image_id}"
+            )
     return ""

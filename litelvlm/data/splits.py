@@ -1,4 +1,4 @@
-"""Read one split of the RefCOCO family (RefCOCO, RefCOCO+, RefCOCOg, RefCLEF, gRefCOCO) from its files.
+"""Read one split of RefCOCO, RefCOCO+, RefCOCOg, RefCLEF or gRefCOCO from its files.
 
 A split holds what the official evaluation takes. Images come in ascending id, expressions in file
 order; the official order is that of a Python set and says nothing.
@@ -60,7 +60,7 @@ def read_split(
 
 
 def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
-    """References whose sentence ids name one sentence each, by which studies pair rows, and what was changed for it."""
+    """Give every sentence an id of its own, by which studies pair rows; say what changed."""
     ids = [sentence.sent_id for ref in refs for sentence in ref.sentences]
     if len(set(ids)) == len(ids):
         return refs, ""
@@ -72,7 +72,10 @@ def _told_apart(refs: Sequence[Ref], title: str) -> tuple[Sequence[Ref], str]:
         )
         for ref in refs
     ]
-    note = f"{title}: ids of sentences occur twice, so sentences are numbered anew in the order of the table"
+    note = (
+        f"{title}: ids of sentences occur twice, so sentences are numbered anew "
+        "in the order of the table"
+    )
     logger.warning("%s", note)
     return renumbered, note
 

@@ -1,4 +1,4 @@
-"""Captions for the contrastive stage: what is in the crop, in random order and wording, and a near miss of it."""
+"""Captions for the contrastive stage: what the crop shows, in random wording, and a near miss."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The model card: what was trained on what for how long, and what the exported weights reach on held-out scenes."""
+"""The model card: how the miniature was trained, and its scores on held-out scenes."""
 
 import json
 import platform
@@ -25,24 +25,29 @@ from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
 
-A model organism: the parts, code path and checkpoint names of GLaMM (CLIP, projector, LLaMA, [SEG] head, SAM) at
-about a thousandth of its size, trained from nothing on procedurally drawn scenes. It makes every tool and study run
-on learned weights anywhere. **It is no evidence about OpenAI's CLIP or about GLaMM**: what it shows holds for it alone.
+A model organism: the parts, code path and checkpoint names of GLaMM (CLIP, projector, LLaMA, [SEG]
+head, SAM) at about a thousandth of its size, trained from nothing on procedurally drawn scenes. It
+makes every tool and study run on learned weights anywhere. **It is no evidence about OpenAI's CLIP
+or about GLaMM**: what it shows holds for it alone.
 """
 _LIMITS = """## Limits
 
-- Four shapes, six colours, two sizes on noise: no natural image, no open vocabulary; other words are noise to it.
-- CLIP was trained contrastively *with a dense helper* on the layer that GLaMM reads (what stands in each patch, where
-  its centre is); the helper is dropped, its effect on the patch states stays. Contrastive loss alone was not tried.
-- The language side learned with irregular rotary offsets of the visual tokens (all of them fed, none pruned), so that
-  it reads place from what tokens hold. Renumbering after pruning is therefore close to what it knows.
-- "Left of" is unambiguous here only when one candidate lies on that side, so it can be solved as "leftmost".
+- Four shapes, six colours, two sizes on noise: no natural image, no open vocabulary; other words
+  are noise to it.
+- CLIP was trained contrastively *with a dense helper* on the layer that GLaMM reads (what stands in
+  each patch, where its centre is); the helper is dropped, its effect on the patch states stays.
+  Contrastive loss alone was not tried.
+- The language side learned with irregular rotary offsets of the visual tokens (all of them fed,
+  none pruned), so that it reads place from what tokens hold. Renumbering after pruning is therefore
+  close to what it knows.
+- "Left of" is unambiguous here only when one candidate lies on that side, so it can be solved as
+  "leftmost".
 - SAM's IoU head is untrained (GLaMM ignores it), and so are its mask prompts.
 """
 
 
 def score_rows(scores: Scores, table: Sequence[Condition]) -> list[dict[str, Any]]:
-    """CIoU and P@0.5 with 95 % image-bootstrap intervals for every condition; several draws are pooled."""
+    """CIoU and P@0.5 of every condition with 95 % image-bootstrap intervals, draws pooled."""
     rows, start = [], 0
     for condition in table:
         part = slice(start, start + len(condition.draws))
@@ -99,20 +104,23 @@ def write_card(
     lines = [
         _HEAD,
         "## Held-out scores\n",
-        f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, each expression alone with the "
-        "first question and answer template, budgets of "
+        f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
+        "each expression alone with the first question and answer template, budgets of "
         f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times).\n",
         "| condition | cIoU | P@0.5 |\n|---|---|---|",
         *(f"| {r['condition']} | {show(r['ciou'])} | {show(r['p50'])} |" for r in rows),
         "\n| expressions | n | P@0.5 unpruned |\n|---|---|---|",
         *(f"| {kind} | {n} | {show(value)} |" for kind, n, value in kinds),
-        f"\nCLIP retrieval, image to text among 64 scenes: R@1 {show(recall)} (n = {n_retrieved}).\n",
+        "\nCLIP retrieval, image to text among 64 scenes: "
+        f"R@1 {show(recall)} (n = {n_retrieved}).\n",
         "## Training\n",
-        f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}, "
         f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}.",
         f"Level `{recipe.level}`, {recipe.scenes:,} distinct scenes. "
         "Reproduce: `python -m litelvlm.embedded.train --out FOLDER --seed " + f"{seed}`.\n",
-        "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n|---|---|---|---|---|---|",
+        "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n"
+        "|---|---|---|---|---|---|",
         *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),
         f"\nContent sha256 (weights, configuration, tokenizers) `{model.digest}`.\n",
         _LIMITS,
@@ -146,4 +154,5 @@ def _stage_row(stage: Any, folder: Path) -> str:
     last = ", ".join(
         f"{k.strip('_')} {v:.3f}" for k, v in entries[-1].items() if k not in ("step", "seconds")
     )
-    return f"| {stage.name} | {stage.steps} | {stage.batch} | {stage.lr} | {seconds / 60:.0f} | {last} |"
+    cells = (stage.name, stage.steps, stage.batch, stage.lr, f"{seconds / 60:.0f}", last)
+    return f"| {' | '.join(map(str, cells))} |"

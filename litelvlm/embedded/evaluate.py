@@ -1,4 +1,4 @@
-"""Held-out scores of the miniature: how well it grounds, and how much it depends on its visual tokens."""
+"""Held-out scores of the miniature: how well it grounds, and how much it needs visual tokens."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Condition:
 
 
 def conditions(n_tokens: int) -> list[Condition]:
-    """Unpruned, random at a third and an eighteenth of the tokens, the oracles at a third, and a blank image."""
+    """Unpruned, random at a third and an eighteenth of the tokens, oracles at a third, no image."""
     most, least = n_tokens // 3, n_tokens // 18
     randoms = tuple(get_pruner("random", seed=seed) for seed in range(5))
     return [
@@ -89,7 +89,10 @@ class Scores(NamedTuple):
 def evaluate(
     model: Glamm, data: ReferDataset | Sequence[ReferSample], table: Sequence[Condition]
 ) -> Scores:
-    """Ground every expression of a split alone, with the first question and answer template, under each condition."""
+    """Ground every expression of a split under each condition, in the single protocol.
+
+    The first question and answer template are used.
+    """
     columns = [(row, pruner) for row in table for pruner in row.draws]
     grounder, pixels, images, kinds = model.grounder(24), [], [], []
     for index, sample in enumerate(tqdm(data, desc="scoring", unit="image")):
@@ -132,12 +135,12 @@ def _request(
     pruner: Pruner | None,
 ) -> Request:
     """One expression under one condition; an oracle knows the mask."""
-    talk = conversation([sample.expressions[line].sent])
+    alone = conversation([sample.expressions[line].sent])
     if pruner is None or row.budget is None:
-        return Request(talk, None)
+        return Request(alone, None)
     truth = torch.from_numpy(coverage(mask, model.grid, model.tower.image_size))
-    cues = model.cues(state, talk, coverage=truth, key=sample.image_id)
-    return Request(talk, pruner.select(cues, row.budget))
+    cues = model.cues(state, alone, coverage=truth, key=sample.image_id)
+    return Request(alone, pruner.select(cues, row.budget))
 
 
 def by_image(values: np.ndarray, image: Int[np.ndarray, "n"]) -> np.ndarray:

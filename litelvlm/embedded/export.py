@@ -13,7 +13,7 @@ from litelvlm.models.glamm.model import Glamm
 
 
 def export(model: Glamm, folder: Path) -> None:
-    """Save weights as float16 under the published names, CLIP in the folder "clip", and both tokenizers.
+    """Save weights as float16 under the published names, CLIP in "clip", and both tokenizers.
 
     ``model`` itself becomes float16: score what was exported, not what was trained.
     """

@@ -1,4 +1,4 @@
-"""One training stage: warm-up and cosine, bfloat16 autocast, a state on disk from which it goes on."""
+"""One training stage: warm-up and cosine, bfloat16 autocast, and a saved state to resume from."""
 
 import json
 import logging

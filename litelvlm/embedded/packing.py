@@ -1,4 +1,4 @@
-"""Training batches of the language stages: one image prefix shared by several expressions of the same scene."""
+"""Training batches of the language stages: expressions of a scene share one image prefix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

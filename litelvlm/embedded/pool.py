@@ -53,7 +53,7 @@ def attribute_values(level: str) -> tuple[tuple[str, ...], ...]:
 
 
 def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tensor:
-    """Index of every object's shape, colour, size and texture [B, MAX_OBJECTS, 4]; -1 where there is no object."""
+    """Indices of each object's shape, colour, size, texture [B, MAX_OBJECTS, 4]; -1 for none."""
     out = torch.full((len(batch.meta), MAX_OBJECTS, len(values)), -1)
     for b, meta in enumerate(batch.meta):
         for o, item in enumerate(meta["objects"]):
@@ -111,7 +111,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 
 
 class ScenePool:
-    """The first ``n`` training scenes of a level, rendered on first use (about 230 KB a scene on disk).
+    """The first ``n`` training scenes of a level, rendered on first use (about 230 KB each).
 
     Args:
         folder: Where the arrays live; made if absent, reused if complete, rendered anew if not.
@@ -153,7 +153,10 @@ class ScenePool:
         return np.random.default_rng([seed, epoch]).permutation(self.n)
 
     def indices(self, seed: int, step: int, batch: int) -> np.ndarray:
-        """Scene indices of one training step; every epoch has its own order and drops its last partial batch."""
+        """Scene indices of one training step.
+
+        Every epoch has its own order and drops its last partial batch.
+        """
         epoch, at = divmod(step, self.n // batch)
         return self.order(seed, epoch)[at * batch : (at + 1) * batch]
 

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from litelvlm.models.glamm.build import new_parts
+from litelvlm.models.glamm.checkpoints.config import GlammConfig
 
 CLIP_SIZE, PATCH, GRID = 168, 14, 12
 VISION_WIDTH = 192
@@ -88,7 +89,7 @@ def sam_config() -> SamConfig:
 
 
 def has_miniature_sizes(model: Any) -> bool:
-    """Whether a model's CLIP has the sizes of the miniature: any training of it, from any folder, under any name.
+    """Whether a model's CLIP has the sizes of the miniature, whatever its training, folder or name.
 
     A model whose tower is no CLIP of the transformers library has not.
     """
@@ -108,7 +109,7 @@ def has_miniature_sizes(model: Any) -> bool:
 
 
 def new_clip(vocab_size: int) -> CLIPModel:
-    """Untrained towers whose image positions start as two-dimensional sines, which they are free to leave."""
+    """Untrained towers whose image positions start as two-dimensional sines and can be learned."""
     clip: CLIPModel = CLIPModel._from_config(clip_config(vocab_size), attn_implementation="eager")
     embeddings = clip.vision_model.embeddings
     width = embeddings.position_embedding.weight.shape[1]
@@ -132,8 +133,8 @@ def new_sam() -> SamModel:
     return sam
 
 
-def glamm_config(vocab_size: int) -> dict[str, Any]:
-    """The fields of ``config.json`` for everything but CLIP, which lies in the folder "clip" beside it."""
+def glamm_config(vocab_size: int) -> GlammConfig:
+    """The fields of ``config.json`` for everything but CLIP, which lies in "clip" beside it."""
     return {
         "model_type": "llava",
         "architectures": ["GLaMMForCausalLM"],
@@ -172,7 +173,7 @@ def new_language_side(vocab_size: int) -> dict[str, nn.Module]:
 
 
 def sines(side: int, width: int) -> torch.Tensor:
-    """Two-dimensional sine and cosine position code [side * side, width], rows first, values in [-1, 1]."""
+    """Two-dimensional sine and cosine positions [side * side, width] in [-1, 1], rows first."""
     quarter = width // 4
     rate = 1.0 / 100.0 ** (torch.arange(quarter) / quarter)
     angle = torch.arange(side)[:, None] * rate

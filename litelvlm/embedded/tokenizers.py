@@ -1,4 +1,4 @@
-"""The miniature's two tokenizers, learned from the sentences of its world, in the published file layouts."""
+"""The miniature's two tokenizers, learned from its world's sentences, in the published layouts."""
 
 import json
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def corpus(level: str) -> list[str]:
 
 
 def load_or_make(folder: Path, shipped: Path, level: str) -> tuple[CLIPTokenizer, GlammTokenizer]:
-    """Both tokenizers from ``folder``, which is filled from the shipped files, or from the level's sentences.
+    """Read both tokenizers; an empty folder is filled from shipped files or the level's sentences.
 
     Args:
         folder: Used as it is if it is there, so that resumed training keeps its words.
@@ -56,7 +56,7 @@ def load_or_make(folder: Path, shipped: Path, level: str) -> tuple[CLIPTokenizer
 
 
 def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer:
-    """Learn byte-pair merges, write ``vocab.json`` and ``merges.txt`` in CLIP's layout and load them.
+    """Learn byte-pair merges, write them in CLIP's layout (two files) and load them.
 
     Every byte is in the vocabulary, alone and as a word's end, so no text is unknown. Equal counts
     are merged in an order that differs from run to run, which is why the shipped files are part of
@@ -101,7 +101,7 @@ def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer
 
 
 def make_llama_tokenizer(folder: Path, sentences: Iterable[str]) -> GlammTokenizer:
-    """Learn sentencepiece pieces with byte fallback and add GLaMM's seven tokens in the official order."""
+    """Learn sentencepiece pieces with byte fallback; add GLaMM's seven tokens in official order."""
     folder.mkdir(parents=True, exist_ok=True)
     model = BytesIO()
     sentencepiece.SentencePieceTrainer.train(

@@ -1,4 +1,4 @@
-"""Stage 1: both CLIP towers, contrastively, with a dense helper on the layer GLaMM reads that is dropped afterwards."""
+"""Stage 1: both CLIP towers learn contrastively, with a dense helper on the layer GLaMM reads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ class DenseHelper(nn.Module):
         self.place = nn.Linear(width, 2)
 
     def losses(self, tokens: Tensor, batch: SceneBatch) -> Losses:
-        """Cross-entropies of the attributes and squared errors of places, from patch states [B, N, D]."""
+        """Cross-entropies of attributes and squared errors of places from patches [B, N, D]."""
         share, owner = batch.coverage.max(-1)  # [B, N]
         owned = share > 0.3
         labels = 1 + attribute_labels(batch, self.values).to(tokens.device)  # [B, MAX_OBJECTS, 4]
@@ -78,7 +78,7 @@ class _Pupil(nn.Module):
 
 @contextmanager
 def silu_twin(clip: CLIPModel) -> Iterator[None]:
-    """Train with SiLU in place of quick-GELU, which is the same function of rescaled weights but cheaper.
+    """Train with SiLU in place of quick-GELU: the same function of rescaled weights, but cheaper.
 
     quick_gelu(x) = x sigmoid(1.702 x) = silu(1.702 x) / 1.702: entering the block multiplies each
     MLP's first layer by 1.702 and divides its second by it, leaving undoes that.
@@ -154,7 +154,7 @@ def train_clip(
 
 
 def _share_seen(meta: dict, patches: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-    """Rough share of each object inside the crop: covered patches against the median of its size class."""
+    """Rough share of each object inside the crop: its patches over the median of its size class."""
     typical = {"small": 3.0, "large": 8.0}
     return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(
         0, 1

@@ -1,4 +1,7 @@
-"""Stages 3 and 4: the language side learns to point, then to prompt the mask decoder. CLIP and SAM's encoder frozen."""
+"""Stages 3 and 4: the language side learns to point, then to prompt the mask decoder.
+
+CLIP and SAM's encoder stay frozen.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +46,7 @@ class PointingHelper(nn.Module):
         self.cell = nn.Linear(width, GRID * GRID)
 
     def what(self, seg_state: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the referent's shape, colour, size and texture [B, T, 4], read off the state.
+        """Cross-entropy of the referent's attributes [B, T, 4] (shape, colour, size, texture).
 
         Mostly a matter of the words: it teaches the state to gather them, before there is anything
         to match.
@@ -105,7 +108,7 @@ def referents(batch: SceneBatch, rng: np.random.Generator) -> tuple[list[list[st
     return sentences, targets
 
 
-def talks_for(
+def draw_conversations(
     sentences: Sequence[Sequence[str]], rng: np.random.Generator
 ) -> list[list[Conversation]]:
     """Each sentence in a conversation of its own, or now and then all of a scene's in one."""
@@ -166,7 +169,7 @@ def train_grounding(
         sentences, objects = referents(batch, rng)
         with torch.no_grad():
             tokens = model.tower.image(batch.crop.to(device)).patch_tokens
-        packed = pack(model, model.projector(tokens), talks_for(sentences, rng), rng)
+        packed = pack(model, model.projector(tokens), draw_conversations(sentences, rng), rng)
         mask = packed.attention_mask.to(torch.bfloat16)
         hidden_states = decode(model.llama, packed.embeds, packed.position_ids, attention_mask=mask)
         rows = torch.arange(len(sentences), device=device)[:, None]

@@ -1,4 +1,4 @@
-"""Stage 2: SAM from scratch on points and boxes, so that its decoder understands places before it meets the LLM."""
+"""Stage 2: SAM learns points and boxes from scratch, before its decoder reads the LLM's prompts."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def pick_prompts(ids: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor,
 
 
 def point_prompt(sam: SamModel, points: Tensor) -> Tensor:
-    """SAM's embedding of one foreground point per prompt: (x, y) in SAM pixels [B, T, 2] to [B, T, 1, C]."""
+    """SAM's embedding [B, T, 1, C] of one foreground point (x, y) in SAM pixels [B, T, 2] each."""
     labels = torch.ones(*points.shape[:2], 1, device=points.device)
     return sam.prompt_encoder._embed_points(points[:, :, None], labels, pad=False)
 

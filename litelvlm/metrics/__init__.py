@@ -1,4 +1,4 @@
-"""Scores of predicted masks: pixels are counted once, and every score is a function of the counts."""
+"""Scores of predicted masks: pixels are counted once, and every score is made of counts."""
 
 from litelvlm.metrics.grefcoco import (
     EMPTY_BELOW,

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 
-from litelvlm.metrics.scores import Counts, checked_counts
+from litelvlm.metrics.scores import Counts, Floats, checked_counts
 
 EMPTY_BELOW = 50
 """A prediction under this many pixels counts as "nothing there"."""
@@ -64,9 +65,9 @@ def grefcoco_summands(
     unions: Counts,
     predicted: Counts,
     target: Counts,
-    no_target: Bool[np.ndarray, " n"],
+    no_target: Bool[NDArray[np.bool_], " n"],
     empty_below: int = EMPTY_BELOW,
-) -> Float[np.ndarray, "n 7"]:
+) -> Float[NDArray[np.float64], "n 7"]:
     """Give what each expression adds to the sums that `grefcoco_scores_of_sums` takes.
 
     A no-target expression has IoU 1 if it is refused, else 0. An expression with a target that is
@@ -92,13 +93,15 @@ def grefcoco_summands(
     intersection, union = np.where(refused, 0.0, intersection), np.where(refused, size, union)
     iou = np.where(no_target, refused, intersection / np.maximum(union, 1.0))
     rightly_refused, rightly_answered = no_target & refused, ~no_target & ~refused
-    columns: np.ndarray = np.column_stack(
+    columns = np.column_stack(
         [no_target, rightly_refused, ~no_target, rightly_answered, iou, intersection, union]
     )
     return columns.astype(np.float64)
 
 
-def grefcoco_scores_of_sums(sums: Float[np.ndarray, "b 7"]) -> Float[np.ndarray, "b 4"]:
+def grefcoco_scores_of_sums(
+    sums: Float[NDArray[np.float64], "b 7"],
+) -> Float[NDArray[np.float64], "b 4"]:
     """Turn sums of `grefcoco_summands` into N-acc, T-acc, gIoU and cIoU.
 
     Args:
@@ -110,12 +113,12 @@ def grefcoco_scores_of_sums(sums: Float[np.ndarray, "b 7"]) -> Float[np.ndarray,
     """
     empty, refused, meant, answered, iou, intersection, union = sums.T
     ciou = np.where(union > 0, _ratio(intersection, union), 1.0)
-    scores: np.ndarray = np.stack(
+    scores: Floats = np.stack(
         [_ratio(refused, empty), _ratio(answered, meant), iou / (empty + meant), ciou], axis=-1
     )
     return scores
 
 
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    quotient: np.ndarray = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    quotient: Floats = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
     return quotient

@@ -5,19 +5,21 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from litelvlm.names import check_name
 
 IGNORE = 255
 DOUBLED = ("wrong", "object")
-Array = TypeVar("Array", np.ndarray, Tensor)
+# Booleans, bytes and counts: the kind of element stays open, which mypy calls an explicit Any.
+Array = TypeVar("Array", np.ndarray, Tensor)  # type: ignore[explicit-any]
 
 
 def scored_target(
-    target: UInt8[np.ndarray, "*n height width"], doubled: str = "wrong"
-) -> UInt8[np.ndarray, "*n height width"]:
-    """Make a target in which 1 is the object and 255 is ignored, whatever pixels of 2 and more mean.
+    target: UInt8[NDArray[np.uint8], "*n height width"], doubled: str = "wrong"
+) -> UInt8[NDArray[np.uint8], "*n height width"]:
+    """Make a target in which 1 is the object and 255 is ignored.
 
     Args:
         target: Target mask as `ReferSample.mask` gives it. Where polygons of one object overlap,
@@ -80,8 +82,8 @@ class Overlap(NamedTuple):
 
 
 def intersection_union(
-    prediction: Bool[np.ndarray, "height width"],
-    target: UInt8[np.ndarray, "target_height target_width"],
+    prediction: Bool[NDArray[np.bool_], "height width"],
+    target: UInt8[NDArray[np.uint8], "target_height target_width"],
     doubled: str = "wrong",
 ) -> Overlap:
     """Count the pixels of one expression by the official rule (LiteLVLM and GLaMM).
@@ -103,7 +105,9 @@ def intersection_union(
     return Overlap(both, one + other - both)
 
 
-def _counts(predicted: Array, target: Array) -> tuple[Array, Array, Array]:
+def _counts(  # type: ignore[explicit-any]
+    predicted: Array, target: Array
+) -> tuple[Array, Array, Array]:
     """Count the pixels [*n] of intersection, prediction and target.
 
     The official rule (LiteLVLM and GLaMM, official code): target pixels of 1 are the object. Pixels
@@ -119,7 +123,7 @@ def _counts(predicted: Array, target: Array) -> tuple[Array, Array, Array]:
     return _true_pixels(scored & wanted), _true_pixels(scored), _true_pixels(wanted)
 
 
-def _true_pixels(masks: Array) -> Array:
+def _true_pixels(masks: Array) -> Array:  # type: ignore[explicit-any]
     """Count the true pixels of each mask; torch is fastest with 32 bits."""
     if isinstance(masks, Tensor):
         return masks.sum(dim=(-2, -1), dtype=torch.int32)

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 
-Counts = Sequence[int] | np.ndarray  # one whole number per expression
+Floats = NDArray[np.float64]
+Counts = Sequence[int] | NDArray[np.int64] | NDArray[np.int32] | Floats
+"""One whole number per expression."""
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def checked_counts(intersections: Counts, unions: Counts) -> tuple[np.ndarray, np.ndarray]:
+def checked_counts(intersections: Counts, unions: Counts) -> tuple[Floats, Floats]:
     """Give both counts as float64 [n].
 
     Raises:
@@ -32,7 +35,9 @@ def checked_counts(intersections: Counts, unions: Counts) -> tuple[np.ndarray, n
     return i, u
 
 
-def iou(intersections: Counts, unions: Counts, exact: bool = False) -> Float[np.ndarray, " n"]:
+def iou(
+    intersections: Counts, unions: Counts, exact: bool = False
+) -> Float[NDArray[np.float64], " n"]:
     """IoU per expression; 1 where target and prediction are both empty.
 
     Args:
@@ -42,7 +47,7 @@ def iou(intersections: Counts, unions: Counts, exact: bool = False) -> Float[np.
     """
     i, u = checked_counts(intersections, unions)
     empty = u == 0
-    ratio: np.ndarray = i / (np.where(empty, 1.0, u) if exact else u + 1e-5) + empty
+    ratio: Floats = i / (np.where(empty, 1.0, u) if exact else u + 1e-5) + empty
     return ratio
 
 

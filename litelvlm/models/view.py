@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from litelvlm.clip import geometry
 from litelvlm.clip.geometry import Crop, Mask
 from litelvlm.clip.tower import Tower
+
+Masks = Bool[np.ndarray, "*frames height width"] | UInt8[np.ndarray, "*frames height width"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class ImageView:
         """Visual tokens before pruning, in the order frames x rows x columns."""
         return self.frames * self.grid[0] * self.grid[1]
 
-    def coverage(self, mask: np.ndarray) -> Float[np.ndarray, "n"]:
+    def coverage(self, mask: Masks) -> Float[np.ndarray, "n"]:
         """Share of each token's patch that a mask covers, 0 to 1, flat in the order of the tokens.
 
         Args:

@@ -9,7 +9,6 @@
 from litelvlm.pruning.add_ons import AddOn
 from litelvlm.pruning.base import Pruner, ScorePruner
 from litelvlm.pruning.budgets import ModelSizes, check_budget, tokens_from_ratio
-from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.cues import CUES, Cue, Cues
 from litelvlm.pruning.greedy import GreedyPruner
 from litelvlm.pruning.layers.base import LayerPlan, LayerPruner
@@ -21,8 +20,9 @@ from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.plugins import load_plugin
 from litelvlm.pruning.ranking import highest, lowest, stable_order
 from litelvlm.pruning.registry import get_pruner, list_pruners, register_pruner
+from litelvlm.pruning.scoring.context import context_scores
+from litelvlm.pruning.scoring.similarity import text_similarity
 from litelvlm.pruning.selection import RawSelection, Selection
-from litelvlm.pruning.similarity import text_similarity
 from litelvlm.pruning.vit import VitView
 from litelvlm.pruning.wrapping import Wrapper
 

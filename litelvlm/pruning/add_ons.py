@@ -11,7 +11,6 @@ from torch import Tensor
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.merging import one_hot
-from litelvlm.pruning.roles import two_roles
 from litelvlm.pruning.selection import RawSelection
 from litelvlm.pruning.wrapping import Wrapper
 
@@ -58,7 +57,7 @@ class AddOn(Wrapper):
         """The inner method's tokens and further patch tokens, in raster order."""
         indices = torch.cat([chosen.indices, added.to(chosen.indices.device)])
         if chosen.tokens is None or chosen.source is None or chosen.roles is None:
-            return two_roles(indices, len(chosen.indices), "chosen", self.role)
+            return RawSelection.with_two_roles(indices, len(chosen.indices), "chosen", self.role)
         originals = cues.projected if self.of.stage == "post_projector" else cues.patch_tokens
         copies = one_hot(added, cues.n_tokens).to(chosen.source.device)
         places = torch.cat([chosen.stands_for, indices[len(chosen.indices) :]])

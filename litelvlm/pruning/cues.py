@@ -180,8 +180,10 @@ class Cues:
                 for name, tensor in cues.items()
                 if name in CUES and CUES[name].axes[0] == "N"
             }
-            side = isqrt(min(counts, default=0) // max(frames, 1))
-            if len(counts) != 1 or side * side * frames not in counts:
+            # The constructor refuses fewer than one frame.
+            n_frames = max(frames, 1)
+            side = isqrt(min(counts, default=0) // n_frames)
+            if len(counts) != 1 or side * side * n_frames not in counts:
                 raise ValueError(
                     f"the token grid cannot be told from {sorted(counts)} tokens; "
                     "pass grid=(rows, columns)"

@@ -1,7 +1,6 @@
 """Methods outside this package: classes in a Python file or in an installed module."""
 
 import sys
-from collections.abc import Container
 from dataclasses import MISSING, fields, is_dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -43,15 +42,15 @@ def load_plugin(path: str | Path) -> tuple[type[Pruner], ...]:
     )
 
 
-def is_reference(text: str, names: Container[str]) -> bool:
+def is_reference(text: str) -> bool:
     """Whether a text is "module:Class" or "file.py:Class", rather than a name and a preset.
 
     Example:
-        >>> is_reference("my_method.py:Mine", ["fastv"]), is_reference("fastv:matched", ["fastv"])
+        >>> is_reference("my_methods:Mine"), is_reference("fastv:matched")
         (True, False)
     """
     where, _, name = text.rpartition(":")
-    return bool(where) and where not in names and (where.endswith(".py") or name[:1].isupper())
+    return bool(where) and (where.endswith(".py") or name[:1].isupper())
 
 
 def method_at(reference: str) -> type[Pruner]:

@@ -1,4 +1,4 @@
-"""The table of methods: a name, and where its class is. A class is imported when it is first used."""
+"""The table of methods: names, and where the classes are, which are imported at their first use."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -98,6 +98,9 @@ class _Table(Mapping[str, type[Pruner]]):
         entry = _offered()[name]
         return check_method(entry.load(), f"entry point {entry.value!r}", name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in METHODS or name in _REGISTERED or name in _offered()
+
     def __iter__(self) -> Iterator[str]:
         return iter((*METHODS, *_offered(), *_REGISTERED))
 
@@ -164,9 +167,9 @@ def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner
         >>> get_pruner("with_uniform", of="nuwa:stage1").stage
         'pre_projector'
     """
-    if is_reference(name, _TABLE):
+    if is_reference(name):
         name = register_pruner(method_at(name)).name
-    cls = _TABLE[check_name(name, _TABLE, "pruner")]
+    cls = _TABLE[check_name(name, list(_TABLE), "pruner")]
     presets: Mapping[str, Mapping[str, object]] = {"faithful": {}, "gap": GAP, **cls.presets}
     check_name(preset, presets, f"{name} preset")
     allowed = [entry.name for entry in fields(cls)]
@@ -177,13 +180,14 @@ def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner
     if "of" in settings:
         settings["of"] = _inner(settings["of"])
     cls.check_options(settings)
-    return cls(**settings)
+    # check_options holds the values to the annotations of the fields.
+    return cls(**settings)  # type: ignore[arg-type]
 
 
 def _inner(given: object) -> object:
     """An inner method from its name, its name and preset, or its plain data; others as they are."""
     if isinstance(given, str):
-        if is_reference(given, _TABLE):
+        if is_reference(given):
             return get_pruner(given)
         name, _, preset = given.partition(":")
         return get_pruner(name, preset or "faithful")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import check_budget
 from litelvlm.pruning.positions import Order, Positions, output_order, sequence_positions
+from litelvlm.pruning.ranking import ascending
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,15 @@ class RawSelection:
     source: Float[Tensor, "r n"] | None = None
     roles: tuple[str, ...] | None = None
     sizes: Float[Tensor, "r"] | None = None
+
+    @classmethod
+    def with_two_roles(
+        cls, indices: Int[Tensor, "r"], n_first: int, first: str, second: str = ""
+    ) -> "RawSelection":
+        """Tokens in raster order; the first ``n_first`` given have one role, the others another."""
+        kept = ascending(indices)
+        is_first = torch.isin(kept, indices[:n_first]).tolist()
+        return cls(kept, roles=tuple(first if flag else second for flag in is_first))
 
     @property
     def stands_for(self) -> Int[Tensor, "r"]:

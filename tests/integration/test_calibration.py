@@ -66,7 +66,7 @@ def test_one_size_and_no_distance_are_plain_attention(model):
         1, 9, model.llama.config.hidden_size, generator=torch.Generator().manual_seed(0)
     )
     positions = torch.zeros(1, 9, dtype=torch.long)
-    ones = Selection(torch.arange(9), 9, torch.arange(9), 9, sizes=torch.ones(9))
+    ones = Selection(torch.arange(9), 9, torch.arange(9)[None], 9, sizes=torch.ones(9))
     masks = calibrated_masks(model.llama, [ones], [0], positions)
     assert_near(
         decode(model.llama, embeds, positions, attention_mask=masks),

@@ -199,7 +199,7 @@ def test_a_run_of_another_study_model_or_data_is_refused(model, data, run, tmp_p
         ),
         (f'"digest": "{data.digest}"', '"digest": "4567"', "name the same one with --data"),
         ('"study": "sweep"', '"study": "sink"', "the explorer shows a run of 'sweep'"),
-        ('"parts_done": 1', '"parts_done": 0', "is not whole"),
+        ('"parts_done": 1', '"parts_done": 0', "is incomplete"),
     ):
         assert old in record
         (copy / "run.json").write_text(record.replace(old, new))

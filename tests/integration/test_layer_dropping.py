@@ -309,7 +309,7 @@ def test_seg_states_are_read_where_their_tokens_went(model, state, name, n_turns
         before = places.get("now", torch.arange(hidden_states.shape[1]))
         # Visual tokens by their place among those that entered.
         image, start = (
-            torch.searchsorted(wanted.indices, dropping.rows[0].image),
+            torch.searchsorted(wanted.indices, dropping.sequences[0].image),
             spliced.image_start[0],
         )
         behind = before[before >= start + len(wanted)]
@@ -337,7 +337,7 @@ def test_positions_after_a_drop_follow_the_policy(model, state, positions):
 
     def check(index, hidden_states, position_ids):
         out, moved = dropping(index, hidden_states, position_ids)
-        image = dropping.rows[0].image
+        image = dropping.sequences[0].image
         offsets = image.tolist() if positions == "original" else list(range(len(image)))
         span = 144 if positions == "original" else len(image)
         text = [start + span + i for i in range(behind)]

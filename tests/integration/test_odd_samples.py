@@ -11,6 +11,7 @@ from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.text_attention import TRUNCATED
 from litelvlm.analysis.studies import mechanism, reversal, sink, sink_causal
+from litelvlm.clip.hf_blocks import HfBlock
 
 CONFIGS = {
     reversal: reversal.Config(shifts=5, blobs=2, pool=16, donors=2, random_seeds=1),
@@ -100,13 +101,13 @@ def test_numbers_that_are_none_fail_their_image_by_name(model, data, tmp_path, s
         spoilt = torch.tensor([bad in text for text in tower.tokenizer.batch_decode(input_ids)])
         return embeds.masked_fill(spoilt[:, None], float("nan")), eos
 
-    def text_qk(tower, layer, states):
-        query, keys = qk(tower, layer, states)
-        return query * float("nan"), keys
+    def spoilt_qkv(block, states):
+        query, keys, values = qkv(block, states)
+        return query * float("nan"), keys, values
 
-    qk = type(model.tower).text_qk
+    qkv = HfBlock.qkv
     if study is sink:
-        monkeypatch.setattr(type(model.tower), "text_qk", text_qk)
+        monkeypatch.setattr(HfBlock, "qkv", spoilt_qkv)
         with pytest.raises(
             RuntimeError, match=r"no sample succeeded; the last failure: image 2: .*segment the"
         ):

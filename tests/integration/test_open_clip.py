@@ -35,7 +35,7 @@ from litelvlm.analysis.studies import mechanism, reversal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 
 IMAGE_STATES = ("patch_tokens", "keys", "values", "keys_mean", "image_embeds", "last_hidden_state")
@@ -250,7 +250,7 @@ def test_projections_are_those_the_attention_uses(family, request):
     query, keys = tower.placed(query, keys, block=0)
     heads = [t.unflatten(-1, (tower.n_heads, -1)).transpose(1, 2) for t in (query, keys, values)]
     mixed = functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(-2)
-    attn, given = tower.trunk.blocks[0].attn, []
+    attn, given = tower.trunk.blocks[0].module.attn, []
     handle = attn.register_forward_hook(lambda _module, _inputs, output: given.append(output))
     tower.block(0, states)
     handle.remove()

@@ -19,8 +19,9 @@ from towers import (
 )
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.open_clip import OpenClipTower, load_tower, open_clip_vits
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.load import load_tower, open_clip_vits
+from litelvlm.clip.open_clip import OpenClipTower
+from litelvlm.clip.preprocessing import Preprocessing
 
 CROP = {
     "mean": (0.5, 0.4, 0.3),

@@ -9,7 +9,6 @@ from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip
 
 from litelvlm.analysis.studies.mechanism.rows import READOUTS
 from litelvlm.clip.probes import last_blocks as probes
-from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
 from litelvlm.clip.probes.registers import (
     moved_to_last_token,
     register_neurons,
@@ -40,12 +39,12 @@ def hooks(tower):
 @torch.inference_mode()
 def test_the_two_branches_make_up_a_block(tower, pixels):
     image = tower.image(pixels)
-    for index, layer in enumerate(image_layers(tower)):
+    for index, layer in enumerate(tower.image_blocks):
         entering = image.states[index]
         query, keys, values = tower.qkv(entering, index)
         mixed = probes.mix(probes.attention_weights(query, keys, tower.n_heads), values)
-        states = entering + attention_output(layer, mixed)
-        assert_near(states + feed_forward(layer, states), tower.block(index, entering))
+        states = entering + layer.attention_output(mixed)
+        assert_near(states + layer.feed_forward(states), tower.block(index, entering))
 
 
 @torch.inference_mode()
@@ -58,30 +57,30 @@ def test_used_and_final_layer_are_the_tower_s_own(tower, pixels):
 @torch.inference_mode()
 def test_identity_attention_gives_each_token_its_own_value(tower, pixels):
     image = tower.image(pixels)
-    layer, (_, _, values) = image_layers(tower)[-1], image.last_qkv
+    layer, (_, _, values) = tower.image_blocks[-1], image.last_qkv
     # A softmax over one key is 1: each token alone in a sequence attends to itself.
     alone = image.states[-1].reshape(-1, 1, values.shape[-1])
     expected = tower.block(-1, alone).reshape(image.states[-1].shape)
     assert_near(probes.identity_attention(image), patches_of(tower, expected))
-    assert_near(probes.value_path(image), patches_of(tower, attention_output(layer, values)))
+    assert_near(probes.value_path(image), patches_of(tower, layer.attention_output(values)))
 
 
 @torch.inference_mode()
 def test_self_attentions_are_those_of_torch(tower, pixels):
-    image, layer = tower.image(pixels), image_layers(tower)[-1]
+    image, layer = tower.image(pixels), tower.image_blocks[-1]
     query, keys, values = (x.unflatten(-1, (2, 16)).transpose(1, 2) for x in image.last_qkv)
 
     def attend(by):
         return functional.scaled_dot_product_attention(by, by, values).transpose(1, 2).flatten(-2)
 
-    assert_near(probes.clear_clip(image), patches_of(tower, attention_output(layer, attend(query))))
-    states = image.states[-1] + attention_output(layer, attend(query) + attend(keys))
-    assert_near(probes.s_clip(image), patches_of(tower, states + feed_forward(layer, states)))
+    assert_near(probes.clear_clip(image), patches_of(tower, layer.attention_output(attend(query))))
+    states = image.states[-1] + layer.attention_output(attend(query) + attend(keys))
+    assert_near(probes.s_clip(image), patches_of(tower, states + layer.feed_forward(states)))
 
 
 @torch.inference_mode()
 def test_surgery_collects_value_attention_beside_the_original_path(tower, pixels):
-    image, layers = tower.image(pixels), image_layers(tower)
+    image, layers = tower.image(pixels), tower.image_blocks
     path = image.states[LAYERS - 2]
     for index in (LAYERS - 2, LAYERS - 1):
         values = tower.qkv(image.states[index], index)[2].unflatten(-1, (2, 16)).transpose(1, 2)
@@ -90,7 +89,7 @@ def test_surgery_collects_value_attention_beside_the_original_path(tower, pixels
             .transpose(1, 2)
             .flatten(-2)
         )
-        path = path + attention_output(layers[index], mixed)
+        path = path + layers[index].attention_output(mixed)
     assert_near(probes.surgery(image, blocks=2), patches_of(tower, path))
     assert torch.equal(probes.surgery(image, blocks=99), probes.surgery(image, blocks=LAYERS))
 
@@ -130,7 +129,7 @@ def test_a_direction_is_projected_out():
 def test_the_neuron_that_writes_the_outliers_is_found(tower, pixels):
     assert register_neurons(tower, []) == {}
     planted = copy.deepcopy(tower)
-    mlp = image_layers(planted)[1].mlp
+    mlp = planted.image_blocks[1].module.mlp
     first, second = (mlp.c_fc, mlp.c_proj) if hasattr(mlp, "c_fc") else (mlp.fc1, mlp.fc2)
     first.weight[5] *= 50
     second.weight[:, 5] *= 50
@@ -142,7 +141,7 @@ def test_the_neuron_that_writes_the_outliers_is_found(tower, pixels):
 
 @torch.inference_mode()
 def test_moved_neurons_leave_their_tokens_for_the_last_one(tower):
-    layer = image_layers(tower)[1]
+    layer = tower.image_blocks[1].module
     seen = []
     last = layer.mlp.c_proj if hasattr(layer.mlp, "c_proj") else layer.mlp.fc2
     states = torch.randn(1, 6, 32, generator=torch.Generator().manual_seed(2))
@@ -173,7 +172,7 @@ def test_probes_leave_weights_hooks_and_outputs_as_they_were(tower, pixels):
     with pytest.raises(IndexError), moved_to_last_token(tower, {0: (1,), 99: (3,)}):
         pass
     register_neurons(tower, [pixels])
-    with pytest.raises(RuntimeError, match="stop"), stopped(image_layers(tower)[1]):
+    with pytest.raises(RuntimeError, match="stop"), stopped(tower.image_blocks[1].module):
         register_neurons(tower, [pixels])
     assert hooks(tower) == n_hooks
     assert torch.equal(tower.image(pixels).image_embeds, before)

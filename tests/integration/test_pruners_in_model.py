@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from towers import open_clip_tower
 
 from litelvlm import get_pruner, list_pruners
-from litelvlm.clip.hf_blocks import ClipHalves
-from litelvlm.clip.open_clip import OpenClipTower
+from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.pruning import LayerPruner, LayerTrace
 from tests.method_cases import BEFORE, CASES, parametrised
@@ -37,7 +37,7 @@ def unpruned(model, state):
 def test_a_method_grounds_with_the_budget_it_was_given(model, state, cues, unpruned, name, options):
     pruner = get_pruner(name, **options)
     # Some schedules allow no small average in four layers.
-    budget = max(40, pruner.smallest(144, 4)) if isinstance(pruner, LayerPruner) else 40
+    budget = max(40, pruner.smallest_budget(144, 4)) if isinstance(pruner, LayerPruner) else 40
     result = model.ground([state], [TALK], [pruner.select(cues, budget)])[0]
     assert result.logits.shape == unpruned.logits.shape
     assert torch.isfinite(result.logits).all()
@@ -84,7 +84,7 @@ def test_seg_is_read_behind_a_pruned_image(model, state, cues, n_segs, positions
 
 
 def test_halves_of_blocks_make_whole_blocks(state):
-    halves = ClipHalves(state.clip)
+    halves = ClipVitView(state.clip)
     states = halves.embed()
     for block in range(halves.n_blocks):
         states, keys = halves.attend(block, states, torch.zeros(len(states)))
@@ -95,7 +95,7 @@ def test_halves_of_blocks_make_whole_blocks(state):
 
 def test_a_bias_weighs_keys_like_copies_of_them(state):
     # log 2 on the last key is that key standing there twice.
-    halves = ClipHalves(state.clip)
+    halves = ClipVitView(state.clip)
     states = halves.embed()
     bias = torch.zeros(len(states))
     bias[-1] = torch.tensor(2.0).log()
@@ -105,11 +105,9 @@ def test_a_bias_weighs_keys_like_copies_of_them(state):
 
 
 def test_tokens_are_not_merged_inside_another_familys_tower(state):
-    other = type(state.clip)(
-        object.__new__(OpenClipTower), state.clip.states, state.clip.pixel_values
-    )
+    other = type(state.clip)(open_clip_tower(), state.clip.states, state.clip.pixel_values)
     with pytest.raises(ValueError, match="inside a Hugging Face CLIP tower only"):
-        ClipHalves(other)
+        ClipVitView(other)
 
 
 def test_colours_and_late_states_are_what_they_say(model, state):

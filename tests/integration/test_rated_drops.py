@@ -35,7 +35,7 @@ def run(model, state, pruner, talk, watch, budget=48):
 
     def follow(index, hidden_states, position_ids):
         out, moved = dropping(index, hidden_states, position_ids)
-        watch(index, dropping.rows[0], hidden_states[0], out[0], moved[0])
+        watch(index, dropping.sequences[0], hidden_states[0], out[0], moved[0])
         return out, moved
 
     decode(model.llama, spliced.embeds, spliced.position_ids, before_layer=follow)

@@ -18,7 +18,7 @@ from litelvlm.models.base import Request
 from litelvlm.models.glamm.batched import grounder as shared
 from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
 from litelvlm.models.glamm.batched.masks import masks_of_image
-from litelvlm.models.glamm.batched.prefix import Past, prefix_states, read_states
+from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.batched.requests import grouped, groups_of
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import low_resolution_masks
@@ -127,7 +127,7 @@ def test_a_shared_prefix_gives_the_states_of_the_whole_prompt(model):
         model.llama, whole, torch.cat([torch.arange(5).expand(3, -1), positions], dim=1)
     )
     longer = prefix_states(model.llama, behind[:2, :2], positions[:2, :2], prefix)
-    own = tuple(Past(one.keys, one.values, torch.tensor([0, 1, 0])) for one in longer)
+    own = longer.for_passes(torch.tensor([0, 1, 0]))
     got = read_states(model.llama, own, behind[:, 2:], positions[:, 2:], torch.full((3, 1), 4))
     torch.testing.assert_close(got[:, 0], expected[:, -1], atol=1e-4, rtol=1e-4)
 
@@ -162,7 +162,7 @@ def test_what_several_expressions_share_is_read_once(model, state, data, monkeyp
     uniform = get_pruner("uniform").select(Cues({}, grid=model.grid), 16)
     begun, plain = [], shared.prefix_states
 
-    def counting(llama, embeds, places, known=()):
+    def counting(llama, embeds, places, known=None):
         begun.append(tuple(embeds.shape[:2]))
         return plain(llama, embeds, places, known)
 

@@ -185,7 +185,7 @@ def test_keeping_tokens_is_what_pruning_does(model, state, targets):
     found = targets.keeping(kept)
     for row, expected in zip(kept, found, strict=True):
         indices = torch.nonzero(row)[:, 0]
-        selection = Selection(indices, 144, torch.arange(len(indices)), len(indices))
+        selection = Selection(indices, 144, torch.arange(len(indices))[None], len(indices))
         grounding = model.ground([state], [TALK], [selection])[0]
         torch.testing.assert_close(
             targets.of_states(grounding.seg_state[None].clone())[0], expected

@@ -5,9 +5,9 @@ import torch
 
 from litelvlm.models.glamm.attribution.layers import (
     attention_flow,
+    attention_weights,
     reverse_sweep,
     rolled,
-    spelled_out,
     weighted_norms,
 )
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
@@ -112,7 +112,7 @@ def test_a_failed_sweep_leaves_kernel_and_hooks_as_found(model, targets):
     before = config._attn_implementation
 
     def interrupted():
-        with spelled_out(model.llama, layer):
+        with attention_weights(model.llama, layer):
             assert config._attn_implementation == "eager"
             raise RuntimeError("stop")
 

@@ -80,7 +80,7 @@ def test_masking_is_what_the_mask_of_the_block_does(tower):
     mask = torch.full((last + 1, last + 1), float("-inf")).triu(1)
     mask[last, 0] = float("-inf")
     states = trace.inputs[0]
-    for layer in tower.text_layers:
+    for layer in (block.module for block in tower.text_blocks):
         if hasattr(layer, "self_attn"):
             states = layer(states, mask[None, None])
             states = states[0] if isinstance(states, tuple) else states
@@ -91,7 +91,7 @@ def test_masking_is_what_the_mask_of_the_block_does(tower):
             tower.clip.text_model.final_layer_norm(states[:, last])
         )
     else:
-        expected = tower.words.ln_final(states[:, last]) @ tower.words.text_projection
+        expected = tower.clip.ln_final(states[:, last]) @ tower.clip.text_projection
     edited = edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)
     assert_near(edited, expected)
     assert (edited - trace.text.text_embeds).abs().max() > 1e-3
@@ -137,7 +137,7 @@ def test_reading_the_text_tower_leaves_it_as_it_was(tower):
     edited_embeds(trace, Edit(masked=keys(trace, 0)), EVERY)
     with pytest.raises(ValueError, match="at least one sentence"):
         trace_text(tower, [])
-    with pytest.raises(RuntimeError, match="stop"), stopped(tower.text_layers[1]):
+    with pytest.raises(RuntimeError, match="stop"), stopped(tower.text_blocks[1].module):
         trace_text(tower, SENTENCES)
     assert hooks() == 0
     assert torch.equal(tower.text(SENTENCES).text_embeds, before)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from litelvlm.clip.hf import ClipTower, attention_row, capture_inputs
+from litelvlm.clip.attention import attention_row, capture_inputs
+from litelvlm.clip.hf import ClipTower
 from litelvlm.models.glamm.preprocess import clip_pixel_values
 
 SENTENCES = ["Please segment the red circle in this image.", "the large square"]

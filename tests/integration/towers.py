@@ -9,7 +9,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.open_clip import OpenClipTower
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 
 WIDTH, LAYERS, SHARED, SIZE, PATCH = 32, 4, 24, 28, 7
 SIDE = SIZE // PATCH

@@ -13,7 +13,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from litelvlm import get_pruner
 from litelvlm.clip.hf import ClipTower
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.pruning import Cues
 from tests.parity.failures import Failures
 

@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from litelvlm.clip.tower import ClipText, Preprocessing, Tower
+from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.states import ClipText
+from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
@@ -118,30 +120,30 @@ class PlantedClip(nn.Module):
         self.pull = nn.Parameter(torch.zeros(1))
 
 
-class PlantedTextLayer(nn.Module):
+class PlantedTextBlock:
     """Attention that prefers the first position by ``pull`` and nothing else; [SOS] has a tenth of a word's value.
 
     States are (1, 0) at [SOS] and (0, 1) at words, once per head; the block leaves them as they
     are.
     """
 
-    def __init__(self, pull):
-        super().__init__()
-        self.layer_norm1 = self.layer_norm2 = nn.Identity()
-        self.self_attn = nn.Module()
-        self.self_attn.out_proj = nn.Linear(6, 6, bias=False)
-        self.self_attn.out_proj.weight.data = torch.eye(6)
-        self.pull = pull
-        self.self_attn.v_proj = lambda states: states * torch.tensor([0.1, 1.0]).repeat(3)
+    output_weight = torch.eye(6)
 
-    def forward(self, hidden_states):
-        return hidden_states
+    def __init__(self, pull):
+        self.module, self.pull = nn.Identity(), pull
+
+    def qkv(self, states):
+        # Two numbers per head: logits are scaled by their root.
+        sos = states.new_tensor([self.pull * 2**0.5, 0.0]).repeat(3)
+        values = states * torch.tensor([0.1, 1.0]).repeat(3)
+        return torch.ones_like(states), states * sos, values
 
 
 class PlantedTower(Tower):
     """One block above the embeddings; a tower built without a signal scores at random, like random weights."""
 
     image_size, grid, n_prefix, n_blocks, n_heads, lacks = SIZE, GRID, 1, 1, 1, {}
+    rotates = False
     device, dtype = torch.device("cpu"), torch.float32
 
     def __init__(self, clip, tokenizer, preprocessing=None, signal="none", noise=0.05):
@@ -181,23 +183,21 @@ class PlantedTower(Tower):
         input_ids, mask, truncated = self.tokenize(sentences)
         states = torch.tensor([0.0, 1.0]).repeat(3).expand(*input_ids.shape, -1).clone()
         states[:, 0] = torch.tensor([1.0, 0.0]).repeat(3)
-        for layer in self.text_layers:
-            states = layer(states)
+        for block in self.text_blocks:
+            states = block.module(states)
         embeds = torch.stack([self.sentence_embedding(sentence) for sentence in sentences])
         return ClipText(input_ids, mask, embeds, mask.sum(1) - 1, truncated)
 
     @property
-    def text_layers(self):
+    def text_blocks(self):
         pull = self.clip.pull.item() if self.clip is not None else 0.0
-        self.layers = getattr(self, "layers", None) or [PlantedTextLayer(pull) for _ in range(2)]
-        return self.layers
+        self.blocks = getattr(self, "blocks", None) or [PlantedTextBlock(pull) for _ in range(2)]
+        return self.blocks
 
     n_text_heads = 3
 
-    def text_qk(self, layer, states):
-        # Two numbers per head: logits are scaled by their root.
-        sos = states.new_tensor([layer.pull * 2**0.5, 0.0]).repeat(3)
-        return torch.ones_like(states), states * sos
+    def redrawn(self):
+        return type(self)(PlantedClip(self.clip.config), self.tokenizer, self.preprocessing)
 
     def tokenize(self, sentences):
         words = [

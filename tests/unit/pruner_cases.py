@@ -6,7 +6,7 @@ import torch
 
 from litelvlm.pruning import CUES, Cues, Selection, get_pruner, list_pruners
 from litelvlm.pruning.vit import VitView
-from tests.method_cases import BEFORE, parametrised
+from tests.method_cases import BEFORE, METHODS, parametrised
 
 every_case = parametrised(BEFORE)
 # Number types inside the tower are the tower's own.
@@ -14,44 +14,9 @@ outside_the_tower = parametrised(
     [case for case in BEFORE if list_pruners()[case[0]].stage != "vit"]
 )
 
-# Rules without any index in them: permuting the patches permutes the choice.
-EQUIVARIANT = [
-    "litelvlm", "low_similarity", "high_similarity", "trim", "cdpruner", "divprune", "scope", "fastervlm",
-    "value_norm", "cls_cosine", "reverse", "llm_attention", "llm_gradient", "block_loo",
-]  # fmt: skip
-MERGING = ["trim", "visionzip", "prumerge_plus", "nuwa", "tome", "restore", "avgpool", "bilinear"]
-
-# Cues whose scale says nothing: rankings, cosines and shares of a sum.
-SCALED = {
-    "litelvlm": ("text_embeds", "patch_embeds", "values"),
-    "low_similarity": ("text_embeds", "patch_embeds"),
-    "high_similarity": ("text_embeds", "patch_embeds"),
-    "trim": ("text_embeds", "patch_embeds"),
-    "cdpruner": ("text_embeds", "patch_embeds", "projected"),
-    "divprune": ("projected",),
-    "scope": ("patch_tokens", "cls_attention"),
-    "fastervlm": ("cls_attention",),
-    "vispruner": ("patch_tokens", "cls_attention"),
-    "visionzip": ("cls_attention", "keys_mean"),
-    "holov": ("projected",),
-    "nuwa": ("cls_attention", "late_states"),
-    "altp_like": ("patch_tokens", "cls_attention"),
-    "evtp_iv_like": ("patch_tokens",),
-    "value_norm": ("values",),
-    "cls_cosine": ("patch_tokens", "cls_token"),
-    "reverse": ("cls_attention",),
-    "with_uniform": ("cls_attention",),
-    "ivc_add_on": ("cls_attention", "rotary_cosine", "rotary_sine"),
-    "restore": ("patch_tokens", "cls_attention"),
-    "mask_oracle": ("coverage",),
-    "inverse_mask_oracle": ("coverage",),
-    "box_oracle": ("box",),
-    "llm_attention": ("llm_attention",),
-    "llm_gradient": ("llm_gradient", "projected"),
-    "block_loo": ("block_importance",),
-}
-# These read no cue, only mix patch tokens, or read keys and queries whose scale is a temperature.
-UNSCALED = {"prumerge_plus", "tome", "avgpool", "bilinear", "centre_distance", "random", "uniform"}
+EQUIVARIANT = [name for name, case in METHODS.items() if case.equivariant]
+MERGING = [name for name, case in METHODS.items() if case.merging]
+SCALED = {name: case.scaled for name, case in METHODS.items() if case.scaled}
 
 GRID = (6, 7)
 N = 42

@@ -9,7 +9,8 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.segment import as_text, numbered
+from litelvlm.analysis.cli.segment import numbered
+from litelvlm.analysis.cli.segment_text import as_text
 from litelvlm.analysis.cli.study import Study
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import number
@@ -332,7 +333,7 @@ def test_partial_runs_are_drawn_only_when_asked(capsys, saved_runs, tmp_path):
     text = (folder / "summary.json").read_text().replace('"partial": false', '"partial": true')
     (folder / "summary.json").write_text(text)
     drawing = ["figure", "sink_layers", "--from", str(folder), "--out", str(tmp_path / "out")]
-    assert "is not whole" in refusal(capsys, *drawing)
+    assert "is incomplete" in refusal(capsys, *drawing)
     assert main([*drawing, "--partial"]) == 0
 
 
@@ -385,7 +386,7 @@ def test_errors_become_one_line_and_an_exit_code(capsys, error, code, message):
     ("pruner", "message"),
     [
         ("litelvlm:pper", "unknown litelvlm preset 'pper'; did you mean 'paper'?"),
-        ("reverse(of=fastv)", "reverse turns scores before the language model around"),
+        ("reverse(of=fastv)", "reverse cannot take of=FastV"),
     ],
 )
 def test_a_refused_method_is_told_in_its_own_words(capsys, picture, pruner, message):

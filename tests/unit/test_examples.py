@@ -18,10 +18,10 @@ from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import choose, save_examples
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import write_figures
-from litelvlm.figures.saved import Saved, asked_note
+from litelvlm.figures.saved import Saved, protocol_note
 from litelvlm.figures.style import new_figure
 from litelvlm.pruning import Selection
 
@@ -73,7 +73,7 @@ def test_kept_tokens_are_drawn_where_they_look():
 def test_merged_tokens_stand_for_no_single_place():
     import torch
 
-    selection = Selection(torch.tensor([3, -1]), 4, torch.tensor([0, 1]), 2)
+    selection = Selection(torch.tensor([3, -1]), 4, torch.tensor([[0, 1]]), 2)
     assert kept_indices(selection, 4) == [3]
     assert kept_indices(None, 4) == [0, 1, 2, 3]
 
@@ -150,12 +150,13 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
         (
             "official",
             False,
-            "n = {} drawn expressions (each of several draws counts) from 3 images; up to three drawn ",
+            "n = {} drawn expressions (each of several draws counts) from 3 images; official protocol: up to three ",
         ),
         (
             "conversation",
             False,
-            "n = {} expressions from 3 images; all expressions of an image in one conversation; bars.",
+            "n = {} expressions from 3 images; conversation protocol: "
+            "all expressions of an image in one conversation; bars.",
         ),
     ],
 )
@@ -173,4 +174,4 @@ def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
     # Every expression once, or up to three of an image in each of two draws.
     sizes = [len(sample.expressions) for sample in data]
     n = 2 * sum(min(size, 3) for size in sizes) if protocol == "official" else sum(sizes)
-    assert asked_note(Saved(run), table, "bars").startswith(said.format(n))
+    assert protocol_note(Saved(run), table, "bars").startswith(said.format(n))

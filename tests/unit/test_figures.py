@@ -41,8 +41,8 @@ def bars(ax):
 
 
 def test_every_method_has_a_look_of_its_own():
-    looks = [(style.colour(method), style.mark(method)) for method in list_pruners()]
-    assert len(set(looks)) == len(looks)
+    styles = [(style.colour(method), style.mark(method)) for method in list_pruners()]
+    assert len(set(styles)) == len(styles)
     assert all(
         style.label(m) != m.replace("_", " ") or m in ("random", "lowest")
         for m in ("litelvlm", "none")
@@ -263,8 +263,9 @@ def test_many_methods_are_spread_over_panels_that_share_their_references():
     table = pd.DataFrame(
         {"method": names, "budget": 8, "metric": "ciou", "value": 0.5, "low": 0.4, "high": 0.6}
     )
-    asked = SimpleNamespace(protocol="single")
-    run = SimpleNamespace(table=lambda _: table.assign(n=9, n_images=9), title=str, record=asked)
+    run = Saved.__new__(Saved)  # without a folder
+    run.record, run.title = SimpleNamespace(protocol="single"), str
+    run.table = lambda _: table.assign(n=9, n_images=9)
     figure = FIGURES["accuracy_ciou"].draw(run).figure
     assert [len(ax.get_lines()) for ax in figure.axes] == [8, 8, 7, 0]
     assert not figure.axes[3].axison
@@ -273,7 +274,7 @@ def test_many_methods_are_spread_over_panels_that_share_their_references():
 def test_forest_puts_the_first_line_on_top():
     table = pd.DataFrame({"value": [0.2, -0.1], "low": [0.1, -0.3], "high": [0.3, 0.1]})
     ax = new_axes()
-    axes.forest(ax, table, "value", ["first", "second"], ["#000000", "#ff0000"], null=0)
+    axes.forest(ax, table, "value", ["first", "second"], ["#000000", "#ff0000"], null=0.0)
     assert ax.yaxis_inverted()
     np.testing.assert_allclose(dots(ax), [[0.2, 0], [-0.1, 1]])
     np.testing.assert_allclose(bars(ax), [[0.1, 0.3], [-0.3, 0.1]])

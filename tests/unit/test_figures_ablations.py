@@ -43,17 +43,26 @@ def filled(ax):
 
 
 def test_budgets_draw_every_line_between_the_oracles():
-    methods = ["none", "inverse_mask_oracle", *ablations.LOOKS, "mask_oracle(share=1.0)", "trim"]
+    methods = [
+        "none",
+        "inverse_mask_oracle",
+        *ablations.LINE_STYLES,
+        "mask_oracle(share=1.0)",
+        "trim",
+    ]
     table = scores(methods)
     ax = ablations.draw_budgets(table, new_axes())
     lines = {line.get_label(): line for line in ax.get_lines()}
-    assert set(lines) == {"unpruned", *(look.label for look in ablations.LOOKS.values())}
+    assert set(lines) == {
+        "unpruned",
+        *(line_style.label for line_style in ablations.LINE_STYLES.values()),
+    }
     ciou = table[table.metric == "ciou"].set_index(["method", "budget"]).value
-    for method, look in ablations.LOOKS.items():
-        drawn = lines[look.label]
+    for method, line_style in ablations.LINE_STYLES.items():
+        drawn = lines[line_style.label]
         np.testing.assert_allclose(drawn.get_xdata(), [16, 48])
         np.testing.assert_allclose(drawn.get_ydata(), [ciou[method, 16], ciou[method, 48]])
-        assert to_hex(drawn.get_color()) == look.colour.lower()
+        assert to_hex(drawn.get_color()) == line_style.colour.lower()
     envelope = next(c for c in ax.collections if c.get_label() == "between mask oracles")
     reach = envelope.get_paths()[0].get_extents()
     assert (reach.x0, reach.x1) == (16, 48)
@@ -62,8 +71,11 @@ def test_budgets_draw_every_line_between_the_oracles():
 
 
 def test_every_line_of_the_budget_figure_has_a_look_of_its_own():
-    looks = [(look.colour, look.marker, look.linestyle) for look in ablations.LOOKS.values()]
-    assert len(set(looks)) == len(looks)
+    line_styles = [
+        (line_style.colour, line_style.marker, line_style.linestyle)
+        for line_style in ablations.LINE_STYLES.values()
+    ]
+    assert len(set(line_styles)) == len(line_styles)
 
 
 def test_strata_draw_one_dot_and_interval_per_group_and_budget():
@@ -142,8 +154,8 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     table = table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
     ax = ablations.draw_protocols(table, new_axes())
     found, ends, _ = forest_parts(ax)
-    # Larger budgets first, the method before its variant and before controls, asked together before
-    # asked alone.
+    # Larger budgets first, the method before its variant and before controls, the official protocol before
+    # the single one.
     ciou = table.set_index(["protocol", "method", "budget"]).ciou
     order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
     drawn = [
@@ -153,7 +165,11 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
     assert filled(ax) == [True, False] * 6
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[:3] == ["LiteLVLM, 48 tokens", "alone", "LiteLVLM (order=raster), 48 tokens"]
+    assert names[:3] == [
+        "LiteLVLM, 48 tokens",
+        "single protocol",
+        "LiteLVLM (order=raster), 48 tokens",
+    ]
     (unpruned,) = ax.get_lines()
     assert unpruned.get_xdata()[0] == ciou["official", "none", 144]
 

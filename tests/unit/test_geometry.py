@@ -8,7 +8,7 @@ from PIL import Image
 from transformers.image_transforms import get_resize_output_image_size
 
 from litelvlm.clip.geometry import coverage, coverage_to_pixels, crop_box, visible_fraction
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 
 SIDES = st.integers(20, 700)
 

@@ -18,7 +18,7 @@ from litelvlm.analysis.inputs.labels import (
     toroidal_shifts,
 )
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 
 
 def test_thresholds_belong_to_their_side():

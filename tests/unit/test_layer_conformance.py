@@ -7,14 +7,11 @@ from hypothesis import strategies as st
 from layer_views import View
 
 from litelvlm.pruning import get_pruner
-from tests.method_cases import INSIDE, parametrised
+from tests.method_cases import INSIDE, METHODS, parametrised
 
 every_case = parametrised(INSIDE)
-# No place in the image matters to these.
-EQUIVARIANT = [
-    "fastv", "pyramiddrop", "sparsevlm", "sparsevlm_plus", "ivc_prune", "lvlm_csp_like", "ivc_layer_add_on",
-    "layer_reverse", "nuwa",
-]  # fmt: skip
+EQUIVARIANT = [name for name, case in METHODS.items() if case.layer_equivariant]
+SCALED = {name: case.layer_scaled for name, case in METHODS.items() if case.layer_scaled}
 N = 20
 
 
@@ -119,13 +116,6 @@ def test_equal_tokens_are_kept_from_the_first(name):
         rotary=flat,
     )
     assert get_pruner(name).keep(view, view, 7).tolist() == list(range(7))
-
-
-# What a method ranks by, whose scale says nothing; that of IVC-Prune's values is a temperature.
-SCALED = {name: "attention" for name in EQUIVARIANT if name != "ivc_prune"} | {
-    "dart": "keys",
-    "ivc_prune": "rotary",
-}
 
 
 def test_the_scale_of_what_every_method_reads_is_decided_on():

@@ -93,7 +93,7 @@ def test_the_page_is_made_from_the_run(folder):
     assert lines["mask_oracle"][2] == "true mask"
     assert "means over 2 draws" in page
     assert page.startswith(
-        "# All methods, in all presets, each expression in a conversation of its own\n"
+        "# All methods, in all presets, single protocol: one expression per conversation\n"
     )
     assert "**Miniature.**" not in page
     assert f"`{read_record(folder).command}`" in page
@@ -105,12 +105,13 @@ def test_a_page_of_expressions_asked_together_says_so(tmp_path):
         run_study(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
     )
     assert page.startswith(
-        "# All methods, in all presets, up to three drawn expressions of an image in one conversation\n"
+        "# All methods, in all presets, official protocol: "
+        "up to three drawn expressions of an image in one conversation\n"
     )
     # Two draws of both expressions of four images.
     assert "on 16 questions about 4 images" in page
     assert "the same 2 draws of expressions and templates" in page
-    assert "asked alone, with one template" not in page
+    assert "one expression, with one template" not in page
 
 
 def test_rows_with_the_same_masks_are_named(folder):
@@ -124,5 +125,5 @@ def test_a_run_that_is_no_whole_sweep_is_refused(folder, tmp_path):
     copied = shutil.copytree(folder, tmp_path / folder.name)
     record = json.loads((copied / "run.json").read_text())
     (copied / "run.json").write_text(json.dumps(record | {"parts_done": 0}))
-    with pytest.raises(ValueError, match="no whole sweep"):
+    with pytest.raises(ValueError, match="not a complete sweep"):
         methods_page(copied)

@@ -8,7 +8,7 @@ from planted_studies import N_TOKENS, place_objects, reversal_index_of, reversal
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.reversal.claims import MARGIN, interpret, make_claims
 from litelvlm.pruning import Cues
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 STUDIES, RESAMPLES = 400, 300
 

@@ -8,7 +8,6 @@ from pruner_cases import (
     EQUIVARIANT,
     GRID,
     SCALED,
-    UNSCALED,
     N,
     all_cues,
     every_case,
@@ -181,10 +180,6 @@ def test_permuting_patches_permutes_the_choice(name, seed, budget):
         get_pruner(name).select(Cues(c, GRID), budget).indices for c in (given_cues, turned)
     )
     assert sorted(before[before >= 0].tolist()) == sorted(turn[after[after >= 0]].tolist())
-
-
-def test_the_scale_of_every_methods_cues_is_decided_on():
-    assert {*SCALED, *UNSCALED} == {name for name, _ in BEFORE}
 
 
 @pytest.mark.parametrize("name", SCALED)

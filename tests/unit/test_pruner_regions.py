@@ -5,7 +5,7 @@ import torch
 from pruner_cases import JOINT, kept
 
 from litelvlm.pruning import Cues, LayerPlan, get_pruner
-from litelvlm.pruning.boxes import box_cells
+from litelvlm.pruning.grid.boxes import box_cells
 from litelvlm.pruning.methods.altp_like import superpixels
 from litelvlm.pruning.methods.nuwa import cell_anchors
 

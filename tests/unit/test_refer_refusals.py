@@ -71,8 +71,8 @@ def test_tables_that_do_not_belong_together(tmp_path, wrong, message):
         *(([{k: v for k, v in ref().items() if k != name}], f"reference 0 lacks the field '{name}'") for name in
           ("ref_id", "ann_id", "image_id", "split", "category_id", "sentences")),
         ([ref(sentences=[{"sent_id": 1}])], "sentence 0 lacks the field 'sent'"),
-        ([ref(ann_id="x")], "has 'x' where a whole number is due"),
-        ([ref(sents=(5,))], "has 5 where text is due"),
+        ([ref(ann_id="x")], "has 'x', expected a whole number"),
+        ([ref(sents=(5,))], "has 5, expected text"),
     ],
 )  # fmt: skip
 def test_malformed_references_name_record_and_field(tmp_path, refs, message):

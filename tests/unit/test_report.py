@@ -183,7 +183,7 @@ def test_a_run_without_all_parts_is_reported_as_such(copied, tmp_path):
     (copied / "summary.json").unlink()
     page = Page(write_report([copied], tmp_path / "out").read_text())
     assert f"0 of {record.n_parts} parts are there" in page.text
-    assert "nothing can be said" in page.text
+    assert "there is no verdict" in page.text
 
 
 def test_failed_samples_and_limits_are_named(copied, tmp_path):

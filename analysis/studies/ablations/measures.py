@@ -12,7 +12,7 @@ from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.stats.ranking import tie_fraction
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.features import Precision
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 SUMS = ("count", "x", "y", "xx", "yy", "xy")
 ROUNDED = "bfloat16"

@@ -32,13 +32,13 @@ from litelvlm.analysis.studies.ablations.measures import (
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
 from litelvlm.analysis.studies.sweep.rows import image_rows
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.models.base import VisualState
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
-from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.ranking import highest
+from litelvlm.pruning.scoring.context import context_scores
 
 METHODS, PROTOCOLS = "methods", "protocols"
 """Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""

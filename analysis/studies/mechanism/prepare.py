@@ -19,8 +19,7 @@ def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) ->
     foreign = draw_foreign(data, model, config.pool, config.seed)
     questions = [question(candidate.sent, config.question_index) for candidate in foreign]
     embeds = embed_texts(tower, ["", *questions])
-    rotates = getattr(getattr(tower, "trunk", None), "rotary", None) is not None
-    n_images = 0 if rotates else min(config.neuron_images, len(data))
+    n_images = 0 if tower.rotates else min(config.neuron_images, len(data))
     pictures = [tower.pixel_values(open_image(data[index].image())) for index in range(n_images)]
     neurons = (
         register_neurons(tower, pictures, config.neurons, config.deviations) if pictures else {}

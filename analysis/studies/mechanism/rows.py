@@ -23,14 +23,14 @@ from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.analysis.studies.mechanism.words import split_words
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 READOUTS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P0": probes.used_layer,
@@ -81,7 +81,7 @@ class Config(StudyConfig):
         neurons: Register neurons that are moved.
         neuron_images: Images in which they are found.
         clip: Other CLIP models to read as well, by the names of
-            ``litelvlm.clip.open_clip.load_tower``.
+            ``litelvlm.clip.load.load_tower``.
     """
 
     question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.clip.tower import Tower
-from litelvlm.pruning.context import context_scores
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.similarity import text_similarity
+from litelvlm.pruning.scoring.context import context_scores
+from litelvlm.pruning.scoring.similarity import text_similarity
 
 
 @dataclass(frozen=True)

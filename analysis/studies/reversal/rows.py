@@ -46,7 +46,7 @@ class Config(StudyConfig):
         pool: Expressions that foreign texts and masks are taken from.
         random_seeds: Towers with random weights (N8); 0 leaves them out.
         clip: Other CLIP models to read as well, by the names of
-            ``litelvlm.clip.open_clip.load_tower``.
+            ``litelvlm.clip.load.load_tower``.
         margin: Differences of the reversal index below it count as none, settled before any row is
             seen.
     """

@@ -7,6 +7,7 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
@@ -16,15 +17,9 @@ from litelvlm.analysis.studies.sweep.estimates import (
     score_bootstrap,
     swap_p_value,
 )
-from litelvlm.analysis.studies.sweep.wide import budgets_of, protocol_of, widen
+from litelvlm.analysis.studies.sweep.wide import budgets_of, protocol_name, widen
 
 RETAINED = 0.90
-PROTOCOL_PHRASES = {
-    "single": "each expression in a conversation of its own",
-    "conversation": "all expressions of an image in one conversation",
-    "official": "up to three drawn expressions of an image in one conversation",
-}
-"""How expressions are put into conversations, by protocol."""
 
 
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
@@ -33,7 +28,10 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
         return []
     wide = widen(rows)
     scores = score_bootstrap(wide, resamples, seed)
-    everything, phrase = budgets_of(wide.cells, UNPRUNED)[0], PROTOCOL_PHRASES[protocol_of(rows)]
+    everything, phrase = (
+        budgets_of(wide.cells, UNPRUNED)[0],
+        protocol_of(protocol_name(rows)).description,
+    )
     budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
     if not budgets:
         return []

@@ -65,7 +65,7 @@ def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
 def distributions(
     model: GroundingModel, data: Dataset, config: Config, n_images: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Similarities of tokens on and off the referent, in standard deviations around the image mean.
+    """Similarities of tokens on and off the referent, standardised within each image.
 
     Args:
         model: The model.

@@ -83,10 +83,10 @@ def line_columns(rows: pd.DataFrame) -> list[str]:
     Raises:
         ValueError: If rows of two protocols are mixed.
     """
-    return ["image_id", "sent_id", *(["seed"] if protocol_of(rows) == "official" else [])]
+    return ["image_id", "sent_id", *(["seed"] if protocol_name(rows) == "official" else [])]
 
 
-def protocol_of(rows: pd.DataFrame) -> str:
+def protocol_name(rows: pd.DataFrame) -> str:
     """The protocol of rows; "single" where they do not say.
 
     Raises:

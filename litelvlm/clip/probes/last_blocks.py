@@ -1,4 +1,4 @@
-"""Other ways through the image tower's last blocks, to find what makes patch similarity what it is.
+"""Other ways through the image tower's last blocks: they show what shapes patch similarity.
 
 Each function takes an encoded image and gives its patches in the joint space, [B, N, P], not
 normalised. All are pure: they run the tower's own modules on other mixtures and leave weights,
@@ -10,21 +10,23 @@ dominate the final norm.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize
 
-from litelvlm.clip.probes.branches import attention_output, feed_forward, image_layers
-from litelvlm.clip.tower import ClipImage
+from litelvlm.clip.parts import TowerParts
+from litelvlm.clip.states import ClipImage
 
 SURGERY_BLOCKS = 6
 
 
-def to_joint_space(tower: Any, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
-    """States in the joint space; where no projection leads there (SigLIP), by the value path of its pooling."""
+def to_joint_space(tower: TowerParts, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
+    """Map states into the joint space.
+
+    Where no projection leads there (SigLIP), the value path of the pooling does.
+    """
     carried: Tensor = (
         tower.map_values(states) if "patch_embeds" in tower.lacks else tower.project(states)
     )
@@ -49,9 +51,9 @@ def identity_attention(image: ClipImage) -> Float[Tensor, "b n p"]:
 
     Source: MaskCLIP (arXiv 2112.01071), official code of its ViT.
     """
-    layer = image_layers(image.tower)[-1]
-    states = image.states[-1] + attention_output(layer, image.last_qkv[2])
-    return _patches(image, states + feed_forward(layer, states))
+    layer = image.tower.image_blocks[-1]
+    states = image.states[-1] + layer.attention_output(image.last_qkv[2])
+    return _patches(image, states + layer.feed_forward(states))
 
 
 def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
@@ -59,11 +61,11 @@ def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
 
     Source: MaskCLIP (arXiv 2112.01071), section 3.2.
     """
-    return _patches(image, attention_output(image_layers(image.tower)[-1], image.last_qkv[2]))
+    return _patches(image, image.tower.image_blocks[-1].attention_output(image.last_qkv[2]))
 
 
 def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b n p"]:
-    """A second path beside the last blocks that collects value-value attention and skips every MLP (P3).
+    """A second path that collects value-value attention of the last blocks without MLPs (P3).
 
     Values are those of the original path, whose CLS is kept. With fewer blocks than asked for, all
     take part.
@@ -71,14 +73,14 @@ def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b 
     Source: CLIP Surgery (arXiv 2304.05653), official code.
     """
     tower = image.tower
-    layers = image_layers(tower)
+    layers = tower.image_blocks
     first = max(0, len(layers) - blocks)
     original = image.states[first]
     path = original
     for index in range(first, len(layers)):
         values = tower.qkv(original, index)[2]
         weights = attention_weights(values, values, tower.n_heads)
-        path = path + attention_output(layers[index], mix(weights, values))
+        path = path + layers[index].attention_output(mix(weights, values))
         original = tower.block(index, original)
     return _patches(image, path)
 
@@ -90,25 +92,30 @@ def clear_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
     """
     query, _, values = _placed(image)
     mixed = mix(attention_weights(query, query, image.tower.n_heads), values)
-    return _patches(image, attention_output(image_layers(image.tower)[-1], mixed))
+    return _patches(image, image.tower.image_blocks[-1].attention_output(mixed))
 
 
 def s_clip(image: ClipImage) -> Float[Tensor, "b n p"]:
-    """Query-query plus key-key attention in the last block, residual and MLP kept; rows sum to 2 (P4b).
+    """Query-query plus key-key attention in the last block (P4b).
+
+    Residual and MLP stay; the rows of weights sum to 2.
 
     Source: SCLIP (arXiv 2312.01597), official code.
     """
-    layer, n_heads = image_layers(image.tower)[-1], image.tower.n_heads
+    layer, n_heads = image.tower.image_blocks[-1], image.tower.n_heads
     query, keys, values = _placed(image)
     weights = attention_weights(query, query, n_heads) + attention_weights(keys, keys, n_heads)
-    states = image.states[-1] + attention_output(layer, mix(weights, values))
-    return _patches(image, states + feed_forward(layer, states))
+    states = image.states[-1] + layer.attention_output(mix(weights, values))
+    return _patches(image, states + layer.feed_forward(states))
 
 
 def neighbour_mean(
     tokens: Float[Tensor, "n d"], outliers: Bool[Tensor, "n"], grid: tuple[int, int]
 ) -> Float[Tensor, "n d"]:
-    """Each outlier replaced by the mean of its up to 8 neighbours that are none; it stays where it has none (P5)."""
+    """Replace each outlier by the mean of those of its up to 8 neighbours that are none (P5).
+
+    An outlier without such a neighbour stays.
+    """
     keep = (~outliers).to(tokens.dtype)
     planes = torch.cat([tokens * keep[:, None], keep[:, None]], dim=1).T.reshape(-1, 1, *grid)
     ring = torch.ones(1, 1, 3, 3, dtype=tokens.dtype, device=tokens.device)
@@ -122,7 +129,7 @@ def neighbour_mean(
 def norm_outliers(
     norms: Float[Tensor, "n"], deviations: float = 5.0, cutoff: float | None = None
 ) -> Bool[Tensor, "n"]:
-    """Tokens whose norm lies above the median by so many median absolute deviations, or above a fixed cut-off.
+    """Find tokens with a norm many median absolute deviations above the median, or above a cut-off.
 
     Source: Darcet et al. (arXiv 2309.16588), section 2.1, who cut at a fixed norm.
     """
@@ -135,7 +142,7 @@ def norm_outliers(
 def without_direction(
     vectors: Float[Tensor, "*b p"], direction: Float[Tensor, "p"]
 ) -> Float[Tensor, "*b p"]:
-    """Vectors with their part along a direction projected out (P6); a direction of length 0 takes nothing away."""
+    """Project a direction out of vectors (P6); a direction of length 0 removes nothing."""
     unit = normalize(direction, dim=0)
     remaining: Tensor = vectors - (vectors @ unit)[..., None] * unit
     return remaining

@@ -1,17 +1,16 @@
-"""Register neurons: the few MLP neurons that write high-norm outliers, and what a spare token takes over from them.
+"""Register neurons: the few MLP neurons that write high-norm outliers, moved to a spare token.
 
 Source: Jiang et al., Vision Transformers Don't Need Trained Registers (arXiv 2506.08010).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from litelvlm.clip.probes.branches import image_layers, mlp_output_layer
+from litelvlm.clip.blocks import Block
 from litelvlm.clip.probes.last_blocks import norm_outliers, to_joint_space
 from litelvlm.clip.tower import Tower
 
@@ -27,7 +26,7 @@ def register_neurons(
 
     Args:
         tower: Image tower.
-        images: Pictures to look at, as ``tower.pixel_values`` gives them.
+        images: Preprocessed images, as ``tower.pixel_values`` gives them.
         count: Neurons in all.
         deviations: Median absolute deviations above the median norm from which a token is an
             outlier.
@@ -35,11 +34,11 @@ def register_neurons(
     Returns:
         By block, indices of neurons; empty if no image has an outlier.
     """
-    layers = image_layers(tower)[:-1]
-    sums: list[Any] = [0.0] * len(layers)
+    blocks = tower.image_blocks[:-1]
+    sums = [torch.zeros(())] * len(blocks)
     seen = 0
     for pixels in images:
-        with _neuron_activations(layers) as activations:
+        with _neuron_activations(blocks) as activations:
             image = tower.image(pixels)
         outliers = norm_outliers(image.patch_tokens[0].float().norm(dim=-1), deviations)
         seen += int(outliers.sum())
@@ -57,14 +56,14 @@ def register_neurons(
 
 
 @contextmanager
-def _neuron_activations(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
-    """Collect what enters the second linear map of each MLP while the block runs; no hook outlives it."""
+def _neuron_activations(blocks: Sequence[Block]) -> Iterator[list[Tensor]]:
+    """Collect what enters the second linear map of each MLP; no hook outlives the context."""
     found: list[Tensor] = []
     handles = [
-        mlp_output_layer(layer).register_forward_pre_hook(
+        block.mlp_output_layer.register_forward_pre_hook(
             lambda _module, args: found.append(args[0])
         )
-        for layer in layers
+        for block in blocks
     ]
     try:
         yield found
@@ -75,15 +74,15 @@ def _neuron_activations(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> Iterator[None]:
-    """While the block runs, the last token gets each neuron's largest activation and the other tokens get 0.
+    """Give the last token each neuron's largest activation and the other tokens 0, in a context.
 
     Args:
         tower: Image tower; as found afterwards, on an error too.
         neurons: By block, indices of neurons.
     """
-    layers, handles = image_layers(tower), []
+    blocks, handles = tower.image_blocks, []
 
-    def mover(chosen: Sequence[int]) -> Any:
+    def mover(chosen: Sequence[int]) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
         index = torch.tensor(list(chosen))
 
         def move(_module: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
@@ -97,7 +96,7 @@ def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> I
 
     try:
         for block, chosen in neurons.items():
-            handles.append(mlp_output_layer(layers[block]).register_forward_pre_hook(mover(chosen)))
+            handles.append(blocks[block].mlp_output_layer.register_forward_pre_hook(mover(chosen)))
         yield
     finally:
         for handle in handles:
@@ -108,14 +107,17 @@ def moved_to_last_token(tower: Tower, neurons: Mapping[int, Sequence[int]]) -> I
 def with_spare_register(
     tower: Tower, pixel_values: Float[Tensor, "b 3 h w"], neurons: Mapping[int, Sequence[int]]
 ) -> Float[Tensor, "b n p"]:
-    """Patches of the used layer in the joint space, with a spare token that starts at 0 and takes the neurons over.
+    """Patches of the used layer in the joint space, with a spare token that takes the neurons over.
+
+    The spare token starts at 0.
 
     Raises:
         ValueError: If the tower rotates positions, which a token without a place does not have.
     """
-    if getattr(getattr(tower, "trunk", None), "rotary", None) is not None:
+    if tower.rotates:
         raise ValueError(
-            f"{tower.family} rotates positions, so a token without a place cannot be added; leave P5c out"
+            f"{tower.family} rotates positions, so a token without a place cannot be added; "
+            "leave P5c out"
         )
     states = tower.embed(pixel_values)
     states = torch.cat([states, torch.zeros_like(states[:, :1])], dim=1)

@@ -1,4 +1,4 @@
-"""The text tower opened up: whole attention maps, what each weight carries, and [EOS] with one thing changed.
+"""The text tower in detail: attention maps, what each weight carries, and [EOS] with one change.
 
 Text attention is causal and the embedding is read at [EOS], the last token that counts. So every
 other position's state stays what it is whatever [EOS] does, and an edited [EOS] is recomputed
@@ -8,14 +8,14 @@ pass.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from litelvlm.clip.probes.branches import attention_output, feed_forward, output_weight, text_values
-from litelvlm.clip.tower import ClipText, attention_row, capture_inputs
+from litelvlm.clip.attention import attention_row, capture_inputs
+from litelvlm.clip.states import ClipText
+from litelvlm.clip.tower import Tower
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TextTrace:
         inputs: States that enter each block, [T, L, D] each.
     """
 
-    tower: Any
+    tower: Tower
     text: ClipText
     inputs: tuple[Float[Tensor, "t l d"], ...]
 
@@ -64,14 +64,14 @@ class TextFlow:
     value_norms_together: Float[Tensor, "layers t l"]
 
 
-def trace_text(tower: Any, sentences: Sequence[str]) -> TextTrace:
+def trace_text(tower: Tower, sentences: Sequence[str]) -> TextTrace:
     """Run the text tower once and keep what enters its blocks.
 
     Raises:
         ValueError: If there is no sentence, or the family's text tower is not causal.
     """
     tower.require("text_attention")
-    with capture_inputs(tower.text_layers) as inputs:
+    with capture_inputs([block.module for block in tower.text_blocks]) as inputs:
         text = tower.text(sentences)
     return TextTrace(tower, text, tuple(inputs))
 
@@ -82,14 +82,11 @@ def text_flow(trace: TextTrace) -> TextFlow:
     later = torch.ones(length, length, dtype=torch.bool, device=trace.beyond.device).triu(1)
     hidden = later[None] | trace.beyond[:, None]
     parts: list[list[Tensor]] = []
-    for layer, states in zip(trace.tower.text_layers, trace.inputs, strict=True):
-        query, keys = (
-            x.float().unflatten(-1, (n_heads, -1)) for x in trace.tower.text_qk(layer, states)
-        )
+    for block, states in zip(trace.tower.text_blocks, trace.inputs, strict=True):
+        query, keys, values = (x.float().unflatten(-1, (n_heads, -1)) for x in block.qkv(states))
         logits = torch.einsum("tqhe,tkhe->thqk", query, keys) * query.shape[-1] ** -0.5
         weights = logits.masked_fill(hidden[:, None], float("-inf")).softmax(-1)
-        values = text_values(layer, states).float().unflatten(-1, (n_heads, -1))
-        by_head = output_weight(layer).float().unflatten(-1, (n_heads, -1))
+        by_head = block.output_weight.float().unflatten(-1, (n_heads, -1))
         moved = torch.einsum("tkhe,ohe->tkho", values, by_head)
         norms = moved.norm(dim=-1).transpose(1, 2)
         together = torch.einsum("thqk,tkho->tqko", weights, moved).norm(dim=-1)
@@ -100,7 +97,7 @@ def text_flow(trace: TextTrace) -> TextFlow:
 
 
 def rollout(weights: Float[Tensor, "layers t l l"]) -> Float[Tensor, "layers t l l"]:
-    """Attention carried through the layers with half of each state kept: ``R_l = (A_l + I) / 2  R_(l-1)``.
+    """Carry attention through the layers: ``R_l = (A_l + I) / 2  R_(l-1)``, half of a state kept.
 
     Args:
         weights: Per layer, rows summing to 1: head means, or norms of what is carried divided by
@@ -135,7 +132,9 @@ class Edit:
 
 @torch.inference_mode()
 def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Float[Tensor, "t p"]:
-    """Text embeddings with the attention of [EOS] edited in some layers; without an edit, the plain ones.
+    """Text embeddings with the attention of [EOS] edited in some layers.
+
+    Without an edit they are the plain ones.
 
     Args:
         trace: A plain pass.
@@ -146,7 +145,7 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
         ValueError: If a layer does not exist, or a sentence has no key left to see.
     """
     tower, eos = trace.tower, trace.text.eos_index
-    blocks = tower.text_layers
+    blocks = tower.text_blocks
     strange = sorted(set(layers) - set(range(len(blocks))))
     if strange:
         raise ValueError(
@@ -156,18 +155,17 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
         raise ValueError("every key of a sentence is masked; leave [EOS] at least one to see")
     rows = torch.arange(len(eos), device=eos.device)
     state = trace.inputs[0][rows, eos]
-    for index, (layer, entering) in enumerate(zip(blocks, trace.inputs, strict=True)):
+    for index, (block, entering) in enumerate(zip(blocks, trace.inputs, strict=True)):
         here = index in layers
         states = entering.clone()
         states[rows, eos] = state
-        query, keys = tower.text_qk(layer, states)
+        query, keys, values = block.qkv(states)
         masked = edit.masked if here and edit.masked is not None else torch.zeros_like(trace.beyond)
         weights = attention_row(
             query[rows, eos], keys, tower.n_text_heads, hidden=trace.beyond | masked
         )
         if here and edit.silenced is not None:
             weights = weights.masked_fill(edit.silenced[:, None], 0.0)
-        values = text_values(layer, states)
         if here and edit.mean_sos:
             values = torch.cat(
                 [values[:, :1].mean(0, keepdim=True).expand(len(values), 1, -1), values[:, 1:]],
@@ -175,17 +173,6 @@ def edited_embeds(trace: TextTrace, edit: Edit, layers: Collection[int]) -> Floa
             )
         heads = values.float().unflatten(-1, (tower.n_text_heads, -1))
         mixed = torch.einsum("ths,tshe->the", weights, heads).flatten(-2).to(state.dtype)
-        state = state + attention_output(layer, mixed)
-        state = state + feed_forward(layer, state)
-    return project_text(tower, state)
-
-
-def project_text(tower: Any, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
-    """Final norm and text projection, applied to any states of the text tower."""
-    projected: Tensor
-    if hasattr(tower.clip, "text_model"):
-        projected = tower.clip.text_projection(tower.clip.text_model.final_layer_norm(states))
-        return projected
-    normed, head = tower.words.ln_final(states), tower.words.text_projection
-    projected = head(normed) if isinstance(head, nn.Linear) else normed @ head
-    return projected
+        state = state + block.attention_output(mixed)
+        state = state + block.feed_forward(state)
+    return tower.project_text(state)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from numpy.typing import NDArray
 
 Kind = Literal["attribute", "place", "relation"]
 KINDS: tuple[Kind, ...] = ("attribute", "place", "relation")
@@ -39,7 +40,7 @@ class Scene:
     """
 
     seed: int
-    image: UInt8[np.ndarray, "height width 3"]
+    image: UInt8[NDArray[np.uint8], "height width 3"]
     categories: tuple[str, ...]
-    masks: Bool[np.ndarray, "n height width"]
+    masks: Bool[NDArray[np.bool_], "n height width"]
     expressions: Sequence[SceneExpression]

@@ -1,19 +1,20 @@
-"""From a name to a model: the shipped miniature, a checkpoint folder or hub id, or full size with random weights."""
+"""From a name to a model: the shipped miniature, a checkpoint, or random weights at full size."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamModel
+from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoderConfig, SamModel
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.models.glamm.checkpoints.config import (
+    GlammConfig,
     check_config,
     full_clip_config,
     full_config,
@@ -46,7 +47,7 @@ def load_model(
 ) -> Glamm:
     """Load a GLaMM ready to segment.
 
-    Weights are read tensor by tensor into place, so that memory never holds two copies of them.
+    Weights are read tensor by tensor into place, so memory never holds two copies of them.
 
     Args:
         name: "embedded" (the shipped miniature), a folder in the published layout, a hub id, or
@@ -56,13 +57,13 @@ def load_model(
         device: None takes the first GPU, else the CPU.
         attn: Attention kernel of the language model and the towers: "sdpa", "eager" or
             "flash_attention_2".
-        random_init: Build the sizes that ``name`` says and draw the weights (seed 0, the global
-            generators stay as they are); for measuring cost, never accuracy. The model's name says
-            so.
+        random_init: Build a model of the named sizes with random weights (seed 0; the global
+            generators do not change). Such a model measures cost, never accuracy, and its name says
+            "random weights".
         options: Open choices inside the model; the official code's by default.
         clip: Folder or hub id of CLIP, which is no part of the published checkpoint. None takes
-            what the checkpoint's ``config.json`` names, from its own folder or a local copy;
-            nothing is fetched unasked.
+            the CLIP that the checkpoint's ``config.json`` names, from its own folder or a local
+            copy; nothing is fetched then.
         revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
 
     Raises:
@@ -73,7 +74,8 @@ def load_model(
     check_name(attn, ATTENTION, "attention kernel")
     if attn == "flash_attention_2" and not is_flash_attn_2_available():
         raise ValueError(
-            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; use 'sdpa'"
+            "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; "
+            "use 'sdpa'"
         )
     kind = number_type(dtype, "float32" if name == "embedded" else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -81,7 +83,8 @@ def load_model(
     if name == FULL_SIZE:
         if not random_init:
             raise ValueError(
-                f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id of weights"
+                f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id "
+                "of weights"
             )
         parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
         return _assemble_random(parts, towers, EMBEDDED, EMBEDDED / "clip", str(name), options)
@@ -97,7 +100,8 @@ def load_model(
     tokenizer = GlammTokenizer.from_pretrained(folder)
     if tokenizer.vocab_size > config["vocab_size"]:
         raise ValueError(
-            f"the tokenizer of {folder} knows {tokenizer.vocab_size} tokens, its config.json {config['vocab_size']}"
+            f"the tokenizer of {folder} has {tokenizer.vocab_size} tokens, its config.json "
+            f"{config['vocab_size']}; fetch both again"
         )
     with torch.device("meta"):
         parts = new_parts(config, attn, options)
@@ -128,12 +132,18 @@ def assemble(
     Args:
         parts: As ``new_parts`` gives them.
         tower: CLIP.
-        tokenizer: The language side's.
-        name: What the model was asked for by.
-        content: Digest of its files, "random" without any.
+        tokenizer: GLaMM's tokenizer.
+        name: The name it is loaded by.
+        content: Digest of its files; "random" for random weights.
         options: Open choices inside the model.
     """
-    model = Glamm(**parts, tower=tower, tokenizer=tokenizer, name=name, digest=content)  # type: ignore[arg-type]
+    model = Glamm(
+        **parts,  # type: ignore[arg-type]  # the table of parts holds plain modules
+        tower=tower,
+        tokenizer=tokenizer,
+        name=name,
+        digest=content,
+    )
     model.requires_grad_(False).eval()
     chosen = options or GlammOptions()
     prepare_encoder(model.sam)
@@ -143,15 +153,14 @@ def assemble(
 
 
 def new_parts(
-    config: Mapping[str, Any], attn: str, options: GlammOptions | None = None
+    config: GlammConfig, attn: str, options: GlammOptions | None = None
 ) -> dict[str, nn.Module]:
-    """Components other than CLIP at the sizes of a configuration, on the current default device, weights as drawn.
+    """Components other than CLIP, on the current default device, with freshly drawn weights.
 
     Args:
-        config: Fields of the published ``config.json``; an additional "sam" entry overrides SAM
-            ViT-H.
+        config: Sizes.
         attn: Attention kernel.
-        options: Of these, the epsilon of the mask decoder.
+        options: Only the epsilon of the mask decoder is used.
 
     Raises:
         ValueError: If a size is missing or impossible.
@@ -159,10 +168,10 @@ def new_parts(
     check_config(config, "the configuration")
     llama, sam = llama_config(config), sam_config(config)
     if options is not None and "mask_decoder_eps" in options.changed():
-        decoder: Any = sam.mask_decoder_config
+        decoder = cast(SamMaskDecoderConfig, sam.mask_decoder_config)
         decoder.layer_norm_eps = options.mask_decoder_eps
-    width, out = llama.hidden_size, int(config.get("out_dim", 256))
-    visual = int(config["mm_hidden_size"])
+    width, out = llama.hidden_size, config.get("out_dim", 256)
+    visual = config["mm_hidden_size"]
     return {
         "llama": LlamaForCausalLM._from_config(llama, attn_implementation=attn),
         "projector": nn.Sequential(nn.Linear(visual, width), nn.GELU(), nn.Linear(width, width)),
@@ -175,14 +184,14 @@ def new_parts(
 
 
 def random_parts(
-    config: Mapping[str, Any],
+    config: GlammConfig,
     clip_config: CLIPConfig,
     dtype: torch.dtype,
     device: torch.device,
     attn: str,
     options: GlammOptions | None = None,
 ) -> tuple[dict[str, nn.Module], CLIPModel]:
-    """Components and CLIP of the given sizes, drawn from seed 0 where and in the number type they stay in."""
+    """Components and CLIP with random weights (seed 0), drawn on their device in their type."""
     with _seeded(device), _default_dtype(dtype), device:
         parts = new_parts(config, attn, options)
         clip = CLIPModel._from_config(clip_config, attn_implementation=attn)
@@ -192,14 +201,14 @@ def random_parts(
 def _assemble_random(
     parts: Mapping[str, nn.Module],
     clip: CLIPModel,
-    words: Path,
-    clip_words: Path,
+    tokenizer_folder: Path,
+    clip_folder: Path,
     name: str,
     options: GlammOptions,
 ) -> Glamm:
     """A model of random weights; its tokenizers are those in two folders."""
-    tower = ClipTower(clip, read_tokenizer(clip_words))
-    tokenizer = GlammTokenizer.from_pretrained(words)
+    tower = ClipTower(clip, read_tokenizer(clip_folder))
+    tokenizer = GlammTokenizer.from_pretrained(tokenizer_folder)
     return assemble(parts, tower, tokenizer, f"{name} (random weights)", "random", options)
 
 
@@ -208,39 +217,42 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
 
     Raises:
         ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is
-            missing or unknown: the library itself would draw the one at random and pass over the
-            other.
+            missing or unknown. The library itself would draw a missing weight at random and ignore
+            an unknown one.
         FileNotFoundError: If there are no weights.
     """
     try:
-        loaded: Any = CLIPModel.from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation=attn,
-            weights_only=True,
-            local_files_only=True,
-            output_loading_info=True,
+        clip, report = cast(
+            tuple[CLIPModel, dict[str, list[str]]],
+            CLIPModel.from_pretrained(
+                folder,
+                dtype=dtype,
+                attn_implementation=attn,
+                weights_only=True,
+                local_files_only=True,
+                output_loading_info=True,
+            ),
         )
     except OSError as error:
         raise FileNotFoundError(f"{folder} holds no weights of CLIP: {error}") from error
     except (SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
         raise ValueError(
-            f"the CLIP in {folder} is truncated, damaged, or does not fit its config.json ({error}); fetch it again"
+            f"the CLIP in {folder} is truncated, damaged, or does not fit its config.json "
+            f"({error}); fetch it again"
         ) from error
-    clip: CLIPModel = loaded[0]
-    absent = sorted(loaded[1]["missing_keys"])
+    absent = sorted(report["missing_keys"])
     if absent:
         raise ValueError(
             f"the CLIP in {folder} lacks {len(absent)} weights, first {absent[0]}; fetch it again"
         )
     # Files of older libraries also store the numbers 0, 1, 2 ... of the positions.
     unknown = sorted(
-        name for name in loaded[1]["unexpected_keys"] if not name.endswith(".position_ids")
+        name for name in report["unexpected_keys"] if not name.endswith(".position_ids")
     )
     if unknown:
         raise ValueError(
-            f"the CLIP in {folder} has {len(unknown)} weights that its config.json has no place for, first "
-            f"{unknown[0]}; fetch both again"
+            f"the CLIP in {folder} has {len(unknown)} weights without a place in its config.json, "
+            f"first {unknown[0]}; fetch both again"
         )
     return clip
 

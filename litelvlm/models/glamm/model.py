@@ -1,4 +1,4 @@
-"""GLaMM as a grounding model: what methods may read of an image, masks for conversations, segmentation."""
+"""GLaMM as a grounding model: cues for methods, masks for conversations, segmentation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,20 +9,20 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from litelvlm.clip.hf_blocks import ClipHalves
 from litelvlm.clip.readouts import ranked_patches
+from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.models.base import Conversation, Grounder, Grounding, GroundingModel
 from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
-from litelvlm.models.glamm.language.decoding import read_forced, say
+from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.options import Answer
 from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
-from litelvlm.pruning.boxes import box_cells
+from litelvlm.pruning.grid.boxes import box_cells
 
 PROTOCOLS = ("single", "conversation")
 MAX_NEW_TOKENS = 64
@@ -46,10 +46,10 @@ class Glamm(GlammNetwork, GroundingModel):
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
         """Ask for expressions in GLaMM's words (see ``prompting.prompts.conversation``)."""
-        return conversation(expressions, question_index, answer_index)
+        return prompts.conversation(expressions, question_index, answer_index)
 
     def grounder(self, batch_size: int) -> Grounder:
-        """Make a grounder that shares what the passes over one image have in common."""
+        """Make a grounder that does the shared work of all passes over one image once."""
         return SharedGrounder(self, batch_size)
 
     def cues(  # type: ignore[override]  # states are those of this family
@@ -93,7 +93,7 @@ class Glamm(GlammNetwork, GroundingModel):
             covered = coverage.flatten().to(self.device)
             sources["coverage"] = lambda: covered
             sources["box"] = lambda: box_cells(covered.float(), self.grid)
-        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipHalves(clip))
+        return Cues(sources, grid=self.grid, key=key, vit=lambda: ClipVitView(clip))
 
     @torch.inference_mode()
     def ground(  # type: ignore[override]  # states are those of this family
@@ -114,9 +114,9 @@ class Glamm(GlammNetwork, GroundingModel):
             states: Encoded images.
             conversations: One per image.
             selections: One per image; None keeps every token.
-            answer: "forced": the conversations' answers are read with one pass per row.
-                "generated": the model says its own, greedily and row by row; in the last turn it
-                stops at [SEG], in earlier ones at the end of the answer, which later turns see.
+            answer: "forced" reads the conversations' own answers, all in one pass. "generated"
+                lets the model answer greedily, one conversation at a time. Its last answer stops at
+                [SEG]; earlier ones run to their end, as later turns see them.
             max_new_tokens: Longest generated answer.
 
         Raises:
@@ -133,36 +133,29 @@ class Glamm(GlammNetwork, GroundingModel):
         with watch("projector"):
             visual = [self.visual_tokens(s, sel) for s, sel in zip(states, selections, strict=True)]
         with watch("llm"):
-            if answer == "generated":
-                rows = zip(visual, conversations, selections, strict=True)
-                said = [
-                    say(self, tokens, talk, selection, max_new_tokens)
-                    for tokens, talk, selection in rows
-                ]
+            if answer == "forced":
+                outputs = read_given_answers(self, visual, conversations, selections)
             else:
-                said = read_forced(self, visual, conversations, selections)
+                entries = zip(visual, conversations, selections, strict=True)
+                outputs = [generate_answers(self, *entry, max_new_tokens) for entry in entries]
         with watch("mask_decoder"):
-            decoded = (
-                [self.decode_masks(states, said)]
-                if answer == "forced"
-                else [
-                    self.decode_masks([state], [row])
-                    for state, row in zip(states, said, strict=True)
-                ]
-            )
-        pairs = [pair for batch in decoded for pair in batch]
+            if answer == "forced":
+                decoded = self.decode_masks(states, outputs)
+            else:
+                pairs = zip(states, outputs, strict=True)
+                decoded = [self.decode_masks([state], [turns])[0] for state, turns in pairs]
         share = {stage: seconds / len(states) for stage, seconds in watch.seconds.items()}
         return [
             Grounding(
                 logits,
-                row.seg_states,
+                turns.seg_states,
                 embeddings,
-                (row.selection,),
+                (turns.selection,),
                 dict(share),
-                row.answers,
-                row.found,
+                turns.answers,
+                turns.found,
             )
-            for (logits, embeddings), row in zip(pairs, said, strict=True)
+            for (logits, embeddings), turns in zip(decoded, outputs, strict=True)
         ]
 
     @torch.inference_mode()
@@ -181,17 +174,17 @@ class Glamm(GlammNetwork, GroundingModel):
         """Segment what one or several expressions refer to in one image.
 
         Args:
-            image: Picture, path or encoded bytes.
+            image: Image, path or encoded bytes.
             text: One expression or several.
             pruner: Method that chooses visual tokens; None keeps all.
             budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1;
                 required with a pruner.
-            protocol: "single": every expression in a pass and with a selection of its own.
-                "conversation": all in one multi-turn pass with one shared selection, as the
-                official evaluation does.
-            answer: "forced": the answer is put into the model's mouth, as in the evaluation.
-                "generated": the model answers itself, and an answer without [SEG] gives no mask
-                (see ``Grounding.found``).
+            protocol: "single" gives every expression its own pass and selection. "conversation"
+                asks for all in one multi-turn pass with one shared selection, as the official
+                evaluation does.
+            answer: "forced" gives the model a fixed answer to read, as the evaluation does
+                (teacher forcing). "generated" lets the model answer; an answer without [SEG] gives
+                no mask (see ``Grounding.found``).
             question_index: Question template, 0 to 15.
             answer_index: Answer template of a forced answer, 0 to 4.
             max_new_tokens: Longest generated answer.
@@ -206,7 +199,8 @@ class Glamm(GlammNetwork, GroundingModel):
         Example:
             >>> from litelvlm import load_model, load_refer, get_pruner
             >>> model, sample = load_model("embedded"), load_refer("embedded", split="val")[0]
-            >>> result = model.segment(sample.image(), "the red circle", get_pruner("litelvlm"), budget=48)
+            >>> pruner = get_pruner("litelvlm")
+            >>> result = model.segment(sample.image(), "the red circle", pruner, budget=48)
             >>> len(result.selection.indices)
             48
         """
@@ -220,29 +214,31 @@ class Glamm(GlammNetwork, GroundingModel):
         if pruner is not None:
             if budget is None:
                 raise ValueError(
-                    f"pruner {pruner.name!r} needs a budget: tokens from 1 to {self.n_tokens}, or a share"
+                    f"pruner {pruner.name!r} needs a budget: tokens from 1 to {self.n_tokens}, "
+                    "or a share"
                 )
             budget = check_budget(budget, self.n_tokens)
             if isinstance(pruner, LayerPruner):
                 pruner.schedule(budget, self.n_tokens, self.n_layers)
         elif budget is not None and budget != self.n_tokens:
             raise ValueError(
-                f"budget {budget} was given without a pruner; name one, for example get_pruner('litelvlm')"
+                f"budget {budget} was given without a pruner; name one, for example "
+                "get_pruner('litelvlm')"
             )
         groups = [expressions] if protocol == "conversation" else [[e] for e in expressions]
-        talks = [conversation(group, question_index, answer_index) for group in groups]
+        conversations = [self.conversation(g, question_index, answer_index) for g in groups]
         state = self.encode_image(image)
         watch = Stopwatch(self.device)
         with watch("selection"):
             selections = [
                 None
                 if pruner is None or budget is None
-                else pruner.select(self.cues(state, talk), budget)
-                for talk in talks
+                else pruner.select(self.cues(state, conversation), budget)
+                for conversation in conversations
             ]
-        pairs = zip(talks, selections, strict=True)
         passes = [
-            self.ground([state], [talk], [kept], answer, max_new_tokens)[0] for talk, kept in pairs
+            self.ground([state], [conversation], [selection], answer, max_new_tokens)[0]
+            for conversation, selection in zip(conversations, selections, strict=True)
         ]
         return Grounding(
             torch.cat([p.logits for p in passes]),
@@ -250,6 +246,6 @@ class Glamm(GlammNetwork, GroundingModel):
             torch.cat([p.seg_embeddings for p in passes]),
             tuple(p.selection for p in passes),
             add_timings([state.timings, watch.seconds, *(p.timings for p in passes)]),
-            tuple(said for p in passes for said in p.answers),
+            tuple(turn for p in passes for turn in p.answers),
             tuple(found for p in passes for found in p.found),
         )

@@ -1,17 +1,17 @@
-"""GLaMM's parts and the steps they take: encode an image, project and splice its tokens, decode masks."""
+"""GLaMM's parts and steps: encode an image, project and splice its tokens, decode masks."""
 
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import LlamaForCausalLM, SamModel
+from transformers import LlamaForCausalLM, SamModel, SamVisionConfig
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.images import open_image
@@ -36,16 +36,15 @@ class GlammNetwork(nn.Module, TowerModel):
         projector: Visual width to LLM width, row-wise.
         seg_head: LLM width to SAM prompt width.
         sam: Image encoder and mask decoder.
-        tokenizer: The language side's tokenizer with its seven added tokens.
-        name: What the model was asked for by.
-        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" when
-            the weights are.
+        tokenizer: LLaMA's tokenizer with seven added tokens.
+        name: The name it was loaded by.
+        digest: sha256 over weights, configuration and tokenizers, CLIP's included; "random" for
+            random weights.
 
     Attributes:
         options: Open choices inside the model; ``with_options`` changes them.
 
-    Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation (answers
-        teacher-forced).
+    Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation with given answers.
     """
 
     tower: ClipTower
@@ -63,21 +62,16 @@ class GlammNetwork(nn.Module, TowerModel):
         digest: str,
     ) -> None:
         super().__init__()
-        self.tower, self.llama, self.projector, self.seg_head, self.sam = (
-            tower,
-            llama,
-            projector,
-            seg_head,
-            sam,
-        )
+        self.tower, self.llama, self.sam = tower, llama, sam
+        self.projector, self.seg_head = projector, seg_head
         self.tokenizer, self.name, self.digest = tokenizer, name, digest
         self.options, self._plain_name = GlammOptions(), name
 
-    def with_options(self: Network, **changes: Any) -> Network:
-        """The same weights, read or fed otherwise; this model stays as it is.
+    def with_options(self: Network, **changes: object) -> Network:
+        """A model of the same weights with other options; this model does not change.
 
         Args:
-            **changes: Fields of ``GlammOptions``, but for those that are settled when weights are
+            **changes: Fields of ``GlammOptions``, except those that must be known when weights are
                 loaded.
 
         Raises:
@@ -89,20 +83,20 @@ class GlammNetwork(nn.Module, TowerModel):
             >>> load_model("embedded").with_options(read="seg").name
             'embedded[read=seg]'
         """
-        GlammOptions.check(changes)
-        options = replace(self.options, **changes)
+        options = self.options.replaced(changes)
         if (options.sam_dtype, options.mask_decoder_eps) != (
             self.options.sam_dtype,
             self.options.mask_decoder_eps,
         ):
             raise ValueError(
-                "sam_dtype and mask_decoder_eps are settled at loading; use load_model(..., options=)"
+                "sam_dtype and mask_decoder_eps cannot change after loading; "
+                "give them to load_model(..., options=)"
             )
         return self._with_options(options)
 
     def _with_options(self: Network, options: GlammOptions) -> Network:
         other, tower = copy(self), copy(self.tower)
-        # The table of parts is the copy's own; the parts are shared.
+        # The copy has its own table of parts; the parts are shared.
         other._modules = dict(self._modules)
         tower.preprocessing = replace(tower.preprocessing, resize=options.crop)
         other.tower, other.options, other.name = tower, options, f"{self._plain_name}{options}"
@@ -122,12 +116,11 @@ class GlammNetwork(nn.Module, TowerModel):
     @property
     def sam_image_size(self) -> int:
         """Side of SAM's padded square in pixels."""
-        config: Any = self.sam.config.vision_config
-        return int(config.image_size)
+        return cast(int, cast(SamVisionConfig, self.sam.config.vision_config).image_size)
 
     @property
     def read_offset(self) -> int:
-        """Distance of the state a mask is read from to the one that predicts [SEG]."""
+        """Distance from the state that predicts [SEG] to the state that masks are decoded from."""
         return int(self.options.read == "seg")
 
     @torch.inference_mode()
@@ -153,7 +146,7 @@ class GlammNetwork(nn.Module, TowerModel):
         )
 
     def project(self, patch_tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
-        """Carry visual states into the language model's input space."""
+        """Project visual states into the language model's input space."""
         projected: Tensor = self.projector(patch_tokens.to(self.dtype))
         return projected
 
@@ -163,14 +156,14 @@ class GlammNetwork(nn.Module, TowerModel):
         conversations: Sequence[Conversation],
         selections: Sequence[Selection | None],
     ) -> Spliced:
-        """Put each row's projected visual tokens in place of its image placeholder.
+        """Replace the image placeholder of each conversation by its projected visual tokens.
 
         A [SEG] at index s of the token ids (placeholder counted once) is predicted by the state at
         s + R - 2 of the spliced sequence of R visual tokens.
         """
         embeds, positions, lengths, starts, segs = [], [], [], [], []
-        for tokens, talk, selection in zip(visual, conversations, selections, strict=True):
-            ids = self.tokenizer.encode(full_prompt(talk))
+        for tokens, conversation, selection in zip(visual, conversations, selections, strict=True):
+            ids = self.tokenizer.encode(full_prompt(conversation))
             start, n_kept = ids.index(IMAGE_INDEX), len(tokens)
             before, after = ids[:start], ids[start + 1 :]
             text = self.llama.model.embed_tokens(torch.tensor(before + after, device=self.device))
@@ -215,20 +208,23 @@ class GlammNetwork(nn.Module, TowerModel):
         return self.project(tokens)
 
     def decode_masks(
-        self, states: Sequence[ImageState], said: Sequence[TurnOutputs]
+        self, states: Sequence[ImageState], outputs: Sequence[TurnOutputs]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Mask logits and seg embeddings of each row; the logits are minus infinity where no [SEG] was said."""
-        embeddings = [self.seg_head(row.seg_states) for row in said]
+        """Mask logits and seg embeddings of each image's turns.
+
+        The logits of an answer without [SEG] are minus infinity.
+        """
+        embeddings = [self.seg_head(turns.seg_states) for turns in outputs]
         prompts = pad_sequence(embeddings, batch_first=True)[:, :, None].to(
             sam_side.sam_dtype(self.sam)
         )
         images = torch.cat([state.sam_embeddings for state in states])
         low = sam_side.low_resolution_masks(self.sam, images, prompts)
-        out = []
-        for masks, seg, state, row in zip(low, embeddings, states, said, strict=True):
+        decoded = []
+        for masks, seg, state, turns in zip(low, embeddings, states, outputs, strict=True):
             logits = sam_side.upscale(
                 masks[: len(seg)], state.resized_size, state.original_size, self.sam_image_size
             )
-            logits[[turn for turn, found in enumerate(row.found) if not found]] = float("-inf")
-            out.append((logits, seg))
-        return out
+            logits[[turn for turn, found in enumerate(turns.found) if not found]] = float("-inf")
+            decoded.append((logits, seg))
+        return decoded

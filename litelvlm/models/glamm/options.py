@@ -1,8 +1,8 @@
-"""Open choices inside the model, as typed options; every default is what the official code does."""
+"""Open choices inside the model as typed options; every default is the official code's choice."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from litelvlm.names import check_name
 
@@ -17,22 +17,22 @@ CAPTION = "a photo of {}"
 
 @dataclass(frozen=True, kw_only=True)
 class GlammOptions:
-    """How the model is read and fed, where paper, official code and common practice leave room.
+    """Choices that paper, official code and common practice make differently or leave open.
 
     Attributes:
-        crop: What CLIP sees of a picture: "shortest" cuts the centre square, "pad" adds a border in
+        crop: What CLIP sees of an image: "shortest" cuts the centre square, "pad" adds a border in
             CLIP's mean colour to make it square, "squash" stretches it.
         clip_text: Text that ranks visual tokens: the whole "question" sentence, the bare
             "expression", "a photo of" it ("caption"), or the "average" of the embeddings of
             question and expression.
         pooling: State of that text: at its end ("eos"), the mean over its word tokens ("words"), or
-            at its end with the start token taken out of the sequence ("no_sos").
+            at its end without the start token in the sequence ("no_sos").
         patch_layer: Patch states that are ranked: those the language model gets ("second_last"), or
             the "last".
-        patch_norm: Whether the final layer norm stands before their projection into the joint
+        patch_norm: Whether the final layer norm is applied before they are projected into the joint
             space.
-        tokenisation: Prompt pieces as the checkpoint was trained with ("official"), or as today's
-            library cuts them ("library": blanks beside [SEG] become tokens, and pieces behind a
+        tokenisation: Prompt pieces as in the checkpoint's training ("official"), or as today's
+            library makes them ("library": blanks beside [SEG] become tokens, and pieces after a
             special token lose their leading blank).
         read: State a mask is decoded from: the one that predicts [SEG] ("before_seg"), or that of
             "[SEG]" itself.
@@ -41,7 +41,7 @@ class GlammOptions:
             library's default.
 
     Raises:
-        ValueError: If a value is not one of these, or the epsilon is no number above 0.
+        ValueError: If a value is not one of these, or the epsilon is not a number above 0.
     """
 
     crop: Literal["shortest", "pad", "squash"] = "shortest"
@@ -58,7 +58,7 @@ class GlammOptions:
         self.check(vars(self))
 
     @classmethod
-    def check(cls, values: Mapping[str, Any]) -> None:
+    def check(cls, values: Mapping[str, object]) -> None:
         """Refuse a field that does not exist, or a value that is not allowed.
 
         Raises:
@@ -71,12 +71,19 @@ class GlammOptions:
                 check_name(str(value), get_args(hints[name]), name)
             elif hints[name] is bool and not isinstance(value, bool):
                 raise ValueError(f"{name} {value!r} is not allowed; give True or False")
-            elif hints[name] is float and not (
-                type(value) in (int, float) and 0 < value < float("inf")
-            ):
+            elif hints[name] is float and not _is_positive(value):
                 raise ValueError(
                     f"{name} {value!r} is no number above 0; the official value is 1e-5"
                 )
+
+    def replaced(self, changes: Mapping[str, object]) -> "GlammOptions":
+        """These options with some fields changed.
+
+        Raises:
+            ValueError: If a field is unknown, or a value is not allowed.
+        """
+        self.check(changes)
+        return replace(self, **changes)  # type: ignore[arg-type]  # checked above
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> "GlammOptions":
@@ -90,7 +97,7 @@ class GlammOptions:
             >>> str(GlammOptions.parse(["read=seg", "patch_norm=false"]))
             '[patch_norm=False, read=seg]'
         """
-        hints, values = get_type_hints(cls), dict[str, Any]()
+        hints, values = get_type_hints(cls), dict[str, object]()
         for entry in entries:
             name, equals, text = entry.partition("=")
             if not equals:
@@ -101,10 +108,9 @@ class GlammOptions:
             if name in values:
                 raise ValueError(f"option {name} is given twice; give one value")
             values[name] = _value(text, hints[name], name)
-        cls.check(values)
-        return cls(**values)
+        return cls().replaced(values)
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, object]:
         """The options that differ from the official code's."""
         return {
             e.name: getattr(self, e.name)
@@ -113,7 +119,7 @@ class GlammOptions:
         }
 
     def __str__(self) -> str:
-        """What differs from the official code, for names of models.
+        """The options that differ from the official code's, for names of models.
 
         Example:
             >>> str(GlammOptions(read="seg")), str(GlammOptions())
@@ -123,8 +129,13 @@ class GlammOptions:
         return f"[{text}]" if text else ""
 
 
+def _is_positive(value: object) -> bool:
+    """Whether a value is a finite number above 0; True and False are no numbers here."""
+    return isinstance(value, int | float) and value is not True and 0 < value < float("inf")
+
+
 def _value(text: str, kind: object, name: str) -> object:
-    """A field's value from text; words are checked by the options themselves."""
+    """A field's value from text; ``GlammOptions.check`` refuses wrong words."""
     if kind is bool:
         return check_name(text.lower(), ("true", "false"), name) == "true"
     if kind is not float:

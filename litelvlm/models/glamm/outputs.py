@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.clip.hf import ClipImage
+from litelvlm.clip.states import ClipImage
 from litelvlm.models.base import ImageView, tower_view
 from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
 from litelvlm.pruning import Selection
@@ -17,7 +17,7 @@ from litelvlm.pruning import Selection
 
 @dataclass(frozen=True)
 class ImageState:
-    """Everything about one image that no method and no sentence changes.
+    """Everything about one image that no method and no expression changes.
 
     Attributes:
         clip: CLIP states, batch of one.
@@ -51,9 +51,9 @@ class Spliced:
     Attributes:
         embeds: [B, S, d].
         position_ids: Rotary positions [B, S].
-        lengths: Real tokens of each row.
-        image_start: Index of the first visual token of each row.
-        seg_index: For each row, the indices whose state predicts a [SEG].
+        lengths: Tokens of each conversation without padding.
+        image_start: Index of the first visual token of each conversation.
+        seg_index: For each conversation, the indices whose state predicts a [SEG].
     """
 
     embeds: Float[Tensor, "b s d"]
@@ -65,12 +65,12 @@ class Spliced:
 
 @dataclass(frozen=True)
 class TurnOutputs:
-    """One conversation read to its end.
+    """What the language model gives for one conversation.
 
     Attributes:
-        seg_states: State of each turn that its mask is decoded from; NaN where no [SEG] was said.
+        seg_states: State of each turn that its mask is decoded from; NaN without [SEG].
         answers: Answer of each turn.
-        selection: What was kept of the image.
+        selection: The visual tokens that were kept.
     """
 
     seg_states: Float[Tensor, "t d"]
@@ -84,7 +84,7 @@ class TurnOutputs:
 
 
 class Stopwatch:
-    """Seconds per named stage, the device synchronised at both ends."""
+    """Measures seconds per named stage; the device is synchronised before and after."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -100,7 +100,7 @@ class Stopwatch:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
 
     def synchronise(self) -> None:
-        """Wait for the device to finish what was asked of it."""
+        """Wait for the device to finish its work."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 

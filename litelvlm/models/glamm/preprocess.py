@@ -1,4 +1,4 @@
-"""One RGB picture to the inputs of CLIP (centre crop) and SAM (long side, zero-padded square)."""
+"""From an image to the inputs of CLIP (centre crop) and SAM (long side, zero-padded square)."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.data.images import to_rgb
 
 CLIP_MEAN, CLIP_STD = Preprocessing().mean, Preprocessing().std
@@ -18,7 +18,7 @@ def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
     """(height, width) with the longer side at ``size``, both rounded half up.
 
     Raises:
-        ValueError: If the picture is so narrow that its shorter side would vanish.
+        ValueError: If the image is so narrow that its shorter side would have no pixel.
     """
     scale = size / max(height, width)
     resized = int(height * scale + 0.5), int(width * scale + 0.5)
@@ -30,12 +30,12 @@ def sam_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def clip_pixel_values(image: Image.Image, size: int) -> Float[Tensor, "1 3 size size"]:
-    """Resize the shorter side (bicubic), crop the centre square and normalise: OpenAI's form of ``Preprocessing``.
+    """Resize the shorter side (bicubic), crop the centre square and normalise, as OpenAI's CLIP.
 
-    What lies outside the square is invisible to CLIP and to the language model.
+    CLIP and the language model see nothing outside the square.
 
     Args:
-        image: Picture of any mode.
+        image: Image of any mode.
         size: Side of the square in pixels (336 for CLIP L/14-336).
 
     Source: stock CLIP processor of ``openai/clip-vit-large-patch14-336``.
@@ -49,11 +49,11 @@ def sam_pixel_values(
     """Resize the longer side (bilinear), normalise, and pad with zeros at the right and bottom.
 
     Args:
-        image: Picture of any mode.
+        image: Image of any mode.
         size: Side of the square in pixels (1024 for SAM).
 
     Returns:
-        The square and the (height, width) of the picture inside it.
+        The square and the (height, width) of the image inside it.
 
     Source: GLaMM official code (``ResizeLongestSide`` of Segment Anything; padding after
         normalisation).

@@ -65,7 +65,7 @@ class LayerPruner(Pruner):
         return "preset 'matched'"
 
     def candidate_schedules(self, n_layers: int) -> "Sequence[LayerPruner]":
-        """The method with each set of layers it may drop at, in the order in which they are tried."""
+        """The method with each set of layers it may drop at, in the order they are tried in."""
         return (self,)
 
     def matched(self) -> "LayerPruner":

@@ -23,7 +23,8 @@ class LayerView(ABC):
     """
 
     index: int
-    image: slice
+    # mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
+    image: slice  # type: ignore[explicit-any, unused-ignore]
     queries: Int[Tensor, "q"]
     hidden_states: Float[Tensor, "s d"]
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.grid.shares import redistribute, split_budget
+from litelvlm.pruning.grid.spacing import uniform_indices
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import rank_within
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.shares import redistribute, split_budget
-from litelvlm.pruning.spacing import uniform_indices
 
 ROUNDS = 10  # of the superpixels' k-means, which settles after a few
 

@@ -6,13 +6,12 @@ from typing import ClassVar
 import torch
 
 from litelvlm.pruning.base import Pruner
-from litelvlm.pruning.boxes import box_cells
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.grid.boxes import box_cells
+from litelvlm.pruning.grid.spacing import spread
 from litelvlm.pruning.ranking import complement
-from litelvlm.pruning.roles import two_roles
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.spacing import spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,4 +48,6 @@ class BoxOracle(Pruner):
         inside = box_cells(cues.float32("box"), cues.grid, self.margin).nonzero().flatten()
         target = spread(inside, min(round_half_up(self.share * budget), len(inside)))
         rest = spread(complement(target, cues.n_tokens), budget - len(target))
-        return two_roles(torch.cat([target, rest]), len(target), "target", "uniform")
+        return RawSelection.with_two_roles(
+            torch.cat([target, rest]), len(target), "target", "uniform"
+        )

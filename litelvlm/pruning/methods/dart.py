@@ -16,7 +16,7 @@ from litelvlm.pruning.ranking import ascending, highest, lowest
 
 @dataclass(frozen=True, kw_only=True)
 class Dart(SingleDrop):
-    """Drops visual tokens once, before layer K: keeps pivots, and per pivot the tokens least like it.
+    """Drops visual tokens once, before layer K: keeps pivots, and the tokens least like each pivot.
 
     Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key.
     Likeness is the cosine of the states that enter layer K, after the model's final norm. Pivots

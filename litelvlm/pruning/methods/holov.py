@@ -11,11 +11,11 @@ from torch import Tensor
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.grid.shares import EPS, redistribute, split_budget
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.shares import EPS, redistribute, split_budget
 
 
 @dataclass(frozen=True, kw_only=True)

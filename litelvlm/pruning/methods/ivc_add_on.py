@@ -10,7 +10,6 @@ from torch import Tensor
 from litelvlm.pruning.add_ons import AddOn, inner_budget
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share
-from litelvlm.pruning.coordinates import add_coordinates, coordinate_ranking
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.layers.base import LayerPruner
 from litelvlm.pruning.layers.results import DropResult
@@ -21,6 +20,7 @@ from litelvlm.pruning.methods.fastv import FastV
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.ranking import ascending
+from litelvlm.pruning.scoring.coordinates import add_coordinates, coordinate_ranking
 
 ORIGIN = Origin("arXiv 2602.03060", "none", "B")
 
@@ -30,9 +30,9 @@ class IvcAddOn(AddOn):
     """Another method chooses ``R - round(share R)`` tokens; the best coordinates fill the budget.
 
     Coordinates have the largest mean rotary cosine or sine at their unpruned position (see
-    ``litelvlm.pruning.coordinates``), so positions are the original ones. Tokens that a merging
-    method makes stay. Roles are "chosen" (or the merging method's own) and "coordinate". Raster
-    order. Cost: that of the inner method.
+    ``litelvlm.pruning.scoring.coordinates``), so positions are the original ones. Tokens that a
+    merging method makes stay. Roles are "chosen" (or the merging method's own) and "coordinate".
+    Raster order. Cost: that of the inner method.
 
     Attributes:
         of: The inner method.

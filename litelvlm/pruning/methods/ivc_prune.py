@@ -1,4 +1,4 @@
-"""IVC-Prune: one drop that leaves coordinate tokens and tokens whose values are like the question's."""
+"""IVC-Prune: one drop that leaves coordinate tokens and tokens like the question in value space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
-from litelvlm.pruning.coordinates import coordinate_ranking, first_of_each
 from litelvlm.pruning.layers.depths import MATCHED
 from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, highest, stable_order
+from litelvlm.pruning.scoring.coordinates import coordinate_ranking, first_of_each
 
 
 @dataclass(frozen=True, kw_only=True)
 class IvcPrune(SingleDrop):
-    """Drops visual tokens once, before layer K: keeps coordinates, and foreground by value similarity.
+    """Drops visual tokens once, before layer K: keeps coordinates, and a foreground by value.
 
     With the values v of layer K - 1 over the whole sequence, ``B = mean_h softmax(v v^T /
     sqrt(e))``. Seeds are the visual tokens with the largest ``mean_{j in questions} B[j, i]``; the

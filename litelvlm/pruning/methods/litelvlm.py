@@ -10,13 +10,13 @@ from torch import Tensor
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
-from litelvlm.pruning.context import Context, context_scores
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import Precision
 from litelvlm.pruning.origin import Origin
 from litelvlm.pruning.ranking import ascending, stable_order
+from litelvlm.pruning.scoring.context import Context, context_scores
+from litelvlm.pruning.scoring.similarity import Similarity, text_similarity
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.similarity import Similarity, text_similarity
 
 
 @dataclass(frozen=True, kw_only=True)

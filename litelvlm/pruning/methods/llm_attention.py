@@ -17,11 +17,11 @@ POOLS = ("middle", "mean")
 
 @dataclass(frozen=True, kw_only=True)
 class LlmAttention(ScorePruner):
-    """Keeps the tokens an unpruned pass attends to: ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``.
+    """Keeps the tokens that an unpruned pass attends to.
 
-    Oracle: it spends a whole pass to prune the next one, so it saves nothing; it tells how good
-    attention could be as a score if it were known before the language model. Cost: one unpruned
-    pass and one attention row per layer.
+    ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``. Oracle: it spends a whole pass to prune
+    the next one, so it saves nothing; it tells how good attention could be as a score if it were
+    known before the language model. Cost: one unpruned pass and one attention row per layer.
 
     Attributes:
         layers: A layer, from 0; a share of the depth, below 1 (0.5 is layer 16 of 32); "middle":
@@ -64,7 +64,10 @@ class LlmAttention(ScorePruner):
         return seen[:, layer_slice(self.layers, seen.shape[1])].mean(dim=1)
 
 
-def layer_slice(layers: int | float | str, n_layers: int) -> slice:
+# mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
+def layer_slice(  # type: ignore[explicit-any, unused-ignore]
+    layers: int | float | str, n_layers: int
+) -> slice:
     """The layers that are averaged.
 
     Raises:

@@ -9,10 +9,9 @@ import torch
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.grid.spacing import spread
 from litelvlm.pruning.ranking import complement, highest, lowest
-from litelvlm.pruning.roles import two_roles
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.spacing import spread
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class MaskOracle(Pruner):
         n_target = min(round_half_up(self.share * budget), int((coverage > 0).sum()))
         target = highest(coverage, n_target)
         rest = spread(complement(target, cues.n_tokens), budget - n_target)
-        return two_roles(torch.cat([target, rest]), n_target, "target", "uniform")
+        return RawSelection.with_two_roles(torch.cat([target, rest]), n_target, "target", "uniform")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +69,12 @@ class InverseMaskOracle(Pruner):
         coverage = cues.float32("coverage")
         background = (coverage == 0).nonzero().flatten()
         if len(background) >= budget:
-            return two_roles(spread(background, budget), budget, "background")
+            return RawSelection.with_two_roles(spread(background, budget), budget, "background")
         logger.info(
             "only %d background tokens for a budget of %d; the rest covers the target",
             len(background),
             budget,
         )
-        return two_roles(lowest(coverage, budget), len(background), "background", "spill")
+        return RawSelection.with_two_roles(
+            lowest(coverage, budget), len(background), "background", "spill"
+        )

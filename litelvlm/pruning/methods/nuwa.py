@@ -27,7 +27,7 @@ FIRST_STAGE = 7 / 4
 
 @dataclass(frozen=True, kw_only=True)
 class Nuwa(SingleDrop, MergingPruner):
-    """Anchors of 2 x 2 cells gather what lies around them; one drop inside the language model follows.
+    """Anchors of 2 x 2 cells gather what is around them; a drop in the language model follows.
 
     First stage, before the projector, by CLS attention a: every cell names its n most attended
     tokens, n the smallest number that names R1; the R1 most attended of those are anchors. An

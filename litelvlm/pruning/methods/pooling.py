@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, interpolate
 
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.grid.spacing import sampling_grid, uniform_indices
 from litelvlm.pruning.merging import MergingPruner, mix
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.spacing import sampling_grid, uniform_indices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,14 +18,15 @@ from litelvlm.pruning.ranking import ascending, stable_order
 
 @dataclass(frozen=True, kw_only=True)
 class SparseVLM(RatedDrops):
-    """Drops visual tokens before layers 3, 7 and 16: ``s_i = mean_h mean_{j in raters} A[h, j, i]``.
+    """Drops visual tokens before layers 3, 7 and 16 by the attention of text raters.
 
-    The attention is that of the layer before the drop. Raters are chosen once, from the embeddings
-    that enter the model. Of the n tokens that a drop removes, the best ``floor(0.3 n) + 1`` are
-    clustered and averaged to a tenth of their number and follow the kept ones, as visual tokens
-    like any other; they count in the budget. Positions are renumbered. Under
-    ``positions="original"`` a recycled token has the position of its cluster's centre. Cost: one
-    attention row per rater and drop, and the distances among what is recycled.
+    ``s_i = mean_h mean_{j in raters} A[h, j, i]``. The attention is that of the layer before the
+    drop. Raters are chosen once, from the embeddings that enter the model. Of the n tokens that a
+    drop removes, the best ``floor(0.3 n) + 1`` are clustered and averaged to a tenth of their
+    number and follow the kept ones, as visual tokens like any other; they count in the budget.
+    Positions are renumbered. Under ``positions="original"`` a recycled token has the position of
+    its cluster's centre. Cost: one attention row per rater and drop, and the distances among what
+    is recycled.
 
     The released code breaks ties of the clustering by random noise; here the earlier token wins. It
     runs one conversation at a time.

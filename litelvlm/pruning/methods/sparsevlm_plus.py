@@ -1,4 +1,4 @@
-"""SparseVLM+: rater attention corrected for distance, in the heads that attend to the image most."""
+"""SparseVLM+: rater attention corrected for distance, in the heads that see the image most."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.grid.spacing import uniform_indices
 from litelvlm.pruning.selection import RawSelection
-from litelvlm.pruning.spacing import uniform_indices
 
 
 @dataclass(frozen=True, kw_only=True)

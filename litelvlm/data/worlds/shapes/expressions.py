@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from litelvlm.data.worlds.base import Kind, SceneExpression
 from litelvlm.data.worlds.shapes.objects import Level, SceneObject
@@ -153,7 +154,7 @@ def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Descript
     return found
 
 
-def _bits(rows: np.ndarray) -> list[int]:
+def _bits(rows: NDArray[np.bool_]) -> list[int]:
     """Each boolean row as an integer, element i in bit i."""
     return [int(value) for value in rows @ (1 << np.arange(rows.shape[-1]))]
 

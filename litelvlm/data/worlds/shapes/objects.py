@@ -1,4 +1,4 @@
-"""What a procedural scene may contain: objects, difficulty levels and their vocabulary of attributes."""
+"""What a scene of shapes may contain: objects, difficulty levels and their attributes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -23,8 +23,8 @@ _STAR_INNER = 0.45  # inner to outer radius of the star
 class Footprint(NamedTuple):
     """Signed distance (pixels, negative inside) of one object on its bounding box."""
 
-    rows: slice
-    columns: slice
+    rows: "slice[int, int, None]"
+    columns: "slice[int, int, None]"
     distance: Array  # [h, w]
     u: Array  # [h, w] object coordinates in units of the diameter, turned with the object
     v: Array  # [h, w]
@@ -106,8 +106,8 @@ def footprint(item: SceneObject, height: int, width: int) -> Footprint:
 
 def visible_masks(
     objects: Sequence[SceneObject], footprints: Sequence[Footprint], height: int, width: int
-) -> tuple[Bool[np.ndarray, "n height width"], Float[np.ndarray, " n"]]:
-    """Pixels whose centre belongs to each object, nearer objects first, and the share of each object left visible."""
+) -> tuple[Bool[NDArray[np.bool_], "n height width"], Float[NDArray[np.float64], " n"]]:
+    """Visible pixels of each object, and the share of each that nearer ones leave visible."""
     masks = np.zeros((len(objects), height, width), dtype=bool)
     share = np.empty(len(objects))
     taken = np.zeros((height, width), dtype=bool)
@@ -152,7 +152,7 @@ def _interpolation(length: int, cells: int) -> tuple[NDArray[np.int64], Noise]:
 
 
 def _smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Noise:
-    """Bilinear value noise in [-0.5, 0.5] with about `cells` cells along each side, [height, width]."""
+    """Bilinear noise in [-0.5, 0.5] with about `cells` cells along each side, [height, width]."""
     knots = rng.random((cells, cells), dtype=np.float32) - np.float32(0.5)
     low_y, part_y = _interpolation(height, cells)
     low_x, part_x = _interpolation(width, cells)
@@ -169,7 +169,7 @@ def render(
     width: int,
     noise: float,
     rng: np.random.Generator,
-) -> UInt8[np.ndarray, "height width 3"]:
+) -> UInt8[NDArray[np.uint8], "height width 3"]:
     """Paint the objects, far to near, over a low-saturation noisy background."""
     tone = 60.0 + 90.0 * rng.random() + 18.0 * (rng.random(3) - 0.5)
     texture = _smooth_noise(rng, height, width, 4) * np.float32(2.6 * noise)

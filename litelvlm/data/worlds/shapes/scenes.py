@@ -1,4 +1,4 @@
-"""Procedural referring scenes: coloured shapes on a noisy ground, exact masks and unambiguous expressions.
+"""Scenes of coloured shapes on a noisy ground, with exact masks and unambiguous expressions.
 
 They replace photographs where none can be shipped. A scene is a pure function of (seed, level).
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from litelvlm.data.worlds.base import KINDS, Scene
 from litelvlm.data.worlds.shapes.expressions import (
@@ -70,7 +71,10 @@ def level_vocabulary(level: str = "easy") -> tuple[str, ...]:
 
 
 def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
-    """Draw n different options; only `random()` is used because its stream is the same in all NumPy versions."""
+    """Draw n different options.
+
+    Only `random()` is used: its stream is the same in all NumPy versions.
+    """
     pool = list(options)
     return [pool.pop(int(rng.random() * len(pool))) for _ in range(n)]
 
@@ -78,7 +82,7 @@ def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
 def _lay_out(
     rng: np.random.Generator, level: Level, height: int, width: int
 ) -> tuple[SceneObject, ...] | None:
-    """Draw objects from a small palette, so that they share shapes and colours; None if they do not fit."""
+    """Draw objects that share shapes and colours; None if they do not fit."""
     low, high = level.objects
     n = low + int(rng.random() * (high - low + 1))
     wide = 1 if n > 4 else 0
@@ -114,7 +118,7 @@ def _choose(
     allowed: Sequence[bool],
     rng: np.random.Generator,
 ) -> tuple[ShapeExpression, ...] | None:
-    """Draw expressions up to the quota of each kind, new targets first; None unless every kind occurs."""
+    """Draw expressions up to each kind's quota, new targets first; None unless all kinds occur."""
     found = enumerate_expressions(objects, level, allowed)
     if not all(found.values()):
         return None
@@ -142,13 +146,13 @@ def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
     return round(down * unit), round(across * unit)
 
 
-def _in_crop(masks: np.ndarray) -> np.ndarray:
+def _in_crop(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Share of each mask inside the central square."""
     height, width = masks.shape[1:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     inside = masks[:, top : top + side, left : left + side].sum(axis=(1, 2))
-    share: np.ndarray = inside / masks.sum(axis=(1, 2))
+    share: NDArray[np.float64] = inside / masks.sum(axis=(1, 2))
     return share
 
 

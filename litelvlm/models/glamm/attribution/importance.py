@@ -1,7 +1,6 @@
-"""Which visual tokens matter inside the language model: attention of the [SEG] query, a gradient, removal of blocks.
+"""Which visual tokens matter inside the language model: attention, a gradient, removal of blocks.
 
-Each signal is a function of a model, an encoded image and a conversation, always of the unpruned
-model.
+Each signal is a function of the unpruned model, an encoded image and a conversation.
 """
 
 import torch
@@ -22,27 +21,31 @@ QUERIES = ("seg", "last_prompt", "last_expression")
 REMOVALS = ("drop", "mean", "mask")
 
 
-def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int]:
-    """Last token of each turn's expression, counted from the first token behind the image.
+def expression_places(tokenizer: GlammTokenizer, conversation: Conversation) -> list[int]:
+    """Last token of each turn's expression, counted from the first token after the image.
 
     Raises:
-        ValueError: If a question follows no template, so that it is not known where its expression
-            is.
+        ValueError: If a question follows no template, so that its expression cannot be found.
     """
-    first = tokenizer.encode(full_prompt(talk)).index(IMAGE_INDEX) + 1
+    first = tokenizer.encode(full_prompt(conversation)).index(IMAGE_INDEX) + 1
     places = []
-    for turn, (sent, asked) in enumerate(zip(talk.expressions, talk.questions, strict=True)):
+    for turn, (expression, question) in enumerate(
+        zip(conversation.expressions, conversation.questions, strict=True)
+    ):
         before = [
-            template.partition("{}")[0] for template in QUESTIONS if template.format(sent) == asked
+            template.partition("{}")[0]
+            for template in QUESTIONS
+            if template.format(expression) == question
         ]
         if not before:
             raise ValueError(
-                f"the question {asked!r} follows no template; use litelvlm.models.glamm.prompting.prompts.conversation"
+                f"the question {question!r} follows no template; build it with model.conversation()"
             )
-        # In every template a space follows, so what comes after does not change the expression's
+        # In every template a space follows, so the words after an expression do not change its
         # tokens.
-        behind = asked[len(before[0]) + len(sent) :] + " ASSISTANT:"
-        until = full_prompt(talk.until(turn, talk.answers[:turn])).removesuffix(behind)
+        after = question[len(before[0]) + len(expression) :] + " ASSISTANT:"
+        so_far = conversation.until(turn, conversation.answers[:turn])
+        until = full_prompt(so_far).removesuffix(after)
         places.append(len(tokenizer.encode(until)) - 1 - first)
     return places
 
@@ -51,18 +54,17 @@ def expression_places(tokenizer: GlammTokenizer, talk: Conversation) -> list[int
 def attention_rows(
     model: GlammNetwork, state: ImageState, conversation: Conversation, query: str = "seg"
 ) -> Float[Tensor, "layers heads n"]:
-    """Attention of one text token to the visual tokens in every layer and head of the language model.
+    """Attention of one text token to the visual tokens, in every layer and head.
 
-    This is the decoder's self-attention. Only the one row is computed, so any attention kernel will
-    do.
+    This is the decoder's self-attention. Only one row is computed, so any attention kernel works.
 
     Args:
         model: Grounding model.
         state: The encoded image.
         conversation: Questions with their teacher-forced answers.
         query: "seg": the token whose state predicts [SEG]; "last_prompt": the last token before the
-            first answer; "last_expression": the last token of the expression. The mean over turns
-            if there are several.
+            first answer; "last_expression": the last token of the expression. With several turns
+            the mean over them.
 
     Returns:
         Weights in [0, 1], float32. A row sums to less than 1, since the text has its share.
@@ -75,12 +77,12 @@ def attention_rows(
     start, positions = spliced.image_start[0], spliced.position_ids
     stop = start + model.n_tokens
     if query == "last_expression":
-        behind = expression_places(model.tokenizer, conversation)
+        after_image = expression_places(model.tokenizer, conversation)
     else:
-        behind = query_places(
+        after_image = query_places(
             model.tokenizer, conversation, "seg" if query == "seg" else "last_prompt"
         )
-    places = torch.tensor(behind, device=model.device) + stop
+    places = torch.tensor(after_image, device=model.device) + stop
     rows: list[Tensor] = []
 
     def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,7 +131,9 @@ def block_importance(
     blocks: int = 6,
     removal: str = "drop",
 ) -> Float[Tensor, "n"]:
-    """Fall of a target when a square block of visual tokens is removed; each token carries its block's value.
+    """Fall of a target when a square block of visual tokens is removed, one value per token.
+
+    All tokens of a block have the block's value.
 
     Args:
         model: Grounding model.
@@ -137,8 +141,8 @@ def block_importance(
         conversation: Questions with their teacher-forced answers.
         target: One of ``TARGETS``.
         blocks: Blocks along each side of the token grid.
-        removal: "drop": the tokens are left out and positions close up; "mean": each becomes the
-            image's mean token; "mask": they stay, but no other token may attend to them.
+        removal: "drop" leaves the tokens out, and later positions move up; "mean" replaces each by
+            the image's mean token; "mask" keeps them, but no other token may attend to them.
 
     Returns:
         Target of the whole minus target without the block, float32; positive where the block helps.
@@ -154,7 +158,7 @@ def block_importance(
 
 
 def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
-    """The block of each token, in raster order, when each side of the grid is cut into ``blocks`` parts.
+    """The block of each token, in raster order; each side of the grid has ``blocks`` blocks.
 
     Raises:
         ValueError: If a side has fewer tokens than parts.
@@ -175,7 +179,7 @@ def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
 def leave_one_out(
     targets: Targets, groups: Int[Tensor, "n"], removal: str = "drop", batch_size: int | None = None
 ) -> Float[Tensor, "g 3"]:
-    """Fall of every target when one group of tokens is removed, group by group (see ``block_importance``).
+    """Fall of every target when one group of tokens is removed (see ``block_importance``).
 
     Raises:
         ValueError: If the removal is unknown.

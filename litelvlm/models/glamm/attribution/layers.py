@@ -1,21 +1,23 @@
-"""How importance flows through the language model's attention: value-weighted rows, rollout, relevance.
+"""How importance flows through LLaMA's attention: value-weighted rows, rollout, relevance.
 
-The backward pass goes layer by layer from the top, each layer computed again from the states that
-enter it, so at any time only one layer's maps are held. That is what lets full attention maps of a
-7B model fit beside its weights.
+The backward pass goes layer by layer from the top. Each layer is computed again from the states
+that enter it, so only one layer's maps are in memory at a time. Full attention maps of a 7B model
+then fit beside its weights.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.models.glamm.language import llama as llama_loop
-from litelvlm.models.glamm.language.llama import causal_mask
+from litelvlm.models.glamm.language.llama import causal_mask, run_layer
 from litelvlm.names import check_name
 
 
@@ -41,7 +43,7 @@ class LayerMaps(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """What the [SEG] query takes from each visual token, float32; layers from input to output.
+    """What the [SEG] query takes from each visual token, float32; layers run from input to output.
 
     Attributes:
         norm_rows: Per head ``A_qj |f_h(x_j)|``, where f_h is the value and output projection.
@@ -62,11 +64,11 @@ class Flow(NamedTuple):
 
 
 def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
-    """Every signal that is read off the attention maps of one pass and, for the relevance, their gradients.
+    """Every signal from the attention maps of one pass and their gradients.
 
     Args:
         targets: Image, conversation and model; the model is left as found.
-        target: What gradients are taken of.
+        target: The target whose gradients are taken.
 
     Raises:
         ValueError: If the target is unknown.
@@ -84,8 +86,7 @@ def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:
     for maps in reverse_sweep(targets, column):
         attention, gradient = maps.attention.float(), maps.attention_gradient.float()
         weighted = weighted_norms(attention, maps.value_gram)
-        # Products with the row of the query are taken from the top down, so no matrix of the flow
-        # is ever formed.
+        # Multiplying the query's row from the top down never forms a matrix of the whole flow.
         rollout = rolled(rollout, attention.mean(0))
         norm_rollout = rolled(norm_rollout, weighted / weighted.sum(1, keepdim=True))
         helpful = (gradient * attention).relu()
@@ -109,17 +110,17 @@ def rolled(row: Float[Tensor, "s"], attention: Float[Tensor, "s s"]) -> Float[Te
 def weighted_norms(
     attention: Float[Tensor, "heads s s"], value_gram: Float[Tensor, "s heads heads"]
 ) -> Float[Tensor, "s s"]:
-    """Norm of what each row takes from each key, ``|sum_h A_ij f_h(x_j)|``, from products of transformed values."""
+    """Norm of what each row takes from each key: ``|sum_h A_ij f_h(x_j)|``."""
     squared = torch.einsum("hij,jhg,gij->ij", attention, value_gram, attention)
     return squared.clamp(min=0).sqrt()
 
 
 def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
-    """Maps and gradients of each layer from the top to the bottom, one layer held at a time.
+    """Maps and gradients of each layer from the top to the bottom, one layer at a time.
 
     Args:
         targets: Image, conversation and model.
-        column: Which of ``TARGETS`` gradients are taken of.
+        column: Index in ``TARGETS`` of the target whose gradients are taken.
     """
     llama = targets.model.llama
     entering: list[Tensor] = []
@@ -137,11 +138,8 @@ def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
         states, layer = entering[index].clone().requires_grad_(True), llama.model.layers[index]
         mask = causal_mask(len(targets.embeds), states.dtype, states.device)
         with frozen(targets.model):
-            with spelled_out(llama, layer) as found:
-                out = layer(
-                    states, attention_mask=mask, position_ids=positions, position_embeddings=rotary
-                )
-                left = out[0] if isinstance(out, tuple) else out
+            with attention_weights(llama, layer) as found:
+                left = run_layer(layer, states, mask, positions, rotary)
             (attention,) = found
             if after is None:
                 value = targets.of_states(llama.model.norm(left)[:, list(targets.seg)])[0, column]
@@ -156,8 +154,10 @@ def reverse_sweep(targets: Targets, column: int) -> Iterator[LayerMaps]:
 
 
 @torch.no_grad()
-def value_gram(layer: Any, states: Float[Tensor, "s d"]) -> Float[Tensor, "s heads heads"]:
-    """Products of the heads' transformed values ``f_h(x) = W_o^h W_v^h x`` at each position, float32."""
+def value_gram(
+    layer: LlamaDecoderLayer, states: Float[Tensor, "s d"]
+) -> Float[Tensor, "s heads heads"]:
+    """Products of the heads' transformed values ``f_h(x) = W_o^h W_v^h x``, float32."""
     attention = layer.self_attn
     values = attention.v_proj(layer.input_layernorm(states)).unflatten(-1, (-1, attention.head_dim))
     values = values.repeat_interleave(attention.num_key_value_groups, dim=1).float()
@@ -170,9 +170,10 @@ def value_gram(layer: Any, states: Float[Tensor, "s d"]) -> Float[Tensor, "s hea
 
 
 @contextmanager
-def spelled_out(llama: Any, layer: Any) -> Iterator[list[Tensor]]:
-    """Let one layer use the eager kernel and hand out its attention weights; afterwards all is as before."""
-    config, found = llama.model.config, []
+def attention_weights(llama: LlamaForCausalLM, layer: LlamaDecoderLayer) -> Iterator[list[Tensor]]:
+    """Collect the attention weights of one layer, which uses the eager kernel meanwhile."""
+    config = llama.model.config
+    found: list[Tensor] = []
     before = config._attn_implementation
     hook = layer.self_attn.register_forward_hook(lambda module, args, out: found.append(out[1]))
     try:

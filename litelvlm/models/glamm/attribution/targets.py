@@ -1,4 +1,4 @@
-"""What visual tokens can be important for: three scalars of an unpruned prediction, as functions of the tokens."""
+"""What visual tokens can be important for: three scalars of an unpruned prediction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,24 +15,24 @@ from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import ImageState
 
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
-"""Mean mask logit inside the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
+"""Mean mask logit in the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
 
-# What one row may keep for a backward pass. Beside the 17 GB of a 7B model in bfloat16 it leaves
-# room on a 24 GB GPU.
+# Memory that a batch may keep for a backward pass. It fits beside the 17 GB of a 7B model in
+# bfloat16 on a 24 GB GPU.
 _ROW_MEMORY_BYTES = 2**32
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Gradients are on, but no weight asks for one; afterwards every ``requires_grad`` is as before, also on errors."""
-    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Turn gradients on, but for no weight; every ``requires_grad`` is restored, also on errors."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        for parameter in asking:
+        for parameter in trainable:
             parameter.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for parameter in asking:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
@@ -42,7 +42,7 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 class Targets:
-    """The three targets of one image and one conversation as a function of the projected visual tokens.
+    """The three targets of one image and conversation, as functions of the projected tokens.
 
     Gradients reach the tokens through the states before [SEG] only: SAM's image embedding and the
     reference mask are constants. The reference is the model's own prediction with all tokens, at
@@ -107,7 +107,10 @@ class Targets:
         )
 
     def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
-        """Targets in the order of ``TARGETS``, at least float32, when the visual tokens are these; differentiable."""
+        """Targets for these visual tokens, in the order of ``TARGETS``; differentiable.
+
+        At least float32.
+        """
         return self.of_embeds(self.spliced(visual))
 
     def spliced(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b s d"]:
@@ -119,11 +122,15 @@ class Targets:
     def of_embeds(
         self, embeds: Float[Tensor, "b s d"], mask: Tensor | None = None
     ) -> Float[Tensor, "b 3"]:
-        """Targets of whole sequences of input embeddings, under an additive attention mask [b, 1, s, s] if given."""
+        """Targets of whole sequences of input embeddings.
+
+        Args:
+            embeds: Input embeddings.
+            mask: Additive attention mask [b, 1, s, s]; causal if left out.
+        """
         positions = torch.arange(embeds.shape[1], device=embeds.device).expand(len(embeds), -1)
         states = llama_loop.decode(self.model.llama, embeds, positions, attention_mask=mask)
-        # Tokens are only ever left out before a [SEG], so it is as far from the end as in the whole
-        # sequence.
+        # Tokens are left out before a [SEG] only, so its distance from the end does not change.
         return self.of_states(states[:, [i - len(self.embeds) for i in self.seg]])
 
     def of_states(self, seg_states: Float[Tensor, "b t d"]) -> Float[Tensor, "b 3"]:
@@ -131,21 +138,24 @@ class Targets:
         logits = self._decoded(seg_states)
         inside = self.reference.to(logits.dtype)
         mean_logit = (logits * inside).sum((2, 3)) / inside.sum((1, 2))
-        chance = logits.sigmoid()
-        dice = 2 * (chance * inside).sum((2, 3)) / (chance.sum((2, 3)) + inside.sum((1, 2)))
-        words: Tensor = self.model.llama.lm_head(seg_states)
-        seg_log_prob = at_least_float32(words).log_softmax(-1)[..., self.model.tokenizer.seg_id]
+        probability = logits.sigmoid()
+        overlap, predicted = (probability * inside).sum((2, 3)), probability.sum((2, 3))
+        dice = 2 * overlap / (predicted + inside.sum((1, 2)))
+        word_logits: Tensor = self.model.llama.lm_head(seg_states)
+        seg_log_prob = at_least_float32(word_logits).log_softmax(-1)[
+            ..., self.model.tokenizer.seg_id
+        ]
         return torch.stack([mean_logit, dice, seg_log_prob], dim=-1).mean(1)
 
     @torch.no_grad()
     def keeping(
         self, kept: Bool[Tensor, "b n"], batch_size: int | None = None
     ) -> Float[Tensor, "b 3"]:
-        """Targets when only some visual tokens reach the language model; positions close up behind the rest.
+        """Targets when only some visual tokens reach the language model; later positions move up.
 
         Args:
-            kept: Tokens left in, row by row; none at all is legal.
-            batch_size: Rows at once; as many as are safe if left out.
+            kept: Tokens that stay, row by row; a row may keep none.
+            batch_size: Rows at once; ``self.batch_size`` if left out.
         """
         dtype = torch.promote_types(self.embeds.dtype, torch.float32)
         values = torch.empty(len(kept), len(TARGETS), dtype=dtype, device=self.embeds.device)
@@ -164,7 +174,7 @@ class Targets:
     def hiding(
         self, hidden: Bool[Tensor, "b n"], batch_size: int | None = None
     ) -> Float[Tensor, "b 3"]:
-        """Targets when some visual tokens stay in place but no other token may attend to them."""
+        """Targets when some visual tokens stay but no other token may attend to them."""
         length = len(self.embeds)
         causal = causal_mask(length, self.embeds.dtype, self.embeds.device)
         own = torch.eye(length, dtype=torch.bool, device=self.embeds.device)

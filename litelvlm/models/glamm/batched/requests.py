@@ -1,4 +1,4 @@
-"""Requests about one image: which of them are one computation, and which may run in one batch."""
+"""Which requests about one image are one computation, and which may share a batch."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def kept_key(selection: Selection | None) -> Hashable:
 
 @dataclass(frozen=True)
 class Job:
-    """A request and all places at which it was made."""
+    """A request, its key (see ``kept_key``) and all its places among the requests."""
 
     request: Request
     kept: Hashable
@@ -39,11 +39,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that may share batches: as many turns, and as many tokens in every layer.
+    """Jobs that may share batches: equal numbers of turns, and of tokens in every layer.
 
     Attributes:
-        jobs: Those that keep the same tokens stand next to each other.
-        kept_again: Whether each of them keeps what another conversation keeps too.
+        jobs: In order; jobs that keep the same tokens are neighbours.
+        kept_again: Whether each of them keeps the same tokens as another conversation's job.
     """
 
     jobs: tuple[Job, ...]
@@ -51,10 +51,10 @@ class Group:
 
 
 def groups_of(requests: Sequence[Request]) -> list[Group]:
-    """Divide requests into groups, equal ones into one job."""
+    """Divide requests into groups; equal requests become one job."""
     kept = [kept_key(request.selection) for request in requests]
     same = grouped(
-        [(request.conversation, what) for request, what in zip(requests, kept, strict=True)]
+        [(request.conversation, key) for request, key in zip(requests, kept, strict=True)]
     )
     jobs = [Job(requests[places[0]], kept[places[0]], tuple(places)) for places in same]
     kinds: dict[tuple[Hashable, bool], list[Job]] = {}
@@ -79,9 +79,7 @@ def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
 
 
 def _kind(job: Job) -> Hashable:
-    request, n_kept = (
-        job.request,
-        None if job.request.selection is None else len(job.request.selection),
-    )
-    plan = job.kept if isinstance(request.selection, LayerPlan) else None
-    return len(request.conversation.questions), n_kept, is_plain(request.selection), plan
+    selection = job.request.selection
+    n_kept = None if selection is None else len(selection)
+    plan = job.kept if isinstance(selection, LayerPlan) else None
+    return len(job.request.conversation.questions), n_kept, is_plain(selection), plan

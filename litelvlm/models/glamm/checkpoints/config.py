@@ -1,9 +1,9 @@
-"""Sizes of a GLaMM: its ``config.json`` read and checked, and the published sizes."""
+"""Sizes of a GLaMM: its ``config.json``, read and checked, and the published sizes."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfig, SamVisionConfig
 
@@ -22,7 +22,7 @@ _LLAMA_FIELDS = (
     "max_position_embeddings",
     "rope_theta",
 )
-# What the model's code takes for granted; a checkpoint that says otherwise would be run wrongly.
+# The model's code assumes these values; it would run a checkpoint with other values wrongly.
 _FIXED = {
     "mm_vision_select_layer": -2,
     "mm_vision_select_feature": "patch",
@@ -32,13 +32,41 @@ _FIXED = {
 }
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+class GlammConfig(TypedDict, total=False):
+    """Fields of a GLaMM's ``config.json``.
+
+    ``check_config`` makes sure that all sizes and ``rms_norm_eps`` are there. "sam" replaces the
+    sizes of SAM ViT-H.
+    """
+
+    model_type: str
+    architectures: list[str]
+    mm_vision_select_layer: int
+    mm_vision_select_feature: str
+    mm_use_im_start_end: bool
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    mm_hidden_size: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    rope_theta: float
+    out_dim: int
+    vision_tower: str
+    mm_vision_tower: str
+    sam: dict[str, object]
+
+
+def read_config(folder: Path) -> GlammConfig:
     """Read and check the ``config.json`` of a checkpoint folder.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is no JSON object, lacks a size, or asks for another model than this code
-            runs.
+        ValueError: If it is no JSON object, lacks a size, or describes a model that this code does
+            not run.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -50,10 +78,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds a {type(config).__name__}, expected an object with sizes")
     check_config(config, str(path))
-    return config
+    return cast(GlammConfig, config)
 
 
-def check_config(config: Mapping[str, Any], where: str) -> None:
+def check_config(config: Mapping[str, object], where: str) -> None:
     """Refuse a configuration that no model can be built from.
 
     Raises:
@@ -64,17 +92,16 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         raise ValueError(
             f"{where} lacks {', '.join(missing)}; is it the config.json of a GLaMM checkpoint?"
         )
-    wrong = [
-        f"{n}={config[n]!r}" for n in _REQUIRED if not (type(config[n]) is int and config[n] > 0)
-    ]
+    wrong = [f"{n}={config[n]!r}" for n in _REQUIRED if not _is_size(config[n])]
     if wrong:
         raise ValueError(f"{where} has {', '.join(wrong)}; sizes are whole numbers above 0")
     if type(config["rms_norm_eps"]) not in (int, float):
         raise ValueError(f"{where} has rms_norm_eps={config['rms_norm_eps']!r}, which is no number")
-    if config["hidden_size"] % config["num_attention_heads"]:
+    sizes = cast(GlammConfig, config)
+    if sizes["hidden_size"] % sizes["num_attention_heads"]:
         raise ValueError(
-            f"{where}: hidden_size {config['hidden_size']} is no multiple of num_attention_heads "
-            f"{config['num_attention_heads']}"
+            f"{where}: hidden_size {sizes['hidden_size']} is no multiple of num_attention_heads "
+            f"{sizes['num_attention_heads']}"
         )
     other = [
         f"{n}={config[n]!r} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v
@@ -83,20 +110,23 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
         raise ValueError(f"{where} has {', '.join(other)}; such a model is not known here")
 
 
-def llama_config(config: Mapping[str, Any]) -> LlamaConfig:
+def _is_size(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def llama_config(config: GlammConfig) -> LlamaConfig:
     """The language model's configuration."""
-    return LlamaConfig(
-        **{k: config[k] for k in _LLAMA_FIELDS if k in config}, tie_word_embeddings=False
-    )
+    fields = {name: value for name, value in config.items() if name in _LLAMA_FIELDS}
+    return LlamaConfig(**fields, tie_word_embeddings=False)  # type: ignore[arg-type]  # checked
 
 
-def sam_config(config: Mapping[str, Any]) -> SamConfig:
+def sam_config(config: GlammConfig) -> SamConfig:
     """SAM's configuration: the "sam" entry, or ViT-H as published.
 
     GLaMM's two-way blocks use layer-norm eps 1e-5, not the library's 1e-6.
     """
     if "sam" in config:
-        return SamConfig(**config["sam"])
+        return SamConfig(**config["sam"])  # type: ignore[arg-type]  # SamConfig checks them
     vision = SamVisionConfig(
         hidden_size=1280,
         num_hidden_layers=32,
@@ -108,8 +138,8 @@ def sam_config(config: Mapping[str, Any]) -> SamConfig:
     return SamConfig(vision_config=vision.to_dict(), mask_decoder_config=decoder.to_dict())
 
 
-def full_config() -> dict[str, Any]:
-    """Fields of the published checkpoint's ``config.json`` that decide sizes."""
+def full_config() -> GlammConfig:
+    """The published checkpoint's sizes."""
     return {
         "vocab_size": 32007,
         "hidden_size": 4096,

@@ -1,4 +1,4 @@
-"""Rewrite a checkpoint folder of .bin files as safetensors, which hold no code and load without a copy."""
+"""Rewrite a folder of .bin files as safetensors, which hold no code and load without a copy."""
 
 import json
 import shutil
@@ -17,14 +17,14 @@ _COPIED = (".json", ".model", ".txt")
 
 
 def convert(source: str | Path, target: str | Path) -> list[Path]:
-    """Write a folder's weights as safetensors, file by file, and copy its configuration and tokenizer files.
+    """Write a folder's weights as safetensors, and copy its configuration and tokenizer files.
 
-    Names, shapes and number types stay as they are, families that the model has no place for
-    included. The folder appears under its name only when it is whole: an interrupted run leaves
-    nothing but a hidden temporary folder. One file's tensors are in memory at a time.
+    Names, shapes and number types do not change, also of tensors that the model does not use. The
+    folder appears under its name only when it is complete; an interrupted run leaves a hidden
+    temporary folder. One file's tensors are in memory at a time.
 
     Args:
-        source: Folder with .bin weights (safetensors are carried over as well); GLaMM's or CLIP's.
+        source: Folder with .bin weights (safetensors are copied as well), of GLaMM or CLIP.
         target: Folder to write; must not exist.
 
     Returns:
@@ -43,7 +43,8 @@ def convert(source: str | Path, target: str | Path) -> list[Path]:
         )
     if target.resolve().is_relative_to(source.resolve()):
         raise ValueError(
-            f"{target} lies inside {source} and would be copied into itself; name a folder beside it"
+            f"{target} lies inside {source} and would be copied into itself; "
+            "name a folder beside it"
         )
     paths = shard_paths(source)
     names: list[str] = []
@@ -78,7 +79,7 @@ def _fill(source: Path, paths: list[Path], folder: Path) -> list[str]:
 
 
 def _unshared(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """Copy tied names, which share memory and which safetensors refuses; the others stay views of their file."""
+    """Copy tensors that share memory, which safetensors refuses; others stay views of the file."""
     seen: set[int] = set()
     for name, tensor in tensors:
         place = tensor.untyped_storage().data_ptr()
@@ -87,7 +88,7 @@ def _unshared(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tens
 
 
 def summary(folder: str | Path) -> dict[str, int]:
-    """Count the tensors of a folder by use: "used" by the model, "ignored" families, "unknown" to it.
+    """Count the tensors of a folder: "used" by the model, "ignored" by it, or "unknown" to it.
 
     Raises:
         FileNotFoundError: If there are no weights.

@@ -1,10 +1,10 @@
-"""What of a model is on this machine, what is missing, and how to get it; nothing is loaded or fetched."""
+"""Which parts of a model are on this machine, and how to get the others; fetches nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from litelvlm.models.glamm.checkpoints.config import read_config
+from litelvlm.models.glamm.checkpoints.config import GlammConfig, read_config
 from litelvlm.models.glamm.checkpoints.shards import WHOLE, check_shard, shard_paths
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
@@ -15,8 +15,8 @@ class Part(NamedTuple):
 
     Attributes:
         name: "files", "config", "tokenizer", "weights" or "CLIP".
-        found: Whether it is there and readable; of weights, whether the table of contents of every
-            file is whole.
+        found: Whether it is there and readable; for weights, whether every file's table of
+            contents is complete.
         text: What was found, or what is missing and how to get it.
     """
 
@@ -26,10 +26,10 @@ class Part(NamedTuple):
 
 
 def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
-    """Look for every part of a model: a folder in the published layout, a hub id with a local copy, or "embedded".
+    """Look for every part of a model; loads nothing.
 
     Args:
-        name: As for ``load_model``.
+        name: As for ``load_model``; a hub id must have a local copy.
         clip: As for ``load_model``.
     """
     try:
@@ -49,13 +49,13 @@ def _parts(folder: Path, clip: str | Path | None) -> Iterator[Part]:
             "config", True, f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
         )
     except (FileNotFoundError, ValueError) as error:
-        config = {}
+        config = GlammConfig()
         yield Part("config", False, str(error))
     try:
-        words = GlammTokenizer.from_pretrained(folder)
-        fits = words.vocab_size <= config.get("vocab_size", words.vocab_size)
+        tokenizer = GlammTokenizer.from_pretrained(folder)
+        fits = tokenizer.vocab_size <= config.get("vocab_size", tokenizer.vocab_size)
         more = "" if fits else f", more than the {config['vocab_size']} of config.json"
-        yield Part("tokenizer", fits, f"{words.vocab_size} tokens{more}")
+        yield Part("tokenizer", fits, f"{tokenizer.vocab_size} tokens{more}")
     except (FileNotFoundError, ValueError) as error:
         yield Part("tokenizer", False, str(error))
     yield _weights("weights", folder)

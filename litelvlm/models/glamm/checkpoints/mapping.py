@@ -1,4 +1,4 @@
-"""Where each tensor of a published GLaMM checkpoint belongs: a table of names, read in both directions."""
+"""Table of tensor names, published GLaMM checkpoint to model, read in both directions."""
 
 import re
 from collections.abc import Mapping
@@ -15,8 +15,7 @@ class Target(NamedTuple):
     name: str
 
 
-# "#" stands for an integer, "*" for the rest of the name; both are carried over in the order they
-# appear.
+# "#" stands for an integer, "*" for the rest of the name; both are copied in their order.
 _TABLE: tuple[tuple[str, str, str], ...] = (
     ("model.embed_tokens.weight", "llama", "model.embed_tokens.weight"),
     ("model.layers.#.self_attn.*", "llama", "model.layers.#.self_attn.*"),
@@ -95,10 +94,11 @@ _SAM_TABLE: tuple[tuple[str, str], ...] = (
     ("mask_decoder.iou_prediction_head.layers.1.*", "mask_decoder.iou_prediction_head.layers.0.*"),
     ("mask_decoder.iou_prediction_head.layers.2.*", "mask_decoder.iou_prediction_head.proj_out.*"),
 )
-# Old persistent buffers; boxes, which referring segmentation has none of; CLIP, which is taken from
-# its own files.
+# Old persistent buffers; the encoder of boxes, which referring segmentation does not use; CLIP,
+# which is read from its own files.
 _IGNORED = re.compile(
-    r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|model\.region_encoder\..+|.*vision_tower.*"
+    r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
+    r"|model\.region_encoder\..+|.*vision_tower.*"
 )
 
 # SAM's random Fourier matrix is one tensor under two names.

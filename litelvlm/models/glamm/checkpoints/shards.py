@@ -58,7 +58,7 @@ def read_index(path: Path) -> dict[str, str]:
 
 
 def check_shard(path: Path) -> None:
-    """Look by its table of contents whether a file is whole; no tensor is read.
+    """Check by its table of contents that a file is complete; reads no tensor.
 
     Raises:
         ValueError: If it is truncated or damaged.
@@ -112,7 +112,7 @@ def _read_bin(path: Path) -> Mapping[str, Tensor]:
 def read_checkpoint(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
     """Official names and tensors of a checkpoint folder, one file after the other.
 
-    The tensors are views of the files: copy what is to be kept.
+    The tensors are views of the files; copy those that you keep.
 
     Raises:
         FileNotFoundError: If there are no weights.

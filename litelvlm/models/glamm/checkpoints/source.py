@@ -1,9 +1,9 @@
-"""Where a model's files are: the shipped miniature, a folder, or a hub id; and a digest of their content."""
+"""Where a model's files are: the shipped miniature, a folder or a hub id; and their digest."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -13,19 +13,19 @@ from litelvlm.names import unknown_name
 
 EMBEDDED = Path(__file__).parents[3] / "embedded" / "weights"
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
-# Neither TensorFlow and Flax copies nor pictures and papers.
+# No TensorFlow or Flax copies, images or papers.
 _WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin")
 
 
 class Source(NamedTuple):
-    """A folder with files, and the hub commit it was fetched at ("" for a folder of one's own)."""
+    """A folder with files, and the hub commit it was fetched at ("" for a local folder)."""
 
     folder: Path
     commit: str
 
 
 def locate(name: str | Path, revision: str | None = None, fetch: bool = True) -> Source:
-    """Find the files a name stands for; a hub id is fetched once and then read from the local copy.
+    """Find the files of a model; a hub id is fetched once and then read from the local copy.
 
     Args:
         name: "embedded", a folder, or a hub id "owner/name".
@@ -34,7 +34,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
 
     Raises:
         ValueError: If the name is none of these, or a revision is given for a folder.
-        FileNotFoundError: If a hub id has no local copy and cannot, or may not, be fetched.
+        FileNotFoundError: If a hub id has no local copy, and fetching fails or is not allowed.
     """
     path = EMBEDDED if name == "embedded" else Path(name).expanduser()
     if path.is_dir():
@@ -60,13 +60,15 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
         at = f" at {revision}" if revision else ""
         why = "cannot be fetched" if fetch else "is not fetched unasked"
         raise FileNotFoundError(
-            f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is a network, "
-            "or give a folder with its files"
+            f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is "
+            "a network, or give a folder with its files"
         ) from error
     return Source(folder, folder.name)
 
 
-def clip_source(folder: Path, config: Mapping[str, Any], clip: str | Path | None = None) -> Source:
+def clip_source(
+    folder: Path, config: Mapping[str, object], clip: str | Path | None = None
+) -> Source:
     """Find CLIP, which is no part of the published checkpoint.
 
     Args:
@@ -88,18 +90,19 @@ def clip_source(folder: Path, config: Mapping[str, Any], clip: str | Path | None
         return locate(named, fetch=False)
     except (FileNotFoundError, ValueError) as error:
         raise FileNotFoundError(
-            f"the CLIP of {folder} ({named}) is not on this machine: run `hf download {OPENAI_CLIP}` once, put its "
-            f"files into {folder / 'clip'}, or name a folder or hub id with clip="
+            f"the CLIP of {folder} ({named}) is not on this machine: "
+            f"run `hf download {OPENAI_CLIP}` once, put its files into {folder / 'clip'}, "
+            "or name a folder or hub id with clip="
         ) from error
 
 
 def content_files(folder: Path) -> list[Path]:
-    """Files that decide what a checkpoint folder computes: weights, configuration, tokenizer; CLIP's below it too."""
+    """Files of a checkpoint folder that decide results: weights, configuration, tokenizer, CLIP."""
     return sorted(path for pattern in _WANTED for path in folder.rglob(pattern) if path.is_file())
 
 
 def digest(folder: Path, *others: Path) -> str:
-    """sha256 over names and contents of ``content_files`` of a folder, and of further folders (CLIP's)."""
+    """sha256 over names and contents of ``content_files`` of a folder and of others (CLIP's)."""
     total = hashlib.sha256()
     for part in _parts(folder, others):
         total.update(part)

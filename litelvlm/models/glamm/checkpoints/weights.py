@@ -1,4 +1,4 @@
-"""Published GLaMM weights into modules and back, strictly: every tensor has its place and every place its tensor."""
+"""Published GLaMM weights into modules and back; every tensor must fit one place of the model."""
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -29,9 +29,9 @@ def load_into(
 ) -> None:
     """Fill the components with a checkpoint folder's weights.
 
-    Tensors are read one by one and each is copied once, in ``dtype``, so that a component on the
-    meta device never costs more than its own size. Names and shapes are all checked before anything
-    is changed.
+    Tensors are read one by one, and each is copied once, in ``dtype``, so a component on the meta
+    device never needs more memory than its own size. All names and shapes are checked before
+    anything changes.
 
     Args:
         components: "llama" (``LlamaForCausalLM``), "projector" and "seg_head" (``nn.Sequential`` of
@@ -73,11 +73,13 @@ def load_into(
 
 
 def save_checkpoint(components: Mapping[str, nn.Module], folder: str | Path) -> None:
-    """Write the components' weights as safetensors under the published names, in shards of at most 5 GB.
+    """Write the components' weights as safetensors under the published names.
+
+    Shards have at most 5 GB.
 
     Args:
         components: As for ``load_into``.
-        folder: Receives ``model.safetensors`` (or shards and their index); made if need be.
+        folder: Receives ``model.safetensors`` (or shards and their index); created if missing.
 
     Raises:
         ValueError: If a component is missing, unknown, or holds a tensor that has no published
@@ -128,7 +130,8 @@ def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[Target, Tensor
             f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names
         )
         raise ValueError(
-            f"the checkpoint does not fit the model ({text}); compare its config.json with its weights"
+            f"the checkpoint does not fit the model ({text}); "
+            "compare its config.json with its weights"
         )
 
 
@@ -140,8 +143,7 @@ def _first(names: Iterable[str], limit: int = 10) -> str:
 
 
 def _rebuild_rotary(module: nn.Module) -> None:
-    # Rotary frequencies are computed, not stored, so on the meta device there is nothing to load
-    # them from.
+    # Rotary frequencies are computed, not stored, so a checkpoint cannot fill them.
     for parent in module.modules():
         for name, child in parent.named_children():
             if isinstance(child, LlamaRotaryEmbedding) and child.inv_freq.is_meta:

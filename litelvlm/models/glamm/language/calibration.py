@@ -1,4 +1,4 @@
-"""Attention that knows how many patches a visual token stands for, and evens out distance."""
+"""Attention calibrated by the patches that a visual token holds and by the tokens' distance."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from litelvlm.pruning.selection import Selection
 
 
 def distance_bias(cos: Float[Tensor, "s e"], sin: Float[Tensor, "s e"]) -> Float[Tensor, "s s"]:
-    """``log(2 - m(d))`` for every pair of tokens, m the mean cosine of their rotary angles' difference.
+    """``log(2 - m(d))`` for every pair of tokens, m the mean cosine of their rotary distance.
 
     Args:
         cos: Cosine of every token's rotary angles.
@@ -34,13 +34,13 @@ def decode_selected(
     selections: Sequence[Selection | None],
     dropping: BeforeLayer,
 ) -> Float[Tensor, "b s2 d"]:
-    """Run the decoder under what the selections ask of it: tokens dropped between layers, or attention calibrated.
+    """Run the decoder with dropped tokens or with calibrated attention, as the selections need it.
 
     Args:
         llama: The language model.
         spliced: Input embeddings of the batch.
         selections: One per row.
-        dropping: Drops the tokens of rows that ask for it.
+        dropping: Drops tokens by the plans among the selections.
 
     Raises:
         ValueError: As ``calibrated_masks``.
@@ -58,10 +58,10 @@ def calibrated_masks(
     starts: Sequence[int],
     position_ids: Int[Tensor, "b s"],
 ) -> LayerMask | None:
-    """Causal masks [b, 1, s, s] with the calibration of the rows that ask for one, by layer; None if none does.
+    """Causal masks [b, 1, s, s] by layer with calibration; None if no selection needs it.
 
-    The first layer counts every visual token as N / R patches, later ones as the patches it holds;
-    text tokens count one. The distance term applies to all pairs of tokens.
+    The first layer counts every visual token as N / R patches, later layers as the patches it
+    holds. Text tokens count one. The distance term applies to all pairs of tokens.
 
     Args:
         llama: The language model.
@@ -70,7 +70,7 @@ def calibrated_masks(
         position_ids: Rotary positions of the batch.
 
     Raises:
-        ValueError: If a row drops tokens inside the language model, or the attention kernel takes
+        ValueError: If a row drops tokens inside the language model, or the attention kernel accepts
             no bias.
 
     Source: RESTORE, official code; arXiv 2606.01711.
@@ -79,7 +79,8 @@ def calibrated_masks(
         return None
     if any(isinstance(selection, LayerPlan) for selection in selections):
         raise ValueError(
-            "calibrated rows and rows that drop tokens inside the language model cannot share a batch"
+            "calibrated rows and rows that drop tokens inside the language model cannot share a "
+            "batch; ground them in separate batches"
         )
     kernel = llama.config._attn_implementation
     if "flash" in str(kernel):

@@ -1,4 +1,4 @@
-"""Conversations in which the model speaks for itself, turn by turn."""
+"""The states that masks are decoded from, read from given answers or from generated ones."""
 
 from collections.abc import Sequence
 
@@ -17,76 +17,83 @@ from litelvlm.pruning import Selection
 from litelvlm.pruning.layers.base import LayerPlan
 
 
-def read_forced(
+def read_given_answers(
     model: GlammNetwork,
     visual: Sequence[Float[Tensor, "_ e"]],
-    talks: Sequence[Conversation],
+    conversations: Sequence[Conversation],
     selections: Sequence[Selection | None],
 ) -> list[TurnOutputs]:
-    """Read the states of a batch of conversations whose answers are in place.
+    """Read the states of a batch of conversations whose answers are given (teacher forcing).
 
     Args:
         model: Grounding model.
-        visual: Projected visual tokens of each row.
-        talks: One conversation per row.
-        selections: What the visual tokens came from.
+        visual: Projected visual tokens of each conversation.
+        conversations: Questions with all their answers.
+        selections: The selection that gave each conversation's visual tokens.
     """
-    spliced = model.splice(visual, talks, selections)
+    spliced = model.splice(visual, conversations, selections)
     dropping = LayerDropping(
-        model.llama, model.tokenizer, talks, selections, spliced.image_start, spliced.lengths
+        model.llama,
+        model.tokenizer,
+        conversations,
+        selections,
+        spliced.image_start,
+        spliced.lengths,
     )
     hidden_states = decode_selected(model.llama, spliced, selections, dropping)
     places = [[i + model.read_offset for i in row] for row in dropping.shifted(spliced.seg_index)]
-    rows = zip(places, talks, dropping.outcomes(), strict=True)
+    rows = zip(places, conversations, dropping.outcomes(), strict=True)
     return [
-        TurnOutputs(hidden_states[i, at], talk.answers, out)
-        for i, (at, talk, out) in enumerate(rows)
+        TurnOutputs(hidden_states[i, at], conversation.answers, selection)
+        for i, (at, conversation, selection) in enumerate(rows)
     ]
 
 
-def say(
+def generate_answers(
     model: GlammNetwork,
     visual: Float[Tensor, "r e"],
-    talk: Conversation,
+    conversation: Conversation,
     selection: Selection | None,
     limit: int,
 ) -> TurnOutputs:
-    """Let the model answer the questions of a conversation greedily; its own earlier answers stay in the prompt.
+    """Let the model answer the questions of a conversation greedily, turn by turn.
 
-    Earlier answers run to their end (or the limit), as later turns see them; the last one stops at
-    [SEG].
+    Its earlier answers stay in the prompt. They run to their end (or the limit), as later turns see
+    them. The last answer stops at [SEG].
 
     Args:
         model: Grounding model.
         visual: Projected visual tokens.
-        talk: Its questions are asked; its answers do not count.
-        selection: What the visual tokens came from.
+        conversation: Only its questions are used.
+        selection: The selection that gave the visual tokens.
         limit: Longest answer in tokens.
 
     Raises:
-        ValueError: If the limit is below 1, attention is to be calibrated, or tokens are to be
-            dropped by what the [SEG] query sees, which is known in forced answers only.
+        ValueError: If the limit is below 1, or the selection needs given answers: calibrated
+            attention, or tokens dropped by the attention of the [SEG] query.
     """
     if limit < 1:
         raise ValueError(f"max_new_tokens {limit} is too small; allow at least 1 token")
     if isinstance(selection, LayerPlan) and selection.pruner.effective_query_token == "seg":  # noqa: S105 - a place in the text
         raise ValueError(
-            "query_token='seg' is known in forced answers only; use 'last_prompt' with generated ones"
+            "query_token='seg' is known in forced answers only; "
+            "use 'last_prompt' with generated ones"
         )
     if selection is not None and selection.sizes is not None:
         raise ValueError(
             "calibrated attention is for forced answers only; choose a method other than 'restore'"
         )
-    words, kept = model.tokenizer, selection
+    tokenizer, kept = model.tokenizer, selection
     answers: tuple[str, ...] = ()
     states: list[Tensor] = []
-    for turn in range(len(talk.questions)):
-        asked = talk.until(turn, answers)
-        spliced = model.splice([visual], [asked], [selection])
+    for turn in range(len(conversation.questions)):
+        so_far = conversation.until(turn, answers)
+        spliced = model.splice([visual], [so_far], [selection])
         dropping = LayerDropping(
-            model.llama, words, [asked], [selection], spliced.image_start, spliced.lengths
+            model.llama, tokenizer, [so_far], [selection], spliced.image_start, spliced.lengths
         )
-        stops = {words.eos_id} | ({words.seg_id} if turn == len(talk.questions) - 1 else set())
+        is_last = turn == len(conversation.questions) - 1
+        stops = {tokenizer.eos_id} | ({tokenizer.seg_id} if is_last else set())
         reply = greedy(
             model.llama,
             spliced.embeds,
@@ -98,19 +105,21 @@ def say(
         )
         (kept,) = dropping.outcomes()
         read = reply.own_states if model.read_offset else reply.states
-        nothing = torch.full_like(reply.states[0], float("nan"))
-        states.append(read[reply.ids.index(words.seg_id)] if words.seg_id in reply.ids else nothing)
-        answers = (*answers, spoken(model, reply.ids))
+        missing = torch.full_like(reply.states[0], float("nan"))
+        found = tokenizer.seg_id in reply.ids
+        states.append(read[reply.ids.index(tokenizer.seg_id)] if found else missing)
+        answers = (*answers, decode_answer(model, reply.ids))
     return TurnOutputs(torch.stack(states), answers, kept)
 
 
-def spoken(model: GlammNetwork, ids: tuple[int, ...]) -> str:
-    """Text of an answer without its end; what spells the image placeholder is taken out."""
-    told = ids[: ids.index(model.tokenizer.eos_id)] if model.tokenizer.eos_id in ids else ids
-    # The decoder sets a blank behind every added token, which the answers' spelling has not before
-    # a full stop.
+def decode_answer(model: GlammNetwork, ids: tuple[int, ...]) -> str:
+    """Text of a generated answer, without its end token and without image placeholders."""
+    tokenizer = model.tokenizer
+    before_end = ids[: ids.index(tokenizer.eos_id)] if tokenizer.eos_id in ids else ids
+    # The tokenizer writes a blank after every added token. The answer templates have none before a
+    # full stop.
     return (
-        model.tokenizer.decode(told)
+        tokenizer.decode(before_end)
         .replace(IMAGE_TOKEN, "")
         .replace(f"{SEG_TOKEN} .", f"{SEG_TOKEN}.")
         .strip()

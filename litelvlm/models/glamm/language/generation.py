@@ -1,4 +1,4 @@
-"""Greedy decoding of one answer with a key-value cache, until [SEG], the end, or a limit."""
+"""Greedy decoding of one answer with a key-value cache, until a stop token or a limit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +13,12 @@ from litelvlm.models.glamm.language.llama import BeforeLayer, decode
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model said, token by token.
+    """A generated answer, token by token.
 
     Attributes:
-        ids: Tokens in the order they were said; the last is the stop token unless the limit came
-            first.
+        ids: Tokens in order. The last one is the stop token, unless the limit came first.
         states: State (after the final norm) that predicted each token.
-        own_states: State of each token itself, as far as it was fed back.
+        own_states: State of each token itself, as far as tokens were fed back.
     """
 
     ids: tuple[int, ...]
@@ -36,16 +35,16 @@ def greedy(
     before_layer: BeforeLayer | None = None,
     feed_last: bool = False,
 ) -> Reply:
-    """Say the most probable token (of equals the one of lowest id) again and again.
+    """Generate the most probable token again and again; of equal ones the lowest id.
 
     Args:
         llama: The language model.
         inputs_embeds: The prompt.
-        position_ids: Rotary position of every token; what is said goes on from the last one.
+        position_ids: Rotary position of every token; the answer continues from the last one.
         stop: Whether a token ends the answer.
         limit: Tokens at most, 1 or more.
-        before_layer: May drop tokens of the prompt between layers; what is said then goes on, layer
-            by layer, from the last position there.
+        before_layer: May drop tokens of the prompt between layers. In each layer the answer then
+            continues from the last position there.
         feed_last: Run the last token too, so that its own state is known.
     """
     cache = DynamicCache()

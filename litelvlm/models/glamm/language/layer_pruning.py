@@ -1,4 +1,4 @@
-"""Dropping visual tokens while LLaMA runs: one attention row per drop, positions and [SEG] places kept in order."""
+"""Visual tokens dropped between LLaMA's layers; positions and [SEG] indices stay in order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,14 +24,14 @@ from litelvlm.pruning.selection import Selection
 
 
 class LlamaView(LayerView):
-    """One row as it enters one LLaMA layer; queries and keys are computed from the states when asked for.
+    """One sequence as it enters one LLaMA layer; queries and keys are computed when read.
 
     Args:
         llama: The language model.
         index: The layer.
-        hidden_states: States of the row, without padding.
+        hidden_states: States of the sequence, without padding.
         position_ids: Rotary positions.
-        image: Where the remaining visual tokens are.
+        image: Place of the remaining visual tokens.
         queries: Sequence indices of the query tokens.
     """
 
@@ -72,9 +72,11 @@ class LlamaView(LayerView):
         """The layer's attention rows of some tokens over the whole sequence, float32."""
         attention = self.layer.self_attn
         cos, sin = self._rotary
-        asking = self._rotated(attention.q_proj(self._normed[queries]), cos[queries], sin[queries])
+        asked_by = self._rotated(
+            attention.q_proj(self._normed[queries]), cos[queries], sin[queries]
+        )
         keys = self._keys.repeat_interleave(attention.num_key_value_groups, dim=1)
-        logits = torch.einsum("qhe,she->hqs", asking.float(), keys.float()) * attention.scaling
+        logits = torch.einsum("qhe,she->hqs", asked_by.float(), keys.float()) * attention.scaling
         later = torch.arange(len(keys), device=keys.device) > queries[:, None]
         rows: Tensor = logits.masked_fill(later, float("-inf")).softmax(dim=-1)
         return rows
@@ -90,8 +92,8 @@ class LlamaView(LayerView):
         return values.float()
 
     def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
-        """Cosine and sine of every rotary angle at each token's position, each angle twice, float32."""
-        # The model's own rotation is rounded to its number type, which would make scores tie.
+        """Cosine and sine of the rotary angles at each token's position, each twice, float32."""
+        # The model's own rotation is rounded to its number type, and scores would tie.
         cos, sin = self.model.rotary_emb(self._normed.float(), position_ids=self.position_ids[None])
         return cos[0], sin[0]
 
@@ -102,21 +104,21 @@ class LlamaView(LayerView):
 
 
 @dataclass
-class Row:
-    """One conversation of a batch on its way through the layers.
+class SequenceState:
+    """One sequence of a batch on its way through the layers, and a record of its visual tokens.
 
     Attributes:
-        plan: What to drop, None for nothing.
+        plan: The plan of what to drop; None drops nothing.
         start: Index of the first visual token.
-        length: Tokens still there.
-        image: Raster indices of the visual tokens still there, -1 for one made of several.
-        places: Raster indices that they stand for.
+        length: Tokens that remain.
+        image: Raster indices of the visual tokens that remain, -1 for one merged from several.
+        places: Raster indices that give the remaining tokens their positions.
         schedule: Visual tokens of each layer.
-        queries: Query tokens, counted from the first token behind the image.
+        queries: Query tokens, counted from the first token after the image.
         entered: Visual tokens as they entered the model, if some may come back.
-        scored: The row as it entered the layer before, if the method looks back.
-        source: Merge weights that made the visual tokens there are of those before, None where none
-            was made.
+        scored: The sequence as it entered the previous layer, if the method uses that.
+        source: Weights that merged earlier visual tokens into the present ones; None without
+            merging.
         layers: ``image`` at each layer so far.
         sources: ``source`` at each layer so far.
     """
@@ -140,20 +142,20 @@ class Row:
         return len(self.plan) - len(self.image) if self.plan else 0
 
     def drops_before(self, index: int) -> bool:
-        """Whether a layer, if there is such a one, processes fewer visual tokens than are there."""
+        """Whether a layer of this index exists and processes fewer visual tokens than remain."""
         return index < len(self.schedule) and self.schedule[index] < len(self.image)
 
     def view(
         self, llama: LlamaForCausalLM, index: int, states: Tensor, positions: Tensor
     ) -> LlamaView:
-        """The row at a layer."""
+        """The sequence at a layer."""
         stop = self.start + len(self.image)
         return LlamaView(
             llama, index, states, positions, slice(self.start, stop), self.queries + stop
         )
 
     def enter(self, plan: LayerPlan, states: Float[Tensor, "s d"]) -> None:
-        """Note what the plan wants of the states that enter the language model: who rates, and what may come back."""
+        """Keep what the plan needs of the states that enter: its raters, and tokens to restore."""
         stop = self.start + len(self.image)
         if plan.pruner.effective_query_token == "raters":  # noqa: S105 - a place in the text
             self.queries = text_raters(states[self.start : stop], states[stop:])
@@ -161,7 +163,7 @@ class Row:
             self.entered = states[self.start : stop]
 
     def drop(self, plan: LayerPlan, view: LlamaView, count: int) -> tuple[Tensor, Tensor]:
-        """Drop visual tokens and return states and positions of what is left."""
+        """Drop visual tokens; return states and positions of the tokens that remain."""
         kept = plan.pruner.reduce(self.scored or view, view, count)
         visual, source = view.hidden_states[view.image], None
         image, places = self.image[kept.places], self.places[kept.places]
@@ -169,16 +171,16 @@ class Row:
             image = torch.cat([image, torch.full_like(kept.stand_for, -1)])
             places = torch.cat([places, self.places[kept.stand_for]])
             source = torch.cat([one_hot(kept.places, len(visual)), kept.weights])
-        turn = output_order(places, plan.pruner.order)
-        self.image, self.places = image[turn], places[turn]
-        self.source = None if source is None else source[turn]
-        tokens = visual[kept.places][turn] if self.source is None else mix(self.source, visual)
+        order = output_order(places, plan.pruner.order)
+        self.image, self.places = image[order], places[order]
+        self.source = None if source is None else source[order]
+        tokens = visual[kept.places][order] if self.source is None else mix(self.source, visual)
         return self.rejoined(plan, view, tokens)
 
-    def bring_back(
+    def restore(
         self, plan: LayerPlan, view: LlamaView, entered: Float[Tensor, "n d"]
     ) -> tuple[Tensor, Tensor]:
-        """Put all visual tokens together again: those that are there as they are now, the others as they entered."""
+        """Restore all visual tokens: remaining ones as they are now, others as they entered."""
         tokens = entered.clone()
         tokens[self.image] = view.hidden_states[view.image]
         self.image = self.places = torch.arange(plan.n_tokens, device=tokens.device)
@@ -187,29 +189,29 @@ class Row:
     def rejoined(
         self, plan: LayerPlan, view: LlamaView, tokens: Float[Tensor, "r d"]
     ) -> tuple[Tensor, Tensor]:
-        """States and positions of the sequence with these visual tokens in the place of those of the view."""
+        """States and positions of the sequence with these visual tokens instead of the view's."""
         offsets, span = sequence_positions(self.places, plan.n_tokens, plan.pruner.positions)
-        before, behind = view.hidden_states[: self.start], view.hidden_states[view.image.stop :]
-        left = torch.cat([before, tokens, behind])
-        self.length = len(left)
+        before, after = view.hidden_states[: self.start], view.hidden_states[view.image.stop :]
+        joined = torch.cat([before, tokens, after])
+        self.length = len(joined)
         # The position of <s> is 0, so every token before the image is at its own index.
-        sequence = torch.arange(self.length, device=left.device)
-        later = self.start + span + sequence[: len(behind)]
-        return left, torch.cat([sequence[: self.start], self.start + offsets[0], later])
+        sequence = torch.arange(self.length, device=joined.device)
+        later = self.start + span + sequence[: len(after)]
+        return joined, torch.cat([sequence[: self.start], self.start + offsets[0], later])
 
 
 class LayerDropping:
-    """What ``decode`` calls before each layer: drops what the rows' plans say, and keeps the books.
+    """Drops visual tokens before each layer of ``decode`` by a batch's plans, and records them.
 
-    Rows may drop different numbers of tokens, or none; they stay padded on the right.
+    Sequences may drop different numbers of tokens, or none; they stay padded on the right.
 
     Args:
         llama: The language model.
         tokenizer: Its tokenizer, to find the query tokens.
-        conversations: One per row.
-        selections: One per row; only a ``LayerPlan`` drops anything.
-        starts: Index of the first visual token of each row.
-        lengths: Tokens of each row.
+        conversations: One per sequence.
+        selections: One per sequence; only a ``LayerPlan`` drops anything.
+        starts: Index of the first visual token of each sequence.
+        lengths: Tokens of each sequence.
 
     Raises:
         ValueError: If a plan's budget is impossible in this model.
@@ -226,63 +228,63 @@ class LayerDropping:
     ) -> None:
         self.llama, self.selections = llama, tuple(selections)
         entries = zip(conversations, selections, starts, lengths, strict=True)
-        self.rows = [self._row(tokenizer, *entry) for entry in entries]
+        self.sequences = [self._sequence(tokenizer, *entry) for entry in entries]
 
-    def _row(
+    def _sequence(
         self,
         tokenizer: GlammTokenizer,
-        talk: Conversation,
+        conversation: Conversation,
         selection: Selection | None,
         start: int,
         length: int,
-    ) -> Row:
-        """Books of a row before the first layer."""
+    ) -> SequenceState:
+        """A sequence before the first layer."""
         if not isinstance(selection, LayerPlan):
             nothing = torch.arange(0)
-            return Row(None, start, length, nothing, nothing, (), nothing)
+            return SequenceState(None, start, length, nothing, nothing, (), nothing)
         method = selection.pruner
         schedule = method.schedule(
             selection.budget, selection.n_tokens, len(self.llama.model.layers)
         )
         queries = torch.tensor(
-            query_places(tokenizer, talk, method.effective_query_token), device=self.llama.device
+            query_places(tokenizer, conversation, method.effective_query_token),
+            device=self.llama.device,
         )
         image, places = (
             selection.indices.to(self.llama.device),
             selection.places.to(self.llama.device),
         )
-        return Row(selection, start, length, image, places, schedule, queries)
+        return SequenceState(selection, start, length, image, places, schedule, queries)
 
     def __call__(
         self, index: int, hidden_states: Float[Tensor, "b s d"], position_ids: Real[Tensor, "b s"]
     ) -> tuple[Float[Tensor, "b s2 d"], Real[Tensor, "b s2"]]:
-        """Drop what is to be dropped before layer ``index``, and bring back what is to come back."""
+        """Drop and restore visual tokens before layer ``index``."""
         rows = [
-            (hidden_states[i, : row.length], position_ids[i, : row.length])
-            for i, row in enumerate(self.rows)
+            (hidden_states[i, : sequence.length], position_ids[i, : sequence.length])
+            for i, sequence in enumerate(self.sequences)
         ]
         changed = False
-        for i, row in enumerate(self.rows):
-            if row.plan is None:
+        for i, sequence in enumerate(self.sequences):
+            plan = sequence.plan
+            if plan is None:
                 continue
-            row.source = None
+            sequence.source = None
             if index == 0:
-                row.source = row.plan.source
-                row.enter(row.plan, rows[i][0])
-            if row.entered is not None and row.schedule[index] > len(row.image):
-                rows[i] = row.bring_back(
-                    row.plan, row.view(self.llama, index, *rows[i]), row.entered
-                )
+                sequence.source = plan.source
+                sequence.enter(plan, rows[i][0])
+            if sequence.entered is not None and sequence.schedule[index] > len(sequence.image):
+                view = sequence.view(self.llama, index, *rows[i])
+                rows[i] = sequence.restore(plan, view, sequence.entered)
                 changed = True
-            if row.drops_before(index):
-                rows[i] = row.drop(
-                    row.plan, row.view(self.llama, index, *rows[i]), row.schedule[index]
-                )
+            if sequence.drops_before(index):
+                view = sequence.view(self.llama, index, *rows[i])
+                rows[i] = sequence.drop(plan, view, sequence.schedule[index])
                 changed = True
-            row.layers.append(row.image)
-            row.sources.append(row.source)
-            looks_back = row.plan.pruner.look_back and row.drops_before(index + 1)
-            row.scored = row.view(self.llama, index, *rows[i]) if looks_back else None
+            sequence.layers.append(sequence.image)
+            sequence.sources.append(sequence.source)
+            scores_next = plan.pruner.look_back and sequence.drops_before(index + 1)
+            sequence.scored = sequence.view(self.llama, index, *rows[i]) if scores_next else None
         if not changed:
             return hidden_states, position_ids
         states, positions = zip(*rows, strict=True)
@@ -291,39 +293,43 @@ class LayerDropping:
         )
 
     def shifted(self, indices: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Sequence indices behind the image, per row, after everything that was dropped."""
+        """Indices after the image, per sequence, corrected for every dropped token."""
         return [
-            [i - row.n_dropped for i in places]
-            for places, row in zip(indices, self.rows, strict=True)
+            [i - sequence.n_dropped for i in places]
+            for places, sequence in zip(indices, self.sequences, strict=True)
         ]
 
     def outcomes(self) -> list[Selection | None]:
-        """The selections, each plan replaced by what it came to."""
+        """The selections, each plan replaced by the trace of what it dropped."""
         return [
-            selection if row.plan is None else trace(row.plan, row)
-            for selection, row in zip(self.selections, self.rows, strict=True)
+            selection if sequence.plan is None else trace(sequence.plan, sequence)
+            for selection, sequence in zip(self.selections, self.sequences, strict=True)
         ]
 
 
-def trace(plan: LayerPlan, row: Row) -> LayerTrace:
-    """What a plan came to, from the books of its row."""
-    offsets, span = sequence_positions(row.places, plan.n_tokens, plan.pruner.positions)
-    layers, sources = tuple(row.layers), tuple(row.sources)
-    return LayerTrace(row.image, plan.n_tokens, offsets, span, layers=layers, sources=sources)
+def trace(plan: LayerPlan, sequence: SequenceState) -> LayerTrace:
+    """What a plan dropped in each layer of its sequence."""
+    offsets, span = sequence_positions(sequence.places, plan.n_tokens, plan.pruner.positions)
+    layers, sources = tuple(sequence.layers), tuple(sequence.sources)
+    return LayerTrace(sequence.image, plan.n_tokens, offsets, span, layers=layers, sources=sources)
 
 
-def query_places(tokenizer: GlammTokenizer, talk: Conversation, which: QueryToken) -> list[int]:
-    """Query tokens of a conversation, counted from the first token behind the image (see ``LayerPruner``).
+def query_places(
+    tokenizer: GlammTokenizer, conversation: Conversation, which: QueryToken
+) -> list[int]:
+    """Query tokens of a conversation, counted from the first token after the image.
 
-    Raters are chosen among all of these tokens later, from their embeddings.
+    ``LayerPruner`` explains the choices. "raters" gives every token: they are chosen later, from
+    their embeddings.
     """
-    ids = tokenizer.encode(full_prompt(talk))
+    prompt = full_prompt(conversation)
+    ids = tokenizer.encode(prompt)
     first = ids.index(IMAGE_INDEX) + 1
     if which == "last":
         places = [len(ids) - 1]
     elif which == "last_prompt":
         # Expressions are in lower case and cannot spell the role.
-        question, role, _ = full_prompt(talk).partition(" ASSISTANT:")
+        question, role, _ = prompt.partition(" ASSISTANT:")
         places = [len(tokenizer.encode(question + role)) - 1]
     elif which == "seg":
         # The state that predicts [SEG] is the one before it.

@@ -1,4 +1,4 @@
-"""From one embedding per [SEG] to mask logits at the image's own size, through SAM's mask decoder."""
+"""SAM's mask decoder: from one embedding per [SEG] to mask logits at the image's size."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,7 @@ def low_resolution_masks(
     """Decode masks from text embeddings used as SAM's only sparse prompt.
 
     Args:
-        sam: The model whose decoder is used; its prompt encoder is bypassed but for
-            ``no_mask_embed``.
+        sam: The model whose decoder is used. Of its prompt encoder only ``no_mask_embed`` is used.
         image_embeddings: Output of SAM's image encoder, once per image.
         seg_embeddings: One embedding per expression.
 
@@ -45,7 +44,7 @@ def upscale(
     original_size: Sequence[int],
     image_size: int,
 ) -> Float[Tensor, "t height width"]:
-    """Bring low-resolution logits to the original image: to SAM's square, off with the padding, to (height, width).
+    """Bring low-resolution logits to the image's size: enlarge, cut the padding off, resize.
 
     Args:
         masks: Logits of one image's expressions.
@@ -70,5 +69,5 @@ def encode_image(sam: SamModel, pixel_values: Float[Tensor, "b 3 s s"]) -> Float
 
 
 def sam_dtype(sam: SamModel) -> torch.dtype:
-    """The number type SAM's image encoder computes in."""
+    """Number type of SAM's image encoder."""
     return next(sam.vision_encoder.parameters()).dtype

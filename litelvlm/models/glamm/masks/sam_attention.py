@@ -1,37 +1,38 @@
-"""Attention of SAM's image encoder with its decomposed relative positions, without an [n, n] bias where that is faster.
+"""Attention of SAM's image encoder, without an [n, n] bias where that is faster.
 
-The score of query i for key j is q_i k_j plus a term for their distance in rows and one in columns.
-The library adds both up to a bias of one number per pair and head - half a gigabyte per global
-block of ViT-H in bfloat16 - and a kernel that takes a bias. The terms are themselves products: with
-q_i R_rows and q_i R_columns as extra channels of the query, and one-hot places as extra channels of
-the key, plain attention gives the same scores. On a GPU in half precision that is what the flash
-kernel wants; elsewhere the bias is cheaper than the longer channels.
+The score of query i for key j is q_i k_j plus a term for their distance in rows and one in columns
+(decomposed relative positions). The library adds both terms to a bias of one number per pair and
+head, half a gigabyte per global block of ViT-H in bfloat16, and needs a kernel that takes a bias.
+The terms are themselves products. With q_i R_rows and q_i R_columns as extra channels of the query,
+and one-hot positions as extra channels of the key, plain attention gives the same scores. A flash
+kernel on a GPU in half precision can run that; elsewhere the bias is cheaper than longer channels.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from transformers import SamModel
-from transformers.models.sam.modeling_sam import SamVisionSdpaAttention
+from transformers.models.sam.modeling_sam import SamVisionLayer, SamVisionSdpaAttention
 
 MOST_CHANNELS = 256
 """Longest query of a flash kernel."""
 
 
 class RelativeAttention(SamVisionSdpaAttention):
-    """The library's attention, whose parts it uses, with another way to bring in relative positions."""
+    """The library's attention with another way to add relative positions."""
 
-    def forward(
+    def forward(  # type: ignore[override]  # the library's callers unpack a pair
         self, hidden_states: Float[Tensor, "b h w c"], output_attentions: bool = False
-    ) -> Any:
+    ) -> tuple[Tensor, None]:
         """Attend within each map of tokens.
 
         Returns:
-            What was mixed, shaped as the input, and None: weights are never made, so that none can
-            be given.
+            The mixed values, in the input's shape, and None instead of weights, which are never
+            made.
         """
         batch, height, width, _ = hidden_states.shape
         split = self.qkv(hidden_states).reshape(
@@ -74,21 +75,18 @@ def with_channels(
     rows: Float[Tensor, "h h e"],
     columns: Float[Tensor, "w w e"],
 ) -> Float[Tensor, "b heads n e"]:
-    """The same with the relative positions in further channels, which a kernel without a bias can take."""
+    """The same attention with relative positions in extra channels, for a kernel without bias."""
     width, height, channels = len(columns), len(rows), query.shape[-1]
     terms = place_terms(query, rows, columns)
-    one_hot: dict[str, Any] = {"dtype": key.dtype, "device": key.device}
-    places = [
-        torch.eye(height, **one_hot).repeat_interleave(width, dim=0),
-        torch.eye(width, **one_hot).repeat(height, 1),
-    ]
-    asking = torch.cat([query * channels**-0.5, *terms], dim=-1)
-    asked = torch.cat([key, *(place.expand(*key.shape[:2], -1, -1) for place in places)], dim=-1)
-    # Kernels want values as long as keys, and lengths that are multiples of 8.
-    spare = -asking.shape[-1] % 8
-    asking, asked = F.pad(asking, (0, spare)), F.pad(asked, (0, spare))
-    value = F.pad(value, (0, asked.shape[-1] - channels))
-    return F.scaled_dot_product_attention(asking, asked, value, scale=1.0)[..., :channels]
+    by_row, by_column = (torch.eye(n, dtype=key.dtype, device=key.device) for n in (height, width))
+    places = [by_row.repeat_interleave(width, dim=0), by_column.repeat(height, 1)]
+    query = torch.cat([query * channels**-0.5, *terms], dim=-1)
+    key = torch.cat([key, *(place.expand(*key.shape[:2], -1, -1) for place in places)], dim=-1)
+    # Kernels need values as long as keys, and lengths that are multiples of 8.
+    spare = -query.shape[-1] % 8
+    query, key = F.pad(query, (0, spare)), F.pad(key, (0, spare))
+    value = F.pad(value, (0, key.shape[-1] - channels))
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :channels]
 
 
 def place_terms(
@@ -96,7 +94,7 @@ def place_terms(
     rows: Float[Tensor, "h h e"],
     columns: Float[Tensor, "w w e"],
 ) -> tuple[Float[Tensor, "b heads n h"], Float[Tensor, "b heads n w"]]:
-    """What a query adds to the score of a key for the key's row, and for its column."""
+    """What a query adds to the score of each key row, and of each key column."""
     maps = query.unflatten(2, (len(rows), len(columns)))
     by_row = torch.einsum("bnhwe,hke->bnhwk", maps, rows).flatten(2, 3)
     by_column = torch.einsum("bnhwe,wke->bnhwk", maps, columns).flatten(2, 3)
@@ -104,16 +102,16 @@ def place_terms(
 
 
 def prepare_encoder(sam: SamModel) -> None:
-    """Let the image encoder of a model with the library's fused attention attend this way; an eager one is left alone.
+    """Replace the library's fused attention of an image encoder; an eager one stays as it is.
 
-    Its convolutions get the memory layout that its maps have, channels last, which changes no
-    result.
+    Its convolutions get the memory layout of its maps, channels last, which changes no result.
     """
-    encoder: Any = sam.vision_encoder
-    if not all(isinstance(layer.attn, SamVisionSdpaAttention) for layer in encoder.layers):
+    encoder = sam.vision_encoder
+    layers = cast(Sequence[SamVisionLayer], encoder.layers)
+    if not all(isinstance(layer.attn, SamVisionSdpaAttention) for layer in layers):
         return
     for convolution in (encoder.patch_embed.projection, encoder.neck.conv1, encoder.neck.conv2):
         convolution.to(memory_format=torch.channels_last)
-    for layer in encoder.layers:
-        # The parts and their names stay the library's, whose class alone decides how they are used.
+    for layer in layers:
+        # The parts and their names stay the library's. Only the class decides how they are used.
         layer.attn.__class__ = RelativeAttention

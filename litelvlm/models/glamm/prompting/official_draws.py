@@ -1,4 +1,4 @@
-"""What the official evaluation asks about one image: up to three expressions, templates at random, one conversation."""
+"""The official evaluation's conversation: up to three expressions and random templates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,20 +26,20 @@ class OfficialDraw:
     answers: tuple[int, ...]
 
     def conversation(self, sentences: Sequence[str]) -> Conversation:
-        """The conversation about the image, given all of its sentences in the order that was drawn from."""
+        """The conversation about the image, from all its sentences in the order of the draw."""
         return conversation(
             [sentences[place] for place in self.expressions], self.questions, self.answers
         )
 
 
 def official_draw(n_expressions: int, image_id: int, seed: int) -> OfficialDraw:
-    """Draw what the official loader feeds for one image of a split.
+    """Draw the turns of the official evaluation for one image of a split.
 
-    Of three or more expressions three are drawn without replacement, in random order; fewer are all
-    taken, as they come. Question and answer templates are drawn independently and uniformly per
-    turn. The official code sets no seed; here the draw depends on the seed and the image only (raw
-    Philox numbers, the same on every library version), so it is the same in whatever order, part or
-    process the images are done.
+    Of three or more expressions it draws three without replacement, in random order; of fewer it
+    takes all, in their order. Question and answer templates are drawn independently and uniformly
+    per turn. The official code sets no seed. Here the draw depends on the seed and the image only
+    (raw Philox numbers, the same on every library version), so the order of the images, shards and
+    processes do not change it.
 
     Args:
         n_expressions: Sentences of all references of the split on the image.

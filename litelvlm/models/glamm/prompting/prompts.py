@@ -1,12 +1,12 @@
-"""What GLaMM is asked and made to answer: question and answer templates and the multi-turn conversation around them."""
+"""GLaMM's question and answer templates, and the conversation and prompt built from them."""
 
 import re
 from collections.abc import Sequence
 
 from litelvlm.models.base import Conversation
 
-# In the order of the official list, four sentences with and then the same four without their final
-# mark, twice over: a seeded draw of an index has to mean the same sentence as there.
+# The order of the official list, so that a seeded draw of an index means the same sentence: four
+# sentences with and the same four without their final mark, then four others likewise.
 QUESTIONS: tuple[str, ...] = (
     "Can you segment the {} in this image?",
     "Please segment {} in this image.",
@@ -56,7 +56,8 @@ def clean(expression: str) -> str:
     text = expression.strip().lower()
     if not text:
         raise ValueError(
-            f"the expression {expression!r} is empty; name what to segment, for example 'the red circle'"
+            f"the expression {expression!r} is empty; name what to segment, for example "
+            "'the red circle'"
         )
     found = CONTROL.search(text)
     if found:
@@ -69,7 +70,7 @@ def clean(expression: str) -> str:
 def question(expression: str, index: int = 0) -> str:
     """Fill one question template; CLIP's text tower reads exactly this sentence too.
 
-    The expression goes in as it is ("the the red car" happens).
+    The expression is inserted as it is, so "the the red car" is possible.
 
     Args:
         expression: Referring expression; stripped and lower-cased here.
@@ -90,9 +91,9 @@ def full_prompt(conversation: Conversation) -> str:
 
     Source: GLaMM official code, conversation ``llava_v1``.
     """
-    asked = (OPENING + conversation.questions[0], *conversation.questions[1:])
+    questions = (OPENING + conversation.questions[0], *conversation.questions[1:])
     ends = (*(f" {answer}</s>" for answer in conversation.answers), "")
-    turns = zip(asked, ends, strict=False)
+    turns = zip(questions, ends, strict=False)
     return f"{SYSTEM} " + "".join(f"USER: {question} ASSISTANT:{end}" for question, end in turns)
 
 
@@ -101,7 +102,7 @@ def conversation(
     question_index: int | Sequence[int] = 0,
     answer_index: int | Sequence[int] = 0,
 ) -> Conversation:
-    """Build the conversation about one image: one turn per expression, later turns see earlier ones.
+    """Build the conversation about one image: a turn per expression; later turns see earlier ones.
 
     Args:
         expressions: Referring expressions in the order of the turns.
@@ -117,16 +118,17 @@ def conversation(
     """
     if isinstance(expressions, str):
         raise ValueError(
-            f"expressions must be a sequence of strings, got the string {expressions!r}; put it in a list"
+            f"expressions must be a sequence of strings, got the string {expressions!r}; "
+            "put it in a list"
         )
     if not expressions:
         raise ValueError("a conversation needs at least one expression, got none")
-    asked = _per_turn(question_index, len(expressions), "question_index")
-    answered = _per_turn(answer_index, len(expressions), "answer_index")
+    question_indices = _per_turn(question_index, len(expressions), "question_index")
+    answer_indices = _per_turn(answer_index, len(expressions), "answer_index")
     return Conversation(
         tuple(clean(e) for e in expressions),
-        tuple(question(e, i) for e, i in zip(expressions, asked, strict=True)),
-        tuple(_pick(ANSWERS, i, "answer") for i in answered),
+        tuple(question(e, i) for e, i in zip(expressions, question_indices, strict=True)),
+        tuple(_pick(ANSWERS, i, "answer") for i in answer_indices),
     )
 
 
@@ -143,6 +145,7 @@ def _per_turn(index: int | Sequence[int], n_turns: int, what: str) -> Sequence[i
         return [index] * n_turns
     if len(index) != n_turns:
         raise ValueError(
-            f"{what} has {len(index)} entries for {n_turns} expressions; give one per expression or one"
+            f"{what} has {len(index)} entries for {n_turns} expressions; "
+            "give one per expression or one for all"
         )
     return index

@@ -1,4 +1,4 @@
-"""The text that visual tokens are ranked by, as CLIP's text tower gets it."""
+"""The text that ranks visual tokens, as CLIP's text tower gets it."""
 
 import logging
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def ranking_text(
     options: GlammOptions,
     conversation: Conversation,
 ) -> Float[Tensor, "t p"]:
-    """Embed one text per turn, not normalised; what CLIP has to cut off is logged, once per process.
+    """Embed one text per turn, not normalised; texts that CLIP cuts off are logged once.
 
     Args:
         tower: CLIP's towers.
@@ -43,12 +43,12 @@ def ranking_text(
 
 def _embedded(tower: ClipTower, options: GlammOptions, texts: Sequence[str]) -> Tensor:
     if any(tower.tokenize(texts)[2]):
-        _say_cut(int(tower.text_config.max_position_embeddings))
+        _warn_of_cut(int(tower.text_config.max_position_embeddings))
     return pooled_text(tower, texts, options.pooling)
 
 
 @cache
-def _say_cut(limit: int) -> None:
+def _warn_of_cut(limit: int) -> None:
     logger.warning(
-        "a text is longer than the %d tokens that CLIP reads and is cut there (said once)", limit
+        "a text is longer than the %d tokens that CLIP reads and is cut there (logged once)", limit
     )

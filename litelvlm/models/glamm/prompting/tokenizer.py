@@ -1,10 +1,10 @@
-"""GLaMM's tokenizer: sentencepiece plus seven added tokens, cut as the original slow tokenizer cut them.
+"""GLaMM's tokenizer: sentencepiece and seven added tokens, split as by the original tokenizer.
 
 The mask embedding is read from the state just before [SEG], so the exact pieces around it matter.
-The original tokenizer strips the blanks next to an added token and encodes each stretch between
-special tokens on its own, with
-sentencepiece's leading blank: "it is [SEG].</s>" gives ``▁is``, ``[SEG]``, ``▁.``, ``</s>``.
-Today's library defaults differ, hence this small reader of the same files.
+The original slow tokenizer strips the blanks next to an added token. It encodes each stretch
+between special tokens on its own, with sentencepiece's leading blank: "it is [SEG].</s>" gives
+``▁is``, ``[SEG]``, ``▁.``, ``</s>``. Today's library defaults differ, so this module reads the same
+files itself.
 """
 
 import json
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from sentencepiece import SentencePieceProcessor
 
@@ -67,7 +67,8 @@ class GlammTokenizer:
         missing = [token for token in ADDED_TOKENS if token not in self.added_tokens]
         if missing:
             raise ValueError(
-                f"the tokenizer lacks the added tokens {missing}; take the files of a GLaMM checkpoint"
+                f"the tokenizer lacks the added tokens {missing}; "
+                "take the files of a GLaMM checkpoint"
             )
         self.unk_id, self.bos_id, self.eos_id = (
             self.pieces.unk_id(),
@@ -108,13 +109,14 @@ class GlammTokenizer:
             raise ValueError(f"{paths[1]} is not valid JSON: {error}") from error
         if not isinstance(added, dict) or not all(type(i) is int for i in added.values()):
             raise ValueError(
-                f"{paths[1]} is no table of tokens and their ids; take the file of a GLaMM checkpoint"
+                f"{paths[1]} is no table of tokens and their ids; "
+                "take the file of a GLaMM checkpoint"
             )
         return cls(paths[0].read_bytes(), added)
 
     @classmethod
     def create(cls, sentencepiece_model_path: str | Path, folder: str | Path) -> "GlammTokenizer":
-        """Add GLaMM's seven tokens, in the official order, to a sentencepiece model and write the folder.
+        """Add GLaMM's seven tokens, in the official order, to a sentencepiece model, and save.
 
         Args:
             sentencepiece_model_path: Trained model with ``<unk>``, ``<s>``, ``</s>``; may lie in
@@ -134,7 +136,7 @@ class GlammTokenizer:
         plain = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
         roles = {"bos_token": self.bos_id, "eos_token": self.eos_id, "unk_token": self.unk_id}
         named = {role: {"content": self.special_text[i], **plain} for role, i in roles.items()}
-        config: dict[str, Any] = {
+        config: dict[str, object] = {
             "add_bos_token": True,
             "add_eos_token": False,
             "clean_up_tokenization_spaces": False,
@@ -179,7 +181,12 @@ class GlammTokenizer:
         return ids
 
     def _encode_stretch(self, text: str, bare: bool) -> list[int]:
-        """Pieces of text without special tokens; bare: without the leading blank, by the library's own detour."""
+        """Pieces of text without special tokens.
+
+        Args:
+            text: The text.
+            bare: Whether to leave out sentencepiece's leading blank, by the library's own trick.
+        """
         if not bare:
             return list(self.pieces.encode(text, out_type=int))
         shield = "<unk>"
@@ -188,7 +195,7 @@ class GlammTokenizer:
         ]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of token ids, special tokens spelled out; the ``<s>`` that ``encode`` puts first is left out.
+        """Text of token ids with special tokens as text, without the ``<s>`` that ``encode`` adds.
 
         The result encodes to the same ids when they came from ``encode``.
 
@@ -211,7 +218,7 @@ class GlammTokenizer:
                 continue
             for i in run:
                 added = self.special_text[i] in self.added_tokens
-                # A blank beside an added token is for the eye; encode strips it.
+                # A blank beside an added token is for readers; encode strips it.
                 text += " " * (added and bool(text) and text[-1] not in ">]") + self.special_text[i]
                 after_added = added
         return text

@@ -8,7 +8,10 @@ from torch import Tensor
 
 
 def evenly_spaced(n: int, k: int) -> Int[Tensor, "k"]:
-    """Centres of k equal cells on 0 .. n - 1: ``floor((2 i + 1) n / (2 k))``; different for k <= n."""
+    """Centres of k equal cells on 0 .. n - 1: ``floor((2 i + 1) n / (2 k))``.
+
+    All are different if k <= n.
+    """
     return (2 * torch.arange(k) + 1) * n // (2 * k)
 
 

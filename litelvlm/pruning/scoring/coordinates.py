@@ -1,4 +1,4 @@
-"""Implicit visual coordinates: tokens whose rotary angles give a language model its sense of place."""
+"""Implicit visual coordinates: tokens whose rotary angles tell a language model where it looks."""
 
 import torch
 from jaxtyping import Float, Int

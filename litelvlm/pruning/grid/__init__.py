@@ -1,0 +1,1 @@
+"""The token grid of an image: evenly spaced cells, boxes, and parts that share a budget."""

@@ -1,0 +1,1 @@
+"""Scores that several methods and studies rank tokens by."""
