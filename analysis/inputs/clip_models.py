@@ -1,4 +1,4 @@
-"""CLIP towers that a study reads beside its model's own: named, loaded, or with weights drawn at random."""
+"""CLIP towers that a study reads beside its model's own: loaded by name, or with random weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.inputs.samples import Model
 from litelvlm.analysis.runs.fingerprint import fingerprint
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
@@ -45,11 +44,11 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     return tuple(ClipModel(name, tower, fingerprint(tower)) for name, tower in towers.items())
 
 
-def randomised(model: Model, seed: int) -> Tower:
-    """Towers of the same shape, number type and place with random weights.
+def randomised(model: TowerModel, seed: int) -> Tower:
+    """Build towers of the same shape, number type and device with random weights.
 
     Where a family's architecture is known by name only, they are built by the model's name. The
-    global generators are left as they were.
+    global random generators stay as they were.
     """
     place = model.tower.device
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):

@@ -1,20 +1,20 @@
-"""Expressions and masks of other images that stand in as controls: whose text, or whose mask, would do as well?"""
+"""Expressions and masks of other images, which serve as controls for the true text and mask."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from litelvlm.analysis.inputs.labels import label_tokens, size_matched, skip_reason
 from litelvlm.analysis.inputs.samples import (
-    Data,
-    Model,
     same_words,
     target_mask,
     token_coverage,
     unaskable,
 )
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import TowerModel
 
 MASKS = 20  # foreign masks per expression
 
@@ -39,28 +39,28 @@ class ForeignExpression(NamedTuple):
     n_in: int
 
 
-def draw_foreign(data: Data, model: Model, size: int, seed: int) -> list[ForeignExpression]:
-    """Draw up to ``size`` expressions, at most one per image as far as images last.
+def draw_foreign(data: Dataset, model: TowerModel, size: int, seed: int) -> list[ForeignExpression]:
+    """Draw up to ``size`` expressions, one per image before any image gives a second.
 
-    Passed over are those without words and those whose masks cannot be labelled.
+    Expressions without words, and those whose masks cannot be labelled, are passed over.
     """
     rng = np.random.default_rng(seed)
     turns = {
         int(index): rng.permutation(len(data[int(index)].expressions))
         for index in rng.permutation(len(data))
     }
-    donors: list[ForeignExpression] = []
+    foreign: list[ForeignExpression] = []
     for turn in range(max(map(len, turns.values()), default=0)):
         for index, order in turns.items():
-            if len(donors) == size:
-                return donors
+            if len(foreign) == size:
+                return foreign
             if turn >= len(order):
                 continue
             sample = data[index]
             expression = sample.expressions[int(order[turn])]
             covered = token_coverage(target_mask(sample, expression), model)
             if unaskable(expression) is None and skip_reason(covered) is None:
-                donors.append(
+                foreign.append(
                     ForeignExpression(
                         sample.image_id,
                         frozenset(expression.category_id),
@@ -70,24 +70,24 @@ def draw_foreign(data: Data, model: Model, size: int, seed: int) -> list[Foreign
                         label_tokens(covered).n_in,
                     )
                 )
-    return donors
+    return foreign
 
 
 def choose_foreign_texts(
-    donors: Sequence[ForeignExpression],
-    sample: Any,
-    expression: Any,
+    foreign: Sequence[ForeignExpression],
+    sample: Sample,
+    expression: Expression,
     n: int,
     same_category: bool,
     rng: np.random.Generator,
 ) -> Int[np.ndarray, "m"]:
-    """Choose texts of other images nearest in length, equals at random; none if there is none of the wanted kind.
+    """Choose texts of other images that are nearest in length; equal lengths come in random order.
 
-    The expression's own words are no other text, whatever they mean elsewhere ("left" says the same
-    of any category).
+    A text with the same words as the expression is no foreign text, whatever it means elsewhere
+    ("left" says the same of any category). The result is empty where no text is of the wanted kind.
 
     Args:
-        donors: To choose from.
+        foreign: Expressions to choose from.
         sample: The image.
         expression: Whose text is to be replaced.
         n: How many.
@@ -95,31 +95,36 @@ def choose_foreign_texts(
         rng: Random numbers of this expression.
 
     Returns:
-        Indices of donors.
+        Indices into ``foreign``.
     """
     categories = frozenset(expression.category_id)
-    shares = np.array([bool(donor.categories & categories) for donor in donors], dtype=bool)
-    others = np.array([not same_words(donor.sent, expression.sent) for donor in donors], dtype=bool)
-    allowed = _elsewhere(donors, sample) & (shares == same_category) & others
-    lengths = np.array(
-        [abs(donor.n_words - len(expression.sent.split())) for donor in donors], dtype=np.int64
+    shares = np.array(
+        [bool(candidate.categories & categories) for candidate in foreign], dtype=bool
     )
-    order = np.lexsort([rng.random(len(donors)), lengths])
+    others = np.array(
+        [not same_words(candidate.sent, expression.sent) for candidate in foreign], dtype=bool
+    )
+    allowed = _elsewhere(foreign, sample) & (shares == same_category) & others
+    lengths = np.array(
+        [abs(candidate.n_words - len(expression.sent.split())) for candidate in foreign],
+        dtype=np.int64,
+    )
+    order = np.lexsort([rng.random(len(foreign)), lengths])
     chosen: np.ndarray = order[allowed[order]][:n]
     return chosen
 
 
 def choose_foreign_masks(
-    donors: Sequence[ForeignExpression],
-    sample: Any,
+    foreign: Sequence[ForeignExpression],
+    sample: Sample,
     n_in: int,
     rng: np.random.Generator,
     n: int = MASKS,
 ) -> Int[np.ndarray, "k"]:
-    """Choose masks of other images at random among those nearest in size; none if there is no other image."""
-    sizes = np.array([donor.n_in for donor in donors], dtype=np.int64)
-    return size_matched(n_in, sizes, _elsewhere(donors, sample), n, rng)
+    """Choose random masks of other images among those nearest in size; maybe none."""
+    sizes = np.array([candidate.n_in for candidate in foreign], dtype=np.int64)
+    return size_matched(n_in, sizes, _elsewhere(foreign, sample), n, rng)
 
 
-def _elsewhere(donors: Sequence[ForeignExpression], sample: Any) -> Bool[np.ndarray, "m"]:
-    return np.array([donor.image_id != sample.image_id for donor in donors], dtype=bool)
+def _elsewhere(foreign: Sequence[ForeignExpression], sample: Sample) -> Bool[np.ndarray, "m"]:
+    return np.array([candidate.image_id != sample.image_id for candidate in foreign], dtype=bool)

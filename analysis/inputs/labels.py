@@ -36,14 +36,9 @@ class TokenLabels(NamedTuple):
         """Tokens in the mask."""
         return int(self.inside.sum())
 
-    @property
-    def n_eligible(self) -> int:
-        """Tokens that are not ignored."""
-        return int((self.inside | self.outside).sum())
-
 
 def skip_reason(coverage: Float[np.ndarray, "..."], low: float = OUT_COVERAGE) -> str | None:
-    """Why a mask cannot be labelled, or None if it can: nothing of it is visible, or nothing else is."""
+    """Why a mask cannot be labelled: none of it is visible, or nothing else is; None if it can."""
     if not (coverage > 0).any():
         return OUTSIDE_CROP
     # A mask too small for the threshold is labelled by its best token, which then is not out of it.
@@ -90,7 +85,7 @@ def soft_labels(
 def toroidal_shifts(
     grid: tuple[int, int], n: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "s 2"]:
-    """Draw different (down, right) moves other than none at all; every one of them if ``n`` is large enough."""
+    """Draw ``n`` different (down, right) moves without the zero move; all moves if fewer exist."""
     moves = np.argwhere(np.ones(grid, dtype=bool))[1:]
     return moves if n >= len(moves) else moves[np.sort(rng.choice(len(moves), n, replace=False))]
 
@@ -136,10 +131,10 @@ def size_matched(
     n: int,
     rng: np.random.Generator,
 ) -> Int[np.ndarray, "k"]:
-    """Draw ``n`` different candidates from the quarter of the allowed ones, at least ``n``, nearest in token count.
+    """Draw ``n`` different candidates from the allowed quarter nearest in token count.
 
-    The nearest ones alone would serve every mask of that size, so that a control rested on a
-    handful of candidates however many masks are matched. Equal distances are ordered at random.
+    The pool holds at least ``n`` candidates. The nearest ones alone would serve every mask of that
+    size, and the control would rest on a few candidates. Equal distances are in random order.
 
     Args:
         n_in: Tokens in the mask to be matched.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -32,7 +32,7 @@ _COMMA = re.compile(
 
 
 class Method(BaseModel):
-    """One method of the sweep: its name in the table of pruners, a preset, and fields that differ from it."""
+    """One method of a study: its name among the pruners, a preset, and the fields that differ."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +70,8 @@ class Method(BaseModel):
                 f"the fields of method {text!r} are not of the form field=value, field=value"
             )
         options = {name.strip(): _value(value.strip(), text) for name, value in pairs}
-        return cls(name=found["name"], preset=found["preset"] or FAITHFUL, fields=options)
+        preset = found["preset"] or FAITHFUL
+        return cls.model_validate({"name": found["name"], "preset": preset, "fields": options})
 
     @property
     def label(self) -> str:
@@ -91,21 +92,18 @@ class Method(BaseModel):
 
     def pruner(self, seed: int | None = None) -> Pruner:
         """The method itself, with a seed if it takes one."""
-        options: dict[str, Any] = dict(self.fields)
-        made = get_pruner(self.name, self.preset, **options)
+        made = get_pruner(self.name, self.preset, **self.fields)
         return made if seed is None else _with_seed(made, seed)
 
 
-def _value(text: str, label: str) -> Any:
+def _value(text: str, label: str) -> object:
     """A field's value: a word, a number, or whole numbers in round or square brackets."""
     if text == "None":
         return None
     try:
-        return (
-            tuple(yaml.safe_load(f"[{text[1:-1]}]"))
-            if text[:1] + text[-1:] == "()"
-            else yaml.safe_load(text)
-        )
+        whole = text[:1] + text[-1:] == "()"
+        found = yaml.safe_load(f"[{text[1:-1]}]" if whole else text)
+        return tuple(found) if whole else found
     except yaml.YAMLError as error:
         raise ValueError(
             f"the value {text!r} in method {label!r} cannot be read; check its brackets"
@@ -124,12 +122,13 @@ def _with_seed(pruner: Pruner, seed: int) -> Pruner:
     own = {"seed": seed} if any(field.name == "seed" for field in fields(pruner)) else {}
     inner = getattr(pruner, "of", None)
     of = {"of": _with_seed(inner, seed)} if isinstance(inner, Pruner) and _draws(inner) else {}
-    changes: dict[str, Any] = {**own, **of}
-    return replace(pruner, **changes)
+    changes: dict[str, object] = {**own, **of}
+    # A data class knows its fields; which of them a method has is known at run time only.
+    return replace(pruner, **changes)  # type: ignore[arg-type]
 
 
 def every_method() -> tuple[Method, ...]:
-    """Every method of the table in each of its presets, the unpruned model left out because it is always run."""
+    """Every method in each of its presets, without the unpruned model, which always runs."""
     return tuple(
         Method(name=name, preset=preset)
         for name, cls in list_pruners().items()

@@ -1,16 +1,18 @@
-"""One expression put to the unpruned model: its conversation, its targets, and what the mask covers."""
+"""One expression as a query to the unpruned model: its conversation, targets and mask coverage."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.picks import PickedExpressions
+from litelvlm.analysis.inputs.picked import PickedExpressions
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
-from litelvlm.models.base import Conversation
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.models.base import Conversation, GroundingModel, VisualState
 from litelvlm.models.glamm.attribution.targets import Targets
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.outputs import ImageState
 
 
 @dataclass(frozen=True)
@@ -18,45 +20,76 @@ class Query:
     """One conversation about one image.
 
     Attributes:
-        model: Grounding model.
+        model: The GLaMM that answers.
         state: The encoded image.
-        talk: The conversation.
+        conversation: Its questions and answers.
         batch_size: Rows at once; None for as many as are safe.
     """
 
-    model: Any
-    state: Any
-    talk: Conversation
+    model: Glamm
+    state: ImageState
+    conversation: Conversation
     batch_size: int | None = None
 
     def targets(self) -> Targets:
         """The targets as functions of the visual tokens."""
-        return Targets(self.model, self.state, self.talk)
+        return Targets(self.model, self.state, self.conversation)
 
 
 class QueryInputs(NamedTuple):
-    """What the studies start an image from.
+    """What an importance study starts an image with.
 
     Attributes:
-        asked: The picked expression in its conversation.
-        targets: Of it.
+        query: The picked expression in its conversation.
+        targets: Of the query.
         covered: Share of each token's patch that the true mask covers.
         keys: Columns that name the expression.
     """
 
-    asked: Query
+    query: Query
     targets: Targets
     covered: Float[np.ndarray, "n"]
-    keys: dict[str, Any]
+    keys: Row
+
+
+def require_glamm(model: GroundingModel) -> Glamm:
+    """The same model, if it is a GLaMM.
+
+    Raises:
+        ValueError: If it is of another family.
+    """
+    if not isinstance(model, Glamm):
+        raise ValueError(
+            f"this reads the inside of a GLaMM, and {model.name!r} is of family {model.family!r}; "
+            "choose a model of family 'glamm'"
+        )
+    return model
+
+
+def glamm_query(
+    model: GroundingModel,
+    state: VisualState,
+    conversation: Conversation,
+    batch_size: int | None = None,
+) -> Query:
+    """A query to a model that must be a GLaMM.
+
+    Raises:
+        ValueError: If model or state are of another family.
+    """
+    glamm = require_glamm(model)
+    if not isinstance(state, ImageState):
+        raise ValueError("the encoded image is not from this GLaMM; encode it with the same model")
+    return Query(glamm, state, conversation, batch_size)
 
 
 def prepare_query(
-    model: Any, data: PickedExpressions, index: int, question_index: int, batch_size: int | None
+    model: Glamm, data: PickedExpressions, index: int, question_index: int, batch_size: int | None
 ) -> QueryInputs:
     """Encode a picked image and ask for its expression.
 
     Args:
-        model: Grounding model.
+        model: The GLaMM that answers.
         data: Images with one expression each.
         index: Which of them.
         question_index: Question template, 0 to 15.
@@ -66,8 +99,8 @@ def prepare_query(
     (expression,) = sample.expressions
     mask = target_mask(sample, expression)
     state = model.encode_image(sample.image())
-    asked = Query(model, state, conversation([expression.sent], question_index), batch_size)
-    targets = asked.targets()
+    query = Query(model, state, model.conversation([expression.sent], question_index), batch_size)
+    targets = query.targets()
     covered = token_coverage(mask, model)
     keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
-    return QueryInputs(asked, targets, covered, keys | {"empty_prediction": targets.empty})
+    return QueryInputs(query, targets, covered, keys | {"empty_prediction": targets.empty})

@@ -1,19 +1,19 @@
-"""What studies ask of a model and a data set, and the columns that say which expression a row is about."""
+"""Masks, labels and key columns of an expression, and why some expressions cannot be used."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.refs import NO_TARGET as NOTHING
 from litelvlm.models.base import TowerModel, tower_view
 from litelvlm.models.glamm.prompting.prompts import clean
 
-Model = TowerModel
 NO_TARGET = "expression without a target"
 NO_OUTLINE = "target without an outline"
 NO_WORDS = "expression without words"
@@ -21,37 +21,21 @@ CONTROL_WORDS = "expression that spells a control token of the prompt"
 NOT_DRAWN = "expression that no draw asked"
 
 
-@runtime_checkable
-class Data(Protocol):
-    """The part of ``litelvlm.data.refer.ReferDataset`` that studies use."""
-
-    name: str
-    split: str
-    split_by: str
-    digest: str
-
-    def __len__(self) -> int:
-        """Number of images."""
-
-    def __getitem__(self, index: int) -> Any:
-        """One image with its expressions."""
-
-
-def target_mask(sample: Any, expression: Any) -> np.ndarray:
-    """Plain target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
+def target_mask(sample: Sample, expression: Expression) -> np.ndarray:
+    """Target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
     mask: np.ndarray = (sample.mask(expression) > 0).astype(np.uint8)
     return mask
 
 
-def token_coverage(mask: np.ndarray, model: Model) -> Float[np.ndarray, "n"]:
+def token_coverage(mask: np.ndarray, model: TowerModel) -> Float[np.ndarray, "n"]:
     """Share of each token's patch that a mask covers, flat in raster order."""
     return model.view(*mask.shape).coverage(mask)
 
 
 def key_columns(
-    data: Data, sample: Any, expression: Any, mask: np.ndarray, tower: Any
-) -> dict[str, Any]:
-    """Columns that name an expression and describe its target, as far as it is visible to a tower."""
+    data: Dataset, sample: Sample, expression: Expression, mask: np.ndarray, tower: Tower
+) -> Row:
+    """Columns that name an expression and describe its target as a tower sees it."""
     return {
         "dataset": data.name,
         "split": data.split,
@@ -60,15 +44,15 @@ def key_columns(
         "sent_id": int(expression.sent_id),
         "ann_id": int(expression.ann_ids[0]),
         "category_id": int(expression.category_id[0]) if expression.category_id else -1,
-        "kind": getattr(expression, "kind", None) or "unspecified",
+        "kind": expression.kind or "unspecified",
         "n_words": len(expression.sent.split()),
         "area_frac": float(mask.mean()),
         "visible_frac": tower_view(tower, *mask.shape).visible_fraction(mask),
     }
 
 
-def label_columns(covered: Float[np.ndarray, "n"]) -> dict[str, Any]:
-    """Columns that say how many tokens a mask holds, and whether its best one alone stands for a tiny mask.
+def label_columns(covered: Float[np.ndarray, "n"]) -> Row:
+    """Columns with the number of tokens in a mask, and whether one token stands for a tiny mask.
 
     Example:
         >>> label_columns(np.array([0.9, 0.3, 0.6])), label_columns(np.array([0.1, 0.3, 0.0]))
@@ -79,8 +63,8 @@ def label_columns(covered: Float[np.ndarray, "n"]) -> dict[str, Any]:
     return {"n_in": n_in + tiny, "tiny": tiny}
 
 
-def untargeted(expression: Any, mask: np.ndarray) -> str | None:
-    """Why an expression has no target pixel, that it means nothing or an object without outline; None if it has one."""
+def untargeted(expression: Expression, mask: np.ndarray) -> str | None:
+    """Why an expression has no target pixel: no target, or no outline; None if it has one."""
     if mask.any():
         return None
     return NO_TARGET if NOTHING in expression.ann_ids else NO_OUTLINE
@@ -96,7 +80,7 @@ def same_words(first: str, second: str) -> bool:
     return first.lower().split() == second.lower().split()
 
 
-def unaskable(expression: Any) -> str | None:
+def unaskable(expression: Expression) -> str | None:
     """Why no question can be asked about an expression; None if one can."""
     try:
         clean(expression.sent)
@@ -105,19 +89,15 @@ def unaskable(expression: Any) -> str | None:
     return None
 
 
-def askable(sample: Any) -> tuple[Any, tuple[str, ...]]:
-    """An image with those of its expressions that a question can be asked about, and why each other one cannot."""
+def askable(sample: Sample) -> tuple[Sample, tuple[str, ...]]:
+    """The image with those expressions that can be asked, and why each other one cannot."""
     reasons = [unaskable(expression) for expression in sample.expressions]
-    asked = tuple(
-        e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None
-    )
-    return replace(sample, expressions=asked), tuple(
-        reason for reason in reasons if reason is not None
-    )
+    kept = tuple(e for e, reason in zip(sample.expressions, reasons, strict=True) if reason is None)
+    return sample.with_expressions(kept), tuple(reason for reason in reasons if reason is not None)
 
 
 @contextmanager
-def naming(sample: Any, expression: Any) -> Iterator[None]:
+def naming(sample: Sample, expression: Expression) -> Iterator[None]:
     """Say in the message of a ``ValueError`` which expression it is about.
 
     Raises:

@@ -1,11 +1,9 @@
-"""A part of a split that stands for the whole: images and expressions taken at even distances, the same every time."""
+"""A part of a split that stands for the whole: images and expressions at even distances."""
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
-from litelvlm.analysis.inputs.samples import Data
+from litelvlm.data.dataset import Dataset, Sample
 
 
 class EvenSubset:
@@ -23,7 +21,7 @@ class EvenSubset:
     """
 
     def __init__(
-        self, data: Data, images: int | None = None, expressions: int | None = None
+        self, data: Dataset, images: int | None = None, expressions: int | None = None
     ) -> None:
         self.data, self.expressions = data, expressions
         self.indices = evenly(len(data), images)
@@ -45,7 +43,7 @@ class EvenSubset:
 
     @property
     def digest(self) -> str:
-        """Of the data set and of what was taken from it, so that runs on other parts are other runs."""
+        """Digest of the data set and of the chosen part, so that other parts make other runs."""
         part = f"{self.data.digest} {self.indices} {self.expressions}"
         return hashlib.sha256(part.encode()).hexdigest()
 
@@ -53,16 +51,16 @@ class EvenSubset:
         """Number of images."""
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int, /) -> Sample:
         """One image with its expressions."""
         sample = self.data[self.indices[index]]
         n = len(sample.expressions)
         # Turned by one from image to image: data sets list an image's expressions by object and
         # kind.
         chosen = sorted((place + index) % n for place in evenly(n, self.expressions))
-        return replace(sample, expressions=tuple(sample.expressions[i] for i in chosen))
+        return sample.with_expressions(tuple(sample.expressions[i] for i in chosen))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Sample]:
         """The images in order."""
         return (self[index] for index in range(len(self)))
 

@@ -68,7 +68,7 @@ class Claim(BaseModel):
 
     @property
     def equivalent(self) -> bool:
-        """Whether the estimate is shown to lie within the margin of the null, on enough images to say so."""
+        """Whether the estimate lies within the margin of the null, shown on enough images."""
         return self.n_images >= MIN_IMAGES and self.p_equivalent <= ALPHA
 
     @property
@@ -184,12 +184,12 @@ def null_claim(
 
 
 def joint_claim(id: str, statement: str, parts: Sequence[Claim]) -> Claim:
-    """A claim that needs all of its parts: it shows the one that decides, with the largest one-sided p-value.
+    """A claim that needs all of its parts; it shows the part that decides.
 
     The part with the worst verdict decides; of equal verdicts the one with the largest p-value,
-    then the first. No correction is due among the parts, since each of them must hold
-    (intersection-union test), and each in its claimed
-    direction: a two-sided p-value would be small for an effect on the wrong side.
+    then the first. The p-value is the largest one-sided one. No correction is due among the parts,
+    since each of them must hold (intersection-union test), and each in its claimed direction: a
+    two-sided p-value would be small for an effect on the wrong side.
     """
     p_value = float(np.max([part.p_claimed for part in parts]))
     deciding = max(

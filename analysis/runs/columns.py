@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import NamedTuple
 
+Row = dict[str, object]
+"""One row of a study: a value for each column."""
+
 
 class Column(NamedTuple):
     """One column.
@@ -83,7 +86,7 @@ LABELS: tuple[Column, ...] = (
 """Columns that say how the target looks on the token grid."""
 
 TOWER: tuple[Column, ...] = (
-    Column("clip_model", str, "CLIP model that was asked for by name; empty for the model's own."),
+    Column("clip_model", str, "Name of another CLIP model; empty for the model's own."),
     Column("category", str, "Name of the referent's category, 'several' or 'not stated'."),
     Column("n_same_category", int, "Objects of that category in the image, the referent included."),
 )

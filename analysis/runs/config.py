@@ -17,7 +17,7 @@ Index = Annotated[int, Field(ge=0)]
 
 
 class StudyConfig(BaseModel):
-    """Fields common to all studies. Numbers are finite, and yes and no stand only where they are asked for.
+    """Fields common to all studies; numbers are finite, and booleans stand only in boolean fields.
 
     Attributes:
         seed: Of whatever the study draws at random.
@@ -62,7 +62,7 @@ def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> t
 
 
 def requested_shares(config: StudyConfig, resolved: Mapping[str, object]) -> tuple[str, ...]:
-    """A note for the record where budgets were given as shares: the shares and their token counts."""
+    """A note for the record with the shares that were given as budgets, and their token counts."""
     given, used = getattr(config, "budgets", None) or (), resolved.get("budgets")
     if all(isinstance(budget, int) for budget in given) or not isinstance(used, Sequence):
         return ()

@@ -21,7 +21,8 @@ def make_deterministic(seed: int = 0) -> dict[str, str]:
     if torch.cuda.is_initialized() and _WORKSPACE not in os.environ:
         raise RuntimeError(
             f"CUDA was started without {_WORKSPACE}, so its matrix products may vary; "
-            f"set {_WORKSPACE}=:4096:8 before starting Python, or call make_deterministic before loading the model"
+            f"set {_WORKSPACE}=:4096:8 before starting Python, or call make_deterministic "
+            "before loading the model"
         )
     os.environ.setdefault(_WORKSPACE, ":4096:8")
     random.seed(seed)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -91,7 +90,7 @@ class Run:
         write_part(self.part_path(index), rows, meta)
 
     def _note_session(self) -> None:
-        """A file of its own for each process: shares that run at the same time cannot overwrite each other's."""
+        """Write one file per process, so that shares that run at the same time never collide."""
         if not self._noted:
             (self.folder / "sessions").mkdir(exist_ok=True)
             share = str(self.shard).replace("/", "-of-")
@@ -120,13 +119,13 @@ class Run:
         """Write ``summary.json``."""
         atomic_write(self.folder / "summary.json", summary.model_dump_json(indent=1) + "\n")
 
-    def save(self, state: State, **changes: Any) -> None:
+    def save(self, state: State, **changes: object) -> None:
         """Write ``run.json`` with a new state."""
         self.record = self.record.model_copy(update={"state": state, **changes})
         atomic_write(self.folder / "run.json", self.record.model_dump_json(indent=1) + "\n")
 
     def count(self) -> None:
-        """Count the parts and tell the state: done, failed if samples failed, partial if parts or images are left."""
+        """Count the parts and set the state: failed, done, or partial if parts or images miss."""
         parts = self.finished()
         failures = tuple(text for part in parts for text in part.failures)
         complete = len(parts) == self.n_parts and self.record.limit is None
@@ -158,7 +157,7 @@ def open_run(
     protocol: str = "single",
     excluded: Sequence[Exclusion] = (),
 ) -> Iterator[Run]:
-    """Open the folder of a run, new or half done, and settle its state at the end, however that comes.
+    """Open the folder of a new or unfinished run, and settle its state at the end.
 
     Args:
         out: Folder of all runs; made if missing.
@@ -197,11 +196,6 @@ def open_run(
             run.save("failed", failures=(*run.record.failures, reason))
             raise
         run.close()
-
-
-def find_runs(out: str | Path) -> list[Path]:
-    """Run folders below ``out``, by name."""
-    return sorted(path.parent for path in Path(out).glob("*/run.json"))
 
 
 def read_record(folder: str | Path) -> RunRecord:
@@ -257,7 +251,8 @@ def _make_folder(out: Path, name: str) -> Path:
         ) from error
     except OSError as error:
         raise PermissionError(
-            f"output folder {out} cannot be made ({error.strerror}); name another or change its rights"
+            f"output folder {out} cannot be made ({error.strerror}); "
+            "name another or change its rights"
         ) from error
     if not os.access(folder / "rows", os.W_OK):
         raise PermissionError(
@@ -312,7 +307,7 @@ def _new_record(
 
 
 def _resumed(folder: Path, record: RunRecord) -> RunRecord:
-    """Keep the provenance of a run that goes on as it began, and say if its libraries have changed since."""
+    """Keep the provenance that a resumed run began with, and warn if its libraries have changed."""
     try:
         before = read_record(folder)
     except FileNotFoundError:

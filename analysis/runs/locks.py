@@ -45,9 +45,10 @@ class Shard:
 
 @contextmanager
 def hold(folder: Path, shard: Shard) -> Iterator[None]:
-    """Hold one share of a run folder; other shares may be held at the same time, the whole run may not.
+    """Hold one share of a run folder.
 
-    The operating system drops the locks when the process ends, however it ends.
+    Other shares may be held at the same time, the whole run may not. The operating system drops the
+    locks when the process ends, however it ends.
 
     Raises:
         RunLockedError: If another process holds this share or one that overlaps it.

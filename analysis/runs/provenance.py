@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, commit, machine and code, without names of people, places or secrets."""
+"""Where a number comes from: versions, commit and machine, without names, places or secrets."""
 
 import getpass
 import os
@@ -10,11 +10,13 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
+from torch import nn
 
 from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.data.dataset import Dataset
 from litelvlm.embedded.sizes import has_miniature_sizes
 
 PACKAGES = (
@@ -35,8 +37,35 @@ _TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
 
 
+@runtime_checkable
+class IdentifiedModel(Protocol):
+    """The part of a model that its identity is made of."""
+
+    @property
+    def name(self) -> str:
+        """Name it was loaded by."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its files; "random" for random weights."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type of its weights."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+
+    @property
+    def tower(self) -> nn.Module:
+        """Its image and text tower."""
+
+
 def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Take out what a record must not tell: absolute paths keep their last part, secrets and the user's name go.
+    """Remove what a record must not hold.
+
+    Absolute paths keep their last part; secrets and the user's name go.
 
     Args:
         text: A command line or an error message.
@@ -78,7 +107,7 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
-    """Commit of the checkout that holds the code, and whether files were changed or added; None outside a checkout."""
+    """Commit of the checkout and whether files differ from it; None outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None, None
@@ -97,7 +126,7 @@ def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
     return commit, None if commit is None or changes is None else bool(changes)
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, str | int | None]:
     """Processor, cores, threads and accelerator; no host name."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -116,24 +145,27 @@ def machine() -> dict[str, Any]:
     }
 
 
-def model_identity(model: Any) -> dict[str, str]:
-    """Name, family, weights, number type, device and attention implementation of a model: its part of a run's key.
+def model_identity(model: IdentifiedModel) -> dict[str, str]:
+    """Identity of a model, its part of a run's key.
 
-    Weights that were drawn at random have no digest of their own; a fingerprint over the start of
-    every tensor stands for them.
+    It holds name, family, weights, number type, device and attention implementation. Weights that
+    were drawn at random have no digest of their own; a fingerprint over the start of every tensor
+    stands for them.
     """
     digest = str(model.digest)
     return {
         "name": Path(model.name).name if Path(model.name).is_absolute() else scrub(str(model.name)),
         "family": MINIATURE if has_miniature_sizes(model) else "other",
-        "digest": f"random:{fingerprint(model)}" if digest == "random" else digest,
+        "digest": f"random:{fingerprint(model)}"
+        if isinstance(model, nn.Module) and digest == "random"
+        else digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": torch.device(model.device).type,
         "attention": _attention(model),
     }
 
 
-def data_identity(data: Any) -> dict[str, str]:
+def data_identity(data: Dataset) -> dict[str, str]:
     """Name, split and content of a data set: its part of a run's key."""
     return {
         "name": str(data.name),
@@ -143,7 +175,7 @@ def data_identity(data: Any) -> dict[str, str]:
     }
 
 
-def _attention(model: Any) -> str:
+def _attention(model: IdentifiedModel) -> str:
     parts = {"clip": getattr(model.tower, "clip", None), "llama": getattr(model, "llama", None)}
     kinds = {
         name: getattr(part.config, "_attn_implementation", "unknown")

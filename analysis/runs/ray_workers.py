@@ -2,18 +2,19 @@
 
 The process that started the study hands out one part at a time per actor and writes every part
 itself, so locks, resuming and the files are those of an ordinary run. Each actor loads model and
-data and prepares the study for itself, as this process did: nothing of a model travels. An actor that dies is started
-again and its part is given out again; nothing of a part is kept before it is whole. Rows are
-computed by the same function with as many threads as this process has, and so are the same, bit for
-bit on the CPU.
+data and prepares the study for itself, as this process did: nothing of a model travels. An actor
+that dies is started again and its part is given out again; nothing of a part is kept before it is
+whole. The same function computes the rows with as many threads as this process has, so rows are
+the same, bit for bit on the CPU.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 
 import torch
 
@@ -76,17 +77,16 @@ class RayWorkers:
                 ray.shutdown()
 
     def _finished(
-        self, ray: Any, parts: Sequence[int], key: RunKey, threads: int
+        self, ray: ModuleType, parts: Sequence[int], key: RunKey, threads: int
     ) -> Iterator[tuple[int, PartResult]]:
         gpus = 1 if torch.cuda.is_available() else 0
         actor = ray.remote(num_cpus=threads, num_gpus=gpus)(Worker)
 
-        def start() -> Any:
-            return actor.remote(self.make, key, threads, self.seed)
+        start = partial(actor.remote, self.make, key, threads, self.seed)
 
         free = [start() for _ in range(min(self.count, len(parts)))]
         left, tries = list(reversed(parts)), dict.fromkeys(parts, 0)
-        running: dict[Any, tuple[Any, int]] = {}
+        running: dict[object, tuple[RemoteWorker, int]] = {}
         while left or running:
             while left and free:
                 worker, part = free.pop(), left.pop()
@@ -112,6 +112,21 @@ class RayWorkers:
             else:
                 free.append(worker)
                 yield part, result
+
+
+class RemoteMethod(Protocol):
+    """A method of an actor."""
+
+    def remote(self, part: int) -> object:
+        """Start the call and return the handle of its result."""
+
+
+class RemoteWorker(Protocol):
+    """The handle of a ``Worker`` in another process."""
+
+    @property
+    def part(self) -> RemoteMethod:
+        """Computes one part."""
 
 
 class Worker:
@@ -161,7 +176,7 @@ def difference(worker: RunKey, run: RunKey) -> str:
     )
 
 
-def import_ray() -> Any:
+def import_ray() -> ModuleType:
     """Ray, or how to get it.
 
     Raises:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -30,7 +30,7 @@ class RunKey(_Frozen):
     """
 
     study: str
-    config: dict[str, Any]
+    config: dict[str, object]
     model: dict[str, str]
     data: dict[str, str]
     code: str
@@ -80,12 +80,14 @@ class Session(_Frozen):
     versions: dict[str, str]
     python: str
     platform: str
-    machine: dict[str, Any]
+    machine: dict[str, str | int | None]
     determinism: dict[str, str]
 
 
 class RunRecord(Session):
-    """``run.json``: how the rows came about and how far they got; what it has of a ``Session`` is the first one's.
+    """``run.json``: how the rows were made and how far the run is.
+
+    The fields of ``Session`` are those of the first process.
 
     Attributes:
         state: "running"; "partial" (parts are missing, or a limit was set); "done"; "failed" (an
@@ -134,7 +136,7 @@ class Table(_Frozen):
     """A data frame as plain data."""
 
     dtypes: dict[str, str]
-    rows: list[list[Any]]
+    rows: list[list[object]]
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> "Table":
@@ -182,6 +184,7 @@ class Summary(_Frozen):
         """
         if name not in self.tables:
             raise ValueError(
-                f"the summary of {self.study!r} has no table {name!r}; it has {', '.join(self.tables)}"
+                f"the summary of {self.study!r} has no table {name!r}; "
+                f"it has {', '.join(self.tables)}"
             )
         return self.tables[name].to_frame()

@@ -1,8 +1,9 @@
-"""The confirmatory hypotheses H1 to H8 together: eight chances of a false discovery, so their p-values are adjusted.
+"""The confirmatory hypotheses H1 to H8 together, with adjusted p-values.
 
-A claim's own verdict asks whether its 95 % interval clears the null, as if it were the only one.
-Here Holm's adjustment runs over the whole family. Its size is always eight: a hypothesis that was
-not tested counts with p = 1, so adding a run can strengthen a verdict and never weakens one.
+Eight tests are eight chances of a false discovery. A claim's own verdict asks whether its 95 %
+interval clears the null, as if it were the only one. Here Holm's adjustment runs over the whole
+family. Its size is always eight: a hypothesis that was not tested counts with p = 1, so adding a
+run can strengthen a verdict and never weakens one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,12 +22,15 @@ HYPOTHESES: Mapping[str, str] = MappingProxyType(
         "H3": "the reversal is stronger on the referent than on another object of its category",
         "H4": "[EOS] attends to [SOS] more than uniform attention does",
         "H5": "the sink of the text tower changes the reversal",
-        "H6": "the reversed ranking agrees with importance inside the language model, given place and norm",
+        "H6": (
+            "the reversed ranking agrees with importance inside the language model, "
+            "given place and norm"
+        ),
         "H7": "LiteLVLM exceeds the best rival by more than 5 %",
         "H8": "LiteLVLM keeps 90 % of the unpruned cIoU",
     }
 )
-"""The confirmatory hypotheses in short; their claims carry these ids and say exactly what was tested."""
+"""The confirmatory hypotheses in short; claims with these ids say exactly what was tested."""
 NOT_TESTED = "not tested"
 
 
@@ -59,7 +63,8 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
             continue
         if claim.id in found:
             raise ValueError(
-                f"{claim.id} occurs twice; give one run of each study, of one model on one split in one protocol"
+                f"{claim.id} occurs twice; give one run of each study, "
+                "of one model on one split in one protocol"
             )
         found[claim.id] = claim
     p_values = np.array([found[id].p_value if id in found else np.nan for id in HYPOTHESES])

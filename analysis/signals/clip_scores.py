@@ -1,11 +1,10 @@
-"""What CLIP says of each token before any language model runs: every score a selection could be made by."""
+"""Scores of the tokens before any language model runs: each could make a selection."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from litelvlm.pruning.cues import Cues
@@ -31,7 +30,7 @@ SCORES = (
     "random",
     "coverage",
 )
-"""Scores by name, higher is kept. The opposite ranking, highest similarity, correlates by the same numbers negated."""
+"""Scores by name, high is kept; the highest-similarity ranking has the negated correlations."""
 
 # A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
 # most there can be.
@@ -39,7 +38,7 @@ MASSIVE_SHARE = 20 / 64
 
 
 def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndarray, "n"]]:
-    """Every score of ``SCORES`` for one image and its text; higher means that the method would keep the token.
+    """Every score of ``SCORES`` for one image and its text; high means that the method keeps it.
 
     Args:
         cues: Of one image and one text; "coverage" of the true mask is one of the scores, as what
@@ -63,9 +62,10 @@ def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndar
     return scores | {"random": rng.random(cues.n_tokens)}
 
 
-def ranking(values: Float[np.ndarray, "n"]) -> Any:
+def ranking(values: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
     """Token indices, highest value first, ties by lower index."""
-    return stable_order(torch.from_numpy(values), descending=True).numpy()
+    order: np.ndarray = stable_order(torch.from_numpy(values), descending=True).numpy()
+    return order
 
 
 def highest_similarity(cues: Cues) -> Float[np.ndarray, "n"]:
@@ -76,7 +76,7 @@ def highest_similarity(cues: Cues) -> Float[np.ndarray, "n"]:
 def visual_sinks(
     states: Float[Tensor, "s d"], first: int, n_tokens: int, share: float = MASSIVE_SHARE
 ) -> Bool[np.ndarray, "n"]:
-    """Visual tokens with massive activations in the channels in which the first token of the sequence has them.
+    """Visual tokens with massive activations in the massive channels of the first token.
 
     Args:
         states: States inside the language model.

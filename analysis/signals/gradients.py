@@ -1,26 +1,56 @@
-"""Gradient signals of the visual tokens by captum: saliency, input x gradient, integrated gradients, inner layers.
+"""Gradient signals of the visual tokens, by captum.
 
+They are saliency, input x gradient, integrated gradients and gradient x activation of inner layers.
 captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its
-``target`` is a column. That function is a ``litelvlm.models.glamm.attribution.targets.Targets``, or
-anything with its attributes. A token's value is the L2 norm over its channels for saliency, which
+``target`` is a column. A token's value is the L2 norm over its channels for saliency, which
 has no sign, and their signed sum otherwise.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from captum.attr import InputXGradient, IntegratedGradients, LayerGradientXActivation, Saliency
 from jaxtyping import Float
-from PIL import ImageFilter
-from torch import Tensor
+from PIL import Image, ImageFilter
+from torch import Tensor, nn
 
+from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.attribution.targets import frozen
+from litelvlm.models.glamm.network import GlammNetwork
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
 BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of the shorter side
+
+
+@runtime_checkable
+class TokenTargets(Protocol):
+    """Targets as a function of the visual tokens, as ``Targets`` offers them."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, whose language model is ``llama``."""
+
+    @property
+    def visual(self) -> Float[Tensor, "n d"]:
+        """Projected visual tokens."""
+
+    @property
+    def start(self) -> int:
+        """Index of the first visual token in the sequence."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Visual tokens."""
+
+    @property
+    def batch_size(self) -> int:
+        """Rows at once that are safe."""
+
+    def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
+        """The targets at these visual tokens."""
 
 
 class Integrated(NamedTuple):
@@ -41,7 +71,7 @@ def token_sums(attribution: Float[Tensor, "n d"]) -> Float[np.ndarray, "n"]:
     return attribution.detach().float().sum(-1).cpu().numpy().astype(np.float64)
 
 
-def input_signals(targets: Any, column: int) -> dict[str, Float[np.ndarray, "n"]]:
+def input_signals(targets: TokenTargets, column: int) -> dict[str, Float[np.ndarray, "n"]]:
     """Saliency and input x gradient of one target at the visual tokens."""
     with frozen(targets.model):
         inputs = targets.visual[None].clone().requires_grad_(True)
@@ -54,7 +84,9 @@ def input_signals(targets: Any, column: int) -> dict[str, Float[np.ndarray, "n"]
 
 
 def inner_layers(n_layers: int) -> tuple[int, ...]:
-    """Layers whose output is read: the first and each quarter, but never the last, whose visual states reach nothing.
+    """Layers whose output is read: the first and each quarter, but never the last.
+
+    The visual states of the last layer reach no output.
 
     Example:
         >>> inner_layers(32), inner_layers(4)
@@ -64,11 +96,11 @@ def inner_layers(n_layers: int) -> tuple[int, ...]:
 
 
 def layer_signals(
-    targets: Any, column: int, layers: Sequence[int]
+    targets: TokenTargets, column: int, layers: Sequence[int]
 ) -> dict[int, Float[np.ndarray, "n"]]:
     """Gradient x activation of one target at the visual tokens' states behind some layers."""
     image = slice(targets.start, targets.start + targets.n_tokens)
-    modules: Any = [targets.model.llama.model.layers[index] for index in layers]
+    modules = [targets.model.llama.model.layers[index] for index in layers]
     with frozen(targets.model):
         inputs = targets.visual[None].clone().requires_grad_(True)
         found = LayerGradientXActivation(targets, modules).attribute(inputs, target=column)
@@ -79,7 +111,7 @@ def layer_signals(
 
 
 def integrated_gradients(
-    targets: Any,
+    targets: TokenTargets,
     column: int,
     baseline: Float[Tensor, "n d"],
     steps: int = 32,
@@ -111,7 +143,7 @@ def integrated_gradients(
 
 
 @torch.inference_mode()
-def blurred_tokens(model: Any, picture: Any) -> Float[Tensor, "n d"]:
+def blurred_tokens(model: GlammNetwork, picture: Image.Image) -> Float[Tensor, "n d"]:
     """Projected tokens of the picture blurred until no object is left."""
     image = open_image(picture)
     blurred = image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * min(image.size)))
@@ -122,7 +154,7 @@ def blurred_tokens(model: Any, picture: Any) -> Float[Tensor, "n d"]:
 
 
 @torch.inference_mode()
-def mean_token(model: Any, data: Any, images: int) -> Float[Tensor, "d"]:
+def mean_token(model: GlammNetwork, data: Dataset, images: int) -> Float[Tensor, "d"]:
     """Mean projected token over the first images of a split."""
     total = torch.zeros(model.llama.config.hidden_size, device=model.device)
     count = min(images, len(data))

@@ -1,24 +1,18 @@
-"""Every importance signal of one image and one expression, cheap ones for all images and sampled ones for a few."""
+"""Every importance signal of one image and one expression: cheap ones, and ones that sample."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.queries import Query
 from litelvlm.analysis.signals.gradients import (
-    blurred_tokens,
     inner_layers,
     input_signals,
-    integrated_gradients,
     layer_signals,
 )
-from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
-from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
 from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, leave_one_out
 from litelvlm.models.glamm.attribution.layers import attention_flow
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
@@ -70,8 +64,8 @@ REMOVAL = ("leave_one_out", "soft_dice", NO_LAYER, ALL_HEADS, "drop")
 RELEVANCE = ("relevance", "soft_dice", NO_LAYER, ALL_HEADS, "")
 GRADIENT = ("input_x_gradient", "soft_dice", NO_LAYER, ALL_HEADS, "")
 PREREGISTERED = (ATTENTION, REMOVAL)
-"""Keys of the two signals that H6 is about: attention in the middle layers (10 to 20 of 32), and the loss of soft Dice
-when a block of tokens is dropped."""
+"""Keys of the two signals of H6: attention in the middle layers (10 to 20 of 32), and the loss of
+soft Dice when a block of tokens is dropped."""
 
 
 def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
@@ -80,27 +74,27 @@ def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
     return found
 
 
-def cheap_signals(asked: Query, targets: Targets) -> list[Signal]:
-    """Signals that cost a few passes: attention, its flow, gradients at the tokens, and dropping blocks."""
+def cheap_signals(query: Query, targets: Targets) -> list[Signal]:
+    """Signals that cost a few passes: attention, its flow, gradients, and dropped blocks."""
     return [
-        *attention_signals(asked),
+        *attention_signals(query),
         *flow_signals(targets),
         *gradient_signals(targets),
-        *block_signals(asked, targets),
+        *block_signals(query, targets),
     ]
 
 
-def attention_signals(asked: Query) -> Iterator[Signal]:
-    """Attention of the [SEG] query by layer and head and over the middle layers, and of other tokens over these."""
-    rows = as_array(attention_rows(asked.model, asked.state, asked.talk))
+def attention_signals(query: Query) -> Iterator[Signal]:
+    """Attention to the visual tokens: of the [SEG] query by layer and head, and of other tokens."""
+    rows = as_array(attention_rows(query.model, query.state, query.conversation))
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
     yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
-    for name, query in (
+    for name, token in (
         ("attention_prompt", "last_prompt"),
         ("attention_expression", "last_expression"),
     ):
-        others = as_array(attention_rows(asked.model, asked.state, asked.talk, query))
+        others = as_array(attention_rows(query.model, query.state, query.conversation, token))
         yield Signal(name, others[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
         yield Signal("attention", heads.mean(0), layer=layer)
@@ -144,107 +138,9 @@ def gradient_signals(targets: Targets) -> Iterator[Signal]:
         yield Signal("layer_gradient_x_activation", values, TARGETS[DICE], layer)
 
 
-def block_signals(asked: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
-    """Fall of every target when a block of tokens is removed; each token carries its block's value."""
-    groups = block_groups(asked.model.grid, BLOCKS).to(targets.embeds.device)
-    falls = as_array(leave_one_out(targets, groups, removal, asked.batch_size)[groups])
+def block_signals(query: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
+    """Fall of every target without a block of tokens; each token carries its block's value."""
+    groups = block_groups(query.model.grid, BLOCKS).to(targets.embeds.device)
+    falls = as_array(leave_one_out(targets, groups, removal, query.batch_size)[groups])
     for column, target in enumerate(TARGETS):
         yield Signal("leave_one_out", falls[:, column], target, removal=removal)
-
-
-def block_game(asked: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
-    """The game whose players are blocks of tokens and whose values are the targets, and the block of each token."""
-    groups = block_groups(asked.model.grid, BLOCKS).numpy()
-
-    def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
-        return as_array(targets.keeping(torch.from_numpy(present[:, groups]), asked.batch_size))
-
-    return game, groups
-
-
-def shapley(
-    asked: Query, targets: Targets, coalitions: int, rng: np.random.Generator
-) -> Float[np.ndarray, "n"]:
-    """KernelSHAP of the soft Dice; each token carries its block's value."""
-    game, groups = block_game(asked, targets)
-    values: np.ndarray = kernel_shap(game, BLOCKS**2, coalitions, rng)[groups, DICE]
-    return values
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Sizes of the signals that need many passes.
-
-    Attributes:
-        steps: Nodes of integrated gradients.
-        coalitions: Of KernelSHAP, over both halves.
-        permutations: Of Shapley sampling, over both halves.
-        masks: Random token sets of the ridge regression.
-        kept: Tokens in such a set.
-        seed: Of whatever is drawn.
-    """
-
-    steps: int
-    coalitions: int
-    permutations: int
-    masks: int
-    kept: int
-    seed: int
-
-
-def sampled_signals(
-    asked: Query, targets: Targets, picture: Any, token: Float[Tensor, "d"], sampling: Sampling
-) -> Iterator[Signal]:
-    """Signals that cost tens to hundreds of passes: other removals, integrated gradients, Shapley values, ridge.
-
-    Args:
-        asked: Model, image and conversation.
-        targets: Its targets.
-        picture: The image, for the blurred baseline.
-        token: Mean token of the data set.
-        sampling: How much to sample.
-    """
-    for removal in ("mean", "mask"):
-        yield from block_signals(asked, targets, removal)
-    baselines = {
-        "mean token": token.expand_as(targets.visual),
-        "blurred image": blurred_tokens(asked.model, picture),
-        "zero": torch.zeros_like(targets.visual),
-    }
-    for name, baseline in baselines.items():
-        values, error = integrated_gradients(
-            targets, DICE, baseline, sampling.steps, asked.batch_size
-        )
-        yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
-    game, groups = block_game(asked, targets)
-    halves: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "g t"]]] = {
-        "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
-        "shapley_sampling": lambda rng: shapley_sampling(
-            game, BLOCKS**2, -(-sampling.permutations // 2), rng
-        ),
-    }
-
-    def tokens(present: Bool[np.ndarray, "b n"]) -> Float[np.ndarray, "b t"]:
-        return as_array(targets.keeping(torch.from_numpy(present), asked.batch_size))
-
-    rng = np.random.default_rng(sampling.seed)
-    for name, method in halves.items():
-        first, second = method(rng), method(rng)
-        both = (first + second) / 2
-        for column, target in enumerate(TARGETS):
-            reliability = reliable(first[:, column], second[:, column], stepped_up=True)
-            yield Signal(
-                name, both[groups, column], target, removal="drop", reliability=reliability
-            )
-    effects = ridge_on_masks(tokens, targets.n_tokens, sampling.kept, sampling.masks, rng)
-    for column, target in enumerate(TARGETS):
-        yield Signal("ridge", effects[:, column], target, removal="drop")
-
-
-def reliable(
-    first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"], stepped_up: bool = False
-) -> float:
-    """Reliability from two measurements: of either one, or of their mean; nan where one of them is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return (split_half_ceiling if stepped_up else retest_ceiling)(first, second).full

@@ -1,4 +1,4 @@
-"""What removing tokens costs: KernelSHAP and Shapley sampling over groups of tokens, ridge regression over tokens.
+"""What removing tokens costs: Shapley values of groups of tokens, ridge regression over tokens.
 
 A game is a function of presence: a boolean matrix, one row per coalition, to one column per target.
 Nothing here knows of models.
@@ -36,8 +36,8 @@ def kernel_shap(
     Source: Lundberg and Lee 2017, theorem 2; paired sampling Covert and Lee 2021, section 4.
     """
     sizes = np.arange(1, n_players)
-    chance = 1 / (sizes * (n_players - sizes))
-    drawn = rng.choice(sizes, size=-(-samples // 2), p=chance / chance.sum())
+    probability = 1 / (sizes * (n_players - sizes))
+    drawn = rng.choice(sizes, size=-(-samples // 2), p=probability / probability.sum())
     order = rng.random((len(drawn), n_players)).argsort(1).argsort(1)
     half = order < drawn[:, None]
     present = np.concatenate([half, ~half])[:samples]

@@ -1,13 +1,15 @@
 """What a text tower's attention looks at and what it carries, sentence by sentence."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.clip.probes.text import TextFlow, rollout, text_flow, trace_text
+from litelvlm.clip.tower import Tower
 
 TRUNCATED = "text longer than the text tower reads"
 SPLIT_WORDS = "the expression's tokens do not stand together in the question"
@@ -68,8 +70,11 @@ def permuted(text: str, rng: np.random.Generator) -> str:
 
 @torch.inference_mode()
 def text_rows(
-    tower: Any, wordings: Sequence[Wording], punctuation: frozenset[int], tags: Mapping[str, Any]
-) -> list[list[dict[str, Any]] | str]:
+    tower: Tower,
+    wordings: Sequence[Wording],
+    punctuation: frozenset[int],
+    tags: Mapping[str, object],
+) -> list[list[Row] | str]:
     """Rows of several sentences, read in one pass.
 
     Args:
@@ -89,7 +94,7 @@ def text_rows(
     rolled = _rollouts(flow)
     ids, last = text.input_ids.tolist(), text.eos_index.tolist()
     inner, inner_mask, _ = tower.tokenize([wording.expression for wording in wordings])
-    found: list[list[dict[str, Any]] | str] = []
+    found: list[list[Row] | str] = []
     for number, wording in enumerate(wordings):
         own, length = ids[number], last[number] + 1
         try:
@@ -128,7 +133,7 @@ class Measured(NamedTuple):
     everywhere: dict[str, Float[np.ndarray, "layers heads"]]
 
 
-def _rows(measured: Measured, wording: Wording, tags: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(measured: Measured, wording: Wording, tags: Row) -> list[Row]:
     rows = []
     for layer in range(len(measured.together["rollout_sos"])):
         here = tags | {"layer": layer}
@@ -256,13 +261,13 @@ def everywhere_measures(
 def column_mass(
     maps: Float[np.ndarray, "layers heads t t"],
 ) -> dict[str, Float[np.ndarray, "layers heads"]]:
-    """Mean attention that [SOS] gets from all positions, alpha_1, which uniform causal attention makes large too.
+    """Mean attention that [SOS] gets from all positions, alpha_1; uniform attention makes it large.
 
     Returns:
-        "alpha1", "alpha1_excess" over uniform attention's H_T / T, "alpha1_free" without the first
-        position, whose attention is 1 by force (uniform attention gives that one (H_T - 1) / (T -
-        1)), and "sink_eps", whether alpha_1
-        is above 0.3: short texts are whatever the model does.
+        "alpha1"; "alpha1_excess", over uniform attention's H_T / T; "alpha1_free", without the
+        first position, whose attention is 1 by force (uniform attention has (H_T - 1) / (T - 1)
+        there); and "sink_eps", whether alpha_1 is above 0.3, which short texts are whatever the
+        model does.
 
     Source: Gu et al. (arXiv 2410.10781), official code.
     """
@@ -289,7 +294,7 @@ def uniform_alpha(length: int) -> float:
 def carried_shares(
     norms: Float[np.ndarray, "*rows t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
 ) -> dict[str, Float[np.ndarray, "*rows"]]:
-    """Shares of what one position receives by norm: from [SOS], content words, punctuation and itself."""
+    """Shares of what a position receives, by norm: from [SOS], content, punctuation and itself."""
     total = norms.sum(-1)
     parts = {"norm_share": norms[..., 0], "norm_self": norms[..., -1]}
     parts |= {"norm_content": norms[..., content].sum(-1), "norm_punct": norms[..., marks].sum(-1)}

@@ -13,4 +13,4 @@ STUDIES = (
 """Studies in the order in which all of them run. Each is a folder here that holds a ``STUDY``."""
 
 BENCH = "efficiency"
-"""A study that times the machine; it runs by itself (``litelvlm bench``), never among the others."""
+"""The study that times the machine; ``litelvlm bench`` runs it by itself, never with the others."""

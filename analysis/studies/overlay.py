@@ -1,7 +1,7 @@
 """Masks and kept tokens drawn over a picture."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -9,12 +9,31 @@ from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from litelvlm.clip.geometry import coverage_to_pixels
+from litelvlm.clip.tower import Preprocessing
+from litelvlm.pruning import Selection
 
 TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
 """Colours (RGB), one per expression, told apart by colour-blind readers too."""
 
 
-def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
+@runtime_checkable
+class CroppingTower(Protocol):
+    """The part of a tower that says where its tokens look."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Token grid (rows, columns)."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square crop in pixels."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Crop and normalisation."""
+
+
+def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
     """Raster indices of kept tokens in output order, without merged tokens.
 
     Args:
@@ -27,7 +46,7 @@ def kept_indices(selection: Any | None, n_tokens: int) -> list[int]:
 
 
 def spread(
-    values: Float[np.ndarray, "n"], tower: Any, height: int, width: int
+    values: Float[np.ndarray, "n"], tower: CroppingTower, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
     """Spread one value per token over the picture; NaN outside what the tower sees."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
@@ -35,7 +54,7 @@ def spread(
 
 
 def kept_pixels(
-    kept: Sequence[int], tower: Any, height: int, width: int
+    kept: Sequence[int], tower: CroppingTower, height: int, width: int
 ) -> Float[np.ndarray, "height width"]:
     """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tower sees."""
     flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)

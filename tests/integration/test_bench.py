@@ -126,7 +126,7 @@ def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(
     prompt = Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
     # Every token of the text stays; the placeholder is one of them.
     assert prompt.spliced.lengths == (
-        len(model.tokenizer.encode(full_prompt(prompt.talk))) - 1 + entering,
+        len(model.tokenizer.encode(full_prompt(prompt.conversation))) - 1 + entering,
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from towers import LAYERS, SIDE, SIZE, assert_near, huggingface_tower, open_clip_tower, stopped
 
-from litelvlm.analysis.studies.mechanism.rows import WAYS
+from litelvlm.analysis.studies.mechanism.rows import READOUTS
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import (
     moved_to_last_token,
@@ -164,8 +164,8 @@ def test_probes_leave_weights_hooks_and_outputs_as_they_were(tower, pixels):
     weights = {name: value.clone() for name, value in tower.state_dict().items()}
     before, n_hooks = tower.image(pixels).image_embeds, hooks(tower)
     image = tower.image(pixels)
-    for way in WAYS.values():
-        assert way(image).shape == (1, SIDE**2, 24)
+    for readout in READOUTS.values():
+        assert readout(image).shape == (1, SIDE**2, 24)
     assert with_spare_register(tower, pixels, {1: (5,)}).shape == (1, SIDE**2, 24)
     with pytest.raises(RuntimeError), moved_to_last_token(tower, {0: (1,), 2: (3,)}):
         tower.block(0, torch.zeros(1, 5, 7))  # of another width

@@ -10,7 +10,7 @@ from planted import GRID, PlantedData, PlantedModel, planted_data
 from planted_importance import claims_by_id, first, planted_importance, smooth
 from scipy import stats
 
-from litelvlm.analysis.inputs.picks import foreign, pick, strata_middles
+from litelvlm.analysis.inputs.picked import foreign_text, pick, strata_middles
 from litelvlm.analysis.inputs.samples import target_mask
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.parts import read_rows
@@ -244,11 +244,11 @@ def test_picks_take_one_expression_of_each_image_over_all_sizes():
     assert len(pick(data, model, None, 0)) == 10
     areas = [target_mask(sample, sample.expressions[0]).mean() for sample in picks]
     assert all(area > 0 for area in areas)
-    other = foreign(picks, 0)
+    other = foreign_text(picks, 0)
     assert other in {sample.expressions[0].sent for sample in picks}
     assert strata_middles(5, 5) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="second image"):
-        foreign(pick(data, model, 1, 0), 0)
+        foreign_text(pick(data, model, 1, 0), 0)
 
 
 def test_a_foreign_expression_has_other_words():
@@ -258,9 +258,9 @@ def test_a_foreign_expression_has_other_words():
         for sent, category in (("left one", 1), (" Left  One", 2), ("right one", 3))
     )
     alike = SimpleNamespace(expressions=(SimpleNamespace(sent="right one", category_id=(1,)),))
-    assert foreign(PlantedData([own, near, alike]), 0) == "right one"
-    assert foreign(PlantedData([own, near, far]), 0) == "right one"
-    assert foreign(PlantedData([own, near]), 0) == " Left  One"
+    assert foreign_text(PlantedData([own, near, alike]), 0) == "right one"
+    assert foreign_text(PlantedData([own, near, far]), 0) == "right one"
+    assert foreign_text(PlantedData([own, near]), 0) == " Left  One"
 
 
 def test_expressions_that_cannot_be_asked_or_labelled_are_passed_over_and_counted():

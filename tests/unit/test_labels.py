@@ -25,7 +25,7 @@ def test_thresholds_belong_to_their_side():
     labels = label_tokens(np.array([[1.0, 0.5, 0.49], [0.06, 0.05, 0.0]]))
     assert labels.inside.tolist() == [True, True, False, False, False, False]
     assert labels.outside.tolist() == [False, False, False, False, True, True]
-    assert (labels.n_in, labels.n_eligible, labels.tiny) == (2, 4, False)
+    assert (labels.n_in, labels.tiny) == (2, False)
 
 
 def test_sensitivity_thresholds_move_tokens():

@@ -6,14 +6,14 @@ import pytest
 from litelvlm.analysis.stats.bootstrap import bootstrap_ratios, mean_estimate
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.sweep.claims import retention_claim
-from litelvlm.analysis.studies.sweep.tables import (
-    Wide,
+from litelvlm.analysis.studies.sweep.estimates import (
     cell_index,
     difference,
     retention,
     score_bootstrap,
     swap_p_value,
 )
+from litelvlm.analysis.studies.sweep.wide import Wide
 
 STUDIES, RESAMPLES, IMAGES, BUDGET = 400, 300, 60, 48
 KEPT, LEAD = 0.90, 0.05
@@ -51,7 +51,7 @@ def claims_on(wide, seed):
     return (
         swap_p_value(wide, ours, theirs, "ciou", 399, seed),
         difference(scores, places[0], places[1]).estimates()[0],
-        retention_claim(retention(scores, places[0], places[2]), BUDGET, "asked alone"),
+        retention_claim(retention(scores, places[0], places[2]), BUDGET, "single"),
         lead_claims(wide, scores, BUDGET)[0],
     )
 
@@ -88,7 +88,7 @@ def test_retention_far_from_the_edge_is_told(truth, least, most):
             cell_index(wide, cell, "ciou") for cell in (("none", 144), ("litelvlm", BUDGET))
         )
         kept = retention(score_bootstrap(wide, RESAMPLES, number), part, whole)
-        found.append(retention_claim(kept, BUDGET, "asked alone").verdict == "supported")
+        found.append(retention_claim(kept, BUDGET, "single").verdict == "supported")
     assert least <= np.mean(found) <= most
 
 

@@ -1,6 +1,7 @@
 """The reversal study on planted signals: what it must find, what it must not, and bad data."""
 
 import dataclasses
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from litelvlm.analysis.inputs.foreign import (
     choose_foreign_texts,
     draw_foreign,
 )
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
@@ -25,14 +27,9 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
-from litelvlm.analysis.studies.reversal.rows import (
-    TEXT_FREE,
-    Context,
-    Texts,
-    image_targets,
-    measures,
-)
+from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, measures
 
+PREPARE = "litelvlm.analysis.studies.reversal.prepare"
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
@@ -152,8 +149,7 @@ def test_a_crowd_is_no_other_object():
         assert (
             distractor(model, crowded, expression, same_category, np.random.default_rng(0)) is None
         )
-    context = SimpleNamespace(model=model, data=planted_data(1))
-    found, _ = image_targets(context, crowded)
+    found, _ = image_targets(planted_data(1), model, crowded)
     assert {e.sent_id: keys["n_same_category"] for _, e, keys, _ in found}[expression.sent_id] == 1
 
 
@@ -243,7 +239,7 @@ def named(names, device):
 
 
 def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.studies.reversal.prepare.load_clips", named)
+    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
     folder = study(tmp_path, "instance", config=FAST.model_copy(update={"clip": ("other",)}))
     rows = read_rows(folder)
     own = rows[rows.clip_model == ""].reset_index(drop=True)
@@ -277,7 +273,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
 
 
 def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.studies.reversal.prepare.load_clips", named)
+    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
     changes = {
         "random_seeds": 0,
         "clip": ("other",),

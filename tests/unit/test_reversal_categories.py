@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.inputs.picks import unusable
+from litelvlm.analysis.inputs.labelled import image_targets
+from litelvlm.analysis.inputs.picked import unusable
 from litelvlm.analysis.inputs.samples import NO_OUTLINE, NO_TARGET, target_mask
 from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import reversal
-from litelvlm.analysis.studies.reversal.rows import image_targets
 
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
@@ -61,8 +61,7 @@ def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
         for meant, category in ways
     )
     sample = dataclasses.replace(sample, expressions=expressions, annotations=objects)
-    context = SimpleNamespace(data=data, model=PlantedModel("instance"))
-    found = [keys for _, _, keys, _ in image_targets(context, sample)[0]]
+    found = [keys for _, _, keys, _ in image_targets(data, PlantedModel("instance"), sample)[0]]
     assert [keys["n_same_category"] for keys in found] == [2, 1, 2, 1]
     assert [keys["category"] for keys in found] == ["5", "5", "several", "several"]
 
@@ -74,9 +73,8 @@ def test_an_object_without_outline_is_not_called_no_target():
         dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))
     ]  # object 19 of image 1 has no pixel
     sample = dataclasses.replace(data[0], expressions=tuple(lost))
-    context = SimpleNamespace(data=data, model=PlantedModel())
     assert not target_mask(sample, lost[0]).any()
-    assert image_targets(context, sample) == ([], (NO_OUTLINE, NO_TARGET))
+    assert image_targets(data, PlantedModel(), sample) == ([], (NO_OUTLINE, NO_TARGET))
     assert [
         unusable(expression, target_mask(sample, expression), PlantedModel()) for expression in lost
     ] == [

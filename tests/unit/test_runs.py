@@ -77,7 +77,6 @@ def test_a_finished_run_reads_back_and_explains_itself(tmp_path):
         "run.json",
         "sessions",
     ]
-    assert runs.find_runs(tmp_path) == [run.folder]
 
 
 def test_the_record_fits_its_schema_and_refuses_unknown_fields(tmp_path):

@@ -10,7 +10,8 @@ from planted import PlantedTower, planted_data
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED
 from litelvlm.analysis.studies import sink_causal
-from litelvlm.analysis.studies.sink_causal.rows import compared, layer_sets, read_words, readable
+from litelvlm.analysis.studies.sink_causal.edits import layer_sets, read_words, readable
+from litelvlm.analysis.studies.sink_causal.rows import compared
 
 CHANGES = ("mask_sos", "zero_sos_value", "mask_content")
 

@@ -12,7 +12,9 @@ from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.tables import comparison_table, score_bootstrap, widen
+from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
+from litelvlm.analysis.studies.sweep.tables import comparison_table
+from litelvlm.analysis.studies.sweep.wide import widen
 
 METHODS = ("litelvlm", "high_similarity", "random", "uniform", "mask_oracle", "inverse_mask_oracle")
 FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, batch_size=4)

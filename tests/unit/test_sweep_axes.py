@@ -20,7 +20,8 @@ from litelvlm.analysis.studies.sweep.passes import (
     expression_passes,
     plan_conversations,
 )
-from litelvlm.analysis.studies.sweep.tables import token_table, widen
+from litelvlm.analysis.studies.sweep.tables import token_table
+from litelvlm.analysis.studies.sweep.wide import widen
 from litelvlm.metrics import grefcoco_scores
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation
@@ -255,7 +256,7 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
     assert all(
-        s.endswith(", up to three drawn expressions of an image asked together.") for s in said
+        s.endswith(", up to three drawn expressions of an image in one conversation.") for s in said
     )
     # Per image: two draws of the unpruned model, two methods at one budget; three turns each;
     # encoded once.
@@ -313,7 +314,7 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
     assert len(rows) == 3 * 4 * 4
     said = [claim.statement for claim in read_summary(folder).claims]
     assert said
-    assert all(s.endswith(", all expressions of an image asked together.") for s in said)
+    assert all(s.endswith(", all expressions of an image in one conversation.") for s in said)
     (talk,) = plan_conversations(config, data[0])
     assert talk.conversation == conversation(
         [expression.sent for expression in data[0].expressions]

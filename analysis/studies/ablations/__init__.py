@@ -1,4 +1,4 @@
-"""What is left of the method's advantage when each of its parts is taken away, turned round or replaced?
+"""What is left of the method's advantage when one of its parts is removed, reversed or replaced?
 
 Reviewers asked for it row by row; the requests and the methods that answer them are in
 ``litelvlm.analysis.studies.ablations.config``:
@@ -14,8 +14,8 @@ Reviewers asked for it row by row; the requests and the methods that answer them
     rounding     scores in bfloat16, as the official evaluation ranks them: which tokens change, and
                  what it costs
     protocol     the official evaluation's draws of expressions and templates, seeds 0 to 4, beside
-                 the same expressions asked alone; and which part of the method carries its score
-                 there
+                 the same expressions in the single protocol; and which part of the method carries
+                 its score there
     attention    correlation of the reversed similarity with the language model's attention
 
 All are paired with the paper's method on the same images, expressions and template. H7: the paper's

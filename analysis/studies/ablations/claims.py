@@ -1,4 +1,4 @@
-"""What the ablations claim: every part of the method matters, and H7, the method leads the best rival by over 5 %."""
+"""Claims of the ablations: each part of the method matters; H7, it leads all rivals by over 5 %."""
 
 from collections.abc import Sequence
 
@@ -21,13 +21,8 @@ from litelvlm.analysis.studies.ablations.official import official_claims
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS
 from litelvlm.analysis.studies.ablations.tables import attention_estimates
-from litelvlm.analysis.studies.sweep.tables import (
-    Wide,
-    budgets_of,
-    cell_index,
-    score_bootstrap,
-    widen,
-)
+from litelvlm.analysis.studies.sweep.estimates import cell_index, score_bootstrap
+from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, widen
 
 LEAD = 0.05
 PAIRS = (
@@ -92,10 +87,13 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
 def correlation_claims(
     alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Claim]:
-    """Whether the reversed similarity goes with the language model's attention, sample by sample."""
+    """Whether the reversed similarity correlates with the language model's attention per sample."""
     found, undefined = attention_estimates(alone, resamples, seed)
     excluded = {"constant scores or attention": undefined} if undefined else {}
-    statement = "The reversed similarity correlates with the language model's attention (Pearson, mean over samples)."
+    statement = (
+        "The reversed similarity correlates with the language model's attention "
+        "(Pearson, mean over samples)."
+    )
     return [
         make_claim("attention", statement, estimate, 0.0, "no correlation", excluded=excluded)
         for name, estimate in found.items()
@@ -123,7 +121,10 @@ def lead_claims(wide: Wide, scores: Bootstrap, budget: int) -> list[Claim]:
         return ahead
 
     best = rivals[int(scores.value[others].argmax())][0]
-    text = f"With {budget} tokens {PAPER} exceeds the best of {len(rivals)} rivals (here {best}) by more than 5 "
+    text = (
+        f"With {budget} tokens {PAPER} exceeds the best of {len(rivals)} rivals "
+        f"(here {best}) by more than 5 "
+    )
     return [
         lead_claim("H7", f"{text}% of its cIoU.", contrast(scores, shares)),
         lead_claim("H7.points", f"{text}points of cIoU.", contrast(scores, points)),
@@ -131,7 +132,7 @@ def lead_claims(wide: Wide, scores: Bootstrap, budget: int) -> list[Claim]:
 
 
 def lead_claim(id: str, statement: str, leads: Bootstrap) -> Claim:
-    """A claim on the smallest of several leads; undetermined where a rival scores 0 on a resample."""
+    """A claim on the smallest of several leads; undetermined if a rival scores 0 on a resample."""
     p_value = float(leads.p_values(LEAD, one_sided=True).max())
     estimate = smallest_effect(leads)
     if not np.isfinite(leads.draws).all() or not np.isfinite(leads.value).all():

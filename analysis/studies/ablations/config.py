@@ -1,4 +1,4 @@
-"""What reviewers asked to see, as methods of a sweep: which request each answers, and what it is compared with."""
+"""The reviewers' requests as methods of a sweep, and what each method is compared with."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -82,9 +82,9 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 RIVALS = METHODS["rivals"]
 """Published methods that H7 compares with."""
 TOGETHER = (PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform")
-"""Methods of the request "protocol". Expressions that are asked together leave places that context tokens fill. Is it
-the ranking that carries the score then, or these (nearly the largest value norms), or the order of
-the tokens?"""
+"""Methods of the request "protocol". In the conversation protocol, context tokens fill a part of
+the budget. Does the ranking carry the score there, or do these tokens (nearly the largest value
+norms), or does the order of the tokens?"""
 REFERENCES: Mapping[str, str] = MappingProxyType(
     {HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"}
 )

@@ -1,7 +1,7 @@
-"""What ablations say of the score itself: how reversed it is, how it goes with attention, what bfloat16 does to it."""
+"""Measures of the score itself: how reversed it is, correlation with attention, rounding."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from scipy import stats
 from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.stats.ranking import tie_fraction
 from litelvlm.pruning import Cues, get_pruner
+from litelvlm.pruning.features import Precision
 from litelvlm.pruning.scoring.similarity import text_similarity
 
 SUMS = ("count", "x", "y", "xx", "yy", "xy")
 ROUNDED = "bfloat16"
 
 
-def similarity(cues: Cues, precision: Any = "float32") -> Float[np.ndarray, "n"]:
+def similarity(cues: Cues, precision: Precision = "float32") -> Float[np.ndarray, "n"]:
     """Similarity of the first text with every token, in float64."""
     found: np.ndarray = (
         text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
@@ -42,8 +43,8 @@ def correlations(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> dict[s
 
 
 def rounding(cues: Cues, budgets: Sequence[int]) -> dict[str, float]:
-    """Share of tied scores in either number type, and at each budget the Jaccard index of the two kept sets."""
-    found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in ("float32", ROUNDED)}
+    """Share of tied scores in either number type, and overlap of both kept sets at each budget."""
+    found = {f"ties_{kind}": tie_fraction(similarity(cues, kind)) for kind in get_args(Precision)}
     exact, coarse = get_pruner(PAPER), get_pruner(PAPER, precision=ROUNDED)
     return found | {
         f"jaccard_{k}": jaccard(*(p.select(cues, k).indices for p in (exact, coarse)))

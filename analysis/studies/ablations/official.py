@@ -1,28 +1,28 @@
-"""What carries the score when expressions are asked as the official evaluation asks them, several in one conversation.
+"""What carries the score in the official protocol, with several expressions in one conversation.
 
-Each text then names only its share of the budget, the shares overlap, and context tokens, which
-read no text, fill the rest; the released code gives them to the language model in the order of
-their score. A score of the whole says nothing about any one of these, so each is turned round or
-taken away while the others stay.
+There, each text chooses only its share of the budget, the shares overlap, and context tokens, which
+read no text, fill the rest. The released code passes them to the language model in the order of
+their score. The score of the whole tells nothing about any one of these parts, so each is reversed
+or removed while the others stay.
 
 Lines are drawn expressions; intervals and tests take images, with all their draws, as units. Draws
 are independent between images, so that this covers their noise too.
 """
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM
 from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
-from litelvlm.analysis.studies.sweep.tables import budgets_of, score_bootstrap, widen
+from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
+from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
 
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),
@@ -49,12 +49,14 @@ PAIRS = (
 
 
 def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Paired differences of cIoU in the official protocol, every pair at every budget; empty if it was not run.
+    """Paired differences of cIoU in the official protocol, every pair at every budget.
+
+    The table is empty if the protocol was not run.
 
     Columns: id, method, reference, budget, delta, low, high, p (image-level swap), p_holm (adjusted
     over all lines), n_images, n (drawn expressions).
     """
-    lines: list[dict[str, Any]] = [
+    lines: list[Row] = [
         {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
         | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
         | {"n_images": delta.n_images, "n": delta.n}

@@ -1,15 +1,16 @@
-"""Pairs of methods of which the first is claimed to have the higher cIoU: paired differences, tests and claims."""
+"""Pairs of methods whose first is claimed to be better in cIoU: differences, tests and claims."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
-from litelvlm.analysis.studies.sweep.tables import Wide, cell_index, difference, swap_p_value
+from litelvlm.analysis.studies.sweep.estimates import cell_index, difference, swap_p_value
+from litelvlm.analysis.studies.sweep.wide import Wide
 
 
 class Pair(NamedTuple):
-    """One comparison: its id, the method that is to have the higher cIoU, the other one, and what that stands for."""
+    """One comparison: its id, the method claimed to be better, the other one, and its meaning."""
 
     id: str
     first: str
@@ -18,7 +19,7 @@ class Pair(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A pair at one budget: first minus second in cIoU, and the p-value of swapping the two image by image."""
+    """A pair at one budget: first minus second in cIoU, and the p-value of an image-level swap."""
 
     pair: Pair
     budget: int
@@ -57,8 +58,8 @@ def compare(
     return found
 
 
-def pair_claim(compared: Compared, asked: str = "") -> Claim:
-    """The claim that the first method has the higher cIoU; ``asked`` ends its statement."""
+def pair_claim(compared: Compared, where: str = "") -> Claim:
+    """The claim that the first method has the higher cIoU; ``where`` ends its statement."""
     pair, budget, delta, p_value = compared
-    statement = f"With {budget} tokens {pair.first} has a higher cIoU than {pair.second}{asked}."
+    statement = f"With {budget} tokens {pair.first} has a higher cIoU than {pair.second}{where}."
     return make_claim(pair.id, statement, delta, 0.0, f"cIoU of {pair.null}", p_value=p_value)

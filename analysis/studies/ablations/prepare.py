@@ -5,26 +5,30 @@ from functools import partial
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import ALTERED, SHUFFLED, TOGETHER, Config
 from litelvlm.analysis.studies.ablations.rows import AblationContext, ablation_rows
 from litelvlm.analysis.studies.sweep import config as sweep_config
+from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Context
-from litelvlm.analysis.studies.sweep.rows import Loaded, load
+from litelvlm.analysis.studies.sweep.rows import load
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 
 
 def make_context(
-    model: Model, data: Data, chosen: EvenSubset, config: Config, budgets: tuple[int, ...]
+    model: GroundingModel,
+    data: Dataset,
+    chosen: EvenSubset,
+    config: Config,
+    budgets: tuple[int, ...],
 ) -> AblationContext:
-    """Context of the expressions asked alone."""
+    """Context of the chosen expressions in the single protocol."""
     methods = tuple(label for label in config.methods if label not in ALTERED)
     altered = tuple(label for label in config.methods if label in ALTERED)
-    asked = sweep_config.Config(
+    single = sweep_config.Config(
         methods=tuple(Method.parse(label) for label in methods),
         budgets=budgets,
         seeds=config.random_seeds,
@@ -32,15 +36,15 @@ def make_context(
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    donors = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
-    if len({donor.image_id for donor in donors}) < 2:
+    foreign = draw_foreign(data, model, config.pool, config.seed) if SHUFFLED in altered else ()
+    if len({candidate.image_id for candidate in foreign}) < 2:
         altered = tuple(label for label in altered if label != SHUFFLED)
     return AblationContext(
         model,
         chosen,
-        asked,
+        single,
         budgets,
-        donors,
+        foreign,
         config.seed,
         altered,
         "attention" in config.requests,
@@ -50,9 +54,9 @@ def make_context(
 
 
 def protocol_contexts(
-    model: Model, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
+    model: GroundingModel, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> tuple[Context, Context]:
-    """Contexts of the official protocol and of every expression asked alone, on the method, its parts and controls."""
+    """Contexts of the official and the single protocol, on the method, its parts and controls."""
     methods = tuple(Method.parse(label) for label in TOGETHER)
     official = sweep_config.Config(
         methods=methods,
@@ -60,14 +64,14 @@ def protocol_contexts(
         batch_size=config.batch_size,
         protocol="official",
     )
-    alone = sweep_config.Config(
+    single = sweep_config.Config(
         methods=methods,
         seeds=config.official_seeds,
         question_index=config.question_index,
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    return Context(model, whole, official, budgets), Context(model, whole, alone, budgets)
+    return Context(model, whole, official, budgets), Context(model, whole, single, budgets)
 
 
 def load_both(context: Context, protocols: Sequence[Context], index: int) -> tuple[Loaded, Loaded]:

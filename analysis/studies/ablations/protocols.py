@@ -1,12 +1,11 @@
-"""How much the protocol moves a score: official draws beside the same expressions asked alone; kinds of intervals."""
-
-from typing import Any
+"""How much the protocol moves a score (official draws or single), and kinds of intervals."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Estimate,
@@ -16,7 +15,7 @@ from litelvlm.analysis.stats.bootstrap import (
 )
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
-from litelvlm.analysis.studies.sweep.tables import widen
+from litelvlm.analysis.studies.sweep.wide import widen
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
 DIFFERENCE = "official minus single"
@@ -24,13 +23,13 @@ _PIXELS = ["inter_px", "union_px"]
 
 
 def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Scores (cIoU) of the unpruned model, the paper's method, its parts and controls by protocol, on the same images.
+    """Scores (cIoU) of the method, its parts and controls by protocol, on the same images.
 
-    "official": drawn expressions and templates, several expressions in one conversation; "single,
-    the expressions
-    drawn": the same expressions draw by draw, each alone with one template, so that its noise is
-    that of drawing expressions only; the paired difference of the two; "single, every expression":
-    all of them once. What a random method gets alone is the mean of its draws.
+    "official": drawn expressions and templates, several expressions in one conversation. "single,
+    the expressions drawn": the same expressions draw by draw, each in a conversation of its own
+    with one template, so that its noise is that of drawing expressions only. Then the paired
+    difference of the two. "single, every expression": all of them once. A random method's single
+    score is the mean of its draws.
 
     sd_draws is the standard deviation over the official seeds, nan where nothing is drawn.
     Intervals resample images and, within each, draws, so that they hold both kinds of noise.
@@ -122,7 +121,7 @@ def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
     return pd.DataFrame(lines)
 
 
-def _line(estimate: Estimate, n: int) -> dict[str, Any]:
+def _line(estimate: Estimate, n: int) -> Row:
     return {
         "ciou": estimate.value,
         "low": estimate.low,

@@ -1,9 +1,9 @@
-"""Rows of the ablations: a sweep's rows, the method on other inputs, and what relates its score to attention."""
+"""Rows of the ablations: a sweep's rows, altered inputs, and measures of the score."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.inputs.queries import Query
+from litelvlm.analysis.inputs.queries import glamm_query
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.signals.importance import shapley
+from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.ablations.config import (
     ALTERED,
@@ -29,8 +29,11 @@ from litelvlm.analysis.studies.ablations.measures import (
     similarity,
     without_values,
 )
+from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
-from litelvlm.analysis.studies.sweep.rows import Loaded, image_rows
+from litelvlm.analysis.studies.sweep.rows import image_rows
+from litelvlm.clip.states import ClipImage
+from litelvlm.models.base import VisualState
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
@@ -38,7 +41,16 @@ from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring.context import context_scores
 
 METHODS, PROTOCOLS = "methods", "protocols"
-"""Parts of the rows: every method on the chosen expressions; protocols on every expression of the same images."""
+"""Parts of the rows: all methods on chosen expressions; protocols on all of the same images."""
+
+
+@runtime_checkable
+class ClipState(Protocol):
+    """An encoded image that holds the states of a CLIP tower."""
+
+    @property
+    def clip(self) -> ClipImage:
+        """States of the image tower."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,7 @@ class AblationContext(Context):
     """A sweep's context with the selections that no setting of a method can say.
 
     Attributes:
-        donors: Expressions of other images, whose texts stand in for the true one.
+        foreign: Expressions of other images, whose texts replace the true one.
         seed: Of the choice among them.
         altered: Which of ``ALTERED`` to run.
         attention: Whether to relate the score to the language model's attention.
@@ -56,7 +68,7 @@ class AblationContext(Context):
             are made.
     """
 
-    donors: Sequence[ForeignExpression] = ()
+    foreign: Sequence[ForeignExpression] = ()
     seed: int = 0
     altered: tuple[str, ...] = ALTERED
     attention: bool = False
@@ -67,17 +79,17 @@ class AblationContext(Context):
     def passes(
         self,
         loaded: Loaded,
-        state: Any,
+        state: VisualState,
         number: int,
-        talk: PlannedConversation,
+        planned: PlannedConversation,
         cues: Cues,
         chosen: Chosen,
     ) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
-        made = super().passes(loaded, state, number, talk, cues, chosen)
-        self.measures[number] = self.measure(loaded.coverage[number], state, talk, cues)
+        made = super().passes(loaded, state, number, planned, cues, chosen)
+        self.measures[number] = self.measure(loaded.coverage[number], state, planned, cues)
         for label in self.altered:
-            changed = self.change(label, loaded, state, number, talk, cues)
+            changed = self.change(label, loaded, state, number, planned, cues)
             for budget in self.budgets:
                 made.append(
                     Pass(
@@ -96,47 +108,55 @@ class AblationContext(Context):
         self,
         label: str,
         loaded: Loaded,
-        state: Any,
+        state: VisualState,
         number: int,
-        talk: PlannedConversation,
+        planned: PlannedConversation,
         cues: Cues,
     ) -> Cues:
         """Cues with the input that a label names exchanged."""
         if label == LAST_LAYER:
+            if not isinstance(state, ClipState):
+                raise ValueError(f"{label} reads CLIP's states, which {self.model.name!r} lacks")
             last = state.clip.last_hidden_state[:, -cues.n_tokens :]
             return cues.replaced(patch_embeds=self.model.tower.project(last)[0])
         if label == CONTEXT_ONLY:
             return cues
         if label == KERNEL_SHAP:
             rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
-            asked = Query(self.model, state, talk.conversation, self.config.batch_size)
-            values = torch.from_numpy(shapley(asked, asked.targets(), self.coalitions, rng))
+            size = self.config.batch_size
+            query = glamm_query(self.model, state, planned.conversation, size)
+            values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
         return cues.replaced(text_embeds=self.model.tower.text([text]).text_embeds)
 
     def foreign_text(self, loaded: Loaded, number: int) -> str:
-        """The question about an expression of another image, of another category if there is one, equally long."""
+        """The question about another image's expression of equal length; another category first."""
         sample = loaded.sample
         expression = sample.expressions[number]
         rng = np.random.default_rng([self.seed, int(expression.sent_id)])
         for same_category in (False, True):
-            chosen = choose_foreign_texts(self.donors, sample, expression, 1, same_category, rng)
+            chosen = choose_foreign_texts(self.foreign, sample, expression, 1, same_category, rng)
             if len(chosen):
-                return question(self.donors[int(chosen[0])].sent, self.config.question_index)
+                return question(self.foreign[int(chosen[0])].sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
     def measure(
-        self, covered: Float[np.ndarray, "n"], state: Any, talk: PlannedConversation, cues: Cues
+        self,
+        covered: Float[np.ndarray, "n"],
+        state: VisualState,
+        planned: PlannedConversation,
+        cues: Cues,
     ) -> dict[str, float]:
-        """How far the score is reversed on the referent, and how it goes with attention inside the language model."""
+        """How reversed the score is on the referent, and how it correlates with attention."""
         scores = similarity(cues)
         found = {"ri": float("nan")}
         if covered.any() and skip_reason(covered) is None:
             labels = label_tokens(covered)
             found["ri"] = float(reversal_index(auroc(scores, labels.inside, labels.outside)))
         if self.attention:
-            rows = attention_rows(self.model, state, talk.conversation)
+            query = glamm_query(self.model, state, planned.conversation)
+            rows = attention_rows(query.model, query.state, query.conversation)
             found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
         if self.rounding:
             found |= rounding(cues, self.budgets)
@@ -144,7 +164,7 @@ class AblationContext(Context):
 
 
 def select(label: str, cues: Cues, budget: int) -> Selection:
-    """The paper's choice from changed cues, or what another score keeps, in the order in which it would emit each."""
+    """The paper's choice from changed cues, or what another score keeps, in the method's order."""
     if label == CONTEXT_ONLY:
         chosen = Selection.from_indices(highest(context_scores(cues), budget), cues.n_tokens)
         return replace(chosen, roles=("context",) * budget)
@@ -168,17 +188,20 @@ def ablation_rows(
     places = {key["sent_id"]: number for number, key in enumerate(loaded[0].keys)}
     nothing = without_values(context.measures)
     rows = [
-        row
-        | {"part": METHODS}
-        | (context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing)
+        {
+            **row,
+            "part": METHODS,
+            **(context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing),
+        }
         for row in alone.rows
     ]
-    asked = [image_rows(protocol, loaded[1]) for protocol in protocols]
-    rows += [row | {"part": PROTOCOLS} | nothing for found in asked for row in found.rows]
-    notes = [*alone.notes, *(note for found in asked for note in found.notes)]
+    compared = [image_rows(protocol, loaded[1]) for protocol in protocols]
+    rows += [{**row, "part": PROTOCOLS, **nothing} for found in compared for row in found.rows]
+    notes = [*alone.notes, *(note for found in compared for note in found.notes)]
     # The record counts the chosen expressions only.
     for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():
         notes.append(
-            f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared ({reason})"
+            f"image {loaded[1].sample.image_id}: {n} more left out where protocols are compared "
+            f"({reason})"
         )
     return alone._replace(rows=rows, notes=tuple(notes))

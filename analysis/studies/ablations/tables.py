@@ -1,13 +1,13 @@
-"""Tables of the ablations: paired differences by request, strata of the gain, correlations, what bfloat16 changes."""
+"""Tables of the ablations: paired differences, strata of the gain, correlations, rounding."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Bootstrap,
@@ -22,20 +22,17 @@ from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
 from litelvlm.analysis.studies.ablations.rows import METHODS
-from litelvlm.analysis.studies.sweep.no_target import without_target
-from litelvlm.analysis.studies.sweep.tables import (
+from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
-    Cell,
-    Wide,
-    budgets_of,
     cell_index,
     difference,
     retention,
     score_bootstrap,
-    score_table,
     swap_p_value,
-    widen,
 )
+from litelvlm.analysis.studies.sweep.no_target import without_target
+from litelvlm.analysis.studies.sweep.tables import score_table
+from litelvlm.analysis.studies.sweep.wide import Cell, Wide, budgets_of, widen
 
 MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
@@ -77,7 +74,9 @@ def make_tables(
 def delta_table(
     wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """Every method minus the paper's (or what else it is compared with) at the same budget, for cIoU and gIoU.
+    """Every method minus its reference at the same budget, for cIoU and gIoU.
+
+    The reference is the paper's method unless ``REFERENCES`` names another one.
 
     p is that of an image-level swap; p_holm is adjusted over all lines of one metric; mde is the
     smallest difference that n images would show with a power of 0.8; within_a_point says that the
@@ -131,7 +130,7 @@ def _equivalence(wide: Wide, cell: Cell, other: Cell) -> float:
 
 
 def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
-    """Share of the unpruned cIoU that each method keeps, with a 95 % interval and a one-sided 95 % bound."""
+    """Share of the unpruned cIoU that each method keeps, with interval and one-sided 95 % bound."""
     (whole,) = (cell for cell in wide.cells if cell[0] == UNPRUNED)
     lines = []
     for cell in wide.cells:
@@ -149,7 +148,7 @@ def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
 
 
 def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Lead of the paper's method over random tokens by kind of expression, size of the target and number of words.
+    """Lead of the paper's method over random tokens by kind, size of the target and words.
 
     Sizes are thirds of the expressions that mean something in their image; the others are a group
     of their own.
@@ -171,7 +170,7 @@ def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
 
 
 def gain_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Lead over random tokens by quarters of the reversal index: does reversal predict the benefit?"""
+    """Lead over random tokens by quarters of the reversal index: does reversal predict it?"""
     index = alone[alone["method"] == UNPRUNED].set_index("sent_id")["ri"].dropna()
     quarter = pd.cut(index.rank(pct=True, method="first"), [0, 0.25, 0.5, 0.75, 1], labels=QUARTERS)
     lines = []
@@ -186,7 +185,7 @@ def gain_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
     return pd.DataFrame(lines)
 
 
-def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str, Any]]:
+def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[Row]:
     """Lead in cIoU over random tokens at each budget; nothing if either was not run."""
     both = rows[rows["method"].isin([PAPER, RANDOM])]
     if both["method"].nunique() < 2:
@@ -199,7 +198,7 @@ def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[dict[str, 
 
 
 def attention_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Correlation of the reversed similarity with the language model's attention, three ways; empty if not measured."""
+    """Correlations of the reversed similarity with attention, three ways; empty if not measured."""
     found, undefined = attention_estimates(alone, resamples, seed)
     return pd.DataFrame(
         [
@@ -247,14 +246,14 @@ def pooled_pearson(sums: Float[np.ndarray, "b 6"]) -> Float[np.ndarray, "b 1"]:
 
 
 def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """What bfloat16 does to the scores: shared tokens (Jaccard index) at each budget, and tied scores; or empty."""
+    """What bfloat16 changes: overlap of the kept sets at each budget, and tied scores; or empty."""
     columns = sorted(c for c in map(str, alone.columns) if c.startswith(("jaccard_", "ties_")))
     measured = alone[alone["method"] == UNPRUNED]
     lines = []
     for column in columns:
         kind, _, rest = column.partition("_")
         if kind == "jaccard":
-            name: dict[str, Any] = {"measure": "kept sets, Jaccard", "budget": int(rest)}
+            name: Row = {"measure": "kept sets, Jaccard", "budget": int(rest)}
         else:
             name = {"measure": f"tied scores, {rest}", "budget": 0}
         values, images = measured[column].to_numpy(), measured["image_id"].to_numpy()
@@ -264,7 +263,7 @@ def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     return pd.DataFrame(lines)
 
 
-def _line(estimate: Estimate, name: str) -> dict[str, Any]:
+def _line(estimate: Estimate, name: str) -> Row:
     return {name: estimate.value, "low": estimate.low, "high": estimate.high} | {
         "n_images": estimate.n_images,
         "n": estimate.n,

@@ -1,10 +1,10 @@
-"""What pruning saves: operations, time by component, and memory, measured in one run with the unpruned model.
+"""What pruning saves in operations, time and memory, measured in one run with the unpruned model.
 
 Every arm - a method at a budget - runs once per round, arms in a new random order each round, so
 that a machine that grows slow hurts all alike; medians are compared, and intervals come from
 resampling rounds. All arms use one attention kernel, batch 1, no gradient, and nothing empties a
-cache in between. The arm that keeps all tokens through the paper's
-method stands for the null: it must equal the unpruned one.
+cache in between. The arm that keeps all tokens through the paper's method stands for the null: it
+must equal the unpruned one.
 """
 
 from litelvlm.analysis.runs.study import Study

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
+from PIL import Image
 from pydantic import Field, model_validator
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, AnyMethod, check_distinct
@@ -20,7 +21,6 @@ from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import Spliced
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import LayerPruner, Pruner, Selection
 from litelvlm.pruning.cues import TRUTH
 
@@ -61,7 +61,8 @@ class Config(StudyConfig):
         oracles = [method.label for method in self.methods if method.pruner().needs & TRUTH]
         if oracles:
             raise ValueError(
-                f"methods that read the true mask cannot be timed: {', '.join(oracles)}; leave them out"
+                f"methods that read the true mask cannot be timed: {', '.join(oracles)}; "
+                "leave them out"
             )
         return self
 
@@ -103,21 +104,21 @@ class Prompt:
     """A spliced sequence of random visual states, as the language model gets it from one arm.
 
     Attributes:
-        talk: The conversation.
+        conversation: Its questions and answers.
         plan: What drops tokens inside the language model; None if nothing does.
         spliced: Its embeddings with the visual states in place.
     """
 
-    talk: Conversation
+    conversation: Conversation
     plan: Selection | None
     spliced: Spliced
 
     @classmethod
-    def of(cls, model: Glamm, picture: Any, texts: list[str], arm: Arm) -> "Prompt":
-        """The prompt about the first texts; a method inside the language model gets the tokens it lets in."""
-        talk, plan, n_tokens = conversation(texts[: arm.n_text]), None, arm.budget
+    def of(cls, model: Glamm, picture: Image.Image, texts: list[str], arm: Arm) -> "Prompt":
+        """The prompt about the first texts, with the tokens that enter the language model."""
+        conversation, plan, n_tokens = model.conversation(texts[: arm.n_text]), None, arm.budget
         if isinstance(arm.pruner, LayerPruner):
-            cues = model.cues(model.encode_image(picture), talk)
+            cues = model.cues(model.encode_image(picture), conversation)
             plan = arm.pruner.select(cues, arm.budget)
             n_tokens = len(plan)
         generator, shape = (
@@ -125,7 +126,7 @@ class Prompt:
             (n_tokens, model.llama.config.hidden_size),
         )
         visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
-        return cls(talk, plan, model.splice([visual], [talk], [plan]))
+        return cls(conversation, plan, model.splice([visual], [conversation], [plan]))
 
     def dropping(self, model: Glamm) -> LayerDropping | None:
         """What drops tokens between layers, anew for each pass."""
@@ -135,7 +136,7 @@ class Prompt:
         return LayerDropping(
             model.llama,
             model.tokenizer,
-            [self.talk],
+            [self.conversation],
             [self.plan],
             spliced.image_start,
             spliced.lengths,

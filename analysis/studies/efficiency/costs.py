@@ -1,4 +1,4 @@
-"""What a forward pass costs by arithmetic: multiply-adds (MACs) per component, and counted operations beside them.
+"""What a forward pass costs by arithmetic: multiply-adds (MACs) per component, and counted ones.
 
 One multiply-add is one MAC or two FLOPs; published pruning tables print MACs under the name of
 FLOPs. Only matrix products and convolutions are counted, as in those tables and in torch's counter:
@@ -6,11 +6,13 @@ no norms, no activations, no embedding look-ups, no language head (it is not use
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import SamConfig, SamVisionConfig
+
+from litelvlm.models.glamm.model import Glamm
 
 COMPONENTS = (
     "clip_image",
@@ -24,7 +26,9 @@ COMPONENTS = (
 
 
 def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> int:
-    """MACs of a LLaMA prefill over n tokens behind p known ones: L (4 n d^2 + 2 n (n + p) d + 3 n d m).
+    """MACs of a LLaMA prefill over n tokens behind p known ones.
+
+    They are L (4 n d^2 + 2 n (n + p) d + 3 n d m).
 
     Attention is counted in full, not only its causal half, as published figures and torch's counter
     do.
@@ -46,17 +50,17 @@ def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> i
 
 
 def transformer_macs(n: int, layers: int, width: int, inner: int) -> int:
-    """MACs of a plain transformer (two-layer feed-forward part): L (4 n d^2 + 2 n^2 d + 2 n d m)."""
+    """MACs of a plain transformer with a two-layer MLP: L (4 n d^2 + 2 n^2 d + 2 n d m)."""
     return layers * (4 * n * width**2 + 2 * n**2 * width + 2 * n * width * inner)
 
 
 def model_macs(
-    model: Any, layer_counts: tuple[int, ...], n_other: int, n_text: int, text_length: int
+    model: Glamm, layer_counts: tuple[int, ...], n_other: int, n_text: int, text_length: int
 ) -> dict[str, int]:
     """MACs by component for one image and one pass.
 
     Args:
-        model: A ``Glamm``.
+        model: Whose sizes count.
         layer_counts: Visual tokens of each layer of the language model.
         n_other: Other tokens of the prompt.
         n_text: Expressions, one mask each.
@@ -87,8 +91,8 @@ def model_macs(
     }
 
 
-def sam_encoder_macs(config: Any) -> int:
-    """MACs of SAM's image encoder: windowed and global blocks with decomposed relative positions, and the neck."""
+def sam_encoder_macs(config: SamVisionConfig) -> int:
+    """MACs of SAM's image encoder: blocks with decomposed relative positions, and the neck."""
     side, d, m = config.image_size // config.patch_size, config.hidden_size, config.mlp_dim
     total = 3 * config.patch_size**2 * d * side**2
     for index in range(config.num_hidden_layers):
@@ -102,14 +106,14 @@ def sam_encoder_macs(config: Any) -> int:
     return int(total + side**2 * (d * c + 9 * c**2))
 
 
-def mask_side_macs(config: Any, n_text: int, width: int) -> int:
-    """MACs from the states before [SEG] to low-resolution masks: seg head and decoder per mask, positions once."""
+def mask_side_macs(config: SamConfig, n_text: int, width: int) -> int:
+    """MACs from the states before [SEG] to low-resolution masks; positions count once."""
     vision, c = config.vision_config, config.mask_decoder_config.hidden_size
     positions = (vision.image_size // vision.patch_size) ** 2 * 2 * vision.num_pos_feats
     return int(positions + n_text * (mask_decoder_macs(config) + width**2 + width * c))
 
 
-def mask_decoder_macs(config: Any) -> int:
+def mask_decoder_macs(config: SamConfig) -> int:
     """MACs of SAM's mask decoder for one prompt of one token."""
     decoder, vision = config.mask_decoder_config, config.vision_config
     n = (vision.image_size // vision.patch_size) ** 2
@@ -125,8 +129,8 @@ def mask_decoder_macs(config: Any) -> int:
     return int(decoder.num_hidden_layers * block + cross + upscaling + heads + quality)
 
 
-def counted_macs(parts: Mapping[str, Callable[[], Any]]) -> dict[str, int]:
-    """Run each part once under torch's counter; half of its FLOPs, which count two per multiply-add.
+def counted_macs(parts: Mapping[str, Callable[[], object]]) -> dict[str, int]:
+    """Run each part once under torch's counter; returns half of its FLOPs (two per multiply-add).
 
     The counter knows matrix products and convolutions, and takes any other operation as free.
     Attention runs as plain matrix products here, since not every release of torch knows the fused

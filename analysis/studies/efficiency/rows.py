@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import torch
+from PIL import Image
 
+from litelvlm.analysis.inputs.queries import require_glamm
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import (
     resolve_budgets,
 )
@@ -23,21 +25,19 @@ from litelvlm.analysis.studies.efficiency.timing import (
     peak_memory,
     timed,
 )
-from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.data.dataset import Dataset, Sample
+from litelvlm.models.base import Conversation, Grounding, GroundingModel
 from litelvlm.models.glamm.language.generation import greedy
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.preprocess import sam_pixel_values
-from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
+from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.pruning import LayerPruner
 
 
 @torch.inference_mode()
-def measure(
-    model: Glamm, sample: Any, config: Config, arms: Sequence[Arm]
-) -> Iterator[dict[str, Any]]:
+def measure(model: Glamm, sample: Sample, config: Config, arms: Sequence[Arm]) -> Iterator[Row]:
     """Rows: one per arm, round, component and metric; costs and memory once per arm (round -1)."""
     texts = [expression.sent for expression in sample.expressions]
     picture, order = sample.image(), random.Random(config.seed)
@@ -63,14 +63,16 @@ def measure(
         )
 
 
-def _whole(model: Glamm, picture: Any, texts: list[str], arm: Arm) -> dict[tuple[str, str], float]:
+def _whole(
+    model: Glamm, picture: Image.Image, texts: list[str], arm: Arm
+) -> dict[tuple[str, str], float]:
     """One call from the picture to the masks, and its stages by the model's own watch."""
-    found: list[Any] = []
+    found: list[Grounding] = []
     budget = None if arm.pruner is None else arm.budget
-    asked = texts[: arm.n_text]
+    expressions = texts[: arm.n_text]
     whole = timed(
         lambda: found.append(
-            model.segment(picture, asked, arm.pruner, budget, protocol="conversation")
+            model.segment(picture, expressions, arm.pruner, budget, protocol="conversation")
         ),
         model.device,
     )
@@ -90,14 +92,14 @@ def prefill(model: Glamm, prompt: Prompt) -> None:
 
 
 def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
-    """Milliseconds per answer token behind the first one, generated greedily with a key-value cache."""
+    """Milliseconds per answer token behind the first one, generated greedily with a KV cache."""
     return decode_time(
         lambda stop: greedy(
             model.llama,
             prompt.spliced.embeds,
             prompt.spliced.position_ids,
             stop,
-            n_tokens + 2,  # the last token is not asked whether to stop
+            n_tokens + 2,  # ``stop`` is not called for the last token
             prompt.dropping(model),
         ),
         model.device,
@@ -106,22 +108,22 @@ def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
 
 def _costs(
     model: Glamm,
-    picture: Any,
+    picture: Image.Image,
     texts: list[str],
     arm: Arm,
     call: Callable[[], None],
     prefill_only: bool,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """Operations and bytes of one arm."""
-    talk, n_layers = conversation(texts[: arm.n_text]), len(model.llama.model.layers)
+    conversation, n_layers = model.conversation(texts[: arm.n_text]), len(model.llama.model.layers)
     counts = (arm.budget,) * n_layers
     if isinstance(arm.pruner, LayerPruner):
         counts = arm.pruner.schedule(arm.budget, model.n_tokens, n_layers)
-    n_other = len(model.tokenizer.encode(full_prompt(talk))) - 1
-    length = int(model.tower.tokenize(list(talk.questions))[0].shape[1])
+    n_other = len(model.tokenizer.encode(full_prompt(conversation))) - 1
+    length = int(model.tower.tokenize(list(conversation.questions))[0].shape[1])
     for part, macs in model_macs(model, counts, n_other, arm.n_text, length).items():
         yield from _operations(arm, part, "analytic", macs)
-    parts = {PREFILL: call} | ({} if prefill_only else _parts(model, picture, talk, arm))
+    parts = {PREFILL: call} | ({} if prefill_only else _parts(model, picture, conversation, arm))
     for part, macs in counted_macs(parts).items():
         yield from _operations(arm, part, "counted", macs)
     with WrittenBytes() as written:
@@ -135,13 +137,15 @@ def _costs(
         yield _row(arm, -1, PREFILL, f"{metric}_bytes", value, "B")
 
 
-def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
+def _parts(
+    model: Glamm, picture: Image.Image, conversation: Conversation, arm: Arm
+) -> dict[str, Callable[[], object]]:
     """Components as calls, for counting."""
     crop = model.tower.pixel_values(picture)
     square, _ = sam_pixel_values(picture, model.sam_image_size)
     square = square.to(model.device, sam_dtype(model.sam))
     state = model.encode_image(picture)
-    cues = model.cues(state, talk)
+    cues = model.cues(state, conversation)
     cues.get("text_embeds")  # counted by itself
     seg = torch.zeros(
         1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype
@@ -152,7 +156,7 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     )
     found = {
         "clip_image": lambda: model.tower.image(crop),
-        "clip_text": lambda: model.tower.text(list(talk.questions)),
+        "clip_text": lambda: model.tower.text(list(conversation.questions)),
         "projector": lambda: model.project(state.clip.patch_tokens[0][:entering]),
         "sam_encoder": lambda: encode_image(model.sam, square),
         "mask_decoder": lambda: low_resolution_masks(
@@ -164,15 +168,13 @@ def _parts(model: Glamm, picture: Any, talk: Any, arm: Arm) -> dict[str, Any]:
     )
 
 
-def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[dict[str, Any]]:
+def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[Row]:
     """One number in both conventions: multiply-adds, and operations of which each is two."""
     yield _row(arm, -1, part, f"{how}_macs", macs, "MAC")
     yield _row(arm, -1, part, f"{how}_flops", 2 * macs, "FLOP")
 
 
-def _row(
-    arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str
-) -> dict[str, Any]:
+def _row(arm: Arm, number: int, component: str, metric: str, value: float | int, unit: str) -> Row:
     return {
         "method": arm.method,
         "k": arm.budget,
@@ -187,8 +189,9 @@ def _row(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Choose the arms; all rounds on the first image are one part."""
+    glamm = require_glamm(model)
     budgets = resolve_budgets(config.budgets, model.n_tokens)
-    arms, excluded = arms_of(model, config, budgets)
+    arms, excluded = arms_of(glamm, config, budgets)
     sample = data[0]
     if max(config.n_texts) > len(sample.expressions):
         raise ValueError(
@@ -198,7 +201,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
 
     def rounds() -> ItemResult:
         before = gpu_state(model.device)
-        rows = list(measure(model, sample, config, arms))
+        rows = list(measure(glamm, sample, config, arms))
         states = (("before", before), ("after", gpu_state(model.device)))
         clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
         return ItemResult(rows, notes=clocks)

@@ -59,7 +59,9 @@ def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataF
 
 
 def null(ratios: pd.DataFrame, n_tokens: int) -> pd.DataFrame:
-    """Ratios of the arm that keeps all tokens through the paper's method; ``equal`` if the interval holds 1.
+    """Ratios of the arm that keeps all tokens through the paper's method.
+
+    The column ``equal`` says whether the interval holds 1.
 
     Args:
         ratios: As made by ``make_tables``.
@@ -74,7 +76,9 @@ def null(ratios: pd.DataFrame, n_tokens: int) -> pd.DataFrame:
 
 
 def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
-    """Largest budget of each method whose whole call is faster than the unpruned one beyond doubt; 0 if there is none.
+    """Largest budget of each method whose whole call is faster than the unpruned one.
+
+    The interval of the ratio must lie above 1; 0 stands for no such budget.
 
     Args:
         ratios: As made by ``make_tables``; the prefill stands in where nothing else was timed.
@@ -91,7 +95,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
 
 
 def interpret(tables: dict[str, pd.DataFrame]) -> str:
-    """What the medians say about the paper's method, whether keeping all tokens costs nothing, and what choosing takes.
+    """What the medians say: the method's speed, the null, and the cost of choosing tokens.
 
     Args:
         tables: As made by ``make_tables``.
@@ -103,20 +107,22 @@ def interpret(tables: dict[str, pd.DataFrame]) -> str:
         & (ratios["component"] == part)
         & (ratios["metric"] == "wall_ms")
     ]
-    said = [
-        f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens for {line.n_text} expression(s)"
+    speeds = [
+        f"{line.ratio:.2f}x [{line.low:.2f}, {line.high:.2f}] with {line.k} tokens "
+        f"for {line.n_text} expression(s)"
         for line in ours.sort_values(["n_text", "k"]).itertuples()
     ]
     what = "whole call" if part == END else "prefill"
     found = [
-        f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(said) or 'not timed'}."
+        f"{PAPER}, {what} of the unpruned model over its own: {'; '.join(speeds) or 'not timed'}."
     ]
     nulls = tables["null"]
     for line in nulls[(nulls["component"] != DECODE) & (nulls["metric"] == "wall_ms")].itertuples():
         verdict = "equals that of" if line.equal else "differs beyond the interval from that of"
         where = "whole call, which still chooses," if line.component == END else "prefill"
         found.append(
-            f"With all tokens kept, the {where} {verdict} the unpruned model for {line.n_text} expression(s): "
+            f"With all tokens kept, the {where} {verdict} the unpruned model "
+            f"for {line.n_text} expression(s): "
             f"{line.ratio:.3f} [{line.low:.3f}, {line.high:.3f}]."
         )
     walls = times[(times["metric"] == "wall_ms") & times["method"].isin([PAPER, UNPRUNED])]
@@ -128,7 +134,8 @@ def interpret(tables: dict[str, pd.DataFrame]) -> str:
         if arm["method"] == PAPER and {"selection", "clip_image"} <= set(arm):
             share = arm["selection"] / arm["clip_image"]
             found.append(
-                f"{where}: choosing, the text tower included, takes {share:.1%} of the time of CLIP's image tower."
+                f"{where}: choosing, the text tower included, takes {share:.1%} of the time "
+                "of CLIP's image tower."
             )
         if DECODE in arm:
             found.append(f"{where}: {1e3 / arm[DECODE]:.0f} answer tokens per second.")

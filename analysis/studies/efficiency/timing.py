@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +15,8 @@ END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 """Components that are timed as a whole."""
 
 
-def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
-    """Milliseconds of one call: wall clock with a synchronisation at either end and, on a GPU, between two events."""
+def timed(call: Callable[[], object], device: torch.device) -> dict[str, float]:
+    """Milliseconds of one call by wall clock and, on a GPU, between two events."""
     if device.type != "cuda":
         start = perf_counter()
         call()
@@ -32,15 +31,15 @@ def timed(call: Callable[[], Any], device: torch.device) -> dict[str, float]:
     return {"wall": 1e3 * (perf_counter() - start), "cuda": float(before.elapsed_time(after))}
 
 
-def decode_time(generate: Callable[[Callable[[int], bool]], Any], device: torch.device) -> float:
+def decode_time(generate: Callable[[Callable[[int], bool]], object], device: torch.device) -> float:
     """Milliseconds per generated token behind the first, whose time is that of the prompt.
 
     Args:
-        generate: Generates an answer and asks after each token but the last whether to stop.
+        generate: Generates an answer; calls its argument after each token but the last.
         device: Where.
 
     Raises:
-        ValueError: If it asked less than twice.
+        ValueError: If it calls its argument less than twice.
     """
     stamps: list[float] = []
 
@@ -71,7 +70,7 @@ GPU_FIELDS = (
 
 
 def gpu_state(device: torch.device) -> str:
-    """Driver, clocks, power and temperature of a GPU in words; empty without one or without its driver's tool."""
+    """Driver, clocks, power and temperature of a GPU in words; empty without nvidia-smi."""
     tool = shutil.which("nvidia-smi")
     if device.type != "cuda" or tool is None:
         return ""
@@ -92,10 +91,11 @@ def gpu_state(device: torch.device) -> str:
     )
 
 
-def peak_memory(call: Callable[[], Any], device: torch.device) -> dict[str, int]:
-    """Bytes of one call: on a GPU the peak above what was there, the whole peak and the reserved; else the RSS peak.
+def peak_memory(call: Callable[[], object], device: torch.device) -> dict[str, int]:
+    """Peak bytes of one call.
 
-    The RSS peak is the process's so far, weights and libraries included, and never falls.
+    On a GPU these are the peak above what was there, the whole peak and the reserved memory. On a
+    CPU it is the peak of the process so far, weights and libraries included; it never falls.
     """
     if device.type != "cuda":
         call()
@@ -124,8 +124,12 @@ class WrittenBytes(TorchDispatchMode):
         self.total = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Run the operator and count what it made."""
         out = func(*args, **(kwargs or {}))
         known = {t.untyped_storage().data_ptr() for t in args if isinstance(t, Tensor)}

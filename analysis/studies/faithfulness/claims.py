@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from litelvlm.analysis.inputs.picks import primary
+from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.importance import (
@@ -30,7 +30,7 @@ CURVES = (
 
 
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """Whether the reversed ranking beats both nulls, by insertion and by deletion, on the soft Dice.
+    """Whether the reversed ranking beats both nulls, by insertion and deletion, on the soft Dice.
 
     On expressions of which at least half of the target is visible; the others are counted.
     """
@@ -71,9 +71,8 @@ def make_tables(
 
     Returns:
         "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures":
-        every other measure;
-        "pruning": rankings by what keeping their first k tokens costs in soft Dice, the cheapest
-        first.
+        every other measure; "pruning": rankings by what keeping their first k tokens costs in soft
+        Dice, the cheapest first.
     """
     rows = rows if rows.empty else primary(rows)[0]
     if rows.empty:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from litelvlm.analysis.inputs.picks import PickedExpressions, pick
-from litelvlm.analysis.inputs.queries import Query, prepare_query
+from litelvlm.analysis.inputs.picked import PickedExpressions, pick
+from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
 from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
@@ -25,8 +25,8 @@ from litelvlm.analysis.signals.importance import (
     attention_signals,
     block_signals,
     flow_signals,
-    shapley,
 )
+from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,
@@ -40,6 +40,7 @@ from litelvlm.analysis.stats.faithfulness import (
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
@@ -76,7 +77,7 @@ class Config(StudyConfig):
 class Context:
     """What every image of a run shares."""
 
-    model: Any
+    model: Glamm
     data: PickedExpressions
     config: Config
 
@@ -86,15 +87,15 @@ def image_rows(context: Context, index: int) -> ItemResult:
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        asked, targets, covered, keys = prepare_query(
+        query, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
         removed = square_removals(context.model.grid, config.removals, rng)
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
-        found = rankings(asked, targets, covered, rng) | {
-            "kernel_shap": shapley(asked, targets, config.coalitions, rng)
+        found = rankings(query, targets, covered, rng) | {
+            "kernel_shap": shapley(query, targets, config.coalitions, rng)
         }
         for name, values in found.items():
             rows += [
@@ -105,17 +106,19 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 
 def rankings(
-    asked: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
+    query: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What tokens are ranked by, high first."""
-    cues = asked.model.cues(asked.state, asked.talk, coverage=torch.from_numpy(covered).float())
+    cues = query.model.cues(
+        query.state, query.conversation, coverage=torch.from_numpy(covered).float()
+    )
     scores = clip_scores(cues, rng)
     found = {name: scores[name] for name in CLIP_RANKINGS} | {
         "high_similarity": highest_similarity(cues)
     }
-    found |= {MOVED: moved_round(scores[REVERSED], asked.model.grid, rng)}
+    found |= {MOVED: moved_round(scores[REVERSED], query.model.grid, rng)}
     found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
-    signals = [*attention_signals(asked), *flow_signals(targets), *block_signals(asked, targets)]
+    signals = [*attention_signals(query), *flow_signals(targets), *block_signals(query, targets)]
     wanted = [signal for signal in signals if signal.key in LLM_RANKINGS]
     return found | {signal.name: signal.values for signal in wanted}
 
@@ -126,8 +129,8 @@ def ranking_rows(
     config: Config,
     removed: Bool[np.ndarray, "m n"],
     after: Float[np.ndarray, "m 3"],
-) -> list[dict[str, Any]]:
-    """Every measure of one ranking for every target, given the targets after some random removals."""
+) -> list[Row]:
+    """Every measure of one ranking for every target, given the targets after random removals."""
     order, n = ranking(values), targets.n_tokens
     counts = curve_points(n, config.steps)
     only = first_tokens(order, counts)
@@ -163,6 +166,6 @@ def ranking_rows(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
-    picks = pick(data, model, config.images, config.seed)
-    context = Context(model, picks, config)
-    return Work(picks, lambda index: partial(image_rows, context, index), notes=picks.notes)
+    picked = pick(data, model, config.images, config.seed)
+    context = Context(require_glamm(model), picked, config)
+    return Work(picked, lambda index: partial(image_rows, context, index), notes=picked.notes)

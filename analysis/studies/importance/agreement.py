@@ -1,11 +1,12 @@
-"""Rows of agreement: every CLIP-side score with every signal of one image, by every measure, against chance."""
+"""Rows of agreement: every CLIP-side score with every signal of one image, against chance."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.clip_scores import REVERSED, ranking
 from litelvlm.analysis.signals.importance import ALL_HEADS, Signal
 from litelvlm.analysis.stats.agreement import (
@@ -51,7 +52,7 @@ class Tokens(NamedTuple):
         return np.column_stack(columns if partial_set == POSITION else [*columns, self.coverage])
 
 
-def signal_columns(signal: Signal) -> dict[str, Any]:
+def signal_columns(signal: Signal) -> Row:
     """Columns that name a signal."""
     return {
         "signal": signal.name,
@@ -63,9 +64,11 @@ def signal_columns(signal: Signal) -> dict[str, Any]:
     }
 
 
-def row(score: str, signal: Signal, metric: str, value: float, **more: Any) -> dict[str, Any]:
+def row(
+    score: str, signal: Signal, metric: str, value: float, chance: float = 0.0, **more: object
+) -> Row:
     """One row: columns that do not apply hold what says so."""
-    columns = {
+    columns: Row = {
         "control": "none",
         "score": score,
         **signal_columns(signal),
@@ -74,13 +77,13 @@ def row(score: str, signal: Signal, metric: str, value: float, **more: Any) -> d
         "sinks": "kept",
         "k": 0,
         "value": value,
-        "chance": 0.0,
+        "chance": chance,
         "ceiling": np.nan,
         "p_shift": np.nan,
         "score_bin": -1,
         "signal_bin": -1,
     } | more
-    return columns | {"corrected": chance_corrected(value, columns["chance"])}
+    return columns | {"corrected": chance_corrected(value, chance)}
 
 
 def agreement_rows(
@@ -89,10 +92,10 @@ def agreement_rows(
     tokens: Tokens,
     k: int,
     reliability: Mapping[str, float],
-) -> list[dict[str, Any]]:
-    """Agreement of every score with every whole signal, and of the reversed similarity with every layer and head.
+) -> list[Row]:
+    """Agreement of every score with every whole signal; layers and heads with the reversed one.
 
-    With single heads, of which there are a thousand, only the plain correlation.
+    Single heads, of which there are a thousand, get the plain correlation only.
 
     Args:
         scores: By name; high is kept.
@@ -118,8 +121,8 @@ def correlation_rows(
     tokens: Tokens,
     reliability: Mapping[str, float],
     partial_sets: Sequence[str] = (NONE, POSITION, COVERAGE),
-) -> list[dict[str, Any]]:
-    """Spearman correlations given sets of covariates, with shift p-values and, of the plain one, the ceiling."""
+) -> list[Row]:
+    """Spearman correlations given sets of covariates, with shift p-values and ceilings."""
     if not signals:
         return []
     a, b, rows = stacked(scores), np.stack([signal.values for signal in signals]), []
@@ -146,7 +149,7 @@ def correlation_rows(
 
 def other_rows(
     scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], k: int
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
     a, b = stacked(scores), np.stack([signal.values for signal in signals])
     linear, tau, n = pearson(a, b), tau_b(a, b), a.shape[1]
@@ -169,8 +172,8 @@ def other_rows(
 
 def without_sinks(
     scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], tokens: Tokens
-) -> list[dict[str, Any]]:
-    """Spearman correlations over the tokens that are no sinks; none if there is no sink, since nothing would change."""
+) -> list[Row]:
+    """Spearman correlations over the tokens that are no sinks; no rows without a sink."""
     left = ~tokens.sinks
     if left.all() or left.sum() <= 2 * BINS:
         return []
@@ -193,8 +196,8 @@ def without_sinks(
     return rows
 
 
-def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> list[dict[str, Any]]:
-    """Share of tokens in each cell of a grid of rank bins, lowest bin first; independent ranks give 1 / 36."""
+def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> list[Row]:
+    """Share of tokens in each cell of a grid of rank bins; independent ranks give 1 / 36."""
     n = len(values)
     # Ranks from 0 for the least, ties by index as in every selection.
     places = [np.argsort(ranking(found)[::-1], kind="stable") for found in (values, signal.values)]

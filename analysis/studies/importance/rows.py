@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +10,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from litelvlm.analysis.inputs.picks import PickedExpressions, foreign, pick, strata_middles
-from litelvlm.analysis.inputs.queries import Query, prepare_query
+from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
+from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
 from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
@@ -22,12 +22,10 @@ from litelvlm.analysis.signals.importance import (
     GRADIENT,
     PREREGISTERED,
     RELEVANCE,
-    Sampling,
     Signal,
     cheap_signals,
-    reliable,
-    sampled_signals,
 )
+from litelvlm.analysis.signals.sampled import Sampling, reliable, sampled_signals
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
@@ -35,7 +33,8 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation
+from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 JOINT = (
     *PREREGISTERED,
@@ -45,7 +44,9 @@ JOINT = (
 
 
 class Config(StudyConfig):
-    """Configuration of the study. The defaults fit the miniature on one core; a full study asks for more of each.
+    """Configuration of the study.
+
+    The defaults fit the miniature on one core; a full study asks for more of each.
 
     Attributes:
         images: Images, each with one expression; None takes every image that can be labelled.
@@ -82,7 +83,7 @@ class Config(StudyConfig):
 class Context:
     """What every image of a run shares."""
 
-    model: Any
+    model: Glamm
     data: PickedExpressions
     config: Config
     depth: int
@@ -96,19 +97,19 @@ def image_rows(context: Context, index: int) -> ItemResult:
     config, sample = context.config, context.data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
-        asked, targets, covered, keys = prepare_query(
+        query, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
         scores, tokens = scores_of(
-            context, asked, covered, targets, [config.seed, int(expression.sent_id)]
+            context, query, covered, targets, [config.seed, int(expression.sent_id)]
         )
         keys |= {"n_sinks": int(tokens.sinks.sum())}
-        signals = cheap_signals(asked, targets)
+        signals = cheap_signals(query, targets)
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
         if index in context.checked:
-            signals, reliability = retested(context, asked, signals, scores, covered)
-            rows += foreign_rows(context, index, asked, scores) if len(context.data) > 1 else []
-            rows += reinitialised_rows(asked, tokens, config.seed + int(expression.sent_id))
+            signals, reliability = retested(context, query, signals, scores, covered)
+            rows += foreign_rows(context, index, query, scores) if len(context.data) > 1 else []
+            rows += reinitialised_rows(query, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
             sampling = Sampling(
                 config.integration_steps,
@@ -118,7 +119,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
                 context.depth,
                 config.seed + int(expression.sent_id),
             )
-            signals += sampled_signals(asked, targets, sample.image(), context.token, sampling)
+            signals += sampled_signals(query, targets, sample.image(), context.token, sampling)
         rows += agreement_rows(scores, signals, tokens, context.depth, reliability)
         for signal in signals:
             if signal.key in JOINT:
@@ -132,16 +133,16 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 def scores_of(
     context: Context,
-    asked: Query,
+    query: Query,
     covered: Float[np.ndarray, "n"],
     targets: Targets,
     seed: Sequence[int],
 ) -> tuple[dict[str, Float[np.ndarray, "n"]], Tokens]:
     """CLIP-side scores of the tokens, and what else is known of them."""
     truth = torch.from_numpy(covered).float()
-    cues = asked.model.cues(asked.state, asked.talk, coverage=truth)
+    cues = query.model.cues(query.state, query.conversation, coverage=truth)
     scores = clip_scores(cues, np.random.default_rng(seed))
-    halfway = len(asked.model.llama.model.layers) // 2
+    halfway = len(query.model.llama.model.layers) // 2
     sinks = visual_sinks(states_entering(targets, halfway), targets.start, targets.n_tokens)
     return scores, Tokens(context.model.grid, scores["state_norm"], covered, sinks)
 
@@ -163,7 +164,7 @@ def states_entering(targets: Targets, layer: int) -> Float[Tensor, "s d"]:
 
 def retested(
     context: Context,
-    asked: Query,
+    query: Query,
     signals: Sequence[Signal],
     scores: dict[str, Float[np.ndarray, "n"]],
     covered: Float[np.ndarray, "n"],
@@ -173,7 +174,10 @@ def retested(
     What does not read the text has reliability 1.
     """
     again = replace(
-        asked, talk=conversation(asked.talk.expressions, context.config.second_template)
+        query,
+        conversation=query.model.conversation(
+            query.conversation.expressions, context.config.second_template
+        ),
     )
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
@@ -189,11 +193,14 @@ def retested(
 
 
 def foreign_rows(
-    context: Context, index: int, asked: Query, scores: dict[str, Float[np.ndarray, "n"]]
-) -> list[dict[str, Any]]:
+    context: Context, index: int, query: Query, scores: dict[str, Float[np.ndarray, "n"]]
+) -> list[Row]:
     """The image's own scores against the importance of its tokens for another expression."""
     other = replace(
-        asked, talk=conversation([foreign(context.data, index)], context.config.question_index)
+        query,
+        conversation=query.model.conversation(
+            [foreign_text(context.data, index)], context.config.question_index
+        ),
     )
     signals = [
         signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
@@ -201,9 +208,7 @@ def foreign_rows(
     return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
 
 
-def shuffled_rows(
-    values: Float[np.ndarray, "n"], signal: Signal, seed: int
-) -> list[dict[str, Any]]:
+def shuffled_rows(values: Float[np.ndarray, "n"], signal: Signal, seed: int) -> list[Row]:
     """The signal with its tokens shuffled, and against itself."""
     order = np.random.default_rng(seed).permutation(len(values))
     mixed = replace(signal, values=signal.values[order])
@@ -213,7 +218,7 @@ def shuffled_rows(
     ]
 
 
-def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> dict[str, Any]:
+def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> Row:
     """Plain Spearman correlation under a control."""
     correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
     return row(REVERSED, signal, "spearman", correlation, control=control)
@@ -221,21 +226,22 @@ def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) ->
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
-    picks = pick(data, model, config.images, config.seed)
+    glamm = require_glamm(model)
+    picked = pick(data, model, config.images, config.seed)
     n_tokens = model.grid[0] * model.grid[1]
     context = Context(
-        model,
-        picks,
+        glamm,
+        picked,
         config,
         min(config.depth or max(1, n_tokens // 9), n_tokens),
-        mean_token(model, data, config.mean_images),
-        frozenset(strata_middles(len(picks), config.checked)),
-        frozenset(strata_middles(len(picks), config.sampled)),
+        mean_token(glamm, data, config.mean_images),
+        frozenset(strata_middles(len(picked), config.checked)),
+        frozenset(strata_middles(len(picked), config.sampled)),
     )
     single = "the control of foreign expressions is left out: it takes a second image"
     return Work(
-        picks,
+        picked,
         lambda index: partial(image_rows, context, index),
         resolved={"depth": context.depth},
-        notes=(*picks.notes, *([single] if len(picks) == 1 else [])),
+        notes=(*picked.notes, *([single] if len(picked) == 1 else [])),
     )

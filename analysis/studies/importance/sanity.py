@@ -1,13 +1,14 @@
-"""Does a signal depend on what the model learned? Layers lose their weights from the top, one after another."""
+"""Does a signal depend on the learned weights? Layers lose theirs from the top, one by one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
+from transformers import LlamaForCausalLM
 
 from litelvlm.analysis.inputs.queries import Query
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import DICE, Signal, attention_signals, flow_signals
 from litelvlm.analysis.stats.spatial import shift_p_values, shifted_correlations
@@ -19,10 +20,11 @@ STEPS = 4
 
 
 @contextmanager
-def reinitialised(llama: Any, first: int, seed: int = 0) -> Iterator[None]:
-    """Give the layers from ``first`` to the top new random weights; afterwards, also on errors, the old ones are back.
+def reinitialised(llama: LlamaForCausalLM, first: int, seed: int = 0) -> Iterator[None]:
+    """Give the layers from ``first`` to the top new random weights within the block.
 
-    Matrices are drawn as before training, norms are 1. The old weights wait on the CPU.
+    Afterwards, also on errors, the old weights are back; they wait on the CPU. Matrices are drawn
+    as before training, norms are 1.
 
     Args:
         llama: The language model.
@@ -64,33 +66,38 @@ def cascade(n_layers: int) -> tuple[int, ...]:
     )
 
 
-def checked_signals(asked: Query) -> list[Signal]:
-    """The signals that are looked at again: attention of the middle layers, relevance, input x gradient."""
-    targets = asked.targets()
-    found = [next(attention_signals(asked))]
+def checked_signals(query: Query) -> list[Signal]:
+    """The signals that are checked: attention of the middle layers, relevance, input x gradient."""
+    targets = query.targets()
+    found = [next(attention_signals(query))]
     found += [signal for signal in flow_signals(targets) if signal.name == "relevance"]
     values = input_signals(targets, DICE)["input_x_gradient"]
     return [*found, Signal("input_x_gradient", values, TARGETS[DICE])]
 
 
-def reinitialised_rows(asked: Query, tokens: Tokens, seed: int) -> list[dict[str, Any]]:
-    """Rank correlation of each signal of the trained model with that of the same model with fewer trained layers.
+def reinitialised_rows(query: Query, tokens: Tokens, seed: int) -> list[Row]:
+    """Rank correlation of each signal with the same signal under fewer trained layers.
 
     One draw of weights favours some tokens over others in every image alike, so each image needs a
     seed of its own: only then do images say how far draws differ.
     """
     rows = []
-    trained = checked_signals(asked)
-    for first in cascade(len(asked.model.llama.model.layers)):
-        with reinitialised(asked.model.llama, first, seed):
-            again = checked_signals(asked)
+    trained = checked_signals(query)
+    for first in cascade(len(query.model.llama.model.layers)):
+        with reinitialised(query.model.llama, first, seed):
+            again = checked_signals(query)
         for before, after in zip(trained, again, strict=True):
             moved = shifted_correlations(before.values[None], after.values[None], tokens.grid)
-            more = {
-                "control": REINITIALISED,
-                "layer": first,
-                "p_shift": float(shift_p_values(moved)[0, 0]),
-                "chance": float(np.mean(moved[0, 0].ravel()[1:])),
-            }
-            rows.append(row("trained", after, "spearman", float(moved[0, 0, 0, 0]), **more))
+            rows.append(
+                row(
+                    "trained",
+                    after,
+                    "spearman",
+                    float(moved[0, 0, 0, 0]),
+                    chance=float(np.mean(moved[0, 0].ravel()[1:])),
+                    control=REINITIALISED,
+                    layer=first,
+                    p_shift=float(shift_p_values(moved)[0, 0]),
+                )
+            )
     return rows

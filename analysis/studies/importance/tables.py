@@ -1,13 +1,13 @@
-"""From rows of agreement to claims and tables: means over images with intervals, by score, signal, layer and head."""
+"""From rows of agreement to claims and tables: means over images with intervals."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.picks import primary
+from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.gradients import COMPLETE
 from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
@@ -27,7 +27,7 @@ MARGIN = 0.05  # a correlation within it counts as none
 
 
 def make_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
-    """H6 with its two parts, the parts again with the mask's coverage held fixed, and the null: shuffled signals.
+    """H6, its two parts, the parts with the mask's coverage held fixed, and the shuffled null.
 
     All on expressions of which at least half of the target is visible; the others are counted.
     """
@@ -35,7 +35,10 @@ def make_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
     if visible.empty:
         return []
     parts = [_claim(visible, id, POSITION, excluded, resamples, seed) for id in PARTS]
-    statement = "Tokens that the reversed ranking keeps matter more inside the language model, by both signals."
+    statement = (
+        "Tokens that the reversed ranking keeps matter more inside the language model, "
+        "by both signals."
+    )
     given_mask = [_claim(visible, id, COVERAGE, excluded, resamples, seed) for id in PARTS]
     shuffled = visible[visible["control"] == SHUFFLED]
     null = [_null(shuffled, excluded, resamples, seed)] if len(shuffled) else []
@@ -173,7 +176,7 @@ def untested(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.DataFrame:
-    """Mean value of each group over images, with interval, mean chance, ceiling and share of small shift p-values.
+    """Mean value of each group over images, with interval, tests, mean chance and ceiling.
 
     Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses
     what chance gives, q adjusts it within each metric. "disattenuated" is the mean value over the
@@ -192,7 +195,7 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
         rows.pivot_table(index="image_id", columns=by, values=column, aggfunc="mean", dropna=True)
         for column in ("value", "excess")
     )
-    cells: list[dict[str, Any]] = []
+    cells: list[Row] = []
     presence = wide.notna()
     for pattern in presence.T.drop_duplicates().to_numpy():
         same = (presence.to_numpy() == pattern[:, None]).all(0)
@@ -239,8 +242,14 @@ def interpret(claims: Sequence[Claim]) -> str:
         return "Nothing was measured."
     both = verdicts["H6"]
     parts = ", ".join(f"{WORDS[id]}: {verdicts[id]}" for id in PARTS)
-    text = f"That tokens kept by the reversed ranking matter inside the language model is {both} ({parts})."
+    text = (
+        "That tokens kept by the reversed ranking matter inside the language model "
+        f"is {both} ({parts})."
+    )
     masked = {id: verdicts[id + MASK] for id in PARTS}
     if both == "supported" and set(masked.values()) != {"supported"}:
-        return f"{text} With the mask's coverage held fixed it is not shown for both, so the mask may explain it."
+        return (
+            f"{text} With the mask's coverage held fixed it is not shown for both, "
+            "so the mask may explain it."
+        )
     return text

@@ -14,8 +14,7 @@ excludes 0, since a share of nothing means nothing.
 Below 20 images no such word is given.
 
 The probes are exploratory: p-values are adjusted over them by Benjamini and Hochberg. P0, the
-ranking as released, is
-what the others are compared with: no claim, and no member of that family.
+ranking as released, is what the others are compared with: no claim, and no member of that family.
 """
 
 from litelvlm.analysis.runs.study import Study

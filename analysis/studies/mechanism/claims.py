@@ -1,13 +1,14 @@
 """Claims of the mechanism study: how much of the reversal each probe removes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     RESAMPLES,
     Bootstrap,
@@ -30,23 +31,40 @@ _LACKING = {"P7n": "no noun was found", "P7a": "no attribute was found"}
 _LEFT_OUT = "only outliers in or out of the target"
 
 
+class ProbeShare(NamedTuple):
+    """One probe of one CLIP model.
+
+    Attributes:
+        line: Of the table.
+        share: Estimate of AS.
+        p_value: Of AS against 0; nan for the released ranking.
+        excluded: Expressions that are not in it, by reason.
+    """
+
+    line: Row
+    share: Estimate
+    p_value: float
+    excluded: dict[str, int]
+
+
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """For every probe, whether it takes reversal away (AS > 0); undetermined where there is no reversal to take."""
+    """For every probe, whether it takes reversal away (AS > 0); undetermined without reversal."""
     if rows.empty:
         return []
     claims = []
-    for line, share, excluded in _shares(rows, resamples, seed):
+    for line, share, p_value, excluded in _shares(rows, resamples, seed):
         if line["probe"] == BASE:
             continue
         clip = f"@{line['clip_model']}" if line["clip_model"] else ""
         claims.append(
             make_claim(
                 f"{line['probe']}{clip}",
-                f"Part of the reversal goes away with: {line['name']}; targets at least half visible.",
+                f"Part of the reversal goes away with: {line['name']}; "
+                "targets at least half visible.",
                 share,
                 0.0,
                 "the reversal of the released ranking stays",
-                p_value=line["p"],
+                p_value=p_value,
                 excluded=excluded,
             )
         )
@@ -56,8 +74,8 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
 def make_tables(
     rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
-    """Table "probes": RI, RI with foreign texts, AS with interval, p, q and verdict in words, per CLIP model."""
-    found = [line for line, _, _ in _shares(rows, resamples, seed)] if not rows.empty else []
+    """Table "probes": RI, RI with foreign texts, AS with interval and verdict, per CLIP model."""
+    found = [found.line for found in _shares(rows, resamples, seed)] if not rows.empty else []
     if not found:
         return {}
     table = pd.DataFrame(found)
@@ -68,10 +86,8 @@ def make_tables(
     return {"probes": table}
 
 
-def _shares(
-    rows: pd.DataFrame, resamples: int, seed: int
-) -> list[tuple[dict[str, Any], Estimate, dict[str, int]]]:
-    """Per CLIP model and probe: a table line, the estimate of AS, and how many expressions are not in it, and why."""
+def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[ProbeShare]:
+    """Per CLIP model and probe: a table line, the estimate of AS, and excluded expressions."""
     found = []
     for clip in sorted(rows.loc[rows["visible_frac"] >= MIN_VISIBLE, "clip_model"].unique()):
         every = rows[rows["clip_model"] == clip]
@@ -80,18 +96,19 @@ def _shares(
         hidden = every["sent_id"].nunique() - chosen["sent_id"].nunique()
         for probe in PROBES:
             if probe in by_probe:
-                line, share = _share(
+                line, share, p_value = _share(
                     str(clip), probe, by_probe[BASE], by_probe[probe], resamples, seed
                 )
-                missing = len(by_probe[BASE]) - line["n"]
+                missing = len(by_probe[BASE]) - share.n
                 excluded = {HIDDEN: hidden, UNLABELLED: unlabelled(rows, clip)}
-                found.append((line, share, excluded | {_LACKING.get(probe, _LEFT_OUT): missing}))
+                excluded[_LACKING.get(probe, _LEFT_OUT)] = missing
+                found.append(ProbeShare(line, share, p_value, excluded))
     return found
 
 
 def _share(
     clip: str, probe: str, base: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int
-) -> tuple[dict[str, Any], Estimate]:
+) -> tuple[Row, Estimate, float]:
     """One probe against the released ranking, on the expressions that it can rank."""
     base = base.loc[base.index.isin(other.index)]
     other = other.loc[base.index]
@@ -99,7 +116,8 @@ def _share(
     result = bootstrap_means(columns, base["image_id"].to_numpy(), resamples, seed)
     ri_base, ri_probe = result.estimates()
     share, p_value = attribution_share(result)
-    line: dict[str, Any] = {"clip_model": clip, "probe": probe, "name": PROBES[probe]}
+    p_value = np.nan if probe == BASE else p_value
+    line: Row = {"clip_model": clip, "probe": probe, "name": PROBES[probe]}
     line |= {
         "ri": ri_probe.value,
         "ri_low": ri_probe.low,
@@ -115,10 +133,11 @@ def _share(
         "share": share.value,
         "low": share.low,
         "high": share.high,
-        "p": np.nan if probe == BASE else p_value,
+        "p": p_value,
     }
     line["verdict"] = in_words(ri_base, ri_probe, share)
-    return line | {"n_images": result.n_images, "n": result.n}, share
+    line |= {"n_images": result.n_images, "n": result.n}
+    return line, share, p_value
 
 
 def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
@@ -162,15 +181,20 @@ def interpret(claims: Sequence[Claim]) -> str:
     if not own:
         return "No probe could be read."
     if not any(np.isfinite(claim.estimate) for claim in own):
-        return "No probe is judged: the reversal index of the released ranking is not shown to lie above 0."
+        return (
+            "No probe is judged: the reversal index of the released ranking "
+            "is not shown to lie above 0."
+        )
     ids = {
         verdict: ", ".join(claim.id for claim in own if claim.verdict == verdict)
-        for verdict in _SAID
+        for verdict in _SENTENCES
     }
-    return " ".join(said.format(ids[verdict]) for verdict, said in _SAID.items() if ids[verdict])
+    return " ".join(
+        sentence.format(ids[verdict]) for verdict, sentence in _SENTENCES.items() if ids[verdict]
+    )
 
 
-_SAID = {
+_SENTENCES = {
     "supported": "Part of the reversal goes away under {}.",
     "not supported": "None of it goes away under {}.",
     "undetermined": "Whether any of it goes away cannot be told for {}.",

@@ -1,32 +1,30 @@
 """What the mechanism study does before its first row."""
 
 from functools import partial
-from typing import Any
 
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips
 from litelvlm.analysis.inputs.foreign import draw_foreign
-from litelvlm.analysis.inputs.samples import Data
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.mechanism.rows import Config, Context, image_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 
-def make_context(model: Any, data: Data, config: Config, clip: str) -> Context:
-    """Draw donors, embed shared texts and look for register neurons, for one CLIP model."""
+def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) -> Context:
+    """Draw foreign expressions, embed shared texts and find register neurons for one model."""
     tower = model.tower
-    donors = draw_foreign(data, model, config.pool, config.seed)
-    asked = [question(donor.sent, config.question_index) for donor in donors]
-    embeds = embed_texts(tower, ["", *asked])
+    foreign = draw_foreign(data, model, config.pool, config.seed)
+    questions = [question(candidate.sent, config.question_index) for candidate in foreign]
+    embeds = embed_texts(tower, ["", *questions])
     n_images = 0 if tower.rotates else min(config.neuron_images, len(data))
     pictures = [tower.pixel_values(open_image(data[index].image())) for index in range(n_images)]
     neurons = (
         register_neurons(tower, pictures, config.neurons, config.deviations) if pictures else {}
     )
-    return Context(model, data, config, clip, donors, embeds[1:], embeds[0], neurons)
+    return Context(model, data, config, clip, foreign, embeds[1:], embeds[0], neurons)
 
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:

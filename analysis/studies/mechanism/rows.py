@@ -1,34 +1,38 @@
-"""Rows of the mechanism study: one expression's reversal under every probe, with the true and with foreign texts."""
+"""Rows of the mechanism study: one expression's reversal under every probe."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.inputs.samples import askable, naming
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.analysis.studies.mechanism.words import split_words
-from litelvlm.analysis.studies.reversal.rows import image_targets
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
 from litelvlm.clip.states import ClipImage
+from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.scoring.similarity import text_similarity
 
-WAYS: Mapping[str, Callable[[ClipImage], Tensor]] = {
+READOUTS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P0": probes.used_layer,
     "P1": probes.final_layer,
     "P2a": probes.identity_attention,
@@ -37,7 +41,7 @@ WAYS: Mapping[str, Callable[[ClipImage], Tensor]] = {
     "P4a": probes.clear_clip,
     "P4b": probes.s_clip,
 }
-"""Ways through the image tower, by probe."""
+"""Readouts of the image tower, by probe."""
 PROBES: Mapping[str, str] = {
     "P0": "as released",
     "P0c": "cosine instead of dot",
@@ -75,7 +79,7 @@ class Config(StudyConfig):
         fixed_norm: Share of the mean norm beyond which a token counts as an outlier in the
             sensitivity probe.
         neurons: Register neurons that are moved.
-        neuron_images: Images they are looked for in.
+        neuron_images: Images in which they are found.
         clip: Other CLIP models to read as well, by the names of
             ``litelvlm.clip.load.load_tower``.
     """
@@ -98,19 +102,19 @@ class Context:
         model: The model; only its towers are read.
         data: The split.
         config: Of the study.
-        clip: Name of a CLIP model that was asked for by name; empty for the model's own.
-        donors: Where foreign texts come from.
-        texts: Questions about the donors' expressions, embedded.
+        clip: Name of another CLIP model; empty for the model's own.
+        foreign: Expressions of other images, whose texts are controls.
+        texts: Questions about the foreign expressions, embedded.
         empty: The empty text, embedded.
         neurons: Register neurons by block; none if no image has an outlier or the tower rotates
             positions.
     """
 
-    model: Any
-    data: Any
+    model: TowerModel
+    data: Dataset
     config: Config
     clip: str
-    donors: Sequence[ForeignExpression]
+    foreign: Sequence[ForeignExpression]
     texts: Float[Tensor, "m p"]
     empty: Float[Tensor, "p"]
     neurons: Mapping[int, Sequence[int]]
@@ -121,8 +125,8 @@ class Ranking(NamedTuple):
 
     Attributes:
         own: For the image's own texts; a row of nan where the probe has no text for an expression.
-        foreign: For all donors' texts; nothing if the probe changes the text beyond what a donor
-            has.
+        foreign: For all foreign texts; None if the probe changes the text beyond what they
+            have.
         ranked: Tokens that take part.
     """
 
@@ -132,16 +136,16 @@ class Ranking(NamedTuple):
 
 
 def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
-    """All rows of one image, of every CLIP model; what was skipped is counted for the model's own."""
+    """All rows of one image, of every CLIP model; skipped ones count for the model's own tower."""
     found = [clip_rows(context, index) for context in contexts]
     return ItemResult([row for result in found for row in result.rows], found[0].skipped)
 
 
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
-    sample, unasked = askable(context.data[index])
-    targets, skipped = image_targets(context, sample)
-    rows: list[dict[str, Any]] = []
+    sample, excluded = askable(context.data[index])
+    targets, skipped = image_targets(context.data, context.model, sample, context.clip)
+    rows: list[Row] = []
     if targets:
         with naming(sample, sample.expressions[0]):
             rankings = rank_all(
@@ -149,22 +153,22 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             )
         for number, expression, keys, covered in targets:
             rng = np.random.default_rng([context.config.seed, int(expression.sent_id), 1])
-            foreign = choose_foreign_texts(
-                context.donors, sample, expression, context.config.donors, False, rng
+            chosen = choose_foreign_texts(
+                context.foreign, sample, expression, context.config.donors, False, rng
             )
             with naming(sample, expression):
                 rows += [
                     keys | {"probe": probe} | found
                     for probe, ranking in rankings.items()
-                    if (found := probe_row(ranking, number, foreign, covered)) is not None
+                    if (found := probe_row(ranking, number, chosen, covered)) is not None
                 ]
-    return ItemResult(rows, unasked + skipped)
+    return ItemResult(rows, excluded + skipped)
 
 
 def probe_row(
-    ranking: Ranking, number: int, foreign: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
+    ranking: Ranking, number: int, chosen: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
 ) -> dict[str, float] | None:
-    """Measures of one expression under one probe; None if it has no text there, or no token in or out is ranked."""
+    """Measures of one expression under one probe; None without a text or a ranked token there."""
     inside, outside, _ = label_tokens(covered)
     inside, outside, scores = inside & ranking.ranked, outside & ranking.ranked, ranking.own[number]
     if np.isnan(scores).all() or not inside.any() or not outside.any():
@@ -172,23 +176,25 @@ def probe_row(
     row = {"ri": float(reversal_index(auroc(scores, inside, outside)))}
     row["pointing"] = pointing_game(scores, inside, outside)
     row["n_ranked"] = int(ranking.ranked.sum())
-    if ranking.foreign is not None and len(foreign):
-        others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in foreign]
+    if ranking.foreign is not None and len(chosen):
+        others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in chosen]
         row["ri_foreign"] = float(np.mean(others))
     return row
 
 
 @torch.inference_mode()
-def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[str, Ranking]:
-    """Scores of one image's tokens for its own and the donors' texts under every probe that the tower allows."""
+def rank_all(
+    context: Context, picture: Image.Image, sentences: Sequence[str]
+) -> dict[str, Ranking]:
+    """Scores of one image's tokens for own and foreign texts under every probe of the tower."""
     tower, config = context.model.tower, context.config
     grid = context.model.grid
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
-    asked = embed_texts(
+    questions = embed_texts(
         tower, [question(sentence, config.question_index) for sentence in sentences]
     )
-    patches = {name: way(image)[0].float().cpu() for name, way in WAYS.items()}
+    patches = {name: readout(image)[0].float().cpu() for name, readout in READOUTS.items()}
     tokens = image.patch_tokens[0].float().cpu()
     norms = tokens.norm(dim=-1)
     outliers = probes.norm_outliers(norms, config.deviations)
@@ -197,7 +203,7 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
 
     def ranked(
         states: Tensor,
-        own: Tensor = asked,
+        own: Tensor = questions,
         foreign: Tensor | None = context.texts,
         cosine: bool = False,
     ) -> Ranking:
@@ -205,7 +211,8 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
             None
             if texts is None or not len(texts)
             else text_similarity(
-                Cues({"patch_embeds": states, "text_embeds": texts}, grid), _KINDS[cosine]
+                Cues({"patch_embeds": states, "text_embeds": texts}, grid),
+                "cosine" if cosine else "dot",
             ).numpy()
             for texts in (own, foreign)
         ]
@@ -220,19 +227,16 @@ def rank_all(context: Context, picture: Any, sentences: Sequence[str]) -> dict[s
     found["P5d"] = found["P0"]._replace(ranked=~beyond.numpy())
     if context.neurons:
         found["P5c"] = ranked(with_spare_register(tower, pixels, context.neurons)[0].float().cpu())
-    found |= _text_probes(context, ranked, used, asked)
+    found |= _text_probes(context, ranked, used, questions)
     found |= _word_probes(context, ranked, used, sentences)
     return found
-
-
-_KINDS: Any = {False: "dot", True: "cosine"}
 
 
 def _text_probes(
     context: Context,
     ranked: Callable[..., Ranking],
     used: Float[Tensor, "n p"],
-    asked: Float[Tensor, "t p"],
+    questions: Float[Tensor, "t p"],
 ) -> dict[str, Ranking]:
     """P6: what all texts, or all patches of the image, have in common taken away.
 
@@ -241,8 +245,8 @@ def _text_probes(
     """
     empty = unit_rows(context.empty[None])
     mean = unit_rows(context.texts).mean(0) if len(context.texts) else empty[0]
-    less_empty = [unit_rows(texts) - empty for texts in (asked, context.texts)]
-    less_mean = [probes.without_direction(texts, mean) for texts in (asked, context.texts)]
+    less_empty = [unit_rows(texts) - empty for texts in (questions, context.texts)]
+    less_mean = [probes.without_direction(texts, mean) for texts in (questions, context.texts)]
     centred = used - used.mean(0)
     all_three = [probes.without_direction(texts, mean) for texts in less_empty]
     return {

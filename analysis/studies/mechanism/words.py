@@ -1,4 +1,4 @@
-"""Parts of an expression's words, told apart by closed lists: the noun it is about, and what is said of it.
+"""Parts of an expression by closed lists of words: the noun it is about, and its attributes.
 
 The rule is meant for referring expressions in English ("the small red circle left of the square"):
 the head phrase ends before the first preposition or participle, its last word that is no place word

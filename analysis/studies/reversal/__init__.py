@@ -1,4 +1,4 @@
-"""Do the referent's tokens have low similarity to the text, and is that about the text or only about background?
+"""Do the referent's tokens have low similarity to the text, and does that depend on the text?
 
 LiteLVLM keeps the tokens *least* similar to the question. Per expression this study asks how far
 the similarity ranks the referent's tokens below the rest (reversal index RI = 1 - 2 AUROC, positive

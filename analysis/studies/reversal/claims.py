@@ -59,7 +59,7 @@ _COMPARED = {
 def make_claims(
     rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
 ) -> list[Claim]:
-    """Claims H1 to H3 on expressions of which at least half of the target is visible, for each CLIP model.
+    """Claims H1 to H3 on targets that are at least half visible, for each CLIP model.
 
     Args:
         rows: Of the study.
@@ -70,15 +70,15 @@ def make_claims(
     Returns:
         H1's two parts, H1, H2, H2 against random weights, H3, the same with objects of other
         categories, and the nulls N4 and N8; a claim whose control exists for no expression is left
-        out. Each counts the expressions it could not use, by reason. Ids of claims about a CLIP
-        model that was asked for by name end in "@" and that name.
+        out. Each counts the expressions it could not use, by reason. Ids of claims about another
+        CLIP model end in "@" and that name.
     """
     if rows.empty:
         return []
     claims = []
     for clip in sorted(rows["clip_model"].unique()):
-        left_out = {UNLABELLED: unlabelled(rows, clip)}
-        found = _summarise_one(rows[rows["clip_model"] == clip], left_out, resamples, seed, margin)
+        unusable = {UNLABELLED: unlabelled(rows, clip)}
+        found = _summarise_one(rows[rows["clip_model"] == clip], unusable, resamples, seed, margin)
         claims += (
             [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found]
             if clip
@@ -88,7 +88,7 @@ def make_claims(
 
 
 def _summarise_one(
-    rows: pd.DataFrame, left_out: Mapping[str, int], resamples: int, seed: int, margin: float
+    rows: pd.DataFrame, unusable: Mapping[str, int], resamples: int, seed: int, margin: float
 ) -> list[Claim]:
     true = select(rows, *PRIMARY)
     if true.empty:
@@ -99,7 +99,7 @@ def _summarise_one(
     draw = partial(
         _draw,
         true=true,
-        left_out={HIDDEN: hidden, **left_out},
+        unusable={HIDDEN: hidden, **unusable},
         lacking=lacking,
         resamples=resamples,
         seed=seed,
@@ -115,7 +115,10 @@ def _summarise_one(
         centre = claim(
             "H1.centre", statement, true["ri"] - foreign_mask["ri"], "what the centre gives"
         )
-        together = "The similarity is reversed on the referent, beyond what its place in the image explains"
+        together = (
+            "The similarity is reversed on the referent, "
+            "beyond what its place in the image explains"
+        )
         claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
     strength = true["ri"] - foreign_text["ri"]  # TS of each expression
     texts, objects, alike = _COMPARED[stated]
@@ -131,7 +134,10 @@ def _summarise_one(
             claim("H2.random", statement, strength - (random - shuffled), "as under random weights")
         )
     if not same.empty:
-        statement = "The reversal is stronger on the referent than on another object of its category in the image"
+        statement = (
+            "The reversal is stronger on the referent than on another object of its category "
+            "in the image"
+        )
         claims.append(
             claim(
                 "H3",
@@ -176,7 +182,7 @@ def _draw(
     id: str,
     values: "pd.Series[float]",
     true: pd.DataFrame,
-    left_out: Mapping[str, int],
+    unusable: Mapping[str, int],
     lacking: Mapping[str, str],
     resamples: int,
     seed: int,
@@ -187,7 +193,7 @@ def _draw(
     # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws
     # left.
     rounded = known.to_numpy(dtype=np.float64).round(12)
-    excluded = {**left_out, lacking.get(id, ""): len(true) - len(known)}
+    excluded = {**unusable, lacking.get(id, ""): len(true) - len(known)}
     return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
 
 
@@ -216,11 +222,11 @@ def _claim(
 
 
 def interpret(claims: Sequence[Claim]) -> str:
-    """What the verdicts mean together; what was not told apart is not called a background preference.
+    """What the verdicts mean together.
 
-    That name is kept for a reversal that is shown to need neither the true text (H2) nor the
-    referent (H3). A reversal that is *weaker* with the true text does depend on the text. A claim
-    that is missing is as open as one that is undetermined.
+    A reversal counts as a background preference only if it is shown to need neither the true text
+    (H2) nor the referent (H3). A reversal that is *weaker* with the true text does depend on the
+    text. A claim that is missing is as open as one that is undetermined.
     """
     by_id = {claim.id: claim for claim in claims}
     first, text, target = (
@@ -233,13 +239,17 @@ def interpret(claims: Sequence[Claim]) -> str:
         if id in by_id and by_id[id].verdict == "not supported" and not by_id[id].equivalent
     }
     if first != "supported" and "H1.sign" in by_id and by_id["H1.sign"].verdict == "supported":
-        found = f"The referent's tokens rank low; that they do so beyond what their place explains is {first} here."
+        found = (
+            "The referent's tokens rank low; that they do so beyond what their place explains "
+            f"is {first} here."
+        )
     elif first != "supported":
         found = f"A reversal of similarity on the referent is {first} here."
     elif text == target == "not supported" and "H2" not in weaker:
         found = (
-            "The ranking shows a text-independent background preference: RI > 0, but no more with the true text than "
-            "with others (H2), and no more on the referent than on another object of its category (H3)."
+            "The ranking shows a text-independent background preference: RI > 0, but no more with "
+            "the true text than with others (H2), and no more on the referent than on another "
+            "object of its category (H3)."
         )
     else:
         dependence = {
@@ -252,7 +262,8 @@ def interpret(claims: Sequence[Claim]) -> str:
         )
     same = [claim for claim in claims if claim.id in ("H2", "H3") and claim.equivalent]
     if first == "supported" and same:
-        found += f" Shown to be too small to count: {'; '.join(f'{c.id} ({c.equivalence})' for c in same)}."
+        small = "; ".join(f"{claim.id} ({claim.equivalence})" for claim in same)
+        found += f" Shown to be too small to count: {small}."
     others = [f"{claim.id} {claim.verdict}" for claim in claims if "@" in claim.id]
     if others:
         found += f" Other CLIP models: {'; '.join(others)}."

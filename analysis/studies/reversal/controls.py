@@ -1,15 +1,16 @@
-"""Controls of the reversal study: what else could explain the ranking, one explanation taken away at a time."""
+"""Controls of the reversal study: each removes one other explanation of the ranking."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import choose_foreign_masks, choose_foreign_texts
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import (
     label_tokens,
     random_blob,
@@ -17,29 +18,30 @@ from litelvlm.analysis.inputs.labels import (
     skip_reason,
     toroidal_shifts,
 )
-from litelvlm.analysis.inputs.samples import Model, askable, naming, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import askable, naming, target_mask, token_coverage
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc
+from litelvlm.analysis.studies.reversal.patches import Patches, embed_patches
 from litelvlm.analysis.studies.reversal.rows import (
     PRIMARY,
     Context,
-    Patches,
     area,
-    embed_patches,
-    image_targets,
     measures,
     tags,
     wording_rows,
 )
+from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
-# Scores of an image's own texts [T, N] and of all donors' texts [M, N] under one tower.
+# Scores of an image's own texts [T, N] and of all foreign texts [M, N] under one tower.
 Scored = tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "m n"]]
 
 
 def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
-    """All rows of one image, of every CLIP model; what was skipped is counted for the model's own."""
+    """All rows of one image, of every CLIP model; skipped ones count for the model's own tower."""
     found = [clip_rows(context, index) for context in contexts]
     return ItemResult([row for result in found for row in result.rows], found[0].skipped)
 
@@ -47,10 +49,10 @@ def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     tower = context.model.tower
-    sample, unasked = askable(context.data[index])
-    targets, skipped = image_targets(context, sample)
+    sample, excluded = askable(context.data[index])
+    targets, skipped = image_targets(context.data, context.model, sample, context.clip)
     if not targets:
-        return ItemResult([], unasked + skipped)
+        return ItemResult([], excluded + skipped)
     picture = open_image(sample.image())
     questions = [
         question(expression.sent, context.config.question_index)
@@ -63,7 +65,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
         patches = embed_patches(tower, picture)
         rankings = wording_rows(patches, embed_texts(tower, questions), bare, context.budgets)
         random = random_scores(context, picture, questions)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for number, expression, keys, covered in targets:
         with naming(sample, expression):
             foreign = _foreign_texts(context, sample, expression, same_category=False)
@@ -75,7 +77,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
             found += random_weights(random, number, foreign, covered)
             keys |= {"rank_agreement": float(rankings.agreement[number])}
             rows += [keys | row for row in found]
-    return ItemResult(rows, unasked + skipped)
+    return ItemResult(rows, excluded + skipped)
 
 
 def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -83,28 +85,28 @@ def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _foreign_texts(
-    context: Context, sample: Any, expression: Any, same_category: bool
+    context: Context, sample: Sample, expression: Expression, same_category: bool
 ) -> Int[np.ndarray, "m"]:
     rng = _generator(context, expression, 4 if same_category else 1)
     return choose_foreign_texts(
-        context.donors, sample, expression, context.config.donors, same_category, rng
+        context.foreign, sample, expression, context.config.donors, same_category, rng
     )
 
 
 def text_controls(
     context: Context,
     patches: Patches,
-    sample: Any,
-    expression: Any,
+    sample: Sample,
+    expression: Expression,
     covered: Float[np.ndarray, "n"],
     foreign: Int[np.ndarray, "f"],
-) -> list[dict[str, Any]]:
-    """N1, N1c, N2 and the category's name: the same mask, other texts; measures of several texts are averaged."""
+) -> list[Row]:
+    """N1, N1c, N2 and the category's name: the same mask, other texts (averaged if several)."""
     texts, rows = context.texts, []
     same = _foreign_texts(context, sample, expression, same_category=True)
     for control, chosen in (("N1", foreign), ("N1c", same)):
         if len(chosen):
-            scores = patches.scores(texts.donors[torch.from_numpy(chosen)])
+            scores = patches.scores(texts.foreign[torch.from_numpy(chosen)])
             found = [measures(values, covered, context.budgets) for values in scores]
             row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
             rows.append(
@@ -129,19 +131,19 @@ def text_controls(
 def mask_controls(
     context: Context,
     scores: Float[np.ndarray, "n"],
-    sample: Any,
-    expression: Any,
+    sample: Sample,
+    expression: Expression,
     covered: Float[np.ndarray, "n"],
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
     grid, rng = context.model.grid, _generator(context, expression, 2)
     labels = label_tokens(covered)
     rows = []
     foreign = choose_foreign_masks(
-        context.donors, sample, labels.n_in, _generator(context, expression, 3)
+        context.foreign, sample, labels.n_in, _generator(context, expression, 3)
     )
     if len(foreign):
-        others = [label_tokens(context.donors[i].coverage) for i in foreign]
+        others = [label_tokens(context.foreign[i].coverage) for i in foreign]
         inside, outside = (
             np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside")
         )
@@ -174,7 +176,7 @@ def mask_controls(
 
 def text_free(
     patches: Patches, covered: Float[np.ndarray, "n"], budgets: Sequence[int]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """N7, and the oracle that ranks tokens by the true mask itself."""
     rows = [
         tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)
@@ -183,12 +185,12 @@ def text_free(
     return [*rows, tags("mask", -2, "none", "none", "oracle") | measures(covered, covered, budgets)]
 
 
-def random_scores(context: Context, picture: Any, questions: Sequence[str]) -> list[Scored]:
-    """Scores of one image's own and of all donors' texts under each tower with random weights."""
+def random_scores(context: Context, picture: Image.Image, questions: Sequence[str]) -> list[Scored]:
+    """Scores of one image's own and of all foreign texts under each tower with random weights."""
     found = []
-    for tower, donors in context.random:
+    for tower, foreign in context.random:
         patches = embed_patches(tower, picture, every_layer=False)
-        found.append((patches.scores(embed_texts(tower, questions)), patches.scores(donors)))
+        found.append((patches.scores(embed_texts(tower, questions)), patches.scores(foreign)))
     return found
 
 
@@ -197,8 +199,8 @@ def random_weights(
     number: int,
     foreign: Int[np.ndarray, "f"],
     covered: Float[np.ndarray, "n"],
-) -> list[dict[str, Any]]:
-    """N8: true and foreign texts under random weights, averaged over the towers; their difference must be 0."""
+) -> list[Row]:
+    """N8: true and foreign texts under random weights, mean over towers; the two must be equal."""
     if not random or not len(foreign):
         return []
     inside, outside, _ = label_tokens(covered)
@@ -211,9 +213,13 @@ def random_weights(
 
 
 def distractor(
-    model: Model, sample: Any, expression: Any, same_category: bool, rng: np.random.Generator
+    model: TowerModel,
+    sample: Sample,
+    expression: Expression,
+    same_category: bool,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, "n"] | None:
-    """Coverage of a random other object of the image that can be labelled, of the same category or of another one.
+    """Coverage of a random other object of the same or of another category; None without one.
 
     A crowd is no object: its outline is that of many, the referent perhaps among them.
     """
@@ -232,6 +238,6 @@ def distractor(
     return None
 
 
-def _generator(context: Context, expression: Any, purpose: int) -> np.random.Generator:
+def _generator(context: Context, expression: Expression, purpose: int) -> np.random.Generator:
     """Random numbers of one expression, the same in whatever order or process it is computed."""
     return np.random.default_rng([context.config.seed, int(expression.sent_id), purpose])

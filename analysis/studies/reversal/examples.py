@@ -1,10 +1,6 @@
-"""Pictures of a reversal run: what low similarity keeps of a few expressions.
-
-The reversal index chooses the expressions, nobody's eye.
-"""
+"""Pictures of a reversal run: what low similarity keeps, at fixed percentiles of the index."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +12,12 @@ from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_pixels
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config, embed_patches
+from litelvlm.analysis.studies.reversal.patches import embed_patches
+from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
 from litelvlm.analysis.studies.reversal.tables import select
-from litelvlm.data.dataset import Dataset
+from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.images import open_image
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning.ranking import lowest
 
@@ -55,7 +52,11 @@ def save_reversal_examples(
     primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
     if primary.empty:
         return
-    by_id = {int(e.sent_id): (s, e) for s in data for e in s.expressions}
+    by_id = {
+        int(expression.sent_id): (sample, expression)
+        for sample in (data[index] for index in range(len(data)))
+        for expression in sample.expressions
+    }
     budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
     examples = []
     for percentile, sent_id in choose(primary).items():
@@ -70,7 +71,11 @@ def save_reversal_examples(
 
 
 def _panels(
-    model: Any, sample: Any, expression: Any, budgets: tuple[int, ...], question_index: int
+    model: TowerModel,
+    sample: Sample,
+    expression: Expression,
+    budgets: tuple[int, ...],
+    question_index: int,
 ) -> list[np.ndarray]:
     """The true mask, then what each budget keeps by lowest similarity."""
     picture, truth = open_image(sample.image()), target_mask(sample, expression) > 0

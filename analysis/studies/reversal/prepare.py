@@ -1,24 +1,23 @@
 """What the reversal study does before its first row: foreign texts, embeddings, towers."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, randomised
 from litelvlm.analysis.inputs.foreign import draw_foreign
-from litelvlm.analysis.inputs.samples import Data
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.reversal.controls import image_rows
 from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 
 def make_context(
-    model: Any, data: Data, config: Config, clip: str, budgets: tuple[int, ...]
+    model: TowerModel, data: Dataset, config: Config, clip: str, budgets: tuple[int, ...]
 ) -> Context:
-    """Draw the donors and embed every text that images share, in one CLIP model's joint space.
+    """Draw foreign expressions and embed every text that images share, for one CLIP model.
 
     Args:
         model: Whose towers are read.
@@ -28,22 +27,22 @@ def make_context(
             random-weight controls.
         budgets: Token counts.
     """
-    donors = draw_foreign(data, model, config.pool, config.seed)
-    asked = [question(donor.sent, config.question_index) for donor in donors]
-    names = getattr(data, "categories", {})
+    foreign = draw_foreign(data, model, config.pool, config.seed)
+    questions = [question(candidate.sent, config.question_index) for candidate in foreign]
+    names: Mapping[int, str] = getattr(data, "categories", {})
     categories = [question(name, config.question_index) for name in names.values()]
     instruction = " ".join(QUESTIONS[config.question_index].format("").split())
     fixed = {"empty": "", "photo": "a photo", "instruction": instruction}
-    embeds = embed_texts(model.tower, [*fixed.values(), *categories, *asked])
+    embeds = embed_texts(model.tower, [*fixed.values(), *categories, *questions])
     free = dict(zip(fixed, embeds, strict=False))
-    foreign = embeds[len(fixed) + len(categories) :]
-    if len(foreign):
-        free["mean"] = foreign.mean(0)
-    texts = Texts(foreign, free, dict(zip(names, embeds[len(fixed) :], strict=False)))
-    seeds = range(config.random_seeds) if not clip and asked else ()
+    foreign_embeds = embeds[len(fixed) + len(categories) :]
+    if len(foreign_embeds):
+        free["mean"] = foreign_embeds.mean(0)
+    texts = Texts(foreign_embeds, free, dict(zip(names, embeds[len(fixed) :], strict=False)))
+    seeds = range(config.random_seeds) if not clip and questions else ()
     towers = [randomised(model, config.seed + number) for number in seeds]
-    random = [(tower, embed_texts(tower, asked)) for tower in towers]
-    return Context(model, data, config, clip, budgets, donors, texts, random)
+    random = [(tower, embed_texts(tower, questions)) for tower in towers]
+    return Context(model, data, config, clip, budgets, foreign, texts, random)
 
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:

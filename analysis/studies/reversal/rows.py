@@ -1,11 +1,9 @@
-"""Rows of the reversal study: one image's tokens scored by its texts, in every layer and wording."""
+"""Rows of the reversal study: one image's tokens scored by its texts in every layer and wording."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from scipy import stats
@@ -13,13 +11,7 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
-from litelvlm.analysis.inputs.samples import (
-    key_columns,
-    label_columns,
-    target_mask,
-    token_coverage,
-    untargeted,
-)
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
@@ -30,15 +22,11 @@ from litelvlm.analysis.stats.ranking import (
     soft_recall,
     tie_fraction,
 )
-from litelvlm.clip.probes.last_blocks import to_joint_space
+from litelvlm.analysis.studies.reversal.patches import Patches
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
-from litelvlm.pruning.cues import Cues
-from litelvlm.pruning.features import row_norms
-from litelvlm.pruning.methods.centre_distance import CentreDistance
-from litelvlm.pruning.methods.cls_cosine import ClsCosine
-from litelvlm.pruning.methods.value_norm import ValueNorm
-from litelvlm.pruning.scoring.context import context_scores
-from litelvlm.pruning.scoring.similarity import text_similarity
 
 # Probe, layer, similarity and text of the released method: what the primary ranking is.
 PRIMARY = ("P0", -2, "dot", "template")
@@ -79,12 +67,12 @@ class Texts:
     """Embedded texts that every image of a run shares, in one tower's joint space.
 
     Attributes:
-        donors: Questions about the donors' expressions.
+        foreign: Questions about the foreign expressions.
         free: By text mode, texts that name nothing in the image.
         categories: By category id, the question about the category's name.
     """
 
-    donors: Float[Tensor, "m p"]
+    foreign: Float[Tensor, "m p"]
     free: Mapping[str, Float[Tensor, "p"]]
     categories: Mapping[int, Float[Tensor, "p"]]
 
@@ -97,74 +85,21 @@ class Context:
         model: The model; only its towers are read.
         data: The split.
         config: Of the study.
-        clip: Name of a CLIP model that was asked for by name; empty for the model's own.
-        budgets: Token counts; none for models asked for by name, whose grids differ.
-        donors: Where foreign texts and masks come from.
+        clip: Name of another CLIP model; empty for the model's own.
+        budgets: Token counts; none for other CLIP models, whose grids differ.
+        foreign: Expressions of other images, whose texts and masks are controls.
         texts: Shared texts in its joint space.
-        random: Towers of the same shape with random weights, each with its donors' texts.
+        random: Towers of the same shape with random weights, each with its embedded foreign texts.
     """
 
-    model: Any
-    data: Any
+    model: TowerModel
+    data: Dataset
     config: Config
     clip: str
     budgets: tuple[int, ...]
-    donors: Sequence[ForeignExpression]
+    foreign: Sequence[ForeignExpression]
     texts: Texts
-    random: Sequence[tuple[Any, Float[Tensor, "m p"]]] = ()
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Tokens of one image, in float32 on the CPU.
-
-    Attributes:
-        layers: Joint-space tokens by layer counted from the end (-1 is the last block's output, -2
-            what is used).
-        free: Scores that need no text, by name; high values are kept by the methods of that name.
-        grid: (rows, columns).
-    """
-
-    layers: Mapping[int, Float[Tensor, "n p"]]
-    free: Mapping[str, Float[np.ndarray, "n"]]
-    grid: tuple[int, int]
-
-    def scores(
-        self, texts: Float[Tensor, "t p"], layer: int = -2, kind: Literal["dot", "cosine"] = "dot"
-    ) -> Float[np.ndarray, "t n"]:
-        """Similarity of every token with every text, as the methods compute it."""
-        cues = Cues({"patch_embeds": self.layers[layer], "text_embeds": texts}, self.grid)
-        return text_similarity(cues, kind).numpy()
-
-
-@torch.inference_mode()
-def embed_patches(tower: Any, picture: Any, every_layer: bool = True) -> Patches:
-    """Tokens of one image in the joint space and the scores that need no text.
-
-    A lens on other layers than the last two only: final norm and projection were trained on the
-    last CLS alone.
-
-    Args:
-        tower: CLIP tower.
-        picture: RGB picture.
-        every_layer: Whether to read all layers instead of the last two.
-    """
-    clip = tower.image(tower.pixel_values(picture))
-    depth = len(clip.states)
-    states = {i - depth - 1: s for i, s in enumerate(clip.states) if every_layer or i == depth - 1}
-    states[-1] = clip.last_hidden_state
-    layers = {
-        layer: to_joint_space(tower, s[:, tower.n_prefix :])[0].float().cpu()
-        for layer, s in states.items()
-    }
-    names = ("patch_tokens", "cls_token", "query", "keys", "values")
-    held = [name for name in names if name not in tower.lacks]
-    cues = Cues({name: getattr(clip, name)[0].float().cpu() for name in held}, tower.grid)
-    free = {"centre_distance": CentreDistance().score(cues), "value_norm": ValueNorm().score(cues)}
-    free["state_norm"] = row_norms(cues.float32("patch_tokens"))
-    if "cls_token" in held:
-        free |= {"cls_cosine": ClsCosine().score(cues), "context": context_scores(cues)}
-    return Patches(layers, {name: values.numpy() for name, values in free.items()}, tower.grid)
+    random: Sequence[tuple[Tower, Float[Tensor, "m p"]]] = ()
 
 
 def tags(
@@ -175,7 +110,7 @@ def tags(
     control: str = "none",
     labels: str = "primary",
     n_draws: int = 1,
-) -> dict[str, Any]:
+) -> Row:
     """Columns that say how a row's ranking and labels were made."""
     return {
         "probe": probe,
@@ -224,45 +159,6 @@ def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
     return {"auroc": float(mean), "ri": float(reversal_index(mean))}
 
 
-def image_targets(
-    context: Any, sample: Any
-) -> tuple[list[tuple[int, Any, dict[str, Any], Any]], tuple[str, ...]]:
-    """Expressions of an image that can be labelled, each with its number, keys and coverage, and why others cannot."""
-    found, skipped = [], []
-    names = getattr(context.data, "categories", {})
-    for number, expression in enumerate(sample.expressions):
-        mask = target_mask(sample, expression)
-        covered = token_coverage(mask, context.model)
-        reason = untargeted(expression, mask) or skip_reason(covered)
-        if reason:
-            skipped.append(reason)
-            continue
-        keys = key_columns(
-            context.data, sample, expression, mask, context.model.tower
-        ) | label_columns(covered)
-        meant, stated = set(expression.category_id), bool(expression.category_id)
-        rivals = [
-            ann_id
-            for ann_id, annotation in sample.annotations.items()
-            if annotation.category_id in meant
-            and not annotation.crowd
-            and ann_id not in expression.ann_ids
-        ]
-        name = (
-            str(names.get(keys["category_id"], keys["category_id"]))
-            if len(meant) == 1
-            else "several"
-        )
-        keys |= {
-            "clip_model": getattr(context, "clip", ""),
-            "category": name if stated else "not stated",
-            # Several objects that are meant together count as one.
-            "n_same_category": 1 + len(rivals) if stated else 0,
-        }
-        found.append((number, expression, keys, covered))
-    return found, tuple(skipped)
-
-
 @dataclass(frozen=True)
 class RankingRows:
     """Rankings of one image's tokens by each of its texts.
@@ -285,8 +181,8 @@ class RankingRows:
         """Scores of the released method."""
         return self.wordings[PRIMARY]
 
-    def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[dict[str, Any]]:
-        """Rows of one text against its own mask, the primary ranking under other labels included."""
+    def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[Row]:
+        """Rows of one text against its own mask, with the primary ranking under other labels."""
         found = [
             tags(*key) | measures(s[number], covered, self.budgets)
             for key, s in self.wordings.items()
@@ -306,25 +202,25 @@ class RankingRows:
 
 def wording_rows(
     patches: Patches,
-    asked: Float[Tensor, "t p"],
+    questions: Float[Tensor, "t p"],
     bare: Float[Tensor, "t p"],
     budgets: Sequence[int],
 ) -> RankingRows:
     """Rankings by the true text in every layer and wording, for all texts of one image at once."""
     wordings = {
-        PRIMARY: patches.scores(asked),
+        PRIMARY: patches.scores(questions),
         ("P0", -2, "dot", "expression"): patches.scores(bare),
-        ("P0c", -2, "cos", "template"): patches.scores(asked, kind="cosine"),
-        ("P1", -1, "dot", "template"): patches.scores(asked, -1),
+        ("P0c", -2, "cos", "template"): patches.scores(questions, kind="cosine"),
+        ("P1", -1, "dot", "template"): patches.scores(questions, -1),
     }
     lens = {
-        layer: patches.scores(asked, layer) for layer in patches.layers if layer not in (-1, -2)
+        layer: patches.scores(questions, layer) for layer in patches.layers if layer not in (-1, -2)
     }
     return RankingRows(wordings, lens, agreement(wordings[PRIMARY]), tuple(budgets))
 
 
 def agreement(scores: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t"]:
-    """Mean Spearman correlation of each ranking with the others; nan for one ranking and where scores are constant."""
+    """Mean Spearman correlation of each ranking with the others; nan without others or variance."""
     if len(scores) < 2 or (np.ptp(scores, axis=1) == 0).any():
         return np.full(len(scores), np.nan)
     correlation = np.corrcoef(stats.rankdata(scores, axis=1))

@@ -1,19 +1,17 @@
-"""Tables of the reversal study: means with intervals over its rows, sliced the ways that figures show them."""
-
-from typing import Any
+"""Tables of the reversal study: means with intervals over its rows, as figures show them."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
 
-"""Why an expression is missing from the primary set."""
 UNLABELLED = "cannot be labelled in this model's crop"
-"""Why an expression of the model's own rows is missing from those of a CLIP model that was asked for by name."""
+"""Why an expression of the model's own rows is missing from those of another CLIP model."""
 MANY_WORDS = 10
 CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
 """What each difference to a control shows; the reversal itself has none."""
@@ -63,7 +61,7 @@ def select(
 
 
 def unlabelled(rows: pd.DataFrame, clip: str) -> int:
-    """Expressions that have rows of the model's own towers and none of the CLIP model of this name."""
+    """Number of expressions with rows of the model's own tower and none of this CLIP model."""
     own, there = (set(rows.loc[rows["clip_model"] == name, "sent_id"]) for name in ("", clip))
     return len(own - there)
 
@@ -120,20 +118,20 @@ def _ri_by(rows: pd.DataFrame, names: list[str], resamples: int, seed: int) -> p
     alike: dict[bytes, list[int]] = {}
     for number, (_, group) in enumerate(groups):
         alike.setdefault(group["sent_id"].to_numpy().tobytes(), []).append(number)
-    cells: dict[int, dict[str, Any]] = {}
+    cells: dict[int, Row] = {}
     for numbers in alike.values():
         first = groups[numbers[0]][1]
         wide = pd.DataFrame({str(n): groups[n][1]["ri"].to_numpy() for n in numbers})
         wide["image_id"] = first["image_id"].to_numpy()
         found = mean_columns(wide, [str(n) for n in numbers], resamples, seed)
-        cells |= {int(cell.pop("measure")): {"ri": cell.pop("mean")} | cell for cell in found}
+        cells |= {int(str(cell.pop("measure"))): {"ri": cell.pop("mean")} | cell for cell in found}
     lines = [
         dict(zip(names, key, strict=True)) | cells[number] for number, (key, _) in enumerate(groups)
     ]
     return pd.DataFrame(lines)
 
 
-def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
+def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> Row:
     """Mean RI of a group of rows with its interval."""
     (cell,) = mean_columns(group, ["ri"], resamples, seed)
     del cell["measure"]
@@ -141,7 +139,7 @@ def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
 
 
 def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Share of the mask kept at each budget by similarity, at random, without text, and by the mask itself."""
+    """Share of the mask kept at each budget: by similarity, at random, text-free, by the mask."""
     budgets = sorted(
         int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_")
     )
@@ -164,7 +162,7 @@ def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) 
 def measures_table(
     primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """Mean of every measure of the primary ranking, those at budgets beside what random tokens give."""
+    """Mean of every measure of the primary ranking, beside that of random tokens at budgets."""
     at_budgets = [
         name
         for name in primary.columns
@@ -181,7 +179,7 @@ def measures_table(
 
 
 def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """RI of the primary ranking by kind, size, category, words (10: 10 and more), visibility, rivals and split.
+    """RI of the primary ranking by kind, size, category, words (10: or more), visibility and so on.
 
     Args:
         primary: Rows of every visibility; all strata but "targets" hold those at least half
@@ -214,7 +212,7 @@ def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
 
 
 def area_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """RI of the primary ranking by fifths of target size, with the median share of the image that each fifth has."""
+    """RI of the primary ranking by fifths of target size, with the median size of each fifth."""
     fifth = (primary["area_frac"].rank(pct=True) * 5).apply(np.ceil).astype(int)
     cells = [
         {
@@ -228,7 +226,7 @@ def area_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
 
 
 def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sign and Wilcoxon tests on image means, two-sided, of RI and of its differences to the controls.
+    """Two-sided sign and Wilcoxon tests on image means of RI and of its control differences.
 
     Images whose mean is exactly 0 say nothing to either test and are left out of ``n_images``.
     """
@@ -245,9 +243,7 @@ def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def mean_columns(
-    group: pd.DataFrame, columns: list[str], resamples: int, seed: int
-) -> list[dict[str, Any]]:
+def mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed: int) -> list[Row]:
     """Mean of each column with its interval from resampling images."""
     values: Float[np.ndarray, "n c"] = group[columns].to_numpy(dtype=np.float64)
     images: Shaped[np.ndarray, n] = group["image_id"].to_numpy()

@@ -1,21 +1,21 @@
 """Does the [EOS] of CLIP's text tower attend to [SOS] instead of the words?
 
 The text embedding is the state of [EOS]. If it attends mostly to [SOS], which holds no word, the
-embedding hears little of the expression. Per layer and head this study reads the [EOS] row of
+embedding carries little of the expression. Per layer and head this study reads the [EOS] row of
 attention over its T visible tokens. Uniform attention gives [SOS] 1/T, so the measure is the lift,
 T times the attention on [SOS], and not the attention itself, which is large for short texts
-whatever the model does. The same trap lies in the mean attention that [SOS] gets from
-all positions: uniform causal attention makes it H_T / T, .41 for 6 tokens, so that short texts pass
-a threshold of .3 for free.
+whatever the model does. The mean attention that [SOS] gets from all positions has the same flaw:
+uniform causal attention makes it H_T / T, .41 for 6 tokens, so that short texts pass a threshold of
+.3 for free.
 
 Attention is not influence: beside it stand the share of what is carried by norm (a sink with a
 small value is nearly no operation) and attention rolled out through the layers.
 
 Controls: the same towers with random weights (lift near 1), and the words in another order (lift
 unchanged if the sink is about the position and not about the words); two one-sided tests must place
-both within a margin, 0.1 of lift by
-default. H4: the mean lift over layers and heads is above 1. What the sink does to the ranking of
-image tokens is the question of ``litelvlm.analysis.studies.sink_causal``.
+both within a margin, 0.1 of lift by default. H4: the mean lift over layers and heads is above 1.
+What the sink does to the ranking of image tokens is the question of
+``litelvlm.analysis.studies.sink_causal``.
 """
 
 from litelvlm.analysis.runs.study import Study

@@ -16,7 +16,7 @@ MARGIN = Config().margin
 def make_claims(
     rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
 ) -> list[Claim]:
-    """Claim H4 on the sentences that the method feeds CLIP, its comparison with random weights, and the two nulls.
+    """Claim H4 on the method's own sentences, its comparison with random weights, and two nulls.
 
     Args:
         rows: Of the study.
@@ -31,7 +31,10 @@ def make_claims(
     if rows.empty:
         return []
     trained = _mean_lift(rows, "template", "trained")
-    statement = "The [EOS] of the text tower attends to [SOS] more than uniform attention does (mean over heads)."
+    statement = (
+        "The [EOS] of the text tower attends to [SOS] more than uniform attention does "
+        "(mean over heads)."
+    )
     claims = [
         _claim(
             "H4",
@@ -106,7 +109,10 @@ def interpret(claims: Sequence[Claim]) -> str:
     if first != "supported":
         return f"A sink of the text tower's attention on [SOS] is {first} here."
     if second is None:
-        return "The text tower attends to [SOS] beyond uniform attention; random weights were not compared."
+        return (
+            "The text tower attends to [SOS] beyond uniform attention; "
+            "random weights were not compared."
+        )
     learned = {
         "supported": "learned: random weights have less of it",
         "not supported": "no more than random weights have",

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
-from litelvlm.data.dataset import Dataset
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset, Expression
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
@@ -36,35 +37,37 @@ class Config(StudyConfig):
 class Context:
     """What every image of a run shares."""
 
-    tower: Any
-    random: Sequence[Any]
-    data: Any
+    tower: Tower
+    random: Sequence[Tower]
+    data: Dataset
     config: Config
     punctuation: frozenset[int]
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of the expressions of one image, its sentences read in one pass per tower."""
-    sample, unasked = askable(context.data[index])
+    sample, excluded = askable(context.data[index])
     if not sample.expressions:
-        return ItemResult([], unasked)
+        return ItemResult([], excluded)
     wordings = [
         wording for expression in sample.expressions for wording in _wordings(context, expression)
     ]
     found = text_rows(
         context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1}
     )
-    asked = [wording._replace(heads=False) for wording in wordings if wording.mode == "template"]
+    templated = [
+        wording._replace(heads=False) for wording in wordings if wording.mode == "template"
+    ]
     drawn = [
         text_rows(
             tower,
-            asked,
+            templated,
             context.punctuation,
             {"weights": "random", "weights_seed": context.config.seed + number},
         )
         for number, tower in enumerate(context.random)
     ]
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     skipped = []
     for number, expression in enumerate(sample.expressions):
         own = [*found[3 * number : 3 * number + 3], *(other[number] for other in drawn)]
@@ -76,10 +79,10 @@ def image_rows(context: Context, index: int) -> ItemResult:
             context.data, sample, expression, target_mask(sample, expression), context.tower
         )
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
-    return ItemResult(rows, (*unasked, *skipped))
+    return ItemResult(rows, (*excluded, *skipped))
 
 
-def _wordings(context: Context, expression: Any) -> list[Wording]:
+def _wordings(context: Context, expression: Expression) -> list[Wording]:
     bare = expression.sent.strip().lower()
     shuffled = permuted(bare, np.random.default_rng([context.config.seed, int(expression.sent_id)]))
     number = context.config.question_index

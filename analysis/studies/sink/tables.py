@@ -1,10 +1,9 @@
-"""Tables of the sink study: means with intervals over layers, heads, lengths, thresholds and kinds of position."""
-
-from typing import Any
+"""Tables of the sink study: means over layers, heads, lengths, thresholds and kinds of position."""
 
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.text_attention import (
     MEAN_HEAD,
     MEASURES,
@@ -56,7 +55,7 @@ def make_tables(
 
 
 def _wide_means(group: pd.DataFrame, same: list[str], resamples: int, seed: int) -> pd.DataFrame:
-    """Means of all measures in each layer, all cells from the same resamples; ``same`` is constant here."""
+    """Means of all measures in each layer from the same resamples; ``same`` columns are equal."""
     tags = {name: group[name].iloc[0] for name in same}
     names = list(MEASURES if tags["query"] == "eos" else SHARES)
     # Several random towers: their mean counts as one.
@@ -75,7 +74,7 @@ def _wide_means(group: pd.DataFrame, same: list[str], resamples: int, seed: int)
 
 
 def length_table(means: pd.DataFrame) -> pd.DataFrame:
-    """Every measure by number of tokens, layers averaged, and what uniform attention gives at that length."""
+    """Every measure by number of tokens, layers averaged, beside that of uniform attention."""
     by_length = means.groupby(["weights", "text_mode", "n_tokens"])
     table = by_length[list(MEASURES)].mean().reset_index()
     table["n"] = by_length["sent_id"].nunique().to_numpy()
@@ -87,10 +86,11 @@ def length_table(means: pd.DataFrame) -> pd.DataFrame:
 
 
 def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Share of samples, layers and heads whose alpha_1 lies above each threshold, with and without the forced row.
+    """Share of samples, layers and heads whose alpha_1 lies above each threshold.
 
-    Beside each stands the share that uniform causal attention reaches at the same lengths: what
-    short texts give.
+    It is given with and without the first position, whose attention is 1 by force. Beside each
+    stands the share that uniform causal attention reaches at the same lengths: what short texts
+    give.
 
     Source: Gu et al. (arXiv 2410.10781), whose threshold is 0.3 at 64 tokens.
     """
@@ -115,7 +115,7 @@ def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def positions_table(means: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Shares of attention and of what is carried that kinds of position have on the method's sentences, per layer."""
+    """Share of attention, and of what is carried, by kind of position and layer, on questions."""
     chosen = means[
         (means["weights"] == "trained")
         & (means["text_mode"] == "template")
@@ -125,7 +125,7 @@ def positions_table(means: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
     for number, kind in enumerate(KINDS):
         named = {f"{role}|{kind}": chosen[pair[number]] for role, pair in ROLES.items()}
         table = table.assign(**named, **{f"{REST}|{kind}": 1 - pd.DataFrame(named).sum(axis=1)})
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for layer in sorted(table["layer"].unique().tolist()):
         here = table[table["layer"] == layer]
         names = [name for name in here.columns if "|" in name]
@@ -147,7 +147,7 @@ def positions_table(means: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
 
 
 def grid_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Lift of every layer and head on the method's own sentences, against 1; exploratory, hence q beside p."""
+    """Lift of every layer and head on full questions, against 1; exploratory, hence q beside p."""
     chosen = rows[(rows["head"] != MEAN_HEAD) & (rows["text_mode"] == "template")]
     wide = chosen.pivot(index=["image_id", "sent_id"], columns=["layer", "head"], values="lift")
     lift = wide.to_numpy().round(DECIMALS)

@@ -1,12 +1,12 @@
 """Claims of the causal sink study: H5 and its parts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.studies.reversal.tables import mean_columns
 from litelvlm.analysis.studies.sink_causal.rows import (
@@ -28,7 +28,7 @@ PARTS = {
 def make_claims(
     rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
 ) -> list[Claim]:
-    """Claim H5 and its parts, on expressions of which at least half of the target is visible; the others are counted.
+    """Claim H5 and its parts, on targets that are at least half visible; the others are counted.
 
     Args:
         rows: Of the study.
@@ -52,7 +52,10 @@ def make_claims(
         )
         for id, (name, statement) in PARTS.items()
     ]
-    statement = "The sink of the text tower changes the reversal otherwise than hiding a content token does."
+    statement = (
+        "The sink of the text tower changes the reversal otherwise than hiding "
+        "a content token does."
+    )
     joint = joint_claim("H5", statement, parts).model_copy(update={"one_sided": False})
     return [*parts, joint]
 
@@ -67,7 +70,7 @@ def _differs(
     resamples: int,
     seed: int,
 ) -> Claim:
-    """A two-sided claim: not supported if equivalent to no difference, else supported if the interval excludes 0."""
+    """A two-sided claim: equivalence refutes it, else an interval without 0 supports it."""
     difference = (
         (changed["d_ri"] - control["d_ri"].reindex(changed.index)).to_numpy().round(DECIMALS)
     )
@@ -75,7 +78,8 @@ def _differs(
     estimate, p_value = result.estimates()[0], float(result.p_values()[0])
     claim = make_claim(
         id,
-        f"{statement} changes RI by another amount than hiding a content token; targets at least half visible.",
+        f"{statement} changes RI by another amount than hiding a content token; "
+        "targets at least half visible.",
         estimate,
         0.0,
         f"as hiding a content token; differences below {margin:g} count as none",
@@ -103,7 +107,7 @@ def make_tables(
         "d_iou",
         *sorted(c for c in map(str, visible.columns) if c.startswith("jaccard_")),
     ]
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for (change, place), group in visible.groupby(["intervention", "layer_set"], sort=True):
         for measure in (name for name in names if name in group):
             known = group[group[measure].notna()]
@@ -118,13 +122,22 @@ def interpret(claims: Sequence[Claim]) -> str:
     verdicts = {claim.id: claim.verdict for claim in claims}
     found = verdicts.get("H5", "undetermined")
     if found == "supported":
-        return "The sink on [SOS] bears on the reversal: without it RI changes otherwise than without a content token."
+        return (
+            "The sink on [SOS] bears on the reversal: without it RI changes otherwise than "
+            "without a content token."
+        )
     if found == "not supported":
         alone = [
             claim.id for claim in claims if claim.id in PARTS and claim.verdict != "not supported"
         ]
         if alone:
             parts = " and ".join(alone)
-            return f"The sink on [SOS] bears on the reversal in part at most: {parts} stays open or holds."
-        return "Whatever sink there is, it does not explain the reversal: without it RI stays as with any key hidden."
+            return (
+                "The sink on [SOS] bears on the reversal in part at most: "
+                f"{parts} stays open or holds."
+            )
+        return (
+            "Whatever sink there is, it does not explain the reversal: without it RI stays as "
+            "with any key hidden."
+        )
     return "Whether the sink on [SOS] bears on the reversal cannot be told here."

@@ -1,4 +1,4 @@
-"""What the causal sink study does before its first row: foreign texts with every change."""
+"""What the causal sink study does before its first row: foreign texts under every change."""
 
 from collections import Counter
 from functools import partial
@@ -7,33 +7,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, draw_foreign
-from litelvlm.analysis.inputs.samples import Data, Model
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.work import Work
-from litelvlm.analysis.studies.sink_causal.rows import (
-    Config,
-    Context,
-    edited,
-    image_rows,
-    read_words,
-)
+from litelvlm.analysis.studies.sink_causal.edits import edited, read_words
+from litelvlm.analysis.studies.sink_causal.rows import Config, Context, image_rows
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 
 def foreign_texts(
-    model: Model, data: Data, config: Config
+    model: TowerModel, data: Dataset, config: Config
 ) -> tuple[list[ForeignExpression], dict[tuple[str, str], Float[Tensor, "m p"]], dict[str, int]]:
-    """Donors whose words can be found in their questions, the embeddings of these, and why others were left out."""
-    donors = draw_foreign(data, model, config.pool, config.seed)
-    bare = [donor.sent.strip().lower() for donor in donors]
-    asked = [question(text, config.question_index) for text in bare]
-    found = list(zip(donors, asked, read_words(model.tower, asked, bare), strict=True))
+    """Foreign expressions whose words are found, their embeddings, and why others are excluded."""
+    foreign = draw_foreign(data, model, config.pool, config.seed)
+    bare = [candidate.sent.strip().lower() for candidate in foreign]
+    questions = [question(text, config.question_index) for text in bare]
+    found = list(zip(foreign, questions, read_words(model.tower, questions, bare), strict=True))
     kept = [
-        (donor, sentence, words) for donor, sentence, words in found if not isinstance(words, str)
+        (candidate, sentence, words)
+        for candidate, sentence, words in found
+        if not isinstance(words, str)
     ]
     unread = Counter(words for _, _, words in found if isinstance(words, str))
     if not kept:
@@ -41,7 +37,7 @@ def foreign_texts(
     trace = trace_text(model.tower, [sentence for _, sentence, _ in kept])
     seeds = [[config.seed, number, 6] for number in range(len(kept))]
     return (
-        [donor for donor, _, _ in kept],
+        [candidate for candidate, _, _ in kept],
         edited(trace, [words for _, _, words in kept], seeds),
         dict(unread),
     )
@@ -52,8 +48,8 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     n_tokens = model.grid[0] * model.grid[1]
     budgets = resolve_budgets(config.budgets, n_tokens)
     (mask_budget,) = resolve_budgets((config.mask_budget or max(1, n_tokens // 9),), n_tokens)
-    donors, foreign, unread = foreign_texts(model, data, config)
-    context = Context(model, data, config, budgets, mask_budget, donors, foreign)
+    foreign, embeds, unread = foreign_texts(model, data, config)
+    context = Context(model, data, config, budgets, mask_budget, foreign, embeds)
     return Work(
         data,
         lambda index: partial(image_rows, context, index),

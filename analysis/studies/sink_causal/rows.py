@@ -1,38 +1,35 @@
-"""Rows of the causal sink study: [EOS] recomputed with one key taken away, carried through to what is kept."""
+"""Rows of the causal sink study: [EOS] without one key, and what that changes in the selection."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
+from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
-from litelvlm.analysis.inputs.samples import askable, naming, target_mask
+from litelvlm.analysis.inputs.samples import naming, target_mask
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult
-from litelvlm.analysis.signals.text_attention import (
-    SPLIT_WORDS,
-    TRUNCATED,
-    UnusableTextError,
-    content_positions,
-)
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
-from litelvlm.analysis.studies.reversal.rows import image_targets
-from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds, trace_text
+from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word
+from litelvlm.clip.probes.text import trace_text
+from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, conversation, question
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
 from litelvlm.pruning.scoring.similarity import text_similarity
 
-PLAIN = ("none", "none")
 MASKED = ("mask_sos", "zero_sos_value", "mask_content")
 """Interventions that the masks of a subset are predicted under, in all layers."""
 
@@ -60,18 +57,6 @@ class Config(StudyConfig):
     margin: float = Field(default=0.05, gt=0)
 
 
-class Words(NamedTuple):
-    """Where the words of an expression stand in its sentence.
-
-    Attributes:
-        content: Positions of all its tokens.
-        spans: Positions of each word.
-    """
-
-    content: Int[np.ndarray, "_"]
-    spans: tuple[Int[np.ndarray, "_"], ...]
-
-
 @dataclass(frozen=True)
 class Context:
     """What every image of a run shares.
@@ -82,151 +67,30 @@ class Context:
         config: Of the study.
         budgets: Token counts.
         mask_budget: Tokens kept for masks.
-        donors: Where foreign texts come from.
-        foreign: By intervention and layer set, the donors' questions embedded under it.
+        foreign: Expressions of other images, whose texts are controls.
+        foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
 
-    model: Any
-    data: Any
+    model: GroundingModel
+    data: Dataset
     config: Config
     budgets: tuple[int, ...]
     mask_budget: int
-    donors: Sequence[ForeignExpression]
-    foreign: Mapping[tuple[str, str], Float[Tensor, "m p"]]
-
-
-def layer_sets(n_layers: int) -> dict[str, range]:
-    """Every layer, the last third of them, and each one alone.
-
-    Example:
-        >>> {name: list(layers) for name, layers in layer_sets(3).items()}
-        {'all': [0, 1, 2], 'last third': [2], 'layer 0': [0], 'layer 1': [1], 'layer 2': [2]}
-    """
-    single = {f"layer {layer}": range(layer, layer + 1) for layer in range(n_layers)}
-    return {
-        "all": range(n_layers),
-        "last third": range(n_layers - max(1, n_layers // 3), n_layers),
-    } | single
-
-
-def read_words(
-    tower: Any, sentences: Sequence[str], expressions: Sequence[str]
-) -> list[Words | str]:
-    """For each sentence where its expression's words stand, or the reason why that cannot be said."""
-    if not sentences:
-        return []
-    (ids, mask, cut), (inner, inner_mask, _) = (
-        tower.tokenize(list(sentences)),
-        tower.tokenize(list(expressions)),
-    )
-    found: list[Words | str] = []
-    for number, expression in enumerate(expressions):
-        sentence = ids[number, : int(mask[number].sum())].tolist()
-        try:
-            if cut[number]:
-                raise UnusableTextError(TRUNCATED)
-            content = content_positions(
-                sentence, inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist()
-            )
-            found.append(Words(content, _spans(tower, expression, content)))
-        except UnusableTextError as reason:
-            found.append(str(reason))
-    return found
-
-
-def _spans(
-    tower: Any, expression: str, content: Int[np.ndarray, "_"]
-) -> tuple[Int[np.ndarray, "_"], ...]:
-    """Positions of each word; a word's tokens are those that it has when read alone."""
-    lengths = (tower.tokenize(expression.split())[1].sum(1) - 2).cpu().numpy()
-    if lengths.sum() != len(content):
-        raise UnusableTextError(SPLIT_WORDS)
-    return tuple(span for span in np.split(content, np.cumsum(lengths)[:-1]) if len(span))
-
-
-def readable(
-    tower: Any, sample: Any, question_index: int
-) -> tuple[Any, list[str], list[Words], tuple[str, ...]]:
-    """An image with those of its expressions that can be asked and read word by word.
-
-    Returns:
-        The image, the questions, their words, and why each other expression was left out.
-    """
-    sample, unasked = askable(sample)
-    bare = [expression.sent.strip().lower() for expression in sample.expressions]
-    asked = [question(text, question_index) for text in bare]
-    found = list(zip(sample.expressions, asked, read_words(tower, asked, bare), strict=True))
-    kept = [
-        (expression, sentence, words)
-        for expression, sentence, words in found
-        if not isinstance(words, str)
-    ]
-    unread = tuple(words for _, _, words in found if isinstance(words, str))
-    sample = replace(sample, expressions=tuple(expression for expression, _, _ in kept))
-    return (
-        sample,
-        [sentence for _, sentence, _ in kept],
-        [words for _, _, words in kept],
-        unasked + unread,
-    )
-
-
-@torch.inference_mode()
-def edited(
-    trace: TextTrace, words: Sequence[Words], seeds: Sequence[Sequence[int]]
-) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
-    """Embeddings of all sentences under every intervention and layer set, the plain ones first; float32, CPU.
-
-    Args:
-        trace: Of the sentences.
-        words: Of each sentence.
-        seeds: Of each sentence, for the content token that is hidden.
-    """
-    sos = torch.zeros_like(trace.beyond)
-    sos[:, 0] = True
-    drawn = torch.zeros_like(sos)
-    for number, (own, seed) in enumerate(zip(words, seeds, strict=True)):
-        drawn[number, int(np.random.default_rng(seed).choice(own.content))] = True
-    edits = {
-        "mask_sos": Edit(masked=sos),
-        "zero_sos_value": Edit(silenced=sos),
-        "mean_sos_value": Edit(mean_sos=True),
-        "mask_content": Edit(masked=drawn),
-    }
-    found = {PLAIN: trace.text.text_embeds.float().cpu()}
-    for place, layers in layer_sets(len(trace.inputs)).items():
-        for name, edit in edits.items():
-            found[name, place] = edited_embeds(trace, edit, layers).float().cpu()
-    return found
-
-
-@torch.inference_mode()
-def without_each_word(trace: TextTrace, words: Sequence[Words]) -> list[Float[Tensor, "w p"]]:
-    """Per sentence, its embeddings with each of its words hidden from [EOS] in all layers."""
-    by_sentence: list[list[Tensor]] = [[] for _ in words]
-    for place in range(max(len(own.spans) for own in words)):
-        masked = torch.zeros_like(trace.beyond)
-        for number, own in enumerate(words):
-            if place < len(own.spans):
-                masked[number, torch.from_numpy(own.spans[place]).to(masked.device)] = True
-        embeds = edited_embeds(trace, Edit(masked=masked), range(len(trace.inputs))).float().cpu()
-        for number, own in enumerate(words):
-            if place < len(own.spans):
-                by_sentence[number].append(embeds[number])
-    return [torch.stack(embeds) for embeds in by_sentence]
+    foreign: Sequence[ForeignExpression]
+    foreign_embeds: Mapping[tuple[str, str], Float[Tensor, "m p"]]
 
 
 def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image."""
     tower = context.model.tower
-    sample, asked, words, unread = readable(
+    sample, questions, words, unread = readable(
         tower, context.data[index], context.config.question_index
     )
-    targets, skipped = image_targets(context, sample)
+    targets, skipped = image_targets(context.data, context.model, sample)
     skipped = unread + skipped
     if not targets:
         return ItemResult([], skipped)
-    trace = trace_text(tower, asked)
+    trace = trace_text(tower, questions)
     embeds = edited(
         trace, words, [[context.config.seed, int(e.sent_id), 5] for e in sample.expressions]
     )
@@ -241,12 +105,14 @@ def image_rows(context: Context, index: int) -> ItemResult:
     )
     with naming(sample, sample.expressions[0]):
         scores = {key: _scores(context, patches, texts) for key, texts in embeds.items()}
-        foreign = {key: _scores(context, patches, texts) for key, texts in context.foreign.items()}
-    rows: list[dict[str, Any]] = []
+        foreign_scores = {
+            key: _scores(context, patches, texts) for key, texts in context.foreign_embeds.items()
+        }
+    rows: list[Row] = []
     for number, expression, keys, covered in targets:
         inside, outside, _ = label_tokens(covered)
         chosen = choose_foreign_texts(
-            context.donors,
+            context.foreign,
             sample,
             expression,
             context.config.donors,
@@ -255,7 +121,9 @@ def image_rows(context: Context, index: int) -> ItemResult:
         )
         plain = scores[PLAIN][number]
         base = _index(plain[None], inside, outside)
-        base_foreign = _index(foreign[PLAIN][chosen], inside, outside) if len(chosen) else None
+        base_foreign = (
+            _index(foreign_scores[PLAIN][chosen], inside, outside) if len(chosen) else None
+        )
         keys |= {"ri": base, "n_tokens": int(trace.text.eos_index[number]) + 1}
         for (name, place), texts in embeds.items():
             if (name, place) == PLAIN:
@@ -265,7 +133,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
             )
             row["cos_eos"] = _cosine(texts[number : number + 1], embeds[PLAIN][number])
             if base_foreign is not None:
-                moved = _index(foreign[name, place][chosen], inside, outside) - base_foreign
+                moved = _index(foreign_scores[name, place][chosen], inside, outside) - base_foreign
                 row["d_ts"] = row["d_ri"] - moved
             if place == "all" and (name, number) in ious:
                 row["iou"], row["d_iou"] = (
@@ -289,7 +157,7 @@ def compared(
     inside: Bool[np.ndarray, "n"],
     outside: Bool[np.ndarray, "n"],
 ) -> dict[str, float]:
-    """Change of the reversal index, and overlap of kept tokens (Jaccard) at each budget, mean over the variants."""
+    """Change of the reversal index and Jaccard overlap of kept tokens, mean over the variants."""
     row = {"d_ri": _index(scores, inside, outside) - _index(plain[None], inside, outside)}
     for k in budgets:
         before = set(lowest(torch.from_numpy(plain), k).tolist())
@@ -303,16 +171,16 @@ def compared(
 @torch.inference_mode()
 def mask_ious(
     context: Context,
-    sample: Any,
-    picture: Any,
+    sample: Sample,
+    picture: Image.Image,
     patches: Float[Tensor, "n p"],
     embeds: Mapping[tuple[str, str], Float[Tensor, "t p"]],
 ) -> dict[tuple[str, int], float]:
-    """IoU of the masks predicted from the tokens kept under each intervention, by name and number of expression."""
+    """IoU of the masks from the tokens kept under each intervention, by name and expression."""
     model, found = context.model, {}
     state = model.encode_image(picture)
-    talks = [
-        conversation([expression.sent], context.config.question_index)
+    conversations = [
+        model.conversation([expression.sent], context.config.question_index)
         for expression in sample.expressions
     ]
     for name in ("none", *MASKED):
@@ -322,9 +190,9 @@ def mask_ious(
                 Cues({"patch_embeds": patches, "text_embeds": texts[n : n + 1]}, model.grid),
                 context.mask_budget,
             )
-            for n in range(len(talks))
+            for n in range(len(conversations))
         ]
-        results = model.ground([state] * len(talks), talks, selections)
+        results = model.ground([state] * len(conversations), conversations, selections)
         for number, (expression, result) in enumerate(
             zip(sample.expressions, results, strict=True)
         ):

@@ -1,12 +1,12 @@
-"""How much of the mask survives when only some visual tokens reach the language model, method by method?
+"""How much of the mask survives when only some visual tokens reach the language model?
 
-Every expression is grounded alone (protocol "single": one question, one answer template), all of an
-image in one conversation with one selection (protocol "conversation"), or up to three drawn ones so
-(protocol "official"); once per method and budget, on CLIP and SAM states that are computed once per
-image. Controls stand in every table: the unpruned model, random tokens (several seeds), evenly
-spaced ones, average pooling, and oracles that know the mask or avoid it.
-Claims: the paper's method beats random tokens at each budget, and H8: at the largest budget it
-keeps 90 % of the unpruned cIoU.
+In protocol "single" every expression has a conversation of its own, with one question and one
+answer template. In "conversation" all expressions of an image share one conversation and one
+selection. In "official" up to three drawn expressions do. Each conversation runs once per method
+and budget, on CLIP and SAM states that are computed once per image. Controls stand in every table:
+the unpruned model, random tokens (several seeds), evenly spaced ones, average pooling, and oracles
+that know the mask or avoid it. Claims: the paper's method beats random tokens at each budget, and
+H8: at the largest budget it keeps 90 % of the unpruned cIoU.
 """
 
 from litelvlm.analysis.runs.study import Study
@@ -15,7 +15,7 @@ from litelvlm.analysis.studies.sweep.columns import COLUMNS
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.pictures import save_pictures
 from litelvlm.analysis.studies.sweep.rows import prepare
-from litelvlm.analysis.studies.sweep.summary_tables import make_tables
+from litelvlm.analysis.studies.sweep.tables import make_tables
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 

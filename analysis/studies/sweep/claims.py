@@ -1,4 +1,4 @@
-"""What a sweep claims: the paper's method beats random tokens, and H8, it keeps 90 % of the unpruned cIoU."""
+"""Claims of a sweep: the method beats random tokens; H8, it keeps 90 % of the unpruned cIoU."""
 
 from collections.abc import Sequence
 
@@ -7,35 +7,31 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
-from litelvlm.analysis.studies.sweep.tables import (
+from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
-    budgets_of,
     cell_index,
     difference,
-    protocol_of,
     retention,
     score_bootstrap,
     swap_p_value,
-    widen,
 )
+from litelvlm.analysis.studies.sweep.wide import budgets_of, protocol_name, widen
 
 RETAINED = 0.90
-ASKED = {
-    "single": "each expression asked alone",
-    "conversation": "all expressions of an image asked together",
-    "official": "up to three drawn expressions of an image asked together",
-}
-"""How expressions are asked, by protocol."""
 
 
 def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
-    """The paper's method against random tokens at each budget, and H8 at the largest; none if it was not swept."""
+    """The paper's method against random tokens at each budget, and H8; none if it was not swept."""
     if rows.empty or PAPER not in set(rows["method"]):
         return []
     wide = widen(rows)
     scores = score_bootstrap(wide, resamples, seed)
-    everything, asked = budgets_of(wide.cells, UNPRUNED)[0], ASKED[protocol_of(rows)]
+    everything, phrase = (
+        budgets_of(wide.cells, UNPRUNED)[0],
+        protocol_of(protocol_name(rows)).description,
+    )
     budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
     if not budgets:
         return []
@@ -49,7 +45,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
             claims.append(
                 make_claim(
                     f"random@{budget}",
-                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {asked}.",
+                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {phrase}.",
                     delta.estimates()[0],
                     0.0,
                     "cIoU of random tokens, mean over seeds",
@@ -58,13 +54,14 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
             )
     whole = cell_index(wide, (UNPRUNED, everything), "ciou")
     kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
-    return [*claims, retention_claim(kept, budgets[0], asked)]
+    return [*claims, retention_claim(kept, budgets[0], phrase)]
 
 
-def retention_claim(kept: Bootstrap, budget: int, asked: str) -> Claim:
-    """H8, undetermined with its reason where the unpruned model scores 0 on all data or on a resample."""
+def retention_claim(kept: Bootstrap, budget: int, phrase: str) -> Claim:
+    """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
-        f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, {asked}."
+        f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, "
+        f"{phrase}."
     )
     lost = int((~np.isfinite(kept.draws)).sum())
     if np.isfinite(kept.value[0]) and not lost:

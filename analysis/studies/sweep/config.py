@@ -1,4 +1,4 @@
-"""What a sweep compares: methods with presets and fields, budgets, and the protocol in which expressions are asked."""
+"""What a sweep compares: methods with presets and fields, budgets, and the protocol."""
 
 from typing import Literal
 

@@ -5,7 +5,6 @@ ones are shown as they occur. ``litelvlm.analysis.studies.examples_file`` keeps 
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,16 +17,18 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import GroundingModel
 
 PERCENTILES = (10, 40, 70, 95)
 
 
 def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
-    """Expressions (``sent_id``) by fixed percentile of a method's IoU at its largest budget.
+    """Expressions (``sent_id``) at fixed percentiles of a method's IoU at its largest budget.
 
     Example:
-        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(11), "iou": np.linspace(0, 1, 11)})
+        >>> ious = np.linspace(0, 1, 11)
+        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(11), "iou": ious})
         >>> choose(rows, "m")
         {10: 1, 40: 4, 70: 7, 95: 9}
     """
@@ -43,7 +44,7 @@ def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
 
 
 @torch.inference_mode()
-def save_examples(model: Any, data: Any, run: Path) -> Path:
+def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
     """Compute and keep the overlays of a finished sweep; what is there already stays.
 
     Args:
@@ -84,33 +85,34 @@ def shown_method(config: Config) -> Method:
     return next((method for method in swept if method.label == PAPER), swept[0])
 
 
-def chosen_samples(data: Any, run: Path) -> list[tuple[Any, Any]]:
+def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression]]:
     """Images and expressions of the examples, in their order."""
     chosen = choose(read_rows(run), shown_method(sweep_config(run)).label)
     return [_find(data, sent_id) for sent_id in chosen.values()]
 
 
-def _find(data: Any, sent_id: int) -> tuple[Any, Any]:
-    return next((s, e) for s in data for e in s.expressions if int(e.sent_id) == sent_id)
+def _find(data: Dataset, sent_id: int) -> tuple[Sample, Expression]:
+    samples = (data[index] for index in range(len(data)))
+    return next((s, e) for s in samples for e in s.expressions if int(e.sent_id) == sent_id)
 
 
 def _panels(
-    model: Any, sample: Any, expression: Any, config: Config, method: Method
+    model: GroundingModel, sample: Sample, expression: Expression, config: Config, method: Method
 ) -> dict[tuple[str, int], np.ndarray]:
     """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
     n_tokens = model.grid[0] * model.grid[1]
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
-    talk = conversation([expression.sent], config.question_index, config.answer_index)
+    conversation = model.conversation([expression.sent], config.question_index, config.answer_index)
     covered = torch.from_numpy(token_coverage(truth, model)).float()
     image_key = int(sample.image_id)
-    cues = model.cues(state, talk, coverage=covered, key=image_key)
+    cues = model.cues(state, conversation, coverage=covered, key=image_key)
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
         (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()
     }
     masks = {
-        key: model.ground([state], [talk], [selection])[0].mask[0].cpu().numpy()
+        key: model.ground([state], [conversation], [selection])[0].mask[0].cpu().numpy()
         for key, selection in selections.items()
     }
     size = (sample.height, sample.width)

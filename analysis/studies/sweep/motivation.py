@@ -1,13 +1,12 @@
 """Why a reversed similarity: maps beside masks, similarity on and off the referent, words.
 
-The examples are those of ``litelvlm.analysis.studies.sweep.examples``, chosen by score and not by
-eye. The two distributions take the first expression with words of each of the first images.
-``litelvlm.analysis.studies.motivation_file`` keeps both.
+The examples are the expressions of ``litelvlm.analysis.studies.sweep.examples``, chosen by score
+and not by eye. The two distributions take the first expression with words of each of the first
+images. ``litelvlm.analysis.studies.motivation_file`` keeps both.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +26,9 @@ from litelvlm.analysis.studies.motivation_file import (
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels, spread
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, sweep_config
+from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.metrics import intersection_union
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.base import Conversation, GroundingModel, VisualState
 from litelvlm.pruning import text_similarity
 
 IMAGES = 60
@@ -38,7 +38,7 @@ SHOWN = 5
 
 
 @torch.inference_mode()
-def save_motivation(model: Any, data: Any, run: Path) -> Path:
+def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
     """Compute and keep what the figures need; what is there already stays.
 
     Args:
@@ -63,7 +63,7 @@ def save_motivation(model: Any, data: Any, run: Path) -> Path:
 
 
 def distributions(
-    model: Any, data: Any, config: Config, n_images: int
+    model: GroundingModel, data: Dataset, config: Config, n_images: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Similarities of tokens on and off the referent, standardised within each image.
 
@@ -71,7 +71,7 @@ def distributions(
         model: The model.
         data: Its data.
         config: Of the sweep.
-        n_images: How many of the first images to look at.
+        n_images: How many of the first images to read.
 
     Returns:
         Similarities on the referent, off it, and how many images they come from: those without an
@@ -86,39 +86,50 @@ def distributions(
         covered = token_coverage(target_mask(sample, expression), model)
         if not (covered >= IN_COVERAGE).any():
             continue
-        talk = conversation([expression.sent], config.question_index, config.answer_index)
-        scores = similarities(model, model.encode_image(sample.image()), talk)
+        conversation = model.conversation(
+            [expression.sent], config.question_index, config.answer_index
+        )
+        scores = similarities(model, model.encode_image(sample.image()), conversation)
         scores = (scores - scores.mean()) / max(float(scores.std()), 1e-12)
         inside.append(scores[covered >= IN_COVERAGE])
         outside.append(scores[covered <= OUT_COVERAGE])
     return np.concatenate(inside), np.concatenate(outside), len(inside) - 1
 
 
-def similarities(model: Any, state: Any, talk: Any) -> Float[np.ndarray, "n"]:
+def similarities(
+    model: GroundingModel, state: VisualState, conversation: Conversation
+) -> Float[np.ndarray, "n"]:
     """Similarity of every token to the question, as the paper's method ranks them."""
-    return text_similarity(model.cues(state, talk))[0].float().cpu().numpy()
+    return text_similarity(model.cues(state, conversation))[0].float().cpu().numpy()
 
 
 def _example(
-    model: Any, sample: Any, expression: Any, config: Config, methods: Sequence[Method], budget: int
+    model: GroundingModel,
+    sample: Sample,
+    expression: Expression,
+    config: Config,
+    methods: Sequence[Method],
+    budget: int,
 ) -> MotivationExample:
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
-    talk = conversation([expression.sent], config.question_index, config.answer_index)
-    similarity = spread(similarities(model, state, talk), model.tower, sample.height, sample.width)
+    conversation = model.conversation([expression.sent], config.question_index, config.answer_index)
+    similarity = spread(
+        similarities(model, state, conversation), model.tower, sample.height, sample.width
+    )
     covered = torch.from_numpy(token_coverage(truth, model)).float()
-    cues = model.cues(state, talk, coverage=covered, key=int(sample.image_id))
+    cues = model.cues(state, conversation, coverage=covered, key=int(sample.image_id))
     ious, panels = [], []
     for method in methods:
         chosen = method.pruner(0 if method.seeded else None).select(cues, budget)
-        mask = model.ground([state], [talk], [chosen])[0].mask[0].cpu().numpy()
+        mask = model.ground([state], [conversation], [chosen])[0].mask[0].cpu().numpy()
         overlap = intersection_union(mask, sample.mask(expression), config.doubled)
         kept = kept_pixels(
             kept_indices(chosen, cues.n_tokens), model.tower, sample.height, sample.width
         )
         ious.append(overlap.intersection / overlap.union if overlap.union else 1.0)
         panels.append(draw_overlay(picture, mask, kept))
-    words, attention = eos_attention(model, talk)
+    words, attention = eos_attention(model, conversation)
     labels = tuple(method.label for method in methods)
     pixels = np.asarray(picture.convert("RGB"))
     return MotivationExample(
@@ -134,9 +145,11 @@ def _example(
     )
 
 
-def eos_attention(model: Any, talk: Any) -> tuple[tuple[str, ...], Float[np.ndarray, "words"]]:
+def eos_attention(
+    model: GroundingModel, conversation: Conversation
+) -> tuple[tuple[str, ...], Float[np.ndarray, "words"]]:
     """Words of the question, and attention of [EOS] to each, mean over layers and heads."""
     if "text_attention" in model.tower.lacks:
         return (), np.zeros(0, dtype=np.float32)
-    words, _, attention = word_attention(model.tower, talk.questions[0])
+    words, _, attention = word_attention(model.tower, conversation.questions[0])
     return tuple(words), attention.mean(axis=(0, 1)).astype(np.float32)

@@ -1,11 +1,11 @@
-"""Scores of data sets with expressions that mean nothing in the image (gRefCOCO), with intervals."""
+"""gRefCOCO scores of data sets with expressions that mean nothing in the image, with intervals."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap
-from litelvlm.analysis.studies.sweep.tables import line_columns
+from litelvlm.analysis.studies.sweep.wide import line_columns
 from litelvlm.metrics import (
     EMPTY_BELOW,
     GREFCOCO_SCORES,

@@ -1,18 +1,34 @@
-"""Which passes an image needs: every method and budget that is possible, for every conversation about it."""
+"""Which passes an image needs: every possible method and budget for every conversation about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.models.base import Conversation, Grounder
+from litelvlm.analysis.studies.sweep.loaded import Loaded
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset, Sample
+from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
+
+
+@runtime_checkable
+class LayeredModel(Protocol):
+    """The part of a model that decides which budgets a method can keep to."""
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of the language model."""
+
+    @property
+    def tower(self) -> Tower:
+        """Image and text tower."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +46,15 @@ class Cell:
 class Context:
     """What every image of a run shares."""
 
-    model: Any
-    data: Any
+    model: GroundingModel
+    data: Dataset
     config: Config
     budgets: tuple[int, ...]
 
     @property
     def n_tokens(self) -> int:
         """Visual tokens before pruning."""
-        rows, columns = self.model.grid
-        return int(rows * columns)
+        return self.model.n_tokens
 
     @cached_property
     def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
@@ -58,25 +73,24 @@ class Context:
     @cached_property
     def grounder(self) -> Grounder:
         """What answers the requests about one image."""
-        grounder: Grounder = self.model.grounder(self.config.batch_size)
-        return grounder
+        return self.model.grounder(self.config.batch_size)
 
     def passes(
         self,
-        loaded: Any,
-        state: Any,
+        loaded: Loaded,
+        state: VisualState,
         number: int,
-        talk: "PlannedConversation",
-        cues: Any,
+        planned: "PlannedConversation",
+        cues: Cues,
         chosen: "Chosen",
     ) -> list["Pass"]:
-        """Passes of one conversation, the image's ``number``-th; a study with selections of its own overrides this."""
-        return expression_passes(self, number, cues, talk.draw, chosen)
+        """Passes of the image's ``number``-th conversation; the ablations override this."""
+        return expression_passes(self, number, cues, planned.draw, chosen)
 
 
 @dataclass(frozen=True)
 class PlannedConversation:
-    """One conversation about an image, its turns as places among its expressions, and the draw it belongs to."""
+    """A conversation about an image, the places of its expressions, and the official draw."""
 
     conversation: Conversation
     turns: tuple[int, ...]
@@ -85,7 +99,7 @@ class PlannedConversation:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Selections of one image: what no text changes is chosen once and holds for all its conversations."""
+    """Selections of one image; one that no text changes is made once for all conversations."""
 
     known: dict[tuple[Pruner, int], Selection] = field(default_factory=dict)
 
@@ -103,7 +117,7 @@ class Pass:
     """One pass of the language model: one conversation under one selection (None: unpruned).
 
     Attributes:
-        talk: Place of the conversation among the image's.
+        number: Place of the conversation among the image's.
         method: Label of the method.
         budget: Tokens asked for.
         seed: Draw of a random method, 0 for others; in protocol "official" the draw of the
@@ -113,7 +127,7 @@ class Pass:
         n_average: Tokens per layer, mean over the layers.
     """
 
-    talk: int
+    number: int
     method: str
     budget: int
     seed: int
@@ -123,7 +137,7 @@ class Pass:
 
 
 def divide_cells(
-    config: Config, budgets: Sequence[int], n_tokens: int, model: Any
+    config: Config, budgets: Sequence[int], n_tokens: int, model: LayeredModel
 ) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
@@ -131,7 +145,7 @@ def divide_cells(
         config: Of the sweep.
         budgets: Token counts.
         n_tokens: Visual tokens before pruning.
-        model: Query for its number of layers if a method drops tokens inside it.
+        model: For its number of blocks and layers, where methods drop tokens.
     """
     cells, excluded = list[Cell](), list[Exclusion]()
     for method in config.methods:
@@ -152,7 +166,7 @@ def divide_cells(
     return tuple(cells), tuple(excluded)
 
 
-def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> float:
+def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: LayeredModel) -> float:
     """Visual tokens per layer of the language model, mean over its layers.
 
     Raises:
@@ -163,8 +177,8 @@ def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: Any) -> flo
     return pruner.average_tokens(budget, sizes)
 
 
-def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]:
-    """Conversations about one image: one per expression, one about all, or one per draw of the official protocol."""
+def plan_conversations(config: Config, sample: Sample) -> list[PlannedConversation]:
+    """Conversations about one image: one per expression, one for all, or one per official draw."""
     sentences = [expression.sent for expression in sample.expressions]
     if config.protocol == "official":
         draws = [
@@ -190,12 +204,12 @@ def plan_conversations(config: Config, sample: Any) -> list[PlannedConversation]
 def expression_passes(
     context: Context, number: int, cues: Cues, draw: int = 0, chosen: Chosen | None = None
 ) -> list[Pass]:
-    """Selections of one conversation under every possible method, budget and seed, the unpruned one first.
+    """Selections of one conversation for every method, budget and seed, the unpruned one first.
 
     Args:
         context: Of the run.
         number: Place of the conversation among the image's.
-        cues: What methods may ask.
+        cues: What methods may read.
         draw: Of the official protocol, whose random methods draw with it.
         chosen: Selections that other conversations about the image share; none if left out.
     """

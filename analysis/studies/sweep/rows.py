@@ -1,14 +1,10 @@
-"""Rows of one image of a sweep: data read ahead, states computed once, masks counted on the device."""
+"""Rows of one image of a sweep: data read ahead, states computed once, masks counted on device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image
 
 from litelvlm.analysis.inputs.samples import (
     NOT_DRAWN,
@@ -19,11 +15,13 @@ from litelvlm.analysis.inputs.samples import (
     target_mask,
     token_coverage,
 )
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.sweep.config import (
     Config,
 )
+from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
     Chosen,
     Context,
@@ -40,29 +38,8 @@ HITS = (0.5, 0.7, 0.9)
 """IoU at which an expression counts as found."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """One image as read from disk, before any model work.
-
-    Attributes:
-        sample: The image's record, with the expressions that can be asked.
-        picture: Its pixels.
-        masks: Target masks as they are scored, one per expression.
-        coverage: Share of each token's patch that the mask covers, one row per expression.
-        keys: Key columns, one entry per expression.
-        skipped: The reason for each expression that was left out because it cannot be asked.
-    """
-
-    sample: Any
-    picture: Image.Image
-    masks: UInt8[np.ndarray, "n h w"]
-    coverage: np.ndarray
-    keys: tuple[dict[str, Any], ...]
-    skipped: tuple[str, ...] = ()
-
-
 def load(context: Context, index: int) -> Loaded:
-    """Read one image with its masks; needs no model, so that it can run ahead of the model's work."""
+    """Read one image with its masks; runs no model, so it can work ahead of the model."""
     sample, skipped = askable(context.data[index])
     masks, coverage, keys = [], [], []
     for expression in sample.expressions:
@@ -83,45 +60,49 @@ def image_rows(context: Context, loaded: Loaded) -> ItemResult:
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
     state = model.encode_image(loaded.picture)
-    talks = plan_conversations(context.config, sample)
+    conversations = plan_conversations(context.config, sample)
     passes, chosen = list[Pass](), Chosen()
-    for number, talk in enumerate(talks):
-        with naming(sample, sample.expressions[talk.turns[0]]):
+    for number, planned in enumerate(conversations):
+        with naming(sample, sample.expressions[planned.turns[0]]):
             # An oracle that serves several expressions with one selection knows the union of their
             # masks.
-            truth = torch.from_numpy(loaded.coverage[list(talk.turns)].max(axis=0)).float()
+            truth = torch.from_numpy(loaded.coverage[list(planned.turns)].max(axis=0)).float()
             key = int(sample.image_id)
-            cues = model.cues(state, talk.conversation, coverage=truth, key=key)
-            passes += context.passes(loaded, state, number, talk, cues, chosen)
+            cues = model.cues(state, planned.conversation, coverage=truth, key=key)
+            passes += context.passes(loaded, state, number, planned, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
-    found: list[list[dict[str, Any]]] = [[] for _ in passes]
-    requests = [Request(talks[made.talk].conversation, made.selection) for made in passes]
+    found: list[list[Row]] = [[] for _ in passes]
+    requests = [Request(conversations[made.number].conversation, made.selection) for made in passes]
     noted = len(context.grounder.notes)
     for batch in context.grounder(state, requests):
-        asked = places_by_target(batch.places, lambda place: talks[passes[place].talk].turns)
-        answers, turns = zip(*asked, strict=True)
+        answered = places_by_target(
+            batch.places, lambda place: conversations[passes[place].number].turns
+        )
+        answers, turns = zip(*answered, strict=True)
         with naming(sample, sample.expressions[turns[0][0]]):
             counts = count_pixels(
                 batch.masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
             )
         numbers = PixelCounts(*(count.cpu() for count in counts))
-        for row, same in enumerate(asked.values()):
+        for row, same in enumerate(answered.values()):
             for place in same:
-                found[place] = turn_rows(context, loaded, talks, passes[place], numbers, row)
+                found[place] = turn_rows(
+                    context, loaded, conversations, passes[place], numbers, row
+                )
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
-    asked_places = {place for talk in talks for place in talk.turns}
-    skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(asked_places)))
+    drawn_places = {place for planned in conversations for place in planned.turns}
+    skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))
     return ItemResult([row for rows in found for row in rows], skipped, notes)
 
 
 def turn_rows(
     context: Context,
     loaded: Loaded,
-    talks: list[PlannedConversation],
+    conversations: list[PlannedConversation],
     made: Pass,
     counts: PixelCounts,
     row: int,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Rows of one pass, one per expression of its conversation.
 
     Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that
@@ -130,7 +111,7 @@ def turn_rows(
     a [SEG], which forced ones do.
     """
     rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
-    for turn, place in enumerate(talks[made.talk].turns):
+    for turn, place in enumerate(conversations[made.number].turns):
         intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
         reached = float(iou([intersection], [union], exact=True)[0])
         rows.append(

@@ -1,11 +1,10 @@
-"""Scores of a finished sweep as papers print them, from its rows: official and exact, one line per draw."""
-
-from typing import Any
+"""Scores of a finished sweep as papers print them: official and exact, one line per draw."""
 
 import pandas as pd
 
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.sweep.no_target import no_target_scores, without_target
-from litelvlm.analysis.studies.sweep.tables import line_columns
+from litelvlm.analysis.studies.sweep.wide import line_columns
 from litelvlm.metrics import EMPTY_BELOW, THRESHOLDS, ciou, giou, precision_at
 
 CELL = ["method", "budget"]
@@ -17,10 +16,10 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
 
     A draw is what the official evaluation prints as its result: one pass over the images, there
     with drawn expressions and templates, in the other protocols with every expression and the
-    tokens of one seed. Scores of draws are never
-    pooled. Columns: "draw", "n" (expressions), "ciou" and "giou" with the epsilons of the official
-    code, both "_exact" without, "p50" to "p90"; where an expression has no target, "n_acc",
-    "t_acc", and "ciou_no_target" and "giou_no_target" by the rule of gRefCOCO.
+    tokens of one seed. Scores of draws are never pooled. Columns: "draw", "n" (expressions), "ciou"
+    and "giou" with the epsilons of the official code, both "_exact" without, "p50" to "p90"; where
+    an expression has no target, "n_acc", "t_acc", and "ciou_no_target" and "giou_no_target" by the
+    rule of gRefCOCO.
 
     Args:
         rows: Of a sweep.
@@ -49,9 +48,9 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
-def _scores(rows: pd.DataFrame, empty_below: int | None) -> dict[str, Any]:
+def _scores(rows: pd.DataFrame, empty_below: int | None) -> Row:
     inter, union = (rows[name].to_numpy() for name in ("inter_px", "union_px"))
-    found: dict[str, Any] = {"n": len(rows)}
+    found: Row = {"n": len(rows)}
     for suffix, exact in (("", False), ("_exact", True)):
         found |= {
             f"ciou{suffix}": ciou(inter, union, exact),

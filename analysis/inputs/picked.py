@@ -1,17 +1,13 @@
-"""Which expressions an expensive study looks at: one per image, spread evenly over the sizes of their referents."""
+"""Which expressions an expensive study reads: one per image, spread over the sizes of referents."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE, skip_reason
 from litelvlm.analysis.inputs.samples import (
-    Data,
-    Model,
     same_words,
     target_mask,
     token_coverage,
@@ -19,6 +15,8 @@ from litelvlm.analysis.inputs.samples import (
     untargeted,
 )
 from litelvlm.analysis.runs.formatting import counted
+from litelvlm.data.dataset import Dataset, Expression, Sample
+from litelvlm.models.base import TowerModel
 
 
 class PickedExpressions:
@@ -35,7 +33,7 @@ class PickedExpressions:
 
     def __init__(
         self,
-        data: Data,
+        data: Dataset,
         picked: Sequence[tuple[int, int]],
         passed_over: Mapping[str, int] | None = None,
     ) -> None:
@@ -49,7 +47,7 @@ class PickedExpressions:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the record should say of the choice."""
+        """What the record says about the choice."""
         return (
             (f"expressions passed over: {counted(self.passed_over)}",) if self.passed_over else ()
         )
@@ -58,21 +56,21 @@ class PickedExpressions:
         """Number of images."""
         return len(self.picked)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int, /) -> Sample:
         """One image with its one expression."""
         image, number = self.picked[index]
         sample = self.data[image]
-        return replace(sample, expressions=(sample.expressions[number],))
+        return sample.with_expressions((sample.expressions[number],))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
 
-def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpressions:
-    """Choose one expression of each image at random, and images evenly spaced in the area of what it means.
+def pick(data: Dataset, model: TowerModel, images: int | None, seed: int) -> PickedExpressions:
+    """Choose one random expression of each image, and images evenly spaced by the target's area.
 
-    Expressions that cannot be asked, or whose referent cannot be labelled, are passed over and
-    counted; so are images that have no other.
+    Expressions that cannot be asked or labelled are passed over and counted. An image without
+    another expression is passed over too.
 
     Args:
         data: The split.
@@ -97,7 +95,8 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpre
             passed_over[reason] += 1
     if not found:
         raise ValueError(
-            f"no expression of this split can be used ({counted(passed_over)}); choose another split"
+            f"no expression of this split can be used ({counted(passed_over)}); "
+            "choose another split"
         )
     found.sort()
     chosen = [
@@ -109,21 +108,21 @@ def pick(data: Data, model: Model, images: int | None, seed: int) -> PickedExpre
     )
 
 
-def unusable(expression: Any, mask: np.ndarray, model: Model) -> str | None:
-    """Why nothing can be said about the importance of tokens for an expression; None if it can."""
+def unusable(expression: Expression, mask: np.ndarray, model: TowerModel) -> str | None:
+    """Why token importance cannot be measured for an expression; None if it can."""
     reason = unaskable(expression) or untargeted(expression, mask)
     return reason or skip_reason(token_coverage(mask, model))
 
 
 def primary(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows whose referent is at least half visible, and how many expressions that leaves out, by reason."""
+    """Rows whose referent is at least half visible, and how many expressions this excludes."""
     visible = rows["visible_frac"] >= MIN_VISIBLE
     hidden = rows.loc[~visible, "sent_id"].nunique()
     return rows[visible], {HIDDEN: hidden} if hidden else {}
 
 
 def strata_middles(n: int, m: int) -> list[int]:
-    """The middle place of each of ``m`` equal stretches of ``n`` places, every place if they are fewer.
+    """The middle place of each of ``m`` equal stretches of ``n`` places; every place if ``m >= n``.
 
     Example:
         >>> strata_middles(10, 3), strata_middles(2, 3)
@@ -132,8 +131,11 @@ def strata_middles(n: int, m: int) -> list[int]:
     return list(range(n)) if m >= n else [(2 * step + 1) * n // (2 * m) for step in range(m)]
 
 
-def foreign(data: Data, index: int) -> str:
-    """The expression of the next image that means another category in other words, else in other words, else any.
+def foreign_text(data: Dataset, index: int) -> str:
+    """The text of another image's expression, as different from this image's own as possible.
+
+    The next image with another category and other words comes first, then the next with other
+    words, then the next at all.
 
     Raises:
         ValueError: If there is no other image.
@@ -144,4 +146,4 @@ def foreign(data: Data, index: int) -> str:
     others = [data[(index + step) % len(data)].expressions[0] for step in range(1, len(data))]
     worded = [other for other in others if not same_words(own.sent, other.sent)]
     different = [other for other in worded if set(own.category_id).isdisjoint(other.category_id)]
-    return str((different or worded or others)[0].sent)
+    return (different or worded or others)[0].sent

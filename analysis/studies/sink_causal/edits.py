@@ -1,0 +1,160 @@
+"""Text embeddings with one thing changed for [EOS]: a key hidden, or a value removed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.analysis.inputs.samples import askable
+from litelvlm.analysis.signals.text_attention import (
+    SPLIT_WORDS,
+    TRUNCATED,
+    UnusableTextError,
+    content_positions,
+)
+from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds
+from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Sample
+from litelvlm.models.glamm.prompting.prompts import question
+
+PLAIN = ("none", "none")
+
+
+class Words(NamedTuple):
+    """Where the words of an expression stand in its sentence.
+
+    Attributes:
+        content: Positions of all its tokens.
+        spans: Positions of each word.
+    """
+
+    content: Int[np.ndarray, "_"]
+    spans: tuple[Int[np.ndarray, "_"], ...]
+
+
+def layer_sets(n_layers: int) -> dict[str, range]:
+    """Every layer, the last third of them, and each one alone.
+
+    Example:
+        >>> {name: list(layers) for name, layers in layer_sets(3).items()}
+        {'all': [0, 1, 2], 'last third': [2], 'layer 0': [0], 'layer 1': [1], 'layer 2': [2]}
+    """
+    single = {f"layer {layer}": range(layer, layer + 1) for layer in range(n_layers)}
+    return {
+        "all": range(n_layers),
+        "last third": range(n_layers - max(1, n_layers // 3), n_layers),
+    } | single
+
+
+def read_words(
+    tower: Tower, sentences: Sequence[str], expressions: Sequence[str]
+) -> list[Words | str]:
+    """For each sentence the places of its expression's words, or why they cannot be found."""
+    if not sentences:
+        return []
+    (ids, mask, cut), (inner, inner_mask, _) = (
+        tower.tokenize(list(sentences)),
+        tower.tokenize(list(expressions)),
+    )
+    found: list[Words | str] = []
+    for number, expression in enumerate(expressions):
+        sentence = ids[number, : int(mask[number].sum())].tolist()
+        try:
+            if cut[number]:
+                raise UnusableTextError(TRUNCATED)
+            content = content_positions(
+                sentence, inner[number, 1 : int(inner_mask[number].sum()) - 1].tolist()
+            )
+            found.append(Words(content, _spans(tower, expression, content)))
+        except UnusableTextError as reason:
+            found.append(str(reason))
+    return found
+
+
+def _spans(
+    tower: Tower, expression: str, content: Int[np.ndarray, "_"]
+) -> tuple[Int[np.ndarray, "_"], ...]:
+    """Positions of each word; a word's tokens are those that it has when read alone."""
+    lengths = (tower.tokenize(expression.split())[1].sum(1) - 2).cpu().numpy()
+    if lengths.sum() != len(content):
+        raise UnusableTextError(SPLIT_WORDS)
+    return tuple(span for span in np.split(content, np.cumsum(lengths)[:-1]) if len(span))
+
+
+def readable(
+    tower: Tower, sample: Sample, question_index: int
+) -> tuple[Sample, list[str], list[Words], tuple[str, ...]]:
+    """An image with those of its expressions that can be asked and read word by word.
+
+    Returns:
+        The image, the questions, their words, and why each other expression was left out.
+    """
+    sample, excluded = askable(sample)
+    bare = [expression.sent.strip().lower() for expression in sample.expressions]
+    questions = [question(text, question_index) for text in bare]
+    found = list(
+        zip(sample.expressions, questions, read_words(tower, questions, bare), strict=True)
+    )
+    kept = [
+        (expression, sentence, words)
+        for expression, sentence, words in found
+        if not isinstance(words, str)
+    ]
+    unread = tuple(words for _, _, words in found if isinstance(words, str))
+    sample = sample.with_expressions(tuple(expression for expression, _, _ in kept))
+    return (
+        sample,
+        [sentence for _, sentence, _ in kept],
+        [words for _, _, words in kept],
+        excluded + unread,
+    )
+
+
+@torch.inference_mode()
+def edited(
+    trace: TextTrace, words: Sequence[Words], seeds: Sequence[Sequence[int]]
+) -> dict[tuple[str, str], Float[Tensor, "t p"]]:
+    """Embeddings of all sentences under every intervention and layer set; float32, on the CPU.
+
+    The plain ones come first.
+
+    Args:
+        trace: Of the sentences.
+        words: Of each sentence.
+        seeds: Of each sentence, for the content token that is hidden.
+    """
+    sos = torch.zeros_like(trace.beyond)
+    sos[:, 0] = True
+    drawn = torch.zeros_like(sos)
+    for number, (own, seed) in enumerate(zip(words, seeds, strict=True)):
+        drawn[number, int(np.random.default_rng(seed).choice(own.content))] = True
+    edits = {
+        "mask_sos": Edit(masked=sos),
+        "zero_sos_value": Edit(silenced=sos),
+        "mean_sos_value": Edit(mean_sos=True),
+        "mask_content": Edit(masked=drawn),
+    }
+    found = {PLAIN: trace.text.text_embeds.float().cpu()}
+    for place, layers in layer_sets(len(trace.inputs)).items():
+        for name, edit in edits.items():
+            found[name, place] = edited_embeds(trace, edit, layers).float().cpu()
+    return found
+
+
+@torch.inference_mode()
+def without_each_word(trace: TextTrace, words: Sequence[Words]) -> list[Float[Tensor, "w p"]]:
+    """Per sentence, its embeddings with each of its words hidden from [EOS] in all layers."""
+    by_sentence: list[list[Tensor]] = [[] for _ in words]
+    for place in range(max(len(own.spans) for own in words)):
+        masked = torch.zeros_like(trace.beyond)
+        for number, own in enumerate(words):
+            if place < len(own.spans):
+                masked[number, torch.from_numpy(own.spans[place]).to(masked.device)] = True
+        embeds = edited_embeds(trace, Edit(masked=masked), range(len(trace.inputs))).float().cpu()
+        for number, own in enumerate(words):
+            if place < len(own.spans):
+                by_sentence[number].append(embeds[number])
+    return [torch.stack(embeds) for embeds in by_sentence]

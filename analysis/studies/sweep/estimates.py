@@ -1,0 +1,67 @@
+"""Scores of a sweep with intervals: cIoU, gIoU and P@0.5, paired differences and retention.
+
+All cells come from the same resamples of images, so differences and ratios between them are paired.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
+from litelvlm.analysis.stats.significance import paired_swap_test
+from litelvlm.analysis.studies.sweep.wide import Cell, Wide
+
+METRICS = ("ciou", "giou", "p50")
+ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
+
+
+def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bootstrap:
+    """cIoU, gIoU and P@0.5 of all cells (metric by metric) on all data and on every resample."""
+    n_cells = len(wide.cells)
+    columns = np.column_stack(
+        [wide.inter, wide.union, wide.iou, wide.p50, np.ones(len(wide.image_ids))]
+    )
+
+    def scores(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
+        inter, union, means = (
+            sums[:, :n_cells],
+            sums[:, n_cells : 2 * n_cells],
+            sums[:, 2 * n_cells : -1],
+        )
+        # Without a single pixel in prediction or target the score is 1, as for one expression.
+        ciou = np.divide(inter, union, out=np.ones_like(inter), where=union > 0)
+        values: np.ndarray = np.hstack([ciou, means / sums[:, -1:]])
+        return values
+
+    return bootstrap(columns, wide.image_ids, scores, resamples, seed)
+
+
+def cell_index(wide: Wide, cell: Cell, metric: str) -> int:
+    """Place of one cell's metric in ``score_bootstrap``."""
+    return METRICS.index(metric) * len(wide.cells) + wide.column(cell)
+
+
+def difference(scores: Bootstrap, first: int, second: int) -> Bootstrap:
+    """Paired difference of two entries of ``score_bootstrap``."""
+    return contrast(scores, lambda v: v[:, [first]] - v[:, [second]])
+
+
+def retention(scores: Bootstrap, part: int, whole: int) -> Bootstrap:
+    """Ratio of two entries of ``score_bootstrap``; nan where the whole is 0."""
+
+    def ratio(values: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b 1"]:
+        top, bottom = values[:, [part]], values[:, [whole]]
+        kept: np.ndarray = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+        return kept
+
+    return contrast(scores, ratio)
+
+
+def swap_p_value(
+    wide: Wide, first: Cell, second: Cell, metric: str, permutations: int = RESAMPLES, seed: int = 0
+) -> float:
+    """Two-sided p-value of a difference between two cells, labels swapped image by image."""
+    if metric == "ciou":
+        a, b = wide.pixels(first), wide.pixels(second)
+    else:
+        a, b = (wide.iou[:, [wide.column(cell)]] for cell in (first, second))
+    return paired_swap_test(a, b, wide.image_ids, permutations, seed).p_value
