@@ -13,8 +13,9 @@ from itertools import count
 from pathlib import Path
 
 from litelvlm.data.annotations import Instances, read_instances
+from litelvlm.data.dataset import Expression
 from litelvlm.data.layout import FAMILIES, choose, split_test
-from litelvlm.data.refer import Expression, ReferDataset, ReferSample
+from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.refs import Ref, check_belongs, read_refs
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from litelvlm import load_refer
+from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
-from litelvlm.data.refer import Expression, ReferSample
+from litelvlm.data.refer import ReferSample
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.preprocess import clip_pixel_values, sam_pixel_values, sam_size
 from litelvlm.models.glamm.prompting.prompts import OPENING, full_prompt
