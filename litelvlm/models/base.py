@@ -133,8 +133,7 @@ class GroundingModel(TowerModel):
             state: The encoded image.
             conversation: Its questions rank the tokens; oracles ask the language model with it.
             coverage: Share of each token's patch that the true mask covers, for oracles only.
-            key: Identity of the image, so that random methods draw the same tokens for it
-                everywhere.
+            key: Identity of the image; random methods draw the same tokens for equal keys.
         """
 
     @abstractmethod

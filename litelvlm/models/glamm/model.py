@@ -66,8 +66,7 @@ class Glamm(GlammNetwork, GroundingModel):
             conversation: CLIP reads its questions as full sentences, as in the official code, or
                 what ``options.clip_text`` names; oracles ask the language model with it.
             coverage: Share of each token's patch that the true mask covers, for oracles only.
-            key: Identity of the image, so that random methods draw the same tokens for it
-                everywhere.
+            key: Identity of the image; random methods draw the same tokens for equal keys.
         """
         clip, options = state.clip, self.options
         sources = {

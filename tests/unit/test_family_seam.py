@@ -1,0 +1,58 @@
+"""What every model family shares: the view of an image, conversations, grounders."""
+
+import numpy as np
+import pytest
+import torch
+from planted import GRID, PATCH, SIZE, PlantedModel, planted_data
+
+from litelvlm.clip.geometry import coverage, crop_box, visible_fraction
+from litelvlm.models.base import GroundingModel, ImageView, Request, TowerModel, VisualState
+from litelvlm.pruning import Selection
+
+
+def test_a_view_knows_the_tokens_before_the_model_runs():
+    model, sample = PlantedModel(), planted_data(1)[0]
+    view = model.view(sample.height, sample.width)
+    state = model.encode_image(sample.image())
+    assert isinstance(state, VisualState)
+    assert state.view == view
+    assert len(state.tokens) == view.n_tokens == model.n_tokens == GRID[0] * GRID[1]
+    mask = sample.mask(sample.expressions[0])
+    np.testing.assert_array_equal(view.coverage(mask), coverage(mask, GRID, SIZE).ravel())
+    assert view.coverage(mask).dtype == np.float64
+
+
+def test_what_lies_outside_the_crop_is_not_visible():
+    wide = np.zeros((PATCH * 12, PATCH * 16), dtype=np.uint8)
+    view = PlantedModel().view(*wide.shape)
+    assert view.visible_fraction(wide) == 0.0
+    wide[:, : PATCH * 4] = 1
+    assert view.visible_fraction(wide) == visible_fraction(wide, SIZE) == 0.5
+
+
+def test_tokens_of_a_video_are_ordered_by_frame():
+    view = ImageView((2, 2), crop_box(4, 4, 4), 4, frames=2)
+    masks = np.zeros((2, 4, 4), dtype=bool)
+    masks[1, 2:, :2] = True
+    assert view.n_tokens == 8
+    assert view.coverage(masks).tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
+    with pytest.raises(ValueError, match="1 masks for 2 frames"):
+        view.coverage(masks[0])
+
+
+def test_the_plain_grounder_answers_every_request_once_in_equal_batches():
+    model, sample = PlantedModel(), planted_data(1)[0]
+    conversation = model.conversation([sample.expressions[0].sent])
+    few, one = (Selection.from_indices(torch.arange(n), model.n_tokens) for n in (4, 1))
+    requests = [Request(conversation, selection) for selection in (few, None, one, few, few)]
+    grounder = model.grounder(2)
+    batches = list(grounder(model.encode_image(sample.image()), requests))
+    assert [batch.places for batch in batches] == [((1,),), ((2,),), ((0,), (3,)), ((4,),)]
+    assert all(torch.equal(batch.masks, batch.logits > 0) for batch in batches)
+    assert grounder.notes == []
+
+
+def test_a_family_has_to_say_how_it_grounds():
+    assert issubclass(GroundingModel, TowerModel)
+    with pytest.raises(TypeError, match="abstract"):
+        GroundingModel()
