@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from litelvlm.clip.geometry import coverage_to_pixels
-from litelvlm.clip.tower import Preprocessing
+from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.pruning import Selection
 
 TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))

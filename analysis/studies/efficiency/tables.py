@@ -1,5 +1,7 @@
 """Tables of the efficiency bench from its rows, and what they say in a sentence."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -94,7 +96,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def interpret(tables: dict[str, pd.DataFrame]) -> str:
+def interpret(tables: Mapping[str, pd.DataFrame]) -> str:
     """What the medians say: the method's speed, the null, and the cost of choosing tokens.
 
     Args:
