@@ -92,7 +92,6 @@ def accuracy(data: str = "", split: str = "") -> pd.DataFrame:
 
         >>> float(accuracy("refcoco", "val")["ciou"].max())
         74.4
-        0.9358490566037736}
     """
     columns = [SPLITS.index((data, split))] if (data, split) in SPLITS else range(len(SPLITS))
 

@@ -83,7 +83,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     The interval of the ratio must lie above 1; 0 stands for no such budget.
 
     Args:
-        ratios: As made by ``make_tables``; the prefill replaces the whole call where only it was timed.
+        ratios: As made by ``make_tables``; the prefill counts where only it was timed.
     """
     part = _timed_part(ratios)
     chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
