@@ -90,6 +90,7 @@ def accuracy(data: str = "", split: str = "") -> pd.DataFrame:
         Columns label (as published), method (our name), tokens, ciou in percent, and kept: cIoU
         over the unpruned one.
 
+    Example:
         >>> float(accuracy("refcoco", "val")["ciou"].max())
         74.4
     """
