@@ -55,6 +55,9 @@ _log = logging.getLogger("litelvlm")
 class Verb(Protocol):
     """One command with its options."""
 
+    def load_plugins(self) -> None:
+        """Register the user's own methods."""
+
     def run(self) -> int:
         """Do the work and return the exit code."""
 
@@ -143,6 +146,7 @@ def overview() -> str:
 def guarded(verb: Verb) -> int:
     """Run a verb and turn what can go wrong into one line on stderr and an exit code."""
     try:
+        verb.load_plugins()
         return verb.run()
     except KeyboardInterrupt:
         sys.stderr.write(

@@ -26,18 +26,28 @@ class Ls(Common):
     (flash-safe), its source, the licence of the official code, and how sure its formulas are. A:
     checked against the official code. B: checked in part. C: from the paper alone.
 
+    "columns" with a study prints what each column of its rows holds.
+
     Examples:
       litelvlm ls
       litelvlm ls methods
+      litelvlm ls columns sweep
     """
 
     kind: tyro.conf.Positional[str] = "all"
-    """methods, studies, figures, splits, or all."""
+    """methods, studies, figures, splits, columns, or all."""
+    study: tyro.conf.Positional[str] = ""
+    """The study whose columns to list."""
 
     def run(self) -> int:
         """Print one name per line."""
         listings = {"methods": methods, "studies": studies, "figures": drawings, "splits": splits}
-        check_name(self.kind, [*listings, "all"], "listing")
+        check_name(self.kind, [*listings, "columns", "all"], "listing")
+        if self.kind == "columns":
+            sys.stdout.write(columns(column_rows(self.study)))
+            return 0
+        if self.study:
+            raise ValueError(f"{self.study!r} is too much; only ls columns takes a study")
         chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
         if self.kind == "methods":
             sys.stdout.write(columns(method_rows()))
@@ -48,6 +58,18 @@ class Ls(Common):
             lines = [f"{name:<{width}}  {sentence}\n" for name, sentence in table.items()]
             sys.stdout.write(("" if len(chosen) == 1 else f"{kind}\n") + "".join(lines))
         return 0
+
+
+def column_rows(name: str) -> list[tuple[str, ...]]:
+    """What the rows of a study hold, headings first.
+
+    Raises:
+        ValueError: If there is no such study.
+    """
+    from litelvlm.analysis.studies.table import get_study
+
+    found = get_study(name).columns
+    return [("column", "type", "meaning"), *((c.name, c.kind.__name__, c.meaning) for c in found)]
 
 
 def methods() -> dict[str, str]:

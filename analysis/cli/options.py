@@ -22,6 +22,22 @@ class Common(ABC):
 
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
     """Log more on stderr, with the traceback of an error."""
+    plugin: tuple[Path, ...] = ()
+    """Python files with pruning methods of your own; their names then stand beside ours."""
+
+    def load_plugins(self) -> None:
+        """Register the methods of the plugin files.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file holds no method, or a name is taken.
+        """
+        if self.plugin:
+            from litelvlm.pruning import load_plugin, register_pruner
+
+            for path in self.plugin:
+                for method in load_plugin(path):
+                    register_pruner(method)
 
     @abstractmethod
     def run(self) -> int:

@@ -123,6 +123,7 @@ class Study(DataOptions):
         from litelvlm.analysis.runs.engine import prepare
         from litelvlm.analysis.studies.table import get_study
 
+        self.load_plugins()
         return prepare(get_study(name), self.load_model(), self.load_data(), self.configure(name))
 
     def chosen(self) -> tuple[str, ...]:

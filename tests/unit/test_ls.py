@@ -1,7 +1,13 @@
 """The table of methods that the command line prints is the classes' own description."""
 
+import pytest
+
 from litelvlm import list_pruners
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.studies import BENCH, STUDIES
+from litelvlm.analysis.studies.table import get_study
+from litelvlm.pruning import registry
 
 
 def test_methods_are_listed_with_their_columns(capsys):
@@ -37,3 +43,55 @@ def test_the_whole_listing_keeps_one_sentence_per_method(capsys):
             line.startswith(f"{name} ") and line.endswith(f"  {method.summary}")
             for line in text.splitlines()
         )
+
+
+@pytest.mark.parametrize("name", [*STUDIES, BENCH])
+def test_the_columns_of_a_study_are_listed_with_what_they_mean(capsys, name):
+    assert main(["ls", "columns", name]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["column", "type", "meaning"]
+    described = get_study(name).columns
+    assert [line.split()[0] for line in lines] == [column.name for column in described]
+    assert len({column.name for column in described}) == len(described)
+    assert all(line.endswith(".") for line in lines)
+
+
+def test_columns_take_the_name_of_a_study_and_nothing_else_does(capsys):
+    assert main(["ls", "columns"]) == 2
+    assert "unknown study ''" in capsys.readouterr().err
+    assert main(["ls", "methods", "sweep"]) == 2
+    assert "only ls columns takes a study" in capsys.readouterr().err
+
+
+OWN = '''
+"""A method of one's own."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from litelvlm.pruning import ScorePruner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loudest(ScorePruner):
+    """Tokens with the largest norm."""
+
+    name: ClassVar[str] = "loudest"
+    title: ClassVar[str] = "Loudest"
+    summary: ClassVar[str] = "tokens with the largest norm"
+    needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
+
+    def score(self, cues):
+        return cues.float32("patch_tokens").norm(dim=-1)
+'''
+
+
+def test_a_plugin_enters_wherever_a_name_does(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    assert main(["ls", "methods", "--plugin", str(path)]) == 0
+    assert "loudest  pre_projector" in capsys.readouterr().out
+    assert Method.parse("loudest").label == "loudest"
+    assert main(["ls", "methods", "--plugin", str(tmp_path / "none.py")]) == 2
+    assert "none.py" in capsys.readouterr().err

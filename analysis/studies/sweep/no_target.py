@@ -67,10 +67,11 @@ def without_target(rows: pd.DataFrame) -> Bool[np.ndarray, "n"]:
 
 def _summands(cell: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> Float[np.ndarray, "n 7"]:
     """What each row adds to the sums behind the scores."""
-    inter, union, predicted, target = (
-        cell[name].to_numpy() for name in ("inter_px", "union_px", "pred_px", "target_px")
-    )
-    nothing = without_target(cell)
     return grefcoco_summands(
-        inter, union, predicted, target, no_target=nothing, empty_below=empty_below
+        cell["inter_px"].to_numpy(),
+        cell["union_px"].to_numpy(),
+        cell["pred_px"].to_numpy(),
+        cell["target_px"].to_numpy(),
+        without_target(cell),
+        empty_below,
     )

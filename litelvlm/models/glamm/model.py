@@ -106,9 +106,8 @@ class Glamm(GlammNetwork, GroundingModel):
     ) -> list[Grounding]:
         """Decode masks for a batch of (image, conversation, selection) entries.
 
-        Rows of unequal length are padded on the right, which changes no result. A ``LayerPlan``
-        among the selections drops tokens inside the language model. Timings are the batch's, shared
-        evenly among its rows.
+        Padding changes no result. A ``LayerPlan`` among the selections drops tokens inside the
+        language model. Timings are the batch's, shared evenly among its entries.
 
         Args:
             states: Encoded images.
@@ -120,8 +119,8 @@ class Glamm(GlammNetwork, GroundingModel):
             max_new_tokens: Longest generated answer.
 
         Raises:
-            ValueError: If the three sequences differ in length or are empty, the kind of answer is
-                unknown, or a plan's budget is impossible.
+            ValueError: If the sequences differ in length or are empty, the kind of answer is unknown,
+                or a plan's budget is impossible.
         """
         if not states or not len(states) == len(conversations) == len(selections):
             raise ValueError(
