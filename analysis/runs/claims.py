@@ -120,7 +120,7 @@ def make_claim(
     """Build a claim whose verdict follows from its own interval.
 
     What the interval leaves undetermined is not supported if it is shown to be equivalent to the
-    null: so a true zero can be told from too few images.
+    null: this separates a true zero from too few images.
     """
     claim = Claim(
         id=id,

@@ -2,8 +2,8 @@
 
 Imports are read from the source, those inside functions included. Three rules keep the closure to
 what can change a row. A name that a package only passes on counts as an import of the module that
-defines it. A table of like things (``TABLES``) is not followed: which of its entries are in use is
-said by whoever asks. Comments, docstrings and layout do not count.
+defines it. A table of like things (``TABLES``) is not followed: the caller names the entries in
+use. Comments, docstrings and layout do not count.
 """
 
 import ast

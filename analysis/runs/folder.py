@@ -112,7 +112,7 @@ class Run:
         return [part for part in map(self.read_part, range(self.n_parts)) if part is not None]
 
     def rows(self) -> pd.DataFrame:
-        """The whole table as far as it is finished."""
+        """All finished rows as one table."""
         return read_rows(self.folder)
 
     def write_summary(self, summary: Summary) -> None:

@@ -57,10 +57,6 @@ class IdentifiedModel(Protocol):
     def device(self) -> torch.device:
         """Where its weights lie."""
 
-    @property
-    def tower(self) -> nn.Module:
-        """Its image and text tower."""
-
 
 def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """Remove what a record must not hold.
@@ -152,13 +148,13 @@ def model_identity(model: IdentifiedModel) -> dict[str, str]:
     were drawn at random have no digest of their own; a fingerprint over the start of every tensor
     stands for them.
     """
-    digest = str(model.digest)
+    digest = model.digest
+    if digest == "random" and isinstance(model, nn.Module):
+        digest = f"random:{fingerprint(model)}"
     return {
         "name": Path(model.name).name if Path(model.name).is_absolute() else scrub(str(model.name)),
         "family": MINIATURE if has_miniature_sizes(model) else "other",
-        "digest": f"random:{fingerprint(model)}"
-        if isinstance(model, nn.Module) and digest == "random"
-        else digest,
+        "digest": digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": torch.device(model.device).type,
         "attention": _attention(model),
@@ -168,15 +164,16 @@ def model_identity(model: IdentifiedModel) -> dict[str, str]:
 def data_identity(data: Dataset) -> dict[str, str]:
     """Name, split and content of a data set: its part of a run's key."""
     return {
-        "name": str(data.name),
-        "split": str(data.split),
-        "split_by": str(data.split_by),
-        "digest": str(data.digest),
+        "name": data.name,
+        "split": data.split,
+        "split_by": data.split_by,
+        "digest": data.digest,
     }
 
 
 def _attention(model: IdentifiedModel) -> str:
-    parts = {"clip": getattr(model.tower, "clip", None), "llama": getattr(model, "llama", None)}
+    tower = getattr(model, "tower", None)
+    parts = {"clip": getattr(tower, "clip", None), "llama": getattr(model, "llama", None)}
     kinds = {
         name: getattr(part.config, "_attn_implementation", "unknown")
         for name, part in parts.items()

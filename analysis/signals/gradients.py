@@ -7,7 +7,7 @@ has no sign, and their signed sum otherwise.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -100,7 +100,9 @@ def layer_signals(
 ) -> dict[int, Float[np.ndarray, "n"]]:
     """Gradient x activation of one target at the visual tokens' states behind some layers."""
     image = slice(targets.start, targets.start + targets.n_tokens)
-    modules = [targets.model.llama.model.layers[index] for index in layers]
+    # Only a GLaMM makes targets; a toy in its place has the same layers.
+    blocks = cast(GlammNetwork, targets.model).llama.model.layers
+    modules = [blocks[index] for index in layers]
     with frozen(targets.model):
         inputs = targets.visual[None].clone().requires_grad_(True)
         found = LayerGradientXActivation(targets, modules).attribute(inputs, target=column)

@@ -1,4 +1,4 @@
-"""What a text tower's attention looks at and what it carries, sentence by sentence."""
+"""What a text tower's [EOS] attends to and what it receives, sentence by sentence."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

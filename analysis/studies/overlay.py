@@ -13,7 +13,7 @@ from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.pruning import Selection
 
 TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
-"""Colours (RGB), one per expression, told apart by colour-blind readers too."""
+"""Colours (RGB), one per expression; colour-blind readers can distinguish them."""
 
 
 @runtime_checkable

@@ -90,9 +90,9 @@ def accuracy(data: str = "", split: str = "") -> pd.DataFrame:
         Columns label (as published), method (our name), tokens, ciou in percent, and kept: cIoU
         over the unpruned one.
 
+    Example:
         >>> float(accuracy("refcoco", "val")["ciou"].max())
         74.4
-        0.9358490566037736}
     """
     columns = [SPLITS.index((data, split))] if (data, split) in SPLITS else range(len(SPLITS))
 

@@ -153,7 +153,7 @@ class PlantedTower(Tower):
         self.vocabulary = {}
 
     # Everything that blocks would compute is planted in ``image`` and ``text``.
-    embed = block = qkv = encode_text = None
+    embed = block = qkv = encode_text = image_blocks = project_text = None
 
     def image(self, pixel_values):
         scale, shift = torch.tensor(CLIP_STD)[0], torch.tensor(CLIP_MEAN)[0]

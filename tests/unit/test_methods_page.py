@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from planted import PlantedModel, planted_data
@@ -15,8 +14,7 @@ from litelvlm.analysis.runs.engine import run_study
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
-from litelvlm.analysis.studies.sweep.passes import layer_average
-from litelvlm.pruning import list_pruners
+from litelvlm.pruning import ModelSizes, list_pruners
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, TOGETHER = (
@@ -43,13 +41,13 @@ def test_every_method_in_every_preset_has_its_row(page):
 @pytest.mark.parametrize("method", every_method(), ids=lambda method: method.label)
 def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page):
     # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
-    model = SimpleNamespace(n_layers=4, tower=SimpleNamespace(n_blocks=5))
+    sizes = ModelSizes(n_tokens=144, n_blocks=4, n_layers=4)
     _, stage, _, *cells = lines_of(page)[method.label]
     assert stage == method.pruner().stage.replace("_", " ")
     assert len(cells) == len(BUDGETS)
     for budget, cell in zip(BUDGETS, cells, strict=True):
         try:
-            layer_average(method.pruner(), budget, 144, model)
+            method.pruner().average_tokens(budget, sizes)
         except ValueError:
             assert cell == "refused"
             assert f"{method.label}@{budget}" in page.partition("## What was refused")[2]

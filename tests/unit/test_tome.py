@@ -1,7 +1,6 @@
 """ToMe: schedules, one worked example, and the books of its merges."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pruner_cases import GRID, Blocks, N, all_cues
 
-from litelvlm.analysis.studies.sweep.passes import layer_average
-from litelvlm.pruning import Cues, get_pruner
+from litelvlm.pruning import Cues, ModelSizes, get_pruner
 from litelvlm.pruning.methods.tome import merge_counts
 
 # CLS and four patches; keys are the states themselves.
@@ -97,10 +95,10 @@ def test_a_shallow_tower_merges_earlier_or_refuses():
 
 
 def test_a_sweep_excludes_what_the_tower_cannot_leave():
-    model = SimpleNamespace(tower=SimpleNamespace(n_blocks=5), n_layers=4)
-    assert layer_average(get_pruner("tome"), 9, 144, model) == 9.0
+    sizes = ModelSizes(n_tokens=144, n_blocks=4, n_layers=4)
+    assert get_pruner("tome").average_tokens(9, sizes) == 9.0
     with pytest.raises(ValueError, match="smallest budget is 9"):
-        layer_average(get_pruner("tome"), 8, 144, model)
+        get_pruner("tome").average_tokens(8, sizes)
 
 
 @given(n_tokens=st.integers(2, 200), n_blocks=st.integers(1, 24), data=st.data())

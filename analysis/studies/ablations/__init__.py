@@ -33,9 +33,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="ablations",
-    question=(
-        "What is left of the method when each part of it is taken away, turned round or replaced?"
-    ),
+    question=("What is left of the method when each part of it is removed, reversed or replaced?"),
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

@@ -27,7 +27,7 @@ SHUFFLED, EMPTY = f"{PAPER}(texts=shuffled)", f"{PAPER}(texts=empty)"
 LAST_LAYER, CONTEXT_ONLY = f"{PAPER}(layer=-1)", f"{PAPER}(context_share=1)"
 KERNEL_SHAP = "kernel_shap"
 ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP)
-"""The method on other inputs, or without its ranking: no setting of it can say these."""
+"""The method on other inputs, or without its ranking: no setting of the method expresses these."""
 OPPOSITE = f"{PAPER}(direction=highest)"
 RASTER = f"{PAPER}(order=raster)"
 HALF, HALF_RASTER = f"{PAPER}(context_share=0.5)", f"{PAPER}(context_share=0.5, order=raster)"

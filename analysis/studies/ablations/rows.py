@@ -55,7 +55,7 @@ class ClipState(Protocol):
 
 @dataclass(frozen=True)
 class AblationContext(Context):
-    """A sweep's context with the selections that no setting of a method can say.
+    """A sweep's context with selections that no setting of a method expresses.
 
     Attributes:
         foreign: Expressions of other images, whose texts replace the true one.

@@ -264,7 +264,10 @@ def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int =
 
 
 def _line(estimate: Estimate, name: str) -> Row:
-    return {name: estimate.value, "low": estimate.low, "high": estimate.high} | {
+    return {
+        name: estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
         "n_images": estimate.n_images,
         "n": estimate.n,
     }

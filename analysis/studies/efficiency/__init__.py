@@ -17,7 +17,7 @@ __all__ = ["STUDY", "Config", "interpret", "make_tables"]
 
 STUDY = Study(
     name="efficiency",
-    question="What do operations, time and memory come to at each token budget?",
+    question="How many operations, how much time and how much memory does each token budget need?",
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,

@@ -16,7 +16,7 @@ from litelvlm.analysis.runs.config import (
     StudyConfig,
 )
 from litelvlm.analysis.runs.outcome import Exclusion
-from litelvlm.analysis.studies.sweep.passes import layer_average
+from litelvlm.analysis.studies.sweep.passes import model_sizes
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.layer_pruning import LayerDropping
 from litelvlm.models.glamm.model import Glamm
@@ -89,7 +89,7 @@ def arms_of(
             for budget in dict.fromkeys((*whole, *budgets)):
                 pruner = method.pruner()
                 try:
-                    layer_average(pruner, budget, model.n_tokens, model)
+                    pruner.average_tokens(budget, model_sizes(model))
                 except ValueError as error:
                     excluded[method.label, budget] = Exclusion(
                         method=method.label, budget=budget, reason=str(error)

@@ -1,5 +1,7 @@
 """Tables of the efficiency bench from its rows, and what they say in a sentence."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -81,7 +83,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     The interval of the ratio must lie above 1; 0 stands for no such budget.
 
     Args:
-        ratios: As made by ``make_tables``; the prefill stands in where nothing else was timed.
+        ratios: As made by ``make_tables``; the prefill counts where only it was timed.
     """
     part = _timed_part(ratios)
     chosen = ratios[(ratios["component"] == part) & (ratios["metric"] == "wall_ms")]
@@ -94,7 +96,7 @@ def break_even(ratios: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def interpret(tables: dict[str, pd.DataFrame]) -> str:
+def interpret(tables: Mapping[str, pd.DataFrame]) -> str:
     """What the medians say: the method's speed, the null, and the cost of choosing tokens.
 
     Args:

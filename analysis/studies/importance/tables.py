@@ -11,7 +11,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.gradients import COMPLETE
 from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
-from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means, mean_estimate
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
@@ -26,7 +26,7 @@ MASK, SHUFFLED = ".mask", "shuffled_signal"
 MARGIN = 0.05  # a correlation within it counts as none
 
 
-def make_claims(rows: pd.DataFrame, resamples: int, seed: int) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
     """H6, its two parts, the parts with the mask's coverage held fixed, and the shuffled null.
 
     All on expressions of which at least half of the target is visible; the others are counted.
@@ -96,7 +96,9 @@ def _claim(
     )
 
 
-def make_tables(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, pd.DataFrame]:
+def make_tables(
+    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:

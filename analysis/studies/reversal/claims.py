@@ -40,8 +40,7 @@ _UNSTATED = dict.fromkeys(("H2", "H2.random", "N8"), "no text of another image")
 """The same where the data state no categories."""
 
 
-# Which texts and objects stand in, by whether the data state categories, and the null of the
-# latter.
+# Foreign texts and objects, and the null of the latter, by whether the data state categories.
 _COMPARED = {
     True: (
         "texts of other images and categories",

@@ -25,7 +25,7 @@ def make_claims(
         margin: Differences of the lift below it count as none.
 
     Returns:
-        H4, and as far as there are rows for them H4.random, H4.null (random weights attend
+        H4; and, where their rows exist, H4.random, H4.null (random weights attend
         uniformly) and H4.order (the order of the words does not matter).
     """
     if rows.empty:

@@ -13,6 +13,7 @@ import yaml
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
+from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
@@ -109,7 +110,8 @@ def _panels(
     cues = model.cues(state, conversation, coverage=covered, key=image_key)
     pruner = method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
-        (method.label, budget): pruner.select(cues, budget) for budget in config.budgets or ()
+        (method.label, budget): pruner.select(cues, budget)
+        for budget in resolve_budgets(config.budgets, n_tokens)
     }
     masks = {
         key: model.ground([state], [conversation], [selection])[0].mask[0].cpu().numpy()

@@ -3,32 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.outcome import Exclusion
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.models.base import Conversation, Grounder, GroundingModel, VisualState
 from litelvlm.models.glamm.prompting.official_draws import official_draw
 from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.pruning import Cues, ModelSizes, Pruner, Selection
 from litelvlm.pruning.cues import OF_IMAGE
-
-
-@runtime_checkable
-class LayeredModel(Protocol):
-    """The part of a model that decides which budgets a method can keep to."""
-
-    @property
-    def n_layers(self) -> int:
-        """Layers of the language model."""
-
-    @property
-    def tower(self) -> Tower:
-        """Image and text tower."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +43,7 @@ class Context:
 
     @cached_property
     def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
-        return divide_cells(self.config, self.budgets, self.n_tokens, self.model)
+        return divide_cells(self.config, self.budgets, model_sizes(self.model))
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -137,15 +122,14 @@ class Pass:
 
 
 def divide_cells(
-    config: Config, budgets: Sequence[int], n_tokens: int, model: LayeredModel
+    config: Config, budgets: Sequence[int], sizes: ModelSizes
 ) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
     """Combinations that are possible, and why the others are not.
 
     Args:
         config: Of the sweep.
         budgets: Token counts.
-        n_tokens: Visual tokens before pruning.
-        model: For its number of blocks and layers, where methods drop tokens.
+        sizes: Of the model.
     """
     cells, excluded = list[Cell](), list[Exclusion]()
     for method in config.methods:
@@ -155,7 +139,7 @@ def divide_cells(
         pruners = {seed: method.pruner(seed) for seed in seeds}
         for budget in budgets:
             try:
-                average = layer_average(pruners[seeds[0]], budget, n_tokens, model)
+                average = pruners[seeds[0]].average_tokens(budget, sizes)
             except ValueError as error:
                 excluded.append(Exclusion(method=method.label, budget=budget, reason=str(error)))
                 continue
@@ -166,15 +150,9 @@ def divide_cells(
     return tuple(cells), tuple(excluded)
 
 
-def layer_average(pruner: Pruner, budget: int, n_tokens: int, model: LayeredModel) -> float:
-    """Visual tokens per layer of the language model, mean over its layers.
-
-    Raises:
-        ValueError: If the method cannot keep to the budget; the message names the smallest possible
-            one.
-    """
-    sizes = ModelSizes(n_tokens, model.tower.n_blocks - 1, model.n_layers)
-    return pruner.average_tokens(budget, sizes)
+def model_sizes(model: GroundingModel) -> ModelSizes:
+    """The sizes of a model that decide which budgets a method can keep to."""
+    return ModelSizes(model.n_tokens, model.tower.n_blocks - 1, model.n_layers)
 
 
 def plan_conversations(config: Config, sample: Sample) -> list[PlannedConversation]:

@@ -43,7 +43,8 @@ def score_lines(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> pd.DataFr
         ]
         if len(found) > 1:
             numbers = pd.DataFrame(found).drop(columns=["draw", "n"]).astype(float).mean()
-            found.append({"draw": MEAN, "n": len(cell)} | numbers.to_dict())
+            means = {str(name): value for name, value in numbers.items()}
+            found.append({"draw": MEAN, "n": len(cell), **means})
         lines += [dict(zip(CELL, names, strict=True)) | line for line in found]
     return pd.DataFrame(lines)
 
