@@ -71,10 +71,10 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If an option is refused, before the model is loaded.
         """
-        from litelvlm.analysis.runs.determinism import make_deterministic
         from litelvlm.analysis.runs.engine import run_study
         from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.runs.locks import Shard
+        from litelvlm.analysis.runs.origin.determinism import make_deterministic
         from litelvlm.analysis.runs.parts import read_rows
         from litelvlm.analysis.studies.sweep import STUDY
         from litelvlm.analysis.studies.sweep.scores import score_lines

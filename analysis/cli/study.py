@@ -80,8 +80,8 @@ class Study(DataOptions):
         Returns:
             1 if any sample failed, else 0.
         """
-        from litelvlm.analysis.runs.determinism import make_deterministic
         from litelvlm.analysis.runs.locks import Shard
+        from litelvlm.analysis.runs.origin.determinism import make_deterministic
 
         names = self.chosen()
         require_writable(self.out, folder=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
 from litelvlm.models.base import TowerModel

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
-from litelvlm.analysis.runs import provenance
-from litelvlm.analysis.runs.code import CodeTree, foreign_digest
 from litelvlm.analysis.runs.columns import Column, check_rows
 from litelvlm.analysis.runs.config import requested_shares
 from litelvlm.analysis.runs.folder import Run, open_run
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.origin import provenance
+from litelvlm.analysis.runs.origin.code import CodeTree, foreign_digest
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
 from litelvlm.analysis.runs.study import ConfigT, Study

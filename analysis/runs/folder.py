@@ -17,9 +17,9 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from litelvlm.analysis.runs import provenance
-from litelvlm.analysis.runs.determinism import determinism_flags
 from litelvlm.analysis.runs.locks import Shard, hold
+from litelvlm.analysis.runs.origin import provenance
+from litelvlm.analysis.runs.origin.determinism import determinism_flags
 from litelvlm.analysis.runs.outcome import Counts, Exclusion
 from litelvlm.analysis.runs.parts import UNREADABLE, PartMeta, read_part, read_rows, write_part
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Session, State, Summary, Table

@@ -1,6 +1,6 @@
 """Whether a run's model is a miniature, and what every table and figure must then say."""
 
-from litelvlm.analysis.runs.provenance import MINIATURE
+from litelvlm.analysis.runs.origin.provenance import MINIATURE
 from litelvlm.analysis.runs.record import RunRecord
 
 MINIATURE_NOTE = (

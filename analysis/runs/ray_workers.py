@@ -18,8 +18,8 @@ from typing import Protocol
 
 import torch
 
-from litelvlm.analysis.runs.determinism import make_deterministic
 from litelvlm.analysis.runs.engine import Job, PartResult, in_process
+from litelvlm.analysis.runs.origin.determinism import make_deterministic
 from litelvlm.analysis.runs.record import RunKey
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from transformers import CLIPModel
 from litelvlm import load_model
 from litelvlm.analysis.pages.demo_app import note
 from litelvlm.analysis.runs.miniature import is_miniature
-from litelvlm.analysis.runs.provenance import model_identity
+from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.embedded.sizes import clip_config, has_miniature_sizes
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 

@@ -171,7 +171,7 @@ def settings(monkeypatch):
 def test_a_study_is_deterministic_before_its_model_is_loaded_and_says_so(monkeypatch, tmp_path):
     import torch
 
-    from litelvlm.analysis.runs.determinism import determinism_flags
+    from litelvlm.analysis.runs.origin.determinism import determinism_flags
 
     seen = {}
 

@@ -20,7 +20,9 @@ def split(n):
 
 @pytest.fixture(autouse=True)
 def planted(monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.runs.determinism.make_deterministic", lambda seed: None)
+    monkeypatch.setattr(
+        "litelvlm.analysis.runs.origin.determinism.make_deterministic", lambda seed: None
+    )
     monkeypatch.setattr(Evaluate, "load_model", lambda self: PlantedModel("instance"))
     monkeypatch.setattr(Evaluate, "load_data", lambda self: split(4))
 

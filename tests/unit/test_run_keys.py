@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import litelvlm
-from litelvlm.analysis.runs.code import CodeTree
 from litelvlm.analysis.runs.engine import code_of, with_parts
+from litelvlm.analysis.runs.origin.code import CodeTree
 from litelvlm.analysis.studies import BENCH, STUDIES
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.refer import ReferDataset

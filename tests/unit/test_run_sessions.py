@@ -3,9 +3,9 @@
 import pytest
 from test_runs import make_key, write_parts
 
-from litelvlm.analysis.runs import provenance
 from litelvlm.analysis.runs.folder import open_run, read_record
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.origin import provenance
 
 
 def test_the_start_of_a_resumed_run_is_kept(tmp_path):

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from litelvlm.analysis.runs.fingerprint import fingerprint
+from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import Dataset
 from litelvlm.embedded.sizes import has_miniature_sizes
 

@@ -1,0 +1,1 @@
+"""Where rows come from: code, weights, versions, machine and settings."""
