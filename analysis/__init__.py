@@ -1,4 +1,4 @@
-"""Studies of why a reversed CLIP ranking works, how well pruned grounding does, and how sure each number is."""
+"""Studies: why a reversed CLIP ranking works, what pruning keeps, and how sure each number is."""
 
 if __name__ != "litelvlm.analysis":
     raise ImportError(

@@ -1,4 +1,4 @@
-"""`python -m litelvlm.analysis`: the same command line; a study's name alone is short for `study NAME`."""
+"""`python -m litelvlm.analysis`: the command line; a study's name means `study NAME`."""
 
 import sys
 

@@ -216,8 +216,10 @@ def _protocols(run: Saved) -> RenderedFigure:
     )
     note = sample_note(
         table[table["protocol"] == "official"],
-        "n counts every draw; filled: official protocol, up to three expressions in one conversation with one "
-        "selection; hollow: single protocol, the same expressions; line: unpruned model, official protocol; "
+        "n counts every draw; filled: official protocol, up to three expressions in one "
+        "conversation with one "
+        "selection; hollow: single protocol, the same expressions; line: unpruned model, "
+        "official protocol; "
         "95 % intervals from resampling images and draws",
     )
     return RenderedFigure(figure, note)

@@ -49,7 +49,10 @@ def _examples(run: Saved) -> RenderedFigure:
         run.title(f"Masks over budgets, {style.label(method)}"), x=0.01, ha="left", fontsize=11
     )
     shares = ", ".join(str(example.percentile) for example in examples)
-    note = f"n = {len(examples)} expressions, at percentiles {shares} of IoU at the largest budget, not chosen by eye. "
+    note = (
+        f"n = {len(examples)} expressions, at percentiles {shares} of IoU at the largest budget, "
+        "not chosen by eye. "
+    )
     marks = "Green: the true mask; orange: the model's. "
     return RenderedFigure(
         figure,

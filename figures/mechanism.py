@@ -70,7 +70,10 @@ def _render(run: Saved, share: bool) -> RenderedFigure:
     draw_probes(own, ax, share).set_title(run.title(title))
     note = "95 % intervals from resampling images, paired"
     if share and own["share"].isna().all():
-        note += "; no share is defined, because the interval of the released ranking's reversal contains 0"
+        note += (
+            "; no share is defined, because the interval of the released ranking's reversal "
+            "contains 0"
+        )
     return RenderedFigure(figure, sample_note(own, note))
 
 

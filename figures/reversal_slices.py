@@ -30,8 +30,8 @@ def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     Args:
         rows: Per expression: split, ri, visible_frac and the tags of its construction.
         means: The summary's table "ri": the tags, ri, low, high.
-        ax: Where to draw; one cloud per split: density above, dots below, the mean with its interval
-            between them.
+        ax: Where to draw; one cloud per split: density above, dots below, the mean with its
+            interval between them.
     """
     true = _primary(rows[rows["visible_frac"] >= MIN_VISIBLE], "none")
     splits = sorted(true["split"].unique())
@@ -179,7 +179,10 @@ def _examples(run: Saved) -> RenderedFigure:
     draw_examples(examples, axes)
     figure.suptitle(run.title("What the lowest similarity keeps"), x=0.01, ha="left", fontsize=11)
     shares = ", ".join(str(example.percentile) for example in examples)
-    note = f"Expressions at percentiles {shares} of the reversal index, not chosen by eye; the true mask is tinted. "
+    note = (
+        f"Expressions at percentiles {shares} of the reversal index, not chosen by eye; the true "
+        "mask is tinted. "
+    )
     return RenderedFigure(figure, note + "Tokens that are not kept are dark.")
 
 

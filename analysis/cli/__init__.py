@@ -103,7 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refuse(unknown_name(name, VERBS, "verb"), USAGE)
     twice = given_twice(rest)
     if twice:
-        said = f"{', '.join(twice)} is given more than once, and only the last would count; name all values at once"
+        said = (
+            f"{', '.join(twice)} is given more than once, and only the last would count; name all "
+            "values at once"
+        )
         return refuse(ValueError(said), USAGE)
     cls = VERBS[name]
     config = (tyro.conf.FlagCreatePairsOff,)

@@ -26,7 +26,7 @@ class Bench(DataOptions):
     methods: tuple[str, ...] | None = None
     """Methods to time beside the unpruned model (default: litelvlm, vispruner, fastv)."""
     budgets: tuple[int | float, ...] | None = None
-    """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
+    """Tokens to keep, or shares of all from 0 to 1 (default: 1/3, 2/9, 1/9 and 1/18)."""
     n_texts: tuple[int, ...] = (1,)
     """Expressions per pass; several numbers make a sweep."""
     rounds: int = 20

@@ -1,4 +1,4 @@
-"""`litelvlm evaluate`: the scores that papers print, of the unpruned model and of methods, in one command."""
+"""`litelvlm evaluate`: the scores that papers print, in one command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(DataOptions):
-    """Score the unpruned model and pruning methods on a whole split: cIoU, gIoU, P@0.5 to P@0.9, N-acc, T-acc.
+    """Score the unpruned model and pruning methods on a whole split.
+
+    The scores are cIoU, gIoU, P@0.5 to P@0.9 and, with no-target expressions, N-acc and T-acc.
 
     --protocol single asks every expression once with one template (exhaustive), --protocol
     conversation all of an image in one conversation; --protocol official draws three expressions an
@@ -37,9 +39,9 @@ class Evaluate(DataOptions):
     """
 
     methods: tuple[str, ...] = ("litelvlm",)
-    """Methods besides the unpruned model, with presets and fields: litelvlm:paper, "litelvlm(similarity=cosine)"."""
+    """Methods besides the unpruned model: litelvlm:paper, "litelvlm(similarity=cosine)"."""
     budgets: tuple[int | float, ...] | None = None
-    """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
+    """Tokens to keep, or shares of all from 0 to 1 (default: 1/3, 2/9, 1/9 and 1/18)."""
     protocol: Literal["single", "conversation", "official"] = "single"
     """Every expression alone, all of an image in one conversation, or three drawn ones in one."""
     seeds: int = 5
@@ -49,9 +51,9 @@ class Evaluate(DataOptions):
     answer_index: int = 0
     """Answer template of protocols single and conversation, 0 to 4."""
     doubled: Literal["wrong", "object"] = "wrong"
-    """Pixels where polygons of one object overlap: wrong whatever is predicted (official), or the object."""
+    """Pixels where polygons of one object overlap: always wrong (official), or the object."""
     empty_below: int = 50
-    """N-acc and T-acc: fewer predicted pixels than this mean "nothing there" (1: the official rule)."""
+    """Fewer predicted pixels than this mean "nothing there" (official: 1)."""
     batch_size: int = 24
     """Passes of the language model at once: what bounds memory."""
     limit: int | None = None
@@ -147,7 +149,8 @@ def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str
     skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(counts.skipped.items()))
     head = [
         f"{told['model']} on {told['data']}, protocol {told['protocol']}",
-        f"{counts.done} of {counts.expected} expressions done, {counts.failed} failed{skipped}: {record.state}",
+        f"{counts.done} of {counts.expected} expressions done, {counts.failed} "
+        f"failed{skipped}: {record.state}",
         *filter(None, [told["count_note"]]),
         *record.notes,
         *(f"failed: {failure}" for failure in record.failures),

@@ -83,7 +83,10 @@ def method_rows() -> list[tuple[str, ...]]:
     """The table of methods, headings first, made from their classes."""
     from litelvlm import list_pruners
 
-    heads = "name stage text-guided cues order positions flash-safe source licence confidence presets keeps"
+    heads = (
+        "name stage text-guided cues order positions flash-safe source licence confidence "
+        "presets keeps"
+    )
     rows = [tuple(heads.split())]
     for name, method in list_pruners().items():
         positions = next(entry.default for entry in fields(method) if entry.name == "positions")

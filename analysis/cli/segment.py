@@ -173,7 +173,8 @@ class Segment(ModelOptions):
         pruner = method.pruner(self.seed if method.seeded else None)
         if pruner.needs & TRUTH:
             raise ValueError(
-                f"{self.pruner!r} reads the true mask, which a picture alone does not have; use a study"
+                f"{self.pruner!r} reads the true mask, which a picture alone does not have; "
+                "use a study"
             )
         return pruner
 

@@ -69,13 +69,15 @@ def as_text(report: SegmentReport) -> str:
     lines = []
     for mask in report["masks"]:
         lines.append(
-            f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: {mask["overlay"]})'
+            f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: '
+            f"{mask['overlay']})"
         )
         if not mask["found"]:
             lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
         some = kept_text(mask["kept"], mask["n_kept"], report["n_tokens"])
         lines.append(
-            f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens ({report['pruner']}): {some}"
+            f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens "
+            f"({report['pruner']}): {some}"
         )
         if "layers" in mask:
             layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
@@ -89,6 +91,7 @@ def as_text(report: SegmentReport) -> str:
         lines.append("These masks mean nothing: the weights were drawn at random.")
     if report["miniature"]:
         lines.append(
-            "These masks come from the bundled miniature, trained on rendered scenes; photographs are foreign to it."
+            "These masks come from the bundled miniature, trained on rendered scenes; "
+            "photographs are foreign to it."
         )
     return "\n".join(lines) + "\n"

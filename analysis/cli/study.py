@@ -46,17 +46,17 @@ class Study(DataOptions):
     methods: tuple[str, ...] | None = None
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
     budgets: tuple[int | float, ...] | None = None
-    """Tokens to keep, or shares of all between 0 and 1 (default: a third, two ninths, a ninth and an eighteenth)."""
+    """Tokens to keep, or shares of all from 0 to 1 (default: 1/3, 2/9, 1/9 and 1/18)."""
     protocol: Literal["single", "conversation", "official"] | None = None
-    """How the sweep asks: each expression alone, all of an image together, or three drawn ones (default: single)."""
+    """Expressions per conversation: one, all of an image, or three drawn ones (default: single)."""
     seeds: int | None = None
     """Draws of random methods, and of expressions in protocol official (default: 5)."""
     batch_size: int | None = None
     """Passes of the language model at once: what bounds memory (default: 24)."""
     other_clips: tuple[str, ...] | None = None
-    """Other CLIP models that reversal and mechanism read too, such as open_clip:ViT-B-16/openai (default: none)."""
+    """Other CLIP models for reversal and mechanism, such as open_clip:ViT-B-16/openai."""
     set: tuple[str, ...] = ()
-    """Fields of a chosen study's configuration, as STUDY.FIELD=VALUE; null stands for everything, [1, 2] for a list."""
+    """Fields of a chosen study, as STUDY.FIELD=VALUE; null is everything, [1, 2] a list."""
     limit: int | None = None
     """Stop after this many images; such a run is marked partial."""
     seed: int = 0
@@ -106,7 +106,7 @@ class Study(DataOptions):
         """Where the parts of a study are computed.
 
         Raises:
-            ValueError: If Ray is asked for and not installed, or an option of it is given without it.
+            ValueError: If Ray is not installed, or one of its options is given without it.
         """
         from litelvlm.analysis.runs.engine import in_process
         from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
@@ -139,7 +139,7 @@ class Study(DataOptions):
         return tuple(name for name in STUDIES if name in self.names or "all" in self.names)
 
     def configure(self, name: str) -> Any:
-        """The study's configuration from the options that were given; those of other chosen studies are not its own.
+        """The study's configuration from those given options that it has.
 
         What --set says of a field outweighs an option that reaches several studies.
 
@@ -157,7 +157,8 @@ class Study(DataOptions):
             if not set(able) & set(self.chosen()):
                 chosen, others = ", ".join(self.chosen()), " or ".join(able)
                 raise ValueError(
-                    f"no chosen study ({chosen}) has the option --{option}; leave it out, or add {others}"
+                    f"no chosen study ({chosen}) has the option --{option}; leave it out, or "
+                    f"add {others}"
                 )
         config = get_study(name).Config
         given = {"seed": self.seed} | {k: v for k, v in given.items() if k in config.model_fields}
@@ -184,14 +185,16 @@ class Study(DataOptions):
                 )
             if check_name(study, STUDIES, "study") not in self.chosen():
                 raise ValueError(
-                    f"--set {entry} is about a study that does not run; add {study}, or leave it out"
+                    f"--set {entry} is about a study that does not run; add {study}, or leave "
+                    "it out"
                 )
             check_name(field, tuple(get_study(study).Config.model_fields), f"field of {study}")
             if field in found.setdefault(study, {}):
                 raise ValueError(f"--set names {place} twice; give one value")
             if not text.strip():
                 raise ValueError(
-                    f"--set {entry} has no value; write null for everything, or a number, a word or a list"
+                    f"--set {entry} has no value; write null for everything, or a number, a "
+                    "word or a list"
                 )
             try:
                 found[study][field] = safe_load(text)

@@ -13,7 +13,10 @@ from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 def claim_text(claim: Claim) -> str:
     """A claim with its verdict and its numbers."""
-    found = f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.n} from {claim.n_images} images"
+    found = (
+        f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.n} from "
+        f"{claim.n_images} images"
+    )
     found += f" (excluded: {counted(claim.excluded)})" if claim.excluded else ""
     null = f"null {number(claim.null)} ({claim.null_description})"
     null += f"; {claim.equivalence}" if claim.equivalence else ""
@@ -26,7 +29,8 @@ def run_text(folder: Path) -> str:
     counts = record.counts
     skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(counts.skipped.items()))
     lines = [
-        f"{folder}: {record.state}; {counts.done} of {counts.expected} done, {counts.failed} failed{skipped}\n"
+        f"{folder}: {record.state}; {counts.done} of {counts.expected} done, {counts.failed} "
+        f"failed{skipped}\n"
     ]
     if not record.complete:
         return "".join(
@@ -47,7 +51,10 @@ def confirmatory_text(folders: Sequence[Path]) -> str:
     }
     parts = []
     for family in families(records, summaries):
-        title = f"confirmatory hypotheses, p-values adjusted together by Holm's method ({family['title']})\n"
+        title = (
+            "confirmatory hypotheses, p-values adjusted together by Holm's method "
+            f"({family['title']})\n"
+        )
         tested = [line for line in family["lines"] if line["verdict"] != NOT_TESTED]
         if family["problem"]:
             parts += ["\n", title, f"  not adjusted: {family['problem']}\n"]
@@ -66,4 +73,7 @@ def confirmatory_text(folders: Sequence[Path]) -> str:
 
 def _family_line(line: dict[str, str]) -> str:
     adjusted = f"adjusted p {line['adjusted']}" if line["adjusted"] else "no p-value"
-    return f"  {line['id']}  {line['verdict'].upper()} (alone: {line['alone']}), {adjusted}: {line['statement']}\n"
+    return (
+        f"  {line['id']}  {line['verdict'].upper()} (alone: {line['alone']}), {adjusted}: "
+        f"{line['statement']}\n"
+    )

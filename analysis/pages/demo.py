@@ -63,8 +63,10 @@ class Answer:
         time = 1 - self.pruned_seconds / self.unpruned_seconds
         change = f"{time:.0%} less" if time >= 0 else f"{-time:.0%} more"
         return (
-            f"{self.n_kept:.0f} of {self.n_tokens} visual tokens ({tokens:.0%} fewer); language model and mask decoder "
-            f"{1e3 * self.pruned_seconds:.0f} ms instead of {1e3 * self.unpruned_seconds:.0f} ms ({change} time); "
+            f"{self.n_kept:.0f} of {self.n_tokens} visual tokens ({tokens:.0%} fewer); "
+            "language model and mask decoder "
+            f"{1e3 * self.pruned_seconds:.0f} ms instead of {1e3 * self.unpruned_seconds:.0f} "
+            f"ms ({change} time); "
             f"the two masks agree with IoU {self.agreement:.2f}."
         )
 
@@ -103,7 +105,8 @@ def read_upload(path: str | Path) -> Image.Image:
         raise ValueError(f"not a readable picture ({type(error).__name__})") from error
     if width * height > MAX_PIXELS:
         raise ValueError(
-            f"the picture has {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are taken"
+            f"the picture has {width} x {height} pixels; at most {MAX_PIXELS / 1e6:.0f} "
+            "million are taken"
         )
     return open_image(path)
 

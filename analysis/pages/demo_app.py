@@ -16,7 +16,10 @@ from litelvlm.embedded.sizes import has_miniature_sizes
 from litelvlm.models.glamm.model import Glamm
 
 TITLE = "Visual-token pruning in pixel grounding"
-MISSING = "the demo needs gradio, which is not installed here; install the extra: pip install 'litelvlm[demo]'"
+MISSING = (
+    "the demo needs gradio, which is not installed here; install the extra: pip install "
+    "'litelvlm[demo]'"
+)
 
 
 @runtime_checkable
@@ -129,10 +132,16 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
 
 def note(model: Glamm) -> str:
     """What readers must know of the model and of their uploads."""
-    limits = f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; nothing is kept."
+    limits = (
+        f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; "
+        "nothing is kept."
+    )
     if not has_miniature_sizes(model):
         return limits
-    return f"This model is a miniature that knows rendered scenes only; photographs are foreign to it. {limits}"
+    return (
+        "This model is a miniature that knows rendered scenes only; photographs are foreign to "
+        f"it. {limits}"
+    )
 
 
 def launch(

@@ -155,7 +155,8 @@ def read_config(run: Path) -> Config:
     )
     if config.protocol != "single":
         raise ValueError(
-            f"{run} has the protocol {config.protocol!r}; the explorer shows runs of protocol 'single'"
+            f"{run} has the protocol {config.protocol!r}; the explorer shows runs of protocol "
+            "'single'"
         )
     return config
 
@@ -168,12 +169,14 @@ def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path)
     """
     if not record.complete:
         raise ValueError(
-            f"{run} is incomplete ({record.parts_done} of {record.n_parts} parts); run its command again"
+            f"{run} is incomplete ({record.parts_done} of {record.n_parts} parts); run its "
+            "command again"
         )
     for what, made, given in (("model", record.model, model), ("data", record.data, data)):
         if made["digest"] != given.digest:
             raise ValueError(
-                f"{run} was made with the {what} {made['name']!r} of digest {made['digest'][:12]}, and this "
+                f"{run} was made with the {what} {made['name']!r} of digest "
+                f"{made['digest'][:12]}, and this "
                 f"{what} has {given.digest[:12]}; name the same one with --{what}"
             )
 

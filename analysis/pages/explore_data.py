@@ -30,7 +30,8 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
     """Expressions (``sent_id``) at even ranks of a method's IoU at its largest budget, worst first.
 
     Example:
-        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(5), "iou": [0.4, 0.1, 0.3, 0.2, 0.5]})
+        >>> iou = [0.4, 0.1, 0.3, 0.2, 0.5]
+        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(5), "iou": iou})
         >>> choose_expressions(rows, "m", 3)
         [1, 2, 4]
     """

@@ -50,7 +50,8 @@ def pack_levels(values: Float[np.ndarray, "..."]) -> PackedLevels:
     """
     if not np.isfinite(values).all():
         raise ValueError(
-            "an array for the explorer holds numbers that are not finite; check the model's number type"
+            "an array for the explorer holds numbers that are not finite; check the model's "
+            "number type"
         )
     low, high = float(values.min()), float(values.max())
     steps = (values.astype(np.float64) - low) * (STEPS / (high - low) if high > low else 0.0)

@@ -33,7 +33,8 @@ SIGNALS: Mapping[str, tuple[str, str]] = {
     "coverage": ("true coverage", "share of the token's cell under the true mask"),
     "seg_attention": (
         "attention of [SEG]",
-        "attention of the state that predicts [SEG], mean over the middle layers of the unpruned language model",
+        "attention of the state that predicts [SEG], mean over the middle layers of the "
+        "unpruned language model",
     ),
     "gradient": (
         "gradient x input",

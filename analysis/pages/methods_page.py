@@ -124,7 +124,10 @@ def made(record: RunRecord) -> str:
     facts = {
         "command": f"`{record.command}`",
         "date": (record.ended or record.started)[:10],
-        "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} thread, GPU: {machine['gpu']}",
+        "machine": (
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} thread, "
+            f"GPU: {machine['gpu']}"
+        ),
         "model": f"{record.model['name']} ({record.model['family']}), {record.model['dtype']}",
         "data": f"{record.data['name']}, {record.data['split']}{limit}",
         "expressions": f"{record.counts.done} done, {record.counts.failed} failed",

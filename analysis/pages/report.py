@@ -176,7 +176,8 @@ def warnings_of(run: Path, record: RunRecord) -> list[str]:
         found.append(f"{run.name}: {part}; it is only a sample of the result.")
     if record.failures:
         found.append(
-            f"{run.name}: {record.counts.failed} samples failed; the run record below has the reasons."
+            f"{run.name}: {record.counts.failed} samples failed; the run record below has the "
+            "reasons."
         )
     return found
 

@@ -129,7 +129,8 @@ def image_sums(
     """
     if len(columns) == 0 or len(columns) != len(image_ids):
         raise ValueError(
-            f"values and image ids must be as many and at least one, got {len(columns)}, {len(image_ids)}"
+            f"values and image ids must be as many and at least one, got {len(columns)}, "
+            f"{len(image_ids)}"
         )
     check_finite(columns, "values")
     _, index = np.unique(image_ids, return_inverse=True)
@@ -161,7 +162,8 @@ def bootstrap(
     Example:
         >>> import numpy as np
         >>> iou = np.array([[0.5], [0.7], [0.9]])
-        >>> result = bootstrap(np.c_[iou, np.ones(3)], np.array([1, 1, 2]), lambda s: s[:, :1] / s[:, 1:])
+        >>> columns, images = np.c_[iou, np.ones(3)], np.array([1, 1, 2])
+        >>> result = bootstrap(columns, images, lambda sums: sums[:, :1] / sums[:, 1:])
         >>> round(float(result.value[0]), 3), result.n_images
         (0.7, 2)
     """

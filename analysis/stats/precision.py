@@ -102,7 +102,10 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
         return Estimate(value, np.nan, np.nan, effects.n_images, effects.n, ONE_IMAGE)
     low = float(np.quantile(effects.draws, (1 - level) / 2, axis=0).min())
     fall = float(np.quantile((effects.value - effects.draws).max(axis=1), (1 + level) / 2))
-    method = f"{level:.0%} image bootstrap with reselection among {len(effects.value)}, B={len(effects.draws)}"
+    method = (
+        f"{level:.0%} image bootstrap with reselection among {len(effects.value)}, "
+        f"B={len(effects.draws)}"
+    )
     return Estimate(value, low, value + max(fall, 0.0), effects.n_images, effects.n, method)
 
 

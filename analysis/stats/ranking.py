@@ -104,7 +104,8 @@ def hedges_g(
     n = len(a) + len(b)
     if not len(a) or not len(b) or n < 3:
         raise ValueError(
-            f"both sides and three tokens in all are needed, got {len(a)} inside and {len(b)} outside"
+            f"both sides and three tokens in all are needed, got {len(a)} inside and {len(b)} "
+            "outside"
         )
     if np.ptp(scores[inside | outside]) == 0:
         return 0.0
@@ -145,7 +146,8 @@ def at_budgets(
     hit, n_in, n = inside[eligible], int(inside.sum()), len(eligible)
     if min(ks, default=1) < 1 or not n_in:
         raise ValueError(
-            f"budgets of at least 1 and a mask with tokens are needed, got {list(ks)} and {n_in} tokens"
+            f"budgets of at least 1 and a mask with tokens are needed, got {list(ks)} and "
+            f"{n_in} tokens"
         )
     lowest = np.cumsum(hit[np.argsort(scores[eligible], kind="stable")])
     highest = np.cumsum(hit[np.argsort(-scores[eligible], kind="stable")])

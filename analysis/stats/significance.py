@@ -51,7 +51,8 @@ def paired_swap_test(
     """
     if a.shape != b.shape or a.shape[1] not in (1, 2):
         raise ValueError(
-            f"two tables of the same shape with 1 or 2 columns are needed, got {a.shape} and {b.shape}"
+            f"two tables of the same shape with 1 or 2 columns are needed, got {a.shape} and "
+            f"{b.shape}"
         )
     if a.shape[1] == 1:
         a, b = np.column_stack([a, np.ones(len(a))]), np.column_stack([b, np.ones(len(b))])
@@ -109,7 +110,8 @@ def non_inferiority_test(difference: Float[np.ndarray, "images"], margin: float)
     check_finite(difference, "differences")
     if margin <= 0 or len(difference) < 2:
         raise ValueError(
-            f"a positive margin and two or more images are needed, got {margin} and {len(difference)}"
+            f"a positive margin and two or more images are needed, got {margin} and "
+            f"{len(difference)}"
         )
     mean, error = float(difference.mean()), float(stats.sem(difference))
     if error == 0:  # identical differences: the t statistic has no size, only a side

@@ -118,8 +118,8 @@ class Glamm(GlammNetwork, GroundingModel):
             max_new_tokens: Longest generated answer.
 
         Raises:
-            ValueError: If the sequences differ in length or are empty, the kind of answer is unknown,
-                or a plan's budget is impossible.
+            ValueError: If the sequences differ in length or are empty, the kind of answer is
+                unknown, or a plan's budget is impossible.
         """
         if not states or not len(states) == len(conversations) == len(selections):
             raise ValueError(
