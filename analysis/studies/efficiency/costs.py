@@ -108,7 +108,9 @@ def model_macs(
     """
     llama, vision, text = model.llama.config, model.tower.vision_config, model.tower.text_config
     n_tokens, kept = model.n_tokens, layer_counts[0]
-    patch = 3 * int(vision.patch_size) ** 2 * vision.hidden_size * n_tokens
+    # transformers also allows a pair of sizes, and no projection; a GLaMM's tower has neither.
+    patch_size, projection = cast(int, vision.patch_size), cast(int, text.projection_dim)
+    patch = 3 * patch_size**2 * vision.hidden_size * n_tokens
     blocks = vision.num_hidden_layers - 1  # the last block is not run
     tower = patch + transformer_macs(
         n_tokens + 1, blocks, vision.hidden_size, vision.intermediate_size
@@ -120,7 +122,7 @@ def model_macs(
     sam = cast(SamSizes, model.sam.config)
     return {
         "clip_image": int(tower),
-        "clip_text": int(n_text * (sentence + text.hidden_size * text.projection_dim)),
+        "clip_text": int(n_text * (sentence + text.hidden_size * projection)),
         "projector": int(kept * (vision.hidden_size * d + d * d)),
         "llm": sum(llama_macs(count + n_other, 1, d, m) for count in layer_counts),
         "sam_encoder": sam_encoder_macs(sam.vision_config),
