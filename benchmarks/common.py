@@ -1,4 +1,4 @@
-"""What every benchmark prints and stores: the numbers, the command, the machine and the versions."""
+"""What every benchmark prints and stores: numbers, command, machine and versions."""
 
 import json
 import os

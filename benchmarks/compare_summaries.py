@@ -1,4 +1,6 @@
-"""Hold two sets of run folders against each other: ``python benchmarks/compare_summaries.py OLD NEW``.
+"""Compare two sets of run folders.
+
+Usage: ``python benchmarks/compare_summaries.py OLD NEW``.
 
 For code that moved without being meant to change a number. Runs are matched by study; claims by id;
 tables by name. Words may differ, numbers may not. Prints what differs and exits with 1 if anything

@@ -1,4 +1,6 @@
-"""Size and speed of an explorer page of 50 samples, 10 methods and 4 budgets: ``python benchmarks/explorer.py``.
+"""Size and speed of an explorer page of 50 samples, 10 methods and 4 budgets.
+
+Usage: ``python benchmarks/explorer.py``.
 
 The page is made from a sweep of the miniature and opened in a headless Chromium again and again.
 "Interactive" is the time from the start of the navigation until the page has run its script, drawn
@@ -35,7 +37,10 @@ METHODS = (
     "avgpool",
 )
 BUDGETS, SAMPLES = (48, 32, 16, 8), 50
-DRAWN = "typeof current === 'function' && current().picture.complete && current().picture.naturalWidth > 0"
+DRAWN = (
+    "typeof current === 'function' && current().picture.complete"
+    " && current().picture.naturalWidth > 0"
+)
 TIMED = "(() => { const start = performance.now(); %s; return performance.now() - start; })()"
 
 

@@ -1,4 +1,6 @@
-"""One picture through the full-size model with random weights: peak memory and time per stage at 576 and 192 tokens.
+"""Peak memory and time per stage of one picture through the full-size model.
+
+The weights are random; the picture is taken at 576 and at 192 tokens.
 
 Usage: ``python benchmarks/full_size.py [--device cpu] [--repeats 3]``. On a CPU in bfloat16 it
 needs about 18 GB. Time and memory do not depend on the weights; the masks mean nothing and are not
@@ -32,7 +34,10 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def measure(model: Glamm, picture: Image.Image, repeats: int) -> list[dict[str, Any]]:
-    """Seconds per stage for each budget; all tokens means the unpruned model. A first pass warms up and is dropped."""
+    """Seconds per stage for each budget, after one pass to warm up.
+
+    A budget of all tokens means the unpruned model. The times of the first pass are dropped.
+    """
     found = []
     for budget in BUDGETS:
         pruner = None if budget == model.n_tokens else get_pruner("litelvlm")

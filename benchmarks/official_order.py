@@ -1,4 +1,6 @@
-"""Our path against a straight transcription of the official order of work: ``python benchmarks/official_order.py``.
+"""Our path against a straight transcription of the official order of work.
+
+Usage: ``python benchmarks/official_order.py``.
 
 The transcription does what the released code does, step by step, on the same weights and for the
 same selection: the whole CLIP image tower with every attention map kept, run twice (once for the
@@ -43,7 +45,7 @@ CONVOLUTION = 4
 
 
 class IdleLora(nn.Module):
-    """A projection with a low-rank addition of zero: what a wrapped adapter computes after it was merged."""
+    """A projection with a low-rank addition of zero, as a wrapped adapter after its merge."""
 
     def __init__(self, base: nn.Linear, rank: int = 8) -> None:
         super().__init__()
@@ -60,14 +62,17 @@ class IdleLora(nn.Module):
 
 
 def twin(model: Glamm) -> Glamm:
-    """The same matrices in modules of their own, and copies of the convolutions, whose layout the variants change."""
+    """The same matrices in separate modules, and copies of the convolutions.
+
+    The convolutions are copied because the variants change their layout.
+    """
     return deepcopy(
         model, {id(tensor): tensor for tensor in model.parameters() if tensor.ndim < CONVOLUTION}
     )
 
 
 def fused(model: Glamm) -> Glamm:
-    """Let an eager model attend in fused kernels, as ``load_model`` builds it with ``attn="sdpa"``."""
+    """Let an eager model use fused attention, as in ``load_model`` with ``attn="sdpa"``."""
     for part in (model.tower.clip, model.llama, model.sam):
         part.set_attn_implementation("sdpa")
     prepare_encoder(with_library_sam(model).sam)
@@ -104,7 +109,10 @@ def official(model: Glamm, picture: Any, text: str, budget: int) -> Tensor:
 
 
 def with_library_sam(model: Glamm) -> Glamm:
-    """Let SAM's image encoder attend as the library does: always with a bias, from tables made by interpolation."""
+    """Let SAM's image encoder attend as the library does.
+
+    That is always with a bias, from tables made by interpolation.
+    """
     for layer in model.sam.vision_encoder.layers:
         layer.attn.__class__ = SamVisionSdpaAttention
     return model

@@ -1,4 +1,6 @@
-"""Two Ray workers on two cores against one process: ``python benchmarks/ray_workers.py [--images N]``.
+"""Two Ray workers on two cores against one process.
+
+Usage: ``python benchmarks/ray_workers.py [--images N]``.
 
 Both compute the same parts of a sweep with one thread per process, and their rows are compared bit
 for bit. Two
@@ -72,7 +74,8 @@ def main() -> None:
     config = Config(limit=given.images, chunk_size=given.images_per_part)
     if given.images < 2 * given.workers * given.images_per_part:
         parser.error(
-            f"{given.images} images are too few: every worker needs two parts of {given.images_per_part}"
+            f"{given.images} images are too few: "
+            f"every worker needs two parts of {given.images_per_part}"
         )
     model, data = embedded()
     mappers = {

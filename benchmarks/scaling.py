@@ -1,4 +1,6 @@
-"""The arithmetic of docs/scaling.md: ``python benchmarks/scaling.py``, after ``python benchmarks/sweep.py``.
+"""The arithmetic of docs/scaling.md.
+
+Usage: ``python benchmarks/scaling.py``, after ``python benchmarks/sweep.py``.
 
 A shared sweep as a number of multiply-adds: first on the miniature, where the ratio of the
 one-by-one path to the sweep is set beside the one that was measured, then at full size over all
@@ -39,7 +41,10 @@ RATE, GPUS = 100e12, 8
 
 @dataclass(frozen=True)
 class Words:
-    """Tokens of a prompt besides the image's: before it, behind it as in all questions, and an expression's own."""
+    """Tokens of a prompt besides the image's.
+
+    These are the ones before it, those after it that all questions share, and an expression's own.
+    """
 
     before: int
     common: int
@@ -71,7 +76,10 @@ class Cell:
 
 
 def kind_of(pruner: Pruner) -> str:
-    """What the passes of a method share, see ``Cell``; "asks first" if the language model answers before it chooses."""
+    """What the passes of a method share, see ``Cell``.
+
+    "asks first" means that the language model answers before the method chooses.
+    """
     if isinstance(pruner, LayerPruner):
         return "inside"
     if not pruner.needs <= OF_IMAGE | TRUTH | {"text_embeds"}:
@@ -80,7 +88,10 @@ def kind_of(pruner: Pruner) -> str:
 
 
 def prompts(model: Any, images: int) -> tuple[Words, float]:
-    """Mean token counts of the miniature's prompts up to the last state that is read, and expressions per image."""
+    """Mean token counts of the miniature's prompts, and expressions per image.
+
+    Prompts are counted up to the last state that is read.
+    """
     data, counts = load_refer("embedded", split="val"), []
     for index in range(images):
         talks = [conversation([expression.sent]) for expression in data[index].expressions]

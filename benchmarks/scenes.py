@@ -1,4 +1,7 @@
-"""Scenes per second on one core, expressions and masks included: ``python benchmarks/scenes.py``."""
+"""Scenes per second on one core, expressions and masks included.
+
+Usage: ``python benchmarks/scenes.py``.
+"""
 
 from time import perf_counter
 

@@ -1,4 +1,7 @@
-"""Latency of one ``segment`` call on the miniature, budgets interleaved: ``python benchmarks/segment.py``."""
+"""Latency of one ``segment`` call on the miniature, budgets interleaved.
+
+Usage: ``python benchmarks/segment.py``.
+"""
 
 import random
 from collections import defaultdict

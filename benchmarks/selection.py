@@ -1,4 +1,6 @@
-"""Time of every selector at full size beside one CLIP image forward: ``python benchmarks/selection.py``.
+"""Time of every selector at full size beside one CLIP image forward.
+
+Usage: ``python benchmarks/selection.py``.
 
 Cues are random tensors of the full sizes (576 tokens of 1024, texts of 768, language model of
 4096), so only the choice is timed, not what the towers compute for it. CLIP is ViT-L/14 at 336
@@ -63,7 +65,10 @@ def random_cues(seed: int, device: str, image: ClipImage) -> Cues:
 
 
 def milliseconds(work: Callable[[], object], device: str, seconds: float, most: int) -> list[float]:
-    """Times of repeated calls after one to warm up, until they took ``seconds`` or there are ``most``."""
+    """Times of repeated calls after one to warm up.
+
+    Calls stop when they took ``seconds`` or when there are ``most``.
+    """
     times: list[float] = []
     for _ in range(most + 1):
         if device != "cpu":
@@ -80,7 +85,10 @@ def milliseconds(work: Callable[[], object], device: str, seconds: float, most: 
 
 @torch.inference_mode()
 def measure(device: str, seconds: float, most: int) -> dict[str, object]:
-    """Forward and selectors on one device; forwards are spread over the run, as the machine's speed drifts."""
+    """Time the forward and the selectors on one device.
+
+    Forwards are spread over the run, as the machine's speed drifts.
+    """
     tower = clip_tower(device)
     pixels = torch.randn(1, 3, 336, 336, generator=torch.Generator().manual_seed(0))
     pixels = pixels.to(device, tower.clip.dtype)

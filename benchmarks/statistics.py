@@ -17,7 +17,7 @@ EXPRESSIONS, CELLS, RUNS = 10_000, 80, 3
 
 
 def main() -> None:
-    """Time both shapes; pixel counts are drawn at random, since their values do not change the work."""
+    """Time both shapes on random pixel counts, whose values do not change the work."""
     rng = np.random.default_rng(0)
     union = rng.integers(1_000, 100_000, (EXPRESSIONS, CELLS)).astype(np.float64)
     inter = np.floor(union * rng.random((EXPRESSIONS, CELLS)))
@@ -32,7 +32,10 @@ def main() -> None:
             times.append(perf_counter() - start)
         seconds[f"{n_images} images"] = spread(times)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    job = f"{RESAMPLES} resamples of images, cIoU of {CELLS} columns over {EXPRESSIONS} expressions, with intervals"
+    job = (
+        f"{RESAMPLES} resamples of images, cIoU of {CELLS} columns "
+        f"over {EXPRESSIONS} expressions, with intervals"
+    )
     store("statistics", {"job": job, "seconds": seconds, "peak_memory_mib": peak})
 
 

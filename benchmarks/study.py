@@ -1,4 +1,7 @@
-"""Time and peak memory of all studies from nothing, then resumed: ``python benchmarks/study.py [--keep FOLDER]``."""
+"""Time and peak memory of all studies from nothing, then resumed.
+
+Usage: ``python benchmarks/study.py [--keep FOLDER]``.
+"""
 
 import argparse
 import resource
@@ -28,7 +31,8 @@ def main() -> None:
         for name in ("from nothing", "again"):
             start = perf_counter()
             program = Path(sys.executable).with_name("litelvlm")
-            subprocess.run([program, *command], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
+            # Our own program.
+            subprocess.run([program, *command], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
             times[name] = perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     store(

@@ -1,4 +1,6 @@
-"""One shared sweep against one call per method, budget and expression: ``python benchmarks/sweep.py [--images N]``.
+"""One shared sweep against one call per method, budget and expression.
+
+Usage: ``python benchmarks/sweep.py [--images N]``.
 
 The one-by-one path is what a user without the sweep would write: ``model.segment`` from the picture
 for every method, budget and expression, and the pixel counts of its mask. Both paths are timed
@@ -82,7 +84,10 @@ def clocks(call: Callable[[], Pixels]) -> tuple[Pixels, tuple[float, float]]:
 
 
 def apart(found: Pixels, expected: Pixels) -> int:
-    """Most pixels by which a count differs; random tokens are drawn by the image's number, which one call lacks."""
+    """Most pixels by which a count differs.
+
+    Random tokens are drawn by the image's number, which one call lacks.
+    """
     cells = [cell for cell in expected if not cell[1].startswith("random")]
     return max(
         abs(a - b) for cell in cells for a, b in zip(found[cell], expected[cell], strict=True)
@@ -90,7 +95,10 @@ def apart(found: Pixels, expected: Pixels) -> int:
 
 
 def main() -> None:
-    """Time both paths, and the shared one with 10 of the 20 methods, which gives the cost of another method."""
+    """Time both paths, and the shared one with 10 of the 20 methods.
+
+    The last gives the cost of another method.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=2)
     parser.add_argument(

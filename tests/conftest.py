@@ -1,4 +1,7 @@
-"""Settings of every test tier: no downloads, no windows, no progress bars, nothing left in the home folder."""
+"""Settings of every test tier.
+
+No downloads, no windows, no progress bars, nothing left in the home folder.
+"""
 
 import atexit
 import os

@@ -1,4 +1,7 @@
-"""A headless Chromium driven through two pipes: what the page tests need of the DevTools protocol, and no more."""
+"""A headless Chromium driven through two pipes.
+
+It speaks what the page tests need of the DevTools protocol, and no more.
+"""
 
 import base64
 import json
@@ -56,7 +59,10 @@ def find_chromium():
 
 
 class Chromium:
-    """One browser with one open page at a time; a context manager that leaves no process and no profile behind."""
+    """One browser with one open page at a time.
+
+    A context manager that leaves no process and no profile behind.
+    """
 
     def __init__(self):
         self.profile = tempfile.mkdtemp(prefix="litelvlm-chromium-")
@@ -230,7 +236,7 @@ class Chromium:
 
     @property
     def requests(self):
-        """Addresses that the page asked for since it was opened, other than itself and what it carries."""
+        """Addresses the page asked for since it was opened, besides itself and what it carries."""
         self.frame()
         urls = [
             e["params"]["request"]["url"]

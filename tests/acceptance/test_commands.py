@@ -1,4 +1,7 @@
-"""The commands as a user runs them, on the bundled miniature: what they write, how they end, and what they refuse."""
+"""The commands as a user runs them, on the bundled miniature.
+
+What they write, how they end, and what they refuse.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""The demo as it is started: one request on this machine, errors in words, and nothing written outside its folder."""
+"""The demo as it is started.
+
+One request on this machine, errors in words, and nothing written outside its folder.
+"""
 
 import http.client
 import json

@@ -1,4 +1,7 @@
-"""Explorer and report as a reader uses them, in a real browser without a network: pointer, keys, widths, schemes."""
+"""Explorer and report as a reader uses them, in a real browser without a network.
+
+Pointer, keys, widths and colour schemes.
+"""
 
 import pytest
 from chromium import Chromium
@@ -163,14 +166,16 @@ def test_pointing_at_a_word_shows_every_layer_and_head(browser, explorer):
     browser.point("[data-word='0']")
     assert "“[SOS]”" in text(browser, "#attention p")
     cells = browser.js(
-        "[...document.querySelectorAll('#attention [data-share]')].map(c => Number(c.dataset.share))"
+        "[...document.querySelectorAll('#attention [data-share]')]"
+        ".map(c => Number(c.dataset.share))"
     )
     assert len(cells) == 4 * 4
     words = browser.js("current().words.texts.length")
     for word in range(1, words):
         browser.js(f"document.querySelector(\"[data-word='{word}']\").focus()")
         shares = browser.js(
-            "[...document.querySelectorAll('#attention [data-share]')].map(c => Number(c.dataset.share))"
+            "[...document.querySelectorAll('#attention [data-share]')]"
+            ".map(c => Number(c.dataset.share))"
         )
         cells = [a + b for a, b in zip(cells, shares, strict=True)]
     assert cells == pytest.approx([1] * 16, abs=2e-3)  # attention of each head over all words
@@ -202,9 +207,11 @@ def test_the_heat_map_and_the_layers_of_the_picture_can_be_chosen(browser, explo
 def test_masks_in_the_page_are_those_that_were_packed(browser, explorer):
     browser.open(explorer)
     found = browser.js(
-        "data.samples.map(s => Object.values(s.selections).flatMap(each => Object.values(each)).map(found => {"
+        "data.samples.map(s => Object.values(s.selections)"
+        ".flatMap(each => Object.values(each)).map(found => {"
         "const [w, h] = s.size, a = unpackMask(found.mask, w, h), b = unpackMask(s.truth, w, h);"
-        "const both = a.filter((v, i) => v && b[i]).length, any = a.filter((v, i) => v || b[i]).length;"
+        "const both = a.filter((v, i) => v && b[i]).length,"
+        " any = a.filter((v, i) => v || b[i]).length;"
         "return [any ? both / any : 1, found.iou]; }))"
     )
     for pairs in found:

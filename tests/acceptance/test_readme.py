@@ -21,7 +21,10 @@ def test_the_python_examples_run_in_a_row(tmp_path):
     code = "\n".join(
         re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in python_blocks()
     )
-    code += "\nassert few.mask.shape == whole.mask.shape\nassert len(kept) == len(few.selection.indices) == 48\n"
+    code += (
+        "\nassert few.mask.shape == whole.mask.shape\n"
+        "assert len(kept) == len(few.selection.indices) == 48\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,6 @@
-"""Print how much memory loading a checkpoint takes, as a share of its weights; a process of its own, for a clean heap.
+"""Print how much memory loading a checkpoint takes, as a share of its weights.
+
+It is a process of its own, for a clean heap.
 
 Usage: ``MALLOC_MMAP_THRESHOLD_=65536 python checkpoint_memory.py FOLDER``, on Linux. With the
 threshold set, what is freed goes back to the system at once, so that memory of one measurement does

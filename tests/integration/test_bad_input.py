@@ -1,4 +1,7 @@
-"""Bad input through the command line, in this process: a clear line and an exit code, or a conversion."""
+"""Bad input on the command line gives a clear line and an exit code, or a conversion.
+
+The command line runs in this process.
+"""
 
 import json
 import logging

@@ -1,4 +1,7 @@
-"""The bench on the miniature: every component counted, formula and counter agree, nothing measured twice."""
+"""The bench on the miniature.
+
+Every component is counted, formula and counter agree, and nothing is measured twice.
+"""
 
 import pandas as pd
 import pytest

@@ -161,7 +161,9 @@ def test_a_damaged_clip_is_a_clear_error(folder, damage, words):
 def test_a_clip_without_its_words_is_a_clear_error(folder, content, kind, words):
     path = folder / "clip" / "tokenizer.json"
     if content is None:
-        path.unlink()  # the library would go on with two tokens, and every text of the same length would be the same
+        # The library would go on with two tokens,
+        # and every text of the same length would be the same.
+        path.unlink()
     else:
         path.write_text(content)
     with pytest.raises(kind, match=words):

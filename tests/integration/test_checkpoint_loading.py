@@ -1,4 +1,7 @@
-"""Published weights into real modules: full size by name and shape, a tiny model by value, misfits by message."""
+"""Published weights into real modules.
+
+Full size by name and shape, a tiny model by value, misfits by message.
+"""
 
 import json
 import shutil

@@ -26,7 +26,10 @@ CROP = {
 
 @pytest.fixture
 def other_clip(tmp_path, monkeypatch):
-    """A small open_clip model with random weights on this disk, squashing pictures to a grid of 4 x 4."""
+    """A small open_clip model on this disk with random weights and a grid of 4 x 4.
+
+    It squashes pictures to the grid.
+    """
     sizes = {"image_size": 28, "patch_size": 7, "layers": 4, "width": 32, "head_width": 16}
     text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 4}
     config = {"embed_dim": 24, "vision_cfg": sizes, "text_cfg": text}

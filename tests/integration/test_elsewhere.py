@@ -1,4 +1,7 @@
-"""Every study gives the same rows where another process, with a model of its own, computes single parts."""
+"""Every study gives the same rows where another process computes single parts.
+
+The other process has a model of its own.
+"""
 
 import pandas as pd
 import pytest

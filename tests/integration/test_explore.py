@@ -1,4 +1,7 @@
-"""The explorer's page holds what the model and the run hold, and refuses what does not belong together."""
+"""The explorer's page holds what the model and the run hold.
+
+It refuses what does not belong together.
+"""
 
 import base64
 import html

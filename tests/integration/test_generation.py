@@ -1,4 +1,7 @@
-"""Generated answers: equal to forced ones where the words are equal, honest where no [SEG] is said."""
+"""Generated answers: equal to forced ones where the words are equal.
+
+They are honest where no [SEG] is said.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""Memory of gradient signals: the graph of one batch at a time, and no more per row than batches are planned for."""
+"""Memory of gradient signals.
+
+The graph of one batch at a time, and no more per row than batches are planned for.
+"""
 
 from contextlib import contextmanager
 

@@ -1,4 +1,7 @@
-"""The importance and faithfulness studies on the miniature: every kind of row, and a model left as found."""
+"""The importance and faithfulness studies on the miniature.
+
+Every kind of row, and a model left as found.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Dropping visual tokens inside the language model, on the shipped weights: identities, books, batching."""
+"""Dropping visual tokens inside the language model, on the shipped weights.
+
+Identities, books and batching.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""LiteLVLM against index lists recorded from its official code, on stock CLIP classes and small random weights."""
+"""LiteLVLM against index lists recorded from its official code.
+
+The classes are stock CLIP with small random weights.
+"""
 
 import json
 from pathlib import Path

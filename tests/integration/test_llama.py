@@ -1,4 +1,7 @@
-"""The layer-by-layer decoder is the library's decoder, and dropping tokens is the same as never having had them."""
+"""The layer-by-layer decoder is the library's decoder.
+
+Dropping tokens is the same as never having had them.
+"""
 
 import pytest
 import torch

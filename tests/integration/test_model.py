@@ -1,4 +1,7 @@
-"""What must hold for the whole pipeline on the shipped weights: identities, batching, protocols, refusals."""
+"""What must hold for the whole pipeline on the shipped weights.
+
+Identities, batching, protocols and refusals.
+"""
 
 import pytest
 import torch

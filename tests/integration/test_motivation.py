@@ -1,4 +1,7 @@
-"""The motivating figures show the model's own numbers, and a figure drawn again is the same file."""
+"""The motivating figures show the model's own numbers.
+
+A figure drawn again is the same file.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""What must be nothing is nothing, on the trained miniature and on the same model with random weights."""
+"""What must be nothing is nothing, with trained and with random weights.
+
+Both are the miniature: as trained, and the same model with random weights.
+"""
 
 import pytest
 

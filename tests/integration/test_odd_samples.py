@@ -1,4 +1,7 @@
-"""Data that cannot be used, through whole studies of the miniature: left out one by one, with the reason counted."""
+"""Data that cannot be used, through whole studies of the miniature.
+
+It is left out one by one, with the reason counted.
+"""
 
 from dataclasses import replace
 
@@ -59,7 +62,10 @@ def with_texts(sample, *texts):
 
 @pytest.fixture(scope="module")
 def odd(data):
-    """Unusable texts; a mask that fills the image, one outside CLIP's crop, and one of a single token."""
+    """Unusable texts and masks.
+
+    The masks: one fills the image, one is outside CLIP's crop, one is of a single token.
+    """
     wide = next(sample for sample in data if sample.width > sample.height)
     others = [
         sample for sample in data if sample.width == sample.height and len(sample.expressions) > 3

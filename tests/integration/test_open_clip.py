@@ -1,4 +1,7 @@
-"""Every open_clip family gives the states of its own forward pass; OpenAI's layout gives those of the HF tower."""
+"""Every open_clip family gives the states of its own forward pass.
+
+OpenAI's layout gives those of the HF tower.
+"""
 
 from importlib import import_module
 
@@ -45,7 +48,7 @@ FAMILIES = (*NATIVE, "eva", "eva_fused", "eva_post_norm", "siglip")
 
 
 def small_timm(monkeypatch, name, **sizes):
-    """An open_clip model on a published timm architecture whose sizes are shrunk, and nothing else."""
+    """An open_clip model on a published timm architecture with only its sizes shrunk."""
     create = timm.create_model
     monkeypatch.setattr(
         timm, "create_model", lambda *given, **options: create(*given, **options, **sizes)
@@ -72,7 +75,10 @@ def eva_tower(name):
 
 
 def native_family(name, tokenizer=None, **words):
-    """A published architecture of open_clip's own kind whose sizes are shrunk; activation and pooling stay its own."""
+    """A published architecture of open_clip's own kind whose sizes are shrunk.
+
+    Activation and pooling stay its own.
+    """
     config = open_clip.get_model_config(name)
     vision = config["vision_cfg"] | VISION
     text = config["text_cfg"] | {"width": WIDTH, "heads": 2, "layers": LAYERS} | words
@@ -157,7 +163,10 @@ def siglip(tmp_path_factory):
 
 
 def to_open_clip(state):
-    """Hugging Face names and layouts to those of OpenAI's release: joint q/k/v, projections transposed."""
+    """Hugging Face names and layouts to those of OpenAI's release.
+
+    Queries, keys and values are joined, and projections are transposed.
+    """
     out = {
         "logit_scale": state["logit_scale"],
         "visual.class_embedding": state["vision_model.embeddings.class_embedding"],
@@ -241,7 +250,7 @@ def test_states_are_those_of_the_forward_pass(family, request):
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.inference_mode()
 def test_projections_are_those_the_attention_uses(family, request):
-    """Attention rebuilt from our q, k, v is what the block's own attention gives, rotary positions included."""
+    """Attention rebuilt from our q, k, v is the block's own, rotary positions included."""
     tower = request.getfixturevalue(family)
     states = tower.embed(
         torch.randn(1, 3, *(tower.image_size,) * 2, generator=torch.Generator().manual_seed(4))

@@ -50,7 +50,10 @@ def test_other_families_are_refused_by_name(native):
 
 @pytest.fixture
 def published_model(tmp_path, monkeypatch, native):
-    """A small model in open_clip's tables, with one tag trained with QuickGELU and its weights on this disk."""
+    """A small model in open_clip's tables, with its weights on this disk.
+
+    One tag was trained with QuickGELU.
+    """
     (tmp_path / "ViT-Small-7.json").write_text(
         json.dumps({"embed_dim": SHARED, "vision_cfg": VISION, "text_cfg": TEXT})
     )

@@ -1,4 +1,7 @@
-"""The parity command on set-ups that differ from the recorded ones: fewer files, other budgets, sizes and datasets."""
+"""The parity command on set-ups that differ from the recorded ones.
+
+Fewer files, other budgets, sizes and datasets.
+"""
 
 import json
 import logging
@@ -90,7 +93,7 @@ def test_the_kernel_that_models_run_with_keeps_the_tolerances(fixtures, out, mon
 
 
 def test_runs_over_other_pictures_take_their_own(fixtures, out):
-    """Stored tensors are numbered only, so with other pictures in the index the tree's are meant."""
+    """With other pictures in the index, the tree's are meant: stored tensors have only numbers."""
 
     def another(index):
         (run,) = index["runs"]
@@ -238,7 +241,8 @@ def test_grefcoco_targets_of_value_two_and_none(fixtures, out):
     targets = [[1, 2], [-1], [3], [1]]
     refs = [
         {
-            "ref_id": i, "ann_id": ann_ids, "image_id": image["id"], "split": "val", "category_id": [1],
+            "ref_id": i, "ann_id": ann_ids, "image_id": image["id"], "split": "val",
+            "category_id": [1],
             "sentences": [{"sent_id": i, "sent": f"Thing {i}", "raw": "", "tokens": []}],
         }
         for i, ann_ids in enumerate(targets)

@@ -1,4 +1,7 @@
-"""Every method through the shipped miniature: cues computed by the model, tokens spliced into the language model."""
+"""Every method through the shipped miniature.
+
+The model computes the cues, and tokens are spliced into the language model.
+"""
 
 import pytest
 import torch

@@ -26,7 +26,10 @@ class Watched(SparseVLM):
 
 
 def run(model, state, pruner, talk, watch, budget=48):
-    """Decode under a plan; ``watch(index, dropping, before, after, positions)`` sees every layer."""
+    """Decode under a plan while ``watch`` sees every layer.
+
+    It is called as ``watch(index, dropping, before, after, positions)``.
+    """
     wanted = pruner.select(model.cues(state, talk), budget)
     spliced = model.splice([model.visual_tokens(state, None)], [talk], [wanted])
     dropping = LayerDropping(

@@ -89,7 +89,10 @@ def killed_run(folder):
 def test_a_worker_killed_on_the_way_loses_and_duplicates_nothing(tmp_path, monkeypatch):
     # A process of its own: Ray's helpers leave sockets and children to the interpreter's exit.
     here = str(Path(__file__).parent)
-    script = f"from pathlib import Path\nimport test_ray_workers as t\nt.killed_run(Path({str(tmp_path)!r}))\n"
+    script = (
+        "from pathlib import Path\nimport test_ray_workers as t\n"
+        f"t.killed_run(Path({str(tmp_path)!r}))\n"
+    )
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([here, *sys.path]),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,4 +1,4 @@
-"""Many passes over one image, with what they share computed once, give what the plain path gives."""
+"""Many passes over one image that share computations give what the plain path gives."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -196,8 +196,7 @@ def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
     )
 
 
-# --- memory
-# -------------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def starved(model, monkeypatch, most):
@@ -256,8 +255,7 @@ def test_groups_keep_the_order_of_their_first_member():
     assert grouped([]) == []
 
 
-# --- the sweep on it
-# ----------------------------------------------------------------------------------------------
+# --- the sweep on it ------------------------------------------------------------------------------
 
 CONFIG = sweep.Config(
     methods=("litelvlm", "visionzip", "fastv(layer=1)"), budgets=(48, 8), limit=2, chunk_size=1

@@ -1,4 +1,7 @@
-"""Signals of the language model against the eager kernel's full map, finite differences and plain removal."""
+"""Signals of the language model against three independent computations.
+
+These are the eager kernel's full map, finite differences and plain removal.
+"""
 
 from copy import deepcopy
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""The layer-by-layer backward pass against one plain backward pass, and the flows against their definitions."""
+"""The layer-by-layer backward pass against one plain backward pass.
+
+Also the flows against their definitions.
+"""
 
 import pytest
 import torch

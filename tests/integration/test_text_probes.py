@@ -1,4 +1,7 @@
-"""The opened text tower agrees with the tower itself, edits do what they say, and padding changes nothing."""
+"""The opened text tower agrees with the tower itself.
+
+Edits do what they say, and padding changes nothing.
+"""
 
 import pytest
 import torch
@@ -74,7 +77,10 @@ def test_no_edit_gives_the_plain_embedding(trace):
 
 @torch.inference_mode()
 def test_masking_is_what_the_mask_of_the_block_does(tower):
-    """The edit of [EOS] against the whole tower run with that key hidden from the last position in every layer."""
+    """The edit of [EOS] against the whole tower run with that key hidden.
+
+    The key is hidden from the last position in every layer.
+    """
     trace = trace_text(tower, SENTENCES[:1])
     last = int(trace.text.eos_index[0])
     mask = torch.full((last + 1, last + 1), float("-inf")).triu(1)

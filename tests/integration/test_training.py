@@ -1,4 +1,7 @@
-"""The training machinery: resuming is not restarting, the mask hides what it must, and every stage runs."""
+"""The training machinery.
+
+Resuming is not restarting, the mask hides what it must, and every stage runs.
+"""
 
 from dataclasses import replace
 

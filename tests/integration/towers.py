@@ -1,4 +1,7 @@
-"""Small towers with random weights, wide enough that norms, biases and attention all matter to the result."""
+"""Small towers with random weights.
+
+They are wide enough that norms, biases and attention all matter to the result.
+"""
 
 from contextlib import contextmanager
 

@@ -1,4 +1,6 @@
-"""Compute, from recorded inputs, what the official code was recorded to answer: same files, same keys.
+"""Compute, from recorded inputs, what the official code was recorded to answer.
+
+Files and keys are the same.
 
 Usage: ``python -m tests.parity --fixtures tests/fixtures/parity --out /tmp/parity``. Nothing is
 compared here; expected values are never read, so they may be absent.

@@ -1,4 +1,7 @@
-"""A tiny GLaMM, from checkpoint to masks and scores, through the same loader and model as the real one."""
+"""A tiny GLaMM, from checkpoint to masks and scores.
+
+It goes through the same loader and model as the real one.
+"""
 
 import json
 import logging
@@ -33,7 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``run_R<r>.safetensors`` for every recorded budget, ``scores.json`` and ``tokenisation.json``."""
+    """Write one ``run_R<r>.safetensors`` per recorded budget, and two JSON files.
+
+    The files are ``scores.json`` and ``tokenisation.json``.
+    """
     index, failures = json.loads((fixtures / "index.json").read_text()), Failures()
     with failures.of("tokenisation"):
         write_tokenisation(fixtures, index, out)
@@ -84,7 +90,10 @@ def scored(run: dict[str, Any], counts: Sequence[tuple[int, int]]) -> dict[str, 
 def evaluate(
     model: Glamm, run: dict[str, Any], inputs: Recorded
 ) -> tuple[dict[str, Tensor], list[tuple[int, int]] | None]:
-    """Tensors of every image of a run, and the pixel counts of its expressions; None if an image has no targets."""
+    """Tensors of every image of a run, and the pixel counts of its expressions.
+
+    The counts are None if an image has no targets.
+    """
     got: dict[str, Tensor] = {}
     counts: list[tuple[int, int]] = []
     complete = True
@@ -123,7 +132,10 @@ def ground(model: Glamm, i: int, item: dict[str, Any], inputs: Recorded) -> dict
 
 
 def write_tokenisation(fixtures: Path, index: dict[str, Any], out: Path) -> None:
-    """Prompts, ids and pieces of the recorded turns (expression, question template, answer template)."""
+    """Prompts, ids and pieces of the recorded turns.
+
+    A turn is (expression, question template, answer template).
+    """
     tokenizer = GlammTokenizer.from_pretrained(fixtures / "llama_tokenizer")
     entries = []
     for turns in listed_turns(fixtures, index):

@@ -7,7 +7,9 @@ from litelvlm.models.glamm.checkpoints.mapping import target_of
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``mapped.json``: official name to [component, target], or null for families that are not needed.
+    """Write ``mapped.json``: official name to [component, target].
+
+    Families that are not needed map to null.
 
     Raises:
         ValueError: After writing, if a name belongs to no known family; it is left out of the file.

@@ -19,7 +19,10 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``got.safetensors`` for every picture in the index, or in the folder if there is none."""
+    """Write ``got.safetensors`` for every picture in the index.
+
+    Without an index, every picture in the folder is meant.
+    """
     got: dict[str, Tensor] = {}
     failures = Failures()
     for name, path, clip_side, sam_side in pictures(fixtures):

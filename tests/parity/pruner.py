@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 def compute(fixtures: Path, out: Path) -> None:
-    """Write ``seed<k>_cases.safetensors`` with the retained indices and features of every case of every setup."""
+    """Write ``seed<k>_cases.safetensors`` for every setup.
+
+    It holds the retained indices and features of every case.
+    """
     tokenizer = CLIPTokenizer.from_pretrained(fixtures / "tiny_clip_tokenizer")
     failures = Failures()
     for setup in json.loads((fixtures / "index.json").read_text())["setups"]:

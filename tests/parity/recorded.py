@@ -40,7 +40,7 @@ def talk_of(item: Mapping[str, Any]) -> Conversation:
 
 
 class Recorded:
-    """Inputs of one run: stored tensors where there are any, else the pictures and tables of the REFER tree.
+    """Inputs of one run: stored tensors, else the REFER tree's pictures and tables.
 
     Args:
         fixtures: The folder of the tiny GLaMM; a ``refer`` folder may lie beside it.
@@ -82,7 +82,10 @@ class Recorded:
         return self.numbered(i, name, item) if sure is None and self.same_pictures else sure
 
     def numbered(self, i: int, name: str, item: Mapping[str, Any]) -> Tensor | None:
-        """A stored tensor under the image's number, unless the target beside it has another size than the picture."""
+        """A stored tensor under the image's number.
+
+        None if the target beside it has another size than the picture.
+        """
         target, size = self.stored.get(f"{i}.gt_masks"), item.get("original_size")
         foreign = target is not None and size is not None and list(target.shape[-2:]) != list(size)
         return None if foreign else self.stored.get(f"{i}.{name}")
@@ -120,7 +123,8 @@ class Recorded:
         clip, sam = (self.numbered(i, name, item) for name in names)
         if clip is None or sam is None:
             raise ValueError(
-                f"image {i} ({item['image_file']}) has neither stored pixels nor a picture in {self.tree}"
+                f"image {i} ({item['image_file']}) has neither stored pixels "
+                f"nor a picture in {self.tree}"
             )
         return clip, sam
 
@@ -143,7 +147,10 @@ class Recorded:
         return (height, width), sam_size(height, width, self.sizes[1])
 
     def targets(self, i: int, item: Mapping[str, Any]) -> Tensor | None:
-        """Target masks [T, H, W]; where several runs share the stored ones, the tree's come first."""
+        """Target masks [T, H, W].
+
+        Where several runs share the stored ones, the tree's come first.
+        """
         stored = self.tensor(i, "gt_masks", item)
         if stored is not None and (self.alone or self.own):
             return stored

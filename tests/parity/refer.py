@@ -62,7 +62,10 @@ def decode_entry(open_split: Callable[[], ReferDataset], entry: dict[str, Any]) 
 
 
 def present(fixtures: Path) -> Iterator[tuple[str, Decode]]:
-    """Without a listing: every image of every split of the first author present, numbered by ascending image id."""
+    """Without a listing: every image of every split of the first author present.
+
+    Images are numbered by ascending image id.
+    """
     for name, family in FAMILIES.items():
         folder = fixtures / "Refer_Segm" / name
         if not folder.is_dir():

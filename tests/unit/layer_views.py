@@ -1,4 +1,7 @@
-"""Layers of a language model made of plain tensors; tokens 1 to 4 of the sequence are visual, the rest is text."""
+"""Layers of a language model made of plain tensors.
+
+Tokens 1 to 4 of the sequence are visual, the rest is text.
+"""
 
 import torch
 

@@ -1,4 +1,6 @@
-"""A made-up data set and model whose signals are known: objects are coloured squares on the token grid.
+"""A made-up data set and model whose signals are known.
+
+Objects are coloured squares on the token grid.
 
 Object k has colour 40 k and the name NAMES[k]; every square covers whole patches. The "background"
 model scores background tokens high whatever the text; the "instance" model scores the tokens of the
@@ -75,7 +77,10 @@ def place(rng, codes, code):
 
 
 def planted_data(n_images=20, seed=0, objects=2, categories=N_CATEGORIES):
-    """A few objects per image, one expression each; names share a category if there are fewer categories than names."""
+    """A few objects per image, one expression each.
+
+    Names share a category if there are fewer categories than names.
+    """
     rng, samples = np.random.default_rng(seed), PlantedData()
     for image_id in range(1, n_images + 1):
         codes = np.zeros(GRID, dtype=int)
@@ -121,7 +126,9 @@ class PlantedClip(nn.Module):
 
 
 class PlantedTextBlock:
-    """Attention that prefers the first position by ``pull`` and nothing else; [SOS] has a tenth of a word's value.
+    """Attention that prefers the first position by ``pull`` and nothing else.
+
+    [SOS] has a tenth of a word's value.
 
     States are (1, 0) at [SOS] and (0, 1) at words, once per head; the block leaves them as they
     are.
@@ -140,7 +147,10 @@ class PlantedTextBlock:
 
 
 class PlantedTower(Tower):
-    """One block above the embeddings; a tower built without a signal scores at random, like random weights."""
+    """One block above the embeddings.
+
+    A tower built without a signal scores at random, like random weights.
+    """
 
     image_size, grid, n_prefix, n_blocks, n_heads, lacks = SIZE, GRID, 1, 1, 1, {}
     rotates = False

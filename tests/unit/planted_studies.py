@@ -1,4 +1,7 @@
-"""Simulated studies whose truth is set: scores of tokens for texts on images with two objects, as rows of a study."""
+"""Simulated studies whose truth is set.
+
+Scores of tokens for texts on images with two objects, as rows of a study.
+"""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +11,7 @@ N_TOKENS, N_IN = GRID[0] * GRID[1], SIDE[0] * SIDE[1]
 
 
 def place_objects(rng, *shape):
-    """Masks [*shape, 2, tokens] of two objects per image: one in the left half, one in the right."""
+    """Masks [*shape, 2, tokens] of two objects per image, left half and right half."""
     rows, cols = np.divmod(np.arange(N_TOKENS), GRID[1])
     top = rng.integers(0, GRID[0] - SIDE[0] + 1, (*shape, 2, 1))
     half = GRID[1] // 2
@@ -17,14 +20,19 @@ def place_objects(rng, *shape):
 
 
 def reversal_index_of(scores, inside):
-    """RI of every scores-and-mask pair along the last axis; scores without ties, masks of ``N_IN`` tokens."""
+    """RI of every scores-and-mask pair along the last axis.
+
+    Scores have no ties, and masks have ``N_IN`` tokens.
+    """
     ranks = scores.argsort(-1).argsort(-1) + 1
     wins = (ranks * inside).sum(-1) - N_IN * (N_IN + 1) / 2
     return 1 - 2 * wins / (N_IN * (N_TOKENS - N_IN))
 
 
 def reversal_studies(n_studies, n_images=50, background=0.0, instance=0.0, centre=0.0, seed=0):
-    """Rows of simulated reversal studies, one frame per study; each image has two expressions, one per object.
+    """Rows of simulated reversal studies, one frame per study.
+
+    Each image has two expressions, one per object.
 
     Args:
         background: How much higher tokens outside both objects score, whatever the text says.

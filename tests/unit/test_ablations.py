@@ -245,7 +245,8 @@ def test_official_pairs_are_differences_of_the_official_rows_alone(rows):
         table.loc["official.direction", 48].delta
     )
     assert claims["official.direction"].statement == (
-        "With 48 tokens litelvlm has a higher cIoU than litelvlm(direction=highest), in the official protocol."
+        "With 48 tokens litelvlm has a higher cIoU than litelvlm(direction=highest), "
+        "in the official protocol."
     )
 
 
@@ -408,7 +409,7 @@ def test_one_image_has_scores_and_no_verdict(tmp_path):
 
 
 def unaskable(n_images, place):
-    """Planted images whose expression at a place, turned by one from image to image, has no words."""
+    """Planted images where one expression has no words; its place turns from image to image."""
     data = planted_data(n_images)
     for number, sample in enumerate(data):
         expressions = list(sample.expressions)

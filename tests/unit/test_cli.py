@@ -1,4 +1,7 @@
-"""The command line without a model: help, names, runs on disk, and what is refused before any work."""
+"""The command line without a model.
+
+Help, names, runs on disk, and what is refused before any work.
+"""
 
 import json
 import subprocess
@@ -396,9 +399,9 @@ def test_a_refused_method_is_told_in_its_own_words(capsys, picture, pruner, mess
 
 def test_a_refused_entry_of_a_list_is_told_once(capsys):
     error = refusal(capsys, "evaluate", "--methods", "litelvlm(similarity=cosin)", "--budgets", "8")
-    assert (
-        error
-        == "litelvlm: methods.0: unknown similarity 'cosin'; did you mean 'cosine'? Allowed: cosine, dot\n"
+    assert error == (
+        "litelvlm: methods.0: unknown similarity 'cosin'; "
+        "did you mean 'cosine'? Allowed: cosine, dot\n"
     )
 
 

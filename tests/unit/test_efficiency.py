@@ -86,7 +86,10 @@ def test_the_null_arm_is_equal_only_if_its_interval_holds_one(rows):
     said = efficiency.interpret(efficiency.make_tables(rows))
     # What chooses and then keeps everything is slower as a whole; the language model has the same
     # work.
-    whole = "whole call, which still chooses, differs beyond the interval from that of the unpruned model"
+    whole = (
+        "whole call, which still chooses, "
+        "differs beyond the interval from that of the unpruned model"
+    )
     assert f"{whole} for 1 expression(s): 0.980" in said
     assert "prefill equals that of the unpruned model for 1 expression(s): 1.000" in said
 
@@ -106,9 +109,9 @@ def test_choosing_is_put_beside_the_image_tower(rows):
     ]
     tables = efficiency.make_tables(pd.concat([rows, pd.DataFrame(more)], ignore_index=True))
     assert (
-        "litelvlm, 48 tokens, 1 expression(s): choosing, the text tower included, takes 1.2% of the time"
-        in efficiency.interpret(tables)
-    )
+        "litelvlm, 48 tokens, 1 expression(s): choosing, the text tower included, "
+        "takes 1.2% of the time"
+    ) in efficiency.interpret(tables)
 
 
 def test_published_rows_are_apart_from_ours(rows):
@@ -179,8 +182,7 @@ def test_the_state_of_a_gpu_is_told_in_words(monkeypatch):
     assert asked[0][-1] == "GPU-ab"
 
 
-# --- figures
-# ------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 
 
 def test_components_stack_to_the_sum_of_their_medians(rows):

@@ -1,4 +1,7 @@
-"""The engine: what is missing is computed, failures are counted, an interrupt keeps what is there."""
+"""The engine.
+
+What is missing is computed, failures are counted, an interrupt keeps what is there.
+"""
 
 from functools import partial
 

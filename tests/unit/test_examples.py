@@ -1,4 +1,7 @@
-"""Overlays of a sweep: chosen by score, drawn once, and what they show is what was kept and predicted."""
+"""Overlays of a sweep are chosen by score and drawn once.
+
+What they show is what was kept and predicted.
+"""
 
 import shutil
 from types import SimpleNamespace
@@ -150,7 +153,8 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
         (
             "official",
             False,
-            "n = {} drawn expressions (each of several draws counts) from 3 images; official protocol: up to three ",
+            "n = {} drawn expressions (each of several draws counts) from 3 images; "
+            "official protocol: up to three ",
         ),
         (
             "conversation",

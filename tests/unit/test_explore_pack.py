@@ -1,4 +1,7 @@
-"""What the explorer packs can be read back, and which expressions it shows follows from their scores."""
+"""What the explorer packs can be read back.
+
+Which expressions it shows follows from their scores.
+"""
 
 import base64
 import json

@@ -154,8 +154,8 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
     table = table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
     ax = ablations.draw_protocols(table, new_axes())
     found, ends, _ = forest_parts(ax)
-    # Larger budgets first, the method before its variant and before controls, the official protocol before
-    # the single one.
+    # Larger budgets first, the method before its variant and before controls, the official
+    # protocol before the single one.
     ciou = table.set_index(["protocol", "method", "budget"]).ciou
     order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
     drawn = [
@@ -194,9 +194,8 @@ def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference
     assert names[0] == "control: random"
     assert names[2] == "context: LiteLVLM (context_share=0.5, order=raster) †"
     (said,) = significance.exceptions(table)
-    assert (
-        said
-        == "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
+    assert said == (
+        "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
     )
     assert significance.exceptions(table[table.reference == "litelvlm"]) == []
     assert colours == [style.colour(m).lower() for m in ("random", "uniform", "litelvlm", "trim")]

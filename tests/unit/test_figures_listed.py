@@ -1,4 +1,7 @@
-"""The page of figures names each of them with what it is drawn from, and every figure that was asked for is there."""
+"""The page of figures names each of them with what it is drawn from.
+
+Every figure that was asked for is there.
+"""
 
 import re
 from pathlib import Path

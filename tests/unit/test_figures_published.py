@@ -1,4 +1,7 @@
-"""The published table: its own totals come out of it, and it stands beside a run without touching its numbers."""
+"""The published table adds up to its own totals.
+
+It stands beside a run without touching its numbers.
+"""
 
 import numpy as np
 import pandas as pd

@@ -192,8 +192,8 @@ def test_hub_ids_fetch_the_split_only(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "root",
-    ["data/refcoco", "./refcoco", "../refcoco", "~/refcoco", "/data/refcoco", "here/data/refcoco", "a/refcoco/",
-     "a//refcoco", "owner/refcoco+", Path("owner/RefCOCO")],
+    ["data/refcoco", "./refcoco", "../refcoco", "~/refcoco", "/data/refcoco", "here/data/refcoco",
+     "a/refcoco/", "a//refcoco", "owner/refcoco+", Path("owner/RefCOCO")],
 )  # fmt: skip
 def test_what_looks_like_a_path_never_reaches_the_network(tmp_path, monkeypatch, root):
     def fetch(name, **options):

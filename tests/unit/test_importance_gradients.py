@@ -22,7 +22,10 @@ class Doubling(nn.Module):
 
 
 class Toy:
-    """y1 = sum of a x, y2 = sum of x^2, y3 = product of the token sums; the layer doubles, which y takes back."""
+    """y1 = sum of a x, y2 = sum of x^2, y3 = product of the token sums.
+
+    The layer doubles, which y takes back.
+    """
 
     def __init__(self, visual):
         self.visual, self.start, self.n_tokens, self.batch_size = visual, 0, len(visual), 7

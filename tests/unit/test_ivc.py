@@ -1,4 +1,7 @@
-"""IVC-Prune and its add-ons: coordinates of the 7B model, value similarity and composition worked out by hand."""
+"""IVC-Prune and its add-ons.
+
+Coordinates of the 7B model, value similarity and composition worked out by hand.
+"""
 
 import math
 
@@ -36,9 +39,9 @@ def test_coordinates_of_the_7b_model_are_where_they_were_reported():
 
 def test_coordinate_ranking_by_hand():
     # By cosine 2 0 1 3, by sine 0 3 2 1 (ties to the first); in turns 2 0 / 0 3 / 1 2 / 3 1.
-    assert coordinate_ranking(torch.tensor([0.5, 0.1, 0.9, 0.0]), torch.tensor([0.4, 0.0, 0.2, 0.4])).tolist() == [
-        2, 0, 3, 1,
-    ]  # fmt: skip
+    assert coordinate_ranking(
+        torch.tensor([0.5, 0.1, 0.9, 0.0]), torch.tensor([0.4, 0.0, 0.2, 0.4])
+    ).tolist() == [2, 0, 3, 1]
     assert add_coordinates(torch.tensor([3, 1]), torch.tensor([2, 3, 0, 1]), 3).tolist() == [
         3,
         1,
@@ -67,7 +70,10 @@ def test_value_similarity_by_hand():
 
 
 def layer(n_visual=6):
-    """Visual tokens 1 to 6, question 7. Values: 1 and 2 are like the question, 3 is like 1 only, 5 like none."""
+    """Visual tokens 1 to 6, question 7.
+
+    Values: 1 and 2 are like the question, 3 is like 1 only, 5 like none.
+    """
     values = torch.zeros(8, 1, 4)
     values[7, 0, 0] = 2.0
     values[1, 0, :2] = torch.tensor([3.0, 3.0])

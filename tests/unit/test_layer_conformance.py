@@ -1,4 +1,7 @@
-"""What every method inside the language model is held to, from one list of cases, on random layers."""
+"""What every method inside the language model must do, on random layers.
+
+All methods are held to one list of cases.
+"""
 
 import pytest
 import torch
@@ -16,7 +19,10 @@ N = 20
 
 
 def layer(seed: int, dtype: torch.dtype = torch.float32, turn: torch.Tensor | None = None) -> View:
-    """A random layer: one token before 20 visual ones and six behind, of which two ask; visual tokens turned."""
+    """A random layer: one token before 20 visual ones and six after, of which two ask.
+
+    Visual tokens are turned.
+    """
     made = torch.Generator().manual_seed(seed)
     length = N + 7
     place = torch.arange(length)

@@ -1,4 +1,7 @@
-"""Methods inside the language model: schedules against published tables, and choices worked out by hand."""
+"""Methods inside the language model.
+
+Schedules against published tables, and choices worked out by hand.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""LiteLVLM's rule: a worked example for every option, and the identities that follow from the published code."""
+"""LiteLVLM's rule.
+
+A worked example for every option, and the identities that follow from the published code.
+"""
 
 import pytest
 import torch
@@ -51,7 +54,8 @@ def random_cues(seed: int, n_texts: int, grid: tuple[int, int] = (4, 5)) -> Cues
 @pytest.mark.parametrize(
     ("fields", "n_texts", "budget", "kept", "n_context"),
     [
-        # Two texts, budget 4: each names 2, {2, 4} and {0, 2}; the union has 3, context adds its best other, 3.
+        # Two texts, budget 4: each names 2, {2, 4} and {0, 2}; the union has 3, context adds its
+        # best other, 3.
         ({}, 2, 4, [3, 0, 2, 4], 1),
         # One text: the whole budget is similarity, in raster order.
         ({}, 1, 4, [1, 2, 4, 5], 0),
@@ -95,7 +99,8 @@ def test_worked_example_at_original_positions():
 
 
 # q = 2, width 1. Cosines are the signs of the keys; with |V| = 1 2 3 6 5 4:
-#   code: e for +, 1/e for -, times |V|; e^2 = 7.39 times 1 2 3 6 5 4 for + against 1 2 3 6 5 4 for -:
+#   code: e for +, 1/e for -, times |V|;
+#         e^2 = 7.39 times 1 2 3 6 5 4 for + against 1 2 3 6 5 4 for -:
 #         7.4  2  22.2  6  36.9  29.6
 #   attention_only: the signs, ties by index
 #   paper: exp(q k) = e^2 e^-6 e^10 e^-2 e^4 e^8, times |V|: 7.4  0.005  66079  0.8  273  11924
@@ -181,7 +186,8 @@ def test_scaling_texts_changes_nothing(seed, exponents):
 
 
 def test_scaling_image_rows_changes_dot_but_not_cosine():
-    # Row 5 has similarity 2 to text 0; ten times shorter it has 0.2 and comes before row 1 (similarity 1).
+    # Row 5 has similarity 2 to text 0; ten times shorter it has 0.2 and comes before row 1
+    # (similarity 1).
     shorter = PATCHES.clone()
     shorter[5] /= 10
     for similarity, before, after in (
@@ -201,7 +207,8 @@ def test_refill_spends_the_whole_similarity_budget(seed, n_texts, budget):
         .select(random_cues(seed, n_texts), budget)
         .roles
     )
-    # A quarter of the budget, halves upwards, is context; nothing more, however much the texts overlap.
+    # A quarter of the budget, halves upwards, is context; nothing more, however much the texts
+    # overlap.
     assert roles.count("context") == (budget + 2) // 4
 
 

@@ -14,8 +14,8 @@ def test_methods_are_listed_with_their_columns(capsys):
     assert main(["ls", "methods"]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split() == [
-        "name", "stage", "text-guided", "cues", "order", "positions", "flash-safe", "source", "licence", "confidence",
-        "presets", "keeps",
+        "name", "stage", "text-guided", "cues", "order", "positions", "flash-safe", "source",
+        "licence", "confidence", "presets", "keeps",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines] == list(list_pruners())
     starts = [heading.index(word) for word in heading.split()]
@@ -24,8 +24,9 @@ def test_methods_are_listed_with_their_columns(capsys):
     trim = next(line for line in lines if line.startswith("trim "))
     cells = [trim[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
     assert cells == [
-        "trim", "pre_projector", "yes", "patch_embeds, patch_tokens, text_embeds", "raster, mean last", "contiguous",
-        "yes", "arXiv 2409.10994", "Apache-2.0", "A", "paper", list_pruners()["trim"].summary,
+        "trim", "pre_projector", "yes", "patch_embeds, patch_tokens, text_embeds",
+        "raster, mean last", "contiguous", "yes", "arXiv 2409.10994", "Apache-2.0",
+        "A", "paper", list_pruners()["trim"].summary,
     ]  # fmt: skip
     inside, wrapper = (
         next(line for line in lines if line.startswith(name))

@@ -16,7 +16,10 @@ def estimate(low, high):
 
 
 def made_up(n_images=30, base=0.4, probe=0.1, noise=0.02, seed=0):
-    """Rows of two probes, two expressions per image, the second probe missing for the last image."""
+    """Rows of two probes with two expressions per image.
+
+    The second probe is missing for the last image.
+    """
     rng, rows = np.random.default_rng(seed), []
     for sent_id in range(2 * n_images):
         keys = {"clip_model": "", "image_id": sent_id // 2, "sent_id": sent_id, "visible_frac": 1.0}
@@ -124,7 +127,8 @@ def test_without_reversal_nothing_is_decided(base, noise):
     claims = mechanism.make_claims(rows, resamples=500)
     assert {claim.verdict for claim in claims} == {"undetermined"}
     assert mechanism.interpret(claims) == (
-        "No probe is judged: the reversal index of the released ranking is not shown to lie above 0."
+        "No probe is judged: "
+        "the reversal index of the released ranking is not shown to lie above 0."
     )
     assert mechanism.make_claims(rows.iloc[:0]) == []
     assert mechanism.make_tables(rows.iloc[:0]) == {}

@@ -1,4 +1,7 @@
-"""The page of all methods: every method in every preset has a row, and every budget a score or a refusal."""
+"""The page of all methods.
+
+Every method in every preset has a row, and every budget a score or a refusal.
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""The files that describe the package agree with each other, and the source keeps its safety promises."""
+"""The files that describe the package agree with each other.
+
+The source keeps its safety promises.
+"""
 
 import re
 import subprocess

@@ -1,4 +1,7 @@
-"""The restricted reader takes plain data in every protocol and refuses everything that could run code."""
+"""The restricted reader takes plain data in every protocol.
+
+It refuses everything that could run code.
+"""
 
 import copyreg
 import os
@@ -57,7 +60,8 @@ def test_numpy_scalar_of_an_old_file():
     # What Python 2 with NumPy 1 wrote for numpy.int64(200): strings are byte strings, and the
     # module has its old name.
     raw = (
-        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\nI0\nI1\n"
+        b"tR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
         b"S'\\xc8\\x00\\x00\\x00\\x00\\x00\\x00\\x00'\ntR."
     )
     assert loads_plain(raw) == 200
@@ -123,8 +127,10 @@ def test_the_error_names_the_opcode_or_global(raw, name):
         b"]R.",  # REDUCE of a list
         b"cnumpy\ndtype\n}S'x'\nI1\nsb.",  # BUILD on the stand-in of numpy.dtype
         b"cnumpy\ndtype\n(S'O'\ntR(I3\nS'<'\ntb.",  # a type object without a value
-        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O8'\ntRS'12345678'\ntR.",  # object scalar
-        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\ntRS'123'\ntR.",  # three bytes for eight
+        # An object scalar.
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'O8'\ntRS'12345678'\ntR.",
+        # Three bytes for eight.
+        b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S'i8'\ntRS'123'\ntR.",
         b"c_codecs\nencode\n(S'a'\nS'utf_7'\ntR.",
         b"0.",  # POP from nothing
         b"g7\n.",  # unknown memo entry

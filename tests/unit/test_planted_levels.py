@@ -1,4 +1,7 @@
-"""Planted truth: claims on the text sink and on importance keep their level where one part is exactly at its null."""
+"""Planted truth: claims on the text sink and on importance keep their level.
+
+They do so where one part is exactly at its null.
+"""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +34,10 @@ def sink_studies():
 
 
 def causal_studies():
-    """Hiding [SOS] changes the reversal as much as hiding a content token; taking its value away changes it more."""
+    """Hiding [SOS] changes the reversal as much as hiding a content token.
+
+    Taking its value away changes it more.
+    """
     same = {"visible_frac": 1.0, "layer_set": "all"}
     names = ("mask_sos", "zero_sos_value", "mask_content")
     frame = pd.concat([expressions(intervention=name, **same) for name in names], ignore_index=True)

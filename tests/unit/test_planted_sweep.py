@@ -1,4 +1,7 @@
-"""Planted truth: the accuracy claims keep their level at the edge of what they deny, and find what was put in."""
+"""Planted truth: the accuracy claims keep their level at the edge of what they deny.
+
+They also find what was put in.
+"""
 
 import numpy as np
 import pytest
@@ -20,7 +23,9 @@ KEPT, LEAD = 0.90, 0.05
 
 
 def sweeps(scores, n_studies=STUDIES, seed=0):
-    """Simulated sweeps with two expressions per image; ``scores`` is the true share of unpruned cIoU of each method.
+    """Simulated sweeps with two expressions per image.
+
+    ``scores`` is the true share of unpruned cIoU of each method.
 
     Intersections of an image go up and down together; every method adds noise of its own.
     """

@@ -52,9 +52,10 @@ def test_recorded_evaluation_turns_are_built_from_the_templates():
 
 def test_one_turn_is_written_out():
     assert full_prompt(conversation(["Dog"], 1, 4)) == (
-        "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
-        "detailed, and polite answers to the human's questions. USER: The <im_start><image><im_end> provides an "
-        "overview of the picture.\nPlease segment dog in this image. ASSISTANT: [SEG].</s>"
+        "A chat between a curious human and an artificial intelligence assistant. "
+        "The assistant gives helpful, detailed, and polite answers to the human's questions. "
+        "USER: The <im_start><image><im_end> provides an overview of the picture.\n"
+        "Please segment dog in this image. ASSISTANT: [SEG].</s>"
     )
 
 

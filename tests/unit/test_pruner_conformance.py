@@ -1,4 +1,7 @@
-"""What every method must do, from one list of cases: exact counts, identities, ties, number types, cues, batches."""
+"""What every method must do, from one list of cases.
+
+Exact counts, identities, ties, number types, cues and batches.
+"""
 
 import pytest
 import torch

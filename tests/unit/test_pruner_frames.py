@@ -1,4 +1,7 @@
-"""Several frames: methods that score tokens take any number, methods of one grid say what to take instead."""
+"""Several frames: methods that score tokens take any number.
+
+Methods of one grid say what to take instead.
+"""
 
 import pytest
 import torch
@@ -82,6 +85,6 @@ def test_a_wrapper_takes_as_many_frames_as_the_method_it_holds():
 def test_every_method_is_of_one_kind_or_the_other():
     assert {name for name, _ in (*ONE_FRAME, *ANY_FRAMES)} == set(list_pruners()) - {"none"}
     assert {name for name, _ in ONE_FRAME} == {
-        "holov", "evtp_iv_like", "nuwa", "altp_like", "tome", "avgpool", "bilinear", "uniform", "box_oracle",
-        "with_uniform", "restore",
+        "holov", "evtp_iv_like", "nuwa", "altp_like", "tome", "avgpool", "bilinear", "uniform",
+        "box_oracle", "with_uniform", "restore",
     }  # fmt: skip

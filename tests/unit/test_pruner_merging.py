@@ -114,9 +114,10 @@ def test_visionzip():
 
 def test_visionzip_published_splits():
     # 192 = 162 + 30, 128 = 108 + 20, 64 = 54 + 10, 32 = 27 + 5.
-    assert [math.floor(get_pruner("visionzip").contextual_share * budget) for budget in (192, 128, 64, 32)] == [
-        30, 20, 10, 5,
-    ]  # fmt: skip
+    assert [
+        math.floor(get_pruner("visionzip").contextual_share * budget)
+        for budget in (192, 128, 64, 32)
+    ] == [30, 20, 10, 5]
 
 
 def test_prumerge_plus():

@@ -89,7 +89,8 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         (
             "reverse",
             {"of": "litelvlm"},
-            "of=LiteLVLM.* does not rank the tokens by one score; litelvlm has direction='highest' instead",
+            "of=LiteLVLM.* does not rank the tokens by one score; "
+            "litelvlm has direction='highest' instead",
         ),
         ("reverse", {"of": "trim"}, "trim has sign=1 instead"),
         ("reverse", {"of": "mask_oracle"}, "inverse_mask_oracle is its opposite"),
@@ -98,7 +99,8 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         (
             "layer_reverse",
             {"of": "fastervlm"},
-            "layer_reverse cannot take of=FasterVLM.* it does not drop tokens inside the language model",
+            "layer_reverse cannot take of=FasterVLM.* "
+            "it does not drop tokens inside the language model",
         ),
         (
             "layer_reverse",

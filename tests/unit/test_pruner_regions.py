@@ -1,4 +1,7 @@
-"""Methods that share tokens among regions, and the wrapper that reserves some: one worked example each."""
+"""Methods that share tokens among regions, and the wrapper that reserves some.
+
+There is one worked example each.
+"""
 
 import pytest
 import torch

@@ -128,7 +128,8 @@ def test_unusual_size_of_a_known_split_is_reported_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         notes = {load_refer(tmp_path).count_note for _ in range(2)}
     assert notes == {
-        "refcoco val (unc) has 1 expressions (published: 10834), 1 refs (published: 3811), 1 images (published: 1500)"
+        "refcoco val (unc) has 1 expressions (published: 10834), "
+        "1 refs (published: 3811), 1 images (published: 1500)"
     }
     assert len(caplog.records) == 1
 
@@ -145,7 +146,8 @@ def test_unknown_counts_are_said_and_not_taken_for_right(tmp_path, caplog):
     make_tree(tmp_path, [ref()], dataset="grefcoco", table="grefs(unc).json")
     both = load_refer(tmp_path, dataset="grefcoco").count_note
     assert both == (
-        "grefcoco val (unc) has 1 images (published: 1500); grefcoco val (unc): counts unknown of expressions, refs"
+        "grefcoco val (unc) has 1 images (published: 1500); "
+        "grefcoco val (unc): counts unknown of expressions, refs"
     )
 
 

@@ -68,8 +68,8 @@ def test_tables_that_do_not_belong_together(tmp_path, wrong, message):
     [
         ({"a": 1}, "holds a dict, expected a list"),
         ([3], "reference 0 is a int"),
-        *(([{k: v for k, v in ref().items() if k != name}], f"reference 0 lacks the field '{name}'") for name in
-          ("ref_id", "ann_id", "image_id", "split", "category_id", "sentences")),
+        *(([{k: v for k, v in ref().items() if k != name}], f"reference 0 lacks the field '{name}'")
+          for name in ("ref_id", "ann_id", "image_id", "split", "category_id", "sentences")),
         ([ref(sentences=[{"sent_id": 1}])], "sentence 0 lacks the field 'sent'"),
         ([ref(ann_id="x")], "has 'x', expected a whole number"),
         ([ref(sents=(5,))], "has 5, expected text"),

@@ -1,4 +1,7 @@
-"""The report says everything, links to what is there, stays offline, and runs no text it is given."""
+"""The report says everything, links to what is there and stays offline.
+
+It runs no text it is given.
+"""
 
 import json
 import re

@@ -306,12 +306,14 @@ def test_a_limited_run_is_partial_and_draws_the_same_rows(instance, tmp_path):
     pd.testing.assert_frame_equal(part, whole[whole.image_id <= 3].reset_index(drop=True))
 
 
-# --- bad data
-# -----------------------------------------------------------------------------------------------------
+# --- bad data -------------------------------------------------------------------------------------
 
 
 def odd_data():
-    """A full mask, an expression without a target and one outside the crop of a wide image, among good ones."""
+    """Unusable targets among good ones.
+
+    A full mask, an expression without a target and one outside the crop of a wide image.
+    """
     data = planted_data(4)
     full = sample_of(50, np.ones(GRID, dtype=int), [1])
     lost = sample_of(51, data[0].codes, [1])
@@ -425,8 +427,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     )
 
 
-# --- donors
-# -------------------------------------------------------------------------------------------------------
+# --- donors ---------------------------------------------------------------------------------------
 
 
 def test_donors_come_from_other_images_and_fit():

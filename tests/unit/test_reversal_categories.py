@@ -1,4 +1,7 @@
-"""What the reversal study makes of targets: no category stated, several objects meant by one expression, no outline."""
+"""What the reversal study makes of unusual targets.
+
+No category stated, several objects meant by one expression, no outline.
+"""
 
 import dataclasses
 from types import SimpleNamespace

@@ -15,7 +15,10 @@ ENDS = {
 
 
 def judged(**verdicts):
-    """Claims by verdict; "not supported" is shown by equivalence, "weaker" by an interval on the other side."""
+    """Claims by verdict.
+
+    "not supported" is shown by equivalence, "weaker" by an interval on the other side.
+    """
     return [
         make_claim(
             name.replace("_", "."),
@@ -105,6 +108,7 @@ def test_the_reading_takes_a_missing_claim_as_open_and_says_nothing_more_without
 def test_a_referent_that_ranks_low_because_of_its_place_does_rank_low():
     text = reversal.interpret(judged(H1_sign="supported", H1="undetermined"))
     assert text == (
-        "The referent's tokens rank low; that they do so beyond what their place explains is undetermined here."
+        "The referent's tokens rank low; "
+        "that they do so beyond what their place explains is undetermined here."
     )
     assert "rank low" not in reversal.interpret(judged(H1_sign="undetermined", H1="undetermined"))

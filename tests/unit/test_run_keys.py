@@ -1,4 +1,7 @@
-"""A run's key names the code that makes its rows: no more, so that runs last, and no less, so that none is stale."""
+"""A run's key names the code that makes its rows.
+
+No more, so that runs last, and no less, so that none is stale.
+"""
 
 import ast
 import shutil
@@ -51,7 +54,10 @@ def modules_of(tree, name):
 
 
 def with_another_constant(source):
-    """The source with its first number, word or truth value changed; an added one if it has none."""
+    """The source with its first number, word or truth value changed.
+
+    If it has none, one is added.
+    """
     tree = ast.parse(source)
     documented = {
         id(node.value)

@@ -1,4 +1,7 @@
-"""Who computed which part of a run: the first provenance is kept, later processes are added, shares are told apart."""
+"""Who computed which part of a run.
+
+The first provenance is kept, later processes are added, shares are told apart.
+"""
 
 import pytest
 from test_runs import make_key, write_parts

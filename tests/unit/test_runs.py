@@ -218,8 +218,7 @@ def test_output_that_cannot_be_written_says_so(tmp_path, monkeypatch):
         pass
 
 
-# --- locks
-# --------------------------------------------------------------------------------------------------------
+# --- locks ----------------------------------------------------------------------------------------
 
 
 def test_two_openings_of_one_run_collide_and_name_the_holder(tmp_path):
@@ -285,8 +284,7 @@ with open_run({str(tmp_path)!r}, make_key(), 2) as run:
     assert read_record(folder).state == "done"
 
 
-# --- keys and provenance
-# ------------------------------------------------------------------------------------------
+# --- keys and provenance --------------------------------------------------------------------------
 
 
 def test_the_key_changes_with_every_field():
@@ -368,7 +366,10 @@ def test_shares_of_the_tokens_are_noted_with_the_counts_they_became():
 
 def test_scrubbing_takes_out_paths_users_and_secrets():
     environment = {"MY_API_KEY": "abcdef123456", "HOME": "/home/alice"}
-    text = "run --model=/home/alice/weights/glamm --data ~/coco --out ../runs --key abcdef123456 hf_abcdefghijkl a/b"
+    text = (
+        "run --model=/home/alice/weights/glamm --data ~/coco --out ../runs "
+        "--key abcdef123456 hf_abcdefghijkl a/b"
+    )
     assert provenance.scrub(text, environment) == (
         "run --model=.../glamm --data .../coco --out ../runs --key *** *** a/b"
     )
@@ -414,8 +415,7 @@ def test_determinism_is_set_and_recorded():
         torch.use_deterministic_algorithms(before)
 
 
-# --- summaries
-# ----------------------------------------------------------------------------------------------------
+# --- summaries ------------------------------------------------------------------------------------
 
 
 def test_a_summary_comes_back_with_its_types(tmp_path):

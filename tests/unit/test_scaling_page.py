@@ -25,7 +25,10 @@ def test_the_arithmetic_is_set_beside_the_measurement_that_is_stored(stored):
     assert f"| one by one over shared | {ratio:.1f} | {small['ratio_by_macs']:.1f} |" in PAGE
     times = {name: line["median"] for name, line in measured["milliseconds_per_row"].items()}
     for path, name in (("one by one", "one by one, 20 methods"), ("shared", "shared, 20 methods")):
-        line = f"| {times[f'{name}, processor']:.1f} ms per row | {small['macs_per_row'][path] / 1e6:.0f} M"
+        line = (
+            f"| {times[f'{name}, processor']:.1f} ms per row "
+            f"| {small['macs_per_row'][path] / 1e6:.0f} M"
+        )
         assert line in PAGE
 
 

@@ -56,7 +56,11 @@ def fitting(wanted, objects):
 
 
 def referents(sentence, objects, margin):
-    """(kind, objects that may be meant, objects surely meant, size of the described class), from the sentence alone."""
+    """What a sentence alone says of the objects that it describes.
+
+    The result is (kind, objects that may be meant, objects surely meant, size of the described
+    class).
+    """
     words = sentence.split()
     assert words.pop(0) == "the"
     position = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottom": (1, -1)}

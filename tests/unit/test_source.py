@@ -1,4 +1,7 @@
-"""Where a model's files are: nothing fetched unasked, everything that counts in the digest, parts that are missing."""
+"""Where a model's files are.
+
+Nothing is fetched unasked, everything that counts is in the digest, and missing parts are named.
+"""
 
 import json
 import shutil

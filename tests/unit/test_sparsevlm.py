@@ -1,4 +1,7 @@
-"""SparseVLM and SparseVLM+: raters, recycling, released and budget-matched schedules, choices worked out by hand."""
+"""SparseVLM and SparseVLM+, with choices worked out by hand.
+
+Raters, recycling, released and budget-matched schedules.
+"""
 
 import math
 

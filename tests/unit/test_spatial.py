@@ -1,4 +1,7 @@
-"""Correlations of maps on the grid: equal to scipy and to brute force, and tests that hold their level."""
+"""Correlations of maps on the grid equal scipy's and those by brute force.
+
+The tests on them hold their level.
+"""
 
 import numpy as np
 import pytest

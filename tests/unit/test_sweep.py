@@ -1,4 +1,7 @@
-"""The accuracy sweep on a planted model that segments exactly the kept tokens of the named object."""
+"""The accuracy sweep on a planted model.
+
+It segments exactly the kept tokens of the named object.
+"""
 
 import dataclasses
 
@@ -150,8 +153,7 @@ def test_high_similarity_fails_where_the_signal_is_reversed(swept):
     assert line.p_holm < 0.05
 
 
-# --- configuration
-# ------------------------------------------------------------------------------------------------
+# --- configuration --------------------------------------------------------------------------------
 
 
 def test_methods_with_fields_have_their_own_cells(tmp_path):
@@ -233,8 +235,7 @@ def test_every_configuration_field_changes_the_run(tmp_path):
     assert len(names) == 1 + len(changes)
 
 
-# --- bad data
-# -----------------------------------------------------------------------------------------------------
+# --- bad data -------------------------------------------------------------------------------------
 
 
 def test_an_expression_without_target_counts_as_the_official_score_does(tmp_path):
@@ -331,7 +332,10 @@ def test_an_unpruned_model_that_finds_nothing_has_no_retention():
 
 
 def sweep_rows(found):
-    """Two cells per image, 100 pixels of union: pixels found by the unpruned model and by the paper's method."""
+    """Two cells per image, with 100 pixels of union.
+
+    The pixels are found by the unpruned model and by the paper's method.
+    """
     return pd.DataFrame(
         [
             {"image_id": image, "sent_id": image, "method": method, "budget": budget, "seed": 0}

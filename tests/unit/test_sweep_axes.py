@@ -1,4 +1,7 @@
-"""Axes of the sweep: presets, methods inside the language model, protocols of several turns, no-target scores."""
+"""Axes of the sweep.
+
+Presets, methods inside the language model, protocols of several turns, no-target scores.
+"""
 
 import dataclasses
 
@@ -38,8 +41,7 @@ def with_layers(n_layers):
     return model
 
 
-# --- methods
-# ------------------------------------------------------------------------------------------------------
+# --- methods --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -226,8 +228,7 @@ def test_an_image_without_any_askable_sentence_has_no_rows(tmp_path):
     assert set(read_rows(folder).image_id) == {data[1].image_id}
 
 
-# --- the official protocol
-# ----------------------------------------------------------------------------------------
+# --- the official protocol ------------------------------------------------------------------------
 
 
 def crowded(n_images=3):
@@ -330,8 +331,7 @@ def test_protocols_do_not_mix_in_one_table(tmp_path):
         widen(pd.concat([rows, rows.assign(protocol="single")]))
 
 
-# --- expressions without a target
-# ---------------------------------------------------------------------------------
+# --- expressions without a target -----------------------------------------------------------------
 
 
 def test_no_target_scores_are_those_of_the_metrics(tmp_path):

@@ -43,7 +43,7 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
-    """A working folder outside the checkout whose own modules have the names of the linked folders."""
+    """A working folder outside the checkout with modules named like the linked folders."""
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "analysis").mkdir()
     (folder / "analysis" / "__init__.py").write_text("raise SystemExit('foreign analysis')\n")
