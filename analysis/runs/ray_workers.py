@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import import_module
 from types import ModuleType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -114,6 +114,7 @@ class RayWorkers:
                 yield part, result
 
 
+@runtime_checkable
 class RemoteMethod(Protocol):
     """A method of an actor."""
 
@@ -121,6 +122,7 @@ class RemoteMethod(Protocol):
         """Start the call and return the handle of its result."""
 
 
+@runtime_checkable
 class RemoteWorker(Protocol):
     """The handle of a ``Worker`` in another process."""
 

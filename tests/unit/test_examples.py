@@ -120,7 +120,9 @@ def test_panels_and_titles_are_those_of_the_saved_rows(run):
 
 def test_examples_are_computed_once(run):
     before = {path: path.stat().st_mtime_ns for path in run.glob("maps/*")}
-    save_examples(None, None, run)
+    model = PlantedModel()
+    save_examples(model, planted_data(1), run)
+    assert model.encoded == 0
     assert {path: path.stat().st_mtime_ns for path in run.glob("maps/*")} == before
 
 

@@ -140,8 +140,8 @@ def test_an_impossible_budget_is_left_out_with_its_reason():
         ("uniform", 48),
         ("uniform", 16),
     ]
-    assert list(excluded) == ["fastv@16"]
-    assert "smallest budget is 37" in excluded["fastv@16"]
+    assert [(entry.method, entry.budget) for entry in excluded] == [("fastv", 16)]
+    assert "smallest budget is 37" in excluded[0].reason
     # (144 + 3 x 16) / 4 = 48.
     assert cells[0].n_average == 48.0
 
@@ -169,8 +169,9 @@ def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
     folder = run_study(sweep.STUDY, with_layers(4), planted_data(4), config, tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     assert (record.state, record.complete) == ("done", True)
-    (note,) = record.notes
-    assert note.startswith("fastv@16 is left out: fastv cannot average 16 of 144")
+    (entry,) = record.excluded
+    assert (entry.method, entry.budget) == ("fastv", 16)
+    assert entry.reason.startswith("fastv cannot average 16 of 144")
     tokens = read_summary(folder).table("tokens").set_index(["method", "budget"])
     # Tokens enter the model whole; (144 + 3 x 19) / 4 = 50.25 is what comes nearest to 50.
     assert tokens.loc[("fastv", 50)].tolist() == [144, 50.25]
