@@ -33,7 +33,7 @@ class StudyConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value(cls, value: object, info: Any) -> object:  # type: ignore[explicit-any]
+    def _no_truth_value(cls, value: object, info: Any) -> object:
         # Pydantic's own type for ``info`` cannot be checked at run time.
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError(f"a value other than yes and no is needed, got {value}")

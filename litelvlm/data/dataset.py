@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image
 
 from litelvlm.data.annotations import Annotation
@@ -60,7 +61,7 @@ class Sample(Protocol):
     def image(self) -> Image.Image:
         """The RGB image."""
 
-    def mask(self, expression: Expression) -> UInt8[np.ndarray, "height width"]:
+    def mask(self, expression: Expression) -> UInt8[NDArray[np.uint8], "height width"]:
         """Target pixels: 1 inside, 0 outside, 255 ignored, above 1 where polygons overlap."""
 
     def with_expressions(self, expressions: Sequence[Expression]) -> "Sample":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from litelvlm.clip import geometry
 from litelvlm.clip.geometry import Crop, Mask
-from litelvlm.clip.tower import Tower
+from litelvlm.clip.parts import TowerParts
 
 Masks = Bool[np.ndarray, "*frames height width"] | UInt8[np.ndarray, "*frames height width"]
 
@@ -65,7 +65,7 @@ class ImageView:
         return geometry.visible_fraction(mask, self.image_size, self.crop)
 
 
-def tower_view(tower: Tower, height: int, width: int) -> ImageView:
+def tower_view(tower: TowerParts, height: int, width: int) -> ImageView:
     """What a tower's tokens see of an image of this height and width in pixels."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
     return ImageView(tower.grid, crop, tower.image_size)
