@@ -104,7 +104,7 @@ def test_empty_and_controlling_expressions(run, picture):
 
 
 def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
-    ranking_text._say_cut.cache_clear()
+    ranking_text._warn_of_cut.cache_clear()
     long = " ".join(["very"] * 499 + ["red"])
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.runs.engine import run_study
-from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.arms import Prompt, arms_of
@@ -47,7 +47,7 @@ def test_every_arm_is_timed_in_every_round(folder):
     assert set(zip(times.method, times.k, strict=True)) == arms
     assert (times.groupby(["method", "k"])["round"].apply(sorted).apply(tuple) == (0, 1)).all()
     assert (times.value > 0).all()
-    assert record.notes[0].startswith("fastv@16 is left out")
+    assert [(entry.method, entry.budget) for entry in record.excluded] == [("fastv", 16)]
     assert record.state == "done"
 
 
@@ -78,7 +78,8 @@ def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder
             }
         ]
     )
-    again = run_study(efficiency.STUDY, model, data, CONFIG, folder.parent, scores)
+    again = run_study(efficiency.STUDY, model, data, CONFIG, folder.parent)
+    add_table(again, "scores", scores)
     pd.testing.assert_frame_equal(read_rows(again), before)
     drawn = {picture.name for picture in write_figures("all", [again], tmp_path)}
     assert drawn == {"time_components", "time_arithmetic", "time_front"}

@@ -10,6 +10,7 @@ from litelvlm import load_model
 from litelvlm.analysis.pages.demo_app import note
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.origin.provenance import model_identity
+from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.embedded.sizes import clip_config, has_miniature_sizes
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 
@@ -20,7 +21,7 @@ def test_a_copied_miniature_is_still_one(tmp_path, random_init):
     copy = load_model(folder, device="cpu", dtype="float32", random_init=random_init)
     identity = model_identity(copy)
     assert identity["name"].startswith("ours-13b") or ".../ours-13b" in identity["name"]
-    assert is_miniature(SimpleNamespace(model=identity))
+    assert is_miniature(RunRecord.model_construct(model=identity))
     assert "rendered scenes only" in note(copy)
 
 

@@ -21,12 +21,18 @@ from litelvlm.models.glamm.prompting.prompts import conversation
 NAMES = tuple(motivation.DRAWINGS)
 
 
+class First(list):
+    """The first images of a data set."""
+
+    name = split = split_by = digest = "first"
+
+
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=1, limit=2)
     folder = run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     save_examples(model, data, folder)
-    save_motivation(model, data[:3], folder)
+    save_motivation(model, First(data[:3]), folder)
     return folder
 
 

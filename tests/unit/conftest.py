@@ -32,14 +32,12 @@ def saved_runs(tmp_path_factory):
         PlantedModel("instance", noise=0.3, pull=0.4),
         planted_data(8),
     )
+    pairs = planted_data(8, categories=2)
+    config = reversal.Config(shifts=20, blobs=3, pool=16, donors=3)
+    reversed_run = run_study(reversal.STUDY, model, pairs, config, out)
+    reversal.STUDY.pictures(model, pairs, reversed_run, config)
     return {
-        "reversal": run_study(
-            reversal.STUDY,
-            model,
-            planted_data(8, categories=2),
-            reversal.Config(shifts=20, blobs=3, pool=16, donors=3),
-            out,
-        ),
+        "reversal": reversed_run,
         "sink": run_study(sink.STUDY, model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),
         "faithfulness": planted_faithfulness(out, n_images=8),

@@ -362,6 +362,9 @@ class Verb:
     def __init__(self, error):
         self.error = error
 
+    def load_plugins(self):
+        pass
+
     def run(self):
         raise self.error
 

@@ -246,9 +246,11 @@ def test_a_budget_that_a_method_refuses_is_said_and_a_method_that_refuses_all_ha
 def test_what_a_record_notes_stands_on_the_page_and_in_the_terminal(saved_runs, tmp_path):
     folder = shutil.copytree(saved_runs["sweep"], tmp_path / saved_runs["sweep"].name)
     reason = "fastv cannot average {} of 144; the smallest budget is 37"
-    notes = [f"fastv@{budget} is left out: {reason.format(budget)}" for budget in (16, 8)]
-    notes.append("image 3: memory ran out")
-    record = json.loads((folder / "run.json").read_text()) | {"notes": notes}
+    excluded = [
+        {"method": "fastv", "budget": budget, "reason": reason.format(budget)} for budget in (16, 8)
+    ]
+    changes = {"notes": ["image 3: memory ran out"], "excluded": excluded}
+    record = json.loads((folder / "run.json").read_text()) | changes
     (folder / "run.json").write_text(json.dumps(record))
     together = f"left out: fastv@16, fastv@8: {reason.format('16/8')}"
     page = Page(write_report([folder], tmp_path / "out").read_text())
