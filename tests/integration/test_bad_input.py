@@ -112,7 +112,7 @@ def test_a_long_expression_is_cut_and_that_is_said_once(run, picture, caplog):
             assert code == 0, err
     said = [record.message for record in caplog.records if "cut" in record.message]
     assert said == [
-        "a text is longer than the 77 tokens that CLIP reads and is cut there (said once)"
+        "a text is longer than the 77 tokens that CLIP reads and is cut there (logged once)"
     ]
 
 

@@ -123,5 +123,6 @@ def test_a_figure_drawn_again_is_the_same_file(run, tmp_path, name):
         assert first.files[kind].read_bytes() == again.files[kind].read_bytes(), kind
 
 
-def test_what_is_there_is_not_computed_again(run):
-    assert save_motivation(None, None, run).is_file()
+def test_what_is_there_is_not_computed_again(model, data, run, monkeypatch):
+    monkeypatch.setattr(type(model), "encode_image", lambda *of: pytest.fail("computed again"))
+    assert save_motivation(model, data, run).is_file()

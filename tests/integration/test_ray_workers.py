@@ -132,7 +132,7 @@ def test_a_worker_that_would_compute_other_rows_is_refused(tmp_path):
         ValueError,
         match="other rows than this process: code is c there and d here; give every node",
     ):
-        stranger.part([Item(2, 2)])
+        stranger.part(2)
 
 
 def test_a_missing_ray_says_how_to_get_it(monkeypatch):

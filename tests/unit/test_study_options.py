@@ -6,6 +6,7 @@ import pytest
 
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies import STUDIES, efficiency
 
@@ -102,22 +103,19 @@ def test_the_help_names_every_study(capsys):
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():
     with pytest.raises(ValueError, match="add --engine ray"):
-        Study(names=("sweep",), address="auto").computing("sweep")
+        Study(names=("sweep",), address="auto").mapper("sweep")
 
 
 def test_no_workers_are_refused():
     with pytest.raises(ValueError, match="0 workers can compute nothing; ask for at least 1"):
-        Study(names=("sweep",), engine="ray", workers=0).computing("sweep")
+        Study(names=("sweep",), engine="ray", workers=0).mapper("sweep")
 
 
-def test_the_engine_is_used_within_the_block_only():
-    from litelvlm.analysis.runs import engine
-
-    with Study(names=("sweep",), engine="ray", workers=3, address="auto").computing("sweep"):
-        workers = engine._MAPPER.get()
-        assert isinstance(workers, RayWorkers)
-        assert (workers.count, workers.address) == (3, "auto")
-    assert engine._MAPPER.get() is None
+def test_the_engine_says_where_parts_are_computed():
+    workers = Study(names=("sweep",), engine="ray", workers=3, address="auto").mapper("sweep")
+    assert isinstance(workers, RayWorkers)
+    assert (workers.count, workers.address) == (3, "auto")
+    assert Study(names=("sweep",)).mapper("sweep") is in_process
 
 
 def test_yes_and_no_stand_where_they_are_asked_for():
