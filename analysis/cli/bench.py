@@ -19,8 +19,8 @@ class Bench(DataOptions):
     Examples:
       litelvlm bench
       litelvlm bench --model glamm-7b --random-init --device cuda --rounds 200 --warm-up 20
-      litelvlm bench --model glamm-7b --random-init --device cpu --prefill-only --rounds 3 --warm-up
-      1 litelvlm bench --n-texts 1 2 3 --figures figures-of-bench
+      litelvlm bench --model glamm-7b --random-init --prefill-only --rounds 3 --warm-up 1
+      litelvlm bench --n-texts 1 2 3 --figures figures-of-bench
     """
 
     methods: tuple[str, ...] | None = None

@@ -31,11 +31,10 @@ class Evaluate(DataOptions):
 
     Examples:
       litelvlm evaluate
-      litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --split
-      testA --budgets 192 litelvlm evaluate --model path/to/GLaMM --data path/to/Refer_Segm
-      --dataset refcoco --protocol official --seeds 5 litelvlm evaluate --data path/to/Refer_Segm
-      --dataset grefcoco --methods litelvlm random --empty-below 1 litelvlm evaluate --methods
-      "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
+      litelvlm evaluate --model GLAMM --data REFER_SEGM --dataset refcoco --split testA
+      litelvlm evaluate --model GLAMM --data REFER_SEGM --protocol official --seeds 5
+      litelvlm evaluate --data REFER_SEGM --dataset grefcoco --empty-below 1
+      litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
     """
 
     methods: tuple[str, ...] = ("litelvlm",)

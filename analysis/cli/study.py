@@ -36,8 +36,7 @@ class Study(DataOptions):
       litelvlm study importance faithfulness --set importance.images=200 faithfulness.images=null
       litelvlm study all --limit 20 --report report
       litelvlm study sweep --methods all --engine ray --workers 2
-      litelvlm study sweep --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --shard
-      2/8
+      litelvlm study sweep --model GLAMM --data REFER_SEGM --dataset refcoco --shard 2/8
     """
 
     names: Annotated[
