@@ -14,6 +14,7 @@ from litelvlm.analysis.studies.motivation_file import (
     MotivationExample,
     read_motivation,
 )
+from litelvlm.arrays import Array
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
@@ -62,9 +63,7 @@ def draw_words(example: MotivationExample, ax: Axes) -> Axes:
     return ax
 
 
-def draw_distributions(
-    inside: Float[np.ndarray, "i"], outside: Float[np.ndarray, "o"], ax: Axes
-) -> Axes:
+def draw_distributions(inside: Float[Array, "i"], outside: Float[Array, "o"], ax: Axes) -> Axes:
     """Similarity of tokens on and off the referent.
 
     Args:

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from litelvlm.analysis.cli.options import DataOptions, require_writable
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from litelvlm.analysis.runs.record import RunRecord
+    from litelvlm.analysis.studies.sweep.config import Config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class Evaluate(DataOptions):
         )
         return int(record.state == "failed")
 
-    def configure(self) -> Any:
+    def configure(self) -> Config:
         """The configuration of the sweep behind the scores.
 
         Raises:

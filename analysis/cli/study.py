@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -137,7 +137,7 @@ class Study(DataOptions):
             check_name(name, [*STUDIES, "all"], "study")
         return tuple(name for name in STUDIES if name in self.names or "all" in self.names)
 
-    def configure(self, name: str) -> Any:
+    def configure(self, name: str) -> StudyConfig:
         """The study's configuration from those given options that it has.
 
         What --set says of a field outweighs an option that reaches several studies.
@@ -163,7 +163,7 @@ class Study(DataOptions):
         given = {"seed": self.seed} | {k: v for k, v in given.items() if k in config.model_fields}
         return config(**given | self.fields().get(name, {}))
 
-    def fields(self) -> dict[str, dict[str, Any]]:
+    def fields(self) -> dict[str, dict[str, object]]:
         """What --set says, by study.
 
         Raises:
@@ -174,7 +174,7 @@ class Study(DataOptions):
 
         from litelvlm.analysis.studies.table import get_study
 
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, object]] = {}
         for entry in self.set:
             place, equals, text = entry.partition("=")
             study, dot, field = place.partition(".")

@@ -3,8 +3,6 @@
 The model that made the run computes everything again, for a few expressions only.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import torch
@@ -94,7 +92,7 @@ def expression_view(
         "kind": expression.kind or "",
         "image": image,
         "size": list(size),
-        "box": token_box(sample.height, sample.width, model),
+        "box": token_box(sample.height, sample.width, model.tower),
         "truth": pack_mask(truth > 0, size),
         "unpruned": selections.pop(UNPRUNED)[model.n_tokens],
         "selections": selections,
@@ -128,13 +126,13 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, object]:
     return {"roles": found, "placeless": int((indices < 0).sum()), **layers}
 
 
-def token_box(height: int, width: int, model: Any) -> list[float]:
+def token_box(height: int, width: int, tower: Tower) -> list[float]:
     """Top, left, bottom and right of the token grid as shares of the picture's height and width.
 
     A border around the picture lies outside 0 to 1.
     """
-    crop = model.tower.preprocessing.crop(height, width, model.tower.image_size)
-    rows, columns = model.grid
+    crop = tower.preprocessing.crop(height, width, tower.image_size)
+    rows, columns = tower.grid
     down, across = crop.size // rows * rows, crop.size // columns * columns
     return [
         crop.top / crop.resized_height,

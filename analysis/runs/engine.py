@@ -132,9 +132,7 @@ def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config:
     return Job(key, chunks, replace(work, notes=(*shares, *work.notes)), study.columns, limit)
 
 
-def code_of(
-    makers: Sequence[Callable[..., object]], families: Sequence[type], tree: CodeTree = CODE
-) -> str:
+def code_of(makers: Sequence[object], families: Sequence[type], tree: CodeTree = CODE) -> str:
     """Digest of all code that can change a row.
 
     A module outside this project counts by its own file alone.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from litelvlm.arrays import Array
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import full_prompt
@@ -16,7 +17,7 @@ IGNORE = -100
 
 
 @dataclass(frozen=True)
-class Packed:
+class Packed:  # type: ignore[explicit-any, unused-ignore]  # a slice of Python 3.11 has no types
     """Rows of [prefix with image | suffix | suffix | ...]; a suffix sees the prefix and itself.
 
     Attributes:
@@ -33,11 +34,11 @@ class Packed:
     position_ids: Tensor
     attention_mask: Tensor
     labels: Tensor
-    image: slice
+    image: slice  # type: ignore[explicit-any, unused-ignore]
     seg_index: Tensor
 
 
-def image_offsets(n_tokens: int, rng: np.random.Generator) -> np.ndarray:
+def image_offsets(n_tokens: int, rng: np.random.Generator) -> Array:
     """Rotary offsets of the visual tokens for one row: plain half of the time, else irregular.
 
     Pruning renumbers the tokens that stay, so place must not be readable from the rotary position

@@ -10,10 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from litelvlm.arrays import Array
 from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.loop import Losses, Stage, run_stage
-from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values
+from litelvlm.embedded.pool import (
+    SceneBatch,
+    SceneMeta,
+    ScenePool,
+    attribute_labels,
+    attribute_values,
+)
 from litelvlm.embedded.sizes import GRID, VISION_WIDTH, new_clip
 
 _QUICK_GELU = 1.702
@@ -153,7 +160,7 @@ def train_clip(
     return clip
 
 
-def _share_seen(meta: dict, patches: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _share_seen(meta: SceneMeta, patches: Array) -> Array:
     """Rough share of each object inside the crop: its patches over the median of its size class."""
     typical = {"small": 3.0, "large": 8.0}
     return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(

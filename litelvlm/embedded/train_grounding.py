@@ -5,7 +5,6 @@ CLIP and SAM's encoder stay frozen.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +99,7 @@ def referents(batch: SceneBatch, rng: np.random.Generator) -> tuple[list[list[st
     sentences: list[list[str]] = []
     targets = torch.zeros(len(batch.meta), _EXPRESSIONS, dtype=torch.long)
     for b, meta in enumerate(batch.meta):
-        available: Sequence[Any] = meta["expressions"]
+        available = meta["expressions"]
         order = rng.permutation(len(available))
         chosen = [available[order[i % len(order)]] for i in range(_EXPRESSIONS)]
         sentences.append([sentence for sentence, _, _ in chosen])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from litelvlm.data.worlds.shapes.objects import COLOURS, SceneObject
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 Noise = NDArray[np.float32]
 _STAR_INNER = 0.45  # inner to outer radius of the star
 
@@ -25,41 +25,41 @@ class Footprint(NamedTuple):
 
     rows: "slice[int, int, None]"
     columns: "slice[int, int, None]"
-    distance: Array  # [h, w]
-    u: Array  # [h, w] object coordinates in units of the diameter, turned with the object
-    v: Array  # [h, w]
+    distance: Floats  # [h, w]
+    u: Floats  # [h, w] object coordinates in units of the diameter, turned with the object
+    v: Floats  # [h, w]
 
 
-def _circle(x: Array, y: Array, d: float) -> Array:
+def _circle(x: Floats, y: Floats, d: float) -> Floats:
     return np.sqrt(x * x + y * y) - 0.5 * d
 
 
-def _square(x: Array, y: Array, d: float) -> Array:
+def _square(x: Floats, y: Floats, d: float) -> Floats:
     return np.maximum(np.abs(x), np.abs(y)) - 0.44 * d
 
 
-def _triangle(x: Array, y: Array, d: float) -> Array:
+def _triangle(x: Floats, y: Floats, d: float) -> Floats:
     # Equilateral, one corner up: three half planes at the inradius; pushed down a little to centre
     # its bounding box.
     y = y - 0.12 * d
     return np.maximum(y, math.sqrt(0.75) * np.abs(x) - 0.5 * y) - 0.31 * d
 
 
-def _cross(x: Array, y: Array, d: float) -> Array:
+def _cross(x: Floats, y: Floats, d: float) -> Floats:
     x, y = np.abs(x), np.abs(y)
     return np.maximum(np.maximum(x, y) - 0.5 * d, np.minimum(x, y) - 0.17 * d)
 
 
-def _diamond(x: Array, y: Array, d: float) -> Array:
+def _diamond(x: Floats, y: Floats, d: float) -> Floats:
     a, b = 0.36 * d, 0.56 * d
     return (np.abs(x) * b + np.abs(y) * a - a * b) / math.hypot(a, b)
 
 
-def _ring(x: Array, y: Array, d: float) -> Array:
+def _ring(x: Floats, y: Floats, d: float) -> Floats:
     return np.abs(np.sqrt(x * x + y * y) - 0.39 * d) - 0.11 * d
 
 
-def _star(x: Array, y: Array, d: float) -> Array:
+def _star(x: Floats, y: Floats, d: float) -> Floats:
     # Fold the plane into one tenth of the star; there its outline is one straight edge from tip to
     # notch.
     outer, sector = 0.58 * d, math.pi / 5
@@ -73,7 +73,7 @@ def _star(x: Array, y: Array, d: float) -> Array:
     ) / math.hypot(edge_x, edge_y)
 
 
-_DISTANCES: dict[str, Callable[[Array, Array, float], Array]] = {
+_DISTANCES: dict[str, Callable[[Floats, Floats, float], Floats]] = {
     "circle": _circle,
     "square": _square,
     "triangle": _triangle,
@@ -121,14 +121,14 @@ def visible_masks(
     return masks, share
 
 
-def _surface(print_: Footprint, texture: str, colour: Array, rng: np.random.Generator) -> Array:
+def _surface(print_: Footprint, texture: str, colour: Floats, rng: np.random.Generator) -> Floats:
     """Colour of the object's surface on its box, [3, h, w]."""
     tilt_u, tilt_v, gain = rng.random(3)
     shade = (
         (0.94 + 0.14 * gain) + 0.28 * (tilt_u - 0.5) * print_.u + 0.28 * (tilt_v - 0.5) * print_.v
     )
     base = colour + 12.0 * (rng.random(3) - 0.5)
-    surface: Array = shade * base[:, None, None]
+    surface: Floats = shade * base[:, None, None]
     if texture == "striped":
         phase, slope = rng.random(), 1.0 if rng.random() < 0.5 else -1.0
         wave = (print_.u + slope * print_.v) * 3.3 + phase

@@ -35,7 +35,7 @@ class LlamaView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         llama: LlamaForCausalLM,
         index: int,
@@ -217,7 +217,7 @@ class LayerDropping:
         ValueError: If a plan's budget is impossible in this model.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         llama: LlamaForCausalLM,
         tokenizer: GlammTokenizer,
