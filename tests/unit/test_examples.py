@@ -70,7 +70,7 @@ def test_kept_tokens_are_drawn_where_they_look():
     np.testing.assert_array_equal(
         kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
-    assert token_box(6, 4, tower) == [0, -1 / 4, 1, 5 / 4]
+    assert token_box(tower.preprocessing.crop(6, 4, 6), (2, 2)) == [0, -1 / 4, 1, 5 / 4]
 
 
 def test_merged_tokens_stand_for_no_single_place():
