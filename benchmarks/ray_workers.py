@@ -21,7 +21,7 @@ import torch
 from common import store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import Job, Mapper, PartResult, in_process, prepare, run_study
+from litelvlm.analysis.runs.engine import Job, Mapper, PartResult, complete_run, in_process, prepare
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies.sweep import STUDY
@@ -87,7 +87,7 @@ def main() -> None:
         for count, mapper in mappers.items():
             start = perf_counter()
             out = Path(folder) / str(count)
-            rows[count] = read_rows(run_study(STUDY, model, data, config, out, mapper=mapper))
+            rows[count] = read_rows(complete_run(STUDY, model, data, config, out, mapper=mapper))
             seconds[count] = perf_counter() - start
     one, several = mappers.values()
     pd.testing.assert_frame_equal(*rows.values(), check_exact=True)

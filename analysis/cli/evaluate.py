@@ -73,7 +73,7 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If an option is refused, before the model is loaded.
         """
-        from litelvlm.analysis.runs.engine import run_study
+        from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.runs.locks import Shard
         from litelvlm.analysis.runs.origin.determinism import make_deterministic
@@ -88,7 +88,7 @@ class Evaluate(DataOptions):
             self.load_data()
         )  # first: a split that does not exist is told at once, a model can take minutes
         model = self.load_model()
-        folder = run_study(STUDY, model, data, config, self.out, shard)
+        folder = complete_run(STUDY, model, data, config, self.out, shard)
         record = read_record(folder)
         if not record.complete:
             sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")

@@ -207,12 +207,7 @@ class Study(DataOptions):
         self, name: str, model: GroundingModel, data: Dataset, config: StudyConfig, shard: Shard
     ) -> Path:
         """Run one study and save the pictures of a finished run; its folder."""
-        from litelvlm.analysis.runs.engine import run_study
-        from litelvlm.analysis.runs.folder import read_record
-        from litelvlm.analysis.studies.table import get_study
+        from litelvlm.analysis.studies.table import get_study, run_with_pictures
 
         study = get_study(name)
-        folder = run_study(study, model, data, config, self.out, shard, self.mapper(name))
-        if study.pictures is not None and read_record(folder).complete:
-            study.pictures(model, data, folder, config)
-        return folder
+        return run_with_pictures(study, model, data, config, self.out, shard, self.mapper(name))

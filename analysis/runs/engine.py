@@ -69,7 +69,7 @@ class Job:
 Mapper = Callable[[Sequence[int], Job], Iterator[tuple[int, PartResult]]]
 
 
-def run_study(
+def complete_run(
     study: Study[ConfigT],
     model: GroundingModel,
     data: Dataset,

@@ -16,7 +16,7 @@ from litelvlm import get_pruner
 from litelvlm.analysis.pages.explore import LegendEntry, build_page
 from litelvlm.analysis.pages.explore_data import expression_view
 from litelvlm.analysis.pages.explore_scores import INSIDE, method_score
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
@@ -30,7 +30,7 @@ METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=METHODS, budgets=(48, 8), seeds=2, limit=2)
-    return run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
+    return complete_run(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.pages.methods_page import agreement, methods_page
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
     config = sweep.Config(
         methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8)
     )
-    return run_study(
+    return complete_run(
         sweep.STUDY,
         PlantedModel("instance"),
         planted_data(4),
@@ -103,7 +103,7 @@ def test_the_page_is_made_from_the_run(folder):
 def test_a_page_of_expressions_asked_together_says_so(tmp_path):
     config = sweep.Config(methods=("litelvlm",), seeds=2, budgets=(48,), protocol="official")
     page = methods_page(
-        run_study(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
+        complete_run(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
     )
     assert page.startswith(
         "# All methods, in all presets, official protocol: "
