@@ -120,7 +120,8 @@ def test_embedded_scenes_are_made_once(small_embedded, monkeypatch):
     (folder,) = small_embedded.iterdir()
     assert folder.name == f"scenes-{embedded.generator_digest()[:16]}"
     monkeypatch.setattr(embedded, "sample_scene", None)  # a second generation would fail
-    assert load_refer(split="testA").digest == data.digest
+    assert load_refer(split="val").digest == data.digest
+    assert load_refer(split="testA").digest != data.digest  # other pictures
     assert {e.kind for sample in load_refer(split="testB") for e in sample.expressions} == {
         "relation"
     }
