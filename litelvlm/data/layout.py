@@ -115,7 +115,7 @@ def find_root(path: str | Path) -> Path:
         f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} "
         "in it; give its path, a hub id such as lmms-lab/RefCOCO (where no folder of its first "
         "part is here), "
-        'or "embedded" for the procedural scenes'
+        'or "embedded" or "pictograms" for rendered scenes'
     )
 
 
