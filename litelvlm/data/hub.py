@@ -124,8 +124,8 @@ def guess(root: str | Path) -> str:
 
 
 def _fetched(name: str, split: str) -> Path:
-    alias = {"val": "validation"}.get(split, split)
-    patterns = [f"*{start}-*.parquet" for start in {split, alias}]
+    starts = ("val", "validation") if split == "val" else (split,)
+    patterns = [f"*{start}-*.parquet" for start in starts]
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
