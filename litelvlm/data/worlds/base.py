@@ -19,7 +19,8 @@ class SceneExpression:
     Attributes:
         sent: The sentence.
         target: Index of the object.
-        kind: What the sentence goes by: attributes alone, an extreme place, or another object.
+        kind: How the sentence singles its object out: by attributes alone, by an extreme place, or
+            by another object.
     """
 
     sent: str

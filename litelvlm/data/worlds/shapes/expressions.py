@@ -1,6 +1,5 @@
 """Referring expressions of a scene: their structure, their meaning and their enumeration."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -8,7 +7,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from litelvlm.data.worlds.base import Kind, SceneExpression
+from litelvlm.data.worlds.base import Kind
 from litelvlm.data.worlds.shapes.objects import Level, SceneObject
 
 PLACES = {"leftmost": (0, 1.0), "rightmost": (0, -1.0), "topmost": (1, 1.0), "bottom": (1, -1.0)}
@@ -25,15 +24,6 @@ class Description:
     colour: str | None = None
     size: str | None = None
     texture: str | None = None
-
-    def fits(self, item: SceneObject) -> bool:
-        """Whether the object has every attribute named."""
-        return (
-            item.shape == self.shape
-            and self.colour in (None, item.colour)
-            and self.size in (None, item.size)
-            and self.texture in (None, item.texture)
-        )
 
     @property
     def modifiers(self) -> int:
@@ -94,46 +84,6 @@ def topic(meaning: Meaning) -> str:
     return meaning.relation if isinstance(meaning, Relation) else ""
 
 
-@dataclass(frozen=True)
-class ShapeExpression(SceneExpression):
-    """A sentence about shapes with its structure."""
-
-    meaning: Meaning
-
-
-def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.0) -> set[int]:
-    """Indices of the objects an expression can mean.
-
-    An expression is clear by `margin` when this set is the target alone both at `+margin` (no other
-    object comes near fulfilling it) and at `-margin` (the target fulfils it with room to spare).
-
-    Args:
-        meaning: Structure of the expression.
-        objects: All objects of the scene.
-        margin: Slack in pixels; objects that miss a place or relation by less count too. Negative
-            values demand more.
-    """
-    fitting = [i for i, item in enumerate(objects) if meaning.what.fits(item)]
-    if isinstance(meaning, Attribute):
-        return set(fitting)
-    if isinstance(meaning, Place):
-        if not fitting:
-            return set()
-        axis, sign = PLACES[meaning.place]
-        reach = {i: sign * objects[i].centre[axis] for i in fitting}
-        return {i for i in fitting if reach[i] <= min(reach.values()) + max(margin, 0.0)}
-    anchors = [i for i, item in enumerate(objects) if meaning.anchor.fits(item)]
-    if len(anchors) != 1:
-        return set()
-    anchor = objects[anchors[0]].centre
-    others = [i for i in fitting if i != anchors[0]]
-    if meaning.relation == NEAREST:
-        distance = {i: math.dist(objects[i].centre, anchor) for i in others}
-        return {i for i in others if distance[i] <= min(distance.values()) + max(margin, 0.0)}
-    axis, sign = RELATIONS[meaning.relation]
-    return {i for i in others if sign * (objects[i].centre[axis] - anchor[axis]) < margin}
-
-
 def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Description, int]:
     """Every description that fits something, with the set of objects it fits as a bit mask."""
     found: dict[Description, int] = {}
@@ -171,6 +121,9 @@ def enumerate_expressions(
     objects: Sequence[SceneObject], level: Level, allowed: Sequence[bool]
 ) -> dict[Kind, list[tuple[Meaning, int]]]:
     """All clear expressions of a scene with their targets, by kind.
+
+    An expression is clear if it means its target alone, and the level's margin lies between the
+    target and every other object that it describes.
 
     Args:
         objects: All objects.

@@ -10,38 +10,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from litelvlm.data.worlds.base import KINDS, Scene
-from litelvlm.data.worlds.shapes.expressions import (
-    ShapeExpression,
-    enumerate_expressions,
-    matches,
-    topic,
-    vocabulary,
-)
+from litelvlm.data.worlds.base import KINDS, Scene, SceneExpression
+from litelvlm.data.worlds.shapes.expressions import enumerate_expressions, topic, vocabulary
 from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
 from litelvlm.data.worlds.shapes.render import Footprint, footprint, render, visible_masks
 from litelvlm.names import check_name
 
-__all__ = [
-    "LEVELS",
-    "Level",
-    "SceneObject",
-    "ShapeScene",
-    "get_level",
-    "level_vocabulary",
-    "matches",
-    "sample_scene",
-]
-
 T = TypeVar("T")
 _MAX_LAYOUTS = 2000
-_TURN = {
-    "square": 0.26,
-    "cross": 0.26,
-    "triangle": 0.26,
-    "star": 0.26,
-    "diamond": 0.10,
-}  # radians; 0.26 = 15 degrees
+# Largest turn of a shape either way, in radians; 0.26 is 15 degrees.
+_TURN = {"square": 0.26, "cross": 0.26, "triangle": 0.26, "star": 0.26, "diamond": 0.10}
 
 
 @dataclass(frozen=True)
@@ -52,7 +30,6 @@ class ShapeScene(Scene):
         objects: The objects, in the order of ``categories`` and ``masks``.
     """
 
-    expressions: tuple[ShapeExpression, ...]
     objects: tuple[SceneObject, ...]
 
 
@@ -117,12 +94,12 @@ def _choose(
     level: Level,
     allowed: Sequence[bool],
     rng: np.random.Generator,
-) -> tuple[ShapeExpression, ...] | None:
+) -> tuple[SceneExpression, ...] | None:
     """Draw expressions up to each kind's quota, new targets first; None unless all kinds occur."""
     found = enumerate_expressions(objects, level, allowed)
     if not all(found.values()):
         return None
-    chosen: list[ShapeExpression] = []
+    chosen: list[SceneExpression] = []
     for kind in KINDS:
         options = found[kind]
         used: set[int] = set()
@@ -132,10 +109,9 @@ def _choose(
                 break
             meaning, target = pool[int(rng.random() * len(pool))]
             used.add(target)
-            # Another sentence on the same target must say something else than a longer form of this
-            # one.
+            # Another sentence on the same target must not be a longer form of this one.
             options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
-            chosen.append(ShapeExpression(meaning.sentence, target, kind, meaning))
+            chosen.append(SceneExpression(meaning.sentence, target, kind))
     return tuple(chosen)
 
 
