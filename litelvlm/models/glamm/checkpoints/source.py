@@ -58,7 +58,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         at = f" at {revision}" if revision else ""
-        why = "cannot be fetched" if fetch else "is not fetched unasked"
+        why = "cannot be fetched" if fetch else "is not fetched automatically"
         raise FileNotFoundError(
             f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is "
             "a network, or give a folder with its files"
