@@ -3,10 +3,9 @@
 Usage: ``python benchmarks/ray_workers.py [--images N]``.
 
 Both compute the same parts of a sweep with one thread per process, and their rows are compared bit
-for bit. Two
-speed-ups are stored: of the whole run, the start of Ray and of the workers included, and of warm
-workers, from the moment when every process has finished its first part. The machine has to have as
-many idle cores as workers.
+for bit. Two speed-ups are stored. One is that of the whole run, with the start of Ray and of the
+workers. The other is that of warm workers, from the moment when every process has finished its
+first part. The machine needs as many idle cores as workers.
 """
 
 import argparse

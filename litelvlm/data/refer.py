@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReferSample:
-    """One image of a split; pixels and masks are read when asked for.
+    """One image of a split; pixels and masks are read when they are needed.
 
     Attributes:
         image_id: Id in `instances.json`.

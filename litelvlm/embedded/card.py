@@ -121,7 +121,7 @@ def write_card(
         _HEAD,
         "## Held-out scores\n",
         f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
-        "each expression alone with the first question and answer template, budgets of "
+        "single protocol with the first question and answer template, budgets of "
         f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times).\n",
         "| condition | cIoU | P@0.5 |\n|---|---|---|",
         *(f"| {r['condition']} | {show(r['ciou'])} | {show(r['p50'])} |" for r in rows),

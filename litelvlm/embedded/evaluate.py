@@ -18,7 +18,7 @@ from litelvlm.data.embedded import EMBEDDED_LEVEL
 from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
-from litelvlm.embedded.pool import pack
+from litelvlm.embedded.pool import scene_arrays
 from litelvlm.metrics import count_pixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.model import Glamm
@@ -101,11 +101,11 @@ def evaluate(
         grey = Image.new("RGB", picture.size, (127, 127, 127))
         found = np.zeros((len(sample.expressions), len(columns), 2), dtype=np.int64)
         for blank, shown in ((False, picture), (True, grey)):
-            asked = [column for column, (row, _) in enumerate(columns) if row.blank == blank]
-            if not asked:
+            chosen = [column for column, (row, _) in enumerate(columns) if row.blank == blank]
+            if not chosen:
                 continue
             state = model.encode_image(shown)
-            cells = [(line, column) for line in range(len(masks)) for column in asked]
+            cells = [(line, column) for line in range(len(masks)) for column in chosen]
             requests = [
                 _request(model, state, sample, masks[line], line, *columns[column])
                 for line, column in cells
@@ -202,7 +202,7 @@ def retrieval(
             np.array([visible_fraction(m, model.tower.image_size) for m in s.masks]) for s in scenes
         ]
         texts = [
-            caption_pair(pack(s)[-1]["objects"], share, (), rng)[0]
+            caption_pair(scene_arrays(s)[-1]["objects"], share, (), rng)[0]
             for s, share in zip(scenes, seen, strict=True)
         ]
         image = F.normalize(model.tower.image(pixels.to(model.device)).image_embeds, dim=-1)

@@ -53,19 +53,22 @@ def image_offsets(n_tokens: int, rng: np.random.Generator) -> Array:
 
 
 def pack(
-    model: Glamm, visual: Tensor, talks: Sequence[Sequence[Conversation]], rng: np.random.Generator
+    model: Glamm,
+    visual: Tensor,
+    conversations: Sequence[Sequence[Conversation]],
+    rng: np.random.Generator,
 ) -> Packed:
     """Build the rows.
 
     Args:
         model: Gives the tokenizer and the embeddings.
         visual: Projected visual tokens [B, N, d].
-        talks: Per scene the same number of conversations, each starting from the image; [SEG]
-            counts must agree between scenes.
+        conversations: Per scene the same number of conversations, each starting from the image;
+            [SEG] counts must agree between scenes.
         rng: Draws the rotary offsets.
     """
     tokenizer, n = model.tokenizer, visual.shape[1]
-    ids = [[tokenizer.encode(full_prompt(talk)) for talk in row] for row in talks]
+    ids = [[tokenizer.encode(full_prompt(entry)) for entry in row] for row in conversations]
     # The first question starts after the newline that ends the image sentence.
     newline = tokenizer.pieces.piece_to_id("<0x0A>")
     head = ids[0][0].index(newline) + 1

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from litelvlm.arrays import Array
 from litelvlm.data.worlds.shapes.scenes import ShapeScene, get_level, sample_scene
 from litelvlm.embedded.sizes import CLIP_SIZE, GRID, SAM_SIZE
-from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
+from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
 
 MAX_OBJECTS = 8
 FIRST_SEED = 1_000_000  # evaluation scenes use smaller seeds
@@ -73,7 +73,7 @@ def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tens
     return out
 
 
-def pack(scene: ShapeScene) -> tuple[Array, Array, Array, Array, SceneMeta]:
+def scene_arrays(scene: ShapeScene) -> tuple[Array, Array, Array, Array, SceneMeta]:
     """One scene as (crop, square, ids, coverage, meta), pixels still uint8."""
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2
@@ -83,8 +83,7 @@ def pack(scene: ShapeScene) -> tuple[Array, Array, Array, Array, SceneMeta]:
     )
     coverage = np.zeros((GRID * GRID, MAX_OBJECTS), np.uint8)
     coverage[:, : len(scene.masks)] = np.round(255 * cells.mean((2, 4))).reshape(len(cells), -1).T
-    scale = SAM_SIZE / max(height, width)
-    h, w = int(height * scale + 0.5), int(width * scale + 0.5)
+    h, w = sam_size(height, width, SAM_SIZE)
     square = np.zeros((SAM_SIZE, SAM_SIZE, 3), np.uint8)
     square[:h, :w] = np.asarray(
         Image.fromarray(scene.image).resize((w, h), Image.Resampling.BILINEAR)
@@ -105,7 +104,7 @@ def _render_block(folder: str, level: str, start: int, stop: int) -> list[SceneM
     arrays = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r+") for name in _SHAPES}
     metas = []
     for i in range(start, stop):
-        *values, meta = pack(sample_scene(FIRST_SEED + i, level))
+        *values, meta = scene_arrays(sample_scene(FIRST_SEED + i, level))
         for name, value in zip(_SHAPES, values, strict=True):
             arrays[name][i] = value
         metas.append(meta)

@@ -21,7 +21,6 @@ from litelvlm.models.glamm.checkpoints.config import GlammConfig
 CLIP_SIZE, PATCH, GRID = 168, 14, 12
 VISION_WIDTH = 192
 SAM_SIZE, SAM_PATCH = 192, 8
-LOW_RES = 4 * SAM_SIZE // SAM_PATCH  # side of the decoder's masks
 MASK_WIDTH = 96  # width of SAM's prompts and decoder
 
 

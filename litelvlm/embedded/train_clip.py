@@ -77,7 +77,7 @@ def patch_centres() -> Tensor:
     return torch.stack([line.repeat(GRID), line.repeat_interleave(GRID)], dim=-1)
 
 
-class _Pupil(nn.Module):
+class _Trained(nn.Module):
     def __init__(self, clip: CLIPModel, helper: DenseHelper) -> None:
         super().__init__()
         self.clip, self.helper = clip, helper
@@ -127,7 +127,7 @@ def train_clip(
     torch.manual_seed(seed)
     clip = new_clip(len(tokenizer))
     helper = DenseHelper(pool.level, VISION_WIDTH)
-    pupil = _Pupil(clip, helper).to(device).train()
+    trained = _Trained(clip, helper).to(device).train()
     tower = ClipTower(clip, tokenizer)
 
     def losses(step: int) -> Losses:
@@ -155,7 +155,7 @@ def train_clip(
         }
 
     with silu_twin(clip):
-        run_stage(stage, pupil, losses, folder, device)
+        run_stage(stage, trained, losses, folder, device)
     clip.eval()
     return clip
 

@@ -115,7 +115,7 @@ def _counts(predicted: Masks, target: Masks) -> tuple[Masks, Masks, Masks]:
     if predicted.shape[-2:] != target.shape[-2:]:
         raise ValueError(
             f"prediction is {tuple(predicted.shape[-2:])}, target {tuple(target.shape[-2:])}; "
-            f"both must be (height, width)"
+            "both must be (height, width)"
         )
     scored, wanted = predicted & (target != IGNORE), target == 1
     return _true_pixels(scored & wanted), _true_pixels(scored), _true_pixels(wanted)

@@ -214,6 +214,8 @@ def test_masks_in_the_page_are_those_that_were_packed(browser, explorer):
         " any = a.filter((v, i) => v || b[i]).length;"
         "return [any ? both / any : 1, found.iou]; }))"
     )
+    assert found
+    assert all(found)
     for pairs in found:
         for read, stated in pairs:
             assert read == pytest.approx(stated, abs=1e-3)

@@ -127,9 +127,8 @@ def test_doubled_pixels_count_as_the_run_counts_them(
 ):
     sample = data[0]
     plain = type(sample).mask
-    monkeypatch.setattr(
-        type(sample), "mask", lambda *of: 2 * plain(*of)
-    )  # the whole target lies under two polygons
+    # The whole target lies under two polygons.
+    monkeypatch.setattr(type(sample), "mask", lambda *of: 2 * plain(*of))
     context = Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
     view = expression_view(context, sample, sample.expressions[0], inside=False)
     assert least <= view["unpruned"]["iou"] <= most
@@ -151,9 +150,8 @@ def test_signals_of_the_language_model_are_those_of_the_unpruned_model(model, da
     view = payload["samples"][0]
     sample, expression = sample_of(data, view)
     state, talk = model.encode_image(sample.image()), conversation([expression.sent])
-    rows = (
-        attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()
-    )  # middle layers of four: 1 and 2
+    # The middle layers of four are 1 and 2.
+    rows = attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()
     loss = block_importance(model, state, talk).numpy()
     for name, expected in (("seg_attention", rows), ("block_removal", loss)):
         packed = view["scores"][name]

@@ -118,9 +118,8 @@ def test_faithfulness_of_one_image(model, data, tmp_path):
     folder = complete_run(faithfulness.STUDY, model, data, config, tmp_path)
     rows = read_rows(folder)
     whole = rows[(rows["metric"] == "insertion") & (rows["k"] == 144)]
-    assert (
-        whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4
-    )  # all tokens, whatever their order
+    # With all tokens their order does not matter.
+    assert whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4
     assert rows["ranking"].nunique() == 13
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
     dice = rows[rows["target"] == "soft_dice"]

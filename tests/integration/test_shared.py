@@ -202,14 +202,14 @@ def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
 def starved(model, monkeypatch, most):
     """A grounder whose decoder has memory for ``most`` passes at once."""
     grounder = SharedGrounder(model, 8)
-    plain = grounder._low
+    plain = grounder._low_resolution_masks
 
     def low(state, visual, requests, prompts, alike):
         if len(requests) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return plain(state, visual, requests, prompts, alike)
 
-    monkeypatch.setattr(grounder, "_low", low)
+    monkeypatch.setattr(grounder, "_low_resolution_masks", low)
     return grounder
 
 
@@ -244,7 +244,7 @@ def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
     def broken(*_):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr(grounder, "_low", broken)
+    monkeypatch.setattr(grounder, "_low_resolution_masks", broken)
     with pytest.raises(RuntimeError, match="sizes"):
         list(grounder(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
     assert grounder.batch_size == 8

@@ -293,7 +293,7 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     assert found["official minus single"].ciou == pytest.approx(gap)
     assert found["official minus single"].low > 0
     assert found["official"].n == found["official minus single"].n == len(official)
-    # Random tokens asked alone are the mean of their seeds.
+    # In the single protocol random tokens are the mean of their seeds.
     single = changed.query(
         "part == 'protocols' and protocol == 'single' and method == 'random' and budget == 16"
     )

@@ -166,12 +166,13 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
         ),
     ],
 )
-def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
+def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     tmp_path, monkeypatch, protocol, drawn, said
 ):
+    # A planted tower has no words.
     monkeypatch.setattr(
         "litelvlm.analysis.studies.sweep.pictures.save_motivation", lambda *of: None
-    )  # a planted tower has no words
+    )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
     run = Study(names=("sweep",), out=tmp_path).run_one("sweep", model, data, config, Shard())

@@ -72,9 +72,8 @@ def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
 def test_an_object_without_outline_is_not_called_no_target():
     data = planted_data(1)
     first = data[0].expressions[0]
-    lost = [
-        dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))
-    ]  # object 19 of image 1 has no pixel
+    # Object 19 of image 1 has no pixel.
+    lost = [dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))]
     sample = dataclasses.replace(data[0], expressions=tuple(lost))
     assert not target_mask(sample, lost[0]).any()
     assert image_targets(data, PlantedModel(), sample) == ([], (NO_OUTLINE, NO_TARGET))

@@ -19,8 +19,8 @@ class SceneExpression:
     Attributes:
         sent: The sentence.
         target: Index of the object.
-        kind: What the sentence goes by: the category's name alone, attributes, an extreme place, or
-            another object.
+        kind: How the sentence singles its object out: by the category's name alone, by attributes,
+            by an extreme place, or by another object.
     """
 
     sent: str

@@ -202,19 +202,13 @@ class GlammNetwork(nn.Module, TowerModel):
     def visual_tokens(self, state: ImageState, selection: Selection | None) -> Float[Tensor, "r e"]:
         """Projected visual tokens of one image after a selection (all of them without one)."""
         tokens = state.clip.patch_tokens[0]
-        if (
-            selection is not None
-            and selection.tokens is not None
-            and selection.stage == "post_projector"
-        ):
+        if selection is None:
+            return self.project(tokens)
+        if selection.tokens is None:
+            return self.project(tokens[selection.indices.to(tokens.device)])
+        if selection.stage == "post_projector":
             return selection.tokens.to(self.dtype)
-        if selection is not None:
-            tokens = (
-                tokens[selection.indices.to(tokens.device)]
-                if selection.tokens is None
-                else selection.tokens
-            )
-        return self.project(tokens)
+        return self.project(selection.tokens)
 
     def decode_masks(
         self, states: Sequence[ImageState], outputs: Sequence[TurnOutputs]

@@ -95,14 +95,14 @@ class SharedGrounder(Grounder):
             while start < len(group.jobs):
                 jobs = group.jobs[start : start + self.batch_size]
                 try:
-                    low = self._low(
+                    low = self._low_resolution_masks(
                         state,
                         visual,
                         [job.request for job in jobs],
                         prompts,
                         shared_after_image(group, prompts),
                     )
-                    logits = self._full(state, low)
+                    logits = self._full_size_logits(state, low)
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error) or self.batch_size == 1:
                         raise
@@ -142,7 +142,7 @@ class SharedGrounder(Grounder):
         )
         return embedded
 
-    def _low(
+    def _low_resolution_masks(
         self,
         state: ImageState,
         visual: Float[Tensor, "n d"],
@@ -243,7 +243,7 @@ class SharedGrounder(Grounder):
             )
         return self._prefixes[ids]
 
-    def _full(
+    def _full_size_logits(
         self, state: ImageState, low: Sequence[Float[Tensor, "t h w"]]
     ) -> Float[Tensor, "b t height width"]:
         """Logits at the image's own size, all masks of the batch in one call."""
