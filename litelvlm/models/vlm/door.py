@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import wraps
 from types import TracebackType
+from typing import cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -31,8 +32,8 @@ def prune(
     model: PreTrainedModel,
     pruner: Pruner | str,
     budget: int | float,
-    positions: Positions | None = None,
-    frames: Frames = "each",
+    positions: str | None = None,
+    frames: str = "each",
     scores: Float[Tensor, "n"] | None = None,
 ) -> "PrunedVlm":
     """Let a vision-language model of transformers read fewer visual tokens.
@@ -70,9 +71,9 @@ def prune(
     family = family_of(model)
     method = pruner_of(pruner)
     if positions is not None:
-        check_name(positions, ("contiguous", "original", "stretch"), "positions")
-        method = replace(method, positions=positions)
-    check_name(frames, ("each", "together"), "frames")
+        policy = check_name(positions, get_args(Positions), "positions")
+        method = replace(method, positions=cast(Positions, policy))
+    check_name(frames, get_args(Frames), "frames")
     if method.stage == "vit":
         raise ValueError(
             f"{method.name} merges tokens between the blocks of CLIP's image tower, which prune() "

@@ -14,7 +14,7 @@ from litelvlm.models.vlm.encoding import encode, with_features
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem, locate
 from litelvlm.models.vlm.positions import full_positions
-from litelvlm.models.vlm.selecting import Frames, select
+from litelvlm.models.vlm.selecting import select
 from litelvlm.models.vlm.shorten import ShortPrompt, shorten
 from litelvlm.models.vlm.slots import ItemSlots, fill_slots
 from litelvlm.pruning import Pruner, Selection
@@ -37,7 +37,7 @@ class Settings:
     family: VlmFamily
     pruner: Pruner
     budget: int | float
-    frames: Frames
+    frames: str
     scores: Float[Tensor, "n"] | None
 
 

@@ -11,12 +11,13 @@ from torch import Tensor
 from litelvlm.models.vlm.cues import one_frame
 from litelvlm.models.vlm.items import VisualItem
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
+from litelvlm.pruning.layers.base import LayerPlan
 
 Frames = Literal["each", "together"]
 
 
 def select(
-    pruner: Pruner, item: VisualItem, cues: Cues, budget: int | float, frames: Frames
+    pruner: Pruner, item: VisualItem, cues: Cues, budget: int | float, frames: str
 ) -> tuple[Selection, Int[Tensor, "r"]]:
     """Choose tokens of one image or video.
 
@@ -35,15 +36,18 @@ def select(
         ValueError: If the budget does not fit the image or leaves a frame without any token, or the
             method needs what the model cannot give.
     """
-    # Under "original" a selection's positions are the places its tokens stand for.
-    method = replace(pruner, positions="original")
     try:
-        if cues.frames == 1 or frames == "together" or isinstance(pruner, LayerPruner):
+        if isinstance(pruner, LayerPruner):
+            plan = pruner.select(cues, budget)
+            return plan, plan.places if isinstance(plan, LayerPlan) else plan.indices
+        # Under "original" a selection's positions are the places its tokens stand for.
+        method = replace(pruner, positions="original")
+        if cues.frames == 1 or frames == "together":
             found = method.select(cues, budget)
         else:
             found = frame_by_frame(method, cues, budget)
         places = found.positions[0]
-        if cues.frames > 1 and not isinstance(pruner, LayerPruner):
+        if cues.frames > 1:
             check_groups(places, cues)
     except ValueError as error:
         raise ValueError(f"{item.name}: {error}") from error
