@@ -43,8 +43,8 @@ def tiles(tokens: int) -> MakeInputs:
     return make
 
 
-def sized(height: int, width: int, tokens: int) -> MakeInputs:
-    """Images of one size that need not be square."""
+def sized(height: int, width: int, tokens: int, run: int = 0) -> MakeInputs:
+    """Images of one size that need not be square; ``run`` tokens between two row breaks."""
 
     def make(counts: Sequence[int], generator: torch.Generator) -> VisualInputs:
         total = sum(counts)
@@ -52,7 +52,7 @@ def sized(height: int, width: int, tokens: int) -> MakeInputs:
             "pixel_values": normal((total, 3, height, width), generator),
             "image_sizes": torch.tensor([[height, width]] * total),
         }
-        return VisualInputs(tensors, (tokens,) * total)
+        return VisualInputs(tensors, (tokens,) * total, run)
 
     return make
 
@@ -110,7 +110,7 @@ MISTRAL3 = TinyFamily(
         spatial_merge_size=2,
     ),
     hf.Mistral3ForConditionalGeneration,
-    sized(32, 24, 12),
+    sized(32, 24, 12, run=3),
 )
 LIGHTON_OCR = TinyFamily(
     lambda: configure(
