@@ -75,6 +75,18 @@ CUES: Mapping[str, Cue] = MappingProxyType(
         "block_importance": Cue(
             ("N",), "fall of the unpruned mask's soft Dice without the token's block of the grid"
         ),
+        "external_similarity": Cue(
+            ("N",), "similarity of each token's cell with the text in another model"
+        ),
+        "input_similarity": Cue(
+            ("N",), "cosine of each projected token with the mean embedding of the text behind it"
+        ),
+        "received_attention": Cue(
+            ("N",), "attention each token receives in the image tower's last block, mean over heads"
+        ),
+        "tower_value_norm": Cue(
+            ("N",), "length of each token's value in the image tower's last block, heads joined"
+        ),
         "coverage": Cue(
             ("N",), "share of each token's cell that the true mask covers, 0 to 1; for oracles only"
         ),
