@@ -241,8 +241,8 @@ def loads_plain(data: bytes) -> object:
                 module, _, attribute = str(argument).partition(" ")
                 machine.name(module, attribute, opcode)
             elif name == "STACK_GLOBAL":
-                attribute, module = machine.pop(), machine.pop()
-                machine.name(module, attribute, opcode)
+                last, first = machine.pop(), machine.pop()
+                machine.name(first, last, opcode)
             elif name != "STOP":
                 raise UnsafePickleError(f"opcode {name} at byte {position} is not allowed")
     except UnsafePickleError:
@@ -257,7 +257,7 @@ def _unquoted(argument: object) -> str:
     raw = argument if isinstance(argument, bytes) else str(argument).encode("latin1")
     if len(raw) < 2 or raw[:1] not in b"'\"" or raw[:1] != raw[-1:]:
         raise UnsafePickleError("the data is damaged: a string has no quotes")
-    return codecs.escape_decode(raw[1:-1])[0].decode("latin1")  # type: ignore[attr-defined,no-any-return]
+    return codecs.escape_decode(raw[1:-1])[0].decode("latin1")
 
 
 def _result(machine: _Machine) -> object:
