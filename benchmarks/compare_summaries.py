@@ -62,6 +62,9 @@ def main() -> int:
     parser.add_argument("new", type=Path)
     given = parser.parse_args()
     old, new = summaries(given.old), summaries(given.new)
+    for folder, found in ((given.old, old), (given.new, new)):
+        if not found:
+            parser.error(f"{folder} holds no finished run; name the folder that holds run folders")
     failed = False
     for study in sorted({*old, *new}):
         if study not in old or study not in new:

@@ -18,7 +18,7 @@ from common import spread, store
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.pages.explore import build_page
 from litelvlm.analysis.pages.explore_scores import SIGNALS
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "acceptance"))
@@ -51,7 +51,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     model, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
     with tempfile.TemporaryDirectory() as folder, Chromium() as browser:
-        run = run_study(
+        run = complete_run(
             sweep.STUDY,
             model,
             data,

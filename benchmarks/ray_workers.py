@@ -3,10 +3,9 @@
 Usage: ``python benchmarks/ray_workers.py [--images N]``.
 
 Both compute the same parts of a sweep with one thread per process, and their rows are compared bit
-for bit. Two
-speed-ups are stored: of the whole run, the start of Ray and of the workers included, and of warm
-workers, from the moment when every process has finished its first part. The machine has to have as
-many idle cores as workers.
+for bit. Two speed-ups are stored. One is that of the whole run, with the start of Ray and of the
+workers. The other is that of warm workers, from the moment when every process has finished its
+first part. The machine needs as many idle cores as workers.
 """
 
 import argparse
@@ -21,7 +20,7 @@ import torch
 from common import store
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import Job, Mapper, PartResult, in_process, prepare, run_study
+from litelvlm.analysis.runs.engine import Job, Mapper, PartResult, complete_run, in_process, prepare
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies.sweep import STUDY
@@ -87,7 +86,7 @@ def main() -> None:
         for count, mapper in mappers.items():
             start = perf_counter()
             out = Path(folder) / str(count)
-            rows[count] = read_rows(run_study(STUDY, model, data, config, out, mapper=mapper))
+            rows[count] = read_rows(complete_run(STUDY, model, data, config, out, mapper=mapper))
             seconds[count] = perf_counter() - start
     one, several = mappers.values()
     pd.testing.assert_frame_equal(*rows.values(), check_exact=True)

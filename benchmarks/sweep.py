@@ -48,8 +48,6 @@ METHODS = (
     "uniform",
 )
 BUDGETS = (48, 32, 16, 8)
-
-
 Pixels = dict[tuple[int, str, int], tuple[int, int]]
 """Intersection and union by expression, method and budget."""
 

@@ -39,6 +39,8 @@ LINE_STYLES: Mapping[str, MethodStyle] = {
     "uniform": _style_of("uniform"),
 }
 """Lines of D1 in the order of its legend."""
+# The method whose colour each kind of group has.
+_STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}
 
 
 def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -50,17 +52,16 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
             the oracles is shaded.
     """
     chosen = table[table["metric"] == "ciou"].sort_values("budget")
-    for low, value, high in chosen[chosen["method"] == "none"][["low", "value", "high"]].itertuples(
-        index=False
-    ):
+    unpruned = chosen[chosen["method"] == "none"]
+    for low, value, high in unpruned[["low", "value", "high"]].itertuples(index=False):
         ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
         ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
     best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, ANTI_ORACLE))
     if len(best) and len(worst):
-        ends = worst["value"].to_numpy(), best["value"].to_numpy()
         ax.fill_between(
             best["budget"],
-            *ends,
+            worst["value"].to_numpy(),
+            best["value"].to_numpy(),
             color=style.GRID,
             linewidth=0,
             zorder=0,
@@ -85,9 +86,6 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(ylabel="cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
-
-
-_STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}  # whose colour each has
 
 
 def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -217,9 +215,8 @@ def _protocols(run: Saved) -> RenderedFigure:
     note = sample_note(
         table[table["protocol"] == "official"],
         "n counts every draw; filled: official protocol, up to three expressions in one "
-        "conversation with one "
-        "selection; hollow: single protocol, the same expressions; line: unpruned model, "
-        "official protocol; "
+        "conversation with one selection; hollow: single protocol, the same expressions; "
+        "line: unpruned model, official protocol; "
         "95 % intervals from resampling images and draws",
     )
     return RenderedFigure(figure, note)

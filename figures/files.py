@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
+
+from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Saved
@@ -73,6 +76,29 @@ def write_figures(
         for key, drawing, run in pairs
         if key == name or (name == "all" and drawing.fits(run))
     ]
+
+
+def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
+    """Draw one figure of a finished run, in the style of the files.
+
+    Args:
+        name: A name of the table of figures (`litelvlm ls figures`).
+        run: The run, or its folder.
+
+    Raises:
+        ValueError: If the name is unknown, or the run lacks what the figure is drawn from.
+        FileNotFoundError: If the folder holds no finished run.
+    """
+    check_name(name, FIGURES, "figure")
+    saved = Saved(run.folder if isinstance(run, SavedRun) else run)
+    if not FIGURES[name].fits(saved):
+        able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(saved)) or "none"
+        raise ValueError(
+            f"figure {name!r} cannot be drawn from {saved.folder}, a run of the study "
+            f"{saved.summary.study!r}; its figures: {able}"
+        )
+    with style.styled():
+        return FIGURES[name].draw(saved).figure
 
 
 def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:

@@ -14,6 +14,7 @@ from litelvlm.analysis.studies.motivation_file import (
     MotivationExample,
     read_motivation,
 )
+from litelvlm.arrays import Array
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
@@ -62,9 +63,7 @@ def draw_words(example: MotivationExample, ax: Axes) -> Axes:
     return ax
 
 
-def draw_distributions(
-    inside: Float[np.ndarray, "i"], outside: Float[np.ndarray, "o"], ax: Axes
-) -> Axes:
+def draw_distributions(inside: Float[Array, "i"], outside: Float[Array, "o"], ax: Axes) -> Axes:
     """Similarity of tokens on and off the referent.
 
     Args:
@@ -142,11 +141,10 @@ def _maps(run: Saved) -> RenderedFigure:
         fontsize=11,
     )
     note = (
-        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Green: the true "
-        "mask. Bright: similar to "
-        "the text. Bars: attention of [EOS] to each word, mean over layers and heads; "
-        "dotted: an equal share. No "
-        "intervals: these are single cases."
+        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. "
+        "Green: the true mask. Bright: similar to the text. "
+        "Bars: attention of [EOS] to each word, mean over layers and heads; "
+        "dotted: an equal share. No intervals: these are single cases."
     )
     return RenderedFigure(figure, note)
 
@@ -158,9 +156,8 @@ def _distributions(run: Saved) -> RenderedFigure:
     ax.set_title(run.title("Is the referent less similar to its own text?"))
     note = (
         f"n = {found.n_images} expressions, the first of each of {found.n_images} images; "
-        "dashed: means. No "
-        "intervals: tokens of one image are not independent. The reversal study measures "
-        "this with intervals."
+        "dashed: means. No intervals: tokens of one image are not independent. "
+        "The reversal study measures this with intervals."
     )
     return RenderedFigure(figure, note)
 
@@ -174,10 +171,9 @@ def _methods(run: Saved) -> RenderedFigure:
         run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11
     )
     note = (
-        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. Orange: the "
-        "model's mask. Pruned "
-        "tokens are dark. A merged token has no single place, so only tokens with a place "
-        "are bright."
+        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. "
+        "Orange: the model's mask. Pruned tokens are dark. "
+        "A merged token has no single place, so only tokens with a place are bright."
     )
     return RenderedFigure(figure, note)
 

@@ -5,12 +5,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
+from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
-
-MIN_VISIBLE = 0.5
-"""Smallest share of the target inside CLIP's crop, as in the tables of the study."""
 
 # (control, text mode, probe) of the constructions on the used layer, in the order in which they
 # take explanations away.

@@ -6,10 +6,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from scipy.stats import gaussian_kde
 
+from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.examples import draw_examples, panel_grid
-from litelvlm.figures.reversal import MIN_VISIBLE
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 BANDS = {

@@ -2,46 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.miniature import is_miniature
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
-from litelvlm.analysis.runs.record import RunRecord, Summary
+from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.figures import style
 
 INTERVALS = "95 % intervals from resampling images"
 
 
-class Saved:
-    """A run folder, read when asked.
-
-    Args:
-        folder: The run folder.
-
-    Raises:
-        FileNotFoundError: If it holds no record, or no summary because parts are missing.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.record: RunRecord = read_record(folder)
-        self.summary: Summary = read_summary(folder)
-
-    @cached_property
-    def rows(self) -> pd.DataFrame:
-        """Per-sample rows."""
-        return read_rows(self.folder)
-
-    def table(self, name: str) -> pd.DataFrame:
-        """One of the summary's tables."""
-        return self.summary.table(name)
+class Saved(SavedRun):
+    """A finished run with titles for its figures."""
 
     def title(self, text: str) -> str:
         """A title with the marks this run needs."""

@@ -17,7 +17,7 @@ INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
 
 # Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
 # the rest. A marker of its own tells two methods of similar colour apart.
-_LOOKS: Mapping[str, tuple[str, str]] = {
+_STYLES: Mapping[str, tuple[str, str]] = {
     "none": (INK, ""),
     "litelvlm": ("#D55E00", "o"),
     "low_similarity": ("#E69F00", "v"),
@@ -62,8 +62,8 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "reverse": ("#555555", "_"),
     "layer_reverse": ("#7B7D7D", "_"),
 }
-# Of methods without a look of their own, by their place in the table of methods: 25 in all, then
-# colours come again.
+# For methods that are not in the table above, by their place in the table of methods. They make 25
+# different pairs.
 _MORE_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#225522", "#663333")
 _MORE_MARKERS = ("X", "s", "o", "D", "^")
 
@@ -100,12 +100,12 @@ _METADATA: Mapping[str, dict[str, None]] = {
 
 def colour(method: str) -> str:
     """The colour of a method, the same in every figure; grey for unknown methods."""
-    return _look(method)[0]
+    return _style_of(method)[0]
 
 
 def mark(method: str) -> str:
     """The marker of a method, so that colour is never the only difference."""
-    return _look(method)[1]
+    return _style_of(method)[1]
 
 
 def label(method: str) -> str:
@@ -130,7 +130,7 @@ def line(method: str) -> str:
 
 def rank(method: str) -> int:
     """Place of a method in legends: the paper's method first, then controls, then others."""
-    order = list(dict.fromkeys((*_LOOKS, *list_pruners())))
+    order = list(dict.fromkeys((*_STYLES, *list_pruners())))
     return order.index(name) if (name := _name(method)) in order else len(order)
 
 
@@ -139,12 +139,12 @@ def _name(method: str) -> str:
     return re.split(r"[:(]", method, maxsplit=1)[0]
 
 
-def _look(method: str) -> tuple[str, str]:
+def _style_of(method: str) -> tuple[str, str]:
     """Colour and marker; grey for what is not in the table of methods."""
     name = _name(method)
-    if name in _LOOKS:
-        return _LOOKS[name]
-    others = [other for other in list_pruners() if other not in _LOOKS]
+    if name in _STYLES:
+        return _STYLES[name]
+    others = [other for other in list_pruners() if other not in _STYLES]
     if name not in others:
         return MUTED, "."
     place, kinds = others.index(name), len(_MORE_COLOURS)

@@ -13,7 +13,7 @@ Example:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from litelvlm.version import __version__ as __version__
 
 # Imported on first use: `import litelvlm` stays fast and loads no torch. A name has two lines: its
 # home here, and an import below that only mypy and editors read. They do not run `__getattr__`, so

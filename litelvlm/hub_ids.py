@@ -1,4 +1,4 @@
-"""Which names are hub ids; every other name is a path or a mistake and never asks the network."""
+"""Which names are hub ids. Any other name is a path or a mistake and needs no network."""
 
 import re
 from pathlib import Path

@@ -14,7 +14,6 @@ from typing import Protocol, runtime_checkable
 
 import tyro
 
-from litelvlm import __version__
 from litelvlm.analysis.cli.bench import Bench
 from litelvlm.analysis.cli.check import Check
 from litelvlm.analysis.cli.convert import Convert
@@ -28,6 +27,7 @@ from litelvlm.analysis.cli.segment import Segment
 from litelvlm.analysis.cli.show import Show
 from litelvlm.analysis.cli.study import Study
 from litelvlm.names import unknown_name
+from litelvlm.version import __version__
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 

@@ -48,7 +48,7 @@ class Bench(DataOptions):
 
     def run(self) -> int:
         """Measure and print the medians."""
-        from litelvlm.analysis.runs.engine import run_study
+        from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
         from litelvlm.analysis.studies import efficiency
         from litelvlm.analysis.studies.published import SOURCE
@@ -65,7 +65,9 @@ class Bench(DataOptions):
         config = efficiency.Config.model_validate(
             {name: v for name, v in given.items() if v is not None}
         )
-        folder = run_study(efficiency.STUDY, self.load_model(), self.load_data(), config, self.out)
+        folder = complete_run(
+            efficiency.STUDY, self.load_model(), self.load_data(), config, self.out
+        )
         if self.sweep is not None:
             add_table(folder, "scores", read_summary(self.sweep).table("scores"))
         summary, record = read_summary(folder), read_record(folder)

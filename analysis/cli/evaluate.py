@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from litelvlm.analysis.cli.options import DataOptions, require_writable
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from litelvlm.analysis.runs.record import RunRecord
+    from litelvlm.analysis.studies.sweep.config import Config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Evaluate(DataOptions):
     """Seed of whatever else is drawn at random."""
     shard: str = "1/1"
     """Compute the i-th of n parts, written i/n, to share one run among machines."""
+    accept_versions: bool = False
+    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
     out: Path = Path("runs")
     """Folder that holds the run folders."""
     json: bool = False
@@ -72,7 +75,7 @@ class Evaluate(DataOptions):
         Raises:
             ValueError: If an option is refused, before the model is loaded.
         """
-        from litelvlm.analysis.runs.engine import run_study
+        from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.runs.locks import Shard
         from litelvlm.analysis.runs.origin.determinism import make_deterministic
@@ -87,7 +90,8 @@ class Evaluate(DataOptions):
             self.load_data()
         )  # first: a split that does not exist is told at once, a model can take minutes
         model = self.load_model()
-        folder = run_study(STUDY, model, data, config, self.out, shard)
+        accepted = self.accept_versions
+        folder = complete_run(STUDY, model, data, config, self.out, shard, accept_versions=accepted)
         record = read_record(folder)
         if not record.complete:
             sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")
@@ -105,7 +109,7 @@ class Evaluate(DataOptions):
         )
         return int(record.state == "failed")
 
-    def configure(self) -> Any:
+    def configure(self) -> Config:
         """The configuration of the sweep behind the scores.
 
         Raises:

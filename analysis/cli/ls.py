@@ -164,11 +164,11 @@ def splits() -> dict[str, str]:
     """Data sets and their splits."""
     from litelvlm.data.embedded import EMBEDDED_SEEDS
     from litelvlm.data.layout import FAMILIES
+    from litelvlm.data.pictograms import PICTOGRAM_SEEDS
 
     listing = {
-        "embedded": ", ".join(
-            f"{split} ({len(seeds)} images)" for split, seeds in EMBEDDED_SEEDS.items()
-        )
+        name: ", ".join(f"{split} ({len(part)} images)" for split, part in seeds.items())
+        for name, seeds in (("embedded", EMBEDDED_SEEDS), ("pictograms", PICTOGRAM_SEEDS))
     }
     for name, family in FAMILIES.items():
         listing[name] = "; ".join(

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -70,6 +70,8 @@ class Study(DataOptions):
     """Of an existing Ray cluster, such as "auto"; one is started on this machine if left out."""
     out: Path = Path("runs")
     """Folder that holds the run folders."""
+    accept_versions: bool = False
+    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
     report: Path | None = None
     """Also draw the figures and write a report into this folder."""
 
@@ -137,7 +139,7 @@ class Study(DataOptions):
             check_name(name, [*STUDIES, "all"], "study")
         return tuple(name for name in STUDIES if name in self.names or "all" in self.names)
 
-    def configure(self, name: str) -> Any:
+    def configure(self, name: str) -> StudyConfig:
         """The study's configuration from those given options that it has.
 
         What --set says of a field outweighs an option that reaches several studies.
@@ -163,7 +165,7 @@ class Study(DataOptions):
         given = {"seed": self.seed} | {k: v for k, v in given.items() if k in config.model_fields}
         return config(**given | self.fields().get(name, {}))
 
-    def fields(self) -> dict[str, dict[str, Any]]:
+    def fields(self) -> dict[str, dict[str, object]]:
         """What --set says, by study.
 
         Raises:
@@ -174,7 +176,7 @@ class Study(DataOptions):
 
         from litelvlm.analysis.studies.table import get_study
 
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, object]] = {}
         for entry in self.set:
             place, equals, text = entry.partition("=")
             study, dot, field = place.partition(".")
@@ -207,12 +209,8 @@ class Study(DataOptions):
         self, name: str, model: GroundingModel, data: Dataset, config: StudyConfig, shard: Shard
     ) -> Path:
         """Run one study and save the pictures of a finished run; its folder."""
-        from litelvlm.analysis.runs.engine import run_study
-        from litelvlm.analysis.runs.folder import read_record
-        from litelvlm.analysis.studies.table import get_study
+        from litelvlm.analysis.studies.table import get_study, run_with_pictures
 
         study = get_study(name)
-        folder = run_study(study, model, data, config, self.out, shard, self.mapper(name))
-        if study.pictures is not None and read_record(folder).complete:
-            study.pictures(model, data, folder, config)
-        return folder
+        mapper, accepted = self.mapper(name), self.accept_versions
+        return run_with_pictures(study, model, data, config, self.out, shard, mapper, accepted)

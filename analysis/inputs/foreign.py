@@ -13,6 +13,7 @@ from litelvlm.analysis.inputs.samples import (
     token_coverage,
     unaskable,
 )
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.models.base import TowerModel
 
@@ -35,7 +36,7 @@ class ForeignExpression(NamedTuple):
     categories: frozenset[int]
     sent: str
     n_words: int
-    coverage: Float[np.ndarray, "n"]
+    coverage: Float[Array, "n"]
     n_in: int
 
 
@@ -80,7 +81,7 @@ def choose_foreign_texts(
     n: int,
     same_category: bool,
     rng: np.random.Generator,
-) -> Int[np.ndarray, "m"]:
+) -> Int[Array, "m"]:
     """Choose texts of other images that are nearest in length; equal lengths come in random order.
 
     A text with the same words as the expression is no foreign text, whatever it means elsewhere
@@ -110,7 +111,7 @@ def choose_foreign_texts(
         dtype=np.int64,
     )
     order = np.lexsort([rng.random(len(foreign)), lengths])
-    chosen: np.ndarray = order[allowed[order]][:n]
+    chosen: Array = order[allowed[order]][:n]
     return chosen
 
 
@@ -120,11 +121,11 @@ def choose_foreign_masks(
     n_in: int,
     rng: np.random.Generator,
     n: int = MASKS,
-) -> Int[np.ndarray, "k"]:
+) -> Int[Array, "k"]:
     """Choose random masks of other images among those nearest in size; maybe none."""
     sizes = np.array([candidate.n_in for candidate in foreign], dtype=np.int64)
     return size_matched(n_in, sizes, _elsewhere(foreign, sample), n, rng)
 
 
-def _elsewhere(foreign: Sequence[ForeignExpression], sample: Sample) -> Bool[np.ndarray, "m"]:
+def _elsewhere(foreign: Sequence[ForeignExpression], sample: Sample) -> Bool[Array, "m"]:
     return np.array([candidate.image_id != sample.image_id for candidate in foreign], dtype=bool)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import skip_reason
@@ -15,6 +14,7 @@ from litelvlm.analysis.inputs.samples import (
     untargeted,
 )
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.models.base import TowerModel
 
@@ -32,7 +32,7 @@ class LabelledExpression(NamedTuple):
     number: int
     expression: Expression
     keys: Row
-    covered: Float[np.ndarray, "n"]
+    covered: Float[Array, "n"]
 
 
 def image_targets(

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from litelvlm.arrays import Array
+
 MIN_VISIBLE = 0.5
 """Share of a target that must be visible for an expression to count in claims."""
 HIDDEN = "target less than half visible"
@@ -27,8 +29,8 @@ class TokenLabels(NamedTuple):
         tiny: No token was mostly covered, so the one with the largest coverage stands for the mask.
     """
 
-    inside: Bool[np.ndarray, "n"]
-    outside: Bool[np.ndarray, "n"]
+    inside: Bool[Array, "n"]
+    outside: Bool[Array, "n"]
     tiny: bool
 
     @property
@@ -37,7 +39,7 @@ class TokenLabels(NamedTuple):
         return int(self.inside.sum())
 
 
-def skip_reason(coverage: Float[np.ndarray, "..."], low: float = OUT_COVERAGE) -> str | None:
+def skip_reason(coverage: Float[Array, "..."], low: float = OUT_COVERAGE) -> str | None:
     """Why a mask cannot be labelled: none of it is visible, or nothing else is; None if it can."""
     if not (coverage > 0).any():
         return OUTSIDE_CROP
@@ -47,7 +49,7 @@ def skip_reason(coverage: Float[np.ndarray, "..."], low: float = OUT_COVERAGE) -
 
 
 def label_tokens(
-    coverage: Float[np.ndarray, "..."], high: float = IN_COVERAGE, low: float = OUT_COVERAGE
+    coverage: Float[Array, "..."], high: float = IN_COVERAGE, low: float = OUT_COVERAGE
 ) -> TokenLabels:
     """Label tokens by their coverage: in from ``high`` upwards, out up to ``low``, ignored between.
 
@@ -75,35 +77,31 @@ def label_tokens(
 
 
 def soft_labels(
-    coverage: Float[np.ndarray, "..."],
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    coverage: Float[Array, "..."],
+) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
     """Weights in and out of the mask, c and 1 - c, for a ranking measure without thresholds."""
     flat = coverage.ravel().astype(np.float64).clip(0, 1)
     return flat, 1 - flat
 
 
-def toroidal_shifts(
-    grid: tuple[int, int], n: int, rng: np.random.Generator
-) -> Int[np.ndarray, "s 2"]:
+def toroidal_shifts(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Int[Array, "s 2"]:
     """Draw ``n`` different (down, right) moves without the zero move; all moves if fewer exist."""
     moves = np.argwhere(np.ones(grid, dtype=bool))[1:]
     return moves if n >= len(moves) else moves[np.sort(rng.choice(len(moves), n, replace=False))]
 
 
 def shift_labels(
-    labels: Shaped[np.ndarray, "n"], grid: tuple[int, int], shifts: Int[np.ndarray, "s 2"]
-) -> Shaped[np.ndarray, "s n"]:
+    labels: Shaped[Array, "n"], grid: tuple[int, int], shifts: Int[Array, "s 2"]
+) -> Shaped[Array, "s n"]:
     """Move a label map round the grid, what leaves one side entering at the other."""
     rows, cols = grid
     row = (np.arange(rows)[None, :, None] - shifts[:, 0, None, None]) % rows
     col = (np.arange(cols)[None, None, :] - shifts[:, 1, None, None]) % cols
-    moved: np.ndarray = labels.reshape(grid)[row, col].reshape(len(shifts), rows * cols)
+    moved: Array = labels.reshape(grid)[row, col].reshape(len(shifts), rows * cols)
     return moved
 
 
-def random_blob(
-    grid: tuple[int, int], n: int, rng: np.random.Generator
-) -> Bool[np.ndarray, "tokens"]:
+def random_blob(grid: tuple[int, int], n: int, rng: np.random.Generator) -> Bool[Array, "tokens"]:
     """Grow a connected region of ``n`` tokens from a random start, one random neighbour at a time.
 
     Raises:
@@ -126,11 +124,11 @@ def random_blob(
 
 def size_matched(
     n_in: int,
-    candidates: Int[np.ndarray, "m"],
-    allowed: Bool[np.ndarray, "m"],
+    candidates: Int[Array, "m"],
+    allowed: Bool[Array, "m"],
     n: int,
     rng: np.random.Generator,
-) -> Int[np.ndarray, "k"]:
+) -> Int[Array, "k"]:
     """Draw ``n`` different candidates from the allowed quarter nearest in token count.
 
     The pool holds at least ``n`` candidates. The nearest ones alone would serve every mask of that
@@ -149,5 +147,5 @@ def size_matched(
     order = np.lexsort([rng.random(len(candidates)), np.abs(candidates - n_in)])
     nearest = order[allowed[order]]
     nearest = nearest[: max(n, -(-len(nearest) // 4))]
-    chosen: np.ndarray = rng.choice(nearest, min(n, len(nearest)), replace=False)
+    chosen: Array = rng.choice(nearest, min(n, len(nearest)), replace=False)
     return chosen

@@ -8,7 +8,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from litelvlm.pruning import Pruner, get_pruner, list_pruners
+from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
 
 UNPRUNED, RANDOM = "none", "random"
 PAPER = "litelvlm"
@@ -72,6 +72,33 @@ class Method(BaseModel):
         options = {name.strip(): _value(value.strip(), text) for name, value in pairs}
         preset = found["preset"] or FAITHFUL
         return cls.model_validate({"name": found["name"], "preset": preset, "fields": options})
+
+    @classmethod
+    def of(cls, pruner: Pruner) -> "Method":
+        """Describe a method object; a class that is in no table is registered for this process.
+
+        Raises:
+            ValueError: If another class has its name, or a field holds what no label can name.
+
+        Example:
+            >>> Method.of(get_pruner("litelvlm", order="raster")).label
+            'litelvlm(order=raster)'
+        """
+        if type(pruner) is not list_pruners().get(pruner.name):
+            register_pruner(type(pruner))
+        own = get_pruner(pruner.name)
+        given = {field.name: getattr(pruner, field.name) for field in fields(pruner)}
+        changed = {name: value for name, value in given.items() if value != getattr(own, name)}
+        for name, value in changed.items():
+            if isinstance(value, Pruner):
+                inner = cls.of(value)
+                if inner.fields:
+                    raise ValueError(
+                        f"{pruner.name} holds {inner.label} in its field {name!r}, and a study can "
+                        "only hold a method with default fields there; make it a class of its own"
+                    )
+                changed[name] = inner.name
+        return cls.model_validate({"name": pruner.name, "fields": changed})
 
     @property
     def label(self) -> str:

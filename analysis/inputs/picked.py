@@ -15,6 +15,7 @@ from litelvlm.analysis.inputs.samples import (
     untargeted,
 )
 from litelvlm.analysis.runs.formatting import counted
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.models.base import TowerModel
 
@@ -108,7 +109,7 @@ def pick(data: Dataset, model: TowerModel, images: int | None, seed: int) -> Pic
     )
 
 
-def unusable(expression: Expression, mask: np.ndarray, model: TowerModel) -> str | None:
+def unusable(expression: Expression, mask: Array, model: TowerModel) -> str | None:
     """Why token importance cannot be measured for an expression; None if it can."""
     reason = unaskable(expression) or untargeted(expression, mask)
     return reason or skip_reason(token_coverage(mask, model))

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.picked import PickedExpressions
 from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.arrays import Array
 from litelvlm.models.base import Conversation, GroundingModel, VisualState
 from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.model import Glamm
@@ -48,7 +48,7 @@ class QueryInputs(NamedTuple):
 
     query: Query
     targets: Targets
-    covered: Float[np.ndarray, "n"]
+    covered: Float[Array, "n"]
     keys: Row
 
 

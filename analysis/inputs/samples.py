@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.refs import NO_TARGET as NOTHING
@@ -21,19 +22,19 @@ CONTROL_WORDS = "expression that spells a control token of the prompt"
 NOT_DRAWN = "expression that no draw asked"
 
 
-def target_mask(sample: Sample, expression: Expression) -> np.ndarray:
+def target_mask(sample: Sample, expression: Expression) -> Array:
     """Target mask [height, width] at original size: 1 where any polygon covers, 0 elsewhere."""
-    mask: np.ndarray = (sample.mask(expression) > 0).astype(np.uint8)
+    mask: Array = (sample.mask(expression) > 0).astype(np.uint8)
     return mask
 
 
-def token_coverage(mask: np.ndarray, model: TowerModel) -> Float[np.ndarray, "n"]:
+def token_coverage(mask: Array, model: TowerModel) -> Float[Array, "n"]:
     """Share of each token's patch that a mask covers, flat in raster order."""
     return model.view(*mask.shape).coverage(mask)
 
 
 def key_columns(
-    data: Dataset, sample: Sample, expression: Expression, mask: np.ndarray, tower: Tower
+    data: Dataset, sample: Sample, expression: Expression, mask: Array, tower: Tower
 ) -> Row:
     """Columns that name an expression and describe its target as a tower sees it."""
     return {
@@ -51,7 +52,7 @@ def key_columns(
     }
 
 
-def label_columns(covered: Float[np.ndarray, "n"]) -> Row:
+def label_columns(covered: Float[Array, "n"]) -> Row:
     """Columns with the number of tokens in a mask, and whether one token stands for a tiny mask.
 
     Example:
@@ -63,7 +64,7 @@ def label_columns(covered: Float[np.ndarray, "n"]) -> Row:
     return {"n_in": n_in + tiny, "tiny": tiny}
 
 
-def untargeted(expression: Expression, mask: np.ndarray) -> str | None:
+def untargeted(expression: Expression, mask: Array) -> str | None:
     """Why an expression has no target pixel: no target, or no outline; None if it has one."""
     if mask.any():
         return None

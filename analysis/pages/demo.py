@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels
+from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
 from litelvlm.models.base import Grounding
@@ -48,8 +49,8 @@ class Answer:
         pruned_seconds: The same with the kept tokens, the choice of tokens included.
     """
 
-    unpruned: UInt8[np.ndarray, "height width 3"]
-    pruned: UInt8[np.ndarray, "height width 3"]
+    unpruned: UInt8[Array, "height width 3"]
+    pruned: UInt8[Array, "height width 3"]
     agreement: float
     n_kept: float
     n_tokens: int

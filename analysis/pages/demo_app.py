@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.analysis.pages.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
+from litelvlm.arrays import Array
 from litelvlm.embedded.sizes import has_miniature_sizes
 from litelvlm.models.glamm.model import Glamm
 
@@ -76,7 +76,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
 
     def answer(
         path: str | None, text: str, method: str, budget: float | None, seed: float | None
-    ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"], str]:
+    ) -> tuple[UInt8[Array, "h w 3"], UInt8[Array, "h w 3"], str]:
         try:
             if path is None:
                 raise ValueError("choose a picture first: upload one, or take an example")

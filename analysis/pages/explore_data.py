@@ -3,8 +3,6 @@
 The model that made the run computes everything again, for a few expressions only.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import torch
@@ -15,6 +13,7 @@ from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_ma
 from litelvlm.analysis.pages.explore_scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
 from litelvlm.analysis.studies.sweep.passes import Context, expression_passes
+from litelvlm.clip.geometry import Crop
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.metrics import intersection_union, iou
@@ -62,7 +61,8 @@ def expression_view(
         Picture, true mask, unpruned mask, ``selections`` [method][budget], ``scores`` [name] and
         the question's words with their attention.
     """
-    model, config = context.model, context.config
+    model, config, tower = context.model, context.config, context.model.tower
+    picture_size = sample.height, sample.width
     picture, truth = sample.image(), target_mask(sample, expression)
     state = model.encode_image(picture)
     talk = conversation([expression.sent], config.question_index, config.answer_index)
@@ -94,7 +94,7 @@ def expression_view(
         "kind": expression.kind or "",
         "image": image,
         "size": list(size),
-        "box": token_box(sample.height, sample.width, model),
+        "box": token_box(tower.preprocessing.crop(*picture_size, tower.image_size), tower.grid),
         "truth": pack_mask(truth > 0, size),
         "unpruned": selections.pop(UNPRUNED)[model.n_tokens],
         "selections": selections,
@@ -103,7 +103,7 @@ def expression_view(
             for name, values in token_scores(cues, config, inside).items()
             if values is not None
         },
-        "words": words_view(model.tower, talk.questions[0]),
+        "words": words_view(tower, talk.questions[0]),
     }
 
 
@@ -128,13 +128,12 @@ def roles_view(selection: Selection | None, n_tokens: int) -> dict[str, object]:
     return {"roles": found, "placeless": int((indices < 0).sum()), **layers}
 
 
-def token_box(height: int, width: int, model: Any) -> list[float]:
+def token_box(crop: Crop, grid: tuple[int, int]) -> list[float]:
     """Top, left, bottom and right of the token grid as shares of the picture's height and width.
 
     A border around the picture lies outside 0 to 1.
     """
-    crop = model.tower.preprocessing.crop(height, width, model.tower.image_size)
-    rows, columns = model.grid
+    rows, columns = grid
     down, across = crop.size // rows * rows, crop.size // columns * columns
     return [
         crop.top / crop.resized_height,

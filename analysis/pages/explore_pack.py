@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from pycocotools import mask as coco
 
+from litelvlm.arrays import Array
+
 STEPS = 2**16 - 1
 """Steps that a score is rounded to between the lowest and the highest of its array."""
 
@@ -27,12 +29,12 @@ class PackedLevels(TypedDict):
     values: str
 
 
-def pack_bytes(values: np.ndarray) -> str:
+def pack_bytes(values: Array) -> str:
     """The bytes of an array in base64, little-endian."""
     return base64.b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode("ascii")
 
 
-def pack_bits(flags: Bool[np.ndarray, "n"]) -> str:
+def pack_bits(flags: Bool[Array, "n"]) -> str:
     """One bit per flag, the first in the lowest bit of the first byte.
 
     Example:
@@ -42,7 +44,7 @@ def pack_bits(flags: Bool[np.ndarray, "n"]) -> str:
     return pack_bytes(np.packbits(flags, bitorder="little"))
 
 
-def pack_levels(values: Float[np.ndarray, "..."]) -> PackedLevels:
+def pack_levels(values: Float[Array, "..."]) -> PackedLevels:
     """Finite numbers as 16-bit steps between their ends: an error below a 65,535th of the range.
 
     Raises:
@@ -58,12 +60,12 @@ def pack_levels(values: Float[np.ndarray, "..."]) -> PackedLevels:
     return {"low": low, "high": high, "values": pack_bytes(np.rint(steps).astype(np.uint16))}
 
 
-def pack_order(order: Int[np.ndarray, "n"]) -> str:
+def pack_order(order: Int[Array, "n"]) -> str:
     """A ranking as the tokens' indices, first rank first, 16 bits each."""
     return pack_bytes(order.astype(np.uint16))
 
 
-def pack_mask(mask: Bool[np.ndarray, "height width"], size: tuple[int, int]) -> str:
+def pack_mask(mask: Bool[Array, "height width"], size: tuple[int, int]) -> str:
     """A mask, resized by nearest neighbour, as COCO's compressed run lengths (column by column).
 
     Args:

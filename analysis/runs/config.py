@@ -33,8 +33,9 @@ class StudyConfig(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value(cls, value: object, info: Any) -> object:
-        # Pydantic's own type for ``info`` cannot be checked at run time.
+    def _no_truth_value(  # type: ignore[explicit-any]  # pydantic's type of info is unknown at run time
+        cls, value: object, info: Any
+    ) -> object:
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError(f"a value other than yes and no is needed, got {value}")
         return value

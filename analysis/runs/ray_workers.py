@@ -29,7 +29,7 @@ RETRIES = 3
 
 @dataclass(frozen=True)
 class RayWorkers:
-    """Computes parts on actors; a ``Mapper`` for ``engine.run_study``.
+    """Computes parts on actors; a ``Mapper`` for ``engine.complete_run``.
 
     Attributes:
         make: Loads model and data and prepares the study (see ``engine.prepare``); runs once in

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from litelvlm.arrays import Array
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
@@ -37,7 +38,7 @@ SCORES = (
 MASSIVE_SHARE = 20 / 64
 
 
-def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndarray, "n"]]:
+def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[Array, "n"]]:
     """Every score of ``SCORES`` for one image and its text; high means that the method keeps it.
 
     Args:
@@ -62,20 +63,20 @@ def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[np.ndar
     return scores | {"random": rng.random(cues.n_tokens)}
 
 
-def ranking(values: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+def ranking(values: Float[Array, "n"]) -> Int[Array, "n"]:
     """Token indices, highest value first, ties by lower index."""
-    order: np.ndarray = stable_order(torch.from_numpy(values), descending=True).numpy()
+    order: Array = stable_order(torch.from_numpy(values), descending=True).numpy()
     return order
 
 
-def highest_similarity(cues: Cues) -> Float[np.ndarray, "n"]:
+def highest_similarity(cues: Cues) -> Float[Array, "n"]:
     """The intuitive score, opposite to the method's."""
     return HighSimilarity().score(cues).float().cpu().numpy().astype(np.float64)
 
 
 def visual_sinks(
     states: Float[Tensor, "s d"], first: int, n_tokens: int, share: float = MASSIVE_SHARE
-) -> Bool[np.ndarray, "n"]:
+) -> Bool[Array, "n"]:
     """Visual tokens with massive activations in the massive channels of the first token.
 
     Args:
@@ -94,5 +95,5 @@ def visual_sinks(
     bound = share * states.shape[1] ** 0.5
     channels = scaled[0].abs() > bound
     massive = (scaled[first : first + n_tokens, channels].abs() > bound).any(1)
-    found: np.ndarray = massive.cpu().numpy()
+    found: Array = massive.cpu().numpy()
     return found

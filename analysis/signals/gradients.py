@@ -16,6 +16,7 @@ from jaxtyping import Float
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.glamm.attribution.targets import frozen
@@ -62,16 +63,16 @@ class Integrated(NamedTuple):
             baseline)| over the size of that difference.
     """
 
-    values: Float[np.ndarray, "n"]
+    values: Float[Array, "n"]
     error: float
 
 
-def token_sums(attribution: Float[Tensor, "n d"]) -> Float[np.ndarray, "n"]:
+def token_sums(attribution: Float[Tensor, "n d"]) -> Float[Array, "n"]:
     """Signed sum over channels."""
     return attribution.detach().float().sum(-1).cpu().numpy().astype(np.float64)
 
 
-def input_signals(targets: TokenTargets, column: int) -> dict[str, Float[np.ndarray, "n"]]:
+def input_signals(targets: TokenTargets, column: int) -> dict[str, Float[Array, "n"]]:
     """Saliency and input x gradient of one target at the visual tokens."""
     with frozen(targets.model):
         inputs = targets.visual[None].clone().requires_grad_(True)
@@ -97,7 +98,7 @@ def inner_layers(n_layers: int) -> tuple[int, ...]:
 
 def layer_signals(
     targets: TokenTargets, column: int, layers: Sequence[int]
-) -> dict[int, Float[np.ndarray, "n"]]:
+) -> dict[int, Float[Array, "n"]]:
     """Gradient x activation of one target at the visual tokens' states behind some layers."""
     image = slice(targets.start, targets.start + targets.n_tokens)
     # Only a GLaMM makes targets; a toy in its place has the same layers.

@@ -13,6 +13,7 @@ from litelvlm.analysis.signals.gradients import (
     input_signals,
     layer_signals,
 )
+from litelvlm.arrays import Array
 from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, leave_one_out
 from litelvlm.models.glamm.attribution.layers import attention_flow
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
@@ -40,7 +41,7 @@ class Signal:
     """
 
     name: str
-    values: Float[np.ndarray, "n"]
+    values: Float[Array, "n"]
     target: str = ""
     layer: int = NO_LAYER
     head: int = ALL_HEADS
@@ -68,9 +69,9 @@ PREREGISTERED = (ATTENTION, REMOVAL)
 soft Dice when a block of tokens is dropped."""
 
 
-def as_array(tensor: Tensor) -> Float[np.ndarray, "..."]:
+def as_array(tensor: Tensor) -> Float[Array, "..."]:
     """A float64 copy on the CPU."""
-    found: np.ndarray = tensor.detach().float().cpu().numpy().astype(np.float64)
+    found: Array = tensor.detach().float().cpu().numpy().astype(np.float64)
     return found
 
 
@@ -103,7 +104,7 @@ def attention_signals(query: Query) -> Iterator[Signal]:
 
 
 def head_signals(
-    name: str, rows: Float[np.ndarray, "layers heads n"], target: str = ""
+    name: str, rows: Float[Array, "layers heads n"], target: str = ""
 ) -> Iterator[Signal]:
     """One signal per layer and head."""
     for layer, heads in enumerate(rows):

@@ -9,10 +9,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float
 
-Game = Callable[[Bool[np.ndarray, "b g"]], Float[np.ndarray, "b t"]]
+from litelvlm.arrays import Array
+
+Game = Callable[[Bool[Array, "b g"]], Float[Array, "b t"]]
 
 
-def ends(game: Game, n_players: int) -> tuple[Float[np.ndarray, "t"], Float[np.ndarray, "t"]]:
+def ends(game: Game, n_players: int) -> tuple[Float[Array, "t"], Float[Array, "t"]]:
     """Value of nobody and of everybody."""
     values = game(np.stack([np.zeros(n_players, dtype=bool), np.ones(n_players, dtype=bool)]))
     return values[0], values[1]
@@ -20,7 +22,7 @@ def ends(game: Game, n_players: int) -> tuple[Float[np.ndarray, "t"], Float[np.n
 
 def kernel_shap(
     game: Game, n_players: int, samples: int, rng: np.random.Generator
-) -> Float[np.ndarray, "g t"]:
+) -> Float[Array, "g t"]:
     """Shapley values by weighted regression on sampled coalitions, each with its complement.
 
     Sizes are drawn with the kernel's weight, so the regression itself is unweighted; the values are
@@ -52,7 +54,7 @@ def kernel_shap(
 
 def shapley_sampling(
     game: Game, n_players: int, permutations: int, rng: np.random.Generator
-) -> Float[np.ndarray, "g t"]:
+) -> Float[Array, "g t"]:
     """Mean marginal value of each player over random orders of arrival.
 
     Source: Castro, Gomez and Tejada 2009, section 3.
@@ -77,7 +79,7 @@ def ridge_on_masks(
     samples: int,
     rng: np.random.Generator,
     penalty: float = 1.0,
-) -> Float[np.ndarray, "g t"]:
+) -> Float[Array, "g t"]:
     """Linear effect of keeping each token when ``kept`` random ones are left, by ridge regression.
 
     Args:
@@ -99,7 +101,7 @@ def ridge_on_masks(
     outcome = game(present)
     gram = design.T @ design
     ridge = penalty * np.trace(gram) / n_players
-    values: np.ndarray = np.linalg.solve(
+    values: Array = np.linalg.solve(
         gram + ridge * np.eye(n_players), design.T @ (outcome - outcome.mean(0))
     )
     return values

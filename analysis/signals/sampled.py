@@ -17,15 +17,16 @@ from litelvlm.analysis.signals.gradients import (
 from litelvlm.analysis.signals.importance import BLOCKS, DICE, Signal, as_array, block_signals
 from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
 from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
+from litelvlm.arrays import Array
 from litelvlm.models.glamm.attribution.importance import block_groups
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
 
 
-def block_game(query: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n"]]:
+def block_game(query: Query, targets: Targets) -> tuple[Game, Int[Array, "n"]]:
     """The game of blocks as players with the targets as values, and the block of each token."""
     groups = block_groups(query.model.grid, BLOCKS).numpy()
 
-    def game(present: Bool[np.ndarray, "b g"]) -> Float[np.ndarray, "b t"]:
+    def game(present: Bool[Array, "b g"]) -> Float[Array, "b t"]:
         return as_array(targets.keeping(torch.from_numpy(present[:, groups]), query.batch_size))
 
     return game, groups
@@ -33,10 +34,10 @@ def block_game(query: Query, targets: Targets) -> tuple[Game, Int[np.ndarray, "n
 
 def shapley(
     query: Query, targets: Targets, coalitions: int, rng: np.random.Generator
-) -> Float[np.ndarray, "n"]:
+) -> Float[Array, "n"]:
     """KernelSHAP of the soft Dice; each token carries its block's value."""
     game, groups = block_game(query, targets)
-    values: np.ndarray = kernel_shap(game, BLOCKS**2, coalitions, rng)[groups, DICE]
+    values: Array = kernel_shap(game, BLOCKS**2, coalitions, rng)[groups, DICE]
     return values
 
 
@@ -92,14 +93,14 @@ def sampled_signals(
         )
         yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
     game, groups = block_game(query, targets)
-    halves: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "g t"]]] = {
+    halves: dict[str, Callable[[np.random.Generator], Float[Array, "g t"]]] = {
         "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
         "shapley_sampling": lambda rng: shapley_sampling(
             game, BLOCKS**2, -(-sampling.permutations // 2), rng
         ),
     }
 
-    def tokens(present: Bool[np.ndarray, "b n"]) -> Float[np.ndarray, "b t"]:
+    def tokens(present: Bool[Array, "b n"]) -> Float[Array, "b t"]:
         return as_array(targets.keeping(torch.from_numpy(present), query.batch_size))
 
     rng = np.random.default_rng(sampling.seed)
@@ -117,7 +118,7 @@ def sampled_signals(
 
 
 def reliable(
-    first: Float[np.ndarray, "n"], second: Float[np.ndarray, "n"], stepped_up: bool = False
+    first: Float[Array, "n"], second: Float[Array, "n"], stepped_up: bool = False
 ) -> float:
     """Reliability from two measurements, of one or of their mean; nan where one is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import TextFlow, rollout, text_flow, trace_text
 from litelvlm.clip.tower import Tower
 
@@ -128,9 +129,9 @@ class Measured(NamedTuple):
         everywhere: By measure, [layers, heads], mean over the rows of all positions but the first.
     """
 
-    heads: dict[str, Float[np.ndarray, "layers heads"]]
-    together: dict[str, Float[np.ndarray, "layers"]]
-    everywhere: dict[str, Float[np.ndarray, "layers heads"]]
+    heads: dict[str, Float[Array, "layers heads"]]
+    together: dict[str, Float[Array, "layers"]]
+    everywhere: dict[str, Float[Array, "layers heads"]]
 
 
 def _rows(measured: Measured, wording: Wording, tags: Row) -> list[Row]:
@@ -170,8 +171,8 @@ def _measure(
     rolled: Mapping[str, Float[torch.Tensor, "layers t l l"]],
     number: int,
     length: int,
-    content: Int[np.ndarray, "c"],
-    marks: Int[np.ndarray, "m"],
+    content: Int[Array, "c"],
+    marks: Int[Array, "m"],
 ) -> Measured:
     maps, carried = (
         kind[:, number, :, :length, :length].cpu().numpy().astype(np.float64)
@@ -193,7 +194,7 @@ def _measure(
     return Measured(heads, whole, everywhere_measures(maps, content, marks))
 
 
-def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int[np.ndarray, "c"]:
+def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int[Array, "c"]:
     """Where the expression's tokens stand in the sentence's (the first place, if several).
 
     Raises:
@@ -209,10 +210,10 @@ def content_positions(sentence: Sequence[int], expression: Sequence[int]) -> Int
 
 
 def attention_measures(
-    rows: Float[np.ndarray, "layers heads t"],
-    content: Int[np.ndarray, "c"],
-    marks: Int[np.ndarray, "m"],
-) -> dict[str, Float[np.ndarray, "layers heads"]]:
+    rows: Float[Array, "layers heads t"],
+    content: Int[Array, "c"],
+    marks: Int[Array, "m"],
+) -> dict[str, Float[Array, "layers heads"]]:
     """Measures of the attention of one position; 0 is [SOS], the last one the position itself.
 
     Args:
@@ -247,10 +248,10 @@ def attention_measures(
 
 
 def everywhere_measures(
-    maps: Float[np.ndarray, "layers heads t t"],
-    content: Int[np.ndarray, "c"],
-    marks: Int[np.ndarray, "m"],
-) -> dict[str, Float[np.ndarray, "layers heads"]]:
+    maps: Float[Array, "layers heads t t"],
+    content: Int[Array, "c"],
+    marks: Int[Array, "m"],
+) -> dict[str, Float[Array, "layers heads"]]:
     """The same measures, mean over all positions but the first, which sees itself alone."""
     rows = [
         attention_measures(maps[:, :, i, : i + 1], content, marks) for i in range(1, maps.shape[-1])
@@ -259,8 +260,8 @@ def everywhere_measures(
 
 
 def column_mass(
-    maps: Float[np.ndarray, "layers heads t t"],
-) -> dict[str, Float[np.ndarray, "layers heads"]]:
+    maps: Float[Array, "layers heads t t"],
+) -> dict[str, Float[Array, "layers heads"]]:
     """Mean attention that [SOS] gets from all positions, alpha_1; uniform attention makes it large.
 
     Returns:
@@ -292,8 +293,8 @@ def uniform_alpha(length: int) -> float:
 
 
 def carried_shares(
-    norms: Float[np.ndarray, "*rows t"], content: Int[np.ndarray, "c"], marks: Int[np.ndarray, "m"]
-) -> dict[str, Float[np.ndarray, "*rows"]]:
+    norms: Float[Array, "*rows t"], content: Int[Array, "c"], marks: Int[Array, "m"]
+) -> dict[str, Float[Array, "*rows"]]:
     """Shares of what a position receives, by norm: from [SOS], content, punctuation and itself."""
     total = norms.sum(-1)
     parts = {"norm_share": norms[..., 0], "norm_self": norms[..., -1]}

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 import numpy as np
 from jaxtyping import Float
 
+from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
 
 
@@ -18,7 +19,7 @@ class PieceTokenizer(Protocol):
 
 def word_attention(
     tower: Tower, sentence: str
-) -> tuple[list[str], int, Float[np.ndarray, "layers heads words"]]:
+) -> tuple[list[str], int, Float[Array, "layers heads words"]]:
     """Attention of [EOS] to each word of a sentence, the tokens of a word added up.
 
     Returns:

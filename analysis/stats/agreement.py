@@ -7,6 +7,7 @@ from jaxtyping import Float, Int, Real
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.arrays import Array
 
 USABLE = 0.2  # below this reliability nothing is said of a ceiling
 
@@ -23,7 +24,7 @@ class Ceiling(NamedTuple):
     full: float
 
 
-def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
+def grid_covariates(grid: tuple[int, int]) -> Float[Array, "n 7"]:
     """Position of each token: x, y, x², y², x y, distance from the centre, border or not."""
     rows, cols = grid
     row, col = np.divmod(np.arange(rows * cols), cols)
@@ -32,20 +33,18 @@ def grid_covariates(grid: tuple[int, int]) -> Float[np.ndarray, "n 7"]:
     return np.column_stack([x, y, x**2, y**2, x * y, np.hypot(x, y), border.astype(np.float64)])
 
 
-def _agreement(
-    first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int
-) -> Float[np.ndarray, "k"]:
+def _agreement(first: Int[Array, "n"], second: Int[Array, "m"], k: int) -> Float[Array, "k"]:
     """Shared share of the two top-d lists for d = 1 to k."""
     _, places, others = np.intersect1d(
         first[:k], second[:k], assume_unique=True, return_indices=True
     )
     # A token is shared from the depth on at which the later of its two places has been reached.
     found = np.bincount(np.maximum(places, others), minlength=k).cumsum()
-    value: np.ndarray = found / np.arange(1, k + 1)
+    value: Array = found / np.arange(1, k + 1)
     return value
 
 
-def rank_biased_overlap(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
+def rank_biased_overlap(first: Int[Array, "n"], second: Int[Array, "m"], k: int) -> float:
     """Extrapolated rank-biased overlap of two orders to depth k, with p = 1 - 1/k; best first.
 
     Source: Webber, Moffat and Zobel 2010, A similarity measure for indefinite rankings,
@@ -59,7 +58,7 @@ def rbo_chance(n_tokens: int, k: int) -> float:
     return _extrapolated(np.arange(1, _depth(k, n_tokens) + 1) / n_tokens)
 
 
-def _extrapolated(agreement: Float[np.ndarray, "k"]) -> float:
+def _extrapolated(agreement: Float[Array, "k"]) -> float:
     """Weighted sum of agreements over depths, the last one standing for all deeper ones."""
     k = len(agreement)
     p = 1 - 1 / k
@@ -74,7 +73,7 @@ def _depth(k: int, limit: int) -> int:
     return k
 
 
-def top_k_iou(first: Int[np.ndarray, "n"], second: Int[np.ndarray, "m"], k: int) -> float:
+def top_k_iou(first: Int[Array, "n"], second: Int[Array, "m"], k: int) -> float:
     """Intersection over union of the first k tokens of two orders."""
     _depth(k, min(len(first), len(second)))
     shared = len(np.intersect1d(first[:k], second[:k]))
@@ -91,7 +90,7 @@ def chance_corrected(value: float, chance: float) -> float:
     return (value - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
+def split_half_ceiling(first: Real[Array, "n"], second: Real[Array, "n"]) -> Ceiling:
     """Reliability of a signal measured in two halves (two halves of the samples), by Spearman.
 
     That of the whole is 2 r / (1 + r) (Spearman and Brown).
@@ -110,7 +109,7 @@ def split_half_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n
     return Ceiling(half, full)
 
 
-def retest_ceiling(first: Real[np.ndarray, "n"], second: Real[np.ndarray, "n"]) -> Ceiling:
+def retest_ceiling(first: Real[Array, "n"], second: Real[Array, "n"]) -> Ceiling:
     """Reliability of one measurement: its correlation with a second one, not stepped up.
 
     ``split_half_ceiling`` speaks of the two together, which is too high for either alone.

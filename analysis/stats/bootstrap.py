@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from litelvlm.arrays import Array
+
 RESAMPLES = 10_000
 ONE_IMAGE = "undefined: one image"
 _CHUNK_CELLS = 2_000_000  # image counts held at once (16 MB), whatever the number of images
@@ -53,8 +55,8 @@ class Bootstrap(NamedTuple):
         n: Samples behind them.
     """
 
-    value: Float[np.ndarray, "k"]
-    draws: Float[np.ndarray, "b k"]
+    value: Float[Array, "k"]
+    draws: Float[Array, "b k"]
     n_images: int
     n: int
 
@@ -65,7 +67,7 @@ class Bootstrap(NamedTuple):
             for value, draws in zip(self.value, self.draws.T, strict=True)
         ]
 
-    def p_values(self, null: float = 0.0, one_sided: bool = False) -> Float[np.ndarray, "k"]:
+    def p_values(self, null: float = 0.0, one_sided: bool = False) -> Float[Array, "k"]:
         """Bootstrap p-value of each column against ``null``; nan with one image.
 
         Args:
@@ -74,14 +76,14 @@ class Bootstrap(NamedTuple):
         """
         if not len(self.draws):
             return np.full(len(self.value), np.nan)
-        below: np.ndarray = (1 + (self.draws <= null).sum(0)) / (1 + len(self.draws))
+        below: Array = (1 + (self.draws <= null).sum(0)) / (1 + len(self.draws))
         if one_sided:
             return below
         above = (1 + (self.draws >= null).sum(0)) / (1 + len(self.draws))
-        p: np.ndarray = np.minimum(1.0, 2 * np.minimum(below, above))
+        p: Array = np.minimum(1.0, 2 * np.minimum(below, above))
         return p
 
-    def p_equivalent(self, margin: float, null: float = 0.0) -> Float[np.ndarray, "k"]:
+    def p_equivalent(self, margin: float, null: float = 0.0) -> Float[Array, "k"]:
         """p-value of two one-sided tests per column: small within ``margin`` of ``null``.
 
         At most .05 where the 90 % percentile interval lies inside the margin; nan with one image.
@@ -94,14 +96,14 @@ class Bootstrap(NamedTuple):
         if not len(self.draws):
             return np.full(len(self.value), np.nan)
         outside = [(self.draws <= null - margin).sum(0), (self.draws >= null + margin).sum(0)]
-        larger: np.ndarray = (1 + np.maximum(*outside)) / (1 + len(self.draws))
+        larger: Array = (1 + np.maximum(*outside)) / (1 + len(self.draws))
         return larger
 
 
-Statistic = Callable[[Float[np.ndarray, "b c"]], Float[np.ndarray, "b k"]]
+Statistic = Callable[[Float[Array, "b c"]], Float[Array, "b k"]]
 
 
-def check_finite(values: Shaped[np.ndarray, "..."], what: str) -> None:
+def check_finite(values: Shaped[Array, "..."], what: str) -> None:
     """Refuse nan and infinity.
 
     Raises:
@@ -117,8 +119,8 @@ def check_finite(values: Shaped[np.ndarray, "..."], what: str) -> None:
 
 
 def image_sums(
-    columns: Float[np.ndarray, "n c"], image_ids: Shaped[np.ndarray, "n"]
-) -> tuple[Float[np.ndarray, "images c"], Int[np.ndarray, "images"]]:
+    columns: Float[Array, "n c"], image_ids: Shaped[Array, "n"]
+) -> tuple[Float[Array, "images c"], Int[Array, "images"]]:
     """Sum each column within each image.
 
     Returns:
@@ -141,8 +143,8 @@ def image_sums(
 
 
 def bootstrap(
-    columns: Float[np.ndarray, "n c"],
-    image_ids: Shaped[np.ndarray, "n"],
+    columns: Float[Array, "n c"],
+    image_ids: Shaped[Array, "n"],
     statistic: Statistic,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -186,7 +188,7 @@ def bootstrap(
 
 
 def interval(
-    value: float, draws: Float[np.ndarray, "b"], n_images: int, n: int, level: float = 0.95
+    value: float, draws: Float[Array, "b"], n_images: int, n: int, level: float = 0.95
 ) -> Estimate:
     """Percentile interval from bootstrap draws; undefined without draws."""
     if not 0 < level < 1:
@@ -199,28 +201,28 @@ def interval(
     )
 
 
-def means(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
+def means(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
     """Statistic: every column over the last one (a column of ones gives means)."""
-    value: np.ndarray = sums[:, :-1] / sums[:, -1:]
+    value: Array = sums[:, :-1] / sums[:, -1:]
     return value
 
 
-def ratios(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
+def ratios(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
     """Statistic: the first half of the columns over the second half, as in cIoU.
 
     A ratio whose denominator is 0 has a numerator of 0 too (empty prediction on empty target) and
     counts as 1.
     """
     numerator, denominator = np.split(sums, 2, axis=1)
-    value: np.ndarray = np.divide(
+    value: Array = np.divide(
         numerator, denominator, out=np.ones_like(numerator), where=denominator != 0
     )
     return value
 
 
 def bootstrap_means(
-    values: Float[np.ndarray, "n c"],
-    image_ids: Shaped[np.ndarray, "n"],
+    values: Float[Array, "n c"],
+    image_ids: Shaped[Array, "n"],
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Bootstrap:
@@ -231,9 +233,9 @@ def bootstrap_means(
 
 
 def bootstrap_ratios(
-    numerator: Float[np.ndarray, "n c"],
-    denominator: Float[np.ndarray, "n c"],
-    image_ids: Shaped[np.ndarray, "n"],
+    numerator: Float[Array, "n c"],
+    denominator: Float[Array, "n c"],
+    image_ids: Shaped[Array, "n"],
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Bootstrap:
@@ -242,8 +244,8 @@ def bootstrap_ratios(
 
 
 def mean_estimate(
-    values: Float[np.ndarray, "n"],
-    image_ids: Shaped[np.ndarray, "n"],
+    values: Float[Array, "n"],
+    image_ids: Shaped[Array, "n"],
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -255,7 +257,7 @@ def mean_estimate(
 
 
 def contrast(
-    result: Bootstrap, combine: Callable[[Float[np.ndarray, "b k"]], Float[np.ndarray, "b j"]]
+    result: Bootstrap, combine: Callable[[Float[Array, "b k"]], Float[Array, "b j"]]
 ) -> Bootstrap:
     """Combine several paired statistics into new ones, such as a difference or a retention.
 
@@ -271,8 +273,8 @@ def contrast(
 
 
 def nested_bootstrap(
-    columns: Float[np.ndarray, "n c"],
-    levels: Sequence[Shaped[np.ndarray, "n"]],
+    columns: Float[Array, "n c"],
+    levels: Sequence[Shaped[Array, "n"]],
     statistic: Statistic,
     resamples: int = RESAMPLES,
     seed: int = 0,

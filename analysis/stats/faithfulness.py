@@ -7,6 +7,8 @@ import torch
 from captum.metrics import infidelity
 from jaxtyping import Bool, Float, Int
 
+from litelvlm.arrays import Array
+
 ERASER_SHARES = (32 / 576, 64 / 576, 128 / 576, 192 / 576, 288 / 576)
 
 
@@ -31,15 +33,15 @@ def eraser_counts(n_tokens: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, round(n_tokens * share)) for share in ERASER_SHARES}))
 
 
-def first_tokens(order: Int[np.ndarray, "n"], counts: Sequence[int]) -> Bool[np.ndarray, "c n"]:
+def first_tokens(order: Int[Array, "n"], counts: Sequence[int]) -> Bool[Array, "c n"]:
     """For each count, which tokens are among that many first ones."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    inside: np.ndarray = place[None] < np.asarray(counts)[:, None]
+    inside: Array = place[None] < np.asarray(counts)[:, None]
     return inside
 
 
-def curve_area(counts: Sequence[int], values: Float[np.ndarray, "c"]) -> float:
+def curve_area(counts: Sequence[int], values: Float[Array, "c"]) -> float:
     """Area under a curve over the share of tokens, from none to all, by trapezoids.
 
     On even steps this is (sum of y - (first + last) / 2) / steps.
@@ -52,10 +54,10 @@ def curve_area(counts: Sequence[int], values: Float[np.ndarray, "c"]) -> float:
 
 def eraser(
     counts: Sequence[int],
-    without: Float[np.ndarray, "c"],
-    only: Float[np.ndarray, "c"],
+    without: Float[Array, "c"],
+    only: Float[Array, "c"],
     chosen: Sequence[int],
-) -> dict[str, Float[np.ndarray, "k"]]:
+) -> dict[str, Float[Array, "k"]]:
     """Comprehensiveness and sufficiency at some counts; their means are the AOPC.
 
     Args:
@@ -79,7 +81,7 @@ def eraser(
 
 def square_removals(
     grid: tuple[int, int], count: int, rng: np.random.Generator
-) -> Bool[np.ndarray, "m n"]:
+) -> Bool[Array, "m n"]:
     """Random squares of tokens to take away, sides from 2 to half of the grid's shorter side.
 
     Squares can take a whole object away. Tokens strewn over the picture hardly ever do: nearly
@@ -96,25 +98,23 @@ def square_removals(
     side = rng.integers(2, longest + 1, count)[:, None]
     top, left = (rng.integers(0, extent - side + 1) for extent in grid)
     row, column = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
-    removed: np.ndarray = (
-        (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
-    )
+    removed: Array = (row >= top) & (row < top + side) & (column >= left) & (column < left + side)
     return removed
 
 
 def moved_round(
-    values: Float[np.ndarray, "n"], grid: tuple[int, int], rng: np.random.Generator
-) -> Float[np.ndarray, "n"]:
+    values: Float[Array, "n"], grid: tuple[int, int], rng: np.random.Generator
+) -> Float[Array, "n"]:
     """A map shifted round the grid by a random step other than zero; it keeps its smoothness."""
     down, right = np.divmod(int(rng.integers(1, grid[0] * grid[1])), grid[1])
-    moved: np.ndarray = np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
+    moved: Array = np.roll(values.reshape(grid), (down, right), axis=(0, 1)).ravel()
     return moved
 
 
 def rank_infidelity(
-    order: Int[np.ndarray, "n"],
-    removed: Bool[np.ndarray, "m n"],
-    values: Float[np.ndarray, "m"],
+    order: Int[Array, "n"],
+    removed: Bool[Array, "m n"],
+    values: Float[Array, "m"],
     whole: float,
 ) -> float:
     """Normalised infidelity (captum) of a ranking to the effects of random removals; 0 is best.

@@ -12,13 +12,14 @@ from litelvlm.analysis.stats.bootstrap import (
     Statistic,
     image_sums,
 )
+from litelvlm.arrays import Array
 
 _BATCH_CELLS = 4_000_000  # numbers gathered at once (32 MB)
 
 
 def bca_estimate(
-    columns: Float[np.ndarray, "n c"],
-    image_ids: Shaped[np.ndarray, "n"],
+    columns: Float[Array, "n c"],
+    image_ids: Shaped[Array, "n"],
     statistic: Statistic,
     level: float = 0.95,
     resamples: int = RESAMPLES,
@@ -56,9 +57,9 @@ def bca_estimate(
             f"{level:.0%} BCa image bootstrap, no spread",
         )
 
-    def of_images(index: Int[np.ndarray, "*b images"], axis: int) -> Float[np.ndarray, "*b"]:
+    def of_images(index: Int[Array, "*b images"], axis: int) -> Float[Array, "*b"]:
         totals = sums[np.moveaxis(index, axis, -1)].sum(axis=-2)
-        result: np.ndarray = statistic(totals.reshape(-1, sums.shape[1]))[:, 0].reshape(
+        result: Array = statistic(totals.reshape(-1, sums.shape[1]))[:, 0].reshape(
             totals.shape[:-1]
         )
         return result
@@ -111,7 +112,7 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
 
 def minimum_detectable(
     result: Bootstrap, power: float = 0.8, level: float = 0.95
-) -> Float[np.ndarray, "k"]:
+) -> Float[Array, "k"]:
     """Smallest effect that a two-sided test on these images detects at a power; nan with one image.
 
     It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of
@@ -119,5 +120,5 @@ def minimum_detectable(
     """
     if not len(result.draws):
         return np.full(len(result.value), np.nan)
-    error: np.ndarray = result.draws.std(axis=0)
+    error: Array = result.draws.std(axis=0)
     return error * float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Real, Shaped
 
 from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.arrays import Array
 
 
 class AtBudget(NamedTuple):
@@ -39,10 +40,10 @@ class AtBudget(NamedTuple):
 
 
 def auroc(
-    scores: Real[np.ndarray, "n"],
-    inside: Shaped[np.ndarray, "*masks n"],
-    outside: Shaped[np.ndarray, "*masks n"],
-) -> Float[np.ndarray, "*masks"]:
+    scores: Real[Array, "n"],
+    inside: Shaped[Array, "*masks n"],
+    outside: Shaped[Array, "*masks n"],
+) -> Float[Array, "*masks"]:
     """Probability that a token in the mask scores above one outside it; ties count one half.
 
     Args:
@@ -78,18 +79,18 @@ def auroc(
     group_out = np.add.reduceat(weight_out[..., order], first, axis=-1)
     below = np.cumsum(group_out, axis=-1) - group_out
     wins = (group_in * (below + group_out / 2)).sum(-1)
-    value: np.ndarray = np.asarray(wins / (weight_in.sum(-1) * weight_out.sum(-1)))
+    value: Array = np.asarray(wins / (weight_in.sum(-1) * weight_out.sum(-1)))
     return value
 
 
-def reversal_index(area: Float[np.ndarray, "*masks"]) -> Float[np.ndarray, "*masks"]:
+def reversal_index(area: Float[Array, "*masks"]) -> Float[Array, "*masks"]:
     """RI = 1 - 2 AUROC, in [-1, 1]: positive when the mask's tokens score lower."""
-    value: np.ndarray = np.asarray(1 - 2 * area)
+    value: Array = np.asarray(1 - 2 * area)
     return value
 
 
 def hedges_g(
-    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
+    scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
 ) -> float:
     """Hedges' g, inside minus outside the mask; negative means reversal.
 
@@ -117,9 +118,9 @@ def hedges_g(
 
 
 def at_budget(
-    scores: Real[np.ndarray, "n"],
-    inside: Bool[np.ndarray, "n"],
-    outside: Bool[np.ndarray, "n"],
+    scores: Real[Array, "n"],
+    inside: Bool[Array, "n"],
+    outside: Bool[Array, "n"],
     k: int,
 ) -> AtBudget:
     """Precision and recall of the k lowest and k highest eligible tokens; lower index wins ties.
@@ -131,9 +132,9 @@ def at_budget(
 
 
 def at_budgets(
-    scores: Real[np.ndarray, "n"],
-    inside: Bool[np.ndarray, "n"],
-    outside: Bool[np.ndarray, "n"],
+    scores: Real[Array, "n"],
+    inside: Bool[Array, "n"],
+    outside: Bool[Array, "n"],
     ks: Sequence[int],
 ) -> list[AtBudget]:
     """The same at several budgets, from one sort.
@@ -169,14 +170,14 @@ def at_budgets(
     return found
 
 
-def soft_recall(scores: Real[np.ndarray, "n"], coverage: Float[np.ndarray, "n"], k: int) -> float:
+def soft_recall(scores: Real[Array, "n"], coverage: Float[Array, "n"], k: int) -> float:
     """Share of the mask's visible area that lies under the k lowest of all tokens."""
     check_finite(scores, "scores")
     return float(coverage[np.argsort(scores, kind="stable")[:k]].sum() / coverage.sum())
 
 
 def pointing_game(
-    scores: Real[np.ndarray, "n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
+    scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
 ) -> float:
     """Whether the lowest eligible score lies in the mask, as a share of tied minima.
 
@@ -188,7 +189,7 @@ def pointing_game(
     return float(inside[lowest].mean())
 
 
-def tie_fraction(scores: Real[np.ndarray, "n"]) -> float:
+def tie_fraction(scores: Real[Array, "n"]) -> float:
     """Share of tokens whose score another token has too."""
     check_finite(scores, "scores")
     _, index, counts = np.unique(scores, return_inverse=True, return_counts=True)

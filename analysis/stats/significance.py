@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Estimate, check_finite, image_sums, ratios
+from litelvlm.arrays import Array
 
 _CHUNK_CELLS = 2_000_000
 
@@ -26,9 +27,9 @@ class Comparison(NamedTuple):
 
 
 def paired_swap_test(
-    a: Float[np.ndarray, "n c"],
-    b: Float[np.ndarray, "n c"],
-    image_ids: Shaped[np.ndarray, "n"],
+    a: Float[Array, "n c"],
+    b: Float[Array, "n c"],
+    image_ids: Shaped[Array, "n"],
     permutations: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -73,7 +74,7 @@ def paired_swap_test(
     return Comparison(observed, (1 + extreme) / (1 + permutations), n_images)
 
 
-def sign_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
+def sign_test(image_means: Float[Array, "images"]) -> Comparison:
     """Exact two-sided sign test of image means; zeros are left out."""
     check_finite(image_means, "image means")
     positive, n = int((image_means > 0).sum()), int((image_means != 0).sum())
@@ -82,7 +83,7 @@ def sign_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
     )
 
 
-def wilcoxon_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
+def wilcoxon_test(image_means: Float[Array, "images"]) -> Comparison:
     """Wilcoxon's signed-rank test on image means, two-sided; zeros are left out."""
     check_finite(image_means, "image means")
     n = int((image_means != 0).sum())
@@ -92,7 +93,7 @@ def wilcoxon_test(image_means: Float[np.ndarray, "images"]) -> Comparison:
     return Comparison(float(result.statistic), float(result.pvalue), n)
 
 
-def equivalence_test(difference: Float[np.ndarray, "images"], margin: float) -> Comparison:
+def equivalence_test(difference: Float[Array, "images"], margin: float) -> Comparison:
     """Two one-sided t tests (TOST) on image means: small p if |difference| < ``margin``.
 
     Raises:
@@ -105,7 +106,7 @@ def equivalence_test(difference: Float[np.ndarray, "images"], margin: float) -> 
     return Comparison(float(difference.mean()), max(lower.p_value, upper.p_value), len(difference))
 
 
-def non_inferiority_test(difference: Float[np.ndarray, "images"], margin: float) -> Comparison:
+def non_inferiority_test(difference: Float[Array, "images"], margin: float) -> Comparison:
     """One-sided t test on image means: small p if the difference lies above ``-margin``."""
     check_finite(difference, "differences")
     if margin <= 0 or len(difference) < 2:
@@ -125,7 +126,7 @@ def non_inferior(estimate: Estimate, margin: float) -> bool:
     return estimate.defined and estimate.low > -margin
 
 
-def holm(p_values: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+def holm(p_values: Float[Array, "m"]) -> Float[Array, "m"]:
     """Holm's step-down adjustment (family-wise error), in the given order.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
@@ -143,10 +144,10 @@ def holm(p_values: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
     return adjusted
 
 
-def benjamini_hochberg(p_values: Float[np.ndarray, "*m"]) -> Float[np.ndarray, "*m"]:
+def benjamini_hochberg(p_values: Float[Array, "*m"]) -> Float[Array, "*m"]:
     """Benjamini-Hochberg adjustment (false discovery rate) over all cells of a grid."""
     check_finite(p_values, "p-values")
-    adjusted: np.ndarray = stats.false_discovery_control(p_values.ravel(), method="bh").reshape(
+    adjusted: Array = stats.false_discovery_control(p_values.ravel(), method="bh").reshape(
         p_values.shape
     )
     return adjusted

@@ -10,21 +10,20 @@ from jaxtyping import Float, Real
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.arrays import Array
 
 
-def basis(n: int, covariates: Float[np.ndarray, "n c"] | None = None) -> Float[np.ndarray, "n b"]:
+def basis(n: int, covariates: Float[Array, "n c"] | None = None) -> Float[Array, "n b"]:
     """Orthonormal columns that span the constant and the covariates, without collinear ones."""
     columns = np.ones((n, 1)) if covariates is None else np.column_stack([np.ones(n), covariates])
     check_finite(columns, "covariates")
     scaled = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
     left, sizes, _ = np.linalg.svd(scaled, full_matrices=False)
-    kept: np.ndarray = left[:, sizes > 1e-10 * sizes[0]]
+    kept: Array = left[:, sizes > 1e-10 * sizes[0]]
     return kept
 
 
-def residual_ranks(
-    values: Real[np.ndarray, "m n"], design: Float[np.ndarray, "n b"]
-) -> Float[np.ndarray, "m n"]:
+def residual_ranks(values: Real[Array, "m n"], design: Float[Array, "n b"]) -> Float[Array, "m n"]:
     """Mid-ranks of each row minus their projection on ``design``, scaled to norm 1.
 
     A row that the design explains is 0.
@@ -37,32 +36,30 @@ def residual_ranks(
     rest = ranks - (ranks @ design) @ design.T
     norms = np.linalg.norm(rest, axis=1, keepdims=True)
     unexplained = norms > 1e-9 * np.linalg.norm(ranks, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(rest, norms, out=np.zeros_like(rest), where=unexplained)
+    unit: Array = np.divide(rest, norms, out=np.zeros_like(rest), where=unexplained)
     return unit
 
 
 def rank_correlations(
-    first: Real[np.ndarray, "a n"],
-    second: Real[np.ndarray, "b n"],
-    covariates: Float[np.ndarray, "n c"] | None = None,
-) -> Float[np.ndarray, "a b"]:
+    first: Real[Array, "a n"],
+    second: Real[Array, "b n"],
+    covariates: Float[Array, "n c"] | None = None,
+) -> Float[Array, "a b"]:
     """Partial Spearman correlation of every pair of rows; plain Spearman without covariates.
 
     A row that is constant, or wholly explained by the covariates, correlates 0 with everything.
     """
     design = basis(first.shape[1], covariates)
-    value: np.ndarray = (residual_ranks(first, design) @ residual_ranks(second, design).T).clip(
-        -1, 1
-    )
+    value: Array = (residual_ranks(first, design) @ residual_ranks(second, design).T).clip(-1, 1)
     return value
 
 
 def shifted_correlations(
-    first: Real[np.ndarray, "a n"],
-    second: Real[np.ndarray, "b n"],
+    first: Real[Array, "a n"],
+    second: Real[Array, "b n"],
     grid: tuple[int, int],
-    covariates: Float[np.ndarray, "n c"] | None = None,
-) -> Float[np.ndarray, "a b rows cols"]:
+    covariates: Float[Array, "n c"] | None = None,
+) -> Float[Array, "a b rows cols"]:
     """``rank_correlations`` with ``second`` shifted by every (down, right); [0, 0] is unshifted.
 
     All moves at once by cross-correlation: the moved ranks' product with a residual, over the norm
@@ -75,10 +72,10 @@ def shifted_correlations(
     rest = residual_ranks(first, design)
     spectrum = np.conj(np.fft.rfft2(ranks.reshape(-1, *grid)))
 
-    def moved_products(fixed: np.ndarray) -> np.ndarray:
+    def moved_products(fixed: Array) -> Array:
         """Products [rows of fixed, b, rows, cols] with every moved ``second``."""
         maps = np.fft.rfft2(fixed.reshape(-1, *grid))
-        products: np.ndarray = np.fft.irfft2(maps[:, None] * spectrum[None], s=grid)
+        products: Array = np.fft.irfft2(maps[:, None] * spectrum[None], s=grid)
         return products
 
     squared = (ranks**2).sum(1)[:, None, None]
@@ -87,32 +84,30 @@ def shifted_correlations(
     )
     unexplained = left > 1e-9 * np.maximum(squared, 1e-300)
     norms = np.sqrt(np.where(unexplained, left, 1.0))
-    value: np.ndarray = np.where(unexplained, moved_products(rest) / norms, 0.0).clip(-1, 1)
+    value: Array = np.where(unexplained, moved_products(rest) / norms, 0.0).clip(-1, 1)
     return value
 
 
-def shift_p_values(correlations: Float[np.ndarray, "a b rows cols"]) -> Float[np.ndarray, "a b"]:
+def shift_p_values(correlations: Float[Array, "a b rows cols"]) -> Float[Array, "a b"]:
     """One-sided p-values: share of shifts that correlate at least as much as no shift."""
     flat = correlations.reshape(*correlations.shape[:2], -1)
     extreme = (flat[..., 1:] >= flat[..., :1] - 1e-12).sum(-1)
-    p: np.ndarray = (1 + extreme) / flat.shape[-1]
+    p: Array = (1 + extreme) / flat.shape[-1]
     return p
 
 
-def tau_b(
-    first: Real[np.ndarray, "a n"], second: Real[np.ndarray, "b n"]
-) -> Float[np.ndarray, "a b"]:
+def tau_b(first: Real[Array, "a n"], second: Real[Array, "b n"]) -> Float[Array, "a b"]:
     """Kendall's tau-b of every row with every other one; 0 where a row is constant."""
     above = np.triu_indices(first.shape[1], 1)
 
-    def signs(values: np.ndarray) -> np.ndarray:
+    def signs(values: Array) -> Array:
         return np.stack([np.sign(row[:, None] - row)[above] for row in values]).astype(np.float32)
 
     a, b = signs(first), signs(second)
     sizes = np.sqrt(np.abs(a).sum(1, dtype=np.float64))[:, None] * np.sqrt(
         np.abs(b).sum(1, dtype=np.float64)
     )
-    value: np.ndarray = np.divide(
+    value: Array = np.divide(
         (a @ b.T).astype(np.float64), sizes, out=np.zeros_like(sizes), where=sizes > 0
     )
     return value

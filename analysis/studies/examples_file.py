@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from litelvlm.arrays import Array
 from litelvlm.data.files import atomic_write
 
 FILE = Path("maps") / "examples.safetensors"
@@ -32,7 +32,7 @@ class Example(NamedTuple):
     text: str
     percentile: int
     titles: tuple[str, ...]
-    panels: tuple[UInt8[np.ndarray, "height width 3"], ...]
+    panels: tuple[UInt8[Array, "height width 3"], ...]
 
 
 def write_examples(run: Path, method: str, examples: Sequence[Example]) -> Path:

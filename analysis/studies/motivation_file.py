@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save
 
 from litelvlm.analysis.studies.examples_file import HOW_DRAWN
+from litelvlm.arrays import Array
 from litelvlm.data.files import atomic_write
 
 FILE = Path("maps") / "motivation.safetensors"
@@ -38,14 +38,14 @@ class MotivationExample(NamedTuple):
     """
 
     text: str
-    picture: UInt8[np.ndarray, "height width 3"]
-    mask: Bool[np.ndarray, "height width"]
-    similarity: Float[np.ndarray, "height width"]
+    picture: UInt8[Array, "height width 3"]
+    mask: Bool[Array, "height width"]
+    similarity: Float[Array, "height width"]
     words: tuple[str, ...]
-    attention: Float[np.ndarray, "words"]
+    attention: Float[Array, "words"]
     methods: tuple[str, ...]
     ious: tuple[float, ...]
-    panels: tuple[UInt8[np.ndarray, "height width 3"], ...]
+    panels: tuple[UInt8[Array, "height width 3"], ...]
 
 
 class Motivation(NamedTuple):
@@ -62,8 +62,8 @@ class Motivation(NamedTuple):
 
     examples: tuple[MotivationExample, ...]
     budget: int
-    inside: Float[np.ndarray, "i"]
-    outside: Float[np.ndarray, "o"]
+    inside: Float[Array, "i"]
+    outside: Float[Array, "o"]
     n_images: int
 
 

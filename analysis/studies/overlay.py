@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from litelvlm.arrays import Array
 from litelvlm.clip.geometry import coverage_to_pixels
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.pruning import Selection
@@ -46,8 +47,8 @@ def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
 
 
 def spread(
-    values: Float[np.ndarray, "n"], tower: CroppingTower, height: int, width: int
-) -> Float[np.ndarray, "height width"]:
+    values: Float[Array, "n"], tower: CroppingTower, height: int, width: int
+) -> Float[Array, "height width"]:
     """Spread one value per token over the picture; NaN outside what the tower sees."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
     return coverage_to_pixels(values.reshape(tower.grid), height, width, tower.image_size, crop)
@@ -55,7 +56,7 @@ def spread(
 
 def kept_pixels(
     kept: Sequence[int], tower: CroppingTower, height: int, width: int
-) -> Float[np.ndarray, "height width"]:
+) -> Float[Array, "height width"]:
     """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tower sees."""
     flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)
     flags[list(kept)] = 1.0
@@ -64,10 +65,10 @@ def kept_pixels(
 
 def draw_overlay(
     picture: Image.Image,
-    mask: Bool[np.ndarray, "height width"],
-    kept: Float[np.ndarray, "height width"],
+    mask: Bool[Array, "height width"],
+    kept: Float[Array, "height width"],
     tint: tuple[int, int, int] = TINTS[0],
-) -> UInt8[np.ndarray, "height width 3"]:
+) -> UInt8[Array, "height width 3"]:
     """Tint and outline the mask, and darken pruned tokens; pixels outside the crop stay unchanged.
 
     Args:

@@ -1,10 +1,17 @@
-"""From the name of a study to the study; commands that need only the names stay fast."""
+"""Studies by name: look one up, or run it from Python."""
 
 from importlib import import_module
+from pathlib import Path
 
 from litelvlm.analysis.runs.config import StudyConfig
+from litelvlm.analysis.runs.engine import Mapper, complete_run
+from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import BENCH, STUDIES
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
 from litelvlm.names import check_name
 
 
@@ -17,3 +24,59 @@ def get_study(name: str) -> Study[StudyConfig]:
     check_name(name, (*STUDIES, BENCH), "study")
     found: Study[StudyConfig] = import_module(f"litelvlm.analysis.studies.{name}").STUDY
     return found
+
+
+def run_study(
+    study: str | Study[StudyConfig],
+    model: GroundingModel,
+    data: Dataset,
+    out: str | Path = "runs",
+    *,
+    pictures: bool = False,
+    accept_versions: bool = False,
+    **options: object,
+) -> SavedRun:
+    """Run a study and read its results; a run that was interrupted goes on.
+
+    Args:
+        study: Its name (`litelvlm ls studies` lists them), or a study of your own.
+        model: The model it asks.
+        data: The split it asks about.
+        out: Folder of all runs.
+        pictures: Also save what figures of single examples show.
+        accept_versions: Go on with a run that other versions of the libraries began.
+        **options: Fields of the study's configuration, such as ``limit=24``.
+
+    Raises:
+        ValueError: If the study or a field does not exist, or a value is refused.
+
+    Example:
+        >>> run = run_study("sink", model, data, limit=24)  # doctest: +SKIP
+        >>> run.interpretation, run.claims, run.rows  # doctest: +SKIP
+    """
+    chosen = get_study(study) if isinstance(study, str) else study
+    for name in options:
+        check_name(name, tuple(chosen.Config.model_fields), f"field of {chosen.name}")
+    config = chosen.Config.model_validate(options)
+    complete = run_with_pictures if pictures else complete_run
+    return SavedRun(complete(chosen, model, data, config, out, accept_versions=accept_versions))
+
+
+def run_with_pictures(
+    study: Study[StudyConfig],
+    model: GroundingModel,
+    data: Dataset,
+    config: StudyConfig,
+    out: str | Path,
+    shard: Shard | None = None,
+    mapper: Mapper | None = None,
+    accept_versions: bool = False,
+) -> Path:
+    """Complete a run and save the pictures of a finished one; its folder.
+
+    The arguments are those of ``complete_run``.
+    """
+    folder = complete_run(study, model, data, config, out, shard, mapper, accept_versions)
+    if study.pictures is not None and read_record(folder).complete:
+        study.pictures(model, data, folder, config)
+    return folder

@@ -21,6 +21,7 @@ from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
+from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
 from litelvlm.number_types import number_type
@@ -121,11 +122,9 @@ def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tow
     )
     source, full_name = get_pretrained_cfg(model_name, tag), f"{PREFIX}{model_name}/{tag}"
     tokenizer = _fetched("tokenizer", full_name, lambda: get_tokenizer(model_name))
-    weights = (
-        None
-        if random_init
-        else str(_fetched("weights", full_name, lambda: download_pretrained(source)))
-    )
+    weights = None
+    if not random_init:
+        weights = str(_fetched("weights", full_name, lambda: download_pretrained(source)))
     model = create_model(
         model_name,
         pretrained=weights,
@@ -134,27 +133,38 @@ def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tow
         force_preprocess_cfg=source,
         weights_only=True,
     )
-    return OpenClipTower(model, tokenizer)
+    return OpenClipTower(require_finite_weights(model, full_name), tokenizer)
 
 
 def _fetched(what: str, name: str, fetch: Callable[[], T]) -> T:
     try:
         return fetch()
     except OSError as error:
-        hint = "connect once so that a copy is kept"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileNotFoundError(
-            f"{what} of {name}: not kept here and cannot be fetched; {hint}"
+            f"{what} of {name}: not kept here and cannot be fetched ({reason}); "
+            "connect once so that a copy is kept"
         ) from error
 
 
 def _from_hugging_face(name: str, random_init: bool) -> Tower:
-    config = AutoConfig.from_pretrained(name)
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{name} holds no config.json and no open_clip_config.json; give the folder of a CLIP"
+        )
+    config = _fetched("configuration", name, lambda: AutoConfig.from_pretrained(name))
     if config.model_type != "clip":
         raise ValueError(
             f"{name} is a {config.model_type!r} model; Hugging Face towers are read for 'clip' "
             f"only, other families through open_clip ('{PREFIX}ViT-SO400M-14-SigLIP-384/webli')"
         )
-    clip = CLIPModel(config) if random_init else CLIPModel.from_pretrained(name, weights_only=True)
+    clip = (
+        CLIPModel(config)
+        if random_init
+        else _fetched("weights", name, lambda: CLIPModel.from_pretrained(name, weights_only=True))
+    )
+    require_finite_weights(clip, name)
     return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))
 
 

@@ -29,16 +29,16 @@ _NO_CLS = (
     "or a method that needs no class token"
 )
 _NO_PATCH_SPACE = (
-    "attention pooling, not a projection, leads to its joint space; "
+    "its joint space is reached by attention pooling, not by a projection; "
     "use tower.map_values(image.patch_tokens), the pooling's value path for each patch alone"
 )
 _NO_MERGING = (
     "tokens can be merged inside a Hugging Face CLIP tower only; choose a method of another stage"
 )
 _NOT_CAUSAL = (
-    "its text tower sees both ways and is read at its last position, padding included, so no [EOS] "
-    "gathers the sentence; use a family with causal text "
-    "(OpenAI, LAION, DataComp, MetaCLIP, DFN, EVA02)"
+    "its text tower is not causal and is read at its last position, padding included, so no [EOS] "
+    "state stands for the sentence; use a family with causal text (OpenAI, LAION, DataComp, "
+    "MetaCLIP, DFN, EVA02)"
 )
 
 
@@ -142,7 +142,7 @@ class OpenClipTower(Tower):
         return self._alone(hidden_states)
 
     def map_values(self, hidden_states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
-        """SigLIP's value path: each state alone, to which the pooling then gives the weight 1."""
+        """SigLIP's value path: each state is pooled alone, so its weight in the pooling is 1."""
         if not self.trunk.pools_attention:
             return super().map_values(hidden_states)
         return self._alone(hidden_states)
@@ -208,7 +208,7 @@ def _preprocessing(visual: nn.Module) -> Preprocessing:
     stored = getattr(visual, "preprocess_cfg", None)
     if stored is None:
         raise ValueError(
-            "this open_clip model says nothing of its crop and normalisation; give preprocessing="
+            "this open_clip model does not state its crop and normalisation; give preprocessing="
         )
     resize = check_name(
         stored["resize_mode"], ("shortest", "squash"), "resize mode of an open_clip model"

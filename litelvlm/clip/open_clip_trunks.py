@@ -137,7 +137,7 @@ class TimmTrunk(ImageTrunk):
         return normed
 
     def block(self, index: int, hidden_states: Tensor) -> Tensor:
-        """Run one block; EVA's are told the rotary positions."""
+        """Run one block; EVA's blocks also get the rotary positions."""
         block = self.blocks[index].module
         is_eva = isinstance(self.trunk, eva.Eva)
         states: Tensor = block(hidden_states, rope=self.rotary) if is_eva else block(hidden_states)

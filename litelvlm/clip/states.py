@@ -14,7 +14,7 @@ from litelvlm.clip.parts import TowerParts
 
 @dataclass(frozen=True)
 class ClipText:
-    """The text tower's answer for a batch of sentences.
+    """What the text tower gives for a batch of sentences.
 
     Attributes:
         input_ids: Token ids [T, L], padded to the longest sentence (to the tower's length where

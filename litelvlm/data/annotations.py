@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 
 class RefDataError(ValueError):
-    """A file of the RefCOCO layout does not hold what the layout asks for."""
+    """A file of the RefCOCO layout does not hold what the layout requires."""
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ class Expression:
 
     Attributes:
         sent_id: Id of the sentence, unique in the split.
-        ref_id: Id of the reference it words.
+        ref_id: Id of the reference that it describes.
         ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
         category_id: Categories as the table of references gives them; empty if it states none.
         sent: The text as stored.
-        kind: Class of the expression where the data says ("attribute", "place", "relation"), else
-            None.
+        kind: Class of the expression where the data says ("category", "attribute", "place",
+            "relation"), else None.
     """
 
     sent_id: int

@@ -1,4 +1,4 @@
-"""RefCOCO as the hub distributes it: Parquet rows of image, outline and answers, one a reference.
+"""RefCOCO as the hub distributes it: Parquet, one row of image, outline and answers per reference.
 
 The rows are rewritten once into the REFER layout below the cache folder and then read like any
 other dataset, so one reader and one set of checks serve both. What the rows do not tell is left
@@ -89,10 +89,8 @@ def hub_root(
         folder = _fetched(str(root), split)
     files = [path for path in parquet_files(folder) if _split_of(path) == split]
     if not files:
-        there = (
-            ", ".join(sorted({_split_of(path) for path in parquet_files(folder)}))
-            or "no Parquet file"
-        )
+        splits = sorted({_split_of(path) for path in parquet_files(folder)})
+        there = ", ".join(splits) or "no Parquet file"
         raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
@@ -105,10 +103,10 @@ def hub_root(
 
 
 def guess(root: str | Path) -> str:
-    """The dataset that a folder's or a hub id's name speaks of.
+    """The dataset that the name of a folder or of a hub id contains.
 
     Raises:
-        ValueError: If it speaks of none.
+        ValueError: If it contains none.
 
     Example:
         >>> guess("someone/RefCOCOplus"), guess("data/RefCOCOg")
@@ -124,8 +122,8 @@ def guess(root: str | Path) -> str:
 
 
 def _fetched(name: str, split: str) -> Path:
-    alias = {"val": "validation"}.get(split, split)
-    patterns = [f"*{start}-*.parquet" for start in {split, alias}]
+    starts = ("val", "validation") if split == "val" else (split,)
+    patterns = [f"*{start}-*.parquet" for start in starts]
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -286,8 +284,7 @@ class _Tables:
     def _id(self, name: str) -> int:
         """COCO's number in the file name; a running one, apart from those, where there is none."""
         found = re.search(r"(\d{12})\.", name)
-        number = int(found.group(1)) if found else 10**12 + len(self.images)
-        return number
+        return int(found.group(1)) if found else 10**12 + len(self.images)
 
     def instances(self) -> dict[str, object]:
         """The content of `instances.json`."""

@@ -8,8 +8,8 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 from PIL import Image, ImageOps
 
-# What Pillow's decoders raise on damaged files, all meaning the same to a caller.
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+# What Pillow's decoders raise on damaged files, all meaning the same to a caller.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, *BOMBS)
 
 
@@ -74,9 +74,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise ValueError(
             "the image holds floats without a known range; save it with 8 bits per channel"
         )
-    if image.mode.startswith(
-        "I"
-    ):  # I;16 in its byte orders, or I, which Pillow uses for 16-bit PGM
+    # "I;16" in its byte orders, or "I", which Pillow uses for 16-bit PGM.
+    if image.mode.startswith("I"):
         high = np.clip(np.asarray(image).astype(np.int64), 0, 2**16 - 1) >> 8
         return Image.fromarray(high.astype(np.uint8)).convert("RGB")
     if image.mode in ("P", "PA"):  # a palette with transparency reaches RGB cleanly only over RGBA

@@ -3,8 +3,8 @@
 Two gates. First the bytes are walked without building anything, and only opcodes that make data are
 accepted. Then an unpickler builds it with every class lookup replaced: the few names NumPy needs
 for a scalar lead to stand-ins of ours that return plain numbers, every other name is refused. The
-first gate is not a luxury: with the second alone, an extension-registry opcode whose cache is warm
-calls its target directly.
+second gate alone would not do: an extension-registry opcode calls a cached target directly, without
+a class lookup.
 """
 
 import io

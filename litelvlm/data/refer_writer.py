@@ -18,7 +18,10 @@ from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.data.outlines import outline_polygons
 from litelvlm.data.worlds.base import Kind, Scene
 
-KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {"testA": ("attribute",), "testB": ("relation",)}
+KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {
+    "testA": ("category", "attribute"),
+    "testB": ("relation",),
+}
 """Splits that take some kinds of expressions only; the others take all."""
 
 

@@ -1,10 +1,10 @@
 """Captions for the contrastive stage: what the crop shows, in random wording, and a near miss."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from litelvlm.arrays import Array
 from litelvlm.embedded.tokenizers import OPENINGS
 
 _SEEN = 0.5  # a phrase needs half of the object's pixels inside the crop
@@ -12,8 +12,8 @@ _SEEN = 0.5  # a phrase needs half of the object's pixels inside the crop
 
 def caption_pair(
     objects: Sequence[Sequence[str]],
-    seen: np.ndarray,
-    expressions: Sequence[Sequence[Any]],
+    seen: Array,
+    expressions: Sequence[tuple[str, int, str]],
     rng: np.random.Generator,
 ) -> tuple[str, str]:
     """A true caption of a scene and one in which a single attribute is wrong.
@@ -45,7 +45,7 @@ def caption_pair(
     opening = OPENINGS[int(rng.integers(len(OPENINGS)))]
     extra = ""
     if expressions and rng.random() < 0.3:
-        extra = " and " + str(expressions[int(rng.integers(len(expressions)))][0])
+        extra = " and " + expressions[int(rng.integers(len(expressions)))][0]
     # The swap partner must not always stand right behind the first object.
     order = rng.permutation(len(kept))
     texts = [

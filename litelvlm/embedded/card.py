@@ -4,12 +4,13 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
 import transformers
 
+from litelvlm.arrays import Array
 from litelvlm.data.refer import ReferDataset
 from litelvlm.embedded.evaluate import (
     Condition,
@@ -18,9 +19,9 @@ from litelvlm.embedded.evaluate import (
     conditions,
     evaluate,
     interval,
-    ratio,
     retrieval,
 )
+from litelvlm.embedded.loop import Recipe, Stage
 from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
@@ -46,9 +47,24 @@ _LIMITS = """## Limits
 """
 
 
-def score_rows(scores: Scores, table: Sequence[Condition]) -> list[dict[str, Any]]:
+class ScoreRow(TypedDict):
+    """One condition's scores, each with its 95 % interval (value, low, high).
+
+    Attributes:
+        condition: What was kept.
+        ciou: Cumulative IoU.
+        p50: Share of expressions with an IoU of at least one half.
+    """
+
+    condition: str
+    ciou: tuple[float, float, float]
+    p50: tuple[float, float, float]
+
+
+def score_rows(scores: Scores, table: Sequence[Condition]) -> list[ScoreRow]:
     """CIoU and P@0.5 of every condition with 95 % image-bootstrap intervals, draws pooled."""
-    rows, start = [], 0
+    rows: list[ScoreRow] = []
+    start = 0
     for condition in table:
         part = slice(start, start + len(condition.draws))
         start = part.stop
@@ -58,16 +74,16 @@ def score_rows(scores: Scores, table: Sequence[Condition]) -> list[dict[str, Any
         rows.append(
             {
                 "condition": condition.name,
-                "ciou": interval(ratio, hits, totals),
-                "p50": interval(ratio, right, count),
+                "ciou": interval(hits, totals),
+                "p50": interval(right, count),
             }
         )
     return rows
 
 
-def good(hit: np.ndarray, total: np.ndarray) -> np.ndarray:
+def good(hit: Array, total: Array) -> Array:
     """1 where the IoU is at least one half (both empty counts as 1), else 0."""
-    right: np.ndarray = (2 * hit >= total).astype(float)
+    right: Array = (2 * hit >= total).astype(float)
     return right
 
 
@@ -79,12 +95,12 @@ def kind_rows(scores: Scores) -> list[tuple[str, int, tuple[float, float, float]
         right = good(scores.intersection[:, 0], scores.union[:, 0]) * at
         per_image = by_image(np.stack([right, at], 1).astype(float), scores.image)
         per_image = per_image[per_image[:, 1] > 0]
-        rows.append((kind, int(at.sum()), interval(ratio, per_image[:, 0], per_image[:, 1])))
+        rows.append((kind, int(at.sum()), interval(per_image[:, 0], per_image[:, 1])))
     return rows
 
 
 def write_card(
-    model: Glamm, data: ReferDataset, folder: Path, recipe: Any, seed: int, path: Path
+    model: Glamm, data: ReferDataset, folder: Path, recipe: Recipe, seed: int, path: Path
 ) -> None:
     """Score ``model`` on ``data`` and write the card.
 
@@ -105,7 +121,7 @@ def write_card(
         _HEAD,
         "## Held-out scores\n",
         f"Split {data.split}, {len(scores.image)} expressions of {n_images} images, "
-        "each expression alone with the first question and answer template, budgets of "
+        "single protocol with the first question and answer template, budgets of "
         f"{model.n_tokens} tokens, 95 % intervals by resampling images (2,000 times).\n",
         "| condition | cIoU | P@0.5 |\n|---|---|---|",
         *(f"| {r['condition']} | {show(r['ciou'])} | {show(r['p50'])} |" for r in rows),
@@ -141,7 +157,7 @@ def show(value: Sequence[float]) -> str:
     return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
 
 
-def _stage_row(stage: Any, folder: Path) -> str:
+def _stage_row(stage: Stage, folder: Path) -> str:
     entries = [
         json.loads(line) for line in (folder / f"{stage.name}.jsonl").read_text().splitlines()
     ]

@@ -1,23 +1,24 @@
 """Held-out scores of the miniature: how well it grounds, and how much it needs visual tokens."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from PIL import Image
 from scipy.stats import bootstrap
 from tqdm.auto import tqdm
 
+from litelvlm.arrays import Array
 from litelvlm.clip.geometry import coverage, visible_fraction
 from litelvlm.data.embedded import EMBEDDED_LEVEL
 from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.captions import caption_pair
-from litelvlm.embedded.pool import pack
+from litelvlm.embedded.pool import scene_arrays
 from litelvlm.metrics import count_pixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.model import Glamm
@@ -80,9 +81,9 @@ class Scores(NamedTuple):
         kind: "attribute", "place" or "relation" [n], "" where the data does not say.
     """
 
-    intersection: np.ndarray
-    union: np.ndarray
-    image: np.ndarray
+    intersection: Array
+    union: Array
+    image: Array
     kind: tuple[str, ...]
 
 
@@ -100,11 +101,11 @@ def evaluate(
         grey = Image.new("RGB", picture.size, (127, 127, 127))
         found = np.zeros((len(sample.expressions), len(columns), 2), dtype=np.int64)
         for blank, shown in ((False, picture), (True, grey)):
-            asked = [column for column, (row, _) in enumerate(columns) if row.blank == blank]
-            if not asked:
+            chosen = [column for column, (row, _) in enumerate(columns) if row.blank == blank]
+            if not chosen:
                 continue
             state = model.encode_image(shown)
-            cells = [(line, column) for line in range(len(masks)) for column in asked]
+            cells = [(line, column) for line in range(len(masks)) for column in chosen]
             requests = [
                 _request(model, state, sample, masks[line], line, *columns[column])
                 for line, column in cells
@@ -129,7 +130,7 @@ def _request(
     model: Glamm,
     state: ImageState,
     sample: ReferSample,
-    mask: np.ndarray,
+    mask: Array,
     line: int,
     row: Condition,
     pruner: Pruner | None,
@@ -143,7 +144,7 @@ def _request(
     return Request(alone, pruner.select(cues, row.budget))
 
 
-def by_image(values: np.ndarray, image: Int[np.ndarray, "n"]) -> np.ndarray:
+def by_image(values: Array, image: Int[Array, "n"]) -> Array:
     """Sum of the rows of each image [n_images, ...]."""
     out = np.zeros((int(image.max()) + 1, *values.shape[1:]))
     np.add.at(out, image, values)
@@ -151,18 +152,18 @@ def by_image(values: np.ndarray, image: Int[np.ndarray, "n"]) -> np.ndarray:
 
 
 def interval(
-    statistic: Callable[..., np.ndarray], *columns: np.ndarray, seed: int = 0
+    numerator: Float[Array, "images"], denominator: Float[Array, "images"], seed: int = 0
 ) -> tuple[float, float, float]:
-    """Value and 95 % percentile interval, images resampled.
+    """Ratio of sums with its 95 % percentile interval, images resampled.
 
     Args:
-        statistic: Takes the columns and ``axis``.
-        columns: Per-image sums [n_images].
+        numerator: Sums per image.
+        denominator: Sums per image.
         seed: Of the resampling.
     """
     result = bootstrap(
-        columns,
-        statistic,
+        (numerator, denominator),
+        _ratio,
         paired=True,
         vectorized=True,
         n_resamples=2000,
@@ -170,13 +171,13 @@ def interval(
         batch=200,
         rng=np.random.default_rng(seed),
     )
-    value = float(statistic(*columns, axis=-1))
+    value = float(_ratio(numerator, denominator))
     return value, float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.ndarray:
+def _ratio(numerator: Array, denominator: Array, axis: int = -1) -> Array:
     """Ratio of sums: cIoU from intersections and unions, a mean from sums and counts."""
-    quotient: np.ndarray = numerator.sum(axis) / denominator.sum(axis)
+    quotient: Array = numerator.sum(axis) / denominator.sum(axis)
     return quotient
 
 
@@ -201,11 +202,11 @@ def retrieval(
             np.array([visible_fraction(m, model.tower.image_size) for m in s.masks]) for s in scenes
         ]
         texts = [
-            caption_pair(pack(s)[-1]["objects"], share, (), rng)[0]
+            caption_pair(scene_arrays(s)[-1]["objects"], share, (), rng)[0]
             for s, share in zip(scenes, seen, strict=True)
         ]
         image = F.normalize(model.tower.image(pixels.to(model.device)).image_embeds, dim=-1)
         text = F.normalize(model.tower.text(texts).text_embeds, dim=-1)
         hits.append(((image @ text.T).argmax(1).cpu() == torch.arange(group)).numpy())
     right = np.concatenate(hits).astype(float)
-    return interval(ratio, right, np.ones_like(right)), len(right)
+    return interval(right, np.ones_like(right)), len(right)

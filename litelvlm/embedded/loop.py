@@ -50,6 +50,24 @@ class Stage:
         )
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, but for the seed.
+
+    Attributes:
+        level: Difficulty of the scenes.
+        scenes: Distinct training scenes.
+        clip, sam, point, joint: The four stages.
+    """
+
+    level: str
+    scenes: int
+    clip: Stage
+    sam: Stage
+    point: Stage
+    joint: Stage
+
+
 def run_stage(
     stage: Stage,
     model: nn.Module,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from litelvlm.arrays import Array
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import full_prompt
@@ -16,7 +17,7 @@ IGNORE = -100
 
 
 @dataclass(frozen=True)
-class Packed:
+class Packed:  # type: ignore[explicit-any, unused-ignore]  # a slice of Python 3.11 has no types
     """Rows of [prefix with image | suffix | suffix | ...]; a suffix sees the prefix and itself.
 
     Attributes:
@@ -33,11 +34,11 @@ class Packed:
     position_ids: Tensor
     attention_mask: Tensor
     labels: Tensor
-    image: slice
+    image: slice  # type: ignore[explicit-any, unused-ignore]
     seg_index: Tensor
 
 
-def image_offsets(n_tokens: int, rng: np.random.Generator) -> np.ndarray:
+def image_offsets(n_tokens: int, rng: np.random.Generator) -> Array:
     """Rotary offsets of the visual tokens for one row: plain half of the time, else irregular.
 
     Pruning renumbers the tokens that stay, so place must not be readable from the rotary position
@@ -52,19 +53,22 @@ def image_offsets(n_tokens: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def pack(
-    model: Glamm, visual: Tensor, talks: Sequence[Sequence[Conversation]], rng: np.random.Generator
+    model: Glamm,
+    visual: Tensor,
+    conversations: Sequence[Sequence[Conversation]],
+    rng: np.random.Generator,
 ) -> Packed:
     """Build the rows.
 
     Args:
         model: Gives the tokenizer and the embeddings.
         visual: Projected visual tokens [B, N, d].
-        talks: Per scene the same number of conversations, each starting from the image; [SEG]
-            counts must agree between scenes.
+        conversations: Per scene the same number of conversations, each starting from the image;
+            [SEG] counts must agree between scenes.
         rng: Draws the rotary offsets.
     """
     tokenizer, n = model.tokenizer, visual.shape[1]
-    ids = [[tokenizer.encode(full_prompt(talk)) for talk in row] for row in talks]
+    ids = [[tokenizer.encode(full_prompt(entry)) for entry in row] for row in conversations]
     # The first question starts after the newline that ends the image sentence.
     newline = tokenizer.pieces.piece_to_id("<0x0A>")
     head = ids[0][0].index(newline) + 1

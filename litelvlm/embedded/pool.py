@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -15,14 +15,27 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from litelvlm.arrays import Array
 from litelvlm.data.worlds.shapes.scenes import ShapeScene, get_level, sample_scene
 from litelvlm.embedded.sizes import CLIP_SIZE, GRID, SAM_SIZE
-from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD
+from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
 
 MAX_OBJECTS = 8
 FIRST_SEED = 1_000_000  # evaluation scenes use smaller seeds
 PADDING = 255  # id of SAM's padding
 _BLOCK = 256
+
+
+class SceneMeta(TypedDict):
+    """What is known of a scene besides its pixels.
+
+    Attributes:
+        objects: [shape, colour, size, texture] of every object.
+        expressions: (sentence, index of its object, kind).
+    """
+
+    objects: list[list[str]]
+    expressions: list[tuple[str, int, str]]
 
 
 @dataclass(frozen=True)
@@ -35,15 +48,14 @@ class SceneBatch:
         ids: Object index + 1 per SAM pixel [B, 192, 192]; 0 background, ``PADDING`` outside the
             image.
         coverage: Share of each patch covered by each object [B, N, MAX_OBJECTS].
-        meta: Per scene {"objects": [[shape, colour, size], ...], "expressions": [[sentence, target,
-            kind], ...]}.
+        meta: Objects and expressions per scene.
     """
 
     crop: Tensor
     square: Tensor
     ids: Tensor
     coverage: Tensor
-    meta: list[dict[str, Any]]
+    meta: list[SceneMeta]
 
 
 def attribute_values(level: str) -> tuple[tuple[str, ...], ...]:
@@ -61,9 +73,7 @@ def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tens
     return out
 
 
-def pack(
-    scene: ShapeScene,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+def scene_arrays(scene: ShapeScene) -> tuple[Array, Array, Array, Array, SceneMeta]:
     """One scene as (crop, square, ids, coverage, meta), pixels still uint8."""
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2
@@ -73,8 +83,7 @@ def pack(
     )
     coverage = np.zeros((GRID * GRID, MAX_OBJECTS), np.uint8)
     coverage[:, : len(scene.masks)] = np.round(255 * cells.mean((2, 4))).reshape(len(cells), -1).T
-    scale = SAM_SIZE / max(height, width)
-    h, w = int(height * scale + 0.5), int(width * scale + 0.5)
+    h, w = sam_size(height, width, SAM_SIZE)
     square = np.zeros((SAM_SIZE, SAM_SIZE, 3), np.uint8)
     square[:h, :w] = np.asarray(
         Image.fromarray(scene.image).resize((w, h), Image.Resampling.BILINEAR)
@@ -84,18 +93,18 @@ def pack(
     )
     ids = np.full((SAM_SIZE, SAM_SIZE), PADDING, np.uint8)
     ids[:h, :w] = np.asarray(Image.fromarray(index).resize((w, h), Image.Resampling.NEAREST))
-    meta = {
+    meta: SceneMeta = {
         "objects": [[o.shape, o.colour, o.size, o.texture] for o in scene.objects],
-        "expressions": [[e.sent, e.target, e.kind] for e in scene.expressions],
+        "expressions": [(e.sent, e.target, e.kind) for e in scene.expressions],
     }
     return scene.image[window], square, ids, coverage, meta
 
 
-def _render_block(folder: str, level: str, start: int, stop: int) -> list[dict[str, Any]]:
+def _render_block(folder: str, level: str, start: int, stop: int) -> list[SceneMeta]:
     arrays = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r+") for name in _SHAPES}
     metas = []
     for i in range(start, stop):
-        *values, meta = pack(sample_scene(FIRST_SEED + i, level))
+        *values, meta = scene_arrays(sample_scene(FIRST_SEED + i, level))
         for name, value in zip(_SHAPES, values, strict=True):
             arrays[name][i] = value
         metas.append(meta)
@@ -126,7 +135,7 @@ class ScenePool:
         if not done.exists():
             self._render(workers)
             done.with_suffix(".tmp").rename(done)
-        self.meta: list[dict[str, Any]] = json.loads(done.read_text())
+        self.meta = _read_meta(done)
         self._arrays = {
             name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in _SHAPES
         }
@@ -148,11 +157,11 @@ class ScenePool:
             ]
         (self.folder / "meta.tmp").write_text(json.dumps(metas))
 
-    def order(self, seed: int, epoch: int) -> np.ndarray:
+    def order(self, seed: int, epoch: int) -> Array:
         """The pool's indices in the order of one epoch."""
         return np.random.default_rng([seed, epoch]).permutation(self.n)
 
-    def indices(self, seed: int, step: int, batch: int) -> np.ndarray:
+    def indices(self, seed: int, step: int, batch: int) -> Array:
         """Scene indices of one training step.
 
         Every epoch has its own order and drops its last partial batch.
@@ -160,7 +169,7 @@ class ScenePool:
         epoch, at = divmod(step, self.n // batch)
         return self.order(seed, epoch)[at * batch : (at + 1) * batch]
 
-    def __getitem__(self, indices: Sequence[int] | np.ndarray) -> SceneBatch:
+    def __getitem__(self, indices: Sequence[int] | Array) -> SceneBatch:
         rows = {
             name: torch.from_numpy(array[np.sort(indices)]) for name, array in self._arrays.items()
         }
@@ -172,6 +181,13 @@ class ScenePool:
             rows["coverage"].float() / 255,
             [self.meta[i] for i in np.sort(indices)],
         )
+
+
+def _read_meta(path: Path) -> list[SceneMeta]:
+    metas: list[SceneMeta] = json.loads(path.read_text())
+    for meta in metas:  # JSON has no tuples
+        meta["expressions"] = [(sent, target, kind) for sent, target, kind in meta["expressions"]]
+    return metas
 
 
 def _normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

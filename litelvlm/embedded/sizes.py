@@ -1,7 +1,5 @@
 """Sizes of the miniature: the full model's parts, each small enough to train on two cores."""
 
-from typing import Any
-
 import torch
 from torch import nn
 from transformers import (
@@ -23,7 +21,6 @@ from litelvlm.models.glamm.checkpoints.config import GlammConfig
 CLIP_SIZE, PATCH, GRID = 168, 14, 12
 VISION_WIDTH = 192
 SAM_SIZE, SAM_PATCH = 192, 8
-LOW_RES = 4 * SAM_SIZE // SAM_PATCH  # side of the decoder's masks
 MASK_WIDTH = 96  # width of SAM's prompts and decoder
 
 
@@ -88,16 +85,16 @@ def sam_config() -> SamConfig:
     )
 
 
-def has_miniature_sizes(model: Any) -> bool:
+def has_miniature_sizes(model: object) -> bool:
     """Whether a model's CLIP has the sizes of the miniature, whatever its training, folder or name.
 
     A model whose tower is no CLIP of the transformers library has not.
     """
-    clip = getattr(model.tower, "clip", None)
+    clip = getattr(getattr(model, "tower", None), "clip", None)
     if not isinstance(clip, CLIPModel):
         return False
-    found: Any = clip.config
-    own: Any = clip_config(found.text_config.vocab_size)
+    found, vocabulary = clip.config, clip.text_model.embeddings.token_embedding.num_embeddings
+    own = clip_config(vocabulary)
     sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     towers = (
         (own.vision_config, found.vision_config, (*sizes, "image_size", "patch_size")),
@@ -126,7 +123,7 @@ def new_sam() -> SamModel:
         matrix = torch.randn_like(sam.shared_image_embedding.positional_embedding)
         sam.shared_image_embedding.positional_embedding.copy_(matrix)
         sam.prompt_encoder.shared_embedding.positional_embedding.copy_(matrix)
-        places: Any = sam.vision_encoder.pos_embed  # [1, side, side, width]
+        places = sam.vision_encoder.get_parameter("pos_embed")  # [1, side, side, width]
         places.copy_(0.5 * sines(SAM_SIZE // SAM_PATCH, places.shape[-1]).reshape(places.shape))
     sam.shared_image_embedding.positional_embedding.requires_grad_(False)
     sam.prompt_encoder.shared_embedding.positional_embedding.requires_grad_(False)

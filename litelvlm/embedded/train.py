@@ -9,7 +9,7 @@ import argparse
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from litelvlm.clip.hf import ClipTower
 from litelvlm.data.load import load_refer
 from litelvlm.embedded.card import write_card
 from litelvlm.embedded.export import export
-from litelvlm.embedded.loop import Stage
+from litelvlm.embedded.loop import Recipe, Stage
 from litelvlm.embedded.pool import ScenePool
 from litelvlm.embedded.sizes import new_language_side
 from litelvlm.embedded.tokenizers import load_or_make
@@ -30,25 +30,6 @@ from litelvlm.models.glamm.build import assemble, load_model
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the weights, but for the seed.
-
-    Attributes:
-        level: Difficulty of the scenes.
-        scenes: Distinct training scenes.
-        clip, sam, point, joint: The four stages.
-    """
-
-    level: str
-    scenes: int
-    clip: Stage
-    sam: Stage
-    point: Stage
-    joint: Stage
-
 
 RECIPE = Recipe(
     level="easy",

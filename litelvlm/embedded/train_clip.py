@@ -10,10 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from litelvlm.arrays import Array
 from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.loop import Losses, Stage, run_stage
-from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values
+from litelvlm.embedded.pool import (
+    SceneBatch,
+    SceneMeta,
+    ScenePool,
+    attribute_labels,
+    attribute_values,
+)
 from litelvlm.embedded.sizes import GRID, VISION_WIDTH, new_clip
 
 _QUICK_GELU = 1.702
@@ -70,7 +77,7 @@ def patch_centres() -> Tensor:
     return torch.stack([line.repeat(GRID), line.repeat_interleave(GRID)], dim=-1)
 
 
-class _Pupil(nn.Module):
+class _Trained(nn.Module):
     def __init__(self, clip: CLIPModel, helper: DenseHelper) -> None:
         super().__init__()
         self.clip, self.helper = clip, helper
@@ -120,7 +127,7 @@ def train_clip(
     torch.manual_seed(seed)
     clip = new_clip(len(tokenizer))
     helper = DenseHelper(pool.level, VISION_WIDTH)
-    pupil = _Pupil(clip, helper).to(device).train()
+    trained = _Trained(clip, helper).to(device).train()
     tower = ClipTower(clip, tokenizer)
 
     def losses(step: int) -> Losses:
@@ -148,12 +155,12 @@ def train_clip(
         }
 
     with silu_twin(clip):
-        run_stage(stage, pupil, losses, folder, device)
+        run_stage(stage, trained, losses, folder, device)
     clip.eval()
     return clip
 
 
-def _share_seen(meta: dict, patches: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _share_seen(meta: SceneMeta, patches: Array) -> Array:
     """Rough share of each object inside the crop: its patches over the median of its size class."""
     typical = {"small": 3.0, "large": 8.0}
     return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(

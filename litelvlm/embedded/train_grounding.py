@@ -5,7 +5,6 @@ CLIP and SAM's encoder stay frozen.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,9 +24,8 @@ from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversa
 
 _EXPRESSIONS = 6  # a scene
 _MASKS = 3  # of them decoded to masks in the joint stage
-_CONVERSATIONS = (
-    0.2  # share of steps that put all expressions of a scene into one multi-turn conversation
-)
+# Share of steps that put all expressions of a scene into one conversation of several turns.
+_CONVERSATIONS = 0.2
 
 
 class PointingHelper(nn.Module):
@@ -82,7 +80,7 @@ class PointingHelper(nn.Module):
         return parts
 
 
-class _Pupil(nn.Module):
+class _Trained(nn.Module):
     def __init__(self, model: Glamm, helper: PointingHelper, decoder: bool) -> None:
         super().__init__()
         self.llama, self.projector, self.seg_head = model.llama, model.projector, model.seg_head
@@ -100,7 +98,7 @@ def referents(batch: SceneBatch, rng: np.random.Generator) -> tuple[list[list[st
     sentences: list[list[str]] = []
     targets = torch.zeros(len(batch.meta), _EXPRESSIONS, dtype=torch.long)
     for b, meta in enumerate(batch.meta):
-        available: Sequence[Any] = meta["expressions"]
+        available = meta["expressions"]
         order = rng.permutation(len(available))
         chosen = [available[order[i % len(order)]] for i in range(_EXPRESSIONS)]
         sentences.append([sentence for sentence, _, _ in chosen])
@@ -114,9 +112,8 @@ def draw_conversations(
     """Each sentence in a conversation of its own, or now and then all of a scene's in one."""
 
     def draw(n: int) -> tuple[list[int], list[int]]:
-        return rng.integers(len(QUESTIONS), size=n).tolist(), rng.integers(
-            len(ANSWERS), size=n
-        ).tolist()
+        questions, answers = (rng.integers(len(part), size=n) for part in (QUESTIONS, ANSWERS))
+        return questions.tolist(), answers.tolist()
 
     if rng.random() < _CONVERSATIONS:
         return [[conversation(row, *draw(len(row)))] for row in sentences]
@@ -161,7 +158,7 @@ def train_grounding(
     for part in (model.llama, model.projector, model.seg_head):
         part.requires_grad_(True)
     model.sam.mask_decoder.requires_grad_(masks)
-    pupil = _Pupil(model, helper, masks).to(device).train()
+    trained = _Trained(model, helper, masks).to(device).train()
 
     def losses(step: int) -> Losses:
         rng = np.random.default_rng([seed, step, int(masks)])
@@ -197,7 +194,7 @@ def train_grounding(
                 parts[name] = 0.3 * parts[name]
         return parts
 
-    run_stage(stage, pupil, losses, folder, device)
+    run_stage(stage, trained, losses, folder, device)
     model.eval()
 
 

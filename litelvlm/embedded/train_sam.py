@@ -13,7 +13,7 @@ from litelvlm.embedded.pool import PADDING, ScenePool
 from litelvlm.embedded.sizes import new_sam
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
 
-_PROMPTS = 3  # objects asked for in each scene
+_PROMPTS = 3  # objects prompted for in each scene
 
 
 def object_masks(ids: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ EMPTY_BELOW = 50
 
 
 class GrefcocoScores(NamedTuple):
-    """Scores of gRefCOCO; a rate is None where no expression bears on it.
+    """Scores of gRefCOCO; a rate is None where no expression counts for it.
 
     Attributes:
         n_acc: Share of the expressions without a target that are refused.
@@ -108,8 +108,8 @@ def grefcoco_scores_of_sums(
         sums: Column sums over expressions, one row per (resampled) set of expressions.
 
     Returns:
-        Scores in the order of `GREFCOCO_SCORES`; NaN where no expression bears on a rate. cIoU is 1
-        where the union is empty.
+        Scores in the order of `GREFCOCO_SCORES`; NaN where no expression counts for a rate. cIoU is
+        1 where the union is empty.
     """
     empty, refused, meant, answered, iou, intersection, union = sums.T
     ciou = np.where(union > 0, _ratio(intersection, union), 1.0)

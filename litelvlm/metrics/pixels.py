@@ -8,12 +8,12 @@ from jaxtyping import Bool, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from litelvlm.arrays import Array
 from litelvlm.names import check_name
 
 IGNORE = 255
 DOUBLED = ("wrong", "object")
-# Booleans, bytes and counts: the kind of element stays open, which mypy calls an explicit Any.
-Array = TypeVar("Array", np.ndarray, Tensor)  # type: ignore[explicit-any]
+Masks = TypeVar("Masks", Array, Tensor)
 
 
 def scored_target(
@@ -105,9 +105,7 @@ def intersection_union(
     return Overlap(both, one + other - both)
 
 
-def _counts(  # type: ignore[explicit-any]
-    predicted: Array, target: Array
-) -> tuple[Array, Array, Array]:
+def _counts(predicted: Masks, target: Masks) -> tuple[Masks, Masks, Masks]:
     """Count the pixels [*n] of intersection, prediction and target.
 
     The official rule (LiteLVLM and GLaMM, official code): target pixels of 1 are the object. Pixels
@@ -117,13 +115,13 @@ def _counts(  # type: ignore[explicit-any]
     if predicted.shape[-2:] != target.shape[-2:]:
         raise ValueError(
             f"prediction is {tuple(predicted.shape[-2:])}, target {tuple(target.shape[-2:])}; "
-            f"both must be (height, width)"
+            "both must be (height, width)"
         )
     scored, wanted = predicted & (target != IGNORE), target == 1
     return _true_pixels(scored & wanted), _true_pixels(scored), _true_pixels(wanted)
 
 
-def _true_pixels(masks: Array) -> Array:  # type: ignore[explicit-any]
+def _true_pixels(masks: Masks) -> Masks:
     """Count the true pixels of each mask; torch is fastest with 32 bits."""
     if isinstance(masks, Tensor):
         return masks.sum(dim=(-2, -1), dtype=torch.int32)

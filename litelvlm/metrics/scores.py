@@ -26,7 +26,7 @@ def checked_counts(intersections: Counts, unions: Counts) -> tuple[Floats, Float
     if i.shape != u.shape or i.ndim != 1 or i.size == 0:
         raise ValueError(
             f"intersections are {i.shape}, unions {u.shape}; "
-            f"give one of each per expression, at least one"
+            "give one of each per expression, at least one"
         )
     if (i < 0).any() or (i > u).any():
         raise ValueError(

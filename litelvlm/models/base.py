@@ -108,7 +108,9 @@ class GroundingModel(TowerModel):
         question_index: int | Sequence[int] = 0,
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
-        """Ask for expressions in the family's words: one turn each, later turns see earlier ones.
+        """Build the conversation about expressions: a turn per expression, in the family's words.
+
+        Later turns see earlier ones.
 
         Args:
             expressions: Referring expressions in the order of the turns.
@@ -131,7 +133,7 @@ class GroundingModel(TowerModel):
 
         Args:
             state: The encoded image.
-            conversation: Its questions rank the tokens; oracles ask the language model with it.
+            conversation: Its questions rank the tokens; oracles run the language model on it.
             coverage: Share of each token's patch that the true mask covers, for oracles only.
             key: Identity of the image; random methods draw the same tokens for equal keys.
         """

@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from litelvlm.arrays import Array
 from litelvlm.clip import geometry
 from litelvlm.clip.geometry import Crop, Mask
 from litelvlm.clip.parts import TowerParts
 
-Masks = Bool[np.ndarray, "*frames height width"] | UInt8[np.ndarray, "*frames height width"]
+Masks = Bool[Array, "*frames height width"] | UInt8[Array, "*frames height width"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class ImageView:
         """Visual tokens before pruning, in the order frames x rows x columns."""
         return self.frames * self.grid[0] * self.grid[1]
 
-    def coverage(self, mask: Masks) -> Float[np.ndarray, "n"]:
+    def coverage(self, mask: Masks) -> Float[Array, "n"]:
         """Share of each token's patch that a mask covers, 0 to 1, flat in the order of the tokens.
 
         Args:

@@ -56,13 +56,14 @@ class AddOn(Wrapper):
     def _extended(self, chosen: RawSelection, added: Int[Tensor, "m"], cues: Cues) -> RawSelection:
         """The inner method's tokens and further patch tokens, in raster order."""
         indices = torch.cat([chosen.indices, added.to(chosen.indices.device)])
-        if chosen.tokens is None or chosen.source is None or chosen.roles is None:
+        if chosen.tokens is None or chosen.source is None:
             return RawSelection.with_two_roles(indices, len(chosen.indices), "chosen", self.role)
         originals = cues.projected if self.of.stage == "post_projector" else cues.patch_tokens
         copies = one_hot(added, cues.n_tokens).to(chosen.source.device)
         places = torch.cat([chosen.stands_for, indices[len(chosen.indices) :]])
         permutation = torch.sort(places, stable=True).indices
-        roles = chosen.roles + (self.role,) * len(added)
+        own_roles = chosen.roles or ("chosen",) * len(chosen.indices)
+        roles = own_roles + (self.role,) * len(added)
         return RawSelection(
             indices=indices[permutation],
             places=places[permutation],

@@ -57,7 +57,7 @@ def check_budget(budget: object, n_tokens: int) -> int:
 
 
 def round_half_up(value: float) -> int:
-    """Nearest whole number of a non-negative value; halves go up, where Python's own go to even."""
+    """Nearest whole number of a non-negative value; halves go up (Python rounds them to even)."""
     return floor(value + 0.5)
 
 

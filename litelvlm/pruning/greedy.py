@@ -14,16 +14,16 @@ from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.ranking import ascending
 from litelvlm.pruning.selection import RawSelection, Selection
 
-ONE_BY_ONE = ("cpu",)  # kinds of device that choose for one image of a batch after another
+ONE_BY_ONE = ("cpu",)  # kinds of device on which the images of a batch run one after another
 
 
 @dataclass(frozen=True, kw_only=True)
 class GreedyPruner(Pruner):
     """A method that takes one step per kept token.
 
-    A step is a handful of tensor operations and waits for no host. On an accelerator kernel
-    launches are its cost, so a batch takes each step for all images at once. On a CPU memory is its
-    cost, so images follow one another and each one's matrix stays in the cache.
+    A step is a few tensor operations and never waits for the host. On a GPU the kernel launches
+    cost most, so a batch takes each step for all images at once. On a CPU memory access costs most,
+    so images run one after another, and the matrix of each stays in the cache.
     """
 
     @abstractmethod

@@ -8,7 +8,7 @@ Confidence = Literal["A", "B", "C", "-"]
 
 @dataclass(frozen=True)
 class Origin:
-    """Paper, code licence and how surely a method here is the authors' one.
+    """Paper, code licence, and how closely a method here follows its authors.
 
     Attributes:
         source: Paper, as "arXiv 2412.01818", or "this library".

@@ -191,4 +191,11 @@ def _inner(given: object) -> object:
             return get_pruner(given)
         name, _, preset = given.partition(":")
         return get_pruner(name, preset or "faithful")
-    return get_pruner(**given) if isinstance(given, Mapping) else given
+    if isinstance(given, Mapping):
+        if "name" not in given:
+            raise ValueError(
+                f"the inner method {dict(given)!r} has no name; give what config() returns, "
+                "or a name such as 'fastervlm'"
+            )
+        return get_pruner(**given)
+    return given

@@ -10,7 +10,7 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.pages.explore import LegendEntry, build_page
 from litelvlm.analysis.pages.explore_scores import SIGNALS
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
@@ -30,14 +30,14 @@ def data():
 @pytest.fixture(scope="module")
 def runs(model, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
-    swept = run_study(
+    swept = complete_run(
         sweep.STUDY,
         model,
         data,
         sweep.Config(methods=METHODS, budgets=(48, 8), seeds=1, limit=2),
         out,
     )
-    return swept, run_study(sink.STUDY, model, data, sink.Config(limit=2), out)
+    return swept, complete_run(sink.STUDY, model, data, sink.Config(limit=2), out)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,8 @@ def test_masks_in_the_page_are_those_that_were_packed(browser, explorer):
         " any = a.filter((v, i) => v || b[i]).length;"
         "return [any ? both / any : 1, found.iou]; }))"
     )
+    assert found
+    assert all(found)
     for pairs in found:
         for read, stated in pairs:
             assert read == pytest.approx(stated, abs=1e-3)

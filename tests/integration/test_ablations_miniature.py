@@ -3,7 +3,7 @@
 import numpy as np
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import ablations
@@ -20,7 +20,7 @@ def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
         pool=8,
         coalitions=4,
     )
-    folder = run_study(
+    folder = complete_run(
         ablations.STUDY, load_model("embedded"), load_refer("embedded"), config, tmp_path
     )
     assert read_record(folder).counts.failed == 0

@@ -6,7 +6,7 @@ Every component is counted, formula and counter agree, and nothing is measured t
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import efficiency
@@ -22,7 +22,7 @@ CONFIG = efficiency.Config(
 
 @pytest.fixture(scope="module")
 def folder(model, data, tmp_path_factory):
-    return run_study(efficiency.STUDY, model, data, CONFIG, tmp_path_factory.mktemp("bench"))
+    return complete_run(efficiency.STUDY, model, data, CONFIG, tmp_path_factory.mktemp("bench"))
 
 
 def test_formula_and_counter_agree_for_every_component(folder):
@@ -78,7 +78,7 @@ def test_a_finished_bench_is_not_measured_again_and_is_drawn(model, data, folder
             }
         ]
     )
-    again = run_study(efficiency.STUDY, model, data, CONFIG, folder.parent)
+    again = complete_run(efficiency.STUDY, model, data, CONFIG, folder.parent)
     add_table(again, "scores", scores)
     pd.testing.assert_frame_equal(read_rows(again), before)
     drawn = {picture.name for picture in write_figures("all", [again], tmp_path)}
@@ -89,7 +89,7 @@ def test_prefill_alone_times_nothing_else(model, data, tmp_path):
     config = CONFIG.model_copy(
         update={"prefill_only": True, "rounds": 2, "methods": CONFIG.methods[:1]}
     )
-    rows = read_rows(run_study(efficiency.STUDY, model, data, config, tmp_path))
+    rows = read_rows(complete_run(efficiency.STUDY, model, data, config, tmp_path))
     assert set(rows[rows["round"] >= 0].component) == {"llm"}
 
 
@@ -142,7 +142,7 @@ def test_more_expressions_than_the_image_has_are_refused_before_anything_is_time
     with pytest.raises(
         ValueError, match=f"asks for {most + 1} expressions, and the first image has {most}"
     ):
-        run_study(efficiency.STUDY, model, data, config, tmp_path)
+        complete_run(efficiency.STUDY, model, data, config, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import yaml
 from litelvlm import get_pruner
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.study import Study
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.studies import sweep
 
@@ -68,6 +68,6 @@ def test_a_sweep_records_the_share_and_the_tokens_it_became(model, data, tmp_pat
     verb = tyro.cli(
         Study, args=["sweep", "--methods", "uniform", "--budgets", "0.25", "8", "--limit", "1"]
     )
-    folder = run_study(sweep.STUDY, model, data, verb.configure("sweep"), tmp_path)
+    folder = complete_run(sweep.STUDY, model, data, verb.configure("sweep"), tmp_path)
     assert yaml.safe_load((folder / "config.yaml").read_text())["config"]["budgets"] == [36, 8]
     assert "budgets asked for: 0.25, 8; as tokens: 36, 8" in read_record(folder).notes

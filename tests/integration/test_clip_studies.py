@@ -10,7 +10,7 @@ from open_clip import pretrained as published
 from safetensors.torch import save_file
 from towers import open_clip_tower
 
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import mechanism, reversal, sink_causal
@@ -52,7 +52,7 @@ def test_reversal_reads_other_clip_models(model, data, other_clip, tmp_path):
     config = reversal.Config(
         limit=2, pool=8, donors=2, shifts=5, blobs=2, random_seeds=1, clip=(other_clip,)
     )
-    folder = run_study(reversal.STUDY, model, data, config, tmp_path)
+    folder = complete_run(reversal.STUDY, model, data, config, tmp_path)
     assert not read_record(folder).failures
     rows = read_rows(folder)
     assert set(rows["clip_model"]) == {"", other_clip}
@@ -67,9 +67,9 @@ def test_reversal_reads_other_clip_models(model, data, other_clip, tmp_path):
     layers = read_summary(folder).table("layers")
     assert set(layers.loc[layers["clip_model"] == "", "layer"]) == {-1, -2, -3, -4, -5, -6}
     again = reversal.Config(**config.model_dump() | {"clip": ()})
-    assert run_study(reversal.STUDY, model, data, again, tmp_path).name != folder.name
+    assert complete_run(reversal.STUDY, model, data, again, tmp_path).name != folder.name
     with pytest.raises(ValueError, match="named twice"):
-        run_study(
+        complete_run(
             reversal.STUDY, model, data, reversal.Config(clip=(other_clip, other_clip)), tmp_path
         )
 
@@ -77,7 +77,7 @@ def test_reversal_reads_other_clip_models(model, data, other_clip, tmp_path):
 def test_mechanism_reads_every_probe_and_leaves_the_towers_alone(model, data, other_clip, tmp_path):
     weights = {name: value.clone() for name, value in model.tower.state_dict().items()}
     config = mechanism.Config(limit=2, pool=8, donors=2, neuron_images=1, clip=(other_clip,))
-    folder = run_study(mechanism.STUDY, model, data, config, tmp_path)
+    folder = complete_run(mechanism.STUDY, model, data, config, tmp_path)
     assert not read_record(folder).failures
     rows = read_rows(folder)
     assert set(rows["probe"]) | {"P5c"} == set(PROBES)
@@ -95,7 +95,7 @@ def test_mechanism_reads_every_probe_and_leaves_the_towers_alone(model, data, ot
 
 def test_the_sink_s_effects_reach_the_masks(model, data, tmp_path):
     config = sink_causal.Config(limit=2, pool=8, donors=2, mask_images=1)
-    folder = run_study(sink_causal.STUDY, model, data, config, tmp_path)
+    folder = complete_run(sink_causal.STUDY, model, data, config, tmp_path)
     assert not read_record(folder).failures
     rows = read_rows(folder).set_index(["intervention", "layer_set"])
     # The same value in all sentences: whatever moves here is rounding.

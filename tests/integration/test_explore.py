@@ -16,7 +16,7 @@ from litelvlm import get_pruner
 from litelvlm.analysis.pages.explore import LegendEntry, build_page
 from litelvlm.analysis.pages.explore_data import expression_view
 from litelvlm.analysis.pages.explore_scores import INSIDE, method_score
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
@@ -30,7 +30,7 @@ METHODS = ("litelvlm", "high_similarity", "avgpool", "random", "fastv")
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=METHODS, budgets=(48, 8), seeds=2, limit=2)
-    return run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
+    return complete_run(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +127,8 @@ def test_doubled_pixels_count_as_the_run_counts_them(
 ):
     sample = data[0]
     plain = type(sample).mask
-    monkeypatch.setattr(
-        type(sample), "mask", lambda *of: 2 * plain(*of)
-    )  # the whole target lies under two polygons
+    # The whole target lies under two polygons.
+    monkeypatch.setattr(type(sample), "mask", lambda *of: 2 * plain(*of))
     context = Context(model, data, sweep.Config(methods=("uniform",), doubled=doubled), (48,))
     view = expression_view(context, sample, sample.expressions[0], inside=False)
     assert least <= view["unpruned"]["iou"] <= most
@@ -151,9 +150,8 @@ def test_signals_of_the_language_model_are_those_of_the_unpruned_model(model, da
     view = payload["samples"][0]
     sample, expression = sample_of(data, view)
     state, talk = model.encode_image(sample.image()), conversation([expression.sent])
-    rows = (
-        attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()
-    )  # middle layers of four: 1 and 2
+    # The middle layers of four are 1 and 2.
+    rows = attention_rows(model, state, talk)[1:3].mean(dim=(0, 1)).numpy()
     loss = block_importance(model, state, talk).numpy()
     for name, expected in (("seg_attention", rows), ("block_removal", loss)):
         packed = view["scores"][name]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
@@ -26,7 +26,7 @@ SMALL = {"coalitions": 4, "permutations": 2, "masks": 8, "integration_steps": 2,
 def run(model, data, tmp_path_factory):
     config = importance.Config(images=2, checked=1, sampled=1, **SMALL)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    folder = run_study(importance.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
+    folder = complete_run(importance.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     return folder
 
@@ -95,7 +95,7 @@ def test_two_images_decide_nothing(run):
 def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missing(
     model, data, tmp_path
 ):
-    folder = run_study(
+    folder = complete_run(
         importance.STUDY,
         model,
         data,
@@ -115,12 +115,11 @@ def test_importance_of_one_image_has_no_interval_and_says_which_control_is_missi
 
 def test_faithfulness_of_one_image(model, data, tmp_path):
     config = faithfulness.Config(images=1, steps=2, removals=4, coalitions=4)
-    folder = run_study(faithfulness.STUDY, model, data, config, tmp_path)
+    folder = complete_run(faithfulness.STUDY, model, data, config, tmp_path)
     rows = read_rows(folder)
     whole = rows[(rows["metric"] == "insertion") & (rows["k"] == 144)]
-    assert (
-        whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4
-    )  # all tokens, whatever their order
+    # With all tokens their order does not matter.
+    assert whole.groupby("target")["value"].agg(np.ptp).max() < 1e-4
     assert rows["ranking"].nunique() == 13
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
     dice = rows[rows["target"] == "soft_dice"]

@@ -8,7 +8,7 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.inputs.samples import token_coverage
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.motivation_file import read_motivation
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples
@@ -30,7 +30,7 @@ class First(list):
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     config = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=1, limit=2)
-    folder = run_study(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
+    folder = complete_run(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     save_examples(model, data, folder)
     save_motivation(model, First(data[:3]), folder)
     return folder

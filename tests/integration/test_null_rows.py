@@ -7,7 +7,7 @@ import pytest
 
 from litelvlm import load_model
 from litelvlm.analysis.inputs.subset import EvenSubset
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import reversal, sink
@@ -35,8 +35,8 @@ def claims(weights, studied, part, tmp_path_factory):
     config = reversal.Config(
         shifts=60, blobs=5, random_seeds=4 if weights == "trained" else 0, pool=128
     )
-    ranked = run_study(reversal.STUDY, studied, part, config, out)
-    read = run_study(sink.STUDY, studied, part, sink.Config(random_seeds=1), out)
+    ranked = complete_run(reversal.STUDY, studied, part, config, out)
+    read = complete_run(sink.STUDY, studied, part, sink.Config(random_seeds=1), out)
     found = {claim.id: claim for run in (ranked, read) for claim in read_summary(run).claims}
     return found, read_rows(ranked)
 

@@ -10,7 +10,7 @@ import torch
 
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.text_attention import TRUNCATED
@@ -84,7 +84,7 @@ def odd(data):
 
 @pytest.mark.parametrize("study", list(CONFIGS), ids=lambda study: study.STUDY.name)
 def test_unusable_expressions_are_left_out_alone_and_counted_by_reason(model, odd, tmp_path, study):
-    folder = run_study(study.STUDY, model, odd, CONFIGS[study], tmp_path)
+    folder = complete_run(study.STUDY, model, odd, CONFIGS[study], tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     assert (record.state, record.failures) == ("done", ())
     assert record.counts.skipped == SKIPPED[study]
@@ -118,12 +118,12 @@ def test_numbers_that_are_none_fail_their_image_by_name(model, data, tmp_path, s
         with pytest.raises(
             RuntimeError, match=r"no sample succeeded; the last failure: image 2: .*segment the"
         ):
-            run_study(study.STUDY, model, samples, CONFIGS[study], tmp_path)
+            complete_run(study.STUDY, model, samples, CONFIGS[study], tmp_path)
         return
     monkeypatch.setattr(type(model.tower), "encode_text", encode_text)
     # Foreign texts come from the other images alone.
     config = CONFIGS[study].model_copy(update={"pool": 1, "seed": 1})
-    record = read_record(run_study(study.STUDY, model, samples, config, tmp_path))
+    record = read_record(complete_run(study.STUDY, model, samples, config, tmp_path))
     assert record.state == "failed"
     (failure,) = record.failures
     assert f"image_id {samples[1].image_id}, sent_id" in failure
@@ -140,7 +140,7 @@ def test_constant_scores_are_no_reversal(model, data, tmp_path, study, monkeypat
         return torch.zeros_like(embeds), eos
 
     monkeypatch.setattr(type(model.tower), "encode_text", encode_text)
-    folder = run_study(
+    folder = complete_run(
         study.STUDY,
         model,
         Odd(with_texts(sample, None, None) for sample in data[:2]),

@@ -31,7 +31,7 @@ from towers import (
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.analysis.inputs.clip_models import ClipModel
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import mechanism, reversal
@@ -384,14 +384,14 @@ def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypat
         prepare = import_module(f"litelvlm.analysis.studies.{name}.prepare")
         monkeypatch.setattr(prepare, "load_clips", load)
     same = {"limit": 1, "pool": 4, "donors": 2, "clip": FAMILIES}
-    ranked = run_study(
+    ranked = complete_run(
         reversal.STUDY,
         model,
         data,
         reversal.Config(**same, shifts=5, blobs=2, random_seeds=0),
         tmp_path,
     )
-    probed = run_study(
+    probed = complete_run(
         mechanism.STUDY, model, data, mechanism.Config(**same, neuron_images=1), tmp_path
     )
     for folder, own in ((ranked, {"cls_cosine", "context"}), (probed, set())):

@@ -138,6 +138,10 @@ def test_load_refusals(published_model, tmp_path):
         load_tower(f"open_clip:{published_model}/drawn", dtype="float8")
     with pytest.raises(FileNotFoundError, match=r"weights of .*connect once"):
         load_tower(f"open_clip:{published_model}/elsewhere")
+    with pytest.raises(FileNotFoundError, match=r"configuration of nobody/nothing.*connect once"):
+        load_tower("nobody/nothing")
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.json"):
+        load_tower(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
     with pytest.raises(ValueError, match="is a 'siglip' model"):
         load_tower(tmp_path)

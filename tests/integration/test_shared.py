@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
@@ -202,14 +202,14 @@ def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
 def starved(model, monkeypatch, most):
     """A grounder whose decoder has memory for ``most`` passes at once."""
     grounder = SharedGrounder(model, 8)
-    plain = grounder._low
+    plain = grounder._low_resolution_masks
 
     def low(state, visual, requests, prompts, alike):
         if len(requests) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return plain(state, visual, requests, prompts, alike)
 
-    monkeypatch.setattr(grounder, "_low", low)
+    monkeypatch.setattr(grounder, "_low_resolution_masks", low)
     return grounder
 
 
@@ -244,7 +244,7 @@ def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
     def broken(*_):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr(grounder, "_low", broken)
+    monkeypatch.setattr(grounder, "_low_resolution_masks", broken)
     with pytest.raises(RuntimeError, match="sizes"):
         list(grounder(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
     assert grounder.batch_size == 8
@@ -263,10 +263,12 @@ CONFIG = sweep.Config(
 
 
 def test_sweep_rows_do_not_depend_on_the_batch_and_equal_single_calls(model, data, tmp_path):
-    folder = run_study(sweep.STUDY, model, data, CONFIG, tmp_path)
+    folder = complete_run(sweep.STUDY, model, data, CONFIG, tmp_path)
     rows = read_rows(folder)
     small = read_rows(
-        run_study(sweep.STUDY, model, data, CONFIG.model_copy(update={"batch_size": 3}), tmp_path)
+        complete_run(
+            sweep.STUDY, model, data, CONFIG.model_copy(update={"batch_size": 3}), tmp_path
+        )
     )
     pixels = ["inter_px", "union_px", "pred_px"]
     others = [name for name in rows if name not in (*pixels, "iou")]
@@ -311,7 +313,7 @@ def test_official_conversations_go_through_the_shared_path(model, data, tmp_path
     config = sweep.Config(
         methods=("litelvlm",), budgets=(48,), limit=1, seeds=1, protocol="official"
     )
-    rows = read_rows(run_study(sweep.STUDY, model, data, config, tmp_path))
+    rows = read_rows(complete_run(sweep.STUDY, model, data, config, tmp_path))
     assert len(rows) == 2 * 3  # the unpruned model and one method, three turns
     assert rows[rows.method == "none"].iou.mean() > 0.3
     # Three expressions share one selection, which has context tokens then.

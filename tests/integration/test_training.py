@@ -13,8 +13,7 @@ from torch import nn
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.loop import Stage, run_stage
 from litelvlm.embedded.packing import IGNORE, block_mask, image_offsets, pack
-from litelvlm.embedded.pool import PADDING, ScenePool
-from litelvlm.embedded.pool import pack as pack_scene
+from litelvlm.embedded.pool import PADDING, ScenePool, scene_arrays
 from litelvlm.embedded.train import RECIPE, train
 from litelvlm.embedded.train_clip import patch_centres, silu_twin
 from litelvlm.embedded.train_sam import mask_losses, object_masks
@@ -111,7 +110,7 @@ def test_packed_states_equal_separate_passes(model, pool):
 
 def test_pool_holds_what_the_scene_shows(pool):
     scene = sample_scene(1_000_000)
-    _, _, ids, coverage, meta = pack_scene(scene)
+    _, _, ids, coverage, meta = scene_arrays(scene)
     batch = pool[np.array([0])]
     assert torch.equal(batch.ids[0], torch.from_numpy(ids))
     assert meta == pool.meta[0]

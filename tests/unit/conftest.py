@@ -5,7 +5,7 @@ import pytest_socket
 from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 
 ABLATIONS = ablations.Config(
@@ -15,6 +15,7 @@ ABLATIONS = ablations.Config(
     official_seeds=2,
     pool=16,
 )
+SWEEP = sweep.Config(seeds=2, budgets=(48, 8))
 
 
 @pytest.fixture(autouse=True)
@@ -34,13 +35,15 @@ def saved_runs(tmp_path_factory):
     )
     pairs = planted_data(8, categories=2)
     config = reversal.Config(shifts=20, blobs=3, pool=16, donors=3)
-    reversed_run = run_study(reversal.STUDY, model, pairs, config, out)
+    reversed_run = complete_run(reversal.STUDY, model, pairs, config, out)
     reversal.STUDY.pictures(model, pairs, reversed_run, config)
     return {
         "reversal": reversed_run,
-        "sink": run_study(sink.STUDY, model, data, sink.Config(random_seeds=0), out),
+        "sink": complete_run(sink.STUDY, model, data, sink.Config(random_seeds=0), out),
         "importance": planted_importance(out, n_images=8),
         "faithfulness": planted_faithfulness(out, n_images=8),
-        "ablations": run_study(ablations.STUDY, model, data, ABLATIONS, out),
-        "sweep": run_study(sweep.STUDY, model, data, sweep.Config(seeds=2, budgets=(48, 8)), out),
+        "ablations": complete_run(ablations.STUDY, model, data, ABLATIONS, out),
+        "sweep": complete_run(
+            sweep.STUDY, model, data, sweep.Config(seeds=2, budgets=(48, 8)), out
+        ),
     }

@@ -12,7 +12,7 @@ import pandas as pd
 from planted import GRID, PlantedModel, planted_data
 from scipy.ndimage import gaussian_filter
 
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, SCORES
 from litelvlm.analysis.signals.importance import Signal
@@ -90,7 +90,7 @@ def planted_importance(out, n_images=24, strength=0.5, seed=0):
         return ItemResult([keys_of(index) | found for found in importance_rows(rng, strength)])
 
     config = importance.Config(images=n_images, chunk_size=n_images)
-    return run_study(
+    return complete_run(
         made_up(importance.STUDY, image_rows), PlantedModel(), planted_data(n_images), config, out
     )
 
@@ -137,7 +137,7 @@ def planted_faithfulness(out, n_images=24):
         return ItemResult([keys_of(index) | dict(zip(columns, row, strict=True)) for row in found])
 
     config = faithfulness.Config(images=n_images, chunk_size=n_images)
-    return run_study(
+    return complete_run(
         made_up(faithfulness.STUDY, image_rows),
         PlantedModel(),
         planted_data(n_images),

@@ -11,7 +11,7 @@ from planted import PlantedData, PlantedModel, planted_data
 from litelvlm.analysis.inputs.methods import PAPER, Method
 from litelvlm.analysis.inputs.samples import NO_WORDS
 from litelvlm.analysis.inputs.subset import EvenSubset, evenly
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.stats.significance import holm
@@ -52,7 +52,7 @@ FAST = ablations.Config(
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    return run_study(
+    return complete_run(
         ablations.STUDY,
         PlantedModel(),
         planted_data(30),
@@ -293,7 +293,7 @@ def test_protocols_are_compared_on_the_expressions_that_were_drawn(rows):
     assert found["official minus single"].ciou == pytest.approx(gap)
     assert found["official minus single"].low > 0
     assert found["official"].n == found["official minus single"].n == len(official)
-    # Random tokens asked alone are the mean of their seeds.
+    # In the single protocol random tokens are the mean of their seeds.
     single = changed.query(
         "part == 'protocols' and protocol == 'single' and method == 'random' and budget == 16"
     )
@@ -398,7 +398,7 @@ def test_correlations_of_one_sample_and_of_all_tokens_together():
 def test_one_image_has_scores_and_no_verdict(tmp_path):
     config = FAST.model_copy(update={"requests": ("falsify", "protocol")})
     summary = read_summary(
-        run_study(ablations.STUDY, PlantedModel(), planted_data(1), config, tmp_path)
+        complete_run(ablations.STUDY, PlantedModel(), planted_data(1), config, tmp_path)
     )
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}
     assert {claim.method for claim in summary.claims} == {"undefined: one image"}
@@ -424,7 +424,7 @@ PROTOCOL_ONLY = ablations.Config(requests=("protocol",), budgets=(16,), official
 
 def test_what_protocols_leave_out_besides_the_chosen_expressions_is_told(tmp_path):
     record = read_record(
-        run_study(ablations.STUDY, PlantedModel(), unaskable(2, 1), PROTOCOL_ONLY, tmp_path)
+        complete_run(ablations.STUDY, PlantedModel(), unaskable(2, 1), PROTOCOL_ONLY, tmp_path)
     )
     assert (record.counts.done, record.counts.skipped) == (2, {})
     notes = [
@@ -435,7 +435,7 @@ def test_what_protocols_leave_out_besides_the_chosen_expressions_is_told(tmp_pat
 
 
 def test_a_run_none_of_whose_chosen_expressions_can_be_asked_has_no_claims(tmp_path):
-    folder = run_study(ablations.STUDY, PlantedModel(), unaskable(2, 0), PROTOCOL_ONLY, tmp_path)
+    folder = complete_run(ablations.STUDY, PlantedModel(), unaskable(2, 0), PROTOCOL_ONLY, tmp_path)
     assert read_record(folder).counts.skipped == {NO_WORDS: 2}
     assert set(read_rows(folder).part) == {"protocols"}
     summary = read_summary(folder)

@@ -15,10 +15,10 @@ from litelvlm.analysis.runs.engine import (
     Item,
     Job,
     ahead,
+    complete_run,
     in_process,
     make_chunks,
     map_chunks,
-    run_study,
 )
 from litelvlm.analysis.runs.folder import open_run, read_record
 from litelvlm.analysis.runs.locks import Shard
@@ -222,5 +222,5 @@ def test_a_study_is_computed_by_the_mapper_it_is_given(tmp_path):
 
     config = sweep.Config(methods=("uniform",), budgets=(16,), chunk_size=1)
     model, data = PlantedModel(), planted_data(2)
-    run_study(sweep.STUDY, model, data, config, tmp_path, mapper=remember)
+    complete_run(sweep.STUDY, model, data, config, tmp_path, mapper=remember)
     assert asked == [[0, 1]]

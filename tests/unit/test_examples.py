@@ -70,7 +70,7 @@ def test_kept_tokens_are_drawn_where_they_look():
     np.testing.assert_array_equal(
         kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
-    assert token_box(6, 4, SimpleNamespace(grid=(2, 2), tower=tower)) == [0, -1 / 4, 1, 5 / 4]
+    assert token_box(tower.preprocessing.crop(6, 4, 6), (2, 2)) == [0, -1 / 4, 1, 5 / 4]
 
 
 def test_merged_tokens_stand_for_no_single_place():
@@ -166,12 +166,13 @@ def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):
         ),
     ],
 )
-def test_pictures_of_expressions_asked_alone_belong_to_a_sweep_that_asks_so(
+def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     tmp_path, monkeypatch, protocol, drawn, said
 ):
+    # A planted tower has no words.
     monkeypatch.setattr(
         "litelvlm.analysis.studies.sweep.pictures.save_motivation", lambda *of: None
-    )  # a planted tower has no words
+    )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
     run = Study(names=("sweep",), out=tmp_path).run_one("sweep", model, data, config, Shard())

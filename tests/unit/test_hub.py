@@ -203,7 +203,7 @@ def test_what_looks_like_a_path_never_reaches_the_network(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no REFER data at .*give its path, a hub id"):
+    with pytest.raises(FileNotFoundError, match=r"no REFER data at .*, or a hub id"):
         load_refer(root)
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*(refcoco|RefCOCO)"):
         hub_root(root, "refcoco", "val")

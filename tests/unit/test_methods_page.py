@@ -13,14 +13,14 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.pages.methods_page import agreement, methods_page
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.pruning import ModelSizes, list_pruners
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE, TOGETHER = (
+PAGE, OFFICIAL = (
     (DOCS / name).read_text() for name in ("all-methods.md", "all-methods-together.md")
 )
 VALUE = re.compile(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]")
@@ -33,14 +33,14 @@ def lines_of(page):
     return {cells[0].split("`")[1]: [cell.strip() for cell in cells] for cells in rows}
 
 
-@pytest.mark.parametrize("page", [PAGE, TOGETHER], ids=["alone", "together"])
+@pytest.mark.parametrize("page", [PAGE, OFFICIAL], ids=["single", "official"])
 def test_every_method_in_every_preset_has_its_row(page):
     labels = [method.label for method in every_method()]
     assert sorted(lines_of(page)) == sorted(labels)
     assert {label.partition(":")[0] for label in labels} == set(list_pruners()) - {"none"}
 
 
-@pytest.mark.parametrize("page", [PAGE, TOGETHER], ids=["alone", "together"])
+@pytest.mark.parametrize("page", [PAGE, OFFICIAL], ids=["single", "official"])
 @pytest.mark.parametrize("method", every_method(), ids=lambda method: method.label)
 def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page):
     # The miniature: 144 tokens, four layers in the language model, five blocks in the image tower.
@@ -53,13 +53,13 @@ def test_a_row_refuses_exactly_the_budgets_that_the_method_refuses(method, page)
             method.pruner().average_tokens(budget, sizes)
         except ValueError:
             assert cell == "refused"
-            assert f"{method.label}@{budget}" in page.partition("## What was refused")[2]
+            assert f"{method.label}@{budget}" in page.partition("## Refused budgets")[2]
         else:
             value, low, high = map(float, VALUE.fullmatch(cell).groups())
             assert low <= value <= high
 
 
-@pytest.mark.parametrize("page", [PAGE, TOGETHER], ids=["alone", "together"])
+@pytest.mark.parametrize("page", [PAGE, OFFICIAL], ids=["single", "official"])
 def test_the_page_says_how_it_was_made_and_that_it_is_a_miniature(page):
     made = page.partition("## How it was made")[2]
     assert page.partition("| method |")[0].count("**Miniature.**") == 1
@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
     config = sweep.Config(
         methods=("litelvlm", "low_similarity", "random", "mask_oracle"), seeds=2, budgets=(48, 8)
     )
-    return run_study(
+    return complete_run(
         sweep.STUDY,
         PlantedModel("instance"),
         planted_data(4),
@@ -100,10 +100,10 @@ def test_the_page_is_made_from_the_run(folder):
     assert f"`{read_record(folder).command}`" in page
 
 
-def test_a_page_of_expressions_asked_together_says_so(tmp_path):
+def test_a_page_of_the_official_protocol_says_so(tmp_path):
     config = sweep.Config(methods=("litelvlm",), seeds=2, budgets=(48,), protocol="official")
     page = methods_page(
-        run_study(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
+        complete_run(sweep.STUDY, PlantedModel("instance"), planted_data(4), config, tmp_path)
     )
     assert page.startswith(
         "# All methods, in all presets, official protocol: "

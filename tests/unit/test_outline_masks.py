@@ -84,10 +84,8 @@ def test_a_line_covers_what_it_covers_in_whatever_place():
         ([{"size": [6, 8], "counts": [50, -2]}], "add up to 48"),
         ([{"size": [6, 8]}], "lacks its counts"),
         ([{"size": [6, 8], "counts": "zzzzzzzz"}], "add up to 48"),
-        (
-            [{"size": [6, 8], "counts": "0"}],
-            "add up to 48",
-        ),  # pycocotools alone returns uninitialised memory here
+        # pycocotools alone returns uninitialised memory here.
+        ([{"size": [6, 8], "counts": "0"}], "add up to 48"),
         ([{"size": [6, 8], "counts": "ooo"}], "cut off"),
     ],
 )

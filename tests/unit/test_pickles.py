@@ -141,9 +141,8 @@ def test_senseless_use_of_allowed_opcodes_is_refused_or_inert(raw):
         result = loads_plain(raw)
     except UnsafePickleError:
         return
-    assert (
-        type(result).__module__ == "litelvlm.data.pickles"
-    )  # an inert stand-in, which no caller takes for data
+    # An inert stand-in, which no caller takes for data.
+    assert type(result).__module__ == "litelvlm.data.pickles"
 
 
 def test_huge_memo_index_is_refused_before_memory_is_claimed():

@@ -91,8 +91,7 @@ def test_absent_empty_and_foreign_sources_are_named(tmp_path):
 def test_pictures_above_the_pixel_limit_are_refused(monkeypatch):
     buffer = BytesIO()
     Image.new("RGB", (40, 40)).save(buffer, "PNG")
-    monkeypatch.setattr(
-        Image, "MAX_IMAGE_PIXELS", 1000
-    )  # 1600 pixels: Pillow alone would only warn
+    # The picture has 1600 pixels: Pillow alone would only warn.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="exceeds limit"):
         open_image(buffer.getvalue())

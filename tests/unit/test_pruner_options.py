@@ -77,6 +77,7 @@ def test_a_reversed_method_reads_the_text_if_the_method_does():
         ("box_oracle", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
         ("box_oracle", {"margin": -1}, "margin -1 is negative"),
         ("with_uniform", {"share": 1.0}, r"share 1.0 is not in \[0, 1\)"),
+        ("with_uniform", {"of": {"order": "raster"}}, "has no name; give what config"),
         ("restore", {"share": 0.0}, r"share 0.0 is not in \(0, 1\]"),
         ("restore", {"of": "tome"}, "restore cannot take of=ToMe.* it works at stage 'vit'"),
         ("restore", {"of": "trim"}, "it merges tokens, and what it dropped is already inside them"),

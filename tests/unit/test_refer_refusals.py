@@ -156,9 +156,8 @@ def test_image_of_another_size_is_refused(tmp_path):
 
 def test_oversized_image_is_refused_before_decoding(tmp_path, monkeypatch):
     sample = load_refer(make_tree(tmp_path, [ref()]))[0]
-    monkeypatch.setattr(
-        Image, "MAX_IMAGE_PIXELS", 30
-    )  # 48 pixels: over the limit, under twice the limit
+    # The picture has 48 pixels: over the limit, under twice the limit.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
     with pytest.raises(ValueError, match=r"7\.png: .* exceeds limit of 30 pixels"):
         sample.image()
 

@@ -20,7 +20,7 @@ from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.parts import read_rows
@@ -34,7 +34,7 @@ FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, rand
 
 
 def study(out, signal, data=None, config=FAST, model=None):
-    return run_study(
+    return complete_run(
         reversal.STUDY,
         model or PlantedModel(signal),
         related_data() if data is None else data,
@@ -218,7 +218,7 @@ def test_the_same_call_computes_nothing_again(instance, monkeypatch):
 
 def test_shards_together_equal_the_whole(instance, tmp_path):
     for index in (2, 1):
-        folder = run_study(
+        folder = complete_run(
             reversal.STUDY,
             PlantedModel("instance"),
             related_data(),

@@ -11,7 +11,7 @@ from planted import PlantedModel, planted_data
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.picked import unusable
 from litelvlm.analysis.inputs.samples import NO_OUTLINE, NO_TARGET, target_mask
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import reversal
@@ -28,7 +28,7 @@ def test_without_stated_categories_nothing_is_taken_for_the_same_one(tmp_path):
     (only,), first = data[0].expressions[:1], data[0]
     alone = {i: first.annotations[i] for i in only.ann_ids}
     data[0] = dataclasses.replace(first, expressions=(only,), annotations=alone)
-    folder = run_study(reversal.STUDY, PlantedModel("instance"), data, FAST, tmp_path)
+    folder = complete_run(reversal.STUDY, PlantedModel("instance"), data, FAST, tmp_path)
     rows = read_rows(folder)
     assert {"N1", "N6o"} <= set(rows.control)
     assert not {"N1c", "N6"} & set(rows.control)
@@ -72,9 +72,8 @@ def test_objects_that_are_meant_together_are_no_rivals_of_each_other(tmp_path):
 def test_an_object_without_outline_is_not_called_no_target():
     data = planted_data(1)
     first = data[0].expressions[0]
-    lost = [
-        dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))
-    ]  # object 19 of image 1 has no pixel
+    # Object 19 of image 1 has no pixel.
+    lost = [dataclasses.replace(first, ann_ids=ids) for ids in ((19,), (-1,))]
     sample = dataclasses.replace(data[0], expressions=tuple(lost))
     assert not target_mask(sample, lost[0]).any()
     assert image_targets(data, PlantedModel(), sample) == ([], (NO_OUTLINE, NO_TARGET))

@@ -8,16 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from litelvlm.data.worlds.shapes.expressions import Attribute, Description, Place, Relation
-from litelvlm.data.worlds.shapes.objects import COLOURS
-from litelvlm.data.worlds.shapes.scenes import (
-    LEVELS,
-    SceneObject,
-    get_level,
-    level_vocabulary,
-    matches,
-    sample_scene,
-)
+from litelvlm.data.worlds.shapes.objects import COLOURS, LEVELS
+from litelvlm.data.worlds.shapes.scenes import get_level, level_vocabulary, sample_scene
 
 SEEDS = range(300)
 
@@ -25,10 +17,6 @@ SEEDS = range(300)
 @pytest.fixture(scope="module", params=list(LEVELS))
 def scenes(request):
     return request.param, [sample_scene(seed, request.param) for seed in SEEDS]
-
-
-def item(shape, colour, x, y, size="small", texture="plain"):
-    return SceneObject(shape, colour, size, texture, (float(x), float(y)), 30.0, 0.0, 0)
 
 
 def read_phrase(words):
@@ -108,45 +96,6 @@ def test_every_sentence_means_exactly_its_target_by_an_independent_reading(scene
             assert kind == expression.kind
             assert possible == sure == {expression.target}, (level, scene.seed, expression.sent)
             assert described == 1 if kind == "attribute" else described >= 2
-
-
-def test_matches_agrees_at_both_margins(scenes):
-    level, drawn = scenes
-    margin = get_level(level).margin * get_level(level).short_side
-    for scene in drawn:
-        for expression in scene.expressions:
-            assert matches(expression.meaning, scene.objects, margin) == {expression.target}
-            assert matches(expression.meaning, scene.objects, -margin) == {expression.target}
-
-
-def test_matches_known_answers():
-    red = Description("circle", colour="red")
-    any_circle, square = Description("circle"), Description("square")
-    objects = (
-        item("circle", "red", 20, 50),
-        item("circle", "red", 60, 50),
-        item("circle", "blue", 100, 50),
-        item("square", "red", 70, 90),
-    )
-    assert matches(Attribute(red), objects) == {0, 1}
-    assert matches(Place(red, "rightmost"), objects) == {1}
-    # Circles 0 and 1 are 40 apart: with a slack of 50 both may be the leftmost, circle 2 (80 away)
-    # may not.
-    assert matches(Place(any_circle, "leftmost"), objects, margin=50.0) == {0, 1}
-    # Left of the square at x = 70: circles at 20 and 60; by at least 15 only the one at 20; by less
-    # than -40 all three.
-    assert matches(Relation(any_circle, "left of", square), objects) == {0, 1}
-    assert matches(Relation(any_circle, "left of", square), objects, margin=-15.0) == {0}
-    assert matches(Relation(any_circle, "left of", square), objects, margin=40.0) == {0, 1, 2}
-    assert matches(Relation(any_circle, "above", square), objects) == {0, 1, 2}
-    assert matches(Relation(any_circle, "below", square), objects) == set()
-    # Distances to (70, 90): sqrt(50^2+40^2) = 64.0, sqrt(10^2+40^2) = 41.2, sqrt(30^2+40^2) = 50.
-    assert matches(Relation(any_circle, "nearest to", square), objects) == {1}
-    assert matches(Relation(any_circle, "nearest to", square), objects, margin=10.0) == {1, 2}
-    # An anchor that is not unique, or absent, means nothing.
-    assert matches(Relation(square, "left of", red), objects) == set()
-    assert matches(Relation(square, "left of", Description("cross")), objects) == set()
-    assert matches(Place(Description("cross"), "leftmost"), objects) == set()
 
 
 def test_same_seed_same_scene_and_other_seed_other_scene():

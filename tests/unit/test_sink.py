@@ -10,7 +10,7 @@ from planted import PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.text_attention import (
@@ -29,7 +29,7 @@ FAST = sink.Config(chunk_size=5, random_seeds=2)
 
 
 def study(out, pull, data=None, config=FAST):
-    return run_study(
+    return complete_run(
         sink.STUDY, PlantedModel(pull=pull), planted_data() if data is None else data, config, out
     )
 

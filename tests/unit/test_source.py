@@ -67,7 +67,9 @@ def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
         FileNotFoundError, match=r"hf download openai/.* or name a folder or hub id with clip="
     ):
         clip_source(folder, config)
-    assert [call["local_files_only"] for call in calls] == [True]
+    with pytest.raises(FileNotFoundError, match=r"hf download someone/other-clip` once"):
+        clip_source(folder, {**config, "mm_vision_tower": "someone/other-clip"})
+    assert [call["local_files_only"] for call in calls] == [True, True]
     with pytest.raises(FileNotFoundError, match="cannot be fetched"):
         clip_source(folder, config, clip="openai/clip-vit-large-patch14-336")
     assert calls[-1]["local_files_only"] is False

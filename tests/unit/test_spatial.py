@@ -25,9 +25,8 @@ GRID = (6, 8)
 @pytest.fixture
 def rows():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(3, 48)).round(1), rng.normal(size=(2, 48)).round(
-        1
-    )  # rounded: with ties
+    # Rounded, so that there are ties.
+    return rng.normal(size=(3, 48)).round(1), rng.normal(size=(2, 48)).round(1)
 
 
 def test_correlations_equal_scipy(rows):

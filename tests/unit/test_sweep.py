@@ -11,7 +11,7 @@ import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
@@ -24,7 +24,7 @@ FAST = sweep.Config(methods=METHODS, budgets=(48, 16), seeds=3, chunk_size=5, ba
 
 
 def study(out, model=None, data=None, config=FAST):
-    return run_study(
+    return complete_run(
         sweep.STUDY, model or PlantedModel(), planted_data() if data is None else data, config, out
     )
 
@@ -84,7 +84,7 @@ def test_claims_on_a_planted_advantage(swept):
 
 def test_a_budget_of_all_tokens_is_the_baseline_and_decides_nothing(tmp_path):
     config = sweep.Config(methods=["litelvlm", "random"], budgets=(144, 48), seeds=1)
-    folder = run_study(
+    folder = complete_run(
         sweep.STUDY, PlantedModel("instance", noise=0.3), planted_data(4), config, tmp_path
     )
     summary = read_summary(folder)

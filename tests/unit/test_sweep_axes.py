@@ -12,7 +12,7 @@ from planted import PATCH, PlantedModel, planted_data
 
 from litelvlm.analysis.inputs.methods import Method, every_method
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
-from litelvlm.analysis.runs.engine import run_study
+from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
@@ -99,7 +99,7 @@ def test_a_method_around_random_tokens_draws_with_seeds(label):
 def test_rows_of_a_method_around_random_tokens_differ_by_seed(tmp_path):
     config = sweep.Config(methods=("with_uniform(of=random)",), budgets=(16,), seeds=3)
     rows = read_rows(
-        run_study(sweep.STUDY, PlantedModel(), planted_data(4), config, tmp_path)
+        complete_run(sweep.STUDY, PlantedModel(), planted_data(4), config, tmp_path)
     ).query("method != 'none'")
     assert sorted(rows.seed.unique()) == [0, 1, 2]
     assert rows.groupby("seed").inter_px.apply(tuple).nunique() == 3
@@ -157,7 +157,7 @@ def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, do
 
     monkeypatch.setattr(type(data[0]), "mask", overlapping)
     config = sweep.Config(methods=("none",), doubled=doubled)
-    rows = read_rows(run_study(sweep.STUDY, PlantedModel(), data, config, tmp_path))
+    rows = read_rows(complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path))
     # The planted model finds every pixel when all tokens are kept; about half of them count twice
     # in the target.
     assert bool((rows["inter_px"] == rows["union_px"]).all()) is exact
@@ -166,7 +166,7 @@ def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, do
 
 def test_exclusions_and_tokens_per_layer_are_recorded(tmp_path):
     config = sweep.Config(methods=("fastv", "uniform"), budgets=(50, 16), chunk_size=2)
-    folder = run_study(sweep.STUDY, with_layers(4), planted_data(4), config, tmp_path)
+    folder = complete_run(sweep.STUDY, with_layers(4), planted_data(4), config, tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     assert (record.state, record.complete) == ("done", True)
     (entry,) = record.excluded
@@ -200,7 +200,7 @@ def with_sentence(data, number, place, sent):
 def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
     config = sweep.Config(methods=("uniform",), budgets=(16,), seeds=2, protocol=protocol)
     data = with_sentence(with_sentence(planted_data(3), 0, 0, "  "), 1, 1, "the <image> ball")
-    folder = run_study(sweep.STUDY, PlantedModel(), data, config, tmp_path)
+    folder = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path)
     record, rows = read_record(folder), read_rows(folder)
     # Six expressions on three images, of which two cannot be asked.
     assert (record.state, record.counts.expected, record.counts.done, record.counts.failed) == (
@@ -218,7 +218,7 @@ def test_a_sentence_that_cannot_be_asked_is_left_out_alone(tmp_path, protocol):
 
 def test_an_image_without_any_askable_sentence_has_no_rows(tmp_path):
     data = with_sentence(with_sentence(planted_data(2), 0, 0, ""), 0, 1, "")
-    folder = run_study(
+    folder = complete_run(
         sweep.STUDY,
         PlantedModel(),
         data,
@@ -246,7 +246,7 @@ OFFICIAL = sweep.Config(methods=("litelvlm", "random"), budgets=(16,), seeds=2, 
 
 def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
     model, data = PlantedModel(), crowded()
-    folder = run_study(sweep.STUDY, model, data, OFFICIAL, tmp_path)
+    folder = complete_run(sweep.STUDY, model, data, OFFICIAL, tmp_path)
     rows = read_rows(folder)
     assert set(rows.protocol) == {"official"}
     assert read_record(folder).protocol == "official"
@@ -271,7 +271,7 @@ def test_official_rows_are_the_drawn_turns_with_one_shared_selection(tmp_path):
 
 
 def test_expressions_that_no_draw_asked_are_counted(tmp_path):
-    folder = run_study(
+    folder = complete_run(
         sweep.STUDY, PlantedModel(), crowded(), OFFICIAL.model_copy(update={"seeds": 1}), tmp_path
     )
     counts = read_record(folder).counts
@@ -281,7 +281,7 @@ def test_expressions_that_no_draw_asked_are_counted(tmp_path):
 
 
 def test_official_scores_sum_over_the_drawn_turns(tmp_path):
-    folder = run_study(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path)
+    folder = complete_run(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path)
     rows, scores = read_rows(folder), read_summary(folder).table("scores")
     cell = rows[rows.method == "random"]
     line = scores[(scores.method == "random") & (scores.metric == "ciou")].iloc[0]
@@ -305,7 +305,7 @@ def test_official_random_draws_with_the_seed_of_its_conversation():
 def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path):
     model, data = PlantedModel(), crowded()
     config = OFFICIAL.model_copy(update={"protocol": "conversation"})
-    folder = run_study(sweep.STUDY, model, data, config, tmp_path)
+    folder = complete_run(sweep.STUDY, model, data, config, tmp_path)
     rows = read_rows(folder)
     assert read_record(folder).counts.done == 12
     for sample in data:
@@ -327,7 +327,7 @@ def test_a_conversation_asks_every_expression_with_one_shared_selection(tmp_path
 
 
 def test_protocols_do_not_mix_in_one_table(tmp_path):
-    rows = read_rows(run_study(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path))
+    rows = read_rows(complete_run(sweep.STUDY, PlantedModel(), crowded(), OFFICIAL, tmp_path))
     with pytest.raises(ValueError, match="official and single are mixed"):
         widen(pd.concat([rows, rows.assign(protocol="single")]))
 
@@ -341,7 +341,7 @@ def test_no_target_scores_are_those_of_the_metrics(tmp_path):
         sample = data[place]
         lost = dataclasses.replace(sample.expressions[0], ann_ids=(-1,))
         data[place] = dataclasses.replace(sample, expressions=(lost, *sample.expressions[1:]))
-    folder = run_study(
+    folder = complete_run(
         sweep.STUDY,
         PlantedModel(),
         data,

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import litelvlm
-
 TABLES = frozenset({"litelvlm.pruning.registry"})
 """Modules that only list things of one kind by name."""
 
@@ -27,7 +25,7 @@ class CodeTree:
         root: Folder of the package ``litelvlm``.
     """
 
-    root: Path = Path(litelvlm.__file__).parent
+    root: Path = Path(__file__).parents[3]
     _read: dict[str, "Source"] = field(default_factory=dict, repr=False)
     _files: dict[str, Path | None] = field(default_factory=dict, repr=False)
 

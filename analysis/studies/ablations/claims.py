@@ -23,6 +23,7 @@ from litelvlm.analysis.studies.ablations.rows import METHODS
 from litelvlm.analysis.studies.ablations.tables import attention_estimates
 from litelvlm.analysis.studies.sweep.estimates import cell_index, score_bootstrap
 from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, widen
+from litelvlm.arrays import Array
 
 LEAD = 0.05
 PAIRS = (
@@ -109,13 +110,13 @@ def lead_claims(wide: Wide, scores: Bootstrap, budget: int) -> list[Claim]:
     ours = cell_index(wide, (PAPER, budget), "ciou")
     others = [cell_index(wide, cell, "ciou") for cell in rivals]
 
-    def points(values: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b r"]:
-        ahead: np.ndarray = values[:, [ours]] - values[:, others]
+    def points(values: Float[Array, "b k"]) -> Float[Array, "b r"]:
+        ahead: Array = values[:, [ours]] - values[:, others]
         return ahead
 
-    def shares(values: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b r"]:
+    def shares(values: Float[Array, "b k"]) -> Float[Array, "b r"]:
         theirs = values[:, others]
-        ahead: np.ndarray = np.divide(
+        ahead: Array = np.divide(
             points(values), theirs, out=np.full_like(theirs, np.nan), where=theirs != 0
         )
         return ahead

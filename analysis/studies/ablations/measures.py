@@ -10,6 +10,7 @@ from scipy import stats
 
 from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.stats.ranking import tie_fraction
+from litelvlm.arrays import Array
 from litelvlm.pruning import Cues, get_pruner
 from litelvlm.pruning.features import Precision
 from litelvlm.pruning.scoring.similarity import text_similarity
@@ -18,15 +19,13 @@ SUMS = ("count", "x", "y", "xx", "yy", "xy")
 ROUNDED = "bfloat16"
 
 
-def similarity(cues: Cues, precision: Precision = "float32") -> Float[np.ndarray, "n"]:
+def similarity(cues: Cues, precision: Precision = "float32") -> Float[Array, "n"]:
     """Similarity of the first text with every token, in float64."""
-    found: np.ndarray = (
-        text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
-    )
+    found: Array = text_similarity(cues, precision=precision)[0].cpu().numpy().astype(np.float64)
     return found
 
 
-def correlations(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> dict[str, float]:
+def correlations(x: Float[Array, "n"], y: Float[Array, "n"]) -> dict[str, float]:
     """Pearson and Spearman correlation of one sample, and the sums that a pooled one needs.
 
     Both are nan where a side is constant, which the summary counts.

@@ -16,6 +16,7 @@ from litelvlm.analysis.stats.bootstrap import (
 from litelvlm.analysis.stats.precision import bca_estimate
 from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
 from litelvlm.analysis.studies.sweep.wide import widen
+from litelvlm.arrays import Array
 
 OFFICIAL, DRAWN, EVERY = "official", "single, the expressions drawn", "single, every expression"
 DIFFERENCE = "official minus single"
@@ -70,13 +71,13 @@ def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
 
 
 def _drawn(
-    columns: Float[np.ndarray, "n 4"], draws: pd.DataFrame, resamples: int, seed: int
+    columns: Float[Array, "n 4"], draws: pd.DataFrame, resamples: int, seed: int
 ) -> dict[str, tuple[Estimate, float]]:
     """Estimate and standard deviation over draws of either protocol and of their difference."""
 
-    def both(sums: Float[np.ndarray, "b 4"]) -> Float[np.ndarray, "b 3"]:
+    def both(sums: Float[Array, "b 4"]) -> Float[Array, "b 3"]:
         official, alone = ratios(sums[:, :2]), ratios(sums[:, 2:])
-        value: np.ndarray = np.hstack([official, alone, official - alone])
+        value: Array = np.hstack([official, alone, official - alone])
         return value
 
     levels = [draws.index.get_level_values(name).to_numpy() for name in ("image_id", "seed")]

@@ -32,6 +32,7 @@ from litelvlm.analysis.studies.ablations.measures import (
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
 from litelvlm.analysis.studies.sweep.rows import image_rows
+from litelvlm.arrays import Array
 from litelvlm.clip.states import ClipImage
 from litelvlm.models.base import VisualState
 from litelvlm.models.glamm.attribution.importance import attention_rows
@@ -143,7 +144,7 @@ class AblationContext(Context):
 
     def measure(
         self,
-        covered: Float[np.ndarray, "n"],
+        covered: Float[Array, "n"],
         state: VisualState,
         planned: PlannedConversation,
         cues: Cues,

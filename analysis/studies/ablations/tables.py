@@ -33,6 +33,7 @@ from litelvlm.analysis.studies.sweep.estimates import (
 from litelvlm.analysis.studies.sweep.no_target import without_target
 from litelvlm.analysis.studies.sweep.tables import score_table
 from litelvlm.analysis.studies.sweep.wide import Cell, Wide, budgets_of, widen
+from litelvlm.arrays import Array
 
 MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
@@ -238,10 +239,10 @@ def attention_estimates(
     return found, len(measured) - len(usable)
 
 
-def pooled_pearson(sums: Float[np.ndarray, "b 6"]) -> Float[np.ndarray, "b 1"]:
+def pooled_pearson(sums: Float[Array, "b 6"]) -> Float[Array, "b 1"]:
     """Pearson's correlation from the sums n, x, y, x x, y y, x y."""
     n, x, y, xx, yy, xy = sums.T
-    value: np.ndarray = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+    value: Array = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
     return value[:, None]
 
 

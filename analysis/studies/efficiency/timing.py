@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from litelvlm.arrays import Array
+
 END, PREFILL, DECODE = "end_to_end", "llm", "decode"
 """Components that are timed as a whole."""
 
@@ -123,7 +125,7 @@ class WrittenBytes(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[explicit-any]  # operators share no signature
         self,
         func: Callable[..., object],
         types: object,
@@ -140,7 +142,7 @@ class WrittenBytes(TorchDispatchMode):
 
 
 def median_ratio(
-    first: np.ndarray, second: np.ndarray, resamples: int = 2000, seed: int = 0
+    first: Array, second: Array, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
     """Ratio of two medians with its 95 % interval, rounds resampled.
 

@@ -37,6 +37,7 @@ from litelvlm.analysis.stats.faithfulness import (
     rank_infidelity,
     square_removals,
 )
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
@@ -106,8 +107,8 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 
 def rankings(
-    query: Query, targets: Targets, covered: Float[np.ndarray, "n"], rng: np.random.Generator
-) -> dict[str, Float[np.ndarray, "n"]]:
+    query: Query, targets: Targets, covered: Float[Array, "n"], rng: np.random.Generator
+) -> dict[str, Float[Array, "n"]]:
     """What tokens are ranked by, high first."""
     cues = query.model.cues(
         query.state, query.conversation, coverage=torch.from_numpy(covered).float()
@@ -124,11 +125,11 @@ def rankings(
 
 
 def ranking_rows(
-    values: Float[np.ndarray, "n"],
+    values: Float[Array, "n"],
     targets: Targets,
     config: Config,
-    removed: Bool[np.ndarray, "m n"],
-    after: Float[np.ndarray, "m 3"],
+    removed: Bool[Array, "m n"],
+    after: Float[Array, "m 3"],
 ) -> list[Row]:
     """Every measure of one ranking for every target, given the targets after random removals."""
     order, n = ranking(values), targets.n_tokens

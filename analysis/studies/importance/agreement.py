@@ -24,6 +24,7 @@ from litelvlm.analysis.stats.spatial import (
     shifted_correlations,
     tau_b,
 )
+from litelvlm.arrays import Array
 
 NONE, POSITION, COVERAGE = "none", "position", "position+coverage"
 BINS = 6
@@ -40,11 +41,11 @@ class Tokens(NamedTuple):
     """
 
     grid: tuple[int, int]
-    norms: Float[np.ndarray, "n"]
-    coverage: Float[np.ndarray, "n"]
-    sinks: Bool[np.ndarray, "n"]
+    norms: Float[Array, "n"]
+    coverage: Float[Array, "n"]
+    sinks: Bool[Array, "n"]
 
-    def covariates(self, partial_set: str) -> Float[np.ndarray, "n c"] | None:
+    def covariates(self, partial_set: str) -> Float[Array, "n c"] | None:
         """What is held fixed under a name; None for nothing."""
         if partial_set == NONE:
             return None
@@ -87,7 +88,7 @@ def row(
 
 
 def agreement_rows(
-    scores: Mapping[str, Float[np.ndarray, "n"]],
+    scores: Mapping[str, Float[Array, "n"]],
     signals: Sequence[Signal],
     tokens: Tokens,
     k: int,
@@ -116,7 +117,7 @@ def agreement_rows(
 
 
 def correlation_rows(
-    scores: Mapping[str, Float[np.ndarray, "n"]],
+    scores: Mapping[str, Float[Array, "n"]],
     signals: Sequence[Signal],
     tokens: Tokens,
     reliability: Mapping[str, float],
@@ -148,7 +149,7 @@ def correlation_rows(
 
 
 def other_rows(
-    scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], k: int
+    scores: Mapping[str, Float[Array, "n"]], signals: Sequence[Signal], k: int
 ) -> list[Row]:
     """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
     a, b = stacked(scores), np.stack([signal.values for signal in signals])
@@ -171,7 +172,7 @@ def other_rows(
 
 
 def without_sinks(
-    scores: Mapping[str, Float[np.ndarray, "n"]], signals: Sequence[Signal], tokens: Tokens
+    scores: Mapping[str, Float[Array, "n"]], signals: Sequence[Signal], tokens: Tokens
 ) -> list[Row]:
     """Spearman correlations over the tokens that are no sinks; no rows without a sink."""
     left = ~tokens.sinks
@@ -196,7 +197,7 @@ def without_sinks(
     return rows
 
 
-def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> list[Row]:
+def joint_rows(score: str, values: Float[Array, "n"], signal: Signal) -> list[Row]:
     """Share of tokens in each cell of a grid of rank bins; independent ranks give 1 / 36."""
     n = len(values)
     # Ranks from 0 for the least, ties by index as in every selection.
@@ -218,22 +219,20 @@ def joint_rows(score: str, values: Float[np.ndarray, "n"], signal: Signal) -> li
     ]
 
 
-def stacked(scores: Mapping[str, Float[np.ndarray, "n"]]) -> Float[np.ndarray, "a n"]:
+def stacked(scores: Mapping[str, Float[Array, "n"]]) -> Float[Array, "a n"]:
     """Scores in the order of their names."""
     return np.stack(list(scores.values()))
 
 
-def pearson(
-    first: Float[np.ndarray, "a n"], second: Float[np.ndarray, "b n"]
-) -> Float[np.ndarray, "a b"]:
+def pearson(first: Float[Array, "a n"], second: Float[Array, "b n"]) -> Float[Array, "a b"]:
     """Pearson correlation of every row with every other one; 0 where a row is constant."""
 
-    def unit(values: np.ndarray) -> np.ndarray:
+    def unit(values: Array) -> Array:
         centred = values - values.mean(1, keepdims=True)
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
         varied = norms > 1e-12 * np.linalg.norm(values, axis=1, keepdims=True)
-        scaled: np.ndarray = np.divide(centred, norms, out=np.zeros_like(centred), where=varied)
+        scaled: Array = np.divide(centred, norms, out=np.zeros_like(centred), where=varied)
         return scaled
 
-    value: np.ndarray = (unit(first) @ unit(second).T).clip(-1, 1)
+    value: Array = (unit(first) @ unit(second).T).clip(-1, 1)
     return value

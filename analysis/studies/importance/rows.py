@@ -29,6 +29,7 @@ from litelvlm.analysis.signals.sampled import Sampling, reliable, sampled_signal
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import Targets
@@ -134,10 +135,10 @@ def image_rows(context: Context, index: int) -> ItemResult:
 def scores_of(
     context: Context,
     query: Query,
-    covered: Float[np.ndarray, "n"],
+    covered: Float[Array, "n"],
     targets: Targets,
     seed: Sequence[int],
-) -> tuple[dict[str, Float[np.ndarray, "n"]], Tokens]:
+) -> tuple[dict[str, Float[Array, "n"]], Tokens]:
     """CLIP-side scores of the tokens, and what else is known of them."""
     truth = torch.from_numpy(covered).float()
     cues = query.model.cues(query.state, query.conversation, coverage=truth)
@@ -166,8 +167,8 @@ def retested(
     context: Context,
     query: Query,
     signals: Sequence[Signal],
-    scores: dict[str, Float[np.ndarray, "n"]],
-    covered: Float[np.ndarray, "n"],
+    scores: dict[str, Float[Array, "n"]],
+    covered: Float[Array, "n"],
 ) -> tuple[list[Signal], dict[str, float]]:
     """Signals with their reliability, and that of scores, from asking with a second template.
 
@@ -193,7 +194,7 @@ def retested(
 
 
 def foreign_rows(
-    context: Context, index: int, query: Query, scores: dict[str, Float[np.ndarray, "n"]]
+    context: Context, index: int, query: Query, scores: dict[str, Float[Array, "n"]]
 ) -> list[Row]:
     """The image's own scores against the importance of its tokens for another expression."""
     other = replace(
@@ -208,7 +209,7 @@ def foreign_rows(
     return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
 
 
-def shuffled_rows(values: Float[np.ndarray, "n"], signal: Signal, seed: int) -> list[Row]:
+def shuffled_rows(values: Float[Array, "n"], signal: Signal, seed: int) -> list[Row]:
     """The signal with its tokens shuffled, and against itself."""
     order = np.random.default_rng(seed).permutation(len(values))
     mixed = replace(signal, values=signal.values[order])
@@ -218,7 +219,7 @@ def shuffled_rows(values: Float[np.ndarray, "n"], signal: Signal, seed: int) -> 
     ]
 
 
-def control_row(control: str, values: Float[np.ndarray, "n"], signal: Signal) -> Row:
+def control_row(control: str, values: Float[Array, "n"], signal: Signal) -> Row:
     """Plain Spearman correlation under a control."""
     correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
     return row(REVERSED, signal, "spearman", correlation, control=control)

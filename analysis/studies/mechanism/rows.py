@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from litelvlm.analysis.runs.config import Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.analysis.studies.mechanism.words import split_words
+from litelvlm.arrays import Array
 from litelvlm.clip.probes import last_blocks as probes
 from litelvlm.clip.probes.registers import with_spare_register
 from litelvlm.clip.states import ClipImage
@@ -130,9 +131,9 @@ class Ranking(NamedTuple):
         ranked: Tokens that take part.
     """
 
-    own: Float[np.ndarray, "t n"]
-    foreign: Float[np.ndarray, "m n"] | None
-    ranked: Bool[np.ndarray, "n"]
+    own: Float[Array, "t n"]
+    foreign: Float[Array, "m n"] | None
+    ranked: Bool[Array, "n"]
 
 
 def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
@@ -166,7 +167,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
 
 
 def probe_row(
-    ranking: Ranking, number: int, chosen: Int[np.ndarray, "f"], covered: Float[np.ndarray, "n"]
+    ranking: Ranking, number: int, chosen: Int[Array, "f"], covered: Float[Array, "n"]
 ) -> dict[str, float] | None:
     """Measures of one expression under one probe; None without a text or a ranked token there."""
     inside, outside, _ = label_tokens(covered)
@@ -180,6 +181,16 @@ def probe_row(
         others = [reversal_index(auroc(ranking.foreign[i], inside, outside)) for i in chosen]
         row["ri_foreign"] = float(np.mean(others))
     return row
+
+
+@runtime_checkable
+class Rank(Protocol):
+    """Scores one image's tokens for its own and for foreign texts."""
+
+    def __call__(
+        self, states: Tensor, own: Tensor = ..., foreign: Tensor | None = ..., cosine: bool = False
+    ) -> Ranking:
+        """Similarities of patch states [N, P] to texts [T, P]; dot products, or cosines."""
 
 
 @torch.inference_mode()
@@ -234,7 +245,7 @@ def rank_all(
 
 def _text_probes(
     context: Context,
-    ranked: Callable[..., Ranking],
+    ranked: Rank,
     used: Float[Tensor, "n p"],
     questions: Float[Tensor, "t p"],
 ) -> dict[str, Ranking]:
@@ -245,21 +256,24 @@ def _text_probes(
     """
     empty = unit_rows(context.empty[None])
     mean = unit_rows(context.texts).mean(0) if len(context.texts) else empty[0]
-    less_empty = [unit_rows(texts) - empty for texts in (questions, context.texts)]
-    less_mean = [probes.without_direction(texts, mean) for texts in (questions, context.texts)]
+    texts = (questions, context.texts)
+    own_less_empty, foreign_less_empty = (unit_rows(some) - empty for some in texts)
+    own_less_mean, foreign_less_mean = (probes.without_direction(some, mean) for some in texts)
+    own_less_both, foreign_less_both = (
+        probes.without_direction(some, mean) for some in (own_less_empty, foreign_less_empty)
+    )
     centred = used - used.mean(0)
-    all_three = [probes.without_direction(texts, mean) for texts in less_empty]
     return {
-        "P6a": ranked(used, *less_empty),
-        "P6b": ranked(used, *less_mean),
+        "P6a": ranked(used, own_less_empty, foreign_less_empty),
+        "P6b": ranked(used, own_less_mean, foreign_less_mean),
         "P6c": ranked(centred, cosine=True),
-        "P6d": ranked(centred, *all_three, cosine=True),
+        "P6d": ranked(centred, own_less_both, foreign_less_both, cosine=True),
     }
 
 
 def _word_probes(
     context: Context,
-    ranked: Callable[..., Ranking],
+    ranked: Rank,
     used: Float[Tensor, "n p"],
     sentences: Sequence[str],
 ) -> dict[str, Ranking]:

@@ -15,6 +15,7 @@ from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_rows, select, unlabelled
 
 Drawn = tuple[Bootstrap, dict[str, int]]
+Draw = Callable[[str, "pd.Series[float]"], Drawn]
 
 
 SCOPE = "targets at least half visible"
@@ -151,7 +152,7 @@ def _summarise_one(
     return [*claims, *_nulls(rows, draw, margin)]
 
 
-def _nulls(rows: pd.DataFrame, draw: Callable[..., Drawn], margin: float) -> list[Claim]:
+def _nulls(rows: pd.DataFrame, draw: Draw, margin: float) -> list[Claim]:
     """What must be nothing, shown to be within the margin."""
     moved = control_rows(rows, "N4")["ri"]
     true, foreign = (
@@ -197,7 +198,7 @@ def _draw(
 
 
 def _claim(
-    draw: Callable[..., Drawn],
+    draw: Draw,
     margin: float,
     id: str,
     statement: str,

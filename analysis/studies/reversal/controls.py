@@ -31,13 +31,14 @@ from litelvlm.analysis.studies.reversal.rows import (
     tags,
     wording_rows,
 )
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 # Scores of an image's own texts [T, N] and of all foreign texts [M, N] under one tower.
-Scored = tuple[Float[np.ndarray, "t n"], Float[np.ndarray, "m n"]]
+Scored = tuple[Float[Array, "t n"], Float[Array, "m n"]]
 
 
 def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
@@ -86,7 +87,7 @@ def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def _foreign_texts(
     context: Context, sample: Sample, expression: Expression, same_category: bool
-) -> Int[np.ndarray, "m"]:
+) -> Int[Array, "m"]:
     rng = _generator(context, expression, 4 if same_category else 1)
     return choose_foreign_texts(
         context.foreign, sample, expression, context.config.donors, same_category, rng
@@ -98,8 +99,8 @@ def text_controls(
     patches: Patches,
     sample: Sample,
     expression: Expression,
-    covered: Float[np.ndarray, "n"],
-    foreign: Int[np.ndarray, "f"],
+    covered: Float[Array, "n"],
+    foreign: Int[Array, "f"],
 ) -> list[Row]:
     """N1, N1c, N2 and the category's name: the same mask, other texts (averaged if several)."""
     texts, rows = context.texts, []
@@ -130,10 +131,10 @@ def text_controls(
 
 def mask_controls(
     context: Context,
-    scores: Float[np.ndarray, "n"],
+    scores: Float[Array, "n"],
     sample: Sample,
     expression: Expression,
-    covered: Float[np.ndarray, "n"],
+    covered: Float[Array, "n"],
 ) -> list[Row]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
     grid, rng = context.model.grid, _generator(context, expression, 2)
@@ -174,9 +175,7 @@ def mask_controls(
     return rows
 
 
-def text_free(
-    patches: Patches, covered: Float[np.ndarray, "n"], budgets: Sequence[int]
-) -> list[Row]:
+def text_free(patches: Patches, covered: Float[Array, "n"], budgets: Sequence[int]) -> list[Row]:
     """N7, and the oracle that ranks tokens by the true mask itself."""
     rows = [
         tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)
@@ -197,8 +196,8 @@ def random_scores(context: Context, picture: Image.Image, questions: Sequence[st
 def random_weights(
     random: Sequence[Scored],
     number: int,
-    foreign: Int[np.ndarray, "f"],
-    covered: Float[np.ndarray, "n"],
+    foreign: Int[Array, "f"],
+    covered: Float[Array, "n"],
 ) -> list[Row]:
     """N8: true and foreign texts under random weights, mean over towers; the two must be equal."""
     if not random or not len(foreign):
@@ -218,7 +217,7 @@ def distractor(
     expression: Expression,
     same_category: bool,
     rng: np.random.Generator,
-) -> Float[np.ndarray, "n"] | None:
+) -> Float[Array, "n"] | None:
     """Coverage of a random other object of the same or of another category; None without one.
 
     A crowd is no object: its outline is that of many, the referent perhaps among them.

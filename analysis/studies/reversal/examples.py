@@ -15,6 +15,7 @@ from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_pixels
 from litelvlm.analysis.studies.reversal.patches import embed_patches
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
 from litelvlm.analysis.studies.reversal.tables import select
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.images import open_image
 from litelvlm.models.base import GroundingModel, TowerModel
@@ -76,7 +77,7 @@ def _panels(
     expression: Expression,
     budgets: tuple[int, ...],
     question_index: int,
-) -> list[np.ndarray]:
+) -> list[Array]:
     """The true mask, then what each budget keeps by lowest similarity."""
     picture, truth = open_image(sample.image()), target_mask(sample, expression) > 0
     patches = embed_patches(model.tower, picture, every_layer=False)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.clip.tower import Tower
 from litelvlm.pruning.cues import Cues
@@ -33,12 +33,12 @@ class Patches:
     """
 
     layers: Mapping[int, Float[Tensor, "n p"]]
-    free: Mapping[str, Float[np.ndarray, "n"]]
+    free: Mapping[str, Float[Array, "n"]]
     grid: tuple[int, int]
 
     def scores(
         self, texts: Float[Tensor, "t p"], layer: int = -2, kind: Literal["dot", "cosine"] = "dot"
-    ) -> Float[np.ndarray, "t n"]:
+    ) -> Float[Array, "t n"]:
         """Similarity of every token with every text, as the methods compute it."""
         cues = Cues({"patch_embeds": self.layers[layer], "text_embeds": texts}, self.grid)
         return text_similarity(cues, kind).numpy()

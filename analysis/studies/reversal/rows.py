@@ -23,6 +23,7 @@ from litelvlm.analysis.stats.ranking import (
     tie_fraction,
 )
 from litelvlm.analysis.studies.reversal.patches import Patches
+from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import TowerModel
@@ -124,7 +125,7 @@ def tags(
 
 
 def measures(
-    scores: Float[np.ndarray, "n"], covered: Float[np.ndarray, "n"], budgets: Sequence[int]
+    scores: Float[Array, "n"], covered: Float[Array, "n"], budgets: Sequence[int]
 ) -> dict[str, float]:
     """Every measure of one ranking against one mask; columns that depend on a budget end in it.
 
@@ -153,7 +154,7 @@ def measures(
     return row
 
 
-def area(areas: Float[np.ndarray, "*m"]) -> dict[str, float]:
+def area(areas: Float[Array, "*m"]) -> dict[str, float]:
     """Mean AUROC over masks or texts, and its reversal index."""
     mean = np.asarray(np.mean(areas))
     return {"auroc": float(mean), "ri": float(reversal_index(mean))}
@@ -171,17 +172,17 @@ class RankingRows:
         budgets: Token counts.
     """
 
-    wordings: Mapping[tuple[str, int, str, str], Float[np.ndarray, "t n"]]
-    lens: Mapping[int, Float[np.ndarray, "t n"]]
-    agreement: Float[np.ndarray, "t"]
+    wordings: Mapping[tuple[str, int, str, str], Float[Array, "t n"]]
+    lens: Mapping[int, Float[Array, "t n"]]
+    agreement: Float[Array, "t"]
     budgets: tuple[int, ...]
 
     @property
-    def primary(self) -> Float[np.ndarray, "t n"]:
+    def primary(self) -> Float[Array, "t n"]:
         """Scores of the released method."""
         return self.wordings[PRIMARY]
 
-    def rows(self, number: int, covered: Float[np.ndarray, "n"]) -> list[Row]:
+    def rows(self, number: int, covered: Float[Array, "n"]) -> list[Row]:
         """Rows of one text against its own mask, with the primary ranking under other labels."""
         found = [
             tags(*key) | measures(s[number], covered, self.budgets)
@@ -219,10 +220,10 @@ def wording_rows(
     return RankingRows(wordings, lens, agreement(wordings[PRIMARY]), tuple(budgets))
 
 
-def agreement(scores: Float[np.ndarray, "t n"]) -> Float[np.ndarray, "t"]:
+def agreement(scores: Float[Array, "t n"]) -> Float[Array, "t"]:
     """Mean Spearman correlation of each ranking with the others; nan without others or variance."""
     if len(scores) < 2 or (np.ptp(scores, axis=1) == 0).any():
         return np.full(len(scores), np.nan)
     correlation = np.corrcoef(stats.rankdata(scores, axis=1))
-    means: np.ndarray = (correlation.sum(1) - 1) / (len(scores) - 1)
+    means: Array = (correlation.sum(1) - 1) / (len(scores) - 1)
     return means

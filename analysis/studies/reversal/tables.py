@@ -9,6 +9,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
+from litelvlm.arrays import Array
 
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of another CLIP model."""
@@ -245,8 +246,8 @@ def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed: int) -> list[Row]:
     """Mean of each column with its interval from resampling images."""
-    values: Float[np.ndarray, "n c"] = group[columns].to_numpy(dtype=np.float64)
-    images: Shaped[np.ndarray, n] = group["image_id"].to_numpy()
+    values: Float[Array, "n c"] = group[columns].to_numpy(dtype=np.float64)
+    images: Shaped[Array, n] = group["image_id"].to_numpy()
     result = bootstrap_means(values, images, resamples, seed)
     return [
         {

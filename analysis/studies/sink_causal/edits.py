@@ -15,6 +15,7 @@ from litelvlm.analysis.signals.text_attention import (
     UnusableTextError,
     content_positions,
 )
+from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Sample
@@ -31,8 +32,8 @@ class Words(NamedTuple):
         spans: Positions of each word.
     """
 
-    content: Int[np.ndarray, "_"]
-    spans: tuple[Int[np.ndarray, "_"], ...]
+    content: Int[Array, "_"]
+    spans: tuple[Int[Array, "_"], ...]
 
 
 def layer_sets(n_layers: int) -> dict[str, range]:
@@ -74,9 +75,7 @@ def read_words(
     return found
 
 
-def _spans(
-    tower: Tower, expression: str, content: Int[np.ndarray, "_"]
-) -> tuple[Int[np.ndarray, "_"], ...]:
+def _spans(tower: Tower, expression: str, content: Int[Array, "_"]) -> tuple[Int[Array, "_"], ...]:
     """Positions of each word; a word's tokens are those that it has when read alone."""
     lengths = (tower.tokenize(expression.split())[1].sum(1) - 2).cpu().numpy()
     if lengths.sum() != len(content):

@@ -20,6 +20,7 @@ from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word
+from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
@@ -152,10 +153,10 @@ def image_rows(context: Context, index: int) -> ItemResult:
 
 def compared(
     budgets: Sequence[int],
-    scores: Float[np.ndarray, "v n"],
-    plain: Float[np.ndarray, "n"],
-    inside: Bool[np.ndarray, "n"],
-    outside: Bool[np.ndarray, "n"],
+    scores: Float[Array, "v n"],
+    plain: Float[Array, "n"],
+    inside: Bool[Array, "n"],
+    outside: Bool[Array, "n"],
 ) -> dict[str, float]:
     """Change of the reversal index and Jaccard overlap of kept tokens, mean over the variants."""
     row = {"d_ri": _index(scores, inside, outside) - _index(plain[None], inside, outside)}
@@ -202,14 +203,14 @@ def mask_ious(
     return found
 
 
-def _scores(context: Context, patches: Tensor, texts: Tensor) -> Float[np.ndarray, "t n"]:
+def _scores(context: Context, patches: Tensor, texts: Tensor) -> Float[Array, "t n"]:
     return text_similarity(
         Cues({"patch_embeds": patches, "text_embeds": texts}, context.model.grid)
     ).numpy()
 
 
 def _index(
-    scores: Float[np.ndarray, "v n"], inside: Bool[np.ndarray, "n"], outside: Bool[np.ndarray, "n"]
+    scores: Float[Array, "v n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
 ) -> float:
     return float(np.mean([reversal_index(auroc(row, inside, outside)) for row in scores]))
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.sweep.wide import Cell, Wide
+from litelvlm.arrays import Array
 
 METRICS = ("ciou", "giou", "p50")
 ONE_SIDED = 0.90  # two-sided level whose lower end is a one-sided 95 % bound
@@ -21,7 +22,7 @@ def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bo
         [wide.inter, wide.union, wide.iou, wide.p50, np.ones(len(wide.image_ids))]
     )
 
-    def scores(sums: Float[np.ndarray, "b c"]) -> Float[np.ndarray, "b k"]:
+    def scores(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
         inter, union, means = (
             sums[:, :n_cells],
             sums[:, n_cells : 2 * n_cells],
@@ -29,7 +30,7 @@ def score_bootstrap(wide: Wide, resamples: int = RESAMPLES, seed: int = 0) -> Bo
         )
         # Without a single pixel in prediction or target the score is 1, as for one expression.
         ciou = np.divide(inter, union, out=np.ones_like(inter), where=union > 0)
-        values: np.ndarray = np.hstack([ciou, means / sums[:, -1:]])
+        values: Array = np.hstack([ciou, means / sums[:, -1:]])
         return values
 
     return bootstrap(columns, wide.image_ids, scores, resamples, seed)
@@ -48,9 +49,9 @@ def difference(scores: Bootstrap, first: int, second: int) -> Bootstrap:
 def retention(scores: Bootstrap, part: int, whole: int) -> Bootstrap:
     """Ratio of two entries of ``score_bootstrap``; nan where the whole is 0."""
 
-    def ratio(values: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b 1"]:
+    def ratio(values: Float[Array, "b k"]) -> Float[Array, "b 1"]:
         top, bottom = values[:, [part]], values[:, [whole]]
-        kept: np.ndarray = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
+        kept: Array = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
         return kept
 
     return contrast(scores, ratio)

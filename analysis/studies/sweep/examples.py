@@ -18,6 +18,7 @@ from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.models.base import GroundingModel
 
@@ -99,7 +100,7 @@ def _find(data: Dataset, sent_id: int) -> tuple[Sample, Expression]:
 
 def _panels(
     model: GroundingModel, sample: Sample, expression: Expression, config: Config, method: Method
-) -> dict[tuple[str, int], np.ndarray]:
+) -> dict[tuple[str, int], Array]:
     """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
     n_tokens = model.grid[0] * model.grid[1]
     picture, truth = sample.image(), target_mask(sample, expression)

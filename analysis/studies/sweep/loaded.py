@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Sample
 
 
@@ -25,7 +25,7 @@ class Loaded:
 
     sample: Sample
     picture: Image.Image
-    masks: UInt8[np.ndarray, "n h w"]
-    coverage: np.ndarray
+    masks: UInt8[Array, "n h w"]
+    coverage: Array
     keys: tuple[Row, ...]
     skipped: tuple[str, ...] = ()

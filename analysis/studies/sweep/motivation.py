@@ -26,6 +26,7 @@ from litelvlm.analysis.studies.motivation_file import (
 from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels, spread
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, sweep_config
+from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.metrics import intersection_union
 from litelvlm.models.base import Conversation, GroundingModel, VisualState
@@ -64,7 +65,7 @@ def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
 
 def distributions(
     model: GroundingModel, data: Dataset, config: Config, n_images: int
-) -> tuple[np.ndarray, np.ndarray, int]:
+) -> tuple[Array, Array, int]:
     """Similarities of tokens on and off the referent, standardised within each image.
 
     Args:
@@ -98,7 +99,7 @@ def distributions(
 
 def similarities(
     model: GroundingModel, state: VisualState, conversation: Conversation
-) -> Float[np.ndarray, "n"]:
+) -> Float[Array, "n"]:
     """Similarity of every token to the question, as the paper's method ranks them."""
     return text_similarity(model.cues(state, conversation))[0].float().cpu().numpy()
 
@@ -147,7 +148,7 @@ def _example(
 
 def eos_attention(
     model: GroundingModel, conversation: Conversation
-) -> tuple[tuple[str, ...], Float[np.ndarray, "words"]]:
+) -> tuple[tuple[str, ...], Float[Array, "words"]]:
     """Words of the question, and attention of [EOS] to each, mean over layers and heads."""
     if "text_attention" in model.tower.lacks:
         return (), np.zeros(0, dtype=np.float32)

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap
 from litelvlm.analysis.studies.sweep.wide import line_columns
+from litelvlm.arrays import Array
 from litelvlm.metrics import (
     EMPTY_BELOW,
     GREFCOCO_SCORES,
@@ -55,17 +56,17 @@ def no_target_scores(rows: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> dict
     return dict(zip(GREFCOCO_SCORES, values.tolist(), strict=True))
 
 
-def without_target(rows: pd.DataFrame) -> Bool[np.ndarray, "n"]:
+def without_target(rows: pd.DataFrame) -> Bool[Array, "n"]:
     """Whether each expression means nothing in its image.
 
     Pixels that are scored do not tell: an object all of whose pixels are doubled has none, and is
     an object.
     """
-    empty: np.ndarray = rows["area_frac"].to_numpy() == 0
+    empty: Array = rows["area_frac"].to_numpy() == 0
     return empty
 
 
-def _summands(cell: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> Float[np.ndarray, "n 7"]:
+def _summands(cell: pd.DataFrame, empty_below: int = EMPTY_BELOW) -> Float[Array, "n 7"]:
     """What each row adds to the sums behind the scores."""
     return grefcoco_summands(
         cell["inter_px"].to_numpy(),

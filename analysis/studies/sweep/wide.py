@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from litelvlm.arrays import Array
+
 Cell = tuple[str, int]
 
 
@@ -27,11 +29,11 @@ class Wide(NamedTuple):
     """
 
     cells: tuple[Cell, ...]
-    inter: Float[np.ndarray, "n c"]
-    union: Float[np.ndarray, "n c"]
-    iou: Float[np.ndarray, "n c"]
-    p50: Float[np.ndarray, "n c"]
-    image_ids: Shaped[np.ndarray, "n"]
+    inter: Float[Array, "n c"]
+    union: Float[Array, "n c"]
+    iou: Float[Array, "n c"]
+    p50: Float[Array, "n c"]
+    image_ids: Shaped[Array, "n"]
 
     def column(self, cell: Cell) -> int:
         """Number of a cell's column.
@@ -45,7 +47,7 @@ class Wide(NamedTuple):
             )
         return self.cells.index(cell)
 
-    def pixels(self, cell: Cell) -> Float[np.ndarray, "n 2"]:
+    def pixels(self, cell: Cell) -> Float[Array, "n 2"]:
         """Intersections and unions of one cell."""
         column = self.column(cell)
         return np.column_stack([self.inter[:, column], self.union[:, column]])

@@ -1,4 +1,4 @@
-"""Other ways through the image tower's last blocks: they show what shapes patch similarity.
+"""Variants of the image tower's last blocks: they show what shapes patch similarity.
 
 Each function takes an encoded image and gives its patches in the joint space, [B, N, P], not
 normalised. All are pure: they run the tower's own modules on other mixtures and leave weights,
@@ -25,7 +25,7 @@ SURGERY_BLOCKS = 6
 def to_joint_space(tower: TowerParts, states: Float[Tensor, "*b d"]) -> Float[Tensor, "*b p"]:
     """Map states into the joint space.
 
-    Where no projection leads there (SigLIP), the value path of the pooling does.
+    A family without a projection (SigLIP) uses the value path of its pooling.
     """
     carried: Tensor = (
         tower.map_values(states) if "patch_embeds" in tower.lacks else tower.project(states)
@@ -67,8 +67,7 @@ def value_path(image: ClipImage) -> Float[Tensor, "b n p"]:
 def surgery(image: ClipImage, blocks: int = SURGERY_BLOCKS) -> Float[Tensor, "b n p"]:
     """A second path that collects value-value attention of the last blocks without MLPs (P3).
 
-    Values are those of the original path, whose CLS is kept. With fewer blocks than asked for, all
-    take part.
+    Values are those of the original path. A tower with fewer blocks uses all of them.
 
     Source: CLIP Surgery (arXiv 2304.05653), official code.
     """

@@ -2,8 +2,7 @@
 
 Text attention is causal and the embedding is read at [EOS], the last token that counts. So every
 other position's state stays what it is whatever [EOS] does, and an edited [EOS] is recomputed
-alone, from the states of one plain pass. All functions are pure; nothing is hooked but during that
-pass.
+alone, from the states of one plain pass. All functions are pure. Hooks exist during that pass only.
 """
 
 from collections.abc import Collection, Sequence

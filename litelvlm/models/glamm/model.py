@@ -45,7 +45,7 @@ class Glamm(GlammNetwork, GroundingModel):
         question_index: int | Sequence[int] = 0,
         answer_index: int | Sequence[int] = 0,
     ) -> Conversation:
-        """Ask for expressions in GLaMM's words (see ``prompting.prompts.conversation``)."""
+        """Build the conversation in GLaMM's words (see ``prompting.prompts.conversation``)."""
         return prompts.conversation(expressions, question_index, answer_index)
 
     def grounder(self, batch_size: int) -> Grounder:
@@ -64,7 +64,7 @@ class Glamm(GlammNetwork, GroundingModel):
         Args:
             state: The encoded image.
             conversation: CLIP reads its questions as full sentences, as in the official code, or
-                what ``options.clip_text`` names; oracles ask the language model with it.
+                what ``options.clip_text`` names; oracles run the language model on it.
             coverage: Share of each token's patch that the true mask covers, for oracles only.
             key: Identity of the image; random methods draw the same tokens for equal keys.
         """

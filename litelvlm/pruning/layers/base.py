@@ -32,7 +32,8 @@ class LayerPruner(Pruner):
 
     Attributes:
         query_token: The tokens whose attention or similarity ranks the visual ones. "last": the end
-            of the whole teacher-forced text. "last_prompt": the end of the first turn's question,
+            of the whole text; in GLaMM's evaluation the answer is given (teacher forcing), so this
+            token sees it. "last_prompt": the end of the first turn's question,
             where generation would start. "seg": the states that the masks are decoded from, mean
             over the turns. "mean_text": every token behind the image, mean. "raters": those among
             them that the image attends to more than on average (see
@@ -42,9 +43,6 @@ class LayerPruner(Pruner):
         look_back: 1 if tokens are ranked at the layer before the one they are dropped at, else 0.
         returning: Dropped tokens may come back later, all at once, as they would have entered the
             first layer.
-
-    Source: referring segmentation is teacher-forced in GLaMM's evaluation, so "last" sees the
-        answer.
     """
 
     stage: ClassVar[str] = "llm"

@@ -16,8 +16,8 @@ class BlockLoo(ScorePruner):
 
     The grid is cut into 6 x 6 blocks, and y is the soft Dice of a prediction with the unpruned one,
     so no label is needed. Tokens of a block share its score; the last block is kept from its first
-    token on. Oracle: it tells what single removals know about joint ones. Cost: 37 passes of the
-    language model.
+    token on. Oracle: it shows how well removals of one block predict what several removals do.
+    Cost: 37 passes of the language model.
     """
 
     name: ClassVar[str] = "block_loo"

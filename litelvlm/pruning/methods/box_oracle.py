@@ -1,4 +1,4 @@
-"""The oracle that sees the true box only: how far a detector's answer would carry a selector."""
+"""The oracle that sees only the true box: it shows how much a detector could help a selector."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,9 +19,9 @@ class BoxOracle(Pruner):
     """Spreads a share of the budget evenly over the true box, and the rest over what is left.
 
     The box is widened by a cell. Oracle between ``uniform`` and ``mask_oracle``: it knows where the
-    referent is, not which cells of the box are its own. A box of fewer cells leaves more to the
-    rest, a referent outside the crop everything. Roles are "target" and "uniform". Raster order,
-    contiguous positions. Cost: the truth.
+    referent is, not which cells of the box are its own. If the box has fewer cells than its share,
+    the rest gets more tokens. If the referent lies outside the crop, the rest gets all of them.
+    Roles are "target" and "uniform". Raster order, contiguous positions. Cost: the truth.
 
     Attributes:
         share: Share of the budget that the box may take, in (0, 1].

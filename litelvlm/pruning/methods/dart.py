@@ -19,13 +19,13 @@ class Dart(SingleDrop):
     """Drops visual tokens once, before layer K: keeps pivots, and the tokens least like each pivot.
 
     Pivots are the visual and the text tokens with the largest L1 norm of layer K - 1's key.
-    Likeness is the cosine of the states that enter layer K, after the model's final norm. Pivots
-    choose one after another, in the order of the sequence, each an equal share of what the visual
-    pivots leave of the budget; earlier ones take the remainder. The released code drops that
-    remainder, so its count differs from the budget, and its pivots choose in the order of a hash
-    table. K = 2 is what the released evaluation scripts set. No attention is read and no query
-    token: ``query_token`` changes nothing. Cost: one layer's keys, and a cosine per pivot and
-    token.
+    Likeness is the cosine of the states that enter layer K, after the model's final norm. Visual
+    pivots are kept. The rest of the budget is divided equally among all pivots, and each chooses
+    its share in the order of the sequence; the first pivots choose one token more if the division
+    leaves a remainder. The released code drops that remainder, so its count differs from the
+    budget, and its pivots choose in the order of a hash table. K = 2 is what the released
+    evaluation scripts set. No attention and no query token is read: ``query_token`` changes
+    nothing. Cost: one layer's keys, and a cosine per pivot and token.
 
     Attributes:
         image_pivots: Visual pivots, from 1; they are kept.

@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 class MaskOracle(Pruner):
     """Keeps the cells the true mask covers most, and spreads the rest of the budget evenly.
 
-    Cells the mask does not touch are never counted as the target's, so a small referent leaves more
-    to the even rest; a referent outside the crop leaves everything to it. Roles are "target" and
-    "uniform", so both can be counted. Cost: one sort, and the truth.
+    Cells that the mask does not touch never count as the target's. So a small referent leaves more
+    tokens to the even rest, and a referent outside the crop leaves all of them to it. Roles are
+    "target" and "uniform", so both can be counted. Cost: one sort, and the truth.
 
     Attributes:
         share: Share of the budget the target may take, in (0, 1]; 0.5 and 1.0 are the published

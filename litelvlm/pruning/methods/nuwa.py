@@ -153,7 +153,7 @@ def cell_anchors(
 ) -> Int[Tensor, "budget"]:
     """Anchors: the best tokens of every cell, as many per cell as needed, and of those the best.
 
-    In raster order.     Cells at the right and lower edge of an odd grid are smaller.
+    In raster order. Cells at the right and lower edge of an odd grid are smaller.
     """
     rows, columns = (torch.arange(size, device=attention.device) // CELL for size in grid)
     cell = (rows[:, None] * grid[1] + columns).flatten()

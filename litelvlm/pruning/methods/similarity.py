@@ -1,4 +1,4 @@
-"""Text-to-patch similarity, and the two methods that keep its extremes."""
+"""The two methods that keep the patches most and least similar to the text."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,20 +1,33 @@
-"""Referring expressions of a scene: their structure, their meaning and their enumeration."""
+"""Referring expressions about shapes: their noun phrases, their enumeration and their words."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litelvlm.data.worlds import referring
 from litelvlm.data.worlds.base import Kind, SceneExpression
+from litelvlm.data.worlds.referring import (
+    PLACES,
+    Attribute,
+    Place,
+    Relation,
+    clear_expressions,
+    topic,
+)
 from litelvlm.data.worlds.shapes.objects import Level, SceneObject
 
-PLACES = {"leftmost": (0, 1.0), "rightmost": (0, -1.0), "topmost": (1, 1.0), "bottom": (1, -1.0)}
-RELATIONS = {"left of": (0, 1.0), "right of": (0, -1.0), "above": (1, 1.0), "below": (1, -1.0)}
-"""Axis (0 = x, 1 = y, growing right and down) and sign that makes the wanted side small."""
-NEAREST = "nearest to"
+__all__ = [
+    "Attribute",
+    "Description",
+    "Meaning",
+    "Place",
+    "Relation",
+    "ShapeExpression",
+    "enumerate_expressions",
+    "matches",
+    "topic",
+    "vocabulary",
+]
 
 
 @dataclass(frozen=True)
@@ -45,53 +58,7 @@ class Description:
         return " ".join(word for word in (self.size, self.texture, self.colour, self.shape) if word)
 
 
-@dataclass(frozen=True)
-class Attribute:
-    """Attributes alone: "the small red circle"."""
-
-    what: Description
-
-    @property
-    def sentence(self) -> str:
-        """The expression in words."""
-        return f"the {self.what.words()}"
-
-
-@dataclass(frozen=True)
-class Place:
-    """An extreme among objects of one kind: "the leftmost red circle"."""
-
-    what: Description
-    place: str
-
-    @property
-    def sentence(self) -> str:
-        """The expression in words."""
-        return f"the {self.place} {self.what.words()}"
-
-
-@dataclass(frozen=True)
-class Relation:
-    """Seen from another object, the anchor: "the circle left of the blue square"."""
-
-    what: Description
-    relation: str
-    anchor: Description
-
-    @property
-    def sentence(self) -> str:
-        """The expression in words."""
-        return f"the {self.what.words()} {self.relation} the {self.anchor.words()}"
-
-
-Meaning = Attribute | Place | Relation
-
-
-def topic(meaning: Meaning) -> str:
-    """The place or relation an expression is about; empty for attributes."""
-    if isinstance(meaning, Place):
-        return meaning.place
-    return meaning.relation if isinstance(meaning, Relation) else ""
+Meaning = Attribute[Description] | Place[Description] | Relation[Description]
 
 
 @dataclass(frozen=True)
@@ -102,36 +69,19 @@ class ShapeExpression(SceneExpression):
 
 
 def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.0) -> set[int]:
-    """Indices of the objects an expression can mean.
-
-    An expression is clear by `margin` when this set is the target alone both at `+margin` (no other
-    object comes near fulfilling it) and at `-margin` (the target fulfils it with room to spare).
+    """Indices of the objects an expression can mean; ``referring.matches`` explains the margin.
 
     Args:
         meaning: Structure of the expression.
         objects: All objects of the scene.
-        margin: Slack in pixels; objects that miss a place or relation by less count too. Negative
-            values demand more.
+        margin: Slack in pixels.
     """
-    fitting = [i for i, item in enumerate(objects) if meaning.what.fits(item)]
-    if isinstance(meaning, Attribute):
-        return set(fitting)
-    if isinstance(meaning, Place):
-        if not fitting:
-            return set()
-        axis, sign = PLACES[meaning.place]
-        reach = {i: sign * objects[i].centre[axis] for i in fitting}
-        return {i for i in fitting if reach[i] <= min(reach.values()) + max(margin, 0.0)}
-    anchors = [i for i, item in enumerate(objects) if meaning.anchor.fits(item)]
-    if len(anchors) != 1:
-        return set()
-    anchor = objects[anchors[0]].centre
-    others = [i for i in fitting if i != anchors[0]]
-    if meaning.relation == NEAREST:
-        distance = {i: math.dist(objects[i].centre, anchor) for i in others}
-        return {i for i in others if distance[i] <= min(distance.values()) + max(margin, 0.0)}
-    axis, sign = RELATIONS[meaning.relation]
-    return {i for i in others if sign * (objects[i].centre[axis] - anchor[axis]) < margin}
+    return referring.matches(
+        meaning,
+        lambda what: [i for i, item in enumerate(objects) if what.fits(item)],
+        [item.centre for item in objects],
+        margin,
+    )
 
 
 def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Description, int]:
@@ -154,19 +104,6 @@ def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Descript
     return found
 
 
-def _bits(rows: NDArray[np.bool_]) -> list[int]:
-    """Each boolean row as an integer, element i in bit i."""
-    return [int(value) for value in rows @ (1 << np.arange(rows.shape[-1]))]
-
-
-def _brief(found: dict[Description, int]) -> Iterator[tuple[Description, int]]:
-    """Descriptions with at most one adjective more than the shortest one of the same objects."""
-    least: dict[int, int] = {}
-    for what, who in found.items():
-        least[who] = min(least.get(who, 9), what.modifiers)
-    return ((what, who) for what, who in found.items() if what.modifiers <= least[who] + 1)
-
-
 def enumerate_expressions(
     objects: Sequence[SceneObject], level: Level, allowed: Sequence[bool]
 ) -> dict[Kind, list[tuple[Meaning, int]]]:
@@ -177,60 +114,27 @@ def enumerate_expressions(
         level: Gives the margin and the relations in use.
         allowed: Objects that may be a target or an anchor (those CLIP can see enough of).
     """
-    margin = level.margin * level.short_side
-    described = list(_brief(_descriptions(objects, level)))
-    usable = sum(1 << i for i, ok in enumerate(allowed) if ok)
-    found: dict[Kind, list[tuple[Meaning, int]]] = {"attribute": [], "place": [], "relation": []}
-
-    single = [(what, who) for what, who in described if who & (who - 1) == 0 and who & usable]
-    several = [(what, who) for what, who in described if who & (who - 1)]
-    for what, who in single:
-        i = who.bit_length() - 1
+    clear = clear_expressions(
+        _descriptions(objects, level),
+        [item.centre for item in objects],
+        allowed,
+        level.relations,
+        level.margin * level.short_side,
+    )
+    # Without an object that shares the shape or the colour there is nothing to tell apart.
+    rivalled = [
+        (meaning, i)
+        for meaning, i in clear.attribute
         if any(
-            j != i and (o.shape == what.shape or o.colour == objects[i].colour)
+            j != i and (o.shape == meaning.what.shape or o.colour == objects[i].colour)
             for j, o in enumerate(objects)
-        ):
-            found["attribute"].append((Attribute(what), i))
-
-    centres = np.array([item.centre for item in objects])  # [n, 2]
-    for name, (axis, sign) in PLACES.items():
-        # Row i: the objects that are at least a margin further than i.
-        beyond = _bits(sign * (centres[None, :, axis] - centres[:, None, axis]) >= margin)
-        for what, who in several:
-            for i, behind in enumerate(beyond):
-                if who & usable & 1 << i and who & ~(1 << i) & ~behind == 0:
-                    found["place"].append((Place(what, name), i))
-
-    shift = centres[None, :, :] - centres[:, None, :]  # [anchor, object, axis]
-    # Length as sqrt of a plain sum: the same bits on every machine.
-    distance = np.sqrt(shift[..., 0] ** 2 + shift[..., 1] ** 2)
-    for name in level.relations:
-        if name in RELATIONS:
-            axis, sign = RELATIONS[name]
-            clear, possible = (
-                _bits(sign * shift[..., axis] < -margin),
-                _bits(sign * shift[..., axis] < margin),
-            )
-        for anchor_what, anchor_who in single:
-            a = anchor_who.bit_length() - 1
-            for what, who in several:
-                others = who & ~anchor_who
-                if others & (others - 1) == 0:
-                    continue
-                if name == NEAREST:
-                    order = sorted(
-                        (distance[a, i], i) for i in range(len(objects)) if others >> i & 1
-                    )
-                    hit = 1 << order[0][1] if order[1][0] - order[0][0] > margin else 0
-                else:
-                    hit = others & clear[a]
-                    if hit & (hit - 1) or hit != others & possible[a]:
-                        continue
-                if hit & usable:
-                    found["relation"].append(
-                        (Relation(what, name, anchor_what), hit.bit_length() - 1)
-                    )
-    return found
+        )
+    ]
+    return {
+        "attribute": [*rivalled],
+        "place": [*clear.place],
+        "relation": [*clear.relation],
+    }
 
 
 def vocabulary(level: Level) -> tuple[str, ...]:

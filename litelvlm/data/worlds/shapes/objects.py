@@ -52,6 +52,7 @@ class Level:
     """A difficulty preset; all lengths are shares of the image's short side.
 
     Attributes:
+        name: The level's name in ``LEVELS``.
         shapes: Outlines in use.
         colours: Colour names in use.
         sizes: Size name to diameter.
@@ -134,8 +135,7 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
     }
 )
 
-# Written as COCO's supercategory; ids count from 1 in this order.
 CATEGORIES: Mapping[str, str] = MappingProxyType(
     {shape: "shape" for level in LEVELS.values() for shape in level.shapes}
 )
-"""Every shape of every level, with the kind of thing it is."""
+"""Every shape of every level, with COCO's supercategory for it; ids count from 1 in this order."""

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from litelvlm.data.worlds.base import KINDS, Scene
+from litelvlm.data.worlds.base import Scene
+from litelvlm.data.worlds.canvas import choose_expressions, share_in_crop, visible_masks
 from litelvlm.data.worlds.shapes.expressions import (
     ShapeExpression,
     enumerate_expressions,
     matches,
-    topic,
     vocabulary,
 )
 from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
-from litelvlm.data.worlds.shapes.render import Footprint, footprint, render, visible_masks
+from litelvlm.data.worlds.shapes.render import Footprint, footprint, regions, render
 from litelvlm.names import check_name
 
 __all__ = [
@@ -118,25 +117,14 @@ def _choose(
     allowed: Sequence[bool],
     rng: np.random.Generator,
 ) -> tuple[ShapeExpression, ...] | None:
-    """Draw expressions up to each kind's quota, new targets first; None unless all kinds occur."""
+    """Draw expressions of every kind; None unless all kinds occur."""
     found = enumerate_expressions(objects, level, allowed)
     if not all(found.values()):
         return None
-    chosen: list[ShapeExpression] = []
-    for kind in KINDS:
-        options = found[kind]
-        used: set[int] = set()
-        for _ in range(level.quota[kind]):
-            pool = [option for option in options if option[1] not in used] or options
-            if not pool:
-                break
-            meaning, target = pool[int(rng.random() * len(pool))]
-            used.add(target)
-            # Another sentence on the same target must say something else than a longer form of this
-            # one.
-            options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
-            chosen.append(ShapeExpression(meaning.sentence, target, kind, meaning))
-    return tuple(chosen)
+    return tuple(
+        ShapeExpression(meaning.sentence, target, kind, meaning)
+        for kind, meaning, target in choose_expressions(found, level.quota, rng)
+    )
 
 
 def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
@@ -144,16 +132,6 @@ def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
     across, down = _pick(rng, level.aspects, 1)[0]
     unit = level.short_side / min(across, down)
     return round(down * unit), round(across * unit)
-
-
-def _in_crop(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of each mask inside the central square."""
-    height, width = masks.shape[1:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    inside = masks[:, top : top + side, left : left + side].sum(axis=(1, 2))
-    share: NDArray[np.float64] = inside / masks.sum(axis=(1, 2))
-    return share
 
 
 def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
@@ -180,10 +158,10 @@ def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
         if objects is None:
             continue
         prints: list[Footprint] = [footprint(item, height, width) for item in objects]
-        masks, visible = visible_masks(objects, prints, height, width)
+        masks, visible = visible_masks(regions(objects, prints), height, width)
         if visible.min() < preset.min_visible:
             continue
-        allowed = [bool(share >= preset.target_in_crop) for share in _in_crop(masks)]
+        allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
         expressions = _choose(objects, preset, allowed, rng)
         if expressions is not None:
             image = render(objects, prints, height, width, preset.noise, rng)

@@ -161,7 +161,7 @@ def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
     """The block of each token, in raster order; each side of the grid has ``blocks`` blocks.
 
     Raises:
-        ValueError: If a side has fewer tokens than parts.
+        ValueError: If a side has fewer tokens than blocks.
 
     Example:
         >>> block_groups((2, 4), 2).tolist()

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import KERNELS, PrefixCache, prefix_states, read_states
@@ -34,7 +35,7 @@ from litelvlm.models.glamm.batched.requests import (
 from litelvlm.models.glamm.language.decoding import read_given_answers
 from litelvlm.models.glamm.masks.decoder import sam_dtype, upscale
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.outputs import MASK_LOGITS, SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
@@ -94,14 +95,14 @@ class SharedGrounder(Grounder):
             while start < len(group.jobs):
                 jobs = group.jobs[start : start + self.batch_size]
                 try:
-                    low = self._low(
+                    low = self._low_resolution_masks(
                         state,
                         visual,
                         [job.request for job in jobs],
                         prompts,
                         shared_after_image(group, prompts),
                     )
-                    logits = self._full(state, low)
+                    logits = self._full_size_logits(state, low)
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error) or self.batch_size == 1:
                         raise
@@ -141,7 +142,7 @@ class SharedGrounder(Grounder):
         )
         return embedded
 
-    def _low(
+    def _low_resolution_masks(
         self,
         state: ImageState,
         visual: Float[Tensor, "n d"],
@@ -165,12 +166,14 @@ class SharedGrounder(Grounder):
                 turns.seg_states
                 for turns in read_given_answers(self.model, tokens, conversations, selections)
             ]
+        require_finite(torch.cat(seg_states), SEG_STATE)
         embeddings = self.model.seg_head(torch.cat(seg_states)).to(sam_dtype(self.model.sam))
         at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
         low = [
             masks_of_image(self.model.sam, state.sam_embeddings, part)
             for part in embeddings.split(at_once)
         ]
+        require_finite(torch.cat(low), MASK_LOGITS)
         return list(torch.cat(low).split([len(states) for states in seg_states]))
 
     def _seg_states(
@@ -240,7 +243,7 @@ class SharedGrounder(Grounder):
             )
         return self._prefixes[ids]
 
-    def _full(
+    def _full_size_logits(
         self, state: ImageState, low: Sequence[Float[Tensor, "t h w"]]
     ) -> Float[Tensor, "b t height width"]:
         """Logits at the image's own size, all masks of the batch in one call."""

@@ -58,7 +58,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         at = f" at {revision}" if revision else ""
-        why = "cannot be fetched" if fetch else "is not fetched unasked"
+        why = "cannot be fetched" if fetch else "is not fetched automatically"
         raise FileNotFoundError(
             f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is "
             "a network, or give a folder with its files"
@@ -89,9 +89,10 @@ def clip_source(
     try:
         return locate(named, fetch=False)
     except (FileNotFoundError, ValueError) as error:
+        wanted = named if is_hub_id(named) else OPENAI_CLIP
         raise FileNotFoundError(
             f"the CLIP of {folder} ({named}) is not on this machine: "
-            f"run `hf download {OPENAI_CLIP}` once, put its files into {folder / 'clip'}, "
+            f"run `hf download {wanted}` once, put its files into {folder / 'clip'}, "
             "or name a folder or hub id with clip="
         ) from error
 

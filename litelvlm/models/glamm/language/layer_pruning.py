@@ -35,7 +35,7 @@ class LlamaView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         llama: LlamaForCausalLM,
         index: int,
@@ -72,11 +72,9 @@ class LlamaView(LayerView):
         """The layer's attention rows of some tokens over the whole sequence, float32."""
         attention = self.layer.self_attn
         cos, sin = self._rotary
-        asked_by = self._rotated(
-            attention.q_proj(self._normed[queries]), cos[queries], sin[queries]
-        )
+        query = self._rotated(attention.q_proj(self._normed[queries]), cos[queries], sin[queries])
         keys = self._keys.repeat_interleave(attention.num_key_value_groups, dim=1)
-        logits = torch.einsum("qhe,she->hqs", asked_by.float(), keys.float()) * attention.scaling
+        logits = torch.einsum("qhe,she->hqs", query.float(), keys.float()) * attention.scaling
         later = torch.arange(len(keys), device=keys.device) > queries[:, None]
         rows: Tensor = logits.masked_fill(later, float("-inf")).softmax(dim=-1)
         return rows
@@ -217,7 +215,7 @@ class LayerDropping:
         ValueError: If a plan's budget is impossible in this model.
     """
 
-    def __init__(
+    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
         self,
         llama: LlamaForCausalLM,
         tokenizer: GlammTokenizer,

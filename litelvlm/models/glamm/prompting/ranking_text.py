@@ -34,11 +34,9 @@ def ranking_text(
     if options.clip_text == "caption":
         texts = tuple(CAPTION.format(text) for text in texts)
     embedded = _embedded(tower, options, texts)
-    return (
-        (embedded + _embedded(tower, options, questions)) / 2
-        if options.clip_text == "average"
-        else embedded
-    )
+    if options.clip_text == "average":
+        return (embedded + _embedded(tower, options, questions)) / 2
+    return embedded
 
 
 def _embedded(tower: ClipTower, options: GlammOptions, texts: Sequence[str]) -> Tensor:

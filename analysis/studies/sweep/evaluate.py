@@ -1,0 +1,51 @@
+"""Scores of pruning methods from Python, with their intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.studies.table import run_study
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.pruning import Pruner
+
+
+def evaluate(
+    model: GroundingModel,
+    data: Dataset,
+    methods: Sequence[str | Pruner],
+    budgets: Sequence[int | float] | None = None,
+    out: str | Path = "runs",
+    **options: object,
+) -> pd.DataFrame:
+    """Score pruning methods, and the unpruned model beside them, on a split.
+
+    The rows are those of the study "sweep": the same call goes on where an interrupted one stopped.
+
+    Args:
+        model: The model.
+        data: The split.
+        methods: Names ("litelvlm", "fastv:matched", "litelvlm(order=raster)"), or method objects,
+            of your own classes too.
+        budgets: Visual tokens to keep, or shares of all from 0 to 1; the published ones if left
+            out.
+        out: Folder of all runs.
+        **options: Further fields of the sweep's configuration, such as ``limit=24`` or
+            ``protocol="official"``.
+
+    Returns:
+        One line per method, budget and metric: "value" in [0, 1], "low" and "high" of its 95 %
+        interval over images, and the numbers of expressions "n" and images "n_images".
+        ``attrs["run"]`` is the run folder.
+
+    Raises:
+        ValueError: If a method, a field or a value is refused.
+    """
+    chosen = [Method.of(method) if isinstance(method, Pruner) else method for method in methods]
+    settings = {"methods": chosen, "budgets": budgets, **options}
+    run = run_study("sweep", model, data, out, pictures=False, accept_versions=False, **settings)
+    scores = run.table("scores")
+    scores.attrs["run"] = str(run.folder)
+    return scores
