@@ -22,8 +22,8 @@ class MethodStyle(NamedTuple):
     linestyle: str
 
 
-def _style_of(method: str, linestyle: str = "-") -> MethodStyle:
-    return MethodStyle(style.label(method), style.colour(method), style.mark(method), linestyle)
+def _style_of(method: str) -> MethodStyle:
+    return MethodStyle(style.label(method), style.colour(method), style.mark(method), "-")
 
 
 LINE_STYLES: Mapping[str, MethodStyle] = {

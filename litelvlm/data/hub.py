@@ -1,7 +1,7 @@
 """RefCOCO as the hub distributes it: Parquet, one row of image, outline and answers per reference.
 
 The rows are rewritten once into the REFER layout below the cache folder and then read like any
-other dataset, so one reader and one set of checks serve both. What the rows do not tell is left
+other dataset, so one reader and one set of checks serve both. What the rows do not state is left
 out: categories (an expression has none, an object ``UNKNOWN_CATEGORY``), and objects that no
 reference means. Ids are running numbers.
 """

@@ -6,6 +6,7 @@ from litelvlm.data.embedded import embedded_root
 from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.layout import find_root
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.refer_writer import DATASET
 from litelvlm.data.splits import read_split
 
 EMBEDDED = "embedded"
@@ -37,7 +38,7 @@ def load_refer(
             raise ValueError(
                 f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"'
             )
-        return read_split(embedded_root(), "refcoco", split, split_by, name=EMBEDDED)
+        return read_split(embedded_root(), DATASET, split, split_by, name=EMBEDDED)
     if is_parquet_source(root):
         tree, dataset = hub_root(root, dataset, split, split_by)
         return read_split(tree, dataset, split, split_by)
