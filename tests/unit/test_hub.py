@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from litelvlm.data.annotations import RefDataError
-from litelvlm.data.hub import UNKNOWN_CATEGORY, guess, hub_root, is_parquet_source
+from litelvlm.data.hub import guess, hub_root, is_parquet_source
+from litelvlm.data.hub_tables import UNKNOWN_CATEGORY
 from litelvlm.data.load import load_refer
 from litelvlm.data.safe.rasterise import decode_mask
 

@@ -69,8 +69,8 @@ def load_model(
         revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
 
     Raises:
-        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, or
-            the checkpoint does not fit.
+        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, the
+            checkpoint does not fit, or ``clip`` or ``revision`` is given for "glamm-7b".
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
@@ -87,6 +87,10 @@ def load_model(
             raise ValueError(
                 f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id "
                 "of weights"
+            )
+        if clip is not None or revision is not None:
+            raise ValueError(
+                f"{FULL_SIZE!r} has no files, so clip= and revision= mean nothing; leave them out"
             )
         parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
         return _assemble_random(parts, towers, EMBEDDED, EMBEDDED / "clip", str(name), options)

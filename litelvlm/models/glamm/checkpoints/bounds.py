@@ -5,6 +5,7 @@ these bounds.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from litelvlm.data.safe.shown import shown
 
@@ -55,7 +56,7 @@ def check_bounds(config: Mapping[str, object], where: str) -> None:
     Raises:
         ValueError: Naming each field, its value and what is allowed; at most ten of them.
     """
-    wrong = list(_wrong(dict(config), ""))
+    wrong = list(_wrong(cast(Mapping[object, object], config), ""))
     if wrong:
         rest = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
         raise ValueError(f"{where} has {'; '.join(wrong[:10])}{rest}")
