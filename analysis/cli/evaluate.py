@@ -62,6 +62,8 @@ class Evaluate(DataOptions):
     """Seed of whatever else is drawn at random."""
     shard: str = "1/1"
     """Compute the i-th of n parts, written i/n, to share one run among machines."""
+    accept_versions: bool = False
+    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
     out: Path = Path("runs")
     """Folder that holds the run folders."""
     json: bool = False
@@ -88,7 +90,8 @@ class Evaluate(DataOptions):
             self.load_data()
         )  # first: a split that does not exist is told at once, a model can take minutes
         model = self.load_model()
-        folder = complete_run(STUDY, model, data, config, self.out, shard)
+        accepted = self.accept_versions
+        folder = complete_run(STUDY, model, data, config, self.out, shard, accept_versions=accepted)
         record = read_record(folder)
         if not record.complete:
             sys.stdout.write(f"{folder}: parts are missing; the same command goes on from there\n")

@@ -1,4 +1,4 @@
-"""`litelvlm ls`: the names of methods, studies, figures and splits."""
+"""`litelvlm ls`: the names of methods, studies, figures, splits and model families."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from litelvlm.names import check_name
 if TYPE_CHECKING:
     from litelvlm.pruning import Pruner
 
+ROUNDING = 1e-12
+"""Differences of float64 logits below this are rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ls(Common):
-    """List the names of methods, studies, figures and splits, each with one sentence.
+    """List the names of methods, studies, figures, splits and families, each with one sentence.
 
     "methods" prints a table: the stage where a method works, whether it reads the text, the cues it
     needs, its order and positions, whether it runs with attention kernels that return no weights
@@ -28,20 +31,34 @@ class Ls(Common):
 
     "columns" with a study prints what each column of its rows holds.
 
+    "families" prints the vision-language models of transformers that litelvlm.prune takes: what is
+    special, and the largest differences of logits measured on tiny random models. "handed back":
+    every visual token handed back, against the model alone. "masked": pruned at original positions,
+    against the full prompt with the dropped keys masked, in float32 and float64. "generate": the
+    same for each step of an answer. "batch": a row of a padded batch, against the row alone.
+    "effect": how far pruning moves the logits. "exact": "masked" is rounding alone.
+
     Examples:
       litelvlm ls
       litelvlm ls methods
       litelvlm ls columns sweep
+      litelvlm ls families
     """
 
     kind: tyro.conf.Positional[str] = "all"
-    """methods, studies, figures, splits, columns, or all."""
+    """methods, studies, figures, splits, families, columns, or all."""
     study: tyro.conf.Positional[str] = ""
     """The study whose columns to list."""
 
     def run(self) -> int:
         """Print one name per line."""
-        listings = {"methods": methods, "studies": studies, "figures": drawings, "splits": splits}
+        listings = {
+            "methods": methods,
+            "studies": studies,
+            "figures": drawings,
+            "splits": splits,
+            "families": families,
+        }
         check_name(self.kind, [*listings, "columns", "all"], "listing")
         if self.kind == "columns":
             sys.stdout.write(columns(column_rows(self.study)))
@@ -49,8 +66,9 @@ class Ls(Common):
         if self.study:
             raise ValueError(f"{self.study!r} is too much; only ls columns takes a study")
         chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
-        if self.kind == "methods":
-            sys.stdout.write(columns(method_rows()))
+        tables = {"methods": method_rows, "families": family_rows}
+        if self.kind in tables:
+            sys.stdout.write(columns(tables[self.kind]()))
             return 0
         for kind, listing in chosen.items():
             table = listing()
@@ -146,14 +164,45 @@ def splits() -> dict[str, str]:
     """Data sets and their splits."""
     from litelvlm.data.embedded import EMBEDDED_SEEDS
     from litelvlm.data.layout import FAMILIES
+    from litelvlm.data.pictograms import PICTOGRAM_SEEDS
 
     listing = {
-        "embedded": ", ".join(
-            f"{split} ({len(seeds)} images)" for split, seeds in EMBEDDED_SEEDS.items()
-        )
+        name: ", ".join(f"{split} ({len(part)} images)" for split, part in seeds.items())
+        for name, seeds in (("embedded", EMBEDDED_SEEDS), ("pictograms", PICTOGRAM_SEEDS))
     }
     for name, family in FAMILIES.items():
         listing[name] = "; ".join(
             f"{author}: {', '.join(splits)}" for author, splits in family.splits.items()
         )
     return listing
+
+
+def families() -> dict[str, str]:
+    """Families of vision-language models that ``litelvlm.prune`` takes, and what is special."""
+    from litelvlm.models.vlm.families import FAMILIES
+
+    return {name: "; ".join(family.special) or "-" for name, family in FAMILIES.items()}
+
+
+def family_rows() -> list[tuple[str, ...]]:
+    """The table of families with the measured differences, headings first."""
+    from litelvlm.models.vlm.families import FAMILIES
+    from litelvlm.models.vlm.measured import measured_differences
+
+    heads = ("family", "input", "handed back", "masked", "masked (float64)", "generate", "batch")
+    rows: list[tuple[str, ...]] = [(*heads, "effect", "exact", "special")]
+    for name, proofs in measured_differences().items():
+        for kind, proof in proofs.items():
+            numbers = (
+                proof["handed_back"],
+                proof["masked"],
+                proof["masked_double"],
+                proof["generated"],
+                proof["batched"],
+                proof["effect"],
+            )
+            cells = [f"{number:.0e}" for number in numbers]
+            exact = "yes" if proof["masked_double"] < ROUNDING else "no"
+            special = "; ".join(FAMILIES[name].special) or "-"
+            rows.append((name, kind, *cells, exact, special))
+    return rows

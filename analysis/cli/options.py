@@ -93,7 +93,7 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded" (rendered scenes), a folder (REFER layout or Parquet files), or a hub id."""
+    """"embedded" or "pictograms" (rendered scenes), a folder (REFER or Parquet), or a hub id."""
     dataset: str | None = None
     """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
     split: str = "val"

@@ -70,6 +70,8 @@ class Study(DataOptions):
     """Of an existing Ray cluster, such as "auto"; one is started on this machine if left out."""
     out: Path = Path("runs")
     """Folder that holds the run folders."""
+    accept_versions: bool = False
+    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
     report: Path | None = None
     """Also draw the figures and write a report into this folder."""
 
@@ -210,4 +212,5 @@ class Study(DataOptions):
         from litelvlm.analysis.studies.table import get_study, run_with_pictures
 
         study = get_study(name)
-        return run_with_pictures(study, model, data, config, self.out, shard, self.mapper(name))
+        mapper, accepted = self.mapper(name), self.accept_versions
+        return run_with_pictures(study, model, data, config, self.out, shard, mapper, accepted)

@@ -17,6 +17,7 @@ from litelvlm.analysis.runs.folder import Run, open_run
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.code import CodeTree, foreign_digest
+from litelvlm.analysis.runs.origin.earlier import continued_key
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
 from litelvlm.analysis.runs.study import ConfigT, Study
@@ -77,6 +78,7 @@ def complete_run(
     out: str | Path,
     shard: Shard | None = None,
     mapper: Mapper | None = None,
+    accept_versions: bool = False,
 ) -> Path:
     """Compute the missing rows of a study and, once all are there, its summary.
 
@@ -88,6 +90,7 @@ def complete_run(
         out: Folder of all runs.
         shard: Share of the parts to compute; all if left out.
         mapper: Where parts are computed; one after another in this process if left out.
+        accept_versions: Go on with a run that other versions of the libraries began.
 
     Returns:
         The run folder.
@@ -95,7 +98,7 @@ def complete_run(
     job = prepare(study, model, data, config)
     with open_run(
         out,
-        job.key,
+        continued_key(out, job.key, accept_versions),
         len(job.chunks),
         shard or Shard(),
         seeds={"seed": config.seed},
@@ -125,6 +128,7 @@ def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config:
         code=code_of(
             (study.prepare, *map(type, with_parts(work.methods))), (type(model), type(data))
         ),
+        versions=provenance.versions(provenance.COMPUTING),
     )
     shares = requested_shares(config, resolved)
     chunks = make_chunks(sizes, config.chunk_size, config.limit)

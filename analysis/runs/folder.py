@@ -7,25 +7,25 @@ part counts as finished only if it can be read, its row count fits and its key m
 
 import logging
 import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from litelvlm.analysis.runs.locks import Shard, hold
 from litelvlm.analysis.runs.origin import provenance
-from litelvlm.analysis.runs.origin.determinism import determinism_flags
+from litelvlm.analysis.runs.origin.beginning import first_line, new_record, now, resumed_record
 from litelvlm.analysis.runs.outcome import Counts, Exclusion
 from litelvlm.analysis.runs.parts import UNREADABLE, PartMeta, read_part, read_rows, write_part
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Session, State, Summary, Table
-from litelvlm.data.files import atomic_write, remove_debris
+from litelvlm.data.files import atomic_write, remove_debris, set_aside
 
 log = logging.getLogger(__name__)
+Stored = TypeVar("Stored", bound=BaseModel)
 
 
 class Run:
@@ -47,7 +47,7 @@ class Run:
         self.session = Session.model_validate(
             {name: getattr(record, name) for name in Session.model_fields}
         )
-        self.record = _resumed(folder, record)
+        self.record = resumed_record(folder, record)
         self._noted = False
 
     def part_path(self, index: int) -> Path:
@@ -64,7 +64,13 @@ class Run:
             if (meta.key, meta.part, meta.of) != (self.key.digest, index, self.n_parts):
                 raise ValueError("it belongs to another run")
         except UNREADABLE as error:
-            log.warning("part %s does not count and will be computed again: %s", path.name, error)
+            aside = set_aside(path)
+            log.warning(
+                "part %s does not count and will be computed again: %s; it now lies in %s",
+                path.name,
+                first_line(error),
+                aside.name,
+            )
             return None
         return meta
 
@@ -92,7 +98,6 @@ class Run:
     def _note_session(self) -> None:
         """Write one file per process, so that shares that run at the same time never collide."""
         if not self._noted:
-            (self.folder / "sessions").mkdir(exist_ok=True)
             share = str(self.shard).replace("/", "-of-")
             number = 1 + len(list((self.folder / "sessions").glob(f"*-shard-{share}.json")))
             path = self.folder / "sessions" / f"{number:04d}-shard-{share}.json"
@@ -100,11 +105,14 @@ class Run:
             self._noted = True
 
     def sessions(self) -> tuple[Session, ...]:
-        """Every process that has computed parts, by its start."""
-        found = [
-            Session.model_validate_json(path.read_text(encoding="utf-8"))
-            for path in sorted((self.folder / "sessions").glob("*.json"))
-        ]
+        """Every process that has computed parts, by its start; a damaged note is set aside."""
+        found = []
+        for path in sorted((self.folder / "sessions").glob("*.json")):
+            try:
+                found.append(Session.model_validate_json(path.read_bytes()))
+            except (OSError, ValidationError) as error:
+                log.warning("%s is damaged and set aside (%s)", path, first_line(error))
+                set_aside(path)
         return tuple(sorted(found, key=lambda session: session.started))
 
     def finished(self) -> list[PartMeta]:
@@ -117,7 +125,10 @@ class Run:
 
     def write_summary(self, summary: Summary) -> None:
         """Write ``summary.json``."""
-        atomic_write(self.folder / "summary.json", summary.model_dump_json(indent=1) + "\n")
+        path = self.folder / "summary.json"
+        if path.is_dir():
+            log.warning("%s is a folder; it now lies in %s", path, set_aside(path).name)
+        atomic_write(path, summary.model_dump_json(indent=1) + "\n")
 
     def save(self, state: State, **changes: object) -> None:
         """Write ``run.json`` with a new state."""
@@ -143,7 +154,7 @@ class Run:
     def close(self) -> None:
         """Count the parts and write the record."""
         self.count()
-        self.save(self.record.state, ended=_now())
+        self.save(self.record.state, ended=now())
 
 
 @contextmanager
@@ -177,10 +188,15 @@ def open_run(
     shard = shard or Shard()
     folder = _make_folder(Path(out), key.folder_name)
     with hold(folder, shard):
+        for name in ("rows", "sessions"):
+            if (folder / name).is_file():
+                aside = set_aside(folder / name)
+                log.warning("%s is a file; it now lies in %s", folder / name, aside.name)
+            (folder / name).mkdir(exist_ok=True)
         for old in (*remove_debris(folder), *remove_debris(folder / "rows")):
             log.info("removed what an interrupted run left: %s", old.name)
         _write_config(folder, key)
-        record = _new_record(key, n_parts, shard, seeds or {}, limit, protocol, excluded)
+        record = new_record(key, n_parts, shard, seeds or {}, limit, protocol, excluded)
         run = Run(folder, key, n_parts, shard, record)
         run.count()
         run.save("running")
@@ -203,11 +219,9 @@ def read_record(folder: str | Path) -> RunRecord:
 
     Raises:
         FileNotFoundError: If the folder holds no record.
-        ValueError: If the record does not fit its schema.
+        ValueError: If the record is damaged.
     """
-    return RunRecord.model_validate_json(
-        _existing(Path(folder), "run.json").read_text(encoding="utf-8")
-    )
+    return _read(Path(folder), "run.json", RunRecord)
 
 
 def read_summary(folder: str | Path) -> Summary:
@@ -215,11 +229,9 @@ def read_summary(folder: str | Path) -> Summary:
 
     Raises:
         FileNotFoundError: If the folder holds no summary, as long as parts are missing.
-        ValueError: If the summary does not fit its schema.
+        ValueError: If the summary is damaged.
     """
-    return Summary.model_validate_json(
-        _existing(Path(folder), "summary.json").read_text(encoding="utf-8")
-    )
+    return _read(Path(folder), "summary.json", Summary)
 
 
 def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:
@@ -234,17 +246,22 @@ def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:
     atomic_write(Path(folder) / "summary.json", text + "\n")
 
 
-def _existing(folder: Path, name: str) -> Path:
+def _read(folder: Path, name: str, kind: type[Stored]) -> Stored:
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {name}; is it a finished run folder?")
-    return path
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(
+            f"{path} is damaged ({first_line(error)}); run the study again, which rebuilds it"
+        ) from error
 
 
 def _make_folder(out: Path, name: str) -> Path:
     folder = out / name
     try:
-        (folder / "rows").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except (NotADirectoryError, FileExistsError) as error:
         raise NotADirectoryError(
             f"output folder {out} cannot be made: a file is in its place; name another"
@@ -254,7 +271,7 @@ def _make_folder(out: Path, name: str) -> Path:
             f"output folder {out} cannot be made ({error.strerror}); "
             "name another or change its rights"
         ) from error
-    if not os.access(folder / "rows", os.W_OK):
+    if not os.access(folder, os.W_OK):
         raise PermissionError(
             f"output folder {folder} cannot be written; choose another or change its rights"
         )
@@ -264,68 +281,10 @@ def _make_folder(out: Path, name: str) -> Path:
 def _write_config(folder: Path, key: RunKey) -> None:
     text = yaml.safe_dump(key.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     path = folder / "config.yaml"
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
         log.warning(
-            "config.yaml of %s was changed by hand; it is written again as the run uses it",
+            "config.yaml of %s was changed by hand; it now lies in %s, and the run writes its own",
             folder.name,
+            set_aside(path).name,
         )
     atomic_write(path, text)
-
-
-def _new_record(
-    key: RunKey,
-    n_parts: int,
-    shard: Shard,
-    seeds: Mapping[str, int],
-    limit: int | None,
-    protocol: str,
-    excluded: Sequence[Exclusion],
-) -> RunRecord:
-    commit, dirty = provenance.git_state()
-    return RunRecord(
-        state="running",
-        study=key.study,
-        key=key.digest,
-        n_parts=n_parts,
-        limit=limit,
-        shard=str(shard),
-        protocol=protocol,
-        excluded=tuple(excluded),
-        command=provenance.command(),
-        commit=commit,
-        dirty=dirty,
-        versions=provenance.versions(),
-        python=platform.python_version(),
-        platform=platform.platform(),
-        machine=provenance.machine(),
-        determinism=determinism_flags(),
-        seeds=dict(seeds),
-        model=key.model,
-        data=key.data,
-        started=_now(),
-    )
-
-
-def _resumed(folder: Path, record: RunRecord) -> RunRecord:
-    """Keep the provenance that a resumed run began with, and warn if its libraries have changed."""
-    try:
-        before = read_record(folder)
-    except FileNotFoundError:
-        return record
-    except ValidationError as error:
-        log.warning("run.json of %s does not fit and is written again: %s", folder.name, error)
-        return record
-    changed = [
-        name for name, found in record.versions.items() if before.versions.get(name) != found
-    ]
-    if changed and before.parts_done:
-        log.warning(
-            "%s goes on with other versions than it began with: %s", folder.name, ", ".join(changed)
-        )
-    return before.model_copy(
-        update={"ended": None, "limit": record.limit, "excluded": record.excluded}
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

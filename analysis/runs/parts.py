@@ -1,5 +1,6 @@
 """One part of a run on disk: rows in a Parquet file that says which run and part it is."""
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ class PartMeta(BaseModel):
         counts: What became of its samples.
         failures: What failed.
         notes: What a reader of its rows should know.
+        digest: Of the rows; a row changed by hand no longer fits it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class PartMeta(BaseModel):
     counts: Counts
     failures: tuple[str, ...]
     notes: tuple[str, ...]
+    digest: str = ""
 
 
 class StoredPart(NamedTuple):
@@ -55,6 +58,7 @@ def write_part(path: Path, rows: Sequence[Mapping[str, object]], meta: PartMeta)
     # Arrow would take its columns from the first row alone and drop what only later rows have.
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+    meta = meta.model_copy(update={"digest": rows_digest(table)})
     table = table.replace_schema_metadata({_META: meta.model_dump_json()})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
@@ -75,7 +79,24 @@ def read_part(path: Path) -> StoredPart:
     table = file.read()
     if table.num_rows != meta.rows:
         raise ValueError(f"it has {table.num_rows} rows where {meta.rows} were written")
+    if rows_digest(table) != meta.digest:
+        raise ValueError("its rows were changed after they were written")
     return StoredPart(table, meta)
+
+
+def rows_digest(table: pa.Table) -> str:
+    """Sha256 over the names and values of all columns, whatever the version of the file format."""
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        digest.update(f"{name}\0".encode())
+        kind = column.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+            wide = pa.float64() if pa.types.is_floating(kind) else pa.int64()
+            digest.update(column.is_null().to_numpy().tobytes())
+            digest.update(column.cast(wide).fill_null(0).to_numpy().tobytes())
+        else:
+            digest.update(json.dumps(column.to_pylist()).encode())
+    return digest.hexdigest()
 
 
 def read_rows(folder: str | Path) -> pd.DataFrame:

@@ -27,6 +27,7 @@ class RunKey(_Frozen):
         model: Name, weights digest, number type, device and attention implementation.
         data: Name, split and content digest.
         code: Digest of the code that makes rows.
+        versions: Of the libraries that compute numbers.
     """
 
     study: str
@@ -34,6 +35,7 @@ class RunKey(_Frozen):
     model: dict[str, str]
     data: dict[str, str]
     code: str
+    versions: dict[str, str]
 
     @property
     def digest(self) -> str:

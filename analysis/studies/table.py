@@ -33,6 +33,7 @@ def run_study(
     out: str | Path = "runs",
     *,
     pictures: bool = False,
+    accept_versions: bool = False,
     **options: object,
 ) -> SavedRun:
     """Run a study and read its results; a run that was interrupted goes on.
@@ -43,6 +44,7 @@ def run_study(
         data: The split it asks about.
         out: Folder of all runs.
         pictures: Also save what figures of single examples show.
+        accept_versions: Go on with a run that other versions of the libraries began.
         **options: Fields of the study's configuration, such as ``limit=24``.
 
     Raises:
@@ -57,7 +59,7 @@ def run_study(
         check_name(name, tuple(chosen.Config.model_fields), f"field of {chosen.name}")
     config = chosen.Config.model_validate(options)
     complete = run_with_pictures if pictures else complete_run
-    return SavedRun(complete(chosen, model, data, config, out))
+    return SavedRun(complete(chosen, model, data, config, out, accept_versions=accept_versions))
 
 
 def run_with_pictures(
@@ -68,12 +70,13 @@ def run_with_pictures(
     out: str | Path,
     shard: Shard | None = None,
     mapper: Mapper | None = None,
+    accept_versions: bool = False,
 ) -> Path:
     """Complete a run and save the pictures of a finished one; its folder.
 
     The arguments are those of ``complete_run``.
     """
-    folder = complete_run(study, model, data, config, out, shard, mapper)
+    folder = complete_run(study, model, data, config, out, shard, mapper, accept_versions)
     if study.pictures is not None and read_record(folder).complete:
         study.pictures(model, data, folder, config)
     return folder

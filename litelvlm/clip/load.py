@@ -21,6 +21,7 @@ from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
+from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
 from litelvlm.number_types import number_type
@@ -132,7 +133,7 @@ def _from_open_clip(name: str, pretrained: str | None, random_init: bool) -> Tow
         force_preprocess_cfg=source,
         weights_only=True,
     )
-    return OpenClipTower(model, tokenizer)
+    return OpenClipTower(require_finite_weights(model, full_name), tokenizer)
 
 
 def _fetched(what: str, name: str, fetch: Callable[[], T]) -> T:
@@ -163,6 +164,7 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
         if random_init
         else _fetched("weights", name, lambda: CLIPModel.from_pretrained(name, weights_only=True))
     )
+    require_finite_weights(clip, name)
     return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))
 
 

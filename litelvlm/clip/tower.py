@@ -10,6 +10,7 @@ from torch import Tensor
 from litelvlm.clip.attention import attention_row, capture_inputs
 from litelvlm.clip.parts import TowerParts
 from litelvlm.clip.states import ClipImage, ClipText
+from litelvlm.finite import require_finite
 
 
 class Tower(TowerParts):
@@ -34,10 +35,14 @@ class Tower(TowerParts):
 
         Args:
             pixel_values: Normalised square crops of side ``image_size``.
+
+        Raises:
+            ValueError: If a state is NaN or infinite.
         """
         states = [self.embed(pixel_values)]
         for index in range(self.n_blocks - 1):
             states.append(self.block(index, states[-1]))
+        require_finite(states[-1], "CLIP's state of the image")
         return ClipImage(self, tuple(states), pixel_values)
 
     def text(self, sentences: Sequence[str]) -> ClipText:
@@ -48,12 +53,13 @@ class Tower(TowerParts):
                 reads are truncated as CLIP does and marked in ``truncated``.
 
         Raises:
-            ValueError: If there is no sentence.
+            ValueError: If there is no sentence, or an embedding is NaN or infinite.
         """
         if not sentences:
             raise ValueError("the text tower needs at least one sentence, got none")
         input_ids, attention_mask, truncated = self.tokenize(sentences)
         text_embeds, index = self.encode_text(input_ids, attention_mask)
+        require_finite(text_embeds, "CLIP's text embedding")
         missing = self.lacks.get("eos_index")
         no_eos = f"{self.family} has no eos_index: {missing}" if missing else ""
         return ClipText(input_ids, attention_mask, text_embeds, index, truncated, no_eos)

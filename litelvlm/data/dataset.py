@@ -22,8 +22,8 @@ class Expression:
         ann_ids: Objects meant; several or (-1,) for none in gRefCOCO.
         category_id: Categories as the table of references gives them; empty if it states none.
         sent: The text as stored.
-        kind: Class of the expression where the data says ("attribute", "place", "relation"), else
-            None.
+        kind: Class of the expression where the data says ("category", "attribute", "place",
+            "relation"), else None.
     """
 
     sent_id: int

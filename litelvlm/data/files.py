@@ -104,6 +104,20 @@ def atomic_folder(path: str | Path, fill: Callable[[Path], object]) -> Path:
     return target
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder, so that a new one can take its place; returns the new name.
+
+    Example:
+        "run.json" becomes "run.json.damaged", the next one "run.json.damaged-2".
+    """
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+    path.rename(aside)
+    return aside
+
+
 def remove_debris(folder: str | Path, older_than: float = 3600.0) -> list[Path]:
     """Delete temporary entries that a killed process left in a folder.
 

@@ -5,11 +5,14 @@ from pathlib import Path
 from litelvlm.data.embedded import embedded_root
 from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.layout import find_root
+from litelvlm.data.pictograms import pictogram_root
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.refer_writer import DATASET
 from litelvlm.data.splits import read_split
 
 EMBEDDED = "embedded"
+RENDERED = {EMBEDDED: embedded_root, "pictograms": pictogram_root}
+"""Data sets that are drawn on first use, by name."""
 
 
 def load_refer(
@@ -23,7 +26,8 @@ def load_refer(
     Args:
         root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
             hub id of such a dataset (see ``litelvlm.data.hub``); "embedded" for the procedural
-            scenes, which are made on first use and kept in the cache folder.
+            scenes of shapes or "pictograms" for those of emoji, which are made on first use and
+            kept in the cache folder.
         dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
             root holds one only.
         split: "train", "val", and "testA", "testB" or "test" as the dataset has them.
@@ -33,12 +37,13 @@ def load_refer(
         ValueError: If a name is unknown or a file's content is wrong.
         FileNotFoundError: If a file is missing.
     """
-    if str(root) == EMBEDDED:
-        if dataset not in (None, EMBEDDED):
+    name = str(root)
+    if name in RENDERED:
+        if dataset not in (None, name):
             raise ValueError(
-                f'dataset={dataset!r} needs root= the folder that holds it; root is "embedded"'
+                f'dataset={dataset!r} needs root= the folder that holds it; root is "{name}"'
             )
-        return read_split(embedded_root(), DATASET, split, split_by, name=EMBEDDED)
+        return read_split(RENDERED[name](), DATASET, split, split_by, name=name)
     if is_parquet_source(root):
         tree, dataset = hub_root(root, dataset, split, split_by)
         return read_split(tree, dataset, split, split_by)

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import overload
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from litelvlm.data.annotations import Annotation, RefDataError, union_mask
+from litelvlm.data.content import content_digest
 from litelvlm.data.dataset import Expression
 from litelvlm.data.images import open_image
 from litelvlm.data.layout import FAMILIES, KNOWN_COUNTS, Counts
@@ -90,12 +92,13 @@ class ReferDataset(Sequence[ReferSample]):
     """The images of one split.
 
     Attributes:
-        name: Dataset ("refcoco", ..., or "embedded").
+        name: Dataset ("refcoco", ..., "embedded" or "pictograms").
         split: Split.
         split_by: Author of the split.
         root: The `Refer_Segm` folder.
         categories: Category id to name.
-        digest: SHA-256 over the table of references and `instances.json`.
+        digest: SHA-256 over the table of references, `instances.json` and the pictures; these are
+            read when it is first asked for.
         counts: Expressions, references and images.
         count_note: What differs from the published size of the split, which counts are unknown, and
             whether sentences were numbered anew; empty if every count is as published, and for the
@@ -115,7 +118,7 @@ class ReferDataset(Sequence[ReferSample]):
         note: str = "",
     ) -> None:
         self.name, self.split, self.split_by, self.root = name, split, split_by, root
-        self.categories, self.digest = categories, digest
+        self.categories, self._tables_digest = categories, digest
         self._samples = tuple(samples)
         self.counts = Counts(
             sum(len(sample.expressions) for sample in samples), n_refs, len(samples)
@@ -123,6 +126,12 @@ class ReferDataset(Sequence[ReferSample]):
         self.count_note = "; ".join(
             filter(None, (_count_note(name, split_by, split, self.counts), note))
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the tables and the content of every picture."""
+        pictures = content_digest(sample.folder / sample.file_name for sample in self._samples)
+        return sha256(f"{self._tables_digest} {pictures}".encode()).hexdigest()
 
     @property
     def n_expressions(self) -> int:

@@ -20,7 +20,10 @@ from litelvlm.data.worlds.base import Kind, Scene
 
 DATASET = "refcoco"
 """Member of the family whose layout the scenes are written in."""
-KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {"testA": ("attribute",), "testB": ("relation",)}
+KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {
+    "testA": ("category", "attribute"),
+    "testB": ("relation",),
+}
 """Splits that take some kinds of expressions only; the others take all."""
 
 

@@ -73,7 +73,7 @@ def rows_of(out, job, mapper=in_process):
 
 def job_in(folder):
     folder.mkdir(exist_ok=True)
-    key = RunKey(study="toy", config={}, model={}, data={}, code="c")
+    key = RunKey(study="toy", config={}, model={}, data={}, code="c", versions={})
     held = Held(Tiny(), 7, str(folder))
     work = Work(NoImages(), lambda index: partial(compute, held, index))
     return Job(key, make_chunks([2] * IMAGES, 1), work, COLUMNS)

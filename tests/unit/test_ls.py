@@ -7,6 +7,8 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import BENCH, STUDIES
 from litelvlm.analysis.studies.table import get_study
+from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.measured import measured_differences
 from litelvlm.pruning import registry
 
 
@@ -97,3 +99,31 @@ def test_a_plugin_enters_wherever_a_name_does(tmp_path, capsys, monkeypatch):
     assert Method.parse("loudest").label == "loudest"
     assert main(["ls", "methods", "--plugin", str(tmp_path / "none.py")]) == 2
     assert "none.py" in capsys.readouterr().err
+
+
+def test_families_are_listed_with_their_measured_differences(capsys):
+    assert main(["ls", "families"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split()[:3] == ["family", "input", "handed"]
+    stored = measured_differences()
+    assert list(stored) == list(FAMILIES)
+    rows = [line.split() for line in lines]
+    assert [(row[0], row[1]) for row in rows] == [
+        (name, kind) for name, proofs in stored.items() for kind in proofs
+    ]
+    qwen = next(row for row in rows if row[:2] == ["qwen3_vl", "video"])
+    assert float(qwen[2]) == 0.0
+    assert float(qwen[3]) == pytest.approx(stored["qwen3_vl"]["video"]["masked"], rel=0.6)
+    assert "deepstack" in " ".join(qwen)
+
+
+def test_stored_differences_name_the_families_that_are_not_exact():
+    wrong = {
+        name
+        for name, proofs in measured_differences().items()
+        for proof in proofs.values()
+        if max(proof["masked"], proof["generated"], proof["batched"]) > 1e-6
+    }
+    assert wrong == {"qwen3_5", "lfm2_vl"}
+    for proofs in measured_differences().values():
+        assert {proof["handed_back"] for proof in proofs.values()} == {0.0}

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from litelvlm.data import embedded
+from litelvlm.data import embedded, pictograms, rendered
 from litelvlm.data.annotations import decode_mask
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer_writer import write_refer
@@ -120,10 +120,41 @@ def test_embedded_scenes_are_made_once(small_embedded, monkeypatch):
     (folder,) = small_embedded.iterdir()
     assert folder.name == f"scenes-{embedded.generator_digest()[:16]}"
     monkeypatch.setattr(embedded, "sample_scene", None)  # a second generation would fail
-    assert load_refer(split="testA").digest == data.digest
+    assert load_refer(split="val").digest == data.digest
+    assert load_refer(split="testA").digest != data.digest  # other pictures
     assert {e.kind for sample in load_refer(split="testB") for e in sample.expressions} == {
         "relation"
     }
+
+
+def test_pictograms_are_read_like_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path))
+    seeds = {"train": range(2), "val": range(10, 14), "testA": range(20, 22)}
+    monkeypatch.setattr(pictograms, "PICTOGRAM_SEEDS", seeds)
+    data = load_refer("pictograms", split="val")
+    assert (data.name, data.split, len(data)) == ("pictograms", "val", 4)
+    for sample in data:
+        scene = pictograms.sample_scene(sample.image_id, "medium")
+        targets = {e.sent: e.target for e in scene.expressions}
+        assert np.array_equal(np.asarray(sample.image()), scene.image)
+        assert [e.sent for e in sample.expressions] != []
+        for expression, mask in zip(sample.expressions, sample.masks(), strict=True):
+            target = targets[expression.sent]
+            assert np.array_equal(mask, scene.masks[target].astype(np.uint8))
+            assert data.categories[expression.category_id[0]] == scene.categories[target]
+    kinds = {
+        e.kind for sample in load_refer("pictograms", split="testA") for e in sample.expressions
+    }
+    assert kinds <= {"category", "attribute"}
+    assert "attribute" in kinds
+    with pytest.raises(ValueError, match='root is "pictograms"'):
+        load_refer("pictograms", dataset="refcoco")
+
+
+def test_a_missing_file_of_a_generator_is_named(monkeypatch):
+    data = dataclasses.replace(pictograms.pictogram_data(), sources=("worlds/gone/*.py",))
+    with pytest.raises(FileNotFoundError, match=r"gone/\*\.py; install the package again"):
+        data.digest()
 
 
 def test_another_level_or_seed_makes_another_folder(small_embedded, monkeypatch):
@@ -152,6 +183,6 @@ def test_unwritable_cache_names_the_fix(small_embedded, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(embedded, "write_refer", refuse)
+    monkeypatch.setattr(rendered, "write_refer", refuse)
     with pytest.raises(PermissionError, match="set LITELVLM_CACHE"):
         load_refer()

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,17 +19,19 @@ from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import Dataset
 from litelvlm.embedded.sizes import has_miniature_sizes
 
-PACKAGES = (
+COMPUTING = (
     "torch",
     "torchvision",
     "transformers",
+    "open_clip_torch",
+    "captum",
     "numpy",
     "scipy",
-    "pandas",
-    "pyarrow",
     "pillow",
     "pycocotools",
 )
+"""Packages that compute what stands in rows; their versions are part of a run's key."""
+PACKAGES = (*COMPUTING, "pandas", "pyarrow")
 MINIATURE = "miniature"
 """Family of a model of miniature sizes, as run records name it."""
 _ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
@@ -91,10 +93,10 @@ def command() -> str:
     return scrub(" ".join([program, *sys.argv[1:]]))
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of this project and of the packages that can change a number."""
+def versions(packages: Sequence[str] = ("litelvlm", *PACKAGES)) -> dict[str, str]:
+    """Installed versions of packages; of this project and all that it stands on by default."""
     found = {}
-    for package in ("litelvlm", *PACKAGES):
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -45,7 +45,7 @@ def evaluate(
     """
     chosen = [Method.of(method) if isinstance(method, Pruner) else method for method in methods]
     settings = {"methods": chosen, "budgets": budgets, **options}
-    run = run_study("sweep", model, data, out, pictures=False, **settings)
+    run = run_study("sweep", model, data, out, pictures=False, accept_versions=False, **settings)
     scores = run.table("scores")
     scores.attrs["run"] = str(run.folder)
     return scores

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from numpy.typing import NDArray
 
-Kind = Literal["attribute", "place", "relation"]
-KINDS: tuple[Kind, ...] = ("attribute", "place", "relation")
+Kind = Literal["category", "attribute", "place", "relation"]
+KINDS: tuple[Kind, ...] = ("category", "attribute", "place", "relation")
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class SceneExpression:
     Attributes:
         sent: The sentence.
         target: Index of the object.
-        kind: How the sentence singles its object out: by attributes alone, by an extreme place, or
-            by another object.
+        kind: How the sentence singles its object out: by the category's name alone, by attributes,
+            by an extreme place, or by another object.
     """
 
     sent: str

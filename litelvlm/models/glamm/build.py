@@ -13,6 +13,7 @@ from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoder
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
+from litelvlm.finite import require_finite_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
     check_config,
@@ -221,8 +222,8 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
 
     Raises:
         ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is
-            missing or unknown. The library itself would draw a missing weight at random and ignore
-            an unknown one.
+            missing, unknown, NaN or infinite. The library itself would draw a missing weight at
+            random and ignore an unknown one.
         FileNotFoundError: If there are no weights.
     """
     try:
@@ -258,7 +259,7 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
             f"the CLIP in {folder} has {len(unknown)} weights without a place in its config.json, "
             f"first {unknown[0]}; fetch both again"
         )
-    return clip
+    return require_finite_weights(clip, f"the CLIP in {folder}")
 
 
 @contextmanager

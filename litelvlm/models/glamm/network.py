@@ -15,10 +15,18 @@ from transformers import LlamaForCausalLM, SamModel, SamVisionConfig
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.images import open_image
+from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, TowerModel
 from litelvlm.models.glamm.masks import decoder as sam_side
 from litelvlm.models.glamm.options import GlammOptions
-from litelvlm.models.glamm.outputs import ImageState, Spliced, Stopwatch, TurnOutputs
+from litelvlm.models.glamm.outputs import (
+    MASK_LOGITS,
+    SEG_STATE,
+    ImageState,
+    Spliced,
+    Stopwatch,
+    TurnOutputs,
+)
 from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
@@ -129,7 +137,7 @@ class GlammNetwork(nn.Module, TowerModel):
 
         Raises:
             FileNotFoundError: If a path does not exist.
-            ValueError: If the image cannot be read.
+            ValueError: If the image cannot be read, or a state is NaN or infinite.
         """
         picture = open_image(image)
         watch = Stopwatch(self.device)
@@ -141,6 +149,7 @@ class GlammNetwork(nn.Module, TowerModel):
             clip = self.tower.image(crop)
         with watch("sam_encoder"):
             embeddings = sam_side.encode_image(self.sam, square)
+            require_finite(embeddings, "SAM's image embedding")
         return ImageState(
             clip, embeddings, (picture.height, picture.width), resized_size, watch.seconds
         )
@@ -207,7 +216,12 @@ class GlammNetwork(nn.Module, TowerModel):
         """Mask logits and seg embeddings of each image's turns.
 
         The logits of an answer without [SEG] are minus infinity.
+
+        Raises:
+            ValueError: If another state or logit is NaN or infinite.
         """
+        for turns in outputs:
+            require_finite(turns.seg_states[_places_of(turns)], SEG_STATE)
         embeddings = [self.seg_head(turns.seg_states) for turns in outputs]
         prompts = pad_sequence(embeddings, batch_first=True)[:, :, None].to(
             sam_side.sam_dtype(self.sam)
@@ -219,6 +233,12 @@ class GlammNetwork(nn.Module, TowerModel):
             logits = sam_side.upscale(
                 masks[: len(seg)], state.resized_size, state.original_size, self.sam_image_size
             )
+            require_finite(logits[_places_of(turns)], MASK_LOGITS)
             logits[[turn for turn, found in enumerate(turns.found) if not found]] = float("-inf")
             decoded.append((logits, seg))
         return decoded
+
+
+def _places_of(turns: TurnOutputs) -> list[int]:
+    """Turns whose answer holds [SEG]."""
+    return [turn for turn, found in enumerate(turns.found) if found]

@@ -14,6 +14,10 @@ from litelvlm.models.base import ImageView, tower_view
 from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
 from litelvlm.pruning import Selection
 
+SEG_STATE = "the language model's state for [SEG]"
+MASK_LOGITS = "the mask logits"
+"""Names of stages, for messages."""
+
 
 @dataclass(frozen=True)
 class ImageState:

@@ -6,17 +6,17 @@ the same bytes.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from litelvlm.data.worlds.canvas import Region
+from litelvlm.data.worlds.noise import smooth_noise
 from litelvlm.data.worlds.shapes.objects import COLOURS, SceneObject
 
 Floats = NDArray[np.float64]
-Noise = NDArray[np.float32]
 _STAR_INNER = 0.45  # inner to outer radius of the star
 
 
@@ -104,21 +104,12 @@ def footprint(item: SceneObject, height: int, width: int) -> Footprint:
     )
 
 
-def visible_masks(
-    objects: Sequence[SceneObject], footprints: Sequence[Footprint], height: int, width: int
-) -> tuple[Bool[NDArray[np.bool_], "n height width"], Float[NDArray[np.float64], " n"]]:
-    """Visible pixels of each object, and the share of each that nearer ones leave visible."""
-    masks = np.zeros((len(objects), height, width), dtype=bool)
-    share = np.empty(len(objects))
-    taken = np.zeros((height, width), dtype=bool)
-    for i in sorted(range(len(objects)), key=lambda i: objects[i].depth):
-        rows, columns, distance, _, _ = footprints[i]
-        inside = distance <= 0.0
-        free = inside & ~taken[rows, columns]
-        masks[i, rows, columns] = free
-        taken[rows, columns] |= inside
-        share[i] = np.count_nonzero(free) / np.count_nonzero(inside)
-    return masks, share
+def regions(objects: Sequence[SceneObject], footprints: Sequence[Footprint]) -> list[Region]:
+    """Pixels of each object, whatever hides them."""
+    return [
+        Region(found.rows, found.columns, found.distance <= 0.0, item.depth)
+        for item, found in zip(objects, footprints, strict=True)
+    ]
 
 
 def _surface(print_: Footprint, texture: str, colour: Floats, rng: np.random.Generator) -> Floats:
@@ -144,24 +135,6 @@ def _surface(print_: Footprint, texture: str, colour: Floats, rng: np.random.Gen
     return surface
 
 
-@lru_cache(maxsize=64)
-def _interpolation(length: int, cells: int) -> tuple[NDArray[np.int64], Noise]:
-    position = np.arange(length, dtype=np.float32) * np.float32((cells - 1) / length)
-    low = position.astype(np.int64)
-    return low, position - low.astype(np.float32)
-
-
-def _smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Noise:
-    """Bilinear noise in [-0.5, 0.5] with about `cells` cells along each side, [height, width]."""
-    knots = rng.random((cells, cells), dtype=np.float32) - np.float32(0.5)
-    low_y, part_y = _interpolation(height, cells)
-    low_x, part_x = _interpolation(width, cells)
-    rows = knots[low_y] + part_y[:, None] * (knots[low_y + 1] - knots[low_y])
-    left = rows[:, low_x]
-    noise: Noise = left + part_x * (rows[:, low_x + 1] - left)
-    return noise
-
-
 def render(
     objects: Sequence[SceneObject],
     footprints: Sequence[Footprint],
@@ -172,8 +145,8 @@ def render(
 ) -> UInt8[NDArray[np.uint8], "height width 3"]:
     """Paint the objects, far to near, over a low-saturation noisy background."""
     tone = 60.0 + 90.0 * rng.random() + 18.0 * (rng.random(3) - 0.5)
-    texture = _smooth_noise(rng, height, width, 4) * np.float32(2.6 * noise)
-    texture += _smooth_noise(rng, height, width, 24) * np.float32(1.6 * noise)
+    texture = smooth_noise(rng, height, width, 4) * np.float32(2.6 * noise)
+    texture += smooth_noise(rng, height, width, 24) * np.float32(1.6 * noise)
     grain = (rng.random((height, width), dtype=np.float32) - np.float32(0.5)) * np.float32(
         0.9 * noise
     )

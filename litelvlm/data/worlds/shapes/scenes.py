@@ -8,18 +8,39 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from litelvlm.data.worlds.base import KINDS, Scene, SceneExpression
-from litelvlm.data.worlds.shapes.expressions import enumerate_expressions, topic, vocabulary
+from litelvlm.data.worlds.base import Scene
+from litelvlm.data.worlds.canvas import choose_expressions, share_in_crop, visible_masks
+from litelvlm.data.worlds.shapes.expressions import (
+    ShapeExpression,
+    enumerate_expressions,
+    matches,
+    vocabulary,
+)
 from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
-from litelvlm.data.worlds.shapes.render import Footprint, footprint, render, visible_masks
+from litelvlm.data.worlds.shapes.render import Footprint, footprint, regions, render
 from litelvlm.names import check_name
+
+__all__ = [
+    "LEVELS",
+    "Level",
+    "SceneObject",
+    "ShapeScene",
+    "get_level",
+    "level_vocabulary",
+    "matches",
+    "sample_scene",
+]
 
 T = TypeVar("T")
 _MAX_LAYOUTS = 2000
-# Largest turn of a shape either way, in radians; 0.26 is 15 degrees.
-_TURN = {"square": 0.26, "cross": 0.26, "triangle": 0.26, "star": 0.26, "diamond": 0.10}
+_TURN = {
+    "square": 0.26,
+    "cross": 0.26,
+    "triangle": 0.26,
+    "star": 0.26,
+    "diamond": 0.10,
+}  # radians; 0.26 = 15 degrees
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,7 @@ class ShapeScene(Scene):
         objects: The objects, in the order of ``categories`` and ``masks``.
     """
 
+    expressions: tuple[ShapeExpression, ...]
     objects: tuple[SceneObject, ...]
 
 
@@ -94,25 +116,15 @@ def _choose(
     level: Level,
     allowed: Sequence[bool],
     rng: np.random.Generator,
-) -> tuple[SceneExpression, ...] | None:
-    """Draw expressions up to each kind's quota, new targets first; None unless all kinds occur."""
+) -> tuple[ShapeExpression, ...] | None:
+    """Draw expressions of every kind; None unless all kinds occur."""
     found = enumerate_expressions(objects, level, allowed)
     if not all(found.values()):
         return None
-    chosen: list[SceneExpression] = []
-    for kind in KINDS:
-        options = found[kind]
-        used: set[int] = set()
-        for _ in range(level.quota[kind]):
-            pool = [option for option in options if option[1] not in used] or options
-            if not pool:
-                break
-            meaning, target = pool[int(rng.random() * len(pool))]
-            used.add(target)
-            # Another sentence on the same target must not be a longer form of this one.
-            options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
-            chosen.append(SceneExpression(meaning.sentence, target, kind))
-    return tuple(chosen)
+    return tuple(
+        ShapeExpression(meaning.sentence, target, kind, meaning)
+        for kind, meaning, target in choose_expressions(found, level.quota, rng)
+    )
 
 
 def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
@@ -120,16 +132,6 @@ def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
     across, down = _pick(rng, level.aspects, 1)[0]
     unit = level.short_side / min(across, down)
     return round(down * unit), round(across * unit)
-
-
-def _in_crop(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Share of each mask inside the central square."""
-    height, width = masks.shape[1:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    inside = masks[:, top : top + side, left : left + side].sum(axis=(1, 2))
-    share: NDArray[np.float64] = inside / masks.sum(axis=(1, 2))
-    return share
 
 
 def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
@@ -156,10 +158,10 @@ def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
         if objects is None:
             continue
         prints: list[Footprint] = [footprint(item, height, width) for item in objects]
-        masks, visible = visible_masks(objects, prints, height, width)
+        masks, visible = visible_masks(regions(objects, prints), height, width)
         if visible.min() < preset.min_visible:
             continue
-        allowed = [bool(share >= preset.target_in_crop) for share in _in_crop(masks)]
+        allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
         expressions = _choose(objects, preset, allowed, rng)
         if expressions is not None:
             image = render(objects, prints, height, width, preset.noise, rng)

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import KERNELS, PrefixCache, prefix_states, read_states
@@ -34,7 +35,7 @@ from litelvlm.models.glamm.batched.requests import (
 from litelvlm.models.glamm.language.decoding import read_given_answers
 from litelvlm.models.glamm.masks.decoder import sam_dtype, upscale
 from litelvlm.models.glamm.network import GlammNetwork
-from litelvlm.models.glamm.outputs import ImageState
+from litelvlm.models.glamm.outputs import MASK_LOGITS, SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection
@@ -165,12 +166,14 @@ class SharedGrounder(Grounder):
                 turns.seg_states
                 for turns in read_given_answers(self.model, tokens, conversations, selections)
             ]
+        require_finite(torch.cat(seg_states), SEG_STATE)
         embeddings = self.model.seg_head(torch.cat(seg_states)).to(sam_dtype(self.model.sam))
         at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
         low = [
             masks_of_image(self.model.sam, state.sam_embeddings, part)
             for part in embeddings.split(at_once)
         ]
+        require_finite(torch.cat(low), MASK_LOGITS)
         return list(torch.cat(low).split([len(states) for states in seg_states]))
 
     def _seg_states(

@@ -9,6 +9,7 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
+from litelvlm.finite import require_finite
 from litelvlm.models.glamm.checkpoints.mapping import (
     COMPONENTS,
     TWINS,
@@ -43,8 +44,8 @@ def load_into(
 
     Raises:
         FileNotFoundError: If there are no weights.
-        ValueError: If a tensor is unknown, missing or misshapen; the message names ten and counts
-            the rest.
+        ValueError: If a tensor is unknown, missing or misshapen (the message names ten and counts
+            the rest), or holds NaN or infinity.
     """
     places = _places(components)
     _check({name: tuple(tensor.shape) for name, tensor in read_checkpoint(folder)}, places)
@@ -57,6 +58,8 @@ def load_into(
         place = places[target]
         home = (device or torch.device("cpu")) if place.is_meta else place.device
         value = tensor.to(home, dtypes[target.component], copy=True)
+        if value.is_floating_point():
+            require_finite(value, f"weight {official} in {value.dtype} of {folder}")
         if isinstance(place, nn.Parameter):
             value = nn.Parameter(value, requires_grad=place.requires_grad)
         # A twin gets the very same parameter, so that the two stay one.

@@ -1,0 +1,96 @@
+"""What every rendered world does alike: who hides whom, what CLIP's crop shows, which sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+
+from litelvlm.data.worlds.base import Kind
+from litelvlm.data.worlds.referring import Attribute, P, Place, Relation, topic
+
+T = TypeVar("T")
+
+
+class Region(NamedTuple):
+    """Pixels of one object on the part of the canvas it can touch.
+
+    Attributes:
+        rows, columns: That part.
+        inside: Its pixels [h, w].
+        depth: 0 is nearest to the viewer.
+    """
+
+    rows: "slice[int, int, None]"
+    columns: "slice[int, int, None]"
+    inside: Bool[NDArray[np.bool_], "h w"]
+    depth: int
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """Draw one option.
+
+    Only `random()` is used: its stream is the same in all NumPy versions.
+    """
+    return options[int(rng.random() * len(options))]
+
+
+def visible_masks(
+    regions: Sequence[Region], height: int, width: int
+) -> tuple[Bool[NDArray[np.bool_], "n height width"], Float[NDArray[np.float64], " n"]]:
+    """Visible pixels of each object, and the share of each that nearer ones leave visible."""
+    masks = np.zeros((len(regions), height, width), dtype=bool)
+    share = np.empty(len(regions))
+    taken = np.zeros((height, width), dtype=bool)
+    for i in sorted(range(len(regions)), key=lambda i: regions[i].depth):
+        rows, columns, inside, _ = regions[i]
+        free = inside & ~taken[rows, columns]
+        masks[i, rows, columns] = free
+        taken[rows, columns] |= inside
+        share[i] = np.count_nonzero(free) / np.count_nonzero(inside)
+    return masks, share
+
+
+def share_in_crop(
+    masks: Bool[NDArray[np.bool_], "n height width"],
+) -> Float[NDArray[np.float64], " n"]:
+    """Share of each mask inside the central square."""
+    height, width = masks.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    inside = masks[:, top : top + side, left : left + side].sum(axis=(1, 2))
+    share: NDArray[np.float64] = inside / masks.sum(axis=(1, 2))
+    return share
+
+
+def choose_expressions(
+    found: Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]],
+    quota: Mapping[Kind, int],
+    rng: np.random.Generator,
+) -> list[tuple[Kind, Attribute[P] | Place[P] | Relation[P], int]]:
+    """Draw expressions up to each kind's quota, new targets first.
+
+    Args:
+        found: Clear expressions with their targets, by kind.
+        quota: Most expressions of each kind, in the order in which kinds are drawn.
+        rng: Source of every choice.
+
+    Returns:
+        Kind, meaning and target of each.
+    """
+    chosen = []
+    for kind, most in quota.items():
+        options = list(found[kind])
+        used: set[int] = set()
+        for _ in range(most):
+            pool = [option for option in options if option[1] not in used] or options
+            if not pool:
+                break
+            meaning, target = pick(rng, pool)
+            used.add(target)
+            # Another sentence on the same target must say something else than a longer form of this
+            # one.
+            options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
+            chosen.append((kind, meaning, target))
+    return chosen

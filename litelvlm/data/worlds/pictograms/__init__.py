@@ -1,0 +1,1 @@
+"""The world of pictograms: emoji of COCO categories on named places."""

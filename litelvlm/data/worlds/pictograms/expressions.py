@@ -1,0 +1,118 @@
+"""Referring expressions about pictograms: their noun phrases, their enumeration and their words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from litelvlm.data.worlds import referring
+from litelvlm.data.worlds.base import Kind, SceneExpression
+from litelvlm.data.worlds.pictograms.objects import TINTS, Level, SceneObject
+from litelvlm.data.worlds.referring import (
+    PLACES,
+    Attribute,
+    Place,
+    Relation,
+    clear_expressions,
+)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an object must be; None leaves an attribute open. "the small red dog"."""
+
+    category: str
+    tint: str | None = None
+    size: str | None = None
+
+    def fits(self, item: SceneObject) -> bool:
+        """Whether the object has every attribute named; one that is not dyed has no colour."""
+        return (
+            item.category == self.category
+            and self.tint in (None, item.tint)
+            and self.size in (None, item.size)
+        )
+
+    @property
+    def modifiers(self) -> int:
+        """Number of adjectives."""
+        return (self.tint is not None) + (self.size is not None)
+
+    def words(self) -> str:
+        """Adjectives and noun without the article, size before colour."""
+        return " ".join(word for word in (self.size, self.tint, self.category) if word)
+
+
+Meaning = Attribute[Description] | Place[Description] | Relation[Description]
+
+
+@dataclass(frozen=True)
+class PictogramExpression(SceneExpression):
+    """A sentence about pictograms with its structure."""
+
+    meaning: Meaning
+
+
+def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.0) -> set[int]:
+    """Indices of the objects an expression can mean; ``referring.matches`` explains the margin.
+
+    Args:
+        meaning: Structure of the expression.
+        objects: All objects of the scene.
+        margin: Slack in pixels.
+    """
+    return referring.matches(
+        meaning,
+        lambda what: [i for i, item in enumerate(objects) if what.fits(item)],
+        [item.centre for item in objects],
+        margin,
+    )
+
+
+def _descriptions(objects: Sequence[SceneObject]) -> dict[Description, int]:
+    """Every description that fits something, with the set of objects it fits as a bit mask.
+
+    Natural colours have names too: a red car need not be dyed. So colours are named only where all
+    objects of the category are dyed.
+    """
+    natural = {item.category for item in objects if item.tint is None}
+    found: dict[Description, int] = {}
+    for i, item in enumerate(objects):
+        tints = (None,) if item.category in natural else (None, item.tint)
+        for tint in tints:
+            for size in (None, item.size):
+                key = Description(item.category, tint, size)
+                found[key] = found.get(key, 0) | 1 << i
+    return found
+
+
+def enumerate_expressions(
+    objects: Sequence[SceneObject], level: Level, allowed: Sequence[bool]
+) -> dict[Kind, list[tuple[Meaning, int]]]:
+    """All clear expressions of a scene with their targets, by kind.
+
+    Args:
+        objects: All objects.
+        level: Gives the margin and the relations in use.
+        allowed: Objects that may be a target or an anchor (those CLIP can see enough of).
+    """
+    clear = clear_expressions(
+        _descriptions(objects),
+        [item.centre for item in objects],
+        allowed,
+        level.relations,
+        level.margin * level.short_side,
+    )
+    names = [item.category for item in objects]
+    return {
+        "category": [(m, i) for m, i in clear.attribute if not m.what.modifiers],
+        # Adjectives count where another object of the category makes them necessary.
+        "attribute": [(m, i) for m, i in clear.attribute if names.count(m.what.category) > 1],
+        "place": [*clear.place],
+        "relation": [*clear.relation],
+    }
+
+
+def vocabulary(level: Level, categories: Sequence[str]) -> tuple[str, ...]:
+    """Every word that expressions of this level about these categories can contain, sorted."""
+    words = {"the", *TINTS, *level.sizes, *PLACES}
+    words.update(word for name in (*categories, *level.relations) for word in name.split())
+    return tuple(sorted(words))

@@ -1,0 +1,225 @@
+"""Scenes of pictograms on named places, with exact masks and unambiguous expressions.
+
+A scene is a pure function of (seed, level, inventory).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+
+from litelvlm.data.worlds.base import Scene
+from litelvlm.data.worlds.canvas import (
+    choose_expressions,
+    pick,
+    share_in_crop,
+    visible_masks,
+)
+from litelvlm.data.worlds.pictograms.categories import Inventory, conflicts
+from litelvlm.data.worlds.pictograms.expressions import (
+    PictogramExpression,
+    enumerate_expressions,
+    vocabulary,
+)
+from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS, Level, SceneObject
+from litelvlm.data.worlds.pictograms.places import PLACE_NAMES, paint_place
+from litelvlm.data.worlds.pictograms.sprites import Footprint, footprint, regions
+from litelvlm.names import check_name
+
+EVERYTHING = Inventory()
+_MAX_LAYOUTS = 2000
+_TURN = 0.35  # radians either way, 20 degrees
+_HUE = 0.25
+_GRAIN = 10.0
+
+
+@dataclass(frozen=True)
+class PictogramScene(Scene):
+    """One rendered scene of pictograms.
+
+    Attributes:
+        objects: The objects, in the order of ``categories`` and ``masks``.
+        place: Name of the ground.
+    """
+
+    expressions: tuple[PictogramExpression, ...]
+    objects: tuple[SceneObject, ...]
+    place: str
+
+
+def get_level(name: str) -> Level:
+    """The preset of this name.
+
+    Raises:
+        ValueError: If there is none; the message lists the names.
+    """
+    return LEVELS[check_name(name, LEVELS, "level")]
+
+
+def level_vocabulary(
+    level: str = "easy", categories: Sequence[str] = EVERYTHING.categories
+) -> tuple[str, ...]:
+    """Every word the expressions of a level about these categories can contain, sorted."""
+    return vocabulary(get_level(level), categories)
+
+
+def sample_scene(
+    seed: int, level: str | Level = "easy", inventory: Inventory = EVERYTHING
+) -> PictogramScene:
+    """Make the scene of a seed: objects, exact visible masks, image and unambiguous expressions.
+
+    The layout is redrawn until occlusion stays within the level's limit and the expressions that
+    the level requires occur, at least one in any case.
+
+    Args:
+        seed: Any non-negative integer.
+        level: A preset, or its name in ``LEVELS``.
+        inventory: Categories and pictures that may occur.
+
+    Raises:
+        ValueError: If the level is unknown or the seed negative.
+        RuntimeError: If no layout fits, which means that level and inventory contradict each other.
+    """
+    preset = level if isinstance(level, Level) else get_level(level)
+    if seed < 0:
+        raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    height, width = _canvas(rng, preset)
+    place = pick(rng, PLACE_NAMES)
+    for _ in range(_MAX_LAYOUTS):
+        objects = _lay_out(rng, preset, inventory, height, width)
+        if objects is None:
+            continue
+        prints = [footprint(item, height, width) for item in objects]
+        masks, visible = visible_masks(regions(objects, prints), height, width)
+        if visible.min() < preset.min_visible:
+            continue
+        allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
+        expressions = _choose(objects, preset, allowed, rng)
+        if expressions is not None:
+            image = _render(objects, prints, place, height, width, rng)
+            categories = tuple(item.category for item in objects)
+            return PictogramScene(seed, image, categories, masks, expressions, objects, place)
+    raise RuntimeError(
+        f"no layout of level {preset.name!r} found for seed {seed}; its limits and the inventory "
+        f"of {len(inventory.categories)} categories contradict each other"
+    )
+
+
+def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
+    """Height and width of a random aspect ratio."""
+    across, down = pick(rng, level.aspects)
+    unit = level.short_side / min(across, down)
+    return round(down * unit), round(across * unit)
+
+
+def _cast(rng: np.random.Generator, level: Level, inventory: Inventory) -> list[str]:
+    """Categories of the objects of one scene; those of one category stand together."""
+    low, high = level.objects
+    n = low + int(rng.random() * (high - low + 1))
+    different = n
+    if n > 1 and rng.random() < level.repeated:
+        different = 1 + int(rng.random() * (n - 1))
+    pool = list(inventory.categories)
+    chosen: list[str] = []
+    while pool and len(chosen) < different:
+        chosen.append(pick(rng, pool))
+        barred = conflicts(chosen[-1]) | {chosen[-1]}
+        pool = [name for name in pool if name not in barred]
+    # Those left over repeat categories at random.
+    names = [*chosen, *(pick(rng, chosen) for _ in range(n - len(chosen)))]
+    return sorted(names, key=chosen.index)
+
+
+def _lay_out(
+    rng: np.random.Generator, level: Level, inventory: Inventory, height: int, width: int
+) -> tuple[SceneObject, ...] | None:
+    """Draw objects; None if they do not fit."""
+    names = _cast(rng, level, inventory)
+    groups = sorted(set(names), key=names.index)
+    dyed = {
+        name: rng.random() < (level.dyed if names.count(name) > 1 else level.dyed_single)
+        for name in groups
+    }
+    depths = np.argsort([rng.random() for _ in names], kind="stable").tolist()
+    objects: list[SceneObject] = []
+    for depth, name in zip(depths, names, strict=True):
+        size = pick(rng, tuple(level.sizes))
+        side = level.sizes[size] * level.short_side * (0.93 + 0.14 * rng.random())
+        centre = _free_place(rng, level, side, objects, height, width)
+        if centre is None:
+            return None
+        objects.append(
+            SceneObject(
+                name,
+                pick(rng, inventory.pictures(name)),
+                size,
+                pick(rng, tuple(TINTS)) if dyed[name] else None,
+                centre,
+                side,
+                _TURN * (2.0 * rng.random() - 1.0),
+                bool(rng.random() < 0.5),
+                _HUE * (2.0 * rng.random() - 1.0),
+                depth,
+            )
+        )
+    return tuple(objects)
+
+
+def _free_place(
+    rng: np.random.Generator,
+    level: Level,
+    side: float,
+    objects: Sequence[SceneObject],
+    height: int,
+    width: int,
+) -> tuple[float, float] | None:
+    """A centre that is far enough from the other objects; None if twenty draws find none."""
+    edge = 0.5 * side
+    for _ in range(20):
+        x, y = edge + rng.random() * (width - 2 * edge), edge + rng.random() * (height - 2 * edge)
+        if all(
+            (x - o.centre[0]) ** 2 + (y - o.centre[1]) ** 2
+            >= (level.spacing * (o.side + side) / 2) ** 2
+            for o in objects
+        ):
+            return x, y
+    return None
+
+
+def _choose(
+    objects: tuple[SceneObject, ...],
+    level: Level,
+    allowed: Sequence[bool],
+    rng: np.random.Generator,
+) -> tuple[PictogramExpression, ...] | None:
+    """Draw expressions; None if a kind that the level requires is missing, or there are none."""
+    found = enumerate_expressions(objects, level, allowed)
+    if not any(found.values()) or not all(found[kind] for kind in level.required):
+        return None
+    return tuple(
+        PictogramExpression(meaning.sentence, target, kind, meaning)
+        for kind, meaning, target in choose_expressions(found, level.quota, rng)
+    )
+
+
+def _render(
+    objects: Sequence[SceneObject],
+    footprints: Sequence[Footprint],
+    place: str,
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+) -> UInt8[NDArray[np.uint8], "height width 3"]:
+    """Paint the objects, far to near, on their place."""
+    canvas = paint_place(place, height, width, rng)
+    for i in sorted(range(len(objects)), key=lambda i: -objects[i].depth):
+        rows, columns, colour, opacity, _ = footprints[i]
+        patch = canvas[:, rows, columns]
+        patch += colour - opacity * patch
+    grain = rng.random((height, width), dtype=np.float32) - np.float32(0.5)
+    canvas += grain * np.float32(_GRAIN) + np.float32(0.5)
+    np.clip(canvas, np.float32(0), np.float32(255), out=canvas)
+    return np.ascontiguousarray(canvas.astype(np.uint8).transpose(1, 2, 0))

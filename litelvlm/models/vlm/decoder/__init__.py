@@ -1,0 +1,1 @@
+"""Inside the language model: layers as methods see them, and tokens dropped between layers."""

@@ -1,0 +1,89 @@
+"""Find the decoder of a model, and refuse those between whose layers no token can be dropped."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from litelvlm.models.vlm.decoder.drops import LayerDrops
+from litelvlm.models.vlm.decoder.view import Decoder
+from litelvlm.models.vlm.families import DEEPSTACK, VlmFamily
+from litelvlm.models.vlm.positions import runs
+from litelvlm.models.vlm.shorten import ShortPrompt
+from litelvlm.models.vlm.slots import ItemSlots
+from litelvlm.pruning import LayerPruner
+from litelvlm.pruning.layers.base import LayerPlan
+
+
+def decoder_of(model: PreTrainedModel, family: VlmFamily, pruner: LayerPruner) -> Decoder:
+    """The decoder of a model, for a method that drops tokens between its layers.
+
+    Raises:
+        ValueError: If the family's decoder or the method does not allow it; the message says why.
+    """
+    why = ""
+    decoder = model.get_decoder()
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if pruner.returning:
+        why = "the method brings dropped tokens back"
+    elif DEEPSTACK in family.special:
+        why = "features of the image enter its first layers again (deepstack)"
+    elif family.first_position or "image attends to itself in both directions" in family.special:
+        why = "its visual tokens attend in both directions"
+    elif kinds != {"full_attention"}:
+        why = f"some of its layers are no full attention ({', '.join(sorted(kinds))})"
+    elif not isinstance(decoder, Decoder) or not all(
+        hasattr(layer, "self_attn") and hasattr(layer, "input_layernorm")
+        for layer in decoder.layers
+    ):
+        why = "its decoder is not built of layers with self_attn and input_layernorm"
+    if why:
+        raise ValueError(
+            f"{pruner.name} drops tokens inside the language model, which does not work in "
+            f"{family.model_type}: {why}; take a method that acts before the language model, for "
+            "example 'divprune'"
+        )
+    found: Decoder = decoder
+    return found
+
+
+def layer_drops(
+    model: PreTrainedModel,
+    family: VlmFamily,
+    pruner: LayerPruner,
+    slots: Sequence[ItemSlots],
+    prompt: ShortPrompt,
+) -> LayerDrops:
+    """What drops the visual tokens of one call.
+
+    Raises:
+        ValueError: As ``decoder_of``, and if an image's tokens do not stand side by side.
+    """
+    decoder = decoder_of(model, family, pruner)
+    mask = prompt.arguments["attention_mask"]
+    plans = []
+    for entry in slots:
+        if not isinstance(entry.selection, LayerPlan):
+            raise ValueError(f"{pruner.name} gave no plan for {entry.item.name}")
+        row = entry.item.row
+        columns = placed(mask[row], prompt.columns[row], entry.columns)
+        if len(runs(columns)) > 1:
+            raise ValueError(
+                f"the tokens of {entry.item.name} do not stand side by side in the prompt, so "
+                f"{pruner.name} cannot rank them; take a method that acts before the language model"
+            )
+        plans.append((row, columns, entry.selection))
+    positions = prompt.position_ids + family.first_position
+    kernel = str(decoder.layers[0].self_attn.config._attn_implementation)  # type: ignore[union-attr]
+    return LayerDrops(decoder, kernel, plans, positions, mask)
+
+
+def placed(
+    mask: Int[Tensor, "s"], left: Int[Tensor, "r"], columns: Int[Tensor, "k"]
+) -> Int[Tensor, "k"]:
+    """Columns of the shortened prompt that hold some columns of the full one."""
+    real = mask.nonzero().flatten()
+    return real[torch.searchsorted(left, columns)]

@@ -1,0 +1,255 @@
+"""The front door: any supported transformers vision-language model with fewer visual tokens."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import wraps
+from types import TracebackType
+from typing import cast, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput
+
+from litelvlm.models.vlm.decoder.drops import LayerDrops
+from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
+from litelvlm.models.vlm.encoding import has_pixels
+from litelvlm.models.vlm.families import family_of
+from litelvlm.models.vlm.preparing import PreparedCall, Settings, prepare
+from litelvlm.models.vlm.selecting import Frames
+from litelvlm.models.vlm.substitutes import pruner_of
+from litelvlm.names import check_name
+from litelvlm.pruning import LayerPruner, Pruner
+from litelvlm.pruning.positions import Positions
+
+METHODS = ("forward", "generate")
+"""Methods of the model that the door replaces."""
+
+
+def prune(
+    model: PreTrainedModel,
+    pruner: Pruner | str,
+    budget: int | float,
+    positions: str | None = None,
+    frames: str = "each",
+    scores: Float[Tensor, "n"] | None = None,
+) -> "PrunedVlm":
+    """Let a vision-language model of transformers read fewer visual tokens.
+
+    The result is a context manager, inside which the model's own ``forward`` and ``generate`` are
+    pruned, and a wrapper with ``forward`` and ``generate`` of its own. After the context manager
+    the model is as before.
+
+    Args:
+        model: A model of a family in ``litelvlm.models.vlm.families.FAMILIES``, with its head.
+        pruner: A method, its name, or the name of a substitute for CLIP's text similarity (see
+            ``litelvlm.models.vlm.substitutes``).
+        budget: Visual tokens to keep of each image, tile or video: a count, or their share as a
+            number strictly between 0 and 1.
+        positions: "contiguous", "original" or "stretch"; None for the method's own habit. On three
+            axes "contiguous" closes up rows, columns and frames without any token left.
+        frames: How a video's tokens are chosen: "each" frame with an equal part of the budget, or
+            all "together".
+        scores: Similarity of each token of the only image with the text in another model, for
+            ``external_similarity``.
+
+    Raises:
+        ValueError: If the class is not supported, transformers is older than 5.19, or an argument
+            is not allowed. Calls raise it for prompts whose placeholders do not fit the images,
+            budgets that do not fit them, and cues that the model cannot give.
+
+    Example:
+        >>> from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
+        >>> model, inputs = tiny_vlm("llava"), tiny_prompt("llava")
+        >>> with prune(model, "divprune", budget=0.25) as pruned:
+        ...     answer = model.generate(**inputs, max_new_tokens=4)
+        >>> pruned.token_counts, answer.shape[1] - inputs["input_ids"].shape[1]
+        ([9], 4)
+    """
+    family = family_of(model)
+    method = pruner_of(pruner)
+    if positions is not None:
+        policy = check_name(positions, get_args(Positions), "positions")
+        method = replace(method, positions=cast(Positions, policy))
+    check_name(frames, get_args(Frames), "frames")
+    if method.stage == "vit":
+        raise ValueError(
+            f"{method.name} merges tokens between the blocks of CLIP's image tower, which prune() "
+            "does not enter; take a method that works behind the tower, for example 'divprune'"
+        )
+    if isinstance(method, LayerPruner):
+        decoder_of(model, family, method)
+    return PrunedVlm(Settings(model, family, method, budget, frames, scores))
+
+
+class PrunedVlm:
+    """A vision-language model that reads fewer visual tokens (see ``prune``).
+
+    Args:
+        settings: What ``prune`` was called with.
+
+    Attributes:
+        settings: The same.
+        last: What the last call with images kept; None before any.
+        layers: What was dropped between the layers in that call; None for methods that act before
+            the language model.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.last: PreparedCall | None = None
+        self.layers: LayerDrops | None = None
+        self._forward, self._generate = own_methods(settings.model)
+        self._before: dict[str, object] = {}
+        self._generating = False
+
+    @property
+    def token_counts(self) -> list[int]:
+        """Visual tokens that the language model read of each image in the last call."""
+        return [] if self.last is None else self.last.token_counts
+
+    def __enter__(self) -> "PrunedVlm":
+        """Replace the model's own methods.
+
+        Raises:
+            ValueError: If the model is pruned already.
+        """
+        model = self.settings.model
+        if hasattr(model.forward, "pruned_by"):
+            raise ValueError("the model is pruned already; leave the outer prune() first")
+        self._before = {name: model.__dict__[name] for name in METHODS if name in model.__dict__}
+        self._forward, self._generate = own_methods(model)
+        model.__dict__["forward"] = self._replacement(self._forward, self.forward)
+        model.__dict__["generate"] = self._replacement(self._generate, self.generate)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the model its own methods back."""
+        model = self.settings.model
+        for name in METHODS:
+            del model.__dict__[name]
+        model.__dict__.update(self._before)
+
+    def _replacement(
+        self, own: Callable[..., object], pruned: Callable[..., object]
+    ) -> Callable[..., object]:
+        """A method that hides behind the name and signature of the model's own."""
+
+        @wraps(own)
+        def method(*args: object, **given: object) -> object:
+            return pruned(*args, **given)
+
+        method.__dict__["pruned_by"] = self
+        return method
+
+    def forward(self, input_ids: Tensor | None = None, **given: object) -> ModelOutput:
+        """Run the model once; logits are those of the shortened prompts.
+
+        A call without images is left as it is.
+
+        Args:
+            input_ids: Token ids [b, s] of the full prompts.
+            **given: What the model's own ``forward`` takes.
+
+        Raises:
+            ValueError: See ``prune``.
+        """
+        given["input_ids"] = input_ids
+        if self._generating or not has_pixels(given):
+            return self._forward(**with_mask(given))
+        call = self._prepared(given)
+        positions = call.prompt.position_ids + self.settings.family.first_position
+        with self._dropping(call):
+            return self._forward(**call.arguments, position_ids=without_single_axis(positions))
+
+    def generate(self, inputs: Tensor | None = None, **given: object) -> Tensor | ModelOutput:
+        """Generate answers; the sequences returned begin with the full prompts.
+
+        Args:
+            inputs: Token ids [b, s] of the full prompts; may be given as ``input_ids``.
+            **given: What the model's own ``generate`` takes.
+
+        Raises:
+            ValueError: See ``prune``.
+        """
+        ids = given["input_ids"] if inputs is None else inputs
+        given["input_ids"] = ids
+        if not has_pixels(given):
+            return self._generate(**given)
+        call = self._prepared(given)
+        positions = without_single_axis(call.prompt.position_ids)
+        self._generating = True
+        try:
+            with self._dropping(call):
+                out = self._generate(**call.arguments, position_ids=positions)
+        finally:
+            self._generating = False
+        short = call.prompt.arguments["input_ids"].shape[1]
+        return with_full_prompts(out, ids, short)
+
+    def _dropping(self, call: PreparedCall) -> AbstractContextManager[LayerDrops | None]:
+        """Drops tokens between the layers, if the method does that."""
+        settings = self.settings
+        if not isinstance(settings.pruner, LayerPruner):
+            self.layers = None
+            return nullcontext()
+        if call.arguments.get("use_cache") is False and self._generating:
+            raise ValueError(
+                f"{settings.pruner.name} drops tokens once, in the pass over the prompt; generate "
+                "with use_cache=True"
+            )
+        self.layers = layer_drops(
+            settings.model, settings.family, settings.pruner, call.slots, call.prompt
+        )
+        return self.layers.hooked()
+
+    @torch.no_grad()
+    def _prepared(self, given: dict[str, object]) -> PreparedCall:
+        self.last = prepare(self.settings, given)
+        return self.last
+
+
+def own_methods(
+    model: PreTrainedModel,
+) -> tuple[Callable[..., ModelOutput], Callable[..., Tensor | ModelOutput]]:
+    """The model's ``forward`` and ``generate``."""
+    generate: Callable[..., Tensor | ModelOutput] = getattr(model, METHODS[1])
+    return model.forward, generate
+
+
+def without_single_axis(positions: Tensor) -> Tensor:
+    """Positions [b, s] on one axis, [axes, b, s] on several."""
+    return positions[0] if len(positions) == 1 else positions
+
+
+def with_mask(given: dict[str, object]) -> dict[str, object]:
+    """The arguments of a prefill with an explicit mask.
+
+    Without a mask and a cache the library takes a gap in the positions for the start of another
+    sequence that was packed into the row.
+    """
+    ids = given.get("input_ids")
+    bare = given.get("attention_mask") is None and given.get("past_key_values") is None
+    if bare and given.get("position_ids") is not None and isinstance(ids, Tensor):
+        return {**given, "attention_mask": torch.ones_like(ids)}
+    return given
+
+
+def with_full_prompts(
+    out: Tensor | ModelOutput, input_ids: object, short: int
+) -> Tensor | ModelOutput:
+    """What ``generate`` returned, with the full prompts in front of the answers."""
+    if not isinstance(out, Tensor):
+        out["sequences"] = with_full_prompts(out["sequences"], input_ids, short)
+        return out
+    if not isinstance(input_ids, Tensor):
+        raise ValueError("a pruned call needs input_ids [batch, length]")
+    copies = len(out) // len(input_ids)
+    return torch.cat([input_ids.repeat_interleave(copies, dim=0), out[:, short:]], dim=1)

@@ -1,0 +1,145 @@
+"""The supported families of transformers vision-language models, and what is special in each."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import transformers
+from transformers import PreTrainedModel
+
+from litelvlm.models.vlm import layouts
+from litelvlm.models.vlm.layouts import FindLayout
+
+FIRST_RELEASE = (5, 19)
+"""First release of transformers whose models take features that were computed before."""
+
+
+@dataclass(frozen=True)
+class VlmFamily:
+    """One family.
+
+    Attributes:
+        model_type: Its name in transformers.
+        special: What differs from a plain row of image tokens, one phrase each.
+        layout: How the tokens of an image lie.
+        videos: It takes videos.
+        field: Field of the encoder's output that holds the visual tokens.
+        video_placeholder: Field of the configuration with the placeholder of a video.
+        separators: Some rows of an image's features are no patches but mark ends of lines.
+        tiles: Tokens of each tile are one image of their own; 0 if the encoder says so itself.
+        first_position: Position of the first token in ``forward``.
+    """
+
+    model_type: str
+    special: tuple[str, ...] = ()
+    layout: FindLayout = layouts.square
+    videos: bool = False
+    field: str = "pooler_output"
+    video_placeholder: str = "video_token_id"
+    separators: bool = False
+    tiles: bool = False
+    first_position: int = 0
+
+
+TILES = "each tile is an image of its own"
+MROPE = "positions on three axes (mRoPE)"
+NEWLINES = "end-of-line rows stay"
+TYPES = "mm_token_type_ids"
+DEEPSTACK = "deepstack features"
+
+_GRID = layouts.patch_grid
+_FAMILIES = (
+    VlmFamily("llava"),
+    VlmFamily("vipllava"),
+    VlmFamily(
+        "llava_next", (NEWLINES, "tokens of all tiles in one row"), layouts.line, separators=True
+    ),
+    VlmFamily(
+        "llava_next_video",
+        (NEWLINES, "tokens of all tiles in one row"),
+        layouts.square,
+        videos=True,
+        separators=True,
+    ),
+    VlmFamily(
+        "llava_onevision",
+        (NEWLINES, "tokens of all tiles in one row"),
+        layouts.square,
+        videos=True,
+        separators=True,
+    ),
+    VlmFamily("video_llava", ("frames hold a CLS row",), layouts.line, videos=True),
+    VlmFamily("internvl", (TILES,)),
+    VlmFamily("qwen2_vl", (MROPE, TYPES), _GRID, videos=True),
+    VlmFamily("qwen2_5_vl", (MROPE, TYPES), _GRID, videos=True),
+    VlmFamily("qwen3_vl", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True),
+    VlmFamily("qwen3_vl_moe", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True),
+    VlmFamily("glm4v", (MROPE, TYPES), _GRID),
+    VlmFamily("glm46v", (MROPE, TYPES), _GRID),
+    VlmFamily("paddleocr_vl", (MROPE, TYPES), _GRID),
+    VlmFamily("video_llama_3", (), _GRID, videos=True),
+    VlmFamily(
+        "idefics2", ("resampled tokens have no place in the image",), layouts.line, tiles=True
+    ),
+    VlmFamily("idefics3", (TILES,), tiles=True),
+    VlmFamily("smolvlm", (TILES,), tiles=True),
+    VlmFamily("mistral3", ("row breaks are text",), layouts.image_size),
+    VlmFamily("lighton_ocr", (), layouts.image_size),
+    VlmFamily("gemma3", ("token_type_ids", "image attends to itself in both directions")),
+    VlmFamily(
+        "paligemma",
+        ("token_type_ids", "prompt attends in both directions", "positions start at 1"),
+        first_position=1,
+    ),
+    VlmFamily("aya_vision", (TILES,)),
+    VlmFamily("cohere2_vision", (TILES,)),
+    VlmFamily("deepseek_vl"),
+    VlmFamily("janus"),
+    VlmFamily("ovis2", ("indicator tokens are text",)),
+    VlmFamily("got_ocr2", (TILES,)),
+    VlmFamily("llama4", (TILES, "pruned before the projector"), field="last_hidden_state"),
+    VlmFamily("lfm2_vl", ("convolution layers",), layouts.line),
+    VlmFamily("qwen3_5", (MROPE, TYPES, "linear attention layers"), _GRID),
+)
+FAMILIES: Mapping[str, VlmFamily] = MappingProxyType({f.model_type: f for f in _FAMILIES})
+"""Families by their name in transformers, in the order of tables."""
+
+
+def release(version: str) -> tuple[int, int]:
+    """Major and minor number of a version.
+
+    Example:
+        >>> release("5.23.0")
+        (5, 23)
+    """
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def family_of(model: PreTrainedModel) -> VlmFamily:
+    """Find the family of a model.
+
+    Raises:
+        ValueError: If it is not supported, or transformers is too old; the message says which, and
+            what to do.
+    """
+    cls, kind = type(model).__name__, model.config.model_type
+    if release(transformers.__version__) < FIRST_RELEASE:
+        needed = ".".join(map(str, FIRST_RELEASE))
+        raise ValueError(
+            f"transformers {transformers.__version__} is too old for prune(): its models take no "
+            f"encoded images; run: pip install 'transformers>={needed}' (the rest of litelvlm "
+            "works with the installed release)"
+        )
+    if kind not in FAMILIES:
+        raise ValueError(
+            f"{cls} (model_type {kind!r}) is not supported by prune(); families are "
+            f"{', '.join(FAMILIES)}; see litelvlm/models/vlm/families.py to add one"
+        )
+    if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
+        raise ValueError(
+            f"{cls} takes no encoded images (mm_encoder_outputs); load the class with the language "
+            f"model's head, such as AutoModelForImageTextToText.from_pretrained(...)"
+        )
+    return FAMILIES[kind]

@@ -1,0 +1,82 @@
+"""How the visual tokens of one image or video lie: frames, rows and columns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isqrt
+
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Frames x rows x columns of the visual tokens, in the order they are read.
+
+    Attributes:
+        frames: Temporal groups of a video; 1 for an image.
+        rows: Of a frame.
+        columns: Of a frame.
+    """
+
+    frames: int
+    rows: int
+    columns: int
+
+    @property
+    def count(self) -> int:
+        """Visual tokens."""
+        return self.frames * self.rows * self.columns
+
+
+FindLayout = Callable[[PreTrainedConfig, Mapping[str, object], str, int, int], Layout]
+"""(configuration, arguments of the call, modality, index of the image, tokens) to its layout."""
+
+
+def line(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """One row: the family does not tell where its tokens lie."""
+    return Layout(1, 1, tokens)
+
+
+def square(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """A square where the number of tokens is one, else one row; a video's frames are squares."""
+    frames = 1
+    pixels = given.get("pixel_values_videos")
+    if modality == "video" and isinstance(pixels, Tensor) and pixels.ndim == 5:
+        frames = pixels.shape[1]
+    each = tokens // frames
+    if frames * each != tokens:
+        return Layout(1, 1, tokens)
+    side = isqrt(each)
+    return Layout(frames, side, side) if side * side == each else Layout(frames, 1, each)
+
+
+def patch_grid(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """The grid of patches that the call gives, divided by the squares that are merged."""
+    grid, sides = given.get(f"{modality}_grid_thw"), given.get(f"{modality}_merge_sizes")
+    if not isinstance(grid, Tensor):
+        return Layout(1, 1, tokens)
+    frames, height, width = (int(size) for size in grid[index])
+    if isinstance(sides, Tensor):
+        merge = int(sides[index])
+    else:
+        merge = int(config.vision_config.spatial_merge_size)
+    found = Layout(frames, height // merge, width // merge)
+    return found if found.count == tokens else Layout(1, 1, tokens)
+
+
+def image_size(
+    config: PreTrainedConfig, given: Mapping[str, object], modality: str, index: int, tokens: int
+) -> Layout:
+    """The size of the image in pixels that the call gives, divided by that of a token."""
+    sizes = given.get("image_sizes")
+    if sizes is None:
+        return Layout(1, 1, tokens)
+    side = int(config.vision_config.patch_size) * int(config.spatial_merge_size)
+    height, width = (int(size) // side for size in sizes[index])  # type: ignore[index]
+    return Layout(1, height, width) if height * width == tokens else Layout(1, 1, tokens)

@@ -1,0 +1,182 @@
+"""Turn the arguments of a call into those of a pruned one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.utils.generic import ModelOutput
+
+from litelvlm.models.vlm.cues import TextBehind, item_cues
+from litelvlm.models.vlm.encoding import encode, with_features
+from litelvlm.models.vlm.families import VlmFamily
+from litelvlm.models.vlm.items import VisualItem, locate
+from litelvlm.models.vlm.positions import full_positions
+from litelvlm.models.vlm.selecting import select
+from litelvlm.models.vlm.shorten import ShortPrompt, shorten
+from litelvlm.models.vlm.slots import ItemSlots, fill_slots
+from litelvlm.pruning import Pruner, Selection
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What ``prune`` was called with.
+
+    Attributes:
+        model: The model.
+        family: Its family.
+        pruner: The method, with the positions to use.
+        budget: Tokens of each image, or their share.
+        frames: How a video's tokens are chosen.
+        scores: For ``external_similarity``.
+    """
+
+    model: PreTrainedModel
+    family: VlmFamily
+    pruner: Pruner
+    budget: int | float
+    frames: str
+    scores: Float[Tensor, "n"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCall:
+    """A pruned call.
+
+    Attributes:
+        arguments: What ``forward`` or ``generate`` gets, without positions.
+        prompt: The shortened prompts.
+        slots: What is left of each image.
+    """
+
+    arguments: Mapping[str, object]
+    prompt: ShortPrompt
+    slots: tuple[ItemSlots, ...]
+
+    @property
+    def token_counts(self) -> list[int]:
+        """Visual tokens of each image that the language model reads, ends of lines included."""
+        return [len(entry.columns) for entry in self.slots]
+
+    @property
+    def selections(self) -> list[Selection]:
+        """The choice among the patches of each image."""
+        return [entry.selection for entry in self.slots]
+
+
+def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
+    """Encode the images of a call, choose among their tokens and shorten the prompt.
+
+    Args:
+        settings: What ``prune`` was called with.
+        given: Arguments of the call.
+
+    Raises:
+        ValueError: If the call gives embeddings, encoded images or positions of its own, the
+            placeholders do not fit the images, or a choice is impossible.
+    """
+    given = checked(given)
+    model, family = settings.model, settings.family
+    outputs, rest = encode(model, given)
+    items = [
+        item
+        for modality, output in outputs.items()
+        for item in locate(model, family, modality, output, given)
+    ]
+    if settings.scores is not None and len(items) != 1:
+        raise ValueError(
+            f"scores= belong to one image, and the call has {len(items)}; prune one at a time"
+        )
+    slots = [
+        slots_of(settings, item, key, given) for item, key in zip(items, keys(items), strict=True)
+    ]
+    mask = given["attention_mask"]
+    positions = full_positions(model, given, mask)  # type: ignore[arg-type]
+    pad = model.generation_config.pad_token_id if model.can_generate() else 0
+    prompt = shorten(given, slots, positions, settings.pruner.positions, int(pad or 0))
+    encoded = {
+        modality: shortened(family, output, [s for s in slots if s.item.modality == modality])
+        for modality, output in outputs.items()
+    }
+    arguments = {**rest, **prompt.arguments, "mm_encoder_outputs": encoded}
+    return PreparedCall(arguments, prompt, tuple(slots))
+
+
+def checked(given: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of a call with an attention mask.
+
+    Raises:
+        ValueError: If they hold what the door makes itself.
+    """
+    for name, instead in {
+        "inputs_embeds": "give input_ids, whose placeholders say where the images stand",
+        "mm_encoder_outputs": "give the pixels; prune() encodes them itself",
+        "position_ids": "leave them out; positions= of prune() sets them",
+    }.items():
+        if given.get(name) is not None:
+            raise ValueError(f"{name} cannot be given to a pruned model: {instead}")
+    ids, mask = given.get("input_ids"), given.get("attention_mask")
+    if not isinstance(ids, Tensor) or ids.ndim != 2:
+        raise ValueError("a pruned call needs input_ids [batch, length]")
+    if mask is None:
+        return {**given, "attention_mask": torch.ones_like(ids)}
+    if not isinstance(mask, Tensor) or mask.shape != ids.shape:
+        raise ValueError(
+            f"attention_mask must have the shape {list(ids.shape)} of input_ids; leave it out for "
+            "prompts without padding"
+        )
+    return dict(given)
+
+
+def keys(items: Sequence[VisualItem]) -> list[int]:
+    """Number of each image in its row, so that a row of a batch is pruned as it is alone."""
+    rows = [item.row for item in items]
+    return [rows[:place].count(row) for place, row in enumerate(rows)]
+
+
+def slots_of(
+    settings: Settings, item: VisualItem, key: int, given: Mapping[str, object]
+) -> ItemSlots:
+    """Choose among the tokens of one image."""
+    sources: dict[str, Callable[[], Tensor]] = {
+        "input_similarity": lambda: text_behind(settings.model, item, given).similarity(
+            item.features[item.patches]
+        )
+    }
+    scores = settings.scores
+    if scores is not None:
+        sources["external_similarity"] = lambda: scores
+    cues = item_cues(item, key, sources)
+    selection, places = select(settings.pruner, item, cues, settings.budget, settings.frames)
+    return fill_slots(item, selection, places, settings.pruner.positions)
+
+
+def text_behind(
+    model: PreTrainedModel, item: VisualItem, given: Mapping[str, object]
+) -> TextBehind:
+    """Embeddings of the text tokens behind an image, up to the end of its row."""
+    ids, mask = given["input_ids"], given["attention_mask"]
+    if not isinstance(ids, Tensor) or not isinstance(mask, Tensor):
+        raise ValueError("input_ids and attention_mask must be tensors [batch, length]")
+    behind = slice(int(item.columns[-1]) + 1, None)
+    row, real = ids[item.row, behind], mask[item.row, behind].bool()
+    visual = torch.tensor(
+        [
+            int(token)
+            for name in ("image_token_id", "video_token_id")
+            if (token := getattr(model.config, name, None)) is not None
+        ],
+        device=ids.device,
+    )
+    return TextBehind(model.get_input_embeddings()(row[real & ~torch.isin(row, visual)]).detach())
+
+
+def shortened(family: VlmFamily, output: ModelOutput, slots: Sequence[ItemSlots]) -> ModelOutput:
+    """An encoder's output with the chosen tokens alone."""
+    layers = output.get("deepstack_features") or []
+    deepstack = [
+        [entry.take(part) for entry, part in zip(slots, layer, strict=True)] for layer in layers
+    ]
+    return with_features(family, output, [s.take(s.item.features) for s in slots], deepstack)

@@ -1,0 +1,116 @@
+"""Cut a batch of prompts to the placeholders that stay, with masks, types and positions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from litelvlm.models.vlm.positions import closed_up, runs
+from litelvlm.models.vlm.slots import ItemSlots
+from litelvlm.pruning.positions import Positions
+
+PER_TOKEN = ("mm_token_type_ids", "token_type_ids", "labels")
+"""Arguments with one number per token, next to ids and mask."""
+NO_LABEL = -100
+
+
+@dataclass(frozen=True, eq=False)
+class ShortPrompt:
+    """A batch of shortened prompts.
+
+    Attributes:
+        arguments: ``input_ids``, ``attention_mask`` and what else has one number per token [b, s].
+        position_ids: Position of every token [axes, b, s].
+        columns: For each row, the columns of the full prompt that are left.
+    """
+
+    arguments: Mapping[str, Tensor]
+    position_ids: Int[Tensor, "axes b s"]
+    columns: tuple[Int[Tensor, "_"], ...]
+
+
+def shorten(
+    given: Mapping[str, object],
+    slots: Sequence[ItemSlots],
+    positions: Int[Tensor, "axes b s"],
+    policy: Positions,
+    pad: int,
+) -> ShortPrompt:
+    """Cut every row to the slots of its images and to its text.
+
+    Rows that get different lengths are padded on the side where the batch is padded already, on the
+    left without any padding.
+
+    Args:
+        given: Arguments of the call: ``input_ids`` and ``attention_mask`` [b, s], and others.
+        slots: What is left of each image.
+        positions: Of the full prompt.
+        policy: Which positions the tokens get.
+        pad: Token id of padding.
+    """
+    ids, mask = given["input_ids"], given["attention_mask"]
+    if not isinstance(ids, Tensor) or not isinstance(mask, Tensor):
+        raise ValueError("input_ids and attention_mask must be tensors [batch, length]")
+    columns, position_columns, numbered = [], [], []
+    for row in range(len(ids)):
+        own = [entry for entry in slots if entry.item.row == row]
+        kept, taken = row_columns(ids.shape[1], own, ids.device)
+        real = mask[row, kept].bool()
+        columns.append(kept[real])
+        position_columns.append(taken[real])
+        moved = positions[:, row]
+        if policy == "contiguous" and len(positions) > 1:
+            moved = closed_up(moved, blocks_of(own))
+        numbered.append(moved[:, taken[real]])
+        if policy == "contiguous" and len(positions) == 1:
+            numbered[-1] = torch.arange(int(real.sum()), device=ids.device)[None]
+    right = bool((mask[:, 0] == 1).all()) and bool((mask == 0).any())
+    fills = {"input_ids": pad, "attention_mask": 0, "labels": NO_LABEL}
+    arguments = {}
+    for name in ("input_ids", "attention_mask", *PER_TOKEN):
+        value = given.get(name)
+        if isinstance(value, Tensor):
+            rows = [value[row, kept] for row, kept in enumerate(columns)]
+            arguments[name] = padded(rows, fills.get(name, 0), right)
+    axes = [padded([row[axis] for row in numbered], 0, right) for axis in range(len(positions))]
+    return ShortPrompt(arguments, torch.stack(axes), tuple(columns))
+
+
+def row_columns(
+    length: int, slots: Sequence[ItemSlots], device: torch.device
+) -> tuple[Int[Tensor, "r"], Int[Tensor, "r"]]:
+    """Columns of one row that stay, in order, and the columns whose positions they take."""
+    text = torch.ones(length, dtype=torch.bool, device=device)
+    for entry in slots:
+        text[entry.item.columns] = False
+    left = text.nonzero().flatten()
+    kept = torch.cat([left, *(entry.columns for entry in slots)])
+    taken = torch.cat([left, *(entry.position_columns for entry in slots)])
+    order = torch.sort(kept, stable=True).indices
+    return kept[order], taken[order]
+
+
+def blocks_of(slots: Sequence[ItemSlots]) -> list[tuple[Tensor, Tensor]]:
+    """Runs of visual tokens of one row, each with the columns of it that stay."""
+    blocks = []
+    for entry in slots:
+        kept = torch.unique(entry.columns)
+        blocks += [(run, run[torch.isin(run, kept)]) for run in runs(entry.item.columns)]
+    return sorted(blocks, key=lambda block: int(block[0][0]))
+
+
+def padded(rows: Sequence[Int[Tensor, "_"]], fill: int, right: bool) -> Int[Tensor, "b s"]:
+    """Rows of one length, filled on one side.
+
+    Example:
+        >>> padded([torch.tensor([1, 2]), torch.tensor([3])], 0, right=False).tolist()
+        [[1, 2], [0, 3]]
+    """
+    longest = max(map(len, rows))
+    filled = []
+    for row in rows:
+        padding = row.new_full((longest - len(row),), fill)
+        filled.append(torch.cat([row, padding] if right else [padding, row]))
+    return torch.stack(filled)

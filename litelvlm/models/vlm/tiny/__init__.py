@@ -1,0 +1,1 @@
+"""Tiny random models of the supported families, to try the front door without a download."""

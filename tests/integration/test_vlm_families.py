@@ -1,0 +1,49 @@
+"""Every family of the front door: a pruned tiny model against its reference."""
+
+import pytest
+
+from litelvlm.models.vlm.families import FAMILIES
+from litelvlm.models.vlm.tiny.proof import prove
+from litelvlm.models.vlm.tiny.table import TINY
+
+NOT_EXACT = {
+    "qwen3_5": "its linear attention reads every token, whatever the mask says",
+    "lfm2_vl": "its convolutions read the neighbours in the sequence",
+}
+"""Families where dropping a token is not the same as masking it, and why."""
+VIDEOS = [name for name, family in TINY.items() if family.videos is not None]
+
+
+def test_every_family_has_a_tiny_model():
+    assert set(TINY) == set(FAMILIES)
+    assert len(set(TINY) - set(NOT_EXACT)) >= 20
+    assert {name for name, family in FAMILIES.items() if family.videos} == set(VIDEOS)
+
+
+@pytest.mark.parametrize("name", [name for name in TINY if name not in NOT_EXACT])
+def test_images(name):
+    check(prove(name))
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_videos(name):
+    check(prove(name, video=True))
+
+
+def check(proof):
+    assert proof.handed_back == 0.0
+    assert proof.masked <= 1e-6
+    assert proof.masked_double <= 1e-14
+    assert proof.generated <= 1e-6
+    assert proof.batched <= 1e-6
+    # Pruning changes the output by far more than these differences.
+    assert proof.effect > 1e-2
+
+
+@pytest.mark.parametrize("name", NOT_EXACT)
+def test_families_that_read_dropped_tokens(name):
+    """Handing features back is exact; a mask hides a token from attention only."""
+    proof = prove(name)
+    assert proof.handed_back == 0.0
+    assert proof.batched <= 1e-6
+    assert proof.masked > 1e-2
