@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from litelvlm.data.annotations import decode_mask
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.data.outlines import outline_polygons
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.base import Kind, Scene
 
 DATASET = "refcoco"

@@ -192,13 +192,15 @@ def test_videos_are_chosen_in_each_frame_or_together():
     together = prune(model, "random", 9, frames="together")
     together.forward(**inputs)
     assert together.token_counts == [9]
-    with pytest.raises(ValueError, match="video 0: method 'uniform' lays out the rows"):
+    with pytest.raises(ValueError, match="uniform on video 0: method 'uniform' lays out the rows"):
         prune(model, "uniform", 9, frames="together").forward(**inputs)
 
 
 def test_budget_too_small_for_a_temporal_group():
     model, inputs = tiny_vlm("qwen2_vl"), tiny_prompt("qwen2_vl", video=True)
-    with pytest.raises(ValueError, match="video 0: budget 2 is too small for 3 temporal groups"):
+    with pytest.raises(
+        ValueError, match="random on video 0: budget 2 is too small for 3 temporal groups"
+    ):
         prune(model, "random", 2).forward(**inputs)
     with pytest.raises(ValueError, match=r"frame \d of 3 keeps no token"):
         prune(model, "random", 2, frames="together").forward(**inputs)
@@ -220,7 +222,7 @@ def test_every_method_before_the_language_model_works_or_is_refused_by_name(llav
             assert pruned.token_counts == [9]
     assert worked >= {"divprune", "random", "uniform", "avgpool", "bilinear", "evtp_iv_like"}
     for name, message in refused.items():
-        assert "reads the cue" in message or name in message, message
+        assert name in message
     assert "text_embeds" in refused["high_similarity"]
     assert "input_similarity" in refused["high_similarity"]
 
@@ -286,7 +288,7 @@ def test_arguments_that_the_door_makes_itself(llava, given, message):
 
 def test_budgets_and_names_out_of_range(llava):
     inputs = tiny_prompt("llava")
-    with pytest.raises(ValueError, match="image 0: budget 37 is not a whole number"):
+    with pytest.raises(ValueError, match="random on image 0: budget 37 is not a whole number"):
         prune(llava, "random", 37).forward(**inputs)
     with pytest.raises(ValueError, match="did you mean 'divprune'"):
         prune(llava, "divprun", 9)

@@ -16,6 +16,7 @@ from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.finite import require_finite_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
+    check_clip_config,
     check_config,
     full_clip_config,
     full_config,
@@ -97,6 +98,7 @@ def load_model(
     called = f"{name}@{commit[:12]}" if commit else str(name)
     config = read_config(folder)
     clip_folder = clip_source(folder, config, clip).folder
+    check_clip_config(clip_folder)
     if random_init:
         parts, drawn = random_parts(
             config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options

@@ -38,11 +38,11 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
 
     def refuse() -> Tensor:
         raise ValueError(
-            f"the method reads the cue {cue!r} ({CUES[cue].meaning}), which this model cannot give "
-            f"for {item}; methods that read nothing but the projected tokens work, for example "
-            "'divprune', and so do the substitutes 'input_similarity' (U2), 'received_attention' "
-            "(U3), 'tower_value_norm' (U4), 'external_similarity' (U1, with scores=) and "
-            "'llm_attention' with query_token='last_prompt' (U5)"
+            f"the method reads the cue {cue!r} ({CUES[cue].meaning}), which this model cannot "
+            f"give for {item}; methods that read nothing but the projected tokens work, for "
+            "example 'divprune', and so do the substitutes 'input_similarity' (U2), "
+            "'received_attention' (U3), 'tower_value_norm' (U4), 'external_similarity' (U1, with "
+            "scores=) and 'llm_attention' with query_token='last_prompt' (U5)"
         )
 
     return refuse

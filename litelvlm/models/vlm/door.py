@@ -17,6 +17,7 @@ from litelvlm.models.vlm.decoder.drops import LayerDrops
 from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
 from litelvlm.models.vlm.encoding import has_pixels
 from litelvlm.models.vlm.families import family_of
+from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall, Settings, prepare
 from litelvlm.models.vlm.selecting import Frames
 from litelvlm.models.vlm.substitutes import pruner_of
@@ -222,11 +223,6 @@ def own_methods(
     """The model's ``forward`` and ``generate``."""
     generate: Callable[..., Tensor | ModelOutput] = getattr(model, METHODS[1])
     return model.forward, generate
-
-
-def without_single_axis(positions: Tensor) -> Tensor:
-    """Positions [b, s] on one axis, [axes, b, s] on several."""
-    return positions[0] if len(positions) == 1 else positions
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:

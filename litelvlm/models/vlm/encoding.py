@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,8 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from litelvlm.models.vlm.families import VlmFamily
+from litelvlm.models.vlm.tower.find import tower_watched
+from litelvlm.models.vlm.tower.signals import Patches, TowerSignals
 
 MODALITIES = ("image", "video")
 PIXELS = {
@@ -24,19 +27,33 @@ def has_pixels(given: Mapping[str, object]) -> bool:
     return any(given.get(name) is not None for names in PIXELS.values() for name in names)
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What the encoder made of the images or the videos of a call.
+
+    Attributes:
+        output: What it returned.
+        signals: What its attention showed; None if it was not watched.
+    """
+
+    output: ModelOutput
+    signals: TowerSignals | None
+
+
 def encode(
-    model: PreTrainedModel, given: Mapping[str, object]
-) -> tuple[dict[str, ModelOutput], dict[str, object]]:
+    model: PreTrainedModel, given: Mapping[str, object], patches: Patches = "unknown"
+) -> tuple[dict[str, Encoded], dict[str, object]]:
     """Encode the images and videos of a call.
 
     Args:
         model: The model.
         given: Arguments of the call.
+        patches: How its tokens are made of patches; "unknown" leaves the tower unwatched.
 
     Returns:
-        Output of the encoder by modality, and the arguments that it did not take.
+        What the encoder made, by modality, and the arguments that it did not take.
     """
-    outputs: dict[str, ModelOutput] = {}
+    outputs: dict[str, Encoded] = {}
     used: set[str] = set()
     for modality in MODALITIES:
         method = f"get_{modality}_features"
@@ -44,7 +61,9 @@ def encode(
         if encoder is None or all(given.get(name) is None for name in PIXELS[modality]):
             continue
         names = [name for name in inspect.signature(encoder).parameters if name in given]
-        outputs[modality] = encoder(**{name: given[name] for name in names}, return_dict=True)
+        with tower_watched(model, patches) as signals:
+            output = encoder(**{name: given[name] for name in names}, return_dict=True)
+            outputs[modality] = Encoded(output, signals())
         used.update(names)
     return outputs, {name: value for name, value in given.items() if name not in used}
 

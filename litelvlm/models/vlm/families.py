@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm import layouts
 from litelvlm.models.vlm.layouts import FindLayout
+from litelvlm.models.vlm.tower.signals import Patches
 
 FIRST_RELEASE = (5, 19)
 """First release of transformers whose models take features that were computed before."""
@@ -29,6 +30,7 @@ class VlmFamily:
         separators: Some rows of an image's features are no patches but mark ends of lines.
         tiles: Tokens of each tile are one image of their own; 0 if the encoder says so itself.
         first_position: Position of the first token in ``forward``.
+        patches: How a token is made of the tower's patches, for methods that read the tower.
     """
 
     model_type: str
@@ -40,6 +42,7 @@ class VlmFamily:
     separators: bool = False
     tiles: bool = False
     first_position: int = 0
+    patches: Patches = "unknown"
 
 
 TILES = "each tile is an image of its own"
@@ -47,11 +50,14 @@ MROPE = "positions on three axes (mRoPE)"
 NEWLINES = "end-of-line rows stay"
 TYPES = "mm_token_type_ids"
 DEEPSTACK = "deepstack features"
+IMAGE_BOTH_WAYS = "image attends to itself in both directions"
+PROMPT_BOTH_WAYS = "prompt attends in both directions"
+BIDIRECTIONAL = frozenset({IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS})
 
 _GRID = layouts.patch_grid
 _FAMILIES = (
-    VlmFamily("llava"),
-    VlmFamily("vipllava"),
+    VlmFamily("llava", patches="one"),
+    VlmFamily("vipllava", patches="one"),
     VlmFamily(
         "llava_next", (NEWLINES, "tokens of all tiles in one row"), layouts.line, separators=True
     ),
@@ -70,33 +76,34 @@ _FAMILIES = (
         separators=True,
     ),
     VlmFamily("video_llava", ("frames hold a CLS row",), layouts.line, videos=True),
-    VlmFamily("internvl", (TILES,)),
-    VlmFamily("qwen2_vl", (MROPE, TYPES), _GRID, videos=True),
-    VlmFamily("qwen2_5_vl", (MROPE, TYPES), _GRID, videos=True),
-    VlmFamily("qwen3_vl", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True),
-    VlmFamily("qwen3_vl_moe", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True),
-    VlmFamily("glm4v", (MROPE, TYPES), _GRID),
-    VlmFamily("glm46v", (MROPE, TYPES), _GRID),
+    VlmFamily("internvl", (TILES,), patches="blocks"),
+    VlmFamily("qwen2_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),
+    VlmFamily("qwen2_5_vl", (MROPE, TYPES), _GRID, videos=True, patches="groups"),
+    VlmFamily("qwen3_vl", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True, patches="groups"),
+    VlmFamily("qwen3_vl_moe", (MROPE, TYPES, DEEPSTACK), _GRID, videos=True, patches="groups"),
+    VlmFamily("glm4v", (MROPE, TYPES), _GRID, patches="groups"),
+    VlmFamily("glm46v", (MROPE, TYPES), _GRID, patches="groups"),
     VlmFamily("paddleocr_vl", (MROPE, TYPES), _GRID),
     VlmFamily("video_llama_3", (), _GRID, videos=True),
     VlmFamily(
         "idefics2", ("resampled tokens have no place in the image",), layouts.line, tiles=True
     ),
-    VlmFamily("idefics3", (TILES,), tiles=True),
-    VlmFamily("smolvlm", (TILES,), tiles=True),
+    VlmFamily("idefics3", (TILES,), tiles=True, patches="blocks"),
+    VlmFamily("smolvlm", (TILES,), tiles=True, patches="blocks"),
     VlmFamily("mistral3", ("row breaks are text",), layouts.image_size),
     VlmFamily("lighton_ocr", (), layouts.image_size),
-    VlmFamily("gemma3", ("token_type_ids", "image attends to itself in both directions")),
+    VlmFamily("gemma3", ("token_type_ids", IMAGE_BOTH_WAYS), patches="blocks"),
     VlmFamily(
         "paligemma",
-        ("token_type_ids", "prompt attends in both directions", "positions start at 1"),
+        ("token_type_ids", PROMPT_BOTH_WAYS, "positions start at 1"),
         first_position=1,
+        patches="one",
     ),
-    VlmFamily("aya_vision", (TILES,)),
-    VlmFamily("cohere2_vision", (TILES,)),
-    VlmFamily("deepseek_vl"),
-    VlmFamily("janus"),
-    VlmFamily("ovis2", ("indicator tokens are text",)),
+    VlmFamily("aya_vision", (TILES,), patches="blocks"),
+    VlmFamily("cohere2_vision", (TILES,), patches="blocks"),
+    VlmFamily("deepseek_vl", patches="one"),
+    VlmFamily("janus", patches="one"),
+    VlmFamily("ovis2", ("indicator tokens are text",), patches="blocks"),
     VlmFamily("got_ocr2", (TILES,)),
     VlmFamily("llama4", (TILES, "pruned before the projector"), field="last_hidden_state"),
     VlmFamily("lfm2_vl", ("convolution layers",), layouts.line),

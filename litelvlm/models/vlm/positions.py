@@ -83,3 +83,10 @@ def runs(columns: Int[Tensor, "n"]) -> list[Int[Tensor, "_"]]:
     """
     edges = (columns.diff() != 1).nonzero().flatten() + 1
     return list(columns.tensor_split(edges.cpu()))
+
+
+def without_single_axis(
+    positions: Int[Tensor, "axes b s"],
+) -> Int[Tensor, "..."]:
+    """Positions [b, s] on one axis, [axes, b, s] on several."""
+    return positions[0] if len(positions) == 1 else positions

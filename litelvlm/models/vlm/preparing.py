@@ -1,6 +1,6 @@
 """Turn the arguments of a call into those of a pruned one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from litelvlm.models.vlm.cues import TextBehind, item_cues
+from litelvlm.models.vlm.cues import item_cues
 from litelvlm.models.vlm.encoding import encode, with_features
 from litelvlm.models.vlm.families import VlmFamily
 from litelvlm.models.vlm.items import VisualItem, locate
@@ -17,6 +17,8 @@ from litelvlm.models.vlm.positions import full_positions
 from litelvlm.models.vlm.selecting import select
 from litelvlm.models.vlm.shorten import ShortPrompt, shorten
 from litelvlm.models.vlm.slots import ItemSlots, fill_slots
+from litelvlm.models.vlm.sources import CallSources
+from litelvlm.models.vlm.tower.find import reads_tower
 from litelvlm.pruning import Pruner, Selection
 
 
@@ -77,35 +79,36 @@ def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
         ValueError: If the call gives embeddings, encoded images or positions of its own, the
             placeholders do not fit the images, or a choice is impossible.
     """
-    given = checked(given)
+    given, mask = checked(given)
     model, family = settings.model, settings.family
-    outputs, rest = encode(model, given)
+    watched = family.patches if reads_tower(settings.pruner.needs) else "unknown"
+    encoded, rest = encode(model, given, watched)
     items = [
         item
-        for modality, output in outputs.items()
-        for item in locate(model, family, modality, output, given)
+        for modality, made in encoded.items()
+        for item in locate(model, family, modality, made.output, given)
     ]
-    if settings.scores is not None and len(items) != 1:
-        raise ValueError(
-            f"scores= belong to one image, and the call has {len(items)}; prune one at a time"
+    positions = full_positions(model, given, mask)
+    sources = CallSources(model, family, given, encoded, items, positions, settings.scores)
+    slots = []
+    for item, key in zip(items, keys(items), strict=True):
+        cues = item_cues(item, key, sources.of(item))
+        chosen, places = select(settings.pruner, item, cues, settings.budget, settings.frames)
+        slots.append(
+            fill_slots(item, chosen, places, settings.pruner.positions, settings.pruner.name)
         )
-    slots = [
-        slots_of(settings, item, key, given) for item, key in zip(items, keys(items), strict=True)
-    ]
-    mask = given["attention_mask"]
-    positions = full_positions(model, given, mask)  # type: ignore[arg-type]
-    pad = model.generation_config.pad_token_id if model.can_generate() else 0
-    prompt = shorten(given, slots, positions, settings.pruner.positions, int(pad or 0))
-    encoded = {
-        modality: shortened(family, output, [s for s in slots if s.item.modality == modality])
-        for modality, output in outputs.items()
+    pad = int(getattr(model.generation_config, "pad_token_id", None) or 0)
+    prompt = shorten(given, slots, positions, settings.pruner.positions, pad)
+    outputs = {
+        modality: shortened(family, made.output, [s for s in slots if s.item.modality == modality])
+        for modality, made in encoded.items()
     }
-    arguments = {**rest, **prompt.arguments, "mm_encoder_outputs": encoded}
+    arguments = {**rest, **prompt.arguments, "mm_encoder_outputs": outputs}
     return PreparedCall(arguments, prompt, tuple(slots))
 
 
-def checked(given: Mapping[str, object]) -> dict[str, object]:
-    """The arguments of a call with an attention mask.
+def checked(given: Mapping[str, object]) -> tuple[dict[str, object], Tensor]:
+    """The arguments of a call with an attention mask, and that mask.
 
     Raises:
         ValueError: If they hold what the door makes itself.
@@ -120,57 +123,19 @@ def checked(given: Mapping[str, object]) -> dict[str, object]:
     ids, mask = given.get("input_ids"), given.get("attention_mask")
     if not isinstance(ids, Tensor) or ids.ndim != 2:
         raise ValueError("a pruned call needs input_ids [batch, length]")
-    if mask is None:
-        return {**given, "attention_mask": torch.ones_like(ids)}
+    mask = torch.ones_like(ids) if mask is None else mask
     if not isinstance(mask, Tensor) or mask.shape != ids.shape:
         raise ValueError(
             f"attention_mask must have the shape {list(ids.shape)} of input_ids; leave it out for "
             "prompts without padding"
         )
-    return dict(given)
+    return {**given, "attention_mask": mask}, mask
 
 
 def keys(items: Sequence[VisualItem]) -> list[int]:
     """Number of each image in its row, so that a row of a batch is pruned as it is alone."""
     rows = [item.row for item in items]
     return [rows[:place].count(row) for place, row in enumerate(rows)]
-
-
-def slots_of(
-    settings: Settings, item: VisualItem, key: int, given: Mapping[str, object]
-) -> ItemSlots:
-    """Choose among the tokens of one image."""
-    sources: dict[str, Callable[[], Tensor]] = {
-        "input_similarity": lambda: text_behind(settings.model, item, given).similarity(
-            item.features[item.patches]
-        )
-    }
-    scores = settings.scores
-    if scores is not None:
-        sources["external_similarity"] = lambda: scores
-    cues = item_cues(item, key, sources)
-    selection, places = select(settings.pruner, item, cues, settings.budget, settings.frames)
-    return fill_slots(item, selection, places, settings.pruner.positions)
-
-
-def text_behind(
-    model: PreTrainedModel, item: VisualItem, given: Mapping[str, object]
-) -> TextBehind:
-    """Embeddings of the text tokens behind an image, up to the end of its row."""
-    ids, mask = given["input_ids"], given["attention_mask"]
-    if not isinstance(ids, Tensor) or not isinstance(mask, Tensor):
-        raise ValueError("input_ids and attention_mask must be tensors [batch, length]")
-    behind = slice(int(item.columns[-1]) + 1, None)
-    row, real = ids[item.row, behind], mask[item.row, behind].bool()
-    visual = torch.tensor(
-        [
-            int(token)
-            for name in ("image_token_id", "video_token_id")
-            if (token := getattr(model.config, name, None)) is not None
-        ],
-        device=ids.device,
-    )
-    return TextBehind(model.get_input_embeddings()(row[real & ~torch.isin(row, visual)]).detach())
 
 
 def shortened(family: VlmFamily, output: ModelOutput, slots: Sequence[ItemSlots]) -> ModelOutput:

@@ -50,7 +50,7 @@ def select(
         if cues.frames > 1:
             check_groups(places, cues)
     except ValueError as error:
-        raise ValueError(f"{item.name}: {error}") from error
+        raise ValueError(f"{pruner.name} on {item.name}: {error}") from error
     return found, places
 
 

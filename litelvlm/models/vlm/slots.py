@@ -41,7 +41,11 @@ class ItemSlots:
 
 
 def fill_slots(
-    item: VisualItem, selection: Selection, places: Int[Tensor, "k"], policy: Positions
+    item: VisualItem,
+    selection: Selection,
+    places: Int[Tensor, "k"],
+    policy: Positions,
+    method: str,
 ) -> ItemSlots:
     """Give each chosen token a slot of the prompt, and keep the rows that are no patches.
 
@@ -53,6 +57,7 @@ def fill_slots(
         places: Patch that each chosen token stands for.
         policy: "original" or "stretch" say whose position a token takes; "contiguous" ones are
             given to the shortened prompt later.
+        method: Name of the method, for messages.
 
     Raises:
         ValueError: If a token is no mixture of visual tokens, or attention is to be calibrated.
@@ -72,7 +77,7 @@ def fill_slots(
     own = item.patches[torch.where(indices < 0, places, indices)]
     rows, position_rows = keys[order].clone(), keys[order].clone()
     rows[chosen], position_rows[chosen] = own, item.patches[taken]
-    weights = merge_weights(item, selection, keys[order], chosen)
+    weights = merge_weights(item, selection, keys[order], chosen, method)
     return ItemSlots(
         item,
         selection,
@@ -84,20 +89,20 @@ def fill_slots(
 
 
 def merge_weights(
-    item: VisualItem, selection: Selection, keys: Int[Tensor, "r"], chosen: Tensor
+    item: VisualItem, selection: Selection, keys: Int[Tensor, "r"], chosen: Tensor, method: str
 ) -> Float[Tensor, "r n"] | None:
     """Weights over the rows of an image that make the tokens of its slots; None without merging."""
     if selection.sizes is not None:
         raise ValueError(
-            "this method calibrates the language model's attention, which prune() leaves as it "
-            "is; take the method that it holds, without calibration"
+            f"{method} calibrates the language model's attention, which prune() leaves as it is; "
+            "take the method that it holds, without calibration"
         )
     if selection.tokens is None and bool((selection.indices >= 0).all()):
         return None
     source = selection.source
     if source is None or bool((source == 0).all(dim=1).any()):
         raise ValueError(
-            "this method gives the language model a token that is no mixture of visual tokens "
+            f"{method} gives the language model a token that is no mixture of visual tokens "
             "(the image tower's CLS state), which a projected image does not hold; take a method "
             "that keeps or merges patches, for example 'divprune'"
         )

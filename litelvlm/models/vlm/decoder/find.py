@@ -9,12 +9,40 @@ from transformers import PreTrainedModel
 
 from litelvlm.models.vlm.decoder.drops import LayerDrops
 from litelvlm.models.vlm.decoder.view import Decoder
-from litelvlm.models.vlm.families import DEEPSTACK, VlmFamily
+from litelvlm.models.vlm.families import BIDIRECTIONAL, DEEPSTACK, VlmFamily
 from litelvlm.models.vlm.positions import runs
 from litelvlm.models.vlm.shorten import ShortPrompt
 from litelvlm.models.vlm.slots import ItemSlots
 from litelvlm.pruning import LayerPruner
 from litelvlm.pruning.layers.base import LayerPlan
+
+
+def plain_decoder(model: PreTrainedModel, method: str, family: str) -> Decoder:
+    """The decoder of a model, if every layer attends to everything in one way.
+
+    Args:
+        model: The model.
+        method: Name of the method that reads it, for messages.
+        family: Name of the family, for messages.
+
+    Raises:
+        ValueError: If not; the message says why.
+    """
+    decoder = model.get_decoder()
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    why = ""
+    if kinds != {"full_attention"}:
+        why = f"some of its layers are no full attention ({', '.join(sorted(kinds))})"
+    elif not isinstance(decoder, Decoder) or not all(
+        hasattr(layer, "self_attn") and hasattr(layer, "input_layernorm")
+        for layer in decoder.layers
+    ):
+        why = "its decoder is not built of layers with self_attn and input_layernorm"
+    if why:
+        raise ValueError(refusal(method, family, why))
+    found: Decoder = decoder
+    return found
 
 
 def decoder_of(model: PreTrainedModel, family: VlmFamily, pruner: LayerPruner) -> Decoder:
@@ -24,30 +52,23 @@ def decoder_of(model: PreTrainedModel, family: VlmFamily, pruner: LayerPruner) -
         ValueError: If the family's decoder or the method does not allow it; the message says why.
     """
     why = ""
-    decoder = model.get_decoder()
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if pruner.returning:
         why = "the method brings dropped tokens back"
     elif DEEPSTACK in family.special:
         why = "features of the image enter its first layers again (deepstack)"
-    elif family.first_position or "image attends to itself in both directions" in family.special:
+    elif BIDIRECTIONAL & set(family.special):
         why = "its visual tokens attend in both directions"
-    elif kinds != {"full_attention"}:
-        why = f"some of its layers are no full attention ({', '.join(sorted(kinds))})"
-    elif not isinstance(decoder, Decoder) or not all(
-        hasattr(layer, "self_attn") and hasattr(layer, "input_layernorm")
-        for layer in decoder.layers
-    ):
-        why = "its decoder is not built of layers with self_attn and input_layernorm"
     if why:
-        raise ValueError(
-            f"{pruner.name} drops tokens inside the language model, which does not work in "
-            f"{family.model_type}: {why}; take a method that acts before the language model, for "
-            "example 'divprune'"
-        )
-    found: Decoder = decoder
-    return found
+        raise ValueError(refusal(pruner.name, family.model_type, why))
+    return plain_decoder(model, pruner.name, family.model_type)
+
+
+def refusal(method: str, family: str, why: str) -> str:
+    """Message for a method that cannot read a family's decoder."""
+    return (
+        f"{method} reads the layers of the language model, which does not work in {family}: {why}; "
+        "take a method that acts before the language model, for example 'divprune'"
+    )
 
 
 def layer_drops(

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from litelvlm.models.vlm.door import PrunedVlm, prune, without_single_axis
+from litelvlm.models.vlm.door import PrunedVlm, prune
 from litelvlm.models.vlm.encoding import encode
 from litelvlm.models.vlm.families import family_of
-from litelvlm.models.vlm.positions import full_positions
+from litelvlm.models.vlm.positions import full_positions, without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall
 from litelvlm.models.vlm.tiny.table import TINY, tiny_prompt, tiny_vlm
 from litelvlm.pruning import Pruner, get_pruner

@@ -1,0 +1,1 @@
+"""What the image tower of any family tells about its tokens: attention, keys and values."""

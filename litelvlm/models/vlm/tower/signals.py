@@ -1,0 +1,136 @@
+"""From the states of a tower's patches to cues of the visual tokens made of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from litelvlm.models.vlm.tower.watch import Watched
+
+Patches = Literal["one", "blocks", "groups", "unknown"]
+"""Patches of a token: one; a square of the grid; as many that follow each other; not known."""
+QUERIES_AT_ONCE = 512
+
+
+def received_attention(states: Watched) -> Float[Tensor, "b s"]:
+    """Attention that each patch receives, mean over heads and queries, float32."""
+    total = torch.zeros(states.key.shape[0], states.key.shape[2], device=states.key.device)
+    for queries in states.query.float().split(QUERIES_AT_ONCE, dim=2):
+        rows = (queries @ states.key.float().mT * states.scale).softmax(dim=-1)
+        total += rows.sum(dim=(1, 2))
+    return total / (states.query.shape[1] * states.query.shape[2])
+
+
+def first_attention(states: Watched) -> Float[Tensor, "b s"]:
+    """Attention of the first patch, which is CLS where there is one, mean over heads, float32."""
+    row = (states.query[:, :, :1].float() @ states.key.float().mT * states.scale).softmax(dim=-1)
+    return row.mean(dim=(1, 2))
+
+
+def joined_heads(states: Float[Tensor, "b h s e"]) -> Float[Tensor, "b s d"]:
+    """Heads side by side."""
+    return states.transpose(1, 2).flatten(2)
+
+
+@dataclass(frozen=True, eq=False)
+class TowerSignals:
+    """What a tower's attention modules showed of the images of one call.
+
+    Attributes:
+        source: States of the block that the visual tokens come from, one call after the other.
+        last: States of the last block.
+        patches: How tokens are made of patches.
+        order: Window order of the tokens inside the tower; None for their own order.
+    """
+
+    source: Sequence[Watched]
+    last: Sequence[Watched]
+    patches: Patches
+    order: Int[Tensor, "n"] | None
+
+    def cues(self, counts: Sequence[int], index: int) -> Mapping[str, Callable[[], Tensor]]:
+        """Cues of one image.
+
+        Args:
+            counts: Visual tokens of every image of the call.
+            index: The image.
+        """
+
+        def values(states: Sequence[Watched], read: Callable[[Watched], Tensor]) -> Tensor:
+            tokens = self._tokens([read(call) for call in states], counts)
+            found: Tensor = tokens.split(list(counts))[index]
+            return found
+
+        def first(read: Callable[[Watched], Tensor]) -> Tensor:
+            self._needs_cls(counts)
+            return torch.cat([read(call)[:, 0] for call in self.last])[index]
+
+        def cls_attention() -> Tensor:
+            # Without CLS: what VisPruner's author answers for such towers.
+            read = first_attention if self._prefix(counts) else received_attention
+            return values(self.source, read)
+
+        return {
+            "received_attention": lambda: values(self.source, received_attention),
+            "tower_value_norm": lambda: values(
+                self.source, lambda call: joined_heads(call.value).float().norm(dim=-1)
+            ),
+            "cls_attention": cls_attention,
+            "keys_mean": lambda: values(self.source, lambda call: call.key.mean(dim=1)),
+            "keys": lambda: values(self.last, lambda call: joined_heads(call.key)),
+            "values": lambda: values(self.last, lambda call: joined_heads(call.value)),
+            "query": lambda: first(lambda call: joined_heads(call.query)),
+            "cls_key": lambda: first(lambda call: joined_heads(call.key)),
+        }
+
+    def _prefix(self, counts: Sequence[int]) -> int:
+        """CLS tokens in front of the patches of an image: 0 or 1.
+
+        Raises:
+            ValueError: If patches and tokens do not fit together.
+        """
+        images = sum(call.key.shape[0] for call in self.source)
+        patches = sum(call.key.shape[0] * call.key.shape[2] for call in self.source)
+        for prefix in (0, 1):
+            left, tokens = patches - prefix * images, sum(counts)
+            if self.patches != "unknown" and tokens and left % tokens == 0:
+                each = left // tokens
+                if each == 1 or self.patches != "one":
+                    return prefix
+        raise ValueError(
+            f"{patches} patches of the image tower make {sum(counts)} visual tokens in a way that "
+            "is not known for this family; take a method that reads the projected tokens, for "
+            "example 'divprune' or 'input_similarity'"
+        )
+
+    def _needs_cls(self, counts: Sequence[int]) -> None:
+        """Refuse a cue of CLS in a tower without it.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not self._prefix(counts):
+            raise ValueError(
+                "the image tower has no CLS token, whose states this method reads; take a method "
+                "without it, for example 'vispruner' or 'received_attention'"
+            )
+
+    def _tokens(
+        self, states: Sequence[Float[Tensor, "b s *d"]], counts: Sequence[int]
+    ) -> Float[Tensor, "n *d"]:
+        """Mean over the patches of each token."""
+        prefix = self._prefix(counts)
+        patches = torch.cat([call[:, prefix:].flatten(0, 1) for call in states])
+        each = len(patches) // sum(counts)
+        if self.patches == "blocks" and each > 1:
+            images = sum(len(call) for call in states)
+            side, block = isqrt(len(patches) // images), isqrt(each)
+            grid = patches.unflatten(0, (images, side // block, block, side // block, block))
+            squares: Tensor = grid.transpose(2, 3).flatten(3, 4).mean(dim=3).flatten(0, 2)
+            return squares
+        tokens: Tensor = patches.unflatten(0, (-1, each)).mean(dim=1)
+        return tokens if self.order is None else tokens[torch.argsort(self.order)]
