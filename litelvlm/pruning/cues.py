@@ -18,17 +18,17 @@ class Cue:
     """One declared cue.
 
     Attributes:
+        source: What it depends on: the "image" alone, the "text" as well, or the "truth" (only an
+            annotated image has it).
         axes: Axis names. N tokens (frames x rows x columns, raster order in each frame, CLS left
             out), T texts, D vision width, P joint width, E head width, d language-model width, L
             its layers, C colour channels.
         meaning: What it holds.
-        source: What it depends on: "image" alone, the "text" as well, or the "truth", which only an
-            annotated image has.
     """
 
+    source: Literal["image", "text", "truth"]
     axes: tuple[str, ...]
     meaning: str
-    source: Literal["image", "text", "truth"] = "image"
 
     @property
     def shape(self) -> str:
@@ -39,75 +39,97 @@ class Cue:
 CUES: Mapping[str, Cue] = MappingProxyType(
     {
         "patch_tokens": Cue(
-            ("N", "D"), "patch states of CLIP's second-last layer: what the projector receives"
+            "image",
+            ("N", "D"),
+            "patch states of CLIP's second-last layer: what the projector receives",
         ),
-        "cls_token": Cue(("D",), "CLS state of the second-last layer"),
+        "cls_token": Cue("image", ("D",), "CLS state of the second-last layer"),
         "patch_embeds": Cue(
-            ("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"
+            "image", ("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"
         ),
         "text_embeds": Cue(
-            ("T", "P"), "projected [EOS] state of each text, not normalised", "text"
+            "text", ("T", "P"), "projected [EOS] state of each text, not normalised"
         ),
         "query": Cue(
-            ("D",), "CLS row of the last block's query projection, heads joined, unscaled"
+            "image", ("D",), "CLS row of the last block's query projection, heads joined, unscaled"
         ),
-        "keys": Cue(("N", "D"), "patch rows of the last block's key projection, heads joined"),
-        "values": Cue(("N", "D"), "patch rows of the last block's value projection, heads joined"),
-        "cls_key": Cue(("D",), "CLS row of the last block's key projection, heads joined"),
+        "keys": Cue(
+            "image", ("N", "D"), "patch rows of the last block's key projection, heads joined"
+        ),
+        "values": Cue(
+            "image", ("N", "D"), "patch rows of the last block's value projection, heads joined"
+        ),
+        "cls_key": Cue("image", ("D",), "CLS row of the last block's key projection, heads joined"),
         "cls_attention": Cue(
-            ("N",), "attention of CLS to the patches in the second-last block, mean over heads"
+            "image",
+            ("N",),
+            "attention of CLS to the patches in the second-last block, mean over heads",
         ),
-        "keys_mean": Cue(("N", "E"), "patch keys of the second-last block, mean over heads"),
+        "keys_mean": Cue(
+            "image", ("N", "E"), "patch keys of the second-last block, mean over heads"
+        ),
         "projected": Cue(
-            ("N", "d"), "projector(patch_tokens): what the language model would receive"
+            "image", ("N", "d"), "projector(patch_tokens): what the language model would receive"
         ),
         "late_states": Cue(
-            ("N", "D"), "patch states of the last third of CLIP's layers, mean over them"
+            "image", ("N", "D"), "patch states of the last third of CLIP's layers, mean over them"
         ),
-        "colours": Cue(("N", "C"), "mean red, green and blue of each token's cell, 0 to 1"),
+        "colours": Cue(
+            "image", ("N", "C"), "mean red, green and blue of each token's cell, 0 to 1"
+        ),
         "rotary_cosine": Cue(
-            ("N",), "mean cosine of the language model's rotary angles at each unpruned position"
+            "image",
+            ("N",),
+            "mean cosine of the language model's rotary angles at each unpruned position",
         ),
         "rotary_sine": Cue(
-            ("N",), "mean sine of the language model's rotary angles at each unpruned position"
+            "image",
+            ("N",),
+            "mean sine of the language model's rotary angles at each unpruned position",
         ),
         "llm_attention": Cue(
+            "text",
             ("N", "L"),
             "attention of the unpruned language model's [SEG] query, mean over heads",
-            "text",
         ),
         "llm_prompt_attention": Cue(
-            ("N", "L"), "the same for the last token of the question", "text"
+            "text", ("N", "L"), "the same for the last token of the question"
         ),
         "llm_gradient": Cue(
-            ("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens", "text"
+            "text", ("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens"
         ),
         "block_importance": Cue(
+            "text",
             ("N",),
             "fall of the unpruned mask's soft Dice without the token's block of the grid",
-            "text",
         ),
         "external_similarity": Cue(
-            ("N",), "similarity of each token's cell with the text in another model"
+            "text", ("N",), "similarity of each token's cell with the text in another model"
         ),
         "input_similarity": Cue(
-            ("N",), "cosine of each projected token with the mean embedding of the text behind it"
+            "text",
+            ("N",),
+            "cosine of each projected token with the mean embedding of the text after it",
         ),
         "received_attention": Cue(
-            ("N",), "attention each token receives in the image tower's last block, mean over heads"
+            "image",
+            ("N",),
+            "attention each token receives in the image tower's last block, mean over heads",
         ),
         "tower_value_norm": Cue(
-            ("N",), "length of each token's value in the image tower's last block, heads joined"
+            "image",
+            ("N",),
+            "length of each token's value in the image tower's last block, heads joined",
         ),
         "coverage": Cue(
+            "truth",
             ("N",),
             "share of each token's cell that the true mask covers, 0 to 1; for oracles only",
-            "truth",
         ),
         "box": Cue(
+            "truth",
             ("N",),
             "1 in the cells of the box around the true mask, else 0; for oracles only",
-            "truth",
         ),
     }
 )
