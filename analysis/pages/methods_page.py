@@ -62,7 +62,7 @@ def methods_page(folder: Path) -> str:
         n_images=unpruned["n_images"],
         n_tokens=unpruned["budget"],
         unpruned=spread(cast(ScoreLine, unpruned)),
-        table=lines_of(table),
+        table=markdown_table(table),
         seeds=rows["seed"].nunique(),
         same=agreement(rows) or "none",
         refused=refusals(record),
@@ -76,7 +76,7 @@ def spread(line: ScoreLine) -> str:
     return f"{line['value']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
 
 
-def lines_of(table: Grid) -> str:
+def markdown_table(table: Grid) -> str:
     """The table, with the stage of every method and what it reads besides the image."""
     heads = [table.heads[0], "stage", "reads", *table.heads[1:]]
     lines = [heads, ["---"] * len(heads)]

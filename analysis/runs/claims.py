@@ -145,6 +145,32 @@ def make_claim(
     return claim.model_copy(update={"verdict": "not supported"}) if refuted else claim
 
 
+def effect_claim(
+    id: str,
+    statement: str,
+    result: Bootstrap,
+    null_description: str,
+    excluded: Mapping[str, int] | None = None,
+    margin: float = float("nan"),
+) -> Claim:
+    """A claim that the first statistic of ``result`` lies above 0, with p-values from its draws.
+
+    With a margin it also says how surely the statistic is as good as 0.
+    """
+    return make_claim(
+        id,
+        statement,
+        result.estimates()[0],
+        0.0,
+        null_description,
+        p_value=float(result.p_values()[0]),
+        p_claimed=float(result.p_values(one_sided=True)[0]),
+        excluded=excluded,
+        margin=margin,
+        p_equivalent=float(result.p_equivalent(margin)[0]) if margin > 0 else float("nan"),
+    )
+
+
 def null_claim(
     id: str,
     statement: str,

@@ -16,7 +16,7 @@ from litelvlm.analysis.signals.gradients import (
 )
 from litelvlm.analysis.signals.importance import BLOCKS, DICE, Signal, as_array, block_signals
 from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
-from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
+from litelvlm.analysis.stats.agreement import reliability
 from litelvlm.arrays import Array
 from litelvlm.models.glamm.attribution.importance import block_groups
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
@@ -108,19 +108,8 @@ def sampled_signals(
         first, second = method(rng), method(rng)
         both = (first + second) / 2
         for column, target in enumerate(TARGETS):
-            reliability = reliable(first[:, column], second[:, column], stepped_up=True)
-            yield Signal(
-                name, both[groups, column], target, removal="drop", reliability=reliability
-            )
+            found = reliability(first[:, column], second[:, column], stepped_up=True)
+            yield Signal(name, both[groups, column], target, removal="drop", reliability=found)
     effects = ridge_on_masks(tokens, targets.n_tokens, sampling.kept, sampling.masks, rng)
     for column, target in enumerate(TARGETS):
         yield Signal("ridge", effects[:, column], target, removal="drop")
-
-
-def reliable(
-    first: Float[Array, "n"], second: Float[Array, "n"], stepped_up: bool = False
-) -> float:
-    """Reliability from two measurements, of one or of their mean; nan where one is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return (split_half_ceiling if stepped_up else retest_ceiling)(first, second).full

@@ -25,7 +25,8 @@ from litelvlm.analysis.signals.importance import (
     Signal,
     cheap_signals,
 )
-from litelvlm.analysis.signals.sampled import Sampling, reliable, sampled_signals
+from litelvlm.analysis.signals.sampled import Sampling, sampled_signals
+from litelvlm.analysis.stats.agreement import reliability
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
@@ -183,14 +184,14 @@ def retested(
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
     found = [
-        replace(signal, reliability=reliable(signal.values, other[signal.key]))
+        replace(signal, reliability=reliability(signal.values, other[signal.key]))
         for signal in signals
     ]
     # Random scores are seeded alike, so they count as text-free too.
     second, _ = scores_of(context, again, covered, targets, [context.config.seed])
     text_free = [name for name in scores if "similarity" not in name]
-    reliability = {name: reliable(values, second[name]) for name, values in scores.items()}
-    return found, reliability | dict.fromkeys(text_free, 1.0)
+    of_scores = {name: reliability(values, second[name]) for name, values in scores.items()}
+    return found, of_scores | dict.fromkeys(text_free, 1.0)
 
 
 def foreign_rows(

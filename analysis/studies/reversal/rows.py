@@ -141,16 +141,8 @@ def measures(
         "tie_frac": tie_fraction(scores),
     }
     for k, found in zip(budgets, at_budgets(scores, inside, outside, budgets), strict=True):
-        row |= {
-            f"prec_low_{k}": found.precision_low,
-            f"rec_low_{k}": found.recall_low,
-            f"prec_high_{k}": found.precision_high,
-            f"rec_high_{k}": found.recall_high,
-            f"chance_prec_{k}": found.chance_precision,
-            f"chance_rec_{k}": found.chance_recall,
-            f"lift_{k}": found.lift_low,
-            f"soft_rec_low_{k}": soft_recall(scores, covered, k),
-        }
+        row |= {f"{name}_{k}": value for name, value in found.items()}
+        row[f"soft_rec_low_{k}"] = soft_recall(scores, covered, k)
     return row
 
 
