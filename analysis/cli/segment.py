@@ -65,7 +65,7 @@ class Segment(ModelOptions):
     def run(self) -> int:
         """Write masks and overlays, print what was kept and how long it took."""
         self.refuse_early()
-        from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+        from litelvlm.analysis.studies.overlay import TINTS, draw_kept, kept_indices
         from litelvlm.data.files import atomic_write
         from litelvlm.data.images import open_image
         from litelvlm.embedded.sizes import has_miniature_sizes
@@ -92,11 +92,11 @@ class Segment(ModelOptions):
         )
         for i, (text, mask, selection, answer, has_mask) in enumerate(outputs):
             kept = kept_indices(selection, model.n_tokens)
-            seen = kept_pixels(kept, model.tower, picture.height, picture.width)
+            drawn = draw_kept(picture, mask, selection, model.tower, TINTS[i % len(TINTS)])
             name = numbered(self.out, i, len(self.text))
             overlay = name.with_name(f"{name.stem}_overlay{name.suffix}")
             atomic_write(name, png(mask.astype("uint8") * 255))
-            atomic_write(overlay, png(draw_overlay(picture, mask, seen, TINTS[i % len(TINTS)])))
+            atomic_write(overlay, png(drawn))
             shown: MaskReport = {
                 "text": text,
                 "mask": str(name),

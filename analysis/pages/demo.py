@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.studies.overlay import draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
@@ -145,15 +145,9 @@ def compare(
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
-    everything, kept = (
-        kept_pixels(
-            kept_indices(chosen, model.n_tokens), model.tower, picture.height, picture.width
-        )
-        for chosen in (None, few.selection)
-    )
     return Answer(
-        draw_overlay(picture, whole_mask, everything),
-        draw_overlay(picture, few_mask, kept),
+        draw_kept(picture, whole_mask, None, model.tower),
+        draw_kept(picture, few_mask, few.selection, model.tower),
         overlap.intersection / overlap.union if overlap.union else 1.0,
         few.selection.average
         if isinstance(few.selection, LayerTrace)

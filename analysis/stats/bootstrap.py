@@ -46,8 +46,13 @@ class Estimate(NamedTuple):
 
     def line(self, name: str = "value") -> dict[str, object]:
         """The estimate as columns of a table: the value under a name, low, high, n_images and n."""
-        ends = {"low": self.low, "high": self.high}
-        return {name: self.value} | ends | {"n_images": self.n_images, "n": self.n}
+        return {
+            name: self.value,
+            "low": self.low,
+            "high": self.high,
+            "n_images": self.n_images,
+            "n": self.n,
+        }
 
 
 class Bootstrap(NamedTuple):

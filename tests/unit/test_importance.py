@@ -134,10 +134,10 @@ def test_a_correlation_is_compared_with_the_ceiling_of_the_same_images():
         | {"ceiling": [0.5, 0.7, np.nan, np.nan], "p_shift": np.nan}
     )
     # (.2 + .4) / (.5 + .7): the images without a ceiling do not count.
-    found = means(rows, ["signal"], 100, 0)
+    found = means(rows, ["signal"])
     assert found["disattenuated"].item() == pytest.approx(0.5)
     assert found["n_ceiling"].item() == 2
-    assert "n_ceiling" not in means(rows.assign(ceiling=np.nan), ["signal"], 100, 0)
+    assert "n_ceiling" not in means(rows.assign(ceiling=np.nan), ["signal"])
 
 
 def test_one_image_has_no_interval(tmp_path):

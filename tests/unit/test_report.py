@@ -19,7 +19,7 @@ from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.verdicts import confirmatory
-from litelvlm.analysis.studies.published import EFFICIENCY, STATEMENTS
+from litelvlm.analysis.studies.published import STATEMENTS, efficiency
 
 
 class Page(HTMLParser):
@@ -267,7 +267,8 @@ def test_published_accuracy_stands_there_as_printed(page):
 
 
 def test_published_headlines_follow_from_the_published_rows():
-    values = {(row.quantity, row.method, row.tokens): float(row.value) for row in EFFICIENCY}
+    printed = efficiency().set_index(["quantity", "method", "tokens"])["value"]
+    values = printed.astype(float).to_dict()
     time = [
         values["CUDA time (ms)", "LiteLVLM", tokens] / values["CUDA time (ms)", "unpruned", 576]
         for tokens in (192, 64)

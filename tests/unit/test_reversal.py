@@ -418,7 +418,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     )
     assert claim_row(read_record(instance), claims["H1"])["found"].endswith("(one-sided)")
     assert claim_row(read_record(instance), claims["N4"])["null"].endswith(
-        "; within 0.05 of the null: p = 0.00498"
+        "; within 0.05 of the null: p = 0.0001"
     )
 
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -18,6 +17,7 @@ from torch import nn
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import Dataset
 from litelvlm.embedded.sizes import has_miniature_sizes
+from litelvlm.models.base import GroundingModel
 
 PACKAGES = (
     "torch",
@@ -35,27 +35,6 @@ MINIATURE = "miniature"
 _ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
 _TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
-
-
-@runtime_checkable
-class IdentifiedModel(Protocol):
-    """The part of a model that its identity is made of."""
-
-    @property
-    def name(self) -> str:
-        """Name it was loaded by."""
-
-    @property
-    def digest(self) -> str:
-        """Digest of its files; "random" for random weights."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number type of its weights."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its weights lie."""
 
 
 def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -141,7 +120,7 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def model_identity(model: IdentifiedModel) -> dict[str, str]:
+def model_identity(model: GroundingModel) -> dict[str, str]:
     """Identity of a model, its part of a run's key.
 
     It holds name, family, weights, number type, device and attention implementation. Weights that
@@ -171,7 +150,7 @@ def data_identity(data: Dataset) -> dict[str, str]:
     }
 
 
-def _attention(model: IdentifiedModel) -> str:
+def _attention(model: GroundingModel) -> str:
     tower = getattr(model, "tower", None)
     parts = {"clip": getattr(tower, "clip", None), "llama": getattr(model, "llama", None)}
     kinds = {

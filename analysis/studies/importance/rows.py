@@ -230,7 +230,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     glamm = require_glamm(model)
     picked = pick(data, model, config.images, config.seed)
-    n_tokens = model.grid[0] * model.grid[1]
+    n_tokens = model.n_tokens
     context = Context(
         glamm,
         picked,

@@ -47,7 +47,7 @@ def make_context(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Embed all shared texts in every CLIP model; one part of the work for each image."""
-    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    budgets = resolve_budgets(config.budgets, model.n_tokens)
     clips = load_clips(config.clip, model.device)
     contexts = [
         make_context(model, data, config, "", budgets),

@@ -1,5 +1,7 @@
 """Tables of the sink study: means over layers, heads, lengths, thresholds and kinds of position."""
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -37,7 +39,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """
     means = rows[rows["head"] == MEAN_HEAD]
     groups = ["weights", "text_mode", "query"]
-    layers = {key: layer_means(group, key[-1]) for key, group in means.groupby(groups)}
+    layers = {key: layer_means(group) for key, group in means.groupby(groups)}
     return {
         "grid": grid_table(rows),
         "layers": pd.concat(layers, names=groups).reset_index(groups).reset_index(drop=True),
@@ -47,12 +49,13 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def layer_means(group: pd.DataFrame, query: str) -> pd.DataFrame:
+def layer_means(group: pd.DataFrame) -> pd.DataFrame:
     """Means of all measures in each layer, from the same resamples."""
-    names = list(MEASURES if query == "eos" else SHARES)
+    names = list(MEASURES if group["query"].iloc[0] == "eos" else SHARES)
     # Several random towers: their mean counts as one.
-    wide = group.groupby(["image_id", "sent_id", "layer"])[names].mean().unstack("layer")
-    return mean_lines(wide.rename_axis(columns=["measure", "layer"]).swaplevel(axis=1))
+    means = group.groupby(["image_id", "sent_id", "layer"])[names].mean()
+    wide = cast(pd.DataFrame, means.rename_axis(columns="measure").unstack("layer"))
+    return mean_lines(wide.swaplevel(axis=1))
 
 
 def length_table(means: pd.DataFrame) -> pd.DataFrame:
