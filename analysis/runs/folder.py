@@ -205,9 +205,7 @@ def read_record(folder: str | Path) -> RunRecord:
         FileNotFoundError: If the folder holds no record.
         ValueError: If the record does not fit its schema.
     """
-    return RunRecord.model_validate_json(
-        _existing(Path(folder), "run.json").read_text(encoding="utf-8")
-    )
+    return RunRecord.model_validate_json(_text(folder, "run.json"))
 
 
 def read_summary(folder: str | Path) -> Summary:
@@ -217,9 +215,7 @@ def read_summary(folder: str | Path) -> Summary:
         FileNotFoundError: If the folder holds no summary, as long as parts are missing.
         ValueError: If the summary does not fit its schema.
     """
-    return Summary.model_validate_json(
-        _existing(Path(folder), "summary.json").read_text(encoding="utf-8")
-    )
+    return Summary.model_validate_json(_text(folder, "summary.json"))
 
 
 def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:
@@ -234,11 +230,11 @@ def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:
     atomic_write(Path(folder) / "summary.json", text + "\n")
 
 
-def _existing(folder: Path, name: str) -> Path:
-    path = folder / name
+def _text(folder: str | Path, name: str) -> str:
+    path = Path(folder) / name
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no {name}; is it a finished run folder?")
-    return path
+    return path.read_text(encoding="utf-8")
 
 
 def _make_folder(out: Path, name: str) -> Path:
