@@ -1,14 +1,20 @@
 """How much the text tower's [EOS] token attends to each word of a sentence."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 from jaxtyping import Float
-from transformers import PreTrainedTokenizerBase
 
 from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
+
+
+class PieceTokenizer(Protocol):
+    """The part of a tokenizer that names its pieces."""
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        """Pieces of token ids."""
 
 
 def word_attention(
@@ -25,7 +31,7 @@ def word_attention(
     """
     text, attention = tower.text_attention([sentence])
     length = int(text.eos_index[0]) + 1
-    tokenizer = cast(PreTrainedTokenizerBase, tower.tokenizer)
+    tokenizer = cast(PieceTokenizer, tower.tokenizer)
     words, place = group_pieces(
         tokenizer.convert_ids_to_tokens(text.input_ids[0, :length].tolist())
     )
