@@ -17,6 +17,7 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import TowerModel
 
 ContextT = TypeVar("ContextT")
+BATCH = 64  # texts read at once
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,10 @@ def randomised(model: TowerModel, seed: int) -> Tower:
 
 
 @torch.inference_mode()
-def embed_texts(tower: Tower, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
+def embed_texts(tower: Tower, texts: Sequence[str]) -> Float[Tensor, "t p"]:
     """Projected [EOS] states of texts, not normalised, in float32 on the CPU."""
     parts = [
-        tower.text(list(texts[start : start + batch])).text_embeds.float().cpu()
-        for start in range(0, len(texts), batch)
+        tower.text(list(texts[start : start + BATCH])).text_embeds.float().cpu()
+        for start in range(0, len(texts), BATCH)
     ]
     return torch.cat(parts)

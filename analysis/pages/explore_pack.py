@@ -67,14 +67,12 @@ def pack_mask(mask: Bool[Array, "height width"], size: tuple[int, int]) -> str:
     return counts.decode("ascii")
 
 
-def pack_picture(
-    picture: Image.Image, longest: int, quality: int = 84
-) -> tuple[str, tuple[int, int]]:
+def pack_picture(picture: Image.Image, longest: int) -> tuple[str, tuple[int, int]]:
     """A picture as a JPEG data URL with sides up to ``longest`` pixels, and its (width, height)."""
     shown = picture.convert("RGB")
     shown.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    shown.save(buffer, format="JPEG", quality=quality, optimize=True)
+    shown.save(buffer, format="JPEG", quality=84, optimize=True)
     return (
         f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}",
         shown.size,

@@ -274,9 +274,9 @@ def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
         "miniature": False,
     }
     # (144 + 16 + 16 + 15) / 4 = 47.75.
-    inside = as_text(report | {"masks": [mask | {"layers": [144, 16, 16, 15]}]})
+    inside = as_text([mask | {"layers": [144, 16, 16, 15]}], **report)
     assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
-    assert "per layer" not in as_text(report | {"masks": [mask]})
+    assert "per layer" not in as_text([mask], **report)
 
 
 def test_segment_counts_tokens_that_are_no_single_patch():
@@ -296,9 +296,9 @@ def test_segment_counts_tokens_that_are_no_single_patch():
         "random_weights": False,
         "miniature": False,
     }
-    mixed = as_text(report | {"masks": [mask | {"kept": [3, 9], "n_kept": 5}]})
+    mixed = as_text([mask | {"kept": [3, 9], "n_kept": 5}], **report)
     assert "  kept 5 of 144 visual tokens (trim): 3 9 and 3 that are no single patch\n" in mixed
-    pooled = as_text(report | {"masks": [mask | {"kept": [], "n_kept": 5}]})
+    pooled = as_text([mask | {"kept": [], "n_kept": 5}], **report)
     assert "  kept 5 of 144 visual tokens (trim): 5 that are no single patch\n" in pooled
 
 

@@ -81,16 +81,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
+def git_state() -> tuple[str | None, bool | None]:
     """Commit of the checkout and whether files differ from it; None outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None, None
-    where = str(folder or Path(__file__).parent)
+
+    where = [git, "-C", str(Path(__file__).parent)]
 
     def ask(*words: str) -> str | None:
         call = subprocess.run(  # noqa: S603 - git, found by name, without a shell
-            [git, "-C", where, *words], capture_output=True, text=True, check=False
+            [*where, *words], capture_output=True, text=True, check=False
         )
         return call.stdout.strip() if call.returncode == 0 else None
 

@@ -10,7 +10,7 @@ from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.efficiency.timing import DECODE, END, PREFILL, median_ratio
 
 
-def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -38,7 +38,7 @@ def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataF
         base = taken[same & (taken["method"] == UNPRUNED)].sort_values("round")["value"].to_numpy()
         arm = values.sort_values("round")["value"].to_numpy()
         if method != UNPRUNED and len(base) == len(arm) and np.median(arm) > 0:
-            ratio, low, high = median_ratio(base, arm, resamples)
+            ratio, low, high = median_ratio(base, arm)
             found = {
                 "method": method,
                 "k": k,
