@@ -226,8 +226,8 @@ def precision_table(alone: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for column in columns:
         kind, _, rest = column.partition("_")
-        name = (
-            ("kept sets, Jaccard", int(rest)) if kind == "jaccard" else (f"tied scores, {rest}", 0)
-        )
-        lines.append({"measure": name[0], "budget": name[1]} | mean_line(measured, column))
+        name: Row = {"measure": f"tied scores, {rest}", "budget": 0}
+        if kind == "jaccard":
+            name = {"measure": "kept sets, Jaccard", "budget": int(rest)}
+        lines.append(name | mean_line(measured, column))
     return pd.DataFrame(lines)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
+from litelvlm.analysis.stats.bootstrap import check_finite
 from litelvlm.analysis.stats.lines import mean_line, mean_lines, measured_together
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
@@ -94,16 +95,15 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if visible.empty:
         return {}
     own = visible[visible["clip_model"] == ""]
-    named = ["clip_model", "control", "probe", "layer", "sim", "text_mode", "labels"]
-    found = {"ri": _ri_by(visible, named)}
-    lens = (
+    primary = select(own, *PRIMARY)
+    lens = visible[
         (visible["control"] == "none")
         & (visible["sim"] == "dot")
         & (visible["text_mode"] == "template")
-    )
-    lens &= visible["labels"] == "primary"
-    found["layers"] = _ri_by(visible[lens], ["clip_model", "layer"])
-    primary = select(own, *PRIMARY)
+        & (visible["labels"] == "primary")
+    ]
+    named = ["clip_model", "control", "probe", "layer", "sim", "text_mode", "labels"]
+    found = {"ri": _ri_by(visible, named), "layers": _ri_by(lens, ["clip_model", "layer"])}
     if primary.empty:
         return found
     return found | {
@@ -117,6 +117,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _ri_by(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Mean RI of each group; groups with the same expressions share one set of resamples."""
+    check_finite(rows["ri"].to_numpy(), "ri")
     wide = rows.pivot(index=["image_id", "sent_id"], columns=names, values="ri")
     lines = [mean_lines(part, "ri") for part in measured_together(wide)]
     return pd.concat(lines).sort_values(names, ignore_index=True)
