@@ -29,7 +29,7 @@ from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, measures
 
-PREPARE = "litelvlm.analysis.studies.reversal.prepare"
+CLIPS = "litelvlm.analysis.inputs.clip_models"
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
@@ -237,7 +237,7 @@ def named(names, device):
 
 
 def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
+    monkeypatch.setattr(import_module(CLIPS), "load_clips", named)
     folder = study(tmp_path, "instance", config=FAST.model_copy(update={"clip": ("other",)}))
     rows = read_rows(folder)
     own = rows[rows.clip_model == ""].reset_index(drop=True)
@@ -268,7 +268,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
 
 
 def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
+    monkeypatch.setattr(import_module(CLIPS), "load_clips", named)
     changes = {
         "random_seeds": 0,
         "clip": ("other",),
