@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 from common import spread, store
 
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_ratios
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap, ratios
 
 EXPRESSIONS, CELLS, RUNS = 10_000, 80, 3
 
@@ -27,7 +27,7 @@ def main() -> None:
         times = []
         for _ in range(RUNS):
             start = perf_counter()
-            result = bootstrap_ratios(inter, union, image_ids, RESAMPLES)
+            result = bootstrap(np.column_stack([inter, union]), image_ids, ratios, RESAMPLES)
             result.estimates()
             times.append(perf_counter() - start)
         seconds[f"{n_images} images"] = spread(times)

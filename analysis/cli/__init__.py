@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from inspect import cleandoc
-from typing import Protocol, runtime_checkable
 
 import tyro
 
@@ -22,6 +21,7 @@ from litelvlm.analysis.cli.evaluate import Evaluate
 from litelvlm.analysis.cli.explore import Explore
 from litelvlm.analysis.cli.figure import Figure
 from litelvlm.analysis.cli.ls import Ls
+from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.report import Report
 from litelvlm.analysis.cli.segment import Segment
 from litelvlm.analysis.cli.show import Show
@@ -51,32 +51,23 @@ _MISUSE = (
 _log = logging.getLogger("litelvlm")
 
 
-@runtime_checkable
-class Verb(Protocol):
-    """One command with its options."""
-
-    def load_plugins(self) -> None:
-        """Register the user's own methods."""
-
-    def run(self) -> int:
-        """Do the work and return the exit code."""
-
-
-_CLASSES = (
-    Segment,
-    Evaluate,
-    Study,
-    Bench,
-    Figure,
-    Report,
-    Explore,
-    Demo,
-    Show,
-    Ls,
-    Check,
-    Convert,
-)
-VERBS = {cls.__name__.lower(): cls for cls in _CLASSES}
+VERBS = {
+    cls.__name__.lower(): cls
+    for cls in (
+        Segment,
+        Evaluate,
+        Study,
+        Bench,
+        Figure,
+        Report,
+        Explore,
+        Demo,
+        Show,
+        Ls,
+        Check,
+        Convert,
+    )
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,14 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "values at once"
         )
         return refuse(ValueError(said), USAGE)
-    cls = VERBS[name]
-    config = (tyro.conf.FlagCreatePairsOff,)
     verb = tyro.cli(
-        cls,
+        VERBS[name],
         prog=f"litelvlm {name}",
-        description=cleandoc(cls.__doc__ or ""),
+        description=cleandoc(VERBS[name].__doc__ or ""),
         args=rest,
-        config=config,
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
     logging.basicConfig(
         level=logging.DEBUG if verb.verbose else logging.WARNING,
@@ -146,7 +135,7 @@ def overview() -> str:
     return "\n".join(["usage: litelvlm VERB [OPTIONS]", "", DESCRIPTION, "", "Verbs:", *lines, ""])
 
 
-def guarded(verb: Verb) -> int:
+def guarded(verb: Common) -> int:
     """Run a verb and turn what can go wrong into one line on stderr and an exit code."""
     try:
         verb.load_plugins()

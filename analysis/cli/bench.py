@@ -54,14 +54,8 @@ class Bench(DataOptions):
         from litelvlm.analysis.studies.published import SOURCE
 
         require_writable(self.out, folder=True)
-        given = {
-            "methods": self.methods,
-            "budgets": self.budgets,
-            "n_texts": self.n_texts,
-            "rounds": self.rounds,
-        }
-        given |= {"warm_up": self.warm_up, "decoded": self.decoded, "seed": self.seed}
-        given |= {"prefill_only": self.prefill_only}
+        names = ("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded", "prefill_only")
+        given = {name: getattr(self, name) for name in (*names, "seed")}
         config = efficiency.Config.model_validate(
             {name: v for name, v in given.items() if v is not None}
         )

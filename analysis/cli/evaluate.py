@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from litelvlm.analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import RunOptions, require_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(DataOptions):
+class Evaluate(RunOptions):
     """Score the unpruned model and pruning methods on a whole split.
 
     The scores are cIoU, gIoU, P@0.5 to P@0.9 and, with no-target expressions, N-acc and T-acc.
@@ -56,16 +55,6 @@ class Evaluate(DataOptions):
     """Fewer predicted pixels than this mean "nothing there" (official: 1)."""
     batch_size: int = 24
     """Passes of the language model at once: what bounds memory."""
-    limit: int | None = None
-    """Stop after this many images; such a run is marked partial."""
-    seed: int = 0
-    """Seed of whatever else is drawn at random."""
-    shard: str = "1/1"
-    """Compute the i-th of n parts, written i/n, to share one run among machines."""
-    accept_versions: bool = False
-    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
-    out: Path = Path("runs")
-    """Folder that holds the run folders."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -148,12 +137,9 @@ def as_json(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str
 
 def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:
     """The scores for people."""
-    counts = record.counts
-    skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(counts.skipped.items()))
     head = [
         f"{told['model']} on {told['data']}, protocol {told['protocol']}",
-        f"{counts.done} of {counts.expected} expressions done, {counts.failed} "
-        f"failed{skipped}: {record.state}",
+        f"{record.counts.told(' expressions')}: {record.state}",
         *filter(None, [told["count_note"]]),
         *record.notes,
         *(f"failed: {failure}" for failure in record.failures),

@@ -113,6 +113,22 @@ class DataOptions(ModelOptions):
         return load_refer(self.data, dataset=self.dataset, split=self.split, split_by=self.split_by)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(DataOptions):
+    """How much of a run is computed, and where it is kept."""
+
+    limit: int | None = None
+    """Stop after this many images; such a run is marked partial."""
+    seed: int = 0
+    """Seed of whatever is drawn at random."""
+    shard: str = "1/1"
+    """Compute the i-th of n parts, written i/n, to share one run among machines."""
+    accept_versions: bool = False
+    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
+    out: Path = Path("runs")
+    """Folder that holds the run folders."""
+
+
 def require_writable(path: Path, *, folder: bool) -> None:
     """Refuse an output place that cannot be written, before any work is done.
 

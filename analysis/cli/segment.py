@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from litelvlm.analysis.cli.options import ModelOptions, require_writable
-from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
+from litelvlm.analysis.cli.segment_text import MaskReport, as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ class Segment(ModelOptions):
     def run(self) -> int:
         """Write masks and overlays, print what was kept and how long it took."""
         self.refuse_early()
-        from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+        from litelvlm.analysis.studies.overlay import TINTS, draw_kept, kept_indices
         from litelvlm.data.files import atomic_write
         from litelvlm.data.images import open_image
         from litelvlm.embedded.sizes import has_miniature_sizes
@@ -92,11 +92,11 @@ class Segment(ModelOptions):
         )
         for i, (text, mask, selection, answer, has_mask) in enumerate(outputs):
             kept = kept_indices(selection, model.n_tokens)
-            seen = kept_pixels(kept, model.tower, picture.height, picture.width)
+            drawn = draw_kept(picture, mask, selection, model.tower, TINTS[i % len(TINTS)])
             name = numbered(self.out, i, len(self.text))
             overlay = name.with_name(f"{name.stem}_overlay{name.suffix}")
             atomic_write(name, png(mask.astype("uint8") * 255))
-            atomic_write(overlay, png(draw_overlay(picture, mask, seen, TINTS[i % len(TINTS)])))
+            atomic_write(overlay, png(drawn))
             shown: MaskReport = {
                 "text": text,
                 "mask": str(name),
@@ -110,20 +110,31 @@ class Segment(ModelOptions):
             if isinstance(selection, LayerTrace):
                 shown["layers"] = list(selection.counts)
             found.append(shown)
-        report: SegmentReport = {
-            "model": model.name,
-            "miniature": has_miniature_sizes(model),
-            "random_weights": model.digest == "random",
-            "pruner": self.pruner,
-            "budget": self.budget,
-            "protocol": self.protocol,
-            "n_tokens": model.n_tokens,
-            "masks": found,
-            "timings_ms": {
-                stage: round(seconds * 1e3, 2) for stage, seconds in result.timings.items()
-            },
-        }
-        sys.stdout.write(json.dumps(report) + "\n" if self.json else as_text(report))
+        miniature, random_weights = has_miniature_sizes(model), model.digest == "random"
+        timings_ms = {stage: round(s * 1e3, 2) for stage, s in result.timings.items()}
+        if self.json:
+            report = {
+                "model": model.name,
+                "miniature": miniature,
+                "random_weights": random_weights,
+                "pruner": self.pruner,
+                "budget": self.budget,
+                "protocol": self.protocol,
+                "n_tokens": model.n_tokens,
+                "masks": found,
+                "timings_ms": timings_ms,
+            }
+            sys.stdout.write(json.dumps(report) + "\n")
+        else:
+            text = as_text(
+                found,
+                pruner=self.pruner,
+                n_tokens=model.n_tokens,
+                timings_ms=timings_ms,
+                random_weights=random_weights,
+                miniature=miniature,
+            )
+            sys.stdout.write(text)
         return int(not all(result.found))
 
     def refuse_early(self) -> None:

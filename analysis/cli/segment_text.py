@@ -1,5 +1,6 @@
 """What `litelvlm segment` reports: its fields, and the text for a terminal."""
 
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 
@@ -29,32 +30,6 @@ class MaskReport(TypedDict):
     layers: NotRequired[list[int]]
 
 
-class SegmentReport(TypedDict):
-    """One call.
-
-    Attributes:
-        model: Name of the model.
-        miniature: Whether it is the bundled miniature.
-        random_weights: Whether its weights were drawn at random.
-        pruner: Label of the method.
-        budget: Tokens to keep, or their share; None without a method.
-        protocol: "single" or "conversation".
-        n_tokens: Visual tokens before pruning.
-        masks: One per expression.
-        timings_ms: Milliseconds by stage.
-    """
-
-    model: str
-    miniature: bool
-    random_weights: bool
-    pruner: str
-    budget: int | float | None
-    protocol: str
-    n_tokens: int
-    masks: list[MaskReport]
-    timings_ms: dict[str, float]
-
-
 def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
     """Name the kept tokens; merged ones and CLS have no place in the grid and are counted."""
     others = n_kept - len(kept)
@@ -64,32 +39,46 @@ def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
     return " and ".join(filter(None, [" ".join(map(str, kept)), made]))
 
 
-def as_text(report: SegmentReport) -> str:
-    """A report as lines for a terminal."""
+def as_text(
+    masks: Sequence[MaskReport],
+    *,
+    pruner: str,
+    n_tokens: int,
+    timings_ms: Mapping[str, float],
+    random_weights: bool,
+    miniature: bool,
+) -> str:
+    """A report as lines for a terminal.
+
+    Args:
+        masks: One per expression.
+        pruner: Label of the method.
+        n_tokens: Visual tokens before pruning.
+        timings_ms: Milliseconds by stage.
+        random_weights: Whether the model's weights were drawn at random.
+        miniature: Whether the model is the bundled miniature.
+    """
     lines = []
-    for mask in report["masks"]:
+    for mask in masks:
         lines.append(
             f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: '
             f"{mask['overlay']})"
         )
         if not mask["found"]:
             lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
-        some = kept_text(mask["kept"], mask["n_kept"], report["n_tokens"])
-        lines.append(
-            f"  kept {mask['n_kept']} of {report['n_tokens']} visual tokens "
-            f"({report['pruner']}): {some}"
-        )
+        some = kept_text(mask["kept"], mask["n_kept"], n_tokens)
+        lines.append(f"  kept {mask['n_kept']} of {n_tokens} visual tokens ({pruner}): {some}")
         if "layers" in mask:
             layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
             lines.append(
                 f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average"
             )
-    total = sum(report["timings_ms"].values())
-    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["timings_ms"].items())
+    total = sum(timings_ms.values())
+    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in timings_ms.items())
     lines.append(f"{total:.1f} ms: {stages}")
-    if report["random_weights"]:
+    if random_weights:
         lines.append("These masks mean nothing: the weights were drawn at random.")
-    if report["miniature"]:
+    if miniature:
         lines.append(
             "These masks come from the bundled miniature, trained on rendered scenes; "
             "photographs are foreign to it."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import RunOptions, require_writable
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(DataOptions):
+class Study(RunOptions):
     """Ask a question of a model and a data set, or all questions there are.
 
     Every finished part is kept; the same command goes on where the last one stopped. How large a
@@ -56,22 +56,12 @@ class Study(DataOptions):
     """Other CLIP models for reversal and mechanism, such as open_clip:ViT-B-16/openai."""
     set: tuple[str, ...] = ()
     """Fields of a chosen study, as STUDY.FIELD=VALUE; null is everything, [1, 2] a list."""
-    limit: int | None = None
-    """Stop after this many images; such a run is marked partial."""
-    seed: int = 0
-    """Seed of whatever is drawn at random."""
-    shard: str = "1/1"
-    """Compute the i-th of n parts, written i/n, to share one run among machines."""
     engine: Literal["process", "ray"] = "process"
     """Where parts are computed: in this process, or by Ray workers that hold a model each."""
     workers: int = 2
     """Ray workers."""
     address: str | None = None
     """Of an existing Ray cluster, such as "auto"; one is started on this machine if left out."""
-    out: Path = Path("runs")
-    """Folder that holds the run folders."""
-    accept_versions: bool = False
-    """Go on with a run that other versions of the libraries began, instead of beginning anew."""
     report: Path | None = None
     """Also draw the figures and write a report into this folder."""
 

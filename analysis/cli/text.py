@@ -26,12 +26,7 @@ def claim_text(claim: Claim) -> str:
 def run_text(folder: Path) -> str:
     """State, counts and verdicts of a run folder."""
     record = read_record(folder)
-    counts = record.counts
-    skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(counts.skipped.items()))
-    lines = [
-        f"{folder}: {record.state}; {counts.done} of {counts.expected} done, {counts.failed} "
-        f"failed{skipped}\n"
-    ]
+    lines = [f"{folder}: {record.state}; {record.counts.told()}\n"]
     if not record.complete:
         return "".join(
             [*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"]

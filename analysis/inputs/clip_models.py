@@ -1,16 +1,23 @@
 """CLIP towers that a study reads beside its model's own: loaded by name, or with random weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
+from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
+from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import TowerModel
+
+ContextT = TypeVar("ContextT")
+BATCH = 64  # texts read at once
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,40 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     return tuple(ClipModel(name, tower, fingerprint(tower)) for name, tower in towers.items())
 
 
+def clip_work(
+    model: TowerModel,
+    data: Dataset,
+    names: Sequence[str],
+    make_context: Callable[[TowerModel, str], ContextT],
+    clip_rows: Callable[[ContextT, int], ItemResult],
+    resolved: Mapping[str, object],
+) -> Work:
+    """Work of a study that reads the model's own towers and other CLIP models alike.
+
+    Skipped expressions count for the model's own towers.
+
+    Args:
+        model: The studied model.
+        data: The split.
+        names: Other CLIP models.
+        make_context: From a model and its name in the rows (empty for the studied one) to what its
+            images share.
+        clip_rows: From that and the index of an image to its rows.
+        resolved: Fields of the configuration besides ``clip``.
+    """
+    clips = load_clips(names, model.device)
+    contexts = [make_context(model, ""), *(make_context(clip, clip.name) for clip in clips)]
+
+    def image_rows(index: int) -> ItemResult:
+        found = [clip_rows(context, index) for context in contexts]
+        return ItemResult([row for result in found for row in result.rows], found[0].skipped)
+
+    digests = {clip.name: clip.digest for clip in clips}
+    return Work(
+        data, lambda index: partial(image_rows, index), resolved={**resolved, "clip": digests}
+    )
+
+
 def randomised(model: TowerModel, seed: int) -> Tower:
     """Build towers of the same shape, number type and device with random weights.
 
@@ -60,10 +101,10 @@ def randomised(model: TowerModel, seed: int) -> Tower:
 
 
 @torch.inference_mode()
-def embed_texts(tower: Tower, texts: Sequence[str], batch: int = 64) -> Float[Tensor, "t p"]:
+def embed_texts(tower: Tower, texts: Sequence[str]) -> Float[Tensor, "t p"]:
     """Projected [EOS] states of texts, not normalised, in float32 on the CPU."""
     parts = [
-        tower.text(list(texts[start : start + batch])).text_embeds.float().cpu()
-        for start in range(0, len(texts), batch)
+        tower.text(list(texts[start : start + BATCH])).text_embeds.float().cpu()
+        for start in range(0, len(texts), BATCH)
     ]
     return torch.cat(parts)

@@ -120,11 +120,10 @@ def choose_foreign_masks(
     sample: Sample,
     n_in: int,
     rng: np.random.Generator,
-    n: int = MASKS,
 ) -> Int[Array, "k"]:
     """Choose random masks of other images among those nearest in size; maybe none."""
     sizes = np.array([candidate.n_in for candidate in foreign], dtype=np.int64)
-    return size_matched(n_in, sizes, _elsewhere(foreign, sample), n, rng)
+    return size_matched(n_in, sizes, _elsewhere(foreign, sample), MASKS, rng)
 
 
 def _elsewhere(foreign: Sequence[ForeignExpression], sample: Sample) -> Bool[Array, "m"]:

@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
 
 UNPRUNED, RANDOM = "none", "random"
@@ -31,10 +32,8 @@ _COMMA = re.compile(
 )  # outside brackets: no closing one follows before an opening one
 
 
-class Method(BaseModel):
+class Method(Frozen):
     """One method of a study: its name among the pruners, a preset, and the fields that differ."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     preset: str = FAITHFUL

@@ -1,7 +1,7 @@
 """Which expressions an expensive study reads: one per image, spread over the sizes of referents."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,12 +39,8 @@ class PickedExpressions:
         passed_over: Mapping[str, int] | None = None,
     ) -> None:
         self.data, self.picked, self.passed_over = data, tuple(picked), dict(passed_over or {})
-        self.name, self.split, self.split_by, self.digest = (
-            data.name,
-            data.split,
-            data.split_by,
-            data.digest,
-        )
+        self.name, self.split, self.split_by = data.name, data.split, data.split_by
+        self.digest = data.digest
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -62,9 +58,6 @@ class PickedExpressions:
         image, number = self.picked[index]
         sample = self.data[image]
         return sample.with_expressions((sample.expressions[number],))
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[index] for index in range(len(self)))
 
 
 def pick(data: Dataset, model: TowerModel, images: int | None, seed: int) -> PickedExpressions:

@@ -1,7 +1,6 @@
 """A part of a split that stands for the whole: images and expressions at even distances."""
 
 import hashlib
-from collections.abc import Iterator
 
 from litelvlm.data.dataset import Dataset, Sample
 
@@ -25,27 +24,10 @@ class EvenSubset:
     ) -> None:
         self.data, self.expressions = data, expressions
         self.indices = evenly(len(data), images)
-
-    @property
-    def name(self) -> str:
-        """Of the data set."""
-        return self.data.name
-
-    @property
-    def split(self) -> str:
-        """Of the data set."""
-        return self.data.split
-
-    @property
-    def split_by(self) -> str:
-        """Author of the split."""
-        return self.data.split_by
-
-    @property
-    def digest(self) -> str:
-        """Digest of the data set and of the chosen part, so that other parts make other runs."""
-        part = f"{self.data.digest} {self.indices} {self.expressions}"
-        return hashlib.sha256(part.encode()).hexdigest()
+        self.name, self.split, self.split_by = data.name, data.split, data.split_by
+        # Other parts make other runs.
+        part = f"{data.digest} {self.indices} {expressions}"
+        self.digest = hashlib.sha256(part.encode()).hexdigest()
 
     def __len__(self) -> int:
         """Number of images."""
@@ -59,10 +41,6 @@ class EvenSubset:
         # kind.
         chosen = sorted((place + index) % n for place in evenly(n, self.expressions))
         return sample.with_expressions(tuple(sample.expressions[i] for i in chosen))
-
-    def __iter__(self) -> Iterator[Sample]:
-        """The images in order."""
-        return (self[index] for index in range(len(self)))
 
 
 def evenly(n: int, wanted: int | None) -> list[int]:

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.studies.efficiency.timing import timed
+from litelvlm.analysis.studies.overlay import draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
@@ -20,7 +21,7 @@ from litelvlm.models.base import Grounding
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import clean, conversation
 from litelvlm.names import check_name
-from litelvlm.pruning import LayerTrace, Pruner, Selection, get_pruner, list_pruners
+from litelvlm.pruning import LayerTrace, Selection, list_pruners
 
 MAX_BYTES = 10 * 2**20
 """Largest upload in bytes."""
@@ -132,7 +133,7 @@ def compare(
     """
     check_name(method, usable_methods(), "method")
     talk = conversation([clean(text)])
-    pruner = build(method, seed)
+    pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)
 
     def choose() -> Selection:
@@ -145,38 +146,19 @@ def compare(
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
     overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
-    everything, kept = (
-        kept_pixels(
-            kept_indices(chosen, model.n_tokens), model.tower, picture.height, picture.width
-        )
-        for chosen in (None, few.selection)
-    )
     return Answer(
-        draw_overlay(picture, whole_mask, everything),
-        draw_overlay(picture, few_mask, kept),
+        draw_kept(picture, whole_mask, None, model.tower),
+        draw_kept(picture, few_mask, few.selection, model.tower),
         overlap.intersection / overlap.union if overlap.union else 1.0,
         few.selection.average
         if isinstance(few.selection, LayerTrace)
         else float(len(selection.indices)),
         model.n_tokens,
-        timed(lambda: ground(None), model.device),
-        timed(lambda: ground(choose()), model.device),
+        median_seconds(lambda: ground(None), model.device),
+        median_seconds(lambda: ground(choose()), model.device),
     )
 
 
-def build(method: str, seed: int) -> Pruner:
-    """A method with its defaults, and the seed if it takes one."""
-    pruner = get_pruner(method)
-    return get_pruner(method, seed=seed) if "seed" in pruner.config() else pruner
-
-
-def timed(work: Callable[[], object], device: torch.device) -> float:
+def median_seconds(work: Callable[[], object], device: torch.device) -> float:
     """Median seconds of ``REPEATS`` calls; a GPU's queue is waited for."""
-    seconds = []
-    for _ in range(REPEATS):
-        start = perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(perf_counter() - start)
-    return median(seconds)
+    return median(timed(work, device)["wall"] for _ in range(REPEATS)) / 1e3

@@ -9,9 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
@@ -25,6 +23,7 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.examples import sweep_config
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
@@ -44,30 +43,6 @@ class LegendEntry:
 
     label: str
     colour: str
-
-
-class Payload(TypedDict):
-    """What the page's script reads.
-
-    Attributes:
-        run: Name of the run folder.
-        model: Name of the model.
-        data: Name and split of the data set.
-        grid: Token grid (rows, columns).
-        budgets: Token counts, smallest first.
-        methods: Per method name, label, colour and about.
-        signals: Label and meaning of each signal, by name.
-        samples: One view per expression.
-    """
-
-    run: str
-    model: str
-    data: str
-    grid: list[int]
-    budgets: list[int]
-    methods: list[dict[str, str]]
-    signals: dict[str, dict[str, str]]
-    samples: list[dict[str, object]]
 
 
 def build_page(
@@ -99,9 +74,7 @@ def build_page(
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
-    context = Context(
-        model, data, config, resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
-    )
+    context = Context(model, data, config, resolve_budgets(config.budgets, model.n_tokens))
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
     chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
     places = {
@@ -114,7 +87,9 @@ def build_page(
         for sent_id in tqdm(chosen, desc="explore", unit="expression")
     ]
     legend = legend or {}
-    payload: Payload = {
+    # What the page's script reads; budgets from the smallest, methods with name, label, colour and
+    # about, signals with label and about, and one view per expression.
+    payload = {
         "run": run.name,
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
@@ -136,7 +111,7 @@ def build_page(
         },
         "samples": views,
     }
-    return atomic_write(out, render(payload, record, len(rows["sent_id"].unique())))
+    return atomic_write(out, render(payload, len(views), record, len(rows["sent_id"].unique())))
 
 
 def read_config(run: Path) -> Config:
@@ -150,9 +125,7 @@ def read_config(run: Path) -> Config:
         raise ValueError(
             f"{run} is a run of the study {study!r}; the explorer shows a run of 'sweep'"
         )
-    config = Config.model_validate(
-        yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["config"]
-    )
+    config = sweep_config(run)
     if config.protocol != "single":
         raise ValueError(
             f"{run} has the protocol {config.protocol!r}; the explorer shows runs of protocol "
@@ -181,7 +154,9 @@ def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path)
             )
 
 
-def render(payload: Payload, record: RunRecord, n_expressions: int) -> str:
+def render(
+    payload: Mapping[str, object], n_samples: int, record: RunRecord, n_expressions: int
+) -> str:
     """The page as text."""
     loader = PackageLoader("litelvlm.analysis.pages")
     environment = Environment(
@@ -202,7 +177,7 @@ def render(payload: Payload, record: RunRecord, n_expressions: int) -> str:
         hashes={"script": source_hash(script), "style": source_hash(style)},
         miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
         run=payload["run"],
-        n_samples=len(payload["samples"]),
+        n_samples=n_samples,
         n_expressions=n_expressions,
     )
 

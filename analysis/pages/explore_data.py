@@ -8,16 +8,15 @@ import pandas as pd
 import torch
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_picture
 from litelvlm.analysis.pages.explore_scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
+from litelvlm.analysis.studies.sweep.examples import largest_budget_ious, pose
 from litelvlm.analysis.studies.sweep.passes import Context, expression_passes
 from litelvlm.clip.geometry import Crop
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.metrics import intersection_union, iou
-from litelvlm.models.glamm.prompting.prompts import conversation
 from litelvlm.models.requests import equal_batches
 from litelvlm.pruning import LayerTrace, Selection
 
@@ -34,13 +33,7 @@ def choose_expressions(rows: pd.DataFrame, method: str, count: int) -> list[int]
         >>> choose_expressions(rows, "m", 3)
         [1, 2, 4]
     """
-    ours = rows[rows["method"] == method]
-    scores = (
-        ours[ours["budget"] == ours["budget"].max()]
-        .groupby("sent_id")["iou"]
-        .mean()
-        .sort_values(kind="stable")
-    )
+    scores = largest_budget_ious(rows, method).sort_values(kind="stable")
     places = np.linspace(0, len(scores) - 1, min(count, len(scores))).round().astype(int)
     return [int(scores.index[place]) for place in places]
 
@@ -63,12 +56,7 @@ def expression_view(
     """
     model, config, tower = context.model, context.config, context.model.tower
     picture_size = sample.height, sample.width
-    picture, truth = sample.image(), target_mask(sample, expression)
-    state = model.encode_image(picture)
-    talk = conversation([expression.sent], config.question_index, config.answer_index)
-    covered = torch.from_numpy(token_coverage(truth, model)).float()
-    image_key = int(sample.image_id)
-    cues = model.cues(state, talk, coverage=covered, key=image_key)
+    picture, truth, state, talk, cues = pose(model, sample, expression, config)
     once = Context(model, context.data, config.model_copy(update={"seeds": 1}), context.budgets)
     passes = expression_passes(once, 0, cues)
     image, size = pack_picture(picture, LONGEST)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -13,20 +12,6 @@ from litelvlm.arrays import Array
 
 STEPS = 2**16 - 1
 """Steps that a score is rounded to between the lowest and the highest of its array."""
-
-
-class PackedLevels(TypedDict):
-    """Numbers as steps between two ends.
-
-    Attributes:
-        low: The lowest number.
-        high: The highest number.
-        values: 16-bit steps between them in base64, in C order.
-    """
-
-    low: float
-    high: float
-    values: str
 
 
 def pack_bytes(values: Array) -> str:
@@ -44,8 +29,11 @@ def pack_bits(flags: Bool[Array, "n"]) -> str:
     return pack_bytes(np.packbits(flags, bitorder="little"))
 
 
-def pack_levels(values: Float[Array, "..."]) -> PackedLevels:
+def pack_levels(values: Float[Array, "..."]) -> dict[str, float | str]:
     """Finite numbers as 16-bit steps between their ends: an error below a 65,535th of the range.
+
+    Returns:
+        "low" and "high", the ends; "values", the steps in base64, in C order.
 
     Raises:
         ValueError: If a number is not finite.
@@ -79,14 +67,12 @@ def pack_mask(mask: Bool[Array, "height width"], size: tuple[int, int]) -> str:
     return counts.decode("ascii")
 
 
-def pack_picture(
-    picture: Image.Image, longest: int, quality: int = 84
-) -> tuple[str, tuple[int, int]]:
+def pack_picture(picture: Image.Image, longest: int) -> tuple[str, tuple[int, int]]:
     """A picture as a JPEG data URL with sides up to ``longest`` pixels, and its (width, height)."""
     shown = picture.convert("RGB")
     shown.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    shown.save(buffer, format="JPEG", quality=quality, optimize=True)
+    shown.save(buffer, format="JPEG", quality=84, optimize=True)
     return (
         f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}",
         shown.size,

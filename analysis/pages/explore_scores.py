@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.pages.explore_pack import PackedLevels, pack_levels, pack_order
+from litelvlm.analysis.pages.explore_pack import pack_levels, pack_order
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.pruning import (
     Cues,
@@ -55,16 +55,6 @@ INSIDE: Mapping[str, str] = {
 """Signals of the language model, with the oracle that ranks by each; about 40 passes in all."""
 
 
-class RankedScores(PackedLevels):
-    """Scores of all tokens and their ranking.
-
-    Attributes:
-        order: Token indices, highest score first, 16 bits each in base64.
-    """
-
-    order: str
-
-
 def token_scores(
     cues: Cues, config: Config, inside: bool = True
 ) -> dict[str, Float[Tensor, "n"] | None]:
@@ -93,7 +83,7 @@ def method_score(pruner: Pruner, cues: Cues) -> Float[Tensor, "n"] | None:
     return None
 
 
-def pack_scores(values: Float[Tensor, "n"]) -> RankedScores:
-    """Scores and their ranking, ties to the lower index."""
+def pack_scores(values: Float[Tensor, "n"]) -> dict[str, float | str]:
+    """Scores and their ranking ("order"), ties to the lower index."""
     order = stable_order(values.float().cpu(), descending=True).numpy()
-    return {**pack_levels(values.float().cpu().numpy()), "order": pack_order(order)}
+    return pack_levels(values.float().cpu().numpy()) | {"order": pack_order(order)}

@@ -6,13 +6,12 @@ computes one. The numbers are those of the report; the page is for reading besid
 
 import sys
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.pages.report_tables import ScoreLine, by_budget, scores_of
+from litelvlm.analysis.pages.report_tables import by_budget, scores_of
 from litelvlm.analysis.runs.exclusions import exclusion_lines, reasons
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import Grid
@@ -42,10 +41,12 @@ def methods_page(folder: Path) -> str:
         )
     scores = scores_of(read_summary(folder).table("scores"))
     rows = read_rows(folder)
+    # Three decimals, so that a column can be read downwards.
+    ends = zip(scores["value"], scores["low"], scores["high"], strict=True)
+    scores = scores.assign(text=[f"{v:.3f} [{low:.3f}, {high:.3f}]" for v, low, high in ends])
     (unpruned,) = scores[scores["method"] == UNPRUNED].to_dict("records")
-    table = by_budget(
-        "", scores[scores["method"] != UNPRUNED], spread, refused=reasons(record.excluded)
-    )
+    pruned = scores[scores["method"] != UNPRUNED]
+    table = by_budget("", pruned, refused=reasons(record.excluded))
     note = f"**Miniature.** {MINIATURE_NOTE}\n\n" if is_miniature(record) else ""
     environment = Environment(  # noqa: S701 - Markdown has nothing to escape
         loader=PackageLoader("litelvlm.analysis.pages"),
@@ -61,8 +62,8 @@ def methods_page(folder: Path) -> str:
         n=unpruned["n"],
         n_images=unpruned["n_images"],
         n_tokens=unpruned["budget"],
-        unpruned=spread(cast(ScoreLine, unpruned)),
-        table=lines_of(table),
+        unpruned=unpruned["text"],
+        table=markdown_table(table),
         seeds=rows["seed"].nunique(),
         same=agreement(rows) or "none",
         refused=refusals(record),
@@ -71,12 +72,7 @@ def methods_page(folder: Path) -> str:
     return page
 
 
-def spread(line: ScoreLine) -> str:
-    """A value with its interval, three decimals so that a column can be read downwards."""
-    return f"{line['value']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
-
-
-def lines_of(table: Grid) -> str:
+def markdown_table(table: Grid) -> str:
     """The table, with the stage of every method and what it reads besides the image."""
     heads = [table.heads[0], "stage", "reads", *table.heads[1:]]
     lines = [heads, ["---"] * len(heads)]

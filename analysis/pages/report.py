@@ -9,8 +9,9 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypedDict, cast, runtime_checkable
+from typing import Protocol, TypedDict, runtime_checkable
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.pages.report_tables import (
@@ -47,21 +48,6 @@ class DrawnFigure(Protocol):
     @property
     def files(self) -> Mapping[str, Path]:
         """Format ("png", "svg", "pdf") to file."""
-
-
-class HypothesisLine(TypedDict):
-    """A line of the table of confirmatory hypotheses."""
-
-    id: str
-    statement: str
-    estimate: float
-    low: float
-    high: float
-    n_images: int
-    n: int
-    p_holm: float
-    alone: str
-    verdict: str
 
 
 class Family(TypedDict):
@@ -217,34 +203,20 @@ def families(
     found: list[Family] = []
     for title, claims in groups.items():
         try:
-            table = confirmatory(claims)
+            lines = [family_line(line) for _, line in confirmatory(claims).iterrows()]
+            found.append({"title": title, "lines": lines, "problem": ""})
         except ValueError as error:
             found.append({"title": title, "lines": [], "problem": str(error)})
-            continue
-        found.append(
-            {
-                "title": title,
-                "lines": [
-                    family_line(line)
-                    for line in cast("list[HypothesisLine]", table.to_dict("records"))
-                ],
-                "problem": "",
-            }
-        )
     return found
 
 
-def family_line(line: HypothesisLine) -> dict[str, str]:
-    """One confirmatory hypothesis with its numbers as text."""
-    tested = line["verdict"] != NOT_TESTED
-    return {
-        "id": line["id"],
-        "statement": line["statement"],
-        "verdict": line["verdict"],
-        "alone": line["alone"],
-        "found": f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
-        if tested
-        else "",
+def family_line(line: "pd.Series[float]") -> dict[str, str]:
+    """One line of the confirmatory hypotheses with its numbers as text."""
+    told = {name: str(line[name]) for name in ("id", "statement", "verdict", "alone")}
+    tested = told["verdict"] != NOT_TESTED
+    found = f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
+    return told | {
+        "found": found if tested else "",
         "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
         "n": f"{line['n']} from {line['n_images']} images" if tested else "",
     }

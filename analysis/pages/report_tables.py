@@ -2,9 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
 from urllib.parse import quote
 
 import pandas as pd
@@ -18,28 +17,6 @@ from litelvlm.data.files import atomic_write
 
 LONGEST = 100
 """Lines of a table on the page; its CSV file has all."""
-
-
-class ScoreLine(TypedDict):
-    """One method at one budget.
-
-    Attributes:
-        method: Label of the method.
-        budget: Visual tokens kept.
-        value: What the table is about.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        retention_bound: One-sided lower bound of the share of the unpruned score.
-        kept: Published share of the unpruned score.
-    """
-
-    method: str
-    budget: int
-    value: float
-    low: NotRequired[float]
-    high: NotRequired[float]
-    retention_bound: NotRequired[float]
-    kept: NotRequired[float]
 
 
 def tables_of(
@@ -67,7 +44,10 @@ def tables_of(
         if compares_methods(summary) and name == "scores":
             found.append(
                 by_budget(
-                    "cIoU by method and budget", scores_of(frame), spread, link, reasons(excluded)
+                    "cIoU by method and budget",
+                    with_intervals(scores_of(frame)),
+                    link,
+                    reasons(excluded),
                 )
             )
         found.append(grid(title, frame.head(LONGEST), link))
@@ -86,19 +66,13 @@ def scores_of(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_budget(
-    title: str,
-    lines: pd.DataFrame,
-    text: Callable[[ScoreLine], str],
-    csv: str = "",
-    refused: Collection[tuple[str, int]] = (),
+    title: str, lines: pd.DataFrame, csv: str = "", refused: Collection[tuple[str, int]] = ()
 ) -> Grid:
     """One row per method and one column per budget; the best and the largest stand first.
 
     Args:
         title: Of the table.
-        lines: Columns method, budget, value and what ``text`` reads; one line per method and
-            budget.
-        text: What a cell says of its line.
+        lines: One line per method and budget: these two, "value", and "text" for the cell.
         csv: Link to its file.
         refused: Methods and budgets that they cannot keep to.
 
@@ -106,71 +80,57 @@ def by_budget(
         Rows from the highest value at the largest budget that the method has, methods that refuse
         every budget last; "refused", or nothing, where there is no line.
     """
-    cells: dict[str, dict[int, ScoreLine]] = {}
-    for line in cast("list[ScoreLine]", lines.to_dict("records")):
-        cells.setdefault(line["method"], {})[line["budget"]] = line
+    keys = list(zip(lines["method"], lines["budget"].tolist(), strict=True))
+    texts = dict.fromkeys(refused, "refused") | dict(zip(keys, lines["text"], strict=True))
     # The number of all tokens, which only the unpruned model keeps, comes last.
-    held = Counter(
-        [*(budget for own in cells.values() for budget in own), *(budget for _, budget in refused)]
-    )
+    held = Counter(budget for _, budget in texts)
     budgets = sorted(held, key=lambda budget: (held[budget] == 1, -budget))
-    ranked = sorted(cells, key=lambda method: -cells[method][max(cells[method])]["value"])
-    unmet = [
-        method for method in dict.fromkeys(method for method, _ in refused) if method not in cells
-    ]
-
-    def told(method: str, budget: int) -> Cell:
-        line = cells.get(method, {}).get(budget)
-        return Cell(text(line) if line else "refused" if (method, budget) in refused else "", True)
-
+    values = dict(zip(keys, lines["value"], strict=True))
+    largest = {method: max(k for name, k in keys if name == method) for method, _ in keys}
+    ranked = sorted(largest, key=lambda method: -values[method, largest[method]])
+    unmet = [method for method in dict.fromkeys(m for m, _ in refused) if method not in largest]
     rows = [
-        (Cell(method, False), *(told(method, budget) for budget in budgets))
+        (Cell(method, False), *(Cell(texts.get((method, k), ""), True) for k in budgets))
         for method in (*ranked, *unmet)
     ]
     return Grid(title, ("method", *(f"{budget} tokens" for budget in budgets)), tuple(rows), csv)
 
 
-def spread(line: ScoreLine) -> str:
-    """A value with its interval."""
-    return f"{number(line['value'])} {interval(line['low'], line['high'])}"
+def with_intervals(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines with value and interval as their text."""
+    ends = zip(lines["value"], lines["low"], lines["high"], strict=True)
+    return lines.assign(text=[f"{number(value)} {interval(*both)}" for value, *both in ends])
 
 
 def beside(summary: Summary, excluded: Sequence[Exclusion] = ()) -> list[Grid]:
     """A run's scores in the terms of the published table: cIoU, and the share kept."""
     comparisons = summary.table("comparisons")
     kept = comparisons[(comparisons["metric"] == "ciou") & (comparisons["reference"] == "none")]
+    shares = zip(kept["retention"], kept["retention_bound"], strict=True)
+    texts = [f"{number(share)} (≥ {number(bound)})" for share, bound in shares]
+    scores = with_intervals(scores_of(summary.table("scores")))
     return [
-        by_budget(
-            "cIoU [95 % interval]",
-            scores_of(summary.table("scores")),
-            spread,
-            refused=reasons(excluded),
-        ),
+        by_budget("cIoU [95 % interval]", scores, refused=reasons(excluded)),
         by_budget(
             "Share of the unpruned cIoU that is kept (one-sided 95 % bound)",
-            kept.rename(columns={"retention": "value"}),
-            lambda line: f"{number(line['value'])} (≥ {number(line['retention_bound'])})",
+            kept.assign(value=kept["retention"], text=texts),
         ),
     ]
 
 
 def published_tables() -> list[dict[str, object]]:
     """The published tables, each with its source and with what to keep in mind."""
-    accuracy = (
-        published.accuracy()
-        .drop(columns="method")
-        .rename(columns={"label": "method", "tokens": "budget"})
-    )
+    accuracy = published.accuracy().drop(columns="method")
+    names = {"label": "method", "tokens": "budget", "ciou": "value"}
+    both = zip(accuracy["ciou"], accuracy["kept"], strict=True)
     shown = by_budget(
         "Mean cIoU of eight splits in percent (share of the unpruned one), as published",
-        accuracy.rename(columns={"ciou": "value"}),
-        lambda line: f"{line['value']:.1f} ({line['kept']:.1%})",
+        accuracy.rename(columns=names).assign(text=[f"{c:.1f} ({kept:.1%})" for c, kept in both]),
     )
-    rows = pd.DataFrame([vars(row) for row in published.EFFICIENCY])
     return [
         {"grid": shown, "source": published.ACCURACY_SOURCE, "caution": published.ACCURACY_CAUTION},
         {
-            "grid": grid("Efficiency, as published", rows),
+            "grid": grid("Efficiency, as published", published.efficiency()),
             "source": published.SOURCE,
             "caution": published.CAUTION,
         },

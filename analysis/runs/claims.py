@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 
 # A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94
@@ -19,7 +20,7 @@ _WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 
 
-class Claim(BaseModel):
+class Claim(Frozen):
     """One statement with everything needed to judge it.
 
     Attributes:
@@ -45,8 +46,6 @@ class Claim(BaseModel):
         p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
             as the null.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     statement: str
@@ -143,6 +142,32 @@ def make_claim(
     )
     refuted = claim.verdict == "undetermined" and claim.equivalent
     return claim.model_copy(update={"verdict": "not supported"}) if refuted else claim
+
+
+def effect_claim(
+    id: str,
+    statement: str,
+    result: Bootstrap,
+    null_description: str,
+    excluded: Mapping[str, int] | None = None,
+    margin: float = float("nan"),
+) -> Claim:
+    """A claim that the first statistic of ``result`` lies above 0, with p-values from its draws.
+
+    With a margin it also says how surely the statistic is as good as 0.
+    """
+    return make_claim(
+        id,
+        statement,
+        result.estimates()[0],
+        0.0,
+        null_description,
+        p_value=float(result.p_values()[0]),
+        p_claimed=float(result.p_values(one_sided=True)[0]),
+        excluded=excluded,
+        margin=margin,
+        p_equivalent=float(result.p_equivalent(margin)[0]) if margin > 0 else float("nan"),
+    )
 
 
 def null_claim(

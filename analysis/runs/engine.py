@@ -277,7 +277,8 @@ def run_chunk(
 def summary_of(study: Study[ConfigT], config: ConfigT, run: Run) -> Summary:
     """Claims and tables from all rows of a run."""
     rows = run.rows()
-    claims, tables = study.claims(rows, config), study.tables(rows, config)
+    claims = [] if rows.empty else study.claims(rows, config)
+    tables = {} if rows.empty else study.tables(rows, config)
     return Summary(
         study=study.name,
         key=run.key.digest,

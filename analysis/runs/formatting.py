@@ -27,24 +27,15 @@ class Grid:
 
 def grid(title: str, frame: pd.DataFrame, csv: str = "") -> Grid:
     """A data frame as text; a mean and its two ends share a cell."""
-    heads, columns = [], []
-    names = list(frame.columns)
-    ends = {"low", "high"} <= set(names)
-    centre = names[names.index("low") - 1] if ends else None
-    for name in names:
-        if ends and name in ("low", "high"):
-            continue
-        values = frame[name].tolist()
-        if name == centre:
-            heads.append(f"{name} [interval]")
-            whole = zip(values, frame["low"], frame["high"], strict=True)
-            columns.append(
-                [Cell(f"{number(v)} {interval(low, high)}", True) for v, low, high in whole]
-            )
-        else:
-            heads.append(str(name).replace("_", " "))
-            columns.append([cell(v) for v in values])
-    return Grid(title, tuple(heads), tuple(zip(*columns, strict=True)), csv)
+    names = [str(name) for name in frame.columns]
+    centre = names[names.index("low") - 1] if {"low", "high"} <= set(names) else None
+    shown = [name for name in names if centre is None or name not in ("low", "high")]
+    heads = [f"{name} [interval]" if name == centre else name.replace("_", " ") for name in shown]
+    columns = {name: [cell(value) for value in frame[name].tolist()] for name in shown}
+    if centre is not None:
+        ends = zip(frame[centre], frame["low"], frame["high"], strict=True)
+        columns[centre] = [Cell(f"{number(v)} {interval(*both)}", True) for v, *both in ends]
+    return Grid(title, tuple(heads), tuple(zip(*columns.values(), strict=True)), csv)
 
 
 def cell(value: object) -> Cell:

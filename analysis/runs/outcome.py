@@ -3,11 +3,13 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A typed record of a run: it cannot change, and holds no unknown field."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Counts(_Frozen):
+class Counts(Frozen):
     """What became of the samples (expressions).
 
     Attributes:
@@ -21,6 +23,11 @@ class Counts(_Frozen):
     done: int = 0
     skipped: dict[str, int] = Field(default_factory=dict)
     failed: int = 0
+
+    def told(self, samples: str = "") -> str:
+        """The counts in words, for instance with ``samples`` " expressions"."""
+        skipped = "".join(f", {n} skipped ({reason})" for reason, n in sorted(self.skipped.items()))
+        return f"{self.done} of {self.expected}{samples} done, {self.failed} failed{skipped}"
 
     def __add__(self, other: "Counts") -> "Counts":
         """Sum of both."""
@@ -36,7 +43,7 @@ class Counts(_Frozen):
         )
 
 
-class Exclusion(_Frozen):
+class Exclusion(Frozen):
     """A method that has no rows at a budget.
 
     Attributes:

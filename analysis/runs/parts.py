@@ -10,9 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 
-from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.outcome import Counts, Frozen
 from litelvlm.data.files import atomic_write
 
 _META = b"litelvlm"
@@ -20,7 +19,7 @@ UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 """What reading a damaged part may raise."""
 
 
-class PartMeta(BaseModel):
+class PartMeta(Frozen):
     """What a part says of itself.
 
     Attributes:
@@ -33,8 +32,6 @@ class PartMeta(BaseModel):
         notes: What a reader of its rows should know.
         digest: Of the rows; a row changed by hand no longer fits it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     part: int

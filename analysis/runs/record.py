@@ -6,19 +6,14 @@ import math
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from litelvlm.analysis.runs.claims import Claim
-from litelvlm.analysis.runs.outcome import Counts, Exclusion
+from litelvlm.analysis.runs.outcome import Counts, Exclusion, Frozen
 
 State = Literal["running", "partial", "done", "failed"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunKey(_Frozen):
+class RunKey(Frozen):
     """Everything that can change a row; two runs with equal keys hold equal rows.
 
     Attributes:
@@ -58,7 +53,7 @@ class RunKey(_Frozen):
         return f"{self.study}-{self.digest[:12]}"
 
 
-class Session(_Frozen):
+class Session(Frozen):
     """One process that computed parts of a run.
 
     Attributes:
@@ -134,7 +129,7 @@ class RunRecord(Session):
         return self.parts_done == self.n_parts
 
 
-class Table(_Frozen):
+class Table(Frozen):
     """A data frame as plain data."""
 
     dtypes: dict[str, str]
@@ -157,7 +152,7 @@ class Table(_Frozen):
         return frame.astype(self.dtypes)
 
 
-class Summary(_Frozen):
+class Summary(Frozen):
     """``summary.json``: what the rows say.
 
     Attributes:

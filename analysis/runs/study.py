@@ -29,8 +29,8 @@ class Study(Generic[ConfigT]):
         prepare: Everything before the first row. The module that defines it, with all that this
             module imports, is the code that makes rows, and so part of the run's key.
         columns: What a row may hold.
-        claims: From rows to claims.
-        tables: From rows to the tables that figures and pages show.
+        claims: From rows, of which there is at least one, to claims.
+        tables: From such rows to the tables that figures and pages show.
         interpret: What claims and tables mean together, in words.
         pictures: Saves pictures for figures into the folder of a finished run; None draws none.
     """

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.runs.claims import ALPHA, Claim, Verdict
+from litelvlm.analysis.runs.claims import ALPHA, Claim
 from litelvlm.analysis.stats.significance import holm
 
 HYPOTHESES: Mapping[str, str] = MappingProxyType(
@@ -32,6 +32,11 @@ HYPOTHESES: Mapping[str, str] = MappingProxyType(
 )
 """The confirmatory hypotheses in short; claims with these ids say exactly what was tested."""
 NOT_TESTED = "not tested"
+_UNTESTED = dict.fromkeys(("estimate", "low", "high", "null"), float("nan")) | {
+    "n_images": 0,
+    "n": 0,
+}
+"""What stands in the numbers of a hypothesis without a claim."""
 
 
 def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
@@ -58,9 +63,7 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
         ValueError: If a hypothesis has two claims.
     """
     found: dict[str, Claim] = {}
-    for claim in claims:
-        if claim.id not in HYPOTHESES:
-            continue
+    for claim in (claim for claim in claims if claim.id in HYPOTHESES):
         if claim.id in found:
             raise ValueError(
                 f"{claim.id} occurs twice; give one run of each study, "
@@ -71,43 +74,21 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
     adjusted = np.where(
         np.isnan(p_values), np.nan, holm(np.where(np.isnan(p_values), 1.0, p_values))
     )
-    return pd.DataFrame(
-        [
-            _line(id, found.get(id), float(p), float(p_holm))
-            for id, p, p_holm in zip(HYPOTHESES, p_values, adjusted, strict=True)
-        ]
-    )
+    lines = []
+    for (id, short), p, p_holm in zip(HYPOTHESES.items(), p_values, adjusted, strict=True):
+        tested = found.get(id)
+        numbers = {name: getattr(tested, name, missing) for name, missing in _UNTESTED.items()}
+        alone = tested.verdict if tested else NOT_TESTED
+        lines.append(
+            {"id": id, "statement": tested.statement if tested else short}
+            | numbers
+            | {"p": float(p), "p_holm": float(p_holm), "alone": alone}
+            | {"verdict": adjusted_verdict(alone, float(p_holm))}
+        )
+    return pd.DataFrame(lines)
 
 
-def _line(id: str, claim: Claim | None, p: float, p_holm: float) -> dict[str, str | float | int]:
-    if claim is None:
-        missing: dict[str, str | float | int] = {"id": id, "statement": HYPOTHESES[id]}
-        missing |= dict.fromkeys(("estimate", "low", "high", "null"), float("nan"))
-        return missing | {
-            "n_images": 0,
-            "n": 0,
-            "p": p,
-            "p_holm": p_holm,
-            "alone": NOT_TESTED,
-            "verdict": NOT_TESTED,
-        }
-    return {
-        "id": id,
-        "statement": claim.statement,
-        "estimate": claim.estimate,
-        "low": claim.low,
-        "high": claim.high,
-        "null": claim.null,
-        "n_images": claim.n_images,
-        "n": claim.n,
-        "p": p,
-        "p_holm": p_holm,
-        "alone": claim.verdict,
-        "verdict": adjusted_verdict(claim.verdict, p_holm),
-    }
-
-
-def adjusted_verdict(alone: Verdict, p_holm: float) -> Verdict:
+def adjusted_verdict(alone: str, p_holm: float) -> str:
     """What remains of a claim's verdict once the whole family is counted.
 
     Example:

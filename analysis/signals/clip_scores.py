@@ -34,7 +34,7 @@ SCORES = (
 """Scores by name, high is kept; the highest-similarity ranking has the negated correlations."""
 
 # A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
-# most there can be.
+# most there can be, sqrt(width).
 MASSIVE_SHARE = 20 / 64
 
 
@@ -74,17 +74,13 @@ def highest_similarity(cues: Cues) -> Float[Array, "n"]:
     return HighSimilarity().score(cues).float().cpu().numpy().astype(np.float64)
 
 
-def visual_sinks(
-    states: Float[Tensor, "s d"], first: int, n_tokens: int, share: float = MASSIVE_SHARE
-) -> Bool[Array, "n"]:
+def visual_sinks(states: Float[Tensor, "s d"], first: int, n_tokens: int) -> Bool[Array, "n"]:
     """Visual tokens with massive activations in the massive channels of the first token.
 
     Args:
         states: States inside the language model.
         first: Index of the first visual token.
         n_tokens: Visual tokens.
-        share: A channel is massive beyond this share of the most it can be, sqrt(d) root mean
-            squares.
 
     Source: Kang et al. 2025, See what you are told: visual attention sink in large multimodal
         models, section 3. There the bound is 20 at d = 4096, and channels 1415 and 2533 of
@@ -92,7 +88,7 @@ def visual_sinks(
         can be asked.
     """
     scaled = states.float() / states.float().pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-12)
-    bound = share * states.shape[1] ** 0.5
+    bound = MASSIVE_SHARE * states.shape[1] ** 0.5
     channels = scaled[0].abs() > bound
     massive = (scaled[first : first + n_tokens, channels].abs() > bound).any(1)
     found: Array = massive.cpu().numpy()

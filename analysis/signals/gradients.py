@@ -7,51 +7,23 @@ has no sign, and their signed sum otherwise.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from captum.attr import InputXGradient, IntegratedGradients, LayerGradientXActivation, Saliency
 from jaxtyping import Float
 from PIL import Image, ImageFilter
-from torch import Tensor, nn
+from torch import Tensor
 
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.attribution.targets import frozen
+from litelvlm.models.glamm.attribution.targets import Targets, frozen
 from litelvlm.models.glamm.network import GlammNetwork
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
 BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of the shorter side
-
-
-@runtime_checkable
-class TokenTargets(Protocol):
-    """Targets as a function of the visual tokens, as ``Targets`` offers them."""
-
-    @property
-    def model(self) -> nn.Module:
-        """The model, whose language model is ``llama``."""
-
-    @property
-    def visual(self) -> Float[Tensor, "n d"]:
-        """Projected visual tokens."""
-
-    @property
-    def start(self) -> int:
-        """Index of the first visual token in the sequence."""
-
-    @property
-    def n_tokens(self) -> int:
-        """Visual tokens."""
-
-    @property
-    def batch_size(self) -> int:
-        """Rows at once that are safe."""
-
-    def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
-        """The targets at these visual tokens."""
 
 
 class Integrated(NamedTuple):
@@ -72,16 +44,17 @@ def token_sums(attribution: Float[Tensor, "n d"]) -> Float[Array, "n"]:
     return attribution.detach().float().sum(-1).cpu().numpy().astype(np.float64)
 
 
-def input_signals(targets: TokenTargets, column: int) -> dict[str, Float[Array, "n"]]:
+def input_signals(targets: Targets, column: int) -> dict[str, Float[Array, "n"]]:
     """Saliency and input x gradient of one target at the visual tokens."""
     with frozen(targets.model):
         inputs = targets.visual[None].clone().requires_grad_(True)
         steep = Saliency(targets).attribute(inputs, target=column)[0]
         product = InputXGradient(targets).attribute(inputs, target=column)[0]
-    norms = (
-        torch.linalg.vector_norm(steep.detach().float(), dim=-1).cpu().numpy().astype(np.float64)
-    )
-    return {"saliency": norms, "input_x_gradient": token_sums(product)}
+    norms = torch.linalg.vector_norm(steep.detach().float(), dim=-1)
+    return {
+        "saliency": norms.cpu().numpy().astype(np.float64),
+        "input_x_gradient": token_sums(product),
+    }
 
 
 def inner_layers(n_layers: int) -> tuple[int, ...]:
@@ -97,13 +70,11 @@ def inner_layers(n_layers: int) -> tuple[int, ...]:
 
 
 def layer_signals(
-    targets: TokenTargets, column: int, layers: Sequence[int]
+    targets: Targets, column: int, layers: Sequence[int]
 ) -> dict[int, Float[Array, "n"]]:
     """Gradient x activation of one target at the visual tokens' states behind some layers."""
     image = slice(targets.start, targets.start + targets.n_tokens)
-    # Only a GLaMM makes targets; a toy in its place has the same layers.
-    blocks = cast(GlammNetwork, targets.model).llama.model.layers
-    modules = [blocks[index] for index in layers]
+    modules = [targets.model.llama.model.layers[index] for index in layers]
     with frozen(targets.model):
         inputs = targets.visual[None].clone().requires_grad_(True)
         found = LayerGradientXActivation(targets, modules).attribute(inputs, target=column)
@@ -114,7 +85,7 @@ def layer_signals(
 
 
 def integrated_gradients(
-    targets: TokenTargets,
+    targets: Targets,
     column: int,
     baseline: Float[Tensor, "n d"],
     steps: int = 32,

@@ -14,12 +14,6 @@ from litelvlm.arrays import Array
 Game = Callable[[Bool[Array, "b g"]], Float[Array, "b t"]]
 
 
-def ends(game: Game, n_players: int) -> tuple[Float[Array, "t"], Float[Array, "t"]]:
-    """Value of nobody and of everybody."""
-    values = game(np.stack([np.zeros(n_players, dtype=bool), np.ones(n_players, dtype=bool)]))
-    return values[0], values[1]
-
-
 def kernel_shap(
     game: Game, n_players: int, samples: int, rng: np.random.Generator
 ) -> Float[Array, "g t"]:
@@ -43,7 +37,7 @@ def kernel_shap(
     order = rng.random((len(drawn), n_players)).argsort(1).argsort(1)
     half = order < drawn[:, None]
     present = np.concatenate([half, ~half])[:samples]
-    nobody, everybody = ends(game, n_players)
+    nobody, everybody = game(np.array([[False] * n_players, [True] * n_players]))
     total = everybody - nobody
     # The constraint leaves n - 1 unknowns: the last player's value is the total less the others'.
     design = present[:, :-1].astype(np.float64) - present[:, -1:]

@@ -1,7 +1,6 @@
 """Importance signals that cost many passes: integrated gradients, Shapley values, ridge."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from litelvlm.analysis.signals.gradients import (
 )
 from litelvlm.analysis.signals.importance import BLOCKS, DICE, Signal, as_array, block_signals
 from litelvlm.analysis.signals.removal import Game, kernel_shap, ridge_on_masks, shapley_sampling
-from litelvlm.analysis.stats.agreement import retest_ceiling, split_half_ceiling
+from litelvlm.analysis.stats.agreement import reliability
 from litelvlm.arrays import Array
 from litelvlm.models.glamm.attribution.importance import block_groups
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
@@ -41,33 +40,18 @@ def shapley(
     return values
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Sizes of the signals that need many passes.
-
-    Attributes:
-        steps: Nodes of integrated gradients.
-        coalitions: Of KernelSHAP, over both halves.
-        permutations: Of Shapley sampling, over both halves.
-        masks: Random token sets of the ridge regression.
-        kept: Tokens in such a set.
-        seed: Of whatever is drawn.
-    """
-
-    steps: int
-    coalitions: int
-    permutations: int
-    masks: int
-    kept: int
-    seed: int
-
-
 def sampled_signals(
     query: Query,
     targets: Targets,
     picture: Image.Image,
     token: Float[Tensor, "d"],
-    sampling: Sampling,
+    *,
+    steps: int,
+    coalitions: int,
+    permutations: int,
+    masks: int,
+    kept: int,
+    seed: int,
 ) -> Iterator[Signal]:
     """Signals that cost tens to hundreds of passes.
 
@@ -78,7 +62,12 @@ def sampled_signals(
         targets: Its targets.
         picture: The image, for the blurred baseline.
         token: Mean token of the data set.
-        sampling: How much to sample.
+        steps: Nodes of integrated gradients.
+        coalitions: Of KernelSHAP, over both halves.
+        permutations: Of Shapley sampling, over both halves.
+        masks: Random token sets of the ridge regression.
+        kept: Tokens in such a set.
+        seed: Of whatever is drawn.
     """
     for removal in ("mean", "mask"):
         yield from block_signals(query, targets, removal)
@@ -88,39 +77,26 @@ def sampled_signals(
         "zero": torch.zeros_like(targets.visual),
     }
     for name, baseline in baselines.items():
-        values, error = integrated_gradients(
-            targets, DICE, baseline, sampling.steps, query.batch_size
-        )
+        values, error = integrated_gradients(targets, DICE, baseline, steps, query.batch_size)
         yield Signal("integrated_gradients", values, TARGETS[DICE], removal=name, error=error)
     game, groups = block_game(query, targets)
     halves: dict[str, Callable[[np.random.Generator], Float[Array, "g t"]]] = {
-        "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-sampling.coalitions // 2), rng),
+        "kernel_shap": lambda rng: kernel_shap(game, BLOCKS**2, -(-coalitions // 2), rng),
         "shapley_sampling": lambda rng: shapley_sampling(
-            game, BLOCKS**2, -(-sampling.permutations // 2), rng
+            game, BLOCKS**2, -(-permutations // 2), rng
         ),
     }
 
     def tokens(present: Bool[Array, "b n"]) -> Float[Array, "b t"]:
         return as_array(targets.keeping(torch.from_numpy(present), query.batch_size))
 
-    rng = np.random.default_rng(sampling.seed)
+    rng = np.random.default_rng(seed)
     for name, method in halves.items():
         first, second = method(rng), method(rng)
         both = (first + second) / 2
         for column, target in enumerate(TARGETS):
-            reliability = reliable(first[:, column], second[:, column], stepped_up=True)
-            yield Signal(
-                name, both[groups, column], target, removal="drop", reliability=reliability
-            )
-    effects = ridge_on_masks(tokens, targets.n_tokens, sampling.kept, sampling.masks, rng)
+            found = reliability(first[:, column], second[:, column], stepped_up=True)
+            yield Signal(name, both[groups, column], target, removal="drop", reliability=found)
+    effects = ridge_on_masks(tokens, targets.n_tokens, kept, masks, rng)
     for column, target in enumerate(TARGETS):
         yield Signal("ridge", effects[:, column], target, removal="drop")
-
-
-def reliable(
-    first: Float[Array, "n"], second: Float[Array, "n"], stepped_up: bool = False
-) -> float:
-    """Reliability from two measurements, of one or of their mean; nan where one is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return (split_half_ceiling if stepped_up else retest_ceiling)(first, second).full

@@ -1,7 +1,5 @@
 """How far two token rankings agree: what is held fixed, overlap at the top, and ceilings."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy import stats
@@ -10,18 +8,6 @@ from litelvlm.analysis.stats.bootstrap import check_finite
 from litelvlm.arrays import Array
 
 USABLE = 0.2  # below this reliability nothing is said of a ceiling
-
-
-class Ceiling(NamedTuple):
-    """Reliability of a signal from two halves of it.
-
-    Attributes:
-        half: Correlation of the halves.
-        full: Reliability of the whole signal.
-    """
-
-    half: float
-    full: float
 
 
 def grid_covariates(grid: tuple[int, int]) -> Float[Array, "n 7"]:
@@ -90,35 +76,30 @@ def chance_corrected(value: float, chance: float) -> float:
     return (value - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
-def split_half_ceiling(first: Real[Array, "n"], second: Real[Array, "n"]) -> Ceiling:
-    """Reliability of a signal measured in two halves (two halves of the samples), by Spearman.
+def reliability(
+    first: Real[Array, "n"], second: Real[Array, "n"], stepped_up: bool = False
+) -> float:
+    """Reliability of a signal that was measured twice, by Spearman; nan where one is constant.
 
-    That of the whole is 2 r / (1 + r) (Spearman and Brown).
+    That of one measurement is their correlation r. That of their mean is 2 r / (1 + r) (Spearman
+    and Brown), which is too high for either alone.
 
-    Raises:
-        ValueError: If a value is not finite or a half is constant.
-    """
-    for name, values in (("first half", first), ("second half", second)):
-        check_finite(values, name)
-        if np.ptp(values) == 0:
-            raise ValueError(
-                f"the {name} is constant, so its reliability is undefined; skip that sample"
-            )
-    half = float(stats.spearmanr(first, second).statistic)
-    full = 2 * half / (1 + half) if half > -1 else float("-inf")
-    return Ceiling(half, full)
-
-
-def retest_ceiling(first: Real[Array, "n"], second: Real[Array, "n"]) -> Ceiling:
-    """Reliability of one measurement: its correlation with a second one, not stepped up.
-
-    ``split_half_ceiling`` speaks of the two together, which is too high for either alone.
+    Args:
+        first: One measurement.
+        second: The other one.
+        stepped_up: Whether to speak of the mean of the two.
 
     Raises:
-        ValueError: As ``split_half_ceiling``.
+        ValueError: If a value is not finite.
     """
-    half = split_half_ceiling(first, second).half
-    return Ceiling(half, half)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    check_finite(first, "first measurement")
+    check_finite(second, "second measurement")
+    r = float(stats.spearmanr(first, second).statistic)
+    if not stepped_up:
+        return r
+    return 2 * r / (1 + r) if r > -1 else float("-inf")
 
 
 def ceiling_of(first: float, second: float) -> float:

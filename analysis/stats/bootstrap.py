@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 
 from litelvlm.arrays import Array
 
@@ -44,6 +44,16 @@ class Estimate(NamedTuple):
         """Whether there is an interval (with one image there is none)."""
         return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
+    def line(self, name: str = "value") -> dict[str, object]:
+        """The estimate as columns of a table: the value under a name, low, high, n_images and n."""
+        return {
+            name: self.value,
+            "low": self.low,
+            "high": self.high,
+            "n_images": self.n_images,
+            "n": self.n,
+        }
+
 
 class Bootstrap(NamedTuple):
     """A statistic on all data and on every resample.
@@ -61,11 +71,25 @@ class Bootstrap(NamedTuple):
     n: int
 
     def estimates(self, level: float = 0.95) -> list[Estimate]:
-        """Percentile interval of each column."""
+        """Percentile interval of each column; undefined without draws.
+
+        Raises:
+            ValueError: If the level does not lie between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
+        if not len(self.draws):
+            return [self.undefined(float(value), ONE_IMAGE) for value in self.value]
+        method = f"{level:.0%} image bootstrap, B={len(self.draws)}"
+        ends = [np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) for draws in self.draws.T]
         return [
-            interval(float(value), draws, self.n_images, self.n, level)
-            for value, draws in zip(self.value, self.draws.T, strict=True)
+            Estimate(float(value), float(low), float(high), self.n_images, self.n, method)
+            for value, (low, high) in zip(self.value, ends, strict=True)
         ]
+
+    def undefined(self, value: float, reason: str) -> Estimate:
+        """A value without an interval, and why it has none."""
+        return Estimate(value, np.nan, np.nan, self.n_images, self.n, reason)
 
     def p_values(self, null: float = 0.0, one_sided: bool = False) -> Float[Array, "k"]:
         """Bootstrap p-value of each column against ``null``; nan with one image.
@@ -120,11 +144,8 @@ def check_finite(values: Shaped[Array, "..."], what: str) -> None:
 
 def image_sums(
     columns: Float[Array, "n c"], image_ids: Shaped[Array, "n"]
-) -> tuple[Float[Array, "images c"], Int[Array, "images"]]:
-    """Sum each column within each image.
-
-    Returns:
-        Sums in ascending order of image id, and the number of samples of each image.
+) -> Float[Array, "images c"]:
+    """Sum each column within each image, in ascending order of image id.
 
     Raises:
         ValueError: If a value is not finite, there is no sample, or the lengths differ.
@@ -135,11 +156,10 @@ def image_sums(
             f"{len(image_ids)}"
         )
     check_finite(columns, "values")
-    _, index = np.unique(image_ids, return_inverse=True)
-    counts = np.bincount(index)
-    sums = np.zeros((len(counts), columns.shape[1]))
+    images, index = np.unique(image_ids, return_inverse=True)
+    sums = np.zeros((len(images), columns.shape[1]))
     np.add.at(sums, index, columns)
-    return sums, counts
+    return sums
 
 
 def bootstrap(
@@ -169,7 +189,7 @@ def bootstrap(
         >>> round(float(result.value[0]), 3), result.n_images
         (0.7, 2)
     """
-    sums, _ = image_sums(columns, image_ids)
+    sums = image_sums(columns, image_ids)
     value = statistic(sums.sum(0, keepdims=True))[0]
     n_images = len(sums)
     if n_images == 1:
@@ -185,20 +205,6 @@ def bootstrap(
         counts = np.bincount(picked.ravel(), minlength=size * n_images).reshape(size, n_images)
         draws.append(statistic(counts.astype(np.float64) @ sums))
     return Bootstrap(value, np.concatenate(draws), n_images, len(columns))
-
-
-def interval(
-    value: float, draws: Float[Array, "b"], n_images: int, n: int, level: float = 0.95
-) -> Estimate:
-    """Percentile interval from bootstrap draws; undefined without draws."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
-    if not len(draws):
-        return Estimate(value, np.nan, np.nan, n_images, n, ONE_IMAGE)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(
-        value, float(low), float(high), n_images, n, f"{level:.0%} image bootstrap, B={len(draws)}"
-    )
 
 
 def means(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
@@ -232,28 +238,14 @@ def bootstrap_means(
     )
 
 
-def bootstrap_ratios(
-    numerator: Float[Array, "n c"],
-    denominator: Float[Array, "n c"],
-    image_ids: Shaped[Array, "n"],
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Bootstrap:
-    """Ratios of sums of many column pairs at once (cIoU), recomputed within each image resample."""
-    return bootstrap(np.column_stack([numerator, denominator]), image_ids, ratios, resamples, seed)
-
-
 def mean_estimate(
     values: Float[Array, "n"],
     image_ids: Shaped[Array, "n"],
-    level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
     """Mean over samples with an image-clustered interval; pass differences to compare pairs."""
-    return bootstrap_means(
-        values[:, None].astype(np.float64), image_ids, resamples, seed
-    ).estimates(level)[0]
+    return bootstrap_means(values[:, None], image_ids, resamples, seed).estimates()[0]
 
 
 def contrast(

@@ -21,7 +21,6 @@ def bca_estimate(
     columns: Float[Array, "n c"],
     image_ids: Shaped[Array, "n"],
     statistic: Statistic,
-    level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
@@ -31,31 +30,24 @@ def bca_estimate(
         columns: One row per sample, as for ``bootstrap``.
         image_ids: The image of each sample.
         statistic: From column sums [b, c] to one value each [b, 1].
-        level: Of the interval.
         resamples: Number of draws.
         seed: Of the draws.
 
     Returns:
-        Value and interval; none with one image, and a point if leaving out any image changes
+        Value and 95 % interval; none with one image, and a point if leaving out any image changes
         nothing.
 
     Source: Efron 1987, Better bootstrap confidence intervals; computed by
         ``scipy.stats.bootstrap``.
     """
-    sums, _ = image_sums(columns, image_ids)
+    sums = image_sums(columns, image_ids)
     total, n_images = sums.sum(0, keepdims=True), len(sums)
     value = float(statistic(total)[0, 0])
     if n_images == 1:
         return Estimate(value, np.nan, np.nan, 1, len(columns), ONE_IMAGE)
     if np.ptp(statistic(total - sums)) < 1e-12:  # bias and acceleration would be 0 / 0
-        return Estimate(
-            value,
-            value,
-            value,
-            n_images,
-            len(columns),
-            f"{level:.0%} BCa image bootstrap, no spread",
-        )
+        method = "95% BCa image bootstrap, no spread"
+        return Estimate(value, value, value, n_images, len(columns), method)
 
     def of_images(index: Int[Array, "*b images"], axis: int) -> Float[Array, "*b"]:
         totals = sums[np.moveaxis(index, axis, -1)].sum(axis=-2)
@@ -70,11 +62,10 @@ def bca_estimate(
         n_resamples=resamples,
         batch=max(1, _BATCH_CELLS // sums.size),
         vectorized=True,
-        confidence_level=level,
         method="BCa",
         rng=seed,
     ).confidence_interval
-    method = f"{level:.0%} BCa image bootstrap, B={resamples}"
+    method = f"95% BCa image bootstrap, B={resamples}"
     return Estimate(value, float(found.low), float(found.high), n_images, len(columns), method)
 
 
@@ -100,7 +91,7 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
     """
     value = float(effects.value.min())
     if not len(effects.draws):
-        return Estimate(value, np.nan, np.nan, effects.n_images, effects.n, ONE_IMAGE)
+        return effects.undefined(value, ONE_IMAGE)
     low = float(np.quantile(effects.draws, (1 - level) / 2, axis=0).min())
     fall = float(np.quantile((effects.value - effects.draws).max(axis=1), (1 + level) / 2))
     method = (
@@ -110,15 +101,13 @@ def smallest_effect(effects: Bootstrap, level: float = 0.95) -> Estimate:
     return Estimate(value, low, value + max(fall, 0.0), effects.n_images, effects.n, method)
 
 
-def minimum_detectable(
-    result: Bootstrap, power: float = 0.8, level: float = 0.95
-) -> Float[Array, "k"]:
-    """Smallest effect that a two-sided test on these images detects at a power; nan with one image.
+def minimum_detectable(result: Bootstrap) -> Float[Array, "k"]:
+    """Smallest effect that a two-sided test at 5 % detects with a power of 0.8; nan with one image.
 
-    It is z_{(1 + level) / 2} + z_power = 2.80 standard errors: for a mean difference over images of
-    equal weight, 2.80 SD_d / sqrt(n_images).
+    It is z_.975 + z_.8 = 2.80 standard errors: for a mean difference over images of equal weight,
+    2.80 SD_d / sqrt(n_images).
     """
     if not len(result.draws):
         return np.full(len(result.value), np.nan)
     error: Array = result.draws.std(axis=0)
-    return error * float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))
+    return error * float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))

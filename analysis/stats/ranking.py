@@ -6,37 +6,12 @@ several masks scored at once.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Real, Shaped
 
 from litelvlm.analysis.stats.bootstrap import check_finite
 from litelvlm.arrays import Array
-
-
-class AtBudget(NamedTuple):
-    """Precision and recall of the k lowest, the k highest and k random eligible tokens.
-
-    Attributes:
-        k: Tokens taken, at most N'.
-        precision_low: Share of the k lowest that is in the mask.
-        recall_low: Share of the mask that is among the k lowest.
-        precision_high: The same for the k highest.
-        recall_high: The same for the k highest.
-        chance_precision: Hypergeometric mean n_in / N'.
-        chance_recall: Hypergeometric mean k / N'.
-        lift_low: precision_low / chance_precision (equal to recall_low / chance_recall).
-    """
-
-    k: int
-    precision_low: float
-    recall_low: float
-    precision_high: float
-    recall_high: float
-    chance_precision: float
-    chance_recall: float
-    lift_low: float
 
 
 def auroc(
@@ -117,30 +92,22 @@ def hedges_g(
     return float((1 - 3 / (4 * (n - 2) - 1)) * difference / pooled)
 
 
-def at_budget(
-    scores: Real[Array, "n"],
-    inside: Bool[Array, "n"],
-    outside: Bool[Array, "n"],
-    k: int,
-) -> AtBudget:
-    """Precision and recall of the k lowest and k highest eligible tokens; lower index wins ties.
-
-    Raises:
-        ValueError: If k is below 1, a score is not finite, or the mask holds no token.
-    """
-    return at_budgets(scores, inside, outside, [k])[0]
-
-
 def at_budgets(
     scores: Real[Array, "n"],
     inside: Bool[Array, "n"],
     outside: Bool[Array, "n"],
     ks: Sequence[int],
-) -> list[AtBudget]:
-    """The same at several budgets, from one sort.
+) -> list[dict[str, float]]:
+    """Precision and recall of the k lowest and k highest eligible tokens; lower index wins ties.
+
+    Returns:
+        For each k (at most N'): "prec_low", share of the k lowest that is in the mask; "rec_low",
+        share of the mask that is among the k lowest; "prec_high" and "rec_high", the same for the k
+        highest; "chance_prec" and "chance_rec", the hypergeometric means n_in / N' and k / N';
+        "lift", prec_low / chance_prec (equal to rec_low / chance_rec).
 
     Raises:
-        ValueError: As ``at_budget``.
+        ValueError: If k is below 1, a score is not finite, or the mask holds no token.
     """
     check_finite(scores, "scores")
     eligible = np.flatnonzero(inside | outside)
@@ -155,18 +122,10 @@ def at_budgets(
     found = []
     for k in (min(k, n) for k in ks):
         low, high = int(lowest[k - 1]), int(highest[k - 1])
-        found.append(
-            AtBudget(
-                k,
-                low / k,
-                low / n_in,
-                high / k,
-                high / n_in,
-                n_in / n,
-                k / n,
-                (low / k) / (n_in / n),
-            )
-        )
+        chance = {"chance_prec": n_in / n, "chance_rec": k / n}
+        lowest_k = {"prec_low": low / k, "rec_low": low / n_in}
+        highest_k = {"prec_high": high / k, "rec_high": high / n_in}
+        found.append(lowest_k | highest_k | chance | {"lift": (low / k) / (n_in / n)})
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import stats
 
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Estimate, check_finite, image_sums, ratios
+from litelvlm.analysis.stats.bootstrap import RESAMPLES, check_finite, image_sums, ratios
 from litelvlm.arrays import Array
 
 _CHUNK_CELLS = 2_000_000
@@ -57,8 +57,7 @@ def paired_swap_test(
         )
     if a.shape[1] == 1:
         a, b = np.column_stack([a, np.ones(len(a))]), np.column_stack([b, np.ones(len(b))])
-    sums_a, _ = image_sums(a.astype(np.float64), image_ids)
-    sums_b, _ = image_sums(b.astype(np.float64), image_ids)
+    sums_a, sums_b = (image_sums(side.astype(np.float64), image_ids) for side in (a, b))
     n_images, total, change = len(sums_a), sums_a.sum(0) + sums_b.sum(0), sums_b - sums_a
     observed = float((ratios(sums_a.sum(0)[None]) - ratios(sums_b.sum(0)[None]))[0, 0])
     if n_images == 1:
@@ -119,11 +118,6 @@ def non_inferiority_test(difference: Float[Array, "images"], margin: float) -> C
         return Comparison(mean, 0.0 if mean > -margin else 1.0, len(difference))
     p_value = float(stats.ttest_1samp(difference, -margin, alternative="greater").pvalue)
     return Comparison(mean, p_value, len(difference))
-
-
-def non_inferior(estimate: Estimate, margin: float) -> bool:
-    """Whether the interval of a difference lies above ``-margin``; False if it is undefined."""
-    return estimate.defined and estimate.low > -margin
 
 
 def holm(p_values: Float[Array, "m"]) -> Float[Array, "m"]:

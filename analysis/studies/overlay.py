@@ -1,7 +1,6 @@
 """Masks and kept tokens drawn over a picture."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -10,28 +9,11 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from litelvlm.arrays import Array
 from litelvlm.clip.geometry import coverage_to_pixels
-from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.tower import Tower
 from litelvlm.pruning import Selection
 
 TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
 """Colours (RGB), one per expression; colour-blind readers can distinguish them."""
-
-
-@runtime_checkable
-class CroppingTower(Protocol):
-    """The part of a tower that says where its tokens look."""
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Token grid (rows, columns)."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the square crop in pixels."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Crop and normalisation."""
 
 
 def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
@@ -47,7 +29,7 @@ def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
 
 
 def spread(
-    values: Float[Array, "n"], tower: CroppingTower, height: int, width: int
+    values: Float[Array, "n"], tower: Tower, height: int, width: int
 ) -> Float[Array, "height width"]:
     """Spread one value per token over the picture; NaN outside what the tower sees."""
     crop = tower.preprocessing.crop(height, width, tower.image_size)
@@ -55,7 +37,7 @@ def spread(
 
 
 def kept_pixels(
-    kept: Sequence[int], tower: CroppingTower, height: int, width: int
+    kept: Sequence[int], tower: Tower, height: int, width: int
 ) -> Float[Array, "height width"]:
     """Map of kept tokens over the picture: 1 kept, 0 pruned, NaN outside what the tower sees."""
     flags = np.zeros(tower.grid[0] * tower.grid[1], dtype=np.float32)
@@ -84,3 +66,16 @@ def draw_overlay(
     pixels[mask & ~binary_erosion(mask, iterations=2)] = tint
     pixels[binary_dilation(mask, iterations=2) & ~mask] = 0
     return pixels.round().astype(np.uint8)
+
+
+def draw_kept(
+    picture: Image.Image,
+    mask: Bool[Array, "height width"],
+    selection: Selection | None,
+    tower: Tower,
+    tint: tuple[int, int, int] = TINTS[0],
+) -> UInt8[Array, "height width 3"]:
+    """``draw_overlay`` with the tokens of a selection; None keeps all."""
+    kept = kept_indices(selection, tower.grid[0] * tower.grid[1])
+    seen = kept_pixels(kept, tower, picture.height, picture.width)
+    return draw_overlay(picture, mask, seen, tint)

@@ -1,26 +1,6 @@
 """Numbers that the authors of LiteLVLM publish, shown beside ours and never mixed with them."""
 
-from dataclasses import dataclass
-
 import pandas as pd
-
-
-@dataclass(frozen=True)
-class Published:
-    """One published number.
-
-    Attributes:
-        quantity: What was measured, with its unit.
-        method: Pruning method; "unpruned" for the baseline.
-        tokens: Visual tokens of 576.
-        value: As printed.
-    """
-
-    quantity: str
-    method: str
-    tokens: int
-    value: str
-
 
 N_TOKENS = 576
 """Visual tokens of the published model before pruning."""
@@ -120,46 +100,48 @@ CAUTION = (
 )
 
 
-def _rows(quantity: str, baseline: str, values: dict[str, tuple[str, str]]) -> list[Published]:
-    rows = [Published(quantity, "unpruned", 576, baseline)]
-    for method, pair in values.items():
-        rows += [
-            Published(quantity, method, tokens, value)
-            for tokens, value in zip((192, 64), pair, strict=True)
-        ]
-    return rows
+def efficiency() -> pd.DataFrame:
+    """The published costs, as printed, by quantity, method and visual tokens."""
+    return pd.DataFrame(
+        [
+            (quantity, method, tokens, value)
+            for quantity, by_method in _EFFICIENCY.items()
+            for method, values in by_method.items()
+            for tokens, value in zip(
+                (576,) if method == "unpruned" else (192, 64), values, strict=True
+            )
+        ],
+        columns=["quantity", "method", "tokens", "value"],
+    )
 
 
-EFFICIENCY: tuple[Published, ...] = (
-    *_rows(
-        "multiply-adds (T)",
-        "4.66",
-        {"FastV": ("2.65", "2.23"), "VisPruner": ("2.17", "1.33"), "LiteLVLM": ("2.11", "1.27")},
-    ),
-    *_rows(
-        "prefill time (ms)",
-        "166.25",
-        {
-            "FastV": ("162.88", "157.50"),
-            "VisPruner": ("75.65", "54.77"),
-            "LiteLVLM": ("74.88", "54.02"),
-        },
-    ),
-    *_rows(
-        "CUDA time (ms)",
-        "340.89",
-        {
-            "FastV": ("340.25", "338.65"),
-            "VisPruner": ("276.09", "253.10"),
-            "LiteLVLM": ("265.83", "237.35"),
-        },
-    ),
-    *_rows(
-        "stored activations (GB)",
-        "0.81",
-        {"FastV": ("0.81", "0.80"), "VisPruner": ("0.37", "0.23"), "LiteLVLM": ("0.35", "0.21")},
-    ),
-)
+_TOKENS = {"unpruned": (576,)}
+_EFFICIENCY = {
+    "multiply-adds (T)": {
+        "unpruned": ("4.66",),
+        "FastV": ("2.65", "2.23"),
+        "VisPruner": ("2.17", "1.33"),
+        "LiteLVLM": ("2.11", "1.27"),
+    },
+    "prefill time (ms)": {
+        "unpruned": ("166.25",),
+        "FastV": ("162.88", "157.50"),
+        "VisPruner": ("75.65", "54.77"),
+        "LiteLVLM": ("74.88", "54.02"),
+    },
+    "CUDA time (ms)": {
+        "unpruned": ("340.89",),
+        "FastV": ("340.25", "338.65"),
+        "VisPruner": ("276.09", "253.10"),
+        "LiteLVLM": ("265.83", "237.35"),
+    },
+    "stored activations (GB)": {
+        "unpruned": ("0.81",),
+        "FastV": ("0.81", "0.80"),
+        "VisPruner": ("0.37", "0.23"),
+        "LiteLVLM": ("0.35", "0.21"),
+    },
+}
 
 STATEMENTS: tuple[str, ...] = (
     "CUDA time falls by 22 % at 192 tokens and by 30 % at 64.",

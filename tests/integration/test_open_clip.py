@@ -3,8 +3,6 @@
 OpenAI's layout gives those of the HF tower.
 """
 
-from importlib import import_module
-
 import numpy as np
 import open_clip
 import pytest
@@ -380,9 +378,7 @@ def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypat
     def load(names, device):
         return tuple(ClipModel(name, request.getfixturevalue(name), "0") for name in names)
 
-    for name in ("reversal", "mechanism"):
-        prepare = import_module(f"litelvlm.analysis.studies.{name}.prepare")
-        monkeypatch.setattr(prepare, "load_clips", load)
+    monkeypatch.setattr("litelvlm.analysis.inputs.clip_models.load_clips", load)
     same = {"limit": 1, "pool": 4, "donors": 2, "clip": FAMILIES}
     ranked = complete_run(
         reversal.STUDY,

@@ -3,11 +3,25 @@
 Scores of tokens for texts on images with two objects, as rows of a study.
 """
 
+from contextlib import contextmanager
+from functools import partial
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.stats.bootstrap import bootstrap_means
+
 GRID, SIDE = (8, 8), (2, 3)
 N_TOKENS, N_IN = GRID[0] * GRID[1], SIDE[0] * SIDE[1]
+
+
+@contextmanager
+def few_draws(module, resamples, seed=0):
+    """Let a module of claims take fewer draws, for hundreds of simulated studies."""
+    few = partial(bootstrap_means, resamples=resamples, seed=seed)
+    with mock.patch.object(module, "bootstrap_means", few):
+        yield
 
 
 def place_objects(rng, *shape):

@@ -6,12 +6,14 @@ Help, names, runs on disk, and what is refused before any work.
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment import numbered
 from litelvlm.analysis.cli.segment_text import as_text
 from litelvlm.analysis.cli.study import Study
@@ -272,9 +274,9 @@ def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
         "miniature": False,
     }
     # (144 + 16 + 16 + 15) / 4 = 47.75.
-    inside = as_text(report | {"masks": [mask | {"layers": [144, 16, 16, 15]}]})
+    inside = as_text([mask | {"layers": [144, 16, 16, 15]}], **report)
     assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
-    assert "per layer" not in as_text(report | {"masks": [mask]})
+    assert "per layer" not in as_text([mask], **report)
 
 
 def test_segment_counts_tokens_that_are_no_single_patch():
@@ -294,9 +296,9 @@ def test_segment_counts_tokens_that_are_no_single_patch():
         "random_weights": False,
         "miniature": False,
     }
-    mixed = as_text(report | {"masks": [mask | {"kept": [3, 9], "n_kept": 5}]})
+    mixed = as_text([mask | {"kept": [3, 9], "n_kept": 5}], **report)
     assert "  kept 5 of 144 visual tokens (trim): 3 9 and 3 that are no single patch\n" in mixed
-    pooled = as_text(report | {"masks": [mask | {"kept": [], "n_kept": 5}]})
+    pooled = as_text([mask | {"kept": [], "n_kept": 5}], **report)
     assert "  kept 5 of 144 visual tokens (trim): 5 that are no single patch\n" in pooled
 
 
@@ -358,12 +360,9 @@ def test_ls_splits_knows_the_embedded_data_and_the_family(capsys):
     assert "umd: train, val, test; google: train, val" in text
 
 
-class Verb:
-    def __init__(self, error):
-        self.error = error
-
-    def load_plugins(self):
-        pass
+@dataclass(frozen=True, kw_only=True)
+class Failing(Common):
+    error: BaseException
 
     def run(self):
         raise self.error
@@ -384,7 +383,7 @@ class Verb:
     ],
 )
 def test_errors_become_one_line_and_an_exit_code(capsys, error, code, message):
-    assert cli.guarded(Verb(error)) == code
+    assert cli.guarded(Failing(error=error)) == code
     assert capsys.readouterr().err == message
 
 
@@ -409,13 +408,13 @@ def test_a_refused_entry_of_a_list_is_told_once(capsys):
 
 
 def test_an_interrupt_says_that_nothing_is_lost(capsys):
-    assert cli.guarded(Verb(KeyboardInterrupt())) == 130
+    assert cli.guarded(Failing(error=KeyboardInterrupt())) == 130
     assert "finished parts are kept" in capsys.readouterr().err
 
 
 def test_a_defect_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
-        cli.guarded(Verb(ZeroDivisionError()))
+        cli.guarded(Failing(error=ZeroDivisionError()))
 
 
 def test_python_m_analysis_takes_a_study_by_its_name():

@@ -4,7 +4,7 @@ What they show is what was kept and predicted.
 """
 
 import shutil
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,13 @@ from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.chosen import at_percentiles
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import choose, save_examples
+from litelvlm.analysis.studies.sweep.examples import PERCENTILES, largest_budget_ious, save_examples
 from litelvlm.clip.preprocessing import Preprocessing
+from litelvlm.clip.tower import Tower
 from litelvlm.figures.examples import draw_examples
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved, protocol_note
@@ -56,7 +58,7 @@ def test_an_overlay_tints_the_mask_darkens_pruned_tokens_and_leaves_the_rest():
 def test_kept_tokens_are_drawn_where_they_look():
     # 2 x 2 tokens over the central square of a 6 x 4 picture: one row of pixels above and below is
     # never seen
-    tower = SimpleNamespace(grid=(2, 2), image_size=4, preprocessing=Preprocessing())
+    tower = Mock(spec=Tower, grid=(2, 2), image_size=4, preprocessing=Preprocessing())
     column = [[np.nan] * 4, [0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [np.nan] * 4]
     np.testing.assert_array_equal(kept_pixels([1, 2], tower, height=6, width=4), column)
     # squashed into the square, each token looks at 3 x 2 pixels of it
@@ -66,7 +68,7 @@ def test_kept_tokens_are_drawn_where_they_look():
     )
     # a square of 6 around it, one column of border left and right: 3 x 3 pixels each, 2 columns of
     # them in the picture
-    tower = SimpleNamespace(grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
+    tower = Mock(spec=Tower, grid=(2, 2), image_size=6, preprocessing=Preprocessing(resize="pad"))
     np.testing.assert_array_equal(
         kept_pixels([1, 2], tower, 6, 4), [[0, 0, 1, 1]] * 3 + [[1, 1, 0, 0]] * 3
     )
@@ -95,7 +97,12 @@ def test_examples_stand_at_percentiles_of_the_largest_budget():
             for i in range(101)
         ]
     )
-    assert choose(rows, "litelvlm") == {10: 10, 40: 40, 70: 70, 95: 95}
+    assert at_percentiles(largest_budget_ious(rows, "litelvlm"), PERCENTILES) == {
+        10: 10,
+        40: 40,
+        70: 70,
+        95: 95,
+    }
 
 
 def test_panels_and_titles_are_those_of_the_saved_rows(run):

@@ -76,22 +76,9 @@ def test_a_picture_is_made_smaller_and_never_larger():
     assert pack_picture(Image.new("RGB", (100, 80)), longest=320)[1] == (100, 80)
 
 
-def test_expressions_are_spread_over_the_ranks_of_iou_at_the_largest_budget():
-    rows = pd.DataFrame(
-        [
-            {
-                "method": method,
-                "budget": budget,
-                "sent_id": i,
-                "iou": i / 100 if budget == 8 else 1 - i / 100,
-            }
-            for method in ("litelvlm", "random")
-            for budget in (8, 4)
-            for i in range(101)
-        ]
-    )
-    assert choose_expressions(rows, "litelvlm", 5) == [0, 25, 50, 75, 100]
-    assert choose_expressions(rows[rows["sent_id"] < 2], "litelvlm", 5) == [0, 1]
+def test_no_more_expressions_are_chosen_than_there_are():
+    rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": [0, 1], "iou": [0.1, 0.2]})
+    assert choose_expressions(rows, "m", 5) == [0, 1]
 
 
 def test_a_word_cut_off_by_the_tower_keeps_its_pieces():

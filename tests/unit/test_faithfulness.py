@@ -103,7 +103,7 @@ def test_a_smooth_order_that_only_beats_random_order_claims_nothing(tmp_path):
     # is.
     areas = rows["metric"] == "deletion_auc"
     rows.loc[areas & (rows["ranking"] == MOVED), "value"] -= 0.6
-    claims = {claim.id: claim for claim in faithfulness.make_claims(rows, resamples=500)}
+    claims = {claim.id: claim for claim in faithfulness.make_claims(rows)}
     assert claims["F.deletion.random"].verdict == "supported"
     assert claims["F.deletion.moved"].estimate == pytest.approx(0, abs=0.01)
     assert claims["F.deletion"].verdict != "supported"
@@ -140,11 +140,11 @@ def test_removed_squares_lie_on_the_grid():
 def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(tmp_path):
     rows = read_rows(planted_faithfulness(tmp_path))
     rows.loc[rows["image_id"] < 3, ["visible_frac", "value"]] = 0.1, 99.0
-    claims = faithfulness.make_claims(rows, resamples=200)
+    claims = faithfulness.make_claims(rows)
     assert {claim.n_images for claim in claims} == {21}
     assert {tuple(claim.excluded.items()) for claim in claims} == {
         (("target less than half visible", 3),)
     }
-    assert faithfulness.make_tables(rows, resamples=200)["curves"]["value"].max() < 1.1
+    assert faithfulness.make_tables(rows)["curves"]["value"].max() < 1.1
     assert faithfulness.make_claims(rows[rows["image_id"] < 3]) == []
     assert faithfulness.make_tables(rows[rows["image_id"] < 3]) == {}

@@ -97,12 +97,12 @@ def test_targets_that_are_mostly_outside_the_picture_are_counted_and_left_out(pl
     rows = read_rows(planted)
     hidden = rows["image_id"].isin([0, 1])
     rows.loc[hidden, ["visible_frac", "value"]] = 0.4, -1.0
-    claims = {claim.id: claim for claim in importance.make_claims(rows, resamples=200)}
+    claims = {claim.id: claim for claim in importance.make_claims(rows)}
     for id in ("H6", "H6.attention", "H6.removal", "H6.removal.mask", "shuffled"):
         assert claims[id].n_images == 22
         assert claims[id].excluded == {"target less than half visible": 2}
     assert claims["H6.attention"].estimate > 0.4
-    found = importance.make_tables(rows, resamples=200)
+    found = importance.make_tables(rows)
     assert found["grid"]["n_images"].unique() == [22]
     lines = found["visibility"].set_index(["part", "targets"])["value"]
     part = lines["H6.attention"]
@@ -118,9 +118,7 @@ def test_shuffled_signals_are_a_null_that_can_fail(planted):
     assert claim.verdict == "supported"
     rows = read_rows(planted)
     rows.loc[rows["control"] == "shuffled_signal", "value"] += 0.2
-    (claim,) = [
-        claim for claim in importance.make_claims(rows, resamples=200) if claim.id == "shuffled"
-    ]
+    (claim,) = [claim for claim in importance.make_claims(rows) if claim.id == "shuffled"]
     assert claim.verdict == "not supported"
 
 
@@ -136,10 +134,10 @@ def test_a_correlation_is_compared_with_the_ceiling_of_the_same_images():
         | {"ceiling": [0.5, 0.7, np.nan, np.nan], "p_shift": np.nan}
     )
     # (.2 + .4) / (.5 + .7): the images without a ceiling do not count.
-    found = means(rows, ["signal"], 100, 0)
+    found = means(rows, ["signal"])
     assert found["disattenuated"].item() == pytest.approx(0.5)
     assert found["n_ceiling"].item() == 2
-    assert "n_ceiling" not in means(rows.assign(ceiling=np.nan), ["signal"], 100, 0)
+    assert "n_ceiling" not in means(rows.assign(ceiling=np.nan), ["signal"])
 
 
 def test_one_image_has_no_interval(tmp_path):

@@ -14,6 +14,7 @@ from litelvlm.analysis.signals.gradients import (
     integrated_gradients,
     layer_signals,
 )
+from litelvlm.models.glamm.attribution.targets import Targets
 
 
 class Doubling(nn.Module):
@@ -21,14 +22,16 @@ class Doubling(nn.Module):
         return 2 * states
 
 
-class Toy:
+class Toy(Targets):
     """y1 = sum of a x, y2 = sum of x^2, y3 = product of the token sums.
 
     The layer doubles, which y takes back.
     """
 
+    batch_size = 7
+
     def __init__(self, visual):
-        self.visual, self.start, self.n_tokens, self.batch_size = visual, 0, len(visual), 7
+        self.visual, self.start = visual, 0
         self.weights = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
         self.model = nn.Module()
         self.model.llama = SimpleNamespace(model=SimpleNamespace(layers=[Doubling()]))

@@ -75,21 +75,21 @@ def test_the_reading_says_what_stays_open():
     parts = [made_up(probe=0.1), made_up(probe=0.6).replace({"probe": {"P2a": "P3"}})]
     parts.append(made_up(probe=0.4, noise=0.2, seed=1).replace({"probe": {"P2a": "P4a"}}))
     rows = pd.concat([parts[0], *(part[part.probe != "P0"] for part in parts[1:])])
-    assert mechanism.interpret(mechanism.make_claims(rows, resamples=500)) == (
+    assert mechanism.interpret(mechanism.make_claims(rows)) == (
         "Part of the reversal goes away under P2a. None of it goes away under P3. "
         "Whether any of it goes away cannot be told for P4a."
     )
-    few = mechanism.interpret(mechanism.make_claims(made_up(n_images=5), resamples=100))
+    few = mechanism.interpret(mechanism.make_claims(made_up(n_images=5)))
     assert few == "Whether any of it goes away cannot be told for P2a."
 
 
 def test_claims_and_table_from_made_up_rows():
-    claims = {claim.id: claim for claim in mechanism.make_claims(made_up(), resamples=500)}
+    claims = {claim.id: claim for claim in mechanism.make_claims(made_up())}
     assert claims["P2a"].verdict == "supported"
     assert claims["P2a"].estimate == pytest.approx(0.75, abs=0.02)
     assert claims["P2a"].n == 58
     assert claims["P2a"].excluded == {"only outliers in or out of the target": 2}
-    table = mechanism.make_tables(made_up(), resamples=500)["probes"].set_index("probe")
+    table = mechanism.make_tables(made_up())["probes"].set_index("probe")
     assert table.loc["P2a", "verdict"] == "attenuated"
     assert table.loc["P2a", "ri_base"] == pytest.approx(0.4, abs=0.01)
     # The released ranking takes nothing away from itself: a line of the table, but no claim and no
@@ -104,7 +104,7 @@ def test_claims_and_table_from_made_up_rows():
 def test_what_a_probe_leaves_out_is_counted_by_reason():
     rows = made_up().replace({"probe": {"P2a": "P7a"}})
     rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
-    (claim,) = mechanism.make_claims(rows, resamples=500)
+    (claim,) = mechanism.make_claims(rows)
     assert claim.excluded == {"target less than half visible": 2, "no attribute was found": 2}
     assert claim.n == 56
 
@@ -112,9 +112,7 @@ def test_what_a_probe_leaves_out_is_counted_by_reason():
 def test_expressions_that_another_crop_cannot_label_are_counted():
     own = made_up()
     other = own[own.image_id != 3].assign(clip_model="other")
-    claims = {
-        claim.id: claim for claim in mechanism.make_claims(pd.concat([own, other]), resamples=500)
-    }
+    claims = {claim.id: claim for claim in mechanism.make_claims(pd.concat([own, other]))}
     kept = {"only outliers in or out of the target": 2}
     assert claims["P2a"].excluded == kept
     assert claims["P2a@other"].excluded == kept | {"cannot be labelled in this model's crop": 2}
@@ -124,7 +122,7 @@ def test_expressions_that_another_crop_cannot_label_are_counted():
 @pytest.mark.parametrize(("base", "noise"), [(0.0, 0.3), (-0.4, 0.02)])
 def test_without_reversal_nothing_is_decided(base, noise):
     rows = made_up(base=base, noise=noise)
-    claims = mechanism.make_claims(rows, resamples=500)
+    claims = mechanism.make_claims(rows)
     assert {claim.verdict for claim in claims} == {"undetermined"}
     assert mechanism.interpret(claims) == (
         "No probe is judged: "

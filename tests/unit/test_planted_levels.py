@@ -6,12 +6,15 @@ They do so where one part is exactly at its null.
 import numpy as np
 import pandas as pd
 import pytest
+from planted_studies import few_draws
 
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
-from litelvlm.analysis.studies import sink, sink_causal
+from litelvlm.analysis.studies.importance import tables as importance
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
-from litelvlm.analysis.studies.importance.tables import PARTS, make_claims
+from litelvlm.analysis.studies.importance.tables import PARTS
+from litelvlm.analysis.studies.sink import claims as sink
+from litelvlm.analysis.studies.sink_causal import claims as sink_causal
 
 STUDIES, RESAMPLES, IMAGES = 400, 300, 50
 SIGNALS = ["signal", "target", "layer", "head", "removal"]
@@ -30,7 +33,7 @@ def sink_studies():
     """[EOS] looks at [SOS] exactly as much as at any token."""
     frame = expressions(head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
     for lift in values(0, 1.0, 0.1):
-        yield sink.make_claims(frame.assign(lift=lift), RESAMPLES)
+        yield sink.make_claims(frame.assign(lift=lift))
 
 
 def causal_studies():
@@ -43,7 +46,7 @@ def causal_studies():
     frame = pd.concat([expressions(intervention=name, **same) for name in names], ignore_index=True)
     drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 0.0), (2, 0.5), (3, 0.0)))
     for changes in zip(*drawn, strict=True):
-        yield sink_causal.make_claims(frame.assign(d_ri=np.concatenate(changes)), RESAMPLES)
+        yield sink_causal.make_claims(frame.assign(d_ri=np.concatenate(changes)))
 
 
 def importance_studies():
@@ -65,19 +68,22 @@ def importance_studies():
     # Attention without and with the mask held fixed, then removal.
     drawn = (values(seed, centre, 0.2) for seed, centre in ((4, 0.0), (5, 0.0), (6, 0.4), (7, 0.4)))
     for found in zip(*drawn, strict=True):
-        yield make_claims(frame.assign(value=np.concatenate(found)), RESAMPLES, 0)
+        yield importance.make_claims(frame.assign(value=np.concatenate(found)))
 
 
 @pytest.mark.parametrize(
-    ("studies", "ids"),
+    ("module", "studies", "ids"),
     [
-        (sink_studies, ["H4"]),
-        (causal_studies, ["H5", "H5.mask"]),
-        (importance_studies, ["H6", "H6.attention"]),
+        (sink, sink_studies, ["H4"]),
+        (sink_causal, causal_studies, ["H5", "H5.mask"]),
+        (importance, importance_studies, ["H6", "H6.attention"]),
     ],
 )
-def test_a_claim_with_a_part_at_its_null_is_rejected_in_five_of_a_hundred_studies(studies, ids):
-    found = [{claim.id: claim for claim in claims} for claims in studies()]
+def test_a_claim_with_a_part_at_its_null_is_rejected_in_five_of_a_hundred_studies(
+    module, studies, ids
+):
+    with few_draws(module, RESAMPLES):
+        found = [{claim.id: claim for claim in claims} for claims in studies()]
     for id in ids:
         assert 0.03 <= np.mean([claims[id].p_value <= 0.05 for claims in found]) <= 0.07
         assert np.mean([claims[id].verdict == "supported" for claims in found]) <= 0.07

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from planted_studies import N_TOKENS, place_objects, reversal_index_of, reversal_studies
+from planted_studies import N_TOKENS, few_draws, place_objects, reversal_index_of, reversal_studies
 
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
-from litelvlm.analysis.studies.reversal.claims import MARGIN, interpret, make_claims
+from litelvlm.analysis.studies.reversal import claims as reversal
+from litelvlm.analysis.studies.reversal.claims import MARGIN, interpret
 from litelvlm.pruning import Cues
 from litelvlm.pruning.scoring.similarity import text_similarity
 
@@ -15,7 +16,10 @@ STUDIES, RESAMPLES = 400, 300
 
 def claims_of(studies, margin=MARGIN):
     """Claims of every simulated study, by id."""
-    found = [make_claims(rows, RESAMPLES, number, margin) for number, rows in enumerate(studies)]
+    found = []
+    for number, rows in enumerate(studies):
+        with few_draws(reversal, RESAMPLES, number):
+            found.append(reversal.make_claims(rows, margin))
     return {claims[0].id: claims for claims in zip(*found, strict=True)}
 
 

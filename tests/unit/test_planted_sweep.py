@@ -6,7 +6,8 @@ They also find what was put in.
 import numpy as np
 import pytest
 
-from litelvlm.analysis.stats.bootstrap import bootstrap_ratios, mean_estimate
+from litelvlm.analysis.stats.bootstrap import bootstrap, mean_estimate, ratios
+from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.ablations.claims import lead_claims
 from litelvlm.analysis.studies.sweep.claims import retention_claim
 from litelvlm.analysis.studies.sweep.estimates import (
@@ -14,7 +15,6 @@ from litelvlm.analysis.studies.sweep.estimates import (
     difference,
     retention,
     score_bootstrap,
-    swap_p_value,
 )
 from litelvlm.analysis.studies.sweep.wide import Wide
 
@@ -54,7 +54,7 @@ def claims_on(wide, seed):
     ours, theirs, whole = (("litelvlm", BUDGET), ("random", BUDGET), ("none", 144))
     places = [cell_index(wide, cell, "ciou") for cell in (ours, theirs, whole)]
     return (
-        swap_p_value(wide, ours, theirs, "ciou", 399, seed),
+        paired_swap_test(wide.pixels(ours), wide.pixels(theirs), wide.image_ids, 399, seed).p_value,
         difference(scores, places[0], places[1]).estimates()[0],
         retention_claim(retention(scores, places[0], places[2]), BUDGET, "single"),
         lead_claims(wide, scores, BUDGET)[0],
@@ -131,9 +131,8 @@ def test_clustered_intervals_cover_over_images_and_not_over_expressions(measure)
                 found = mean_estimate(values, ids, resamples=RESAMPLES, seed=number)
             else:
                 union = rng.uniform(50, 150, len(values))[:, None]
-                found = bootstrap_ratios(
-                    values[:, None] * union, union, ids, RESAMPLES, number
-                ).estimates()[0]
+                columns = np.column_stack([values * union[:, 0], union])
+                found = bootstrap(columns, ids, ratios, RESAMPLES, number).estimates()[0]
             covers = found.low <= 0.5 <= found.high
             by_image, by_expression = (
                 (by_image + covers, by_expression)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from litelvlm.analysis.stats.ranking import (
-    at_budget,
+    at_budgets,
     auroc,
     hedges_g,
     pointing_game,
@@ -89,13 +89,13 @@ def test_precision_and_recall_at_a_budget_by_hand():
     scores = np.array([2.0, 1.0, 3.0, 4.0, 5.0, 6.0, 0.0])
     inside = np.array([1, 1, 0, 0, 1, 0, 0], bool)
     outside = np.array([0, 0, 1, 1, 0, 1, 0], bool)
-    result = at_budget(scores, inside, outside, 3)
-    assert result.precision_low == pytest.approx(2 / 3)
-    assert result.recall_low == pytest.approx(2 / 3)
-    assert result.recall_high == pytest.approx(1 / 3)
-    assert result.chance_precision == result.chance_recall == pytest.approx(0.5)
-    assert result.lift_low == pytest.approx(4 / 3)
-    assert at_budget(scores, inside, outside, 99).recall_low == 1.0
+    result, all_tokens = at_budgets(scores, inside, outside, [3, 99])
+    assert result["prec_low"] == pytest.approx(2 / 3)
+    assert result["rec_low"] == pytest.approx(2 / 3)
+    assert result["rec_high"] == pytest.approx(1 / 3)
+    assert result["chance_prec"] == result["chance_rec"] == pytest.approx(0.5)
+    assert result["lift"] == pytest.approx(4 / 3)
+    assert all_tokens["rec_low"] == 1.0
     assert pointing_game(scores, inside, outside) == 1.0
     # Lowest two of all tokens are 6 and 1.
     assert soft_recall(scores, np.array([0.5, 1, 0, 0, 0.5, 0, 0]), 2) == pytest.approx(0.5)
@@ -104,15 +104,15 @@ def test_precision_and_recall_at_a_budget_by_hand():
 def test_hypergeometric_chance_is_the_mean_of_random_selections():
     rng = np.random.default_rng(2)
     inside = np.arange(50) < 12
-    results = [at_budget(rng.normal(size=50), inside, ~inside, 10) for _ in range(3000)]
-    assert np.mean([r.precision_low for r in results]) == pytest.approx(
-        results[0].chance_precision, abs=0.01
+    results = [at_budgets(rng.normal(size=50), inside, ~inside, [10])[0] for _ in range(3000)]
+    assert np.mean([r["prec_low"] for r in results]) == pytest.approx(
+        results[0]["chance_prec"], abs=0.01
     )
-    assert np.mean([r.recall_low for r in results]) == pytest.approx(
-        results[0].chance_recall, abs=0.01
+    assert np.mean([r["rec_low"] for r in results]) == pytest.approx(
+        results[0]["chance_rec"], abs=0.01
     )
 
 
 def test_ties_at_the_budget_go_to_the_lower_index():
     inside = np.array([False, False, True, True])
-    assert at_budget(np.zeros(4), inside, ~inside, 2).recall_low == 0.0
+    assert at_budgets(np.zeros(4), inside, ~inside, [2])[0]["rec_low"] == 0.0

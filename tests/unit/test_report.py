@@ -14,12 +14,12 @@ import pytest
 
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.cli.text import run_text
-from litelvlm.analysis.pages.report_tables import by_budget, spread
+from litelvlm.analysis.pages.report_tables import by_budget, with_intervals
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.verdicts import confirmatory
-from litelvlm.analysis.studies.published import EFFICIENCY, STATEMENTS
+from litelvlm.analysis.studies.published import STATEMENTS, efficiency
 
 
 class Page(HTMLParser):
@@ -220,7 +220,7 @@ def test_scores_have_a_row_per_method_and_preset_and_a_column_per_budget():
         ("b", 8, 0.125),
     ]
     table = pd.DataFrame(lines, columns=["method", "budget", "value"])
-    found = by_budget("t", table.assign(low=0.125, high=1.0), spread)
+    found = by_budget("t", with_intervals(table.assign(low=0.125, high=1.0)))
     assert found.heads == ("method", "48 tokens", "8 tokens", "144 tokens")
     assert [[cell.text for cell in row] for row in found.rows] == [
         ["none", "", "", "0.9 [0.125, 1]"],
@@ -233,7 +233,7 @@ def test_scores_have_a_row_per_method_and_preset_and_a_column_per_budget():
 def test_a_budget_that_a_method_refuses_is_said_and_a_method_that_refuses_all_has_its_row():
     lines = [("a", 48, 0.5), ("a", 8, 0.25), ("b", 48, 0.75), ("none", 144, 0.9)]
     table = pd.DataFrame(lines, columns=["method", "budget", "value"]).assign(low=0.125, high=1.0)
-    found = by_budget("t", table, spread, refused=[("b", 8), ("c", 48), ("c", 8)])
+    found = by_budget("t", with_intervals(table), refused=[("b", 8), ("c", 48), ("c", 8)])
     assert found.heads == ("method", "48 tokens", "8 tokens", "144 tokens")
     assert [[cell.text for cell in row] for row in found.rows] == [
         ["none", "", "", "0.9 [0.125, 1]"],
@@ -267,7 +267,8 @@ def test_published_accuracy_stands_there_as_printed(page):
 
 
 def test_published_headlines_follow_from_the_published_rows():
-    values = {(row.quantity, row.method, row.tokens): float(row.value) for row in EFFICIENCY}
+    printed = efficiency().set_index(["quantity", "method", "tokens"])["value"]
+    values = printed.astype(float).to_dict()
     time = [
         values["CUDA time (ms)", "LiteLVLM", tokens] / values["CUDA time (ms)", "unpruned", 576]
         for tokens in (192, 64)

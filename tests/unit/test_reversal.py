@@ -29,7 +29,7 @@ from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls
 from litelvlm.analysis.studies.reversal.rows import TEXT_FREE, Context, Texts, measures
 
-PREPARE = "litelvlm.analysis.studies.reversal.prepare"
+CLIPS = "litelvlm.analysis.inputs.clip_models"
 FAST = reversal.Config(shifts=40, blobs=5, pool=24, donors=3, chunk_size=5, random_seeds=1)
 
 
@@ -78,9 +78,7 @@ def test_a_background_preference_passes_h1_only(background):
         "Shown to be too small to count: H2 (within 0.05 of the null: p = 0.0001); H3 (within"
         in said
     )
-    strict = {
-        c.id: c for c in reversal.make_claims(read_rows(background), resamples=500, margin=1e-4)
-    }
+    strict = {c.id: c for c in reversal.make_claims(read_rows(background), margin=1e-4)}
     # Nothing is as close to 0 as that but H2, where both texts rank alike.
     assert (strict["H2"].equivalent, strict["H3"].equivalent) == (True, False)
 
@@ -239,7 +237,7 @@ def named(names, device):
 
 
 def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
+    monkeypatch.setattr(import_module(CLIPS), "load_clips", named)
     folder = study(tmp_path, "instance", config=FAST.model_copy(update={"clip": ("other",)}))
     rows = read_rows(folder)
     own = rows[rows.clip_model == ""].reset_index(drop=True)
@@ -256,10 +254,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
     assert "H2@other not supported" in summary.interpretation
     # What its crop cannot label is counted: the three expressions of image 1.
     claims = {
-        c.id: c
-        for c in reversal.make_claims(
-            rows[(rows.clip_model == "") | (rows.image_id != 1)], resamples=200
-        )
+        c.id: c for c in reversal.make_claims(rows[(rows.clip_model == "") | (rows.image_id != 1)])
     }
     assert claims["H1.sign@other"].excluded == {"cannot be labelled in this model's crop": 3}
     assert (claims["H1.sign"].n, claims["H1.sign@other"].n, claims["H1.sign"].excluded) == (
@@ -273,7 +268,7 @@ def test_other_clip_models_get_rows_and_claims_of_their_own(instance, tmp_path, 
 
 
 def test_every_configuration_field_changes_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(import_module(PREPARE), "load_clips", named)
+    monkeypatch.setattr(import_module(CLIPS), "load_clips", named)
     changes = {
         "random_seeds": 0,
         "clip": ("other",),
@@ -398,7 +393,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
         - rows[(rows.image_id > 1) & (rows.control == "N6")].sent_id.nunique()
     )
     rows = rows[~((rows.sent_id == 301) & (rows.control == "N1"))]
-    claims = {claim.id: claim for claim in reversal.make_claims(rows, resamples=200)}
+    claims = {claim.id: claim for claim in reversal.make_claims(rows)}
     hidden = {"target less than half visible": 3}
     assert (
         claims["H1.sign"].excluded
@@ -423,7 +418,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     )
     assert claim_row(read_record(instance), claims["H1"])["found"].endswith("(one-sided)")
     assert claim_row(read_record(instance), claims["N4"])["null"].endswith(
-        "; within 0.05 of the null: p = 0.00498"
+        "; within 0.05 of the null: p = 0.0001"
     )
 
 

@@ -223,16 +223,12 @@ def test_a_tower_that_reads_the_order_or_whose_random_twin_has_a_sink_fails_its_
     ]
     parts.append(same | {"weights": "random", "text_mode": "template", "lift": 1.3})
     ids = {"image_id": np.arange(25), "sent_id": np.arange(25)}
-    claims = sink.make_claims(
-        pd.concat([pd.DataFrame(ids | part) for part in parts]), resamples=100
-    )
+    claims = sink.make_claims(pd.concat([pd.DataFrame(ids | part) for part in parts]))
     found = {claim.id: claim.verdict for claim in claims}
     assert (found["H4.null"], found["H4.order"]) == ("not supported", "not supported")
     wide = {
         claim.id: claim.verdict
-        for claim in sink.make_claims(
-            pd.concat([pd.DataFrame(ids | p) for p in parts]), 100, margin=0.4
-        )
+        for claim in sink.make_claims(pd.concat([pd.DataFrame(ids | p) for p in parts]), margin=0.4)
     }
     assert (wide["H4.null"], wide["H4.order"]) == ("supported", "supported")
 

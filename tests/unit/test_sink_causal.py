@@ -34,16 +34,14 @@ def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
 
 
 def verdicts(rows):
-    return {claim.id: claim.verdict for claim in sink_causal.make_claims(rows, resamples=500)}
+    return {claim.id: claim.verdict for claim in sink_causal.make_claims(rows)}
 
 
 @pytest.mark.parametrize("effect", [0.2, -0.2])
 def test_a_sink_that_matters_either_way_is_supported(effect):
     rows = made_up(sos=effect, value=effect)
     assert verdicts(rows) == dict.fromkeys(("H5.mask", "H5.value", "H5"), "supported")
-    claim = next(
-        claim for claim in sink_causal.make_claims(rows, resamples=500) if claim.id == "H5.mask"
-    )
+    claim = next(claim for claim in sink_causal.make_claims(rows) if claim.id == "H5.mask")
     assert claim.estimate == pytest.approx(effect, abs=0.01)
     assert (claim.n, claim.n_images, claim.one_sided) == (60, 30, False)
 
@@ -51,9 +49,7 @@ def test_a_sink_that_matters_either_way_is_supported(effect):
 def test_hiding_any_key_alike_is_not_supported():
     rows = made_up(sos=0.3, value=0.3, content=0.3)
     assert set(verdicts(rows).values()) == {"not supported"}
-    assert "does not explain the reversal" in sink_causal.interpret(
-        sink_causal.make_claims(rows, resamples=500)
-    )
+    assert "does not explain the reversal" in sink_causal.interpret(sink_causal.make_claims(rows))
 
 
 def test_one_part_alone_does_not_carry_the_claim():
@@ -63,7 +59,7 @@ def test_one_part_alone_does_not_carry_the_claim():
         "not supported",
         "not supported",
     )
-    text = sink_causal.interpret(sink_causal.make_claims(made_up(sos=0.2), resamples=500))
+    text = sink_causal.interpret(sink_causal.make_claims(made_up(sos=0.2)))
     assert "H5.mask" in text
     assert "does not explain" not in text
 
@@ -72,24 +68,24 @@ def test_noise_and_one_image_decide_nothing():
     assert set(verdicts(made_up(noise=2.0, seed=3)).values()) == {"undetermined"}
     assert set(verdicts(made_up(sos=0.2, n_images=1)).values()) == {"undetermined"}
     assert "cannot be told" in sink_causal.interpret(
-        sink_causal.make_claims(made_up(noise=2.0, seed=3), resamples=500)
+        sink_causal.make_claims(made_up(noise=2.0, seed=3))
     )
 
 
 def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
     rows = made_up(sos=0.02, value=0.02)
-    claim, *_ = sink_causal.make_claims(rows, resamples=500)
+    claim, *_ = sink_causal.make_claims(rows)
     assert (claim.verdict, claim.margin, claim.equivalent) == ("not supported", 0.05, True)
     assert claim.low > 0
     assert verdicts(rows)["H5"] == "not supported"
-    strict = sink_causal.make_claims(rows, resamples=500, margin=0.01)
+    strict = sink_causal.make_claims(rows, margin=0.01)
     assert {claim.verdict for claim in strict} == {"supported"}
 
 
 def test_targets_out_of_sight_are_counted():
     rows = made_up(sos=0.2, value=0.2)
     rows.loc[rows.image_id == 3, "visible_frac"] = 0.4
-    claims = sink_causal.make_claims(rows, resamples=200)
+    claims = sink_causal.make_claims(rows)
     assert all(
         claim.excluded == {"target less than half visible": 2} and claim.n == 58 for claim in claims
     )
@@ -135,7 +131,7 @@ def test_nothing_to_summarise():
 
 
 def test_effects_count_what_was_measured():
-    table = sink_causal.make_tables(made_up(sos=0.2), resamples=200)["effects"].set_index(
+    table = sink_causal.make_tables(made_up(sos=0.2))["effects"].set_index(
         ["intervention", "measure"]
     )
     assert table.loc[("mask_sos", "d_ri"), "n"] == 60

@@ -7,7 +7,7 @@ from scipy import stats
 
 from litelvlm.analysis.runs.claims import verdict
 from litelvlm.analysis.stats.bootstrap import (
-    bootstrap_ratios,
+    bootstrap,
     contrast,
     mean_estimate,
     means,
@@ -52,7 +52,7 @@ def test_ratio_of_sums_and_paired_contrast_by_hand():
     inter = np.array([[1.0, 2.0], [3.0, 2.0]])
     union = np.array([[2.0, 4.0], [8.0, 4.0]])
     ids = np.array([7, 9])
-    result = bootstrap_ratios(inter, union, ids, resamples=2000)
+    result = bootstrap(np.column_stack([inter, union]), ids, ratios, resamples=2000)
     assert result.value == pytest.approx([0.4, 0.5])
     # Resamples of two images: both first (.5, .5), both second (.375, .5), one of each (.4, .5).
     assert set(np.round(result.draws[:, 0], 6)) == {0.5, 0.375, 0.4}
@@ -65,7 +65,9 @@ def test_ratio_is_recomputed_in_every_resample():
     ids = np.repeat(np.arange(30), 2)
     union = rng.integers(10, 1000, 60).astype(float)
     inter = union * rng.random(60)
-    draws = bootstrap_ratios(inter[:, None], union[:, None], ids, resamples=50, seed=3).draws[:, 0]
+    draws = bootstrap(np.column_stack([inter, union]), ids, ratios, resamples=50, seed=3).draws[
+        :, 0
+    ]
     picks = np.random.default_rng(3).integers(0, 30, size=(50, 30))
     naive = [inter.reshape(30, 2)[p].sum() / union.reshape(30, 2)[p].sum() for p in picks]
     assert draws == pytest.approx(naive, abs=1e-12)
@@ -124,7 +126,7 @@ def test_nested_bootstrap_of_a_ratio():
     columns = np.column_stack([union * rng.random(60), union])
     ids = np.arange(60)
     nested = nested_bootstrap(columns, [ids, ids, ids], ratios, resamples=4000).estimates()[0]
-    flat = bootstrap_ratios(columns[:, :1], columns[:, 1:], ids, resamples=4000).estimates()[0]
+    flat = bootstrap(columns, ids, ratios, resamples=4000).estimates()[0]
     assert nested.value == pytest.approx(columns[:, 0].sum() / columns[:, 1].sum(), abs=1e-12)
     assert (nested.low, nested.high) == pytest.approx((flat.low, flat.high), abs=0.01)
     # Two seeds that differ add to the interval; the mean over both does not.
@@ -132,9 +134,7 @@ def test_nested_bootstrap_of_a_ratio():
     noisy = nested_bootstrap(
         seeds, [np.tile(ids, 2), np.repeat([0, 1], 60)], ratios, resamples=4000
     ).estimates()[0]
-    mean = bootstrap_ratios(
-        seeds[:, :1], seeds[:, 1:], np.tile(ids, 2), resamples=4000
-    ).estimates()[0]
+    mean = bootstrap(seeds, np.tile(ids, 2), ratios, resamples=4000).estimates()[0]
     assert noisy.high - noisy.low > 1.05 * (mean.high - mean.low)
     one = nested_bootstrap(columns[:1], [ids[:1]], ratios)
     assert one.draws.shape == (0, 1)

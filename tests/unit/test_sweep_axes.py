@@ -365,7 +365,7 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
         | {"pred_px": [10, 10, 100], "target_px": [0, 81, 200]}
         | {"inter_px": [0, 10, 100], "union_px": [10, 81, 200], "area_frac": [0, 0.1, 0.2]}
     )
-    found = no_target_table(rows, resamples=200).set_index("metric")
+    found = no_target_table(rows).set_index("metric")
     assert found.value.to_dict() == pytest.approx(
         {"n_acc": 1.0, "t_acc": 0.5, "giou": (1 + 0 + 0.5) / 3, "ciou": 100 / 281}
     )
@@ -373,9 +373,7 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
     # A second draw of a random method adds no expression: image 3 is found with 100 of 200 pixels
     # once, then with 200.
     again = rows.assign(seed=1, pred_px=[10, 10, 200], inter_px=[0, 10, 200])
-    both = no_target_table(pd.concat([rows.assign(seed=0), again]), resamples=200).set_index(
-        "metric"
-    )
+    both = no_target_table(pd.concat([rows.assign(seed=0), again])).set_index("metric")
     assert both.n.tolist() == [1, 2, 3, 3]
     assert both.value["ciou"] == pytest.approx(150 / 281)
 

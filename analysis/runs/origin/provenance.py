@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -18,6 +17,7 @@ from torch import nn
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import Dataset
 from litelvlm.embedded.sizes import has_miniature_sizes
+from litelvlm.models.base import GroundingModel
 
 COMPUTING = (
     "torch",
@@ -37,27 +37,6 @@ MINIATURE = "miniature"
 _ABSOLUTE = re.compile(r"(?<![\w:/\\.~-])(?:~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"=,:;]+)+[\\/]?")
 _TOKEN = re.compile(r"\b(?:hf|ghp|gho|github_pat|sk|glpat)[_-]\w{8,}")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
-
-
-@runtime_checkable
-class IdentifiedModel(Protocol):
-    """The part of a model that its identity is made of."""
-
-    @property
-    def name(self) -> str:
-        """Name it was loaded by."""
-
-    @property
-    def digest(self) -> str:
-        """Digest of its files; "random" for random weights."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number type of its weights."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its weights lie."""
 
 
 def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -104,16 +83,17 @@ def versions(packages: Sequence[str] = ("litelvlm", *PACKAGES)) -> dict[str, str
     return found
 
 
-def git_state(folder: Path | None = None) -> tuple[str | None, bool | None]:
+def git_state() -> tuple[str | None, bool | None]:
     """Commit of the checkout and whether files differ from it; None outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None, None
-    where = str(folder or Path(__file__).parent)
+
+    where = [git, "-C", str(Path(__file__).parent)]
 
     def ask(*words: str) -> str | None:
         call = subprocess.run(  # noqa: S603 - git, found by name, without a shell
-            [git, "-C", where, *words], capture_output=True, text=True, check=False
+            [*where, *words], capture_output=True, text=True, check=False
         )
         return call.stdout.strip() if call.returncode == 0 else None
 
@@ -143,7 +123,7 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def model_identity(model: IdentifiedModel) -> dict[str, str]:
+def model_identity(model: GroundingModel) -> dict[str, str]:
     """Identity of a model, its part of a run's key.
 
     It holds name, family, weights, number type, device and attention implementation. Weights that
@@ -173,7 +153,7 @@ def data_identity(data: Dataset) -> dict[str, str]:
     }
 
 
-def _attention(model: IdentifiedModel) -> str:
+def _attention(model: GroundingModel) -> str:
     tower = getattr(model, "tower", None)
     parts = {"clip": getattr(tower, "clip", None), "llama": getattr(model, "llama", None)}
     kinds = {

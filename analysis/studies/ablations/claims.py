@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER
 from litelvlm.analysis.runs.claims import Claim, make_claim
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate, contrast
+from litelvlm.analysis.stats.bootstrap import Bootstrap, contrast
 from litelvlm.analysis.stats.precision import smallest_effect
 from litelvlm.analysis.studies.ablations.config import (
     EMPTY,
@@ -20,7 +20,7 @@ from litelvlm.analysis.studies.ablations.config import (
 from litelvlm.analysis.studies.ablations.official import official_claims
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS
-from litelvlm.analysis.studies.ablations.tables import attention_estimates
+from litelvlm.analysis.studies.ablations.tables import PER_SAMPLE, attention_estimates
 from litelvlm.analysis.studies.sweep.estimates import cell_index, score_bootstrap
 from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, widen
 from litelvlm.arrays import Array
@@ -59,7 +59,7 @@ PAIRS = (
 )
 
 
-def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame) -> list[Claim]:
     """Claims at the largest budget; one whose methods were not run is left out.
 
     Returns:
@@ -67,39 +67,32 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
         (relative lead over the best rival above 5 %) and H7.points (the same in points of cIoU,
         which asks for more).
     """
-    if rows.empty or METHODS not in set(rows["part"]):  # where no chosen expression can be asked
+    if METHODS not in set(rows["part"]):  # where no chosen expression can be asked
         return []
     alone = rows[rows["part"] == METHODS]
     wide = widen(alone)
-    scores = score_bootstrap(wide, resamples, seed)
+    scores = score_bootstrap(wide)
     budget = budgets_of(wide.cells, PAPER)[0]
-    claims = [
-        pair_claim(compared)
-        for compared in compare(PAIRS, wide, scores, (budget,), resamples, seed)
-    ]
-    claims += official_claims(rows, resamples, seed)
+    claims = [pair_claim(compared) for compared in compare(PAIRS, wide, scores, (budget,))]
+    claims += official_claims(rows)
     return [
         *claims,
-        *correlation_claims(alone, resamples, seed),
+        *correlation_claims(alone),
         *lead_claims(wide, scores, budget),
     ]
 
 
-def correlation_claims(
-    alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> list[Claim]:
+def correlation_claims(alone: pd.DataFrame) -> list[Claim]:
     """Whether the reversed similarity correlates with the language model's attention per sample."""
-    found, undefined = attention_estimates(alone, resamples, seed)
-    excluded = {"constant scores or attention": undefined} if undefined else {}
+    found, undefined = attention_estimates(alone)
+    if PER_SAMPLE not in found:
+        return []
+    excluded = {"constant scores or attention": undefined}
     statement = (
-        "The reversed similarity correlates with the language model's attention "
-        "(Pearson, mean over samples)."
+        f"The reversed similarity correlates with the language model's attention ({PER_SAMPLE})."
     )
-    return [
-        make_claim("attention", statement, estimate, 0.0, "no correlation", excluded=excluded)
-        for name, estimate in found.items()
-        if name == "Pearson, mean over samples"
-    ]
+    estimate = found[PER_SAMPLE]
+    return [make_claim("attention", statement, estimate, 0.0, "no correlation", excluded=excluded)]
 
 
 def lead_claims(wide: Wide, scores: Bootstrap, budget: int) -> list[Claim]:
@@ -137,11 +130,8 @@ def lead_claim(id: str, statement: str, leads: Bootstrap) -> Claim:
     p_value = float(leads.p_values(LEAD, one_sided=True).max())
     estimate = smallest_effect(leads)
     if not np.isfinite(leads.draws).all() or not np.isfinite(leads.value).all():
-        reason = "undefined: a rival's cIoU is 0"
-        estimate, p_value = (
-            Estimate(estimate.value, np.nan, np.nan, leads.n_images, leads.n, reason),
-            float("nan"),
-        )
+        estimate = leads.undefined(estimate.value, "undefined: a rival's cIoU is 0")
+        p_value = float("nan")
     null = "lead that is claimed; the largest p-value over the rivals, each of which must be led"
     return make_claim(
         id, statement, estimate, LEAD, null, p_value=p_value, p_claimed=p_value, one_sided=True

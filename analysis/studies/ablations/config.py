@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from litelvlm.analysis.inputs.methods import PAPER
-from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
+from litelvlm.analysis.inputs.questions import AnswerConfig
+from litelvlm.analysis.runs.config import Budgets, Count
 
 Request = Literal[
     "llm_score",
@@ -96,7 +96,7 @@ def request_of(method: str) -> str:
     return next((request for request, labels in METHODS.items() if method in labels), "paper")
 
 
-class Config(StudyConfig):
+class Config(AnswerConfig):
     """Configuration of the study.
 
     Attributes:
@@ -109,9 +109,6 @@ class Config(StudyConfig):
         official_seeds: Draws of the official protocol.
         coalitions: Of KernelSHAP, as a score (512 in a full study).
         pool: Expressions that foreign texts are taken from.
-        question_index: Question template, 0 to 15.
-        answer_index: Answer template, 0 to 4.
-        batch_size: Passes of the language model at once: what bounds memory.
     """
 
     requests: Annotated[tuple[Request, ...], Field(min_length=1)] = REQUESTS
@@ -122,9 +119,6 @@ class Config(StudyConfig):
     official_seeds: Count = 5
     coalitions: Count = 144
     pool: Count = 64
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
-    answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))
-    batch_size: Count = 24
 
     @property
     def methods(self) -> tuple[str, ...]:

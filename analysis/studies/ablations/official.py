@@ -9,13 +9,12 @@ Lines are drawn expressions; intervals and tests take images, with all their dra
 are independent between images, so that this covers their noise too.
 """
 
-import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.stats.bootstrap import RESAMPLES
+from litelvlm.analysis.stats.lines import adjusted
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
@@ -48,7 +47,7 @@ PAIRS = (
 )
 
 
-def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def official_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Paired differences of cIoU in the official protocol, every pair at every budget.
 
     The table is empty if the protocol was not run.
@@ -60,27 +59,22 @@ def official_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
         {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
         | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
         | {"n_images": delta.n_images, "n": delta.n}
-        for pair, budget, delta, p_value in _compared(rows, resamples, seed)
+        for pair, budget, delta, p_value in _compared(rows)
     ]
     table = pd.DataFrame(lines)
-    if table.empty:
-        return table
-    p_values = table["p"].to_numpy()
-    return table.assign(p_holm=holm(p_values) if np.isfinite(p_values).all() else np.nan)
+    return table if table.empty else table.assign(p_holm=adjusted(table, holm))
 
 
-def official_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def official_claims(rows: pd.DataFrame) -> list[Claim]:
     """Every pair at the largest budget; none if the official protocol was not run."""
-    found = _compared(rows, resamples, seed, n_budgets=1)
+    found = _compared(rows, n_budgets=1)
     return [pair_claim(compared, ", in the official protocol") for compared in found]
 
 
-def _compared(
-    rows: pd.DataFrame, resamples: int, seed: int, n_budgets: int | None = None
-) -> list[Compared]:
+def _compared(rows: pd.DataFrame, n_budgets: int | None = None) -> list[Compared]:
     official = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
     if official.empty:
         return []
     wide = widen(official)
     budgets = budgets_of(wide.cells, PAPER)[:n_budgets]
-    return compare(PAIRS, wide, score_bootstrap(wide, resamples, seed), budgets, resamples, seed)
+    return compare(PAIRS, wide, score_bootstrap(wide), budgets)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from litelvlm.analysis.runs.claims import Claim, make_claim
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
 from litelvlm.analysis.studies.sweep.estimates import cell_index, difference, swap_p_value
 from litelvlm.analysis.studies.sweep.wide import Wide
 
@@ -32,8 +32,6 @@ def compare(
     wide: Wide,
     scores: Bootstrap,
     budgets: Sequence[int],
-    permutations: int = RESAMPLES,
-    seed: int = 0,
 ) -> list[Compared]:
     """Every pair at every budget, one that was not run left out.
 
@@ -42,8 +40,6 @@ def compare(
         wide: Lines of the methods.
         scores: ``score_bootstrap`` of these.
         budgets: At which to compare.
-        permutations: Of the swap test.
-        seed: Of the swaps.
     """
     found = []
     for pair in pairs:
@@ -53,7 +49,7 @@ def compare(
                 delta = difference(
                     scores, cell_index(wide, first, "ciou"), cell_index(wide, second, "ciou")
                 )
-                p_value = swap_p_value(wide, first, second, "ciou", permutations, seed)
+                p_value = swap_p_value(wide, first, second, "ciou")
                 found.append(Compared(pair, budget, delta.estimates()[0], p_value))
     return found
 

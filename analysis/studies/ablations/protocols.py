@@ -5,9 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
-    RESAMPLES,
     Estimate,
     bootstrap,
     nested_bootstrap,
@@ -23,7 +21,7 @@ DIFFERENCE = "official minus single"
 _PIXELS = ["inter_px", "union_px"]
 
 
-def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def protocol_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Scores (cIoU) of the method, its parts and controls by protocol, on the same images.
 
     "official": drawn expressions and templates, several expressions in one conversation. "single,
@@ -50,29 +48,26 @@ def protocol_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
         draws = pairs.groupby(["image_id", "seed"])[
             [*_PIXELS, *(f"{name}_alone" for name in _PIXELS)]
         ].sum()
-        found = _drawn(draws.to_numpy(dtype=np.float64), draws, resamples, seed)
+        found = _drawn(draws.to_numpy(dtype=np.float64), draws)
         name = {"method": method, "budget": budget}
         drawn = {"draws": pairs["seed"].nunique()}
         lines += [
-            {"protocol": protocol} | name | _line(e, len(pairs)) | {"sd_draws": sd} | drawn
+            {"protocol": protocol}
+            | name
+            | e._replace(n=len(pairs)).line("ciou")
+            | {"sd_draws": sd}
+            | drawn
             for protocol, (e, sd) in found.items()
         ]
         pixels = alone[_PIXELS].to_numpy(dtype=np.float64)
-        every = bootstrap(
-            pixels, alone["image_id"].to_numpy(), ratios, resamples, seed
-        ).estimates()[0]
+        every = bootstrap(pixels, alone["image_id"].to_numpy(), ratios).estimates()[0]
         lines.append(
-            {"protocol": EVERY}
-            | name
-            | _line(every, len(alone))
-            | {"sd_draws": float("nan"), "draws": 1}
+            {"protocol": EVERY} | name | every.line("ciou") | {"sd_draws": float("nan"), "draws": 1}
         )
     return pd.DataFrame(lines)
 
 
-def _drawn(
-    columns: Float[Array, "n 4"], draws: pd.DataFrame, resamples: int, seed: int
-) -> dict[str, tuple[Estimate, float]]:
+def _drawn(columns: Float[Array, "n 4"], draws: pd.DataFrame) -> dict[str, tuple[Estimate, float]]:
     """Estimate and standard deviation over draws of either protocol and of their difference."""
 
     def both(sums: Float[Array, "b 4"]) -> Float[Array, "b 3"]:
@@ -81,14 +76,14 @@ def _drawn(
         return value
 
     levels = [draws.index.get_level_values(name).to_numpy() for name in ("image_id", "seed")]
-    estimates = nested_bootstrap(columns, levels, both, resamples, seed).estimates()
+    estimates = nested_bootstrap(columns, levels, both).estimates()
     of_seed = both(draws.groupby("seed").sum().to_numpy(dtype=np.float64))
     spread = of_seed.std(axis=0, ddof=1) if len(of_seed) > 1 else np.full(3, np.nan)
     names = (OFFICIAL, DRAWN, DIFFERENCE)
     return {name: (e, float(sd)) for name, e, sd in zip(names, estimates, spread, strict=True)}
 
 
-def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def interval_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Scores of the unpruned model and of the paper's method with intervals of three kinds.
 
     The percentile interval over images is the one used everywhere; BCa checks it; the interval over
@@ -105,28 +100,14 @@ def interval_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
     for cell in wide.cells:
         columns = wide.pixels(cell)
         kinds = {
-            "images, percentile": bootstrap(
-                columns, wide.image_ids, ratios, resamples, seed
-            ).estimates()[0],
-            "images, BCa": bca_estimate(
-                columns, wide.image_ids, ratios, resamples=resamples, seed=seed
-            ),
+            "images, percentile": bootstrap(columns, wide.image_ids, ratios).estimates()[0],
+            "images, BCa": bca_estimate(columns, wide.image_ids, ratios),
         }
         if n_images < len(singles):
-            apart = bootstrap(columns, singles, ratios, resamples, seed).estimates()[0]
+            apart = bootstrap(columns, singles, ratios).estimates()[0]
             kinds["expressions, percentile"] = apart._replace(n_images=n_images)
         lines += [
-            {"method": cell[0], "budget": cell[1], "interval": kind} | _line(e, e.n)
+            {"method": cell[0], "budget": cell[1], "interval": kind} | e.line("ciou")
             for kind, e in kinds.items()
         ]
     return pd.DataFrame(lines)
-
-
-def _line(estimate: Estimate, n: int) -> Row:
-    return {
-        "ciou": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n_images": estimate.n_images,
-        "n": n,
-    }

@@ -9,14 +9,14 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
-    RESAMPLES,
     Bootstrap,
     Estimate,
     bootstrap,
     mean_estimate,
 )
+from litelvlm.analysis.stats.lines import adjusted, mean_line
 from litelvlm.analysis.stats.precision import minimum_detectable
-from litelvlm.analysis.stats.significance import equivalence_test, holm, non_inferior
+from litelvlm.analysis.stats.significance import equivalence_test, holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, request_of
 from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
@@ -35,13 +35,12 @@ from litelvlm.analysis.studies.sweep.tables import score_table
 from litelvlm.analysis.studies.sweep.wide import Cell, Wide, budgets_of, widen
 from litelvlm.arrays import Array
 
+PER_SAMPLE = "Pearson, mean over samples"
 MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -52,29 +51,27 @@ def make_tables(
         bfloat16 changes; "intervals" of one score made in several ways. A table without lines is
         left out.
     """
-    if rows.empty or METHODS not in set(rows["part"]):  # where no chosen expression can be asked
+    if METHODS not in set(rows["part"]):  # where no chosen expression can be asked
         return {}
     alone = rows[rows["part"] == METHODS]
     wide = widen(alone)
-    scores = score_bootstrap(wide, resamples, seed)
+    scores = score_bootstrap(wide)
     found = {
         "scores": score_table(wide, scores),
-        "deltas": delta_table(wide, scores, resamples, seed),
+        "deltas": delta_table(wide, scores),
         "retention": retention_table(wide, scores),
-        "strata": strata_table(alone, resamples, seed),
-        "gain": gain_table(alone, resamples, seed),
-        "protocols": protocol_table(rows, resamples, seed),
-        "official": official_table(rows, resamples, seed),
-        "attention": attention_table(alone, resamples, seed),
-        "precision": precision_table(alone, resamples, seed),
-        "intervals": interval_table(rows, resamples, seed),
+        "strata": strata_table(alone),
+        "gain": gain_table(alone),
+        "protocols": protocol_table(rows),
+        "official": official_table(rows),
+        "attention": attention_table(alone),
+        "precision": precision_table(alone),
+        "intervals": interval_table(rows),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
 
-def delta_table(
-    wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def delta_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     """Every method minus its reference at the same budget, for cIoU and gIoU.
 
     The reference is the paper's method unless ``REFERENCES`` names another one.
@@ -86,14 +83,13 @@ def delta_table(
     """
     lines = []
     for metric in ("ciou", "giou"):
-        for method, budget in wide.cells:
+        for cell in wide.cells:
+            method, budget = cell
             other = (REFERENCES.get(method, PAPER), budget)
             if method in (UNPRUNED, PAPER) or other not in wide.cells:
                 continue
-            cell = (method, budget)
-            result = difference(
-                scores, cell_index(wide, cell, metric), cell_index(wide, other, metric)
-            )
+            places = (cell_index(wide, one, metric) for one in (cell, other))
+            result = difference(scores, *places)
             delta = result.estimates()[0]
             lines.append(
                 {
@@ -101,27 +97,20 @@ def delta_table(
                     "method": method,
                     "reference": other[0],
                     "budget": budget,
-                }
-                | {"metric": metric, "delta": delta.value, "low": delta.low, "high": delta.high}
-                | {"p": swap_p_value(wide, cell, other, metric, permutations, seed)}
-                | {
+                    "metric": metric,
+                    "delta": delta.value,
+                    "low": delta.low,
+                    "high": delta.high,
+                    "p": swap_p_value(wide, cell, other, metric),
                     "mde": float(minimum_detectable(result)[0]),
-                    "within_a_point": non_inferior(delta, MARGIN),
+                    "within_a_point": delta.defined and delta.low > -MARGIN,
+                    "p_equivalent": _equivalence(wide, cell, other) if metric == "giou" else np.nan,
+                    "n_images": delta.n_images,
+                    "n": delta.n,
                 }
-                | {
-                    "p_equivalent": _equivalence(wide, cell, other)
-                    if metric == "giou"
-                    else float("nan")
-                }
-                | {"n_images": delta.n_images, "n": delta.n}
             )
     table = pd.DataFrame(lines)
-    if table.empty:
-        return table
-    groups = table.groupby("metric")["p"]
-    return table.assign(
-        p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan)
-    )
+    return table if table.empty else table.assign(p_holm=adjusted(table, holm, ["metric"]))
 
 
 def _equivalence(wide: Wide, cell: Cell, other: Cell) -> float:
@@ -139,16 +128,13 @@ def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
             continue
         result = retention(scores, cell_index(wide, cell, "ciou"), cell_index(wide, whole, "ciou"))
         if np.isfinite(result.value).all() and np.isfinite(result.draws).all():
-            kept, bound = result.estimates()[0], result.estimates(ONE_SIDED)[0].low
-            lines.append(
-                {"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]}
-                | _line(kept, "kept")
-            )
-            lines[-1] |= {"bound": bound}
+            line = {"request": request_of(cell[0]), "method": cell[0], "budget": cell[1]}
+            line |= result.estimates()[0].line("kept")
+            lines.append(line | {"bound": result.estimates(ONE_SIDED)[0].low})
     return pd.DataFrame(lines)
 
 
-def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def strata_table(alone: pd.DataFrame) -> pd.DataFrame:
     """Lead of the paper's method over random tokens by kind, size of the target and words.
 
     Sizes are thirds of the expressions that mean something in their image; the others are a group
@@ -165,53 +151,44 @@ def strata_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
         {"stratum": stratum, "group": str(group)} | line
         for stratum in ("kind", "size", "words")
         for group, part in strata.groupby(stratum, sort=True)
-        for line in _leads(part, resamples, seed)
+        for line in _leads(part)
     ]
     return pd.DataFrame(lines)
 
 
-def gain_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def gain_table(alone: pd.DataFrame) -> pd.DataFrame:
     """Lead over random tokens by quarters of the reversal index: does reversal predict it?"""
     index = alone[alone["method"] == UNPRUNED].set_index("sent_id")["ri"].dropna()
     quarter = pd.cut(index.rank(pct=True, method="first"), [0, 0.25, 0.5, 0.75, 1], labels=QUARTERS)
-    lines = []
-    for name in QUARTERS:
-        members = quarter.index[quarter == name]
-        if len(members):
-            part = alone[alone["sent_id"].isin(members)]
-            lines += [
-                {"quarter": name, "ri": float(index[members].mean())} | v
-                for v in _leads(part, resamples, seed)
-            ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(
+        [
+            {"quarter": name, "ri": float(index[members.index].mean())} | lead
+            for name, members in quarter.groupby(quarter, observed=True)
+            for lead in _leads(alone[alone["sent_id"].isin(members.index)])
+        ]
+    )
 
 
-def _leads(rows: pd.DataFrame, resamples: int, seed: int) -> Iterator[Row]:
+def _leads(rows: pd.DataFrame) -> Iterator[Row]:
     """Lead in cIoU over random tokens at each budget; nothing if either was not run."""
     both = rows[rows["method"].isin([PAPER, RANDOM])]
     if both["method"].nunique() < 2:
         return
     wide = widen(both)
-    scores = score_bootstrap(wide, resamples, seed)
+    scores = score_bootstrap(wide)
     for budget in budgets_of(wide.cells, PAPER):
         first, second = (cell_index(wide, (method, budget), "ciou") for method in (PAPER, RANDOM))
-        yield {"budget": budget} | _line(difference(scores, first, second).estimates()[0], "delta")
+        yield {"budget": budget} | difference(scores, first, second).estimates()[0].line("delta")
 
 
-def attention_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def attention_table(alone: pd.DataFrame) -> pd.DataFrame:
     """Correlations of the reversed similarity with attention, three ways; empty if not measured."""
-    found, undefined = attention_estimates(alone, resamples, seed)
-    return pd.DataFrame(
-        [
-            {"measure": name} | _line(e, "correlation") | {"undefined": undefined}
-            for name, e in found.items()
-        ]
-    )
+    found, undefined = attention_estimates(alone)
+    lines = [{"measure": name} | e.line("correlation") for name, e in found.items()]
+    return pd.DataFrame(lines).assign(undefined=undefined) if lines else pd.DataFrame()
 
 
-def attention_estimates(
-    alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[dict[str, Estimate], int]:
+def attention_estimates(alone: pd.DataFrame) -> tuple[dict[str, Estimate], int]:
     """Correlations of the reversed similarity with the language model's attention.
 
     Returns:
@@ -226,16 +203,12 @@ def attention_estimates(
     if usable.empty:
         return {}, len(measured)
     images = usable["image_id"].to_numpy()
-    found = {
-        f"{name}, mean over samples": mean_estimate(
-            usable[column].to_numpy(), images, resamples=resamples, seed=seed
-        )
-        for name, column in (("Pearson", "pearson"), ("Spearman", "spearman"))
-    }
     sums = usable[[f"sum_{name}" for name in SUMS]].to_numpy(dtype=np.float64)
-    found["Pearson, all tokens pooled"] = bootstrap(
-        sums, images, pooled_pearson, resamples, seed
-    ).estimates()[0]
+    found = {
+        PER_SAMPLE: mean_estimate(usable["pearson"].to_numpy(), images),
+        "Spearman, mean over samples": mean_estimate(usable["spearman"].to_numpy(), images),
+        "Pearson, all tokens pooled": bootstrap(sums, images, pooled_pearson).estimates()[0],
+    }
     return found, len(measured) - len(usable)
 
 
@@ -246,29 +219,15 @@ def pooled_pearson(sums: Float[Array, "b 6"]) -> Float[Array, "b 1"]:
     return value[:, None]
 
 
-def precision_table(alone: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def precision_table(alone: pd.DataFrame) -> pd.DataFrame:
     """What bfloat16 changes: overlap of the kept sets at each budget, and tied scores; or empty."""
     columns = sorted(c for c in map(str, alone.columns) if c.startswith(("jaccard_", "ties_")))
     measured = alone[alone["method"] == UNPRUNED]
     lines = []
     for column in columns:
         kind, _, rest = column.partition("_")
+        name: Row = {"measure": f"tied scores, {rest}", "budget": 0}
         if kind == "jaccard":
-            name: Row = {"measure": "kept sets, Jaccard", "budget": int(rest)}
-        else:
-            name = {"measure": f"tied scores, {rest}", "budget": 0}
-        values, images = measured[column].to_numpy(), measured["image_id"].to_numpy()
-        lines.append(
-            name | _line(mean_estimate(values, images, resamples=resamples, seed=seed), "mean")
-        )
+            name = {"measure": "kept sets, Jaccard", "budget": int(rest)}
+        lines.append(name | mean_line(measured, column))
     return pd.DataFrame(lines)
-
-
-def _line(estimate: Estimate, name: str) -> Row:
-    return {
-        name: estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n_images": estimate.n_images,
-        "n": estimate.n,
-    }

@@ -5,60 +5,15 @@ FLOPs. Only matrix products and convolutions are counted, as in those tables and
 no norms, no activations, no embedding look-ups, no language head (it is not used).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, cast, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import SamMaskDecoderConfig, SamVisionConfig
 
 from litelvlm.models.glamm.model import Glamm
-
-COMPONENTS = (
-    "clip_image",
-    "clip_text",
-    "selection",
-    "projector",
-    "llm",
-    "sam_encoder",
-    "mask_decoder",
-)
-
-
-@runtime_checkable
-class EncoderSizes(Protocol):
-    """The sizes in a ``SamVisionConfig`` that count, as numbers."""
-
-    image_size: int
-    patch_size: int
-    hidden_size: int
-    mlp_dim: int
-    num_hidden_layers: int
-    global_attn_indexes: Sequence[int]
-    window_size: int
-    output_channels: int
-    num_pos_feats: int
-
-
-@runtime_checkable
-class DecoderSizes(Protocol):
-    """The sizes in a ``SamMaskDecoderConfig`` that count."""
-
-    hidden_size: int
-    num_multimask_outputs: int
-    attention_downsample_rate: int
-    mlp_dim: int
-    iou_head_depth: int
-    iou_head_hidden_dim: int
-    num_hidden_layers: int
-
-
-@runtime_checkable
-class SamSizes(Protocol):
-    """The parts of a ``SamConfig`` that count."""
-
-    vision_config: EncoderSizes
-    mask_decoder_config: DecoderSizes
 
 
 def llama_macs(n: int, layers: int, width: int, inner: int, known: int = 0) -> int:
@@ -103,8 +58,8 @@ def model_macs(
         text_length: Tokens of the padded sentences that CLIP reads.
 
     Returns:
-        By name as in ``COMPONENTS``, but for "selection", whose operations depend on the method and
-        are counted only.
+        By component. "selection" is missing: its operations depend on the method and are counted
+        only.
     """
     llama, vision, text = model.llama.config, model.tower.vision_config, model.tower.text_config
     n_tokens, kept = model.n_tokens, layer_counts[0]
@@ -119,21 +74,26 @@ def model_macs(
         text_length, text.num_hidden_layers, text.hidden_size, text.intermediate_size
     )
     d, m = llama.hidden_size, llama.intermediate_size
-    sam = cast(SamSizes, model.sam.config)
+    sam = model.sam.config
+    encoder = cast(SamVisionConfig, sam.vision_config)
+    decoder = cast(SamMaskDecoderConfig, sam.mask_decoder_config)
+    side = cast(int, encoder.image_size) // cast(int, encoder.patch_size)
+    one_mask = mask_decoder_macs(decoder, side**2) + d * (d + decoder.hidden_size)
     return {
         "clip_image": int(tower),
         "clip_text": int(n_text * (sentence + text.hidden_size * projection)),
         "projector": int(kept * (vision.hidden_size * d + d * d)),
         "llm": sum(llama_macs(count + n_other, 1, d, m) for count in layer_counts),
-        "sam_encoder": sam_encoder_macs(sam.vision_config),
-        "mask_decoder": mask_side_macs(sam, n_text, d),
+        "sam_encoder": sam_encoder_macs(encoder, side),
+        # From the states before [SEG] to low-resolution masks; positions count once.
+        "mask_decoder": int(side**2 * 2 * encoder.num_pos_feats + n_text * one_mask),
     }
 
 
-def sam_encoder_macs(config: EncoderSizes) -> int:
+def sam_encoder_macs(config: SamVisionConfig, side: int) -> int:
     """MACs of SAM's image encoder: blocks with decomposed relative positions, and the neck."""
-    side, d, m = config.image_size // config.patch_size, config.hidden_size, config.mlp_dim
-    total = 3 * config.patch_size**2 * d * side**2
+    d, m = config.hidden_size, cast(int, config.mlp_dim)
+    total = 3 * cast(int, config.patch_size) ** 2 * d * side**2
     for index in range(config.num_hidden_layers):
         window = side if index in config.global_attn_indexes else config.window_size
         windows = -(-side // window)  # the last window is padded
@@ -145,17 +105,8 @@ def sam_encoder_macs(config: EncoderSizes) -> int:
     return int(total + side**2 * (d * c + 9 * c**2))
 
 
-def mask_side_macs(config: SamSizes, n_text: int, width: int) -> int:
-    """MACs from the states before [SEG] to low-resolution masks; positions count once."""
-    vision, c = config.vision_config, config.mask_decoder_config.hidden_size
-    positions = (vision.image_size // vision.patch_size) ** 2 * 2 * vision.num_pos_feats
-    return int(positions + n_text * (mask_decoder_macs(config) + width**2 + width * c))
-
-
-def mask_decoder_macs(config: SamSizes) -> int:
-    """MACs of SAM's mask decoder for one prompt of one token."""
-    decoder, vision = config.mask_decoder_config, config.vision_config
-    n = (vision.image_size // vision.patch_size) ** 2
+def mask_decoder_macs(decoder: SamMaskDecoderConfig, n: int) -> int:
+    """MACs of SAM's mask decoder for one prompt of one token on n image tokens."""
     c, t = decoder.hidden_size, 2 + decoder.num_multimask_outputs + 1
     inner = c // decoder.attention_downsample_rate
     cross = 2 * t * c * inner + 2 * n * c * inner + 2 * t * n * inner

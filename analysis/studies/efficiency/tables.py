@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.efficiency.timing import DECODE, END, PREFILL, median_ratio
-from litelvlm.analysis.studies.published import EFFICIENCY
 
 
-def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -38,7 +38,7 @@ def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataF
         base = taken[same & (taken["method"] == UNPRUNED)].sort_values("round")["value"].to_numpy()
         arm = values.sort_values("round")["value"].to_numpy()
         if method != UNPRUNED and len(base) == len(arm) and np.median(arm) > 0:
-            ratio, low, high = median_ratio(base, arm, resamples)
+            ratio, low, high = median_ratio(base, arm)
             found = {
                 "method": method,
                 "k": k,
@@ -56,7 +56,7 @@ def make_tables(rows: pd.DataFrame, resamples: int = 2000) -> dict[str, pd.DataF
         "costs": rows[rows["round"] < 0].drop(columns=["round"]).reset_index(drop=True),
         "null": null(ratios, int(rows["k"].max())),
         "break_even": break_even(ratios),
-        "published": pd.DataFrame([vars(line) for line in EFFICIENCY]),
+        "published": published.efficiency(),
     }
 
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
-from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.importance import (
     DICE,
 )
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import bootstrap_means
+from litelvlm.analysis.stats.lines import mean_lines
 from litelvlm.analysis.studies.faithfulness.rows import MOVED
 from litelvlm.models.glamm.attribution.targets import TARGETS
 
@@ -29,12 +30,12 @@ CURVES = (
 )
 
 
-def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame) -> list[Claim]:
     """Whether the reversed ranking beats both nulls, by insertion and deletion, on the soft Dice.
 
     On expressions of which at least half of the target is visible; the others are counted.
     """
-    visible, excluded = (rows, {}) if rows.empty else primary(rows)
+    visible, excluded = primary(rows)
     if visible.empty:
         return []
     claims = []
@@ -44,17 +45,13 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
         parts = []
         for name, (other, null) in NULLS.items():
             gain = (sign * (wide[REVERSED] - wide[other])).to_numpy()[:, None]
-            result = bootstrap_means(gain, wide.index.to_numpy(), resamples, seed)
             parts.append(
-                make_claim(
+                effect_claim(
                     f"{id}.{name}",
                     f"Taking tokens in the reversed order {words} than in {null}.",
-                    result.estimates()[0],
-                    0.0,
+                    bootstrap_means(gain, wide.index.to_numpy()),
                     f"area under the curve of the soft Dice in {null}",
-                    p_value=float(result.p_values(0.0)[0]),
-                    p_claimed=float(result.p_values(0.0, one_sided=True)[0]),
-                    excluded=excluded,
+                    excluded,
                 )
             )
         statement = (
@@ -64,9 +61,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
     return claims
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
@@ -74,20 +69,13 @@ def make_tables(
         every other measure; "pruning": rankings by what keeping their first k tokens costs in soft
         Dice, the cheapest first.
     """
-    rows = rows if rows.empty else primary(rows)[0]
+    rows, _ = primary(rows)
     if rows.empty:
         return {}
     wide = rows.pivot(
         index="image_id", columns=["ranking", "target", "metric", "k"], values="value"
     )
-    result = bootstrap_means(wide.to_numpy(), wide.index.to_numpy(), resamples, seed)
-    table = pd.DataFrame(
-        [
-            dict(zip(wide.columns.names, names, strict=True))
-            | {"value": e.value, "low": e.low, "high": e.high, "n_images": e.n_images, "n": e.n}
-            for names, e in zip(wide.columns, result.estimates(), strict=True)
-        ]
-    )
+    table = mean_lines(wide, "value")
     curve = table["metric"].isin(["insertion", "deletion"])
     return {
         "curves": table[curve].rename(columns={"metric": "curve"}).reset_index(drop=True),

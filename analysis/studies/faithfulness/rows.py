@@ -1,19 +1,18 @@
 """Rows of the faithfulness study: curves and areas of every ranking."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, pick
 from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
+from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Count, StudyConfig
+from litelvlm.analysis.runs.config import Count
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
 from litelvlm.analysis.signals.gradients import input_signals
@@ -42,7 +41,6 @@ from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
 
@@ -53,13 +51,12 @@ MOVED = "low_similarity_moved"
 LLM_RANKINGS = (*PREREGISTERED, RELEVANCE)  # beside input x gradient
 
 
-class Config(StudyConfig):
+class Config(QuestionConfig):
     """Configuration of the study. The defaults fit the miniature on one core.
 
     Attributes:
         images: Images, each with one expression, spread over the sizes of referents; None takes
             all.
-        question_index: Question template, 0 to 15.
         steps: Even steps of the curves (36 in a full study: 16 of 576 tokens each).
         removals: Random squares that are removed, for the infidelity.
         coalitions: Of KernelSHAP (512 in a full study).
@@ -67,32 +64,22 @@ class Config(StudyConfig):
     """
 
     images: Count | None = 24
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     steps: Count = 12
     removals: Count = 32
     coalitions: Count = 144
     batch_size: Count | None = None
 
 
-@dataclass(frozen=True)
-class Context:
-    """What every image of a run shares."""
-
-    model: Glamm
-    data: PickedExpressions
-    config: Config
-
-
-def image_rows(context: Context, index: int) -> ItemResult:
+def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int) -> ItemResult:
     """All rows of one image and its expression."""
-    config, sample = context.config, context.data[index]
+    sample = data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
         query, targets, covered, keys = prepare_query(
-            context.model, context.data, index, config.question_index, config.batch_size
+            model, data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
-        removed = square_removals(context.model.grid, config.removals, rng)
+        removed = square_removals(model.grid, config.removals, rng)
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
         found = rankings(query, targets, covered, rng) | {
@@ -168,5 +155,9 @@ def ranking_rows(
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
-    context = Context(require_glamm(model), picked, config)
-    return Work(picked, lambda index: partial(image_rows, context, index), notes=picked.notes)
+    glamm = require_glamm(model)
+    return Work(
+        picked,
+        lambda index: partial(image_rows, glamm, picked, config, index),
+        notes=picked.notes,
+    )

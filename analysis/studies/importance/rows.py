@@ -12,9 +12,10 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
 from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
+from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.analysis.runs.config import Count, Index
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
 from litelvlm.analysis.signals.gradients import mean_token
@@ -25,7 +26,8 @@ from litelvlm.analysis.signals.importance import (
     Signal,
     cheap_signals,
 )
-from litelvlm.analysis.signals.sampled import Sampling, reliable, sampled_signals
+from litelvlm.analysis.signals.sampled import sampled_signals
+from litelvlm.analysis.stats.agreement import reliability
 from litelvlm.analysis.stats.spatial import rank_correlations
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
@@ -44,7 +46,7 @@ JOINT = (
 )  # signals whose ranks are also kept as a picture against the scores
 
 
-class Config(StudyConfig):
+class Config(QuestionConfig):
     """Configuration of the study.
 
     The defaults fit the miniature on one core; a full study asks for more of each.
@@ -54,7 +56,6 @@ class Config(StudyConfig):
         checked: Of them, how many also get a second template, a foreign expression and
             reinitialised layers.
         sampled: Of them, how many also get the signals of many passes.
-        question_index: Question template, 0 to 15.
         second_template: Template of the retest.
         depth: Tokens at the top of a ranking that overlaps are taken over; None for a ninth of all
             tokens.
@@ -69,7 +70,6 @@ class Config(StudyConfig):
     images: Count | None = 24
     checked: Index = 8
     sampled: Index = 3
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     second_template: int = Field(default=1, ge=0, lt=len(QUESTIONS))
     depth: Count | None = None
     integration_steps: Count = 32
@@ -112,15 +112,18 @@ def image_rows(context: Context, index: int) -> ItemResult:
             rows += foreign_rows(context, index, query, scores) if len(context.data) > 1 else []
             rows += reinitialised_rows(query, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
-            sampling = Sampling(
-                config.integration_steps,
-                config.coalitions,
-                config.permutations,
-                config.masks,
-                context.depth,
-                config.seed + int(expression.sent_id),
+            signals += sampled_signals(
+                query,
+                targets,
+                sample.image(),
+                context.token,
+                steps=config.integration_steps,
+                coalitions=config.coalitions,
+                permutations=config.permutations,
+                masks=config.masks,
+                kept=context.depth,
+                seed=config.seed + int(expression.sent_id),
             )
-            signals += sampled_signals(query, targets, sample.image(), context.token, sampling)
         rows += agreement_rows(scores, signals, tokens, context.depth, reliability)
         for signal in signals:
             if signal.key in JOINT:
@@ -183,14 +186,14 @@ def retested(
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
     found = [
-        replace(signal, reliability=reliable(signal.values, other[signal.key]))
+        replace(signal, reliability=reliability(signal.values, other[signal.key]))
         for signal in signals
     ]
     # Random scores are seeded alike, so they count as text-free too.
     second, _ = scores_of(context, again, covered, targets, [context.config.seed])
     text_free = [name for name in scores if "similarity" not in name]
-    reliability = {name: reliable(values, second[name]) for name, values in scores.items()}
-    return found, reliability | dict.fromkeys(text_free, 1.0)
+    of_scores = {name: reliability(values, second[name]) for name, values in scores.items()}
+    return found, of_scores | dict.fromkeys(text_free, 1.0)
 
 
 def foreign_rows(
@@ -229,7 +232,7 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     glamm = require_glamm(model)
     picked = pick(data, model, config.images, config.seed)
-    n_tokens = model.grid[0] * model.grid[1]
+    n_tokens = model.n_tokens
     context = Context(
         glamm,
         picked,

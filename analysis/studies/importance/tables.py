@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
-from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
-from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null_claim
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.gradients import COMPLETE
 from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means, mean_estimate
+from litelvlm.analysis.stats.bootstrap import bootstrap_means
+from litelvlm.analysis.stats.lines import adjusted, mean_line, mean_lines, measured_together
 from litelvlm.analysis.stats.significance import benjamini_hochberg
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
@@ -26,22 +26,22 @@ MASK, SHUFFLED = ".mask", "shuffled_signal"
 MARGIN = 0.05  # a correlation within it counts as none
 
 
-def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame) -> list[Claim]:
     """H6, its two parts, the parts with the mask's coverage held fixed, and the shuffled null.
 
     All on expressions of which at least half of the target is visible; the others are counted.
     """
-    visible, excluded = (rows, {}) if rows.empty else primary(rows)
+    visible, excluded = primary(rows)
     if visible.empty:
         return []
-    parts = [_claim(visible, id, POSITION, excluded, resamples, seed) for id in PARTS]
+    parts = [_claim(visible, id, POSITION, excluded) for id in PARTS]
     statement = (
         "Tokens that the reversed ranking keeps matter more inside the language model, "
         "by both signals."
     )
-    given_mask = [_claim(visible, id, COVERAGE, excluded, resamples, seed) for id in PARTS]
+    given_mask = [_claim(visible, id, COVERAGE, excluded) for id in PARTS]
     shuffled = visible[visible["control"] == SHUFFLED]
-    null = [_null(shuffled, excluded, resamples, seed)] if len(shuffled) else []
+    null = [_null(shuffled, excluded)] if len(shuffled) else []
     return [joint_claim("H6", statement, parts), *parts, *given_mask, *null]
 
 
@@ -60,45 +60,27 @@ def part_rows(rows: pd.DataFrame, id: str, partial_set: str) -> pd.DataFrame:
     return rows
 
 
-def _null(shuffled: pd.DataFrame, excluded: dict[str, int], resamples: int, seed: int) -> Claim:
+def _null(shuffled: pd.DataFrame, excluded: dict[str, int]) -> Claim:
     of_images = shuffled.groupby("image_id")["value"].mean()
-    result = bootstrap_means(
-        of_images.to_numpy()[:, None], of_images.index.to_numpy(), resamples, seed
-    )
+    result = bootstrap_means(of_images.to_numpy()[:, None], of_images.index.to_numpy())
     statement = "With its tokens shuffled neither signal correlates with the reversed similarity."
     return null_claim("shuffled", statement, result, 0.0, "no rank correlation", MARGIN, excluded)
 
 
-def _claim(
-    rows: pd.DataFrame,
-    id: str,
-    partial_set: str,
-    excluded: dict[str, int],
-    resamples: int,
-    seed: int,
-) -> Claim:
+def _claim(rows: pd.DataFrame, id: str, partial_set: str, excluded: dict[str, int]) -> Claim:
     chosen = part_rows(rows, id, partial_set)
-    result = bootstrap_means(
-        chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy(), resamples, seed
-    )
-    fixed = "position and state norm" + (
-        " and the mask's coverage" if partial_set == COVERAGE else ""
-    )
-    return make_claim(
-        id + (MASK if partial_set == COVERAGE else ""),
-        f"With {fixed} held fixed, the reversed similarity ranks tokens as {WORDS[id]} does.",
-        result.estimates()[0],
-        0.0,
+    suffix, more = (MASK, " and the mask's coverage") if partial_set == COVERAGE else ("", "")
+    return effect_claim(
+        id + suffix,
+        f"With position and state norm{more} held fixed, the reversed similarity ranks tokens as "
+        f"{WORDS[id]} does.",
+        bootstrap_means(chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy()),
         "no partial rank correlation",
-        p_value=float(result.p_values(0.0)[0]),
-        p_claimed=float(result.p_values(0.0, one_sided=True)[0]),
-        excluded=excluded,
+        excluded,
     )
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures, on expressions of which at least half of the target is visible.
 
     Returns:
@@ -110,57 +92,41 @@ def make_tables(
         integrated gradients by baseline, and the share of images where it exceeds 5 %;
         "visibility": the parts of H6 on these expressions, and on all.
     """
-    every, rows = rows, rows if rows.empty else primary(rows)[0]
-    if rows.empty:
+    visible, _ = primary(rows)
+    if visible.empty:
         return {}
-    plain = rows[rows["control"] == "none"]
+    plain = visible[visible["control"] == "none"]
     parts = plain[(plain["metric"] == "spearman") & (plain["layer"] >= 0)]
     heads = parts[parts["head"] >= 0].groupby("signal", sort=True)
-    grids = [means(part, ["signal", "layer", "head"], resamples, seed) for _, part in heads]
+    grids = [means(part, ["signal", "layer", "head"]) for _, part in heads]
     whole = plain[(plain["layer"] < 0) & (plain["metric"] != "joint")]
     joint = plain[plain["metric"] == "joint"]
     completeness = whole[whole["compl_err"].notna()].drop_duplicates(["sent_id", *SIGNAL])
     found = {
         "grid": pd.concat(grids, ignore_index=True) if grids else pd.DataFrame(),
-        "layers": means(
-            parts[parts["head"] < 0], ["signal", "partial_set", "layer"], resamples, seed
-        ),
-        "agreement": means(
-            whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"], resamples, seed
-        ),
-        "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"], resamples, seed)),
+        "layers": means(parts[parts["head"] < 0], ["signal", "partial_set", "layer"]),
+        "agreement": means(whole, ["score", *SIGNAL, "metric", "partial_set", "sinks", "k"]),
+        "joint": untested(means(joint, [*SIGNAL, "score_bin", "signal_bin"])),
         "controls": means(
-            rows[~rows["control"].isin(["none", REINITIALISED])],
-            ["control", *SIGNAL],
-            resamples,
-            seed,
+            visible[~visible["control"].isin(["none", REINITIALISED])], ["control", *SIGNAL]
         ),
-        "reinitialised": means(
-            rows[rows["control"] == REINITIALISED], [*SIGNAL, "layer"], resamples, seed
-        ),
-        "completeness": untested(
-            means(flagged(completeness), ["measure", "removal"], resamples, seed)
-        ),
-        "visibility": visibility_table(every, resamples, seed),
+        "reinitialised": means(visible[visible["control"] == REINITIALISED], [*SIGNAL, "layer"]),
+        "completeness": untested(means(flagged(completeness), ["measure", "removal"])),
+        "visibility": visibility_table(rows),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
 
-def visibility_table(rows: pd.DataFrame, resamples: int, seed: int) -> pd.DataFrame:
+def visibility_table(rows: pd.DataFrame) -> pd.DataFrame:
     """The parts of H6 on expressions that are at least half visible, and on all."""
-    lines = []
-    for targets, chosen in (("at least half visible", primary(rows)[0]), ("all", rows)):
-        for id in PARTS:
-            part = part_rows(chosen, id, POSITION)
-            e = mean_estimate(
-                part["value"].to_numpy(),
-                part["image_id"].to_numpy(),
-                resamples=resamples,
-                seed=seed,
-            )
-            line = {"part": id, "targets": targets, "value": e.value, "low": e.low, "high": e.high}
-            lines.append(line | {"n_images": e.n_images, "n": e.n})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(
+        [
+            {"part": id, "targets": targets}
+            | mean_line(part_rows(chosen, id, POSITION), "value", "value")
+            for targets, chosen in (("at least half visible", primary(rows)[0]), ("all", rows))
+            for id in PARTS
+        ]
+    )
 
 
 def flagged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +143,7 @@ def untested(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=["p", "q"], errors="ignore")
 
 
-def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.DataFrame:
+def means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Mean value of each group over images, with interval, tests, mean chance and ceiling.
 
     Groups on the same images are bootstrapped together; p asks whether the mean exceeds or misses
@@ -187,8 +153,6 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     Args:
         rows: Rows of one control.
         by: Columns that make a group.
-        resamples: Bootstrap draws.
-        seed: Of the draws.
     """
     if rows.empty:
         return pd.DataFrame()
@@ -197,26 +161,11 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
         rows.pivot_table(index="image_id", columns=by, values=column, aggfunc="mean", dropna=True)
         for column in ("value", "excess")
     )
-    cells: list[Row] = []
-    presence = wide.notna()
-    for pattern in presence.T.drop_duplicates().to_numpy():
-        same = (presence.to_numpy() == pattern[:, None]).all(0)
-        part = wide.loc[pattern, same]
-        result = bootstrap_means(part.to_numpy(), part.index.to_numpy(), resamples, seed)
-        excess = bootstrap_means(
-            above.loc[pattern, same].to_numpy(), part.index.to_numpy(), resamples, seed
-        )
-        p_values = excess.p_values(0.0)
-        for names, e, p in zip(part.columns, result.estimates(), p_values, strict=True):
-            values = names if isinstance(names, tuple) else (names,)
-            interval = {
-                "value": e.value,
-                "low": e.low,
-                "high": e.high,
-                "n_images": e.n_images,
-                "n": e.n,
-            }
-            cells.append(dict(zip(by, values, strict=True)) | interval | {"p": float(p)})
+    cells = []
+    for part in measured_together(wide):
+        excess = above.loc[part.index, part.columns]
+        p_values = bootstrap_means(excess.to_numpy(), part.index.to_numpy()).p_values()
+        cells.append(mean_lines(part, "value").assign(p=p_values))
     rest = rows.assign(
         small=(rows["p_shift"] < 0.05).where(rows["p_shift"].notna()).astype(float),
         reliable=rows["value"].where(rows["ceiling"].notna()),
@@ -224,11 +173,8 @@ def means(rows: pd.DataFrame, by: list[str], resamples: int, seed: int) -> pd.Da
     groups = rest.groupby(by)
     extra = groups[["chance", "corrected", "ceiling", "small", "reliable"]].mean()
     extra = extra.assign(n_ceiling=groups["ceiling"].count()).reset_index()
-    table = pd.DataFrame(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
-    family = table.groupby("metric" if "metric" in by else np.zeros(len(table)))["p"]
-    table["q"] = family.transform(
-        lambda p: benjamini_hochberg(p.to_numpy()) if np.isfinite(p).all() else np.nan
-    )
+    table = pd.concat(cells).merge(extra, on=by).sort_values(by, ignore_index=True)
+    table["q"] = adjusted(table, benjamini_hochberg, ["metric"] if "metric" in by else None)
     table["disattenuated"] = table.pop("reliable") / table["ceiling"]
     if not table["n_ceiling"].any():
         table = table.drop(columns="n_ceiling")

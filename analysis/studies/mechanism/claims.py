@@ -1,16 +1,16 @@
 """Claims of the mechanism study: how much of the reversal each probe removes."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
+from litelvlm.analysis.inputs.labels import HIDDEN
+from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
-    RESAMPLES,
     Bootstrap,
     Estimate,
     bootstrap_means,
@@ -47,38 +47,28 @@ class ProbeShare(NamedTuple):
     excluded: dict[str, int]
 
 
-def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame) -> list[Claim]:
     """For every probe, whether it takes reversal away (AS > 0); undetermined without reversal."""
-    if rows.empty:
-        return []
-    claims = []
-    for line, share, p_value, excluded in _shares(rows, resamples, seed):
-        if line["probe"] == BASE:
-            continue
-        clip = f"@{line['clip_model']}" if line["clip_model"] else ""
-        claims.append(
-            make_claim(
-                f"{line['probe']}{clip}",
-                f"Part of the reversal goes away with: {line['name']}; "
-                "targets at least half visible.",
-                share,
-                0.0,
-                "the reversal of the released ranking stays",
-                p_value=p_value,
-                excluded=excluded,
-            )
+    return [
+        make_claim(
+            f"{line['probe']}@{line['clip_model']}".removesuffix("@"),
+            f"Part of the reversal goes away with: {line['name']}; targets at least half visible.",
+            share,
+            0.0,
+            "the reversal of the released ranking stays",
+            p_value=p_value,
+            excluded=excluded,
         )
-    return claims
+        for line, share, p_value, excluded in _shares(rows)
+        if line["probe"] != BASE
+    ]
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Table "probes": RI, RI with foreign texts, AS with interval and verdict, per CLIP model."""
-    found = [found.line for found in _shares(rows, resamples, seed)] if not rows.empty else []
-    if not found:
+    table = pd.DataFrame([found.line for found in _shares(rows)])
+    if table.empty:
         return {}
-    table = pd.DataFrame(found)
     known = table["p"].notna()
     table["q"] = np.nan
     if known.any():
@@ -86,58 +76,52 @@ def make_tables(
     return {"probes": table}
 
 
-def _shares(rows: pd.DataFrame, resamples: int, seed: int) -> list[ProbeShare]:
-    """Per CLIP model and probe: a table line, the estimate of AS, and excluded expressions."""
-    found = []
-    for clip in sorted(rows.loc[rows["visible_frac"] >= MIN_VISIBLE, "clip_model"].unique()):
-        every = rows[rows["clip_model"] == clip]
-        chosen = every[every["visible_frac"] >= MIN_VISIBLE]
-        by_probe = {probe: group.set_index("sent_id") for probe, group in chosen.groupby("probe")}
-        hidden = every["sent_id"].nunique() - chosen["sent_id"].nunique()
-        for probe in PROBES:
-            if probe in by_probe:
-                line, share, p_value = _share(
-                    str(clip), probe, by_probe[BASE], by_probe[probe], resamples, seed
-                )
-                missing = len(by_probe[BASE]) - share.n
-                excluded = {HIDDEN: hidden, UNLABELLED: unlabelled(rows, clip)}
-                excluded[_LACKING.get(probe, _LEFT_OUT)] = missing
-                found.append(ProbeShare(line, share, p_value, excluded))
-    return found
+def _shares(rows: pd.DataFrame) -> Iterator[ProbeShare]:
+    """Every probe against the released ranking of its CLIP model, on what both can rank."""
+    visible, _ = primary(rows)
+    for clip, own in visible.groupby("clip_model"):
+        by_probe = {probe: group.set_index("sent_id") for probe, group in own.groupby("probe")}
+        every = rows.loc[rows["clip_model"] == clip, "sent_id"]
+        excluded = {
+            HIDDEN: every.nunique() - own["sent_id"].nunique(),
+            UNLABELLED: unlabelled(rows, str(clip)),
+        }
+        for probe in (name for name in PROBES if name in by_probe):
+            other = by_probe[probe]
+            base = by_probe[BASE][by_probe[BASE].index.isin(other.index)]
+            line, share = _share(base, other.loc[base.index], compared=probe != BASE)
+            missing = len(by_probe[BASE]) - len(base)
+            yield ProbeShare(
+                {"clip_model": str(clip), "probe": probe, "name": PROBES[probe]} | line,
+                share,
+                cast(float, line["p"]),
+                excluded | {_LACKING.get(probe, _LEFT_OUT): missing},
+            )
 
 
-def _share(
-    clip: str, probe: str, base: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int
-) -> tuple[Row, Estimate, float]:
-    """One probe against the released ranking, on the expressions that it can rank."""
-    base = base.loc[base.index.isin(other.index)]
-    other = other.loc[base.index]
+def _share(base: pd.DataFrame, other: pd.DataFrame, compared: bool) -> tuple[Row, Estimate]:
+    """Columns of a probe's line, and the share of reversal that it takes away."""
     columns = np.column_stack([base["ri"], other["ri"]])
-    result = bootstrap_means(columns, base["image_id"].to_numpy(), resamples, seed)
-    ri_base, ri_probe = result.estimates()
+    result = bootstrap_means(columns, base["image_id"].to_numpy())
+    ri_base, ri = result.estimates()
     share, p_value = attribution_share(result)
-    p_value = np.nan if probe == BASE else p_value
-    line: Row = {"clip_model": clip, "probe": probe, "name": PROBES[probe]}
-    line |= {
-        "ri": ri_probe.value,
-        "ri_low": ri_probe.low,
-        "ri_high": ri_probe.high,
-        "ri_base": ri_base.value,
-    }
     foreign = other["ri_foreign"].dropna() if "ri_foreign" in other else other["ri"].iloc[:0]
-    line |= {
+    line: Row = {
+        "ri": ri.value,
+        "ri_low": ri.low,
+        "ri_high": ri.high,
+        "ri_base": ri_base.value,
         "ri_foreign": float(foreign.mean()) if len(foreign) else np.nan,
         "n_foreign": len(foreign),
-    }
-    line |= {
         "share": share.value,
         "low": share.low,
         "high": share.high,
-        "p": p_value,
+        "p": p_value if compared else np.nan,
+        "verdict": in_words(ri_base, ri, share),
+        "n_images": result.n_images,
+        "n": result.n,
     }
-    line["verdict"] = in_words(ri_base, ri_probe, share)
-    line |= {"n_images": result.n_images, "n": result.n}
-    return line, share, p_value
+    return line, share
 
 
 def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
@@ -159,7 +143,7 @@ def attribution_share(result: Bootstrap) -> tuple[Estimate, float]:
             if base.defined
             else base.method
         )
-        return Estimate(np.nan, np.nan, np.nan, result.n_images, result.n, reason), np.nan
+        return result.undefined(np.nan, reason), np.nan
     share = contrast(result, lambda v: 1 - v[:, 1:] / v[:, :1])
     return share.estimates()[0], float(share.p_values()[0])
 

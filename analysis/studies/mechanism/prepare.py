@@ -1,11 +1,9 @@
 """What the mechanism study does before its first row."""
 
-from functools import partial
-
-from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips
+from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.runs.work import Work
-from litelvlm.analysis.studies.mechanism.rows import Config, Context, image_rows
+from litelvlm.analysis.studies.mechanism.rows import Config, Context, clip_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
@@ -29,13 +27,11 @@ def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) ->
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Embed all shared texts in every CLIP model; one part of the work for each image."""
-    clips = load_clips(config.clip, model.device)
-    contexts = [
-        make_context(model, data, config, ""),
-        *(make_context(clip, data, config, clip.name) for clip in clips),
-    ]
-    return Work(
+    return clip_work(
+        model,
         data,
-        lambda index: partial(image_rows, contexts, index),
-        resolved={"clip": {clip.name: clip.digest for clip in clips}},
+        config.clip,
+        lambda one, clip: make_context(one, data, config, clip),
+        clip_rows,
+        {},
     )

@@ -15,9 +15,10 @@ from litelvlm.analysis.inputs.clip_models import embed_texts
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
+from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.analysis.runs.config import Count, Index
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, pointing_game, reversal_index
 from litelvlm.analysis.studies.mechanism.words import split_words
@@ -28,7 +29,7 @@ from litelvlm.clip.states import ClipImage
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.scoring.similarity import text_similarity
@@ -68,11 +69,10 @@ BASE = "P0"
 """The released ranking, which the others are compared with."""
 
 
-class Config(StudyConfig):
+class Config(QuestionConfig):
     """Configuration of the study.
 
     Attributes:
-        question_index: Question template, 0 to 15.
         donors: Foreign texts per expression.
         pool: Expressions that foreign texts are taken from.
         deviations: Median absolute deviations above the median from which a token's norm makes it
@@ -85,7 +85,6 @@ class Config(StudyConfig):
             ``litelvlm.clip.load.load_tower``.
     """
 
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     donors: Count = 4
     pool: Count = 64
     deviations: float = Field(default=5.0, gt=0)
@@ -134,12 +133,6 @@ class Ranking(NamedTuple):
     own: Float[Array, "t n"]
     foreign: Float[Array, "m n"] | None
     ranked: Bool[Array, "n"]
-
-
-def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
-    """All rows of one image, of every CLIP model; skipped ones count for the model's own tower."""
-    found = [clip_rows(context, index) for context in contexts]
-    return ItemResult([row for result in found for row in result.rows], found[0].skipped)
 
 
 def clip_rows(context: Context, index: int) -> ItemResult:

@@ -1,22 +1,17 @@
 """Claims of the reversal study: H1 to H3 and the nulls."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.labels import HIDDEN
-from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim, null_claim
+from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null_claim
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_rows, select, unlabelled
-
-Drawn = tuple[Bootstrap, dict[str, int]]
-Draw = Callable[[str, "pd.Series[float]"], Drawn]
-
 
 SCOPE = "targets at least half visible"
 
@@ -56,15 +51,11 @@ _COMPARED = {
 }
 
 
-def make_claims(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
-) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
     """Claims H1 to H3 on targets that are at least half visible, for each CLIP model.
 
     Args:
         rows: Of the study.
-        resamples: Number of draws.
-        seed: Of the draws.
         margin: Differences of RI below it count as none.
 
     Returns:
@@ -73,152 +64,93 @@ def make_claims(
         out. Each counts the expressions it could not use, by reason. Ids of claims about another
         CLIP model end in "@" and that name.
     """
-    if rows.empty:
-        return []
     claims = []
     for clip in sorted(rows["clip_model"].unique()):
-        unusable = {UNLABELLED: unlabelled(rows, clip)}
-        found = _summarise_one(rows[rows["clip_model"] == clip], unusable, resamples, seed, margin)
-        claims += (
-            [claim.model_copy(update={"id": f"{claim.id}@{clip}"}) for claim in found]
-            if clip
-            else found
-        )
+        found = _claims_of(rows[rows["clip_model"] == clip], unlabelled(rows, clip), margin)
+        suffix = f"@{clip}" if clip else ""
+        claims += [claim.model_copy(update={"id": f"{claim.id}{suffix}"}) for claim in found]
     return claims
 
 
-def _summarise_one(
-    rows: pd.DataFrame, unusable: Mapping[str, int], resamples: int, seed: int, margin: float
-) -> list[Claim]:
+def _claims_of(rows: pd.DataFrame, n_unlabelled: int, margin: float) -> list[Claim]:
+    """Claims from the rows of one CLIP model."""
     true = select(rows, *PRIMARY)
     if true.empty:
         return []
     hidden = len(select(rows, *PRIMARY, min_visible=0.0)) - len(true)
     stated = bool((true["category_id"] >= 0).any())
     lacking = _LACKING if stated else _LACKING | _UNSTATED
-    draw = partial(
-        _draw,
-        true=true,
-        unusable={HIDDEN: hidden, **unusable},
-        lacking=lacking,
-        resamples=resamples,
-        seed=seed,
-    )
-    claim = partial(_claim, draw, margin)
-    foreign_mask, foreign_text, same, other = (
-        control_rows(rows, name) for name in ("N3", "N1", "N6", "N6o")
-    )
-    sign = claim("H1.sign", "The referent's tokens rank low (RI > 0)", true["ri"], "no reversal")
-    claims = [sign]
-    if not foreign_mask.empty:
-        statement = "They rank lower than masks of similar size taken from other images"
-        centre = claim(
-            "H1.centre", statement, true["ri"] - foreign_mask["ri"], "what the centre gives"
-        )
-        together = (
-            "The similarity is reversed on the referent, "
-            "beyond what its place in the image explains"
-        )
-        claims += [centre, joint_claim("H1", f"{together}; {SCOPE}.", [sign, centre])]
-    strength = true["ri"] - foreign_text["ri"]  # TS of each expression
     texts, objects, alike = _COMPARED[stated]
-    if not foreign_text.empty:
-        statement = f"The reversal is stronger with the true text than with {texts}"
-        claims.append(claim("H2", statement, strength, "any text would do"))
-    random, shuffled = (
+
+    def drawn(id: str, values: "pd.Series[float]") -> tuple[Bootstrap, dict[str, int]]:
+        """Mean over the expressions that have a value, with its draws; the others are counted."""
+        known = values.reindex(true.index).dropna()
+        # Rankings that are equal must differ by exactly 0, whatever rounding the averages over
+        # draws left.
+        rounded = known.to_numpy(dtype=np.float64).round(12)
+        found = bootstrap_means(rounded[:, None], true.loc[known.index, "image_id"].to_numpy())
+        missing = len(true) - len(known)
+        return found, {HIDDEN: hidden, UNLABELLED: n_unlabelled, lacking.get(id, ""): missing}
+
+    ri = true["ri"]
+    mask, text, moved, same, other = (
+        control_rows(rows, name)["ri"] for name in ("N3", "N1", "N4", "N6", "N6o")
+    )
+    random, random_foreign = (
         select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
     )
-    if not random.empty:
-        statement = "The true text strengthens the reversal more than it does under random weights"
-        claims.append(
-            claim("H2.random", statement, strength - (random - shuffled), "as under random weights")
-        )
-    if not same.empty:
-        statement = (
+    # Each statement with the values that must lie above 0, and what 0 would mean.
+    stronger = {
+        "H1.sign": ("The referent's tokens rank low (RI > 0)", ri, "no reversal"),
+        "H1.centre": (
+            "They rank lower than masks of similar size taken from other images",
+            ri - mask,
+            "what the centre gives",
+        ),
+        "H2": (
+            f"The reversal is stronger with the true text than with {texts}",
+            ri - text,
+            "any text would do",
+        ),
+        "H2.random": (
+            "The true text strengthens the reversal more than it does under random weights",
+            ri - text - (random - random_foreign),
+            "as under random weights",
+        ),
+        "H3": (
             "The reversal is stronger on the referent than on another object of its category "
-            "in the image"
-        )
-        claims.append(
-            claim(
-                "H3",
-                statement,
-                true["ri"] - same["ri"],
-                "any object of the category is reversed alike",
-            )
-        )
-    if not other.empty:
-        statement = f"It is stronger on the referent than on {objects}"
-        claims.append(claim("H3.other", statement, true["ri"] - other["ri"], alike))
-    return [*claims, *_nulls(rows, draw, margin)]
-
-
-def _nulls(rows: pd.DataFrame, draw: Draw, margin: float) -> list[Claim]:
-    """What must be nothing, shown to be within the margin."""
-    moved = control_rows(rows, "N4")["ri"]
-    true, foreign = (
-        select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
-    )
-    wanted = {
-        "N4": (moved, "The mask moved round the grid has no reversal", "no place is special"),
+            "in the image",
+            ri - same,
+            "any object of the category is reversed alike",
+        ),
+        "H3.other": (f"It is stronger on the referent than on {objects}", ri - other, alike),
+    }
+    # What must be nothing, shown to be within the margin.
+    nothing = {
+        "N4": ("The mask moved round the grid has no reversal", moved, "no place is special"),
         "N8": (
-            true - foreign,
             "Under random weights the text changes no reversal",
+            random - random_foreign,
             "random weights read no text",
         ),
     }
-    found = []
-    for id, (values, statement, null_description) in wanted.items():
-        if not values.empty:
-            result, excluded = draw(id, values)
-            found.append(
-                null_claim(
-                    id, f"{statement}; {SCOPE}.", result, 0.0, null_description, margin, excluded
-                )
+    claims = {}
+    for id, (statement, values, null) in stronger.items():
+        if values.notna().any():
+            found, excluded = drawn(id, values)
+            claims[id] = effect_claim(id, f"{statement}; {SCOPE}.", found, null, excluded, margin)
+        if id == "H1.centre" and id in claims:
+            statement = (
+                "The similarity is reversed on the referent, beyond what its place in the image "
+                f"explains; {SCOPE}."
             )
-    return found
-
-
-def _draw(
-    id: str,
-    values: "pd.Series[float]",
-    true: pd.DataFrame,
-    unusable: Mapping[str, int],
-    lacking: Mapping[str, str],
-    resamples: int,
-    seed: int,
-) -> Drawn:
-    """Mean over the expressions that have a value, with its draws; the others are counted."""
-    known = values.reindex(true.index).dropna()
-    images = true.loc[known.index, "image_id"].to_numpy()
-    # Rankings that are equal must differ by exactly 0, whatever rounding the averages over draws
-    # left.
-    rounded = known.to_numpy(dtype=np.float64).round(12)
-    excluded = {**unusable, lacking.get(id, ""): len(true) - len(known)}
-    return bootstrap_means(rounded[:, None], images, resamples, seed), excluded
-
-
-def _claim(
-    draw: Draw,
-    margin: float,
-    id: str,
-    statement: str,
-    values: "pd.Series[float]",
-    null_description: str,
-) -> Claim:
-    """A claim that RI, or its difference to a control, lies above 0."""
-    result, excluded = draw(id, values)
-    return make_claim(
-        id,
-        f"{statement}; {SCOPE}.",
-        result.estimates()[0],
-        0.0,
-        null_description,
-        p_value=float(result.p_values()[0]),
-        p_claimed=float(result.p_values(one_sided=True)[0]),
-        excluded=excluded,
-        margin=margin,
-        p_equivalent=float(result.p_equivalent(margin)[0]),
-    )
+            claims["H1"] = joint_claim("H1", statement, list(claims.values()))
+    for id, (statement, values, null) in nothing.items():
+        if values.notna().any():
+            found, excluded = drawn(id, values)
+            statement = f"{statement}; {SCOPE}."
+            claims[id] = null_claim(id, statement, found, 0.0, null, margin, excluded)
+    return list(claims.values())
 
 
 def interpret(claims: Sequence[Claim]) -> str:

@@ -41,12 +41,6 @@ from litelvlm.models.glamm.prompting.prompts import question
 Scored = tuple[Float[Array, "t n"], Float[Array, "m n"]]
 
 
-def image_rows(contexts: Sequence[Context], index: int) -> ItemResult:
-    """All rows of one image, of every CLIP model; skipped ones count for the model's own tower."""
-    found = [clip_rows(context, index) for context in contexts]
-    return ItemResult([row for result in found for row in result.rows], found[0].skipped)
-
-
 def clip_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image seen by one CLIP model."""
     tower = context.model.tower

@@ -1,13 +1,12 @@
 """What the reversal study does before its first row: foreign texts, embeddings, towers."""
 
 from collections.abc import Mapping
-from functools import partial
 
-from litelvlm.analysis.inputs.clip_models import embed_texts, load_clips, randomised
+from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts, randomised
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
-from litelvlm.analysis.studies.reversal.controls import image_rows
+from litelvlm.analysis.studies.reversal.controls import clip_rows
 from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, TowerModel
@@ -47,14 +46,12 @@ def make_context(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Embed all shared texts in every CLIP model; one part of the work for each image."""
-    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
-    clips = load_clips(config.clip, model.device)
-    contexts = [
-        make_context(model, data, config, "", budgets),
-        *(make_context(clip, data, config, clip.name, ()) for clip in clips),
-    ]
-    return Work(
+    budgets = resolve_budgets(config.budgets, model.n_tokens)
+    return clip_work(
+        model,
         data,
-        lambda index: partial(image_rows, contexts, index),
-        resolved={"budgets": list(budgets), "clip": {clip.name: clip.digest for clip in clips}},
+        config.clip,
+        lambda one, clip: make_context(one, data, config, clip, () if clip else budgets),
+        clip_rows,
+        {"budgets": list(budgets)},
     )

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import ForeignExpression
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason, soft_labels
+from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
+from litelvlm.analysis.runs.config import Budgets, Count, Index
 from litelvlm.analysis.stats.ranking import (
     at_budgets,
     auroc,
@@ -27,20 +28,18 @@ from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import TowerModel
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 # Probe, layer, similarity and text of the released method: what the primary ranking is.
 PRIMARY = ("P0", -2, "dot", "template")
 TEXT_FREE = ("centre_distance", "state_norm", "value_norm", "cls_cosine", "context")
 
 
-class Config(StudyConfig):
+class Config(QuestionConfig):
     """Configuration of the study.
 
     Attributes:
         budgets: Token counts at which precision and recall are taken; None for the published
             shares.
-        question_index: Question template, 0 to 15.
         shifts: Moves of the mask round the grid (N4).
         blobs: Random blobs per expression (N5).
         donors: Foreign texts per expression (N1).
@@ -53,7 +52,6 @@ class Config(StudyConfig):
     """
 
     budgets: Budgets | None = None
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     shifts: Count = 200
     blobs: Index = 20
     donors: Count = 4
@@ -141,16 +139,8 @@ def measures(
         "tie_frac": tie_fraction(scores),
     }
     for k, found in zip(budgets, at_budgets(scores, inside, outside, budgets), strict=True):
-        row |= {
-            f"prec_low_{k}": found.precision_low,
-            f"rec_low_{k}": found.recall_low,
-            f"prec_high_{k}": found.precision_high,
-            f"rec_high_{k}": found.recall_high,
-            f"chance_prec_{k}": found.chance_precision,
-            f"chance_rec_{k}": found.chance_recall,
-            f"lift_{k}": found.lift_low,
-            f"soft_rec_low_{k}": soft_recall(scores, covered, k),
-        }
+        row |= {f"{name}_{k}": value for name, value in found.items()}
+        row[f"soft_rec_low_{k}"] = soft_recall(scores, covered, k)
     return row
 
 

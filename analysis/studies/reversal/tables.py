@@ -2,20 +2,27 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
+from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.analysis.stats.lines import mean_line, mean_lines, measured_together
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
-from litelvlm.arrays import Array
 
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of another CLIP model."""
 MANY_WORDS = 10
 CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
 """What each difference to a control shows; the reversal itself has none."""
+STRATA = (
+    "kind",
+    "area_quintile",
+    "category",
+    "n_words",
+    "visible",
+    "n_same_category",
+    "split",
+)
 _SIDES = {"lowest": "rec_low", "highest": "rec_high", "random": "chance_rec"}
 _MEASURES = (
     "auroc",
@@ -76,9 +83,7 @@ def control_rows(rows: pd.DataFrame, control: str) -> pd.DataFrame:
     )
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -86,60 +91,39 @@ def make_tables(
         budget and ranking, "measures" of the primary ranking, "strata" and "area" of its RI, and
         rank "tests" on image means. Empty if no target is visible enough.
     """
-    visible = rows if rows.empty else rows[rows["visible_frac"] >= MIN_VISIBLE]
+    visible = rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
         return {}
     own = visible[visible["clip_model"] == ""]
-    named = ["clip_model", "control", "probe", "layer", "sim", "text_mode", "labels"]
-    found = {"ri": _ri_by(visible, named, resamples, seed)}
-    lens = (
+    primary = select(own, *PRIMARY)
+    lens = visible[
         (visible["control"] == "none")
         & (visible["sim"] == "dot")
         & (visible["text_mode"] == "template")
-    )
-    lens &= visible["labels"] == "primary"
-    found["layers"] = _ri_by(visible[lens], ["clip_model", "layer"], resamples, seed)
-    primary = select(own, *PRIMARY)
+        & (visible["labels"] == "primary")
+    ]
+    named = ["clip_model", "control", "probe", "layer", "sim", "text_mode", "labels"]
+    found = {"ri": _ri_by(visible, named), "layers": _ri_by(lens, ["clip_model", "layer"])}
     if primary.empty:
         return found
     return found | {
-        "recall": recall_table(own, resamples, seed),
-        "measures": measures_table(primary, resamples, seed),
-        "strata": strata_table(
-            select(rows[rows["clip_model"] == ""], *PRIMARY, min_visible=0.0), resamples, seed
-        ),
-        "area": area_table(primary, resamples, seed),
+        "recall": recall_table(own),
+        "measures": measures_table(primary),
+        "strata": strata_table(select(rows[rows["clip_model"] == ""], *PRIMARY, min_visible=0.0)),
+        "area": area_table(primary),
         "tests": tests_table(own),
     }
 
 
-def _ri_by(rows: pd.DataFrame, names: list[str], resamples: int, seed: int) -> pd.DataFrame:
+def _ri_by(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Mean RI of each group; groups with the same expressions share one set of resamples."""
-    groups = [(key, group.sort_values("sent_id")) for key, group in rows.groupby(names, sort=True)]
-    alike: dict[bytes, list[int]] = {}
-    for number, (_, group) in enumerate(groups):
-        alike.setdefault(group["sent_id"].to_numpy().tobytes(), []).append(number)
-    cells: dict[int, Row] = {}
-    for numbers in alike.values():
-        first = groups[numbers[0]][1]
-        wide = pd.DataFrame({str(n): groups[n][1]["ri"].to_numpy() for n in numbers})
-        wide["image_id"] = first["image_id"].to_numpy()
-        found = mean_columns(wide, [str(n) for n in numbers], resamples, seed)
-        cells |= {int(str(cell.pop("measure"))): {"ri": cell.pop("mean")} | cell for cell in found}
-    lines = [
-        dict(zip(names, key, strict=True)) | cells[number] for number, (key, _) in enumerate(groups)
-    ]
-    return pd.DataFrame(lines)
+    check_finite(rows["ri"].to_numpy(), "ri")
+    wide = rows.pivot(index=["image_id", "sent_id"], columns=names, values="ri")
+    lines = [mean_lines(part, "ri") for part in measured_together(wide)]
+    return pd.concat(lines).sort_values(names, ignore_index=True)
 
 
-def ri_cell(group: pd.DataFrame, resamples: int, seed: int) -> Row:
-    """Mean RI of a group of rows with its interval."""
-    (cell,) = mean_columns(group, ["ri"], resamples, seed)
-    del cell["measure"]
-    return {"ri": cell.pop("mean")} | cell
-
-
-def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def recall_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Share of the mask kept at each budget: by similarity, at random, text-free, by the mask."""
     budgets = sorted(
         int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_")
@@ -148,45 +132,32 @@ def recall_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) 
     wanted = [("similarity", side, primary, f"{column}_") for side, column in _SIDES.items()]
     wanted += [(name, "highest", free[free["probe"] == name], "rec_high_") for name in TEXT_FREE]
     wanted.append(("mask", "highest", rows[rows["control"] == "oracle"], "rec_high_"))
-    found = []
+    found = {}
     for ranking, side, chosen, prefix in wanted:
-        if chosen.empty:
-            continue
-        cells = mean_columns(chosen, [f"{prefix}{k}" for k in budgets], resamples, seed)
-        found += [
-            {"ranking": ranking, "kept": side, "budget": k} | cell
-            for k, cell in zip(budgets, cells, strict=True)
-        ]
-    return pd.DataFrame(found).drop(columns="measure").rename(columns={"mean": "recall"})
+        if not chosen.empty:
+            at_budgets = chosen.set_index("image_id")[[f"{prefix}{k}" for k in budgets]]
+            found[ranking, side] = mean_lines(
+                at_budgets.set_axis(pd.Index(budgets, name="budget"), axis=1), "recall"
+            )
+    names = ["ranking", "kept"]
+    return pd.concat(found, names=names).reset_index(names).reset_index(drop=True)
 
 
-def measures_table(
-    primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def measures_table(primary: pd.DataFrame) -> pd.DataFrame:
     """Mean of every measure of the primary ranking, beside that of random tokens at budgets."""
-    at_budgets = [
-        name
-        for name in primary.columns
-        if name.startswith(("prec_", "chance_prec_", "lift_", "soft_rec"))
-    ]
-    names = [*_MEASURES, *at_budgets]
-    known = np.isfinite(primary[names].astype(np.float64))
-    whole = [name for name in names if known[name].all()]
-    cells = mean_columns(primary, whole, resamples, seed)
-    for name in names:
-        if known[name].any() and name not in whole:
-            cells += mean_columns(primary[known[name]], [name], resamples, seed)
-    return pd.DataFrame(cells)
+    prefixes = ("prec_", "chance_prec_", "lift_", "soft_rec")
+    names = [*_MEASURES, *(name for name in primary.columns if name.startswith(prefixes))]
+    values = primary.set_index("image_id")[names].astype(np.float64).rename_axis(columns="measure")
+    parts = measured_together(values.where(np.isfinite(values)))
+    return pd.concat([mean_lines(part) for part in parts], ignore_index=True)
 
 
-def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
     """RI of the primary ranking by kind, size, category, words (10: or more), visibility and so on.
 
     Args:
         primary: Rows of every visibility; all strata but "targets" hold those at least half
             visible.
-        resamples: Number of draws.
-        seed: Of the draws.
     """
     visible = primary[primary["visible_frac"] >= MIN_VISIBLE]
     area = visible["area_frac"].rank(pct=True)
@@ -195,35 +166,25 @@ def strata_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
         n_words=visible["n_words"].clip(upper=MANY_WORDS),
         visible=np.where(visible["visible_frac"] >= 0.999, "whole", "cut"),
     )
-    found = [{"stratum": "targets", "group": "all"} | ri_cell(primary, resamples, seed)]
-    for stratum in (
-        "kind",
-        "area_quintile",
-        "category",
-        "n_words",
-        "visible",
-        "n_same_category",
-        "split",
-    ):
-        for value, group in strata.groupby(stratum, sort=True):
-            found.append(
-                {"stratum": stratum, "group": str(value)} | ri_cell(group, resamples, seed)
-            )
-    return pd.DataFrame(found)
-
-
-def area_table(primary: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """RI of the primary ranking by fifths of target size, with the median size of each fifth."""
-    fifth = (primary["area_frac"].rank(pct=True) * 5).apply(np.ceil).astype(int)
-    cells = [
-        {
-            "area_quintile": number,
-            "area_frac": float(primary.loc[fifth == number, "area_frac"].median()),
-        }
-        | ri_cell(primary[fifth == number], resamples, seed)
-        for number in sorted(fifth.unique().tolist())
+    whole = {"stratum": "targets", "group": "all"} | mean_line(primary, "ri", "ri")
+    found = [
+        {"stratum": stratum, "group": str(value)} | mean_line(group, "ri", "ri")
+        for stratum in STRATA
+        for value, group in strata.groupby(stratum, sort=True)
     ]
-    return pd.DataFrame(cells)
+    return pd.DataFrame([whole, *found])
+
+
+def area_table(primary: pd.DataFrame) -> pd.DataFrame:
+    """RI of the primary ranking by fifths of target size, with the median size of each fifth."""
+    fifth = np.ceil(primary["area_frac"].rank(pct=True) * 5).astype(int)
+    return pd.DataFrame(
+        [
+            {"area_quintile": number, "area_frac": float(group["area_frac"].median())}
+            | mean_line(group, "ri", "ri")
+            for number, group in primary.groupby(fifth)
+        ]
+    )
 
 
 def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -242,21 +203,3 @@ def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
             | {"p_sign": sign.p_value, "p_wilcoxon": ranks.p_value}
         )
     return pd.DataFrame(found)
-
-
-def mean_columns(group: pd.DataFrame, columns: list[str], resamples: int, seed: int) -> list[Row]:
-    """Mean of each column with its interval from resampling images."""
-    values: Float[Array, "n c"] = group[columns].to_numpy(dtype=np.float64)
-    images: Shaped[Array, n] = group["image_id"].to_numpy()
-    result = bootstrap_means(values, images, resamples, seed)
-    return [
-        {
-            "measure": name,
-            "mean": e.value,
-            "low": e.low,
-            "high": e.high,
-            "n_images": e.n_images,
-            "n": e.n,
-        }
-        for name, e in zip(columns, result.estimates(), strict=True)
-    ]

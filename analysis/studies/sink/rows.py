@@ -8,27 +8,26 @@ import numpy as np
 from pydantic import Field
 
 from litelvlm.analysis.inputs.clip_models import randomised
+from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import askable, key_columns, target_mask
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Index, StudyConfig
+from litelvlm.analysis.runs.config import Index
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression
 from litelvlm.models.base import GroundingModel
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+from litelvlm.models.glamm.prompting.prompts import question
 
 
-class Config(StudyConfig):
+class Config(QuestionConfig):
     """Configuration of the study.
 
     Attributes:
-        question_index: Question template, 0 to 15.
         random_seeds: Towers of the same shape with random weights to read too; 0 leaves them out.
         margin: Differences of the lift below it count as none, settled before any row is seen.
     """
 
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     random_seeds: Index = 3
     margin: float = Field(default=0.1, gt=0)
 

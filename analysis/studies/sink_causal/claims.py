@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from litelvlm.analysis.inputs.labels import HIDDEN, MIN_VISIBLE
+from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
-from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap_means
-from litelvlm.analysis.studies.reversal.tables import mean_columns
+from litelvlm.analysis.stats.bootstrap import bootstrap_means
+from litelvlm.analysis.stats.lines import mean_line
 from litelvlm.analysis.studies.sink_causal.rows import (
     Config,
 )
@@ -25,31 +24,22 @@ PARTS = {
 }
 
 
-def make_claims(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0, margin: float = MARGIN
-) -> list[Claim]:
+def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
     """Claim H5 and its parts, on targets that are at least half visible; the others are counted.
 
     Args:
         rows: Of the study.
-        resamples: Number of draws.
-        seed: Of the draws.
         margin: Differences of RI below it count as none.
     """
-    if rows.empty:
-        return []
-    seen = rows["visible_frac"] >= MIN_VISIBLE
-    excluded = {HIDDEN: rows.loc[~seen, "sent_id"].nunique()}
-    chosen = rows[seen & (rows["layer_set"] == "all")]
+    visible, excluded = primary(rows)
+    whole = visible[visible["layer_set"] == "all"]
     by_name = {
-        str(name): group.set_index("sent_id") for name, group in chosen.groupby("intervention")
+        str(name): group.set_index("sent_id") for name, group in whole.groupby("intervention")
     }
     if not set(by_name) >= {"mask_sos", "zero_sos_value", "mask_content"}:
         return []
     parts = [
-        _differs(
-            id, statement, by_name[name], by_name["mask_content"], margin, excluded, resamples, seed
-        )
+        _differs(id, statement, by_name[name], by_name["mask_content"], margin, excluded)
         for id, (name, statement) in PARTS.items()
     ]
     statement = (
@@ -67,14 +57,10 @@ def _differs(
     control: pd.DataFrame,
     margin: float,
     excluded: dict[str, int],
-    resamples: int,
-    seed: int,
 ) -> Claim:
     """A two-sided claim: equivalence refutes it, else an interval without 0 supports it."""
-    difference = (
-        (changed["d_ri"] - control["d_ri"].reindex(changed.index)).to_numpy().round(DECIMALS)
-    )
-    result = bootstrap_means(difference[:, None], changed["image_id"].to_numpy(), resamples, seed)
+    difference = (changed["d_ri"] - control["d_ri"].reindex(changed.index)).round(DECIMALS)
+    result = bootstrap_means(difference.to_numpy()[:, None], changed["image_id"].to_numpy())
     estimate, p_value = result.estimates()[0], float(result.p_values()[0])
     claim = make_claim(
         id,
@@ -93,27 +79,20 @@ def _differs(
     return claim.model_copy(update={"verdict": "not supported"}) if claim.equivalent else claim
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Table "effects": mean of every measure per intervention and layer set, with intervals."""
-    visible = rows if rows.empty else rows[rows["visible_frac"] >= MIN_VISIBLE]
+    visible, _ = primary(rows)
     if visible.empty:
         return {}
-    names = [
-        "cos_eos",
-        "d_ri",
-        "d_ts",
-        "d_iou",
-        *sorted(c for c in map(str, visible.columns) if c.startswith("jaccard_")),
+    overlaps = sorted(name for name in visible.columns if name.startswith("jaccard_"))
+    names = [name for name in ("cos_eos", "d_ri", "d_ts", "d_iou", *overlaps) if name in visible]
+    found = [
+        {"intervention": str(change), "layer_set": str(place), "measure": measure}
+        | mean_line(group.dropna(subset=measure), measure)
+        for (change, place), group in visible.groupby(["intervention", "layer_set"], sort=True)
+        for measure in names
+        if group[measure].notna().any()
     ]
-    found: list[Row] = []
-    for (change, place), group in visible.groupby(["intervention", "layer_set"], sort=True):
-        for measure in (name for name in names if name in group):
-            known = group[group[measure].notna()]
-            if not known.empty:
-                (cell,) = mean_columns(known, [measure], resamples, seed)
-                found.append({"intervention": str(change), "layer_set": str(place)} | cell)
     return {"effects": pd.DataFrame(found)}
 
 

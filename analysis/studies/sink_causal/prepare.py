@@ -45,7 +45,7 @@ def foreign_texts(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Read all foreign texts under every change; one part of the work for each image."""
-    n_tokens = model.grid[0] * model.grid[1]
+    n_tokens = model.n_tokens
     budgets = resolve_budgets(config.budgets, n_tokens)
     (mask_budget,) = resolve_budgets((config.mask_budget or max(1, n_tokens // 9),), n_tokens)
     foreign, embeds, unread = foreign_texts(model, data, config)

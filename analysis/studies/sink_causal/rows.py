@@ -14,9 +14,10 @@ from torch.nn.functional import cosine_similarity
 from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_texts
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import label_tokens
+from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import naming, target_mask
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Budgets, Count, Index, StudyConfig
+from litelvlm.analysis.runs.config import Budgets, Count, Index
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
 from litelvlm.analysis.studies.sink_causal.edits import PLAIN, edited, readable, without_each_word
@@ -25,7 +26,6 @@ from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
 from litelvlm.models.base import GroundingModel
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
@@ -35,11 +35,10 @@ MASKED = ("mask_sos", "zero_sos_value", "mask_content")
 """Interventions that the masks of a subset are predicted under, in all layers."""
 
 
-class Config(StudyConfig):
+class Config(QuestionConfig):
     """Configuration of the study.
 
     Attributes:
-        question_index: Question template, 0 to 15.
         budgets: Token counts at which kept sets are compared; None for the published shares.
         donors: Foreign texts per expression.
         pool: Expressions that foreign texts are taken from.
@@ -49,7 +48,6 @@ class Config(StudyConfig):
             seen.
     """
 
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
     budgets: Budgets | None = None
     donors: Count = 4
     pool: Count = 64

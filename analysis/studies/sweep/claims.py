@@ -8,7 +8,7 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.runs.protocols import protocol_of
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, Estimate
+from litelvlm.analysis.stats.bootstrap import Bootstrap
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
     cell_index,
@@ -22,16 +22,14 @@ from litelvlm.analysis.studies.sweep.wide import budgets_of, protocol_name, wide
 RETAINED = 0.90
 
 
-def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> list[Claim]:
+def make_claims(rows: pd.DataFrame) -> list[Claim]:
     """The paper's method against random tokens at each budget, and H8; none if it was not swept."""
-    if rows.empty or PAPER not in set(rows["method"]):
+    if PAPER not in set(rows["method"]):
         return []
     wide = widen(rows)
-    scores = score_bootstrap(wide, resamples, seed)
-    everything, phrase = (
-        budgets_of(wide.cells, UNPRUNED)[0],
-        protocol_of(protocol_name(rows)).description,
-    )
+    scores = score_bootstrap(wide)
+    phrase = protocol_of(protocol_name(rows)).description
+    (everything,) = budgets_of(wide.cells, UNPRUNED)
     budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
     if not budgets:
         return []
@@ -49,7 +47,7 @@ def make_claims(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
                     delta.estimates()[0],
                     0.0,
                     "cIoU of random tokens, mean over seeds",
-                    p_value=swap_p_value(wide, ours, theirs, "ciou", resamples, seed),
+                    p_value=swap_p_value(wide, ours, theirs, "ciou"),
                 )
             )
     whole = cell_index(wide, (UNPRUNED, everything), "ciou")
@@ -63,23 +61,13 @@ def retention_claim(kept: Bootstrap, budget: int, phrase: str) -> Claim:
         f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, "
         f"{phrase}."
     )
-    lost = int((~np.isfinite(kept.draws)).sum())
-    if np.isfinite(kept.value[0]) and not lost:
-        estimate, p_value = (
-            kept.estimates(ONE_SIDED)[0],
-            float(kept.p_values(RETAINED, one_sided=True)[0]),
-        )
-    else:
-        where = (
-            f"on {lost} of {len(kept.draws)} resamples"
-            if np.isfinite(kept.value[0])
-            else "on these images"
-        )
+    estimate = kept.estimates(ONE_SIDED)[0]
+    p_value = float(kept.p_values(RETAINED, one_sided=True)[0])
+    lost, whole = int((~np.isfinite(kept.draws)).sum()), bool(np.isfinite(kept.value[0]))
+    if lost or not whole:
+        where = f"on {lost} of {len(kept.draws)} resamples" if whole else "on these images"
         reason = f"undefined: the unpruned cIoU is 0 {where}"
-        estimate, p_value = (
-            Estimate(float(kept.value[0]), np.nan, np.nan, kept.n_images, kept.n, reason),
-            np.nan,
-        )
+        estimate, p_value = kept.undefined(estimate.value, reason), np.nan
     return make_claim(
         "H8",
         statement,

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, Method, Methods, check_distinct
-from litelvlm.analysis.runs.config import Budgets, Count, StudyConfig
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
+from litelvlm.analysis.inputs.questions import AnswerConfig
+from litelvlm.analysis.runs.config import Budgets, Count
 
 DEFAULT_METHODS = (
     PAPER,
@@ -20,7 +20,7 @@ DEFAULT_METHODS = (
 Protocol = Literal["single", "conversation", "official"]
 
 
-class Config(StudyConfig):
+class Config(AnswerConfig):
     """Configuration of the study.
 
     Attributes:
@@ -29,13 +29,10 @@ class Config(StudyConfig):
         budgets: Token counts; None for the published shares of all tokens.
         seeds: Draws of a method that is random; in protocol "official" also of expressions and
             templates.
-        question_index: Question template, 0 to 15; protocol "official" draws its own.
-        answer_index: Answer template, 0 to 4; protocol "official" draws its own.
-        batch_size: Passes of the language model at once: what bounds memory.
         protocol: "single": every expression alone, with one template. "conversation": all
             expressions of an image in one conversation with one selection, with one template.
-            "official": up to three drawn expressions of an image in such a conversation, as the
-            official evaluation does.
+            "official": up to three drawn expressions of an image in such a conversation with drawn
+            templates, as the official evaluation does.
         doubled: Target pixels where polygons of one object overlap: "wrong" whatever is predicted,
             as in the official evaluation, or part of the "object".
     """
@@ -43,9 +40,6 @@ class Config(StudyConfig):
     methods: Methods = tuple(Method(name=m) for m in DEFAULT_METHODS)
     budgets: Budgets | None = None
     seeds: Count = 5
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
-    answer_index: int = Field(default=0, ge=0, lt=len(ANSWERS))
-    batch_size: Count = 24
     protocol: Protocol = "single"
     doubled: Literal["wrong", "object"] = "wrong"
 

@@ -57,12 +57,10 @@ def retention(scores: Bootstrap, part: int, whole: int) -> Bootstrap:
     return contrast(scores, ratio)
 
 
-def swap_p_value(
-    wide: Wide, first: Cell, second: Cell, metric: str, permutations: int = RESAMPLES, seed: int = 0
-) -> float:
+def swap_p_value(wide: Wide, first: Cell, second: Cell, metric: str) -> float:
     """Two-sided p-value of a difference between two cells, labels swapped image by image."""
     if metric == "ciou":
         a, b = wide.pixels(first), wide.pixels(second)
     else:
         a, b = (wide.iou[:, [wide.column(cell)]] for cell in (first, second))
-    return paired_swap_test(a, b, wide.image_ids, permutations, seed).p_value
+    return paired_swap_test(a, b, wide.image_ids).p_value

@@ -5,44 +5,63 @@ ones are shown as they occur. ``litelvlm.analysis.studies.examples_file`` keeps 
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 import yaml
+from PIL import Image
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.studies.chosen import at_percentiles, expression_of
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
-from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.studies.overlay import TINTS, draw_kept
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import Conversation, GroundingModel, VisualState
+from litelvlm.pruning import Cues
 
 PERCENTILES = (10, 40, 70, 95)
 
 
-def choose(rows: pd.DataFrame, method: str) -> dict[int, int]:
-    """Expressions (``sent_id``) at fixed percentiles of a method's IoU at its largest budget.
+class Posed(NamedTuple):
+    """One expression as a sweep of protocol "single" poses it.
 
-    Example:
-        >>> ious = np.linspace(0, 1, 11)
-        >>> rows = pd.DataFrame({"method": "m", "budget": 8, "sent_id": range(11), "iou": ious})
-        >>> choose(rows, "m")
-        {10: 1, 40: 4, 70: 7, 95: 9}
+    Attributes:
+        picture: The image.
+        truth: Target mask, 0 or 1.
+        state: The encoded image.
+        conversation: About the expression alone.
+        cues: What methods may read.
     """
+
+    picture: Image.Image
+    truth: Array
+    state: VisualState
+    conversation: Conversation
+    cues: Cues
+
+
+def pose(model: GroundingModel, sample: Sample, expression: Expression, config: Config) -> Posed:
+    """Encode an image and ask for one of its expressions."""
+    picture, truth = sample.image(), target_mask(sample, expression)
+    state = model.encode_image(picture)
+    asked = model.conversation([expression.sent], config.question_index, config.answer_index)
+    covered = torch.from_numpy(token_coverage(truth, model)).float()
+    cues = model.cues(state, asked, coverage=covered, key=int(sample.image_id))
+    return Posed(picture, truth, state, asked, cues)
+
+
+def largest_budget_ious(rows: pd.DataFrame, method: str) -> "pd.Series[float]":
+    """IoU of each expression at a method's largest budget, mean over seeds."""
     ours = rows[rows["method"] == method]
-    scores = (
-        ours[ours["budget"] == ours["budget"].max()]
-        .groupby("sent_id")["iou"]
-        .mean()
-        .sort_values(kind="stable")
-    )
-    places = [int(percentile / 100 * (len(scores) - 1)) for percentile in PERCENTILES]
-    return {p: int(scores.index[place]) for p, place in zip(PERCENTILES, places, strict=True)}
+    by_expression = ours[ours["budget"] == ours["budget"].max()].groupby("sent_id")["iou"]
+    found: pd.Series[float] = by_expression.mean()
+    return found
 
 
 @torch.inference_mode()
@@ -62,10 +81,11 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
     rows, config = read_rows(run), sweep_config(run)
     method = shown_method(config)
     examples = []
-    for percentile, sent_id in choose(rows, method.label).items():
+    chosen = at_percentiles(largest_budget_ious(rows, method.label), PERCENTILES)
+    for percentile, sent_id in chosen.items():
         ious = rows[rows["sent_id"] == sent_id].groupby(["method", "budget"])["iou"].mean()
-        sample, expression = _find(data, sent_id)
-        panels = _panels(model, sample, expression, config, method)
+        sample, expression = expression_of(data, sent_id)
+        panels = _panels(model, pose(model, sample, expression, config), config, method)
         titles = ["true mask"]
         for label, budget in list(panels)[1:]:
             name = "unpruned" if label == UNPRUNED else f"{budget} tokens"
@@ -89,40 +109,24 @@ def shown_method(config: Config) -> Method:
 
 def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression]]:
     """Images and expressions of the examples, in their order."""
-    chosen = choose(read_rows(run), shown_method(sweep_config(run)).label)
-    return [_find(data, sent_id) for sent_id in chosen.values()]
-
-
-def _find(data: Dataset, sent_id: int) -> tuple[Sample, Expression]:
-    samples = (data[index] for index in range(len(data)))
-    return next((s, e) for s in samples for e in s.expressions if int(e.sent_id) == sent_id)
+    ious = largest_budget_ious(read_rows(run), shown_method(sweep_config(run)).label)
+    chosen = at_percentiles(ious, PERCENTILES)
+    return [expression_of(data, sent_id) for sent_id in chosen.values()]
 
 
 def _panels(
-    model: GroundingModel, sample: Sample, expression: Expression, config: Config, method: Method
+    model: GroundingModel, posed: Posed, config: Config, method: Method
 ) -> dict[tuple[str, int], Array]:
     """Overlays by method and budget: the true mask, the unpruned prediction, then every budget."""
-    n_tokens = model.grid[0] * model.grid[1]
-    picture, truth = sample.image(), target_mask(sample, expression)
-    state = model.encode_image(picture)
-    conversation = model.conversation([expression.sent], config.question_index, config.answer_index)
-    covered = torch.from_numpy(token_coverage(truth, model)).float()
-    image_key = int(sample.image_id)
-    cues = model.cues(state, conversation, coverage=covered, key=image_key)
-    pruner = method.pruner(0 if method.seeded else None)
+    n_tokens, pruner = model.n_tokens, method.pruner(0 if method.seeded else None)
     selections = {(UNPRUNED, n_tokens): None} | {
-        (method.label, budget): pruner.select(cues, budget)
+        (method.label, budget): pruner.select(posed.cues, budget)
         for budget in resolve_budgets(config.budgets, n_tokens)
     }
-    masks = {
-        key: model.ground([state], [conversation], [selection])[0].mask[0].cpu().numpy()
-        for key, selection in selections.items()
-    }
-    size = (sample.height, sample.width)
-    drawn = {
-        ("truth", n_tokens): draw_overlay(picture, truth > 0, np.ones(size, np.float32), TINTS[2])
-    }
+    truth = draw_kept(posed.picture, posed.truth > 0, None, model.tower, TINTS[2])
+    drawn = {("truth", n_tokens): truth}
     for key, selection in selections.items():
-        kept = kept_pixels(kept_indices(selection, n_tokens), model.tower, *size)
-        drawn[key] = draw_overlay(picture, masks[key], kept)
+        (result,) = model.ground([posed.state], [posed.conversation], [selection])
+        mask = result.mask[0].cpu().numpy()
+        drawn[key] = draw_kept(posed.picture, mask, selection, model.tower)
     return drawn

@@ -23,9 +23,9 @@ from litelvlm.analysis.studies.motivation_file import (
     MotivationExample,
     write_motivation,
 )
-from litelvlm.analysis.studies.overlay import draw_overlay, kept_indices, kept_pixels, spread
+from litelvlm.analysis.studies.overlay import draw_kept, spread
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import chosen_samples, sweep_config
+from litelvlm.analysis.studies.sweep.examples import chosen_samples, pose, sweep_config
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.metrics import intersection_union
@@ -54,7 +54,7 @@ def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
         return run / FILE
     config = sweep_config(run)
     methods = [method for method in config.methods if method.name != UNPRUNED][:SHOWN]
-    budget = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])[0]
+    budget = resolve_budgets(config.budgets, model.n_tokens)[0]
     examples = tuple(
         _example(model, sample, expression, config, methods, budget)
         for sample, expression in chosen_samples(data, run)
@@ -112,35 +112,24 @@ def _example(
     methods: Sequence[Method],
     budget: int,
 ) -> MotivationExample:
-    picture, truth = sample.image(), target_mask(sample, expression)
-    state = model.encode_image(picture)
-    conversation = model.conversation([expression.sent], config.question_index, config.answer_index)
-    similarity = spread(
-        similarities(model, state, conversation), model.tower, sample.height, sample.width
-    )
-    covered = torch.from_numpy(token_coverage(truth, model)).float()
-    cues = model.cues(state, conversation, coverage=covered, key=int(sample.image_id))
+    posed, size = pose(model, sample, expression, config), (sample.height, sample.width)
     ious, panels = [], []
     for method in methods:
-        chosen = method.pruner(0 if method.seeded else None).select(cues, budget)
-        mask = model.ground([state], [conversation], [chosen])[0].mask[0].cpu().numpy()
+        chosen = method.pruner(0 if method.seeded else None).select(posed.cues, budget)
+        (result,) = model.ground([posed.state], [posed.conversation], [chosen])
+        mask = result.mask[0].cpu().numpy()
         overlap = intersection_union(mask, sample.mask(expression), config.doubled)
-        kept = kept_pixels(
-            kept_indices(chosen, cues.n_tokens), model.tower, sample.height, sample.width
-        )
         ious.append(overlap.intersection / overlap.union if overlap.union else 1.0)
-        panels.append(draw_overlay(picture, mask, kept))
-    words, attention = eos_attention(model, conversation)
-    labels = tuple(method.label for method in methods)
-    pixels = np.asarray(picture.convert("RGB"))
+        panels.append(draw_kept(posed.picture, mask, chosen, model.tower))
+    words, attention = eos_attention(model, posed.conversation)
     return MotivationExample(
         expression.sent,
-        pixels,
-        truth > 0,
-        similarity,
+        np.asarray(posed.picture.convert("RGB")),
+        posed.truth > 0,
+        spread(similarities(model, posed.state, posed.conversation), model.tower, *size),
         words,
         attention,
-        labels,
+        tuple(method.label for method in methods),
         tuple(ious),
         tuple(panels),
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, bootstrap
+from litelvlm.analysis.stats.bootstrap import bootstrap
 from litelvlm.analysis.studies.sweep.wide import line_columns
 from litelvlm.arrays import Array
 from litelvlm.metrics import (
@@ -15,7 +15,7 @@ from litelvlm.metrics import (
 )
 
 
-def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def no_target_table(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per method, budget and metric: the gRefCOCO scores with image-bootstrap intervals.
 
     N-acc is the share of expressions without a target that are answered with nothing (fewer than 50
@@ -26,15 +26,13 @@ def no_target_table(rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 
 
     Args:
         rows: Of the sweep.
-        resamples: Of the images.
-        seed: Of the resampling.
     """
     lines = []
     for (method, budget), cell in rows.groupby(["method", "budget"], sort=True):
         keys = [cell[name].to_numpy() for name in line_columns(cell)]
         sums = pd.DataFrame(_summands(cell)).groupby(keys, sort=True).mean()
         images = sums.index.get_level_values(0).to_numpy()
-        drawn = bootstrap(sums.to_numpy(), images, grefcoco_scores_of_sums, resamples, seed)
+        drawn = bootstrap(sums.to_numpy(), images, grefcoco_scores_of_sums)
         empty = sums[0].to_numpy() > 0
         for metric, found in zip(GREFCOCO_SCORES, drawn.estimates(), strict=True):
             line = {"method": method, "budget": budget, "metric": metric, "value": found.value}

@@ -36,11 +36,6 @@ class Context:
     config: Config
     budgets: tuple[int, ...]
 
-    @property
-    def n_tokens(self) -> int:
-        """Visual tokens before pruning."""
-        return self.model.n_tokens
-
     @cached_property
     def _divided(self) -> tuple[tuple[Cell, ...], tuple[Exclusion, ...]]:
         return divide_cells(self.config, self.budgets, model_sizes(self.model))
@@ -192,7 +187,7 @@ def expression_passes(
         chosen: Selections that other conversations about the image share; none if left out.
     """
     select = chosen or Chosen()
-    n_tokens, official = context.n_tokens, context.config.protocol == "official"
+    n_tokens, official = context.model.n_tokens, context.config.protocol == "official"
     made = [Pass(number, UNPRUNED, n_tokens, draw, None, n_tokens, float(n_tokens))]
     for cell in context.cells:
         pruner = seeded(context.config, cell, draw) if official else cell.pruner

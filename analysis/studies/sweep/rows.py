@@ -138,7 +138,7 @@ def turn_rows(
 
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Divide methods and budgets into what is possible and what is not."""
-    budgets = resolve_budgets(config.budgets, model.grid[0] * model.grid[1])
+    budgets = resolve_budgets(config.budgets, model.n_tokens)
     context = Context(model, data, config, budgets)
 
     def begin(index: int) -> Callable[[], ItemResult]:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
-from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap
+from litelvlm.analysis.stats.bootstrap import Bootstrap, ratios
+from litelvlm.analysis.stats.lines import adjusted, lines_of
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.sweep.estimates import (
     METRICS,
@@ -19,9 +20,7 @@ from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_t
 from litelvlm.analysis.studies.sweep.wide import Cell, Wide, widen
 
 
-def make_tables(
-    rows: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, pd.DataFrame]:
+def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
@@ -30,47 +29,29 @@ def make_tables(
         such expressions, "kinds" (scores by kind) and "no_target" (N-acc, T-acc and the scores that
         go with them).
     """
-    if rows.empty:
-        return {}
     wide = widen(rows)
-    scores = score_bootstrap(wide, resamples, seed)
+    scores = score_bootstrap(wide)
     found = {
         "scores": score_table(wide, scores),
-        "comparisons": comparison_table(wide, scores, resamples, seed),
+        "comparisons": comparison_table(wide, scores),
         "seeds": seed_table(rows),
         "tokens": token_table(rows),
     }
     if rows["kind"].nunique() > 1:
-        found["kinds"] = stratum_table(rows, "kind", resamples, seed)
+        found["kinds"] = stratum_table(rows, "kind")
     if without_target(rows).any():
-        found["no_target"] = no_target_table(rows, resamples, seed)
+        found["no_target"] = no_target_table(rows)
     return found
 
 
 def score_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     """One line per method, budget and metric: value with interval."""
-    lines = [
-        {
-            "method": method,
-            "budget": budget,
-            "metric": metric,
-            "value": e.value,
-            "low": e.low,
-            "high": e.high,
-        }
-        | {"n_images": e.n_images, "n": e.n}
-        for (metric, (method, budget)), e in zip(
-            ((metric, cell) for metric in METRICS for cell in wide.cells),
-            scores.estimates(),
-            strict=True,
-        )
-    ]
-    return pd.DataFrame(lines)
+    labels = [(*cell, metric) for metric in METRICS for cell in wide.cells]
+    names = ["method", "budget", "metric"]
+    return lines_of(scores, pd.MultiIndex.from_tuples(labels, names=names), "value")
 
 
-def comparison_table(
-    wide: Wide, scores: Bootstrap, permutations: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def comparison_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     """Differences of cIoU and gIoU to the unpruned model and to random tokens at the same budget.
 
     p is that of an image-level swap of labels; p_holm is adjusted over all lines of one metric and
@@ -86,25 +67,24 @@ def comparison_table(
                     continue
                 first, second = cell_index(wide, cell, metric), cell_index(wide, other, metric)
                 delta = difference(scores, first, second).estimates()[0]
-                kept = retention(scores, first, second).estimates(ONE_SIDED)[0]
                 line = {
                     "method": cell[0],
                     "budget": cell[1],
                     "metric": metric,
                     "reference": reference,
+                    "delta": delta.value,
+                    "low": delta.low,
+                    "high": delta.high,
+                    "p": swap_p_value(wide, cell, other, metric),
                 }
-                line |= {"delta": delta.value, "low": delta.low, "high": delta.high}
-                line |= {"p": swap_p_value(wide, cell, other, metric, permutations, seed)}
                 if reference == UNPRUNED:
+                    kept = retention(scores, first, second).estimates(ONE_SIDED)[0]
                     line |= {"retention": kept.value, "retention_bound": kept.low}
                 lines.append(line | {"n_images": delta.n_images, "n": delta.n})
     table = pd.DataFrame(lines)
     if table.empty:
         return table
-    groups = table.groupby(["metric", "reference"])["p"]
-    return table.assign(
-        p_holm=groups.transform(lambda p: holm(p.to_numpy()) if p.notna().all() else np.nan)
-    )
+    return table.assign(p_holm=adjusted(table, holm, ["metric", "reference"]))
 
 
 def reference_cell(wide: Wide, cell: Cell, reference: str) -> Cell | None:
@@ -115,27 +95,20 @@ def reference_cell(wide: Wide, cell: Cell, reference: str) -> Cell | None:
     return candidates[0] if candidates and cell[0] not in (reference, UNPRUNED) else None
 
 
-def stratum_table(
-    rows: pd.DataFrame, by: str, resamples: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
+def stratum_table(rows: pd.DataFrame, by: str) -> pd.DataFrame:
     """``score_table`` within each value of a column that describes expressions, such as kind."""
     parts = []
     for value, group in rows.groupby(by, sort=True):
         wide = widen(group)
-        parts.append(
-            score_table(wide, score_bootstrap(wide, resamples, seed)).assign(**{by: value})
-        )
+        parts.append(score_table(wide, score_bootstrap(wide)).assign(**{by: value}))
     return pd.concat(parts, ignore_index=True)
 
 
 def seed_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Every single seed by its cIoU, without interval: how much one draw moves the score."""
-    sums = rows.groupby(["method", "budget", "seed"], sort=True)[["inter_px", "union_px"]].sum()
-    union = sums["union_px"].to_numpy(dtype=np.float64)
-    ciou = np.divide(
-        sums["inter_px"].to_numpy(dtype=np.float64), union, out=np.ones_like(union), where=union > 0
-    )
-    return sums.assign(ciou=ciou).reset_index()[["method", "budget", "seed", "ciou"]]
+    keys = ["method", "budget", "seed"]
+    sums = rows.groupby(keys, sort=True)[["inter_px", "union_px"]].sum().astype(np.float64)
+    return sums.assign(ciou=ratios(sums.to_numpy())[:, 0])["ciou"].reset_index()
 
 
 def token_table(rows: pd.DataFrame) -> pd.DataFrame:

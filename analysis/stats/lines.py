@@ -1,0 +1,61 @@
+"""Lines of tables: means of columns with intervals, images resampled, and adjusted p-values."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means, mean_estimate
+from litelvlm.arrays import Array
+
+
+def mean_line(rows: pd.DataFrame, column: str, name: str = "mean") -> dict[str, object]:
+    """Mean of one column of rows that have an ``image_id``, as columns of a table's line."""
+    values = rows[column].to_numpy(dtype=np.float64)
+    return mean_estimate(values, rows["image_id"].to_numpy()).line(name)
+
+
+def mean_lines(values: pd.DataFrame, name: str = "mean") -> pd.DataFrame:
+    """Mean of every column, one line per column, all from the same resamples.
+
+    Args:
+        values: One row per sample, with ``image_id`` in its index. The levels of its columns become
+            columns of the table, by their names.
+        name: Column that holds the mean.
+
+    Raises:
+        ValueError: If a value is not finite.
+    """
+    images = values.index.get_level_values("image_id").to_numpy()
+    found = bootstrap_means(values.to_numpy(dtype=np.float64), images)
+    return lines_of(found, values.columns, name)
+
+
+def lines_of(found: Bootstrap, labels: "pd.Index[str]", name: str) -> pd.DataFrame:
+    """The estimates of several statistics as lines behind their labels."""
+    lines = pd.DataFrame([estimate.line(name) for estimate in found.estimates()])
+    return pd.concat([labels.to_frame(index=False), lines], axis=1)
+
+
+def measured_together(values: pd.DataFrame) -> list[pd.DataFrame]:
+    """Parts of a wide table without gaps: the columns that were measured on the same samples."""
+    known = values.notna().to_numpy()
+    return [
+        values.loc[samples, (known == samples[:, None]).all(0)]
+        for samples in pd.DataFrame(known.T).drop_duplicates().to_numpy()
+        if samples.any()
+    ]
+
+
+def adjusted(
+    table: pd.DataFrame, adjust: Callable[[Array], Array], by: list[str] | None = None
+) -> "pd.Series[float]":
+    """Column "p" adjusted within each family of lines; nan where a family has an undefined one.
+
+    Args:
+        table: With a column "p".
+        adjust: Such as ``holm``.
+        by: Columns whose values make a family; all lines are one if left out.
+    """
+    families = table.groupby(by or np.zeros(len(table)))["p"]
+    return families.transform(lambda p: adjust(p.to_numpy()) if np.isfinite(p).all() else np.nan)
