@@ -10,7 +10,9 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from litelvlm.names import printable
 from litelvlm.pruning.registry import list_pruners
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
@@ -186,6 +188,8 @@ def encode(figure: Figure, kind: str) -> bytes:
     """
     if kind not in _METADATA:
         raise ValueError(f"unknown figure format {kind!r}. Allowed: {', '.join(_METADATA)}")
+    for text in figure.findobj(Text):  # SVG is XML, which holds no control characters
+        text.set_text(printable(text.get_text()))
     buffer = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
         figure.savefig(

@@ -1,7 +1,8 @@
-"""Closed tables of names, and helpful refusals for names that are not in them."""
+"""Names: closed tables, helpful refusals for what is not in them, and text safe to show."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import category
 
 
 def unknown_name(name: str, allowed: Iterable[str], what: str) -> ValueError:
@@ -35,3 +36,20 @@ def check_name(name: str, allowed: Iterable[str], what: str) -> str:
     if name not in choices:
         raise unknown_name(name, choices, what)
     return name
+
+
+def printable(text: str) -> str:
+    """A text that every terminal, XML file and page can show.
+
+    Control characters and lone surrogates become the replacement character; line breaks and
+    tabulators stay.
+
+    Example:
+        >>> printable("a\\x07b\\ud800c")
+        'a\ufffdb\ufffdc'
+    """
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(sign) else sign for sign in text)
+
+
+def _is_control(sign: str) -> bool:
+    return sign in "\ufffe\uffff" or (sign not in "\n\t" and category(sign) in ("Cc", "Cs"))

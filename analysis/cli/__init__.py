@@ -5,11 +5,16 @@ failed check, 2 usage, 130 interrupted with finished parts kept. This package al
 (library, studies, figures).
 """
 
+import errno
+import io
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from inspect import cleandoc
+from pathlib import Path
 
 import tyro
 
@@ -26,7 +31,7 @@ from litelvlm.analysis.cli.report import Report
 from litelvlm.analysis.cli.segment import Segment
 from litelvlm.analysis.cli.show import Show
 from litelvlm.analysis.cli.study import Study
-from litelvlm.names import unknown_name
+from litelvlm.names import printable, unknown_name
 from litelvlm.version import __version__
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -82,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With 0 after --help, with 2 if the arguments do not parse.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a lone surrogate must not end in an error
+            stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         (sys.stdout if arguments else sys.stderr).write(overview())
@@ -149,6 +157,8 @@ def guarded(verb: Common) -> int:
         return refuse(error, USAGE)
     except (OSError, RuntimeError) as error:
         return refuse(error, FAILED)
+    except Exception as error:
+        return refuse_unexpected(error)
 
 
 def refuse(error: Exception, code: int) -> int:
@@ -158,8 +168,33 @@ def refuse(error: Exception, code: int) -> int:
     return code
 
 
+def refuse_unexpected(error: Exception) -> int:
+    """Say in one line that this is a defect of ours, and keep the traceback in a file."""
+    import tempfile
+    import traceback
+
+    from litelvlm.data.cache import cache_folder
+    from litelvlm.data.files import atomic_write
+
+    text = "".join(traceback.format_exception(error))
+    name = f"error-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    try:
+        kept = atomic_write(cache_folder() / "errors" / name, text)
+    except OSError:
+        kept = atomic_write(Path(tempfile.gettempdir()) / name, text)
+    sys.stderr.write(
+        f"litelvlm: unexpected {type(error).__name__}: {one_line(error)}; this is a defect of the "
+        f"suite, and its trace is in {kept}\n"
+    )
+    return FAILED
+
+
 def one_line(error: Exception) -> str:
     """The message of an error without line breaks; a pydantic error names its fields."""
+    return printable(_message(error))
+
+
+def _message(error: Exception) -> str:
     from pydantic import ValidationError
 
     if isinstance(error, ValidationError):
@@ -185,5 +220,7 @@ def one_line(error: Exception) -> str:
         ]
         return "; ".join(": ".join(filter(None, (place, told[place]))) for place in first)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}: {error.filename}"
+        kept = "; what was finished is kept, and the same command goes on once there is room"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return f"{error.strerror}: {error.filename}{kept if full else ''}"
     return " ".join(str(error).split()) or type(error).__name__

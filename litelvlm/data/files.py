@@ -55,9 +55,11 @@ def atomic_write(path: str | Path, content: Content) -> Path:
             temporary, target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
         )
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         # KeyboardInterrupt too must leave no debris.
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk names no file by itself
         raise
     _sync_folder(target.parent)
     return Path(path)

@@ -123,6 +123,8 @@ def _objects(value: object, where: str) -> tuple[int, ...]:
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise RefDataError(f"{where} has {shown(value)}, expected text")
+    if any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise RefDataError(f"{where} has {shown(value)}, which is no Unicode text")
     return value
 
 

@@ -77,7 +77,10 @@ def resumed_record(folder: Path, record: RunRecord) -> RunRecord:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, at most 120 characters of it."""
+    """What an error says first, in at most 120 characters."""
+    if isinstance(error, ValidationError):
+        found = error.errors()[0]
+        return ": ".join([*map(str, found["loc"]), found["msg"]])[:120]
     return str(error).partition("\n")[0][:120]
 
 
