@@ -39,14 +39,14 @@ def check_name(name: str, allowed: Iterable[str], what: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text that every terminal, XML file and page can show.
+    r"""A text that every terminal, XML file and page can show.
 
     Control characters and lone surrogates become the replacement character; line breaks and
     tabulators stay.
 
     Example:
-        >>> printable("a\\x07b\\ud800c")
-        'a\ufffdb\ufffdc'
+        >>> printable("a\x07b")
+        'a�b'
     """
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_control(sign) else sign for sign in text)
 
