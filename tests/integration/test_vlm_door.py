@@ -296,3 +296,13 @@ def test_budgets_and_names_out_of_range(llava):
         prune(llava, "divprune", 9, positions="contigous")
     with pytest.raises(ValueError, match="tome merges tokens between the blocks"):
         prune(llava, "tome", 9)
+
+
+def test_classes_that_lack_what_is_needed(llava, monkeypatch):
+    with pytest.raises(ValueError, match="CLIPVisionModel"):
+        prune(llava.base_model.vision_tower, "random", 9)
+    with pytest.raises(ValueError, match=r"LlavaModel has no head.*AutoModelForImageTextToText"):
+        prune(llava.base_model, "random", 9)
+    monkeypatch.setattr(llava, "forward", lambda input_ids: None)
+    with pytest.raises(ValueError, match=r"takes no encoded images.*update transformers"):
+        prune(llava, "random", 9)

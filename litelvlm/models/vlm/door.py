@@ -1,11 +1,10 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
-from typing import cast, get_args
+from typing import Protocol, cast, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -85,6 +84,22 @@ def prune(
     return PrunedVlm(Settings(model, family, method, budget, frames, scores))
 
 
+@runtime_checkable
+class Forward(Protocol):
+    """A model's ``forward``."""
+
+    def __call__(self, *args: object, **given: object) -> ModelOutput:
+        """Run the model once."""
+
+
+@runtime_checkable
+class Generate(Protocol):
+    """A model's ``generate``."""
+
+    def __call__(self, *args: object, **given: object) -> Tensor | ModelOutput:
+        """Generate answers."""
+
+
 class PrunedVlm:
     """A vision-language model that reads fewer visual tokens (see ``prune``).
 
@@ -122,8 +137,10 @@ class PrunedVlm:
             raise ValueError("the model is pruned already; leave the outer prune() first")
         self._before = {name: model.__dict__[name] for name in METHODS if name in model.__dict__}
         self._forward, self._generate = own_methods(model)
-        model.__dict__["forward"] = self._replacement(self._forward, self.forward)
-        model.__dict__["generate"] = self._replacement(self._generate, self.generate)
+        # The library reads which arguments a model's methods take.
+        model.__dict__["forward"] = wraps(self._forward)(partial(self.forward))
+        model.__dict__["generate"] = wraps(self._generate)(partial(self.generate))
+        model.__dict__["forward"].pruned_by = self
         return self
 
     def __exit__(
@@ -137,18 +154,6 @@ class PrunedVlm:
         for name in METHODS:
             del model.__dict__[name]
         model.__dict__.update(self._before)
-
-    def _replacement(
-        self, own: Callable[..., object], pruned: Callable[..., object]
-    ) -> Callable[..., object]:
-        """A method that hides behind the name and signature of the model's own."""
-
-        @wraps(own)
-        def method(*args: object, **given: object) -> object:
-            return pruned(*args, **given)
-
-        method.__dict__["pruned_by"] = self
-        return method
 
     def forward(self, input_ids: Tensor | None = None, **given: object) -> ModelOutput:
         """Run the model once; logits are those of the shortened prompts.
@@ -217,11 +222,9 @@ class PrunedVlm:
         return self.last
 
 
-def own_methods(
-    model: PreTrainedModel,
-) -> tuple[Callable[..., ModelOutput], Callable[..., Tensor | ModelOutput]]:
+def own_methods(model: PreTrainedModel) -> tuple[Forward, Generate]:
     """The model's ``forward`` and ``generate``."""
-    generate: Callable[..., Tensor | ModelOutput] = getattr(model, METHODS[1])
+    generate: Generate = getattr(model, METHODS[1])
     return model.forward, generate
 
 
