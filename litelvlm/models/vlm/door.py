@@ -1,5 +1,6 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial, wraps
@@ -12,6 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from litelvlm.clip.tower import Tower
+from litelvlm.models.vlm.clip_cues import ClipText
 from litelvlm.models.vlm.decoder.drops import LayerDrops
 from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
 from litelvlm.models.vlm.encoding import has_pixels
@@ -35,6 +38,8 @@ def prune(
     positions: str | None = None,
     frames: str = "each",
     scores: Float[Tensor, "n"] | None = None,
+    clip: Tower | None = None,
+    text: str | Sequence[str] | None = None,
 ) -> "PrunedVlm":
     """Let a vision-language model of transformers read fewer visual tokens.
 
@@ -54,6 +59,9 @@ def prune(
             all "together".
         scores: Similarity of each token of the only image with the text in another model, for
             ``external_similarity``.
+        clip: Both towers of CLIP, for models whose image tower is CLIP's: methods then read its
+            states, its text embeddings included. It runs on the images a second time.
+        text: What ``clip`` ranks the tokens by.
 
     Raises:
         ValueError: If the class is not supported, transformers is older than 5.19, or an argument
@@ -81,7 +89,9 @@ def prune(
         )
     if isinstance(method, LayerPruner):
         decoder_of(model, family, method)
-    return PrunedVlm(Settings(model, family, method, budget, frames, scores))
+    return PrunedVlm(
+        Settings(model, family, method, budget, frames, scores, ClipText.given(clip, text))
+    )
 
 
 @runtime_checkable
