@@ -136,6 +136,14 @@ class PrunedVlm:
         """Visual tokens that the language model read of each image in the last call."""
         return [] if self.last is None else self.last.token_counts
 
+    @property
+    def layer_counts(self) -> list[list[int]]:
+        """Visual tokens of each image that every layer of the language model read."""
+        if self.layers is None:
+            depth = len(self.settings.model.get_decoder().layers)
+            return [[count] * depth for count in self.token_counts]
+        return [image.counts for _, image in self.layers.images]
+
     def __enter__(self) -> "PrunedVlm":
         """Replace the model's own methods.
 
@@ -195,16 +203,16 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        ids = given["input_ids"] if inputs is None else inputs
-        given["input_ids"] = ids
+        ids = given.get("input_ids") if inputs is None else inputs
         if not has_pixels(given):
-            return self._generate(**given)
-        call = self._prepared(given)
+            return self._generate(inputs, **given)
+        call = self._prepared({**given, "input_ids": ids})
+        shorter = short_limits(call, ids)
         positions = without_single_axis(call.prompt.position_ids)
         self._generating = True
         try:
             with self._dropping(call):
-                out = self._generate(**call.arguments, position_ids=positions)
+                out = self._generate(**{**call.arguments, **shorter}, position_ids=positions)
         finally:
             self._generating = False
         short = call.prompt.arguments["input_ids"].shape[1]
@@ -236,6 +244,14 @@ def own_methods(model: PreTrainedModel) -> tuple[Forward, Generate]:
     """The model's ``forward`` and ``generate``."""
     generate: Generate = getattr(model, METHODS[1])
     return model.forward, generate
+
+
+def short_limits(call: PreparedCall, input_ids: object) -> dict[str, object]:
+    """Limits of the whole length, less the tokens that were cut from the prompt."""
+    short = call.prompt.arguments["input_ids"].shape[1]
+    cut = input_ids.shape[1] - short if isinstance(input_ids, Tensor) else 0
+    limits = {name: call.arguments.get(name) for name in ("max_length", "min_length")}
+    return {name: limit - cut for name, limit in limits.items() if isinstance(limit, int)}
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:
