@@ -59,6 +59,29 @@ def test_generate_returns_the_full_prompt_and_the_answer(llava):
     assert torch.equal(several[:, :length], inputs["input_ids"].repeat_interleave(2, dim=0))
 
 
+def test_limits_count_the_full_prompt(llava):
+    inputs = tiny_prompt("llava")
+    length = inputs["input_ids"].shape[1]
+    ids = prune(llava, "random", 9).generate(**inputs, max_length=length + 3)
+    assert ids.shape == (1, length + 3)
+    assert prune(llava, "random", 9).layer_counts == []
+
+
+def test_images_and_videos_in_one_prompt():
+    model = tiny_vlm("qwen2_vl")
+    image, video = tiny_prompt("qwen2_vl"), tiny_prompt("qwen2_vl", video=True)
+    inputs = {key: value for pair in (image, video) for key, value in pair.items()}
+    for key in ("input_ids", "attention_mask", "mm_token_type_ids"):
+        inputs[key] = torch.cat([image[key], video[key]], dim=1)
+    same = prune(model, "none", 1 - 1e-9)
+    with torch.no_grad():
+        assert torch.equal(same.forward(**inputs)["logits"], model(**inputs)["logits"])
+    pruned = prune(model, "random", 4)
+    pruned.generate(**inputs, max_new_tokens=2)
+    assert pruned.token_counts == [4, 4]
+    assert pruned.layer_counts == [[4] * 3] * 2
+
+
 def test_the_wrapper_answers_as_the_context_manager_does(llava):
     inputs = tiny_prompt("llava")
     pruned = prune(llava, "divprune", 9)
@@ -296,3 +319,13 @@ def test_budgets_and_names_out_of_range(llava):
         prune(llava, "divprune", 9, positions="contigous")
     with pytest.raises(ValueError, match="tome merges tokens between the blocks"):
         prune(llava, "tome", 9)
+
+
+def test_classes_that_lack_what_is_needed(llava, monkeypatch):
+    with pytest.raises(ValueError, match="CLIPVisionModel"):
+        prune(llava.base_model.vision_tower, "random", 9)
+    with pytest.raises(ValueError, match=r"LlavaModel has no head.*AutoModelForImageTextToText"):
+        prune(llava.base_model, "random", 9)
+    monkeypatch.setattr(llava, "forward", lambda input_ids: None)
+    with pytest.raises(ValueError, match=r"takes no encoded images.*update transformers"):
+        prune(llava, "random", 9)

@@ -127,9 +127,11 @@ def test_a_batch_equals_single_calls(name, method):
         assert (together[row] - answer(alone)[0]).abs().max() <= 1e-6
 
 
-def test_rows_that_keep_different_numbers_of_tokens():
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+def test_rows_that_keep_different_numbers_of_tokens(kernel):
     """A second image in one row only: shorter rows are padded, and the padding is masked."""
     model, inputs = tiny_vlm("llava"), tiny_prompt("llava", (2, 1), (4, 9))
+    model.set_attn_implementation(kernel)
     pruner = METHODS["fastv"]
 
     def answer(given):
@@ -206,3 +208,30 @@ def test_generating_without_a_cache_is_refused():
     pruned = prune(tiny_vlm("llava"), METHODS["fastv"], 0.6)
     with pytest.raises(ValueError, match="use_cache=True"):
         pruned.generate(**tiny_prompt("llava"), max_new_tokens=2, use_cache=False)
+
+
+def test_beams_share_the_tokens_of_their_prompt():
+    model, inputs = tiny_vlm("llava"), tiny_prompt("llava", (1, 1), (4, 9))
+    pruned = prune(model, METHODS["fastv"], 0.6)
+    beams = pruned.generate(**inputs, max_new_tokens=4, num_beams=3)
+    assert beams.shape == (2, inputs["input_ids"].shape[1] + 4)
+    kept = [image.left.tolist() for _, image in pruned.layers.images]
+    several = pruned.generate(
+        **inputs, max_new_tokens=2, do_sample=True, num_return_sequences=3,
+        return_dict_in_generate=True, output_logits=True,
+    )  # fmt: skip
+    assert [image.left.tolist() for _, image in pruned.layers.images] == kept
+    first = several["logits"][0].unflatten(0, (2, 3))
+    assert torch.allclose(first[:, :1].expand(-1, 3, -1), first, atol=1e-6)
+    assert pruned.layer_counts == [[36, 14, 14]] * 2
+
+
+def test_caches_of_fixed_size_are_refused():
+    pruned = prune(tiny_vlm("llava"), METHODS["fastv"], 0.6)
+    with pytest.raises(ValueError, match="a cache that grows"):
+        pruned.generate(
+            **tiny_prompt("llava"),
+            max_new_tokens=2,
+            cache_implementation="static",
+            disable_compile=True,
+        )

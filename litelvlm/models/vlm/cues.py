@@ -42,7 +42,8 @@ def missing(cue: str, item: str) -> Callable[[], Tensor]:
             f"give for {item}; methods that read nothing but the projected tokens work, for "
             "example 'divprune', and so do the substitutes 'input_similarity' (U2), "
             "'received_attention' (U3), 'tower_value_norm' (U4), 'external_similarity' (U1, with "
-            "scores=) and 'llm_attention' with query_token='last_prompt' (U5)"
+            "scores=) and 'llm_attention' with query_token='last_prompt' (U5); where the image "
+            "tower is CLIP's, give both its towers with clip= and the text with text="
         )
 
     return refuse

@@ -1,11 +1,11 @@
 """The front door: any supported transformers vision-language model with fewer visual tokens."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
-from typing import cast, get_args
+from typing import Protocol, cast, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from litelvlm.clip.tower import Tower
+from litelvlm.models.vlm.clip_cues import ClipText
 from litelvlm.models.vlm.decoder.drops import LayerDrops
 from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
 from litelvlm.models.vlm.encoding import has_pixels
@@ -36,6 +38,8 @@ def prune(
     positions: str | None = None,
     frames: str = "each",
     scores: Float[Tensor, "n"] | None = None,
+    clip: Tower | None = None,
+    text: str | Sequence[str] | None = None,
 ) -> "PrunedVlm":
     """Let a vision-language model of transformers read fewer visual tokens.
 
@@ -55,6 +59,9 @@ def prune(
             all "together".
         scores: Similarity of each token of the only image with the text in another model, for
             ``external_similarity``.
+        clip: Both towers of CLIP, for models whose image tower is CLIP's: methods then read its
+            states, its text embeddings included. It runs on the images a second time.
+        text: What ``clip`` ranks the tokens by.
 
     Raises:
         ValueError: If the class is not supported, transformers is older than 5.19, or an argument
@@ -82,7 +89,25 @@ def prune(
         )
     if isinstance(method, LayerPruner):
         decoder_of(model, family, method)
-    return PrunedVlm(Settings(model, family, method, budget, frames, scores))
+    return PrunedVlm(
+        Settings(model, family, method, budget, frames, scores, ClipText.given(clip, text))
+    )
+
+
+@runtime_checkable
+class Forward(Protocol):
+    """A model's ``forward``."""
+
+    def __call__(self, *args: object, **given: object) -> ModelOutput:
+        """Run the model once."""
+
+
+@runtime_checkable
+class Generate(Protocol):
+    """A model's ``generate``."""
+
+    def __call__(self, *args: object, **given: object) -> Tensor | ModelOutput:
+        """Generate answers."""
 
 
 class PrunedVlm:
@@ -111,6 +136,14 @@ class PrunedVlm:
         """Visual tokens that the language model read of each image in the last call."""
         return [] if self.last is None else self.last.token_counts
 
+    @property
+    def layer_counts(self) -> list[list[int]]:
+        """Visual tokens of each image that every layer of the language model read."""
+        if self.layers is None:
+            depth = len(self.settings.model.get_decoder().layers)
+            return [[count] * depth for count in self.token_counts]
+        return [image.counts for _, image in self.layers.images]
+
     def __enter__(self) -> "PrunedVlm":
         """Replace the model's own methods.
 
@@ -122,8 +155,10 @@ class PrunedVlm:
             raise ValueError("the model is pruned already; leave the outer prune() first")
         self._before = {name: model.__dict__[name] for name in METHODS if name in model.__dict__}
         self._forward, self._generate = own_methods(model)
-        model.__dict__["forward"] = self._replacement(self._forward, self.forward)
-        model.__dict__["generate"] = self._replacement(self._generate, self.generate)
+        # The library reads which arguments a model's methods take.
+        model.__dict__["forward"] = wraps(self._forward)(partial(self.forward))
+        model.__dict__["generate"] = wraps(self._generate)(partial(self.generate))
+        model.__dict__["forward"].pruned_by = self
         return self
 
     def __exit__(
@@ -137,18 +172,6 @@ class PrunedVlm:
         for name in METHODS:
             del model.__dict__[name]
         model.__dict__.update(self._before)
-
-    def _replacement(
-        self, own: Callable[..., object], pruned: Callable[..., object]
-    ) -> Callable[..., object]:
-        """A method that hides behind the name and signature of the model's own."""
-
-        @wraps(own)
-        def method(*args: object, **given: object) -> object:
-            return pruned(*args, **given)
-
-        method.__dict__["pruned_by"] = self
-        return method
 
     def forward(self, input_ids: Tensor | None = None, **given: object) -> ModelOutput:
         """Run the model once; logits are those of the shortened prompts.
@@ -180,16 +203,16 @@ class PrunedVlm:
         Raises:
             ValueError: See ``prune``.
         """
-        ids = given["input_ids"] if inputs is None else inputs
-        given["input_ids"] = ids
+        ids = given.get("input_ids") if inputs is None else inputs
         if not has_pixels(given):
-            return self._generate(**given)
-        call = self._prepared(given)
+            return self._generate(inputs, **given)
+        call = self._prepared({**given, "input_ids": ids})
+        shorter = short_limits(call, ids)
         positions = without_single_axis(call.prompt.position_ids)
         self._generating = True
         try:
             with self._dropping(call):
-                out = self._generate(**call.arguments, position_ids=positions)
+                out = self._generate(**{**call.arguments, **shorter}, position_ids=positions)
         finally:
             self._generating = False
         short = call.prompt.arguments["input_ids"].shape[1]
@@ -217,12 +240,18 @@ class PrunedVlm:
         return self.last
 
 
-def own_methods(
-    model: PreTrainedModel,
-) -> tuple[Callable[..., ModelOutput], Callable[..., Tensor | ModelOutput]]:
+def own_methods(model: PreTrainedModel) -> tuple[Forward, Generate]:
     """The model's ``forward`` and ``generate``."""
-    generate: Callable[..., Tensor | ModelOutput] = getattr(model, METHODS[1])
+    generate: Generate = getattr(model, METHODS[1])
     return model.forward, generate
+
+
+def short_limits(call: PreparedCall, input_ids: object) -> dict[str, object]:
+    """Limits of the whole length, less the tokens that were cut from the prompt."""
+    short = call.prompt.arguments["input_ids"].shape[1]
+    cut = input_ids.shape[1] - short if isinstance(input_ids, Tensor) else 0
+    limits = {name: call.arguments.get(name) for name in ("max_length", "min_length")}
+    return {name: limit - cut for name, limit in limits.items() if isinstance(limit, int)}
 
 
 def with_mask(given: dict[str, object]) -> dict[str, object]:

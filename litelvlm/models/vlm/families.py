@@ -144,9 +144,14 @@ def family_of(model: PreTrainedModel) -> VlmFamily:
             f"{cls} (model_type {kind!r}) is not supported by prune(); families are "
             f"{', '.join(FAMILIES)}; see litelvlm/models/vlm/families.py to add one"
         )
+    if not model.can_generate():
+        raise ValueError(
+            f"{cls} has no head that generates; load the class with one, as "
+            "AutoModelForImageTextToText.from_pretrained(...) does"
+        )
     if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
         raise ValueError(
-            f"{cls} takes no encoded images (mm_encoder_outputs); load the class with the language "
-            f"model's head, such as AutoModelForImageTextToText.from_pretrained(...)"
+            f"{cls} of transformers {transformers.__version__} takes no encoded images "
+            "(mm_encoder_outputs); update transformers"
         )
     return FAMILIES[kind]

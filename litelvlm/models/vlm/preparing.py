@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from litelvlm.models.vlm.clip_cues import ClipText
 from litelvlm.models.vlm.cues import item_cues
 from litelvlm.models.vlm.encoding import encode, with_features
 from litelvlm.models.vlm.families import VlmFamily
@@ -33,6 +34,7 @@ class Settings:
         budget: Tokens of each image, or their share.
         frames: How a video's tokens are chosen.
         scores: For ``external_similarity``.
+        clip: CLIP's towers and the text to rank by; None without.
     """
 
     model: PreTrainedModel
@@ -41,6 +43,7 @@ class Settings:
     budget: int | float
     frames: str
     scores: Float[Tensor, "n"] | None
+    clip: ClipText | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,8 @@ def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
     """
     given, mask = checked(given)
     model, family = settings.model, settings.family
-    watched = family.patches if reads_tower(settings.pruner.needs) else "unknown"
+    watch = settings.clip is None and reads_tower(settings.pruner.needs)
+    watched = family.patches if watch else "unknown"
     encoded, rest = encode(model, given, watched)
     items = [
         item
@@ -89,7 +93,9 @@ def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
         for item in locate(model, family, modality, made.output, given)
     ]
     positions = full_positions(model, given, mask)
-    sources = CallSources(model, family, given, encoded, items, positions, settings.scores)
+    sources = CallSources(
+        model, family, given, encoded, items, positions, settings.scores, settings.clip
+    )
     slots = []
     for item, key in zip(items, keys(items), strict=True):
         cues = item_cues(item, key, sources.of(item))

@@ -37,9 +37,9 @@ def select(
             method needs what the model cannot give.
     """
     try:
-        if isinstance(pruner, LayerPruner):
-            plan = pruner.select(cues, budget)
-            return plan, plan.places if isinstance(plan, LayerPlan) else plan.indices
+        plan = pruner.select(cues, budget) if isinstance(pruner, LayerPruner) else None
+        if isinstance(plan, LayerPlan):
+            return plan, plan.places
         # Under "original" a selection's positions are the places its tokens stand for.
         method = replace(pruner, positions="original")
         if cues.frames == 1 or frames == "together":

@@ -84,10 +84,10 @@ def row_columns(
     """Columns of one row that stay, in order, and the columns whose positions they take."""
     text = torch.ones(length, dtype=torch.bool, device=device)
     for entry in slots:
-        text[entry.item.columns] = False
+        text[entry.item.columns.to(device)] = False
     left = text.nonzero().flatten()
-    kept = torch.cat([left, *(entry.columns for entry in slots)])
-    taken = torch.cat([left, *(entry.position_columns for entry in slots)])
+    kept = torch.cat([left, *(entry.columns.to(device) for entry in slots)])
+    taken = torch.cat([left, *(entry.position_columns.to(device) for entry in slots)])
     order = torch.sort(kept, stable=True).indices
     return kept[order], taken[order]
 

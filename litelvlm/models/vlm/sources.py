@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from litelvlm.models.vlm.clip_cues import ClipText
 from litelvlm.models.vlm.cues import Sources, TextBehind
 from litelvlm.models.vlm.decoder.find import plain_decoder
 from litelvlm.models.vlm.decoder.prompt_attention import prompt_attention
@@ -30,6 +31,7 @@ class CallSources:
         items: Images and videos of the call.
         positions: Of the full prompt [axes, b, s].
         scores: Similarity in another model, for the only image of the call.
+        clip: CLIP's towers and the text to rank by, where the image tower is CLIP's.
     """
 
     model: PreTrainedModel
@@ -39,6 +41,7 @@ class CallSources:
     items: Sequence[VisualItem]
     positions: Int[Tensor, "axes b s"]
     scores: Float[Tensor, "n"] | None
+    clip: ClipText | None
     _attention: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,6 +68,8 @@ class CallSources:
         if signals is not None:
             same = [other for other in self.items if other.modality == item.modality]
             found |= signals.cues([len(other.features) for other in same], item.index)
+        if self.clip is not None:
+            found |= self.clip.cues(item, self.given.get("pixel_values"))
         return found
 
     def tensor(self, name: str) -> Tensor:

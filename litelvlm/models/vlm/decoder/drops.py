@@ -96,6 +96,11 @@ class LayerDrops:
                 raise ValueError("the decoder's layers must be given a tensor of states")
             if index == 0:
                 cache = options.get("past_key_values")
+                if getattr(cache, "is_compileable", False):
+                    raise ValueError(
+                        "layers that keep different tokens need a cache that grows; leave out "
+                        "cache_implementation='static'"
+                    )
                 self.past = int(cache.get_seq_length()) if cache is not None else 0  # type: ignore[attr-defined]
                 self._later = {}
                 if self.past == 0:
@@ -115,7 +120,7 @@ class LayerDrops:
         """Every token is left; find the query tokens."""
         self.copies = len(states) // len(self.mask)
         everything = torch.arange(states.shape[1], device=states.device)
-        self.stages = [self._stage(everything.expand(len(self.mask), -1), states)]
+        self.stages = [self._stage(everything.expand(len(self.mask), -1), states[:: self.copies])]
         for row, image in self.images:
             real = self.mask[row].nonzero().flatten()
             which = image.plan.pruner.effective_query_token

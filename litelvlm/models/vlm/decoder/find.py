@@ -88,7 +88,7 @@ def layer_drops(
     plans = []
     for entry in slots:
         if not isinstance(entry.selection, LayerPlan):
-            raise ValueError(f"{pruner.name} gave no plan for {entry.item.name}")
+            continue
         row = entry.item.row
         columns = placed(mask[row], prompt.columns[row], entry.columns)
         if len(runs(columns)) > 1:

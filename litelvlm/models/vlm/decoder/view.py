@@ -56,7 +56,8 @@ class DecoderView(LayerView):
         queries: Sequence indices of the query tokens.
     """
 
-    def __init__(
+    # mypy gives a plain slice type arguments of Any; it takes none before Python 3.13.
+    def __init__(  # type: ignore[explicit-any, unused-ignore]
         self,
         decoder: Decoder,
         index: int,

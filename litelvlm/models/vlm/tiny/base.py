@@ -65,16 +65,17 @@ class TinyFamily:
     """
 
     config: Callable[[], PreTrainedConfig]
-    model: Callable[..., PreTrainedModel]
+    model: type[PreTrainedModel]
     images: MakeInputs
     videos: MakeInputs | None = None
     type_ids: str = ""
     types: tuple[int, int] = (1, 0)
 
 
-def configure(cls: Callable[..., PreTrainedConfig], **options: object) -> PreTrainedConfig:
+def configure(cls: type[PreTrainedConfig], **options: object) -> PreTrainedConfig:
     """A configuration of one class; the sizes of tiny models are plain data."""
-    return cls(**options)
+    found: PreTrainedConfig = cls.from_dict(options)
+    return found
 
 
 def random_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:

@@ -1,0 +1,90 @@
+"""LLaVA with both towers of its CLIP: LiteLVLM and its kin choose what they choose in GLaMM."""
+
+import pytest
+import torch
+import transformers
+
+from litelvlm import get_pruner, load_model, load_refer, prune
+from litelvlm.models.vlm.tiny.base import IMAGE, TEXT, random_weights
+from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
+
+METHODS = ("litelvlm", "low_similarity", "trim", "cdpruner", "vispruner", "prumerge_plus", "nuwa")
+
+
+@pytest.fixture(scope="module")
+def grounded():
+    return load_model("embedded")
+
+
+@pytest.fixture(scope="module")
+def llava(grounded):
+    """A random LLaVA around the miniature's own CLIP image tower."""
+    vision = grounded.tower.clip.config.vision_config
+    config = transformers.LlavaConfig(
+        vision_config=vision.to_dict(),
+        text_config={**TEXT, "model_type": "llama"},
+        image_token_index=IMAGE,
+    )
+    model = random_weights(transformers.LlavaForConditionalGeneration(config), seed=0)
+    own = grounded.tower.clip.vision_model.state_dict()
+    model.base_model.vision_tower.load_state_dict(own)
+    model.generation_config.pad_token_id = 0
+    return model
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_refer("embedded", split="val")[0]
+
+
+@pytest.fixture(scope="module")
+def inputs(grounded, sample):
+    pixels = grounded.tower.pixel_values(sample.image())
+    ids = [1, 3, 4, *[IMAGE] * 144, 7, 8, 9]
+    return {"input_ids": torch.tensor([ids]), "pixel_values": pixels}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_choice_is_glamms(grounded, llava, sample, inputs, method):
+    sentence = sample.expressions[0].sent
+    conversation = grounded.conversation([sentence])
+    pruner = get_pruner(method, **({"stage1_only": True} if method == "nuwa" else {}))
+    state = grounded.encode_image(sample.image())
+    cues = grounded.cues(state, conversation)
+    if method == "cdpruner":
+        # Its diversity is that of the projected tokens, which are LLaVA's own.
+        with torch.no_grad():
+            projected = llava.get_image_features(inputs["pixel_values"]).pooler_output[0]
+        cues = cues.replaced(projected=projected)
+    expected = pruner.select(cues, 48)
+    pruned = prune(llava, pruner, 48, clip=grounded.tower, text=conversation.questions)
+    pruned.forward(**inputs)
+    assert pruned.token_counts == [48]
+    assert pruned.last.selections[0].indices.tolist() == expected.indices.tolist()
+
+
+def test_nuwas_second_stage_drops_inside_the_language_model(grounded, llava, inputs):
+    pruned = prune(llava, get_pruner("nuwa", layer=1), 48, clip=grounded.tower, text="the circle")
+    pruned.forward(**inputs)
+    counts = pruned.layers.images[0][1].counts
+    assert counts == list(get_pruner("nuwa", layer=1).schedule(48, 144, 3))
+    assert counts[0] > counts[-1]
+
+
+def test_the_text_decides(grounded, llava, inputs):
+    kept = []
+    for text in ("the red circle", "a large blue triangle on the left"):
+        pruned = prune(llava, "low_similarity", 16, clip=grounded.tower, text=text)
+        pruned.forward(**inputs)
+        kept.append(pruned.last.selections[0].indices.tolist())
+    assert kept[0] != kept[1]
+
+
+def test_what_does_not_belong_together_is_refused(grounded, llava, inputs):
+    with pytest.raises(ValueError, match="belong together"):
+        prune(llava, "litelvlm", 48, text="the red circle")
+    with pytest.raises(ValueError, match="belong together"):
+        prune(llava, "litelvlm", 48, clip=grounded.tower)
+    other = prune(tiny_vlm("llava"), "litelvlm", 9, clip=grounded.tower, text="the red circle")
+    with pytest.raises(ValueError, match="CLIP checkpoint that the model's image tower"):
+        other.forward(**tiny_prompt("llava"))
