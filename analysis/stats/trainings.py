@@ -67,91 +67,97 @@ def t_p_value(values: Float[NDArray[np.float64], " n"], null: float = 0.0) -> fl
     return float(stats.ttest_1samp(values, null).pvalue)
 
 
-def blocked_effect(
+def blocked_effects(
     values: Float[NDArray[np.float64], " n"],
-    high: Bool[NDArray[np.bool_], " n"],
+    high: Bool[NDArray[np.bool_], "n k"],
     blocks: Shaped[np.ndarray, " n"],
-    others: Float[NDArray[np.float64], "n k"] | None = None,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
     level: float = 0.95,
-) -> Effect:
-    """Effect of one factor in a design of complete blocks.
+) -> list[Effect]:
+    """Effects of the factors of a design of complete blocks, each beside the others.
 
-    The interval comes from least squares on the factor, the blocks and the other factors; the
-    p-value from permuting the factor's labels within blocks.
+    Intervals come from least squares on all factors and the blocks; p-values from permuting the
+    trainings within their blocks, the same permutations for all factors.
 
     Args:
         values: Outcome of each training.
-        high: Whether it has the factor's high level.
+        high: Whether it has the high level of each factor.
         blocks: Block of each, such as its seed.
-        others: Levels of the other factors.
         permutations: Random permutations; the p-value is (1 + extreme) / (1 + permutations).
         seed: Of the permutations.
-        level: Of the interval.
+        level: Of the intervals.
 
     Raises:
-        ValueError: If a value is not finite, or a block lacks one of the levels.
+        ValueError: If a value is not finite, or a block lacks one of a factor's levels.
     """
     check_finite(values, "values of trainings")
     names, block = np.unique(blocks, return_inverse=True)
     for number, name in enumerate(names):
-        if len(np.unique(high[block == number])) < 2:
+        inside = high[block == number]
+        if (inside.all(axis=0) | ~inside.any(axis=0)).any():
             raise ValueError(
-                f"block {name!r} has one level of the factor only; leave it out until it is whole"
+                f"block {name!r} has one level of a factor only; leave it out until it is whole"
             )
     dummies = (block[:, None] == np.arange(len(names))).astype(np.float64)
-    extra = np.empty((len(values), 0)) if others is None else others
-    design = np.column_stack([high.astype(np.float64), dummies, extra])
-    estimate = _least_squares(values, design, level)
+    contrasts = high / high.sum(axis=0) - ~high / (~high).sum(axis=0)
     # What the blocks explain does not depend on the labels.
     centred = values - (np.bincount(block, values) / np.bincount(block))[block]
-    observed = _difference(centred, high[None])[0]
-    extreme = 0
+    limits = np.abs(centred @ contrasts) - _TIE
+    extreme = np.zeros(high.shape[1], dtype=np.int64)
     rng = np.random.default_rng(seed)
     for start in range(0, permutations, _CHUNK):
-        size = min(_CHUNK, permutations - start)
-        drawn = _permuted(high, block, size, rng)
-        extreme += int((np.abs(_difference(centred, drawn)) >= abs(observed) - _TIE).sum())
-    return Effect(estimate, (1 + extreme) / (1 + permutations))
+        drawn = within_groups(centred, block, min(_CHUNK, permutations - start), rng)
+        extreme += (np.abs(drawn @ contrasts) >= limits).sum(axis=0)
+    design = np.column_stack([high.astype(np.float64), dummies])
+    estimates = _least_squares(values, design, high.shape[1], level)
+    return [
+        Effect(estimate, float((1 + count) / (1 + permutations)))
+        for estimate, count in zip(estimates, extreme, strict=True)
+    ]
 
 
-def _permuted(
-    high: Bool[NDArray[np.bool_], " n"],
-    block: Int[NDArray[np.int64], " n"],
-    size: int,
+def within_groups(
+    values: Float[NDArray[np.float64], " n"],
+    group: Int[NDArray[np.int64], " n"],
+    draws: int,
     rng: np.random.Generator,
-) -> Bool[NDArray[np.bool_], "b n"]:
-    order = np.lexsort([rng.random((size, len(high))), np.broadcast_to(block, (size, len(high)))])
-    drawn = np.empty((size, len(high)), dtype=bool)
-    drawn[:, np.argsort(block, kind="stable")] = high[order]
+) -> Float[NDArray[np.float64], "draws n"]:
+    """The values in random orders that keep each in its group.
+
+    Args:
+        values: One for each unit.
+        group: Group of each, numbered from 0.
+        draws: Number of orders.
+        rng: Random numbers.
+    """
+    shape = (draws, len(values))
+    mixed = np.lexsort([rng.random(shape), np.broadcast_to(group, shape)])
+    drawn = np.empty(shape)
+    drawn[:, np.argsort(group, kind="stable")] = values[mixed]
     return drawn
-
-
-def _difference(
-    values: Float[NDArray[np.float64], " n"], high: Bool[NDArray[np.bool_], "b n"]
-) -> Float[NDArray[np.float64], " b"]:
-    top, bottom = high.sum(axis=1), (~high).sum(axis=1)
-    difference: NDArray[np.float64] = (high @ values) / top - (~high @ values) / bottom
-    return difference
 
 
 def _least_squares(
     values: Float[NDArray[np.float64], " n"],
     design: Float[NDArray[np.float64], "n k"],
+    wanted: int,
     level: float,
-) -> Estimate:
-    """Coefficient of the first column with its t interval."""
+) -> list[Estimate]:
+    """The first coefficients with their t intervals."""
     inverse = np.linalg.pinv(design)
     beta = inverse @ values
     rest = len(values) - int(np.linalg.matrix_rank(design))
-    value, n = float(beta[0]), len(values)
+    n = len(values)
     if rest < 1:
-        return Estimate(value, np.nan, np.nan, n, n, "undefined: no trainings to spare")
+        undefined = "undefined: no trainings to spare"
+        return [Estimate(float(b), np.nan, np.nan, n, n, undefined) for b in beta[:wanted]]
     variance = float(((values - design @ beta) ** 2).sum()) / rest
-    error = float(np.sqrt(variance * (inverse[0] ** 2).sum()))
-    half = float(stats.t.ppf((1 + level) / 2, rest)) * error
-    return Estimate(value, value - half, value + half, n, n, _method(level, n))
+    half = stats.t.ppf((1 + level) / 2, rest) * np.sqrt(variance * (inverse**2).sum(axis=1))
+    return [
+        Estimate(float(b), float(b - h), float(b + h), n, n, _method(level, n))
+        for b, h in zip(beta[:wanted], half[:wanted], strict=True)
+    ]
 
 
 def _method(level: float, n: int) -> str:
@@ -269,11 +275,7 @@ def association(
         method = f"{level:.0%} Fisher interval over {n} trainings"
         estimate = Estimate(value, float(low), float(high), n, n, method)
     rng, extreme = np.random.default_rng(seed), 0
-    order = np.argsort(group, kind="stable")
     for start in range(0, permutations, _CHUNK):
-        size = min(_CHUNK, permutations - start)
-        mixed = np.lexsort([rng.random((size, n)), np.broadcast_to(group, (size, n))])
-        drawn = np.empty((size, n))
-        drawn[:, order] = b[mixed]
+        drawn = within_groups(b, group, min(_CHUNK, permutations - start), rng)
         extreme += int((np.abs(drawn @ a) / scale >= abs(value) - _TIE).sum())
     return Association(estimate, (1 + extreme) / (1 + permutations))

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
 from litelvlm.analysis.stats.trainings import (
     association,
-    blocked_effect,
+    blocked_effects,
     t_estimate,
     t_p_value,
     variance_components,
+    within_groups,
 )
 
 
@@ -18,7 +20,7 @@ def design(rng, effect, blocks=4):
     high = np.tile(np.arange(16) % 2 == 1, blocks)
     block = np.repeat(np.arange(blocks), 16)
     values = effect * high + 3.0 * block + rng.standard_normal(16 * blocks)
-    return values, high, block
+    return values, high[:, None], block
 
 
 def test_t_interval_is_that_of_the_textbook():
@@ -40,35 +42,45 @@ def test_t_interval_is_that_of_the_textbook():
 
 def test_an_effect_within_blocks_is_found_and_its_absence_is_not():
     rng = np.random.default_rng(0)
-    found = blocked_effect(*design(rng, 1.5), permutations=2000)
+    (found,) = blocked_effects(*design(rng, 1.5), permutations=2000)
     assert found.estimate.low < 1.5 < found.estimate.high
     assert found.estimate.low > 0.5
     assert found.p_value < 0.002
     p_values, covered = [], 0
     for _ in range(200):
-        null = blocked_effect(*design(rng, 0.0), permutations=199)
+        (null,) = blocked_effects(*design(rng, 0.0), permutations=199)
         p_values.append(null.p_value)
         covered += null.estimate.low < 0 < null.estimate.high
     assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.10
     assert 0.90 <= covered / 200 <= 0.99
 
 
-def test_other_factors_narrow_the_interval_and_leave_the_estimate():
+def test_the_interval_is_that_of_least_squares_beside_other_factors():
     rng = np.random.default_rng(1)
     values, high, block = design(rng, 1.0)
-    other = np.tile(np.repeat([0.0, 1.0], 8), 4)
+    other = np.tile(np.repeat([False, True], 8), 4)
     values = values + 4.0 * other
-    plain = blocked_effect(values, high, block, permutations=99)
-    helped = blocked_effect(values, high, block, other[:, None], permutations=99)
-    assert helped.estimate.value == pytest.approx(plain.estimate.value)
-    assert np.ptp(helped.estimate[1:3]) < 0.7 * np.ptp(plain.estimate[1:3])
+    (plain,) = blocked_effects(values, high, block, permutations=99)
+    first, second = blocked_effects(values, np.c_[high, other], block, permutations=99)
+    assert first.estimate.value == pytest.approx(plain.estimate.value)
+    assert np.ptp(first.estimate[1:3]) < 0.7 * np.ptp(plain.estimate[1:3])
+    fit = OLS(values, np.c_[high, other, block[:, None] == np.arange(4)].astype(float)).fit()
+    assert first.estimate[1:3] == pytest.approx(tuple(fit.conf_int()[0]))
+    assert second.estimate[1:3] == pytest.approx(tuple(fit.conf_int()[1]))
+
+
+def test_values_stay_in_their_group():
+    group = np.array([1, 0, 1, 0, 1])
+    drawn = within_groups(np.arange(5.0), group, 200, np.random.default_rng(0))
+    assert {tuple(sorted(row)) for row in drawn[:, group == 1].tolist()} == {(0.0, 2.0, 4.0)}
+    assert len({tuple(row) for row in drawn.tolist()}) == 12
 
 
 def test_a_block_with_one_level_is_refused():
     values, high, block = design(np.random.default_rng(2), 1.0)
-    keep = (block < 3) | high
+    keep = (block < 3) | high[:, 0]
     with pytest.raises(ValueError, match=r"block .*3.* has one level"):
-        blocked_effect(values[keep], high[keep], block[keep])
+        blocked_effects(values[keep], high[keep], block[keep])
 
 
 def test_variance_components_return_what_was_planted():
