@@ -21,6 +21,7 @@ from litelvlm.embedded.family.towers import FamilyTower
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 SCENES = 300
+CAPTIONS = 96
 ABSENT = 3
 """Texts of absent categories that each referent is compared with."""
 _SEED = 777
@@ -162,7 +163,8 @@ def sentences(table: SceneTable, factors: Factors) -> dict[str, list[str]]:
         ],
         "bare": names,
         "captions": [
-            draw_informative(table.things(i), table.place_name(i), factors, rng) for i in range(96)
+            draw_informative(table.things(i), table.place_name(i), factors, rng)
+            for i in range(min(CAPTIONS, len(table)))
         ],
         "uninformative": [draw_uninformative(rng) for _ in range(64)],
     }
