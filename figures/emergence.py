@@ -33,9 +33,10 @@ def draw_effects(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; filled dots have a Holm-adjusted p of at most 0.05.
     """
     chosen = table[table["confirmatory"]].reset_index(drop=True)
+    parts = (chosen[name].astype(str) for name in ("factor", "low_level", "high_level"))
     names = [
-        f"{line.factor.replace('_', ' ')}: {line.low_level} to {line.high_level}"
-        for line in chosen.itertuples()
+        f"{factor.replace('_', ' ')}: {low} to {high}"
+        for factor, low, high in zip(*parts, strict=True)
     ]
     colours = [style.colour(COLOURS[outcome]) for outcome in chosen["outcome"]]
     filled = (chosen["p_holm"] <= 0.05).tolist()

@@ -28,7 +28,7 @@ class Claim(BaseModel):
         estimate: The number the verdict rests on.
         low: Lower end of its interval; nan if undefined.
         high: Upper end of its interval; nan if undefined.
-        n_images: Images it rests on.
+        n_images: Images it rests on, or whatever ``unit`` names.
         n: Samples it rests on.
         null: Value the interval is compared with.
         null_description: What that value stands for.
@@ -44,6 +44,7 @@ class Claim(BaseModel):
             advance.
         p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
             as the null.
+        unit: What the interval resamples or counts: "images", or "trainings".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,15 @@ class Claim(BaseModel):
     excluded: dict[str, int] = Field(default_factory=dict)
     margin: Number = float("nan")
     p_equivalent: Number = float("nan")
+    unit: str = "images"
+
+    @property
+    def sample(self) -> str:
+        """What the estimate rests on, in words."""
+        units = f"{self.n_images} {self.unit}"
+        return (
+            units if self.n == self.n_images and self.unit != "images" else f"{self.n} from {units}"
+        )
 
     @property
     def equivalent(self) -> bool:

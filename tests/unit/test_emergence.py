@@ -233,6 +233,7 @@ def test_verdicts_of_trainings(low, high, p, two_sided, n, expected):
     estimate = Estimate((low + high) / 2, low, high, n, n, "")
     claim = training_claim("x", "X.", estimate, "0", p, margin=0.05, two_sided=two_sided)
     assert claim.verdict == expected
+    assert claim.sample == f"{n} trainings"
 
 
 def test_reversal_of_planted_tokens():

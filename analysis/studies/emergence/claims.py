@@ -203,6 +203,7 @@ def training_claim(
         excluded={reason: count for reason, count in (excluded or {}).items() if count},
         margin=margin,
         p_equivalent=p_equivalent,
+        unit="trainings",
     )
 
 

@@ -1,17 +1,11 @@
-"""Rows of measured trainings: one file beside each training, and the bundled ones of the package.
+"""Rows of measured trainings: a file beside each training, and the bundled ones of the package."""
 
-``python -m litelvlm.analysis.studies.emergence.store FAMILY`` measures every finished training that
-has no rows yet; ``--bundle`` then writes all of them into the package, one file for each stage.
-"""
-
-import argparse
 import io
 import logging
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from litelvlm.analysis.studies.emergence.measure import member_rows
 from litelvlm.analysis.studies.emergence.scenes import held_out
@@ -112,23 +106,3 @@ def bundled_files() -> list[Path]:
             f"{BUNDLE} holds no rows; name a measured family with --set emergence.family=FOLDER"
         )
     return found
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("family", type=Path, help="folder of the trainings")
-    parser.add_argument("--scenes", type=Path, help="rendered scenes (default: FAMILY/scenes)")
-    parser.add_argument("--bundle", action="store_true", help="write all rows into the package")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    files = measure_family(arguments.family, arguments.scenes)
-    if arguments.bundle:
-        bundle(files)
-
-
-if __name__ == "__main__":
-    main()
