@@ -13,10 +13,7 @@ from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 def claim_text(claim: Claim) -> str:
     """A claim with its verdict and its numbers."""
-    found = (
-        f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.n} from "
-        f"{claim.n_images} images"
-    )
+    found = f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.sample}"
     found += f" (excluded: {counted(claim.excluded)})" if claim.excluded else ""
     null = f"null {number(claim.null)} ({claim.null_description})"
     null += f"; {claim.equivalence}" if claim.equivalence else ""

@@ -182,7 +182,7 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
         "null": "; ".join(
             filter(None, (f"{number(claim.null)}: {claim.null_description}", claim.equivalence))
         ),
-        "n": f"{claim.n} from {claim.n_images} images{excluded}",
+        "n": f"{claim.sample}{excluded}",
         "run": anchor(record),
         "study": record.study,
     }

@@ -29,7 +29,7 @@ class Claim(Frozen):
         estimate: The number the verdict rests on.
         low: Lower end of its interval; nan if undefined.
         high: Upper end of its interval; nan if undefined.
-        n_images: Images it rests on.
+        n_images: Images it rests on, or whatever ``unit`` names.
         n: Samples it rests on.
         null: Value the interval is compared with.
         null_description: What that value stands for.
@@ -45,6 +45,7 @@ class Claim(Frozen):
             advance.
         p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
             as the null.
+        unit: What the interval resamples or counts: "images", or "trainings".
     """
 
     id: str
@@ -64,6 +65,15 @@ class Claim(Frozen):
     excluded: dict[str, int] = Field(default_factory=dict)
     margin: Number = float("nan")
     p_equivalent: Number = float("nan")
+    unit: str = "images"
+
+    @property
+    def sample(self) -> str:
+        """What the estimate rests on, in words."""
+        units = f"{self.n_images} {self.unit}"
+        return (
+            units if self.n == self.n_images and self.unit != "images" else f"{self.n} from {units}"
+        )
 
     @property
     def equivalent(self) -> bool:

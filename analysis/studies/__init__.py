@@ -5,6 +5,7 @@ STUDIES = (
     "mechanism",
     "sink",
     "sink_causal",
+    "emergence",
     "importance",
     "faithfulness",
     "sweep",

@@ -72,7 +72,7 @@ class ClipTower(Tower):
         """Heads of the image tower's attention."""
         return int(self.vision_config.num_attention_heads)
 
-    def embed(self, pixel_values: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b s d"]:
+    def embed(self, pixel_values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b s d"]:
         """States that enter the first block."""
         vision = self.clip.vision_model
         states: Tensor = vision.pre_layrnorm(vision.embeddings(pixel_values))

@@ -79,7 +79,7 @@ class TowerParts(nn.Module, ABC):
         return next(self.parameters()).dtype
 
     @abstractmethod
-    def embed(self, pixel_values: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b s d"]:
+    def embed(self, pixel_values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b s d"]:
         """States that enter the first block."""
 
     @abstractmethod

@@ -57,7 +57,7 @@ class ClipImage:
 
     tower: TowerParts
     states: tuple[Float[Tensor, "b s d"], ...]
-    pixel_values: Float[Tensor, "b 3 h w"]
+    pixel_values: Float[Tensor, "b c h w"]
 
     @property
     def patch_tokens(self) -> Float[Tensor, "b n d"]:

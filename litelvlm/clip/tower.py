@@ -30,7 +30,7 @@ class Tower(TowerParts):
         """Crop and normalise one RGB picture, on the tower's device and in its number type."""
         return self.preprocessing(image, self.image_size).to(self.device, self.dtype)
 
-    def image(self, pixel_values: Float[Tensor, "b 3 h w"]) -> ClipImage:
+    def image(self, pixel_values: Float[Tensor, "b c h w"]) -> ClipImage:
         """Run the image tower up to the input of its last block.
 
         Args:

@@ -1,4 +1,4 @@
-"""One training stage: warm-up and cosine, bfloat16 autocast, and a saved state to resume from."""
+"""One training stage: warm-up and cosine, autocast if wanted, and a saved state to resume from."""
 
 import json
 import logging
@@ -30,6 +30,7 @@ class Stage:
         warmup: Steps of linear warm-up.
         weight_decay: AdamW's, on matrices only.
         save_every: Steps between states on disk.
+        autocast: Whether to compute in bfloat16 where that is safe.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Stage:
     warmup: int = 100
     weight_decay: float = 0.02
     save_every: int = 200
+    autocast: bool = True
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear warm-up, then half a cosine down to a hundredth."""
@@ -74,6 +76,7 @@ def run_stage(
     losses: Callable[[int], Losses],
     folder: Path,
     device: torch.device,
+    after: Callable[[int], None] | None = None,
 ) -> None:
     """Train ``model`` in place, from the last state in ``folder`` if there is one.
 
@@ -86,6 +89,7 @@ def run_stage(
         losses: Step number to named losses; those whose name starts with "_" are only logged.
         folder: Receives ``<name>.safetensors`` (weights and moments) and ``<name>.jsonl`` (log).
         device: Where ``losses`` computes; decides the autocast.
+        after: Called with the number of finished steps, 0 first.
     """
     named = {n: p for n, p in model.named_parameters() if p.requires_grad}
     matrices = [p for p in named.values() if p.ndim > 1]
@@ -102,10 +106,12 @@ def run_stage(
     bar = tqdm(
         range(start, stage.steps), initial=start, total=stage.steps, desc=stage.name, unit="step"
     )
+    if after is not None and start == 0:
+        after(0)
     for step in bar:
         for group in optimiser.param_groups:
             group["lr"] = stage.rate(step)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=stage.autocast):
             parts = losses(step)
         torch.stack(
             [value.float() for name, value in parts.items() if not name.startswith("_")]
@@ -123,6 +129,8 @@ def run_stage(
             entry = {"step": done, "seconds": round(time.perf_counter() - started, 1), **recent}
             with log.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
+        if after is not None:
+            after(done)
         if done % stage.save_every == 0 or done == stage.steps:
             _save(folder / f"{stage.name}.safetensors", named, optimiser, done)
 

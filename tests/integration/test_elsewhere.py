@@ -16,6 +16,7 @@ SMALL = {
     "mechanism": {"limit": 2, "pool": 8, "neuron_images": 2},
     "sink": {"limit": 2, "random_seeds": 1},
     "sink_causal": {"limit": 2, "pool": 8, "mask_images": 1, "budgets": (16,)},
+    "emergence": {"limit": 2},
     "importance": {
         "images": 2,
         "checked": 1,

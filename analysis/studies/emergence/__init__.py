@@ -1,0 +1,37 @@
+"""Which conditions of training create the reversal and the sink?
+
+Every other study asks one model. This one asks a family of small CLIPs that differ in one condition
+each (``litelvlm.embedded.family``): what captions say, how many say nothing, which loss, how many
+categories, how deep, with registers or without. The unit of replication is the training, because
+signs change from seed to seed: intervals are Student's t over trainings, p-values permute labels
+within seeds, and Holm's adjustment runs over the effects that were settled before any training.
+
+Measured for each training: whether it learned (a gate), the reversal index at every layer for the
+true text, absent categories, bare names, no text, another object's mask, the mean-text direction
+and the rest without it; the share of categories that are reversed; how the used readout lines up
+with the last block's value path; the lift on [SOS] by text, layer and head with value norms; and
+the reversal that is left when [SOS] is hidden from [EOS].
+
+The nulls: a condition that does nothing has an effect of 0; a text that does not matter has the
+same index as that of an absent category; a sink that does not matter can be hidden without a
+change. Cells without effect are kept in the tables.
+"""
+
+from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.studies.emergence.claims import interpret, make_claims
+from litelvlm.analysis.studies.emergence.columns import COLUMNS
+from litelvlm.analysis.studies.emergence.rows import Config, prepare
+from litelvlm.analysis.studies.emergence.tables import make_tables
+
+__all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
+
+STUDY = Study(
+    name="emergence",
+    question="Which conditions of training create the reversal and the sink in small CLIPs?",
+    Config=Config,
+    prepare=prepare,
+    columns=COLUMNS,
+    claims=lambda rows, config: make_claims(rows, config),
+    tables=lambda rows, config: make_tables(rows, config.gate),
+    interpret=lambda claims, tables: interpret(claims),
+)

@@ -1,0 +1,33 @@
+"""Measure the family: ``python -m litelvlm.analysis.studies.emergence FAMILY [--bundle]``.
+
+Every finished training that has no rows yet is measured; ``--bundle`` then writes all rows into the
+package, one file for each stage.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from litelvlm.analysis.studies.emergence.store import bundle, measure_family
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("family", type=Path, help="folder of the trainings")
+    parser.add_argument("--scenes", type=Path, help="rendered scenes (default: FAMILY/scenes)")
+    parser.add_argument("--bundle", action="store_true", help="write all rows into the package")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    files = measure_family(arguments.family, arguments.scenes)
+    if arguments.bundle:
+        bundle(files)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What [EOS] of one member attends to, by kind of sentence, layer and head."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.signals.text_attention import attention_measures, carried_shares
+from litelvlm.clip.probes.text import TextTrace, text_flow, trace_text
+from litelvlm.clip.tower import Tower
+
+NOTHING: Int[NDArray[np.int64], " zero"] = np.array([], dtype=np.int64)
+
+
+def attention_rows(
+    tower: Tower, sentences: Mapping[str, Sequence[str]], heads: bool
+) -> Iterator[Row]:
+    """Rows about [SOS], each the mean over the sentences of one kind.
+
+    Measures: "lift" (attention on [SOS] over uniform attention), "log lift" (mean of its logarithm
+    after averaging over heads), "carried" (share of [SOS] in what [EOS] receives, by norm), "value
+    ratio" (value norm of [SOS] over the median of the other tokens) and "rank" (effective number of
+    directions in what [SOS] gives to the texts; 1 is a constant, and a sink that broadcasts has
+    more).
+
+    Args:
+        tower: Whose text side is read.
+        sentences: By kind.
+        heads: Whether single heads have rows beside their mean.
+    """
+    for kind, texts in sentences.items():
+        trace = trace_text(tower, texts)
+        flow = text_flow(trace)
+        lift, carried, ratio = [], [], []
+        for number, last in enumerate(trace.text.eos_index.tolist()):
+            length = last + 1
+            seen = flow.weights[:, number, :, last, :length].numpy().astype(np.float64)
+            lift.append(attention_measures(seen, NOTHING, NOTHING)["lift"])
+            moved = flow.carried_together[:, number, last, :length].numpy().astype(np.float64)
+            carried.append(carried_shares(moved, NOTHING, NOTHING)["norm_share"])
+            norms = flow.value_norms_together[:, number, :length].numpy().astype(np.float64)
+            ratio.append(norms[:, 0] / np.median(norms[:, 1:], axis=-1))
+        lifts = np.array(lift)  # [texts, layers, heads]
+        logs = np.log(np.maximum(lifts.mean(axis=2), 1e-6))
+        ranks = sos_ranks(trace)
+        for layer in range(lifts.shape[1]):
+            yield _row("lift", kind, layer, -1, lifts[:, layer].mean(axis=1))
+            yield _row("log lift", kind, layer, -1, logs[:, layer])
+            yield _row("carried", kind, layer, -1, np.array(carried)[:, layer])
+            yield _row("value ratio", kind, layer, -1, np.array(ratio)[:, layer])
+            yield _row("rank", kind, layer, -1, np.array([ranks[layer]]))
+            if heads:
+                for head in range(lifts.shape[2]):
+                    yield _row("lift", kind, layer, head, lifts[:, layer, head])
+
+
+def _row(
+    measure: str, text: str, layer: int, head: int, values: Float[NDArray[np.float64], " n"]
+) -> Row:
+    return {
+        "measure": measure,
+        "text": text,
+        "layer": layer,
+        "head": head,
+        "category": "",
+        "value": float(values.mean()),
+        "sd": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
+        "n": len(values),
+    }
+
+
+def sos_ranks(trace: TextTrace) -> list[float]:
+    """Effective rank of what [SOS] gives to [EOS] of each text, by layer.
+
+    It is the participation ratio of the squared singular values, not centred.
+    """
+    n_heads = trace.tower.n_text_heads
+    rows = torch.arange(len(trace.text.eos_index))
+    found = []
+    for block, states in zip(trace.tower.text_blocks, trace.inputs, strict=True):
+        query, keys, values = (x.float().unflatten(-1, (n_heads, -1)) for x in block.qkv(states))
+        own = query[rows, trace.text.eos_index]
+        logits = torch.einsum("the,tkhe->thk", own, keys) * own.shape[-1] ** -0.5
+        weights = logits.masked_fill(trace.beyond[:, None], float("-inf")).softmax(-1)[..., 0]
+        by_head = block.output_weight.float().unflatten(-1, (n_heads, -1))
+        moved = torch.einsum("the,ohe->tho", values[:, 0], by_head)
+        found.append(effective_rank((weights[..., None] * moved).sum(1)))
+    return found
+
+
+def effective_rank(vectors: Float[Tensor, "t d"]) -> float:
+    """(sum of s^2)^2 / sum of s^4 over singular values s: 1 for copies of one direction.
+
+    Example:
+        >>> round(effective_rank(torch.eye(3)), 6)
+        3.0
+    """
+    energy = torch.linalg.svdvals(vectors.double()).square()
+    return float(energy.sum().square() / energy.square().sum().clamp_min(1e-300))

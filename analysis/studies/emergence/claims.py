@@ -1,0 +1,249 @@
+"""Claims of the emergence study: which conditions move reversal and sink, and whether they link."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.runs.claims import ALPHA, Claim, Direction, Verdict
+from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.stats.significance import equivalence_test
+from litelvlm.analysis.stats.trainings import association, t_estimate, t_p_value
+from litelvlm.analysis.studies.emergence.effects import effects_table
+from litelvlm.analysis.studies.emergence.outcomes import outcome_table
+from litelvlm.analysis.studies.emergence.rows import Config
+
+MIN_TRAININGS = 5
+"""Trainings below which a claim about their mean is undetermined."""
+_WORDS = {"sink": "the sink of the text tower", "reversal": "the reversal that follows the text"}
+_FACTORS = {
+    "uninformative": "Uninformative captions (half of them)",
+    "filler": "Filler words (up to 30)",
+    "rate": "A learning rate of 3e-3 instead of 1e-3",
+    "text_depth": "A text tower of 8 blocks instead of 4",
+    "loss": "The sigmoid loss instead of the softmax",
+    "scope": "Captions of one object instead of the scene",
+    "pooling": "Mean pooling instead of the class token",
+    "registers": "Four registers instead of none",
+    "categories": "64 categories instead of 4",
+}
+
+
+def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
+    """All claims that the measured trainings allow.
+
+    Ids: "STAGE.OUTCOME.FACTOR" for the effects that were settled before any training, "base.*" for
+    the means of a stage's trainings, "together" and "sink.causes" for the link of both phenomena.
+
+    Args:
+        rows: Of the study.
+        config: Gives margins and the gate.
+    """
+    if rows.empty:
+        return []
+    table = outcome_table(rows, config.gate)
+    return [*effect_claims(table, config), *base_claims(table, config), *link_claims(table, config)]
+
+
+def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
+    """One two-sided claim for each settled effect whose blocks are whole; p-values are Holm's."""
+    effects = effects_table(table)
+    if effects.empty:
+        return []
+    found = []
+    for line in effects[effects["confirmatory"]].to_dict("records"):
+        estimate = Estimate(
+            line["effect"], line["low"], line["high"], line["n"], line["n"], "t over trainings"
+        )
+        margin = config.sink_margin if line["outcome"] == "sink" else config.margin
+        statement = f"{_FACTORS[line['factor']]} changes {_WORDS[line['outcome']]}."
+        found.append(
+            training_claim(
+                line["name"],
+                statement,
+                estimate,
+                "the condition changes nothing",
+                p_value=line["p_holm"],
+                margin=margin,
+                two_sided=True,
+            )
+        )
+    return found
+
+
+def base_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
+    """Whether trainings that learned have a reversal that follows the text, and a sink."""
+    found = []
+    for stage, part in table.groupby("stage"):
+        learned = part[part["learned"]]
+        excluded = {"did not learn to find categories": len(part) - len(learned)}
+        reversal = learned["reversal"].dropna().to_numpy(dtype=np.float64)
+        if len(reversal):
+            found.append(
+                _mean_claim(
+                    f"base.reversal.{stage}",
+                    f"Stage {stage}: the true text is reversed more than absent categories are.",
+                    reversal,
+                    "any text would do",
+                    config.margin,
+                    excluded,
+                )
+            )
+        sink = part["sink"].dropna().to_numpy(dtype=np.float64)
+        if len(sink):
+            found.append(
+                _mean_claim(
+                    f"base.sink.{stage}",
+                    f"Stage {stage}: [EOS] attends to [SOS] more than uniform attention does.",
+                    sink,
+                    "uniform attention",
+                    config.sink_margin,
+                    {},
+                )
+            )
+    return found
+
+
+def link_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
+    """Whether sink and reversal go together across trainings, and whether one makes the other."""
+    learned = table[table["learned"]].dropna(subset=["sink", "reversal"])
+    found = []
+    spread = learned.groupby("stage")[["sink", "reversal"]].std()
+    if len(learned) >= MIN_TRAININGS and (spread.max() > 0).all():
+        linked = association(
+            learned["sink"].to_numpy(dtype=np.float64),
+            learned["reversal"].to_numpy(dtype=np.float64),
+            learned["stage"].to_numpy(),
+        )
+        found.append(
+            training_claim(
+                "together",
+                "Across trainings, a stronger sink goes with a stronger reversal.",
+                linked.estimate,
+                "sink and reversal vary independently",
+                p_value=linked.p_value,
+            )
+        )
+    both = learned.dropna(subset=["reversal_no_sos"])
+    if len(both) > 1:
+        change = (both["reversal"] - both["reversal_no_sos"]).to_numpy(dtype=np.float64)
+        found.append(
+            _mean_claim(
+                "sink.causes",
+                "Hiding [SOS] from [EOS] weakens the reversal that follows the text.",
+                change,
+                "the reversal stays without the sink",
+                config.margin,
+                {},
+            )
+        )
+    return found
+
+
+def _mean_claim(
+    id: str,
+    statement: str,
+    values: np.ndarray,
+    null_description: str,
+    margin: float,
+    excluded: Mapping[str, int],
+) -> Claim:
+    estimate = t_estimate(values)
+    return training_claim(
+        id,
+        statement,
+        estimate,
+        null_description,
+        p_value=t_p_value(values),
+        margin=margin,
+        p_equivalent=equivalence_test(values, margin).p_value if len(values) > 1 else np.nan,
+        excluded=excluded,
+    )
+
+
+def training_claim(
+    id: str,
+    statement: str,
+    estimate: Estimate,
+    null_description: str,
+    p_value: float,
+    margin: float = float("nan"),
+    p_equivalent: float = float("nan"),
+    two_sided: bool = False,
+    direction: Direction = "greater",
+    excluded: Mapping[str, int] | None = None,
+) -> Claim:
+    """A claim whose unit is the training; its interval is Student's t, so few trainings suffice.
+
+    Args:
+        id: Short name.
+        statement: As a full sentence.
+        estimate: Over trainings.
+        null_description: What 0 stands for.
+        p_value: Adjusted where several claims were settled together.
+        margin: Values below it count as none.
+        p_equivalent: Of two one-sided tests against the margin.
+        two_sided: Whether a value on either side of 0 supports the claim.
+        direction: The claimed side otherwise.
+        excluded: Trainings left out, by reason.
+    """
+    return Claim(
+        id=id,
+        statement=statement,
+        estimate=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        n_images=estimate.n_images,
+        n=estimate.n,
+        null=0.0,
+        null_description=null_description,
+        verdict=_verdict(estimate, p_value, margin, two_sided, direction),
+        method=estimate.method,
+        p_value=p_value,
+        excluded={reason: count for reason, count in (excluded or {}).items() if count},
+        margin=margin,
+        p_equivalent=p_equivalent,
+        unit="trainings",
+    )
+
+
+def _verdict(
+    estimate: Estimate, p_value: float, margin: float, two_sided: bool, direction: Direction
+) -> Verdict:
+    """Supported if the interval clears 0 and p is small; refuted beyond 0 or in the margin."""
+    if not estimate.defined or estimate.n < MIN_TRAININGS:
+        return "undetermined"
+    low, high = estimate.low, estimate.high
+    if direction == "less":
+        low, high = -high, -low
+    clear = low > 0 or (two_sided and high < 0)
+    if clear and p_value <= ALPHA:
+        return "supported"
+    within = np.isfinite(margin) and -margin < low and high < margin
+    if within or (high <= 0 and not two_sided):
+        return "not supported"
+    return "undetermined"
+
+
+def interpret(claims: Sequence[Claim]) -> str:
+    """What the verdicts mean together, and what they leave open."""
+    by_verdict = {
+        verdict: [claim.id for claim in claims if claim.verdict == verdict]
+        for verdict in ("supported", "not supported", "undetermined")
+    }
+    if not claims:
+        return "No training of the family is measured yet."
+    parts = [f"{verdict}: {', '.join(ids)}" for verdict, ids in by_verdict.items() if ids]
+    linked = {claim.id: claim.verdict for claim in claims}
+    link = ""
+    if "sink.causes" in linked:
+        link = {
+            "supported": " Hiding [SOS] weakens the reversal, so the sink has a part in it.",
+            "not supported": " The reversal does not need the sink.",
+            "undetermined": " Whether the sink has a part in the reversal is open.",
+        }[linked["sink.causes"]]
+    return (
+        f"{'; '.join(parts)}.{link} Small CLIPs on drawn scenes: what holds here is no evidence "
+        "about published CLIP. Whether the sign at the used layer predicts what LiteLVLM gains is "
+        "not asked here; it needs a grounding model on each training."
+    )

@@ -1,0 +1,82 @@
+"""Effects of the design's factors on the outcomes, with Holm's adjustment over what was settled."""
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.stats.significance import benjamini_hochberg, holm
+from litelvlm.analysis.stats.trainings import Effect, blocked_effects
+from litelvlm.embedded.family.design import CONFIRMATORY, FRACTIONS, members
+
+SEEN_BY_STAGE = {
+    "A": ("sink", "sink_captions", "sink_uninformative", "largest_head", "found"),
+    "B": ("reversal", "reversal_true", "reversal_rest", "alignment", "sink", "found"),
+}
+"""Outcomes of each fractional stage that effects are computed for."""
+
+
+def complete_blocks(table: pd.DataFrame, stage: str) -> list[int]:
+    """Seeds of which every cell of a stage is measured."""
+    cells = {member.cell for member in members((stage,))}
+    part = table[table["stage"] == stage]
+    seeds = sorted(set(part["seed"].tolist()))
+    return [seed for seed in seeds if set(part.loc[part["seed"] == seed, "cell"]) >= cells]
+
+
+def stage_effects(
+    table: pd.DataFrame, stage: str, outcome: str, seed: int = 0
+) -> dict[str, Effect]:
+    """Effects of a stage's factors on one outcome; none if no block is complete.
+
+    All trainings of complete blocks count, those that did not learn too: leaving some out would
+    undo the balance.
+
+    Args:
+        table: Of ``outcome_table``.
+        stage: "A" or "B".
+        outcome: Column of the table.
+        seed: Of the permutations.
+    """
+    factors = FRACTIONS[stage]
+    part = table[(table["stage"] == stage) & table["seed"].isin(complete_blocks(table, stage))]
+    values = part[outcome].to_numpy(dtype=np.float64)
+    if not len(part) or not np.isfinite(values).all():
+        return {}
+    high = np.column_stack([part[name] == levels[1] for name, levels in factors.items()])
+    found = blocked_effects(values, high, part["seed"].to_numpy(), seed=seed)
+    return dict(zip(factors, found, strict=True))
+
+
+def effects_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Every effect of every fractional stage.
+
+    Returns:
+        name, stage, outcome, factor, levels "low_level" and "high_level", confirmatory, effect,
+        low, high, n (trainings), n_images (the same), p, p_holm (confirmatory ones, over all that
+        were settled; one that is not measured yet counts with p = 1) and q (Benjamini-Hochberg over
+        the others).
+    """
+    settled = [effect.name for effect in CONFIRMATORY]
+    lines = []
+    for stage, outcomes in SEEN_BY_STAGE.items():
+        for outcome in outcomes:
+            for factor, (estimate, p_value) in stage_effects(table, stage, outcome).items():
+                name = f"{stage}.{outcome}.{factor}"
+                low, high = FRACTIONS[stage][factor]
+                lines.append(
+                    {"name": name, "stage": stage, "outcome": outcome, "factor": factor}
+                    | {"low_level": str(low), "high_level": str(high)}
+                    | {"confirmatory": name in settled, "effect": estimate.value}
+                    | {"low": estimate.low, "high": estimate.high, "n": estimate.n}
+                    | {"n_images": estimate.n_images, "p": p_value}
+                )
+    if not lines:
+        return pd.DataFrame()
+    effects = pd.DataFrame(lines)
+    p_values = effects.set_index("name")["p"]
+    adjusted = holm(np.array([float(p_values.get(name, 1.0)) for name in settled]))
+    effects["p_holm"] = effects["name"].map(dict(zip(settled, adjusted.tolist(), strict=True)))
+    rest = ~effects["confirmatory"]
+    effects["q"] = np.nan
+    if rest.any():
+        effects.loc[rest, "q"] = benjamini_hochberg(effects.loc[rest, "p"].to_numpy(dtype=float))
+    return effects

@@ -1,0 +1,124 @@
+"""One line per training: the outcomes that claims and tables are about."""
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.studies.emergence.measure import SINGLE, USED
+
+OUTCOMES = {
+    "sink": "log of the mean lift on [SOS], suite's questions",
+    "sink_captions": "the same, captions of the training",
+    "sink_uninformative": "the same, captions without content",
+    "largest_head": "largest lift of a single head, suite's questions",
+    "reversal": "reversal index of the true text minus that of absent ones",
+    "reversal_true": "reversal index of the true text",
+    "reversal_absent": "reversal index of absent texts",
+    "reversal_rest": "the difference without the mean-text direction",
+    "reversal_mean": "reversal index of the mean-text direction",
+    "reversal_bare": "the difference for bare names",
+    "reversal_alone": "the difference for objects that stand alone",
+    "reversal_no_sos": "the difference with [SOS] hidden from [EOS]",
+    "other_mask": "reversal index of the true text on another object",
+    "share_reversed": "share of categories whose true text is reversed more than absent ones",
+    "alignment": "cosine of the used readout with the last block's value path",
+    "high_norm": "share of tokens of high norm",
+    "value_ratio": "value norm of [SOS] over the median of words, suite's questions",
+    "constancy": "length of the mean of unit question embeddings",
+    "found": "how often a present category is nearer to its image than an absent one",
+}
+"""Outcomes by name, with what each is."""
+TAGS = ("training", "stage", "cell", "seed")
+
+
+def outcome_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
+    """Outcomes of every training at its end.
+
+    Args:
+        rows: Of the study.
+        gate: Least "found" of a training that has learned.
+
+    Returns:
+        One line per training: its tags, its factors, the outcomes (nan where the training has none)
+        and whether it "learned".
+    """
+    return _lines(rows[rows["final"]], gate, ["training"])
+
+
+def trajectory_table(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
+    """Outcomes of every training at every kept step, with the "share" of its steps."""
+    table = _lines(rows, gate, ["training", "step"])
+    return table.assign(share=table["step"] / table["steps"])
+
+
+def _lines(rows: pd.DataFrame, gate: float, keys: list[str]) -> pd.DataFrame:
+    measured = ["measure", "text", "layer", "head", "category", "value", "sd", "n", "final"]
+    factors = [name for name in rows.columns if name not in (*measured, *TAGS, "step")]
+    lines = []
+    for _, part in rows.groupby(keys, sort=True):
+        first = part.iloc[0]
+        line = {name: first[name] for name in (*TAGS, "step", *factors)}
+        lines.append(line | _outcomes(part))
+    table = pd.DataFrame(lines)
+    return table.assign(learned=table["found"] >= gate)
+
+
+Key = tuple[str, str, int, int, str]
+
+
+def _outcomes(part: pd.DataFrame) -> dict[str, float]:
+    columns = (part[name].tolist() for name in ("measure", "text", "layer", "head", "category"))
+    values: dict[Key, float] = dict(
+        zip(zip(*columns, strict=True), part["value"].tolist(), strict=True)
+    )
+
+    def index(text: str, group: str = "") -> float:
+        return values.get(("reversal", text, USED, -1, group), np.nan)
+
+    def mean(measure: str, text: str) -> float:
+        found = [
+            v for (m, t, _, head, _), v in values.items() if (m, t, head) == (measure, text, -1)
+        ]
+        return float(np.mean(found)) if found else np.nan
+
+    heads = [v for (m, t, *_), v in values.items() if (m, t) == ("lift", "queries")]
+    return {
+        "sink": mean("log lift", "queries"),
+        "sink_captions": mean("log lift", "captions"),
+        "sink_uninformative": mean("log lift", "uninformative"),
+        "largest_head": max(heads, default=np.nan),
+        "reversal": index("true") - index("absent"),
+        "reversal_true": index("true"),
+        "reversal_absent": index("absent"),
+        "reversal_rest": index("rest") - index("rest absent"),
+        "reversal_mean": index("mean"),
+        "reversal_bare": index("bare") - index("bare absent"),
+        "reversal_alone": index("true", SINGLE) - index("absent", SINGLE),
+        "reversal_no_sos": index("no sos") - index("no sos absent"),
+        "other_mask": index("other mask"),
+        "share_reversed": _share_reversed(part),
+        "alignment": mean("alignment", ""),
+        "high_norm": mean("high norm", ""),
+        "value_ratio": mean("value ratio", "queries"),
+        "constancy": mean("constancy", "template"),
+        "found": mean("found", "template"),
+    }
+
+
+def category_table(part: pd.DataFrame) -> pd.DataFrame:
+    """Reversal index of both texts by category, with spread and count of the true one."""
+    chosen = part[
+        (part["measure"] == "reversal")
+        & (part["layer"] == USED)
+        & ~part["category"].isin(["", SINGLE])
+    ]
+    true, absent = (
+        chosen[chosen["text"] == text].set_index("category") for text in ("true", "absent")
+    )
+    return pd.DataFrame(
+        {"true": true["value"], "absent": absent["value"], "sd": true["sd"], "n": true["n"]}
+    )
+
+
+def _share_reversed(part: pd.DataFrame) -> float:
+    found = category_table(part)
+    return float((found["true"] > found["absent"]).mean()) if len(found) else float("nan")

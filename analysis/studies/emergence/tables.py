@@ -1,0 +1,143 @@
+"""Tables of the emergence study; the unit of every interval is the training."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.stats.trainings import t_estimate, variance_components
+from litelvlm.analysis.studies.emergence.effects import effects_table
+from litelvlm.analysis.studies.emergence.outcomes import (
+    OUTCOMES,
+    TAGS,
+    category_table,
+    outcome_table,
+    trajectory_table,
+)
+
+FOLLOWED = ("found", "sink", "sink_captions", "reversal", "reversal_true", "reversal_absent")
+"""Outcomes whose way through the training is kept."""
+_FEWEST_IMAGES = 3
+
+
+def make_tables(rows: pd.DataFrame, gate: float) -> dict[str, pd.DataFrame]:
+    """Tables for figures and pages.
+
+    Args:
+        rows: Of the study.
+        gate: Least "found" of a training that has learned.
+
+    Returns:
+        "outcomes": one line per training; "effects": every effect of the fractional stages;
+        "cells": mean of each outcome in each cell, and its difference from the base where there is
+        one; "trajectories": outcomes at the kept steps of each training; "layers": reversal index
+        by image layer; "sink_layers": lift by text layer; "components": variance of the reversal
+        index by training, category and image. A table without lines is left out.
+    """
+    if rows.empty:
+        return {}
+    outcomes = outcome_table(rows, gate)
+    found = {
+        "outcomes": outcomes,
+        "effects": effects_table(outcomes),
+        "cells": cells_table(outcomes),
+        "trajectories": trajectories_table(trajectory_table(rows, gate)),
+        "layers": layers_table(rows, outcomes),
+        "sink_layers": sink_layers_table(rows),
+        "components": components_table(rows, outcomes),
+    }
+    return {name: table for name, table in found.items() if len(table)}
+
+
+def cells_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Mean of each outcome in each cell with its t interval, and the difference from the base.
+
+    Differences are paired by seed.
+    """
+    lines = []
+    for (stage, cell), part in outcomes.groupby(["stage", "cell"]):
+        base = outcomes[(outcomes["stage"] == stage) & (outcomes["cell"] == "base")]
+        own, other = (each.set_index("seed")[[*OUTCOMES]] for each in (part, base))
+        change = own - other.reindex(own.index)
+        for name in OUTCOMES:
+            values = part[name].dropna().to_numpy(dtype=np.float64)
+            if not len(values):
+                continue
+            mean = t_estimate(values)
+            line: Row = {"stage": stage, "cell": cell, "outcome": name, "mean": mean.value}
+            line |= {"low": mean.low, "high": mean.high, "n": mean.n, "n_images": mean.n}
+            line |= {"learned": int(part["learned"].sum())}
+            changed = change[name].dropna().to_numpy(dtype=np.float64)
+            lines.append(line | _difference(changed if cell != "base" else changed[:0]))
+    return pd.DataFrame(lines)
+
+
+def _difference(change: Float[NDArray[np.float64], " n"]) -> Row:
+    if not len(change):
+        return {"difference": np.nan, "difference_low": np.nan, "difference_high": np.nan}
+    found = t_estimate(change)
+    return {
+        "difference": found.value,
+        "difference_low": found.low,
+        "difference_high": found.high,
+    }
+
+
+def trajectories_table(lines: pd.DataFrame) -> pd.DataFrame:
+    """Some outcomes at the kept steps of each training."""
+    kept = [*TAGS, "step", "share", *FOLLOWED]
+    return lines[kept].sort_values(["stage", "cell", "seed", "step"], kind="stable")
+
+
+def layers_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Reversal index by image layer and text, mean over the trainings of a stage that learned."""
+    learned = outcomes.loc[outcomes["learned"], "training"]
+    chosen = rows[
+        rows["final"]
+        & (rows["measure"] == "reversal")
+        & (rows["category"] == "")
+        & rows["training"].isin(learned)
+    ]
+    return _means(chosen, ["stage", "layer", "text"], "value")
+
+
+def sink_layers_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lift on [SOS] by text layer and kind of sentence, mean over the trainings of a stage."""
+    chosen = rows[rows["final"] & (rows["measure"] == "lift") & (rows["head"] == -1)]
+    return _means(chosen, ["stage", "text_depth", "layer", "text"], "value")
+
+
+def _means(rows: pd.DataFrame, groups: list[str], column: str) -> pd.DataFrame:
+    lines = []
+    for keys, part in rows.groupby(groups):
+        mean = t_estimate(part[column].to_numpy(dtype=np.float64))
+        line: Row = dict(zip(groups, keys, strict=True))
+        line |= {"mean": mean.value, "low": mean.low, "high": mean.high}
+        lines.append(line | {"n": mean.n, "n_images": mean.n})
+    return pd.DataFrame(lines)
+
+
+def components_table(rows: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Variance of the true text's reversal index in the cells that have several seeds.
+
+    Categories with fewer than three referents in a training are left out.
+    """
+    lines = []
+    learned = set(outcomes.loc[outcomes["learned"], "training"])
+    final = rows[rows["final"] & rows["training"].isin(learned)]
+    for (stage, cell), part in final.groupby(["stage", "cell"]):
+        tables = [category_table(each) for _, each in part.groupby("training")]
+        usable = [table[table["n"] >= _FEWEST_IMAGES] for table in tables if len(table)]
+        if len(usable) < 2:
+            continue
+        shared = sorted(set.intersection(*(set(table.index) for table in usable)))
+        if len(shared) < 2:
+            continue
+        means, spreads, counts = (
+            np.array([table.loc[shared, name] for table in usable], dtype=np.float64)
+            for name in ("true", "sd", "n")
+        )
+        found = variance_components(means, spreads, counts)
+        lines.append({"stage": stage, "cell": cell} | found._asdict())
+    return pd.DataFrame(lines)

@@ -1,0 +1,247 @@
+"""Figures of the emergence study: which conditions of training create the reversal and the sink?"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from litelvlm.figures import style
+from litelvlm.figures.axes import forest
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
+
+COLOURS = {"sink": "high_similarity", "reversal": "litelvlm"}
+"""Outcome to the method whose colour it has."""
+STAGES = {
+    "A": ("text towers, bags of objects", "high_similarity"),
+    "B": ("image towers, symbols", "litelvlm"),
+    "C": ("image towers, pixels", "mask_oracle"),
+}
+"""Stage to its name and the method whose colour and marker it has."""
+LABELS = {
+    "sink": "log lift on [SOS] (0: uniform attention)",
+    "reversal": "reversal index, true minus absent text",
+}
+INTERVALS = "95 % t intervals over trainings"
+
+
+def draw_effects(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Effect of each factor that was settled before any training, with its interval.
+
+    Args:
+        table: The summary's table "effects": stage, factor, outcome, levels, effect, low, high,
+            confirmatory, p_holm.
+        ax: Where to draw; filled dots have a Holm-adjusted p of at most 0.05.
+    """
+    chosen = table[table["confirmatory"]].reset_index(drop=True)
+    parts = (chosen[name].astype(str) for name in ("factor", "low_level", "high_level"))
+    names = [
+        f"{factor.replace('_', ' ')}: {low} to {high}"
+        for factor, low, high in zip(*parts, strict=True)
+    ]
+    colours = [style.colour(COLOURS[outcome]) for outcome in chosen["outcome"]]
+    filled = (chosen["p_holm"] <= 0.05).tolist()
+    forest(ax, chosen, "effect", names, colours, 0.0, filled)
+    for outcome in dict.fromkeys(chosen["outcome"]):
+        ax.scatter([], [], color=style.colour(COLOURS[outcome]), s=18, label=f"on the {outcome}")
+    ax.set_xlabel("effect on log lift, or on the reversal index")
+    ax.legend(loc="best")
+    return ax
+
+
+def draw_points(
+    table: pd.DataFrame, stage: str, outcome: str, factors: list[str], ax: Axes
+) -> Axes:
+    """One outcome at both levels of each factor, every training as a point, means as bars.
+
+    Args:
+        table: The summary's table "outcomes".
+        stage: Whose trainings are drawn.
+        outcome: Column of the values.
+        factors: Columns of the factors, from left to right.
+        ax: Where to draw; hollow points did not learn to find categories.
+    """
+    part = table[table["stage"] == stage]
+    colour = style.colour(COLOURS[outcome])
+    ticks, names = [], []
+    for place, factor in enumerate(factors):
+        for side, level in enumerate(sorted(part[factor].unique(), key=str)):
+            group = part[part[factor] == level]
+            x = 3 * place + side
+            spread = np.linspace(-0.3, 0.3, len(group)) if len(group) > 1 else np.zeros(1)
+            faces = [colour if learned else "white" for learned in group["learned"]]
+            ax.scatter(x + spread, group[outcome], c=faces, edgecolors=colour, s=12, linewidths=0.7)
+            ax.hlines(group[outcome].mean(), x - 0.4, x + 0.4, colors=style.INK, linewidth=1.4)
+            ticks.append(x)
+            names.append(f"{factor.replace('_', ' ')}\n{level}" if side == 0 else f"\n{level}")
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_xticks(ticks, names)
+    ax.set_ylabel(LABELS[outcome])
+    return ax
+
+
+def draw_trajectories(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
+    """One outcome over the course of each training.
+
+    Args:
+        table: The summary's table "trajectories": stage, training, share and the outcomes.
+        outcome: Column of the values.
+        ax: Where to draw; a thin line per training, the mean of each stage thick.
+    """
+    for stage, (name, method) in STAGES.items():
+        part = table[table["stage"] == stage].dropna(subset=[outcome])
+        if part.empty:
+            continue
+        colour = style.colour(method)
+        for _, line in part.groupby("training"):
+            ax.plot(line["share"], line[outcome], color=colour, linewidth=0.5, alpha=0.4)
+        mean = part.groupby("share")[outcome].mean()
+        ax.plot(mean.index, mean, color=colour, linewidth=2, marker=style.mark(method), label=name)
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set(xlabel="share of the training", ylabel=LABELS[outcome])
+    ax.legend(loc="best")
+    return ax
+
+
+def draw_signs(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Reversal that follows the text, by training and step: where its sign turns.
+
+    Args:
+        table: The summary's table "trajectories".
+        ax: Where to draw; one line per training, ordered by its last value.
+    """
+    known = table.dropna(subset=["reversal"]).copy()
+    known["kept"] = known.groupby("training")["step"].rank(method="first").astype(int)
+    wide = known.pivot(index="training", columns="kept", values="reversal")
+    wide = wide.sort_values(wide.columns[-1], kind="stable")
+    wide.columns = [f"{share:g}" for share in sorted(known["share"].round(3).unique())][
+        : wide.shape[1]
+    ]
+    sns.heatmap(
+        wide,
+        cmap="vlag",
+        center=0.0,
+        yticklabels=len(wide) <= 40,
+        cbar_kws={"label": LABELS["reversal"]},
+        ax=ax,
+    )
+    ax.set(xlabel="share of the training", ylabel="training")
+    return ax
+
+
+def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Sink against reversal, every training that learned as a point.
+
+    Args:
+        table: The summary's table "outcomes".
+        ax: Where to draw; one marker per stage.
+    """
+    known = table[table["learned"]].dropna(subset=["sink", "reversal"])
+    for stage, (name, method) in STAGES.items():
+        part = known[known["stage"] == stage]
+        if not part.empty:
+            ax.scatter(
+                part["sink"],
+                part["reversal"],
+                color=style.colour(method),
+                marker=style.mark(method),
+                s=18,
+                label=name,
+            )
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set(xlabel=LABELS["sink"], ylabel=LABELS["reversal"])
+    ax.legend(loc="best")
+    return ax
+
+
+def _counted(count: int, what: str = INTERVALS) -> str:
+    return f"n = {count} trainings; {what}."
+
+
+def _effects(run: Saved) -> RenderedFigure:
+    table = run.table("effects")
+    settled = table[table["confirmatory"]]
+    figure, ax = style.new_figure(6.4, 1.2 + 0.28 * len(settled))
+    draw_effects(table, ax).set_title(run.title("What moves the sink and the reversal"))
+    low, high = int(settled["n"].min()), int(settled["n"].max())
+    count = str(low) if low == high else f"{low} to {high}"
+    note = "filled: p <= 0.05 after Holm over all effects settled beforehand"
+    return RenderedFigure(figure, f"n = {count} trainings; {INTERVALS}; {note}.")
+
+
+def _factors(run: Saved) -> RenderedFigure:
+    outcomes, effects = run.table("outcomes"), run.table("effects")
+    settled = effects[effects["confirmatory"]]
+    pairs = settled[["stage", "outcome"]].drop_duplicates().to_numpy().tolist()
+    figure, _ = style.new_figure(8.0, 3.2 * len(pairs))
+    figure.clear()
+    axes = np.atleast_1d(figure.subplots(len(pairs), 1))
+    for ax, (stage, outcome) in zip(axes, pairs, strict=True):
+        rows = settled[(settled["stage"] == stage) & (settled["outcome"] == outcome)]
+        draw_points(outcomes, stage, outcome, rows["factor"].tolist(), ax)
+        ax.set_title(run.title(f"Stage {stage}: {STAGES[stage][0]}"))
+    drawn = int(outcomes["stage"].isin([stage for stage, _ in pairs]).sum())
+    note = "points are trainings, bars means; hollow: did not learn to find categories"
+    return RenderedFigure(figure, _counted(drawn, note))
+
+
+def _trajectories(run: Saved) -> RenderedFigure:
+    table = run.table("trajectories")
+    figure, _ = style.new_figure(8.4, 3.4)
+    figure.clear()
+    for ax, outcome in zip(figure.subplots(1, 2), ("sink", "reversal"), strict=True):
+        draw_trajectories(table, outcome, ax)
+    figure.axes[0].set_title(run.title("From the first step to the last"))
+    return RenderedFigure(
+        figure, _counted(table["training"].nunique(), "thin lines are trainings, thick ones means")
+    )
+
+
+def _signs(run: Saved) -> RenderedFigure:
+    table = run.table("trajectories").dropna(subset=["reversal"])
+    count = table["training"].nunique()
+    figure, ax = style.new_figure(6.0, min(9.0, 1.4 + 0.16 * count))
+    draw_signs(table, ax).set_title(run.title("Where in training the sign turns"))
+    return RenderedFigure(figure, _counted(count, "one line each"))
+
+
+def _link(run: Saved) -> RenderedFigure:
+    table = run.table("outcomes")
+    figure, ax = style.new_figure(5.4, 3.8)
+    draw_link(table, ax).set_title(run.title("Do sink and reversal go together?"))
+    known = table[table["learned"]].dropna(subset=["sink", "reversal"])
+    return RenderedFigure(figure, _counted(len(known), "those that learned to find categories"))
+
+
+DRAWINGS = {
+    "emergence_effects": Drawing(
+        "emergence",
+        "Effect of every condition that was settled beforehand on sink and reversal.",
+        _effects,
+        ("effects",),
+    ),
+    "emergence_factors": Drawing(
+        "emergence",
+        "Sink and reversal at both levels of each factor, trainings as points.",
+        _factors,
+        ("outcomes", "effects"),
+    ),
+    "emergence_trajectories": Drawing(
+        "emergence",
+        "Sink and reversal over the course of each training.",
+        _trajectories,
+        ("trajectories",),
+    ),
+    "emergence_signs": Drawing(
+        "emergence",
+        "Map of the reversal by training and step: where its sign turns.",
+        _signs,
+        ("trajectories",),
+    ),
+    "emergence_link": Drawing(
+        "emergence",
+        "Sink against reversal across trainings.",
+        _link,
+        ("outcomes",),
+    ),
+}

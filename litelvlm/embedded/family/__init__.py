@@ -1,0 +1,1 @@
+"""A family of small CLIPs that differ in one training condition at a time."""

@@ -1,0 +1,51 @@
+"""Train the family: ``python -m litelvlm.embedded.family --out FOLDER [--stage A] [--only CELL]``.
+
+Members are trained one after another, seed after seed. Stop at any time; the same command goes on.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from litelvlm.embedded.family.design import members
+from litelvlm.embedded.family.training import DONE, train_member
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of all trainings")
+    parser.add_argument(
+        "--stage", action="append", choices=("A", "B", "C"), help="stages; all if left out"
+    )
+    parser.add_argument("--only", help="one cell by name")
+    parser.add_argument(
+        "--seeds", type=int, help="only the first so many seeds of each cell; all if left out"
+    )
+    parser.add_argument("--scenes", type=Path, help="rendered scenes (default: OUT/scenes)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--plan", action="store_true", help="list the trainings and stop")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    chosen = [
+        member
+        for member in members(arguments.stage or ("A", "B", "C"), arguments.only)
+        if arguments.seeds is None or member.seed < arguments.seeds
+    ]
+    out: Path = arguments.out
+    torch.set_num_threads(arguments.threads)
+    for number, member in enumerate(chosen, start=1):
+        state = "done" if (out / member.name / DONE).exists() else "to do"
+        log.info("%d of %d: %s (%s)", number, len(chosen), member.name, state)
+        if not arguments.plan:
+            train_member(member, out, arguments.scenes or out / "scenes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The design of the family, fixed before any training: cells, seeds and confirmatory effects.
+
+Stage A asks what makes a sink: text towers against a bag of objects. Stage B asks what makes a
+reversal: small image towers on symbolic grids. Both are half fractions of two-level designs, in
+which no main effect is mixed with an interaction of two factors. Stage C changes one factor at a
+time on rendered pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from types import MappingProxyType
+from typing import Literal
+
+from litelvlm.embedded.family.factors import Factors, Member
+
+Level = str | int | float
+Outcome = Literal["sink", "reversal"]
+BLOCKS = 4
+"""Seeds of each cell of a fractional stage; a seed is a block."""
+BASE_SEEDS, OTHER_SEEDS = 5, 3
+
+STAGE_A: Mapping[str, tuple[Level, Level]] = MappingProxyType(
+    {
+        "uninformative": (0.0, 0.5),
+        "filler": (0, 30),
+        "rate": (1e-3, 3e-3),
+        "text_depth": (4, 8),
+        "loss": ("softmax", "sigmoid"),
+    }
+)
+STAGE_B: Mapping[str, tuple[Level, Level]] = MappingProxyType(
+    {
+        "scope": ("scene", "object"),
+        "pooling": ("cls", "mean"),
+        "registers": (0, 4),
+        "categories": (4, 64),
+        "uninformative": (0.0, 0.5),
+    }
+)
+FRACTIONS: Mapping[str, Mapping[str, tuple[Level, Level]]] = {"A": STAGE_A, "B": STAGE_B}
+"""Factors of each fractional stage with their low and high level."""
+_FRACTION_BASE = {
+    "A": Factors(image="bag", width=64, steps=400),
+    "B": Factors(image="grid", width=64, steps=500, rate=2e-3),
+}
+BASE = Factors(image="pixels", width=128, steps=600)
+STAGE_C: Mapping[str, tuple[Level, ...]] = MappingProxyType(
+    {
+        "helper": (1.0, 0.3),
+        "uninformative": (0.5, 0.25),
+        "scope": ("object", "some", "place", "long"),
+        "categories": (4, 16),
+        "loss": ("sigmoid",),
+        "clutter": (1, 2),
+        "pooling": ("mean",),
+        "registers": (4,),
+        "filler": (20,),
+        "questions": (1.0,),
+        "text_depth": (8,),
+        "image_depth": (8,),
+        "width": (64,),
+        "rate": (3e-3,),
+        "weight_decay": (0.0, 0.5),
+        "steps": (300, 1200),
+        "sharpness": (4.0,),
+        "text_pooling": ("words",),
+    }
+)
+"""What stage C changes, each alone against its base; the most urgent cells come first."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A confirmatory effect: what one factor does to one outcome in one stage.
+
+    Attributes:
+        stage: Where it is measured.
+        factor: What changes.
+        outcome: "sink": log of the mean lift on [SOS] over layers and heads, on the suite's
+            questions. "reversal": reversal index of the true text minus that of an absent
+            category's text, at the layer that GLaMM reads.
+    """
+
+    stage: str
+    factor: str
+    outcome: Outcome
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return f"{self.stage}.{self.outcome}.{self.factor}"
+
+
+CONFIRMATORY: tuple[Effect, ...] = (
+    *(Effect("A", factor, "sink") for factor in STAGE_A),
+    *(Effect("B", factor, "reversal") for factor in STAGE_B),
+)
+"""Effects whose p-values are adjusted together; everything else is exploratory."""
+
+
+def fraction(factors: Mapping[str, tuple[Level, Level]]) -> list[tuple[int, ...]]:
+    """Half of all combinations of two levels: the last factor is the product of the others.
+
+    Returns:
+        Rows of 0 (low) and 1 (high), one column per factor.
+
+    Example:
+        >>> fraction({"a": (0, 1), "b": (0, 1), "c": (0, 1)})
+        [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1)]
+    """
+    free = len(factors) - 1
+    rows = []
+    for signs in product((-1, 1), repeat=free):
+        last = 1
+        for sign in signs:
+            last *= sign
+        rows.append(tuple((sign + 1) // 2 for sign in (*signs, last)))
+    return rows
+
+
+def cell_name(changes: Mapping[str, Level]) -> str:
+    """Name of a cell from what it changes; "base" if it changes nothing."""
+    return "_".join(f"{name}-{value}" for name, value in changes.items()) or "base"
+
+
+def _fractional(stage: str) -> list[Member]:
+    factors, base = FRACTIONS[stage], _FRACTION_BASE[stage]
+    members = []
+    for seed in range(BLOCKS):
+        for row in fraction(factors):
+            levels = {name: factors[name][at] for name, at in zip(factors, row, strict=True)}
+            name = "+".join(name for name, at in zip(factors, row, strict=True) if at)
+            members.append(Member(stage, name, replace(base, **levels), seed))  # type: ignore[arg-type]
+    return members
+
+
+def _one_at_a_time() -> list[Member]:
+    cells: list[tuple[str, Factors]] = [("base", BASE)]
+    for name, values in STAGE_C.items():
+        cells += [
+            (cell_name({name: value}), replace(BASE, **{name: value}))  # type: ignore[arg-type]
+            for value in values
+        ]
+    return [
+        Member("C", name, factors, seed)
+        for seed in range(BASE_SEEDS)
+        for name, factors in cells
+        if seed < OTHER_SEEDS or name == "base"
+    ]
+
+
+def members(stages: Sequence[str] = ("A", "B", "C"), only: str | None = None) -> list[Member]:
+    """All trainings of some stages, seed after seed, so that whole blocks are finished first.
+
+    Args:
+        stages: "A", "B" and "C".
+        only: Name of one cell; all if left out.
+
+    Raises:
+        ValueError: If a stage or the cell does not exist.
+    """
+    known = {"A": lambda: _fractional("A"), "B": lambda: _fractional("B"), "C": _one_at_a_time}
+    unknown = [stage for stage in stages if stage not in known]
+    if unknown or not stages:
+        raise ValueError(f"unknown stage {', '.join(unknown)!r}; allowed are A, B and C")
+    every = [member for stage in stages for member in known[stage]()]
+    every.sort(key=lambda member: member.seed)
+    if only is None:
+        return every
+    found = [member for member in every if member.cell == only]
+    if not found:
+        names = ", ".join(dict.fromkeys(member.cell for member in every))
+        raise ValueError(f"no cell {only!r} in stage {', '.join(stages)}; there are {names}")
+    return found

@@ -1,0 +1,266 @@
+"""The emergence study on planted trainings: effects found, nulls kept, known answers."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from litelvlm.analysis.inputs.labels import label_tokens
+from litelvlm.analysis.runs.columns import check_rows
+from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.analysis.studies.emergence.attention import effective_rank
+from litelvlm.analysis.studies.emergence.claims import make_claims, training_claim
+from litelvlm.analysis.studies.emergence.columns import COLUMNS
+from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
+from litelvlm.analysis.studies.emergence.measure import reversal_rows
+from litelvlm.analysis.studies.emergence.outcomes import outcome_table, trajectory_table
+from litelvlm.analysis.studies.emergence.rows import Config, training_rows
+from litelvlm.analysis.studies.emergence.scenes import Referent, Texts
+from litelvlm.analysis.studies.emergence.tables import make_tables
+from litelvlm.embedded.family.design import members
+
+CONFIG = Config()
+
+
+def value(measure, number, text="", layer=0, head=-1, category="", sd=0.3, n=50):
+    return {
+        "measure": measure,
+        "text": text,
+        "layer": layer,
+        "head": head,
+        "category": category,
+        "value": number,
+        "sd": sd,
+        "n": n,
+    }
+
+
+def measured(member, sink, reversal, no_sos=None, found=0.95, rng=None):
+    """Rows of one training with a planted sink and a planted difference of reversal."""
+    rng = rng or np.random.default_rng(member.seed)
+    rows = []
+    for step in (0, member.factors.steps):
+        final = step > 0
+        size = 1.0 if final else 0.0
+        values = [
+            value("found", found if final else 0.5, "template"),
+            value("constancy", 0.4, "template"),
+        ]
+        for kind in ("queries", "captions", "uninformative"):
+            for layer in range(2):
+                values.append(value("log lift", size * sink, kind, layer))
+                values.append(value("lift", np.exp(size * sink), kind, layer))
+                values.append(value("value ratio", 1.0, kind, layer))
+        if member.factors.image != "bag":
+            base = 0.1
+            true = base + size * reversal
+            hidden = base + size * (reversal if no_sos is None else no_sos)
+            for text, number in (
+                ("true", true),
+                ("absent", base),
+                ("rest", size * reversal),
+                ("rest absent", 0.0),
+                ("mean", base),
+                ("no sos", hidden),
+                ("no sos absent", base),
+            ):
+                values.append(value("reversal", number, text, -2))
+            values.append(value("alignment", 0.2, layer=-2))
+            if final:
+                for category in ("dog", "cat", "car", "bus"):
+                    shift = rng.normal(0, 0.2)
+                    values.append(value("reversal", true + shift, "true", -2, category=category))
+                    values.append(value("reversal", base, "absent", -2, category=category))
+        tags = {"training": member.name, "stage": member.stage, "cell": member.cell}
+        tags |= {"seed": member.seed, "step": step, "final": final}
+        rows += [tags | row | asdict(member.factors) for row in values]
+    return rows
+
+
+def family(sink=lambda m, rng: 0.0, reversal=lambda m, rng: 0.3, no_sos=None, stages=("A", "B")):
+    rng = np.random.default_rng(0)
+    rows = []
+    for member in members(stages):
+        drawn = reversal(member, rng)
+        rows += measured(
+            member, sink(member, rng), drawn, None if no_sos is None else no_sos(drawn)
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Uninformative captions make a sink; captions of one object make a reversal."""
+    return family(
+        sink=lambda m, rng: 0.8 * (m.factors.uninformative > 0) + rng.normal(0, 0.2),
+        reversal=lambda m, rng: 0.2 + 0.4 * (m.factors.scope == "object") + rng.normal(0, 0.1),
+        no_sos=lambda drawn: drawn,
+    )
+
+
+def test_planted_effects_are_found_and_the_others_are_not(planted):
+    claims = {claim.id: claim for claim in make_claims(planted, CONFIG)}
+    assert claims["A.sink.uninformative"].verdict == "supported"
+    assert claims["B.reversal.scope"].verdict == "supported"
+    assert claims["A.sink.uninformative"].estimate == pytest.approx(0.8, abs=0.15)
+    assert claims["B.reversal.scope"].estimate == pytest.approx(0.4, abs=0.08)
+    others = [id for id in claims if id.count(".") == 2 and id[0] in "AB"]
+    assert len(others) == 10
+    silent = set(others) - {"A.sink.uninformative", "B.reversal.scope"}
+    assert all(claims[id].verdict != "supported" for id in silent)
+    assert claims["base.reversal.B"].verdict == "supported"
+    assert claims["sink.causes"].verdict == "not supported"
+    assert claims["sink.causes"].estimate == pytest.approx(0.0)
+    assert claims["together"].verdict == "undetermined"
+    assert claims["A.sink.uninformative"].n == 64
+
+
+def test_a_family_without_effects_supports_nothing():
+    rows = family(
+        sink=lambda m, rng: rng.normal(0, 0.2), reversal=lambda m, rng: rng.normal(0, 0.2)
+    )
+    claims = make_claims(rows, CONFIG)
+    settled = [claim for claim in claims if claim.id not in ("together", "sink.causes")]
+    assert len(settled) == 13
+    assert [claim.id for claim in settled if claim.verdict == "supported"] == []
+
+
+def test_a_sink_that_makes_the_reversal_is_seen():
+    rows = family(
+        sink=lambda m, rng: 1.0 + rng.normal(0, 0.2),
+        reversal=lambda m, rng: 0.3 + rng.normal(0, 0.1),
+        no_sos=lambda drawn: 0.3 * drawn,
+        stages=("B",),
+    )
+    claims = {claim.id: claim for claim in make_claims(rows, CONFIG)}
+    assert claims["sink.causes"].verdict == "supported"
+    assert claims["base.sink.B"].verdict == "supported"
+
+
+def test_trainings_that_did_not_learn_do_not_count_in_claims_about_reversal():
+    rng = np.random.default_rng(1)
+    chosen = members(("B",))[:16]
+    rows = [
+        row
+        for i, m in enumerate(chosen)
+        for row in measured(m, 0.0, 0.5 if i % 2 else -9.0, found=0.9 if i % 2 else 0.5, rng=rng)
+    ]
+    claims = {claim.id: claim for claim in make_claims(pd.DataFrame(rows), CONFIG)}
+    assert claims["base.reversal.B"].estimate == pytest.approx(0.5)
+    assert claims["base.reversal.B"].excluded == {"did not learn to find categories": 8}
+
+
+def test_only_whole_blocks_count():
+    rows = family(sink=lambda m, rng: rng.normal())
+    table = outcome_table(rows, CONFIG.gate)
+    assert complete_blocks(table, "A") == [0, 1, 2, 3]
+    part = table[~((table["stage"] == "A") & (table["seed"] == 2) & (table["cell"] == "rate"))]
+    assert complete_blocks(part, "A") == [0, 1, 3]
+    effects = effects_table(part)
+    assert set(effects.loc[effects["stage"] == "A", "n"]) == {48}
+    assert set(effects.loc[effects["stage"] == "B", "n"]) == {64}
+    # One that is not measured yet counts among those that were settled: it takes nothing away.
+    alone = effects_table(table[table["stage"] == "A"])
+    settled = alone[alone["confirmatory"]]
+    assert len(settled) == 5
+    assert (settled["p_holm"] >= np.minimum(1, settled["p"] * 6)).sum() == 5
+
+
+def test_tables_have_every_training_and_every_cell(planted):
+    tables = make_tables(planted, CONFIG.gate)
+    assert len(tables["outcomes"]) == 128
+    assert set(tables["cells"]["stage"]) == {"A", "B"}
+    assert len(tables["cells"].drop_duplicates(["stage", "cell"])) == 32
+    trajectories = tables["trajectories"]
+    assert set(trajectories["share"]) == {0.0, 1.0}
+    start = trajectories[(trajectories["share"] == 0) & (trajectories["stage"] == "B")]
+    assert start["reversal"].abs().max() < 1e-9
+    components = tables["components"]
+    assert len(components) == 16
+    assert components["n_categories"].eq(4).all()
+    layers = tables["layers"]
+    assert layers["n"].eq(64).all()
+    assert make_tables(planted.iloc[:0], CONFIG.gate) == {}
+    assert make_claims(planted.iloc[:0], CONFIG) == []
+    check_rows(training_rows(planted[planted["training"] == "A-rate-s0"]).rows, COLUMNS)
+
+
+def test_differences_from_the_base_are_paired_by_seed():
+    rows = []
+    for member in members(("C",)):
+        if member.cell in ("base", "helper-1.0"):
+            shift = 0.25 if member.cell == "helper-1.0" else 0.0
+            rows += measured(member, 0.0, 10.0 * member.seed + shift)
+    cells = make_tables(pd.DataFrame(rows), CONFIG.gate)["cells"]
+    line = cells[(cells["cell"] == "helper-1.0") & (cells["outcome"] == "reversal")].iloc[0]
+    assert line["difference"] == pytest.approx(0.25)
+    assert line["difference_high"] - line["difference_low"] < 1e-6
+    assert line["high"] - line["low"] > 10
+    assert line["n"] == 3
+
+
+def test_outcomes_by_hand():
+    member = members(("B",))[0]
+    line = outcome_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8).iloc[0]
+    assert line["sink"] == pytest.approx(0.5)
+    assert line["reversal"] == pytest.approx(0.3)
+    assert line["reversal_true"] == pytest.approx(0.4)
+    assert line["reversal_rest"] == pytest.approx(0.3)
+    assert bool(line["learned"])
+    assert np.isnan(line["reversal_bare"])
+    bag = outcome_table(pd.DataFrame(measured(members(("A",))[0], 0.5, 0.3)), 0.8).iloc[0]
+    assert np.isnan(bag["reversal"])
+    way = trajectory_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8)
+    assert way["reversal"].tolist() == pytest.approx([0.0, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "two_sided", "n", "expected"),
+    [
+        (0.1, 0.3, 0.01, False, 5, "supported"),
+        (0.1, 0.3, 0.01, False, 4, "undetermined"),
+        (0.1, 0.3, 0.20, False, 9, "undetermined"),
+        (-0.3, -0.1, 0.01, False, 9, "not supported"),
+        (-0.3, -0.1, 0.01, True, 9, "supported"),
+        (-0.02, 0.03, 0.60, True, 9, "not supported"),
+        (-0.2, 0.3, 0.60, True, 9, "undetermined"),
+        (np.nan, np.nan, 0.01, True, 9, "undetermined"),
+    ],
+)
+def test_verdicts_of_trainings(low, high, p, two_sided, n, expected):
+    estimate = Estimate((low + high) / 2, low, high, n, n, "")
+    claim = training_claim("x", "X.", estimate, "0", p, margin=0.05, two_sided=two_sided)
+    assert claim.verdict == expected
+    assert claim.sample == f"{n} trainings"
+
+
+def test_reversal_of_planted_tokens():
+    # Two tokens in object 0, two in object 1, four on the ground; three categories, one axis each.
+    covered = np.array([[1, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0]], dtype=float)
+    labels = [label_tokens(row) for row in covered]
+    axes = torch.eye(4)
+    texts = Texts(axes[:3], axes[:3], axes[:3], axes[:3], axes[3], axes[3])
+    tokens = torch.zeros(1, 8, 4)
+    tokens[0, :2, 0] = -1.0  # object 0 points away from its own text
+    tokens[0, 2:4, 1] = 1.0  # object 1 towards its own
+    tokens[0, :4, 3] = -1.0  # both away from the mean text
+    found = [Referent(0, 0, labels[0], (2,), labels[1]), Referent(0, 1, labels[1], (2,), labels[0])]
+    names = ("dog", "cat", "cow")
+    rows = list(reversal_rows(tokens, found, texts, -2, names))
+    index = {row["text"]: row["value"] for row in rows if row["category"] == ""}
+    assert index["true"] == pytest.approx(0.0)  # +1 and -1
+    by_category = [row["value"] for row in rows if row["category"] and row["text"] == "true"]
+    assert sorted(by_category) == [-1.0, 1.0]
+    assert index["absent"] == 0.0  # all tokens tie
+    assert index["mean"] == pytest.approx((1 * 4 + 0.5 * 2) / 6 * 2 - 1)
+    # Text 0 on object 1: its tokens tie with the ground and lie above object 0's.
+    expected = 1 - 2 * ((2 * 1 + 4 * 0.5) / 6)
+    assert index["other mask"] == pytest.approx((expected - expected) / 2, abs=1e-9)
+
+
+def test_effective_rank_known_answers():
+    assert effective_rank(torch.ones(5, 3)) == pytest.approx(1.0)
+    assert effective_rank(torch.eye(4)) == pytest.approx(4.0)
+    assert effective_rank(torch.diag(torch.tensor([1.0, 1.0, 0.0]))) == pytest.approx(2.0)

@@ -1,0 +1,162 @@
+"""The family's design, words and captions: balanced cells, known words, texts that say enough."""
+
+import re
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from litelvlm.data.worlds.pictograms.categories import CATEGORIES
+from litelvlm.data.worlds.pictograms.places import WORDS as PLACE_WORDS
+from litelvlm.data.worlds.pictograms.scenes import LEVELS, level_vocabulary
+from litelvlm.embedded.family.captions import Thing, draw_caption, draw_informative
+from litelvlm.embedded.family.design import (
+    BASE,
+    CONFIRMATORY,
+    FRACTIONS,
+    STAGE_C,
+    fraction,
+    members,
+)
+from litelvlm.embedded.family.factors import Factors, check_values
+from litelvlm.embedded.family.words import FILLERS, UNKNOWN, split, word_tokenizer
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
+
+THINGS = [
+    Thing("dog", "small", "red"),
+    Thing("traffic light", "large", None),
+    Thing("cat", "large", None),
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return word_tokenizer()
+
+
+@pytest.mark.parametrize("stage", list(FRACTIONS))
+def test_no_main_effect_is_mixed_with_an_interaction_of_two(stage):
+    signs = 2 * np.array(fraction(FRACTIONS[stage])) - 1
+    assert signs.shape == (16, 5)
+    assert len({tuple(row) for row in signs.tolist()}) == 16
+    columns = [*signs.T]
+    columns += [signs[:, a] * signs[:, b] for a, b in combinations(range(5), 2)]
+    for first, second in combinations(columns, 2):
+        assert first @ second == 0
+    assert all(column.sum() == 0 for column in columns)
+
+
+def test_design_has_the_promised_seeds():
+    counts = Counter(member.stage for member in members())
+    assert counts == {"A": 64, "B": 64, "C": 5 + 3 * sum(len(v) for v in STAGE_C.values())}
+    seeds = Counter((m.stage, m.cell) for m in members())
+    assert seeds["C", "base"] == 5
+    assert {n for (stage, _), n in seeds.items() if stage != "C"} == {4}
+    assert {n for (stage, cell), n in seeds.items() if stage == "C" and cell != "base"} == {3}
+    names = [member.name for member in members()]
+    assert len(set(names)) == len(names)
+    assert [m.seed for m in members()] == sorted(m.seed for m in members())
+    for stage, factors in FRACTIONS.items():
+        for name in factors:
+            levels = Counter(getattr(m.factors, name) for m in members((stage,)))
+            assert sorted(levels.values()) == [32, 32]
+    assert len({effect.name for effect in CONFIRMATORY}) == len(CONFIRMATORY) == 10
+
+
+def test_each_cell_of_stage_c_changes_one_factor():
+    base = vars(BASE)
+    for member in members(("C",)):
+        changed = [name for name, value in vars(member.factors).items() if value != base[name]]
+        assert len(changed) == (0 if member.cell == "base" else 1)
+        assert member.cell == "base" or member.cell.startswith(changed[0])
+
+
+def test_unknown_cells_and_bad_factors_are_refused():
+    assert {m.cell for m in members(("C",), only="helper-1.0")} == {"helper-1.0"}
+    with pytest.raises(ValueError, match=r"no cell 'helper-9'.*helper-1\.0"):
+        members(("C",), only="helper-9")
+    with pytest.raises(ValueError, match="unknown stage 'D'"):
+        members(("D",))
+    with pytest.raises(
+        ValueError, match=r"uninformative is 1\.5, allowed are values from 0 to 0\.9"
+    ):
+        Factors(uninformative=1.5)
+    with pytest.raises(ValueError, match=r"unknown scope 'scne'; did you mean 'scene'"):
+        check_values(vars(BASE) | {"scope": "scne"})
+    with pytest.raises(ValueError, match="multiple of 16"):
+        Factors(width=40)
+    with pytest.raises(ValueError, match="a bag of objects has no patches"):
+        Factors(image="bag", registers=4)
+
+
+def test_every_text_of_the_suite_and_of_captions_has_known_words(tokenizer):
+    texts = [question(name, i) for name in CATEGORIES for i in range(len(QUESTIONS))]
+    texts += [
+        *FILLERS,
+        *PLACE_WORDS.values(),
+        *(" ".join(level_vocabulary(level)) for level in LEVELS),
+    ]
+    rng = np.random.default_rng(0)
+    for scope in ("object", "some", "scene", "place", "long"):
+        factors = Factors(scope=scope, filler=30, uninformative=0.3)
+        texts += [draw_caption(THINGS, "brick", factors, rng) for _ in range(100)]
+    unknown = tokenizer.convert_tokens_to_ids(UNKNOWN)
+    for text, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True):
+        assert unknown not in ids, text
+        assert len(ids) == len(split(text)) + 2
+        assert ids[0] == tokenizer.bos_token_id
+        assert ids[-1] == tokenizer.eos_token_id
+    assert tokenizer("zebrafish")["input_ids"][1] == unknown
+    assert len(tokenizer("")["input_ids"]) == 2
+
+
+def test_training_shows_every_question_template():
+    rng = np.random.default_rng(0)
+    factors = Factors(scope="object", questions=0.3)
+    seen = {draw_informative(THINGS[1:2], "sky", factors, rng) for _ in range(4000)}
+    for template in QUESTIONS:
+        assert any(
+            text in seen
+            for text in (template.format("traffic light"), template.format("large traffic light"))
+        )
+
+
+def named(text):
+    words = re.sub(r"\W+", " ", text)
+    return {thing.category for thing in THINGS if re.search(rf"\b{thing.category}\b", words)}
+
+
+def test_scopes_say_what_they_promise():
+    rng = np.random.default_rng(1)
+
+    def texts(**changes):
+        return [draw_caption(THINGS, "brick", Factors(**changes), rng) for _ in range(300)]
+
+    assert {len(named(text)) for text in texts(scope="object")} == {1}
+    assert {len(named(text)) for text in texts(scope="some")} == {1, 2, 3}
+    assert {len(named(text)) for text in texts(scope="scene")} == {3}
+    assert all("brick" not in text for text in texts(scope="scene"))
+    place = np.mean(["brick" in text for text in texts(scope="place")])
+    assert 0.6 < place < 0.8
+    plain, long, full = (
+        np.mean([len(text.split()) for text in texts(**changes)])
+        for changes in ({}, {"scope": "long"}, {"filler": 30})
+    )
+    assert long > 1.6 * plain
+    assert 10 < full - plain < 20
+    # Only dyed objects have a colour.
+    coloured = [text for text in texts(scope="scene") if "red" in text.split()]
+    assert coloured
+    assert all("red dog" in text for text in coloured)
+
+
+def test_uninformative_captions_name_nothing():
+    rng = np.random.default_rng(2)
+    texts = [draw_caption(THINGS, "sky", Factors(uninformative=0.5), rng) for _ in range(600)]
+    silent = [text for text in texts if not named(text)]
+    assert 0.42 < len(silent) / len(texts) < 0.58
+    nouns = {word for name in CATEGORIES for word in name.split()}
+    assert not nouns & {word for text in silent for word in text.split()}
+    assert not nouns & set(FILLERS)
+    assert {len(text.split()) for text in silent} <= set(range(2, 28))

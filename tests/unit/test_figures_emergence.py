@@ -1,0 +1,97 @@
+"""Figures of the emergence study show the numbers of its tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from litelvlm.figures import emergence, style
+
+
+@pytest.fixture
+def effects():
+    return pd.DataFrame(
+        {
+            "stage": ["A", "A", "B", "B"],
+            "outcome": ["sink", "sink", "reversal", "found"],
+            "factor": ["uninformative", "text_depth", "scope", "scope"],
+            "low_level": ["0.0", "4", "scene", "scene"],
+            "high_level": ["0.5", "8", "object", "object"],
+            "effect": [0.8, 0.1, -0.3, 0.2],
+            "low": [0.6, -0.1, -0.5, 0.1],
+            "high": [1.0, 0.3, -0.1, 0.3],
+            "confirmatory": [True, True, True, False],
+            "p_holm": [0.01, 1.0, 0.04, np.nan],
+        }
+    )
+
+
+@pytest.fixture
+def outcomes():
+    return pd.DataFrame(
+        {
+            "training": list("abcdef"),
+            "stage": ["A", "A", "A", "A", "B", "B"],
+            "uninformative": [0.0, 0.0, 0.5, 0.5, 0.0, 0.5],
+            "text_depth": [4, 8, 4, 8, 4, 4],
+            "sink": [0.1, 0.2, 0.9, 1.0, 0.3, 0.4],
+            "reversal": [np.nan] * 4 + [0.5, -0.5],
+            "learned": [True, True, True, False, True, True],
+        }
+    )
+
+
+def axes():
+    return style.new_figure()[1]
+
+
+def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled(effects):
+    ax = emergence.draw_effects(effects, axes())
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert names == ["uninformative: 0.0 to 0.5", "text depth: 4 to 8", "scope: scene to object"]
+    dots = ax.collections[1]
+    assert dots.get_offsets()[:, 0].tolist() == [0.8, 0.1, -0.3]
+    white = [tuple(face) == (1, 1, 1, 1) for face in dots.get_facecolors()]
+    assert white == [False, True, False]
+
+
+def test_points_are_trainings_and_bars_their_means(outcomes):
+    ax = emergence.draw_points(outcomes, "A", "sink", ["uninformative", "text_depth"], axes())
+    points = [c for c in ax.collections if len(c.get_offsets()) == 2]
+    assert [sorted(c.get_offsets()[:, 1].tolist()) for c in points] == [
+        [0.1, 0.2],
+        [0.9, 1.0],
+        [0.1, 0.9],
+        [0.2, 1.0],
+    ]
+    assert [tick.get_text() for tick in ax.get_xticklabels()][:2] == ["uninformative\n0.0", "\n0.5"]
+    hollow = [tuple(f) == (1, 1, 1, 1) for c in points[:2] for f in c.get_facecolors()]
+    assert hollow == [False, False, False, True]
+
+
+def test_trajectories_and_signs_follow_each_training():
+    table = pd.DataFrame(
+        {
+            "training": ["x"] * 3 + ["y"] * 3,
+            "stage": ["B"] * 6,
+            "step": [0, 5, 10, 0, 50, 100],
+            "share": [0.0, 0.5, 1.0] * 2,
+            "reversal": [0.0, 0.2, 0.6, 0.0, -0.2, -0.4],
+            "sink": [0.0] * 6,
+        }
+    )
+    ax = emergence.draw_trajectories(table, "reversal", axes())
+    drawn = [list(line.get_ydata()) for line in ax.lines]
+    assert [0.0, 0.2, 0.6] in drawn
+    assert any(np.allclose(line, [0.0, 0.0, 0.1]) for line in drawn if len(line) == 3)
+    heat = emergence.draw_signs(table, axes())
+    cells = heat.collections[0].get_array().reshape(2, 3).tolist()
+    assert cells == [[0.0, -0.2, -0.4], [0.0, 0.2, 0.6]]
+    assert [tick.get_text() for tick in heat.get_xticklabels()] == ["0", "0.5", "1"]
+
+
+def test_the_link_leaves_out_what_did_not_learn(outcomes):
+    table = outcomes.assign(reversal=np.arange(6) / 10)
+    ax = emergence.draw_link(table, axes())
+    points = np.concatenate([c.get_offsets() for c in ax.collections])
+    assert len(points) == 5
+    assert [0.4, 0.5] in np.round(points, 6).tolist()
