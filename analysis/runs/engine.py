@@ -3,8 +3,9 @@
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -222,14 +223,16 @@ def map_chunks(run: Run, job: Job, mapper: Mapper) -> None:
 def in_process(parts: Sequence[int], job: Job) -> Iterator[tuple[int, PartResult]]:
     """Compute parts one after another; the next image is read while one is computed."""
     items = [item for part in parts for item in job.chunks[part]]
-    begun = ahead(job.work.begin, [item.index for item in items])
-    for part in parts:
-        yield part, run_chunk(job.chunks[part], begun, job.columns)
+    # Left to the garbage collector, the pool of a stopped run can be closed while another one
+    # starts its thread, and both wait for ever.
+    with closing(ahead(job.work.begin, [item.index for item in items])) as begun:
+        for part in parts:
+            yield part, run_chunk(job.chunks[part], begun, job.columns)
 
 
 def ahead(
     begin: Callable[[int], Callable[[], ItemResult]], indices: Sequence[int]
-) -> Iterator[Callable[[], Callable[[], ItemResult]]]:
+) -> Generator[Callable[[], Callable[[], ItemResult]], None, None]:
     """For each index in turn, wait for what ``begin`` gives; the next one is begun meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         current: Future[Callable[[], ItemResult]] | None = None
