@@ -197,28 +197,10 @@ def one_line(error: Exception) -> str:
 def _message(error: Exception) -> str:
     from pydantic import ValidationError
 
+    from litelvlm.analysis.runs.config import problems_of
+
     if isinstance(error, ValidationError):
-        # A method's own refusal has no field to name, and pydantic's words for "refused" say
-        # nothing more.
-        told = {
-            ".".join(map(str, e["loc"])): e["msg"].removeprefix("Value error, ")
-            for e in error.errors()
-        }
-        # Pydantic asks for a tuple, which no command line can write.
-        single = {
-            ".".join(map(str, e["loc"])): e["input"]
-            for e in error.errors()
-            if e["type"] == "tuple_type"
-        }
-        told |= {
-            place: f"{value} is no list; write one in square brackets"
-            for place, value in single.items()
-        }
-        # A list whose only entry is refused is also said to be too short.
-        first = [
-            place for place in told if not any(other.startswith(f"{place}.") for other in told)
-        ]
-        return "; ".join(": ".join(filter(None, (place, told[place]))) for place in first)
+        return problems_of(error)
     if isinstance(error, OSError) and error.filename is not None:
         kept = "; what was finished is kept, and the same command goes on once there is room"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

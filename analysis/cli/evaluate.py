@@ -139,7 +139,7 @@ def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str
     """The scores for people."""
     head = [
         f"{told['model']} on {told['data']}, protocol {told['protocol']}",
-        f"{record.counts.told(' expressions')}: {record.state}",
+        f"{record.counts.told(' expressions')}: {record.state_in_words}",
         *filter(None, [told["count_note"]]),
         *record.notes,
         *(f"failed: {failure}" for failure in record.failures),

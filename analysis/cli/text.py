@@ -23,7 +23,7 @@ def claim_text(claim: Claim) -> str:
 def run_text(folder: Path) -> str:
     """State, counts and verdicts of a run folder."""
     record = read_record(folder)
-    lines = [f"{folder}: {record.state}; {record.counts.told()}\n"]
+    lines = [f"{folder}: {record.state_in_words}; {record.counts.told()}\n"]
     if not record.complete:
         return "".join(
             [*lines, "  no verdict yet: parts are missing; the same command goes on from there\n"]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from litelvlm.pruning import check_budget
 
@@ -39,6 +40,21 @@ class StudyConfig(BaseModel):
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError(f"a value other than yes and no is needed, got {value}")
         return value
+
+
+def problems_of(error: ValidationError) -> str:
+    """What a configuration is refused for, field by field, in one line."""
+    found = {".".join(map(str, entry["loc"])): _problem(entry) for entry in error.errors()}
+    # A list whose only entry is refused is also said to be too short.
+    first = [place for place in found if not any(other.startswith(f"{place}.") for other in found)]
+    return "; ".join(": ".join(filter(None, (place, found[place]))) for place in first)
+
+
+def _problem(entry: ErrorDetails) -> str:
+    """One refusal in words; a method's own refusal has no field to name."""
+    if entry["type"] == "tuple_type":  # pydantic asks for a tuple, which no command line can write
+        return f"{entry['input']} is no list; write one in square brackets"
+    return entry["msg"].removeprefix("Value error, ")
 
 
 def resolve_budgets(budgets: tuple[int | float, ...] | None, n_tokens: int) -> tuple[int, ...]:

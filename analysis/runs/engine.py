@@ -58,6 +58,7 @@ class Job:
         work: How rows are made.
         columns: What a row may hold.
         limit: Images that the run is limited to; None if it takes all there are.
+        advance: Takes the samples of each image that is finished, for a progress bar.
     """
 
     key: RunKey
@@ -65,6 +66,7 @@ class Job:
     work: Work
     columns: tuple[Column, ...] = ()
     limit: int | None = None
+    advance: Callable[[int], object] = lambda samples: None
 
 
 # Computes parts wherever it likes and hands each one back as it is finished, in any order.
@@ -208,13 +210,15 @@ def map_chunks(run: Run, job: Job, mapper: Mapper) -> None:
     done_before = sum(found.counts.done for found in known.values() if found and not found.failures)
     done, last_failure = 0, ""
     total = sum(item.n for part in missing for item in job.chunks[part])
+    counted = 0
     with tqdm(total=total, unit="expr", desc=run.key.study) as bar:
-        for part, result in mapper(missing, job):
+        for part, result in mapper(missing, replace(job, advance=bar.update)):
             notes = (*job.work.notes, *result.notes)
             run.write_part(part, result.rows, result.counts, result.failures, notes)
             done += result.counts.done
             last_failure = result.failures[-1] if result.failures else last_failure
-            bar.update(result.counts.expected)
+            counted += result.counts.expected
+            bar.update(counted - bar.n)  # a mapper in other processes tells of whole parts only
             del result  # its rows are let go before the next part begins
     if last_failure and not done + done_before:
         raise RuntimeError(f"no sample succeeded; the last failure: {last_failure}")
@@ -227,7 +231,7 @@ def in_process(parts: Sequence[int], job: Job) -> Iterator[tuple[int, PartResult
     # starts its thread, and both wait for ever.
     with closing(ahead(job.work.begin, [item.index for item in items])) as begun:
         for part in parts:
-            yield part, run_chunk(job.chunks[part], begun, job.columns)
+            yield part, run_chunk(job.chunks[part], begun, job.columns, job.advance)
 
 
 def ahead(
@@ -247,6 +251,7 @@ def run_chunk(
     chunk: Sequence[Item],
     begun: Iterator[Callable[[], Callable[[], ItemResult]]],
     columns: Sequence[Column],
+    advance: Callable[[int], object] = lambda samples: None,
 ) -> PartResult:
     """Compute one part.
 
@@ -254,6 +259,7 @@ def run_chunk(
         chunk: Its images.
         begun: For each of them in turn, waits for the function that computes its rows.
         columns: What a row may hold.
+        advance: Takes the samples of each image that is finished.
     """
     rows: list[dict[str, object]] = []
     failures: list[str] = []
@@ -274,6 +280,7 @@ def run_chunk(
             rows += map(dict, result.rows)
             notes += result.notes
             counts += Counts(expected=item.n, done=item.n - len(result.skipped), skipped=reasons)
+        advance(item.n)
     return PartResult(rows, counts, tuple(failures), tuple(notes))
 
 

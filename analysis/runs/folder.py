@@ -249,13 +249,22 @@ def add_table(folder: str | Path, name: str, frame: pd.DataFrame) -> None:
 def _read(folder: Path, name: str, kind: type[Stored]) -> Stored:
     path = folder / name
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} has no {name}; is it a finished run folder?")
+        raise FileNotFoundError(_missing(folder, name))
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(
             f"{path} is damaged ({first_line(error)}); run the study again, which rebuilds it"
         ) from error
+
+
+def _missing(folder: Path, name: str) -> str:
+    """What to say of a file that a run folder lacks."""
+    if folder.is_dir():
+        return f"{folder} has no {name}; is it a finished run folder?"
+    runs = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
+    there = f"runs in {folder.parent}: {', '.join(runs[:10])}" if runs else "no run is beside it"
+    return f"there is no folder {folder}; {there}"
 
 
 def _make_folder(out: Path, name: str) -> Path:

@@ -128,6 +128,15 @@ class RunRecord(Session):
         """Whether every part is there."""
         return self.parts_done == self.n_parts
 
+    @property
+    def state_in_words(self) -> str:
+        """How far the run is, for people."""
+        if self.state == "partial" and self.complete:
+            return f"complete for the first {self.limit} images, which is not the whole split"
+        if self.state == "partial":
+            return f"{self.parts_done} of {self.n_parts} parts are there"
+        return self.state
+
 
 class Table(Frozen):
     """A data frame as plain data."""

@@ -3,7 +3,9 @@
 from importlib import import_module
 from pathlib import Path
 
-from litelvlm.analysis.runs.config import StudyConfig
+from pydantic import ValidationError
+
+from litelvlm.analysis.runs.config import StudyConfig, problems_of
 from litelvlm.analysis.runs.engine import Mapper, complete_run
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
@@ -11,7 +13,7 @@ from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies import BENCH, STUDIES
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.names import check_name
 
 
@@ -55,9 +57,16 @@ def run_study(
         >>> run.interpretation, run.claims, run.rows  # doctest: +SKIP
     """
     chosen = get_study(study) if isinstance(study, str) else study
+    if not isinstance(model, TowerModel):
+        raise ValueError(f"model is {model!r}; load it first, with litelvlm.load_model(...)")
+    if not isinstance(data, Dataset):
+        raise ValueError(f"data is {data!r}; load it first, with litelvlm.load_refer(...)")
     for name in options:
         check_name(name, tuple(chosen.Config.model_fields), f"field of {chosen.name}")
-    config = chosen.Config.model_validate(options)
+    try:
+        config = chosen.Config.model_validate(options)
+    except ValidationError as error:
+        raise ValueError(problems_of(error)) from error
     complete = run_with_pictures if pictures else complete_run
     return SavedRun(complete(chosen, model, data, config, out, accept_versions=accept_versions))
 

@@ -11,6 +11,7 @@ import pytest
 from planted import PlantedData, PlantedModel, planted_data
 from test_runs import make_key
 
+from litelvlm.analysis.runs import engine
 from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.engine import (
     Item,
@@ -227,3 +228,28 @@ def test_a_study_is_computed_by_the_mapper_it_is_given(tmp_path):
     model, data = PlantedModel(), planted_data(2)
     complete_run(sweep.STUDY, model, data, config, tmp_path, mapper=remember)
     assert asked == [[0, 1]]
+
+
+def test_progress_moves_with_each_image(tmp_path, monkeypatch):
+    steps = []
+
+    class Bar:
+        def __init__(self, total, **_):
+            self.total, self.n = total, 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            assert self.n == self.total
+
+        def update(self, count):
+            self.n += count
+            steps.append(count)
+
+    monkeypatch.setattr(engine, "tqdm", Bar)
+    data = planted_data(6)
+    config = sweep.Config(methods=("uniform",), budgets=(48,), chunk_size=3)
+    complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path)
+    each = [len(data[index].expressions) for index in range(6)]
+    assert [step for step in steps if step] == each

@@ -86,7 +86,7 @@ def test_a_second_call_computes_only_what_is_missing(capsys, tmp_path, monkeypat
 def test_the_table_for_people(capsys, tmp_path):
     text = evaluate(capsys, tmp_path, "--limit", "2")
     assert "protocol single" in text
-    assert "partial\nplanted val has no published size\n" in text
+    assert "which is not the whole split\nplanted val has no published size\n" in text
     header, *lines = text.split("\n\n")[1].splitlines()
     assert header.split()[:4] == ["method", "budget", "n", "ciou"]
     assert [line.split()[:2] for line in lines] == [["none", "144"], ["litelvlm", "2"]]

@@ -1,6 +1,11 @@
 """Studies, scores and figures from Python."""
 
+import os
+import re
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
@@ -66,6 +71,74 @@ def test_an_unknown_study_field_or_value_is_refused_by_name(asked):
         run_study("sink", *asked, limits=3)
     with pytest.raises(ValueError, match="limit"):
         run_study("sink", *asked, limit=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, d, o: evaluate(m, d, "randm", out=o), "did you mean 'random'"),
+        (lambda m, d, o: evaluate(m, d, "random", 1.5, out=o), "budgets"),
+        (lambda m, d, o: run_study("sweep", m, d, o, protocol="offical"), "protocol: Input should"),
+        (lambda m, d, o: run_study("sweep", m, d, o, limit="two"), "limit: Input should be"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_one_line(asked, call, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as found:
+        call(*asked)
+    assert "\n" not in str(found.value)
+    assert "pydantic" not in str(found.value)
+
+
+WRONG_TYPES = """
+from planted import PlantedModel, planted_data
+from litelvlm import get_pruner
+from litelvlm.analysis.api import evaluate, run_study
+model, data = PlantedModel(), planted_data(2)
+for call in (
+    lambda: run_study("sink", "embedded", data),
+    lambda: run_study("sink", model, "embedded"),
+    lambda: evaluate(model, data, [3]),
+    lambda: evaluate(model, data, [type(get_pruner("random"))]),
+):
+    try:
+        call()
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_an_argument_of_a_wrong_type_is_refused_with_the_fix(tmp_path):
+    # In a process of its own: tests check every annotation, and users do not.
+    places = f"{Path(__file__).parents[2]}{os.pathsep}{Path(__file__).parent}"
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG_TYPES],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": places},
+    )
+    assert done.stdout.splitlines() == [
+        "model is 'embedded'; load it first, with litelvlm.load_model(...)",
+        "data is 'embedded'; load it first, with litelvlm.load_refer(...)",
+        "3 is no method; give a name or get_pruner(...)",
+        "<class 'litelvlm.pruning.methods.random.Random'> is no method; give a name or "
+        "get_pruner(...) (an instance of the class, not the class)",
+    ], done.stderr
+
+
+def test_one_method_and_one_budget_need_no_list(asked):
+    model, data, out = asked
+    scores = evaluate(model, data, LastTokens(), 48, out, seeds=2)
+    assert set(scores["method"]) == {"none", "last_tokens_of_test"}
+    assert set(scores["budget"]) == {48, 144}
+
+
+def test_a_folder_that_is_not_there_is_told_with_those_that_are(asked):
+    model, data, out = asked
+    run = run_study("sink", model, data, out, random_seeds=0)
+    with pytest.raises(FileNotFoundError, match=f"no folder .*typo; runs in .*{run.folder.name}"):
+        SavedRun(out / "typo")
 
 
 def test_a_method_object_of_your_own_is_scored_beside_names(asked):

@@ -15,8 +15,8 @@ from litelvlm.pruning import Pruner
 def evaluate(
     model: GroundingModel,
     data: Dataset,
-    methods: Sequence[str | Pruner],
-    budgets: Sequence[int | float] | None = None,
+    methods: str | Pruner | Sequence[str | Pruner],
+    budgets: int | float | Sequence[int | float] | None = None,
     out: str | Path = "runs",
     **options: object,
 ) -> pd.DataFrame:
@@ -28,9 +28,9 @@ def evaluate(
         model: The model.
         data: The split.
         methods: Names ("litelvlm", "fastv:matched", "litelvlm(order=raster)"), or method objects,
-            of your own classes too.
-        budgets: Visual tokens to keep, or shares of all from 0 to 1; the published ones if left
-            out.
+            of your own classes too; one or several.
+        budgets: Visual tokens to keep, or shares of all from 0 to 1, one or several; the published
+            ones if left out.
         out: Folder of all runs.
         **options: Further fields of the sweep's configuration, such as ``limit=24`` or
             ``protocol="official"``.
@@ -43,9 +43,20 @@ def evaluate(
     Raises:
         ValueError: If a method, a field or a value is refused.
     """
-    chosen = [Method.of(method) if isinstance(method, Pruner) else method for method in methods]
-    settings = {"methods": chosen, "budgets": budgets, **options}
+    several = [methods] if isinstance(methods, str | Pruner) else list(methods)
+    chosen = [_method(method) for method in several]
+    counts = (budgets,) if isinstance(budgets, int | float) else budgets
+    settings = {"methods": chosen, "budgets": counts, **options}
     run = run_study("sweep", model, data, out, pictures=False, accept_versions=False, **settings)
     scores = run.table("scores")
     scores.attrs["run"] = str(run.folder)
     return scores
+
+
+def _method(given: object) -> str | Method:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Pruner):
+        return Method.of(given)
+    hint = " (an instance of the class, not the class)" if isinstance(given, type) else ""
+    raise ValueError(f"{given!r} is no method; give a name or get_pruner(...){hint}")

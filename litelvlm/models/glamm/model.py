@@ -21,7 +21,7 @@ from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
 from litelvlm.names import check_name
-from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget
+from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget, get_pruner
 from litelvlm.pruning.grid.boxes import box_cells
 
 PROTOCOLS = ("single", "conversation")
@@ -161,7 +161,7 @@ class Glamm(GlammNetwork, GroundingModel):
         self,
         image: Image.Image | str | Path | bytes,
         text: str | Sequence[str],
-        pruner: Pruner | None = None,
+        pruner: Pruner | str | None = None,
         budget: int | float | None = None,
         protocol: str = "single",
         answer: str = "forced",
@@ -174,7 +174,7 @@ class Glamm(GlammNetwork, GroundingModel):
         Args:
             image: Image, path or encoded bytes.
             text: One expression or several.
-            pruner: Method that chooses visual tokens; None keeps all.
+            pruner: Method that chooses visual tokens, or its name; None keeps all.
             budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1;
                 required with a pruner.
             protocol: "single" gives every expression its own pass and selection. "conversation"
@@ -209,6 +209,8 @@ class Glamm(GlammNetwork, GroundingModel):
             )
         check_name(protocol, PROTOCOLS, "protocol")
         check_name(answer, get_args(Answer), "kind of answer")
+        if isinstance(pruner, str):
+            pruner = get_pruner(pruner)
         if pruner is not None:
             if budget is None:
                 raise ValueError(
