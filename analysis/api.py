@@ -1,4 +1,4 @@
-"""What a notebook or script needs of the studies: run one, score methods, read saved results.
+"""What a notebook, a script or a test needs of the studies, whatever room it lies in.
 
 Example:
     >>> from litelvlm import load_model, load_refer
@@ -8,9 +8,22 @@ Example:
     >>> evaluate(model, data, ["litelvlm", "random"], budgets=(48,))  # doctest: +SKIP
 """
 
+from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
 
-__all__ = ["STUDIES", "SavedRun", "evaluate", "get_study", "run_study"]
+__all__ = [
+    "STUDIES",
+    "SavedRun",
+    "complete_run",
+    "evaluate",
+    "get_study",
+    "read_record",
+    "read_rows",
+    "read_summary",
+    "run_study",
+]

@@ -16,9 +16,9 @@ from time import perf_counter
 from common import spread, store
 
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.pages.explore import build_page
 from litelvlm.analysis.pages.explore_scores import SIGNALS
-from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "acceptance"))

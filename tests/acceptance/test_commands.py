@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from litelvlm import load_refer
-from litelvlm.analysis.runs.folder import read_record
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import read_record, read_rows
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "litelvlm.analysis"]

@@ -7,10 +7,10 @@ import pytest
 from chromium import Chromium
 
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.pages.explore import LegendEntry, build_page
 from litelvlm.analysis.pages.explore_scores import SIGNALS
-from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")

@@ -3,9 +3,7 @@
 import numpy as np
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import METHODS
 

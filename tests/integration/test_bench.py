@@ -6,9 +6,8 @@ Every component is counted, formula and counter agree, and nothing is measured t
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
+from litelvlm.analysis.runs.folder import add_table
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency.arms import Prompt, arms_of
 from litelvlm.figures.files import write_figures

@@ -7,10 +7,9 @@ import tyro
 import yaml
 
 from litelvlm import get_pruner
+from litelvlm.analysis.api import complete_run, read_record
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.study import Study
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.studies import sweep
 
 

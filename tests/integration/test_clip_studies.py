@@ -10,9 +10,7 @@ from open_clip import pretrained as published
 from safetensors.torch import save_file
 from towers import open_clip_tower
 
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.studies import mechanism, reversal, sink_causal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
 

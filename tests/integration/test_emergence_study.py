@@ -6,9 +6,7 @@ import pandas as pd
 import pytest
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.engine import run_study
-from litelvlm.analysis.runs.folder import read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.studies import emergence
 from litelvlm.analysis.studies.emergence import scenes, store
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
@@ -39,7 +37,7 @@ def run(family, tmp_path_factory):
     few.setattr(scenes, "SCENES", 24)
     model, data = load_model("embedded"), load_refer("embedded", split="val")
     config = emergence.Config(family=family, gate=0.5)
-    yield run_study(emergence.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
+    yield complete_run(emergence.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
     few.undo()
 
 

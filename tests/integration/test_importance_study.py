@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.signals.gradients import inner_layers, input_signals, layer_signals
 from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.importance.sanity import cascade, reinitialised

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from litelvlm import get_pruner
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.inputs.samples import token_coverage
-from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.motivation_file import read_motivation
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples

@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.api import run_study
-from litelvlm.analysis.runs.folder import read_record
+from litelvlm.analysis.api import read_record, run_study
 from litelvlm.finite import NotFiniteError, require_finite, require_finite_weights
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED

@@ -6,10 +6,8 @@ Both are the miniature: as trained, and the same model with random weights.
 import pytest
 
 from litelvlm import load_model
+from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.inputs.subset import EvenSubset
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import reversal, sink
 
 

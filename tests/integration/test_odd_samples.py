@@ -8,11 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.text_attention import TRUNCATED
 from litelvlm.analysis.studies import mechanism, reversal, sink, sink_causal
 from litelvlm.clip.hf_blocks import HfBlock

@@ -28,10 +28,8 @@ from towers import (
 )
 from transformers import PreTrainedTokenizerFast
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows
 from litelvlm.analysis.inputs.clip_models import ClipModel
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import mechanism, reversal
 from litelvlm.analysis.studies.mechanism.rows import PROBES
 from litelvlm.clip.hf import ClipTower

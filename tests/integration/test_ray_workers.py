@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
+from litelvlm.analysis.api import read_record, read_rows
 from litelvlm.analysis.runs import ray_workers
 from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.engine import Job, in_process, make_chunks, map_chunks
-from litelvlm.analysis.runs.folder import open_run, read_record
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.ray_workers import RayWorkers, import_ray
 from litelvlm.analysis.runs.record import RunKey
 from litelvlm.analysis.runs.work import ItemResult, Work

@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.analysis.studies.sweep.rows import image_rows, load

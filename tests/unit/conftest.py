@@ -5,7 +5,7 @@ import pytest_socket
 from planted import PlantedModel, planted_data
 from planted_importance import planted_faithfulness, planted_importance
 
-from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.studies import ablations, reversal, sink, sweep
 
 ABLATIONS = ablations.Config(

@@ -12,7 +12,7 @@ import pandas as pd
 from planted import GRID, PlantedModel, planted_data
 from scipy.ndimage import gaussian_filter
 
-from litelvlm.analysis.runs.engine import complete_run
+from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, SCORES
 from litelvlm.analysis.signals.importance import Signal

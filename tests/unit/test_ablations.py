@@ -8,12 +8,10 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import PAPER, Method
 from litelvlm.analysis.inputs.samples import NO_WORDS
 from litelvlm.analysis.inputs.subset import EvenSubset, evenly
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies import ablations
 from litelvlm.analysis.studies.ablations.config import (

@@ -11,21 +11,13 @@ import pytest
 from planted import PlantedData, PlantedModel, planted_data
 from test_runs import make_key
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows
 from litelvlm.analysis.runs import engine
 from litelvlm.analysis.runs.columns import Column
-from litelvlm.analysis.runs.engine import (
-    Item,
-    Job,
-    ahead,
-    complete_run,
-    in_process,
-    make_chunks,
-    map_chunks,
-)
-from litelvlm.analysis.runs.folder import open_run, read_record
+from litelvlm.analysis.runs.engine import Item, Job, ahead, in_process, make_chunks, map_chunks
+from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.outcome import Counts
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies import sweep
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from planted import PlantedModel, planted_data
 
+from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.evaluate import Evaluate
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.sweep import rows as sweep_rows
 from litelvlm.analysis.studies.sweep.scores import score_lines
 

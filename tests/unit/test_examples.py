@@ -12,11 +12,10 @@ import pytest
 from PIL import Image
 from planted import PlantedModel, planted_data
 
+from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.cli.study import Study
 from litelvlm.analysis.pages.explore_data import token_box
-from litelvlm.analysis.runs.folder import read_summary
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies.chosen import at_percentiles
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels

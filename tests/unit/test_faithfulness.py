@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from planted_importance import RANKINGS, claims_by_id, first, planted_faithfulness
 
-from litelvlm.analysis.runs.folder import read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.stats.faithfulness import (
     curve_area,
     curve_points,

@@ -10,9 +10,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from litelvlm import list_pruners
+from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.inputs.methods import every_method
-from litelvlm.analysis.runs.folder import read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.figures import FIGURES, axes, reversal, sink, style, sweep
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved, sample_note

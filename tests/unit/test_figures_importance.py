@@ -6,7 +6,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from litelvlm.analysis.runs.folder import read_summary
+from litelvlm.analysis.api import read_summary
 from litelvlm.figures import faithfulness, importance, style
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.runs.folder import read_summary
+from litelvlm.analysis.api import read_summary
 from litelvlm.analysis.studies import published
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures import published as drawing

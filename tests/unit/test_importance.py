@@ -10,10 +10,9 @@ from planted import GRID, PlantedData, PlantedModel, planted_data
 from planted_importance import claims_by_id, first, planted_importance, smooth
 from scipy import stats
 
+from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.inputs.picked import foreign_text, pick, strata_middles
 from litelvlm.analysis.inputs.samples import target_mask
-from litelvlm.analysis.runs.folder import read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.clip_scores import REVERSED, visual_sinks
 from litelvlm.analysis.signals.importance import Signal
 from litelvlm.analysis.studies import importance

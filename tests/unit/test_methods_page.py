@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from planted import PlantedModel, planted_data
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import every_method
 from litelvlm.analysis.pages.methods_page import agreement, methods_page
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.pruning import ModelSizes, list_pruners
 

@@ -12,12 +12,11 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
+from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.cli.text import run_text
 from litelvlm.analysis.pages.report_tables import by_budget, with_intervals
-from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import grid
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies.published import STATEMENTS, efficiency
 

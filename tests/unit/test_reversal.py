@@ -10,6 +10,7 @@ import pytest
 import torch
 from planted import GRID, PlantedData, PlantedModel, PlantedTower, planted_data, sample_of
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.clip_models import ClipModel
 from litelvlm.analysis.inputs.foreign import (
     choose_foreign_masks,
@@ -20,10 +21,7 @@ from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
 from litelvlm.analysis.pages.report import claim_row
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.locks import Shard
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal
 from litelvlm.analysis.studies.reversal.controls import distractor, mask_controls

@@ -6,7 +6,8 @@ The first provenance is kept, later processes are added, shares are told apart.
 import pytest
 from test_runs import make_key, write_parts
 
-from litelvlm.analysis.runs.folder import open_run, read_record
+from litelvlm.analysis.api import read_record
+from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.origin import provenance
 

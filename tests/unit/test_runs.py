@@ -12,16 +12,16 @@ import pytest
 import torch
 import yaml
 
+from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.runs import folder as runs
 from litelvlm.analysis.runs.claims import make_claim
 from litelvlm.analysis.runs.config import Budgets, StudyConfig, requested_shares, resolve_budgets
-from litelvlm.analysis.runs.folder import open_run, read_record, read_summary
+from litelvlm.analysis.runs.folder import open_run
 from litelvlm.analysis.runs.locks import RunLockedError, Shard
 from litelvlm.analysis.runs.origin import provenance
 from litelvlm.analysis.runs.origin.determinism import determinism_flags, make_deterministic
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.stats.bootstrap import Estimate
 

@@ -8,11 +8,9 @@ import pytest
 import torch
 from planted import PlantedData, PlantedModel, planted_data
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.clip_models import randomised
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.signals.text_attention import (
     MEAN_HEAD,
     TRUNCATED,

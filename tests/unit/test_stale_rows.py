@@ -11,9 +11,8 @@ from PIL import Image, ImageOps
 from planted import PlantedModel, planted_data
 from refer_tree import make_tree, ref
 
-from litelvlm.analysis.api import run_study
+from litelvlm.analysis.api import read_rows, run_study
 from litelvlm.analysis.runs.origin import provenance
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.data.content import content_digest
 from litelvlm.data.load import load_refer
 

@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 from planted import PATCH, PlantedData, PlantedModel, planted_data
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
 from litelvlm.analysis.studies.sweep.tables import comparison_table

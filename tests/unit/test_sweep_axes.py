@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 from planted import PATCH, PlantedModel, planted_data
 
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import Method, every_method
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS, NOT_DRAWN
-from litelvlm.analysis.runs.engine import complete_run
-from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.no_target import no_target_table
 from litelvlm.analysis.studies.sweep.passes import (

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
-from litelvlm.analysis.runs.folder import read_summary
-from litelvlm.analysis.runs.parts import read_rows
+from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.figures import mechanism, reversal_slices, sink, sink_causal, style
 from litelvlm.figures.files import write_figures
 
