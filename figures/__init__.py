@@ -8,6 +8,7 @@ if __name__ != "litelvlm.figures":
 from litelvlm.figures import (
     ablations,
     efficiency,
+    emergence,
     examples,
     faithfulness,
     importance,
@@ -29,6 +30,7 @@ FIGURES: dict[str, Drawing] = {
     **mechanism.DRAWINGS,
     **sink.DRAWINGS,
     **sink_causal.DRAWINGS,
+    **emergence.DRAWINGS,
     **importance.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,

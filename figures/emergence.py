@@ -44,33 +44,31 @@ def draw_effects(table: pd.DataFrame, ax: Axes) -> Axes:
     for outcome in dict.fromkeys(chosen["outcome"]):
         ax.scatter([], [], color=style.colour(COLOURS[outcome]), s=18, label=f"on the {outcome}")
     ax.set_xlabel("effect on log lift, or on the reversal index")
-    ax.legend(loc="best")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
-def draw_points(
-    table: pd.DataFrame, stage: str, outcome: str, factors: list[str], ax: Axes
-) -> Axes:
+def draw_points(table: pd.DataFrame, effects: pd.DataFrame, ax: Axes) -> Axes:
     """One outcome at both levels of each factor, every training as a point, means as bars.
 
     Args:
         table: The summary's table "outcomes".
-        stage: Whose trainings are drawn.
-        outcome: Column of the values.
-        factors: Columns of the factors, from left to right.
+        effects: Lines of the table "effects" of one stage and outcome.
         ax: Where to draw; hollow points did not learn to find categories.
     """
+    stage, outcome = str(effects["stage"].iloc[0]), str(effects["outcome"].iloc[0])
     part = table[table["stage"] == stage]
     colour = style.colour(COLOURS[outcome])
     ticks, names = [], []
-    for place, factor in enumerate(factors):
-        for side, level in enumerate(sorted(part[factor].unique(), key=str)):
-            group = part[part[factor] == level]
-            x = 3 * place + side
-            spread = np.linspace(-0.3, 0.3, len(group)) if len(group) > 1 else np.zeros(1)
+    levels = (effects[name].astype(str) for name in ("factor", "low_level", "high_level"))
+    for place, (factor, *both) in enumerate(zip(*levels, strict=True)):
+        for side, level in enumerate(both):
+            group = part[part[factor].astype(str) == level]
+            x = 3.4 * place + 1.4 * side
+            spread = np.linspace(-0.4, 0.4, len(group)) if len(group) > 1 else np.zeros(len(group))
             faces = [colour if learned else "white" for learned in group["learned"]]
             ax.scatter(x + spread, group[outcome], c=faces, edgecolors=colour, s=12, linewidths=0.7)
-            ax.hlines(group[outcome].mean(), x - 0.4, x + 0.4, colors=style.INK, linewidth=1.4)
+            ax.hlines(group[outcome].mean(), x - 0.5, x + 0.5, colors=style.INK, linewidth=1.4)
             ticks.append(x)
             names.append(f"{factor.replace('_', ' ')}\n{level}" if side == 0 else f"\n{level}")
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
@@ -178,7 +176,7 @@ def _factors(run: Saved) -> RenderedFigure:
     axes = np.atleast_1d(figure.subplots(len(pairs), 1))
     for ax, (stage, outcome) in zip(axes, pairs, strict=True):
         rows = settled[(settled["stage"] == stage) & (settled["outcome"] == outcome)]
-        draw_points(outcomes, stage, outcome, rows["factor"].tolist(), ax)
+        draw_points(outcomes, rows, ax)
         ax.set_title(run.title(f"Stage {stage}: {STAGES[stage][0]}"))
     drawn = int(outcomes["stage"].isin([stage for stage, _ in pairs]).sum())
     note = "points are trainings, bars means; hollow: did not learn to find categories"

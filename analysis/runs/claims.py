@@ -70,7 +70,7 @@ class Claim(Frozen):
     @property
     def sample(self) -> str:
         """What the estimate rests on, in words."""
-        units = f"{self.n_images} {self.unit}"
+        units = f"{self.n_images} {self.unit if self.n_images != 1 else self.unit[:-1]}"
         return (
             units if self.n == self.n_images and self.unit != "images" else f"{self.n} from {units}"
         )

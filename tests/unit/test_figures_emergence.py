@@ -54,8 +54,8 @@ def test_settled_effects_alone_are_drawn_and_the_clear_ones_filled(effects):
     assert white == [False, True, False]
 
 
-def test_points_are_trainings_and_bars_their_means(outcomes):
-    ax = emergence.draw_points(outcomes, "A", "sink", ["uninformative", "text_depth"], axes())
+def test_points_are_trainings_and_bars_their_means(outcomes, effects):
+    ax = emergence.draw_points(outcomes, effects[effects["stage"] == "A"], axes())
     points = [c for c in ax.collections if len(c.get_offsets()) == 2]
     assert [sorted(c.get_offsets()[:, 1].tolist()) for c in points] == [
         [0.1, 0.2],

@@ -15,16 +15,16 @@ from litelvlm.analysis.studies.emergence.rows import Config
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
-_WORDS = {"sink": "the sink of the text tower", "reversal": "the reversal that follows the text"}
+_WORDS = {"sink": "The sink of the text tower", "reversal": "The reversal that follows the text"}
 _FACTORS = {
-    "uninformative": "Uninformative captions (half of them)",
-    "filler": "Filler words (up to 30)",
-    "rate": "A learning rate of 3e-3 instead of 1e-3",
-    "text_depth": "A text tower of 8 blocks instead of 4",
-    "loss": "The sigmoid loss instead of the softmax",
-    "scope": "Captions of one object instead of the scene",
-    "pooling": "Mean pooling instead of the class token",
-    "registers": "Four registers instead of none",
+    "uninformative": "captions of which half say nothing",
+    "filler": "up to 30 filler words",
+    "rate": "a learning rate of 3e-3 instead of 1e-3",
+    "text_depth": "a text tower of 8 blocks instead of 4",
+    "loss": "the sigmoid loss instead of the softmax",
+    "scope": "captions of one object instead of the scene",
+    "pooling": "mean pooling instead of the class token",
+    "registers": "four registers instead of none",
     "categories": "64 categories instead of 4",
 }
 
@@ -56,7 +56,7 @@ def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
             line["effect"], line["low"], line["high"], line["n"], line["n"], "t over trainings"
         )
         margin = config.sink_margin if line["outcome"] == "sink" else config.margin
-        statement = f"{_FACTORS[line['factor']]} changes {_WORDS[line['outcome']]}."
+        statement = f"{_WORDS[line['outcome']]} changes with {_FACTORS[line['factor']]}."
         found.append(
             training_claim(
                 line["name"],
