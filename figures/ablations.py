@@ -10,7 +10,7 @@ from litelvlm.figures import style
 from litelvlm.figures.axes import budget_axis, forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
-ORACLE, ANTI_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
+ORACLE, INVERSE_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
 
 
 class MethodStyle(NamedTuple):
@@ -22,8 +22,8 @@ class MethodStyle(NamedTuple):
     linestyle: str
 
 
-def _style_of(method: str, linestyle: str = "-") -> MethodStyle:
-    return MethodStyle(style.label(method), style.colour(method), style.mark(method), linestyle)
+def _style_of(method: str) -> MethodStyle:
+    return MethodStyle(style.label(method), style.colour(method), style.mark(method), "-")
 
 
 LINE_STYLES: Mapping[str, MethodStyle] = {
@@ -56,7 +56,7 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
     for low, value, high in unpruned[["low", "value", "high"]].itertuples(index=False):
         ax.axhline(value, color=style.colour("none"), linewidth=1, label=style.label("none"))
         ax.axhspan(low, high, color=style.colour("none"), alpha=0.08, linewidth=0)
-    best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, ANTI_ORACLE))
+    best, worst = (chosen[chosen["method"] == name] for name in (ORACLE, INVERSE_ORACLE))
     if len(best) and len(worst):
         ax.fill_between(
             best["budget"],

@@ -15,6 +15,7 @@ from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 METRICS = {"ciou": "cIoU", "giou": "gIoU", "p50": "P@0.5"}
 ORACLES = ("mask_oracle", "inverse_mask_oracle")
 KEPT = 0.90
+"""Share of the unpruned cIoU that the paper claims to keep."""
 LINES = 10
 """Most methods in one panel; more are spread over panels that repeat ``REFERENCES``."""
 REFERENCES = ("none", "random")

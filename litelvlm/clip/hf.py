@@ -152,9 +152,10 @@ def read_tokenizer(name: str | Path) -> CLIPTokenizer:
     """
     try:
         tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(name)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
-            f"the tokenizer of the CLIP in {name} is damaged ({error}); fetch its files again"
+            f"the tokenizer of the CLIP in {name} is damaged ({str(error)[:200]}); fetch its files "
+            "again"
         ) from error
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""One image of a batch, as methods that merge tokens between blocks see it."""
+"""One image in the tower, as methods that merge tokens between blocks see it."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,24 +9,23 @@ from litelvlm.pruning.vit import VitView
 
 
 class ClipVitView(VitView):
-    """One image of a batch, from its embeddings on.
+    """One image, from its embeddings on.
 
     Args:
-        image: The tower's states.
-        row: Which image of the batch.
+        image: The tower's states of a batch of one.
 
     Raises:
         ValueError: If tokens cannot be merged inside this family's tower.
     """
 
-    def __init__(self, image: ClipImage, row: int = 0) -> None:
+    def __init__(self, image: ClipImage) -> None:
         image.tower.require("token_merging")
-        self.tower, self.image, self.row = image.tower, image, row
+        self.tower, self.image = image.tower, image
         self.n_blocks = image.tower.n_blocks - 1
 
     def embed(self) -> Float[Tensor, "s d"]:
         """States that enter the first block."""
-        return self.image.states[0][self.row]
+        return self.image.states[0][0]
 
     def attend(
         self, block: int, states: Float[Tensor, "s d"], bias: Float[Tensor, "s"]

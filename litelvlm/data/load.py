@@ -7,6 +7,7 @@ from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.layout import find_root
 from litelvlm.data.pictograms import pictogram_root
 from litelvlm.data.refer import ReferDataset
+from litelvlm.data.refer_writer import DATASET
 from litelvlm.data.splits import read_split
 
 EMBEDDED = "embedded"
@@ -42,7 +43,7 @@ def load_refer(
             raise ValueError(
                 f'dataset={dataset!r} needs root= the folder that holds it; root is "{name}"'
             )
-        return read_split(RENDERED[name](), "refcoco", split, split_by, name=name)
+        return read_split(RENDERED[name](), DATASET, split, split_by, name=name)
     if is_parquet_source(root):
         tree, dataset = hub_root(root, dataset, split, split_by)
         return read_split(tree, dataset, split, split_by)

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from litelvlm.data.annotations import decode_mask
 from litelvlm.data.files import atomic_folder
 from litelvlm.data.layout import FAMILIES, FOLDER
 from litelvlm.data.outlines import outline_polygons
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.base import Kind, Scene
 
+DATASET = "refcoco"
+"""Member of the family whose layout the scenes are written in."""
 KINDS_OF_SPLIT: Mapping[str, tuple[Kind, ...]] = {
     "testA": ("category", "attribute"),
     "testB": ("relation",),
@@ -29,9 +31,8 @@ def write_refer(
     root: str | Path,
     splits: Mapping[str, Iterable[Scene]],
     categories: Mapping[str, str],
-    dataset: str = "refcoco",
 ) -> Path:
-    """Write scenes as `<root>/Refer_Segm/<dataset>` with images beside it; whole or not at all.
+    """Write scenes as `<root>/Refer_Segm/refcoco` with images beside it; whole or not at all.
 
     Every second object is stored as polygons along pixel borders where those give back the exact
     mask, the others as compressed run lengths. Each sentence record has an extra key "kind". The
@@ -42,7 +43,6 @@ def write_refer(
         root: Folder to make; must not exist.
         splits: Scenes of each split ("train", "val", "testA", "testB"); no scene may be in two.
         categories: Every category of the world with its supercategory, in the order of ids.
-        dataset: Name of the dataset folder.
 
     Returns:
         The root.
@@ -53,17 +53,12 @@ def write_refer(
     """
     if Path(root).exists():
         raise FileExistsError(f"{root} exists; remove it or write elsewhere")
-    return atomic_folder(root, lambda folder: _fill(folder / FOLDER, splits, categories, dataset))
+    return atomic_folder(root, lambda folder: _fill(folder / FOLDER, splits, categories))
 
 
-def _fill(
-    base: Path,
-    splits: Mapping[str, Iterable[Scene]],
-    categories: Mapping[str, str],
-    dataset: str,
-) -> None:
-    (base / dataset).mkdir(parents=True)
-    images_folder = base / FAMILIES[dataset].images
+def _fill(base: Path, splits: Mapping[str, Iterable[Scene]], categories: Mapping[str, str]) -> None:
+    (base / DATASET).mkdir(parents=True)
+    images_folder = base / FAMILIES[DATASET].images
     images_folder.mkdir(parents=True)
     tables = _Tables(categories)
     pixels = hashlib.sha256()
@@ -77,8 +72,8 @@ def _fill(
     # Protocol 2, as the published files have; plain containers, strings and numbers only.
     refs = pickle.dumps(tables.refs, protocol=2)
     instances = json.dumps(tables.instances(pixels.hexdigest()), separators=(",", ":")).encode()
-    (base / dataset / FAMILIES[dataset].tables["unc"][0]).write_bytes(refs)
-    (base / dataset / "instances.json").write_bytes(instances)
+    (base / DATASET / FAMILIES[DATASET].tables["unc"][0]).write_bytes(refs)
+    (base / DATASET / "instances.json").write_bytes(instances)
 
 
 class _Tables:

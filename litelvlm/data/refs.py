@@ -1,12 +1,13 @@
 """The table of referring expressions (`refs(*.p`, `grefs(*.json`), checked field by field."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from litelvlm.data.annotations import Instances, RefDataError
-from litelvlm.data.pickles import UnsafePickleError, loads_plain
+from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.pickles import UnsafePickleError, loads_plain
+from litelvlm.data.safe.shown import shown
 
 NO_TARGET = -1
 
@@ -45,7 +46,7 @@ def read_refs(content: bytes, path: Path) -> tuple[Ref, ...]:
         UnsafePickleError: If a pickle holds anything but plain data.
     """
     try:
-        data = json.loads(content) if path.suffix == ".json" else loads_plain(content)
+        data = read_json(content) if path.suffix == ".json" else loads_plain(content)
     except UnsafePickleError as error:
         raise UnsafePickleError(
             f"{path} was not loaded: {error}. Files of the RefCOCO family hold lists, dicts, "
@@ -73,18 +74,18 @@ def _too_deep(path: Path) -> RefDataError:
 def _ref(record: object, where: str) -> Ref:
     listed = _field(record, "sentences", where)
     if not isinstance(listed, list | tuple):
-        raise RefDataError(f"{where} has {listed!r}, expected a list of sentences")
+        raise RefDataError(f"{where} has {shown(listed)}, expected a list of sentences")
     sentences = tuple(
         Sentence(
             _number(_field(item, "sent_id", f"{where}, sentence {i}"), where),
             _text(_field(item, "sent", f"{where}, sentence {i}"), where),
-            item.get("kind"),
+            _kind(item, where),
         )
         for i, item in enumerate(listed)
     )
     return Ref(
         ref_id=_number(_field(record, "ref_id", where), where),
-        ann_ids=_numbers(_field(record, "ann_id", where), where),
+        ann_ids=_objects(_field(record, "ann_id", where), where),
         image_id=_number(_field(record, "image_id", where), where),
         category_ids=_numbers(_field(record, "category_id", where), where),
         split=_text(_field(record, "split", where), where),
@@ -102,9 +103,9 @@ def _field(record: object, name: str, where: str) -> object:
 
 
 def _number(value: object, where: str) -> int:
-    if not isinstance(value, int):
-        raise RefDataError(f"{where} has {value!r}, expected a whole number")
-    return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RefDataError(f"{where} has {shown(value)}, expected a whole number")
+    return value
 
 
 def _numbers(value: object, where: str) -> tuple[int, ...]:
@@ -112,10 +113,22 @@ def _numbers(value: object, where: str) -> tuple[int, ...]:
     return tuple(_number(item, where) for item in values)
 
 
+def _objects(value: object, where: str) -> tuple[int, ...]:
+    found = _numbers(value, where)
+    if not found:
+        raise RefDataError(f"{where} names no object; where nothing is meant, ann_id is [-1]")
+    return found
+
+
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise RefDataError(f"{where} has {value!r}, expected text")
+        raise RefDataError(f"{where} has {shown(value)}, expected text")
     return value
+
+
+def _kind(sentence: object, where: str) -> str | None:
+    kind = sentence.get("kind") if isinstance(sentence, Mapping) else None
+    return None if kind is None else _text(kind, where)
 
 
 def check_belongs(refs: Iterable[Ref], instances: Instances, refs_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scores of gRefCOCO, where an expression may mean nothing in the image.
+"""Scores of gRefCOCO, where an expression may have no target in the image.
 
 Source: Liu et al., GRES (CVPR 2023), with exact denominators. A prediction of few pixels counts as
 a refusal ("no target"). Every score is a ratio of sums over expressions, so a study that resamples
@@ -79,8 +79,8 @@ def grefcoco_summands(
         unions: Pixel counts, one per expression.
         predicted: Predicted pixels per expression.
         target: Target pixels per expression.
-        no_target: Which expressions mean nothing in their image. Counts do not tell: an object all
-            of whose pixels are doubled has no scored pixel, and is a target.
+        no_target: Which expressions have no target in their image. Counts cannot decide this: an
+            object whose pixels are all doubled has no scored pixel, and is a target.
         empty_below: Fewer predicted pixels than this count as a refusal.
 
     Returns:

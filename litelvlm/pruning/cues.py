@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isqrt
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,10 +22,13 @@ class Cue:
             out), T texts, D vision width, P joint width, E head width, d language-model width, L
             its layers, C colour channels.
         meaning: What it holds.
+        source: What it depends on: "image" alone, the "text" as well, or the "truth", which only an
+            annotated image has.
     """
 
     axes: tuple[str, ...]
     meaning: str
+    source: Literal["image", "text", "truth"] = "image"
 
     @property
     def shape(self) -> str:
@@ -41,7 +45,9 @@ CUES: Mapping[str, Cue] = MappingProxyType(
         "patch_embeds": Cue(
             ("N", "P"), "visual_projection(post_layernorm(patch_tokens)), not normalised"
         ),
-        "text_embeds": Cue(("T", "P"), "projected [EOS] state of each text, not normalised"),
+        "text_embeds": Cue(
+            ("T", "P"), "projected [EOS] state of each text, not normalised", "text"
+        ),
         "query": Cue(
             ("D",), "CLS row of the last block's query projection, heads joined, unscaled"
         ),
@@ -66,14 +72,20 @@ CUES: Mapping[str, Cue] = MappingProxyType(
             ("N",), "mean sine of the language model's rotary angles at each unpruned position"
         ),
         "llm_attention": Cue(
-            ("N", "L"), "attention of the unpruned language model's [SEG] query, mean over heads"
+            ("N", "L"),
+            "attention of the unpruned language model's [SEG] query, mean over heads",
+            "text",
         ),
-        "llm_prompt_attention": Cue(("N", "L"), "the same for the last token of the question"),
+        "llm_prompt_attention": Cue(
+            ("N", "L"), "the same for the last token of the question", "text"
+        ),
         "llm_gradient": Cue(
-            ("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens"
+            ("N", "d"), "gradient of the unpruned mask's mean logit by the projected tokens", "text"
         ),
         "block_importance": Cue(
-            ("N",), "fall of the unpruned mask's soft Dice without the token's block of the grid"
+            ("N",),
+            "fall of the unpruned mask's soft Dice without the token's block of the grid",
+            "text",
         ),
         "external_similarity": Cue(
             ("N",), "similarity of each token's cell with the text in another model"
@@ -88,35 +100,22 @@ CUES: Mapping[str, Cue] = MappingProxyType(
             ("N",), "length of each token's value in the image tower's last block, heads joined"
         ),
         "coverage": Cue(
-            ("N",), "share of each token's cell that the true mask covers, 0 to 1; for oracles only"
+            ("N",),
+            "share of each token's cell that the true mask covers, 0 to 1; for oracles only",
+            "truth",
         ),
         "box": Cue(
-            ("N",), "1 in the cells of the box around the true mask, else 0; for oracles only"
+            ("N",),
+            "1 in the cells of the box around the true mask, else 0; for oracles only",
+            "truth",
         ),
     }
 )
 
-# What only an annotated image can give.
-TRUTH = frozenset({"coverage", "box"})
-# What is the same for every text about an image.
-OF_IMAGE = frozenset(
-    {
-        "patch_tokens",
-        "cls_token",
-        "patch_embeds",
-        "query",
-        "keys",
-        "values",
-        "cls_key",
-        "cls_attention",
-        "keys_mean",
-        "projected",
-        "late_states",
-        "colours",
-        "rotary_cosine",
-        "rotary_sine",
-    }
-)
+# Cues that only an annotated image can give.
+TRUTH = frozenset(name for name, cue in CUES.items() if cue.source == "truth")
+# Cues that are the same for every text about an image.
+OF_IMAGE = frozenset(name for name, cue in CUES.items() if cue.source == "image")
 
 
 class Cues:
@@ -183,7 +182,7 @@ class Cues:
             **cues: Tensors by cue name, as in ``CUES``.
 
         Raises:
-            ValueError: If the grid is left out and cannot be told from the tensors, or a name or
+            ValueError: If the grid is left out and does not follow from the tensors, or a name or
                 shape is wrong.
         """
         if grid is None:

@@ -116,7 +116,7 @@ def check_method(cls: object, what: str, name: str | None = None) -> type[Pruner
 
 
 def _module_of(path: Path) -> ModuleType:
-    """Run a Python file as a module whose name tells its path, once in a process."""
+    """Run a Python file as a module named after its path, once in a process."""
     if not path.is_file():
         raise FileNotFoundError(f"plugin {str(path)!r} does not exist; give the path of a .py file")
     if path.suffix != ".py":

@@ -57,7 +57,7 @@ class Selection:
         n_tokens: Tokens before pruning.
         positions: Position of each output token relative to the first visual one, [axes, R]: one
             axis for rotary positions, three for multimodal ones (mRoPE). Every method gives one.
-        span: Positions that the image block takes up; the text behind it starts after them.
+        span: Positions that the image block takes up; the text starts after them.
         tokens: Output tokens, in the language model's input space at stage "post_projector", else
             in that of the patch tokens; None when they are plain rows of them.
         source: Merge weights; ``source @ patch_tokens`` (``source @ projected`` after the

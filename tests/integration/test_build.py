@@ -98,6 +98,11 @@ def test_glamm_7b_without_random_weights_is_refused():
         load_model("glamm-7b")
 
 
+def test_files_of_glamm_7b_are_refused():
+    with pytest.raises(ValueError, match="has no files, so clip= and revision= mean nothing"):
+        load_model("glamm-7b", random_init=True, clip="somewhere")
+
+
 def test_checkpoints_that_do_not_fit_are_explained(folder):
     change_config(folder, mm_hidden_size=190)
     with pytest.raises(ValueError, match="misshapen"):

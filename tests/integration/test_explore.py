@@ -20,7 +20,7 @@ from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
-from litelvlm.data.annotations import decode_mask
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.models.glamm.attribution.importance import attention_rows, block_importance
 from litelvlm.models.glamm.prompting.prompts import conversation
 

@@ -40,9 +40,9 @@ def test_rotary_means_are_those_of_the_layers(model, state, cues):
     seen = []
 
     class Watched(IvcPrune):
-        def keep(self, scored, entering, count):
+        def reduce(self, scored, entering, count):
             seen.append(tuple(part[scored.image].mean(1) for part in scored.rotary()))
-            return super().keep(scored, entering, count)
+            return super().reduce(scored, entering, count)
 
     plan = Watched(layer=1).select(cues, 48)
     model.ground([state], [TALK], [plan])

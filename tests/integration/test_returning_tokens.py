@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from litelvlm import get_pruner
-from litelvlm.models.glamm.language.layer_pruning import LayerDropping, LlamaView, query_places
+from litelvlm.models.glamm.language.layer_pruning import LayerDropping
+from litelvlm.models.glamm.language.layer_view import LlamaView
 from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.places import query_places
 from litelvlm.models.glamm.prompting.prompts import conversation
 
 

@@ -15,12 +15,12 @@ from litelvlm.models.glamm.attribution.importance import (
     attention_rows,
     block_groups,
     block_importance,
-    expression_places,
     leave_one_out,
     target_gradient,
 )
 from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
 from litelvlm.models.glamm.language.llama import decode
+from litelvlm.models.glamm.prompting.places import expression_places
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Selection

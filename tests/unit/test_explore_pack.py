@@ -22,7 +22,7 @@ from litelvlm.analysis.pages.explore_pack import (
 )
 from litelvlm.analysis.pages.explore_scores import SIGNALS, pack_scores
 from litelvlm.analysis.signals.word_attention import group_pieces
-from litelvlm.data.annotations import decode_mask
+from litelvlm.data.safe.rasterise import decode_mask
 
 
 def unpacked(counts, width, height):

@@ -94,22 +94,22 @@ def test_ivc_prune_by_hand():
     # with the question (softmax .08 and .03), 1.5 and 7.5 with the seed (.0004 and .18, for its own
     # 9 leaves little): place 2.
     pruner = get_pruner("ivc_prune")
-    assert pruner.keep(view, view, 4).tolist() == [0, 2, 4, 5]
+    assert pruner.reduce(view, view, 4).places.tolist() == [0, 2, 4, 5]
     # Without coordinates: seed 0, then 2, 1, and of places 3 and 5 (dots of 0) and 4 (negative
     # ones) the first.
     plain = get_pruner("ivc_prune", coordinate_share=0.0)
-    assert [plain.keep(view, view, n).tolist() for n in (1, 2, 3, 4)] == [
+    assert [plain.reduce(view, view, n).places.tolist() for n in (1, 2, 3, 4)] == [
         [0],
         [0, 2],
         [0, 1, 2],
         [0, 1, 2, 3],
     ]
     # Of two, no coordinate (round .3) and one seed.
-    assert pruner.keep(view, view, 2).tolist() == [0, 2]
+    assert pruner.reduce(view, view, 2).places.tolist() == [0, 2]
     # All of them coordinates: of six, three by cosine (5 4 3) and three by sine (4 3 2) in turns: 5
     # 4 3 2 ...
     most = get_pruner("ivc_prune", coordinate_share=0.5)
-    assert most.keep(view, view, 4).tolist() == [2, 3, 4, 5]
+    assert most.reduce(view, view, 4).places.tolist() == [2, 3, 4, 5]
 
 
 def test_a_coordinate_that_is_also_foreground_makes_room_for_more():
@@ -119,7 +119,7 @@ def test_a_coordinate_that_is_also_foreground_makes_room_for_more():
         None, queries=(7,), n_visual=6, values=view.values(), rotary=(cos.flip(0), sin.flip(0))
     )
     # Now places 0 (the seed) and 1 are the coordinates: two more from the foreground, 2 and 3.
-    assert get_pruner("ivc_prune").keep(view, view, 4).tolist() == [0, 1, 2, 3]
+    assert get_pruner("ivc_prune").reduce(view, view, 4).places.tolist() == [0, 1, 2, 3]
 
 
 def test_schedules_are_honest_about_the_layers_before():
@@ -171,7 +171,7 @@ def test_the_add_on_inside_the_language_model_by_hand():
     )
     for inner in ("fastv", "pyramiddrop"):
         pruner = get_pruner("ivc_layer_add_on", of=inner, share=0.5)
-        assert pruner.keep(view, view, 4).tolist() == [0, 3, 4, 5]
+        assert pruner.reduce(view, view, 4).places.tolist() == [0, 3, 4, 5]
         assert pruner.look_back == get_pruner(inner).look_back
         for budget in (48, 100):
             assert pruner.schedule(budget, 144, 4) == get_pruner(inner).schedule(budget, 144, 4)

@@ -121,7 +121,7 @@ def test_equal_tokens_are_kept_from_the_first(name):
         values=torch.ones(length, 2, 4),
         rotary=flat,
     )
-    assert get_pruner(name).keep(view, view, 7).tolist() == list(range(7))
+    assert get_pruner(name).reduce(view, view, 7).places.tolist() == list(range(7))
 
 
 def test_the_scale_of_what_every_method_reads_is_decided_on():

@@ -262,18 +262,18 @@ def test_attention_methods_by_hand(name):
     one, both = View(ATTENTION), View(ATTENTION, queries=(5, 6))
     # Token 5, mean of the heads: .15 .15 .15 .3. The tie goes to the first.
     assert one.image_attention().tolist() == pytest.approx([0.15, 0.15, 0.15, 0.3])
-    assert pruner.keep(one, one, 2).tolist() == [0, 3]
+    assert pruner.reduce(one, one, 2).places.tolist() == [0, 3]
     # With token 6 (.35 .05 .3 .0): .25 .10 .225 .15.
     assert both.image_attention().tolist() == pytest.approx([0.25, 0.1, 0.225, 0.15])
-    assert pruner.keep(both, both, 2).tolist() == [0, 2]
-    assert pruner.keep(both, both, 3).tolist() == [0, 2, 3]
+    assert pruner.reduce(both, both, 2).places.tolist() == [0, 2]
+    assert pruner.reduce(both, both, 3).places.tolist() == [0, 2, 3]
 
 
 def test_fastv_reads_the_layer_before_and_pyramiddrop_its_own():
     before, own = View(ATTENTION), View(ATTENTION, queries=(6,))
     # Token 5 prefers place 3, token 6 place 0.
-    assert get_pruner("fastv").keep(before, own, 1).tolist() == [3]
-    assert get_pruner("pyramiddrop").keep(before, own, 1).tolist() == [0]
+    assert get_pruner("fastv").reduce(before, own, 1).places.tolist() == [3]
+    assert get_pruner("pyramiddrop").reduce(before, own, 1).places.tolist() == [0]
     assert (get_pruner("fastv").look_back, get_pruner("pyramiddrop").look_back) == (1, 0)
 
 
@@ -284,19 +284,16 @@ def test_dart_by_hand():
     angles = torch.deg2rad(torch.tensor([45.0, 0, 90, 60, 185, 45, 200]))
     view = View(keys=keys, states=torch.stack([angles.cos(), angles.sin()], dim=1) * 3)
     pruner = get_pruner("dart", image_pivots=1, text_pivots=1)
-    assert pruner.keep(view, view, 1).tolist() == [1]
+    assert pruner.reduce(view, view, 1).places.tolist() == [1]
     # Pivot 1 (90 degrees) takes the one farthest from it: 0 is 90 away, 2 is 30, 3 is 95.
-    assert pruner.keep(view, view, 2).tolist() == [1, 3]
+    assert pruner.reduce(view, view, 2).places.tolist() == [1, 3]
     # Then token 6 (200 degrees): place 0 is 160 away, place 2 140.
-    assert pruner.keep(view, view, 3).tolist() == [0, 1, 3]
+    assert pruner.reduce(view, view, 3).places.tolist() == [0, 1, 3]
     # Without text: the two least like pivot 1 are 3 (95 degrees) and 0 (90).
-    assert get_pruner("dart", image_pivots=1, text_pivots=0).keep(view, view, 3).tolist() == [
-        0,
-        1,
-        3,
-    ]
+    blind = get_pruner("dart", image_pivots=1, text_pivots=0)
+    assert blind.reduce(view, view, 3).places.tolist() == [0, 1, 3]
     # Pivots alone: places 1 and 2.
-    assert get_pruner("dart", image_pivots=2).keep(view, view, 2).tolist() == [1, 2]
+    assert get_pruner("dart", image_pivots=2).reduce(view, view, 2).places.tolist() == [1, 2]
 
 
 def test_a_trace_counts_tokens_per_layer():

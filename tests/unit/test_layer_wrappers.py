@@ -11,12 +11,13 @@ def test_layer_reverse_by_hand():
     # Token 5, mean of the heads: .15 .15 .15 .3. Of the three that tie the first two are the worst.
     view = View(ATTENTION)
     for inner in ("fastv", "pyramiddrop", "lvlm_csp_like"):
-        assert get_pruner(inner).keep(view, view, 1).tolist() == [3]
-        assert get_pruner("layer_reverse", of=inner).keep(view, view, 2).tolist() == [0, 1]
+        assert get_pruner(inner).reduce(view, view, 1).places.tolist() == [3]
+        assert get_pruner("layer_reverse", of=inner).reduce(view, view, 2).places.tolist() == [0, 1]
     # FastV looks at the layer before, PyramidDrop at its own, where token 6 sees .35 .05 .3 .0.
     own = View(ATTENTION, queries=(6,))
-    assert get_pruner("layer_reverse", of="fastv").keep(view, own, 3).tolist() == [0, 1, 2]
-    assert get_pruner("layer_reverse", of="pyramiddrop").keep(view, own, 2).tolist() == [1, 3]
+    assert get_pruner("layer_reverse", of="fastv").reduce(view, own, 3).places.tolist() == [0, 1, 2]
+    reverse = get_pruner("layer_reverse", of="pyramiddrop")
+    assert reverse.reduce(view, own, 2).places.tolist() == [1, 3]
 
 
 def test_a_reversed_sparsevlm_recycles_the_worst_of_what_it_drops():

@@ -48,11 +48,11 @@ def test_choices_by_hand():
     pruner = get_pruner("lvlm_csp_like")
     # Four visual tokens: i * floor(4 / 3) and i * floor(4 / 2).
     first = View(ATTENTION, index=0, hidden_states=ATTENTION[0])
-    assert pruner.keep(first, first, 3).tolist() == [0, 1, 2]
-    assert pruner.keep(first, first, 2).tolist() == [0, 2]
+    assert pruner.reduce(first, first, 3).places.tolist() == [0, 1, 2]
+    assert pruner.reduce(first, first, 2).places.tolist() == [0, 2]
     # Later by attention of token 5, mean of the heads: .15 .15 .15 .3.
     later = View(ATTENTION, index=2)
-    assert pruner.keep(later, later, 2).tolist() == [0, 3]
+    assert pruner.reduce(later, later, 2).places.tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("layers", [(1,), (1, 2, 3), (0, 2)])

@@ -1,6 +1,8 @@
 """Outlines to masks by the official rule."""
 
 import json
+import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from pycocotools import mask as coco_mask
 from refer_tree import FIXTURE, SQUARE
 from safetensors.numpy import load_file
 
-from litelvlm.data.annotations import RefDataError, decode_mask
+from litelvlm.data.annotations import RefDataError
 from litelvlm.data.load import load_refer
+from litelvlm.data.safe.rasterise import decode_mask
 
 
 @pytest.mark.parametrize("group", ["refcoco|val", "refcoco|testA", "refcocog|val"])
@@ -92,3 +95,47 @@ def test_a_line_covers_what_it_covers_in_whatever_place():
 def test_bad_outlines_are_refused(outline, message):
     with pytest.raises(RefDataError, match=message):
         decode_mask(outline, 6, 8)
+
+
+ZIGZAG = [0.0, 0.0, 6000.0, 4000.0] * 25_000
+HEAVY = {
+    "long edges": ([ZIGZAG], "the borders of an outline are"),
+    "many polygons": ([[0, 0, 1, 0, 1, 1]] * 300_000, "has 300000 parts; at most 10000 are read"),
+    "many planes": (
+        [{"size": [480, 640], "counts": [480 * 640]}] * 20_000,
+        "has 20000 parts; at most 10000 are read",
+    ),
+    "endless run lengths": (
+        [{"size": [480, 640], "counts": "0" * (13 * 480 * 640)}],
+        "run lengths are longer than an image",
+    ),
+    "number that is none": ([[0, 0, float("nan"), 1, 1, 1]], "a point that is no number"),
+    "truth as a run": ([{"size": [1, 1], "counts": [True]}], "has size [1, 1]"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("outline", "message"), HEAVY.values(), ids=HEAVY.keys())
+def test_outlines_that_would_hang_are_refused(outline, message):
+    with pytest.raises(RefDataError, match=re.escape(message)) as found:
+        decode_mask(outline, 480, 640)
+    assert len(str(found.value)) < 300
+
+
+def test_many_planes_are_decoded_in_little_memory():
+    plane = {"size": [480, 640], "counts": [0, 480 * 640]}
+    tracemalloc.start()
+    try:
+        mask = decode_mask([plane] * 1_000, 480, 640)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (mask == 254).all()  # the count ends below 255, which means an ignored pixel
+    assert peak < 5 * 2**26  # 1,000 planes at once would be 307 MB
+
+
+def test_an_outline_as_complex_as_any_photograph_needs_is_read():
+    angles = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+    radius = 150 + 60 * np.sin(80 * angles)
+    star = np.stack([320 + radius * np.cos(angles), 240 + radius * np.sin(angles)], 1)
+    assert 0.1 < decode_mask([star.ravel().tolist()], 480, 640).mean() < 0.5

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from litelvlm.data.annotations import decode_mask
 from litelvlm.data.outlines import outline_polygons
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 
 

@@ -1,12 +1,15 @@
 """What the REFER reader refuses, and how it says so."""
 
+import json
+import re
+
 import pytest
 from PIL import Image
 from refer_tree import SQUARE, annotation, make_tree, ref
 
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.load import load_refer
-from litelvlm.data.pickles import UnsafePickleError
+from litelvlm.data.safe.pickles import UnsafePickleError
 
 
 def test_unknown_names_list_the_choices(tmp_path):
@@ -100,7 +103,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
         (b'{"images": []}', "lacks the field 'annotations'"),
         (
             b'{"images": [{"id": 1}], "annotations": [], "categories": []}',
-            "lacks the field 'file_name'",
+            "lacks the field 'height'",
         ),
         (
             b'{"images": [{"id": 1, "file_name": "../x", "height": 1, "width": 1}]}',
@@ -143,8 +146,80 @@ def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):
     table.write_bytes(
         b"\x80\x02]}X\x09\x00\x00\x00sentences]sX\x06\x00\x00\x00ref_id" + nested + b"sa."
     )
-    with pytest.raises(RefDataError, match=r"refs\(unc\)\.p is nested too deeply"):
+    with pytest.raises(UnsafePickleError, match=r"refs\(unc\)\.p .* nested more than 50 levels"):
         load_refer(tmp_path)
+
+
+def instances(image=None, **changes):
+    """An `instances.json` with one image and one object, and some fields changed."""
+    image = {"id": 7, "file_name": "7.png", "height": 6, "width": 8} | (image or {})
+    record = {"id": 1, "image_id": 7, "category_id": 3, "segmentation": []}
+    whole = {
+        "images": [image],
+        "annotations": [record],
+        "categories": [{"id": 3, "name": "thing"}],
+    }
+    return json.dumps(whole | changes)
+
+
+ODD_INSTANCES = {
+    "endless height": (instances({"height": float("inf")}), "Infinity is no number"),
+    "negative height": (instances({"height": -6}), "image 7 has a height of -6; allowed: 1 to"),
+    "height of zero": (instances({"height": 0}), "image 7 has a height of 0"),
+    "huge width": (instances({"width": 10**9}), "image 7 has a width of 1000000000"),
+    "part of a pixel": (instances({"height": 6.5}), "6.5 is no whole number"),
+    "truth as a height": (instances({"height": True}), "True is no whole number"),
+    "height as text": (instances({"height": "6"}), "'6' is no whole number"),
+    "no file name": (instances({"file_name": ""}), "is empty or holds control characters"),
+    "file name of a folder": (instances({"file_name": "./"}), "is empty or holds"),
+    "file name with a bell": (instances({"file_name": "a\x07.png"}), "is empty or holds"),
+    "absolute file name": (instances({"file_name": "/etc/x"}), "leaves the image folder"),
+    "number as a file name": (instances({"file_name": 7}), "7 is no text"),
+    "image id as text": (instances({"id": "7"}), "'7' is no whole number"),
+    "category without a name": (instances(categories=[{"id": 3, "name": None}]), "None is no text"),
+    "image twice": (
+        instances(images=[{"id": 7, "file_name": "7.png", "height": 6, "width": 8}] * 2),
+        "image id 7 occurs twice",
+    ),
+    "object twice": (
+        instances(annotations=[{"id": 1, "image_id": 7, "category_id": 3, "segmentation": []}] * 2),
+        "annotation id 1 occurs twice",
+    ),
+    "category twice": (
+        instances(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),
+        "category id 3 occurs twice",
+    ),
+    "key twice": ('{"images": [], "images": []}', "the key 'images' stands twice in one object"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), ODD_INSTANCES.values(), ids=ODD_INSTANCES.keys())
+def test_odd_instances_are_refused_with_the_record(tmp_path, content, message):
+    make_tree(tmp_path, [ref()])
+    (tmp_path / "Refer_Segm" / "refcoco" / "instances.json").write_text(content)
+    with pytest.raises(RefDataError, match=re.escape(message)) as found:
+        load_refer(tmp_path)
+    assert len(str(found.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ann_id": []}, "names no object; where nothing is meant, ann_id is [-1]"),
+        ({"ann_id": [True]}, "has True, expected a whole number"),
+        ({"ref_id": 1.0}, "has 1.0, expected a whole number"),
+        ({"sentences": None}, "has None, expected a list of sentences"),
+        ({"sentences": ["a word"]}, "is a str, expected a dict"),
+        ({"sentences": [{"sent_id": 1, "sent": "a", "kind": 5}]}, "has 5, expected text"),
+        ({"split": ["v"] * 10_000}, "expected text"),
+    ],
+)
+def test_odd_references_are_refused_in_a_short_message(tmp_path, changes, message):
+    make_tree(tmp_path, [ref() | changes])
+    with pytest.raises(RefDataError, match=re.escape(message)) as found:
+        load_refer(tmp_path)
+    assert "reference 0" in str(found.value)
+    assert len(str(found.value)) < 400
 
 
 def test_image_of_another_size_is_refused(tmp_path):

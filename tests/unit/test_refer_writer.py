@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from litelvlm.data import embedded, pictograms, rendered
-from litelvlm.data.annotations import decode_mask
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer_writer import write_refer
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 

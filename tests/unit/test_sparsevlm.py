@@ -241,7 +241,7 @@ def test_sparsevlm_plus_by_hand():
     one_head = get_pruner("sparsevlm_plus", head_share=0.5)
     # Corrected heads are (.6, .1) and (.2, .4); the first has the larger sum, .7 against .6.
     assert one_head.score(view, view).tolist() == pytest.approx([0.6, 0.1])
-    assert one_head.keep(view, view, 1).tolist() == [0]
+    assert one_head.reduce(view, view, 1).places.tolist() == [0]
     # Both heads: (.4, .25). Without the correction it would be (.2, .25).
     assert get_pruner("sparsevlm_plus", head_share=1.0).score(view, view).tolist() == pytest.approx(
         [0.4, 0.25]

@@ -16,6 +16,7 @@ from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.finite import require_finite_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
+    check_clip_config,
     check_config,
     full_clip_config,
     full_config,
@@ -72,9 +73,9 @@ def load_model(
             the way becomes part of the model's name. None keeps every bit.
 
     Raises:
-        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, or
-            the checkpoint does not fit; if the way to quantise is unknown, or its package is not
-            installed.
+        ValueError: If the name, number type, kernel or way to quantise is unknown, the kernel or
+            what quantises is not installed, the checkpoint does not fit, or ``clip`` or
+            ``revision`` is given for "glamm-7b".
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
@@ -93,6 +94,10 @@ def load_model(
                 f"{FULL_SIZE!r} names sizes only; give random_init=True, or the folder or hub id "
                 "of weights"
             )
+        if clip is not None or revision is not None:
+            raise ValueError(
+                f"{FULL_SIZE!r} has no files, so clip= and revision= mean nothing; leave them out"
+            )
         parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
         parts = with_fewer_bits(parts, quantise, place)
         called = f"{name}{suffix(quantise)}"
@@ -102,6 +107,7 @@ def load_model(
     called += suffix(quantise)
     config = read_config(folder)
     clip_folder = clip_source(folder, config, clip).folder
+    check_clip_config(clip_folder)
     if random_init:
         parts, drawn = random_parts(
             config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options

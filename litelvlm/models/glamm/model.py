@@ -178,8 +178,8 @@ class Glamm(GlammNetwork, GroundingModel):
             budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1;
                 required with a pruner.
             protocol: "single" gives every expression its own pass and selection. "conversation"
-                asks for all in one multi-turn pass with one shared selection, as the official
-                evaluation does.
+                puts all into one conversation of several turns with one shared selection, as the
+                official evaluation does.
             answer: "forced" gives the model a fixed answer to read, as the evaluation does
                 (teacher forcing). "generated" lets the model answer; an answer without [SEG] gives
                 no mask (see ``Grounding.found``).

@@ -35,7 +35,7 @@ class LayerPruner(Pruner):
             of the whole text; in GLaMM's evaluation the answer is given (teacher forcing), so this
             token sees it. "last_prompt": the end of the first turn's question,
             where generation would start. "seg": the states that the masks are decoded from, mean
-            over the turns. "mean_text": every token behind the image, mean. "raters": those among
+            over the turns. "mean_text": every token after the image, mean. "raters": those among
             them that the image attends to more than on average (see
             ``litelvlm.pruning.layers.raters``), mean.
         reads: What some setting of the fields may read of a layer: names in ``LayerView``, which
@@ -87,22 +87,15 @@ class LayerPruner(Pruner):
         """Tokens that each drop leaves; a count below ``min_kept`` means an impossible budget."""
 
     @abstractmethod
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """Choose among the remaining visual tokens.
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
+        """Leave ``count`` of the remaining visual tokens.
 
         Args:
             scored: The layer ``look_back`` before the drop.
             entering: The layer that tokens are dropped before; the same as ``scored`` without
                 looking back.
-            count: Tokens to keep.
-
-        Returns:
-            Places among the remaining tokens, ascending.
+            count: Tokens to leave, those made of several included.
         """
-
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
-        """Leave ``count`` tokens; methods that merge tokens override this (arguments: ``keep``)."""
-        return DropResult(self.keep(scored, entering, count))
 
     def schedule(self, budget: int | float, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """Visual tokens that each layer processes; their average is the budget up to rounding.

@@ -13,7 +13,7 @@ def text_raters(visual: Float[Tensor, "n d"], text: Float[Tensor, "m d"]) -> Int
 
     Args:
         visual: Visual tokens as they enter the language model.
-        text: Embeddings of the tokens behind the image. In a teacher-forced conversation they
+        text: Embeddings of the tokens after the image. In a teacher-forced conversation they
             include the answer and the words of the template.
 
     Returns:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.layers.base import LayerPruner
@@ -18,11 +18,7 @@ class LayerScorePruner(LayerPruner):
 
     @abstractmethod
     def score(self, scored: LayerView, entering: LayerView) -> Float[Tensor, "r"]:
-        """Score of every remaining visual token; higher is kept. Arguments as of ``keep``."""
-
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The tokens that stay as they are."""
-        return self.reduce(scored, entering, count).places
+        """Score of every remaining visual token; higher is kept. Arguments as of ``reduce``."""
 
     def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Leave ``count`` tokens in all, by score."""

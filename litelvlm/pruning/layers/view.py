@@ -17,7 +17,7 @@ class LayerView(ABC):
     Attributes:
         index: The layer, from 0.
         image: Where the remaining visual tokens are in the sequence.
-        queries: Sequence indices of the query tokens (see ``LayerPruner``); all of them lie behind
+        queries: Sequence indices of the query tokens (see ``LayerPruner``); all of them come after
             the image.
         hidden_states: States that enter the layer [s, d], in the model's number type.
     """

@@ -1,17 +1,12 @@
 """Methods inside the language model that hold another one and change what it keeps."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from jaxtyping import Int
-from torch import Tensor
-
 from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.layers.base import LayerPruner
-from litelvlm.pruning.layers.results import DropResult
-from litelvlm.pruning.layers.view import LayerView, QueryToken
+from litelvlm.pruning.layers.view import QueryToken
 from litelvlm.pruning.positions import Positions
 from litelvlm.pruning.wrapping import Wrapper
 
@@ -85,11 +80,3 @@ class LayerWrapper(Wrapper, LayerPruner):
     def kept_counts(self, budget: int, n_tokens: int, n_layers: int) -> tuple[int, ...]:
         """Those of the inner method."""
         return self.of.kept_counts(budget, n_tokens, n_layers)
-
-    @abstractmethod
-    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
-        """Leave ``count`` tokens in all, from what the inner method leaves or scores."""
-
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
-        """The tokens that stay as they are."""
-        return self.reduce(scored, entering, count).places

@@ -15,8 +15,8 @@ from litelvlm.pruning.features import row_dots, unit_rows
 class ClsCosine(ScorePruner):
     """Keeps the patches whose state points most along CLS: ``s_i = cos(X_i, x_cls)``.
 
-    States of the second-last layer. Control: tells whether a text says more than the image's own
-    summary does. Cost: N x D.
+    States of the second-last layer. Control: shows whether a text adds anything to the
+    image's own summary. Cost: N x D.
     """
 
     name: ClassVar[str] = "cls_cosine"

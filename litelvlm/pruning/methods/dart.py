@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from litelvlm.pruning.features import row_dots, unit_rows
+from litelvlm.pruning.layers.results import DropResult
 from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.origin import Origin
@@ -29,7 +28,7 @@ class Dart(SingleDrop):
 
     Attributes:
         image_pivots: Visual pivots, from 1; they are kept.
-        text_pivots: Pivots among the tokens behind the image.
+        text_pivots: Pivots among the tokens after the image.
 
     Source: DART, official code (read in part); arXiv 2502.11494.
     """
@@ -55,7 +54,7 @@ class Dart(SingleDrop):
                 "possible; give at least 1 and 0"
             )
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Visual pivots, then each pivot's least similar tokens."""
         start, stop = entering.image.start, entering.image.stop
         strength = scored.keys().abs().sum(dim=-1)
@@ -70,4 +69,4 @@ class Dart(SingleDrop):
             rest = free.nonzero().flatten()
             likeness = row_dots(units[start:stop][rest], units[pivot])
             free[rest[lowest(likeness, share + (number < extra))]] = False
-        return (~free).nonzero().flatten()
+        return DropResult((~free).nonzero().flatten())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from litelvlm.pruning.budgets import check_share, round_half_up
 from litelvlm.pruning.layers.depths import MATCHED
+from litelvlm.pruning.layers.results import DropResult
 from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.origin import Origin
@@ -81,7 +82,7 @@ class IvcPrune(SingleDrop):
             return (budget,)
         return super().kept_counts(budget, n_tokens, n_layers)
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Coordinates, seeds, then foreground."""
         cos, sin = (part[scored.image].mean(dim=1) for part in scored.rotary())
         values = scored.values()
@@ -92,7 +93,8 @@ class IvcPrune(SingleDrop):
         seeds = highest(value_similarity(values, scored.queries)[scored.image], n_seeds)
         rows = torch.cat([scored.queries, seeds + scored.image.start])
         foreground = stable_order(value_similarity(values, rows)[scored.image], descending=True)
-        return ascending(first_of_each(torch.cat([coordinates, seeds, foreground]))[:count])
+        chosen = first_of_each(torch.cat([coordinates, seeds, foreground]))[:count]
+        return DropResult(ascending(chosen))
 
 
 def value_similarity(

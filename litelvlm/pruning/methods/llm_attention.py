@@ -20,7 +20,7 @@ class LlmAttention(ScorePruner):
     """Keeps the tokens that an unpruned pass attends to.
 
     ``s_i = mean_{l in layers} mean_h A_l[h, query, i]``. Oracle: it spends a whole pass to prune
-    the next one, so it saves nothing; it tells how good attention could be as a score if it were
+    the next one, so it saves nothing; it shows how good attention could be as a score if it were
     known before the language model. Cost: one unpruned pass and one attention row per layer.
 
     Attributes:

@@ -12,6 +12,7 @@ from litelvlm.pruning.base import Pruner
 from litelvlm.pruning.budgets import check_budget, check_share, round_half_up
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import cosine_matrix, row_norms
+from litelvlm.pruning.layers.results import DropResult
 from litelvlm.pruning.layers.single_drop import SingleDrop
 from litelvlm.pruning.layers.view import LayerView
 from litelvlm.pruning.merging import MergingPruner, mix, one_hot
@@ -114,9 +115,9 @@ class Nuwa(SingleDrop, MergingPruner):
             self, cues, budget if self.stage1_only else anchor_count(budget, cues.n_tokens)
         )
 
-    def keep(self, scored: LayerView, entering: LayerView, count: int) -> Int[Tensor, "count"]:
+    def reduce(self, scored: LayerView, entering: LayerView, count: int) -> DropResult:
         """Second stage: the most attended tokens of the layer before."""
-        return scored.most_attended(count)
+        return DropResult(scored.most_attended(count))
 
     def merge(self, cues: Cues, budget: int) -> RawSelection:
         """Anchors, and what the less attended of them gather."""

@@ -20,7 +20,7 @@ class WithUniform(AddOn):
 
     Tokens that a merging method makes stay, and coverage is spread over all that it does not keep
     or merge into. Control: selectors that crowd a few places leave the rest of the image blank, and
-    uniform tokens alone are a strong baseline; this tells what coverage adds to a ranking. Roles
+    uniform tokens alone are a strong baseline; this shows what coverage adds to a ranking. Roles
     are "chosen" and "uniform". Raster order, contiguous positions. Cost: that of the inner method.
 
     Attributes:

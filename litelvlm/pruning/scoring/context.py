@@ -1,4 +1,4 @@
-"""LiteLVLM's context scores: how much a patch tells about the image as a whole."""
+"""LiteLVLM's context scores: how much a patch says about the image as a whole."""
 
 from typing import Literal
 

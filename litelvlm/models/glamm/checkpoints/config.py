@@ -1,11 +1,14 @@
 """Sizes of a GLaMM: its ``config.json``, read and checked, and the published sizes."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
 from transformers import CLIPConfig, LlamaConfig, SamConfig, SamMaskDecoderConfig, SamVisionConfig
+
+from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.shown import shown
+from litelvlm.models.glamm.checkpoints.bounds import check_bounds
 
 _REQUIRED = (
     "vocab_size",
@@ -71,14 +74,37 @@ def read_config(folder: Path) -> GlammConfig:
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no config.json; a GLaMM checkpoint folder has one")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); fetch it again") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} holds a {type(config).__name__}, expected an object with sizes")
+    config = _read_fields(path)
     check_config(config, str(path))
     return cast(GlammConfig, config)
+
+
+def check_clip_config(folder: Path) -> None:
+    """Refuse a CLIP whose ``config.json`` names impossible sizes.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is no JSON object, or a field is out of bounds; the message names it.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no config.json; a folder of CLIP has one")
+    config = _read_fields(path)
+    check_bounds(config, str(path))
+    for part in ("text_config", "vision_config"):
+        if not isinstance(config.get(part, {}), Mapping):
+            raise ValueError(f"{path} has {part}={shown(config[part])}; it holds sizes by name")
+
+
+def _read_fields(path: Path) -> Mapping[str, object]:
+    """The fields of a JSON object."""
+    try:
+        config = read_json(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({shown(str(error))}); fetch it again") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} holds a {type(config).__name__}, expected an object with sizes")
+    return config
 
 
 def check_config(config: Mapping[str, object], where: str) -> None:
@@ -92,26 +118,14 @@ def check_config(config: Mapping[str, object], where: str) -> None:
         raise ValueError(
             f"{where} lacks {', '.join(missing)}; is it the config.json of a GLaMM checkpoint?"
         )
-    wrong = [f"{n}={config[n]!r}" for n in _REQUIRED if not _is_size(config[n])]
-    if wrong:
-        raise ValueError(f"{where} has {', '.join(wrong)}; sizes are whole numbers above 0")
-    if type(config["rms_norm_eps"]) not in (int, float):
-        raise ValueError(f"{where} has rms_norm_eps={config['rms_norm_eps']!r}, which is no number")
-    sizes = cast(GlammConfig, config)
-    if sizes["hidden_size"] % sizes["num_attention_heads"]:
-        raise ValueError(
-            f"{where}: hidden_size {sizes['hidden_size']} is no multiple of num_attention_heads "
-            f"{sizes['num_attention_heads']}"
-        )
+    check_bounds(config, where)
+    if not isinstance(config.get("sam", {}), Mapping):
+        raise ValueError(f"{where} has sam={shown(config['sam'])}; it holds the sizes of SAM")
     other = [
-        f"{n}={config[n]!r} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v
+        f"{n}={shown(config[n])} (known: {v!r})" for n, v in _FIXED.items() if config.get(n, v) != v
     ]
     if other:
         raise ValueError(f"{where} has {', '.join(other)}; such a model is not known here")
-
-
-def _is_size(value: object) -> bool:
-    return type(value) is int and value > 0
 
 
 def llama_config(config: GlammConfig) -> LlamaConfig:

@@ -1,6 +1,6 @@
 """Published GLaMM weights into modules and back; every tensor must fit one place of the model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -138,11 +138,10 @@ def _check(shapes: Mapping[str, tuple[int, ...]], places: Mapping[Target, Tensor
         )
 
 
-def _first(names: Iterable[str], limit: int = 10) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (
-        f" and {len(names) - limit} more" if len(names) > limit else ""
-    )
+def _first(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 def _rebuild_rotary(module: nn.Module) -> None:

@@ -1,104 +1,29 @@
-"""Visual tokens dropped between LLaMA's layers; positions and [SEG] indices stay in order."""
+"""Visual tokens dropped between LLaMA's layers, with the bookkeeping of a batch.
+
+One ``SequenceState`` per sequence records which visual tokens remain, which raster index each one
+stands for, and what every layer processed. ``LayerDropping`` is called before each layer: it lets
+the method choose, puts the sequence together again, and gives the new positions.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int, Real
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM
-from transformers.models.llama.modeling_llama import rotate_half
 
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.prompting.prompts import full_prompt
-from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.glamm.language.layer_view import LlamaView
+from litelvlm.models.glamm.prompting.places import query_places
+from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 from litelvlm.pruning.layers.base import LayerPlan
 from litelvlm.pruning.layers.raters import text_raters
 from litelvlm.pruning.layers.results import LayerTrace
-from litelvlm.pruning.layers.view import LayerView, QueryToken
 from litelvlm.pruning.merging import mix, one_hot
 from litelvlm.pruning.positions import output_order, sequence_positions
 from litelvlm.pruning.selection import Selection
-
-
-class LlamaView(LayerView):
-    """One sequence as it enters one LLaMA layer; queries and keys are computed when read.
-
-    Args:
-        llama: The language model.
-        index: The layer.
-        hidden_states: States of the sequence, without padding.
-        position_ids: Rotary positions.
-        image: Place of the remaining visual tokens.
-        queries: Sequence indices of the query tokens.
-    """
-
-    def __init__(  # type: ignore[explicit-any, unused-ignore]  # a slice has no types at run time
-        self,
-        llama: LlamaForCausalLM,
-        index: int,
-        hidden_states: Float[Tensor, "s d"],
-        position_ids: Real[Tensor, "s"],
-        image: slice,
-        queries: Int[Tensor, "q"],
-    ) -> None:
-        self.index, self.model, self.layer = index, llama.model, llama.model.layers[index]
-        self.hidden_states, self.position_ids = hidden_states, position_ids
-        self.image, self.queries = image, queries
-
-    @cached_property
-    def _normed(self) -> Float[Tensor, "s d"]:
-        normed: Tensor = self.layer.input_layernorm(self.hidden_states)
-        return normed
-
-    @cached_property
-    def _rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
-        cos, sin = self.model.rotary_emb(self._normed, position_ids=self.position_ids[None])
-        return cos[0], sin[0]
-
-    @cached_property
-    def _keys(self) -> Float[Tensor, "s heads e"]:
-        return self._rotated(self.layer.self_attn.k_proj(self._normed), *self._rotary)
-
-    def _rotated(self, flat: Tensor, cos: Tensor, sin: Tensor) -> Float[Tensor, "n heads e"]:
-        """Split heads and turn each by its position."""
-        heads = flat.unflatten(-1, (-1, self.layer.self_attn.head_dim))
-        turned: Tensor = heads * cos[:, None] + rotate_half(heads) * sin[:, None]
-        return turned
-
-    def attention(self, queries: Int[Tensor, "q"]) -> Float[Tensor, "heads q s"]:
-        """The layer's attention rows of some tokens over the whole sequence, float32."""
-        attention = self.layer.self_attn
-        cos, sin = self._rotary
-        query = self._rotated(attention.q_proj(self._normed[queries]), cos[queries], sin[queries])
-        keys = self._keys.repeat_interleave(attention.num_key_value_groups, dim=1)
-        logits = torch.einsum("qhe,she->hqs", query.float(), keys.float()) * attention.scaling
-        later = torch.arange(len(keys), device=keys.device) > queries[:, None]
-        rows: Tensor = logits.masked_fill(later, float("-inf")).softmax(dim=-1)
-        return rows
-
-    def keys(self) -> Float[Tensor, "s k"]:
-        """The layer's keys with their rotation, heads joined, float32."""
-        return self._keys.flatten(1).float()
-
-    def values(self) -> Float[Tensor, "s heads e"]:
-        """The layer's values, float32."""
-        attention = self.layer.self_attn
-        values: Tensor = attention.v_proj(self._normed).unflatten(-1, (-1, attention.head_dim))
-        return values.float()
-
-    def rotary(self) -> tuple[Float[Tensor, "s e"], Float[Tensor, "s e"]]:
-        """Cosine and sine of the rotary angles at each token's position, each twice, float32."""
-        # The model's own rotation is rounded to its number type, and scores would tie.
-        cos, sin = self.model.rotary_emb(self._normed.float(), position_ids=self.position_ids[None])
-        return cos[0], sin[0]
-
-    def states(self) -> Float[Tensor, "s d"]:
-        """States that enter the layer, after the model's final norm, float32."""
-        normed: Tensor = self.model.norm(self.hidden_states)
-        return normed.float()
 
 
 @dataclass
@@ -310,28 +235,3 @@ def trace(plan: LayerPlan, sequence: SequenceState) -> LayerTrace:
     offsets, span = sequence_positions(sequence.places, plan.n_tokens, plan.pruner.positions)
     layers, sources = tuple(sequence.layers), tuple(sequence.sources)
     return LayerTrace(sequence.image, plan.n_tokens, offsets, span, layers=layers, sources=sources)
-
-
-def query_places(
-    tokenizer: GlammTokenizer, conversation: Conversation, which: QueryToken
-) -> list[int]:
-    """Query tokens of a conversation, counted from the first token after the image.
-
-    ``LayerPruner`` explains the choices. "raters" gives every token: they are chosen later, from
-    their embeddings.
-    """
-    prompt = full_prompt(conversation)
-    ids = tokenizer.encode(prompt)
-    first = ids.index(IMAGE_INDEX) + 1
-    if which == "last":
-        places = [len(ids) - 1]
-    elif which == "last_prompt":
-        # Expressions are in lower case and cannot spell the role.
-        question, role, _ = prompt.partition(" ASSISTANT:")
-        places = [len(tokenizer.encode(question + role)) - 1]
-    elif which == "seg":
-        # The state that predicts [SEG] is the one before it.
-        places = [i - 1 for i, token in enumerate(ids) if token == tokenizer.seg_id]
-    else:
-        places = list(range(first, len(ids)))
-    return [place - first for place in places]

@@ -1,1 +1,1 @@
-"""From expressions to token ids: templates, conversations, the tokenizer, the ranking text."""
+"""From expressions to token ids: templates, conversations, tokenizer, places, ranking text."""

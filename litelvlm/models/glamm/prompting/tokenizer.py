@@ -16,6 +16,8 @@ from typing import get_args
 
 from sentencepiece import SentencePieceProcessor
 
+from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.shown import shown
 from litelvlm.models.glamm.options import Tokenisation
 from litelvlm.models.glamm.prompting.prompts import IMAGE_TOKEN
 from litelvlm.names import check_name
@@ -62,7 +64,8 @@ class GlammTokenizer:
         self.vocab_size = base + len(self.added_tokens)
         if [*self.added_tokens.values()] != list(range(base, self.vocab_size)):
             raise ValueError(
-                f"added token ids must run from {base} without a gap, got {self.added_tokens}"
+                f"added token ids must run from {base} without a gap, got "
+                f"{shown(self.added_tokens)}"
             )
         missing = [token for token in ADDED_TOKENS if token not in self.added_tokens]
         if missing:
@@ -104,9 +107,9 @@ class GlammTokenizer:
                 f"{folder} holds no {' and no '.join(absent)}; both come with a GLaMM checkpoint"
             )
         try:
-            added = json.loads(paths[1].read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{paths[1]} is not valid JSON: {error}") from error
+            added = read_json(paths[1].read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{paths[1]} is not valid JSON: {shown(str(error))}") from error
         if not isinstance(added, dict) or not all(type(i) is int for i in added.values()):
             raise ValueError(
                 f"{paths[1]} is no table of tokens and their ids; "
