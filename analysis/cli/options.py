@@ -60,6 +60,8 @@ class ModelOptions(Common):
     """CLIP's folder or hub id, if not the one that the checkpoint names."""
     random_init: bool = False
     """Draw random weights instead of reading a checkpoint: costs are real, masks mean nothing."""
+    quantise: str | None = None
+    """Fewer bits for the language model: int8, nf4, nf4_double or fp4 (extra `quant`)."""
     options: tuple[str, ...] = ()
     """Variants of the official model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression."""
 
@@ -85,6 +87,7 @@ class ModelOptions(Common):
             random_init=self.random_init,
             options=options,
             clip=self.clip,
+            quantise=self.quantise,
         )
 
 

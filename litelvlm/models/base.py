@@ -1,8 +1,9 @@
 """The contract between model families and everything that uses a grounding model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -30,6 +31,7 @@ __all__ = [
     "ImageView",
     "Request",
     "TowerModel",
+    "VisualLM",
     "VisualState",
     "tower_view",
 ]
@@ -73,6 +75,47 @@ class TowerModel(ABC):
     def view(self, height: int, width: int) -> ImageView:
         """What the visual tokens see of an image of this size in pixels; runs no model."""
         return tower_view(self.tower, height, width)
+
+
+@runtime_checkable
+class VisualLM(Protocol):
+    """A vision-language model that answers in words and reads the visual tokens a method leaves.
+
+    ``litelvlm.prune`` makes one of any supported model of transformers.
+    """
+
+    @property
+    def token_counts(self) -> list[int]:
+        """Visual tokens that the language model read of each image in the last call."""
+
+    @property
+    def layer_counts(self) -> list[list[int]]:
+        """The same for every layer."""
+
+    def cues(self, **given: object) -> list[Cues]:
+        """What a method may read of each image of a call, computed when read.
+
+        Args:
+            **given: What the model's processor makes.
+        """
+
+    def forward(self, input_ids: Tensor | None = None, **given: object) -> Mapping[str, object]:
+        """Run the model once; "logits" [b, s, vocabulary] are those of the shortened prompts.
+
+        Args:
+            input_ids: Token ids [b, s].
+            **given: What else the model's processor makes.
+        """
+
+    def generate(
+        self, inputs: Tensor | None = None, **given: object
+    ) -> Tensor | Mapping[str, object]:
+        """Generate answers behind the full prompts.
+
+        Args:
+            inputs: Token ids [b, s]; may be given as ``input_ids``.
+            **given: What else the model's processor makes, and options of generation.
+        """
 
 
 class GroundingModel(TowerModel):

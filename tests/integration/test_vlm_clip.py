@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-import transformers
 
 from litelvlm import get_pruner, load_model, load_refer, prune
-from litelvlm.models.vlm.tiny.base import IMAGE, TEXT, random_weights
+from litelvlm.models.vlm.tiny.around import llava_around, llava_prompt
 from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
 
 METHODS = ("litelvlm", "low_similarity", "trim", "cdpruner", "vispruner", "prumerge_plus", "nuwa")
@@ -18,18 +17,7 @@ def grounded():
 
 @pytest.fixture(scope="module")
 def llava(grounded):
-    """A random LLaVA around the miniature's own CLIP image tower."""
-    vision = grounded.tower.clip.config.vision_config
-    config = transformers.LlavaConfig(
-        vision_config=vision.to_dict(),
-        text_config={**TEXT, "model_type": "llama"},
-        image_token_index=IMAGE,
-    )
-    model = random_weights(transformers.LlavaForConditionalGeneration(config), seed=0)
-    own = grounded.tower.clip.vision_model.state_dict()
-    model.base_model.vision_tower.load_state_dict(own)
-    model.generation_config.pad_token_id = 0
-    return model
+    return llava_around(grounded.tower)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +27,7 @@ def sample():
 
 @pytest.fixture(scope="module")
 def inputs(grounded, sample):
-    pixels = grounded.tower.pixel_values(sample.image())
-    ids = [1, 3, 4, *[IMAGE] * 144, 7, 8, 9]
-    return {"input_ids": torch.tensor([ids]), "pixel_values": pixels}
+    return llava_prompt(grounded.tower, grounded.tower.pixel_values(sample.image()))
 
 
 @pytest.mark.parametrize("method", METHODS)

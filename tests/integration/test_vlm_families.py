@@ -1,10 +1,14 @@
 """Every family of the front door: a pruned tiny model against its reference."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+
+from litelvlm import get_pruner
 from litelvlm.models.vlm.families import FAMILIES
-from litelvlm.models.vlm.tiny.proof import prove
-from litelvlm.models.vlm.tiny.table import TINY
+from litelvlm.models.vlm.tiny.proof import masked_difference, prove
+from litelvlm.models.vlm.tiny.table import TINY, tiny_prompt, tiny_vlm
 
 NOT_EXACT = {
     "qwen3_5": "its linear attention reads every token, whatever the mask says",
@@ -47,3 +51,12 @@ def test_families_that_read_dropped_tokens(name):
     assert proof.handed_back == 0.0
     assert proof.batched <= 1e-6
     assert proof.masked > 1e-2
+
+
+def test_a_window_shorter_than_the_prompt_sees_further_back():
+    """Windows count the tokens that are left, so the mask is no reference there."""
+    model, inputs, pruner = tiny_vlm("gemma3"), tiny_prompt("gemma3"), get_pruner("random")
+    with torch.no_grad():
+        assert masked_difference(model, replace(pruner, positions="original"), inputs) <= 1e-6
+        model.config.get_text_config().sliding_window = 10
+        assert masked_difference(model, replace(pruner, positions="original"), inputs) > 1e-2

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from litelvlm import get_pruner, prune
+from litelvlm.models.base import VisualLM
 from litelvlm.models.vlm.encoding import encode
 from litelvlm.models.vlm.families import FAMILIES
 from litelvlm.models.vlm.tiny.table import tiny_prompt, tiny_vlm
@@ -135,3 +136,19 @@ def test_images_in_one_row_are_told_apart():
     watch(module, states, states, states, None, cu_seq_lens_q=torch.tensor([0, 2, 5]))
     assert [call.key.shape[2] for call in watcher.calls] == [2, 3]
     assert torch.equal(watcher.calls[1].value, states[:, :, 2:])
+
+
+def test_studies_read_cues_of_any_model():
+    """The seam: scores of every kind for each image of a call, without pruning anything."""
+    model, inputs = tiny_vlm("qwen2_5_vl"), tiny_prompt("qwen2_5_vl", (1, 1), (4, 9))
+    reader = prune(model, "divprune", 4)
+    assert isinstance(reader, VisualLM)
+    first, second = reader.cues(**inputs)
+    assert (first.grid, first.n_tokens) == ((3, 4), 12)
+    assert second.get("llm_prompt_attention").shape == (12, 3)
+    for name in ("input_similarity", "received_attention", "tower_value_norm", "rotary_cosine"):
+        assert second.get(name).shape == (12,)
+        assert not torch.equal(first.get(name), second.get(name)) or name == "rotary_cosine"
+    assert reader.token_counts == []
+    with pytest.raises(ValueError, match="reads the cue 'text_embeds'"):
+        first.get("text_embeds")

@@ -30,6 +30,7 @@ from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
+from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model
 from litelvlm.names import check_name
 from litelvlm.number_types import number_type
 
@@ -46,6 +47,7 @@ def load_model(
     options: GlammOptions | None = None,
     clip: str | Path | None = None,
     revision: str | None = None,
+    quantise: str | None = None,
 ) -> Glamm:
     """Load a GLaMM ready to segment.
 
@@ -67,10 +69,13 @@ def load_model(
             the CLIP that the checkpoint's ``config.json`` names, from its own folder or a local
             copy; nothing is fetched then.
         revision: Branch, tag or commit of a hub id; the commit becomes part of the model's name.
+        quantise: Fewer bits for the language model's weights: "int8", "nf4", "nf4_double" or "fp4";
+            the way becomes part of the model's name. None keeps every bit.
 
     Raises:
-        ValueError: If the name, number type or kernel is unknown, the kernel is not installed, the
-            checkpoint does not fit, or ``clip`` or ``revision`` is given for "glamm-7b".
+        ValueError: If the name, number type, kernel or way to quantise is unknown, the kernel or
+            what quantises is not installed, the checkpoint does not fit, or ``clip`` or
+            ``revision`` is given for "glamm-7b".
         FileNotFoundError: If a file is missing, or CLIP is not on this machine.
     """
     check_name(attn, ATTENTION, "attention kernel")
@@ -79,6 +84,7 @@ def load_model(
             "attention kernel 'flash_attention_2' needs a GPU and the package flash-attn; "
             "use 'sdpa'"
         )
+    check_quantise(quantise)
     kind = number_type(dtype, "float32" if name == "embedded" else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     options = options or GlammOptions()
@@ -93,9 +99,12 @@ def load_model(
                 f"{FULL_SIZE!r} has no files, so clip= and revision= mean nothing; leave them out"
             )
         parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
-        return _assemble_random(parts, towers, EMBEDDED, EMBEDDED / "clip", str(name), options)
+        parts = with_fewer_bits(parts, quantise, place)
+        called = f"{name}{suffix(quantise)}"
+        return _assemble_random(parts, towers, EMBEDDED, EMBEDDED / "clip", called, options)
     folder, commit = locate(name, revision)
     called = f"{name}@{commit[:12]}" if commit else str(name)
+    called += suffix(quantise)
     config = read_config(folder)
     clip_folder = clip_source(folder, config, clip).folder
     check_clip_config(clip_folder)
@@ -103,6 +112,7 @@ def load_model(
         parts, drawn = random_parts(
             config, CLIPConfig.from_pretrained(clip_folder), kind, place, attn, options
         )
+        parts = with_fewer_bits(parts, quantise, place)
         return _assemble_random(parts, drawn, folder, clip_folder, called, options)
     tokenizer = GlammTokenizer.from_pretrained(folder)
     if tokenizer.vocab_size > config["vocab_size"]:
@@ -116,6 +126,7 @@ def load_model(
     if options.sam_dtype == "float32":
         kinds["sam"] = torch.float32
     load_into(parts, folder, kinds, place)
+    parts = with_fewer_bits(parts, quantise, place)
     tower = ClipTower(read_clip(clip_folder, kind, attn), read_tokenizer(clip_folder))
     width = int(tower.vision_config.hidden_size)
     if width != config["mm_hidden_size"]:
@@ -124,6 +135,21 @@ def load_model(
             f"{config['mm_hidden_size']}; name the right one with clip="
         )
     return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), options).to(place)
+
+
+def suffix(quantise: str | None) -> str:
+    """What fewer bits add to the name of a model."""
+    return "" if quantise is None else f" ({quantise})"
+
+
+def with_fewer_bits(
+    parts: dict[str, nn.Module], quantise: str | None, device: torch.device
+) -> dict[str, nn.Module]:
+    """The components, the language model's weights quantised in place."""
+    if quantise is None:
+        return parts
+    llama = cast(LlamaForCausalLM, parts["llama"])
+    return {**parts, "llama": quantise_language_model(llama, quantise, device)}
 
 
 def assemble(

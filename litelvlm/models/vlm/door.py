@@ -20,11 +20,17 @@ from litelvlm.models.vlm.decoder.find import decoder_of, layer_drops
 from litelvlm.models.vlm.encoding import has_pixels
 from litelvlm.models.vlm.families import family_of
 from litelvlm.models.vlm.positions import without_single_axis
-from litelvlm.models.vlm.preparing import PreparedCall, Settings, prepare
+from litelvlm.models.vlm.preparing import (
+    PreparedCall,
+    Settings,
+    cues_of,
+    opened,
+    prepare,
+)
 from litelvlm.models.vlm.selecting import Frames
 from litelvlm.models.vlm.substitutes import pruner_of
 from litelvlm.names import check_name
-from litelvlm.pruning import LayerPruner, Pruner
+from litelvlm.pruning import Cues, LayerPruner, Pruner
 from litelvlm.pruning.positions import Positions
 
 METHODS = ("forward", "generate")
@@ -172,6 +178,19 @@ class PrunedVlm:
         for name in METHODS:
             del model.__dict__[name]
         model.__dict__.update(self._before)
+
+    @torch.no_grad()
+    def cues(self, **given: object) -> list[Cues]:
+        """What a method may read of each image of a call, computed when read; nothing is pruned.
+
+        Args:
+            **given: What the model's own ``forward`` takes.
+
+        Raises:
+            ValueError: See ``prune``.
+        """
+        sources, _ = opened(self.settings, given, watch=self.settings.clip is None)
+        return cues_of(sources)
 
     def forward(self, input_ids: Tensor | None = None, **given: object) -> ModelOutput:
         """Run the model once; logits are those of the shortened prompts.

@@ -50,6 +50,7 @@ MROPE = "positions on three axes (mRoPE)"
 NEWLINES = "end-of-line rows stay"
 TYPES = "mm_token_type_ids"
 DEEPSTACK = "deepstack features"
+WINDOWS = "sliding windows"
 IMAGE_BOTH_WAYS = "image attends to itself in both directions"
 PROMPT_BOTH_WAYS = "prompt attends in both directions"
 BIDIRECTIONAL = frozenset({IMAGE_BOTH_WAYS, PROMPT_BOTH_WAYS})
@@ -92,15 +93,15 @@ _FAMILIES = (
     VlmFamily("smolvlm", (TILES,), tiles=True, patches="blocks"),
     VlmFamily("mistral3", ("row breaks are text",), layouts.image_size),
     VlmFamily("lighton_ocr", (), layouts.image_size),
-    VlmFamily("gemma3", ("token_type_ids", IMAGE_BOTH_WAYS), patches="blocks"),
+    VlmFamily("gemma3", ("token_type_ids", IMAGE_BOTH_WAYS, WINDOWS), patches="blocks"),
     VlmFamily(
         "paligemma",
         ("token_type_ids", PROMPT_BOTH_WAYS, "positions start at 1"),
         first_position=1,
         patches="one",
     ),
-    VlmFamily("aya_vision", (TILES,), patches="blocks"),
-    VlmFamily("cohere2_vision", (TILES,), patches="blocks"),
+    VlmFamily("aya_vision", (TILES, WINDOWS), patches="blocks"),
+    VlmFamily("cohere2_vision", (TILES, WINDOWS), patches="blocks"),
     VlmFamily("deepseek_vl", patches="one"),
     VlmFamily("janus", patches="one"),
     VlmFamily("ovis2", ("indicator tokens are text",), patches="blocks"),

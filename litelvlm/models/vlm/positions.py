@@ -36,7 +36,7 @@ def full_positions(
 
 def closed_up(
     positions: Int[Tensor, "axes s"],
-    blocks: Sequence[tuple[Int[Tensor, "n"], Int[Tensor, "k"]]],
+    blocks: Sequence[tuple[Int[Tensor, "_"], Int[Tensor, "_"]]],
 ) -> Int[Tensor, "axes s"]:
     """Positions of one row without the gaps that dropped tokens leave.
 

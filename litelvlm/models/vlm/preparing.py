@@ -20,7 +20,7 @@ from litelvlm.models.vlm.shorten import ShortPrompt, shorten
 from litelvlm.models.vlm.slots import ItemSlots, fill_slots
 from litelvlm.models.vlm.sources import CallSources
 from litelvlm.models.vlm.tower.find import reads_tower
-from litelvlm.pruning import Pruner, Selection
+from litelvlm.pruning import Cues, Pruner, Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,35 +82,62 @@ def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
         ValueError: If the call gives embeddings, encoded images or positions of its own, the
             placeholders do not fit the images, or a choice is impossible.
     """
+    watch = settings.clip is None and reads_tower(settings.pruner.needs)
+    sources, rest = opened(settings, given, watch)
+    slots = []
+    for item, cues in zip(sources.items, cues_of(sources), strict=True):
+        chosen, places = select(settings.pruner, item, cues, settings.budget, settings.frames)
+        slots.append(
+            fill_slots(item, chosen, places, settings.pruner.positions, settings.pruner.name)
+        )
+    pad = int(getattr(settings.model.generation_config, "pad_token_id", None) or 0)
+    policy = settings.pruner.positions
+    prompt = shorten(sources.given, slots, sources.positions, policy, pad)
+    outputs = {
+        modality: shortened(
+            settings.family, made.output, [s for s in slots if s.item.modality == modality]
+        )
+        for modality, made in sources.encoded.items()
+    }
+    arguments = {**rest, **prompt.arguments, "mm_encoder_outputs": outputs}
+    return PreparedCall(arguments, prompt, tuple(slots))
+
+
+def opened(
+    settings: Settings, given: Mapping[str, object], watch: bool
+) -> tuple[CallSources, dict[str, object]]:
+    """Encode the images of a call and find their tokens.
+
+    Args:
+        settings: What ``prune`` was called with.
+        given: Arguments of the call.
+        watch: Whether to watch the image tower.
+
+    Returns:
+        The images and what their cues come from, and the arguments that the encoder did not take.
+
+    Raises:
+        ValueError: As ``prepare``.
+    """
     given, mask = checked(given)
     model, family = settings.model, settings.family
-    watch = settings.clip is None and reads_tower(settings.pruner.needs)
-    watched = family.patches if watch else "unknown"
-    encoded, rest = encode(model, given, watched)
+    encoded, rest = encode(model, given, family.patches if watch else "unknown")
     items = [
         item
         for modality, made in encoded.items()
         for item in locate(model, family, modality, made.output, given)
     ]
     positions = full_positions(model, given, mask)
-    sources = CallSources(
-        model, family, given, encoded, items, positions, settings.scores, settings.clip
-    )
-    slots = []
-    for item, key in zip(items, keys(items), strict=True):
-        cues = item_cues(item, key, sources.of(item))
-        chosen, places = select(settings.pruner, item, cues, settings.budget, settings.frames)
-        slots.append(
-            fill_slots(item, chosen, places, settings.pruner.positions, settings.pruner.name)
-        )
-    pad = int(getattr(model.generation_config, "pad_token_id", None) or 0)
-    prompt = shorten(given, slots, positions, settings.pruner.positions, pad)
-    outputs = {
-        modality: shortened(family, made.output, [s for s in slots if s.item.modality == modality])
-        for modality, made in encoded.items()
-    }
-    arguments = {**rest, **prompt.arguments, "mm_encoder_outputs": outputs}
-    return PreparedCall(arguments, prompt, tuple(slots))
+    scores, clip = settings.scores, settings.clip
+    return CallSources(model, family, given, encoded, items, positions, scores, clip), rest
+
+
+def cues_of(sources: CallSources) -> list[Cues]:
+    """What a method may read of each image of a call."""
+    items = sources.items
+    return [
+        item_cues(item, key, sources.of(item)) for item, key in zip(items, keys(items), strict=True)
+    ]
 
 
 def checked(given: Mapping[str, object]) -> tuple[dict[str, object], Tensor]:

@@ -208,7 +208,7 @@ class LayerDrops:
         options: Options,
         queries: Int[Tensor, "b q"],
         keys: Int[Tensor, "b k"],
-        positions: Int[Tensor, "axes b q"],
+        positions: Int[Tensor, "axes rows q"],
         rotary: tuple[Tensor, Tensor],
     ) -> Options:
         """The options of a layer for some of the tokens."""

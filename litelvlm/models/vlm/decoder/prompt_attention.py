@@ -14,7 +14,7 @@ def prompt_attention(
     run: Callable[[], object],
     mask: Int[Tensor, "b s"],
     images: Sequence[tuple[int, Int[Tensor, "_"]]],
-) -> list[Float[Tensor, "n layers"]]:
+) -> list[Float[Tensor, "_ layers"]]:
     """Attention from the last token of each row to the visual tokens of some images.
 
     Args:

@@ -238,8 +238,9 @@ GEMMA3 = TinyFamily(
         vision_config={**SIGLIP, "image_size": 32},
         text_config=text(
             "gemma3_text",
+            # Two layers with a window wider than the prompt, one without.
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
             sliding_window=512,
-            layer_types=["full_attention"] * 3,
             query_pre_attn_scalar=8,
         ),
         mm_tokens_per_image=16,
