@@ -59,6 +59,23 @@ def test_generate_returns_the_full_prompt_and_the_answer(llava):
     assert torch.equal(several[:, :length], inputs["input_ids"].repeat_interleave(2, dim=0))
 
 
+@pytest.mark.parametrize("entered", [True, False])
+def test_generating_without_a_cache_sees_the_same_tokens(llava, entered):
+    """Without a cache and a mask the library would take a gap in the positions for a new prompt."""
+    inputs = tiny_prompt("llava")
+    options = {"max_new_tokens": 3, "return_dict_in_generate": True, "output_logits": True}
+    pruned, found = prune(llava, "random", 9, positions="original"), []
+    for use_cache in (True, False):
+        if entered:
+            with pruned:
+                out = llava.generate(**inputs, **options, use_cache=use_cache)
+        else:
+            out = pruned.generate(**inputs, **options, use_cache=use_cache)
+        found.append(torch.cat(list(out["logits"])))
+    assert (found[0] - found[1]).abs().max() <= 1e-6
+    assert "forward" not in llava.__dict__
+
+
 def test_limits_count_the_full_prompt(llava):
     inputs = tiny_prompt("llava")
     length = inputs["input_ids"].shape[1]

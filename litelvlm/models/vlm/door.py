@@ -205,8 +205,10 @@ class PrunedVlm:
             ValueError: See ``prune``.
         """
         given["input_ids"] = input_ids
-        if self._generating or not has_pixels(given):
+        if self._generating:
             return self._forward(**with_mask(given))
+        if not has_pixels(given):
+            return self._forward(**given)
         call = self._prepared(given)
         positions = call.prompt.position_ids + self.settings.family.first_position
         with self._dropping(call):
@@ -228,9 +230,11 @@ class PrunedVlm:
         call = self._prepared({**given, "input_ids": ids})
         shorter = short_limits(call, ids)
         positions = without_single_axis(call.prompt.position_ids)
+        # Every pass must go through the door's own forward, which gives it an explicit mask.
+        inside = getattr(self.settings.model.forward, "pruned_by", None) is self
         self._generating = True
         try:
-            with self._dropping(call):
+            with nullcontext() if inside else self, self._dropping(call):
                 out = self._generate(**{**call.arguments, **shorter}, position_ids=positions)
         finally:
             self._generating = False

@@ -62,7 +62,7 @@ def shorten(
         position_columns.append(taken[real])
         moved = positions[:, row]
         if policy == "contiguous" and len(positions) > 1:
-            moved = closed_up(moved, blocks_of(own))
+            moved = closed_up(moved, blocks_of(own, ids.device))
         numbered.append(moved[:, taken[real]])
         if policy == "contiguous" and len(positions) == 1:
             numbered[-1] = torch.arange(int(real.sum()), device=ids.device)[None]
@@ -92,12 +92,13 @@ def row_columns(
     return kept[order], taken[order]
 
 
-def blocks_of(slots: Sequence[ItemSlots]) -> list[tuple[Tensor, Tensor]]:
+def blocks_of(slots: Sequence[ItemSlots], device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Runs of visual tokens of one row, each with the columns of it that stay."""
     blocks = []
     for entry in slots:
-        kept = torch.unique(entry.columns)
-        blocks += [(run, run[torch.isin(run, kept)]) for run in runs(entry.item.columns)]
+        kept = torch.unique(entry.columns.to(device))
+        columns = entry.item.columns.to(device)
+        blocks += [(run, run[torch.isin(run, kept)]) for run in runs(columns)]
     return sorted(blocks, key=lambda block: int(block[0][0]))
 
 
