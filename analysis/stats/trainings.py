@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from litelvlm.analysis.stats.bootstrap import Estimate, check_finite
+from litelvlm.arrays import Array
 
 PERMUTATIONS = 10_000
 _CHUNK = 1_000
@@ -70,7 +71,7 @@ def t_p_value(values: Float[NDArray[np.float64], " n"], null: float = 0.0) -> fl
 def blocked_effects(
     values: Float[NDArray[np.float64], " n"],
     high: Bool[NDArray[np.bool_], "n k"],
-    blocks: Shaped[np.ndarray, " n"],
+    blocks: Shaped[Array, " n"],
     permutations: int = PERMUTATIONS,
     seed: int = 0,
     level: float = 0.95,
@@ -241,7 +242,7 @@ class Association(NamedTuple):
 def association(
     first: Float[NDArray[np.float64], " n"],
     second: Float[NDArray[np.float64], " n"],
-    groups: Shaped[np.ndarray, " n"],
+    groups: Shaped[Array, " n"],
     permutations: int = PERMUTATIONS,
     seed: int = 0,
     level: float = 0.95,

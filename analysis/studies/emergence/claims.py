@@ -12,6 +12,7 @@ from litelvlm.analysis.stats.trainings import association, t_estimate, t_p_value
 from litelvlm.analysis.studies.emergence.effects import effects_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.rows import Config
+from litelvlm.arrays import Array
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
@@ -143,7 +144,7 @@ def link_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
 def _mean_claim(
     id: str,
     statement: str,
-    values: np.ndarray,
+    values: Array,
     null_description: str,
     margin: float,
     excluded: Mapping[str, int],

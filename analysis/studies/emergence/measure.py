@@ -21,6 +21,7 @@ from litelvlm.analysis.studies.emergence.scenes import (
     referents,
     sentences,
 )
+from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import (
     norm_outliers,
     to_joint_space,
@@ -167,8 +168,8 @@ def reversal_rows(
 
 def _of_referent(
     referent: Referent,
-    scores: dict[str, Float[np.ndarray, "b n c"]],
-    free: dict[str, Float[np.ndarray, "b n"]],
+    scores: dict[str, Float[Array, "b n c"]],
+    free: dict[str, Float[Array, "b n"]],
 ) -> dict[str, float]:
     found = {}
     for name, every in scores.items():
@@ -185,7 +186,7 @@ def _of_referent(
     return found
 
 
-def _index(scores: Float[np.ndarray, "n"], labels: TokenLabels) -> float:
+def _index(scores: Float[Array, "n"], labels: TokenLabels) -> float:
     return float(reversal_index(auroc(scores, labels.inside, labels.outside)))
 
 

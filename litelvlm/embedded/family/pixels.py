@@ -95,7 +95,7 @@ class PixelPool:
 
     def _render(self, folder: Path) -> None:
         clutter, categories, count, first, appearance = self.recipe
-        shapes: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+        shapes: dict[str, tuple[type[np.uint8] | type[np.int16], tuple[int, ...]]] = {
             "pixels": (np.uint8, (count, SIDE, SIDE, 3)),
             "coverage": (np.uint8, (count, GRID * GRID, MAX_OBJECTS)),
             "labels": (np.int16, (count, len(_LABELS), MAX_OBJECTS)),
