@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +33,20 @@ CODE = CodeTree()
 
 @dataclass(frozen=True)
 class Item:
-    """One image of the data set: its index and how many samples it has."""
+    """One image of the data set.
+
+    Attributes:
+        index: Its place.
+        n: How many samples it has.
+        image_id: Its id, for messages.
+    """
 
     index: int
     n: int
+    image_id: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"image {self.index}" + ("" if self.image_id is None else f" (id {self.image_id})")
 
 
 class PartResult(NamedTuple):
@@ -119,9 +129,10 @@ def complete_run(
 def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config: ConfigT) -> Job:
     """Everything before the first row; computes and writes none."""
     work = study.prepare(model, data, config)
-    sizes = work.sizes
+    sizes, ids = work.sizes, None
     if sizes is None:
-        sizes = [len(work.data[index].expressions) for index in range(len(work.data))]
+        samples = [work.data[index] for index in range(len(work.data))]
+        sizes, ids = [len(s.expressions) for s in samples], [s.image_id for s in samples]
     resolved = config.model_dump(mode="json") | dict(work.resolved or {})
     key = RunKey(
         study=study.name,
@@ -134,7 +145,7 @@ def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config:
         versions=provenance.versions(provenance.COMPUTING),
     )
     shares = requested_shares(config, resolved)
-    chunks = make_chunks(sizes, config.chunk_size, config.limit)
+    chunks = make_chunks(sizes, config.chunk_size, config.limit, ids)
     limit = config.limit if len(sizes) > sum(map(len, chunks)) else None
     return Job(key, chunks, replace(work, notes=(*shares, *work.notes)), study.columns, limit)
 
@@ -167,7 +178,10 @@ def with_parts(methods: Sequence[Pruner]) -> list[Pruner]:
 
 
 def make_chunks(
-    sizes: Sequence[int], chunk_size: int, limit: int | None = None
+    sizes: Sequence[int],
+    chunk_size: int,
+    limit: int | None = None,
+    ids: Sequence[int] | None = None,
 ) -> list[tuple[Item, ...]]:
     """Group images into parts.
 
@@ -175,11 +189,12 @@ def make_chunks(
         sizes: Samples of each image.
         chunk_size: Images per part.
         limit: Only the first so many images.
+        ids: Of the images, for messages; left out where samples are no images.
 
     Raises:
         ValueError: If there is no image.
     """
-    items = [Item(index, n) for index, n in enumerate(sizes[:limit])]
+    items = [Item(index, n, ids[index] if ids else None) for index, n in enumerate(sizes[:limit])]
     if not items:
         raise ValueError("the data set has no images; choose another split")
     starts = range(0, len(items), chunk_size)
@@ -270,7 +285,7 @@ def run_chunk(
         try:
             result = wait()()
         except (ValueError, OSError) as error:
-            text = provenance.scrub(f"image {item.index}: {type(error).__name__}: {error}")
+            text = provenance.scrub(f"{item}: {type(error).__name__}: {error}")
             log.error("sample failed: %s", text)
             failures.append(text)
             counts += Counts(expected=item.n, failed=item.n)

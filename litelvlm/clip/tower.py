@@ -59,7 +59,8 @@ class Tower(TowerParts):
             raise ValueError("the text tower needs at least one sentence, got none")
         input_ids, attention_mask, truncated = self.tokenize(sentences)
         text_embeds, index = self.encode_text(input_ids, attention_mask)
-        require_finite(text_embeds, "CLIP's text embedding")
+        for sentence, embedding in zip(sentences, text_embeds, strict=True):
+            require_finite(embedding, f"CLIP's text embedding of {sentence!r}")
         missing = self.lacks.get("eos_index")
         no_eos = f"{self.family} has no eos_index: {missing}" if missing else ""
         return ClipText(input_ids, attention_mask, text_embeds, index, truncated, no_eos)

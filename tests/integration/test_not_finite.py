@@ -82,7 +82,8 @@ def test_a_study_counts_the_samples_as_failed_with_their_stage(broken, tmp_path)
     record = read_record(folder)
     assert (record.state, record.counts.done) == ("failed", 0)
     for index in (0, 1):
-        start = f"image {index}: NotFiniteError: the language model's state for [SEG]"
+        name = f"image {index} (id {data[index].image_id})"
+        start = f"{name}: NotFiniteError: the language model's state for [SEG]"
         assert any(text.startswith(start) for text in record.failures)
 
 

@@ -114,7 +114,8 @@ def test_numbers_that_are_none_fail_their_image_by_name(model, data, tmp_path, s
     if study is sink:
         monkeypatch.setattr(HfBlock, "qkv", spoilt_qkv)
         with pytest.raises(
-            RuntimeError, match=r"no sample succeeded; the last failure: image 2: .*segment the"
+            RuntimeError,
+            match=r"no sample succeeded; the last failure: image 2 \(id \d+\): .*segment the",
         ):
             complete_run(study.STUDY, model, samples, CONFIGS[study], tmp_path)
         return
@@ -124,7 +125,8 @@ def test_numbers_that_are_none_fail_their_image_by_name(model, data, tmp_path, s
     record = read_record(complete_run(study.STUDY, model, samples, config, tmp_path))
     assert record.state == "failed"
     (failure,) = record.failures
-    assert f"image_id {samples[1].image_id}, sent_id" in failure
+    assert failure.startswith(f"image 1 (id {samples[1].image_id}): ")
+    assert bad in failure or "sent_id" in failure
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_samples_that_fail_are_named_and_counted(capsys, tmp_path, monkeypatch):
     assert main(["evaluate", "--budgets", "2", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "4 of 6 expressions done, 2 failed: failed\n" in out
-    assert "failed: image 1: ValueError: its picture is cut off" in out
+    assert "failed: image 1 (id 2): ValueError: its picture is cut off" in out
 
 
 @pytest.mark.parametrize(
