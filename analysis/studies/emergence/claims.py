@@ -9,10 +9,11 @@ from litelvlm.analysis.runs.claims import ALPHA, Claim, Direction, Verdict
 from litelvlm.analysis.stats.bootstrap import Estimate
 from litelvlm.analysis.stats.significance import equivalence_test
 from litelvlm.analysis.stats.trainings import association, t_estimate, t_p_value
-from litelvlm.analysis.studies.emergence.effects import effects_table
+from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table
 from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.arrays import Array
+from litelvlm.embedded.family.design import FRACTIONS
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
@@ -73,9 +74,18 @@ def effect_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
 
 
 def base_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
-    """Whether trainings that learned have a reversal that follows the text, and a sink."""
+    """Whether trainings that learned have a reversal that follows the text, and a sink.
+
+    Of the fractional stages only whole blocks count, since half a block favours some conditions; of
+    stage C only the base.
+    """
     found = []
-    for stage, part in table.groupby("stage"):
+    for stage in sorted(set(table["stage"])):
+        part = table[table["stage"] == stage]
+        if stage in FRACTIONS:
+            part = part[part["seed"].isin(complete_blocks(table, stage))]
+        else:
+            part = part[part["cell"] == "base"]
         learned = part[part["learned"]]
         excluded = {"did not learn to find categories": len(part) - len(learned)}
         reversal = learned["reversal"].dropna().to_numpy(dtype=np.float64)
