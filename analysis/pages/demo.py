@@ -23,6 +23,8 @@ from litelvlm.models.glamm.prompting.prompts import clean, conversation
 from litelvlm.names import check_name
 from litelvlm.pruning import LayerTrace, Selection, list_pruners
 
+MAX_TEXT = 300
+"""Signs of an expression."""
 MAX_BYTES = 10 * 2**20
 """Largest upload in bytes."""
 MAX_PIXELS = 20_000_000
@@ -132,6 +134,8 @@ def compare(
             impossible.
     """
     check_name(method, usable_methods(), "method")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"the expression has {len(text)} signs; at most {MAX_TEXT} are taken")
     talk = conversation([clean(text)])
     pruner = Method(name=method).pruner(seed)
     state = model.encode_image(picture)

@@ -10,12 +10,24 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import UInt8
 from PIL import Image
 
-from litelvlm.analysis.pages.demo import MAX_BYTES, MAX_PIXELS, compare, read_upload, usable_methods
+from litelvlm.analysis.pages.demo import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    MAX_TEXT,
+    compare,
+    read_upload,
+    usable_methods,
+)
+from litelvlm.analysis.pages.demo_guard import Guard
 from litelvlm.arrays import Array
 from litelvlm.embedded.sizes import has_miniature_sizes
 from litelvlm.models.glamm.model import Glamm
 
 TITLE = "Visual-token pruning in pixel grounding"
+KEPT = (60, 240)
+"""Every so many seconds, pictures older than so many seconds are deleted."""
+MAX_WAITING = 8
+"""Requests that wait for their turn; further ones are told to come back."""
 MISSING = (
     "the demo needs gradio, which is not installed here; install the extra: pip install "
     "'litelvlm[demo]'"
@@ -101,7 +113,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
         picture.save(folder / f"example-{number}.png")
         examples.append([str(folder / f"example-{number}.png"), text])
     # The theme's own fonts would be fetched from a network.
-    with gradio.Blocks(title=TITLE, analytics_enabled=False) as app:
+    with gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=KEPT) as app:
         gradio.Markdown(f"# {TITLE}\n{note(model)}")
         with gradio.Row():
             with gradio.Column():
@@ -109,7 +121,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
                     type="filepath", sources=["upload", "clipboard"], label="Picture"
                 )
                 text = gradio.Textbox(
-                    label="Expression", placeholder="the red circle", max_length=300
+                    label="Expression", placeholder="the red circle", max_length=MAX_TEXT
                 )
                 method = gradio.Dropdown(
                     [(f"{name}: {about}", name) for name, about in methods.items()], label="Method"
@@ -126,15 +138,15 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
             answer, inputs, [unpruned, pruned, summary], api_name="compare", concurrency_limit=1
         )
         gradio.Examples(examples, [picture, text])
-    page: App = app
+    page: App = app.queue(max_size=MAX_WAITING)
     return page
 
 
 def note(model: Glamm) -> str:
     """What readers must know of the model and of their uploads."""
     limits = (
-        f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels; "
-        "nothing is kept."
+        f"Pictures up to {MAX_BYTES // 2**20} MB and {MAX_PIXELS // 10**6} million pixels. They "
+        f"are deleted after {sum(KEPT) // 60} minutes at most, and when the server stops."
     )
     if not has_miniature_sizes(model):
         return limits
@@ -147,12 +159,13 @@ def note(model: Glamm) -> str:
 def launch(
     app: App, folder: Path, host: str, port: int | None, block: bool = True
 ) -> tuple[object, str, str | None]:
-    """Serve the page; files outside the temporary folder are never served.
+    """Serve the page behind ``Guard``; files outside the temporary folder are never served.
 
     Returns:
         gradio's (application, local address, public address).
     """
     import gradio
+    from starlette.middleware import Middleware
 
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     return app.launch(
@@ -162,6 +175,7 @@ def launch(
         max_file_size=MAX_BYTES,
         allowed_paths=[str(folder)],
         enable_monitoring=False,
+        app_kwargs={"middleware": [Middleware(Guard, host=host, max_bytes=MAX_BYTES)]},
         prevent_thread_lock=not block,
         quiet=True,
         theme=gradio.themes.Base(**fonts),

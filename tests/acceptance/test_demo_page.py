@@ -123,3 +123,72 @@ def test_files_of_the_machine_are_not_served(served):
     secret.unlink()
     assert kind == "error"
     assert "private" not in json.dumps(message)
+
+
+def exchange(address, method, path, body=b"", **headers):
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+    finally:
+        connection.close()
+
+
+def form(name, content):
+    head = f'--part\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + b"\r\n--part--\r\n"
+
+
+def upload(address, name, content):
+    kind = "multipart/form-data; boundary=part"
+    return exchange(
+        address, "POST", "/gradio_api/upload", form(name, content), **{"Content-Type": kind}
+    )
+
+
+SCRIPT = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.svg", "a.png"])
+def test_what_is_no_picture_is_not_taken_whatever_its_name(served, name):
+    address, _, temporary = served
+    before = sorted(temporary.rglob("*"))
+    status, text, _ = upload(address, name, SCRIPT)
+    assert (status, b"only pictures are taken" in text) == (415, True)
+    assert sorted(temporary.rglob("*")) == before
+
+
+def test_a_page_in_the_folder_of_uploads_is_not_served(served):
+    address, _, temporary = served
+    (folder,) = temporary.glob("litelvlm-demo-*")
+    (folder / "page.html").write_bytes(SCRIPT)
+    status, text, _ = exchange(address, "GET", f"/gradio_api/file={folder}/page.html")
+    (folder / "page.html").unlink()
+    assert status in (403, 415)
+    assert b"script" not in text
+
+
+def test_a_picture_is_taken_and_comes_back_as_one(served):
+    address, _, temporary = served
+    (path,) = temporary.glob("litelvlm-demo-*/example-0.png")
+    status, text, _ = upload(address, "mine.png", path.read_bytes())
+    assert status == 200
+    (kept,) = json.loads(text)
+    assert Path(kept).read_bytes() == path.read_bytes()
+    status, content, headers = exchange(address, "GET", f"/gradio_api/file={kept}")
+    assert (status, content) == (200, path.read_bytes())
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", ""])
+def test_another_host_is_not_answered(served, host):
+    assert exchange(served[0], "GET", "/", Host=host)[0] == 400
+
+
+def test_long_texts_and_long_requests_are_refused_by_the_server(served):
+    address, _, temporary = served
+    kind, message = ask(address, example(temporary), "x" * 301, "litelvlm", 48, 0)
+    assert (kind, "301 signs; at most 300" in json.dumps(message)) == ("error", True)
+    big = json.dumps({"data": ["x" * MAX_BYTES]}).encode()
+    assert exchange(address, "POST", "/gradio_api/call/compare", big)[0] == 413
