@@ -119,9 +119,16 @@ def find_root(path: str | Path) -> Path:
 
 
 def choose(
-    root: Path, dataset: str | None, split: str, split_by: str | None
+    root: Path, dataset: str | None, split: str, split_by: str | None, called: str | None = None
 ) -> tuple[str, str, Path]:
     """Check the names against the tables and find the table of references.
+
+    Args:
+        root: The `Refer_Segm` folder.
+        dataset: Name of a dataset of the family; None where the folder holds one only.
+        split: Name of the split.
+        split_by: Author of the split; None for the usual one.
+        called: What users call the dataset, for messages; None for its name.
 
     Returns:
         Dataset, split author and the path of the table.
@@ -143,7 +150,8 @@ def choose(
     author = check_name(
         next(iter(family.splits)) if split_by is None else split_by, family.splits, "split_by"
     )
-    check_name(split, family.splits[author], f"split of {dataset} ({author})")
+    title = f"{dataset} ({author})" if called is None else called
+    check_name(split, family.splits[author], f"split of {title}")
     for name in family.tables[author]:
         if (root / dataset / name).is_file():
             return dataset, author, root / dataset / name

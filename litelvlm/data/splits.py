@@ -37,7 +37,7 @@ def read_split(
         ValueError: If a name is unknown or a file's content is wrong.
         FileNotFoundError: If a file is missing.
     """
-    dataset, author, table = choose(root, dataset, split, split_by)
+    dataset, author, table = choose(root, dataset, split, split_by, name)
     refs, instances, digest = _read(table, _stamp(table), _stamp(table.parent / "instances.json"))
     belongs = split_test(split, FAMILIES[dataset].exact)
     chosen = [ref for ref in refs if belongs(ref.split)]

@@ -186,3 +186,8 @@ def test_unwritable_cache_names_the_fix(small_embedded, monkeypatch):
     monkeypatch.setattr(rendered, "write_refer", refuse)
     with pytest.raises(PermissionError, match="set LITELVLM_CACHE"):
         load_refer()
+
+
+def test_an_unknown_split_is_refused_under_the_name_that_was_given(small_embedded):
+    with pytest.raises(ValueError, match="unknown split of embedded 'vall'; did you mean 'val'"):
+        load_refer("embedded", split="vall")
