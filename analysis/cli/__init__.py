@@ -76,7 +76,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb.
+    """Run one verb; an interrupt at any moment gives the code of an interrupt.
 
     Args:
         argv: Arguments after the program's name; those of the process by default.
@@ -87,10 +87,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With 0 after --help, with 2 if the arguments do not parse.
     """
+    try:
+        return run_verb(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # before or after the verb's own work
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+
+
+def run_verb(arguments: Sequence[str]) -> int:
+    """Read the arguments and run the verb that they name."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a lone surrogate must not end in an error
             stream.reconfigure(errors="backslashreplace")
-    arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         (sys.stdout if arguments else sys.stderr).write(overview())
         return DONE if arguments else USAGE
