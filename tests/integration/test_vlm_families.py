@@ -26,15 +26,15 @@ def test_every_family_has_a_tiny_model():
 
 @pytest.mark.parametrize("name", [name for name in TINY if name not in NOT_EXACT])
 def test_images(name):
-    check(prove(name))
+    assert_exact(prove(name))
 
 
 @pytest.mark.parametrize("name", VIDEOS)
 def test_videos(name):
-    check(prove(name, video=True))
+    assert_exact(prove(name, video=True))
 
 
-def check(proof):
+def assert_exact(proof):
     assert proof.handed_back == 0.0
     assert proof.masked <= 1e-6
     assert proof.masked_double <= 1e-14

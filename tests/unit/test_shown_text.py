@@ -30,7 +30,9 @@ def test_svg_with_odd_text_is_xml():
     ax.set_title(ODD)
     svg = style.encode(figure, "svg")
     plt.close(figure)
-    ET.fromstring(svg.decode())  # noqa: S314
+    root = ET.fromstring(svg.decode())  # noqa: S314
+    assert root.tag.endswith("svg")
+    assert not set(ODD) & set("\x00\x07\x1b\ud800\ufffe") & set(svg.decode())
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, list(range(10**6)), {"k" * 10**5: [[[[1]]]]}])

@@ -33,8 +33,7 @@ def continued_key(out: str | Path, key: RunKey, accept_versions: bool) -> RunKey
         for name, now in key.versions.items()
         if newest.versions.get(name) != now
     )
-    if accept_versions:
-        log.warning("%s goes on with other versions: %s", newest.folder_name, changed)
+    if accept_versions:  # the record names the versions once it is opened
         return newest
     log.warning(
         "%s was made with other versions (%s), so this run begins anew; --accept-versions goes on "
