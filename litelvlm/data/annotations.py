@@ -86,10 +86,10 @@ def read_instances(content: bytes, path: Path) -> Instances:
             f"{path} holds a {type(data).__name__}, expected an object with images and annotations"
         )
     try:
-        images = _by_id("image", map(_image, data["images"]))
-        annotations = _by_id("annotation", map(_annotation, data["annotations"]))
+        images = _by_id("image", map(_image, _objects(data["images"])))
+        annotations = _by_id("annotation", map(_annotation, _objects(data["annotations"])))
         categories = _by_id(
-            "category", ((_whole(c["id"]), _name(c["name"])) for c in data["categories"])
+            "category", ((_whole(c["id"]), _name(c["name"])) for c in _objects(data["categories"]))
         )
     except KeyError as error:
         raise RefDataError(
@@ -100,11 +100,21 @@ def read_instances(content: bytes, path: Path) -> Instances:
     return Instances(images, annotations, categories)
 
 
+def _objects(records: object) -> Iterable[Mapping[str, object]]:
+    """The records of a list that should hold objects."""
+    if not isinstance(records, list):
+        raise ValueError(f"{shown(records)} is no list of objects")
+    for record in records:
+        if not isinstance(record, dict):
+            raise ValueError(f"{shown(record)} is no object")
+        yield record
+
+
 def _by_id(kind: str, records: Iterable[tuple[int, Record]]) -> dict[int, Record]:
     found: dict[int, Record] = {}
     for number, record in records:
         if number in found:
-            raise ValueError(f"{kind} id {number} occurs twice")
+            raise ValueError(f"{kind} id {shown(number)} occurs twice")
         found[number] = record
     return found
 
@@ -136,7 +146,10 @@ def _name(value: object) -> str:
 def _side(value: object, what: str, image: int) -> int:
     number = _whole(value)
     if not 1 <= number <= MAX_SIDE:
-        raise ValueError(f"image {image} has a {what} of {number}; allowed: 1 to {MAX_SIDE} pixels")
+        raise ValueError(
+            f"image {shown(image)} has a {what} of {shown(number)}; "
+            f"allowed: 1 to {MAX_SIDE} pixels"
+        )
     return number
 
 
