@@ -147,8 +147,7 @@ def _side(value: object, what: str, image: int) -> int:
     number = _whole(value)
     if not 1 <= number <= MAX_SIDE:
         raise ValueError(
-            f"image {shown(image)} has a {what} of {shown(number)}; "
-            f"allowed: 1 to {MAX_SIDE} pixels"
+            f"image {shown(image)} has a {what} of {shown(number)}; allowed: 1 to {MAX_SIDE} pixels"
         )
     return number
 

@@ -22,6 +22,7 @@ from litelvlm.embedded.evaluate import (
     retrieval,
 )
 from litelvlm.embedded.loop import Recipe, Stage
+from litelvlm.embedded.worlds import get_world
 from litelvlm.models.glamm.model import Glamm
 
 _HEAD = """# The miniature GLaMM
@@ -115,7 +116,7 @@ def write_card(
     table = conditions(model.n_tokens)
     scores = evaluate(model, data, table)
     rows, kinds = score_rows(scores, table), kind_rows(scores)
-    recall, n_retrieved = retrieval(model)
+    recall, n_retrieved = retrieval(model, get_world(recipe.world))
     n_images = int(scores.image.max()) + 1
     lines = [
         _HEAD,
@@ -133,8 +134,9 @@ def write_card(
         f"Seed {seed}, {platform.machine()}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}, "
         f"device {torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'}.",
-        f"Level `{recipe.level}`, {recipe.scenes:,} distinct scenes. "
-        "Reproduce: `python -m litelvlm.embedded.train --out FOLDER --seed " + f"{seed}`.\n",
+        f"World `{recipe.world}`, {recipe.scenes:,} distinct scenes. "
+        "Reproduce: `python -m litelvlm.embedded.train "
+        f"--world {recipe.world} --out FOLDER --seed " + f"{seed}`.\n",
         "| stage | steps | scenes a step | peak rate | minutes | last log entry |\n"
         "|---|---|---|---|---|---|",
         *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),

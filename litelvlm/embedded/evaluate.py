@@ -14,11 +14,9 @@ from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array
 from litelvlm.clip.geometry import coverage, visible_fraction
-from litelvlm.data.embedded import EMBEDDED_LEVEL
 from litelvlm.data.refer import ReferDataset, ReferSample
-from litelvlm.data.worlds.shapes.scenes import sample_scene
-from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.pool import scene_arrays
+from litelvlm.embedded.worlds.base import TrainingWorld
 from litelvlm.metrics import count_pixels
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.model import Glamm
@@ -183,7 +181,7 @@ def _ratio(numerator: Array, denominator: Array, axis: int = -1) -> Array:
 
 
 @torch.inference_mode()
-def retrieval(model: Glamm) -> tuple[tuple[float, float, float], int]:
+def retrieval(model: Glamm, world: TrainingWorld) -> tuple[tuple[float, float, float], int]:
     """How often an image picks the description of its objects among 64 held-out scenes.
 
     Returns:
@@ -192,7 +190,7 @@ def retrieval(model: Glamm) -> tuple[tuple[float, float, float], int]:
     rng, hits = np.random.default_rng(0), []
     for number in range(_GROUPS):
         first = _RETRIEVAL_SEED + number * _GROUP
-        scenes = [sample_scene(first + i, EMBEDDED_LEVEL) for i in range(_GROUP)]
+        scenes = [world.sample(first + i) for i in range(_GROUP)]
         pixels = torch.cat(
             [clip_pixel_values(Image.fromarray(s.image), model.tower.image_size) for s in scenes]
         )
@@ -200,7 +198,7 @@ def retrieval(model: Glamm) -> tuple[tuple[float, float, float], int]:
             np.array([visible_fraction(m, model.tower.image_size) for m in s.masks]) for s in scenes
         ]
         texts = [
-            caption_pair(scene_arrays(s)[-1]["objects"], share, (), rng)[0]
+            world.full_caption(scene_arrays(s, world)[-1], share, rng)
             for s, share in zip(scenes, seen, strict=True)
         ]
         image = F.normalize(model.tower.image(pixels.to(model.device)).image_embeds, dim=-1)

@@ -57,12 +57,12 @@ class Recipe:
     """Everything that decides the weights, but for the seed.
 
     Attributes:
-        level: Difficulty of the scenes.
+        world: Name of the world.
         scenes: Distinct training scenes.
         clip, sam, point, joint: The four stages.
     """
 
-    level: str
+    world: str
     scenes: int
     clip: Stage
     sam: Stage

@@ -6,7 +6,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -16,26 +15,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from litelvlm.arrays import Array
-from litelvlm.data.worlds.shapes.scenes import ShapeScene, get_level, sample_scene
+from litelvlm.data.worlds.base import Scene
 from litelvlm.embedded.sizes import CLIP_SIZE, GRID, SAM_SIZE
+from litelvlm.embedded.worlds import get_world
+from litelvlm.embedded.worlds.base import SceneMeta, TrainingWorld
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD, SAM_MEAN, SAM_STD, sam_size
 
 MAX_OBJECTS = 8
 FIRST_SEED = 1_000_000  # evaluation scenes use smaller seeds
 PADDING = 255  # id of SAM's padding
 _BLOCK = 256
-
-
-class SceneMeta(TypedDict):
-    """What is known of a scene besides its pixels.
-
-    Attributes:
-        objects: [shape, colour, size, texture] of every object.
-        expressions: (sentence, index of its object, kind).
-    """
-
-    objects: list[list[str]]
-    expressions: list[tuple[str, int, str]]
 
 
 @dataclass(frozen=True)
@@ -58,14 +47,13 @@ class SceneBatch:
     meta: list[SceneMeta]
 
 
-def attribute_values(level: str) -> tuple[tuple[str, ...], ...]:
-    """Names of shapes, colours, sizes and textures of a level."""
-    preset = get_level(level)
-    return preset.shapes, preset.colours, tuple(preset.sizes), preset.textures
-
-
 def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tensor:
-    """Indices of each object's shape, colour, size, texture [B, MAX_OBJECTS, 4]; -1 for none."""
+    """Index of each object's value of each attribute [B, MAX_OBJECTS, A]; -1 for none.
+
+    Args:
+        batch: Scenes.
+        values: Values of each attribute.
+    """
     out = torch.full((len(batch.meta), MAX_OBJECTS, len(values)), -1)
     for b, meta in enumerate(batch.meta):
         for o, item in enumerate(meta["objects"]):
@@ -73,7 +61,9 @@ def attribute_labels(batch: SceneBatch, values: Sequence[Sequence[str]]) -> Tens
     return out
 
 
-def scene_arrays(scene: ShapeScene) -> tuple[Array, Array, Array, Array, SceneMeta]:
+def scene_arrays(
+    scene: Scene, world: TrainingWorld
+) -> tuple[Array, Array, Array, Array, SceneMeta]:
     """One scene as (crop, square, ids, coverage, meta), pixels still uint8."""
     height, width = scene.image.shape[:2]
     top, left = (height - CLIP_SIZE) // 2, (width - CLIP_SIZE) // 2
@@ -94,17 +84,17 @@ def scene_arrays(scene: ShapeScene) -> tuple[Array, Array, Array, Array, SceneMe
     ids = np.full((SAM_SIZE, SAM_SIZE), PADDING, np.uint8)
     ids[:h, :w] = np.asarray(Image.fromarray(index).resize((w, h), Image.Resampling.NEAREST))
     meta: SceneMeta = {
-        "objects": [[o.shape, o.colour, o.size, o.texture] for o in scene.objects],
+        "objects": world.describe(scene),
         "expressions": [(e.sent, e.target, e.kind) for e in scene.expressions],
     }
     return scene.image[window], square, ids, coverage, meta
 
 
-def _render_block(folder: str, level: str, start: int, stop: int) -> list[SceneMeta]:
+def _render_block(folder: str, name: str, start: int, stop: int) -> list[SceneMeta]:
     arrays = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r+") for name in _SHAPES}
-    metas = []
+    metas, world = [], get_world(name)
     for i in range(start, stop):
-        *values, meta = scene_arrays(sample_scene(FIRST_SEED + i, level))
+        *values, meta = scene_arrays(world.sample(FIRST_SEED + i), world)
         for name, value in zip(_SHAPES, values, strict=True):
             arrays[name][i] = value
         metas.append(meta)
@@ -120,17 +110,17 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 
 
 class ScenePool:
-    """The first ``n`` training scenes of a level, rendered on first use (about 230 KB each).
+    """The first ``n`` training scenes of a world, rendered on first use (about 230 KB each).
 
     Args:
         folder: Where the arrays live; made if absent, reused if complete, rendered anew if not.
-        level: Difficulty preset.
+        world: What is shown.
         n: Number of scenes.
         workers: Rendering processes.
     """
 
-    def __init__(self, folder: Path, level: str, n: int, workers: int = 2) -> None:
-        self.folder, self.level, self.n = folder / f"{level}-{n}", level, n
+    def __init__(self, folder: Path, world: TrainingWorld, n: int, workers: int = 2) -> None:
+        self.folder, self.world, self.n = folder / f"{world.name}-{n}", world, n
         done = self.folder / "meta.json"
         if not done.exists():
             self._render(workers)
@@ -149,7 +139,9 @@ class ScenePool:
         starts = range(0, self.n, _BLOCK)
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             jobs = [
-                pool.submit(_render_block, str(self.folder), self.level, s, min(s + _BLOCK, self.n))
+                pool.submit(
+                    _render_block, str(self.folder), self.world.name, s, min(s + _BLOCK, self.n)
+                )
                 for s in starts
             ]
             metas = [

@@ -1,7 +1,7 @@
 """The miniature's two tokenizers, learned from its world's sentences, in the published layouts."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import sentencepiece
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from litelvlm.data.worlds.shapes.scenes import level_vocabulary
 from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS, conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
@@ -24,9 +23,9 @@ OPENINGS = (
 )
 
 
-def corpus(level: str) -> list[str]:
-    """Sentences that hold every word of the templates and of the level, many times over."""
-    words = [*level_vocabulary(level), "and", "a", "an", "photo", "with", "object"]
+def corpus(vocabulary: Sequence[str]) -> list[str]:
+    """Sentences that hold every word of the templates and of a world, many times over."""
+    words = [*vocabulary, "and", "a", "an", "photo", "with", "object"]
     sentences = [opening.format(word) for opening in OPENINGS for word in words]
     for i, _ in enumerate(QUESTIONS):
         sentences += [full_prompt(conversation([word], i, i % len(ANSWERS))) for word in words]
@@ -36,26 +35,31 @@ def corpus(level: str) -> list[str]:
     ]
 
 
-def load_or_make(folder: Path, shipped: Path, level: str) -> tuple[CLIPTokenizer, GlammTokenizer]:
-    """Read both tokenizers; an empty folder is filled from shipped files or the level's sentences.
+def load_or_make(
+    folder: Path, shipped: Path | None, vocabulary: Sequence[str], pieces: tuple[int, int]
+) -> tuple[CLIPTokenizer, GlammTokenizer]:
+    """Read both tokenizers; an empty folder is filled from shipped files or learned from words.
 
     Args:
         folder: Used as it is if it is there, so that resumed training keeps its words.
-        shipped: The embedded checkpoint.
-        level: Whose sentences to learn from when nothing is shipped.
+        shipped: A checkpoint of the same world; None if there is none.
+        vocabulary: Words to learn from when nothing is shipped.
+        pieces: Entries of CLIP's and of LLaMA's vocabulary.
     """
-    if not folder.exists() and (shipped / "clip").is_dir():
+    if not folder.exists() and shipped is not None:
         GlammTokenizer.from_pretrained(shipped).save_pretrained(folder / "llama")
         CLIPTokenizer.from_pretrained(shipped / "clip").save_pretrained(folder / "clip")
     if not folder.exists():
-        make_clip_tokenizer(folder / "clip", corpus(level))
-        make_llama_tokenizer(folder / "llama", corpus(level))
+        make_clip_tokenizer(folder / "clip", corpus(vocabulary), pieces[0])
+        make_llama_tokenizer(folder / "llama", corpus(vocabulary), pieces[1])
     return CLIPTokenizer.from_pretrained(folder / "clip"), GlammTokenizer.from_pretrained(
         folder / "llama"
     )
 
 
-def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer:
+def make_clip_tokenizer(
+    folder: Path, sentences: Iterable[str], pieces: int = 1200
+) -> CLIPTokenizer:
     """Learn byte-pair merges, write them in CLIP's layout (two files) and load them.
 
     Every byte is in the vocabulary, alone and as a word's end, so no text is unknown. Equal counts
@@ -69,17 +73,17 @@ def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer
     learner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), learner.pre_tokenizer]
     )
-    trainer = trainers.BpeTrainer(vocab_size=1200, end_of_word_suffix="</w>", show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=pieces, end_of_word_suffix="</w>", show_progress=False)
     learner.train_from_iterator(sentences, trainer)
     merges = [
         tuple(m) if not isinstance(m, str) else tuple(m.split())
         for m in json.loads(learner.to_str())["model"]["merges"]
     ]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pieces = [*alphabet, *(c + "</w>" for c in alphabet), *("".join(m) for m in merges)]
+    parts = [*alphabet, *(c + "</w>" for c in alphabet), *("".join(m) for m in merges)]
     vocab = {
         piece: i
-        for i, piece in enumerate(dict.fromkeys([*pieces, "<|startoftext|>", "<|endoftext|>"]))
+        for i, piece in enumerate(dict.fromkeys([*parts, "<|startoftext|>", "<|endoftext|>"]))
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
@@ -100,7 +104,9 @@ def make_clip_tokenizer(folder: Path, sentences: Iterable[str]) -> CLIPTokenizer
     return tokenizer
 
 
-def make_llama_tokenizer(folder: Path, sentences: Iterable[str]) -> GlammTokenizer:
+def make_llama_tokenizer(
+    folder: Path, sentences: Iterable[str], pieces: int = 700
+) -> GlammTokenizer:
     """Learn sentencepiece pieces with byte fallback; add GLaMM's seven tokens in official order."""
     folder.mkdir(parents=True, exist_ok=True)
     model = BytesIO()
@@ -108,7 +114,7 @@ def make_llama_tokenizer(folder: Path, sentences: Iterable[str]) -> GlammTokeniz
         sentence_iterator=iter(sentence.replace("\n", " ") for sentence in sentences),
         model_writer=model,
         model_type="bpe",
-        vocab_size=700,
+        vocab_size=pieces,
         hard_vocab_limit=False,
         byte_fallback=True,
         # As LLaMA's: text is left as it is, so a newline stays one and falls back to its byte.

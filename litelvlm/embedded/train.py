@@ -9,7 +9,7 @@ import argparse
 import json
 import logging
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -26,19 +26,32 @@ from litelvlm.embedded.tokenizers import load_or_make
 from litelvlm.embedded.train_clip import train_clip
 from litelvlm.embedded.train_grounding import PointingHelper, train_grounding
 from litelvlm.embedded.train_sam import train_sam
+from litelvlm.embedded.worlds import get_world
 from litelvlm.models.glamm.build import assemble, load_model
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
 
-RECIPE = Recipe(
-    level="easy",
+_SHAPES = Recipe(
+    world="shapes",
     scenes=30_000,
     clip=Stage("clip", steps=2000, batch=64, lr=1e-3),
     sam=Stage("sam", steps=1500, batch=16, lr=1e-3, warmup=50),
     point=Stage("point", steps=2600, batch=16, lr=1e-3),
     joint=Stage("joint", steps=1600, batch=16, lr=5e-4),
 )
+SHIPPED = {"shapes": EMBEDDED}
+"""Checkpoints of the package by the world they were trained on."""
+RECIPES = {
+    "shapes": _SHAPES,
+    "pictograms": replace(
+        _SHAPES,
+        world="pictograms",
+        scenes=40_000,
+        clip=Stage("clip", steps=1500, batch=128, lr=1e-3),
+    ),
+}
+"""Recipe of each world's miniature."""
 
 
 def new_glamm(clip: ClipTower, sam: SamModel, tokenizer: GlammTokenizer, seed: int) -> Glamm:
@@ -69,14 +82,17 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
             f"{out} holds a training with another recipe or seed ({record}); choose another folder"
         )
     record.write_text(plan)
-    pool = ScenePool(scenes, recipe.level, recipe.scenes)
-    clip_tokenizer, tokenizer = load_or_make(out / "tokenizers", EMBEDDED, recipe.level)
+    world = get_world(recipe.world)
+    pool = ScenePool(scenes, world, recipe.scenes)
+    clip_tokenizer, tokenizer = load_or_make(
+        out / "tokenizers", SHIPPED.get(world.name), world.words(), world.text_pieces
+    )
     tower = ClipTower(
         train_clip(recipe.clip, pool, clip_tokenizer, out, seed, device), clip_tokenizer
     )
     sam = train_sam(recipe.sam, pool, out, seed, device)
     model = new_glamm(tower, sam, tokenizer, seed).to(device)
-    helper = PointingHelper(model.llama.config.hidden_size, recipe.level).to(device)
+    helper = PointingHelper(model.llama.config.hidden_size, world).to(device)
     train_grounding(recipe.point, model, helper, pool, out, seed, masks=False)
     train_grounding(recipe.joint, model, helper, pool, out, seed, masks=True)
     return model
@@ -93,6 +109,7 @@ def main() -> None:
     parser.add_argument(
         "--scenes", type=Path, help="folder of rendered scenes (default: OUT/scenes)"
     )
+    parser.add_argument("--world", choices=tuple(RECIPES), default="pictograms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads")
@@ -105,11 +122,12 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     out: Path = arguments.out
     device = torch.device(arguments.device)
-    model = train(RECIPE, out, arguments.scenes or out / "scenes", arguments.seed, device)
+    recipe = RECIPES[arguments.world]
+    model = train(recipe, out, arguments.scenes or out / "scenes", arguments.seed, device)
     export(model, out / "checkpoint")
     exported = load_model(out / "checkpoint", dtype="float32", device=device)
     write_card(
-        exported, load_refer("embedded", split="val"), out, RECIPE, arguments.seed, out / "CARD.md"
+        exported, load_refer("embedded", split="val"), out, recipe, arguments.seed, out / "CARD.md"
     )
     if arguments.ship:
         shutil.copytree(out / "checkpoint", EMBEDDED, dirs_exist_ok=True)

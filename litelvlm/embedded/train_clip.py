@@ -10,18 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
-from litelvlm.arrays import Array
 from litelvlm.clip.hf import ClipTower
-from litelvlm.embedded.captions import caption_pair
 from litelvlm.embedded.loop import Losses, Stage, run_stage
-from litelvlm.embedded.pool import (
-    SceneBatch,
-    SceneMeta,
-    ScenePool,
-    attribute_labels,
-    attribute_values,
-)
+from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels
 from litelvlm.embedded.sizes import GRID, VISION_WIDTH, new_clip
+from litelvlm.embedded.worlds.base import TrainingWorld
 
 _QUICK_GELU = 1.702
 
@@ -30,15 +23,13 @@ class DenseHelper(nn.Module):
     """Linear read-outs of each patch state: what stands here, and where its object's centre is.
 
     Args:
-        level: Names the attribute values.
+        world: Names the attributes, their values and weights.
         width: Width of the patch states.
     """
 
-    def __init__(self, level: str, width: int) -> None:
+    def __init__(self, world: TrainingWorld, width: int) -> None:
         super().__init__()
-        self.values = attribute_values(level)
-        # Shape is what a small transformer learns last.
-        self.weights = (1.0, 0.3, 0.3, 0.3)
+        self.values, self.weights = world.attributes, world.weights
         # Value 0 is background.
         self.heads = nn.ModuleList(nn.Linear(width, len(v) + 1) for v in self.values)
         self.centre = nn.Linear(width, 2)
@@ -48,7 +39,7 @@ class DenseHelper(nn.Module):
         """Cross-entropies of attributes and squared errors of places from patches [B, N, D]."""
         share, owner = batch.coverage.max(-1)  # [B, N]
         owned = share > 0.3
-        labels = 1 + attribute_labels(batch, self.values).to(tokens.device)  # [B, MAX_OBJECTS, 4]
+        labels = 1 + attribute_labels(batch, self.values).to(tokens.device)  # [B, MAX_OBJECTS, A]
         per_patch = (
             labels.gather(1, owner[..., None].expand(-1, -1, labels.shape[-1])) * owned[..., None]
         )
@@ -126,7 +117,7 @@ def train_clip(
     """Train both towers and return them; the helper is thrown away."""
     torch.manual_seed(seed)
     clip = new_clip(len(tokenizer))
-    helper = DenseHelper(pool.level, VISION_WIDTH)
+    helper = DenseHelper(pool.world, VISION_WIDTH)
     trained = _Trained(clip, helper).to(device).train()
     tower = ClipTower(clip, tokenizer)
 
@@ -134,35 +125,30 @@ def train_clip(
         batch = pool[pool.indices(seed, step, stage.batch)]
         rng = np.random.default_rng([seed, step])
         seen = batch.coverage.sum(1).numpy()  # in patches
-        pairs = [
-            caption_pair(m["objects"], _share_seen(m, seen[i]), m["expressions"], rng)
+        said = [
+            pool.world.captions(m, pool.world.share_seen(m, seen[i]), rng)
             for i, m in enumerate(batch.meta)
         ]
+        # All true captions first, then all near misses.
+        texts = [text for column in zip(*said, strict=True) for text in column]
         image = tower.image(batch.crop.to(device))
-        text = tower.text([p[0] for p in pairs] + [p[1] for p in pairs]).text_embeds
+        text = tower.text(texts).text_embeds
         scale = clip.logit_scale.exp().clamp(max=100)
         logits = (
             scale
             * F.normalize(image.image_embeds.float(), dim=-1)
             @ F.normalize(text.float(), dim=-1).T
         )
-        target, n = torch.arange(len(pairs), device=device), len(pairs)
-        return {
+        target, n = torch.arange(len(said), device=device), len(said)
+        parts = {
             "contrast": F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :n].T, target),
             "_r1": (logits[:, :n].argmax(1) == target).float().mean(),
-            "_hard": (logits[target, target] > logits[target, target + n]).float().mean(),
-            **helper.losses(image.patch_tokens, batch),
         }
+        if len(texts) > n:
+            parts["_hard"] = (logits[target, target] > logits[target, target + n]).float().mean()
+        return parts | helper.losses(image.patch_tokens, batch)
 
     with silu_twin(clip):
         run_stage(stage, trained, losses, folder, device)
     clip.eval()
     return clip
-
-
-def _share_seen(meta: SceneMeta, patches: Array) -> Array:
-    """Rough share of each object inside the crop: its patches over the median of its size class."""
-    typical = {"small": 3.0, "large": 8.0}
-    return np.array([patches[i] / typical[item[2]] for i, item in enumerate(meta["objects"])]).clip(
-        0, 1
-    )

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from litelvlm.embedded.loop import Losses, Stage, run_stage
 from litelvlm.embedded.packing import IGNORE, Packed, pack
-from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels, attribute_values
+from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels
 from litelvlm.embedded.sizes import GRID
 from litelvlm.embedded.train_sam import mask_losses, object_masks, point_prompt
+from litelvlm.embedded.worlds.base import TrainingWorld
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks
@@ -33,18 +34,18 @@ class PointingHelper(nn.Module):
 
     Args:
         width: LLM width.
-        level: Names the attribute values.
+        world: Names the attributes and their values.
     """
 
-    def __init__(self, width: int, level: str) -> None:
+    def __init__(self, width: int, world: TrainingWorld) -> None:
         super().__init__()
-        self.values = attribute_values(level)
+        self.values = world.attributes
         self.heads = nn.ModuleList(nn.Linear(width, len(v)) for v in self.values)
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.cell = nn.Linear(width, GRID * GRID)
 
     def what(self, seg_state: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the referent's attributes [B, T, 4] (shape, colour, size, texture).
+        """Cross-entropy of the referent's attributes [B, T, A].
 
         Mostly a matter of the words: it teaches the state to gather them, before there is anything
         to match.

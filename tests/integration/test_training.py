@@ -8,15 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from litelvlm.data.worlds.shapes.scenes import sample_scene
 from litelvlm.embedded.loop import Stage, run_stage
 from litelvlm.embedded.packing import IGNORE, block_mask, image_offsets, pack
 from litelvlm.embedded.pool import PADDING, ScenePool, scene_arrays
-from litelvlm.embedded.train import RECIPE, train
+from litelvlm.embedded.train import RECIPES, train
 from litelvlm.embedded.train_clip import patch_centres, silu_twin
 from litelvlm.embedded.train_sam import mask_losses, object_masks
+from litelvlm.embedded.worlds import WORLDS
 from litelvlm.models.glamm.prompting.prompts import conversation
 
 CPU = torch.device("cpu")
@@ -24,7 +26,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return ScenePool(tmp_path_factory.mktemp("scenes"), "easy", 8, workers=1)
+    return ScenePool(tmp_path_factory.mktemp("scenes"), WORLDS["shapes"], 8, workers=1)
 
 
 def toy(folder, stop_at: int | None) -> torch.Tensor:
@@ -110,7 +112,7 @@ def test_packed_states_equal_separate_passes(model, pool):
 
 def test_pool_holds_what_the_scene_shows(pool):
     scene = sample_scene(1_000_000)
-    _, _, ids, coverage, meta = scene_arrays(scene)
+    _, _, ids, coverage, meta = scene_arrays(scene, WORLDS["shapes"])
     batch = pool[np.array([0])]
     assert torch.equal(batch.ids[0], torch.from_numpy(ids))
     assert meta == pool.meta[0]
@@ -159,28 +161,28 @@ def test_silu_twin_is_the_same_function_and_leaves_no_trace(model, pool):
     clip.load_state_dict(before)
 
 
-def test_every_stage_runs_and_yields_a_model_that_segments(pool, tmp_path):
-    recipe = replace(RECIPE, scenes=8)
+@pytest.mark.parametrize("world", sorted(WORLDS))
+def test_every_stage_runs_and_yields_a_model_that_segments(world, tmp_path):
+    recipe = replace(RECIPES[world], scenes=8)
     short = {
         n: replace(getattr(recipe, n), steps=2, batch=4, warmup=1)
         for n in ("clip", "sam", "point", "joint")
     }
-    trained = train(
-        replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU
-    )
-    scene = sample_scene(5)
-    from PIL import Image
 
-    mask = trained.segment(Image.fromarray(scene.image), "the red circle").mask
+    def trained():
+        return train(
+            replace(recipe, **short), tmp_path / "out", tmp_path / "scenes", seed=3, device=CPU
+        )
+
+    first = trained()
+    scene = WORLDS[world].sample(5)
+    mask = first.segment(Image.fromarray(scene.image), scene.expressions[0].sent).mask
     assert mask.shape == (1, *scene.image.shape[:2])
-    again = train(
-        replace(recipe, **short), tmp_path / "out", pool.folder.parent, seed=3, device=CPU
-    )
-    first, second = (dict(m.named_parameters()) for m in (trained, again))
-    assert all(torch.equal(first[n], second[n]) for n in first)
+    weights = [dict(m.named_parameters()) for m in (first, trained())]
+    assert all(torch.equal(weights[0][n], weights[1][n]) for n in weights[0])
 
 
 def test_a_folder_belongs_to_one_recipe_and_seed(tmp_path):
     (tmp_path / "recipe.json").write_text('{"seed": 4}')
     with pytest.raises(ValueError, match="another recipe or seed"):
-        train(RECIPE, tmp_path, tmp_path / "scenes", seed=5, device=CPU)
+        train(RECIPES["shapes"], tmp_path, tmp_path / "scenes", seed=5, device=CPU)

@@ -3,8 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
-from litelvlm.embedded.captions import caption_pair
+from litelvlm.embedded.tokenizers import OPENINGS
+from litelvlm.embedded.worlds import WORLDS, get_world
+from litelvlm.embedded.worlds.shapes import caption_pair
+from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 OBJECTS = [
     ["circle", "red", "small", "plain"],
@@ -42,3 +46,46 @@ def test_expressions_come_in_as_written():
     ]
     share = np.mean(["the leftmost circle" in c for c in captions])
     assert 0.15 < share < 0.45  # drawn with probability 0.3
+
+
+DOGS = {
+    "objects": [["dog", "natural", "large"], ["traffic light", "red", "small"]],
+    "expressions": [("the leftmost dog", 0, "place")],
+}
+
+
+def pictogram_captions(seen):
+    world = WORLDS["pictograms"]
+    return [world.captions(DOGS, np.array(seen), np.random.default_rng(s))[0] for s in range(600)]
+
+
+def test_half_of_the_pictogram_captions_say_nothing_and_the_others_name_one_object():
+    captions = pictogram_captions([1.0, 1.0])
+    dogs, lights = (["dog" in c for c in captions], ["traffic light" in c for c in captions])
+    assert not any(np.logical_and(dogs, lights))
+    assert 0.44 < 1 - np.mean(np.logical_or(dogs, lights)) < 0.56
+    assert any("red traffic light" in c for c in captions)
+    assert not any("natural" in c for c in captions)
+
+
+def test_pictogram_captions_hold_every_question_of_the_suite():
+    captions = " | ".join(pictogram_captions([1.0, 0.1]))
+    for question in QUESTIONS:
+        before, after = question.split("{}")
+        assert before in captions
+        assert after in captions
+    assert "traffic light" not in captions  # hardly inside the crop
+    assert "leftmost dog" in captions
+
+
+def test_a_full_caption_names_everything_seen():
+    for name, world in WORLDS.items():
+        meta = DOGS if name == "pictograms" else {"objects": OBJECTS, "expressions": []}
+        caption = world.full_caption(meta, np.ones(3), np.random.default_rng(1))
+        assert all(item[0] in caption for item in meta["objects"])
+        assert any(caption.startswith(opening.split("{}")[0]) for opening in OPENINGS)
+
+
+def test_an_unknown_world_is_refused_by_name():
+    with pytest.raises(ValueError, match="pictograms"):
+        get_world("photographs")

@@ -1,13 +1,55 @@
-"""Captions for the contrastive stage: what the crop shows, in random wording, and a near miss."""
+"""Shapes as a training world: captions name all that the crop shows, and a near miss goes along."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from litelvlm.arrays import Array
+from litelvlm.data.worlds.base import Scene
+from litelvlm.data.worlds.shapes.scenes import (
+    ShapeScene,
+    get_level,
+    level_vocabulary,
+    sample_scene,
+)
 from litelvlm.embedded.tokenizers import OPENINGS
+from litelvlm.embedded.worlds.base import SceneMeta, TrainingWorld, named
 
-_SEEN = 0.5  # a phrase needs half of the object's pixels inside the crop
+_LEVEL = "easy"
+_PRESET = get_level(_LEVEL)
+
+
+class Shapes(TrainingWorld):
+    """Coloured shapes on noise, the world of the first miniature."""
+
+    name = "shapes"
+    attributes = (_PRESET.shapes, _PRESET.colours, tuple(_PRESET.sizes), _PRESET.textures)
+    weights = (1.0, 0.3, 0.3, 0.3)  # shape is what a small transformer learns last
+    typical = MappingProxyType({"small": 3.0, "large": 8.0})
+    text_pieces = (1200, 700)
+
+    def sample(self, seed: int) -> ShapeScene:
+        """The training scene of a seed."""
+        return sample_scene(seed, _LEVEL)
+
+    def describe(self, scene: Scene) -> list[list[str]]:
+        """Shape, colour, size and texture of every object."""
+        if not isinstance(scene, ShapeScene):
+            raise TypeError(f"expected a scene of shapes, got {type(scene).__name__}")
+        return [[o.shape, o.colour, o.size, o.texture] for o in scene.objects]
+
+    def captions(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> tuple[str, ...]:
+        """A caption and its near miss."""
+        return caption_pair(meta["objects"], seen, meta["expressions"], rng)
+
+    def full_caption(self, meta: SceneMeta, seen: Array, rng: np.random.Generator) -> str:
+        """The caption without its near miss."""
+        return caption_pair(meta["objects"], seen, (), rng)[0]
+
+    def words(self) -> tuple[str, ...]:
+        """Words of the level's expressions."""
+        return level_vocabulary(_LEVEL)
 
 
 def caption_pair(
@@ -28,9 +70,7 @@ def caption_pair(
         (caption, near miss); the near miss swaps the colours or the shapes of two objects, or
         changes one.
     """
-    kept = [list(o) for o, share in zip(objects, seen, strict=True) if share >= _SEEN] or [
-        list(objects[0])
-    ]
+    kept = [list(objects[i]) for i in named(objects, seen)]
     rng.shuffle(kept)
     sized = [bool(rng.random() < 0.5) for _ in kept]
     wrong = [list(o) for o in kept]
