@@ -162,13 +162,12 @@ def drawings() -> dict[str, str]:
 
 def splits() -> dict[str, str]:
     """Data sets and their splits."""
-    from litelvlm.data.embedded import EMBEDDED_SEEDS
+    from litelvlm.data.embedded import EMBEDDED
     from litelvlm.data.layout import FAMILIES
-    from litelvlm.data.pictograms import PICTOGRAM_SEEDS
 
     listing = {
-        name: ", ".join(f"{split} ({len(part)} images)" for split, part in seeds.items())
-        for name, seeds in (("embedded", EMBEDDED_SEEDS), ("pictograms", PICTOGRAM_SEEDS))
+        name: ", ".join(f"{split} ({len(part)} images)" for split, part in data.seeds.items())
+        for name, data in EMBEDDED.items()
     }
     for name, family in FAMILIES.items():
         listing[name] = "; ".join(

@@ -1,20 +1,28 @@
-"""The embedded dataset: procedural scenes, made once and kept in the cache folder."""
+"""The embedded data sets: rendered scenes of two worlds, made once and kept in the cache folder."""
 
-from pathlib import Path
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from litelvlm.data.rendered import RenderedData
+from litelvlm.data.worlds.pictograms.categories import SUPERCATEGORIES, Inventory
+from litelvlm.data.worlds.pictograms.scenes import PictogramScene
+from litelvlm.data.worlds.pictograms.scenes import sample_scene as sample_pictograms
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
-from litelvlm.data.worlds.shapes.scenes import sample_scene
+from litelvlm.data.worlds.shapes.scenes import sample_scene as sample_shapes
 
-EMBEDDED_LEVEL = "easy"
-# Seeds from 1_000_000 up belong to training, so no image here can be one the miniature has seen.
-EMBEDDED_SEEDS = {
-    "train": range(0, 200),
-    "val": range(10_000, 10_160),
-    "testA": range(20_000, 20_150),
-    "testB": range(30_000, 30_150),
-}
-SHARED_SOURCES = (
+# Seeds from 1_000_000 up belong to training, so no image here can be one a miniature has seen.
+SEEDS: Mapping[str, range] = MappingProxyType(
+    {
+        "train": range(0, 200),
+        "val": range(10_000, 10_160),
+        "testA": range(20_000, 20_150),
+        "testB": range(30_000, 30_150),
+    }
+)
+"""Seeds of the scenes of every split, in both worlds."""
+TRAINING = Inventory(appearance="seen")
+"""What training scenes show; the last picture of categories with several is held out."""
+_SHARED = (
     "worlds/base.py",
     "worlds/canvas.py",
     "worlds/noise.py",
@@ -22,29 +30,30 @@ SHARED_SOURCES = (
     "outlines.py",
     "refer_writer.py",
 )
-"""Files that the scenes of every world depend on."""
 
 
-def _rendered() -> RenderedData:
-    return RenderedData(
-        "scenes",
-        EMBEDDED_LEVEL,
-        EMBEDDED_SEEDS,
-        lambda split, seed, level: sample_scene(seed, level),
-        CATEGORIES,
-        (*SHARED_SOURCES, "worlds/shapes/*.py"),
-    )
+def _pictograms(split: str, seed: int, level: str) -> PictogramScene:
+    return sample_pictograms(seed, level, TRAINING if split == "train" else Inventory())
 
 
-def generator_digest() -> str:
-    """SHA-256 over level, seeds and the generator's source, so that no dataset is ever stale."""
-    return _rendered().digest()
-
-
-def embedded_root() -> Path:
-    """The `Refer_Segm` folder of the embedded dataset, made on first use (some seconds).
-
-    Raises:
-        PermissionError: If the cache folder cannot be written.
-    """
-    return _rendered().root()
+EMBEDDED: Mapping[str, RenderedData] = MappingProxyType(
+    {
+        "embedded": RenderedData(
+            "pictograms",
+            "medium",
+            SEEDS,
+            _pictograms,
+            SUPERCATEGORIES,
+            (*_SHARED, "worlds/pictograms/*.py", "worlds/pictograms/atlas.png", "embedded.py"),
+        ),
+        "embedded-shapes": RenderedData(
+            "shapes",
+            "easy",
+            SEEDS,
+            lambda split, seed, level: sample_shapes(seed, level),
+            CATEGORIES,
+            (*_SHARED, "worlds/shapes/*.py"),
+        ),
+    }
+)
+"""Every embedded data set by name: pictograms on places, and coloured shapes on noise."""

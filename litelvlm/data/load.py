@@ -2,21 +2,16 @@
 
 from pathlib import Path
 
-from litelvlm.data.embedded import embedded_root
+from litelvlm.data.embedded import EMBEDDED
 from litelvlm.data.hub import hub_root, is_parquet_source
 from litelvlm.data.layout import find_root
-from litelvlm.data.pictograms import pictogram_root
 from litelvlm.data.refer import ReferDataset
 from litelvlm.data.refer_writer import DATASET
 from litelvlm.data.splits import read_split
 
-EMBEDDED = "embedded"
-RENDERED = {EMBEDDED: embedded_root, "pictograms": pictogram_root}
-"""Data sets that are drawn on first use, by name."""
-
 
 def load_refer(
-    root: str | Path = EMBEDDED,
+    root: str | Path = "embedded",
     dataset: str | None = None,
     split: str = "val",
     split_by: str | None = None,
@@ -25,8 +20,8 @@ def load_refer(
 
     Args:
         root: The folder `Refer_Segm` or the one that contains it; a folder of Parquet files or the
-            hub id of such a dataset (see ``litelvlm.data.hub``); "embedded" for the procedural
-            scenes of shapes or "pictograms" for those of emoji, which are made on first use and
+            hub id of such a dataset (see ``litelvlm.data.hub``); "embedded" for scenes
+            of pictograms or "embedded-shapes" for scenes of shapes, which are made on first use and
             kept in the cache folder.
         dataset: "refcoco", "refcoco+", "refcocog", "refclef" or "grefcoco"; may be left out if the
             root holds one only.
@@ -38,12 +33,12 @@ def load_refer(
         FileNotFoundError: If a file is missing.
     """
     name = str(root)
-    if name in RENDERED:
+    if name in EMBEDDED:
         if dataset not in (None, name):
             raise ValueError(
                 f'dataset={dataset!r} needs root= the folder that holds it; root is "{name}"'
             )
-        return read_split(RENDERED[name](), DATASET, split, split_by, name=name)
+        return read_split(EMBEDDED[name].root(), DATASET, split, split_by, name=name)
     if is_parquet_source(root):
         tree, dataset = hub_root(root, dataset, split, split_by)
         return read_split(tree, dataset, split, split_by)

@@ -34,12 +34,7 @@ or about GLaMM**: what it shows holds for it alone.
 """
 _LIMITS = """## Limits
 
-- Four shapes, six colours, two sizes on noise: no natural image, no open vocabulary; other words
-  are noise to it.
-- CLIP was trained contrastively *with a dense helper* on the layer that GLaMM reads (what stands in
-  each patch, where its centre is); the helper is dropped, its effect on the patch states stays.
-  Contrastive loss alone was not tried.
-- The language side learned with irregular rotary offsets of the visual tokens (all of them fed,
+{}- The language side learned with irregular rotary offsets of the visual tokens (all of them fed,
   none pruned), so that it reads place from what tokens hold. Renumbering after pruning is therefore
   close to what it knows.
 - "Left of" is unambiguous here only when one candidate lies on that side, so it can be solved as
@@ -116,7 +111,8 @@ def write_card(
     table = conditions(model.n_tokens)
     scores = evaluate(model, data, table)
     rows, kinds = score_rows(scores, table), kind_rows(scores)
-    recall, n_retrieved = retrieval(model, get_world(recipe.world))
+    world = get_world(recipe.world)
+    recall, n_retrieved = retrieval(model, world)
     n_images = int(scores.image.max()) + 1
     lines = [
         _HEAD,
@@ -141,7 +137,7 @@ def write_card(
         "|---|---|---|---|---|---|",
         *(_stage_row(getattr(recipe, name), folder) for name in ("clip", "sam", "point", "joint")),
         f"\nContent sha256 (weights, configuration, tokenizers) `{model.digest}`.\n",
-        _LIMITS,
+        _LIMITS.format(world.limits),
     ]
     path.write_text("\n".join(lines))
     numbers = {

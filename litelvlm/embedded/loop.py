@@ -60,6 +60,8 @@ class Recipe:
         world: Name of the world.
         scenes: Distinct training scenes.
         clip, sam, point, joint: The four stages.
+        helper: Weight of the dense helper on the layer of CLIP that GLaMM reads.
+        helper_from: Step of CLIP's training at which the helper joins.
     """
 
     world: str
@@ -68,6 +70,8 @@ class Recipe:
     sam: Stage
     point: Stage
     joint: Stage
+    helper: float = 1.0
+    helper_from: int = 0
 
 
 def run_stage(

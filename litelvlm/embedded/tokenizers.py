@@ -36,17 +36,17 @@ def corpus(vocabulary: Sequence[str]) -> list[str]:
 
 
 def load_or_make(
-    folder: Path, shipped: Path | None, vocabulary: Sequence[str], pieces: tuple[int, int]
+    folder: Path, shipped: Path, vocabulary: Sequence[str], pieces: tuple[int, int]
 ) -> tuple[CLIPTokenizer, GlammTokenizer]:
     """Read both tokenizers; an empty folder is filled from shipped files or learned from words.
 
     Args:
         folder: Used as it is if it is there, so that resumed training keeps its words.
-        shipped: A checkpoint of the same world; None if there is none.
+        shipped: The checkpoint of the same world, if it is there.
         vocabulary: Words to learn from when nothing is shipped.
         pieces: Entries of CLIP's and of LLaMA's vocabulary.
     """
-    if not folder.exists() and shipped is not None:
+    if not folder.exists() and (shipped / "clip").is_dir():
         GlammTokenizer.from_pretrained(shipped).save_pretrained(folder / "llama")
         CLIPTokenizer.from_pretrained(shipped / "clip").save_pretrained(folder / "clip")
     if not folder.exists():

@@ -40,8 +40,9 @@ _SHAPES = Recipe(
     point=Stage("point", steps=2600, batch=16, lr=1e-3),
     joint=Stage("joint", steps=1600, batch=16, lr=5e-4),
 )
-SHIPPED = {"shapes": EMBEDDED}
-"""Checkpoints of the package by the world they were trained on."""
+MODELS = {"pictograms": "embedded", "shapes": "embedded-shapes"}
+"""Name of each world's miniature and of its data set."""
+_CARDS = Path(__file__).parent / "cards"
 RECIPES = {
     "shapes": _SHAPES,
     "pictograms": replace(
@@ -58,7 +59,7 @@ def new_glamm(clip: ClipTower, sam: SamModel, tokenizer: GlammTokenizer, seed: i
     """The miniature around trained towers, its language side untrained."""
     torch.manual_seed(seed)
     parts = new_language_side(tokenizer.vocab_size)
-    return assemble(parts | {"sam": sam}, clip, tokenizer, "embedded", "training")
+    return assemble(parts | {"sam": sam}, clip, tokenizer, "miniature", "training")
 
 
 def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.device) -> Glamm:
@@ -85,10 +86,10 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     world = get_world(recipe.world)
     pool = ScenePool(scenes, world, recipe.scenes)
     clip_tokenizer, tokenizer = load_or_make(
-        out / "tokenizers", SHIPPED.get(world.name), world.words(), world.text_pieces
+        out / "tokenizers", EMBEDDED[MODELS[world.name]], world.words(), world.text_pieces
     )
     tower = ClipTower(
-        train_clip(recipe.clip, pool, clip_tokenizer, out, seed, device), clip_tokenizer
+        train_clip(recipe, pool, clip_tokenizer, out, seed, device), clip_tokenizer
     )
     sam = train_sam(recipe.sam, pool, out, seed, device)
     model = new_glamm(tower, sam, tokenizer, seed).to(device)
@@ -114,7 +115,9 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument(
-        "--ship", action="store_true", help="make the result the embedded model of this checkout"
+        "--ship",
+        action="store_true",
+        help="make the result the miniature of this world in this checkout",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
@@ -126,13 +129,13 @@ def main() -> None:
     model = train(recipe, out, arguments.scenes or out / "scenes", arguments.seed, device)
     export(model, out / "checkpoint")
     exported = load_model(out / "checkpoint", dtype="float32", device=device)
-    write_card(
-        exported, load_refer("embedded", split="val"), out, recipe, arguments.seed, out / "CARD.md"
-    )
+    name = MODELS[recipe.world]
+    card = out / f"{recipe.world}.md"
+    write_card(exported, load_refer(name, split="val"), out, recipe, arguments.seed, card)
     if arguments.ship:
-        shutil.copytree(out / "checkpoint", EMBEDDED, dirs_exist_ok=True)
-        for name in ("CARD.md", "CARD.json"):
-            shutil.copyfile(out / name, EMBEDDED.parent / name)
+        shutil.copytree(out / "checkpoint", EMBEDDED[name], dirs_exist_ok=True)
+        for file in (card, card.with_suffix(".json")):
+            shutil.copyfile(file, _CARDS / file.name)
 
 
 if __name__ == "__main__":

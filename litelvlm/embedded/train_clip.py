@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.embedded.loop import Losses, Stage, run_stage
+from litelvlm.embedded.loop import Losses, Recipe, run_stage
 from litelvlm.embedded.pool import SceneBatch, ScenePool, attribute_labels
 from litelvlm.embedded.sizes import GRID, VISION_WIDTH, new_clip
 from litelvlm.embedded.worlds.base import TrainingWorld
@@ -107,14 +107,24 @@ def silu_twin(clip: CLIPModel) -> Iterator[None]:
 
 
 def train_clip(
-    stage: Stage,
+    recipe: Recipe,
     pool: ScenePool,
     tokenizer: CLIPTokenizer,
     folder: Path,
     seed: int,
     device: torch.device,
 ) -> CLIPModel:
-    """Train both towers and return them; the helper is thrown away."""
+    """Train both towers and return them; the helper is thrown away.
+
+    Args:
+        recipe: Length and rate, and when and how much the helper counts.
+        pool: Training scenes.
+        tokenizer: Words of the text tower.
+        folder: Where the states go.
+        seed: Initial weights, order of the scenes and every choice.
+        device: Where to train.
+    """
+    stage = recipe.clip
     torch.manual_seed(seed)
     clip = new_clip(len(tokenizer))
     helper = DenseHelper(pool.world, VISION_WIDTH)
@@ -146,7 +156,13 @@ def train_clip(
         }
         if len(texts) > n:
             parts["_hard"] = (logits[target, target] > logits[target, target + n]).float().mean()
-        return parts | helper.losses(image.patch_tokens, batch)
+        if step < recipe.helper_from or not recipe.helper:
+            return parts
+        found = helper.losses(image.patch_tokens, batch)
+        return parts | {
+            name: value if name.startswith("_") else recipe.helper * value
+            for name, value in found.items()
+        }
 
     with silu_twin(clip):
         run_stage(stage, trained, losses, folder, device)

@@ -54,7 +54,10 @@ def most_held(folder: Path, dtype: torch.dtype, config: dict) -> float:
 
 def main() -> None:
     """Write about 70 MB of weights in both forms and load each in two number types."""
-    root, config = Path(sys.argv[1]), {**read_config(EMBEDDED), **SIZES, "num_key_value_heads": 8}
+    root, config = (
+        Path(sys.argv[1]),
+        {**read_config(EMBEDDED["embedded"]), **SIZES, "num_key_value_heads": 8},
+    )
     save_checkpoint(new_parts(config, "sdpa"), root / "safetensors")
     (root / "bin").mkdir()
     tensors = {name: tensor.clone() for name, tensor in read_checkpoint(root / "safetensors")}

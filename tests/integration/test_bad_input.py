@@ -181,7 +181,7 @@ def test_a_pickle_that_would_run_code_is_refused(run, tmp_path):
 
 def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(EMBEDDED, folder)
+    shutil.copytree(EMBEDDED["embedded"], folder)
     tensors = dict(read_checkpoint(folder))
     (folder / "model.safetensors").unlink()
     names = sorted(tensors)
@@ -223,10 +223,12 @@ def test_an_answer_without_seg_is_said_and_fails(run, picture):
 
 
 def test_conversion_through_the_command_line(run, tmp_path):
-    code, out, err = run("convert", EMBEDDED, tmp_path / "safe")
+    code, out, err = run("convert", EMBEDDED["embedded"], tmp_path / "safe")
     assert code == 0, err
     assert "1 weight files written" in out
-    assert_refused(run("convert", EMBEDDED, tmp_path / "safe"), "exists and is not overwritten")
+    assert_refused(
+        run("convert", EMBEDDED["embedded"], tmp_path / "safe"), "exists and is not overwritten"
+    )
     assert_refused(run("convert", tmp_path / "nothing", tmp_path / "other"), "no such folder")
     code, out, _ = run("check", "--model", tmp_path / "safe", "--device", "cpu")
     assert code == 0, out

@@ -18,7 +18,7 @@ from litelvlm.models.glamm.prompting.prompts import conversation
 
 @pytest.fixture
 def folder(tmp_path):
-    shutil.copytree(EMBEDDED, tmp_path / "model")
+    shutil.copytree(EMBEDDED["embedded"], tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -86,7 +86,7 @@ def test_random_weights_are_drawn_in_the_number_type_they_stay_in(monkeypatch):
         drawn.append(self.weight.dtype)
 
     monkeypatch.setattr(torch.nn.Linear, "__init__", watched)
-    config = json.loads((EMBEDDED / "config.json").read_text())
+    config = json.loads((EMBEDDED["embedded"] / "config.json").read_text())
     clip = full_clip_config()
     clip.vision_config.num_hidden_layers = clip.text_config.num_hidden_layers = 1
     random_parts(config, clip, torch.bfloat16, torch.device("cpu"), "sdpa")

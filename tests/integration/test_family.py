@@ -17,7 +17,7 @@ from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 
 @pytest.mark.parametrize("random_init", [False, True], ids=["trained", "random"])
 def test_a_copied_miniature_is_still_one(tmp_path, random_init):
-    folder = shutil.copytree(EMBEDDED, tmp_path / "ours-13b")
+    folder = shutil.copytree(EMBEDDED["embedded"], tmp_path / "ours-13b")
     copy = load_model(folder, device="cpu", dtype="float32", random_init=random_init)
     identity = model_identity(copy)
     assert identity["name"].startswith("ours-13b") or ".../ours-13b" in identity["name"]

@@ -16,7 +16,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 def checkpoint(tmp_path):
     """The bundled checkpoint: small files copied, weights linked."""
     folder = tmp_path / "model"
-    shutil.copytree(EMBEDDED, folder, copy_function=os.link)
+    shutil.copytree(EMBEDDED["embedded"], folder, copy_function=os.link)
     return folder
 
 

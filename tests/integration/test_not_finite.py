@@ -89,7 +89,7 @@ def test_a_study_counts_the_samples_as_failed_with_their_stage(broken, tmp_path)
 
 def with_value(folder, file, value):
     """The bundled checkpoint with one number of one file replaced."""
-    shutil.copytree(EMBEDDED, folder)
+    shutil.copytree(EMBEDDED["embedded"], folder)
     path = folder / file
     tensors = load_file(path)
     name = sorted(name for name in tensors if tensors[name].is_floating_point())[0]

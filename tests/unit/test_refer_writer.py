@@ -6,12 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from litelvlm.data import embedded, pictograms, rendered
+from litelvlm.data import load, rendered
+from litelvlm.data.embedded import EMBEDDED, SEEDS
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer_writer import write_refer
 from litelvlm.data.safe.rasterise import decode_mask
+from litelvlm.data.worlds.pictograms.scenes import sample_scene as sample_pictograms
 from litelvlm.data.worlds.shapes.objects import CATEGORIES
 from litelvlm.data.worlds.shapes.scenes import sample_scene
+from litelvlm.embedded.pool import FIRST_SEED
 
 
 @pytest.fixture(scope="module")
@@ -101,40 +104,37 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         write_refer(tmp_path / "tree", {}, CATEGORIES)
 
 
+FEW = {"train": range(2), "val": range(10, 13), "testA": range(20, 22), "testB": range(30, 32)}
+
+
 @pytest.fixture
 def small_embedded(tmp_path, monkeypatch):
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
-    seeds = {
-        "train": range(2),
-        "val": range(10, 13),
-        "testA": range(20, 22),
-        "testB": range(30, 32),
-    }
-    monkeypatch.setattr(embedded, "EMBEDDED_SEEDS", seeds)
-    return tmp_path / "cache"
+    few = {name: dataclasses.replace(data, seeds=FEW) for name, data in EMBEDDED.items()}
+    monkeypatch.setattr(load, "EMBEDDED", few)
+    return few
 
 
-def test_embedded_scenes_are_made_once(small_embedded, monkeypatch):
+@pytest.mark.parametrize("name", sorted(EMBEDDED))
+def test_embedded_scenes_are_made_once(name, small_embedded, monkeypatch, tmp_path):
+    data = load_refer(name, split="val")
+    assert (data.name, len(data), data.count_note) == (name, 3, "")
+    (folder,) = (tmp_path / "cache").iterdir()
+    made = small_embedded[name]
+    assert folder.name == f"{made.name}-{made.digest()[:16]}"
+    monkeypatch.setattr(rendered, "write_refer", None)  # a second generation would fail
+    assert load_refer(name, split="val").digest == data.digest
+    assert load_refer(name, split="testA").digest != data.digest  # other pictures
+
+
+def test_the_default_data_set_is_the_first_embedded_one(small_embedded):
+    assert load_refer().digest == load_refer("embedded", split="val").digest
+
+
+def test_pictograms_are_read_like_the_others(small_embedded):
     data = load_refer("embedded", split="val")
-    assert (data.name, len(data), data.count_note) == ("embedded", 3, "")
-    (folder,) = small_embedded.iterdir()
-    assert folder.name == f"scenes-{embedded.generator_digest()[:16]}"
-    monkeypatch.setattr(embedded, "sample_scene", None)  # a second generation would fail
-    assert load_refer(split="val").digest == data.digest
-    assert load_refer(split="testA").digest != data.digest  # other pictures
-    assert {e.kind for sample in load_refer(split="testB") for e in sample.expressions} == {
-        "relation"
-    }
-
-
-def test_pictograms_are_read_like_the_others(tmp_path, monkeypatch):
-    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path))
-    seeds = {"train": range(2), "val": range(10, 14), "testA": range(20, 22)}
-    monkeypatch.setattr(pictograms, "PICTOGRAM_SEEDS", seeds)
-    data = load_refer("pictograms", split="val")
-    assert (data.name, data.split, len(data)) == ("pictograms", "val", 4)
     for sample in data:
-        scene = pictograms.sample_scene(sample.image_id, "medium")
+        scene = sample_pictograms(sample.image_id, "medium")
         targets = {e.sent: e.target for e in scene.expressions}
         assert np.array_equal(np.asarray(sample.image()), scene.image)
         assert [e.sent for e in sample.expressions] != []
@@ -142,33 +142,30 @@ def test_pictograms_are_read_like_the_others(tmp_path, monkeypatch):
             target = targets[expression.sent]
             assert np.array_equal(mask, scene.masks[target].astype(np.uint8))
             assert data.categories[expression.category_id[0]] == scene.categories[target]
-    kinds = {
-        e.kind for sample in load_refer("pictograms", split="testA") for e in sample.expressions
-    }
+    kinds = {e.kind for sample in load_refer("embedded", split="testA") for e in sample.expressions}
     assert kinds <= {"category", "attribute"}
     assert "attribute" in kinds
-    with pytest.raises(ValueError, match='root is "pictograms"'):
-        load_refer("pictograms", dataset="refcoco")
+    with pytest.raises(ValueError, match='root is "embedded"'):
+        load_refer("embedded", dataset="refcoco")
 
 
-def test_a_missing_file_of_a_generator_is_named(monkeypatch):
-    data = dataclasses.replace(pictograms.pictogram_data(), sources=("worlds/gone/*.py",))
+def test_a_missing_file_of_a_generator_is_named():
+    data = dataclasses.replace(EMBEDDED["embedded"], sources=("worlds/gone/*.py",))
     with pytest.raises(FileNotFoundError, match=r"gone/\*\.py; install the package again"):
         data.digest()
 
 
-def test_another_level_or_seed_makes_another_folder(small_embedded, monkeypatch):
-    first = embedded.generator_digest()
-    monkeypatch.setattr(embedded, "EMBEDDED_LEVEL", "hard")
-    second = embedded.generator_digest()
-    monkeypatch.setattr(embedded, "EMBEDDED_SEEDS", {"val": range(1)})
-    assert len({first, second, embedded.generator_digest()}) == 3
+@pytest.mark.parametrize("name", sorted(EMBEDDED))
+def test_another_level_or_seed_makes_another_folder(name):
+    data = EMBEDDED[name]
+    changed = [{"level": "hard"}, {"seeds": {"val": range(1)}}]
+    assert len({data.digest(), *(dataclasses.replace(data, **c).digest() for c in changed)}) == 3
 
 
 def test_embedded_seeds_are_apart_from_each_other_and_from_training():
-    seeds = [seed for part in embedded.EMBEDDED_SEEDS.values() for seed in part]
+    seeds = [seed for part in SEEDS.values() for seed in part]
     assert len(seeds) == len(set(seeds)) == 660
-    assert max(seeds) < 1_000_000
+    assert max(seeds) < FIRST_SEED
 
 
 def test_digest_covers_pixels(tmp_path):

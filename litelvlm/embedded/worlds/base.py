@@ -35,6 +35,7 @@ class TrainingWorld(ABC):
             third is its size.
         weights: How much the dense helper cares for each attribute.
         typical: Patches that an object of each size covers where nothing hides it.
+        limits: What the card says of the world's limits, a list.
         text_pieces: Entries of CLIP's and of LLaMA's vocabulary.
     """
 
@@ -42,6 +43,7 @@ class TrainingWorld(ABC):
     attributes: tuple[tuple[str, ...], ...]
     weights: tuple[float, ...]
     typical: Mapping[str, float]
+    limits: str
     text_pieces: tuple[int, int]
 
     @abstractmethod

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from litelvlm.arrays import Array
-from litelvlm.data.pictograms import TRAINING
+from litelvlm.data.embedded import TRAINING
 from litelvlm.data.worlds.base import Scene
 from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS

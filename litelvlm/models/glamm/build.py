@@ -54,8 +54,8 @@ def load_model(
     Weights are read tensor by tensor into place, so memory never holds two copies of them.
 
     Args:
-        name: "embedded" (the shipped miniature), a folder in the published layout, a hub id, or
-            "glamm-7b" together with ``random_init``.
+        name: "embedded" or "embedded-shapes" (the shipped miniatures), a folder in the published
+            layout, a hub id, or "glamm-7b" together with ``random_init``.
         dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16
             otherwise.
         device: None takes the first GPU, else the CPU.
@@ -85,7 +85,7 @@ def load_model(
             "use 'sdpa'"
         )
     check_quantise(quantise)
-    kind = number_type(dtype, "float32" if name == "embedded" else "bfloat16")
+    kind = number_type(dtype, "float32" if name in EMBEDDED else "bfloat16")
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     options = options or GlammOptions()
     if name == FULL_SIZE:
@@ -101,7 +101,9 @@ def load_model(
         parts, towers = random_parts(full_config(), full_clip_config(), kind, place, attn, options)
         parts = with_fewer_bits(parts, quantise, place)
         called = f"{name}{suffix(quantise)}"
-        return _assemble_random(parts, towers, EMBEDDED, EMBEDDED / "clip", called, options)
+        return _assemble_random(
+            parts, towers, EMBEDDED["embedded"], EMBEDDED["embedded"] / "clip", called, options
+        )
     folder, commit = locate(name, revision)
     called = f"{name}@{commit[:12]}" if commit else str(name)
     called += suffix(quantise)

@@ -37,7 +37,11 @@ def inventory(name: str | Path, clip: str | Path | None = None) -> list[Part]:
     except (FileNotFoundError, ValueError) as error:
         return [Part("files", False, str(error))]
     return [
-        Part("files", True, "shipped with the package" if folder == EMBEDDED else str(folder)),
+        Part(
+            "files",
+            True,
+            "shipped with the package" if folder in EMBEDDED.values() else str(folder),
+        ),
         *_parts(folder, clip),
     ]
 

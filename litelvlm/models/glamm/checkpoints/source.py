@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from huggingface_hub import snapshot_download
@@ -11,7 +12,11 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import unknown_name
 
-EMBEDDED = Path(__file__).parents[3] / "embedded" / "weights"
+_WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
+EMBEDDED: Mapping[str, Path] = MappingProxyType(
+    {"embedded": _WEIGHTS / "pictograms", "embedded-shapes": _WEIGHTS / "shapes"}
+)
+"""Folders of the miniatures in the package, by the names they are loaded with."""
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 # No TensorFlow or Flax copies, images or papers.
 _WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin")
@@ -28,7 +33,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
     """Find the files of a model; a hub id is fetched once and then read from the local copy.
 
     Args:
-        name: "embedded", a folder, or a hub id "owner/name".
+        name: "embedded" or "embedded-shapes", a folder, or a hub id "owner/name".
         revision: Branch, tag or commit of a hub id; None takes the main branch.
         fetch: False forbids the network: a hub id must have a local copy.
 
@@ -36,7 +41,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
         ValueError: If the name is none of these, or a revision is given for a folder.
         FileNotFoundError: If a hub id has no local copy, and fetching fails or is not allowed.
     """
-    path = EMBEDDED if name == "embedded" else Path(name).expanduser()
+    path = EMBEDDED.get(str(name)) or Path(name).expanduser()
     if path.is_dir():
         if revision is not None:
             raise ValueError(f"revision {revision!r} goes with a hub id; {name} is a folder")
@@ -44,7 +49,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
     if not is_hub_id(name):
         raise unknown_name(
             str(name),
-            ["embedded", "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"],
+            [*EMBEDDED, "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"],
             "model",
         )
     try:
