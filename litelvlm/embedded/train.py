@@ -50,6 +50,8 @@ RECIPES = {
         world="pictograms",
         scenes=40_000,
         clip=Stage("clip", steps=1500, batch=128, lr=1e-3),
+        helper=0.3,
+        helper_from=400,
     ),
 }
 """Recipe of each world's miniature."""
@@ -88,9 +90,7 @@ def train(recipe: Recipe, out: Path, scenes: Path, seed: int, device: torch.devi
     clip_tokenizer, tokenizer = load_or_make(
         out / "tokenizers", EMBEDDED[MODELS[world.name]], world.words(), world.text_pieces
     )
-    tower = ClipTower(
-        train_clip(recipe, pool, clip_tokenizer, out, seed, device), clip_tokenizer
-    )
+    tower = ClipTower(train_clip(recipe, pool, clip_tokenizer, out, seed, device), clip_tokenizer)
     sam = train_sam(recipe.sam, pool, out, seed, device)
     model = new_glamm(tower, sam, tokenizer, seed).to(device)
     helper = PointingHelper(model.llama.config.hidden_size, world).to(device)

@@ -7,6 +7,7 @@ import pytest
 
 from litelvlm.embedded.tokenizers import OPENINGS
 from litelvlm.embedded.worlds import WORLDS, get_world
+from litelvlm.embedded.worlds.pictograms import Pictograms
 from litelvlm.embedded.worlds.shapes import caption_pair
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
@@ -54,16 +55,16 @@ DOGS = {
 }
 
 
-def pictogram_captions(seen):
-    world = WORLDS["pictograms"]
+def pictogram_captions(seen, world=WORLDS["pictograms"]):
     return [world.captions(DOGS, np.array(seen), np.random.default_rng(s))[0] for s in range(600)]
 
 
-def test_half_of_the_pictogram_captions_say_nothing_and_the_others_name_one_object():
+def test_pictogram_captions_name_every_object_seen_or_say_an_expression():
     captions = pictogram_captions([1.0, 1.0])
-    dogs, lights = (["dog" in c for c in captions], ["traffic light" in c for c in captions])
-    assert not any(np.logical_and(dogs, lights))
-    assert 0.44 < 1 - np.mean(np.logical_or(dogs, lights)) < 0.56
+    both = ["dog" in c and "traffic light" in c for c in captions]
+    said = ["leftmost dog" in c for c in captions]
+    assert 0.05 < np.mean(said) < 0.15
+    assert np.array_equal(both, ~np.array(said))
     assert any("red traffic light" in c for c in captions)
     assert not any("natural" in c for c in captions)
 
@@ -75,7 +76,14 @@ def test_pictogram_captions_hold_every_question_of_the_suite():
         assert before in captions
         assert after in captions
     assert "traffic light" not in captions  # hardly inside the crop
-    assert "leftmost dog" in captions
+
+
+def test_shares_of_captions_without_content_and_of_filled_ones_are_kept():
+    captions = pictogram_captions([1.0, 0.1], Pictograms(uninformative=0.5))
+    assert 0.44 < np.mean(["dog" not in c for c in captions]) < 0.56
+    plain, filled = (pictogram_captions([1.0, 1.0], Pictograms(filled=f)) for f in (0.0, 1.0))
+    words = [np.mean([len(c.split()) for c in part]) for part in (plain, filled)]
+    assert 8 < words[1] - words[0] < 12  # 0 to 20 words more
 
 
 def test_a_full_caption_names_everything_seen():
