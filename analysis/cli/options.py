@@ -49,7 +49,7 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded", "embedded-shapes" (miniatures), a folder, a hub id, or "glamm-7b" (random)."""
+    """"embedded", "embedded-pictograms" (miniatures), a folder, a hub id, or "glamm-7b" (random)."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -96,7 +96,7 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a hub id."""
+    """"embedded", "embedded-pictograms" (rendered), a folder (REFER or Parquet), or a hub id."""
     dataset: str | None = None
     """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
     split: str = "val"

@@ -36,24 +36,24 @@ def _pictograms(split: str, seed: int, level: str) -> PictogramScene:
     return sample_pictograms(seed, level, TRAINING if split == "train" else Inventory())
 
 
-EMBEDDED: Mapping[str, RenderedData] = MappingProxyType(
-    {
-        "embedded": RenderedData(
-            "pictograms",
-            "medium",
-            SEEDS,
-            _pictograms,
-            SUPERCATEGORIES,
-            (*_SHARED, "worlds/pictograms/*.py", "worlds/pictograms/atlas.png", "embedded.py"),
-        ),
-        "embedded-shapes": RenderedData(
-            "shapes",
-            "easy",
-            SEEDS,
-            lambda split, seed, level: sample_shapes(seed, level),
-            CATEGORIES,
-            (*_SHARED, "worlds/shapes/*.py"),
-        ),
-    }
+SHAPES = RenderedData(
+    "shapes",
+    "easy",
+    SEEDS,
+    lambda split, seed, level: sample_shapes(seed, level),
+    CATEGORIES,
+    (*_SHARED, "worlds/shapes/*.py"),
 )
-"""Every embedded data set by name: pictograms on places, and coloured shapes on noise."""
+PICTOGRAMS = RenderedData(
+    "pictograms",
+    "medium",
+    SEEDS,
+    _pictograms,
+    SUPERCATEGORIES,
+    (*_SHARED, "worlds/pictograms/*.py", "worlds/pictograms/atlas.png", "embedded.py"),
+)
+EMBEDDED: Mapping[str, RenderedData] = MappingProxyType(
+    {"embedded": SHAPES, "embedded-shapes": SHAPES, "embedded-pictograms": PICTOGRAMS}
+)
+"""Every embedded data set by name: coloured shapes on noise, the default, and pictograms on
+places."""

@@ -113,8 +113,8 @@ def find_root(path: str | Path) -> Path:
         return root
     raise FileNotFoundError(
         f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} "
-        'in it; give its path, "embedded" or "embedded-shapes" for rendered scenes, or a hub id '
-        "such as lmms-lab/RefCOCO (a local folder called lmms-lab would be taken for a path)"
+        'in it; give its path, "embedded" or "embedded-pictograms" for rendered scenes, or a '
+        "hub id such as lmms-lab/RefCOCO (a local folder called lmms-lab would be taken for a path)"
     )
 
 

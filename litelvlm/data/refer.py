@@ -92,7 +92,7 @@ class ReferDataset(Sequence[ReferSample]):
     """The images of one split.
 
     Attributes:
-        name: Dataset ("refcoco", ..., "embedded" or "embedded-shapes").
+        name: Dataset ("refcoco", ..., or "embedded").
         split: Split.
         split_by: Author of the split.
         root: The `Refer_Segm` folder.

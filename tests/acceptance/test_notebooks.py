@@ -36,7 +36,7 @@ def test_a_notebook_is_small_and_states_its_question(path):
     assert path.stat().st_size < 300_000
     assert "widgets" not in notebook.metadata
     assert "**Question.**" in notebook.cells[0].source
-    assert any(cell.source.count('MODEL = "embedded') == 1 for cell in notebook.cells)
+    assert any(cell.source.count('MODEL = "embedded"') == 1 for cell in notebook.cells)
     assert all(
         o.get("output_type") != "error" for cell in notebook.cells for o in cell.get("outputs", ())
     )

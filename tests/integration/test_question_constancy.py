@@ -9,7 +9,7 @@ from litelvlm.embedded.family.towers import question_constancy
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 PHRASES = {
-    "embedded": [f"the {name}" for name in CATEGORIES],
+    "embedded-pictograms": [f"the {name}" for name in CATEGORIES],
     "embedded-shapes": [
         f"{colour} {shape}"
         for colour in ("red", "green", "blue", "yellow", "purple", "white")
@@ -34,6 +34,6 @@ def test_questions_about_shapes_are_nearly_one_constant_to_the_shapes_miniature(
 
 @pytest.mark.parametrize("number", range(0, len(QUESTIONS), 5))
 def test_questions_about_pictograms_differ_as_much_as_their_bare_names_do(number):
-    asked, bare = (constancy("embedded", text) for text in (question("{}", number), "{}"))
+    asked, bare = (constancy("embedded-pictograms", text) for text in (question("{}", number), "{}"))
     assert asked < 0.86
     assert asked < bare + 0.05

@@ -132,7 +132,7 @@ def test_the_default_data_set_is_the_first_embedded_one(small_embedded):
 
 
 def test_pictograms_are_read_like_the_others(small_embedded):
-    data = load_refer("embedded", split="val")
+    data = load_refer("embedded-pictograms", split="val")
     for sample in data:
         scene = sample_pictograms(sample.image_id, "medium")
         targets = {e.sent: e.target for e in scene.expressions}
@@ -142,15 +142,15 @@ def test_pictograms_are_read_like_the_others(small_embedded):
             target = targets[expression.sent]
             assert np.array_equal(mask, scene.masks[target].astype(np.uint8))
             assert data.categories[expression.category_id[0]] == scene.categories[target]
-    kinds = {e.kind for sample in load_refer("embedded", split="testA") for e in sample.expressions}
+    kinds = {e.kind for sample in load_refer("embedded-pictograms", split="testA") for e in sample.expressions}
     assert kinds <= {"category", "attribute"}
     assert "attribute" in kinds
-    with pytest.raises(ValueError, match='root is "embedded"'):
-        load_refer("embedded", dataset="refcoco")
+    with pytest.raises(ValueError, match='root is "embedded-pictograms"'):
+        load_refer("embedded-pictograms", dataset="refcoco")
 
 
 def test_a_missing_file_of_a_generator_is_named():
-    data = dataclasses.replace(EMBEDDED["embedded"], sources=("worlds/gone/*.py",))
+    data = dataclasses.replace(EMBEDDED["embedded-pictograms"], sources=("worlds/gone/*.py",))
     with pytest.raises(FileNotFoundError, match=r"gone/\*\.py; install the package again"):
         data.digest()
 

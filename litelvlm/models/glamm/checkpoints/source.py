@@ -13,10 +13,16 @@ from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import unknown_name
 
 _WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
+_SHAPES = _WEIGHTS / "shapes"
 EMBEDDED: Mapping[str, Path] = MappingProxyType(
-    {"embedded": _WEIGHTS / "pictograms", "embedded-shapes": _WEIGHTS / "shapes"}
+    {
+        "embedded": _SHAPES,
+        "embedded-shapes": _SHAPES,
+        "embedded-pictograms": _WEIGHTS / "pictograms",
+    }
 )
-"""Folders of the miniatures in the package, by the names they are loaded with."""
+"""Folders of the miniatures in the package, by the names they are loaded with; the first name is
+the default."""
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 # No TensorFlow or Flax copies, images or papers.
 _WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin")
@@ -33,7 +39,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
     """Find the files of a model; a hub id is fetched once and then read from the local copy.
 
     Args:
-        name: "embedded" or "embedded-shapes", a folder, or a hub id "owner/name".
+        name: "embedded", "embedded-shapes" or "embedded-pictograms", a folder, or a hub id "owner/name".
         revision: Branch, tag or commit of a hub id; None takes the main branch.
         fetch: False forbids the network: a hub id must have a local copy.
 
