@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.pages.report import families
+from litelvlm.analysis.pages.report import families, intervals_of
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.formatting import counted, interval, number
+from litelvlm.analysis.runs.formatting import counted, number
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
 
 
 def claim_text(claim: Claim) -> str:
     """A claim with its verdict and its numbers."""
-    found = f"{number(claim.estimate)} {interval(claim.low, claim.high)}, n = {claim.sample}"
+    found = f"{number(claim.estimate)} {intervals_of(claim)}, n = {claim.sample}"
     found += f" (excluded: {counted(claim.excluded)})" if claim.excluded else ""
     null = f"null {number(claim.null)} ({claim.null_description})"
     null += f"; {claim.equivalence}" if claim.equivalence else ""
-    return f"  {claim.id}  {claim.verdict.upper()}: {claim.statement}\n      {found}; {null}\n"
+    null += f"; {claim.power}" if claim.power else ""
+    scope = f"      generalises over {claim.generalises}\n" if claim.generalises else ""
+    verdict = f"  {claim.id}  {claim.verdict.upper()}: {claim.statement}\n"
+    return f"{verdict}      {found}; {null}\n{scope}"
 
 
 def run_text(folder: Path) -> str:

@@ -177,15 +177,32 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
         "id": claim.id,
         "statement": claim.statement,
         "verdict": claim.verdict,
-        "found": f"{number(claim.estimate)} {interval(claim.low, claim.high)}{p_value}",
+        "found": f"{number(claim.estimate)} {intervals_of(claim)}{p_value}",
         "method": claim.method,
+        "generalises": claim.generalises,
         "null": "; ".join(
-            filter(None, (f"{number(claim.null)}: {claim.null_description}", claim.equivalence))
+            filter(
+                None,
+                (
+                    f"{number(claim.null)}: {claim.null_description}",
+                    claim.equivalence,
+                    claim.power,
+                ),
+            )
         ),
         "n": f"{claim.sample}{excluded}",
         "run": anchor(record),
         "study": record.study,
     }
+
+
+def intervals_of(claim: Claim) -> str:
+    """The interval over images and, where there is one, the wider one over categories too."""
+    found = interval(claim.low, claim.high)
+    if math.isfinite(claim.low_categories):
+        wider = interval(claim.low_categories, claim.high_categories)
+        return f"{found} over images, {wider} over images and categories"
+    return found
 
 
 def families(
