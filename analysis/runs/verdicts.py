@@ -21,7 +21,7 @@ HYPOTHESES: Mapping[str, str] = MappingProxyType(
         "H2": "the reversal is stronger with the true text than with others",
         "H3": "the reversal is stronger on the referent than on another object of its category",
         "H4": "[EOS] attends to [SOS] more than uniform attention does",
-        "H5": "the sink of the text tower changes the reversal",
+        "H5": "without the sink of the text tower the reversal changes more than without a word",
         "H6": (
             "the reversed ranking agrees with importance inside the language model, "
             "given place and norm"

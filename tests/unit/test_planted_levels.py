@@ -41,12 +41,12 @@ def causal_studies():
 
     Taking its value away changes it more.
     """
-    same = {"visible_frac": 1.0, "layer_set": "all"}
-    names = ("mask_sos", "zero_sos_value", "mask_content")
+    same = {"visible_frac": 1.0, "layer_set": "all", "cos_eos": 1.0, "jaccard_8": 1.0}
+    names = ("mask_sos", "zero_sos_value", "mask_content", "zero_content_value")
     frame = pd.concat([expressions(intervention=name, **same) for name in names], ignore_index=True)
-    drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 0.0), (2, 0.5), (3, 0.0)))
+    drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 1.0), (2, 1.5), (3, 1.0), (8, 1.0)))
     for changes in zip(*drawn, strict=True):
-        yield sink_causal.make_claims(frame.assign(d_ri=np.concatenate(changes)))
+        yield sink_causal.make_claims(frame.assign(abs_d_ri=np.concatenate(changes)))
 
 
 def importance_studies():
