@@ -23,8 +23,8 @@ HYPOTHESES: Mapping[str, str] = MappingProxyType(
         "H4": "[EOS] attends to [SOS] more than uniform attention does",
         "H5": "without the sink of the text tower the reversal changes more than without a word",
         "H6": (
-            "the reversed ranking agrees with importance inside the language model, "
-            "given place and norm"
+            "the tokens that the reversed ranking keeps are those that matter inside "
+            "the language model, beyond chance"
         ),
         "H7": "LiteLVLM exceeds the best rival by more than 5 %",
         "H8": "LiteLVLM keeps 90 % of the unpruned cIoU",
