@@ -13,6 +13,9 @@ from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
 
 UNPRUNED, RANDOM = "none", "random"
 PAPER = "litelvlm"
+"""The method as its released code has it: the texts choose every token they can."""
+PAPER_RULE = "litelvlm:paper"
+"""The method as the paper has it: with one text, half of the budget is context."""
 
 
 EVERY = "all"

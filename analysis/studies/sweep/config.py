@@ -4,12 +4,20 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from litelvlm.analysis.inputs.methods import PAPER, RANDOM, Method, Methods, check_distinct
+from litelvlm.analysis.inputs.methods import (
+    PAPER,
+    PAPER_RULE,
+    RANDOM,
+    Method,
+    Methods,
+    check_distinct,
+)
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count
 
 DEFAULT_METHODS = (
     PAPER,
+    PAPER_RULE,
     "high_similarity",
     RANDOM,
     "uniform",
