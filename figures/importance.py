@@ -109,8 +109,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
             label=label,
             zorder=3,
         )
-        if "coverage" in part.index and np.isfinite(part.loc["coverage", "value"]):
-            mask = float(part.loc["coverage", "value"])
+        for mask in part.loc[part.index == "coverage", "value"].dropna():
             ax.axvline(mask, color=colour, linewidth=0.9, linestyle=":", zorder=0)
         if "ceiling" in part:
             ax.scatter(part["ceiling"], places + offset, color=colour, marker="|", s=60)

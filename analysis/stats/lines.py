@@ -5,8 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means, mean_estimate
-from litelvlm.analysis.stats.crossed import crossed_mean
+from litelvlm.analysis.stats.bootstrap import (
+    Bootstrap,
+    Estimate,
+    bootstrap_means,
+    mean_estimate,
+)
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.arrays import Array
 
 
@@ -29,15 +34,21 @@ def crossed_line(rows: pd.DataFrame, column: str, name: str = "mean") -> dict[st
 
     Adds low_categories and high_categories, nan where categories say nothing, and n_categories.
     """
-    line, known = mean_line(rows, column, name), categories_of(rows)
-    values = rows[column].to_numpy(dtype=np.float64)
-    found = crossed_mean(values, rows["image_id"].to_numpy(), known)
+    values, images = rows[column].to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
+    over_images = mean_estimate(values, images)
+    found = crossed_mean(values, images, categories_of(rows))
+    return over_images.line(name) | wider_ends(over_images, found)
+
+
+def wider_ends(over_images: Estimate, found: Crossed) -> dict[str, object]:
+    """Columns of a line: the interval over images and categories, never narrower than the other."""
     low, high = found.ends()
-    ends = {
-        "low_categories": np.fmin(low, line["low"]) if found.defined else np.nan,
-        "high_categories": np.fmax(high, line["high"]) if found.defined else np.nan,
+    known = found.defined and over_images.defined
+    return {
+        "low_categories": min(low, over_images.low) if known else np.nan,
+        "high_categories": max(high, over_images.high) if known else np.nan,
+        "n_categories": found.n_categories,
     }
-    return line | ends | {"n_categories": found.n_categories}
 
 
 def category_lines(rows: pd.DataFrame, column: str, name: str = "mean") -> pd.DataFrame:

@@ -92,9 +92,10 @@ def test_permuted_words_are_the_same_words():
 
 def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     folder = study(tmp_path, 2.0)
-    assert verdicts(folder) == dict.fromkeys(
-        ("H4", "H4.random", "H4.null", "H4.order"), "supported"
-    )
+    found = verdicts(folder)
+    assert found.pop("share.words") == "not supported"
+    assert set(found) == {"H4", "H4.random", "H4.null", "H4.order", "share.sos", "share.most"}
+    assert set(found.values()) == {"supported"}
     rows = read_rows(folder)
     trained = rows[
         (rows.text_mode == "template") & (rows.weights == "trained") & (rows["query"] == "eos")
@@ -257,7 +258,8 @@ def test_one_image_and_no_usable_text(tmp_path):
 
 def test_random_weights_can_be_left_out(tmp_path):
     folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_seeds": 0}))
-    assert set(verdicts(folder)) == {"H4", "H4.order"}
+    shares = {"share.sos", "share.words", "share.most"}
+    assert set(verdicts(folder)) == {"H4", "H4.order"} | shares
     assert "not compared" in read_summary(folder).interpretation
 
 
@@ -270,3 +272,30 @@ def test_the_random_tower_leaves_the_given_one_and_the_generator_alone():
     assert torch.equal(torch.rand(3), expected)
     assert model.tower.clip.pull.item() == 2.0
     assert other.clip.pull.item() == 0.0
+
+
+def test_shares_of_attention_are_judged_against_uniform_and_each_other():
+    rng, n = np.random.default_rng(0), 60
+    frame = pd.DataFrame(
+        {
+            "image_id": np.arange(n) // 2,
+            "sent_id": np.arange(n),
+            "category_id": np.arange(n) % 5,
+            "head": MEAN_HEAD,
+            "query": "eos",
+            "text_mode": "template",
+            "weights": "trained",
+            "n_tokens": 10,
+            "lift": 5.0,
+            "a_sos": 0.5 + rng.normal(0, 0.02, n),
+            "content_share": 0.1 + rng.normal(0, 0.02, n),
+            "content_uniform": 0.3,
+        }
+    )
+    found = {claim.id: claim for claim in sink.make_claims(frame)}
+    assert found["share.sos"].estimate == pytest.approx(0.4, abs=0.01)
+    assert "pays 50" in found["share.sos"].statement
+    assert found["share.sos"].verdict == found["share.most"].verdict == "supported"
+    assert found["share.words"].estimate == pytest.approx(-0.2, abs=0.01)
+    assert found["share.words"].verdict == "not supported"
+    assert "other categories (5 seen)" in found["H4"].generalises

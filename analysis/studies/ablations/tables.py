@@ -14,7 +14,7 @@ from litelvlm.analysis.stats.bootstrap import (
     bootstrap,
     mean_estimate,
 )
-from litelvlm.analysis.stats.lines import adjusted, mean_line
+from litelvlm.analysis.stats.lines import adjusted, mean_line, wider_ends
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import equivalence_test, holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, request_of
@@ -193,14 +193,7 @@ def _leads(rows: pd.DataFrame) -> Iterator[Row]:
         first, second = (cell_index(wide, (method, budget), "ciou") for method in (PAPER, RANDOM))
         delta = difference(scores, first, second).estimates()[0]
         crossed = crossed_difference(wide, (PAPER, budget), (RANDOM, budget))
-        low, high = crossed.ends()
-        ends = {
-            "low_categories": min(low, delta.low) if crossed.defined else np.nan,
-            "high_categories": max(high, delta.high) if crossed.defined else np.nan,
-        }
-        yield (
-            {"budget": budget} | delta.line("delta") | ends | {"n_categories": crossed.n_categories}
-        )
+        yield {"budget": budget} | delta.line("delta") | wider_ends(delta, crossed)
 
 
 def attention_table(alone: pd.DataFrame) -> pd.DataFrame:
