@@ -45,7 +45,7 @@ class Config(AnswerConfig):
             as in the official evaluation, or part of the "object".
     """
 
-    methods: Methods = tuple(Method(name=m) for m in DEFAULT_METHODS)
+    methods: Methods = tuple(Method.parse(m) for m in DEFAULT_METHODS)
     budgets: Budgets | None = None
     seeds: Count = 5
     protocol: Protocol = "single"
