@@ -10,6 +10,7 @@ Example:
 
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.hypotheses import judge, read_family
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies import STUDIES
@@ -22,6 +23,8 @@ __all__ = [
     "complete_run",
     "evaluate",
     "get_study",
+    "judge",
+    "read_family",
     "read_record",
     "read_rows",
     "read_summary",

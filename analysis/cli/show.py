@@ -23,18 +23,22 @@ class Show(Common):
       litelvlm show runs/reversal-0123abcd
       litelvlm show runs/reversal-0123abcd runs/sweep-0123abcd
       litelvlm show runs/sweep-0123abcd --json
+      litelvlm show runs/reversal-0123abcd --hypotheses mine.yaml
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders."""
     json: bool = False
     """Print record and summary as JSON; several runs give a list."""
+    hypotheses: Path | None = None
+    """Also judge the hypotheses of a YAML file on the rows of these runs, adjusted together."""
 
     def run(self) -> int:
         """Print; 1 if samples of a run failed.
 
         Raises:
-            ValueError: If no run is named.
+            ValueError: If no run is named, two runs are of one study where hypotheses are judged,
+                or the file of hypotheses is refused.
         """
         from litelvlm.analysis.cli.text import confirmatory_text, run_text
         from litelvlm.analysis.runs.folder import read_record, read_summary
@@ -58,4 +62,21 @@ class Show(Common):
         else:
             told = "\n".join(run_text(folder) for folder in records)
             sys.stdout.write(told + confirmatory_text(list(records)))
+            if self.hypotheses is not None:
+                sys.stdout.write(self.judged())
         return int(any(record.state == "failed" for record in records.values()))
+
+    def judged(self) -> str:
+        """Claims of the hypotheses of the file, and their family after adjustment."""
+        from litelvlm.analysis.cli.text import claim_text
+        from litelvlm.analysis.runs.folder import read_record
+        from litelvlm.analysis.runs.hypotheses import family_text, judge, read_family
+        from litelvlm.analysis.runs.parts import read_rows
+
+        family = read_family(self.hypotheses or Path())
+        studies = [read_record(folder).study for folder in self.folders]
+        if len(set(studies)) < len(studies):
+            raise ValueError("two runs of one study are named; hypotheses need one of each")
+        rows = {study: read_rows(run) for study, run in zip(studies, self.folders, strict=True)}
+        claims, table = judge(family, rows)
+        return "\n" + "".join(map(claim_text, claims)) + family_text(family, table)

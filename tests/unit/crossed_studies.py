@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
+from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
@@ -62,25 +63,21 @@ def frame(where, **columns):
     return pd.DataFrame(keys | {"visible_frac": 1.0} | columns)
 
 
-def reversal_rows(rng, where, null):
-    """Rows whose H1.sign, H2 or H3 is exactly 0 on average; what H1 needs besides is far above."""
-    ri = effects(rng, where) + (0.0 if null == "H1" else 0.5)
-    less = {"N1": "H2", "N3": "H1.centre", "N6": "H3"}
-    parts = {"none": ri} | {
-        control: ri - effects(rng, where) - (0.0 if claim == null else 0.5)
-        for control, claim in less.items()
+def reversal_rows(rng, where):
+    """Rows whose H1.sign, H2 and H3 are exactly 0 on average; H1.centre is far above."""
+    ri = effects(rng, where)
+    parts = {
+        "none": ri,
+        "N1": ri - effects(rng, where),
+        "N3": ri - effects(rng, where) - 0.5,
+        "N6": ri - effects(rng, where),
     }
     same = {"clip_model": "", "probe": "P0", "layer": -2, "sim": "dot", "labels": "primary"}
+    modes = {"N1": "shuffled"}
     return pd.concat(
         [
-            frame(
-                where,
-                control=control,
-                text_mode="shuffled" if control == "N1" else "template",
-                ri=values,
-                **same,
-            )
-            for control, values in parts.items()
+            frame(where, control=c, text_mode=modes.get(c, "template"), ri=values, **same)
+            for c, values in parts.items()
         ],
         ignore_index=True,
     )
@@ -149,19 +146,14 @@ def studies(shape, n):
         where = layout(rng, *shape)
         lift = frame(where, head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
         lift["lift"] = 1 + effects(rng, where)
-        rows = {
-            "H1": reversal.make_claims(reversal_rows(rng, where, "H1")),
-            "H2": reversal.make_claims(reversal_rows(rng, where, "H2")),
-            "H3": reversal.make_claims(reversal_rows(rng, where, "H3")),
-            "H4": sink.make_claims(lift),
-            "H5": sink_causal.make_claims(causal_rows(rng, where)),
-            "H6": importance.make_claims(importance_rows(rng, where)),
-        }
+        claims = [
+            *reversal.make_claims(reversal_rows(rng, where)),
+            *sink.make_claims(lift),
+            *sink_causal.make_claims(causal_rows(rng, where)),
+            *importance.make_claims(importance_rows(rng, where)),
+        ]
         found = {
-            id: (claim.p_value, claim.verdict)
-            for id, claims in rows.items()
-            for claim in claims
-            if claim.id == id
+            claim.id: (claim.p_value, claim.verdict) for claim in claims if claim.id in HYPOTHESES
         }
         yield found | claims_of_sweep(wide(rng, where), number)
 
