@@ -1,7 +1,7 @@
 """The table of ``docs/ablations.md`` with the verdicts of finished runs in its third column.
 
-``python -m litelvlm.analysis.pages.claims_table docs/ablations.md RUN [RUN ...]`` prints it. Several
-claims of a line share a cell, and an id that ends in @K stands for every budget.
+``python -m litelvlm.analysis.pages.claims_table docs/ablations.md RUN [RUN ...]`` prints it. Claims
+of one line share a cell, and an id that ends in @K stands for every budget.
 """
 
 import re

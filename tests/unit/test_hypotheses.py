@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from litelvlm.analysis.api import SavedRun
 from litelvlm.analysis.runs.hypotheses import Family, claim_of, family_text, judge, read_family
 
 DOCS = Path(__file__).parents[2] / "docs" / "own-hypotheses.md"
@@ -134,8 +135,6 @@ def test_files_that_are_wrong_are_refused_with_the_place(tmp_path, text, words):
 def test_the_examples_of_the_docs_are_read_and_name_columns_that_exist(tmp_path, saved_runs):
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 2
-    from litelvlm.analysis.api import SavedRun
-
     frames = {name: SavedRun(saved_runs[name]).rows for name in ("reversal", "sweep")}
     for number, block in enumerate(blocks):
         (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
