@@ -201,12 +201,13 @@ def _noise_of_means(
     parts[row, column] = counts / sizes[row]
     noise: Array = images * parts @ parts.T
     noise += np.diag((cells - images) * (parts**2).sum(1) + own / sizes)
-    return noise + np.eye(n_categories) * _JITTER * max(1.0, float(np.trace(noise)))
+    return noise
 
 
 def _projection(noise: Float[Array, "c c"], between: float) -> Float[Array, "c c"]:
     """Inverse covariance of category means with their weighted mean projected out."""
-    inverse = np.linalg.inv(noise + between * np.eye(len(noise)))
+    jitter = _JITTER * max(1.0, float(np.trace(noise)))  # identical values have no noise at all
+    inverse = np.linalg.inv(noise + (between + jitter) * np.eye(len(noise)))
     ones = inverse.sum(1)
     found: Array = inverse - np.outer(ones, ones) / ones.sum()
     return found

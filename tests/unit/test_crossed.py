@@ -116,6 +116,15 @@ def test_values_that_are_not_finite_are_refused(bad):
         crossed_mean(np.array(bad), np.arange(2), np.arange(2))
 
 
+def test_identical_values_have_no_error_at_all():
+    found = crossed_mean(np.zeros(30), np.arange(30), np.arange(30) % 5)
+    assert found.ends() == (0.0, 0.0)
+    assert (found.p_value(), found.p_value(-0.1), found.p_equivalent(0.1)) == (1.0, 0.0, 0.0)
+    over_images = bootstrap_means(np.zeros((30, 1)), np.arange(30), 100)
+    claim = effect_claim("same", "It differs.", over_images, "none", crossed=found)
+    assert claim.verdict == "not supported"
+
+
 def test_no_values_and_a_margin_of_0_are_refused():
     with pytest.raises(ValueError, match="as many and at least one, got 0, 0 and 0"):
         crossed_mean(np.ones(0), np.arange(0), np.arange(0))
