@@ -179,7 +179,9 @@ def _rows(path: Path) -> Iterator[Mapping[str, object]]:
         names = table.schema_arrow.names
         missing = [name for name in COLUMNS if name not in names]
         if missing:
-            raise RefDataError(f"lacks the columns {', '.join(missing)}; it has {', '.join(names)[:200]}")
+            raise RefDataError(
+                f"lacks the columns {', '.join(missing)}; it has {', '.join(names)[:200]}"
+            )
         yield from read_rows(table, [name for name in (*COLUMNS, *_OPTIONAL) if name in names])
     except RefDataError as error:
         raise RefDataError(f"{path} {error}") from error

@@ -1,7 +1,6 @@
 """Rows of the hub's Parquet form, one per reference, turned into tables of the REFER layout."""
 
 import hashlib
-import io
 import json
 import math
 import re
@@ -20,7 +19,7 @@ MAX_SENTENCES = 2_000_000
 MAX_NUMBERS = 20_000_000
 """Of all outlines of one split; the largest of the family has about 5 million."""
 MAX_UNPACKED = 20
-"""Size of all pictures in times that of the files they come from, which is 1 where they are JPEG."""
+"""Size of all pictures in times that of the files they come from; about 1 for JPEG."""
 _ROOM = 2**20  # for small files
 
 
@@ -204,8 +203,9 @@ def _numbers(values: object, column: str) -> list[int | float]:
     Raises:
         RefDataError: If it is anything else.
     """
-    found = values if isinstance(values, list) else [values]
-    for value in found:
+    found: list[int | float] = []
+    for value in values if isinstance(values, list) else [values]:
         if not (isinstance(value, int | float) and math.isfinite(value)):
             raise RefDataError(f"{column} holds {shown(value)}, expected numbers")
+        found.append(value)
     return found

@@ -1,4 +1,4 @@
-"""Reading a data set takes memory in proportion to its tables, and a bomb takes a bounded amount."""
+"""Reading a data set takes memory in proportion to its tables; a bomb takes little more."""
 
 import json
 import subprocess
@@ -16,15 +16,15 @@ def test_peak_memory_is_bounded(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     tables = found.pop("table bytes")
-    assert tables > 3 * MIB
-    # What docs/reliability.md states: twenty times the tables, whichever form they come from.
-    assert MIB < found.pop("refer") < 20 * tables + 32 * MIB
-    assert MIB < found.pop("parquet") < 20 * tables + 64 * MIB
-    # 200 GB of text, and 18 and 19 million numbers, in files of 0.4 MB; 2 million lists in 2 MB and 6 MB.
+    assert tables > 1.5 * MIB
+    # What docs/reliability.md states: ten times the tables, whichever form they come from.
+    assert MIB < found.pop("refer") < 10 * tables + 32 * MIB
+    assert MIB < found.pop("parquet") < 10 * tables + 64 * MIB
+    # 200 GB of text, and 18 and 19 million numbers, in files of 0.4 MB; lists in 0.6 MB and 6 MB.
     assert found.pop("parquet text") < 128 * MIB
-    assert found.pop("parquet outline") < 128 * MIB
+    assert found.pop("parquet outline") < 384 * MIB
     assert found.pop("parquet row") < 640 * MIB
-    # The bound of steps is lowered to a million here: 300 bytes each at most.
-    assert found.pop("pickle of lists") < 300 * MIB
+    # The bound of steps is lowered to 300,000 here: 300 bytes each at most.
+    assert found.pop("pickle of lists") < 90 * MIB
     assert found.pop("json of lists") < 64 * MIB
     assert not found

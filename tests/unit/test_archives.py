@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def test_packed_entries_would_be_read_as_other_numbers(tmp_path):
     wrong = torch.load(path, weights_only=True, mmap=True)
     assert not torch.equal(wrong["a.weight"], WEIGHTS["a.weight"])
     for read in (check_archive, check_shard, lambda path: dict(read_shard(path))):
-        with pytest.raises(ValueError, match="has packed entries .*fetch it again"):
+        with pytest.raises(ValueError, match=r"has packed entries .*fetch it again"):
             read(path)
 
 
@@ -120,7 +121,5 @@ def test_other_files_are_refused(tmp_path, content):
     "content", [b"\x80\x02.", b"\x80\x02u.", b"\x80\x02t.", b"\x80\x02N2", b"\x80\x02\x85."]
 )
 def test_broken_plans_are_refused_or_harmless(content):
-    try:
+    with suppress(ValueError):  # any other error is a failure
         check_shapes(content)
-    except ValueError as error:
-        assert len(str(error)) < 200

@@ -7,7 +7,7 @@ from litelvlm.data.safe.pickle_shape import check_shapes
 
 MAX_ENTRIES = 200_000
 MAX_PLAN_BYTES = 2**26
-"""Of the pickle that says which tensors there are; that of a model of 7 billion weights has 10^5."""
+"""Of the pickle that says which tensors there are; that of a LLaMA-7B has about 100 kB."""
 SUFFIXES = (".bin", ".pt", ".pth")
 
 
