@@ -176,12 +176,17 @@ def main() -> int:
             share, rest = divmod(given.kills, len(given.jobs))
             planned = share + (number < rest)
             results[name] = torment(jobs()[name], Path(folder) / name, planned, draw)
-            sys.stdout.write(f"{name} {asdict(results[name])}\n")
-            sys.stdout.flush()
+            keep(results, given.kills)
+    return int(any(outcome.differs for outcome in results.values()))
+
+
+def keep(results: dict[str, Outcome], planned: int) -> None:
+    """Store what there is so far; a long run may be stopped."""
     kills = sum((Counter(outcome.kills) for outcome in results.values()), Counter[str]())
     store(
         "faults",
         {
+            "kills_planned": planned,
             "kills": kills.total(),
             "kills_by_kind": dict(kills),
             "compared": sum(outcome.compared for outcome in results.values()),
@@ -189,7 +194,6 @@ def main() -> int:
             "jobs": {name: asdict(outcome) for name, outcome in results.items()},
         },
     )
-    return int(any(outcome.differs for outcome in results.values()))
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ class RayWorkers:
                 )
             except Exception as error:  # Ray raises a plain Exception on a machine that is too busy
                 raise RuntimeError(
-                    f"Ray could not be started ({str(error)[:300]}); wait until the machine is less "
-                    "busy, set RAY_raylet_start_wait_time_s=300, or leave out --engine ray"
+                    f"Ray could not be started ({str(error)[:300]}); wait for a less "
+                    "busy machine, set RAY_raylet_start_wait_time_s=300, or leave out --engine ray"
                 ) from error
         try:
             yield from self._finished(ray, parts, job.key, threads)
