@@ -1,29 +1,31 @@
 """What `faults.py` kills: a command that can be given again, and how its results are compared."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fault_clock
+import fault_family
 import pandas as pd
 from safetensors.torch import load_file
 
+from litelvlm.analysis import cli
 from litelvlm.analysis.api import SavedRun, read_rows
+from litelvlm.analysis.studies import STUDIES, table
 
-HERE = Path(__file__).parent
 SMALL = {
     "reversal": ("reversal.shifts=8", "reversal.blobs=2", "reversal.pool=8", "reversal.donors=2"),
     "mechanism": ("mechanism.pool=8", "mechanism.neuron_images=1"),
     "sink": ("sink.random_seeds=1",),
     "sink_causal": ("sink_causal.pool=8", "sink_causal.mask_images=1"),
-    "importance": ("importance.images=6",),
+    "importance": ("importance.images=4",),
     "faithfulness": ("faithfulness.images=4",),
     "sweep": ("sweep.methods=[litelvlm, random]", "sweep.budgets=[48]", "sweep.seeds=2"),
     "ablations": ("ablations.images=4", "ablations.requests=[protocol]"),
 }
 """Settings that make each study short; parts of one image, so that there is much to interrupt."""
 LIMITED = ("reversal", "mechanism", "sink", "sink_causal", "sweep")
-PYTHON = sys.executable
+IMAGES = 4
 Compare = Callable[[Path, Path], list[str]]
 
 
@@ -33,25 +35,25 @@ class Job:
 
     Attributes:
         name: Of the job.
-        command: From the output folder to the command line.
+        work: Runs the command in this process for an output folder; returns the exit code.
         compare: What differs between two finished output folders.
         says: What an interrupted process prints; empty if it ends by the signal without a word.
         workers: Whether it has worker processes that can be killed.
     """
 
     name: str
-    command: Callable[[Path], list[str]]
+    work: Callable[[Path], int]
     compare: Compare
     says: str = "interrupted"
     workers: bool = False
 
 
-def study_command(study: str, limit: int, more: Sequence[str] = ()) -> Callable[[Path], list[str]]:
+def study(name: str, *more: str) -> Callable[[Path], int]:
     """The command of a study in parts of one image."""
-    settings = (*SMALL[study], f"{study}.chunk_size=1")
-    images = ["--limit", str(limit)] if study in LIMITED else []
-    words = ["study", study, *images, *more, "--set", *settings]
-    return lambda out: [PYTHON, "-m", "litelvlm.analysis", *words, "--out", str(out)]
+    settings = (*SMALL[name], f"{name}.chunk_size=1")
+    images = ["--limit", str(IMAGES)] if name in LIMITED else []
+    words = ["study", name, *images, *more, "--set", *settings]
+    return lambda out: cli.main([*words, "--out", str(out)])
 
 
 def debris(folder: Path) -> list[str]:
@@ -120,32 +122,16 @@ def same_measures(first: Path, second: Path) -> list[str]:
 
 def jobs() -> dict[str, Job]:
     """Every job by its name, in the order in which they run."""
-    found = [Job(study, study_command(study, 8), same_run) for study in SMALL]
     bench = ["bench", "--rounds", "3", "--warm-up", "1", "--methods", "litelvlm"]
-    clock = study_command("sweep", 8)
-    found += [
-        Job(
-            "efficiency",
-            lambda out: [PYTHON, "-m", "litelvlm.analysis", *bench, "--out", str(out)],
-            same_bench,
-        ),
-        Job("clock", lambda out: [PYTHON, str(HERE / "fault_clock.py"), *clock(out)[3:]], same_run),
-        Job(
-            "family",
-            lambda out: [PYTHON, str(HERE / "fault_family.py"), "train", str(out)],
-            same_weights,
-            says="",
-        ),
-        Job(
-            "measures",
-            lambda out: [PYTHON, str(HERE / "fault_family.py"), "measure", str(out)],
-            same_measures,
-        ),
-        Job(
-            "ray",
-            study_command("sweep", 8, ("--engine", "ray", "--workers", "2")),
-            same_run,
-            workers=True,
-        ),
+    sweep = study("sweep")
+    found = [
+        *(Job(name, study(name), same_run) for name in SMALL),
+        Job("efficiency", lambda out: cli.main([*bench, "--out", str(out)]), same_bench),
+        Job("clock", lambda out: fault_clock.set_back(out) or sweep(out), same_run),
+        Job("family", fault_family.train, same_weights, says=""),
+        Job("measures", fault_family.measure, same_measures),
+        Job("ray", study("sweep", "--engine", "ray"), same_run, workers=True),
     ]
+    for name in STUDIES:  # whatever a start would have to import first
+        table.get_study(name)
     return {job.name: job for job in found}

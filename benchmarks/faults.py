@@ -3,7 +3,8 @@
 Usage: ``python benchmarks/faults.py [--kills 60] [--jobs reversal family ray] [--seed 0]``.
 
 Each command runs once undisturbed. Then its process is killed at a moment drawn from the length of
-that run and started again, until its share of the kills is used up. Whenever a start reaches its
+that run and started again, until its share of the kills is used up. A start is a fork of this
+process, which has the libraries loaded, so that kills hit the work. Whenever a start reaches its
 end, the results are compared, and the next one begins in an empty folder. Two of three kills are
 SIGKILL, the third is SIGINT (Ctrl-C), after which the process must say so and exit with 130. Of the
 Ray job, every second SIGKILL hits a worker, and no process may be left behind. The job "clock" runs
@@ -17,19 +18,20 @@ import argparse
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
+import torch
 from common import store
 from fault_jobs import Job, jobs
 
-EARLIEST = 0.15
-"""Share of an undisturbed run before which nothing is killed: Python itself is loading."""
+EARLIEST = 0.05
+"""Share of an undisturbed run before which nothing is killed."""
 
 ENVIRONMENT = {
     "TQDM_DISABLE": "1",
@@ -94,24 +96,65 @@ def _command(pid: int) -> str:
         return ""
 
 
-def start(job: Job, out: Path) -> subprocess.Popen[str]:
-    """Start the command; whoever runs this script in the background ignores interrupts."""
-    return subprocess.Popen(  # noqa: S603 - our own program
-        job.command(out),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+class Start:
+    """A job in a process of its own, forked from this one.
+
+    Args:
+        job: The job.
+        out: Its output folder.
+    """
+
+    def __init__(self, job: Job, out: Path) -> None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self.messages, self.code = out.with_name(f"{out.name}.stderr"), 0
+        self.pid = os.fork()
+        if self.pid == 0:
+            _run(job, out, self.messages)
+
+    def ended(self, wait: float | None = None) -> bool:
+        """Whether it has ended, at the latest after some seconds; without a limit if left out."""
+        deadline = None if wait is None else monotonic() + wait
+        while True:
+            pid, status = os.waitpid(self.pid, 0 if deadline is None else os.WNOHANG)
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+                return True
+            if deadline is not None and monotonic() > deadline:
+                return False
+            sleep(0.005)
+
+    def said(self) -> str:
+        """What it wrote to stderr."""
+        return self.messages.read_text(errors="replace")
+
+
+def _run(job: Job, out: Path, messages: Path) -> None:
+    """The forked process: run the job and end as a program would; never returns."""
+    code = 1
+    try:
+        # Whoever runs this script in the background of a shell ignores interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with messages.open("wb") as log, Path(os.devnull).open("wb") as nowhere:
+            os.dup2(log.fileno(), 2)
+            os.dup2(nowhere.fileno(), 1)
+        code = job.work(out)
+    except SystemExit as stopped:
+        code = stopped.code if isinstance(stopped.code, int) else 1
+    except KeyboardInterrupt:  # what Python does with one that nobody takes
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def disturb(job: Job, out: Path, wait: float, kind: str, outcome: Outcome) -> int:
     """Start the command and kill it after some seconds, unless it has ended before."""
-    process = start(job, out)
-    try:
-        process.wait(wait)
-    except subprocess.TimeoutExpired:
+    process = Start(job, out)
+    if not process.ended(wait):
         others = descendants(process.pid)
         if kind == "worker":
             targets = [pid for pid, line in others.items() if "ray::Worker" in line][:1]
@@ -120,28 +163,29 @@ def disturb(job: Job, out: Path, wait: float, kind: str, outcome: Outcome) -> in
         for pid in targets:  # none, where no worker is there yet
             os.kill(pid, signal.SIGINT if kind == "SIGINT" else signal.SIGKILL)
             outcome.kills[kind] = outcome.kills.get(kind, 0) + 1
-        _, said = process.communicate()
-        if process.returncode < 0 or process.returncode == 130:
+        process.ended()
+        said = process.said()
+        if process.code < 0 or process.code == 130:
             outcome.differs += left_behind(others)
-        if process.returncode == 130 and job.says not in said:
+        if process.code == 130 and job.says not in said:
             outcome.differs.append(f"Ctrl-C without a word: {said[-200:]!r}")
-        if "Traceback" in said and job.says and process.returncode != -signal.SIGINT:
+        if "Traceback" in said and job.says:
             outcome.differs.append(f"a traceback: {said[-200:]!r}")
-    outcome.exits[process.returncode] = outcome.exits.get(process.returncode, 0) + 1
-    return process.returncode
+    outcome.exits[process.code] = outcome.exits.get(process.code, 0) + 1
+    return process.code
 
 
 def torment(job: Job, folder: Path, planned: int, draw: random.Random) -> Outcome:
     """Kill a job as often as planned, and compare whatever it finishes."""
     whole, outcome, number = folder / "whole", Outcome(), 0
     begun = perf_counter()
-    process = start(job, whole)
-    _, said = process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"{job.name} fails without any fault: {said[-2000:]}")
+    process = Start(job, whole)
+    process.ended()
+    if process.code != 0:
+        raise RuntimeError(f"{job.name} fails without any fault: {process.said()[-2000:]}")
     outcome.seconds = round(perf_counter() - begun, 1)
     broken = folder / "broken-0"
-    allowed = {0, 130, -signal.SIGKILL, -signal.SIGINT}
+    allowed = {0, 130, -signal.SIGKILL, *(() if job.says else (-signal.SIGINT,))}
     while True:
         done = sum(outcome.kills.values())
         last = done >= planned
@@ -170,12 +214,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     draw = random.Random(given.seed)
+    os.environ.update(ENVIRONMENT)
+    torch.set_num_threads(1)
+    table = jobs()
     results: dict[str, Outcome] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(given.jobs):
             share, rest = divmod(given.kills, len(given.jobs))
             planned = share + (number < rest)
-            results[name] = torment(jobs()[name], Path(folder) / name, planned, draw)
+            results[name] = torment(table[name], Path(folder) / name, planned, draw)
             keep(results, given.kills)
     return int(any(outcome.differs for outcome in results.values()))
 
