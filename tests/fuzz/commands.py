@@ -13,7 +13,8 @@ from litelvlm.analysis.studies import STUDIES
 
 OPTIONS = ("--model", "--data", "--split", "--limit", "--seed", "--device", "--out", "--methods",
            "--budgets", "--set", "--protocol", "--seeds", "--shard", "--engine", "--workers",
-           "--help", "--verbose", "-v", "--report", "--budget", "--method", "--version", "--")  # fmt: skip
+           "--help", "--verbose", "-v", "--report", "--budget", "--method", "--version",
+           "--")  # fmt: skip
 WORDS = st.sampled_from(OPTIONS) | st.sampled_from(
     ["embedded", "sweep", "all", "48", "0.5", "-1", "1e9", "nan", "null", "2/8", "random",
      "sweep.budgets=[48]", "litelvlm", "a.png", "the red one", "", "=", "--x=1", "\udc80"]
@@ -23,8 +24,8 @@ LINES = st.tuples(
 ).map(list)
 VALUES = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["null", "[]", "[1, 2]", "{a: b}", "1e400", "2026-02-30", "&a [*a]", "!!python/x",
-                     "- 1", "0x10", "yes", ".inf", "-.nan", "[litelvlm]", "[[1]]", "1:2:3"]),
+    st.sampled_from(["null", "[]", "[1, 2]", "{a: b}", "1e400", "2026-02-30", "&a [*a]",
+                     "!!python/x", "- 1", "0x10", "yes", ".inf", "-.nan", "[litelvlm]", "[[1]]", "1:2:3"]),
     st.integers().map(str),
     st.floats().map(str),
 )  # fmt: skip
@@ -37,8 +38,8 @@ def nothing_runs() -> Iterator[None]:
     """Every verb parses and checks its arguments, and then does nothing."""
     with contextlib.ExitStack() as stack:
         for verb in cli.VERBS.values():
-            stack.enter_context(mock.patch.object(verb, "run", lambda self: 0))
-        stack.enter_context(mock.patch.object(Common, "load_plugins", lambda self: None))
+            stack.enter_context(mock.patch.object(verb, "run", return_value=0))
+        stack.enter_context(mock.patch.object(Common, "load_plugins"))
         yield
 
 

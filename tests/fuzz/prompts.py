@@ -10,7 +10,8 @@ from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenize
 
 STYLES = ("official", "library")
 TRICKS = ("[SEG]", "[seg]", "<image>", "<im_start>", "</s>", "<p>", "{}", "{0}", "%s", "USER:",
-          "ASSISTANT:", "\u2581", "\u0130", "\ufeff", "\u200b", "the", "  ", "\n", "\x00")  # fmt: skip
+          "ASSISTANT:", "\u2581", "\u0130", "\ufeff", "\u200b", "the", "  ", "\n",
+          "\x00")  # fmt: skip
 WORDS = st.lists(st.sampled_from(TRICKS) | st.text(max_size=6), max_size=5).map(" ".join)
 CONVERSATIONS = st.tuples(
     st.lists(WORDS, max_size=4),
