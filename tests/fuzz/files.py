@@ -134,5 +134,5 @@ PLANS = PLANS | NOISE
 
 
 def check_plan(case: str) -> None:
-    """Any plan of tensors is accepted or refused; an accepted one hashes and ends."""
+    """Any plan of tensors is accepted or refused in words."""
     check_refusal(ValueError, check_shapes, bytes.fromhex(case))

@@ -1,5 +1,7 @@
 """Archives of weights as torch writes them: nothing packed, nothing twice, a small plan."""
 
+import struct
+import zlib
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
@@ -9,6 +11,11 @@ MAX_ENTRIES = 200_000
 MAX_PLAN_BYTES = 2**26
 """Of the pickle that says which tensors there are; that of a LLaMA-7B has about 100 kB."""
 SUFFIXES = (".bin", ".pt", ".pth")
+# What Python's reader of archives raises on damaged ones, all meaning the same to a caller.
+_DAMAGED = (
+    BadZipFile, OSError, ValueError, RuntimeError, EOFError, KeyError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
 
 
 def check_archive(path: Path) -> None:
@@ -28,7 +35,7 @@ def check_archive(path: Path) -> None:
     try:
         with ZipFile(path) as archive:
             problem = _problem(archive, path.stat().st_size)
-    except (BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGED as error:
         problem = f"is damaged or hostile ({str(error)[:200]})"
     if problem:
         raise ValueError(f"{path} {problem}; fetch it again, best as safetensors")
