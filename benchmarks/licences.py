@@ -17,8 +17,8 @@ from typing import NamedTuple
 RESULT = Path(__file__).parent / "results" / "licences.csv"
 PROJECT, EXTRAS = "litelvlm", ("notebook", "demo", "scale", "quant", "dev")
 ALLOWED = re.compile(
-    r"\b(apache|mit|(?:free)?bsd|isc|psf|python software foundation|mpl|mozilla|hpnd|unlicense|zlib|"
-    r"0bsd|cc0|public domain|blueoak|boost|lgpl|lesser general|zpl|zope|proprietary nvidia)\b",
+    r"\b(apache|mit|(?:free)?bsd|isc|psf|python software foundation|mpl|mozilla|hpnd|unlicense|"
+    r"zlib|0bsd|cc0|public domain|blueoak|boost|lgpl|lesser general|zpl|zope|proprietary nvidia)\b",
     re.IGNORECASE,
 )
 PROPRIETARY = re.compile(r"nvidia|cuda", re.IGNORECASE)

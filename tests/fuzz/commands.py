@@ -25,7 +25,8 @@ LINES = st.tuples(
 VALUES = st.one_of(
     st.text(max_size=12),
     st.sampled_from(["null", "[]", "[1, 2]", "{a: b}", "1e400", "2026-02-30", "&a [*a]",
-                     "!!python/x", "- 1", "0x10", "yes", ".inf", "-.nan", "[litelvlm]", "[[1]]", "1:2:3"]),
+                     "!!python/x", "- 1", "0x10", "yes", ".inf", "-.nan", "[litelvlm]", "[[1]]",
+                     "1:2:3"]),
     st.integers().map(str),
     st.floats().map(str),
 )  # fmt: skip

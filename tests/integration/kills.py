@@ -2,8 +2,9 @@
 
 It is a process of its own, because it forks.
 
-Usage: ``python kills.py FOLDER``. A child counts what it does to the disk (each file flushed, renamed
-or removed) and kills itself at a given one; the parent starts the next child, until one finishes.
+Usage: ``python kills.py FOLDER``. A child counts what it does to the disk (each file flushed,
+renamed or removed) and kills itself at a given one. The parent starts the next child, until one
+finishes.
 """
 
 import json
@@ -12,6 +13,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path += [str(Path(__file__).parents[1] / "unit"), str(Path(__file__).parents[2] / "benchmarks")]
@@ -79,12 +81,12 @@ def main() -> None:
         def work(out: Path, study=study, config=config) -> object:
             return complete_run(study, model, data, config, out)
 
-        _, calls = child(lambda: work(whole), 0, signal.SIGKILL)
+        _, calls = child(partial(work, whole), 0, signal.SIGKILL)
         kills = 0
         for number in range(4 * KILLS):
             kind = signal.SIGINT if number % 3 == 2 else signal.SIGKILL
             fatal = draw.randint(1, calls) if kills < KILLS else 0
-            status, _ = child(lambda: work(broken), fatal, kind)
+            status, _ = child(partial(work, broken), fatal, kind)
             kills += status != 0
             if status not in (0, 130, -signal.SIGKILL):
                 found[f"{name} {number}"] = f"exit {status}"
