@@ -11,6 +11,8 @@ from PIL import Image, ImageOps
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # What Pillow's decoders raise on damaged files, all meaning the same to a caller.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, *BOMBS)
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Types of files that are opened: pixels only. Pillow would run Ghostscript for PostScript."""
 
 
 def open_image(source: Image.Image | str | Path | bytes, upright: bool = True) -> Image.Image:
@@ -39,14 +41,30 @@ def open_image(source: Image.Image | str | Path | bytes, upright: bool = True) -
     try:
         with catch_warnings():
             simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(content)) as picture:
+            with Image.open(BytesIO(content), formats=FORMATS) as picture:
                 picture.load()
                 loaded = ImageOps.exif_transpose(picture) if upright else picture
     except DAMAGED as error:
         raise ValueError(
-            f"{name}: not a readable image ({error}); it may be truncated or of another type"
+            f"{name}: not a readable image ({error}); it may be truncated or of another type "
+            f"(read are {', '.join(FORMATS)})"
         ) from error
     return to_rgb(loaded)
+
+
+def image_size(content: bytes) -> tuple[int, int]:
+    """Width and height of an image file, whose pixels are not read.
+
+    Raises:
+        ValueError: If it is no image of ``FORMATS``, damaged, or above Pillow's pixel limit.
+    """
+    try:
+        with catch_warnings():
+            simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(content), formats=FORMATS) as picture:
+                return picture.size
+    except DAMAGED as error:
+        raise ValueError(str(error)) from error
 
 
 def _read(path: Path) -> bytes:

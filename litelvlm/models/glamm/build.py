@@ -13,6 +13,7 @@ from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoder
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
+from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
@@ -249,11 +250,12 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
     """Read a Hugging Face CLIP, from safetensors or a tensor-only .bin.
 
     Raises:
-        ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is
+        ValueError: If a file is damaged or does not fit its ``config.json``, or a weight is
             missing, unknown, NaN or infinite. The library itself would draw a missing weight at
             random and ignore an unknown one.
         FileNotFoundError: If there are no weights.
     """
+    check_archives(folder)
     try:
         clip, report = cast(
             tuple[CLIPModel, dict[str, list[str]]],
