@@ -12,11 +12,27 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers
 
-from litelvlm.analysis.reproduce.listing import HubFile, Repository
+from litelvlm.analysis.reproduce.listing import HubFile, Listing, Repository
 from litelvlm.analysis.reproduce.network import told_network_errors
 
 log = logging.getLogger(__name__)
 _PIECE = 1 << 20
+
+
+def fetch_all(
+    listing: Listing,
+    root: Path,
+    endpoint: str | None = None,
+    told: Callable[[str], object] = log.info,
+) -> None:
+    """Fetch everything of a listing that is not there yet.
+
+    Raises:
+        ConnectionError: If the hub cannot be reached or breaks off for good.
+        OSError: If a file is not what the hub lists, or the disk is full.
+    """
+    for repository in listing.repositories:
+        fetch(repository, root, endpoint, told)
 
 
 def fetch(

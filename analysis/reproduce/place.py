@@ -32,7 +32,7 @@ class Workplace:
     @property
     def consent(self) -> Path:
         """What the user agreed to."""
-        return self.root / "agreed.json"
+        return self.root / "agreed.txt"
 
     @property
     def downloads(self) -> Path:
@@ -72,9 +72,10 @@ def rooms(place: Workplace, listing: Listing | None) -> tuple[Room, ...]:
     """What each disk must still hold: downloads, converted weights, and pictures in the cache."""
     download = convert = pictures = 0
     for repository in listing.repositories if listing else ():
-        download += bytes_missing(repository, place.downloads)
+        missing = bytes_missing(repository, place.downloads)
+        download += missing
         if repository.kind == "dataset":
-            pictures += repository.size
+            pictures += missing  # written again in REFER layout after each download
         elif not place.converted(repository).is_dir():
             convert += repository.size
     own, cache = nearest(place.root), nearest(cache_folder())
