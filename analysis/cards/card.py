@@ -7,16 +7,16 @@ deceive can compute it anew.
 
 import hashlib
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from litelvlm.analysis.runs.outcome import Frozen
 
-FORM = 1
-"""Version of the form."""
 Text = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Word = Annotated[
+    str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -53,7 +53,7 @@ class Score(Bounded):
     n: Size
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _ordered(self) -> "Score":
         if (self.low is None) != (self.high is None):
             raise ValueError("an interval has two ends or none")
         if self.low is not None and self.high is not None and self.low > self.high:
@@ -91,7 +91,7 @@ class Result(Bounded):
     scores: Annotated[tuple[Score, ...], Field(min_length=1, max_length=3000)]
 
     @model_validator(mode="after")
-    def _part_of_whole(self) -> Self:
+    def _part_of_whole(self) -> "Result":
         if self.n_images > self.n_whole:
             raise ValueError(f"{self.n_images} images of a split of {self.n_whole}")
         keys = [(score.method, score.budget, score.metric) for score in self.scores]
@@ -158,7 +158,7 @@ class Card(Body):
     digest: Hex
 
     @model_validator(mode="after")
-    def _unchanged(self) -> Self:
+    def _unchanged(self) -> "Card":
         if self.digest != self.content_digest:
             raise ValueError(
                 "the card does not fit its digest: it was changed after it was written; "

@@ -1,13 +1,14 @@
 """A card from finished sweeps."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.cards.card import FORM, Body, Card, Result, Score, Source, sealed
+from litelvlm.analysis.cards.card import Body, Card, Result, Score, Source, sealed
 from litelvlm.analysis.inputs.methods import UNPRUNED
 from litelvlm.analysis.runs.origin.beginning import now
 from litelvlm.analysis.runs.saved import SavedRun
@@ -61,7 +62,7 @@ def make_card(
     first = records[0]
     return sealed(
         Body(
-            form=FORM,
+            form=1,
             table=table,
             by=printable(by),
             made=now(),
@@ -91,14 +92,18 @@ def _result(split: Split) -> Result:
         key=record.key,
         rows=rows_digest(rows),
         failed=record.counts.failed,
-        scores=tuple(_score(line) for line in split.run.table("scores").to_dict("records")),
+        scores=tuple(
+            _score({str(name): value for name, value in line.items()})
+            for line in split.run.table("scores").to_dict("records")
+        ),
     )
 
 
-def _score(line: dict[str, object]) -> Score:
-    ends = {name: None if pd.isna(line[name]) else line[name] for name in ("low", "high")}
+def _score(line: Mapping[str, object]) -> Score:
     names = ("method", "budget", "metric", "value", "n")
-    return Score.model_validate({name: line[name] for name in names} | ends)
+    ends = {name: line[name] for name in ("low", "high")}
+    finite = {name: end if math.isfinite(float(str(end))) else None for name, end in ends.items()}
+    return Score.model_validate({name: line[name] for name in names} | finite)
 
 
 def rows_digest(rows: pd.DataFrame) -> str:

@@ -37,10 +37,10 @@ def read_card(path: Path) -> Card:
 
 def _problems(error: ValidationError) -> str:
     """The first fields that are refused."""
-    found = [
-        f"{'.'.join(map(str, entry['loc'])) or 'card'}: {entry['msg'].removeprefix('Value error, ')}"
-        for entry in error.errors()
-    ]
+    found = []
+    for entry in error.errors():
+        place = ".".join(map(str, entry["loc"])) or "card"
+        found.append(f"{place}: {entry['msg'].removeprefix('Value error, ')}")
     more = f"; and {len(found) - _SHOWN_PROBLEMS} more" if len(found) > _SHOWN_PROBLEMS else ""
     return "; ".join(found[:_SHOWN_PROBLEMS]) + more
 

@@ -92,7 +92,9 @@ def published_tokens(budget: int, n_tokens: int) -> int:
     return round(budget * published.N_TOKENS / n_tokens)
 
 
-def by_image(cell: pd.DataFrame) -> tuple[Float[Array, "images draws"], Float[Array, "images draws"]]:
+def by_image(
+    cell: pd.DataFrame,
+) -> tuple[Float[Array, "images draws"], Float[Array, "images draws"]]:
     """Intersections and unions of one method and budget, summed by image and draw.
 
     Raises:

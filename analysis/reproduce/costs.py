@@ -34,9 +34,7 @@ _SOURCES: Mapping[str, _Source] = MappingProxyType(
 )
 
 
-def cost_lines(
-    tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int
-) -> tuple[Line, ...]:
+def cost_lines(tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int) -> tuple[Line, ...]:
     """One line per published quantity, method and budget that was measured.
 
     Args:
@@ -99,13 +97,13 @@ def _measured(
     same = (lines["component"] == source.component) & (lines["metric"] == source.metric)
     same &= lines["n_text"] == 1
     chosen = lines[same]
-    if source.timed:
-        for line in chosen[chosen["method"] == method].itertuples():
-            if published_tokens(int(line.k), n_tokens) == tokens and line.k < n_tokens:
-                yield line.ratio, line.low, line.high, int(line.k), int(line.n_runs)
-        return
-    base = float(chosen.loc[chosen["method"] == UNPRUNED, "value"].iloc[0])
-    for line in chosen[chosen["method"] == method].itertuples():
-        if published_tokens(int(line.k), n_tokens) == tokens and line.k < n_tokens:
-            ratio = base / float(line.value)
-            yield ratio, ratio, ratio, int(line.k), 1
+    base = chosen.loc[chosen["method"] == UNPRUNED, "value"] if not source.timed else None
+    for line in chosen[chosen["method"] == method].to_dict("records"):
+        budget = int(line["k"])
+        if budget == n_tokens or published_tokens(budget, n_tokens) != tokens:
+            continue
+        if base is None:
+            yield line["ratio"], line["low"], line["high"], budget, int(line["n_runs"])
+        else:
+            ratio = float(base.iloc[0]) / float(line["value"])
+            yield ratio, ratio, ratio, budget, 1

@@ -41,7 +41,9 @@ def see_device(wanted: str = "auto") -> Device:
         return Device("cuda", facts.name, facts.total_memory, _speed("cuda", 8192, 20))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     name = platform.processor() or platform.machine()
-    return Device("cpu", f"{name}, {torch.get_num_threads()} threads", memory, _speed("cpu", 512, 3))
+    return Device(
+        "cpu", f"{name}, {torch.get_num_threads()} threads", memory, _speed("cpu", 512, 3)
+    )
 
 
 def _speed(kind: str, side: int, rounds: int) -> float:

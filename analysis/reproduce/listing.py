@@ -142,9 +142,7 @@ def _repository(api: HfApi, asset: Asset, splits: Collection[str]) -> Repository
                 if isinstance(entry, RepoFile)
             ]
         by_path = {entry.path: entry for entry in entries}
-        files = tuple(
-            _file(by_path[path]) for path in wanted_files(asset, list(by_path), splits)
-        )
+        files = tuple(_file(by_path[path]) for path in wanted_files(asset, list(by_path), splits))
         _require(name, asset, files, splits)
         stated = (info.card_data or {}).get("license") if info.card_data else ""
         return Repository(
@@ -167,9 +165,7 @@ def _file(entry: RepoFile) -> HubFile:
     return HubFile(path=entry.path, size=entry.size, sha256=sha256, blob=entry.blob_id)
 
 
-def _require(
-    name: str, asset: Asset, files: Sequence[HubFile], splits: Collection[str]
-) -> None:
+def _require(name: str, asset: Asset, files: Sequence[HubFile], splits: Collection[str]) -> None:
     if asset.kind == "model":
         if not any(file.path == "config.json" for file in files):
             raise FileNotFoundError(f"{name} holds no config.json; it is no checkpoint")

@@ -1,7 +1,7 @@
 """Run the study behind a table on each of its splits, and put published numbers beside it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from litelvlm.analysis.reproduce.targets import Place, budget_of
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.studies.table import run_study
+from litelvlm.data.dataset import Dataset
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.glamm.model import Glamm
 
@@ -84,7 +85,7 @@ def _run(settings: Settings, model: Glamm, data: ReferDataset, runs: Path) -> Sa
             "batch_size": settings.batch_size,
             "chunk_size": CHUNK,
         }
-        return run_study(study, model, part_of(settings, data), runs, **options)
+        return _complete(study, model, part_of(settings, data), runs, options)
     if study == "ablations":
         options = common | {
             "images": settings.images,
@@ -92,8 +93,14 @@ def _run(settings: Settings, model: Glamm, data: ReferDataset, runs: Path) -> Sa
             "batch_size": settings.batch_size,
             "chunk_size": CHUNK,
         }
-        return run_study(study, model, data, runs, **options)
-    return run_study(study, model, data, runs, **common | {"methods": settings.methods})
+        return _complete(study, model, data, runs, options)
+    return _complete(study, model, data, runs, common | {"methods": settings.methods})
+
+
+def _complete(
+    study: str, model: Glamm, data: Dataset, runs: Path, options: Mapping[str, object]
+) -> SavedRun:
+    return run_study(study, model, data, runs, pictures=False, accept_versions=False, **options)
 
 
 def _lines(
@@ -101,9 +108,7 @@ def _lines(
 ) -> tuple[Line, ...]:
     study, name = settings.target.study, "/".join(where)
     if study == "sweep":
-        comparable = (
-            data.name == where[0] and not data.count_note and not is_miniature(run.record)
-        )
+        comparable = data.name == where[0] and not data.count_note and not is_miniature(run.record)
         return accuracy_lines(run.rows, where, n_tokens, len(data), comparable)
     if study == "ablations":
         return ablation_lines(run.summary.table("deltas"), name, n_tokens)

@@ -33,9 +33,7 @@ class Settings(Frozen):
     table: str
     splits: Annotated[tuple[Place, ...], Field(min_length=1)]
     methods: tuple[str, ...]
-    tokens: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=576)], ...], Field(min_length=1)
-    ]
+    tokens: Annotated[tuple[Annotated[int, Field(ge=1, le=576)], ...], Field(min_length=1)]
     draws: Some
     images: Some | None = None
     model: str | None = None

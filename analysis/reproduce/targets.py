@@ -38,7 +38,9 @@ class Target:
     caution: str
 
 
-_OURS = ("litelvlm", "vispruner", "visionzip", "fastv", "trim")
+CONTROLS = ("random",)
+"""What stands in every table of accuracy, whatever methods are asked for."""
+_OURS = ("litelvlm", "vispruner", "visionzip", "fastv", "trim", "uniform")
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "refseg": Target(
@@ -118,7 +120,9 @@ def parse_splits(given: Sequence[str], target: Target) -> tuple[Place, ...]:
         check_name(name, known, "split")
     if len(set(given)) < len(given):
         raise ValueError(f"--splits names a split twice: {', '.join(given)}")
-    return tuple(place for place, name in zip(published.SPLITS, known, strict=True) if name in given)
+    return tuple(
+        place for place, name in zip(published.SPLITS, known, strict=True) if name in given
+    )
 
 
 def budget_of(tokens: int, n_tokens: int) -> int:

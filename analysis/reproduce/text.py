@@ -104,7 +104,7 @@ def summary(found: Sequence[Measured]) -> str:
     ]
     if telling:
         said.append(
-            "\"tells\" is the smallest difference that so many images would show with a power of "
+            '"tells" is the smallest difference that so many images would show with a power of '
             f"0.8: between {min(telling):.1f} and {max(telling):.1f} here. A smaller one cannot "
             "be told from none."
         )
