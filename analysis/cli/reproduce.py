@@ -180,10 +180,11 @@ class Reproduce(Common):
 
     def go(self, settings: Settings, place: Workplace, listing: Listing | None) -> int:
         """Fetch, convert, run, print, and write report and card."""
-        from litelvlm.analysis.reproduce.fetch import fetch_all
+        from litelvlm.analysis.reproduce.fetch import fetch
+        from litelvlm.analysis.reproduce.place import pending
 
-        if listing is not None:
-            fetch_all(listing, place.downloads, None, tell)
+        for repository in pending(place, listing):
+            fetch(repository, place.downloads, None, tell)
 
         # Behind the downloads, since these load what computes.
         from litelvlm.analysis.cli.report import write_report

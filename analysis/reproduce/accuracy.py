@@ -39,11 +39,12 @@ def _lines(
     rows: pd.DataFrame, place: Place, n_tokens: int, n_whole: int, comparable: bool
 ) -> Iterator[Line]:
     known = published_ciou(place)
-    for (method, budget), cell in rows.groupby(["method", "budget"], sort=False):
+    for (method, _), cell in rows.groupby(["method", "budget"], sort=False):
         inter, union = by_image(cell)
         spread = against_one_run(inter, union, n_whole)
         measured, error = 100 * spread.ciou, 100 * spread.error
-        tokens = published_tokens(int(budget), n_tokens)
+        kept = int(cell["budget"].iloc[0])
+        tokens = published_tokens(kept, n_tokens)
         label, number = known.get((str(method), tokens), ("", float("nan")))
         difference = measured - number
         low, high = difference - _REACH * error, difference + _REACH * error
@@ -53,7 +54,7 @@ def _lines(
             method=str(method),
             label=label,
             tokens=tokens,
-            budget=int(budget),
+            budget=kept,
             quantity="cIoU",
             unit="%",
             published=number,

@@ -10,29 +10,15 @@ from pathlib import Path
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers
 
-from litelvlm.analysis.reproduce.listing import HubFile, Listing, Repository
+from litelvlm.analysis.reproduce.listing import HubFile, Repository
 from litelvlm.analysis.reproduce.network import told_network_errors
+from litelvlm.version import __version__
 
 log = logging.getLogger(__name__)
 _PIECE = 1 << 20
-
-
-def fetch_all(
-    listing: Listing,
-    root: Path,
-    endpoint: str | None = None,
-    told: Callable[[str], object] = log.info,
-) -> None:
-    """Fetch everything of a listing that is not there yet.
-
-    Raises:
-        ConnectionError: If the hub cannot be reached or breaks off for good.
-        OSError: If a file is not what the hub lists, or the disk is full.
-    """
-    for repository in listing.repositories:
-        fetch(repository, root, endpoint, told)
+# Bytes as they are stored, which a download can go on with. No token: all of it is public.
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"litelvlm/{__version__}"}
 
 
 def fetch(
@@ -138,7 +124,7 @@ def _download(repository: Repository, file: HubFile, part: Path, endpoint: str |
                     place,
                     stream,
                     resume_size=stream.tell(),
-                    headers=build_hf_headers(token=False) | {"Accept-Encoding": "identity"},
+                    headers=_HEADERS,
                     expected_size=file.size,
                 )
             except HfHubHTTPError as error:

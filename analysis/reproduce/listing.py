@@ -128,7 +128,8 @@ def _repository(api: HfApi, asset: Asset, splits: Collection[str]) -> Repository
     for name in asset.names:
         with told_network_errors(name):
             try:
-                info = api.repo_info(name, repo_type=asset.kind)
+                ask = api.model_info if asset.kind == "model" else api.dataset_info
+                info = ask(name)
             except RepositoryNotFoundError:
                 continue
             except HfHubHTTPError as error:
@@ -144,7 +145,7 @@ def _repository(api: HfApi, asset: Asset, splits: Collection[str]) -> Repository
         by_path = {entry.path: entry for entry in entries}
         files = tuple(_file(by_path[path]) for path in wanted_files(asset, list(by_path), splits))
         _require(name, asset, files, splits)
-        stated = (info.card_data or {}).get("license") if info.card_data else ""
+        stated = info.card_data.get("license") if info.card_data else ""
         return Repository(
             role=asset.role,
             kind=asset.kind,

@@ -68,15 +68,24 @@ class Room:
         return self.needed <= self.free
 
 
+def pending(place: Workplace, listing: Listing | None) -> tuple[Repository, ...]:
+    """Repositories whose files are needed: all but the models that are converted already."""
+    return tuple(
+        repository
+        for repository in (listing.repositories if listing else ())
+        if repository.kind == "dataset" or not place.converted(repository).is_dir()
+    )
+
+
 def rooms(place: Workplace, listing: Listing | None) -> tuple[Room, ...]:
     """What each disk must still hold: downloads, converted weights, and pictures in the cache."""
     download = convert = pictures = 0
-    for repository in listing.repositories if listing else ():
+    for repository in pending(place, listing):
         missing = bytes_missing(repository, place.downloads)
         download += missing
         if repository.kind == "dataset":
             pictures += missing  # written again in REFER layout after each download
-        elif not place.converted(repository).is_dir():
+        else:
             convert += repository.size
     own, cache = nearest(place.root), nearest(cache_folder())
     if own.stat().st_dev == cache.stat().st_dev:

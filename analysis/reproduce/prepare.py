@@ -6,7 +6,7 @@ from pathlib import Path
 
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.reproduce.listing import Listing
-from litelvlm.analysis.reproduce.place import Workplace
+from litelvlm.analysis.reproduce.place import Workplace, pending
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.data.files import remove_debris
 from litelvlm.data.load import RENDERED, load_refer
@@ -28,9 +28,9 @@ def convert_all(
         ValueError: If a file is damaged or holds more than tensors.
         OSError: If the disk is full.
     """
-    for repository in listing.repositories:
-        target = place.converted(repository)
-        if repository.kind == "model" and not target.is_dir():
+    for repository in pending(place, listing):
+        if repository.kind == "model":
+            target = place.converted(repository)
             target.parent.mkdir(parents=True, exist_ok=True)
             remove_debris(target.parent, older_than=0)
             told(f"converting {repository.name} to safetensors")

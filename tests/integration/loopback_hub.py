@@ -83,7 +83,6 @@ class LoopbackHub:
         asked: Path, first byte asked for, of every download.
         hold_at: Bytes of a file after which the connection stays silent, by file name.
         cut_at: Bytes of a file after which the connection is closed, once each, by file name.
-        held: Set when a connection became silent.
         spoiled: Names of files whose bytes are not those that the listing promises.
     """
 
@@ -93,7 +92,6 @@ class LoopbackHub:
         self.hold_at: dict[str, int] = {}
         self.cut_at: dict[str, int] = {}
         self.spoiled: set[str] = set()
-        self.held = threading.Event()
         self.released = threading.Event()
         hub = self
 
@@ -189,7 +187,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content[first:stop])
         self.wfile.flush()
         if hold is not None:
-            hub.held.set()
             hub.released.wait(60)
 
 

@@ -106,6 +106,11 @@ def kill_when(process, reached):
     process.stdout.close()
 
 
+def partly_fetched(out, name, size):
+    """Whether so many bytes of a file are on the disk."""
+    return lambda: any(part.stat().st_size >= size for part in out.glob(f"hub/**/.{name}.*.part"))
+
+
 def finish(process):
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0
@@ -116,18 +121,17 @@ def finish(process):
 def test_killed_three_times_on_the_way_it_gives_the_same_rows(hub, start, tmp_path):
     shard, table = (hub.root / CHECKPOINT / SHARD, hub.root / OLD_DATA / TABLE)
     halves = {path.name: path.stat().st_size // 2 for path in (shard, table)}
+    there = {name: half // PIECE * PIECE for name, half in halves.items()}
     for name, half in halves.items():  # in the middle of the weights, then of the pictures
         hub.hold_at[name] = half
-        hub.held.clear()
-        kill_when(start("killed"), hub.held.is_set)
+        kill_when(start("killed"), partly_fetched(tmp_path / "killed", name, there[name]))
     parts = tmp_path / "killed" / "runs"
     kill_when(start("killed"), lambda: any(parts.glob("*/rows/part-*.parquet")))
     killed = finish(start("killed"))
     downloads = [(name, first) for name, first in hub.asked if name in halves]
     # Each file was begun once and went on behind the half that was there, and no file came twice.
-    expected = {name: half // PIECE * PIECE for name, half in halves.items()}
-    assert downloads == [(name, first) for name, there in expected.items() for first in (0, there)]
-    assert min(expected.values()) > 0
+    assert downloads == [(name, first) for name, size in there.items() for first in (0, size)]
+    assert min(there.values()) > 0
     small = [name for name, _ in hub.asked if name not in halves]
     assert len(small) == len(set(small)) > 5
     hub.asked.clear()
