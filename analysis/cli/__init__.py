@@ -25,9 +25,11 @@ from litelvlm.analysis.cli.demo import Demo
 from litelvlm.analysis.cli.evaluate import Evaluate
 from litelvlm.analysis.cli.explore import Explore
 from litelvlm.analysis.cli.figure import Figure
+from litelvlm.analysis.cli.leaderboard import Leaderboard
 from litelvlm.analysis.cli.ls import Ls
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.report import Report
+from litelvlm.analysis.cli.reproduce import Reproduce
 from litelvlm.analysis.cli.segment import Segment
 from litelvlm.analysis.cli.show import Show
 from litelvlm.analysis.cli.study import Study
@@ -63,6 +65,8 @@ VERBS = {
         Evaluate,
         Study,
         Bench,
+        Reproduce,
+        Leaderboard,
         Figure,
         Report,
         Explore,

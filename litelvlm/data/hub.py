@@ -12,7 +12,7 @@ import logging
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 from huggingface_hub import snapshot_download
@@ -83,9 +83,9 @@ def hub_root(
                 f"there is no folder {root}; give one of Parquet files, or a hub id owner/name"
             )
         folder = _fetched(str(root), split)
-    files = [path for path in parquet_files(folder) if _split_of(path) == split]
+    files = [path for path in parquet_files(folder) if split_of(path) == split]
     if not files:
-        splits = sorted({_split_of(path) for path in parquet_files(folder)})
+        splits = sorted({split_of(path) for path in parquet_files(folder)})
         there = ", ".join(splits) or "no Parquet file"
         raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
     cache = cache_folder()
@@ -117,6 +117,17 @@ def guess(root: str | Path) -> str:
     )
 
 
+def split_of(path: PurePath) -> str:
+    """The split that the name of a Parquet file begins with.
+
+    Example:
+        >>> split_of(PurePath("data/validation-00000-of-00001.parquet"))
+        'val'
+    """
+    start = path.name.split("-")[0].removesuffix(".parquet")
+    return "val" if start == "validation" else start
+
+
 def _fetched(name: str, split: str) -> Path:
     starts = ("val", "validation") if split == "val" else (split,)
     patterns = [f"*{start}-*.parquet" for start in starts]
@@ -128,11 +139,6 @@ def _fetched(name: str, split: str) -> Path:
             f"fetched; run `hf download --repo-type dataset {name}` where there is a network, "
             "or give a folder"
         ) from error
-
-
-def _split_of(path: Path) -> str:
-    start = path.name.split("-")[0].removesuffix(".parquet")
-    return "val" if start == "validation" else start
 
 
 def _stamp(files: Iterable[Path]) -> str:

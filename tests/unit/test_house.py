@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOPS = ("litelvlm", "analysis", "figures")
-ROOMS = ("stats", "runs", "inputs", "signals", "studies", "pages", "cli")
+ROOMS = (
+    "stats", "runs", "inputs", "signals", "studies", "cards", "reproduce", "pages", "cli"
+)  # fmt: skip
 """Rooms of ``analysis``; each may import from those before it and from itself."""
 FLOORS = {
     "litelvlm.arrays": 0, "litelvlm.names": 0, "litelvlm.number_types": 0, "litelvlm.hub_ids": 0,
