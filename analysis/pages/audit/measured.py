@@ -218,7 +218,7 @@ class Joined:
         self.whole = max(budget for _, budget in wide.cells)
 
     def ciou(self, label: str, budget: int) -> float:
-        """cIoU of one cell."""
+        """Score (cIoU) of one cell."""
         return float(self.scores.value[cell_index(self.wide, (label, budget), "ciou")])
 
     def differences(

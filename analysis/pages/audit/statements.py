@@ -67,8 +67,15 @@ class Source(Frozen):
 
     @property
     def place(self) -> str:
-        """Lines or symbol, in words."""
-        return f"lines {self.lines}" if self.lines else self.symbol
+        """Lines or symbol, in words.
+
+        Example:
+            >>> Source(file="a.py", commit="0" * 40, lines="12").place
+            'line 12'
+        """
+        if not self.lines:
+            return self.symbol
+        return f"line {self.lines}" if self.lines.isdecimal() else f"lines {self.lines}"
 
 
 class Statement(Frozen):
