@@ -89,8 +89,8 @@ class Statement(Frozen):
         code: What the released code does.
         sources: Where it does so.
         verdict: Whether both agree.
-        first: Label of the released reading, in the form of ``--methods``; empty if it cannot be
-            measured here.
+        compared: What the comparison sets side by side; empty if nothing can be compared here.
+        first: Label of the released reading, in the form of ``--methods``.
         second: Label of the other reading.
         first_options: Options of the model for the first, FIELD=VALUE.
         second_options: The same for the second.
@@ -105,6 +105,7 @@ class Statement(Frozen):
     code: Text
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     verdict: Verdict
+    compared: str = ""
     first: str = ""
     second: str = ""
     first_options: tuple[str, ...] = ()
@@ -121,8 +122,8 @@ class Statement(Frozen):
             )
         if (self.verdict == "code alone") != (self.basis == "none"):
             raise ValueError(f"{self.id}: verdict 'code alone' and basis 'none' belong together")
-        if bool(self.first) != bool(self.second):
-            raise ValueError(f"{self.id}: a comparison needs a first and a second reading")
+        if len({bool(self.compared), bool(self.first), bool(self.second)}) > 1:
+            raise ValueError(f"{self.id}: a comparison needs compared, first and second")
         for label, options in self.readings:
             Method.parse(label)
             GlammOptions.parse(options)

@@ -76,7 +76,10 @@ def audit_text(tables: Sequence[Audited], measured: Measured | None) -> str:
             if differences:
                 head = differences[0]
                 told = "; ".join(map(difference_text, differences))
-                lines.append(f"      {head.first} minus {head.second}, {head.protocol}: {told}")
+                lines += [
+                    f"      {statement.compared}; {head.protocol} protocol:",
+                    f"      {head.first} minus {head.second}: {told}",
+                ]
     return "\n".join(lines) + "\n"
 
 
