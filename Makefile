@@ -1,6 +1,7 @@
 # make env    virtual environment in .venv (again only when the requirements change)
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
+# make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
 # make test   every test, offline, a process a core with one thread each
 # make lint   style and types
 # make notebooks  executes the notebooks and keeps their outputs
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env study test lint notebooks clean
+.PHONY: env study audit test lint notebooks clean
 
 env: $(STAMP)
 
@@ -24,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 study: $(STAMP)
 	$(BIN)/litelvlm study reversal sink importance sweep ablations --set 'ablations.requests=[protocol]' \
 		--model embedded --data embedded --report report
+
+audit: $(STAMP)
+	$(BIN)/litelvlm audit --measure --limit 24 --budgets 48 16 \
+		--numbers analysis/pages/audit/measured.json --pages docs
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

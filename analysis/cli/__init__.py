@@ -18,6 +18,7 @@ from pathlib import Path
 
 import tyro
 
+from litelvlm.analysis.cli.audit import Audit
 from litelvlm.analysis.cli.bench import Bench
 from litelvlm.analysis.cli.check import Check
 from litelvlm.analysis.cli.convert import Convert
@@ -75,6 +76,7 @@ VERBS = {
         Ls,
         Check,
         Convert,
+        Audit,
     )
 }
 

@@ -21,6 +21,7 @@ from litelvlm.analysis.signals.text_attention import (
     content_positions,
     permuted,
 )
+from litelvlm.analysis.signals.text_sinks import sink_kind
 from litelvlm.analysis.studies import sink
 
 FAST = sink.Config(chunk_size=5, random_seeds=2)
@@ -112,6 +113,37 @@ def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     carried = np.exp(2) / 10 / (np.exp(2) / 10 + trained.n_tokens - 1)
     assert trained.norm_share.to_numpy() == pytest.approx(carried.to_numpy(), abs=1e-6)
     assert trained.v_sos_ratio.to_numpy() == pytest.approx(0.1, abs=1e-6)
+    # Over twice its uniform attention, and a tenth of a word's value: no operation. What
+    # it gives is one vector for every text, so it has one direction.
+    assert (trained.lift > 2).all()
+    assert (trained.sink_noop == 1).all()
+    assert (trained.sink_broadcast == 0).all()
+    together = trained[trained["head"] == MEAN_HEAD]
+    assert together.sos_rank.to_numpy() == pytest.approx(1.0, abs=1e-6)
+    assert (random.sink_noop == 0).all()
+    assert (random.sink_broadcast == 0).all()
+
+
+@pytest.mark.parametrize("attention", [0.6, 0.99])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(0.1, "sink_noop"), (0.4, "sink_noop"), (0.7, "sink_broadcast")]
+)
+def test_a_sink_is_no_operation_or_a_broadcast_by_its_value(attention, value, kind):
+    found = sink_kind(np.array(5 * attention), np.array(value))
+    assert {name for name, flag in found.items() if flag == 1} == {kind}
+
+
+def test_a_strong_sink_of_a_tiny_value_is_most_of_what_is_carried_and_still_no_operation():
+    # 99 % of the attention at a tenth of the value: over nine tenths of what is carried.
+    carried = np.array([0.99, 0.0025, 0.0025, 0.0025, 0.0025]) * np.array([0.1, 1, 1, 1, 1])
+    none = np.array([], dtype=np.int64)
+    assert carried_shares(carried, none, none)["norm_share"] > 0.9
+    assert sink_kind(np.array(4.95), np.array(0.1))["sink_noop"] == 1
+
+
+def test_attention_below_twice_uniform_is_no_sink_of_either_kind():
+    found = sink_kind(np.array([1.9, 0.0]), np.array([0.1, 1.0]))
+    assert found["sink_noop"].tolist() == found["sink_broadcast"].tolist() == [0.0, 0.0]
 
 
 def test_uniform_attention_supports_nothing(tmp_path):
@@ -147,9 +179,9 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert (grid.low <= grid.lift).all()
     assert (grid.q >= grid.p).all()
     layers = summary.table("layers")
-    # Four wordings or weights with 19 measures of [EOS]; the seven shares over all positions for
+    # Four wordings or weights with 22 measures of [EOS]; the seven shares over all positions for
     # two of them.
-    assert len(layers) == 2 * (4 * 19 + 2 * 7)
+    assert len(layers) == 2 * (4 * 22 + 2 * 7)
     line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
     assert line["mean"].item() == pytest.approx(1.0)
     lengths = summary.table("length")

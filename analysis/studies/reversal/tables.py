@@ -42,6 +42,7 @@ _MEASURES = (
     "ri",
     "hedges_g",
     "gap",
+    "msc",
     "pointing",
     "chance_pointing",
     "tie_frac",
