@@ -39,7 +39,6 @@ class Convert(Common):
         require_writable(self.target, folder=True)
         files = convert(self.source, self.target)
         counts = ", ".join(f"{n} {use}" for use, n in summary(self.target).items())
-        sys.stdout.write(
-            f"{len(files)} weight files written to {self.target} (tensors: {counts})\n"
-        )
+        written = "1 weight file" if len(files) == 1 else f"{len(files)} weight files"
+        sys.stdout.write(f"{written} written to {self.target} (tensors: {counts})\n")
         return 0

@@ -144,7 +144,7 @@ def require_writable(path: Path, *, folder: bool) -> None:
         IsADirectoryError: If a file is to be written where a folder is.
         PermissionError: If the nearest existing folder forbids writing.
     """
-    import os
+    import tempfile
 
     if not folder and path.is_dir():
         raise IsADirectoryError(
@@ -157,7 +157,10 @@ def require_writable(path: Path, *, folder: bool) -> None:
         raise NotADirectoryError(
             f"cannot write {path}: {nearest} is a file; choose another place with --out"
         )
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:  # an administrator may write anywhere, and yet not in /proc
         raise PermissionError(
-            f"cannot write {path}: no permission in {nearest}; choose another place with --out"
-        )
+            f"cannot write {path}: {nearest} takes no files ({error.strerror}); choose another "
+            "place with --out"
+        ) from error

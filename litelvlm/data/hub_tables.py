@@ -11,6 +11,7 @@ from typing import TypedDict
 from PIL import Image
 
 from litelvlm.data.annotations import RefDataError
+from litelvlm.data.images import why_unreadable
 
 UNKNOWN_CATEGORY = -1
 """Category of an object that the source states none of."""
@@ -96,7 +97,7 @@ class HubTables:
                 with Image.open(io.BytesIO(content)) as picture:
                     width, height = picture.size
             except OSError as error:
-                raise RefDataError(f"the image is not readable: {error}") from error
+                raise RefDataError(f"the image is not readable: {why_unreadable(error)}") from error
             (self.folder / name).write_bytes(content)
             self.pixels.update(hashlib.sha256(content).digest())
             known = _ImageEntry(id=self._id(name), file_name=name, height=height, width=width)
