@@ -17,7 +17,7 @@ env: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV); this takes a few minutes and about 6 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 	@echo "done; run: source $(BIN)/activate"
 

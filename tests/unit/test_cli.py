@@ -213,6 +213,9 @@ def test_several_masks_get_numbered_files(tmp_path):
 def test_show_prints_verdicts_and_json(capsys, saved_runs):
     folder = str(saved_runs["reversal"])
     assert main(["show", folder]) == 0
+    short = capsys.readouterr().out
+    assert short.splitlines()[-1] == f"Details: litelvlm show -v {folder}"
+    assert main(["show", "-v", folder]) == 0
     text = capsys.readouterr().out
     summary = read_summary(folder)
     assert all(
@@ -229,7 +232,7 @@ def test_show_prints_verdicts_and_json(capsys, saved_runs):
 
 def test_show_adjusts_the_confirmatory_hypotheses_of_several_runs_together(capsys, saved_runs):
     folders = [saved_runs["reversal"], saved_runs["sink"]]
-    assert main(["show", *map(str, folders)]) == 0
+    assert main(["show", "-v", *map(str, folders)]) == 0
     table = confirmatory(
         claim for folder in folders for claim in read_summary(folder).claims
     ).set_index("id")
@@ -251,7 +254,7 @@ def test_show_says_why_two_runs_of_one_hypothesis_are_not_adjusted(capsys, saved
     import shutil
 
     again = shutil.copytree(saved_runs["sink"], tmp_path / "again")
-    assert main(["show", str(saved_runs["sink"]), str(again)]) == 0
+    assert main(["show", "-v", str(saved_runs["sink"]), str(again)]) == 0
     assert "not adjusted: H4 occurs twice" in capsys.readouterr().out
     assert main(["show", str(saved_runs["sink"]), str(again), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

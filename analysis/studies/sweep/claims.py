@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.stats.bootstrap import Bootstrap
 from litelvlm.analysis.studies.sweep.estimates import (
@@ -85,7 +85,7 @@ def interpret(claims: Sequence[Claim]) -> str:
     if not claims:
         return f"{PAPER} was not part of this sweep; see its tables."
     against = {
-        claim.id.removeprefix("random@"): claim.verdict
+        claim.id.removeprefix("random@"): "too few" if _too_few(claim) else claim.verdict
         for claim in claims
         if claim.id.startswith("random@")
     }
@@ -94,6 +94,7 @@ def interpret(claims: Sequence[Claim]) -> str:
         ("supported", "beats random tokens at"),
         ("not supported", "does not beat random tokens at"),
         ("undetermined", "cannot be told from random tokens at"),
+        ("too few", "is not compared with random tokens, for want of images, at"),
     ):
         budgets = [budget for budget, result in against.items() if result == found]
         if budgets:
@@ -104,3 +105,8 @@ def interpret(claims: Sequence[Claim]) -> str:
             f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is {kept[0].verdict}"
         )
     return f"{PAPER} " + "; ".join(parts) + "."
+
+
+def _too_few(claim: Claim) -> bool:
+    """Whether a verdict is missing because an interval needs more images, whatever it shows."""
+    return claim.verdict == "undetermined" and claim.n_images < MIN_IMAGES
