@@ -3,6 +3,7 @@
 #             `litelvlm study all` runs the longer ones too
 # make test   every test, offline, a process a core with one thread each
 # make lint   style and types
+# make docs   the documentation site in site/, without a network
 # make notebooks  executes the notebooks and keeps their outputs
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env study test lint notebooks clean
+.PHONY: env study test lint docs notebooks clean
 
 env: $(STAMP)
 
@@ -33,9 +34,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 notebooks: $(STAMP)
 	TQDM_DISABLE=1 $(BIN)/python notebooks/execute.py
 
 clean:
-	rm -rf report runs notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf report runs site notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
 	find litelvlm analysis figures tests -name __pycache__ -type d -prune -exec rm -rf {} +

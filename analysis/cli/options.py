@@ -21,7 +21,9 @@ class Common(ABC):
     """What every verb understands."""
 
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
-    """Log more on stderr, with the traceback of an error."""
+    """Say more: details where there are any, and all of the log on stderr (--log debug)."""
+    log: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least that is logged on stderr; "debug" also gives the traceback of an error."""
     plugin: tuple[Path, ...] = ()
     """Python files with pruning methods of your own; their names then stand beside ours."""
 
@@ -42,6 +44,14 @@ class Common(ABC):
     @abstractmethod
     def run(self) -> int:
         """Do the work and return the exit code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printing(Common):
+    """A verb that prints what it found."""
+
+    json: bool = False
+    """Print JSON instead of text, on stdout alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

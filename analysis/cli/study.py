@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import RunOptions, require_writable
+from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(RunOptions):
+class Study(RunOptions, Printing):
     """Ask a question of a model and a data set, or all questions there are.
 
     It ends with one sentence per study; `litelvlm show -v` prints every claim with its numbers.
@@ -84,7 +84,8 @@ class Study(RunOptions):
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
         model, data = self.load_model(), self.load_data()
         from litelvlm.analysis.cli.progress import Progress
-        from litelvlm.analysis.cli.text import ending_text, run_text
+        from litelvlm.analysis.cli.screen import print_json
+        from litelvlm.analysis.cli.text import ending, ending_text, run_text
         from litelvlm.analysis.runs.folder import read_record
 
         watch = Progress(names)
@@ -94,9 +95,11 @@ class Study(RunOptions):
             from litelvlm.analysis.cli.report import write_report
 
             page = write_report(folders, self.report)
-        if self.verbose:
-            sys.stdout.write("\n".join([*map(run_text, folders), ""]))
-        sys.stdout.write(ending_text(folders, page))
+        if self.json:
+            print_json(ending(folders, page))
+        else:
+            details = "\n".join([*map(run_text, folders), ""]) if self.verbose else ""
+            sys.stdout.write(details + ending_text(folders, page))
         return int(any(read_record(folder).state == "failed" for folder in folders))
 
     def mapper(self, name: str) -> Mapper:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from litelvlm.analysis.pages.findings import found_lines, missing_lines
+from litelvlm.analysis.pages.findings import finding, found_lines, missing_lines
 from litelvlm.analysis.pages.report import families
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
@@ -34,6 +34,26 @@ def ending_text(folders: Sequence[Path], report: Path | None = None) -> str:
     lines += [f"Missing: {'. '.join(missing)}."] if missing else ["Missing: nothing."]
     lines += [f"Report: {report}"] if report else []
     return "\n".join([*lines, f"Details: litelvlm show -v {' '.join(map(str, folders))}", ""])
+
+
+def ending(folders: Sequence[Path], report: Path | None = None) -> dict[str, object]:
+    """What runs found, for programs: the same as ``ending_text`` says."""
+    records = {folder: read_record(folder) for folder in folders}
+    summaries = {f: read_summary(f) for f, record in records.items() if record.complete}
+    tested = {claim.id for summary in summaries.values() for claim in summary.claims}
+    found: dict[str, object] = {
+        "runs": [
+            {
+                "folder": str(folder),
+                "study": record.study,
+                "state": record.state,
+                "found": finding(summaries[folder]) if folder in summaries else None,
+            }
+            for folder, record in records.items()
+        ],
+        "missing": missing_lines(list(records.values()), tested),
+    }
+    return found | ({"report": str(report)} if report else {})
 
 
 def claim_text(claim: Claim) -> str:
