@@ -75,8 +75,8 @@ class Bench(DataOptions, Printing):
         speeds = speed_lines(summary.table("ratios"))
         if self.json:
             tables = {
-                name: json.loads(table.to_frame().to_json(orient="records"))
-                for name, table in summary.tables.items()
+                name: json.loads(summary.table(name).to_json(orient="records"))
+                for name in summary.tables
             }
             print_json({"run": str(folder), "speeds": speeds, "tables": tables})
         elif self.verbose:

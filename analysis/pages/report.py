@@ -14,6 +14,7 @@ from typing import Protocol, TypedDict, runtime_checkable
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report_tables import (
     beside,
     compares_methods,
@@ -88,6 +89,11 @@ def build_report(
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
         "miniature_note": MINIATURE_NOTE if miniature else "",
         "warnings": [text for run, record in records.items() for text in warnings_of(run, record)],
+        "found": [
+            ({"name": records[run].study, "anchor": anchor(records[run])}, finding(summary))
+            for run, summary in summaries.items()
+            if summary is not None
+        ],
         "claims": [
             claim_row(records[run], claim)
             for run, summary in summaries.items()

@@ -20,17 +20,28 @@ from litelvlm.names import check_name
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^( *)```(?:bash|sh|console)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 TERMS = ("Reversal index", "Null", "Context token", "Raster order", "Interval", "Verdict")
 LIGHT = {"ls", "doctor", "completion"}
 """Verbs that load no model and write no file."""
 
 
+def blocks(page):
+    """The lines of each block of code, whatever its language."""
+    found, inside = [], False
+    for line in page.read_text().splitlines():
+        if line.lstrip().startswith("```"):
+            inside = not inside
+            found += [[]] if inside else []
+        elif inside:
+            found[-1].append(line)
+    return found
+
+
 def commands():
-    """(page, command) of each line of the shell blocks that calls the suite."""
+    """Each line of the blocks that calls the suite."""
     for page in PAGES:
-        for _, block in BLOCK.findall(page.read_text()):
-            for line in block.replace("\\\n", " ").splitlines():
+        for block in blocks(page):
+            for line in "\n".join(block).replace("\\\n", " ").splitlines():
                 if re.match(r"\s*litelvlm ", line):
                     yield pytest.param(line.strip(), id=f"{page.stem}: {line.strip()[:60]}")
 
@@ -42,7 +53,7 @@ def words_of(line):
     return ["sink" if word == "NAME" else word.replace("NAME-", "sink-") for word in given]
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", list(commands()))
 def test_a_command_of_the_pages_is_taken(line, capsys):
     name, *arguments = words_of(line)
     if name in LIGHT:
