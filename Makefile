@@ -4,6 +4,7 @@
 # make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
 # make test   every test, offline, a process a core with one thread each
 # make lint   style and types
+# make docs   the documentation site in site/, without a network
 # make notebooks  executes the notebooks and keeps their outputs
 
 PYTHON ?= python3
@@ -11,14 +12,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env study audit test lint notebooks clean
+.PHONY: env study audit test lint docs notebooks clean
 
 env: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV); this takes a few minutes and about 6 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 	@echo "done; run: source $(BIN)/activate"
 
@@ -38,9 +39,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 notebooks: $(STAMP)
 	TQDM_DISABLE=1 $(BIN)/python notebooks/execute.py
 
 clean:
-	rm -rf report runs notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf report runs site notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
 	find litelvlm analysis figures tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from litelvlm.analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import DataOptions, Printing, require_writable
+from litelvlm.analysis.cli.screen import print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench(DataOptions):
+class Bench(DataOptions, Printing):
     """Measure what pruning costs and saves: operations, time by component, memory.
 
-    Arms are interleaved in random order; medians with intervals; published figures stand beside
+    It ends with one line per budget: how much faster the whole call is. -v prints all tables. Arms
+    are interleaved in random order; medians with intervals; published figures stand beside
     ours, marked as such.
 
     Examples:
@@ -65,18 +72,50 @@ class Bench(DataOptions):
         if self.sweep is not None:
             add_table(folder, "scores", read_summary(self.sweep).table("scores"))
         summary, record = read_summary(folder), read_record(folder)
-        for name in ("times", "null", "break_even"):
-            sys.stdout.write(
-                f"\n{name}\n{summary.table(name).to_string(index=False, float_format='%.3f')}\n"
-            )
-        sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
-        sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n{folder}\n")
-        sys.stdout.write(
-            "".join(f"{note}\n" for note in record.notes) + f"{summary.interpretation}\n"
-        )
+        speeds = speed_lines(summary.table("ratios"))
+        if self.json:
+            tables = {
+                name: json.loads(summary.table(name).to_json(orient="records"))
+                for name in summary.tables
+            }
+            print_json({"run": str(folder), "speeds": speeds, "tables": tables})
+        elif self.verbose:
+            for name in ("times", "null", "break_even"):
+                shown = summary.table(name).to_string(index=False, float_format="%.3f")
+                sys.stdout.write(f"\n{name}\n{shown}\n")
+            sys.stdout.write(f"\npublished by the authors, not measured here ({SOURCE})\n")
+            sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n")
+            sys.stdout.write(f"{summary.interpretation}\n")
+        if not self.json:
+            lines = [*speeds, *record.notes, f"{folder}  (all tables: the same command with -v)"]
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
         if self.figures is not None:
             from litelvlm.figures.files import write_figures
 
             drawn = write_figures("all", [folder], self.figures)
-            sys.stdout.write("".join(f"{self.figures / picture.name}.png\n" for picture in drawn))
+            paths = "".join(f"{self.figures / picture.name}.png\n" for picture in drawn)
+            (sys.stderr if self.json else sys.stdout).write(paths)
         return 0
+
+
+def speed_lines(ratios: pd.DataFrame) -> list[str]:
+    """For each method and budget, in words, how the time of its whole call compares.
+
+    Args:
+        ratios: Time of the unpruned model over that of a method, with its interval; of the prefill
+            where nothing else was timed.
+    """
+    walls = ratios[ratios["metric"] == "wall_ms"]
+    whole = walls[walls["component"] == "end_to_end"]
+    what, shown = ("whole call", whole) if len(whole) else ("prefill", walls)
+    lines = []
+    for line in shown.sort_values(["n_text", "method", "k"], ascending=[True, True, False]).to_dict(
+        "records"
+    ):
+        faster, slower = line["low"] > 1, line["high"] < 1
+        verdict = "faster" if faster else "slower" if slower else "not shown to be faster"
+        lines.append(
+            f"{line['method']}, {line['k']} tokens, {line['n_text']} per pass: the {what} is "
+            f"{verdict} than unpruned, {line['ratio']:.2f}x [{line['low']:.2f}, {line['high']:.2f}]"
+        )
+    return lines

@@ -7,9 +7,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from litelvlm.analysis.cli.options import DataOptions
+from litelvlm.analysis.cli.options import DataOptions, Printing
+from litelvlm.analysis.cli.screen import print_json
 
+if TYPE_CHECKING:
+    from litelvlm.data.refer import ReferSample
+
+SOME, NAMED = 32, 5
+"""Images that are read unless all are asked for, and failures that are named."""
 PACKAGES = (
     "torch",
     "torchvision",
@@ -23,25 +30,36 @@ PACKAGES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(DataOptions):
+class Check(DataOptions, Printing):
     """Check packages, device, model and data; name what is missing and how to get it.
 
     Examples:
       litelvlm check
       litelvlm check --model path/to/GLaMM --data path/to/Refer_Segm --dataset refcoco --split val
+      litelvlm check --data path/to/Refer_Segm --every-image
     """
+
+    every_image: bool = False
+    """Read every picture and mask of the split, not only some that are spread over it."""
 
     def run(self) -> int:
         """Print one line per check; 1 if any failed."""
-        passed = [
-            say(name, *outcome(check))
-            for name, check in (("packages", packages), ("device", device))
-        ]
-        complete = [say(name, found, line) for name, found, line in self.model_parts()]
-        if all(complete):
-            passed.append(say("model", *outcome(self.check_model)))
-        passed.append(say("data", *outcome(self.check_data)))
-        return int(not all(passed + complete))
+        lines: list[tuple[str, bool, str]] = []
+
+        def say(name: str, found: bool, line: str) -> bool:
+            lines.append((name, found, " ".join(line.split())))
+            if not self.json:
+                write(*lines[-1])
+            return found
+
+        say("packages", *outcome(packages))
+        say("device", *outcome(device))
+        if all([say(name, found, line) for name, found, line in self.model_parts()]):
+            say("model", *outcome(self.check_model))
+        say("data", *outcome(self.check_data))
+        if self.json:
+            print_json([{"check": name, "ok": found, "told": line} for name, found, line in lines])
+        return int(not all(found for _, found, _ in lines))
 
     def model_parts(self) -> list[tuple[str, bool, str]]:
         """Parts of the model: name, found, how to get it. The name of a size alone has no files."""
@@ -62,14 +80,23 @@ class Check(DataOptions):
         )
 
     def check_data(self) -> str:
-        """Read the references and the first picture and mask."""
+        """Read the references, and pictures with their masks.
+
+        Raises:
+            ValueError: If a picture or a mask cannot be read; each is named by its image id.
+        """
         data = self.load_data()
-        sample = data[0]
-        sample.image()
-        sample.masks()
+        places = range(len(data)) if self.every_image else spread_over(len(data), SOME)
+        broken = [told for told in (unreadable(data[place]) for place in places) if told]
+        read = f"{len(places)} of {len(data)} images read"
+        if broken:
+            more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+            raise ValueError(
+                f"{len(broken)} of {read} cannot be used: {'; '.join(broken[:NAMED])}{more}"
+            )
         counts = f"{data.n_expressions} expressions, {len(data)} images"
         note = f"; {data.count_note}" if data.count_note else ""
-        return f"{data.name} {data.split}: {counts}, content {data.digest[:12]}{note}"
+        return f"{data.name} {data.split}: {counts}, {read}, content {data.digest[:12]}{note}"
 
 
 def packages() -> str:
@@ -88,11 +115,32 @@ def device() -> str:
     return f"CPU, {torch.get_num_threads()} threads (no GPU found, none needed for the miniature)"
 
 
-def say(name: str, found: bool, line: str) -> bool:
-    """Print the line of one check; returns whether it passed."""
-    sys.stdout.write(f"{'ok  ' if found else 'FAIL'}  {name:<9}  {' '.join(line.split())}\n")
+def spread_over(n: int, some: int) -> list[int]:
+    """Up to ``some`` places among ``n``, evenly spread, the first and the last among them.
+
+    Example:
+        >>> spread_over(10, 4), spread_over(3, 4)
+        ([0, 3, 6, 9], [0, 1, 2])
+    """
+    if n <= some:
+        return list(range(n))
+    return [round(i * (n - 1) / (some - 1)) for i in range(some)]
+
+
+def unreadable(sample: ReferSample) -> str:
+    """What is wrong with the picture or a mask of a sample; empty if nothing is."""
+    try:
+        sample.image()
+        sample.masks()
+    except (ValueError, OSError) as error:
+        return f"image {sample.image_id}: {' '.join(str(error).split())}"
+    return ""
+
+
+def write(name: str, found: bool, line: str) -> None:
+    """Print the line of one check."""
+    sys.stdout.write(f"{'ok  ' if found else 'FAIL'}  {name:<9}  {line}\n")
     sys.stdout.flush()
-    return found
 
 
 def outcome(check: Callable[[], str]) -> tuple[bool, str]:

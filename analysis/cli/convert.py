@@ -8,11 +8,12 @@ from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Printing, require_writable
+from litelvlm.analysis.cli.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Convert(Common):
+class Convert(Printing):
     """Rewrite a checkpoint folder as safetensors, which hold no code and need less memory to load.
 
     The new folder appears once it is complete. An existing folder is not overwritten. The source
@@ -38,8 +39,10 @@ class Convert(Common):
             )
         require_writable(self.target, folder=True)
         files = convert(self.source, self.target)
+        if self.json:
+            print_json({"files": [str(file) for file in files], "tensors": summary(self.target)})
+            return 0
         counts = ", ".join(f"{n} {use}" for use, n in summary(self.target).items())
-        sys.stdout.write(
-            f"{len(files)} weight files written to {self.target} (tensors: {counts})\n"
-        )
+        written = "1 weight file" if len(files) == 1 else f"{len(files)} weight files"
+        sys.stdout.write(f"{written} written to {self.target} (tensors: {counts})\n")
         return 0

@@ -25,7 +25,13 @@ class Demo(ModelOptions):
     """Port to listen on (default: the first free one from 7860)."""
 
     def run(self) -> int:
-        """Serve until interrupted."""
+        """Serve until interrupted.
+
+        Raises:
+            ValueError: If there is no such port.
+        """
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise ValueError(f"--port {self.port} does not exist; give one from 1 to 65535")
         from litelvlm import load_refer
         from litelvlm.analysis.pages.demo_app import build_app, contained, launch
 

@@ -49,8 +49,9 @@ class Evaluate(RunOptions):
     """Question template of protocols single and conversation, 0 to 15."""
     answer_index: int = 0
     """Answer template of protocols single and conversation, 0 to 4."""
-    doubled: Literal["wrong", "object"] = "wrong"
-    """Pixels where polygons of one object overlap: always wrong (official), or the object."""
+    doubled: Literal["background", "object"] = "background"
+    """Pixels where polygons of one object overlap. "background" (official): predicting one is an
+    error, leaving it out is none. "object": they belong to the object."""
     empty_below: int = 50
     """Fewer predicted pixels than this mean "nothing there" (official: 1)."""
     batch_size: int = 24

@@ -9,11 +9,12 @@ from typing import Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import DataOptions, require_writable
+from litelvlm.analysis.cli.options import DataOptions, Printing, require_writable
+from litelvlm.analysis.cli.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explore(DataOptions):
+class Explore(DataOptions, Printing):
     """Write a page to explore a finished sweep: kept tokens, masks, scores and text attention.
 
     The page opens from disk without a network. Model and data must be those of the run.
@@ -48,5 +49,8 @@ class Explore(DataOptions):
         page = build_page(
             self.load_model(), self.load_data(), self.folder, self.out, legend, self.samples, inside
         )
-        sys.stdout.write(f"{page}\n")
+        if self.json:
+            print_json({"page": str(page)})
+        else:
+            sys.stdout.write(f"{page}\n")
         return 0

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Printing, require_writable
+from litelvlm.analysis.cli.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure(Common):
+class Figure(Printing):
     """Draw figures from the saved tables of runs; no study runs again.
 
     Examples:
@@ -35,6 +36,15 @@ class Figure(Common):
         from litelvlm.figures.files import write_figures
 
         require_writable(self.out, folder=True)
-        for picture in write_figures(self.name, self.runs, self.out, partial=self.partial):
+        drawn = write_figures(self.name, self.runs, self.out, partial=self.partial)
+        if self.json:
+            print_json(
+                {
+                    picture.name: {kind: str(path) for kind, path in picture.files.items()}
+                    for picture in drawn
+                }
+            )
+            return 0
+        for picture in drawn:
             sys.stdout.writelines(f"{path}\n" for path in picture.files.values())
         return 0

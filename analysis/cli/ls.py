@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common
+from litelvlm.analysis.cli.options import Printing
+from litelvlm.analysis.cli.screen import print_json, print_table, records
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 
@@ -21,7 +22,7 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ls(Common):
+class Ls(Printing):
     """List the names of methods, studies, figures, splits and families, each with one sentence.
 
     "methods" prints a table: the stage where a method works, whether it reads the text, the cues it
@@ -42,6 +43,7 @@ class Ls(Common):
       litelvlm ls
       litelvlm ls methods
       litelvlm ls columns sweep
+      litelvlm ls methods --json
       litelvlm ls families
     """
 
@@ -61,14 +63,17 @@ class Ls(Common):
         }
         check_name(self.kind, [*listings, "columns", "all"], "listing")
         if self.kind == "columns":
-            sys.stdout.write(columns(column_rows(self.study)))
+            self.show(column_rows(self.study))
             return 0
         if self.study:
             raise ValueError(f"{self.study!r} is too much; only ls columns takes a study")
         chosen = listings if self.kind == "all" else {self.kind: listings[self.kind]}
         tables = {"methods": method_rows, "families": family_rows}
         if self.kind in tables:
-            sys.stdout.write(columns(tables[self.kind]()))
+            self.show(tables[self.kind]())
+            return 0
+        if self.json:
+            print_json({kind: listing() for kind, listing in chosen.items()})
             return 0
         for kind, listing in chosen.items():
             table = listing()
@@ -76,6 +81,13 @@ class Ls(Common):
             lines = [f"{name:<{width}}  {sentence}\n" for name, sentence in table.items()]
             sys.stdout.write(("" if len(chosen) == 1 else f"{kind}\n") + "".join(lines))
         return 0
+
+    def show(self, rows: Sequence[tuple[str, ...]]) -> None:
+        """Print a table whose first row holds the headings."""
+        if self.json:
+            print_json(records(rows))
+        else:
+            print_table(rows)
 
 
 def column_rows(name: str) -> list[tuple[str, ...]]:
@@ -135,13 +147,6 @@ def cues_of(method: type[Pruner]) -> list[str]:
         ["those of the other method"] if "of" in {entry.name for entry in fields(method)} else []
     )
     return [*sorted(method.needs), *inside, *other]
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines of aligned columns, two spaces between them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [[f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in rows]
-    return "".join("  ".join(row).rstrip() + "\n" for row in cells)
 
 
 def studies() -> dict[str, str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Printing, require_writable
+from litelvlm.analysis.cli.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(Common):
+class Report(Printing):
     """Write one offline page with the verdicts, tables, figures and records of runs.
 
     Examples:
@@ -31,7 +32,11 @@ class Report(Common):
         if not self.runs:
             raise ValueError("name at least one run folder, for example: litelvlm report runs/*")
         require_writable(self.out, folder=True)
-        sys.stdout.write(f"{write_report(self.runs, self.out)}\n")
+        page = write_report(self.runs, self.out)
+        if self.json:
+            print_json({"report": str(page)})
+        else:
+            sys.stdout.write(f"{page}\n")
         return 0
 
 

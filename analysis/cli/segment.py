@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from litelvlm.analysis.cli.options import ModelOptions, require_writable
-from litelvlm.analysis.cli.segment_text import MaskReport, as_text
+from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from PIL.Image import Image
 
+    from litelvlm.models.base import Grounding
+    from litelvlm.models.glamm.model import Glamm
     from litelvlm.pruning import Pruner
 
 
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 class Segment(ModelOptions):
     """Segment what expressions refer to in a picture, with all visual tokens or with a pruned set.
 
-    The mask is white where the referent is. The overlay beside it darkens the pruned visual tokens.
-    Several expressions give numbered files. With --answer generated the model writes its own
-    answer. An answer without [SEG] gives no mask and exit code 1.
+    The mask is white where the referent is. In the overlay beside it pruned visual tokens are dark,
+    and what CLIP does not see is hatched. Several expressions give numbered files. With --answer
+    generated the model writes its own answer. An answer without [SEG] gives no mask and exit code
+    1.
 
     Examples:
       litelvlm segment photo.jpg "the red circle"
       litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --out red.png
+      litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --compare
       litelvlm segment photo.jpg "the red circle" --pruner fastv --budget 0.33
       litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
       litelvlm segment photo.jpg "the red circle" --pruner "litelvlm(order=raster)" --budget 48
@@ -47,6 +49,8 @@ class Segment(ModelOptions):
     """Pruning method, with preset and fields where needed: "litelvlm(similarity=cosine)"."""
     budget: int | float | None = None
     """How many visual tokens to keep: a count, or a share of all between 0 and 1, such as 0.33."""
+    compare: bool = False
+    """Also segment with all visual tokens, and draw both side by side."""
     protocol: Literal["single", "conversation"] = "single"
     """One pass per expression, or all in one conversation with one shared selection."""
     answer: Literal["forced", "generated"] = "forced"
@@ -65,77 +69,92 @@ class Segment(ModelOptions):
     def run(self) -> int:
         """Write masks and overlays, print what was kept and how long it took."""
         self.refuse_early()
-        from litelvlm.analysis.studies.overlay import TINTS, draw_kept, kept_indices
-        from litelvlm.data.files import atomic_write
+        from litelvlm.analysis.studies.overlay import has_unseen_rim
         from litelvlm.data.images import open_image
         from litelvlm.embedded.sizes import has_miniature_sizes
-        from litelvlm.pruning import LayerTrace
 
         picture, pruner = open_image(self.image), self.build_pruner()
         model = self.load_model()
-        templates = {"question_index": self.question_index, "answer_index": self.answer_index}
-        result = model.segment(
-            picture, list(self.text), pruner, self.budget, self.protocol, self.answer, **templates
+        result = self.segment(model, picture, pruner)
+        whole = self.segment(model, picture, None) if self.compare else None
+        report: SegmentReport = {
+            "model": model.name,
+            "miniature": has_miniature_sizes(model),
+            "random_weights": model.digest == "random",
+            "pruner": self.pruner,
+            "budget": self.budget,
+            "protocol": self.protocol,
+            "n_tokens": model.n_tokens,
+            "unseen_rim": has_unseen_rim(model.tower, picture.height, picture.width),
+            "unknown_words": list(result.unknown_words),
+            "masks": self.write(model, picture, result, whole),
+            "timings_ms": {stage: round(s * 1e3, 2) for stage, s in result.timings.items()},
+        }
+        sys.stdout.write(json.dumps(report) + "\n" if self.json else as_text(report))
+        return int(not all(result.found))
+
+    def segment(self, model: Glamm, picture: Image, pruner: Pruner | None) -> Grounding:
+        """Segment all expressions with one method; None keeps every token."""
+        return model.segment(
+            picture,
+            list(self.text),
+            pruner,
+            None if pruner is None else self.budget,
+            self.protocol,
+            self.answer,
+            question_index=self.question_index,
+            answer_index=self.answer_index,
         )
+
+    def write(
+        self, model: Glamm, picture: Image, result: Grounding, whole: Grounding | None
+    ) -> list[MaskReport]:
+        """Write the masks, their overlays and, beside an unpruned result, the comparisons."""
+        from PIL import Image
+
+        from litelvlm.analysis.pages.side_by_side import side_by_side
+        from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept, kept_indices
+        from litelvlm.data.files import atomic_write
+        from litelvlm.data.mask_files import png, write_masks
+        from litelvlm.metrics import intersection_union
+        from litelvlm.pruning import LayerTrace
+
+        masks, found = result.mask.cpu().numpy(), list[MaskReport]()
+        tints = contrasting_tints(picture, masks)
         # In one conversation all expressions share one selection.
-        selections = (
-            result.selections if len(result.selections) > 1 else result.selections * len(self.text)
-        )
-        found: list[MaskReport] = []
-        outputs = zip(
-            self.text,
-            result.mask.cpu().numpy(),
-            selections,
-            result.answers,
-            result.found,
-            strict=True,
-        )
-        for i, (text, mask, selection, answer, has_mask) in enumerate(outputs):
-            kept = kept_indices(selection, model.n_tokens)
-            drawn = draw_kept(picture, mask, selection, model.tower, TINTS[i % len(TINTS)])
-            name = numbered(self.out, i, len(self.text))
-            overlay = name.with_name(f"{name.stem}_overlay{name.suffix}")
-            atomic_write(name, png(mask.astype("uint8") * 255))
-            atomic_write(overlay, png(drawn))
+        times = 1 if len(result.selections) > 1 else len(masks)
+        selections = result.selections * times
+        for i, (text, name) in enumerate(zip(self.text, write_masks(self.out, masks), strict=True)):
+            mask, selection = masks[i], selections[i]
+            drawn = draw_kept(picture, mask, selection, model.tower, tints[i])
+            overlay = atomic_write(beside(name, "overlay"), png(drawn))
             shown: MaskReport = {
                 "text": text,
                 "mask": str(name),
                 "overlay": str(overlay),
-                "answer": answer,
-                "found": has_mask,
+                "answer": result.answers[i],
+                "found": result.found[i],
                 "pixels": int(mask.sum()),
-                "kept": kept,
+                "kept": kept_indices(selection, model.n_tokens),
                 "n_kept": model.n_tokens if selection is None else len(selection),
             }
             if isinstance(selection, LayerTrace):
                 shown["layers"] = list(selection.counts)
+            if whole is not None:
+                other = whole.mask[i].cpu().numpy()
+                both = intersection_union(mask, other.astype("uint8"))
+                plain = draw_kept(picture, other, None, model.tower, tints[i])
+                panels = {
+                    f'"{text}"': picture,
+                    f"all {model.n_tokens} tokens": Image.fromarray(plain),
+                    f"{shown['n_kept']} tokens, {self.pruner}": Image.fromarray(drawn),
+                }
+                page = atomic_write(beside(name, "compare"), png(side_by_side(panels)))
+                shown["compare"] = str(page)
+                shown["pixels_unpruned"] = int(other.sum())
+                shown["agreement"] = both.intersection / both.union if both.union else 1.0
             found.append(shown)
-        miniature, random_weights = has_miniature_sizes(model), model.digest == "random"
-        timings_ms = {stage: round(s * 1e3, 2) for stage, s in result.timings.items()}
-        if self.json:
-            report = {
-                "model": model.name,
-                "miniature": miniature,
-                "random_weights": random_weights,
-                "pruner": self.pruner,
-                "budget": self.budget,
-                "protocol": self.protocol,
-                "n_tokens": model.n_tokens,
-                "masks": found,
-                "timings_ms": timings_ms,
-            }
-            sys.stdout.write(json.dumps(report) + "\n")
-        else:
-            text = as_text(
-                found,
-                pruner=self.pruner,
-                n_tokens=model.n_tokens,
-                timings_ms=timings_ms,
-                random_weights=random_weights,
-                miniature=miniature,
-            )
-            sys.stdout.write(text)
-        return int(not all(result.found))
+        return found
 
     def refuse_early(self) -> None:
         """Check what can be checked without a model.
@@ -163,6 +182,12 @@ class Segment(ModelOptions):
             raise ValueError(
                 f"--budget {self.budget} needs a --pruner; without one all visual tokens are kept"
             )
+        if self.compare and self.pruner == "none":
+            raise ValueError(
+                "--compare needs a --pruner and a --budget: it shows them beside all visual tokens"
+            )
+        if self.image.is_dir():
+            raise IsADirectoryError(f"{self.image} is a folder; name one picture inside it")
         if not self.image.is_file():
             raise FileNotFoundError(f"no such picture: {self.image}")
         if self.out.suffix.lower() != ".png":
@@ -190,15 +215,6 @@ class Segment(ModelOptions):
         return pruner
 
 
-def numbered(path: Path, i: int, n: int) -> Path:
-    """File of the i-th of n masks: the path itself if n is 1, else `name-1.png`, `name-2.png`."""
-    return path if n == 1 else path.with_name(f"{path.stem}-{i + 1}{path.suffix}")
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode [H, W] or [H, W, 3] uint8 pixels as PNG."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
+def beside(path: Path, what: str) -> Path:
+    """File of another picture of the same mask: `mask.png`, `mask_overlay.png`."""
+    return path.with_name(f"{path.stem}_{what}{path.suffix}")

@@ -14,14 +14,14 @@ from litelvlm.analysis.cli.options import Common
 
 @dataclass(frozen=True, kw_only=True)
 class Show(Common):
-    """Print the state and the verdicts of runs.
+    """Print what runs found, a sentence each, and what is missing.
 
-    The confirmatory hypotheses follow, with p-values adjusted over all of them, tested or not, once
-    per model and split.
+    With -v every claim follows with its numbers and its null, and then the confirmatory hypotheses,
+    with p-values adjusted over all of them, tested or not, once per model and split.
 
     Examples:
       litelvlm show runs/reversal-0123abcd
-      litelvlm show runs/reversal-0123abcd runs/sweep-0123abcd
+      litelvlm show -v runs/reversal-0123abcd runs/sweep-0123abcd
       litelvlm show runs/sweep-0123abcd --json
       litelvlm show runs/reversal-0123abcd --hypotheses mine.yaml
     """
@@ -40,7 +40,7 @@ class Show(Common):
             ValueError: If no run is named, two runs are of one study where hypotheses are judged,
                 or the file of hypotheses is refused.
         """
-        from litelvlm.analysis.cli.text import confirmatory_text, run_text
+        from litelvlm.analysis.cli.text import confirmatory_text, ending_text, run_text
         from litelvlm.analysis.runs.folder import read_record, read_summary
 
         if not self.folders:
@@ -59,11 +59,13 @@ class Show(Common):
             ]
             json.dump(found[0] if len(found) == 1 else found, sys.stdout, indent=2, allow_nan=False)
             sys.stdout.write("\n")
-        else:
+        elif self.verbose:
             told = "\n".join(run_text(folder) for folder in records)
             sys.stdout.write(told + confirmatory_text(list(records)))
-            if self.hypotheses is not None:
-                sys.stdout.write(self.judged())
+        else:
+            sys.stdout.write(ending_text(list(records)))
+        if self.hypotheses is not None and not self.json:
+            sys.stdout.write(self.judged())
         return int(any(record.state == "failed" for record in records.values()))
 
     def judged(self) -> str:

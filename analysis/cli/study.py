@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import RunOptions, require_writable
+from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from litelvlm.analysis.runs.config import StudyConfig
     from litelvlm.analysis.runs.engine import Job, Mapper
     from litelvlm.analysis.runs.locks import Shard
+    from litelvlm.analysis.runs.told.watching import Watcher
     from litelvlm.data.dataset import Dataset
     from litelvlm.models.base import GroundingModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study(RunOptions):
+class Study(RunOptions, Printing):
     """Ask a question of a model and a data set, or all questions there are.
 
+    It ends with one sentence per study; `litelvlm show -v` prints every claim with its numbers.
     Every finished part is kept; the same command goes on where the last one stopped. How large a
     study is, and whatever else its configuration holds, is set with --set STUDY.FIELD=VALUE; a
     wrong field is answered with those there are.
@@ -66,7 +68,7 @@ class Study(RunOptions):
     """Also draw the figures and write a report into this folder."""
 
     def run(self) -> int:
-        """Run the studies one after another and print their verdicts.
+        """Run the studies one after another and print what they found.
 
         Returns:
             1 if any sample failed, else 0.
@@ -81,16 +83,23 @@ class Study(RunOptions):
         configs, shard = {name: self.configure(name) for name in names}, Shard.parse(self.shard)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
         model, data = self.load_model(), self.load_data()
-        folders = [self.run_one(name, model, data, configs[name], shard) for name in names]
-
-        from litelvlm.analysis.cli.text import run_text
+        from litelvlm.analysis.cli.progress import Progress
+        from litelvlm.analysis.cli.screen import print_json
+        from litelvlm.analysis.cli.text import ending, ending_text, run_text
         from litelvlm.analysis.runs.folder import read_record
 
-        sys.stdout.write("\n".join(run_text(folder) for folder in folders))
+        watch = Progress(names)
+        folders = [self.run_one(name, model, data, configs[name], shard, watch) for name in names]
+        page = None
         if self.report is not None:
             from litelvlm.analysis.cli.report import write_report
 
-            sys.stdout.write(f"\nreport: {write_report(folders, self.report)}\n")
+            page = write_report(folders, self.report)
+        if self.json:
+            print_json(ending(folders, page))
+        else:
+            details = "\n".join([*map(run_text, folders), ""]) if self.verbose else ""
+            sys.stdout.write(details + ending_text(folders, page))
         return int(any(read_record(folder).state == "failed" for folder in folders))
 
     def mapper(self, name: str) -> Mapper:
@@ -196,11 +205,19 @@ class Study(RunOptions):
         return found
 
     def run_one(
-        self, name: str, model: GroundingModel, data: Dataset, config: StudyConfig, shard: Shard
+        self,
+        name: str,
+        model: GroundingModel,
+        data: Dataset,
+        config: StudyConfig,
+        shard: Shard,
+        watch: Watcher,
     ) -> Path:
         """Run one study and save the pictures of a finished run; its folder."""
         from litelvlm.analysis.studies.table import get_study, run_with_pictures
 
         study = get_study(name)
         mapper, accepted = self.mapper(name), self.accept_versions
-        return run_with_pictures(study, model, data, config, self.out, shard, mapper, accepted)
+        return run_with_pictures(
+            study, model, data, config, self.out, shard, mapper, accepted, watch
+        )

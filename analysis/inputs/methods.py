@@ -167,6 +167,8 @@ def every_method() -> tuple[Method, ...]:
 
 
 def _method(value: object) -> object:
+    if isinstance(value, Pruner):
+        return Method.of(value)
     return Method.parse(value) if isinstance(value, str) else value
 
 

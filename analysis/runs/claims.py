@@ -127,7 +127,8 @@ class Claim(Frozen):
         """The test of equivalence in words; empty if there is none."""
         if not np.isfinite(self.p_equivalent):
             return ""
-        return f"within {self.margin:g} of the null: p = {self.p_equivalent:.3g}"
+        tested = f"within {self.margin:g} of the null: p = {self.p_equivalent:.3g}"
+        return tested if self.equivalent else f"not shown to be negligible ({tested})"
 
 
 def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -> Verdict:

@@ -197,6 +197,4 @@ def import_ray() -> ModuleType:
         import_module("ray.exceptions")
         return import_module("ray")
     except ModuleNotFoundError as error:
-        raise ValueError(
-            "--engine ray needs Ray; install it with: pip install 'litelvlm[scale]'"
-        ) from error
+        raise ValueError("--engine ray needs Ray; run: pip install 'ray>=2.50'") from error

@@ -134,8 +134,11 @@ def interpret(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together."""
     verdicts = {claim.id: claim.verdict for claim in claims}
     first, second = verdicts.get("H4", "undetermined"), verdicts.get("H4.random")
-    if first != "supported":
-        return f"A sink of the text tower's attention on [SOS] is {first} here."
+    if first == "not supported":
+        (lift,) = (claim.estimate for claim in claims if claim.id == "H4")
+        return f"[EOS] gives [SOS] {lift:.3g} times the attention of uniform attention: no sink."
+    if first == "undetermined":
+        return "Whether the text tower has a sink of attention on [SOS] is undetermined here."
     if second is None:
         return (
             "The text tower attends to [SOS] beyond uniform attention; "

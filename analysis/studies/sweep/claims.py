@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.stats.bootstrap import Bootstrap
 from litelvlm.analysis.stats.crossed import Crossed
@@ -131,13 +131,16 @@ def _told(method: str, prefix: str, by_id: Mapping[str, Claim]) -> str:
     """The verdicts on one reading of the method; empty if it was not swept."""
     start = f"{prefix}random@"
     against = {
-        id.removeprefix(start): claim.verdict for id, claim in by_id.items() if id.startswith(start)
+        id.removeprefix(start): "too few" if _too_few(claim) else claim.verdict
+        for id, claim in by_id.items()
+        if id.startswith(start)
     }
     parts = []
     for found, what in (
         ("supported", "beats random tokens at"),
         ("not supported", "does not beat random tokens at"),
         ("undetermined", "cannot be told from random tokens at"),
+        ("too few", "is not compared with random tokens, for want of images, at"),
     ):
         budgets = [budget for budget, result in against.items() if result == found]
         if budgets:
@@ -148,3 +151,8 @@ def _told(method: str, prefix: str, by_id: Mapping[str, Claim]) -> str:
             f"{by_id[f'{prefix}H8'].verdict}"
         )
     return f"{method} {'; '.join(parts)}." if parts else ""
+
+
+def _too_few(claim: Claim) -> bool:
+    """Whether a verdict is missing because an interval needs more images, whatever it shows."""
+    return claim.verdict == "undetermined" and claim.n_images < MIN_IMAGES

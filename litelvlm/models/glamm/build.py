@@ -133,7 +133,8 @@ def load_model(
     if width != config["mm_hidden_size"]:
         raise ValueError(
             f"the CLIP in {clip_folder} has width {width}, the checkpoint wants mm_hidden_size "
-            f"{config['mm_hidden_size']}; name the right one with clip="
+            f"{config['mm_hidden_size']}; name the right one (clip= in Python, --clip on the "
+            "command line)"
         )
     return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), options).to(place)
 
