@@ -37,14 +37,16 @@ class Show(Common):
         """Print; 1 if samples of a run failed.
 
         Raises:
-            ValueError: If no run is named, two runs are of one study where hypotheses are judged,
-                or the file of hypotheses is refused.
+            ValueError: If no run is named, hypotheses are asked for as JSON or of two runs of one
+                study, or the file of hypotheses is refused.
         """
         from litelvlm.analysis.cli.text import confirmatory_text, ending_text, run_text
         from litelvlm.analysis.runs.folder import read_record, read_summary
 
         if not self.folders:
             raise ValueError("name a run folder, for example runs/sweep-0123abcd")
+        if self.json and self.hypotheses is not None:
+            raise ValueError("--hypotheses prints text; leave out --json")
         records = {folder: read_record(folder) for folder in self.folders}
         if self.json:
             # Pydantic writes nan as null; the json module would write NaN, which is not JSON.
@@ -64,7 +66,7 @@ class Show(Common):
             sys.stdout.write(told + confirmatory_text(list(records)))
         else:
             sys.stdout.write(ending_text(list(records)))
-        if self.hypotheses is not None and not self.json:
+        if self.hypotheses is not None:
             sys.stdout.write(self.judged())
         return int(any(record.state == "failed" for record in records.values()))
 

@@ -16,6 +16,7 @@ from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import Place, budget_of
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.runs.told.watching import nobody
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.refer import ReferDataset
@@ -100,7 +101,9 @@ def _run(settings: Settings, model: Glamm, data: ReferDataset, runs: Path) -> Sa
 def _complete(
     study: str, model: Glamm, data: Dataset, runs: Path, options: Mapping[str, object]
 ) -> SavedRun:
-    return run_study(study, model, data, runs, pictures=False, accept_versions=False, **options)
+    return run_study(
+        study, model, data, runs, pictures=False, accept_versions=False, watch=nobody, **options
+    )
 
 
 def _lines(

@@ -58,8 +58,8 @@ def open_image(source: ImageSource, upright: bool = True) -> Image.Image:
                 loaded = ImageOps.exif_transpose(picture) if upright else picture
     except DAMAGED as error:
         raise ValueError(
-            f"{name}: not a readable image ({why_unreadable(error)}); it may be truncated or of another type "
-            f"(read are {', '.join(FORMATS)})"
+            f"{name}: not a readable image ({why_unreadable(error)}); it may be truncated or of "
+            f"another type (read are {', '.join(FORMATS)})"
         ) from error
     return to_rgb(loaded)
 
