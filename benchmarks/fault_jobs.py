@@ -18,10 +18,10 @@ SMALL = {
     "mechanism": ("mechanism.pool=8", "mechanism.neuron_images=1"),
     "sink": ("sink.random_seeds=1",),
     "sink_causal": ("sink_causal.pool=8", "sink_causal.mask_images=1"),
-    "importance": ("importance.images=4",),
-    "faithfulness": ("faithfulness.images=4",),
+    "importance": ("importance.images=1",),
+    "faithfulness": ("faithfulness.images=1",),
     "sweep": ("sweep.methods=[litelvlm, random]", "sweep.budgets=[48]", "sweep.seeds=2"),
-    "ablations": ("ablations.images=4", "ablations.requests=[protocol]"),
+    "ablations": ("ablations.images=1", "ablations.requests=[protocol]"),
 }
 """Settings that make each study short; parts of one image, so that there is much to interrupt."""
 LIMITED = ("reversal", "mechanism", "sink", "sink_causal", "sweep")

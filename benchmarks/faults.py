@@ -15,6 +15,7 @@ measurements there are, and the counts of operations), and no debris may be left
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -27,7 +28,7 @@ from pathlib import Path
 from time import monotonic, perf_counter, sleep
 
 import torch
-from common import store
+from common import RESULTS, store
 from fault_jobs import Job, jobs
 
 EARLIEST = 0.05
@@ -212,33 +213,35 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--jobs", nargs="*", choices=list(jobs()), default=list(jobs()))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--add", action="store_true", help="to the jobs of the stored result")
     given = parser.parse_args()
     draw = random.Random(given.seed)
     os.environ.update(ENVIRONMENT)
     torch.set_num_threads(1)
     table = jobs()
     results: dict[str, Outcome] = {}
+    stored = RESULTS / "faults.json"
+    earlier = json.loads(stored.read_text())["jobs"] if given.add and stored.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(given.jobs):
             share, rest = divmod(given.kills, len(given.jobs))
             planned = share + (number < rest)
             results[name] = torment(table[name], Path(folder) / name, planned, draw)
-            keep(results, given.kills)
+            keep(earlier | {job: asdict(outcome) for job, outcome in results.items()})
     return int(any(outcome.differs for outcome in results.values()))
 
 
-def keep(results: dict[str, Outcome], planned: int) -> None:
-    """Store what there is so far; a long run may be stopped."""
-    kills = sum((Counter(outcome.kills) for outcome in results.values()), Counter[str]())
+def keep(jobs: dict[str, dict]) -> None:
+    """Store what there is so far; a long run may be stopped, and another may add to it."""
+    kills = sum((Counter(outcome["kills"]) for outcome in jobs.values()), Counter[str]())
     store(
         "faults",
         {
-            "kills_planned": planned,
             "kills": kills.total(),
             "kills_by_kind": dict(kills),
-            "compared": sum(outcome.compared for outcome in results.values()),
-            "differences": sum(len(outcome.differs) for outcome in results.values()),
-            "jobs": {name: asdict(outcome) for name, outcome in results.items()},
+            "compared": sum(outcome["compared"] for outcome in jobs.values()),
+            "differences": sum(len(outcome["differs"]) for outcome in jobs.values()),
+            "jobs": jobs,
         },
     )
 
