@@ -18,9 +18,9 @@ from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.completion import Completion
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.verbs import VERBS as WORKING
+from litelvlm.analysis.cli.verbs.completion import Completion
 from litelvlm.names import printable, unknown_name
 from litelvlm.version import __version__
 

@@ -17,7 +17,7 @@ from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.segment_text import as_text
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import STUDIES

@@ -10,9 +10,9 @@ import pytest
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.check import spread_over
 from litelvlm.analysis.cli.machine import abilities, gib, memory, packages
 from litelvlm.analysis.cli.screen import print_json, print_table
+from litelvlm.analysis.cli.verbs.check import spread_over
 from litelvlm.pruning import list_pruners
 
 SILENT = {"demo", "completion"}

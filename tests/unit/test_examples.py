@@ -13,7 +13,7 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.studies.chosen import at_percentiles

@@ -187,7 +187,7 @@ class Reproduce(Common):
             fetch(repository, place.downloads, None, tell)
 
         # Behind the downloads, since these load what computes.
-        from litelvlm.analysis.cli.report import write_report
+        from litelvlm.analysis.cli.verbs.report import write_report
         from litelvlm.analysis.pages.reproduction import write_reproduction
         from litelvlm.analysis.reproduce.prepare import convert_all
         from litelvlm.analysis.reproduce.run import measure

@@ -92,7 +92,7 @@ class Study(RunOptions, Printing):
         folders = [self.run_one(name, model, data, configs[name], shard, watch) for name in names]
         page = None
         if self.report is not None:
-            from litelvlm.analysis.cli.report import write_report
+            from litelvlm.analysis.cli.verbs.report import write_report
 
             page = write_report(folders, self.report)
         if self.json:
