@@ -1,8 +1,10 @@
 # make env    virtual environment in .venv (again only when the requirements change)
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
+# make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
 # make test   every test, offline, a process a core with one thread each
 # make lint   style and types
+# make docs   the documentation site in site/, without a network
 # make notebooks  executes the notebooks and keeps their outputs
 
 PYTHON ?= python3
@@ -10,20 +12,24 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env study test lint notebooks clean
+.PHONY: env study audit test lint docs notebooks clean
 
 env: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV); this takes a few minutes and about 6 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
 	touch $@
 	@echo "done; run: source $(BIN)/activate"
 
 study: $(STAMP)
 	$(BIN)/litelvlm study reversal sink importance sweep ablations --set 'ablations.requests=[protocol]' \
 		--model embedded --data embedded --report report
+
+audit: $(STAMP)
+	$(BIN)/litelvlm audit --measure --limit 24 --budgets 48 16 \
+		--numbers analysis/pages/audit/measured.json --pages docs
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
@@ -33,9 +39,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 notebooks: $(STAMP)
 	TQDM_DISABLE=1 $(BIN)/python notebooks/execute.py
 
 clean:
-	rm -rf report runs notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
+	rm -rf report runs site notebooks/runs .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist
 	find litelvlm analysis figures tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,18 +10,23 @@ Example:
 
 from litelvlm.analysis.runs.engine import complete_run
 from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.hypotheses import judge, read_family
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.runs.told.watching import Event
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
 
 __all__ = [
     "STUDIES",
+    "Event",
     "SavedRun",
     "complete_run",
     "evaluate",
     "get_study",
+    "judge",
+    "read_family",
     "read_record",
     "read_rows",
     "read_summary",

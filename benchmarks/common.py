@@ -15,10 +15,9 @@ import transformers
 
 RESULTS = Path(__file__).parent / "results"
 # A script's own folder stands first on the path, where statistics.py would hide the standard
-# library's module.
-sys.path[:] = [
-    entry for entry in sys.path if Path(entry or ".").resolve() != RESULTS.parent.resolve()
-]
+# library's module; at the end it hides nothing.
+_OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == RESULTS.parent.resolve()]
+sys.path[:] = [entry for entry in sys.path if entry not in _OWN] + _OWN
 
 
 def machine() -> dict[str, Any]:

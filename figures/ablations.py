@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
+from litelvlm.analysis.runs.claims import MIN_IMAGES
 from litelvlm.figures import style
 from litelvlm.figures.axes import budget_axis, forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
@@ -190,11 +191,19 @@ def _budgets(run: Saved) -> RenderedFigure:
 
 def _strata(run: Saved) -> RenderedFigure:
     table = run.table("strata")
-    figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(table))
-    draw_strata(table, ax).set_title(run.title("Where does LiteLVLM beat random tokens?"))
-    return RenderedFigure(
-        figure, sample_note(table, "95 % intervals, paired, from resampling images")
-    )
+    shown = enough_images(table)
+    figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(shown))
+    draw_strata(shown, ax).set_title(run.title("Where does LiteLVLM beat random tokens?"))
+    what = "95 % intervals, paired, from resampling images"
+    if len(shown) < len(table):
+        what += f"; {len(table) - len(shown)} lines with fewer than {MIN_IMAGES} images left out"
+    return RenderedFigure(figure, sample_note(shown, what))
+
+
+def enough_images(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines that rest on at least 20 images; all of them if none does."""
+    large = table[table["n_images"] >= MIN_IMAGES]
+    return table if large.empty else large
 
 
 def _gain(run: Saved) -> RenderedFigure:

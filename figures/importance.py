@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import band
+from litelvlm.figures.axes import band, budget_axis
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 KEY = ["signal", "target", "removal"]
@@ -20,6 +19,7 @@ SIGNALS = {
     ("input_x_gradient", "soft_dice", ""): ("input x gradient", "inverse_mask_oracle"),
 }
 """(signal, target, removal) to its name and the method whose colour and marker it has."""
+SIGNAL_OF_REMOVAL = "loss when a block is dropped"
 SCORES = {
     "low_similarity": "reversed similarity",
     "cosine_low_similarity": "reversed cosine similarity",
@@ -33,6 +33,15 @@ SCORES = {
     "coverage": "the true mask",
 }
 """Scores in the order in which they are shown, and their names."""
+
+
+OVERLAPS = {
+    "low_similarity": "litelvlm",
+    "coverage": "mask_oracle",
+    "centre_distance": "centre_distance",
+    "random": "random",
+}
+"""Scores whose overlap at the top is drawn, and the method whose colour and marker each has."""
 
 
 def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -72,7 +81,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
         table: The summary's table "agreement": score, signal, target, removal, metric, partial_set,
             sinks, value, low, high, ceiling.
         ax: Where to draw; one line per score, one dot with its interval per signal. A tick marks
-            the ceiling.
+            the ceiling. Over the whole height, a dotted line per signal marks the true mask.
         partial_set: What is held fixed: "none", "position" or "position+coverage".
     """
     chosen = (
@@ -100,6 +109,8 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
             label=label,
             zorder=3,
         )
+        for mask in part.loc[part.index == "coverage", "value"].dropna():
+            ax.axvline(mask, color=colour, linewidth=0.9, linestyle=":", zorder=0)
         if "ceiling" in part:
             ax.scatter(part["ceiling"], places + offset, color=colour, marker="|", s=60)
     ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
@@ -113,25 +124,74 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
     return ax
 
 
-def draw_joint(table: pd.DataFrame, ax: Axes) -> Axes:
+def draw_joint(table: pd.DataFrame, ax: Axes, bar: bool = False) -> Axes:
     """Share of tokens in each pair of rank bins, over what independent ranks would give.
 
     Args:
         table: The lines of one signal of the summary's table "joint": score_bin, signal_bin, value,
             chance.
         ax: Where to draw; low ranks at the bottom and left, 1 is independence.
+        bar: Whether to draw the colour bar too.
     """
     ratio = table.assign(ratio=table["value"] / table["chance"])
     wide = ratio.pivot(index="signal_bin", columns="score_bin", values="ratio").sort_index(
         ascending=False
     )
-    sns.heatmap(wide, cmap="vlag", center=1.0, vmin=0.5, vmax=1.5, square=True, cbar=False, ax=ax)
-    ax.set(
-        xlabel="reversed similarity: low to high",
-        ylabel="importance: low to high",
-        xticks=[],
-        yticks=[],
+    sns.heatmap(
+        wide,
+        cmap="vlag",
+        center=1.0,
+        vmin=0.5,
+        vmax=1.5,
+        square=True,
+        cbar=bar,
+        cbar_kws={"label": "tokens over independence", "shrink": 0.7, "extend": "both"},
+        ax=ax,
     )
+    n = len(wide)
+    edges, shares = np.arange(n + 1), [f"{100 * place / n:.0f}" for place in range(n + 1)]
+    ax.set_xticks(edges, shares, rotation=0)
+    ax.set_yticks(edges, shares[::-1], rotation=0)
+    ax.set(
+        xlabel="rank by reversed similarity, %",
+        ylabel="rank by importance, %",
+    )
+    return ax
+
+
+def pearson_of(agreement: pd.DataFrame, key: tuple[str, str, str]) -> str:
+    """Mean Pearson and Spearman correlation of the reversed similarity with one signal, in words.
+
+    Args:
+        agreement: The summary's table "agreement".
+        key: Signal, target and removal.
+    """
+    chosen = agreement[
+        (agreement["score"] == "low_similarity")
+        & (agreement[KEY] == list(key)).all(axis=1)
+        & (agreement["partial_set"] == "none")
+        & (agreement["sinks"] == "kept")
+    ].set_index("metric")["value"]
+    names = {"pearson": "Pearson", "spearman": "Spearman"}
+    return ", ".join(f"{name} {chosen[m]:.2f}" for m, name in names.items() if m in chosen.index)
+
+
+def draw_overlap(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Overlap of the first k tokens above chance, by k: reversed ranking, mask, place, random.
+
+    Args:
+        table: Lines of one part and one measure of the summary's table "overlap": score, k, value,
+            low, high.
+        ax: Where to draw; 0 is chance, 1 the same tokens.
+    """
+    for score, method in OVERLAPS.items():
+        line = table[table["score"] == score]
+        if not line.empty:
+            style_of = "-" if score == "low_similarity" else "--"
+            band(ax, line, "k", "value", method, SCORES[score], style_of)
+    budget_axis(ax, table["k"])
+    ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set(ylabel="overlap above chance")
     return ax
 
 
@@ -187,24 +247,44 @@ def _scores(partial_set: str) -> Callable[[Saved], RenderedFigure]:
             else ""
         )
         return RenderedFigure(
-            figure, sample_note(shown, f"95 % intervals from resampling images{ticks}")
+            figure,
+            sample_note(
+                shown, f"95 % intervals from resampling images; dotted: the true mask{ticks}"
+            ),
         )
 
     return draw
 
 
 def _joint(run: Saved) -> RenderedFigure:
-    table = run.table("joint")
-    figure = Figure(figsize=(2.6 * len(SIGNALS), 3.0), layout="constrained")
-    for ax, (key, (label, _)) in zip(
-        figure.subplots(1, len(SIGNALS)), SIGNALS.items(), strict=True
-    ):
-        draw_joint(table[(table[KEY] == list(key)).all(axis=1)], ax).set_title(label, fontsize=9)
+    table, agreement = run.table("joint"), run.table("agreement")
+    figure, axes = style.new_panels(len(SIGNALS), 3.0 * len(SIGNALS) + 0.8, 3.4)
+    for place, (ax, (key, (label, _))) in enumerate(zip(axes, SIGNALS.items(), strict=True)):
+        lines = table[(table[KEY] == list(key)).all(axis=1)]
+        draw_joint(lines, ax, bar=place == len(SIGNALS) - 1)
+        ax.set_title(f"{label}\n{pearson_of(agreement, key)}", fontsize=9)
+        if place:
+            ax.set_ylabel("")
     figure.suptitle(run.title("Ranks of the same tokens"), x=0.01, ha="left")
-    return RenderedFigure(
-        figure,
-        sample_note(table, "colour: share of tokens over that of independent ranks, 0.5 to 1.5"),
+    what = (
+        "colour: share of tokens over that of independent ranks; titles: mean correlation over "
+        "samples, nothing held fixed"
     )
+    return RenderedFigure(figure, sample_note(table, what))
+
+
+def _overlap(run: Saved) -> RenderedFigure:
+    table = run.table("overlap").query("metric == 'top_k_iou'")
+    parts = {"H6.attention": "attention, middle layers", "H6.removal": SIGNAL_OF_REMOVAL}
+    figure, axes = style.new_panels(2, 9.0, 3.4)
+    for ax, (part, label) in zip(axes, parts.items(), strict=True):
+        draw_overlap(table[table["part"] == part], ax).set_title(label, fontsize=9)
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.suptitle(
+        run.title("Are the kept tokens those that matter?"), x=0.01, ha="left", fontsize=11
+    )
+    what = "intersection over union of the first k tokens, (value − chance) / (1 − chance); "
+    return RenderedFigure(figure, sample_note(table, what + "bands: 95 % intervals over images"))
 
 
 def _reinitialised(run: Saved) -> RenderedFigure:
@@ -237,7 +317,13 @@ DRAWINGS = {
         "importance",
         "Ranks of the same tokens by reversed similarity and by importance.",
         _joint,
-        ("joint",),
+        ("joint", "agreement"),
+    ),
+    "importance_overlap": Drawing(
+        "importance",
+        "Overlap of the kept tokens with those that matter, beside the mask and chance.",
+        _overlap,
+        ("overlap",),
     ),
     "importance_reinitialised": Drawing(
         "importance",

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis, forest, lines_of
+from litelvlm.figures.reversal_slices import category_panel, category_rows
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 # (control, text mode, probe) of the constructions on the used layer, in the order in which they
@@ -133,15 +134,15 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _index(run: Saved) -> RenderedFigure:
-    means = run.table("ri")
-    figure, ax = style.new_figure(7.4, 4.4)
-    draw_index(run.rows, means, ax).set_title(
+    means, n = run.table("ri"), category_rows(run)
+    figure, axes = style.new_panels(2 if n else 1, 11.4 if n else 7.4, max(4.4, 1.2 + 0.19 * n))
+    draw_index(run.rows, means, axes[0]).set_title(
         run.title("Does the similarity rank the referent low?")
     )
-    return RenderedFigure(
-        figure,
-        sample_note(constructions(means), "dots: means with 95 % intervals from resampling images"),
-    )
+    what = "dots: means with 95 % intervals from resampling images"
+    if n:
+        what += f"; {category_panel(run, axes[1])}"
+    return RenderedFigure(figure, sample_note(constructions(means), what))
 
 
 def _recall(run: Saved) -> RenderedFigure:
@@ -161,7 +162,7 @@ def _strata(run: Saved) -> RenderedFigure:
 DRAWINGS = {
     "reversal_index": Drawing(
         "reversal",
-        "Reversal index per expression, with the true text and mask and with every control.",
+        "Reversal index per expression, with every control, and by category of the referent.",
         _index,
         ("ri",),
     ),

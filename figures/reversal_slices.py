@@ -9,6 +9,7 @@ from scipy.stats import gaussian_kde
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.figures import style
+from litelvlm.figures.axes import forest
 from litelvlm.figures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
@@ -22,6 +23,8 @@ BANDS = {
 }
 """Controls that the cloud is held against, with their colours."""
 _HEIGHT, _GRID = 0.38, 200
+ENDS = 12
+"""Categories shown from either end of the order where there are more than twice as many."""
 
 
 def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
@@ -69,6 +72,50 @@ def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def shown_categories(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Lines of the categories that fit on a page, largest index first, and how many are left out.
+
+    Args:
+        table: Lines of one claim in the summary's table "categories".
+    """
+    ordered = table.sort_values("ri", ascending=False, ignore_index=True)
+    if len(ordered) <= 2 * ENDS:
+        return ordered, 0
+    kept = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
+    return kept, len(ordered) - len(kept)
+
+
+def draw_categories(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Mean reversal index in each category of referents, with intervals over images.
+
+    Args:
+        table: Lines of the summary's table "categories": category, ri, low, high, n.
+        ax: Where to draw; the first line on top, with its number of expressions.
+    """
+    names = [f"{c} ({n})" for c, n in zip(table["category"], table["n"], strict=True)]
+    forest(ax, table, "ri", names, [style.colour("litelvlm")] * len(table), null=0.0)
+    ax.set(xlim=(-1.02, 1.02), xlabel="reversal index by category", ylabel="")
+    return ax
+
+
+def category_panel(run: Saved, ax: Axes) -> str:
+    """Draw the facet by category, and say in words what it leaves out."""
+    table = run.table("categories")
+    shown, left_out = shown_categories(table[table["claim"] == "H1.sign"])
+    draw_categories(shown, ax).set_title("By category of the referent (expressions)", fontsize=9)
+    if not left_out:
+        return "right: every category"
+    return f"right: the {ENDS} highest and lowest categories, {left_out} between them left out"
+
+
+def category_rows(run: Saved) -> int:
+    """Lines that the facet by category needs; 0 where the data state no categories."""
+    if "categories" not in run.summary.tables:
+        return 0
+    table = run.table("categories")
+    return len(shown_categories(table[table["claim"] == "H1.sign"])[0])
 
 
 def _primary(table: pd.DataFrame, control: str) -> pd.DataFrame:
@@ -140,16 +187,16 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _raincloud(run: Saved) -> RenderedFigure:
-    means = run.table("ri")
-    figure, ax = style.new_figure(7.4, 2.6 + 0.6 * run.rows["split"].nunique())
-    draw_raincloud(run.rows, means, ax).set_title(
-        run.title("Reversal of each expression, and its controls")
-    )
-    note = sample_note(
-        _primary(means, "none"),
-        "bar: mean with its 95 % interval; bands: 95 % intervals of the controls",
-    )
-    return RenderedFigure(figure, note)
+    means, n = run.table("ri"), category_rows(run)
+    height = max(2.6 + 0.6 * run.rows["split"].nunique(), 1.2 + 0.19 * n)
+    figure, axes = style.new_panels(2 if n else 1, 11.4 if n else 7.4, height)
+    ax = draw_raincloud(run.rows, means, axes[0])
+    ax.set_title(run.title("Reversal of each expression, and its controls"))
+    what = "bar: mean with its 95 % interval; bands: 95 % intervals of the controls"
+    if n:
+        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
+        what += f"; {category_panel(run, axes[1])}"
+    return RenderedFigure(figure, sample_note(_primary(means, "none"), what))
 
 
 def _layers(run: Saved) -> RenderedFigure:
@@ -189,7 +236,7 @@ def _examples(run: Saved) -> RenderedFigure:
 DRAWINGS = {
     "reversal_cloud": Drawing(
         "reversal",
-        "Reversal index of every expression by split, against the controls.",
+        "Reversal index of every expression by split, against the controls, and by category.",
         _raincloud,
         ("ri",),
     ),

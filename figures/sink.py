@@ -15,6 +15,8 @@ LINES = {
     ("random", "template"): ("random weights", "random"),
 }
 """(weights, wording) to its name and the method whose colour it has."""
+MARGIN = 0.1
+"""Differences of the lift below it count as none, as in the study."""
 KINDS = {"attention": "high_similarity", "carried by norm": "litelvlm"}
 """Kinds of share, with the method whose colour and marker each has."""
 
@@ -23,13 +25,15 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
     """Lift of attention from [EOS] to [SOS] over uniform attention, per layer and head.
 
     Args:
-        table: The summary's table "grid": layer, head, lift, q.
-        ax: Where to draw; rows are layers from input to output, columns heads. A star marks q <
-            0.05.
+        table: The summary's table "grid": layer, head, lift, low, high.
+        ax: Where to draw; rows are layers from input to output, columns heads. A star marks a head
+            whose whole interval lies further than ``MARGIN`` from uniform attention: an effect that
+            is large enough to count, and not only one that is sure.
     """
     wide = table.pivot(index="layer", columns="head", values="lift")
-    stars = table.pivot(index="layer", columns="head", values="q").lt(0.05)
-    texts = wide.map("{:.2f}".format) + stars.map(lambda below: "*" if below else "")
+    beyond = (table["low"] > 1 + MARGIN) | (table["high"] < 1 - MARGIN)
+    stars = table.assign(beyond=beyond).pivot(index="layer", columns="head", values="beyond")
+    texts = wide.map("{:.2f}".format) + stars.map(lambda far: "*" if far else "")
     sns.heatmap(
         wide,
         annot=texts,
@@ -136,7 +140,11 @@ def _grid(run: Saved) -> RenderedFigure:
     draw_grid(table, ax).set_title(run.title("Attention of [EOS] to [SOS]"))
     return RenderedFigure(
         figure,
-        sample_note(table, "stars: q < 0.05 after Benjamini-Hochberg over all heads, exploratory"),
+        sample_note(
+            table,
+            f"stars: the 95 % interval lies further than {MARGIN:g} from uniform attention; "
+            "exploratory",
+        ),
     )
 
 

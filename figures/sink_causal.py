@@ -12,10 +12,19 @@ CHANGES = {
     "zero_sos_value": ("value of [SOS] set to zero", "#E69F00"),
     "mean_sos_value": ("mean value of [SOS]", "#8C8C8C"),
     "mask_content": ("a random content token hidden", "#0072B2"),
+    "zero_content_value": ("value of a random content token set to zero", "#009E73"),
     "mask_word": ("each word hidden in turn", "#56B4E9"),
 }
 """Interventions in the order in which they are shown, with names and colours."""
-MEASURES = {"d_ri": "change of the reversal index", "d_ts": "change of its dependence on the text"}
+MEASURES = {
+    "abs_d_ri": "size of the change of the reversal index",
+    "kept_changed": "share of kept tokens exchanged, 1 − Jaccard",
+    "text_moved": "turn of the text embedding, 1 − cosine",
+    "d_ri": "signed change of the reversal index",
+    "d_ts": "signed change of its dependence on the text",
+}
+SIZES = ("abs_d_ri", "kept_changed", "text_moved")
+"""Measures of the size of a change, one panel each."""
 
 
 def effects_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -42,7 +51,7 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "effects": intervention, layer_set, measure, mean, low, high.
-        measure: "d_ri" or "d_ts".
+        measure: One of ``MEASURES``.
         ax: Where to draw, interventions in all layers on top.
     """
     chosen = effects_of(table, measure)
@@ -64,16 +73,25 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
 
 def _effects(run: Saved) -> RenderedFigure:
     table = run.table("effects")
-    lines = effects_of(table, "d_ri")
-    figure, ax = style.new_figure(6.6, 1.2 + 0.2 * len(lines))
-    draw_effects(table, "d_ri", ax).set_title(run.title("Does the sink cause the reversal?"))
-    return RenderedFigure(figure, sample_note(lines))
+    measures = [name for name in SIZES if (table["measure"] == name).any()]
+    lines = effects_of(table, measures[0])
+    figure, axes = style.new_panels(
+        len(measures), 4.4 + 3.0 * len(measures), 1.2 + 0.2 * len(lines)
+    )
+    for place, (measure, ax) in enumerate(zip(measures, axes, strict=True)):
+        draw_effects(table, measure, ax)
+        ax.set_xlim(left=0)
+        if place:
+            ax.set_yticklabels([])
+    axes[0].set_title(run.title("Does the sink cause the reversal?"))
+    what = "means of absolute changes per expression; 95 % intervals from resampling images"
+    return RenderedFigure(figure, sample_note(lines, what))
 
 
 DRAWINGS = {
     "sink_effects": Drawing(
         "sink_causal",
-        "Change of the reversal index when [EOS] cannot use [SOS], or a word.",
+        "How much index, kept tokens and embedding change without [SOS], or without a word.",
         _effects,
         ("effects",),
     ),

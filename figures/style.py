@@ -180,6 +180,12 @@ def new_figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
+def new_panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure with several axes side by side. Sizes in inches, of the whole figure."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, [figure.add_subplot(1, n, place + 1) for place in range(n)]
+
+
 def encode(figure: Figure, kind: str) -> bytes:
     """Encode a figure as PNG, SVG or PDF bytes, without dates or versions.
 

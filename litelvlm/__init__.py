@@ -42,4 +42,5 @@ else:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    """The public names first of all: what only serves this file is left out."""
+    return sorted([*_HOMES, *(name for name in globals() if name.startswith("__"))])

@@ -18,19 +18,9 @@ from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.bench import Bench
-from litelvlm.analysis.cli.check import Check
-from litelvlm.analysis.cli.convert import Convert
-from litelvlm.analysis.cli.demo import Demo
-from litelvlm.analysis.cli.evaluate import Evaluate
-from litelvlm.analysis.cli.explore import Explore
-from litelvlm.analysis.cli.figure import Figure
-from litelvlm.analysis.cli.ls import Ls
 from litelvlm.analysis.cli.options import Common
-from litelvlm.analysis.cli.report import Report
-from litelvlm.analysis.cli.segment import Segment
-from litelvlm.analysis.cli.show import Show
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs import VERBS as WORKING
+from litelvlm.analysis.cli.verbs.completion import Completion
 from litelvlm.names import printable, unknown_name
 from litelvlm.version import __version__
 
@@ -43,6 +33,7 @@ Examples:
   litelvlm evaluate --methods litelvlm --budgets 48
   litelvlm study all --report report
   litelvlm ls methods
+  litelvlm doctor
   litelvlm VERB --help"""
 
 _MISUSE = (
@@ -56,23 +47,7 @@ _MISUSE = (
 _log = logging.getLogger("litelvlm")
 
 
-VERBS = {
-    cls.__name__.lower(): cls
-    for cls in (
-        Segment,
-        Evaluate,
-        Study,
-        Bench,
-        Figure,
-        Report,
-        Explore,
-        Demo,
-        Show,
-        Ls,
-        Check,
-        Convert,
-    )
-}
+VERBS = {**WORKING, "completion": Completion}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,11 +97,9 @@ def run_verb(arguments: Sequence[str]) -> int:
         args=rest,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    logging.basicConfig(
-        level=logging.DEBUG if verb.verbose else logging.WARNING,
-        stream=sys.stderr,
-        format="%(levelname)s %(message)s",
-    )
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
+    # Ours alone: other libraries stay at their warnings.
+    _log.setLevel("DEBUG" if verb.verbose else verb.log.upper())
     return guarded(verb)
 
 

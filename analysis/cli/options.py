@@ -21,7 +21,9 @@ class Common(ABC):
     """What every verb understands."""
 
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False
-    """Log more on stderr, with the traceback of an error."""
+    """Say more: details where there are any, and all of the log on stderr (--log debug)."""
+    log: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least that is logged on stderr; "debug" also gives the traceback of an error."""
     plugin: tuple[Path, ...] = ()
     """Python files with pruning methods of your own; their names then stand beside ours."""
 
@@ -42,6 +44,14 @@ class Common(ABC):
     @abstractmethod
     def run(self) -> int:
         """Do the work and return the exit code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Printing(Common):
+    """A verb that prints what it found."""
+
+    json: bool = False
+    """Print JSON instead of text, on stdout alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +154,7 @@ def require_writable(path: Path, *, folder: bool) -> None:
         IsADirectoryError: If a file is to be written where a folder is.
         PermissionError: If the nearest existing folder forbids writing.
     """
-    import os
+    import tempfile
 
     if not folder and path.is_dir():
         raise IsADirectoryError(
@@ -157,7 +167,10 @@ def require_writable(path: Path, *, folder: bool) -> None:
         raise NotADirectoryError(
             f"cannot write {path}: {nearest} is a file; choose another place with --out"
         )
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:  # an administrator may write anywhere, and yet not in /proc
         raise PermissionError(
-            f"cannot write {path}: no permission in {nearest}; choose another place with --out"
-        )
+            f"cannot write {path}: {nearest} takes no files ({error.strerror}); choose another "
+            "place with --out"
+        ) from error

@@ -1,6 +1,5 @@
 """What `litelvlm segment` reports: its fields, and the text for a terminal."""
 
-from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 
@@ -17,6 +16,9 @@ class MaskReport(TypedDict):
         kept: Raster indices of the kept tokens that have a place in the grid.
         n_kept: Kept tokens, merged ones included.
         layers: Visual tokens per layer, for methods that prune inside the language model.
+        compare: File that shows the mask beside the unpruned one.
+        pixels_unpruned: Size of the unpruned mask.
+        agreement: IoU of both masks, in [0, 1].
     """
 
     text: str
@@ -28,6 +30,39 @@ class MaskReport(TypedDict):
     kept: list[int]
     n_kept: int
     layers: NotRequired[list[int]]
+    compare: NotRequired[str]
+    pixels_unpruned: NotRequired[int]
+    agreement: NotRequired[float]
+
+
+class SegmentReport(TypedDict):
+    """All that one call says.
+
+    Attributes:
+        model: Name of the model.
+        miniature: Whether it is the bundled miniature.
+        random_weights: Whether its weights were drawn at random.
+        pruner: Label of the method.
+        budget: Tokens to keep, or their share; None without a method.
+        protocol: How expressions share a conversation.
+        n_tokens: Visual tokens before pruning.
+        unseen_rim: Whether parts of the picture lie outside CLIP's crop.
+        unknown_words: Words that the miniature never read.
+        masks: One per expression.
+        timings_ms: Milliseconds by stage.
+    """
+
+    model: str
+    miniature: bool
+    random_weights: bool
+    pruner: str
+    budget: int | float | None
+    protocol: str
+    n_tokens: int
+    unseen_rim: bool
+    unknown_words: list[str]
+    masks: list[MaskReport]
+    timings_ms: dict[str, float]
 
 
 def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
@@ -39,27 +74,10 @@ def kept_text(kept: list[int], n_kept: int, n_tokens: int) -> str:
     return " and ".join(filter(None, [" ".join(map(str, kept)), made]))
 
 
-def as_text(
-    masks: Sequence[MaskReport],
-    *,
-    pruner: str,
-    n_tokens: int,
-    timings_ms: Mapping[str, float],
-    random_weights: bool,
-    miniature: bool,
-) -> str:
-    """A report as lines for a terminal.
-
-    Args:
-        masks: One per expression.
-        pruner: Label of the method.
-        n_tokens: Visual tokens before pruning.
-        timings_ms: Milliseconds by stage.
-        random_weights: Whether the model's weights were drawn at random.
-        miniature: Whether the model is the bundled miniature.
-    """
-    lines = []
-    for mask in masks:
+def as_text(report: SegmentReport) -> str:
+    """A report as lines for a terminal."""
+    lines, n_tokens = [], report["n_tokens"]
+    for mask in report["masks"]:
         lines.append(
             f'"{mask["text"]}": {mask["pixels"]} pixels -> {mask["mask"]} (overlay: '
             f"{mask['overlay']})"
@@ -67,20 +85,42 @@ def as_text(
         if not mask["found"]:
             lines.append(f'  no mask: the answer was "{mask["answer"]}", without [SEG]')
         some = kept_text(mask["kept"], mask["n_kept"], n_tokens)
-        lines.append(f"  kept {mask['n_kept']} of {n_tokens} visual tokens ({pruner}): {some}")
+        lines.append(
+            f"  kept {mask['n_kept']} of {n_tokens} visual tokens ({report['pruner']}): {some}"
+        )
         if "layers" in mask:
             layers, average = mask["layers"], sum(mask["layers"]) / len(mask["layers"])
             lines.append(
                 f"  visual tokens per layer: {' '.join(map(str, layers))}; {average:.4g} on average"
             )
-    total = sum(timings_ms.values())
-    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in timings_ms.items())
+        if "compare" in mask:
+            lines.append(
+                f"  with all tokens: {mask['pixels_unpruned']} pixels; the two masks agree with "
+                f"IoU {mask['agreement']:.2f} -> {mask['compare']}"
+            )
+    total = sum(report["timings_ms"].values())
+    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in report["timings_ms"].items())
     lines.append(f"{total:.1f} ms: {stages}")
-    if random_weights:
-        lines.append("These masks mean nothing: the weights were drawn at random.")
-    if miniature:
+    if report["unseen_rim"]:
         lines.append(
+            "CLIP reads the square in the middle; the hatched rim of the overlay is unseen."
+        )
+    return "\n".join([*lines, *cautions(report), ""])
+
+
+def cautions(report: SegmentReport) -> list[str]:
+    """Why the masks may mean little."""
+    found = []
+    if report["random_weights"]:
+        found.append("These masks mean nothing: the weights were drawn at random.")
+    elif report["unknown_words"]:
+        words = ", ".join(f'"{word}"' for word in report["unknown_words"])
+        found.append(
+            f"The model was never trained on {words}: its masks for such words mean nothing."
+        )
+    if report["miniature"]:
+        found.append(
             "These masks come from the bundled miniature, trained on rendered scenes; "
             "photographs are foreign to it."
         )
-    return "\n".join(lines) + "\n"
+    return found

@@ -13,6 +13,9 @@ from litelvlm.pruning import Pruner, get_pruner, list_pruners, register_pruner
 
 UNPRUNED, RANDOM = "none", "random"
 PAPER = "litelvlm"
+"""The method as its released code has it: the texts choose every token they can."""
+PAPER_RULE = "litelvlm:paper"
+"""The method as the paper has it: with one text, half of the budget is context."""
 
 
 EVERY = "all"
@@ -164,6 +167,8 @@ def every_method() -> tuple[Method, ...]:
 
 
 def _method(value: object) -> object:
+    if isinstance(value, Pruner):
+        return Method.of(value)
     return Method.parse(value) if isinstance(value, str) else value
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.efficiency.timing import timed
-from litelvlm.analysis.studies.overlay import draw_kept
+from litelvlm.analysis.studies.overlay import contrasting_tints, draw_kept
 from litelvlm.arrays import Array
 from litelvlm.data.images import open_image
 from litelvlm.metrics import intersection_union
@@ -149,10 +149,11 @@ def compare(
     selection = choose()  # also the warm-up, like the first two passes: none of them is timed
     whole, few = ground(None), ground(selection)
     whole_mask, few_mask = whole.mask[0].cpu().numpy(), few.mask[0].cpu().numpy()
+    (tint,) = contrasting_tints(picture, (whole_mask | few_mask)[None])
     overlap = intersection_union(few_mask, whole_mask.astype(np.uint8))
     return Answer(
-        draw_kept(picture, whole_mask, None, model.tower),
-        draw_kept(picture, few_mask, few.selection, model.tower),
+        draw_kept(picture, whole_mask, None, model.tower, tint),
+        draw_kept(picture, few_mask, few.selection, model.tower, tint),
         overlap.intersection / overlap.union if overlap.union else 1.0,
         few.selection.average
         if isinstance(few.selection, LayerTrace)

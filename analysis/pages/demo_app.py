@@ -29,8 +29,8 @@ KEPT = (60, 240)
 MAX_WAITING = 8
 """Requests that wait for their turn; further ones are told to come back."""
 MISSING = (
-    "the demo needs gradio, which is not installed here; install the extra: pip install "
-    "'litelvlm[demo]'"
+    "the demo needs gradio, which is not installed here; run: pip install 'gradio>=6.31' (in a "
+    "checkout, `make env` installs it)"
 )
 
 
@@ -130,7 +130,10 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
                 seed = gradio.Number(label="Seed of random methods", value=0, precision=0)
                 run = gradio.Button("Compare", variant="primary")
             with gradio.Column():
-                pruned = gradio.Image(label="Pruned: dark cells were dropped", format="png")
+                pruned = gradio.Image(
+                    label="Pruned: dark cells were dropped; CLIP does not see hatched parts",
+                    format="png",
+                )
                 unpruned = gradio.Image(label="Unpruned", format="png")
                 summary = gradio.Markdown()
         inputs = [picture, text, method, budget, seed]

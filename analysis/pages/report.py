@@ -14,6 +14,7 @@ from typing import Protocol, TypedDict, runtime_checkable
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.report_tables import (
     beside,
     compares_methods,
@@ -29,6 +30,7 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
+from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.runs.verdicts import NOT_TESTED, confirmatory
 from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.table import get_study
@@ -55,7 +57,7 @@ class Family(TypedDict):
 
     Attributes:
         title: Names the model and the split.
-        lines: Per hypothesis id, statement, verdict, alone, found, adjusted and n, as text.
+        lines: Per hypothesis id, statement, verdict, reason, alone, found, adjusted and n, as text.
         problem: Why nothing could be adjusted; empty if it could.
     """
 
@@ -87,6 +89,11 @@ def build_report(
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
         "miniature_note": MINIATURE_NOTE if miniature else "",
         "warnings": [text for run, record in records.items() for text in warnings_of(run, record)],
+        "found": [
+            ({"name": records[run].study, "anchor": anchor(records[run])}, finding(summary))
+            for run, summary in summaries.items()
+            if summary is not None
+        ],
         "claims": [
             claim_row(records[run], claim)
             for run, summary in summaries.items()
@@ -177,15 +184,33 @@ def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
         "id": claim.id,
         "statement": claim.statement,
         "verdict": claim.verdict,
-        "found": f"{number(claim.estimate)} {interval(claim.low, claim.high)}{p_value}",
+        "reason": undetermined_reason(claim),
+        "found": f"{number(claim.estimate)} {intervals_of(claim)}{p_value}",
         "method": claim.method,
+        "generalises": claim.generalises,
         "null": "; ".join(
-            filter(None, (f"{number(claim.null)}: {claim.null_description}", claim.equivalence))
+            filter(
+                None,
+                (
+                    f"{number(claim.null)}: {claim.null_description}",
+                    claim.equivalence,
+                    claim.power,
+                ),
+            )
         ),
         "n": f"{claim.sample}{excluded}",
         "run": anchor(record),
         "study": record.study,
     }
+
+
+def intervals_of(claim: Claim) -> str:
+    """The interval over images and, where there is one, the wider one over categories too."""
+    found = interval(claim.low, claim.high)
+    if math.isfinite(claim.low_categories):
+        wider = interval(claim.low_categories, claim.high_categories)
+        return f"{found} over images, {wider} over images and categories"
+    return found
 
 
 def families(
@@ -203,19 +228,28 @@ def families(
     found: list[Family] = []
     for title, claims in groups.items():
         try:
-            lines = [family_line(line) for _, line in confirmatory(claims).iterrows()]
+            reasons = {claim.id: undetermined_reason(claim) for claim in claims}
+            table = confirmatory(claims)
+            lines = [family_line(line, reasons) for _, line in table.iterrows()]
             found.append({"title": title, "lines": lines, "problem": ""})
         except ValueError as error:
             found.append({"title": title, "lines": [], "problem": str(error)})
     return found
 
 
-def family_line(line: "pd.Series[float]") -> dict[str, str]:
-    """One line of the confirmatory hypotheses with its numbers as text."""
+def family_line(line: "pd.Series[float]", reasons: Mapping[str, str]) -> dict[str, str]:
+    """One line of the confirmatory hypotheses with its numbers as text.
+
+    Args:
+        line: Of the table.
+        reasons: Claim id to why it is undetermined by itself.
+    """
     told = {name: str(line[name]) for name in ("id", "statement", "verdict", "alone")}
     tested = told["verdict"] != NOT_TESTED
     found = f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
+    weaker = told["verdict"] == "undetermined" and told["alone"] == "supported"
     return told | {
+        "reason": "its adjusted p-value is above 0.05" if weaker else reasons.get(told["id"], ""),
         "found": found if tested else "",
         "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
         "n": f"{line['n']} from {line['n_images']} images" if tested else "",

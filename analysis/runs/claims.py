@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
+from litelvlm.analysis.stats.crossed import Crossed
 
 # A 95 % percentile interval covers .73 of the time with 3 images, .84 with 5, .91 with 10 and .94
 # with 20 (simulated).
@@ -16,6 +17,7 @@ ALPHA = 0.05
 Verdict = Literal["supported", "not supported", "undetermined"]
 Direction = Literal["greater", "less"]
 _WORSE: tuple[Verdict, ...] = ("supported", "undetermined", "not supported")
+_DETECTABLE = (1.959964 + 0.841621) / 1.959964
 # JSON has no nan: it is written as null and read back as nan.
 Number = Annotated[float, BeforeValidator(lambda value: float("nan") if value is None else value)]
 
@@ -46,6 +48,10 @@ class Claim(Frozen):
         p_equivalent: Of two one-sided tests against that margin: small if the estimate is as good
             as the null.
         unit: What the interval resamples or counts: "images", or "trainings".
+        low_categories: Lower end of the interval over images and categories, never narrower than
+            that over images; nan where categories say nothing about it.
+        high_categories: Its upper end; nan likewise.
+        generalises: What the verdict generalises over, in words; empty if it was not settled.
     """
 
     id: str
@@ -66,6 +72,42 @@ class Claim(Frozen):
     margin: Number = float("nan")
     p_equivalent: Number = float("nan")
     unit: str = "images"
+    low_categories: Number = float("nan")
+    high_categories: Number = float("nan")
+    generalises: str = ""
+
+    @property
+    def widest(self) -> tuple[float, float]:
+        """Ends of the widest interval, which the verdict follows."""
+        if np.isfinite(self.low_categories) and np.isfinite(self.high_categories):
+            return self.low_categories, self.high_categories
+        return self.low, self.high
+
+    @property
+    def seen_only(self) -> bool:
+        """Whether the interval over images clears the null and only other categories are open."""
+        return bool(
+            self.verdict == "undetermined"
+            and np.isfinite(self.low_categories)
+            and self.n_images >= MIN_IMAGES
+            and not self.low <= self.null <= self.high
+        )
+
+    @property
+    def detectable(self) -> float:
+        """Smallest true difference from the null that such data show four times out of five.
+
+        It is 2.80 standard errors, 1.43 times half of the widest 95 % interval; nan without one.
+        """
+        low, high = self.widest
+        return (high - low) / 2 * _DETECTABLE
+
+    @property
+    def power(self) -> str:
+        """The smallest detectable difference in words, beside an undetermined verdict only."""
+        if self.verdict != "undetermined" or not np.isfinite(self.detectable):
+            return ""
+        return f"smallest detectable difference {self.detectable:.2g}"
 
     @property
     def sample(self) -> str:
@@ -85,7 +127,8 @@ class Claim(Frozen):
         """The test of equivalence in words; empty if there is none."""
         if not np.isfinite(self.p_equivalent):
             return ""
-        return f"within {self.margin:g} of the null: p = {self.p_equivalent:.3g}"
+        tested = f"within {self.margin:g} of the null: p = {self.p_equivalent:.3g}"
+        return tested if self.equivalent else f"not shown to be negligible ({tested})"
 
 
 def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -> Verdict:
@@ -125,12 +168,45 @@ def make_claim(
     excluded: Mapping[str, int] | None = None,
     margin: float = float("nan"),
     p_equivalent: float = float("nan"),
+    crossed: Crossed | None = None,
+    level: float = 0.95,
 ) -> Claim:
     """Build a claim whose verdict follows from its own interval.
 
     What the interval leaves undetermined is not supported if it is shown to be equivalent to the
-    null: this separates a true zero from too few images.
+    null: this separates a true zero from too few images. Where the estimate is also known over
+    images and categories, the wider interval and the larger p-values decide.
+
+    Args:
+        id: Of the claim.
+        statement: As a full sentence.
+        estimate: With its interval over images.
+        null: Value to compare with.
+        null_description: What it stands for.
+        direction: Side of the null that is claimed.
+        p_value: From resampled images.
+        p_claimed: One-sided, likewise.
+        one_sided: Whether ``p_value`` counts the claimed direction only.
+        excluded: Samples left out, by reason.
+        margin: Differences below it count as none.
+        p_equivalent: From resampled images.
+        crossed: The same estimate over images and categories.
+        level: Of both intervals.
     """
+    ends = (np.nan, np.nan)
+    if crossed is not None and crossed.defined and estimate.defined:
+        low, high = crossed.ends(level)
+        ends = (min(low, estimate.low), max(high, estimate.high))
+        estimate_widest = estimate._replace(low=ends[0], high=ends[1])
+        above = crossed.p_value(null, one_sided=True)
+        in_direction = above if direction == "greater" else 1 - above
+        sided = in_direction if one_sided else crossed.p_value(null)
+        p_value = float(np.maximum(p_value, sided))
+        p_claimed = float(np.maximum(p_claimed, in_direction))
+        if margin > 0:
+            p_equivalent = float(np.maximum(p_equivalent, crossed.p_equivalent(margin, null)))
+    else:
+        estimate_widest = estimate
     claim = Claim(
         id=id,
         statement=statement,
@@ -141,7 +217,7 @@ def make_claim(
         n=estimate.n,
         null=null,
         null_description=null_description,
-        verdict=verdict(estimate, null, direction),
+        verdict=verdict(estimate_widest, null, direction),
         method=estimate.method,
         p_value=p_value,
         one_sided=one_sided,
@@ -149,6 +225,9 @@ def make_claim(
         excluded={reason: n for reason, n in (excluded or {}).items() if n},
         margin=margin,
         p_equivalent=p_equivalent,
+        low_categories=ends[0],
+        high_categories=ends[1],
+        generalises=crossed.generalises if crossed is not None else "",
     )
     refuted = claim.verdict == "undetermined" and claim.equivalent
     return claim.model_copy(update={"verdict": "not supported"}) if refuted else claim
@@ -161,10 +240,12 @@ def effect_claim(
     null_description: str,
     excluded: Mapping[str, int] | None = None,
     margin: float = float("nan"),
+    crossed: Crossed | None = None,
 ) -> Claim:
     """A claim that the first statistic of ``result`` lies above 0, with p-values from its draws.
 
-    With a margin it also says how surely the statistic is as good as 0.
+    With a margin it also says how surely the statistic is as good as 0. ``crossed`` is the same
+    statistic over images and categories.
     """
     return make_claim(
         id,
@@ -177,6 +258,7 @@ def effect_claim(
         excluded=excluded,
         margin=margin,
         p_equivalent=float(result.p_equivalent(margin)[0]) if margin > 0 else float("nan"),
+        crossed=crossed,
     )
 
 
@@ -188,6 +270,7 @@ def null_claim(
     null_description: str,
     margin: float,
     excluded: Mapping[str, int] | None = None,
+    crossed: Crossed | None = None,
 ) -> Claim:
     """A claim that a control gives what it must, shown by equivalence.
 
@@ -208,10 +291,13 @@ def null_claim(
         excluded=excluded,
         margin=margin,
         p_equivalent=p_value,
+        crossed=crossed,
     )
-    outside = estimate.n_images >= MIN_IMAGES and (
-        estimate.low >= null + margin or estimate.high <= null - margin
+    claim = claim.model_copy(
+        update={"p_value": claim.p_equivalent, "p_claimed": claim.p_equivalent}
     )
+    low, high = claim.widest
+    outside = estimate.n_images >= MIN_IMAGES and (low >= null + margin or high <= null - margin)
     shown: Verdict = (
         "supported" if claim.equivalent else "not supported" if outside else "undetermined"
     )

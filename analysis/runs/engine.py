@@ -1,8 +1,6 @@
 """The engine runs a study: it keeps finished parts, counts failures and survives an interrupt."""
 
-import inspect
 import logging
-import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -17,11 +15,14 @@ from litelvlm.analysis.runs.config import requested_shares
 from litelvlm.analysis.runs.folder import Run, open_run
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.origin import provenance
-from litelvlm.analysis.runs.origin.code import CodeTree, foreign_digest
+from litelvlm.analysis.runs.origin.code import CodeTree
 from litelvlm.analysis.runs.origin.earlier import continued_key
+from litelvlm.analysis.runs.origin.foreign import foreign_digests
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
 from litelvlm.analysis.runs.study import ConfigT, Study
+from litelvlm.analysis.runs.told.reasons import reasons_sentence
+from litelvlm.analysis.runs.told.watching import Event, Watcher, nobody
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
@@ -92,6 +93,7 @@ def complete_run(
     shard: Shard | None = None,
     mapper: Mapper | None = None,
     accept_versions: bool = False,
+    watch: Watcher = nobody,
 ) -> Path:
     """Compute the missing rows of a study and, once all are there, its summary.
 
@@ -104,6 +106,7 @@ def complete_run(
         shard: Share of the parts to compute; all if left out.
         mapper: Where parts are computed; one after another in this process if left out.
         accept_versions: Go on with a run that other versions of the libraries began.
+        watch: Is told of every step, for instance to send it to an experiment tracker.
 
     Returns:
         The run folder.
@@ -119,10 +122,14 @@ def complete_run(
         protocol=job.work.protocol,
         excluded=job.work.excluded,
     ) as run:
-        map_chunks(run, job, mapper or in_process)
+        watch(Event("started", study.name, run.folder))
+        map_chunks(run, job, mapper or in_process, watch)
         run.count()
+        summary = None
         if run.record.complete:  # before the state is settled: a finished run has its summary
-            run.write_summary(summary_of(study, config, run))
+            summary = summary_of(study, config, run)
+            run.write_summary(summary)
+    watch(Event("finished", study.name, run.folder, summary=summary))
     return run.folder
 
 
@@ -153,7 +160,7 @@ def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config:
 def code_of(makers: Sequence[object], families: Sequence[type], tree: CodeTree = CODE) -> str:
     """Digest of all code that can change a row.
 
-    A module outside this project counts by its own file alone.
+    A module outside this project counts by its own files alone (``foreign_digests``).
 
     Args:
         makers: Functions and classes: their modules count, with all that these import.
@@ -164,10 +171,8 @@ def code_of(makers: Sequence[object], families: Sequence[type], tree: CodeTree =
     modules = {maker.__module__ for maker in (*makers, *families)}
     modules |= {name for family in families for name in tree.neighbours(family.__module__)}
     ours = {module for module in modules if tree.file(module)}
-    foreign = [inspect.getsourcefile(sys.modules[module]) for module in sorted(modules - ours)]
-    return ";".join(
-        [tree.digest(tree.closure(ours)), *(foreign_digest(Path(file)) for file in foreign if file)]
-    )
+    foreign = [maker for maker in (*makers, *families) if maker.__module__ not in ours]
+    return ";".join([tree.digest(tree.closure(ours)), *foreign_digests(foreign)])
 
 
 def with_parts(methods: Sequence[Pruner]) -> list[Pruner]:
@@ -201,7 +206,7 @@ def make_chunks(
     return [tuple(items[start : start + chunk_size]) for start in starts]
 
 
-def map_chunks(run: Run, job: Job, mapper: Mapper) -> None:
+def map_chunks(run: Run, job: Job, mapper: Mapper, watch: Watcher = nobody) -> None:
     """Compute the missing parts of this process's share.
 
     A sample whose data cannot be used (``ValueError``, ``OSError``) is recorded as failed and the
@@ -212,6 +217,7 @@ def map_chunks(run: Run, job: Job, mapper: Mapper) -> None:
         run: Open run.
         job: What to compute.
         mapper: Where parts are computed.
+        watch: Is told of every step.
 
     Raises:
         RuntimeError: If no sample of the run succeeded.
@@ -225,15 +231,23 @@ def map_chunks(run: Run, job: Job, mapper: Mapper) -> None:
     done_before = sum(found.counts.done for found in known.values() if found and not found.failures)
     done, last_failure = 0, ""
     total = sum(item.n for part in missing for item in job.chunks[part])
-    counted = 0
+    counted = computed = 0
     with tqdm(total=total, unit="expr", desc=run.key.study) as bar:
-        for part, result in mapper(missing, replace(job, advance=bar.update)):
+
+        def advance(samples: int) -> None:
+            bar.update(samples)
+            nonlocal computed
+            computed += samples
+            event = Event("progress", run.key.study, run.folder, computed, total)
+            bar.set_postfix_str(watch(event) or "", refresh=False)
+
+        for part, result in mapper(missing, replace(job, advance=advance)):
             notes = (*job.work.notes, *result.notes)
             run.write_part(part, result.rows, result.counts, result.failures, notes)
             done += result.counts.done
             last_failure = result.failures[-1] if result.failures else last_failure
             counted += result.counts.expected
-            bar.update(counted - bar.n)  # a mapper in other processes tells of whole parts only
+            advance(counted - computed)  # a mapper in other processes tells of whole parts only
             del result  # its rows are let go before the next part begins
     if last_failure and not done + done_before:
         raise RuntimeError(f"no sample succeeded; the last failure: {last_failure}")
@@ -310,6 +324,8 @@ def summary_of(study: Study[ConfigT], config: ConfigT, run: Run) -> Summary:
         partial=run.record.state != "done",
         counts=run.record.counts,
         claims=tuple(claims),
-        interpretation=study.interpret(claims, tables),
+        interpretation=" ".join(
+            filter(None, (study.interpret(claims, tables), reasons_sentence(claims)))
+        ),
         tables={title: Table.from_frame(frame) for title, frame in tables.items()},
     )

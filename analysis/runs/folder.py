@@ -99,7 +99,9 @@ class Run:
         """Write one file per process, so that shares that run at the same time never collide."""
         if not self._noted:
             share = str(self.shard).replace("/", "-of-")
-            number = 1 + len(list((self.folder / "sessions").glob(f"*-shard-{share}.json")))
+            # One that is damaged and set aside keeps its number.
+            noted = (self.folder / "sessions").glob(f"[0-9]*-shard-{share}.json*")
+            number = 1 + max((int(path.name[:4]) for path in noted), default=0)
             path = self.folder / "sessions" / f"{number:04d}-shard-{share}.json"
             atomic_write(path, self.session.model_dump_json(indent=1) + "\n")
             self._noted = True
@@ -193,7 +195,9 @@ def open_run(
                 aside = set_aside(folder / name)
                 log.warning("%s is a file; it now lies in %s", folder / name, aside.name)
             (folder / name).mkdir(exist_ok=True)
-        for old in (*remove_debris(folder), *remove_debris(folder / "rows")):
+        # Whoever holds the whole run is alone here; another share may be writing right now.
+        age = 0.0 if shard.count == 1 else 3600.0
+        for old in (*remove_debris(folder, age), *remove_debris(folder / "rows", age)):
             log.info("removed what an interrupted run left: %s", old.name)
         _write_config(folder, key)
         record = new_record(key, n_parts, shard, seeds or {}, limit, protocol, excluded)

@@ -53,7 +53,8 @@ class RayWorkers:
         """Parts in the order in which they are finished.
 
         Raises:
-            RuntimeError: If a part's actor died more often than ``RETRIES`` allows.
+            RuntimeError: If Ray cannot be started, or a part's actor died more often than
+                ``RETRIES`` allows.
             ValueError: If an actor would compute other rows than this process.
         """
         if not parts:
@@ -69,7 +70,15 @@ class RayWorkers:
                 "object_store_memory": 256 * 2**20,
             }
             size = {} if self.address else small
-            ray.init(address=self.address, logging_level=logging.ERROR, log_to_driver=False, **size)
+            try:
+                ray.init(
+                    address=self.address, logging_level=logging.ERROR, log_to_driver=False, **size
+                )
+            except Exception as error:  # Ray raises a plain Exception on a machine that is too busy
+                raise RuntimeError(
+                    f"Ray could not be started ({str(error)[:300]}); wait for a less "
+                    "busy machine, set RAY_raylet_start_wait_time_s=300, or leave out --engine ray"
+                ) from error
         try:
             yield from self._finished(ray, parts, job.key, threads)
         finally:
@@ -188,6 +197,4 @@ def import_ray() -> ModuleType:
         import_module("ray.exceptions")
         return import_module("ray")
     except ModuleNotFoundError as error:
-        raise ValueError(
-            "--engine ray needs Ray; install it with: pip install 'litelvlm[scale]'"
-        ) from error
+        raise ValueError("--engine ray needs Ray; run: pip install 'ray>=2.50'") from error

@@ -21,10 +21,10 @@ HYPOTHESES: Mapping[str, str] = MappingProxyType(
         "H2": "the reversal is stronger with the true text than with others",
         "H3": "the reversal is stronger on the referent than on another object of its category",
         "H4": "[EOS] attends to [SOS] more than uniform attention does",
-        "H5": "the sink of the text tower changes the reversal",
+        "H5": "without the sink of the text tower the reversal changes more than without a word",
         "H6": (
-            "the reversed ranking agrees with importance inside the language model, "
-            "given place and norm"
+            "the tokens that the reversed ranking keeps are those that matter inside "
+            "the language model, beyond chance"
         ),
         "H7": "LiteLVLM exceeds the best rival by more than 5 %",
         "H8": "LiteLVLM keeps 90 % of the unpruned cIoU",
@@ -53,11 +53,12 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
 
     Returns:
         Eight lines in the order of ``HYPOTHESES``: id, statement (of the claim, else the hypothesis
-        in short), estimate, low, high, null, n_images, n (0 if not tested), p (as the claim has it,
-        two-sided unless it says otherwise), p_holm, alone (the claim's verdict by itself) and
-        verdict. "supported" needs the claim's own verdict and p_holm <= 0.05; "not supported" is
-        the claim's own, since an adjustment guards only against false support; "not tested" if
-        there is no claim; "undetermined" otherwise. Numbers that do not exist are nan.
+        in short), estimate, low, high (of the widest interval), null, n_images, n (0 if not
+        tested), p (as the claim has it, two-sided unless it says otherwise), p_holm, alone (the
+        claim's verdict by itself) and verdict. "supported" needs the claim's own verdict and
+        p_holm <= 0.05; "not supported" is the claim's own, since an adjustment guards only against
+        false support; "not tested" if there is no claim; "undetermined" otherwise. Numbers that
+        do not exist are nan.
 
     Raises:
         ValueError: If a hypothesis has two claims.
@@ -78,6 +79,8 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
     for (id, short), p, p_holm in zip(HYPOTHESES.items(), p_values, adjusted, strict=True):
         tested = found.get(id)
         numbers = {name: getattr(tested, name, missing) for name, missing in _UNTESTED.items()}
+        if tested is not None:
+            numbers |= dict(zip(("low", "high"), tested.widest, strict=True))
         alone = tested.verdict if tested else NOT_TESTED
         lines.append(
             {"id": id, "statement": tested.statement if tested else short}

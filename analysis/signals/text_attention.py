@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 
 from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.signals.text_sinks import sink_kind, sos_ranks
 from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import TextFlow, rollout, text_flow, trace_text
 from litelvlm.clip.tower import Tower
@@ -37,6 +38,7 @@ MEASURES = (
         "norm_self",
     ),
     *("v_sos_ratio", "rollout_sos", "rollout_norm_sos", "rollout_uniform"),
+    *("sink_noop", "sink_broadcast", "sos_rank"),
 )
 MEAN_HEAD = -1
 EPS = 0.3
@@ -92,7 +94,7 @@ def text_rows(
     """
     trace = trace_text(tower, [wording.sentence for wording in wordings])
     text, flow = trace.text, text_flow(trace)
-    rolled = _rollouts(flow)
+    rolled, ranks = _rollouts(flow), np.array(sos_ranks(trace))
     ids, last = text.input_ids.tolist(), text.eos_index.tolist()
     inner, inner_mask, _ = tower.tokenize([wording.expression for wording in wordings])
     found: list[list[Row] | str] = []
@@ -113,6 +115,7 @@ def text_rows(
             measured = _measure(flow, rolled, number, length, content, marks)
         except ValueError as error:
             raise ValueError(f"{wording.sentence!r}: {error}") from error
+        measured.together["sos_rank"] = ranks
         found.append(
             _rows(measured, wording, dict(tags) | {"text_mode": wording.mode, "n_tokens": length})
         )
@@ -188,6 +191,8 @@ def _measure(
     whole = carried_shares(together, content, marks)
     norms = flow.value_norms_together[:, number, :length].cpu().numpy().astype(np.float64)
     whole["v_sos_ratio"] = norms[:, 0] / np.median(norms[:, content], axis=-1)
+    heads |= sink_kind(heads["lift"], heads["v_sos_ratio"])
+    whole |= sink_kind(heads["lift"].mean(1), whole["v_sos_ratio"])
     whole |= {
         name: values[:, number, length - 1, 0].cpu().numpy() for name, values in rolled.items()
     }

@@ -67,8 +67,15 @@ def top_k_iou(first: Int[Array, "n"], second: Int[Array, "m"], k: int) -> float:
 
 
 def top_k_iou_chance(n_tokens: int, k: int) -> float:
-    """Overlap of two random sets of k tokens at the mean intersection k²/N: k / (2 N - k)."""
-    return _depth(k, n_tokens) / (2 * n_tokens - k)
+    """Expected overlap of two random sets of k of N tokens, whose intersection is hypergeometric.
+
+    Example:
+        >>> round(top_k_iou_chance(144, 16), 4), top_k_iou_chance(5, 5)
+        (0.0605, 1.0)
+    """
+    _depth(k, n_tokens)
+    shared = np.arange(max(0, 2 * k - n_tokens), k + 1)
+    return float((stats.hypergeom(n_tokens, k, k).pmf(shared) * shared / (2 * k - shared)).sum())
 
 
 def chance_corrected(value: float, chance: float) -> float:

@@ -5,7 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means, mean_estimate
+from litelvlm.analysis.stats.bootstrap import (
+    Bootstrap,
+    Estimate,
+    bootstrap_means,
+    mean_estimate,
+)
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.arrays import Array
 
 
@@ -13,6 +19,55 @@ def mean_line(rows: pd.DataFrame, column: str, name: str = "mean") -> dict[str, 
     """Mean of one column of rows that have an ``image_id``, as columns of a table's line."""
     values = rows[column].to_numpy(dtype=np.float64)
     return mean_estimate(values, rows["image_id"].to_numpy()).line(name)
+
+
+def categories_of(rows: pd.DataFrame) -> Array:
+    """The category of each row's referent; -1 where rows do not say."""
+    if "category_id" not in rows:
+        return np.full(len(rows), -1)
+    found: Array = rows["category_id"].to_numpy()
+    return found
+
+
+def crossed_line(rows: pd.DataFrame, column: str, name: str = "mean") -> dict[str, object]:
+    """``mean_line`` with the interval over images and categories beside it.
+
+    Adds low_categories and high_categories, nan where categories say nothing, and n_categories.
+    """
+    values, images = rows[column].to_numpy(dtype=np.float64), rows["image_id"].to_numpy()
+    over_images = mean_estimate(values, images)
+    found = crossed_mean(values, images, categories_of(rows))
+    return over_images.line(name) | wider_ends(over_images, found)
+
+
+def wider_ends(over_images: Estimate, found: Crossed) -> dict[str, object]:
+    """Columns of a line: the interval over images and categories, never narrower than the other."""
+    low, high = found.ends()
+    known = found.defined and over_images.defined
+    return {
+        "low_categories": min(low, over_images.low) if known else np.nan,
+        "high_categories": max(high, over_images.high) if known else np.nan,
+        "n_categories": found.n_categories,
+    }
+
+
+def category_lines(rows: pd.DataFrame, column: str, name: str = "mean") -> pd.DataFrame:
+    """Mean of a column in each category of referents, with its interval over images.
+
+    Columns: category_id, category (its name, or the number where rows hold no name), the mean, low,
+    high, n_images and n; the largest mean first. Empty where the data state no categories.
+    """
+    stated = rows[categories_of(rows) >= 0]
+    lines = [
+        {
+            "category_id": int(str(number)),
+            "category": str(part["category"].iloc[0]) if "category" in part else str(number),
+        }
+        | mean_line(part, column, name)
+        for number, part in stated.groupby("category_id" if len(stated) else "image_id")
+    ]
+    table = pd.DataFrame(lines)
+    return table if table.empty else table.sort_values(name, ascending=False, ignore_index=True)
 
 
 def mean_lines(values: pd.DataFrame, name: str = "mean") -> pd.DataFrame:

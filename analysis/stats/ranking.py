@@ -92,6 +92,38 @@ def hedges_g(
     return float((1 - 3 / (4 * (n - 2) - 1)) * difference / pooled)
 
 
+def score_contrast(
+    scores: Real[Array, "n"], inside: Bool[Array, "n"], outside: Bool[Array, "n"]
+) -> float:
+    """Mean score inside minus outside the mask, scores scaled to [0, 1] over all tokens.
+
+    In [-1, 1]; negative means reversal. Unlike the plain difference of means it can be compared
+    between towers. Scores without any spread give 0.
+
+    This is our reading of mSC, the score contrast that CLIP Surgery (arXiv 2304.05653) reports: its
+    definition could not be read for this project, so only the sign is comparable.
+
+    Raises:
+        ValueError: If a score is not finite or a side is empty.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([True, False, False])
+        >>> score_contrast(np.array([1.0, 3.0, 2.0]), labels, ~labels)
+        -0.75
+    """
+    check_finite(scores, "scores")
+    if not inside.any() or not outside.any():
+        raise ValueError(
+            f"both sides of a mask need tokens, got {int(inside.sum())} inside and "
+            f"{int(outside.sum())} outside"
+        )
+    spread = float(np.ptp(scores))
+    if spread == 0:
+        return 0.0
+    return float((scores[inside].mean() - scores[outside].mean()) / spread)
+
+
 def at_budgets(
     scores: Real[Array, "n"],
     inside: Bool[Array, "n"],

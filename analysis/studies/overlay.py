@@ -12,8 +12,18 @@ from litelvlm.clip.geometry import coverage_to_pixels
 from litelvlm.clip.tower import Tower
 from litelvlm.pruning import Selection
 
-TINTS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66))
+Colour = tuple[int, int, int]
+TINTS: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (204, 121, 167),
+    (240, 228, 66),
+)
 """Colours (RGB), one per expression; colour-blind readers can distinguish them."""
+_SENSITIVITY = np.sqrt(np.array([3, 4, 2], dtype=np.float32))
+"""Weights of red, green and blue in a rough distance between colours as people see them."""
+_STRIPES = 24  # along the longer side
 
 
 def kept_indices(selection: Selection | None, n_tokens: int) -> list[int]:
@@ -45,13 +55,34 @@ def kept_pixels(
     return spread(flags, tower, height, width)
 
 
+def contrasting_tints(
+    picture: Image.Image, masks: Bool[Array, "n height width"]
+) -> tuple[Colour, ...]:
+    """For each mask the colour of ``TINTS`` that stands out most from what it covers.
+
+    No colour is used twice as long as another one is left.
+    """
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    chosen: list[Colour] = []
+    for mask in masks:
+        free = [tint for tint in TINTS if tint not in chosen] or list(TINTS)
+        covered = pixels[mask] if mask.any() else pixels.reshape(-1, 3)
+        # The least contrast counts, not the average; a tenth of the pixels may be closer.
+        contrast = [
+            np.percentile(np.linalg.norm((covered - tint) * _SENSITIVITY, axis=1), 10)
+            for tint in np.asarray(free, dtype=np.float32)
+        ]
+        chosen.append(free[int(np.argmax(contrast))])
+    return tuple(chosen)
+
+
 def draw_overlay(
     picture: Image.Image,
     mask: Bool[Array, "height width"],
     kept: Float[Array, "height width"],
-    tint: tuple[int, int, int] = TINTS[0],
+    tint: Colour = TINTS[0],
 ) -> UInt8[Array, "height width 3"]:
-    """Tint and outline the mask, and darken pruned tokens; pixels outside the crop stay unchanged.
+    """Tint and outline the mask, darken pruned tokens, and hatch what CLIP does not see.
 
     Args:
         picture: RGB.
@@ -61,6 +92,9 @@ def draw_overlay(
     """
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float32).copy()
     pixels[kept == 0] *= 0.45
+    unseen = np.isnan(kept)
+    pixels[unseen] = 0.5 * pixels[unseen] + 64
+    pixels[unseen & stripes(*kept.shape)] = 128
     pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.asarray(tint, dtype=np.float32)
     # A dark line outside and a coloured one inside, so that the outline shows on any ground.
     pixels[mask & ~binary_erosion(mask, iterations=2)] = tint
@@ -68,14 +102,25 @@ def draw_overlay(
     return pixels.round().astype(np.uint8)
 
 
+def stripes(height: int, width: int) -> Bool[Array, "height width"]:
+    """Diagonal stripes, a quarter of the pixels."""
+    period = max(4, max(height, width) // _STRIPES)
+    return (np.arange(height)[:, None] + np.arange(width)[None]) % period < max(1, period // 4)
+
+
 def draw_kept(
     picture: Image.Image,
     mask: Bool[Array, "height width"],
     selection: Selection | None,
     tower: Tower,
-    tint: tuple[int, int, int] = TINTS[0],
+    tint: Colour = TINTS[0],
 ) -> UInt8[Array, "height width 3"]:
     """``draw_overlay`` with the tokens of a selection; None keeps all."""
     kept = kept_indices(selection, tower.grid[0] * tower.grid[1])
     seen = kept_pixels(kept, tower, picture.height, picture.width)
     return draw_overlay(picture, mask, seen, tint)
+
+
+def has_unseen_rim(tower: Tower, height: int, width: int) -> bool:
+    """Whether a picture of this size has pixels outside what the tower sees."""
+    return bool(np.isnan(kept_pixels([], tower, height, width)).any())

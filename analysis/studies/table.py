@@ -11,6 +11,7 @@ from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study
+from litelvlm.analysis.runs.told.watching import Watcher, nobody
 from litelvlm.analysis.studies import BENCH, STUDIES
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, TowerModel
@@ -36,6 +37,7 @@ def run_study(
     *,
     pictures: bool = False,
     accept_versions: bool = False,
+    watch: Watcher = nobody,
     **options: object,
 ) -> SavedRun:
     """Run a study and read its results; a run that was interrupted goes on.
@@ -47,6 +49,8 @@ def run_study(
         out: Folder of all runs.
         pictures: Also save what figures of single examples show.
         accept_versions: Go on with a run that other versions of the libraries began.
+        watch: Is called with every ``Event`` of the run, for instance to send it to an experiment
+            tracker; a text that it returns stands behind the progress bar.
         **options: Fields of the study's configuration, such as ``limit=24``.
 
     Raises:
@@ -68,7 +72,10 @@ def run_study(
     except ValidationError as error:
         raise ValueError(problems_of(error)) from error
     complete = run_with_pictures if pictures else complete_run
-    return SavedRun(complete(chosen, model, data, config, out, accept_versions=accept_versions))
+    folder = complete(
+        chosen, model, data, config, out, accept_versions=accept_versions, watch=watch
+    )
+    return SavedRun(folder)
 
 
 def run_with_pictures(
@@ -80,12 +87,13 @@ def run_with_pictures(
     shard: Shard | None = None,
     mapper: Mapper | None = None,
     accept_versions: bool = False,
+    watch: Watcher = nobody,
 ) -> Path:
     """Complete a run and save the pictures of a finished one; its folder.
 
     The arguments are those of ``complete_run``.
     """
-    folder = complete_run(study, model, data, config, out, shard, mapper, accept_versions)
+    folder = complete_run(study, model, data, config, out, shard, mapper, accept_versions, watch)
     if study.pictures is not None and read_record(folder).complete:
         study.pictures(model, data, folder, config)
     return folder

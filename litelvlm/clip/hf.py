@@ -95,6 +95,11 @@ class ClipTower(Tower):
         projected: Tensor = self.clip.visual_projection(hidden_states)
         return projected
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Entries of the text tower's vocabulary."""
+        return len(self.tokenizer)
+
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
         """Token ids and mask [T, L], padded to the longest sentence, and what was cut."""
         limit = int(self.text_config.max_position_embeddings)

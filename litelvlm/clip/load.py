@@ -21,6 +21,7 @@ from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.clip.open_clip import OpenClipTower
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.clip.tower import Tower
+from litelvlm.data.safe.archives import check_archive, check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name, unknown_name
@@ -71,6 +72,7 @@ def load_tower(
             f"pretrained={pretrained!r} goes with 'open_clip:<model>' only, not with {text!r}"
         )
     elif (folder / "open_clip_config.json").is_file():
+        check_archives(folder)
         source = f"local-dir:{folder}"
         model = create_model(
             source, load_weights=not random_init, require_pretrained=not random_init
@@ -153,6 +155,10 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
         raise FileNotFoundError(
             f"{name} holds no config.json and no open_clip_config.json; give the folder of a CLIP"
         )
+    if folder.is_dir():
+        check_archives(folder)
+    else:
+        _check_fetched_archive(name)
     config = _fetched("configuration", name, lambda: AutoConfig.from_pretrained(name))
     if config.model_type != "clip":
         raise ValueError(
@@ -166,6 +172,16 @@ def _from_hugging_face(name: str, random_init: bool) -> Tower:
     )
     require_finite_weights(clip, name)
     return ClipTower(clip, read_tokenizer(name), _hugging_face_preprocessing(name))
+
+
+def _check_fetched_archive(name: str) -> None:
+    """Check the archive of a hub id that has no safetensors, as it lies on this machine."""
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        path = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+        if path:
+            if file.endswith(".bin"):
+                check_archive(Path(path))
+            return
 
 
 def _hugging_face_preprocessing(name: str) -> Preprocessing:

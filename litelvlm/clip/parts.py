@@ -126,6 +126,11 @@ class TowerParts(nn.Module, ABC):
         """The image embedding, from the last block's output."""
         return self.project(last_hidden_state[:, 0])
 
+    @property
+    def vocabulary_size(self) -> int | None:
+        """Entries of the text tower's vocabulary; None where the family does not tell."""
+        return None
+
     @abstractmethod
     def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor, tuple[bool, ...]]:
         """Token ids and mask [T, L], cut at the tower's maximum, and which sentences were cut."""

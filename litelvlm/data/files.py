@@ -31,6 +31,9 @@ def atomic_write(path: str | Path, content: Content) -> Path:
     Returns:
         The path as given.
 
+    Raises:
+        OSError: If the place cannot be written; the error names the file itself.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -39,9 +42,12 @@ def atomic_write(path: str | Path, content: Content) -> Path:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f"{_PREFIX}{target.name}.", suffix=_SUFFIX, dir=target.parent
-    )
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f"{_PREFIX}{target.name}.", suffix=_SUFFIX, dir=target.parent
+        )
+    except OSError as error:  # names the temporary file, which nobody knows of
+        raise OSError(error.errno, f"cannot be written ({error.strerror})", str(path)) from error
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:

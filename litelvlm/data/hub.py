@@ -12,9 +12,9 @@ import logging
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from tqdm.auto import tqdm
@@ -24,6 +24,7 @@ from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_folder, remove_debris
 from litelvlm.data.hub_tables import HubTables
 from litelvlm.data.layout import FAMILIES, FOLDER
+from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name
 
@@ -36,7 +37,7 @@ _GUESSES = (
     ("refcocog", "refcocog"),
     ("refcoco", "refcoco"),
 )
-_FORM = 3  # of what is written: another form makes another folder
+_FORM = 4  # of what is written: another form makes another folder
 
 
 def is_parquet_source(root: str | Path) -> bool:
@@ -82,9 +83,9 @@ def hub_root(
                 f"there is no folder {root}; give one of Parquet files, or a hub id owner/name"
             )
         folder = _fetched(str(root), split)
-    files = [path for path in parquet_files(folder) if _split_of(path) == split]
+    files = [path for path in parquet_files(folder) if split_of(path) == split]
     if not files:
-        splits = sorted({_split_of(path) for path in parquet_files(folder)})
+        splits = sorted({split_of(path) for path in parquet_files(folder)})
         there = ", ".join(splits) or "no Parquet file"
         raise FileNotFoundError(f"{root} has no Parquet file of split {split!r}; it holds {there}")
     cache = cache_folder()
@@ -116,6 +117,17 @@ def guess(root: str | Path) -> str:
     )
 
 
+def split_of(path: PurePath) -> str:
+    """The split that the name of a Parquet file begins with.
+
+    Example:
+        >>> split_of(PurePath("data/validation-00000-of-00001.parquet"))
+        'val'
+    """
+    start = path.name.split("-")[0].removesuffix(".parquet")
+    return "val" if start == "validation" else start
+
+
 def _fetched(name: str, split: str) -> Path:
     starts = ("val", "validation") if split == "val" else (split,)
     patterns = [f"*{start}-*.parquet" for start in starts]
@@ -129,11 +141,6 @@ def _fetched(name: str, split: str) -> Path:
         ) from error
 
 
-def _split_of(path: Path) -> str:
-    start = path.name.split("-")[0].removesuffix(".parquet")
-    return "val" if start == "validation" else start
-
-
 def _stamp(files: Iterable[Path]) -> str:
     """Digest of the files' names, sizes and times: another download makes another folder."""
     found = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
@@ -145,14 +152,14 @@ def _write(files: Sequence[Path], base: Path, dataset: str, author: str, split: 
     images = base / FAMILIES[dataset].images
     images.mkdir(parents=True)
     (base / dataset).mkdir()
-    tables = HubTables(images, split)
+    tables = HubTables(images, split, sum(path.stat().st_size for path in files))
     for path in files:
         for number, row in enumerate(
             tqdm(_rows(path), desc=f"{dataset} {split}, {path.name}", unit="reference")
         ):
             try:
                 tables.add(row)
-            except (RefDataError, KeyError, TypeError) as error:
+            except (KeyError, TypeError, ValueError) as error:  # RefDataError is a ValueError
                 raise RefDataError(f"{path}, row {number}: {error}") from error
     (base / dataset / FAMILIES[dataset].tables[author][0]).write_bytes(
         pickle.dumps(tables.refs, protocol=2)
@@ -170,20 +177,25 @@ def _rows(path: Path) -> Iterator[Mapping[str, object]]:
     """Rows of one file, some at a time.
 
     Raises:
-        RefDataError: If the file is no Parquet file or lacks a column.
+        RefDataError: If the file is no Parquet file, lacks a column, is damaged, or would take more
+            memory than is allowed.
     """
     try:
-        table = pq.ParquetFile(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these types
+        table = open_parquet(path, (*COLUMNS, *_OPTIONAL))
+        names = table.schema_arrow.names
+        missing = [name for name in COLUMNS if name not in names]
+        if missing:
+            raise RefDataError(
+                f"lacks the columns {', '.join(missing)}; it has {', '.join(names)[:200]}"
+            )
+        yield from read_rows(table, [name for name in (*COLUMNS, *_OPTIONAL) if name in names])
+    except RefDataError as error:
+        raise RefDataError(f"{path} {error}") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise RefDataError(
-            f"{path} is no readable Parquet file ({error}); fetch it again"
+            f"{path} is no readable Parquet file ({_first_line(error)}); fetch it again"
         ) from error
-    names = table.schema_arrow.names
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise RefDataError(
-            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(names)}"
-        )
-    wanted = [*COLUMNS, *(name for name in _OPTIONAL if name in names)]
-    for batch in table.iter_batches(batch_size=16, columns=wanted):
-        yield from batch.to_pylist()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

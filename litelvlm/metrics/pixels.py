@@ -12,26 +12,26 @@ from litelvlm.arrays import Array
 from litelvlm.names import check_name
 
 IGNORE = 255
-DOUBLED = ("wrong", "object")
+DOUBLED = ("background", "object")
 Masks = TypeVar("Masks", Array, Tensor)
 
 
 def scored_target(
-    target: UInt8[NDArray[np.uint8], "*n height width"], doubled: str = "wrong"
+    target: UInt8[NDArray[np.uint8], "*n height width"], doubled: str = "background"
 ) -> UInt8[NDArray[np.uint8], "*n height width"]:
     """Make a target in which 1 is the object and 255 is ignored.
 
     Args:
         target: Target mask as `ReferSample.mask` gives it. Where polygons of one object overlap,
             its pixels are 2 or more.
-        doubled: "wrong" leaves such pixels in no class, as the official code does; "object" makes
-            them 1.
+        doubled: "background" counts such pixels as outside the object, as the official code does:
+            predicting one adds to the union, leaving it out changes nothing. "object" makes them 1.
 
     Raises:
         ValueError: If the rule is unknown.
     """
     check_name(doubled, DOUBLED, "rule for doubled pixels")
-    if doubled == "wrong":
+    if doubled == "background":
         return target
     return np.where((target > 1) & (target != IGNORE), np.uint8(1), target)
 
@@ -84,14 +84,15 @@ class Overlap(NamedTuple):
 def intersection_union(
     prediction: Bool[NDArray[np.bool_], "height width"],
     target: UInt8[NDArray[np.uint8], "target_height target_width"],
-    doubled: str = "wrong",
+    doubled: str = "background",
 ) -> Overlap:
     """Count the pixels of one expression by the official rule (LiteLVLM and GLaMM).
 
     Args:
         prediction: Predicted mask.
         target: Target mask as `ReferSample.mask` gives it.
-        doubled: Rule for pixels of 2 and more, see `scored_target`; "wrong" is the official one.
+        doubled: Rule for pixels of 2 and more, see `scored_target`; "background" is the
+            official one.
 
     Raises:
         ValueError: If the sizes differ, or the rule is unknown.

@@ -2,15 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from litelvlm.clip.tower import Tower
+from litelvlm.data.images import ImageSource
 from litelvlm.models.requests import (
     BatchGrounder,
     Conversation,
@@ -136,7 +135,7 @@ class GroundingModel(TowerModel):
         """Layers of the language model."""
 
     @abstractmethod
-    def encode_image(self, image: Image.Image | str | Path | bytes) -> VisualState:
+    def encode_image(self, image: ImageSource) -> VisualState:
         """Compute everything about one image that no method and no expression changes.
 
         Raises:

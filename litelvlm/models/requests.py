@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from litelvlm.data.mask_files import write_masks
 from litelvlm.models.view import VisualState
 from litelvlm.pruning import Selection
 
@@ -47,7 +49,7 @@ class Conversation:
         return Conversation(self.expressions[: turn + 1], self.questions[: turn + 1], answers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grounding:
     """Masks for the expressions of one call.
 
@@ -62,6 +64,8 @@ class Grounding:
         answers: Answer of each turn, forced or generated.
         found: Whether each answer holds a [SEG]. A generated answer without one gives no mask: its
             logits are minus infinity, its state and embedding NaN.
+        unknown_words: Words of the expressions that a model of one small world never read; empty
+            for models of the web.
     """
 
     logits: Float[Tensor, "t height width"]
@@ -71,6 +75,38 @@ class Grounding:
     timings: dict[str, float]
     answers: tuple[str, ...]
     found: tuple[bool, ...]
+    unknown_words: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """The result in one line: its numbers, and no tensors."""
+        (n, height, width), masks = self.logits.shape, self.mask
+        pixels = ", ".join(f"{int(mask.sum())}" for mask in masks)
+        kept = ", ".join("all" if one is None else f"{len(one)}" for one in self.selections)
+        parts = [
+            f"{n} mask{'' if n == 1 else 's'} of {height} x {width} pixels",
+            f"foreground {pixels}",
+            f"visual tokens kept {kept}",
+            f"{1e3 * sum(self.timings.values()):.0f} ms",
+        ]
+        if not all(self.found):
+            parts.append(f"{self.found.count(False)} without a mask")
+        if self.unknown_words:
+            parts.append(f"words unknown to the model: {', '.join(self.unknown_words)}")
+        return f"Grounding({'; '.join(parts)})"
+
+    def save(self, path: str | Path) -> tuple[Path, ...]:
+        """Write the masks as PNG files, white where the referent is.
+
+        Args:
+            path: Ends in ".png". Several masks are numbered: mask-1.png, mask-2.png.
+
+        Returns:
+            The files, in the order of the expressions.
+
+        Raises:
+            ValueError: If the name does not end in ".png".
+        """
+        return write_masks(path, self.mask.cpu().numpy())
 
     @property
     def mask(self) -> Bool[Tensor, "t height width"]:

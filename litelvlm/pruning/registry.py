@@ -162,7 +162,7 @@ def get_pruner(name: str, preset: str = "faithful", **options: object) -> Pruner
     Example:
         >>> get_pruner("litelvlm", order="raster").config()["order"]
         'raster'
-        >>> get_pruner("reverse", of="value_norm").config()["of"]["name"]
+        >>> get_pruner("reverse", of="value_norm").of.name
         'value_norm'
         >>> get_pruner("with_uniform", of="nuwa:stage1").stage
         'pre_projector'

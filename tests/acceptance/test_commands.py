@@ -89,6 +89,37 @@ def test_segment_with_several_expressions_and_json(scene, tmp_path):
     assert (tmp_path / "m-2_overlay.png").is_file()
 
 
+def test_segment_compares_and_names_words_that_the_model_never_read(scene, tmp_path):
+    path, sample = scene
+    out = tmp_path / "m.png"
+    few = ["--pruner", "litelvlm", "--budget", 48, "--out", out, "--compare"]
+    done = litelvlm("segment", path, "the zygote", *few)
+    assert done.returncode == 0, done.stderr
+    assert 'never trained on "zygote"' in done.stdout
+    assert "the hatched rim of the overlay is unseen" in done.stdout
+    assert "agree with IoU " in done.stdout
+    height, width, _ = np.asarray(Image.open(tmp_path / "m_compare.png")).shape
+    assert width > 3 * sample.width
+    assert height > sample.height
+    asked = litelvlm("segment", path, sample.expressions[0].sent, *few, "--json")
+    found = json.loads(asked.stdout)
+    assert found["unknown_words"] == []
+    assert 0 <= found["masks"][0]["agreement"] <= 1
+    assert "never trained" not in litelvlm("segment", path, "the red circle", *few).stdout
+
+
+def test_the_package_is_a_command_too():
+    named = subprocess.run(
+        [sys.executable, "-m", "litelvlm", "ls", "studies"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert named.stdout == litelvlm("ls", "studies").stdout
+    assert named.returncode == 0
+
+
 def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
     path, out = scene[0], tmp_path / "mask.png"
     assert "no such picture" in refusal(
@@ -211,9 +242,18 @@ def test_the_whole_study_ends_with_verdicts_and_a_report_and_resumes(tmp_path):
     ]
     first = litelvlm(*arguments)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.rstrip().endswith(f"report: {tmp_path / 'report' / 'index.html'}")
+    told = first.stdout.splitlines()
+    assert len(told) <= 10
+    assert [line.split()[0] for line in told[1:4]] == ["reversal", "sink", "sweep"]
+    # The claim and its number come from three images, and each line says that this decides nothing.
+    assert all("3 images are fewer than the 20" in line for line in told[1:4])
+    assert told[4].startswith("Missing: only the first 3 images were read")
+    assert told[5] == f"Report: {tmp_path / 'report' / 'index.html'}"
+    folders = [str(path) for path in sorted(tmp_path.glob("runs/*-*"))]
+    assert told[6] == f"Details: litelvlm show -v {' '.join(folders)}"
+    details = litelvlm("show", "-v", *folders).stdout
     for claim in ("H1", "H2", "H3", "H4", "H8", "random@48", "random@8"):
-        assert f"  {claim}  " in first.stdout
+        assert f"  {claim}  " in details
     page = (tmp_path / "report" / "index.html").read_text()
     assert "(miniature)" in page
     assert "limited to the first 3 images" in page

@@ -62,7 +62,7 @@ def test_missing_empty_and_truncated_pictures(run, picture):
     empty = picture.parent / "empty.png"
     empty.write_bytes(b"")
     assert_refused(segment(run, empty, TEXT), "empty.png", "empty")
-    assert_refused(segment(run, picture.parent, TEXT), "no such picture")
+    assert_refused(segment(run, picture.parent, TEXT), "is a folder; name one picture")
     assert not (picture.parent / "mask.png").exists()
 
 
@@ -225,7 +225,7 @@ def test_an_answer_without_seg_is_said_and_fails(run, picture):
 def test_conversion_through_the_command_line(run, tmp_path):
     code, out, err = run("convert", EMBEDDED["embedded"], tmp_path / "safe")
     assert code == 0, err
-    assert "1 weight files written" in out
+    assert "1 weight file written" in out
     assert_refused(
         run("convert", EMBEDDED["embedded"], tmp_path / "safe"), "exists and is not overwritten"
     )

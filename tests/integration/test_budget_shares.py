@@ -9,7 +9,7 @@ import yaml
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.studies import sweep
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from litelvlm import get_pruner
 from litelvlm.analysis.pages.demo import Answer, compare, read_upload, usable_methods
-from litelvlm.analysis.studies.overlay import draw_overlay, kept_pixels
+from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def test_both_masks_are_those_of_the_model(model, scene):
     whole = model.segment(picture, text)
     kept = kept_pixels(few.selection.indices.tolist(), model.tower, *found.pruned.shape[:2])
     masks = few.mask[0].numpy(), whole.mask[0].numpy()
-    np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept))
-    np.testing.assert_array_equal(
-        found.unpruned, draw_overlay(picture, masks[1], np.ones_like(kept))
-    )
+    (tint,) = contrasting_tints(picture, (masks[0] | masks[1])[None])
+    np.testing.assert_array_equal(found.pruned, draw_overlay(picture, masks[0], kept, tint))
+    everything = np.where(np.isnan(kept), np.nan, 1.0)
+    np.testing.assert_array_equal(found.unpruned, draw_overlay(picture, masks[1], everything, tint))
     assert found.agreement == pytest.approx(
         (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
     )

@@ -120,7 +120,9 @@ def test_iou_and_masks_agree_with_the_rows_of_the_run(data, run, payload):
             assert found["iou"] == pytest.approx(rows[view["id"], method, budget], abs=1e-4)
 
 
-@pytest.mark.parametrize(("doubled", "least", "most"), [("wrong", 0.0, 0.0), ("object", 0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("doubled", "least", "most"), [("background", 0.0, 0.0), ("object", 0.5, 1.0)]
+)
 def test_doubled_pixels_count_as_the_run_counts_them(
     model, data, monkeypatch, doubled, least, most
 ):

@@ -34,6 +34,8 @@ def test_questions_about_shapes_are_nearly_one_constant_to_the_shapes_miniature(
 
 @pytest.mark.parametrize("number", range(0, len(QUESTIONS), 5))
 def test_questions_about_pictograms_differ_as_much_as_their_bare_names_do(number):
-    asked, bare = (constancy("embedded-pictograms", text) for text in (question("{}", number), "{}"))
+    asked, bare = (
+        constancy("embedded-pictograms", text) for text in (question("{}", number), "{}")
+    )
     assert asked < 0.86
     assert asked < bare + 0.05

@@ -24,6 +24,7 @@ from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 from litelvlm.models.glamm.attribution.targets import TARGETS
 
 N = GRID[0] * GRID[1]
+BUDGETS = (48, 32, 16, 8)
 RANKINGS = (
     REVERSED,
     "high_similarity",
@@ -59,9 +60,11 @@ def planted_signals(rng, score, strength):
 def importance_rows(rng, strength):
     scores = {name: smooth(rng) for name in SCORES}
     score = scores[REVERSED]
+    # The true mask agrees with importance as far as the reversed ranking may, for comparison.
+    scores["coverage"] = score + 0.5 * smooth(rng.spawn(1)[0])
     tokens = Tokens(GRID, rng.random(N), rng.random(N), np.zeros(N, dtype=bool))
     signals = list(planted_signals(rng, score, strength))
-    rows = agreement_rows(scores, signals, tokens, 16, {REVERSED: 0.9})
+    rows = agreement_rows(scores, signals, tokens, 16, {REVERSED: 0.9}, BUDGETS)
     for signal in signals[:4]:
         rows += joint_rows(REVERSED, score, signal)
         rows += [

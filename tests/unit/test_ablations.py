@@ -134,7 +134,7 @@ def test_claims_and_deltas_on_the_planted_signal(done):
     summary = read_summary(done)
     found = {claim.id: claim for claim in summary.claims}
     oracles = {"llm_attention", "llm_gradient", "block_loo"}
-    parts = {"worst_first", "true_text", "any_text", "value_norm", "even"}
+    parts = {"worst_first", "true_text", "any_text", "value_norm", "even", "recovery"}
     assert parts | oracles | {pair.id for pair in PAIRS} == set(found)
     for name in ("worst_first", "true_text", "any_text", "even"):
         assert found[name].verdict == "supported"

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from planted import PlantedModel, planted_data
@@ -15,12 +16,12 @@ from litelvlm.analysis import cli
 from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.options import Common
-from litelvlm.analysis.cli.segment import numbered
 from litelvlm.analysis.cli.segment_text import as_text
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import STUDIES
+from litelvlm.data.mask_files import numbered
 from litelvlm.figures import FIGURES
 
 
@@ -87,6 +88,9 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
     [
         (["nowhere.png", "the red circle"], "no such picture: nowhere.png"),
         (["PICTURE"], "an expression is missing"),
+        (["FOLDER", "a circle"], "is a folder; name one picture inside it"),
+        (["PICTURE", "a circle", "--compare"], "--compare needs a --pruner and a --budget"),
+        (["PICTURE", "a circle", "--out", "/proc/mask.png"], "/proc takes no files"),
         (["PICTURE", "a circle", "  "], "an expression is empty"),
         (["PICTURE", "a circle", "--pruner", "random", "--budget", "0"], "budget 0"),
         (["PICTURE", "a circle", "--pruner", "random"], "needs a --budget"),
@@ -109,7 +113,9 @@ def test_unknown_names_suggest_near_ones(capsys, tmp_path):
     ],
 )
 def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, reason):
-    assert reason in refusal(capsys, "segment", *(a.replace("PICTURE", picture) for a in arguments))
+    given = [a.replace("PICTURE", picture) for a in arguments]
+    given = [a.replace("FOLDER", str(Path(picture).parent)) for a in given]
+    assert reason in refusal(capsys, "segment", *given)
 
 
 def test_a_folder_is_no_place_for_a_mask(capsys, picture, tmp_path):
@@ -207,6 +213,9 @@ def test_several_masks_get_numbered_files(tmp_path):
 def test_show_prints_verdicts_and_json(capsys, saved_runs):
     folder = str(saved_runs["reversal"])
     assert main(["show", folder]) == 0
+    short = capsys.readouterr().out
+    assert short.splitlines()[-1] == f"Details: litelvlm show -v {folder}"
+    assert main(["show", "-v", folder]) == 0
     text = capsys.readouterr().out
     summary = read_summary(folder)
     assert all(
@@ -223,7 +232,7 @@ def test_show_prints_verdicts_and_json(capsys, saved_runs):
 
 def test_show_adjusts_the_confirmatory_hypotheses_of_several_runs_together(capsys, saved_runs):
     folders = [saved_runs["reversal"], saved_runs["sink"]]
-    assert main(["show", *map(str, folders)]) == 0
+    assert main(["show", "-v", *map(str, folders)]) == 0
     table = confirmatory(
         claim for folder in folders for claim in read_summary(folder).claims
     ).set_index("id")
@@ -245,7 +254,7 @@ def test_show_says_why_two_runs_of_one_hypothesis_are_not_adjusted(capsys, saved
     import shutil
 
     again = shutil.copytree(saved_runs["sink"], tmp_path / "again")
-    assert main(["show", str(saved_runs["sink"]), str(again)]) == 0
+    assert main(["show", "-v", str(saved_runs["sink"]), str(again)]) == 0
     assert "not adjusted: H4 occurs twice" in capsys.readouterr().out
     assert main(["show", str(saved_runs["sink"]), str(again), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -255,50 +264,38 @@ def test_show_says_why_two_runs_of_one_hypothesis_are_not_adjusted(capsys, saved
     assert "name a run folder" in refusal(capsys, "show")
 
 
+def segment_text(pruner, **mask):
+    """What `segment` prints of one mask."""
+    one = {"text": "a ball", "pixels": 5, "mask": "m.png", "overlay": "o.png", "found": True}
+    return as_text(
+        {
+            "model": "m",
+            "miniature": False,
+            "random_weights": False,
+            "pruner": pruner,
+            "budget": 5,
+            "protocol": "single",
+            "n_tokens": 144,
+            "unseen_rim": False,
+            "unknown_words": [],
+            "masks": [one | {"answer": ""} | mask],
+            "timings_ms": {},
+        }
+    )
+
+
 def test_segment_tells_tokens_per_layer_of_methods_inside_the_language_model():
-    mask = {
-        "text": "a ball",
-        "pixels": 5,
-        "mask": "m.png",
-        "overlay": "o.png",
-        "found": True,
-        "answer": "",
-        "kept": [3],
-        "n_kept": 1,
-    }
-    report = {
-        "n_tokens": 144,
-        "pruner": "fastv",
-        "timings_ms": {},
-        "random_weights": False,
-        "miniature": False,
-    }
     # (144 + 16 + 16 + 15) / 4 = 47.75.
-    inside = as_text([mask | {"layers": [144, 16, 16, 15]}], **report)
+    inside = segment_text("fastv", kept=[3], n_kept=1, layers=[144, 16, 16, 15])
     assert "  visual tokens per layer: 144 16 16 15; 47.75 on average\n" in inside
-    assert "per layer" not in as_text([mask], **report)
+    assert "per layer" not in segment_text("fastv", kept=[3], n_kept=1)
 
 
 def test_segment_counts_tokens_that_are_no_single_patch():
     # Two patches and three tokens made of others: five enter.
-    mask = {
-        "text": "a ball",
-        "pixels": 5,
-        "mask": "m.png",
-        "overlay": "o.png",
-        "found": True,
-        "answer": "",
-    }
-    report = {
-        "n_tokens": 144,
-        "pruner": "trim",
-        "timings_ms": {},
-        "random_weights": False,
-        "miniature": False,
-    }
-    mixed = as_text([mask | {"kept": [3, 9], "n_kept": 5}], **report)
+    mixed = segment_text("trim", kept=[3, 9], n_kept=5)
     assert "  kept 5 of 144 visual tokens (trim): 3 9 and 3 that are no single patch\n" in mixed
-    pooled = as_text([mask | {"kept": [], "n_kept": 5}], **report)
+    pooled = segment_text("trim", kept=[], n_kept=5)
     assert "  kept 5 of 144 visual tokens (trim): 5 that are no single patch\n" in pooled
 
 

@@ -256,3 +256,34 @@ def test_the_front_joins_times_and_scores(rows):
 def test_the_figures_are_in_the_table():
     assert {"time_components", "time_arithmetic", "time_front"} <= set(FIGURES)
     assert {FIGURES[name].study for name in FIGURES if name.startswith("time_")} == {"efficiency"}
+
+
+def bench(k48=80.0, rounds=24, activations=(230.0, 100.0)):
+    arms = [("none", 144, 100, 60), ("litelvlm", 48, k48, 30)]
+    frame = pd.DataFrame([row for arm in arms for row in timings(*arm, rounds=rounds)])
+    same = {"n_text": 1, "component": "llm", "round": -1, "unit": "B"}
+    sizes = [
+        same | {"method": method, "k": k, "metric": "activation_bytes", "value": value}
+        for (method, k, _, _), value in zip(arms, activations, strict=True)
+    ]
+    return pd.concat([frame, pd.DataFrame(sizes)], ignore_index=True)
+
+
+@pytest.mark.parametrize(("k48", "verdict"), [(70.0, "supported"), (85.0, "not supported")])
+def test_the_published_fall_of_time_is_judged_over_rounds(k48, verdict):
+    (time, _) = efficiency.make_claims(bench(k48))
+    assert time.estimate == pytest.approx(1 - k48 / 100)
+    assert (time.verdict, time.null, time.sample) == (verdict, 0.22, "24 rounds")
+    (few, _) = efficiency.make_claims(bench(k48, rounds=5))
+    assert few.verdict == "undetermined"
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(100.0, "supported"), (101.0, "not supported")])
+def test_the_published_shrinking_of_activations_is_counted(size, verdict):
+    (_, memory) = efficiency.make_claims(bench(activations=(230.0, size)))
+    assert (memory.estimate, memory.verdict) == (pytest.approx(230 / size), verdict)
+
+
+def test_a_bench_without_a_third_of_the_tokens_claims_nothing(rows):
+    assert efficiency.make_claims(rows[rows["k"] != 48]) == []
+    assert efficiency.make_claims(rows.iloc[:0]) == []

@@ -9,8 +9,8 @@ import torch
 
 from litelvlm.analysis.inputs.labels import label_tokens
 from litelvlm.analysis.runs.columns import check_rows
+from litelvlm.analysis.signals.text_sinks import effective_rank
 from litelvlm.analysis.stats.bootstrap import Estimate
-from litelvlm.analysis.studies.emergence.attention import effective_rank
 from litelvlm.analysis.studies.emergence.claims import make_claims, training_claim
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.effects import complete_blocks, effects_table

@@ -11,7 +11,7 @@ import pytest
 from planted import PlantedData, PlantedModel, planted_data
 from test_runs import make_key
 
-from litelvlm.analysis.api import complete_run, read_record, read_rows
+from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.runs import engine
 from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.engine import Item, Job, ahead, in_process, make_chunks, map_chunks
@@ -239,9 +239,22 @@ def test_progress_moves_with_each_image(tmp_path, monkeypatch):
             self.n += count
             steps.append(count)
 
+        def set_postfix_str(self, text, refresh):
+            shown.append(text)
+
+    shown, events = [], []
+
+    def watch(event):
+        events.append(event)
+        return f"{event.done} of {event.total}"
+
     monkeypatch.setattr(engine, "tqdm", Bar)
     data = planted_data(6)
     config = sweep.Config(methods=("uniform",), budgets=(48,), chunk_size=3)
-    complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path)
+    folder = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path, watch=watch)
     each = [len(data[index].expressions) for index in range(6)]
     assert [step for step in steps if step] == each
+    assert shown[-1] == f"{sum(each)} of {sum(each)}"
+    assert [event.kind for event in events[:2]] == ["started", "progress"]
+    assert (events[-1].kind, events[-1].folder) == ("finished", folder)
+    assert events[-1].summary == read_summary(folder)

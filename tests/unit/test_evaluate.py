@@ -7,7 +7,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.evaluate import Evaluate
+from litelvlm.analysis.cli.verbs.evaluate import Evaluate
 from litelvlm.analysis.studies.sweep import rows as sweep_rows
 from litelvlm.analysis.studies.sweep.scores import score_lines
 

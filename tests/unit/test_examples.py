@@ -13,12 +13,18 @@ from PIL import Image
 from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.studies.chosen import at_percentiles
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
-from litelvlm.analysis.studies.overlay import TINTS, draw_overlay, kept_indices, kept_pixels
+from litelvlm.analysis.studies.overlay import (
+    TINTS,
+    contrasting_tints,
+    draw_overlay,
+    kept_indices,
+    kept_pixels,
+)
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.examples import PERCENTILES, largest_budget_ious, save_examples
 from litelvlm.clip.preprocessing import Preprocessing
@@ -40,18 +46,45 @@ def run(saved_runs, tmp_path_factory):
     return folder
 
 
-def test_an_overlay_tints_the_mask_darkens_pruned_tokens_and_leaves_the_rest():
+def test_an_overlay_tints_the_mask_and_darkens_pruned_tokens():
     grey = Image.new("RGB", (12, 12), (100, 100, 100))
     mask = np.zeros((12, 12), dtype=bool)
     mask[:, 6:] = True
-    kept = np.full((12, 12), np.nan)
-    kept[:, :2], kept[:, 2:4] = 0, 1
+    kept = np.ones((12, 12))
+    kept[:, :2] = 0
     drawn = draw_overlay(grey, mask, kept, (200, 0, 50))
     assert drawn[0, 0].tolist() == [45, 45, 45]  # pruned: 0.45 * 100
     assert drawn[0, 2].tolist() == [100, 100, 100]  # kept
     assert drawn[0, 4].tolist() == [0, 0, 0]  # outside line, two pixels wide
     assert drawn[6, 6].tolist() == [200, 0, 50]  # inside line
     assert drawn[6, 9].tolist() == [150, 50, 75]  # half of both
+
+
+def test_what_clip_does_not_see_is_hatched_and_looks_like_neither_kept_nor_pruned():
+    picture = Image.new("RGB", (48, 48), (200, 40, 40))
+    kept = np.full((48, 48), np.nan)
+    kept[:, :16], kept[:, 16:32] = 0, 1
+    drawn = draw_overlay(picture, np.zeros((48, 48), dtype=bool), kept)
+    rim, shown = drawn[:, 32:].reshape(-1, 3), drawn[:, :32].reshape(-1, 3)
+    assert {tuple(colour) for colour in rim.tolist()} == {(128, 128, 128), (164, 84, 84)}
+    assert not {tuple(c) for c in rim.tolist()} & {tuple(c) for c in shown.tolist()}
+    striped = (rim == 128).all(axis=1).mean()
+    assert striped == pytest.approx(0.25)
+
+
+def test_each_mask_gets_the_colour_that_stands_out_from_what_it_covers():
+    yellow, blue = (240, 228, 66), (86, 180, 233)
+    pixels = np.zeros((4, 8, 3), dtype=np.uint8)
+    pixels[:, :4], pixels[:, 4:] = yellow, blue
+    masks = np.zeros((2, 4, 8), dtype=bool)
+    masks[0, :, :4], masks[1, :, 4:] = True, True
+    first, second = contrasting_tints(Image.fromarray(pixels), masks)
+    assert first != second
+    assert first not in (yellow, (230, 159, 0))
+    assert second not in (blue,)
+    # Six masks on one ground use up all five colours before one comes again.
+    many = contrasting_tints(Image.fromarray(pixels), np.repeat(masks[:1], 6, axis=0))
+    assert set(many[:5]) == set(TINTS)
 
 
 def test_kept_tokens_are_drawn_where_they_look():

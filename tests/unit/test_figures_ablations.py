@@ -240,3 +240,9 @@ def test_all_of_them_are_in_the_table_of_figures():
 
 def test_the_figure_of_deltas_names_every_request():
     assert set(significance.REQUESTS) == set(METHODS)
+
+
+def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
+    table = pd.DataFrame({"group": ["a", "b"], "n_images": [10, 20]})
+    assert ablations.enough_images(table)["group"].tolist() == ["b"]
+    assert len(ablations.enough_images(table.assign(n_images=5))) == 2

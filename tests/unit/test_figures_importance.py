@@ -86,6 +86,40 @@ def test_joint_ranks_draw_the_ratio_to_independence(table):
     assert drawn[5, 0] == pytest.approx(36 * lowest)
 
 
+def test_joint_panels_have_ticks_a_bar_and_both_correlations(table):
+    joint, agreement = table("importance", "joint"), table("importance", "agreement")
+    ax = importance.draw_joint(joint[joint["signal"] == "attention_middle"], new_axes(), bar=True)
+    assert [label.get_text() for label in ax.get_xticklabels()] == [
+        *("0", "17", "33", "50"),
+        *("67", "83", "100"),
+    ]
+    assert len(ax.figure.axes) == 2
+    lines = agreement.query("score == 'low_similarity' and signal == 'attention_middle'")
+    pearson = lines.query("metric == 'pearson'")["value"].item()
+    words = importance.pearson_of(agreement, ("attention_middle", "", ""))
+    assert words.startswith(f"Pearson {pearson:.2f}, Spearman ")
+
+
+def test_overlap_draws_the_kept_tokens_beside_mask_and_chance(table):
+    lines = table("importance", "overlap").query("part == 'H6.removal' and metric == 'top_k_iou'")
+    ax = importance.draw_overlap(lines, new_axes())
+    drawn = lines_by_label(ax)
+    for score in ("low_similarity", "coverage", "random"):
+        expected = lines[lines["score"] == score].sort_values("k")[["k", "value"]]
+        np.testing.assert_allclose(drawn[importance.SCORES[score]].get_xydata(), expected)
+
+
+def test_the_true_mask_is_a_line_of_reference(table):
+    agreement = table("importance", "agreement")
+    ax = importance.draw_scores(agreement, new_axes(), "none")
+    mask = agreement.query(
+        "score == 'coverage' and signal == 'attention_middle' and metric == 'spearman' "
+        "and partial_set == 'none'"
+    )["value"].item()
+    dotted = [line.get_xdata()[0] for line in ax.get_lines() if line.get_linestyle() == ":"]
+    assert any(x == pytest.approx(mask) for x in dotted)
+
+
 def test_reinitialised_layers_run_from_the_top(table):
     lines = table("importance", "reinitialised")
     ax = importance.draw_reinitialised(lines, new_axes())

@@ -1,4 +1,4 @@
-"""Attribution shares, verdict words and the words of an expression, by hand."""
+"""Falls of the index, verdict words and the words of an expression, by hand."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate, bootstrap_means
 from litelvlm.analysis.studies import mechanism
-from litelvlm.analysis.studies.mechanism.claims import NOTHING, TOO_FEW, attribution_share, in_words
+from litelvlm.analysis.studies.mechanism.claims import NOTHING, TOO_FEW, fall_of, in_words
 from litelvlm.analysis.studies.mechanism.rows import PROBES, Ranking, probe_row
 from litelvlm.analysis.studies.mechanism.words import split_words
 
@@ -31,37 +31,73 @@ def made_up(n_images=30, base=0.4, probe=0.1, noise=0.02, seed=0):
     return pd.DataFrame(rows)
 
 
-def test_the_share_is_one_minus_the_ratio_with_paired_draws():
+def test_the_fall_is_the_difference_with_paired_draws():
     draws = np.array([[0.5, 0.25], [0.4, 0.1]] * 50)
-    share, p_value = attribution_share(Bootstrap(np.array([0.5, 0.2]), draws, 30, 90))
-    assert share.value == pytest.approx(0.6)
-    # Draws of 1 - .25 / .5 and 1 - .1 / .4.
-    assert (share.low, share.high) == pytest.approx((0.5, 0.75))
+    fall, p_value = fall_of(Bootstrap(np.array([0.5, 0.2]), draws, 30, 90))
+    assert fall.value == pytest.approx(0.3)
+    assert (fall.low, fall.high) == pytest.approx((0.25, 0.3))
     assert p_value == pytest.approx(2 / 101)
 
 
-def test_a_share_of_nothing_is_undefined_and_says_why():
+def test_a_part_of_nothing_is_undefined_and_says_why():
     draws = np.array([[0.1, 0.1], [-0.1, 0.1]] * 50)
-    share, p_value = attribution_share(Bootstrap(np.array([0.0, 0.1]), draws, 30, 90))
-    assert np.isnan([share.value, share.low, share.high, p_value]).all()
-    assert share.method == "undefined: the interval of RI as released does not lie above 0"
+    fall, p_value = fall_of(Bootstrap(np.array([0.0, 0.1]), draws, 30, 90))
+    assert np.isnan([fall.value, fall.low, fall.high, p_value]).all()
+    assert fall.method == "undefined: the interval of RI as released does not lie above 0"
     one = bootstrap_means(np.array([[0.4, 0.1]]), np.array([1]))
-    assert attribution_share(one)[0].method == "undefined: one image"
+    assert fall_of(one)[0].method == "undefined: one image"
 
 
 @pytest.mark.parametrize(
-    ("base", "probe", "share", "word"),
+    ("base", "probe", "fall", "word"),
     [
-        ((0.2, 0.3), (-0.02, 0.04), (0.8, 1.1), "removed"),
-        ((0.2, 0.3), (-0.30, -0.1), (1.5, 2.0), "flipped"),
-        ((0.2, 0.3), (0.01, 0.06), (0.7, 0.9), "attenuated"),
-        ((0.2, 0.3), (0.18, 0.31), (-0.1, 0.2), "kept"),
+        ((0.2, 0.3), (-0.02, 0.04), (0.2, 0.28), "removed"),
+        ((0.2, 0.3), (-0.30, -0.1), (0.4, 0.5), "flipped"),
+        ((0.2, 0.3), (0.01, 0.06), (0.17, 0.25), "attenuated"),
+        ((0.2, 0.3), (0.21, 0.3), (-0.02, 0.03), "kept"),
+        ((0.2, 0.3), (0.18, 0.31), (-0.1, 0.2), "open"),
+        ((0.05, 0.15), (0.6, 0.8), (-0.65, -0.5), "amplified"),
         ((-0.1, 0.3), (0.0, 0.01), (0.1, 0.2), NOTHING),
         ((-0.3, -0.1), (0.0, 0.01), (0.1, 0.2), NOTHING),
     ],
 )
-def test_words_follow_the_rule(base, probe, share, word):
-    assert in_words(estimate(*base), estimate(*probe), estimate(*share)) == word
+def test_words_follow_the_rule(base, probe, fall, word):
+    assert in_words(estimate(*base), estimate(*probe), estimate(*fall)) == word
+
+
+def test_a_sevenfold_growth_is_amplified_and_refutes_the_claim():
+    rows = made_up(base=0.1, probe=0.7)
+    (claim,) = mechanism.make_claims(rows)
+    table = mechanism.make_tables(rows)["probes"].set_index("probe")
+    assert claim.verdict == "not supported"
+    assert table.loc["P2a", "verdict"] == "amplified"
+    assert table.loc["P2a", "fall"] == pytest.approx(-0.6, abs=0.02)
+
+
+def test_a_flip_without_the_mean_text_is_explained():
+    rows = made_up(base=0.2, probe=-0.4).replace({"probe": {"P2a": "P6b"}})
+    probes = mechanism.make_tables(rows)["probes"]
+    told = mechanism.interpret(mechanism.make_claims(rows), probes)
+    assert "from 0.20 to -0.40: the referent's tokens now rank high" in told
+    assert "mean text" not in mechanism.interpret(
+        mechanism.make_claims(rows), probes.assign(ri_high=0.1)
+    )
+
+
+def test_categories_that_differ_leave_the_fall_open():
+    rows = made_up(n_images=40, base=0.5, probe=0.4)
+    rows["category_id"] = rows["image_id"] % 4 + 1
+    rows["category"] = rows["category_id"].map({1: "a", 2: "b", 3: "c", 4: "d"})
+    rows.loc[(rows.probe == "P2a") & (rows.category_id == 1), "ri"] = 0.9
+    rows.loc[(rows.probe == "P2a") & (rows.category_id == 2), "ri"] = -0.3
+    (claim,) = mechanism.make_claims(rows)
+    assert (claim.verdict, claim.seen_only) == ("undetermined", True)
+    tables = mechanism.make_tables(rows)
+    assert tables["probes"].set_index("probe").loc["P2a", "verdict"] == "open"
+    falls = tables["categories"].query("claim == 'P2a'").set_index("category")["mean"]
+    assert falls["a"] == pytest.approx(-0.4, abs=0.02)
+    assert falls["b"] == pytest.approx(0.8, abs=0.02)
+    assert "for other categories this is open" in mechanism.interpret([claim])
 
 
 def test_too_few_images_get_no_word():
@@ -86,7 +122,7 @@ def test_the_reading_says_what_stays_open():
 def test_claims_and_table_from_made_up_rows():
     claims = {claim.id: claim for claim in mechanism.make_claims(made_up())}
     assert claims["P2a"].verdict == "supported"
-    assert claims["P2a"].estimate == pytest.approx(0.75, abs=0.02)
+    assert claims["P2a"].estimate == pytest.approx(0.3, abs=0.02)
     assert claims["P2a"].n == 58
     assert claims["P2a"].excluded == {"only outliers in or out of the target": 2}
     table = mechanism.make_tables(made_up())["probes"].set_index("probe")
@@ -94,7 +130,7 @@ def test_claims_and_table_from_made_up_rows():
     assert table.loc["P2a", "ri_base"] == pytest.approx(0.4, abs=0.01)
     # The released ranking takes nothing away from itself: a line of the table, but no claim and no
     # test of the family.
-    assert (table.loc["P0", "share"], table.loc["P0", "verdict"]) == (0.0, "kept")
+    assert (table.loc["P0", "fall"], table.loc["P0", "verdict"]) == (0.0, "kept")
     assert list(claims) == ["P2a"]
     assert np.isnan(table.loc["P0", ["p", "q"]].astype(float)).all()
     assert table.loc["P2a", "q"] == table.loc["P2a", "p"]

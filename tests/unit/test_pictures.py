@@ -95,3 +95,36 @@ def test_pictures_above_the_pixel_limit_are_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="exceeds limit"):
         open_image(buffer.getvalue())
+
+
+def test_pixels_of_an_array_are_a_picture(noise):
+    pixels = np.asarray(noise)
+    assert np.array_equal(open_image(pixels), noise)
+    assert np.array_equal(open_image(pixels[::-1]), pixels[::-1])
+    see_through = np.concatenate([pixels, np.zeros((30, 40, 1), np.uint8)], axis=2)
+    assert np.array_equal(open_image(see_through), noise)
+    grey = np.asarray(open_image(pixels[..., 0]))
+    assert np.array_equal(grey, np.repeat(pixels[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 5, 3)), "holds uint8, got float64; scale 0 to 1 with (255 * image).round()"),
+        (np.zeros((4, 5), np.int64), "holds uint8, got int64; use 0 to 255 in uint8"),
+        (np.zeros((3, 4, 5), np.uint8), "shape (3, 4, 5) cannot be read; give [height, width]"),
+        (np.zeros((3, 4, 5), np.uint8), "put the channels last"),
+        (np.zeros(4, np.uint8), "shape (4,) cannot be read"),
+        (np.zeros((0, 5, 3), np.uint8), "the image has no pixels"),
+    ],
+)
+def test_an_array_that_is_no_picture_is_refused_with_the_fix(array, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        open_image(array)
+
+
+def test_no_message_names_an_object_in_memory(tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    with pytest.raises(ValueError, match="no known format") as found:
+        open_image(tmp_path / "notes.png")
+    assert "object at" not in str(found.value)

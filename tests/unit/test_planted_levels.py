@@ -10,9 +10,8 @@ from planted_studies import few_draws
 
 from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.text_attention import MEAN_HEAD
-from litelvlm.analysis.studies.importance import tables as importance
-from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
-from litelvlm.analysis.studies.importance.tables import PARTS
+from litelvlm.analysis.studies.importance import claims as importance
+from litelvlm.analysis.studies.importance.claims import PARTS
 from litelvlm.analysis.studies.sink import claims as sink
 from litelvlm.analysis.studies.sink_causal import claims as sink_causal
 
@@ -41,34 +40,29 @@ def causal_studies():
 
     Taking its value away changes it more.
     """
-    same = {"visible_frac": 1.0, "layer_set": "all"}
-    names = ("mask_sos", "zero_sos_value", "mask_content")
+    same = {"visible_frac": 1.0, "layer_set": "all", "cos_eos": 1.0, "jaccard_8": 1.0}
+    names = ("mask_sos", "zero_sos_value", "mask_content", "zero_content_value")
     frame = pd.concat([expressions(intervention=name, **same) for name in names], ignore_index=True)
-    drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 0.0), (2, 0.5), (3, 0.0)))
+    drawn = (values(seed, centre, 0.1) for seed, centre in ((1, 1.0), (2, 1.5), (3, 1.0), (8, 1.0)))
     for changes in zip(*drawn, strict=True):
-        yield sink_causal.make_claims(frame.assign(d_ri=np.concatenate(changes)))
+        yield sink_causal.make_claims(frame.assign(abs_d_ri=np.concatenate(changes)))
 
 
 def importance_studies():
-    """The reversed ranking agrees with removal, and exactly not with attention."""
+    """The kept tokens overlap with what removal names, and exactly not with attention."""
     same = {
         "control": "none",
         "score": REVERSED,
-        "metric": "spearman",
+        "metric": "top_k_iou",
+        "partial_set": "none",
         "sinks": "kept",
         "visible_frac": 1.0,
+        "k": 16,
     }
     tags = [dict(zip(SIGNALS, key, strict=True)) for key in PARTS.values()]
-    parts = [
-        expressions(**same, **tag, partial_set=partial_set)
-        for tag in tags
-        for partial_set in (POSITION, COVERAGE)
-    ]
-    frame = pd.concat(parts, ignore_index=True)
-    # Attention without and with the mask held fixed, then removal.
-    drawn = (values(seed, centre, 0.2) for seed, centre in ((4, 0.0), (5, 0.0), (6, 0.4), (7, 0.4)))
-    for found in zip(*drawn, strict=True):
-        yield importance.make_claims(frame.assign(value=np.concatenate(found)))
+    frame = pd.concat([expressions(**same, **tag) for tag in tags], ignore_index=True)
+    for found in zip(values(4, 0.0, 0.2), values(6, 0.4, 0.2), strict=True):
+        yield importance.make_claims(frame.assign(corrected=np.concatenate(found)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from litelvlm.analysis.stats.ranking import (
     hedges_g,
     pointing_game,
     reversal_index,
+    score_contrast,
     soft_recall,
     tie_fraction,
 )
@@ -74,6 +75,19 @@ def test_auroc_refuses_nan_and_empty_sides():
         auroc(np.array([0.0, np.nan, 1.0]), inside, ~inside)
     with pytest.raises(ValueError, match="without tokens outside"):
         auroc(np.zeros(3), np.ones(3, bool), np.zeros(3, bool))
+
+
+def test_score_contrast_has_the_sign_of_the_gap_and_no_scale():
+    rng = np.random.default_rng(0)
+    scores, inside = rng.normal(size=30), np.arange(30) < 8
+    found = score_contrast(scores, inside, ~inside)
+    gap = scores[inside].mean() - scores[~inside].mean()
+    assert found == pytest.approx(gap / np.ptp(scores))
+    assert score_contrast(100 * scores - 7, inside, ~inside) == pytest.approx(found)
+    assert score_contrast(-scores, inside, ~inside) == pytest.approx(-found)
+    assert score_contrast(np.ones(30), inside, ~inside) == 0.0
+    with pytest.raises(ValueError, match="8 inside and 0 outside"):
+        score_contrast(scores, inside, inside & ~inside)
 
 
 def test_hedges_g_by_hand():

@@ -142,7 +142,11 @@ def test_pictograms_are_read_like_the_others(small_embedded):
             target = targets[expression.sent]
             assert np.array_equal(mask, scene.masks[target].astype(np.uint8))
             assert data.categories[expression.category_id[0]] == scene.categories[target]
-    kinds = {e.kind for sample in load_refer("embedded-pictograms", split="testA") for e in sample.expressions}
+    kinds = {
+        e.kind
+        for sample in load_refer("embedded-pictograms", split="testA")
+        for e in sample.expressions
+    }
     assert kinds <= {"category", "attribute"}
     assert "attribute" in kinds
     with pytest.raises(ValueError, match='root is "embedded-pictograms"'):

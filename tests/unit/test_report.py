@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.api import read_record, read_rows, read_summary
-from litelvlm.analysis.cli.report import write_report
 from litelvlm.analysis.cli.text import run_text
+from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.pages.report_tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory

@@ -21,6 +21,7 @@ from litelvlm.analysis.signals.text_attention import (
     content_positions,
     permuted,
 )
+from litelvlm.analysis.signals.text_sinks import sink_kind
 from litelvlm.analysis.studies import sink
 
 FAST = sink.Config(chunk_size=5, random_seeds=2)
@@ -92,9 +93,10 @@ def test_permuted_words_are_the_same_words():
 
 def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     folder = study(tmp_path, 2.0)
-    assert verdicts(folder) == dict.fromkeys(
-        ("H4", "H4.random", "H4.null", "H4.order"), "supported"
-    )
+    found = verdicts(folder)
+    assert found.pop("share.words") == "not supported"
+    assert set(found) == {"H4", "H4.random", "H4.null", "H4.order", "share.sos", "share.most"}
+    assert set(found.values()) == {"supported"}
     rows = read_rows(folder)
     trained = rows[
         (rows.text_mode == "template") & (rows.weights == "trained") & (rows["query"] == "eos")
@@ -111,13 +113,45 @@ def test_a_planted_sink_is_found_and_random_weights_have_none(tmp_path):
     carried = np.exp(2) / 10 / (np.exp(2) / 10 + trained.n_tokens - 1)
     assert trained.norm_share.to_numpy() == pytest.approx(carried.to_numpy(), abs=1e-6)
     assert trained.v_sos_ratio.to_numpy() == pytest.approx(0.1, abs=1e-6)
+    # Over twice its uniform attention, and a tenth of a word's value: no operation. What
+    # it gives is one vector for every text, so it has one direction.
+    assert (trained.lift > 2).all()
+    assert (trained.sink_noop == 1).all()
+    assert (trained.sink_broadcast == 0).all()
+    together = trained[trained["head"] == MEAN_HEAD]
+    assert together.sos_rank.to_numpy() == pytest.approx(1.0, abs=1e-6)
+    assert (random.sink_noop == 0).all()
+    assert (random.sink_broadcast == 0).all()
+
+
+@pytest.mark.parametrize("attention", [0.6, 0.99])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(0.1, "sink_noop"), (0.4, "sink_noop"), (0.7, "sink_broadcast")]
+)
+def test_a_sink_is_no_operation_or_a_broadcast_by_its_value(attention, value, kind):
+    found = sink_kind(np.array(5 * attention), np.array(value))
+    assert {name for name, flag in found.items() if flag == 1} == {kind}
+
+
+def test_a_strong_sink_of_a_tiny_value_is_most_of_what_is_carried_and_still_no_operation():
+    # 99 % of the attention at a tenth of the value: over nine tenths of what is carried.
+    carried = np.array([0.99, 0.0025, 0.0025, 0.0025, 0.0025]) * np.array([0.1, 1, 1, 1, 1])
+    none = np.array([], dtype=np.int64)
+    assert carried_shares(carried, none, none)["norm_share"] > 0.9
+    assert sink_kind(np.array(4.95), np.array(0.1))["sink_noop"] == 1
+
+
+def test_attention_below_twice_uniform_is_no_sink_of_either_kind():
+    found = sink_kind(np.array([1.9, 0.0]), np.array([0.1, 1.0]))
+    assert found["sink_noop"].tolist() == found["sink_broadcast"].tolist() == [0.0, 0.0]
 
 
 def test_uniform_attention_supports_nothing(tmp_path):
     folder = study(tmp_path, 0.0)
     assert verdicts(folder)["H4"] != "supported"
     assert verdicts(folder)["H4.random"] != "supported"
-    assert "here" in read_summary(folder).interpretation
+    told = read_summary(folder).interpretation
+    assert "no sink" in told or "is undetermined here" in told
 
 
 def test_attention_away_from_sos_is_not_supported(tmp_path):
@@ -146,9 +180,9 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert (grid.low <= grid.lift).all()
     assert (grid.q >= grid.p).all()
     layers = summary.table("layers")
-    # Four wordings or weights with 19 measures of [EOS]; the seven shares over all positions for
+    # Four wordings or weights with 22 measures of [EOS]; the seven shares over all positions for
     # two of them.
-    assert len(layers) == 2 * (4 * 19 + 2 * 7)
+    assert len(layers) == 2 * (4 * 22 + 2 * 7)
     line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
     assert line["mean"].item() == pytest.approx(1.0)
     lengths = summary.table("length")
@@ -257,7 +291,8 @@ def test_one_image_and_no_usable_text(tmp_path):
 
 def test_random_weights_can_be_left_out(tmp_path):
     folder = study(tmp_path, 2.0, config=FAST.model_copy(update={"random_seeds": 0}))
-    assert set(verdicts(folder)) == {"H4", "H4.order"}
+    shares = {"share.sos", "share.words", "share.most"}
+    assert set(verdicts(folder)) == {"H4", "H4.order"} | shares
     assert "not compared" in read_summary(folder).interpretation
 
 
@@ -270,3 +305,30 @@ def test_the_random_tower_leaves_the_given_one_and_the_generator_alone():
     assert torch.equal(torch.rand(3), expected)
     assert model.tower.clip.pull.item() == 2.0
     assert other.clip.pull.item() == 0.0
+
+
+def test_shares_of_attention_are_judged_against_uniform_and_each_other():
+    rng, n = np.random.default_rng(0), 60
+    frame = pd.DataFrame(
+        {
+            "image_id": np.arange(n) // 2,
+            "sent_id": np.arange(n),
+            "category_id": np.arange(n) % 5,
+            "head": MEAN_HEAD,
+            "query": "eos",
+            "text_mode": "template",
+            "weights": "trained",
+            "n_tokens": 10,
+            "lift": 5.0,
+            "a_sos": 0.5 + rng.normal(0, 0.02, n),
+            "content_share": 0.1 + rng.normal(0, 0.02, n),
+            "content_uniform": 0.3,
+        }
+    )
+    found = {claim.id: claim for claim in sink.make_claims(frame)}
+    assert found["share.sos"].estimate == pytest.approx(0.4, abs=0.01)
+    assert "pays 50" in found["share.sos"].statement
+    assert found["share.sos"].verdict == found["share.most"].verdict == "supported"
+    assert found["share.words"].estimate == pytest.approx(-0.2, abs=0.01)
+    assert found["share.words"].verdict == "not supported"
+    assert "other categories (5 seen)" in found["H4"].generalises

@@ -13,7 +13,7 @@ from litelvlm.analysis.studies import sink_causal
 from litelvlm.analysis.studies.sink_causal.edits import layer_sets, read_words, readable
 from litelvlm.analysis.studies.sink_causal.rows import compared
 
-CHANGES = ("mask_sos", "zero_sos_value", "mask_content")
+CHANGES = ("mask_sos", "zero_sos_value", "mask_content", "zero_content_value")
 
 
 def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
@@ -25,8 +25,9 @@ def made_up(sos=0.0, value=0.0, content=0.0, noise=0.01, n_images=30, seed=0):
             "visible_frac": 1.0,
             "layer_set": "all",
         }
-        for name, mean in zip(CHANGES, (sos, value, content), strict=True):
-            row = {"d_ri": mean + noise * rng.normal(), "cos_eos": 0.9, "jaccard_8": 0.5}
+        for name, mean in zip(CHANGES, (sos, value, content, content), strict=True):
+            change = rng.choice([-1, 1]) * mean + noise * rng.normal()
+            row = {"d_ri": change, "abs_d_ri": abs(change), "cos_eos": 0.9, "jaccard_8": 0.5}
             rows.append(
                 keys | row | {"intervention": name, "d_iou": 0.1 if sent_id < 4 else np.nan}
             )
@@ -37,13 +38,40 @@ def verdicts(rows):
     return {claim.id: claim.verdict for claim in sink_causal.make_claims(rows)}
 
 
-@pytest.mark.parametrize("effect", [0.2, -0.2])
-def test_a_sink_that_matters_either_way_is_supported(effect):
-    rows = made_up(sos=effect, value=effect)
-    assert verdicts(rows) == dict.fromkeys(("H5.mask", "H5.value", "H5"), "supported")
+def test_changes_of_either_sign_do_not_cancel():
+    rows = made_up(sos=0.2, value=0.2)
+    assert abs(rows.loc[rows.intervention == "mask_sos", "d_ri"].mean()) < 0.06
+    found = verdicts(rows)
+    assert [found[id] for id in ("H5.mask", "H5.value", "H5")] == ["supported"] * 3
     claim = next(claim for claim in sink_causal.make_claims(rows) if claim.id == "H5.mask")
-    assert claim.estimate == pytest.approx(effect, abs=0.01)
+    assert claim.estimate == pytest.approx(0.2, abs=0.02)
     assert (claim.n, claim.n_images, claim.one_sided) == (60, 30, False)
+    # Kept tokens and embeddings are planted alike.
+    assert {found[f"{id}.{m}"] for id in ("H5.mask", "H5.value") for m in ("kept", "text")} == {
+        "not supported"
+    }
+
+
+def test_a_content_token_that_matters_more_is_told():
+    rows = made_up(sos=0.02, value=0.02, content=0.2)
+    claims = sink_causal.make_claims(rows)
+    assert {claim.verdict for claim in claims} == {"not supported"}
+    told = sink_causal.interpret(claims, sink_causal.make_tables(rows)["effects"])
+    assert "less than a content token does" in told
+    assert "kept tokens exchanged 0.500 against 0.500" in told
+
+
+def test_categories_that_move_either_way_leave_it_open():
+    rows = made_up(sos=0.2, value=0.2, n_images=40)
+    rows["category_id"] = rows["image_id"] % 4
+    rows.loc[(rows.category_id == 0) & ~rows.intervention.str.contains("sos"), "abs_d_ri"] = 1.0
+    rows.loc[(rows.category_id == 1) & rows.intervention.str.contains("sos"), "abs_d_ri"] = 1.9
+    claims = {claim.id: claim for claim in sink_causal.make_claims(rows)}
+    assert claims["H5.mask"].verdict == "undetermined"
+    assert claims["H5.mask"].seen_only
+    table = sink_causal.make_tables(rows)["categories"].query("claim == 'H5.mask'")
+    assert table["category_id"].tolist()[0] == 1
+    assert table["category_id"].tolist()[-1] == 0
 
 
 def test_hiding_any_key_alike_is_not_supported():
@@ -54,18 +82,19 @@ def test_hiding_any_key_alike_is_not_supported():
 
 def test_one_part_alone_does_not_carry_the_claim():
     found = verdicts(made_up(sos=0.2))
-    assert (found["H5.mask"], found["H5.value"], found["H5"]) == (
+    assert [found[id] for id in ("H5.mask", "H5.value", "H5")] == [
         "supported",
         "not supported",
         "not supported",
-    )
+    ]
     text = sink_causal.interpret(sink_causal.make_claims(made_up(sos=0.2)))
     assert "H5.mask" in text
     assert "does not explain" not in text
 
 
 def test_noise_and_one_image_decide_nothing():
-    assert set(verdicts(made_up(noise=2.0, seed=3)).values()) == {"undetermined"}
+    noisy = verdicts(made_up(noise=2.0, seed=3))
+    assert {noisy[id] for id in ("H5.mask", "H5.value", "H5")} == {"undetermined"}
     assert set(verdicts(made_up(sos=0.2, n_images=1)).values()) == {"undetermined"}
     assert "cannot be told" in sink_causal.interpret(
         sink_causal.make_claims(made_up(noise=2.0, seed=3))
@@ -73,13 +102,13 @@ def test_noise_and_one_image_decide_nothing():
 
 
 def test_a_difference_below_the_margin_counts_as_none_however_sure_it_is():
-    rows = made_up(sos=0.02, value=0.02)
+    rows = made_up(sos=0.03, value=0.03, noise=0.005)
     claim, *_ = sink_causal.make_claims(rows)
     assert (claim.verdict, claim.margin, claim.equivalent) == ("not supported", 0.05, True)
     assert claim.low > 0
     assert verdicts(rows)["H5"] == "not supported"
-    strict = sink_causal.make_claims(rows, margin=0.01)
-    assert {claim.verdict for claim in strict} == {"supported"}
+    strict = sink_causal.make_claims(rows, sink_causal.Config(margin=0.01))
+    assert {c.verdict for c in strict if c.id in ("H5", "H5.mask")} == {"supported"}
 
 
 def test_targets_out_of_sight_are_counted():
@@ -136,6 +165,9 @@ def test_effects_count_what_was_measured():
     )
     assert table.loc[("mask_sos", "d_ri"), "n"] == 60
     assert table.loc[("mask_sos", "d_iou"), ["n", "n_images"]].tolist() == [4, 2]
+    assert table.loc[("mask_sos", "abs_d_ri"), "mean"] == pytest.approx(0.2, abs=0.02)
+    assert table.loc[("mask_sos", "kept_changed"), "mean"] == 0.5
+    assert table.loc[("mask_sos", "text_moved"), "mean"] == pytest.approx(0.1)
     assert ("mask_sos", "d_ts") not in table.index
 
 
@@ -146,7 +178,11 @@ def test_kept_tokens_are_compared_by_overlap():
     row = compared((2,), scores, plain, inside, ~inside)
     # {0, 1} and {0, 2} share one of three; the second variant is the same.
     assert row["jaccard_2"] == pytest.approx((1 / 3 + 1) / 2)
-    assert row["d_ri"] == 0.0
+    assert row["d_ri"] == row["abs_d_ri"] == 0.0
+    # One variant puts the inside token last, the other first: both changes count in full.
+    turned = np.array([[3.0, 0.0, 1.0, 2.0]], dtype=np.float32)
+    both = compared((2,), np.concatenate([turned, scores[1:]]), plain, inside, ~inside)
+    assert (both["d_ri"], both["abs_d_ri"]) == (-1.0, 1.0)
 
 
 def test_layer_sets():

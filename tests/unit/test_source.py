@@ -64,7 +64,8 @@ def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
     assert clip_source(folder, config).folder == folder / "clip"
     shutil.rmtree(folder / "clip")
     with pytest.raises(
-        FileNotFoundError, match=r"hf download openai/.* or name a folder or hub id with clip="
+        FileNotFoundError,
+        match=r"hf download openai/.* or name a folder or hub id .clip= in Python",
     ):
         clip_source(folder, config)
     with pytest.raises(FileNotFoundError, match=r"hf download someone/other-clip` once"):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.study import Study
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.runs.engine import in_process
 from litelvlm.analysis.runs.ray_workers import RayWorkers
 from litelvlm.analysis.studies import STUDIES, efficiency

@@ -144,7 +144,7 @@ def test_an_impossible_budget_is_left_out_with_its_reason():
     assert cells[0].n_average == 48.0
 
 
-@pytest.mark.parametrize(("doubled", "exact"), [("wrong", False), ("object", True)])
+@pytest.mark.parametrize(("doubled", "exact"), [("background", False), ("object", True)])
 def test_doubled_target_pixels_are_wrong_or_the_object(monkeypatch, tmp_path, doubled, exact):
     data = planted_data(1)
     plain = type(data[0]).mask

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
 from litelvlm.analysis.api import read_rows, read_summary
@@ -11,11 +10,11 @@ from litelvlm.figures.files import write_figures
 
 PROBES = pd.DataFrame(
     [
-        ["P0", "as released", 0.30, 0.20, 0.40, 0.0, 0.0, 0.0, "kept"],
-        ["P2a", "identity", 0.02, -0.02, 0.04, 0.93, 0.8, 1.1, "removed"],
-        ["P3", "surgery", -0.30, -0.40, -0.20, 2.0, 1.6, 2.4, "flipped"],
+        ["P0", "as released", 0.30, 0.20, 0.40, 0.30, "kept"],
+        ["P2a", "identity", 0.02, -0.02, 0.04, 0.30, "removed"],
+        ["P3", "surgery", 0.80, 0.70, 0.90, 0.30, "amplified"],
     ],
-    columns=["probe", "name", "ri", "ri_low", "ri_high", "share", "low", "high", "verdict"],
+    columns=["probe", "name", "ri", "ri_low", "ri_high", "ri_base", "verdict"],
 )
 
 
@@ -32,17 +31,45 @@ def bars(ax, which=0):
     return np.array([[segment[0][0], segment[1][0]] for segment in lines.get_segments()])
 
 
-@pytest.mark.parametrize(
-    ("share", "columns"), [(True, ["share", "low", "high"]), (False, ["ri", "ri_low", "ri_high"])]
-)
-def test_probes_are_drawn_with_intervals_and_coloured_by_verdict(share, columns):
-    ax = mechanism.draw_probes(PROBES, new_axes(), share)
-    np.testing.assert_allclose(dots(ax)[:, 0], PROBES[columns[0]])
-    np.testing.assert_allclose(bars(ax), PROBES[columns[1:]])
+def test_probes_are_drawn_with_intervals_and_coloured_by_verdict():
+    ax = mechanism.draw_probes(PROBES, new_axes())
+    np.testing.assert_allclose(dots(ax)[:, 0], PROBES["ri"])
+    np.testing.assert_allclose(bars(ax), PROBES[["ri_low", "ri_high"]])
     assert [label.get_text() for label in ax.get_yticklabels()][1] == "P2a  identity"
     assert ax.yaxis_inverted()
     _, labels = ax.get_legend_handles_labels()
-    assert labels == ["kept", "removed", "flipped"]
+    assert labels == ["kept", "removed", "amplified"]
+    # The dotted line is the index as released, where its dot lies.
+    assert any(line.get_xdata()[0] == 0.30 for line in ax.get_lines())
+
+
+def test_categories_are_drawn_largest_first_with_their_intervals_and_number():
+    table = pd.DataFrame(
+        {
+            "claim": "H1.sign",
+            "category": ["cross", "triangle"],
+            "ri": [0.75, -0.73],
+            "low": [0.7, -0.8],
+            "high": [0.8, -0.6],
+            "n": [40, 35],
+            "n_images": [30, 25],
+        }
+    )
+    ax = reversal_slices.draw_categories(table, new_axes())
+    np.testing.assert_allclose(dots(ax)[:, 0], table["ri"])
+    np.testing.assert_allclose(bars(ax), table[["low", "high"]])
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["cross (40)", "triangle (35)"]
+
+
+def test_with_many_categories_the_middle_ones_are_named_as_left_out():
+    n = 50
+    table = pd.DataFrame({"category": [f"c{k}" for k in range(n)], "ri": np.linspace(1, -1, n)})
+    table = table.assign(low=table["ri"] - 0.1, high=table["ri"] + 0.1, n=10, n_images=9)
+    shown, left_out = reversal_slices.shown_categories(table)
+    assert len(shown) == 2 * reversal_slices.ENDS
+    assert left_out == n - len(shown)
+    assert shown["category"].iloc[0] == "c0"
+    assert shown["category"].iloc[-1] == "c49"
 
 
 def test_the_cloud_holds_every_expression_its_mean_and_the_controls(saved_runs):

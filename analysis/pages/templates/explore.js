@@ -102,7 +102,8 @@ function captionOf(selection, tokens, method, sample) {
   if (selection.placeless) counts.push(`${selection.placeless} merged without one place`);
   if (selection.layers) counts.push(`tokens per layer ${selection.layers.join(", ")}; the last layer's are shown`);
   const change = selection.iou - sample.unpruned.iou;
-  return `${counts.join(", ")}; IoU ${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(2)} to unpruned ${ofIoU(sample.unpruned.iou)}`;
+  const moved = Math.abs(change) < 0.005 ? "unchanged" : `${Math.abs(change).toFixed(2)} ${change < 0 ? "lower" : "higher"}`;
+  return `${counts.join(", ")}; IoU ${ofIoU(selection.iou)}, unpruned ${ofIoU(sample.unpruned.iou)} (${moved})`;
 }
 
 function drawLegend(sample) {

@@ -66,7 +66,8 @@ function drawAttention(place, words, state, chooseCell) {
     element("thead", {}, element("tr", {}, element("td"), ...heads)), element("tbody", {}, ...body))));
 }
 
-// A dot per budget from few tokens to many, full where the token is kept; the text says the same.
+// A sign per budget from few tokens to many, a tick where the token is kept; the text says the same.
+// Rings and squares stay free for the marks in the picture.
 function keptDots(sample, method, token, budgets, n) {
   const kept = budgets.map((budget) => {
     const found = sample.selections[method]?.[budget];
@@ -74,7 +75,7 @@ function keptDots(sample, method, token, budgets, n) {
   });
   const said = budgets.filter((_, i) => kept[i]).join(", ") || "no budget";
   const dots = element("span", { class: "dots", role: "img", "aria-label": `kept at ${said}`, title: `kept at ${said}` });
-  kept.forEach((flag) => dots.append(flag ? "●" : element("b", {}, "○")));
+  kept.forEach((flag) => dots.append(flag ? "✓" : element("b", {}, "·")));
   return dots;
 }
 
@@ -103,7 +104,7 @@ function drawToken(place, sample, data, state) {
       element("td", {}, dots || ""));
   };
   const group = (text) => element("tr", { class: "group" }, element("th", { colspan: 4, scope: "colgroup" }, text));
-  const text = `Token ${state.token}: row ${row}, column ${column}. Rank 1 of ${n} is kept first. Circles: kept with ${data.budgets.join(", ")} tokens.`;
+  const text = `Token ${state.token}: row ${row}, column ${column}. Rank 1 of ${n} is kept first. Ticks: kept with ${data.budgets.join(", ")} tokens.`;
   const head = (name) => element("th", { scope: "col", class: "right" }, name);
   place.replaceChildren(element("p", { class: "soft" }, text), element("div", { class: "scroll" }, element("table", {},
     element("thead", {}, element("tr", {}, element("td"), head("rank"), head("score"), head("kept"))),

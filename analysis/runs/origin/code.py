@@ -145,8 +145,3 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
 def _is_text(node: ast.stmt) -> bool:
     value = node.value if isinstance(node, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
-
-
-def foreign_digest(file: Path) -> str:
-    """sha256 over the bytes of a source file outside this project, such as a user's own method."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()

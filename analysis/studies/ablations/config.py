@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from litelvlm.analysis.inputs.methods import PAPER
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count
 
@@ -16,6 +16,7 @@ Request = Literal[
     "worst_first",
     "falsify",
     "recovery",
+    "paper_rule",
     "rivals",
     "rounding",
     "protocol",
@@ -30,6 +31,9 @@ ALTERED = (SHUFFLED, EMPTY, LAST_LAYER, CONTEXT_ONLY, KERNEL_SHAP)
 """The method on other inputs, or without its ranking: no setting of the method expresses these."""
 OPPOSITE = f"{PAPER}(direction=highest)"
 RASTER = f"{PAPER}(order=raster)"
+RULE_OPPOSITE = f"{PAPER_RULE}(direction=highest)"
+REFILL = f"{PAPER}(overlap=refill)"
+"""No recovery: where texts choose the same token, they choose their next ones; no context."""
 HALF, HALF_RASTER = f"{PAPER}(context_share=0.5)", f"{PAPER}(context_share=0.5, order=raster)"
 
 METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -65,6 +69,7 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             f"{PAPER}(context_share=0.667)",
             HALF_RASTER,
         ),
+        "paper_rule": (PAPER_RULE, RULE_OPPOSITE),
         "rivals": (
             "fastv",
             "trim",
@@ -74,6 +79,9 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "vispruner",
             "visionzip",
             "pyramiddrop",
+            "tome",
+            "sparsevlm",
+            "prumerge_plus",
         ),
         "rounding": (f"{PAPER}(precision=bfloat16)",),
     }
@@ -81,12 +89,19 @@ METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Labels of the methods that answer each request; the paper's method is always run."""
 RIVALS = METHODS["rivals"]
 """Published methods that H7 compares with."""
-TOGETHER = (PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform")
+TOGETHER = (
+    *(PAPER, OPPOSITE, RASTER, "value_norm", "random", "uniform"),
+    *(REFILL, HALF, PAPER_RULE),
+)
 """Methods of the request "protocol". In the conversation protocol, context tokens fill a part of
 the budget. Does the ranking carry the score there, or do these tokens (nearly the largest value
 norms), or does the order of the tokens?"""
 REFERENCES: Mapping[str, str] = MappingProxyType(
-    {HALF_RASTER: HALF, "reverse(of=llm_attention)": "llm_attention"}
+    {
+        HALF_RASTER: HALF,
+        RULE_OPPOSITE: PAPER_RULE,
+        "reverse(of=llm_attention)": "llm_attention",
+    }
 )
 """What a method is compared with, where it is not the paper's method."""
 
@@ -104,7 +119,7 @@ class Config(AnswerConfig):
         images: Images, taken at even distances from the split; None for all.
         expressions: Expressions of each image, likewise; the official protocol draws from all of
             them.
-        budgets: Token counts; None for a third and a ninth of all tokens.
+        budgets: Token counts; None for the published shares of all tokens.
         random_seeds: Draws of random tokens.
         official_seeds: Draws of the official protocol.
         coalitions: Of KernelSHAP, as a score (512 in a full study).

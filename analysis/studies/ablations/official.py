@@ -11,12 +11,12 @@ are independent between images, so that this covers their noise too.
 
 import pandas as pd
 
-from litelvlm.analysis.inputs.methods import PAPER, RANDOM
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.lines import adjusted
 from litelvlm.analysis.stats.significance import holm
-from litelvlm.analysis.studies.ablations.config import OPPOSITE, RASTER
+from litelvlm.analysis.studies.ablations.config import HALF, OPPOSITE, RASTER, REFILL
 from litelvlm.analysis.studies.ablations.pairs import Compared, Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.protocols import OFFICIAL
 from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
@@ -32,6 +32,14 @@ PAIRS = (
         OPPOSITE,
         "the highest similarities, filled with context tokens likewise",
     ),
+    Pair(
+        "official.recovery",
+        PAPER,
+        REFILL,
+        "no context tokens: where texts choose the same token, they choose their next ones",
+    ),
+    Pair("official.adaptive", PAPER, HALF, "a fixed half of the budget for context tokens"),
+    Pair("official.rule", PAPER_RULE, RANDOM, "random tokens; the paper's own rule"),
     Pair(
         "official.text",
         RASTER,
@@ -59,7 +67,7 @@ def official_table(rows: pd.DataFrame) -> pd.DataFrame:
         {"id": pair.id, "method": pair.first, "reference": pair.second, "budget": budget}
         | {"delta": delta.value, "low": delta.low, "high": delta.high, "p": p_value}
         | {"n_images": delta.n_images, "n": delta.n}
-        for pair, budget, delta, p_value in _compared(rows)
+        for pair, budget, delta, p_value, _, _ in _compared(rows)
     ]
     table = pd.DataFrame(lines)
     return table if table.empty else table.assign(p_holm=adjusted(table, holm))

@@ -5,8 +5,17 @@ from typing import NamedTuple
 
 from litelvlm.analysis.runs.claims import Claim, make_claim
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
-from litelvlm.analysis.studies.sweep.estimates import cell_index, difference, swap_p_value
+from litelvlm.analysis.stats.crossed import Crossed
+from litelvlm.analysis.studies.sweep.estimates import (
+    cell_index,
+    crossed_difference,
+    difference,
+    swap_p_value,
+)
 from litelvlm.analysis.studies.sweep.wide import Wide
+
+MARGIN = 0.01
+"""One point of cIoU or gIoU counts as no difference."""
 
 
 class Pair(NamedTuple):
@@ -19,12 +28,23 @@ class Pair(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A pair at one budget: first minus second in cIoU, and the p-value of an image-level swap."""
+    """A pair at one budget: first minus second in cIoU.
+
+    Attributes:
+        pair: What was compared.
+        budget: Visual tokens.
+        delta: The difference with its interval over images.
+        p_value: Of an image-level swap.
+        p_equivalent: Of two one-sided tests against ``MARGIN``.
+        crossed: The difference over images and categories.
+    """
 
     pair: Pair
     budget: int
     delta: Estimate
     p_value: float
+    p_equivalent: float
+    crossed: Crossed
 
 
 def compare(
@@ -49,13 +69,31 @@ def compare(
                 delta = difference(
                     scores, cell_index(wide, first, "ciou"), cell_index(wide, second, "ciou")
                 )
-                p_value = swap_p_value(wide, first, second, "ciou")
-                found.append(Compared(pair, budget, delta.estimates()[0], p_value))
+                found.append(
+                    Compared(
+                        pair,
+                        budget,
+                        delta.estimates()[0],
+                        swap_p_value(wide, first, second, "ciou"),
+                        float(delta.p_equivalent(MARGIN)[0]),
+                        crossed_difference(wide, first, second),
+                    )
+                )
     return found
 
 
 def pair_claim(compared: Compared, where: str = "") -> Claim:
     """The claim that the first method has the higher cIoU; ``where`` ends its statement."""
-    pair, budget, delta, p_value = compared
+    pair, budget, delta, p_value, p_equivalent, crossed = compared
     statement = f"With {budget} tokens {pair.first} has a higher cIoU than {pair.second}{where}."
-    return make_claim(pair.id, statement, delta, 0.0, f"cIoU of {pair.null}", p_value=p_value)
+    return make_claim(
+        pair.id,
+        statement,
+        delta,
+        0.0,
+        f"cIoU of {pair.null}",
+        p_value=p_value,
+        margin=MARGIN,
+        p_equivalent=p_equivalent,
+        crossed=crossed,
+    )

@@ -83,9 +83,7 @@ def load_both(context: Context, protocols: Sequence[Context], index: int) -> tup
 def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Make the contexts of every protocol; one part of the work for each chosen image."""
     n_tokens = model.n_tokens
-    budgets = resolve_budgets(
-        config.budgets or tuple(max(1, n_tokens // part) for part in (3, 9)), n_tokens
-    )
+    budgets = resolve_budgets(config.budgets, n_tokens)
     chosen = EvenSubset(data, config.images, config.expressions)
     whole = EvenSubset(data, config.images)
     context = make_context(model, data, chosen, config, budgets)

@@ -14,17 +14,19 @@ from litelvlm.analysis.stats.bootstrap import (
     bootstrap,
     mean_estimate,
 )
-from litelvlm.analysis.stats.lines import adjusted, mean_line
+from litelvlm.analysis.stats.lines import adjusted, mean_line, wider_ends
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import equivalence_test, holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, request_of
 from litelvlm.analysis.studies.ablations.measures import SUMS
 from litelvlm.analysis.studies.ablations.official import official_table
+from litelvlm.analysis.studies.ablations.pairs import MARGIN
 from litelvlm.analysis.studies.ablations.protocols import interval_table, protocol_table
-from litelvlm.analysis.studies.ablations.rows import METHODS
+from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
     cell_index,
+    crossed_difference,
     difference,
     retention,
     score_bootstrap,
@@ -36,7 +38,6 @@ from litelvlm.analysis.studies.sweep.wide import Cell, Wide, budgets_of, widen
 from litelvlm.arrays import Array
 
 PER_SAMPLE = "Pearson, mean over samples"
-MARGIN = 0.01  # one point of cIoU or gIoU counts as no difference
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
@@ -60,7 +61,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "scores": score_table(wide, scores),
         "deltas": delta_table(wide, scores),
         "retention": retention_table(wide, scores),
-        "strata": strata_table(alone),
+        "strata": strata_table(every_expression(rows)),
         "gain": gain_table(alone),
         "protocols": protocol_table(rows),
         "official": official_table(rows),
@@ -134,6 +135,15 @@ def retention_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def every_expression(rows: pd.DataFrame) -> pd.DataFrame:
+    """Single-protocol rows of every expression of the images, if protocols were compared.
+
+    Else those of the chosen expressions.
+    """
+    compared = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == "single")]
+    return rows[rows["part"] == METHODS] if compared.empty else compared
+
+
 def strata_table(alone: pd.DataFrame) -> pd.DataFrame:
     """Lead of the paper's method over random tokens by kind, size of the target and words.
 
@@ -170,7 +180,10 @@ def gain_table(alone: pd.DataFrame) -> pd.DataFrame:
 
 
 def _leads(rows: pd.DataFrame) -> Iterator[Row]:
-    """Lead in cIoU over random tokens at each budget; nothing if either was not run."""
+    """Lead in cIoU over random tokens at each budget, over images and over categories too.
+
+    Nothing if either was not run.
+    """
     both = rows[rows["method"].isin([PAPER, RANDOM])]
     if both["method"].nunique() < 2:
         return
@@ -178,7 +191,9 @@ def _leads(rows: pd.DataFrame) -> Iterator[Row]:
     scores = score_bootstrap(wide)
     for budget in budgets_of(wide.cells, PAPER):
         first, second = (cell_index(wide, (method, budget), "ciou") for method in (PAPER, RANDOM))
-        yield {"budget": budget} | difference(scores, first, second).estimates()[0].line("delta")
+        delta = difference(scores, first, second).estimates()[0]
+        crossed = crossed_difference(wide, (PAPER, budget), (RANDOM, budget))
+        yield {"budget": budget} | delta.line("delta") | wider_ends(delta, crossed)
 
 
 def attention_table(alone: pd.DataFrame) -> pd.DataFrame:

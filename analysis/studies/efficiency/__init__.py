@@ -9,11 +9,12 @@ must equal the unpruned one.
 
 from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies.efficiency.arms import Config
+from litelvlm.analysis.studies.efficiency.claims import make_claims
 from litelvlm.analysis.studies.efficiency.columns import COLUMNS
 from litelvlm.analysis.studies.efficiency.rows import prepare
 from litelvlm.analysis.studies.efficiency.tables import interpret, make_tables
 
-__all__ = ["STUDY", "Config", "interpret", "make_tables"]
+__all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
 STUDY = Study(
     name="efficiency",
@@ -21,7 +22,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: [],
+    claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(tables),
 )

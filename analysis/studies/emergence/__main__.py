@@ -6,6 +6,7 @@ package, one file for each stage.
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 
 import torch
@@ -29,5 +30,17 @@ def main() -> None:
         bundle(files)
 
 
+def interruptible() -> int:
+    """Run the command line; an interrupt is one line and the code of an interrupt."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "interrupted; measured trainings are kept, and the same command goes on from there\n"
+        )
+        return 130
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(interruptible())

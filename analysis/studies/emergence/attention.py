@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.text_attention import attention_measures, carried_shares
-from litelvlm.clip.probes.text import TextTrace, text_flow, trace_text
+from litelvlm.analysis.signals.text_sinks import sos_ranks
+from litelvlm.clip.probes.text import text_flow, trace_text
 from litelvlm.clip.tower import Tower
 
 NOTHING: Int[NDArray[np.int64], " zero"] = np.array([], dtype=np.int64)
@@ -71,33 +70,3 @@ def _row(
         "sd": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
         "n": len(values),
     }
-
-
-def sos_ranks(trace: TextTrace) -> list[float]:
-    """Effective rank of what [SOS] gives to [EOS] of each text, by layer.
-
-    It is the participation ratio of the squared singular values, not centred.
-    """
-    n_heads = trace.tower.n_text_heads
-    rows = torch.arange(len(trace.text.eos_index))
-    found = []
-    for block, states in zip(trace.tower.text_blocks, trace.inputs, strict=True):
-        query, keys, values = (x.float().unflatten(-1, (n_heads, -1)) for x in block.qkv(states))
-        own = query[rows, trace.text.eos_index]
-        logits = torch.einsum("the,tkhe->thk", own, keys) * own.shape[-1] ** -0.5
-        weights = logits.masked_fill(trace.beyond[:, None], float("-inf")).softmax(-1)[..., 0]
-        by_head = block.output_weight.float().unflatten(-1, (n_heads, -1))
-        moved = torch.einsum("the,ohe->tho", values[:, 0], by_head)
-        found.append(effective_rank((weights[..., None] * moved).sum(1)))
-    return found
-
-
-def effective_rank(vectors: Float[Tensor, "t d"]) -> float:
-    """(sum of s^2)^2 / sum of s^4 over singular values s: 1 for copies of one direction.
-
-    Example:
-        >>> round(effective_rank(torch.eye(3)), 6)
-        3.0
-    """
-    energy = torch.linalg.svdvals(vectors.double()).square()
-    return float(energy.sum().square() / energy.square().sum().clamp_min(1e-300))

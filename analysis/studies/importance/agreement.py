@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.signals.clip_scores import REVERSED, ranking
-from litelvlm.analysis.signals.importance import ALL_HEADS, Signal
+from litelvlm.analysis.signals.importance import ALL_HEADS, PREREGISTERED, Signal
 from litelvlm.analysis.stats.agreement import (
     ceiling_of,
     chance_corrected,
@@ -93,6 +93,7 @@ def agreement_rows(
     tokens: Tokens,
     k: int,
     reliability: Mapping[str, float],
+    budgets: Sequence[int] = (),
 ) -> list[Row]:
     """Agreement of every score with every whole signal; layers and heads with the reversed one.
 
@@ -104,6 +105,7 @@ def agreement_rows(
         tokens: Of the image.
         k: Depth of the measures of overlap at the top.
         reliability: Of scores by name, where it was measured.
+        budgets: Further depths of those measures, for the signals named in advance.
     """
     whole = [signal for signal in signals if signal.whole]
     layers = [signal for signal in signals if not signal.whole and signal.head == ALL_HEADS]
@@ -113,6 +115,8 @@ def agreement_rows(
     rows += correlation_rows(reversed_only, layers, tokens, {})
     rows += correlation_rows(reversed_only, heads, tokens, {}, (NONE,))
     rows += other_rows(scores, whole, k)
+    named = [signal for signal in whole if signal.key in PREREGISTERED]
+    rows += overlap_rows(scores, named, [budget for budget in budgets if budget != k])
     return rows + without_sinks(scores, whole, tokens)
 
 
@@ -153,21 +157,36 @@ def other_rows(
 ) -> list[Row]:
     """Pearson, tau-b, rank-biased overlap and overlap of the first k."""
     a, b = stacked(scores), np.stack([signal.values for signal in signals])
-    linear, tau, n = pearson(a, b), tau_b(a, b), a.shape[1]
-    first, second = [ranking(values) for values in a], [ranking(values) for values in b]
+    linear, tau = pearson(a, b), tau_b(a, b)
     rows = []
     for i, score in enumerate(scores):
         for j, signal in enumerate(signals):
-            overlap, shared = (
-                rank_biased_overlap(first[i], second[j], k),
-                top_k_iou(first[i], second[j], k),
-            )
             rows += [
                 row(score, signal, "pearson", float(linear[i, j])),
                 row(score, signal, "tau_b", float(tau[i, j])),
-                row(score, signal, "rbo", overlap, k=k, chance=rbo_chance(n, k)),
-                row(score, signal, "top_k_iou", shared, k=k, chance=top_k_iou_chance(n, k)),
             ]
+    return rows + overlap_rows(scores, signals, (k,))
+
+
+def overlap_rows(
+    scores: Mapping[str, Float[Array, "n"]], signals: Sequence[Signal], depths: Sequence[int]
+) -> list[Row]:
+    """Rank-biased overlap and intersection over union of the first k, beside their chance."""
+    orders = [ranking(values) for values in scores.values()]
+    rows = []
+    for signal in signals:
+        other, n = ranking(signal.values), len(signal.values)
+        for k in depths:
+            chance = {"rbo": rbo_chance(n, k), "top_k_iou": top_k_iou_chance(n, k)}
+            for score, order in zip(scores, orders, strict=True):
+                found = {
+                    "rbo": rank_biased_overlap(order, other, k),
+                    "top_k_iou": top_k_iou(order, other, k),
+                }
+                rows += [
+                    row(score, signal, metric, value, k=k, chance=chance[metric])
+                    for metric, value in found.items()
+                ]
     return rows
 
 

@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
 from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.runs.config import Count, Index
+from litelvlm.analysis.runs.config import Budgets, Count, Index, resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
 from litelvlm.analysis.signals.gradients import mean_token
@@ -52,7 +52,10 @@ class Config(QuestionConfig):
     The defaults fit the miniature on one core; a full study asks for more of each.
 
     Attributes:
-        images: Images, each with one expression; None takes every image that can be labelled.
+        images: Images, each with one expression; None takes every image that can be labelled. The
+            default is the whole bundled split.
+        budgets: Token counts at which overlaps at the top are taken; None for the published
+            shares.
         checked: Of them, how many also get a second template, a foreign expression and
             reinitialised layers.
         sampled: Of them, how many also get the signals of many passes.
@@ -67,7 +70,8 @@ class Config(QuestionConfig):
         batch_size: Rows of the language model at once; None for as many as fit into 4 GiB.
     """
 
-    images: Count | None = 24
+    images: Count | None = 160
+    budgets: Budgets | None = None
     checked: Index = 8
     sampled: Index = 3
     second_template: int = Field(default=1, ge=0, lt=len(QUESTIONS))
@@ -88,6 +92,7 @@ class Context:
     data: PickedExpressions
     config: Config
     depth: int
+    budgets: tuple[int, ...]
     token: Float[Tensor, "d"]
     checked: frozenset[int]
     sampled: frozenset[int]
@@ -124,7 +129,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
                 kept=context.depth,
                 seed=config.seed + int(expression.sent_id),
             )
-        rows += agreement_rows(scores, signals, tokens, context.depth, reliability)
+        rows += agreement_rows(scores, signals, tokens, context.depth, reliability, context.budgets)
         for signal in signals:
             if signal.key in JOINT:
                 rows += joint_rows(REVERSED, scores[REVERSED], signal)
@@ -233,11 +238,13 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     glamm = require_glamm(model)
     picked = pick(data, model, config.images, config.seed)
     n_tokens = model.n_tokens
+    budgets = resolve_budgets(config.budgets, n_tokens)
     context = Context(
         glamm,
         picked,
         config,
         min(config.depth or max(1, n_tokens // 9), n_tokens),
+        budgets,
         mean_token(glamm, data, config.mean_images),
         frozenset(strata_middles(len(picked), config.checked)),
         frozenset(strata_middles(len(picked), config.sampled)),
@@ -246,6 +253,6 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     return Work(
         picked,
         lambda index: partial(image_rows, context, index),
-        resolved={"depth": context.depth},
+        resolved={"depth": context.depth, "budgets": list(budgets)},
         notes=(*picked.notes, *([single] if len(picked) == 1 else [])),
     )

@@ -1,83 +1,24 @@
-"""From rows of agreement to claims and tables: means over images with intervals."""
-
-from collections.abc import Sequence
+"""From rows of agreement to tables: means over images with intervals."""
 
 import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
-from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null_claim
-from litelvlm.analysis.signals.clip_scores import REVERSED
 from litelvlm.analysis.signals.gradients import COMPLETE
-from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.lines import adjusted, mean_line, mean_lines, measured_together
 from litelvlm.analysis.stats.significance import benjamini_hochberg
-from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
+from litelvlm.analysis.studies.importance.claims import (
+    IOU,
+    PARTS,
+    RBO,
+    category_table,
+    overlaps,
+    part_rows,
+)
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
 
 SIGNAL = ["signal", "target", "removal"]
-PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}
-WORDS = {
-    "H6.attention": "attention of the [SEG] query in the middle layers",
-    "H6.removal": "the loss of soft Dice when a token's block is dropped",
-}
-MASK, SHUFFLED = ".mask", "shuffled_signal"
-MARGIN = 0.05  # a correlation within it counts as none
-
-
-def make_claims(rows: pd.DataFrame) -> list[Claim]:
-    """H6, its two parts, the parts with the mask's coverage held fixed, and the shuffled null.
-
-    All on expressions of which at least half of the target is visible; the others are counted.
-    """
-    visible, excluded = primary(rows)
-    if visible.empty:
-        return []
-    parts = [_claim(visible, id, POSITION, excluded) for id in PARTS]
-    statement = (
-        "Tokens that the reversed ranking keeps matter more inside the language model, "
-        "by both signals."
-    )
-    given_mask = [_claim(visible, id, COVERAGE, excluded) for id in PARTS]
-    shuffled = visible[visible["control"] == SHUFFLED]
-    null = [_null(shuffled, excluded)] if len(shuffled) else []
-    return [joint_claim("H6", statement, parts), *parts, *given_mask, *null]
-
-
-def part_rows(rows: pd.DataFrame, id: str, partial_set: str) -> pd.DataFrame:
-    """Rows of one of ``PARTS`` under a set of covariates."""
-    wanted = dict(zip(("signal", "target", "layer", "head", "removal"), PARTS[id], strict=True))
-    wanted |= {
-        "control": "none",
-        "score": REVERSED,
-        "metric": "spearman",
-        "partial_set": partial_set,
-        "sinks": "kept",
-    }
-    for column, value in wanted.items():
-        rows = rows[rows[column] == value]
-    return rows
-
-
-def _null(shuffled: pd.DataFrame, excluded: dict[str, int]) -> Claim:
-    of_images = shuffled.groupby("image_id")["value"].mean()
-    result = bootstrap_means(of_images.to_numpy()[:, None], of_images.index.to_numpy())
-    statement = "With its tokens shuffled neither signal correlates with the reversed similarity."
-    return null_claim("shuffled", statement, result, 0.0, "no rank correlation", MARGIN, excluded)
-
-
-def _claim(rows: pd.DataFrame, id: str, partial_set: str, excluded: dict[str, int]) -> Claim:
-    chosen = part_rows(rows, id, partial_set)
-    suffix, more = (MASK, " and the mask's coverage") if partial_set == COVERAGE else ("", "")
-    return effect_claim(
-        id + suffix,
-        f"With position and state norm{more} held fixed, the reversed similarity ranks tokens as "
-        f"{WORDS[id]} does.",
-        bootstrap_means(chosen[["value"]].to_numpy(), chosen["image_id"].to_numpy()),
-        "no partial rank correlation",
-        excluded,
-    )
 
 
 def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -90,7 +31,9 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         measure, covariates, sinks; "joint": share of tokens per pair of rank bins; "controls":
         shuffled, foreign and self; "reinitialised": by lowest layer; "completeness": error of
         integrated gradients by baseline, and the share of images where it exceeds 5 %;
-        "visibility": the parts of H6 on these expressions, and on all.
+        "visibility": the parts of H6 on these expressions, and on all; "overlap": overlaps of the
+        first k tokens of every score with the two signals named in advance, above chance, by k;
+        "categories": the parts of H6 by category of the referent.
     """
     visible, _ = primary(rows)
     if visible.empty:
@@ -113,6 +56,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "reinitialised": means(visible[visible["control"] == REINITIALISED], [*SIGNAL, "layer"]),
         "completeness": untested(means(flagged(completeness), ["measure", "removal"])),
         "visibility": visibility_table(rows),
+        "overlap": overlap_table(whole),
+        "categories": category_table(visible),
     }
     return {name: table for name, table in found.items() if not table.empty}
 
@@ -122,11 +67,29 @@ def visibility_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"part": id, "targets": targets}
-            | mean_line(part_rows(chosen, id, POSITION), "value", "value")
+            | mean_line(overlaps(chosen, id, IOU), "value", "value")
             for targets, chosen in (("at least half visible", primary(rows)[0]), ("all", rows))
             for id in PARTS
         ]
     )
+
+
+def overlap_table(whole: pd.DataFrame) -> pd.DataFrame:
+    """Overlap at the top by score, named signal, measure and k: corrected for chance, and as it is.
+
+    Columns: part (of H6), score, metric, k, value (0: chance, 1: the same tokens) with its interval
+    over images, overlap and chance as measured.
+    """
+    chosen = {id: part_rows(whole, id, None, None) for id in PARTS}
+    rows = pd.concat([part.assign(part=id) for id, part in chosen.items()])
+    rows = rows[rows["metric"].isin([IOU, RBO])]
+    if rows.empty:
+        return pd.DataFrame()
+    by = ["part", "score", "metric", "k"]
+    wide = rows.pivot_table(index="image_id", columns=by, values="corrected", dropna=True)
+    table = pd.concat([mean_lines(part, "value") for part in measured_together(wide)])
+    plain = rows.groupby(by)[["value", "chance"]].mean().rename(columns={"value": "overlap"})
+    return table.merge(plain.reset_index(), on=by).sort_values(by, ignore_index=True)
 
 
 def flagged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -181,23 +144,3 @@ def means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(
         axis="columns", how="all"
     )
-
-
-def interpret(claims: Sequence[Claim]) -> str:
-    """What the verdicts mean together."""
-    verdicts = {claim.id: claim.verdict for claim in claims}
-    if not verdicts:
-        return "Nothing was measured."
-    both = verdicts["H6"]
-    parts = ", ".join(f"{WORDS[id]}: {verdicts[id]}" for id in PARTS)
-    text = (
-        "That tokens kept by the reversed ranking matter inside the language model "
-        f"is {both} ({parts})."
-    )
-    masked = {id: verdicts[id + MASK] for id in PARTS}
-    if both == "supported" and set(masked.values()) != {"supported"}:
-        return (
-            f"{text} With the mask's coverage held fixed it is not shown for both, "
-            "so the mask may explain it."
-        )
-    return text

@@ -2,14 +2,18 @@
 
 Each probe changes one thing about how patch similarity is computed and keeps the rest: the layer
 (P1), the last blocks' attention and MLP (P2 to P4), tokens of outlying norm (P5), what texts or
-patches have in common (P6), the words (P7). A probe's attribution share AS = 1 - RI_P / RI_0 says
-how much of the reversal goes away with that thing; it is given only where the interval of RI_0
-excludes 0, since a share of nothing means nothing.
+patches have in common (P6), the words (P7). The fall RI_0 - RI_P says how much of the reversal goes
+away with that thing, in points of the index. It is given only where the interval of RI_0 excludes
+0, since of nothing no part can go away. (A share, 1 - RI_P / RI_0, would range from -25 to 15 where
+RI_0 is small.) The words follow the widest interval, over images and categories where there are
+three or more:
 
     removed      the upper end of RI_P's interval lies below .05
     flipped      it lies below 0
-    attenuated   AS lies above 0, but neither holds
-    kept         none of these: nothing is shown to go away
+    kept         the fall lies within .05 of 0
+    attenuated   the fall lies above 0
+    amplified    it lies below 0: RI grows
+    open         none of these
 
 Below 20 images no such word is given.
 
@@ -33,5 +37,5 @@ STUDY = Study(
     columns=COLUMNS,
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    interpret=lambda claims, tables: interpret(claims, tables.get("probes")),
 )

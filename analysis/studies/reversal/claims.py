@@ -10,6 +10,8 @@ from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.lines import categories_of
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
 from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_rows, select, unlabelled
 
@@ -82,15 +84,25 @@ def _claims_of(rows: pd.DataFrame, n_unlabelled: int, margin: float) -> list[Cla
     lacking = _LACKING if stated else _LACKING | _UNSTATED
     texts, objects, alike = _COMPARED[stated]
 
-    def drawn(id: str, values: "pd.Series[float]") -> tuple[Bootstrap, dict[str, int]]:
-        """Mean over the expressions that have a value, with its draws; the others are counted."""
+    def drawn(id: str, values: "pd.Series[float]") -> tuple[Bootstrap, Crossed, dict[str, int]]:
+        """Mean over the expressions that have a value, over images, and over categories too.
+
+        The others are counted.
+        """
         known = values.reindex(true.index).dropna()
         # Rankings that are equal must differ by exactly 0, whatever rounding the averages over
         # draws left.
         rounded = known.to_numpy(dtype=np.float64).round(12)
-        found = bootstrap_means(rounded[:, None], true.loc[known.index, "image_id"].to_numpy())
+        chosen = true.loc[known.index]
+        images = chosen["image_id"].to_numpy()
+        found = bootstrap_means(rounded[:, None], images)
+        crossed = crossed_mean(rounded, images, categories_of(chosen))
         missing = len(true) - len(known)
-        return found, {HIDDEN: hidden, UNLABELLED: n_unlabelled, lacking.get(id, ""): missing}
+        return (
+            found,
+            crossed,
+            {HIDDEN: hidden, UNLABELLED: n_unlabelled, lacking.get(id, ""): missing},
+        )
 
     ri = true["ri"]
     mask, text, moved, same, other = (
@@ -137,8 +149,10 @@ def _claims_of(rows: pd.DataFrame, n_unlabelled: int, margin: float) -> list[Cla
     claims = {}
     for id, (statement, values, null) in stronger.items():
         if values.notna().any():
-            found, excluded = drawn(id, values)
-            claims[id] = effect_claim(id, f"{statement}; {SCOPE}.", found, null, excluded, margin)
+            found, crossed, excluded = drawn(id, values)
+            claims[id] = effect_claim(
+                id, f"{statement}; {SCOPE}.", found, null, excluded, margin, crossed
+            )
         if id == "H1.centre" and id in claims:
             statement = (
                 "The similarity is reversed on the referent, beyond what its place in the image "
@@ -147,9 +161,9 @@ def _claims_of(rows: pd.DataFrame, n_unlabelled: int, margin: float) -> list[Cla
             claims["H1"] = joint_claim("H1", statement, list(claims.values()))
     for id, (statement, values, null) in nothing.items():
         if values.notna().any():
-            found, excluded = drawn(id, values)
+            found, crossed, excluded = drawn(id, values)
             statement = f"{statement}; {SCOPE}."
-            claims[id] = null_claim(id, statement, found, 0.0, null, margin, excluded)
+            claims[id] = null_claim(id, statement, found, 0.0, null, margin, excluded, crossed)
     return list(claims.values())
 
 
@@ -196,6 +210,12 @@ def interpret(claims: Sequence[Claim]) -> str:
     if first == "supported" and same:
         small = "; ".join(f"{claim.id} ({claim.equivalence})" for claim in same)
         found += f" Shown to be too small to count: {small}."
+    seen = [claim.id for claim in claims if claim.id in HYPOTHESES and claim.seen_only]
+    if seen:
+        found += (
+            f" Among the categories seen here the interval of {', '.join(seen)} clears the null; "
+            "for other categories it is open, since categories differ."
+        )
     others = [f"{claim.id} {claim.verdict}" for claim in claims if "@" in claim.id]
     if others:
         found += f" Other CLIP models: {'; '.join(others)}."

@@ -20,6 +20,7 @@ from litelvlm.analysis.stats.ranking import (
     hedges_g,
     pointing_game,
     reversal_index,
+    score_contrast,
     soft_recall,
     tie_fraction,
 )
@@ -134,6 +135,7 @@ def measures(
     row = area(auroc(scores, inside, outside)) | {
         "hedges_g": hedges_g(scores, inside, outside),
         "gap": float(scores[inside].mean() - scores[outside].mean()),
+        "msc": score_contrast(scores, inside, outside),
         "pointing": pointing_game(scores, inside, outside),
         "chance_pointing": float(inside.sum() / (inside | outside).sum()),
         "tie_frac": tie_fraction(scores),

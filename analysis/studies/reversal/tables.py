@@ -5,7 +5,13 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.stats.bootstrap import check_finite
-from litelvlm.analysis.stats.lines import mean_line, mean_lines, measured_together
+from litelvlm.analysis.stats.lines import (
+    category_lines,
+    crossed_line,
+    mean_line,
+    mean_lines,
+    measured_together,
+)
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
 from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
 
@@ -14,6 +20,13 @@ UNLABELLED = "cannot be labelled in this model's crop"
 MANY_WORDS = 10
 CONTROLS = {"reversal": None, "beyond other masks": "N3", "true text": "N1", "referent": "N6"}
 """What each difference to a control shows; the reversal itself has none."""
+CATEGORY_CLAIMS = {
+    "reversal": "H1.sign",
+    "beyond other masks": "H1.centre",
+    "true text": "H2",
+    "referent": "H3",
+}
+"""The claim that rests on each difference."""
 STRATA = (
     "kind",
     "area_quintile",
@@ -29,6 +42,7 @@ _MEASURES = (
     "ri",
     "hedges_g",
     "gap",
+    "msc",
     "pointing",
     "chance_pointing",
     "tie_frac",
@@ -88,8 +102,9 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Returns:
         "ri" per construction and "layers" of every CLIP model; of the model's own "recall" per
-        budget and ranking, "measures" of the primary ranking, "strata" and "area" of its RI, and
-        rank "tests" on image means. Empty if no target is visible enough.
+        budget and ranking, "measures" of the primary ranking, "strata" and "area" of its RI,
+        "categories" with what each claim rests on by category, and rank "tests" on image means.
+        Empty if no target is visible enough.
     """
     visible = rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
@@ -106,6 +121,9 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     found = {"ri": _ri_by(visible, named), "layers": _ri_by(lens, ["clip_model", "layer"])}
     if primary.empty:
         return found
+    categories = categories_table(own)
+    if not categories.empty:
+        found["categories"] = categories
     return found | {
         "recall": recall_table(own),
         "measures": measures_table(primary),
@@ -158,6 +176,10 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
     Args:
         primary: Rows of every visibility; all strata but "targets" hold those at least half
             visible.
+
+    Returns:
+        Each mean with its interval over images and, where a group holds three categories or more,
+        the wider one over images and categories.
     """
     visible = primary[primary["visible_frac"] >= MIN_VISIBLE]
     area = visible["area_frac"].rank(pct=True)
@@ -166,13 +188,31 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
         n_words=visible["n_words"].clip(upper=MANY_WORDS),
         visible=np.where(visible["visible_frac"] >= 0.999, "whole", "cut"),
     )
-    whole = {"stratum": "targets", "group": "all"} | mean_line(primary, "ri", "ri")
+    whole = {"stratum": "targets", "group": "all"} | crossed_line(primary, "ri", "ri")
     found = [
-        {"stratum": stratum, "group": str(value)} | mean_line(group, "ri", "ri")
+        {"stratum": stratum, "group": str(value)} | crossed_line(group, "ri", "ri")
         for stratum in STRATA
         for value, group in strata.groupby(stratum, sort=True)
     ]
     return pd.DataFrame([whole, *found])
+
+
+def categories_table(own: pd.DataFrame) -> pd.DataFrame:
+    """What H1 to H3 rest on in each category: RI, and its differences to the controls.
+
+    Columns: claim (of ``CATEGORY_CLAIMS``), difference, and those of ``category_lines``.
+    """
+    true, parts = select(own, *PRIMARY), []
+    for name, control in CONTROLS.items():
+        other = None if control is None else control_rows(own, control)["ri"].reindex(true.index)
+        difference = (true["ri"] if other is None else true["ri"] - other).dropna()
+        rows = true.loc[difference.index].assign(ri=difference)
+        lines = category_lines(rows, "ri", "ri")
+        if not lines.empty:
+            lines.insert(0, "claim", CATEGORY_CLAIMS[name])
+            lines.insert(1, "difference", name)
+            parts.append(lines)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def area_table(primary: pd.DataFrame) -> pd.DataFrame:

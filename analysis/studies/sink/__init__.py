@@ -11,6 +11,10 @@ uniform causal attention makes it H_T / T, .41 for 6 tokens, so that short texts
 Attention is not influence: beside it stand the share of what is carried by norm (a sink with a
 small value is nearly no operation) and attention rolled out through the layers.
 
+Two columns diagnose a sink. "sink_noop": [SOS] gets over twice its uniform attention, and its value
+has less than half of the words' norm. "sink_broadcast": its value is larger. "sos_rank" counts the
+directions of what it gives; a broadcast of one vector has 1.
+
 Controls: the same towers with random weights (lift near 1), and the words in another order (lift
 unchanged if the sink is about the position and not about the words); two one-sided tests must place
 both within a margin, 0.1 of lift by default. H4: the mean lift over layers and heads is above 1.

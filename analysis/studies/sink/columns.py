@@ -30,4 +30,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("rollout_sos", float, "Attention on [SOS] rolled out through the layers."),
     Column("rollout_norm_sos", float, "The same by what is carried."),
     Column("rollout_uniform", float, "The same for uniform attention."),
+    Column("sink_noop", float, "1 if [SOS] is a sink with a small value (no operation), else 0."),
+    Column("sink_broadcast", float, "1 if [SOS] is a sink with a value like the words', else 0."),
+    Column("sos_rank", float, "Directions in what [SOS] gives to the image's texts; 1: constant."),
 )

@@ -7,16 +7,23 @@ or all:
     zero_sos_value   its value set to 0, all weights as they were
     mean_sos_value   its value replaced by the mean over sentences: in a causal tower the same, so
                      nothing may change
-    mask_content     one random token of the expression hidden: what hiding any key does
-    mask_word        each word of the expression in turn
+    mask_content        one random token of the expression hidden: what hiding any key does
+    zero_content_value  the value of that token set to 0
+    mask_word           each word of the expression in turn
 
-mask_sos releases attention and loses the value, zero_sos_value only loses it. Every change is
+mask_sos releases attention and loses the value, zero_sos_value only loses it. Each is compared with
+the same change of a random content token of the same sentence in the same layers. Every change is
 carried through to the embedding (cosine), the reversal index, its dependence on the text, the
-tokens kept, and on some images the mask.
+tokens kept (Jaccard), and on some images the mask.
 
-H5: hiding [SOS] changes the reversal otherwise than hiding a content token does. If the two are
-shown to differ by less than 0.05 of RI (two one-sided tests), the sink may be real and still does
-not explain the reversal: a smaller difference counts as none even where its interval excludes 0.
+A mean of signed changes says little: raising the index of one expression and lowering that of
+another cancel. So the size of the change is taken in each expression, and then averaged.
+
+H5: hiding [SOS], and taking its value away, change the index of single expressions more than their
+controls do. If the two are shown to differ by less than 0.05 of RI (two one-sided tests), the sink
+may be real and still does not explain the reversal: a smaller difference counts as none even where
+its interval excludes 0. The same is asked of the kept tokens (share exchanged) and of the text
+embedding (one less cosine), each with a margin of 0.05.
 """
 
 from litelvlm.analysis.runs.study import Study
@@ -33,7 +40,7 @@ STUDY = Study(
     Config=Config,
     prepare=prepare,
     columns=COLUMNS,
-    claims=lambda rows, config: make_claims(rows, margin=config.margin),
+    claims=make_claims,
     tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    interpret=lambda claims, tables: interpret(claims, tables.get("effects")),
 )

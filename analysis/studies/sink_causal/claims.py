@@ -1,122 +1,223 @@
-"""Claims of the causal sink study: H5 and its parts."""
+"""Claims of the causal sink study: H5 and its parts.
+
+Signed changes cancel: an intervention that raises the index of one expression and lowers that of
+another moves the mean by nothing. So the claims rest on the size of the change in each expression.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
-from litelvlm.analysis.runs.claims import Claim, joint_claim, make_claim
+from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
-from litelvlm.analysis.stats.lines import mean_line
-from litelvlm.analysis.studies.sink_causal.rows import (
-    Config,
-)
-
-MARGIN = Config().margin
-
+from litelvlm.analysis.stats.crossed import crossed_mean
+from litelvlm.analysis.stats.lines import categories_of, category_lines, crossed_line
+from litelvlm.analysis.studies.sink_causal.rows import Config
 
 DECIMALS = 6  # embeddings are float32
 
 
+class Part(NamedTuple):
+    """An intervention on [SOS] and the same one on a random content token.
+
+    Attributes:
+        change: Intervention on [SOS].
+        control: The same on one random content token of the expression, in the same layers.
+        done: The intervention in words.
+        control_done: The control in words.
+    """
+
+    change: str
+    control: str
+    done: str
+    control_done: str
+
+
 PARTS = {
-    "H5.mask": ("mask_sos", "Hiding the key of [SOS] from [EOS]"),
-    "H5.value": ("zero_sos_value", "Taking the value of [SOS] away"),
+    "H5.mask": Part(
+        "mask_sos",
+        "mask_content",
+        "Hiding the key of [SOS] from [EOS]",
+        "hiding that of a content token",
+    ),
+    "H5.value": Part(
+        "zero_sos_value",
+        "zero_content_value",
+        "Taking the value of [SOS] away",
+        "taking that of a content token away",
+    ),
 }
+INDEX, KEPT, TEXT = "abs_d_ri", "kept_changed", "text_moved"
+MEASURES = {
+    INDEX: ("", "changes the reversal index of an expression"),
+    KEPT: (".kept", "exchanges kept tokens"),
+    TEXT: (".text", "turns the text embedding"),
+}
+"""Measures of the size of a change: what they add to a claim's id, and what they are in words."""
 
 
-def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
-    """Claim H5 and its parts, on targets that are at least half visible; the others are counted.
+def make_claims(rows: pd.DataFrame, config: Config | None = None) -> list[Claim]:
+    """Claim H5, its two parts, and the same parts by kept tokens and by the text embedding.
+
+    On targets that are at least half visible; the others are counted.
 
     Args:
         rows: Of the study.
-        margin: Differences of RI below it count as none.
+        config: With the margins; the defaults if left out.
     """
+    settings = config or Config()
+    margins = {
+        INDEX: settings.margin,
+        KEPT: settings.margin_kept,
+        TEXT: settings.margin_text,
+    }
     visible, excluded = primary(rows)
-    whole = visible[visible["layer_set"] == "all"]
+    whole = sized(visible[visible["layer_set"] == "all"])
     by_name = {
         str(name): group.set_index("sent_id") for name, group in whole.groupby("intervention")
     }
-    if not set(by_name) >= {"mask_sos", "zero_sos_value", "mask_content"}:
+    needed = {name for part in PARTS.values() for name in (part.change, part.control)}
+    if not set(by_name) >= needed:
         return []
-    parts = [
-        _differs(id, statement, by_name[name], by_name["mask_content"], margin, excluded)
-        for id, (name, statement) in PARTS.items()
-    ]
+    claims = {
+        f"{id}{suffix}": _more(
+            f"{id}{suffix}", part, by_name, measure, words, margins[measure], excluded
+        )
+        for measure, (suffix, words) in MEASURES.items()
+        for id, part in PARTS.items()
+    }
     statement = (
-        "The sink of the text tower changes the reversal otherwise than hiding "
-        "a content token does."
+        "Taking the sink of the text tower away changes the reversal of single expressions more "
+        "than taking a content token away, both ways of taking it."
     )
-    joint = joint_claim("H5", statement, parts).model_copy(update={"one_sided": False})
-    return [*parts, joint]
+    return [*claims.values(), joint_claim("H5", statement, [claims[id] for id in PARTS])]
 
 
-def _differs(
+def sized(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the share of kept tokens that change, over all budgets, and the embedding's turn.
+
+    Both are distances: 0 where nothing changes, and at most 1 and 2.
+    """
+    overlaps = rows[[name for name in rows.columns if name.startswith("jaccard_")]]
+    return rows.assign(**{KEPT: 1 - overlaps.mean(axis=1), TEXT: 1 - rows["cos_eos"]})
+
+
+def _more(
     id: str,
-    statement: str,
-    changed: pd.DataFrame,
-    control: pd.DataFrame,
+    part: Part,
+    by_name: dict[str, pd.DataFrame],
+    measure: str,
+    words: str,
     margin: float,
     excluded: dict[str, int],
 ) -> Claim:
-    """A two-sided claim: equivalence refutes it, else an interval without 0 supports it."""
-    difference = (changed["d_ri"] - control["d_ri"].reindex(changed.index)).round(DECIMALS)
-    result = bootstrap_means(difference.to_numpy()[:, None], changed["image_id"].to_numpy())
-    estimate, p_value = result.estimates()[0], float(result.p_values()[0])
-    claim = make_claim(
+    """A claim that a change is larger than its control; equivalence refutes it, even above 0."""
+    changed, control = by_name[part.change], by_name[part.control]
+    difference = (changed[measure] - control[measure].reindex(changed.index)).to_numpy()
+    difference = difference.astype(np.float64).round(DECIMALS)
+    images = changed["image_id"].to_numpy()
+    claim = effect_claim(
         id,
-        f"{statement} changes RI by another amount than hiding a content token; "
-        "targets at least half visible.",
-        estimate,
-        0.0,
-        f"as hiding a content token; differences below {margin:g} count as none",
-        direction="less" if estimate.value < 0 else "greater",
-        p_value=p_value,
-        p_claimed=p_value,
-        excluded=excluded,
-        margin=margin,
-        p_equivalent=float(result.p_equivalent(margin)[0]),
+        f"{part.done} {words} more than {part.control_done}; targets at least half visible.",
+        bootstrap_means(difference[:, None], images),
+        f"as much as {part.control_done}; differences below {margin:g} count as none",
+        excluded,
+        margin,
+        crossed_mean(difference, images, categories_of(changed)),
     )
     return claim.model_copy(update={"verdict": "not supported"}) if claim.equivalent else claim
 
 
 def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Table "effects": mean of every measure per intervention and layer set, with intervals."""
+    """Tables of the study.
+
+    Returns:
+        "effects": mean of every measure per intervention and layer set, with its interval over
+        images and, where there are three categories or more, over images and categories;
+        "categories": the difference to the control that each part of H5 rests on, by category.
+    """
     visible, _ = primary(rows)
     if visible.empty:
         return {}
-    overlaps = sorted(name for name in visible.columns if name.startswith("jaccard_"))
-    names = [name for name in ("cos_eos", "d_ri", "d_ts", "d_iou", *overlaps) if name in visible]
+    known = sized(visible)
+    overlaps = sorted(name for name in known.columns if name.startswith("jaccard_"))
+    names = (INDEX, KEPT, TEXT, "cos_eos", "d_ri", "d_ts", "d_iou", *overlaps)
     found = [
         {"intervention": str(change), "layer_set": str(place), "measure": measure}
-        | mean_line(group.dropna(subset=measure), measure)
-        for (change, place), group in visible.groupby(["intervention", "layer_set"], sort=True)
+        | crossed_line(group.dropna(subset=measure), measure)
+        for (change, place), group in known.groupby(["intervention", "layer_set"], sort=True)
         for measure in names
-        if group[measure].notna().any()
+        if measure in known and group[measure].notna().any()
     ]
-    return {"effects": pd.DataFrame(found)}
+    categories = _categories(known[known["layer_set"] == "all"])
+    tables = {"effects": pd.DataFrame(found)}
+    return tables if categories.empty else tables | {"categories": categories}
 
 
-def interpret(claims: Sequence[Claim]) -> str:
-    """What the verdicts mean together."""
-    verdicts = {claim.id: claim.verdict for claim in claims}
-    found = verdicts.get("H5", "undetermined")
-    if found == "supported":
-        return (
-            "The sink on [SOS] bears on the reversal: without it RI changes otherwise than "
-            "without a content token."
+def _categories(whole: pd.DataFrame) -> pd.DataFrame:
+    by_name = {str(name): part.set_index("sent_id") for name, part in whole.groupby("intervention")}
+    found = []
+    for id, part in PARTS.items():
+        if not {part.change, part.control} <= set(by_name):
+            continue
+        changed, control = by_name[part.change], by_name[part.control]
+        difference = changed[INDEX] - control[INDEX].reindex(changed.index)
+        lines = category_lines(changed.assign(difference=difference), "difference")
+        if not lines.empty:
+            lines.insert(0, "claim", id)
+            found.append(lines)
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def interpret(claims: Sequence[Claim], effects: pd.DataFrame | None = None) -> str:
+    """What the verdicts mean together; ``effects`` is the table of that name."""
+    by_id = {claim.id: claim for claim in claims}
+    if "H5" not in by_id:
+        return "Whether the sink on [SOS] bears on the reversal cannot be told here."
+    verdict = by_id["H5"].verdict
+    more = [id for id in PARTS if by_id[id].verdict == "supported"]
+    less = [id for id in PARTS if by_id[id].widest[1] < 0]
+    if verdict == "supported":
+        text = (
+            "The sink on [SOS] bears on the reversal: without it the index of single expressions "
+            "changes more than without a content token."
         )
-    if found == "not supported":
-        alone = [
-            claim.id for claim in claims if claim.id in PARTS and claim.verdict != "not supported"
-        ]
-        if alone:
-            parts = " and ".join(alone)
-            return (
-                "The sink on [SOS] bears on the reversal in part at most: "
-                f"{parts} stays open or holds."
-            )
-        return (
-            "Whatever sink there is, it does not explain the reversal: without it RI stays as "
-            "with any key hidden."
+    elif more:
+        text = (
+            "The sink on [SOS] bears on the reversal in part at most: only "
+            f"{' and '.join(more)} shows a larger change than its control."
         )
-    return "Whether the sink on [SOS] bears on the reversal cannot be told here."
+    elif verdict == "undetermined":
+        text = "Whether the sink on [SOS] bears on the reversal cannot be told here."
+    elif len(less) == len(PARTS):
+        text = (
+            "The sink on [SOS] bears on the reversal less than a content token does: both ways of "
+            "taking it change the index of single expressions less."
+        )
+    else:
+        text = (
+            "Whatever sink there is, it does not explain the reversal: without it the index of "
+            "single expressions changes no more than without a content token."
+        )
+    return text + sizes(effects)
+
+
+def sizes(effects: pd.DataFrame | None) -> str:
+    """The mean size of each change beside that of its control, in one sentence."""
+    if effects is None or effects.empty:
+        return ""
+    whole = effects[effects["layer_set"] == "all"].set_index(["intervention", "measure"])["mean"]
+    part = PARTS["H5.mask"]
+    pairs = [
+        f"{name} {whole[part.change, measure]:.3f} against {whole[part.control, measure]:.3f}"
+        for measure, name in (
+            (INDEX, "change of the index"),
+            (KEPT, "kept tokens exchanged"),
+            (TEXT, "turn of the text embedding"),
+        )
+        if (part.change, measure) in whole.index and (part.control, measure) in whole.index
+    ]
+    return f" Hiding [SOS] against hiding a content token: {', '.join(pairs)}." if pairs else ""

@@ -12,6 +12,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("layer_set", str, "Layers in which it is changed."),
     Column("n_draws", int, "Words that the row is the mean of."),
     Column("d_ri", float, "Change of the reversal index."),
+    Column("abs_d_ri", float, "Size of that change, whatever its sign."),
     Column("jaccard_{budget}", float, "Kept tokens before and after: shared over all."),
     Column("cos_eos", float, "Cosine of the text embedding before and after."),
     Column("d_ts", float, "Change of the true text's advantage over foreign texts."),

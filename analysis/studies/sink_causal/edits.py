@@ -135,6 +135,7 @@ def edited(
         "zero_sos_value": Edit(silenced=sos),
         "mean_sos_value": Edit(mean_sos=True),
         "mask_content": Edit(masked=drawn),
+        "zero_content_value": Edit(silenced=drawn),
     }
     found = {PLAIN: trace.text.text_embeds.float().cpu()}
     for place, layers in layer_sets(len(trace.inputs)).items():

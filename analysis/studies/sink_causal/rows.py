@@ -46,6 +46,8 @@ class Config(QuestionConfig):
         mask_budget: Tokens kept for those masks; None for a ninth of all.
         margin: Differences of the reversal index below it count as none, settled before any row is
             seen.
+        margin_kept: The same for the share of kept tokens that change (one less Jaccard overlap).
+        margin_text: The same for the shift of the text embedding (one less cosine).
     """
 
     budgets: Budgets | None = None
@@ -54,6 +56,8 @@ class Config(QuestionConfig):
     mask_images: Index = 12
     mask_budget: Count | None = None
     margin: float = Field(default=0.05, gt=0)
+    margin_kept: float = Field(default=0.05, gt=0)
+    margin_text: float = Field(default=0.05, gt=0)
 
 
 @dataclass(frozen=True)
@@ -156,8 +160,13 @@ def compared(
     inside: Bool[Array, "n"],
     outside: Bool[Array, "n"],
 ) -> dict[str, float]:
-    """Change of the reversal index and Jaccard overlap of kept tokens, mean over the variants."""
-    row = {"d_ri": _index(scores, inside, outside) - _index(plain[None], inside, outside)}
+    """Change of the reversal index, its size, and Jaccard overlap of kept tokens.
+
+    All are means over the variants.
+    """
+    before_change = _index(plain[None], inside, outside)
+    changes = [_index(row[None], inside, outside) - before_change for row in scores]
+    row = {"d_ri": float(np.mean(changes)), "abs_d_ri": float(np.mean(np.abs(changes)))}
     for k in budgets:
         before = set(lowest(torch.from_numpy(plain), k).tolist())
         after = [set(kept) for kept in lowest(torch.from_numpy(scores), k).tolist()]

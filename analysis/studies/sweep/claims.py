@@ -1,64 +1,98 @@
 """Claims of a sweep: the method beats random tokens; H8, it keeps 90 % of the unpruned cIoU."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
-from litelvlm.analysis.runs.claims import Claim, make_claim
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE, RANDOM, UNPRUNED
+from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim, make_claim
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.stats.bootstrap import Bootstrap
+from litelvlm.analysis.stats.crossed import Crossed
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
     cell_index,
+    crossed_difference,
+    crossed_retention,
     difference,
     retention,
     score_bootstrap,
     swap_p_value,
 )
-from litelvlm.analysis.studies.sweep.wide import budgets_of, protocol_name, widen
+from litelvlm.analysis.studies.sweep.wide import Wide, budgets_of, protocol_name, widen
 
 RETAINED = 0.90
+JUDGED = {PAPER: "", PAPER_RULE: "rule."}
+"""Both readings of the method, and what begins the ids of the second one's claims."""
 
 
 def make_claims(rows: pd.DataFrame) -> list[Claim]:
-    """The paper's method against random tokens at each budget, and H8; none if it was not swept."""
-    if PAPER not in set(rows["method"]):
+    """Both readings of the method against random tokens at each budget, and H8.
+
+    The released code's claims are random@K and H8, those of the paper's own rule rule.random@K and
+    rule.H8; a reading that was not swept has none.
+    """
+    if not set(JUDGED) & set(rows["method"]):
         return []
     wide = widen(rows)
     scores = score_bootstrap(wide)
     phrase = protocol_of(protocol_name(rows)).description
+    return [
+        claim
+        for method, prefix in JUDGED.items()
+        for claim in _method_claims(method, prefix, wide, scores, phrase)
+    ]
+
+
+def _method_claims(
+    method: str, prefix: str, wide: Wide, scores: Bootstrap, phrase: str
+) -> list[Claim]:
     (everything,) = budgets_of(wide.cells, UNPRUNED)
-    budgets = [budget for budget in budgets_of(wide.cells, PAPER) if budget < everything]
+    budgets = [budget for budget in budgets_of(wide.cells, method) if budget < everything]
     if not budgets:
         return []
     claims = []
     for budget in budgets:
-        ours, theirs = (PAPER, budget), (RANDOM, budget)
+        ours, theirs = (method, budget), (RANDOM, budget)
         if theirs in wide.cells:
             delta = difference(
                 scores, cell_index(wide, ours, "ciou"), cell_index(wide, theirs, "ciou")
             )
+            statement = (
+                f"With {budget} tokens {method} has a higher cIoU than random tokens, {phrase}."
+            )
             claims.append(
                 make_claim(
-                    f"random@{budget}",
-                    f"With {budget} tokens {PAPER} has a higher cIoU than random tokens, {phrase}.",
+                    f"{prefix}random@{budget}",
+                    statement,
                     delta.estimates()[0],
                     0.0,
                     "cIoU of random tokens, mean over seeds",
                     p_value=swap_p_value(wide, ours, theirs, "ciou"),
+                    crossed=crossed_difference(wide, ours, theirs),
                 )
             )
-    whole = cell_index(wide, (UNPRUNED, everything), "ciou")
-    kept = retention(scores, cell_index(wide, (PAPER, budgets[0]), "ciou"), whole)
-    return [*claims, retention_claim(kept, budgets[0], phrase)]
+    part, whole = (method, budgets[0]), (UNPRUNED, everything)
+    kept = retention(scores, cell_index(wide, part, "ciou"), cell_index(wide, whole, "ciou"))
+    crossed = crossed_retention(wide, part, whole)
+    return [
+        *claims,
+        retention_claim(kept, budgets[0], phrase, method, f"{prefix}H8", crossed),
+    ]
 
 
-def retention_claim(kept: Bootstrap, budget: int, phrase: str) -> Claim:
+def retention_claim(
+    kept: Bootstrap,
+    budget: int,
+    phrase: str,
+    method: str = PAPER,
+    id: str = "H8",
+    crossed: Crossed | None = None,
+) -> Claim:
     """H8; undetermined with its reason where the unpruned model scores 0, on a resample or all."""
     statement = (
-        f"With {budget} tokens {PAPER} keeps at least {RETAINED:.0%} of the unpruned cIoU, "
+        f"With {budget} tokens {method} keeps at least {RETAINED:.0%} of the unpruned cIoU, "
         f"{phrase}."
     )
     estimate = kept.estimates(ONE_SIDED)[0]
@@ -69,7 +103,7 @@ def retention_claim(kept: Bootstrap, budget: int, phrase: str) -> Claim:
         reason = f"undefined: the unpruned cIoU is 0 {where}"
         estimate, p_value = kept.undefined(estimate.value, reason), np.nan
     return make_claim(
-        "H8",
+        id,
         statement,
         estimate,
         RETAINED,
@@ -77,6 +111,8 @@ def retention_claim(kept: Bootstrap, budget: int, phrase: str) -> Claim:
         p_value=p_value,
         p_claimed=p_value,
         one_sided=True,
+        crossed=crossed,
+        level=ONE_SIDED,
     )
 
 
@@ -84,23 +120,39 @@ def interpret(claims: Sequence[Claim]) -> str:
     """What the verdicts mean together."""
     if not claims:
         return f"{PAPER} was not part of this sweep; see its tables."
+    return " ".join(
+        text
+        for method, prefix in JUDGED.items()
+        if (text := _told(method, prefix, {claim.id: claim for claim in claims}))
+    )
+
+
+def _told(method: str, prefix: str, by_id: Mapping[str, Claim]) -> str:
+    """The verdicts on one reading of the method; empty if it was not swept."""
+    start = f"{prefix}random@"
     against = {
-        claim.id.removeprefix("random@"): claim.verdict
-        for claim in claims
-        if claim.id.startswith("random@")
+        id.removeprefix(start): "too few" if _too_few(claim) else claim.verdict
+        for id, claim in by_id.items()
+        if id.startswith(start)
     }
     parts = []
     for found, what in (
         ("supported", "beats random tokens at"),
         ("not supported", "does not beat random tokens at"),
         ("undetermined", "cannot be told from random tokens at"),
+        ("too few", "is not compared with random tokens, for want of images, at"),
     ):
         budgets = [budget for budget, result in against.items() if result == found]
         if budgets:
             parts.append(f"{what} {', '.join(budgets)} tokens")
-    kept = [claim for claim in claims if claim.id == "H8"]
-    if kept:
+    if f"{prefix}H8" in by_id:
         parts.append(
-            f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is {kept[0].verdict}"
+            f"the claim that it keeps {RETAINED:.0%} of the unpruned cIoU is "
+            f"{by_id[f'{prefix}H8'].verdict}"
         )
-    return f"{PAPER} " + "; ".join(parts) + "."
+    return f"{method} {'; '.join(parts)}." if parts else ""
+
+
+def _too_few(claim: Claim) -> bool:
+    """Whether a verdict is missing because an interval needs more images, whatever it shows."""
+    return claim.verdict == "undetermined" and claim.n_images < MIN_IMAGES

@@ -4,12 +4,20 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from litelvlm.analysis.inputs.methods import PAPER, RANDOM, Method, Methods, check_distinct
+from litelvlm.analysis.inputs.methods import (
+    PAPER,
+    PAPER_RULE,
+    RANDOM,
+    Method,
+    Methods,
+    check_distinct,
+)
 from litelvlm.analysis.inputs.questions import AnswerConfig
 from litelvlm.analysis.runs.config import Budgets, Count
 
 DEFAULT_METHODS = (
     PAPER,
+    PAPER_RULE,
     "high_similarity",
     RANDOM,
     "uniform",
@@ -24,8 +32,8 @@ class Config(AnswerConfig):
     """Configuration of the study.
 
     Attributes:
-        methods: Methods to compare: names, "name:preset", "name(field=value)", or "all" for every
-            method in every preset. The unpruned model is always run.
+        methods: Methods to compare: names, "name:preset", "name(field=value)", method objects of
+            any class, or "all" for every method in every preset. The unpruned model is always run.
         budgets: Token counts; None for the published shares of all tokens.
         seeds: Draws of a method that is random; in protocol "official" also of expressions and
             templates.
@@ -33,15 +41,15 @@ class Config(AnswerConfig):
             expressions of an image in one conversation with one selection, with one template.
             "official": up to three drawn expressions of an image in such a conversation with drawn
             templates, as the official evaluation does.
-        doubled: Target pixels where polygons of one object overlap: "wrong" whatever is predicted,
-            as in the official evaluation, or part of the "object".
+        doubled: Target pixels where polygons of one object overlap: "background" as in the official
+            evaluation (a predicted one is an error, one left out is none), or part of the "object".
     """
 
-    methods: Methods = tuple(Method(name=m) for m in DEFAULT_METHODS)
+    methods: Methods = tuple(Method.parse(m) for m in DEFAULT_METHODS)
     budgets: Budgets | None = None
     seeds: Count = 5
     protocol: Protocol = "single"
-    doubled: Literal["wrong", "object"] = "wrong"
+    doubled: Literal["background", "object"] = "background"
 
     @model_validator(mode="after")
     def _distinct(self) -> "Config":

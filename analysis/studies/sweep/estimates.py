@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from litelvlm.analysis.stats.bootstrap import RESAMPLES, Bootstrap, bootstrap, contrast
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.significance import paired_swap_test
 from litelvlm.analysis.studies.sweep.wide import Cell, Wide
 from litelvlm.arrays import Array
@@ -64,3 +65,42 @@ def swap_p_value(wide: Wide, first: Cell, second: Cell, metric: str) -> float:
     else:
         a, b = (wide.iou[:, [wide.column(cell)]] for cell in (first, second))
     return paired_swap_test(a, b, wide.image_ids).p_value
+
+
+def crossed_difference(wide: Wide, first: Cell, second: Cell) -> Crossed:
+    """First minus second in cIoU, over images and categories; undefined without categories."""
+    one, two = _linear(wide, first), _linear(wide, second)
+    return _crossed(wide, one - two)
+
+
+def crossed_retention(wide: Wide, part: Cell, whole: Cell, less: float = 0.0) -> Crossed:
+    """Share of one cell's cIoU that another one has, over images and categories.
+
+    Args:
+        wide: Lines of the sweep.
+        part: Numerator.
+        whole: Denominator.
+        less: Subtracted from the share; 1 makes it a lead.
+    """
+    top, bottom = _linear(wide, part), _linear(wide, whole)
+    if not bottom.mean() > 0:
+        return _crossed(wide, np.full_like(top, np.nan))
+    share = top.mean() / bottom.mean()
+    return _crossed(wide, share - less + (top - share * bottom) / bottom.mean())
+
+
+def _linear(wide: Wide, cell: Cell) -> Float[Array, "n"]:
+    """Values of lines whose mean is the cell's cIoU, and whose spread is that of its sums."""
+    inter, union = wide.pixels(cell).T
+    if not union.sum():
+        return np.ones(len(union))
+    ciou = inter.sum() / union.sum()
+    values: Array = ciou + (inter - ciou * union) / union.mean()
+    return values
+
+
+def _crossed(wide: Wide, values: Float[Array, "n"]) -> Crossed:
+    n = len(values)
+    if wide.categories is None or not np.isfinite(values).all():
+        return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(wide.image_ids)), 0, n)
+    return crossed_mean(values, wide.image_ids, wide.categories)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.runs.told.watching import Watcher, nobody
 from litelvlm.analysis.studies.table import run_study
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel
@@ -18,6 +19,7 @@ def evaluate(
     methods: str | Pruner | Sequence[str | Pruner],
     budgets: int | float | Sequence[int | float] | None = None,
     out: str | Path = "runs",
+    watch: Watcher = nobody,
     **options: object,
 ) -> pd.DataFrame:
     """Score pruning methods, and the unpruned model beside them, on a split.
@@ -32,6 +34,7 @@ def evaluate(
         budgets: Visual tokens to keep, or shares of all from 0 to 1, one or several; the published
             ones if left out.
         out: Folder of all runs.
+        watch: As in ``run_study``.
         **options: Further fields of the sweep's configuration, such as ``limit=24`` or
             ``protocol="official"``.
 
@@ -47,7 +50,9 @@ def evaluate(
     chosen = [_method(method) for method in several]
     counts = (budgets,) if isinstance(budgets, int | float) else budgets
     settings = {"methods": chosen, "budgets": counts, **options}
-    run = run_study("sweep", model, data, out, pictures=False, accept_versions=False, **settings)
+    run = run_study(
+        "sweep", model, data, out, pictures=False, accept_versions=False, watch=watch, **settings
+    )
     scores = run.table("scores")
     scores.attrs["run"] = str(run.folder)
     return scores

@@ -26,6 +26,7 @@ class Wide(NamedTuple):
         iou: IoU, means over seeds.
         p50: Share of seeds with IoU of at least 0.5.
         image_ids: Image of each line.
+        categories: Category of each line's referent; -1 where rows do not say, none if left out.
     """
 
     cells: tuple[Cell, ...]
@@ -34,6 +35,7 @@ class Wide(NamedTuple):
     iou: Float[Array, "n c"]
     p50: Float[Array, "n c"]
     image_ids: Shaped[Array, "n"]
+    categories: Shaped[Array, "n"] | None = None
 
     def column(self, cell: Cell) -> int:
         """Number of a cell's column.
@@ -74,9 +76,12 @@ def widen(rows: pd.DataFrame) -> Wide:
     }
     cells = sorted(found, key=lambda cell: (cell[0], -cell[1]))
     inter, union, iou, p50 = (wide[name][cells].to_numpy(dtype=np.float64) for name in columns)
-    return Wide(
-        tuple(cells), inter, union, iou, p50, wide.index.get_level_values("image_id").to_numpy()
-    )
+    stated = None
+    if "category_id" in rows:
+        first = rows.groupby(line_columns(rows), sort=True)["category_id"].first()
+        stated = first.reindex(wide.index).to_numpy()
+    images = wide.index.get_level_values("image_id").to_numpy()
+    return Wide(tuple(cells), inter, union, iou, p50, images, stated)
 
 
 def line_columns(rows: pd.DataFrame) -> list[str]:

@@ -14,10 +14,12 @@ from litelvlm.data.safe.pickle_numpy import CALLS, Dtype, Global, UnsafePickleEr
 from litelvlm.data.safe.pickle_opcodes import Opcode, read_opcodes
 from litelvlm.data.safe.shown import shown
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "UnsafePickleError", "loads_plain"]
+__all__ = ["MAX_DEPTH", "MAX_STEPS", "MAX_VALUES", "UnsafePickleError", "loads_plain"]
 
 MAX_DEPTH, MAX_VALUES = 50, 50_000_000
 """Of the data; a value that is used again counts each time."""
+MAX_STEPS = 30_000_000
+"""Opcodes of a file; each takes at most 300 bytes. The family's largest table has a third."""
 _SCALARS = (str, int, float, bool, bytes, type(None))
 
 
@@ -227,8 +229,10 @@ def loads_plain(data: bytes) -> object:
     """
     machine = _Machine()
     try:
-        for opcode in read_opcodes(data):
+        for step, opcode in enumerate(read_opcodes(data)):
             name, argument, position = opcode
+            if step >= MAX_STEPS:
+                raise UnsafePickleError(f"the data takes more than {MAX_STEPS:,} steps to build")
             if name in _PUSHED:
                 machine.stack.append(argument)
             elif name in _MEMO:

@@ -13,6 +13,7 @@ from transformers import CLIPConfig, CLIPModel, LlamaForCausalLM, SamMaskDecoder
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from litelvlm.clip.hf import ClipTower, read_tokenizer
+from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
@@ -134,7 +135,8 @@ def load_model(
     if width != config["mm_hidden_size"]:
         raise ValueError(
             f"the CLIP in {clip_folder} has width {width}, the checkpoint wants mm_hidden_size "
-            f"{config['mm_hidden_size']}; name the right one with clip="
+            f"{config['mm_hidden_size']}; name the right one (clip= in Python, --clip on the "
+            "command line)"
         )
     return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), options).to(place)
 
@@ -251,11 +253,12 @@ def read_clip(folder: Path, dtype: torch.dtype, attn: str) -> CLIPModel:
     """Read a Hugging Face CLIP, from safetensors or a tensor-only .bin.
 
     Raises:
-        ValueError: If the file is damaged or does not fit its ``config.json``, or a weight is
+        ValueError: If a file is damaged or does not fit its ``config.json``, or a weight is
             missing, unknown, NaN or infinite. The library itself would draw a missing weight at
             random and ignore an unknown one.
         FileNotFoundError: If there are no weights.
     """
+    check_archives(folder)
     try:
         clip, report = cast(
             tuple[CLIPModel, dict[str, list[str]]],

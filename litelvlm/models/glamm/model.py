@@ -1,16 +1,16 @@
 """GLaMM as a grounding model: cues for methods, masks for conversations, segmentation."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import get_args
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.clip.vit_view import ClipVitView
+from litelvlm.clip.words import unknown_words
+from litelvlm.data.images import ImageSource
 from litelvlm.models.base import Conversation, Grounder, Grounding, GroundingModel
 from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
@@ -159,7 +159,7 @@ class Glamm(GlammNetwork, GroundingModel):
     @torch.inference_mode()
     def segment(
         self,
-        image: Image.Image | str | Path | bytes,
+        image: ImageSource,
         text: str | Sequence[str],
         pruner: Pruner | str | None = None,
         budget: int | float | None = None,
@@ -172,7 +172,7 @@ class Glamm(GlammNetwork, GroundingModel):
         """Segment what one or several expressions refer to in one image.
 
         Args:
-            image: Image, path or encoded bytes.
+            image: PIL picture, NumPy array of uint8 [height, width, 3], path or encoded bytes.
             text: One expression or several.
             pruner: Method that chooses visual tokens, or its name; None keeps all.
             budget: Tokens to keep, 1 to ``n_tokens``, or their share of all, between 0 and 1;
@@ -188,7 +188,8 @@ class Glamm(GlammNetwork, GroundingModel):
             max_new_tokens: Longest generated answer.
 
         Returns:
-            Masks [T, H, W] in the order of the expressions.
+            Masks [T, H, W] in the order of the expressions. ``save("mask.png")`` of the result
+            writes them.
 
         Raises:
             ValueError: If there is no expression or an empty one, the budget is missing or out of
@@ -248,4 +249,5 @@ class Glamm(GlammNetwork, GroundingModel):
             add_timings([state.timings, watch.seconds, *(p.timings for p in passes)]),
             tuple(turn for p in passes for turn in p.answers),
             tuple(found for p in passes for found in p.found),
+            unknown_words(self.tower, expressions),
         )

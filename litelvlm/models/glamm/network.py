@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, SamModel, SamVisionConfig
 
 from litelvlm.clip.hf import ClipTower
-from litelvlm.data.images import open_image
+from litelvlm.data.images import ImageSource, open_image
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, TowerModel
 from litelvlm.models.glamm.masks import decoder as sam_side
@@ -132,7 +130,7 @@ class GlammNetwork(nn.Module, TowerModel):
         return int(self.options.read == "seg")
 
     @torch.inference_mode()
-    def encode_image(self, image: Image.Image | str | Path | bytes) -> ImageState:
+    def encode_image(self, image: ImageSource) -> ImageState:
         """Run CLIP and SAM on one image.
 
         Raises:

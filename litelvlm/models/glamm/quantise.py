@@ -37,7 +37,7 @@ def check_quantise(way: str | None) -> str | None:
     if find_spec(BACKEND) is None:
         raise ValueError(
             f"quantise={way!r} needs the package {BACKEND}, which is not installed; run: "
-            "pip install 'litelvlm[quant]', or leave out quantise to keep every bit"
+            "pip install 'bitsandbytes>=0.50', or leave out quantise to keep every bit"
         )
     return way
 

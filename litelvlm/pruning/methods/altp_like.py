@@ -115,4 +115,6 @@ def variance_shares(
     squares = ((rows - means[part]) ** 2).sum(dim=1)
     sums = torch.zeros(len(sizes), device=rows.device).index_add(0, part, squares)
     total = sums.sum()
-    return torch.where(total > 0, sums / total.clamp(min=1e-30), 1 / len(sizes))
+    if total == 0:  # no smallest divisor: shares of tiny distances must add up to 1 too
+        return torch.full_like(sums, 1 / len(sizes))
+    return sums / total

@@ -76,7 +76,8 @@ def _weights(name: str, folder: Path) -> Part:
         for path in paths:
             check_shard(path)
     except (FileNotFoundError, ValueError) as error:
-        return Part(name, False, f"{error}; fetch them with `hf download`")
+        hint = "" if "fetch" in str(error) else "; fetch them with `hf download`"
+        return Part(name, False, f"{error}{hint}")
     size = sum(path.stat().st_size for path in paths)
     form = paths[0].suffix.removeprefix(".")
     safe = paths[0].suffix == Path(WHOLE[0]).suffix

@@ -4,11 +4,12 @@ import json
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from litelvlm.data.safe.archives import check_archive
 
 # In the order of preference: safetensors holds no code and is read without copies.
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -61,14 +62,12 @@ def check_shard(path: Path) -> None:
     """Check by its table of contents that a file is complete; reads no tensor.
 
     Raises:
-        ValueError: If it is truncated or damaged.
+        ValueError: If it is truncated or damaged, or an archive with packed entries.
     """
     if path.suffix == ".safetensors":
         _open_safetensors(path)
-    elif not is_zipfile(path):
-        raise ValueError(
-            f"{path} is truncated, damaged, or saved by a torch before 1.6; fetch it again"
-        )
+    else:
+        check_archive(path)
 
 
 def read_shard(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -93,6 +92,7 @@ def _open_safetensors(path: Path) -> safe_open:
 
 
 def _read_bin(path: Path) -> Mapping[str, Tensor]:
+    check_archive(path)
     try:
         # Tensors only: a pickle may run code.
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

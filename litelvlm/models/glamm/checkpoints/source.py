@@ -104,7 +104,7 @@ def clip_source(
         raise FileNotFoundError(
             f"the CLIP of {folder} ({named}) is not on this machine: "
             f"run `hf download {wanted}` once, put its files into {folder / 'clip'}, "
-            "or name a folder or hub id with clip="
+            "or name a folder or hub id (clip= in Python, --clip on the command line)"
         ) from error
 
 

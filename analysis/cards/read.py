@@ -1,0 +1,95 @@
+"""Read cards of strangers: bounded in size, every field checked, a changed one refused."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from litelvlm.analysis.cards.card import Card
+from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.shown import shown
+
+MAX_BYTES = 4_000_000
+MAX_CARDS = 1_000
+_SHOWN_PROBLEMS = 3
+
+
+def read_card(path: Path) -> Card:
+    """Read one card.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is too large, no JSON, no card, out of bounds, or changed.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no card {path}")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"{path} has {size:,} bytes; a card has at most {MAX_BYTES:,}")
+    try:
+        return Card.model_validate(read_json(path.read_bytes()))
+    except ValidationError as error:
+        raise ValueError(f"{path} is no valid card: {_problems(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no card: {shown(str(error))}") from error
+
+
+def _problems(error: ValidationError) -> str:
+    """The first fields that are refused."""
+    found = []
+    for entry in error.errors():
+        place = ".".join(map(str, entry["loc"])) or "card"
+        found.append(f"{place}: {entry['msg'].removeprefix('Value error, ')}")
+    more = f"; and {len(found) - _SHOWN_PROBLEMS} more" if len(found) > _SHOWN_PROBLEMS else ""
+    return "; ".join(found[:_SHOWN_PROBLEMS]) + more
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The cards of a folder.
+
+    Attributes:
+        cards: By file name.
+        refused: File name and reason of those that cannot be taken.
+    """
+
+    cards: dict[str, Card]
+    refused: dict[str, str]
+
+
+def read_cards(folder: Path) -> Cards:
+    """Read every ``*.json`` of a folder, not of folders below it.
+
+    A card that stands there twice counts once.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no card in it.
+        ValueError: If it holds too many.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; give one that holds cards")
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise FileNotFoundError(
+            f"{folder} holds no card (*.json); `litelvlm reproduce TABLE --card FILE` makes one"
+        )
+    if len(paths) > MAX_CARDS:
+        raise ValueError(f"{folder} holds {len(paths)} cards; at most {MAX_CARDS} make one page")
+    cards, refused = dict[str, Card](), dict[str, str]()
+    for name, card, reason in _each(paths):
+        if card is None:
+            refused[name] = reason
+        elif any(card.digest == other.digest for other in cards.values()):
+            refused[name] = "the same card stands there under another name; it counts once"
+        else:
+            cards[name] = card
+    return Cards(cards, refused)
+
+
+def _each(paths: list[Path]) -> Iterator[tuple[str, Card | None, str]]:
+    for path in paths:
+        try:
+            yield path.name, read_card(path), ""
+        except (ValueError, OSError) as error:
+            yield path.name, None, str(error)

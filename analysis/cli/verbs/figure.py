@@ -1,0 +1,50 @@
+"""`litelvlm figure`: figures from saved rows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from litelvlm.analysis.cli.options import Printing, require_writable
+from litelvlm.analysis.cli.screen import print_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(Printing):
+    """Draw figures from the saved tables of runs; no study runs again.
+
+    Examples:
+      litelvlm figure reversal_index --from runs/reversal-0123abcd
+      litelvlm figure all --from runs/reversal-0123abcd runs/sweep-0123abcd --out figures/rendered
+    """
+
+    name: tyro.conf.PositionalRequiredArgs[str]
+    """Name of a figure (`litelvlm ls figures` lists them), or "all" that these runs can give."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.arg(name="from")]
+    """Run folders."""
+    partial: bool = False
+    """Also draw incomplete runs (--limit, missing shards, failed samples); the title says so."""
+    out: Path = Path("report/figures")
+    """Folder for the PNG, SVG and PDF files."""
+
+    def run(self) -> int:
+        """Write the files and print their paths."""
+        from litelvlm.figures.files import write_figures
+
+        require_writable(self.out, folder=True)
+        drawn = write_figures(self.name, self.runs, self.out, partial=self.partial)
+        if self.json:
+            print_json(
+                {
+                    picture.name: {kind: str(path) for kind, path in picture.files.items()}
+                    for picture in drawn
+                }
+            )
+            return 0
+        for picture in drawn:
+            sys.stdout.writelines(f"{path}\n" for path in picture.files.values())
+        return 0

@@ -1,0 +1,1 @@
+"""Paper against code: statements of papers, what released code does, and measured differences."""

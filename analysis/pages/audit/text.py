@@ -1,0 +1,95 @@
+"""The audit as plain text for a terminal, and as data."""
+
+from collections.abc import Sequence
+
+from litelvlm.analysis.pages.audit.measured import Difference, Measured
+from litelvlm.analysis.pages.audit.statements import VERDICTS, Audited, Statement
+from litelvlm.analysis.runs.formatting import interval, number
+
+
+def found_for(
+    measured: Measured | None, table: Audited, statement: Statement
+) -> tuple[Difference, ...]:
+    """The differences that were measured for a statement."""
+    return tuple(
+        one
+        for one in (measured.differences if measured else ())
+        if (one.method, one.id) == (table.method, statement.id)
+    )
+
+
+def difference_text(one: Difference) -> str:
+    """A difference in words, without its readings.
+
+    Example:
+        >>> common = {"method": "m", "id": "i", "protocol": "single", "first": "a", "second": "b"}
+        >>> difference_text(Difference(**common, budget=8, refused="too few"))
+        '8: refused'
+    """
+    if one.delta is None or one.p is None:
+        return f"{one.budget}: refused"
+    if one.same:
+        return f"{one.budget}: same masks"
+    ends = "" if one.low is None or one.high is None else f" {interval(one.low, one.high)}"
+    return f"{one.budget}: {number(one.delta)}{ends}"
+
+
+def verdict_counts(tables: Sequence[Audited]) -> dict[str, int]:
+    """Statements by verdict, in the order of ``VERDICTS``."""
+    verdicts = [statement.verdict for table in tables for statement in table.statement]
+    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+
+
+def summary_line(tables: Sequence[Audited]) -> str:
+    """How many methods and statements, and their verdicts."""
+    counts = verdict_counts(tables)
+    told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    methods = "method" if len(tables) == 1 else "methods"
+    return f"{len(tables)} {methods}, {sum(counts.values())} entries: {told}"
+
+
+def audit_text(tables: Sequence[Audited], measured: Measured | None) -> str:
+    """All statements, each with its verdict, its places and what was measured."""
+    lines = [summary_line(tables)]
+    if measured is not None:
+        lines.append(
+            f"differences of cIoU, first minus second reading: {measured.model} on "
+            f"{measured.data}, {measured.n_images} images, {measured.n} expressions; "
+            "intervals are 95 %, not adjusted"
+        )
+    for table in tables:
+        lines += ["", f"{table.method} ({table.paper}; {table.repository})"]
+        if table.code_note:
+            lines.append(f"  {table.code_note}")
+        for statement in table.statement:
+            lines += [
+                f"  {statement.id}  {statement.verdict.upper()}",
+                f"      paper: {statement.claim} ({statement.where}; {statement.basis})",
+                f"      code:  {statement.code}",
+            ]
+            for source in statement.sources:
+                repository = table.repository_of(source)
+                lines.append(
+                    f"             {repository} {source.file}, {source.place}, {source.commit[:7]}"
+                )
+            differences = found_for(measured, table, statement)
+            if differences:
+                head = differences[0]
+                told = "; ".join(map(difference_text, differences))
+                lines += [
+                    f"      {statement.compared}; {head.protocol} protocol:",
+                    f"      {head.first} minus {head.second}: {told}",
+                ]
+    return "\n".join(lines) + "\n"
+
+
+def audit_data(tables: Sequence[Audited], measured: Measured | None) -> dict[str, object]:
+    """The same as plain data."""
+    known = {table.method for table in tables}
+    found: dict[str, object] = {"methods": [table.model_dump(mode="json") for table in tables]}
+    if measured is not None:
+        kept = tuple(one for one in measured.differences if one.method in known)
+        found["measured"] = measured.model_copy(update={"differences": kept}).model_dump(
+            mode="json"
+        )
+    return found

@@ -1,0 +1,237 @@
+"""What a run found in one plain sentence with one number, and what is missing from several runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from litelvlm.analysis.inputs.methods import PAPER
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.folder import read_record, read_summary
+from litelvlm.analysis.runs.formatting import interval, number
+from litelvlm.analysis.runs.record import RunRecord, Summary
+from litelvlm.analysis.runs.told.reasons import undetermined_reason
+from litelvlm.analysis.runs.verdicts import HYPOTHESES
+
+Claims = Mapping[str, Claim]
+
+
+def finding(summary: Summary) -> str:
+    """The main result of a finished run: one sentence, one number with its interval.
+
+    A study without a sentence of its own is told by its first claim.
+    """
+    claims = {claim.id: claim for claim in summary.claims}
+    told = _SENTENCES[summary.study](claims) if summary.study in _SENTENCES else ""
+    return told or _first(summary)
+
+
+def found_lines(folders: Sequence[Path]) -> list[str]:
+    """One line per finished run: its study and what it found."""
+    records = {folder: read_record(folder) for folder in folders}
+    width = max((len(record.study) for record in records.values()), default=0)
+    return [
+        f"{record.study:<{width}}  {finding(read_summary(folder))}"
+        for folder, record in records.items()
+        if record.complete
+    ]
+
+
+def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
+    """What keeps runs from being the whole answer, in a few sentences; none if nothing does.
+
+    Args:
+        records: Of the runs.
+        tested: Ids of the claims that they hold.
+    """
+    found = []
+    unfinished = [record.study for record in records if not record.complete]
+    if unfinished:
+        found.append(
+            f"parts of {', '.join(unfinished)} are missing; the same command goes on from there"
+        )
+    limits = {record.limit for record in records} - {None}
+    if limits:
+        found.append(
+            f"only the first {max(filter(None, limits))} images were read (--limit); this is a "
+            "sample, not the result"
+        )
+    failed = sum(record.counts.failed for record in records)
+    if failed:
+        found.append(f"{failed} samples failed; `litelvlm show -v` names each")
+    untested = [id for id in HYPOTHESES if id not in tested]
+    if untested and len(records) > 1:
+        found.append(
+            f"{', '.join(untested)} of the eight hypotheses were not tested; `litelvlm study all` "
+            "asks the other studies too"
+        )
+    return found
+
+
+def shown(claim: Claim) -> str:
+    """The number of a claim with its interval."""
+    return f"{number(claim.estimate)} {interval(claim.low, claim.high)}"
+
+
+def by_verdict(claim: Claim, yes: str, no: str, open_: str) -> str:
+    """The sentence of a claim's verdict, with its number and, if it is open, the reason."""
+    sentences = {"supported": yes, "not supported": no, "undetermined": open_}
+    told = sentences[claim.verdict].format(shown(claim))
+    reason = undetermined_reason(claim)
+    return f"{told}; {reason}." if reason else f"{told}."
+
+
+def _first(summary: Summary) -> str:
+    if not summary.claims:
+        return summary.interpretation or "Nothing was claimed; see its tables."
+    claim = summary.claims[0]
+    statement = claim.statement.rstrip(".")
+    words = {"supported": "Shown", "not supported": "Not so", "undetermined": "Open"}
+    reason = undetermined_reason(claim)
+    told = f"{words[claim.verdict]}: {statement} ({shown(claim)})"
+    return f"{told}; {reason}." if reason else f"{told}."
+
+
+def _reversal(claims: Claims) -> str:
+    if "H1" not in claims or "H1.sign" not in claims:
+        return ""
+    sign = claims["H1.sign"]
+    if sign.verdict != "supported":
+        return by_verdict(
+            sign,
+            "",
+            "CLIP's ranking is not reversed on the named object: reversal index {}",
+            "Whether CLIP ranks the named object's tokens low is open: reversal index {}",
+        )
+    beyond = {
+        "supported": "and lower than its place explains",
+        "not supported": "but no lower than its place explains",
+        "undetermined": "but whether its place explains this is open",
+    }[claims["H1"].verdict]
+    text = {
+        "supported": "; the text matters",
+        "not supported": "; other texts do the same",
+        "undetermined": "",
+    }[claims["H2"].verdict if "H2" in claims else "undetermined"]
+    return (
+        f"CLIP ranks the named object's tokens low, {beyond}{text}: reversal index {shown(sign)}."
+    )
+
+
+def _sink(claims: Claims) -> str:
+    if "H4" not in claims:
+        return ""
+    return by_verdict(
+        claims["H4"],
+        "There is a sink: [EOS] gives [SOS] {} times the attention of uniform attention",
+        "There is no sink: [EOS] gives [SOS] {} times the attention of uniform attention",
+        "Whether there is a sink is open: [EOS] gives [SOS] {} times the uniform attention",
+    )
+
+
+def _sink_causal(claims: Claims) -> str:
+    if "H5" not in claims:
+        return ""
+    return by_verdict(
+        claims["H5"],
+        "The sink changes the reversal: hiding [SOS] moves the reversal index by {} more than "
+        "hiding a word",
+        "The sink does not explain the reversal: hiding [SOS] moves the reversal index by {} more "
+        "than hiding a word",
+        "Whether the sink changes the reversal is open: hiding [SOS] moves the reversal index by "
+        "{} more than hiding a word",
+    )
+
+
+def _importance(claims: Claims) -> str:
+    if "H6" not in claims:
+        return ""
+    return by_verdict(
+        claims["H6"],
+        "Tokens that the reversed ranking keeps matter more inside the language model: rank "
+        "correlation {}",
+        "Tokens that the reversed ranking keeps matter no more inside the language model: rank "
+        "correlation {}",
+        "Whether the tokens that the reversed ranking keeps matter more inside the language model "
+        "is open: rank correlation {}",
+    )
+
+
+def _sweep(claims: Claims) -> str:
+    against = {
+        id.removeprefix("random@"): claim
+        for id, claim in claims.items()
+        if id.startswith("random@")
+    }
+    if not against:
+        return ""
+    largest, first = next(iter(against.items()))
+    wins = [budget for budget, claim in against.items() if claim.verdict == "supported"]
+    loses = [budget for budget, claim in against.items() if claim.verdict == "not supported"]
+    if not wins and not loses:
+        return by_verdict(
+            first, "", "", f"Whether {PAPER} beats random tokens is open: cIoU {{}} at {largest}"
+        )
+    parts = [f"beats random tokens at {', '.join(wins)}"] if wins else []
+    parts += [f"does not beat random tokens at {', '.join(loses)}"] if loses else []
+    return (
+        f"With {', '.join(against)} tokens to keep, {PAPER} {' and '.join(parts)}: cIoU "
+        f"{shown(first)} at {largest}."
+    )
+
+
+def _ablations(claims: Claims) -> str:
+    if "official.random" in claims:
+        return by_verdict(
+            claims["official.random"],
+            f"With several expressions per conversation {PAPER} beats random tokens: cIoU {{}}",
+            f"With several expressions per conversation {PAPER} does not beat random tokens: cIoU "
+            "{}",
+            f"With several expressions per conversation, whether {PAPER} beats random tokens is "
+            "open: cIoU {}",
+        )
+    if "H7" in claims:
+        return by_verdict(
+            claims["H7"],
+            f"{PAPER} leads its best rival by more than 5 %: lead {{}}",
+            f"{PAPER} does not lead its best rival by 5 %: lead {{}}",
+            f"Whether {PAPER} leads its best rival by 5 % is open: lead {{}}",
+        )
+    return ""
+
+
+def _mechanism(claims: Claims) -> str:
+    removed = [claim for claim in claims.values() if claim.verdict == "supported"]
+    if not removed:
+        return ""
+    most = max(removed, key=lambda claim: claim.estimate)
+    return (
+        f"Part of the reversal goes away under {len(removed)} of {len(claims)} probes; most under "
+        f"{most.id}, a share of {shown(most)}."
+    )
+
+
+def _faithfulness(claims: Claims) -> str:
+    if "F.insertion" not in claims:
+        return ""
+    return by_verdict(
+        claims["F.insertion"],
+        "Tokens in the reversed order bring the mask back sooner than chance: area {}",
+        "Tokens in the reversed order bring the mask back no sooner than chance: area {}",
+        "Whether tokens in the reversed order bring the mask back sooner than chance is open: "
+        "area {}",
+    )
+
+
+_SENTENCES: Mapping[str, Callable[[Claims], str]] = MappingProxyType(
+    {
+        "reversal": _reversal,
+        "sink": _sink,
+        "sink_causal": _sink_causal,
+        "importance": _importance,
+        "sweep": _sweep,
+        "ablations": _ablations,
+        "mechanism": _mechanism,
+        "faithfulness": _faithfulness,
+    }
+)
+"""A study with a sentence of its own; it gives "" where the claims that it needs are missing."""

@@ -1,0 +1,48 @@
+"""The page of a reproduction: published beside measured, as the terminal shows it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from litelvlm.analysis.reproduce.run import Measured
+from litelvlm.analysis.reproduce.settings import Settings
+from litelvlm.analysis.reproduce.text import frame, notes, summary, title
+from litelvlm.data.files import atomic_write
+
+
+def write_reproduction(settings: Settings, found: Sequence[Measured], path: Path) -> Path:
+    """Write the page.
+
+    Args:
+        settings: What was reproduced.
+        found: Its splits.
+        path: The HTML file; the report's `index.html` lies beside it.
+
+    Returns:
+        The path as given.
+    """
+    environment = Environment(
+        autoescape=True,
+        loader=PackageLoader("litelvlm.analysis.pages"),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    parts = []
+    for measured in found:
+        table = frame(measured.lines)
+        parts.append(
+            {
+                "name": "/".join(measured.place),
+                "heads": list(table.columns),
+                "rows": table.to_numpy().tolist(),
+            }
+        )
+    page = environment.get_template("reproduction.html").render(
+        title=title(settings, found),
+        notes=notes(settings, found),
+        parts=parts,
+        reading=summary(found).splitlines(),
+    )
+    return atomic_write(path, page)

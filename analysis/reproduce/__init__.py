@@ -1,0 +1,1 @@
+"""The published tables again, on the published weights: fetch, convert, check, run, compare."""

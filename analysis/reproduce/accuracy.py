@@ -1,0 +1,108 @@
+"""The table of accuracy: cIoU of the official protocol beside the published one."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.reproduce.lines import Line, verdict_of
+from litelvlm.analysis.reproduce.sampling import against_one_run
+from litelvlm.analysis.reproduce.targets import Place, budget_of
+from litelvlm.analysis.studies import published
+from litelvlm.arrays import Array
+
+MARGIN = 1.0
+"""Points of cIoU: two runs of the released evaluation are reported to lie half a point apart."""
+_REACH = float(stats.norm.ppf(0.975))
+_POWER = float(stats.norm.ppf(0.8))
+
+
+def accuracy_lines(
+    rows: pd.DataFrame, place: Place, n_tokens: int, n_whole: int, comparable: bool
+) -> tuple[Line, ...]:
+    """One line per method and budget of a sweep in the official protocol.
+
+    Args:
+        rows: Of the sweep.
+        place: Data set and split of the published column.
+        n_tokens: Visual tokens of the model before pruning.
+        n_whole: Images of the whole split.
+        comparable: Whether model and split are the published ones.
+    """
+    return tuple(_lines(rows, place, n_tokens, n_whole, comparable))
+
+
+def _lines(
+    rows: pd.DataFrame, place: Place, n_tokens: int, n_whole: int, comparable: bool
+) -> Iterator[Line]:
+    known = published_ciou(place)
+    for (method, _), cell in rows.groupby(["method", "budget"], sort=False):
+        inter, union = by_image(cell)
+        spread = against_one_run(inter, union, n_whole)
+        measured, error = 100 * spread.ciou, 100 * spread.error
+        kept = int(cell["budget"].iloc[0])
+        tokens = published_tokens(kept, n_tokens)
+        label, number = known.get((str(method), tokens), ("", float("nan")))
+        difference = measured - number
+        low, high = difference - _REACH * error, difference + _REACH * error
+        found = verdict_of(low, high, MARGIN, len(inter), comparable)
+        yield Line(
+            place="/".join(place),
+            method=str(method),
+            label=label,
+            tokens=tokens,
+            budget=kept,
+            quantity="cIoU",
+            unit="%",
+            published=number,
+            measured=measured,
+            difference=difference,
+            low=low,
+            high=high,
+            tells=(_REACH + _POWER) * error,
+            margin=MARGIN,
+            n_images=len(inter),
+            n=len(cell),
+            verdict=found if label else "no published number",
+        )
+
+
+def published_ciou(place: Place) -> dict[tuple[str, int], tuple[str, float]]:
+    """Published name and cIoU in percent of one split, by our label and published budget."""
+    column = published.SPLITS.index(place)
+    ours = {method: label for label, method in published.METHODS.items()}
+    found = {
+        (ours_of, tokens): (label, published.ACCURACY[label, tokens][column])
+        for ours_of, label in ours.items()
+        for name, tokens in published.ACCURACY
+        if name == label
+    }
+    whole = ("unpruned", published.UNPRUNED[column])
+    return found | {(UNPRUNED, published.N_TOKENS): whole}
+
+
+def published_tokens(budget: int, n_tokens: int) -> int:
+    """The published budget that a budget stands for, by its share of all tokens."""
+    known = sorted({tokens for _, tokens in published.ACCURACY} | {published.N_TOKENS})
+    for tokens in known:
+        if budget_of(tokens, n_tokens) == budget:
+            return tokens
+    return round(budget * published.N_TOKENS / n_tokens)
+
+
+def by_image(
+    cell: pd.DataFrame,
+) -> tuple[Float[Array, "images draws"], Float[Array, "images draws"]]:
+    """Intersections and unions of one method and budget, summed by image and draw.
+
+    Raises:
+        ValueError: If an image lacks a draw.
+    """
+    sums = cell.groupby(["image_id", "seed"], sort=True)[["inter_px", "union_px"]].sum()
+    wide = sums.astype(np.float64).unstack("seed")
+    if wide.isna().to_numpy().any():
+        raise ValueError("an image lacks a draw that others have; run the same command again")
+    return wide["inter_px"].to_numpy(), wide["union_px"].to_numpy()

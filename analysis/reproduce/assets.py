@@ -1,0 +1,89 @@
+"""What a published table needs from the hub, under each name it is known by."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Literal
+
+from litelvlm.data.hub import split_of
+from litelvlm.models.glamm.checkpoints.source import OPENAI_CLIP
+
+Kind = Literal["model", "dataset"]
+_TEXT_SUFFIXES = (".json", ".model", ".txt")
+_WEIGHT_SUFFIXES = (".safetensors", ".bin")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One repository of the hub.
+
+    Attributes:
+        role: What it is for: "checkpoint", "clip", or the name of a data set.
+        kind: "model" or "dataset".
+        names: Hub ids that hold the same files; the first one that exists is taken.
+        terms: What a licence on the hub does not say.
+    """
+
+    role: str
+    kind: Kind
+    names: tuple[str, ...]
+    terms: str
+
+
+CHECKPOINT = Asset(
+    "checkpoint",
+    "model",
+    ("MBZUAI/GLaMM-RefSeg",),
+    "built on LLaMA (Vicuna) and SAM, whose own licences hold as well",
+)
+CLIP = Asset("clip", "model", (OPENAI_CLIP,), "OpenAI's model card states the intended use")
+_COCO = "pictures from Flickr, by COCO's terms of use; expressions by the authors of RefCOCO"
+
+
+def _mirrors(name: str) -> tuple[str, ...]:
+    # The organisation renamed itself; each name may stop leading to the other.
+    return tuple(f"{owner}/{name}" for owner in ("lmms-lab-encoder", "lmms-lab"))
+
+
+DATA: Mapping[str, Asset] = MappingProxyType(
+    {
+        dataset: Asset(dataset, "dataset", _mirrors(name), _COCO)
+        for dataset, name in (
+            ("refcoco", "RefCOCO"),
+            ("refcoco+", "RefCOCOplus"),
+            ("refcocog", "RefCOCOg"),
+        )
+    }
+)
+"""Mirrors of the data sets in Parquet form, by data set."""
+
+
+def wanted_files(asset: Asset, paths: Collection[str], splits: Collection[str]) -> tuple[str, ...]:
+    """The files of a repository that are needed, in order of their names.
+
+    Of a model: configuration, tokenizer and weights at its top, and of two forms of the same
+    weights only safetensors. Of a data set: the Parquet files of the splits.
+
+    Args:
+        asset: The repository.
+        paths: Every file it holds.
+        splits: Splits of the data set.
+
+    Example:
+        >>> wanted_files(CLIP, ["config.json", "pytorch_model.bin", "tf_model.h5"], ())
+        ('config.json', 'pytorch_model.bin')
+    """
+    places = [PurePosixPath(path) for path in sorted(paths)]
+    if asset.kind == "dataset":
+        tables = [p for p in places if p.suffix == ".parquet" and p.parent.name in ("", "data")]
+        return tuple(str(path) for path in tables if split_of(path) in splits)
+    top = [path for path in places if len(path.parts) == 1]
+    safe = any(path.suffix == _WEIGHT_SUFFIXES[0] for path in top)
+    weights = _WEIGHT_SUFFIXES[:1] if safe else _WEIGHT_SUFFIXES
+    skipped = ".bin.index.json" if safe else "\0"
+    return tuple(
+        str(path)
+        for path in top
+        if path.suffix in (*_TEXT_SUFFIXES, *weights) and not path.name.endswith(skipped)
+    )

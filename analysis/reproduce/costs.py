@@ -1,0 +1,109 @@
+"""The table of costs: the unpruned model over each method, ours beside the published ratio."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pandas as pd
+
+from litelvlm.analysis.inputs.methods import UNPRUNED
+from litelvlm.analysis.reproduce.accuracy import published_tokens
+from litelvlm.analysis.reproduce.lines import Line, Verdict
+from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
+
+MARGIN = 0.1
+"""Share of the published ratio: a tenth more or less counts as the same."""
+
+
+class _Source(NamedTuple):
+    """Where a published quantity stands among ours: the component and the metric."""
+
+    component: str
+    metric: str
+    timed: bool
+
+
+_SOURCES: Mapping[str, _Source] = MappingProxyType(
+    {
+        "multiply-adds (T)": _Source(PREFILL, "analytic_macs", False),
+        "prefill time (ms)": _Source(PREFILL, "wall_ms", True),
+        "CUDA time (ms)": _Source(END, "wall_ms", True),
+        "stored activations (GB)": _Source(PREFILL, "activation_bytes", False),
+    }
+)
+
+
+def cost_lines(tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int) -> tuple[Line, ...]:
+    """One line per published quantity, method and budget that was measured.
+
+    Args:
+        tables: "ratios" and "costs" of the study ``efficiency``.
+        place: Data set and split that the picture is from.
+        n_tokens: Visual tokens of the model before pruning.
+    """
+    ours = {label: method for label, method in published.METHODS.items()}
+    stated = published.efficiency()
+    values = {
+        (str(q), str(m), int(t)): float(v)
+        for q, m, t, v in stated.itertuples(index=False, name=None)
+    }
+    found = []
+    for (quantity, label, tokens), value in values.items():
+        if label == UNPRUNED or label not in ours:
+            continue
+        whole = values[quantity, "unpruned", published.N_TOKENS]
+        for ratio, low, high, budget, runs in _measured(
+            tables, _SOURCES[quantity], ours[label], tokens, n_tokens
+        ):
+            theirs = whole / value
+            margin = MARGIN * theirs
+            found.append(
+                Line(
+                    place=place,
+                    method=ours[label],
+                    label=label,
+                    tokens=tokens,
+                    budget=budget,
+                    quantity=quantity,
+                    unit="x",
+                    published=theirs,
+                    measured=ratio,
+                    difference=ratio - theirs,
+                    low=low - theirs,
+                    high=high - theirs,
+                    tells=float("nan"),
+                    margin=margin,
+                    n_images=1,
+                    n=runs,
+                    verdict=_verdict(low - theirs, high - theirs, margin),
+                )
+            )
+    return tuple(found)
+
+
+def _verdict(low: float, high: float, margin: float) -> Verdict:
+    """As for accuracy, but rounds are counted, not images."""
+    if -margin <= low and high <= margin:
+        return "agrees"
+    return "undetermined" if low <= 0 <= high else "differs"
+
+
+def _measured(
+    tables: Mapping[str, pd.DataFrame], source: _Source, method: str, tokens: int, n_tokens: int
+) -> Iterator[tuple[float, float, float, int, int]]:
+    """Ratio with its interval, budget and rounds; a count has no spread."""
+    lines = tables["ratios"] if source.timed else tables["costs"]
+    same = (lines["component"] == source.component) & (lines["metric"] == source.metric)
+    same &= lines["n_text"] == 1
+    chosen = lines[same]
+    base = chosen.loc[chosen["method"] == UNPRUNED, "value"] if not source.timed else None
+    for line in chosen[chosen["method"] == method].to_dict("records"):
+        budget = int(line["k"])
+        if budget == n_tokens or published_tokens(budget, n_tokens) != tokens:
+            continue
+        if base is None:
+            yield line["ratio"], line["low"], line["high"], budget, int(line["n_runs"])
+        else:
+            ratio = float(base.iloc[0]) / float(line["value"])
+            yield ratio, ratio, ratio, budget, 1

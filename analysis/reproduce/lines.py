@@ -1,0 +1,86 @@
+"""Published beside measured: one line, its verdict, and what a line can still tell."""
+
+import math
+from typing import Literal
+
+from litelvlm.analysis.runs.claims import MIN_IMAGES, Number
+from litelvlm.analysis.runs.outcome import Frozen
+
+Verdict = Literal["agrees", "differs", "undetermined", "not comparable", "no published number"]
+VERDICTS: dict[Verdict, str] = {
+    "agrees": "the whole interval of the difference lies within the margin of 0",
+    "differs": "the interval of the difference does not hold 0 and reaches beyond the margin",
+    "undetermined": "the interval holds 0 and reaches beyond the margin",
+    "not comparable": "the model or the images are not the published ones",
+    "no published number": "the authors publish no number for this line",
+}
+
+
+class Line(Frozen):
+    """One number of a table.
+
+    Attributes:
+        place: Data set and split.
+        method: Label of ours.
+        label: Name in the published table; empty if it is not there.
+        tokens: Published budget, of 576.
+        budget: Tokens that were kept here.
+        quantity: What is measured.
+        unit: Of published, measured and difference.
+        published: As the authors print it; nan if they do not.
+        measured: Ours.
+        difference: Measured minus published.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        tells: Smallest difference that this much data would show with a power of 0.8; nan where
+            that is not known.
+        margin: Differences below it count as none.
+        n_images: Images behind it.
+        n: Expressions behind it.
+        verdict: What follows.
+    """
+
+    place: str
+    method: str
+    label: str
+    tokens: int
+    budget: int
+    quantity: str
+    unit: str
+    published: Number
+    measured: float
+    difference: Number
+    low: Number
+    high: Number
+    tells: Number
+    margin: float
+    n_images: int
+    n: int
+    verdict: Verdict
+
+
+def verdict_of(
+    low: float, high: float, margin: float, n_images: int, comparable: bool = True
+) -> Verdict:
+    """What an interval of a difference says.
+
+    Args:
+        low: Lower end; nan if there is no interval.
+        high: Upper end.
+        margin: Differences below it count as none.
+        n_images: Images behind it; with fewer than 20 nothing follows.
+        comparable: Whether model and images are those of the published number.
+
+    Example:
+        >>> verdict_of(-0.4, 0.6, 1.0, 750), verdict_of(-3.0, -1.2, 1.0, 750)
+        ('agrees', 'differs')
+        >>> verdict_of(-3.0, 1.0, 1.0, 750), verdict_of(-0.4, 0.6, 1.0, 12)
+        ('undetermined', 'undetermined')
+    """
+    if not comparable:
+        return "not comparable"
+    if not (math.isfinite(low) and math.isfinite(high)) or n_images < MIN_IMAGES:
+        return "undetermined"
+    if -margin <= low and high <= margin:
+        return "agrees"
+    return "undetermined" if low <= 0 <= high else "differs"

@@ -1,0 +1,120 @@
+"""The folder that a reproduction works in, and how much room its disk has."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from litelvlm.analysis.reproduce.fetch import bytes_missing
+from litelvlm.analysis.reproduce.listing import Listing, Repository
+from litelvlm.data.cache import cache_folder
+
+MARGIN = 200_000_000
+"""Bytes that stay free for rows, figures and the report."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where everything of a reproduction lies.
+
+    Attributes:
+        root: The folder that the user named.
+    """
+
+    root: Path
+
+    @property
+    def listing(self) -> Path:
+        """The commits and hashes that the reproduction is pinned to."""
+        return self.root / "hub.json"
+
+    @property
+    def consent(self) -> Path:
+        """What the user agreed to."""
+        return self.root / "agreed.txt"
+
+    @property
+    def downloads(self) -> Path:
+        """Files as the hub has them."""
+        return self.root / "hub"
+
+    @property
+    def runs(self) -> Path:
+        """Run folders."""
+        return self.root / "runs"
+
+    @property
+    def report(self) -> Path:
+        """Report and figures."""
+        return self.root / "report"
+
+    def converted(self, repository: Repository) -> Path:
+        """The safetensors form of a model, named by its repository."""
+        return self.root / "models" / repository.name.split("/")[1]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that one disk must hold, and bytes that are free there."""
+
+    folder: Path
+    needed: int
+    free: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether it fits."""
+        return self.needed <= self.free
+
+
+def pending(place: Workplace, listing: Listing | None) -> tuple[Repository, ...]:
+    """Repositories whose files are needed: all but the models that are converted already."""
+    return tuple(
+        repository
+        for repository in (listing.repositories if listing else ())
+        if repository.kind == "dataset" or not place.converted(repository).is_dir()
+    )
+
+
+def rooms(place: Workplace, listing: Listing | None) -> tuple[Room, ...]:
+    """What each disk must still hold: downloads, converted weights, and pictures in the cache."""
+    download = convert = pictures = 0
+    for repository in pending(place, listing):
+        missing = bytes_missing(repository, place.downloads)
+        download += missing
+        if repository.kind == "dataset":
+            pictures += missing  # written again in REFER layout after each download
+        else:
+            convert += repository.size
+    own, cache = nearest(place.root), nearest(cache_folder())
+    if own.stat().st_dev == cache.stat().st_dev:
+        return (_room(place.root, download + convert + pictures + MARGIN),)
+    return _room(place.root, download + convert + MARGIN), _room(cache_folder(), pictures)
+
+
+def _room(folder: Path, needed: int) -> Room:
+    return Room(folder, needed, shutil.disk_usage(nearest(folder)).free)
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    found = Path(os.path.abspath(folder))
+    while not found.is_dir():
+        found = found.parent
+    return found
+
+
+def require_room(found: Sequence[Room]) -> None:
+    """Refuse a disk that is too small, before anything is fetched.
+
+    Raises:
+        OSError: Naming the folder, what is needed and what is free.
+    """
+    for room in found:
+        if not room.enough:
+            raise OSError(
+                f"the disk of {room.folder} is too small: {room.needed / 1e9:.1f} GB are still "
+                f"needed and {room.free / 1e9:.1f} GB are free; make room, name a folder on "
+                "another disk with --out (pictures go to $LITELVLM_CACHE), or take fewer --splits"
+            )

@@ -1,0 +1,94 @@
+"""From downloads to a model and data that can be asked."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from litelvlm.analysis.inputs.subset import EvenSubset
+from litelvlm.analysis.reproduce.listing import Listing
+from litelvlm.analysis.reproduce.place import Workplace, pending
+from litelvlm.analysis.reproduce.settings import Settings
+from litelvlm.data.files import remove_debris
+from litelvlm.data.load import RENDERED, load_refer
+from litelvlm.data.refer import ReferDataset
+from litelvlm.models.families import load_model
+from litelvlm.models.glamm.checkpoints.convert import convert
+from litelvlm.models.glamm.checkpoints.inventory import inventory
+from litelvlm.models.glamm.model import Glamm
+
+log = logging.getLogger(__name__)
+
+
+def convert_all(
+    place: Workplace, listing: Listing, told: Callable[[str], object] = log.info
+) -> None:
+    """Rewrite the fetched models as safetensors, each once.
+
+    Raises:
+        ValueError: If a file is damaged or holds more than tensors.
+        OSError: If the disk is full.
+    """
+    for repository in pending(place, listing):
+        if repository.kind == "model":
+            target = place.converted(repository)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove_debris(target.parent, older_than=0)
+            told(f"converting {repository.name} to safetensors")
+            convert(place.downloads / repository.folder, target)
+
+
+def model_places(
+    settings: Settings, place: Workplace, listing: Listing | None
+) -> tuple[str, str | None]:
+    """Where the model is and where its CLIP is, as ``load_model`` takes them."""
+    if settings.model is not None:
+        return settings.model, settings.clip
+    if listing is None:
+        raise ValueError("a model without a folder of its own needs a listing of the hub")
+    both = (place.converted(listing.of(role)) for role in ("checkpoint", "clip"))
+    model, clip = (str(path.resolve()) for path in both)
+    return model, clip
+
+
+def open_model(settings: Settings, place: Workplace, listing: Listing | None) -> Glamm:
+    """Check every part of the model and load it.
+
+    Raises:
+        FileNotFoundError: Naming each part that is missing.
+        ValueError: If the checkpoint does not fit.
+    """
+    model, clip = model_places(settings, place, listing)
+    lacking = [part for part in inventory(model, clip) if not part.found]
+    if lacking:
+        raise FileNotFoundError(
+            f"{model} is not complete: "
+            + "; ".join(f"{part.name}: {part.text}" for part in lacking)
+        )
+    device = None if settings.device == "auto" else settings.device
+    return load_model(model, clip=clip, device=device)
+
+
+def open_split(
+    settings: Settings, place: Workplace, listing: Listing | None, dataset: str, split: str
+) -> ReferDataset:
+    """Read one split, from the hub's files or the user's own.
+
+    Raises:
+        ValueError: If a file's content is wrong.
+        FileNotFoundError: If a file is missing.
+    """
+    if settings.data in RENDERED:
+        return load_refer(settings.data or "", split=split)
+    if settings.data is not None:
+        return load_refer(settings.data, dataset=dataset, split=split)
+    if listing is None:
+        raise ValueError("data without a folder of its own needs a listing of the hub")
+    folder: Path = place.downloads / listing.of(dataset).folder
+    return load_refer(folder, dataset=dataset, split=split)
+
+
+def part_of(settings: Settings, data: ReferDataset) -> ReferDataset | EvenSubset:
+    """The images that are asked: the whole split, or some at even distances."""
+    if settings.images is None or settings.images >= len(data):
+        return data
+    return EvenSubset(data, settings.images)

@@ -1,0 +1,74 @@
+"""What one reproduction is asked for."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from litelvlm.analysis.reproduce.assets import CHECKPOINT, CLIP, DATA, Asset
+from litelvlm.analysis.reproduce.targets import Place, Target, get_target
+from litelvlm.analysis.runs.outcome import Frozen
+
+Some = Annotated[int, Field(ge=1)]
+
+
+class Settings(Frozen):
+    """What is reproduced, from which files, and how much of it.
+
+    Attributes:
+        table: Name of the table.
+        splits: Data set and split of each part.
+        methods: Methods beside the unpruned model.
+        tokens: Budgets, of 576 visual tokens.
+        draws: Draws of the official protocol.
+        images: Images of each split, at even distances; all if None.
+        model: A checkpoint of the user's own; None takes the published one from the hub.
+        clip: Likewise for CLIP.
+        data: Likewise for the data sets.
+        device: "auto", "cpu" or "cuda".
+        batch_size: Passes of the language model at once.
+        seed: Of whatever is drawn at random, and the first draw.
+    """
+
+    table: str
+    splits: Annotated[tuple[Place, ...], Field(min_length=1)]
+    methods: tuple[str, ...]
+    tokens: Annotated[tuple[Annotated[int, Field(ge=1, le=576)], ...], Field(min_length=1)]
+    draws: Some
+    images: Some | None = None
+    model: str | None = None
+    clip: str | None = None
+    data: str | None = None
+    device: str = "auto"
+    batch_size: Some = 24
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _clip_goes_with_model(self) -> "Settings":
+        if self.clip is not None and self.model is None:
+            raise ValueError("--clip goes with --model; the published checkpoint has its own CLIP")
+        return self
+
+    @property
+    def target(self) -> Target:
+        """The table."""
+        return get_target(self.table)
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """Repositories that must be fetched."""
+        models = (CHECKPOINT, CLIP) if self.model is None else ()
+        sets = dict.fromkeys(dataset for dataset, _ in self.splits) if self.data is None else {}
+        return (*models, *(DATA[dataset] for dataset in sets))
+
+    @property
+    def fetched_splits(self) -> tuple[Place, ...]:
+        """Splits that must be fetched."""
+        return self.splits if self.data is None else ()
+
+
+def own_path(name: str | None) -> str | None:
+    """A model's or data set's name as it means the same from everywhere: folders in full."""
+    if name is None or not Path(name).expanduser().is_dir():
+        return name
+    return str(Path(name).expanduser().resolve())

@@ -1,0 +1,139 @@
+"""The tables that can be reproduced: what each measures, on which splits, with which methods."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from litelvlm.analysis.studies import published
+from litelvlm.names import check_name
+
+Place = tuple[str, str]
+"""Data set and split."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One table.
+
+    Attributes:
+        name: As the command takes it.
+        title: What it shows.
+        study: The study that makes its rows.
+        splits: Data set and split of each part.
+        methods: Methods beside the unpruned model.
+        tokens: Budgets, of 576 visual tokens.
+        draws: Draws of the official protocol.
+        quick: Images of each split, and draws, of the short form.
+        caution: What a reader must know before comparing.
+    """
+
+    name: str
+    title: str
+    study: str
+    splits: tuple[Place, ...]
+    methods: tuple[str, ...]
+    tokens: tuple[int, ...]
+    draws: int
+    quick: tuple[int, int]
+    caution: str
+
+
+CONTROLS = ("random",)
+"""What stands in every table of accuracy, whatever methods are asked for."""
+_OURS = ("litelvlm", "vispruner", "visionzip", "fastv", "trim", "uniform")
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        "refseg": Target(
+            "refseg",
+            "Referring expression segmentation: cIoU in percent, official protocol",
+            "sweep",
+            published.SPLITS,
+            _OURS,
+            (192, 128, 64),
+            5,
+            (100, 2),
+            "LLaVA-PruMerge is not in the suite (its PruMerge+ is another method). The rivals' "
+            "settings are not published; ours are those of their own papers.",
+        ),
+        "ablation": Target(
+            "ablation",
+            "Parts of the method removed, reversed or replaced: differences of cIoU in points",
+            "ablations",
+            (("refcoco", "testA"),),
+            (),
+            (192, 64),
+            5,
+            (40, 2),
+            "The authors publish no table of these differences, so none stands beside them.",
+        ),
+        "efficiency": Target(
+            "efficiency",
+            "Cost by visual tokens: the unpruned model over the method",
+            "efficiency",
+            (("refcoco", "testA"),),
+            ("litelvlm", "vispruner", "fastv"),
+            (192, 64),
+            1,
+            (1, 1),
+            f"{published.CAUTION} Ratios to the unpruned model are compared, because times of "
+            "two machines are not comparable.",
+        ),
+    }
+)
+NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        "video": "it needs VideoGLaMM's weights and a reader of its videos",
+        "understanding": "it needs LLaVA-1.5's benchmarks and their scorers",
+    }
+)
+"""Tables of the paper that no command reproduces yet, and why."""
+
+
+def get_target(name: str) -> Target:
+    """One table by its name.
+
+    Raises:
+        ValueError: If there is none, or it cannot be reproduced yet; the message says which can.
+    """
+    if name in NOT_YET:
+        raise ValueError(
+            f"the table {name!r} cannot be reproduced yet: {NOT_YET[name]}; "
+            f"these can: {', '.join(TARGETS)}"
+        )
+    return TARGETS[check_name(name, TARGETS, "table")]
+
+
+def parse_splits(given: Sequence[str], target: Target) -> tuple[Place, ...]:
+    """Read "dataset/split" names; all of the table if none is given.
+
+    Raises:
+        ValueError: If a name is none of the published splits, or stands twice.
+
+    Example:
+        >>> parse_splits(["refcoco/testA"], TARGETS["refseg"])
+        (('refcoco', 'testA'),)
+    """
+    if not given:
+        return target.splits
+    known = [f"{dataset}/{split}" for dataset, split in published.SPLITS]
+    for name in given:
+        check_name(name, known, "split")
+    if len(set(given)) < len(given):
+        raise ValueError(f"--splits names a split twice: {', '.join(given)}")
+    return tuple(
+        place for place, name in zip(published.SPLITS, known, strict=True) if name in given
+    )
+
+
+def budget_of(tokens: int, n_tokens: int) -> int:
+    """The budget of a model that keeps the share of a published one.
+
+    Args:
+        tokens: Published budget, of 576.
+        n_tokens: Visual tokens of the model.
+
+    Example:
+        >>> budget_of(192, 576), budget_of(64, 144)
+        (192, 16)
+    """
+    return max(1, n_tokens * tokens // published.N_TOKENS)

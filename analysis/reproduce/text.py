@@ -1,0 +1,111 @@
+"""The reproduced table for a terminal, and what it says in a sentence."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from litelvlm.analysis.reproduce.lines import VERDICTS, Line
+from litelvlm.analysis.reproduce.run import Measured
+from litelvlm.analysis.reproduce.settings import Settings
+from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
+
+
+def table_text(settings: Settings, found: Sequence[Measured]) -> str:
+    """Published beside measured, split by split, with the notes that belong to it."""
+    parts = [title(settings, found), *notes(settings, found), ""]
+    for measured in found:
+        where = "/".join(measured.place)
+        parts += [where, frame(measured.lines).to_string(index=False), ""]
+    return "\n".join([*parts, summary(found), ""])
+
+
+def title(settings: Settings, found: Sequence[Measured]) -> str:
+    """What the table is, and that it is of a miniature or of a part where it is."""
+    more = []
+    if any(measured.miniature for measured in found):
+        more.append("miniature: a rehearsal")
+    if settings.images is not None:
+        more.append(f"at most {settings.images} images of a split")
+    return settings.target.title + (f" ({'; '.join(more)})" if more else "")
+
+
+def notes(settings: Settings, found: Sequence[Measured]) -> list[str]:
+    """What a reader of the table must know."""
+    said = [MINIATURE_NOTE] if any(measured.miniature for measured in found) else []
+    said += [measured.note for measured in found if measured.note]
+    said += [
+        f"{'/'.join(measured.place)}: {measured.run.record.counts.told(' expressions')}"
+        for measured in found
+        if measured.run.record.counts.failed
+    ]
+    said.append(settings.target.caution)
+    said.append(
+        "Published numbers are the authors' own and were not measured here. The interval is that "
+        "of the difference: it counts the draws of both sides, and the images only where a part "
+        "of the split was taken."
+        if settings.target.study == "sweep"
+        else "Intervals are 95 %."
+    )
+    return said
+
+
+def frame(lines: Sequence[Line]) -> pd.DataFrame:
+    """The lines as text, ready to print."""
+    return pd.DataFrame([_texts(line) for line in lines])
+
+
+def _texts(line: Line) -> dict[str, str]:
+    digits = 2 if line.unit == "x" else 1
+    kept = str(line.budget) if line.budget == line.tokens else f"{line.budget} ({line.tokens})"
+    told = {
+        "method": f"{line.method}" + (f" ({line.label})" if line.label else ""),
+        "tokens": kept,
+        "quantity": line.quantity,
+        f"published [{line.unit}]": _number(line.published, digits),
+        f"measured [{line.unit}]": _number(line.measured, digits),
+        "difference": _signed(line.difference, digits),
+        "95 % interval": _interval(line, digits),
+        "tells": "-" if math.isnan(line.tells) else f">= {line.tells:.1f}",
+        "images": str(line.n_images),
+        "verdict": line.verdict,
+    }
+    return told
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}" if math.isfinite(value) else "-"
+
+
+def _interval(line: Line, digits: int) -> str:
+    if not (math.isfinite(line.low) and math.isfinite(line.high)):
+        return "-"
+    return f"[{line.low:+.{digits}f}, {line.high:+.{digits}f}]"
+
+
+def summary(found: Sequence[Measured]) -> str:
+    """How many lines have which verdict, and what each verdict means."""
+    counts = Counter(line.verdict for measured in found for line in measured.lines)
+    said = [
+        f"{count} {verdict}: {VERDICTS[verdict]}."
+        for verdict in VERDICTS
+        if (count := counts[verdict])
+    ]
+    telling = [
+        line.tells
+        for measured in found
+        for line in measured.lines
+        if line.label and math.isfinite(line.tells)
+    ]
+    if telling:
+        said.append(
+            '"tells" is the smallest difference that so many images would show with a power of '
+            f"0.8: between {min(telling):.1f} and {max(telling):.1f} here. A smaller one cannot "
+            "be told from none."
+        )
+    return "\n".join(said)

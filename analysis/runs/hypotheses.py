@@ -1,0 +1,288 @@
+"""Hypotheses of your own: a small YAML file, judged on saved rows like the built-in claims.
+
+A file names a family and its members. Each member says which study's rows it reads, which column is
+measured, which rows count, and what the mean is compared with:
+
+    family: small referents
+    hypotheses:
+      - id: small
+        statement: The reversal is stronger on small referents than on large ones.
+        study: reversal
+        measure: ri
+        where: {control: none, probe: P0, layer: -2, sim: dot, text_mode: template}
+        groups:
+          small: {area_frac: {max: 0.02}}
+          large: {area_frac: {min: 0.1}}
+        null: 0.0
+        margin: 0.05
+
+Without groups the mean of the measure is judged; with two groups, the first minus the second. Where
+both groups hold the same expressions the difference is paired. Intervals resample images, and reach
+over categories where rows state them. Members that are not tested count with p = 1, so leaving one
+out never helps another.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from jaxtyping import Float, Shaped
+from pydantic import Field, ValidationError, field_validator
+
+from litelvlm.analysis.runs.claims import Claim, effect_claim
+from litelvlm.analysis.runs.config import problems_of
+from litelvlm.analysis.runs.outcome import Frozen
+from litelvlm.analysis.runs.verdicts import NOT_TESTED, adjusted_verdict
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, bootstrap_means
+from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
+from litelvlm.analysis.stats.lines import categories_of
+from litelvlm.analysis.stats.significance import holm
+from litelvlm.arrays import Array
+
+Scalar = str | bool | int | float
+
+
+class Range(Frozen):
+    """Numbers from ``min`` to ``max``, both included."""
+
+    min: float = -np.inf
+    max: float = np.inf
+
+
+Selection = dict[str, Scalar | tuple[Scalar, ...] | Range]
+"""Columns and what they must hold: one value, one of several, or a range."""
+
+
+class Hypothesis(Frozen):
+    """One member of a family.
+
+    Attributes:
+        id: Short name, unique in the family.
+        statement: What is claimed, as a full sentence.
+        study: Whose rows it reads.
+        measure: Column that is averaged over expressions.
+        where: Rows that count.
+        groups: None, or two by name: the first minus the second is judged.
+        null: Value that the mean or difference must exceed.
+        margin: Differences from the null below it count as none; None settles nothing.
+    """
+
+    id: str
+    statement: str
+    study: str
+    measure: str
+    where: Selection = Field(default_factory=dict)
+    groups: dict[str, Selection] = Field(default_factory=dict)
+    null: float = 0.0
+    margin: float | None = Field(default=None, gt=0)
+
+    @field_validator("groups")
+    @classmethod
+    def _two(cls, value: dict[str, Selection]) -> dict[str, Selection]:
+        if len(value) not in (0, 2):
+            raise ValueError(f"no group or two are needed, got {len(value)}")
+        return value
+
+
+class Family(Frozen):
+    """Hypotheses whose p-values are adjusted together.
+
+    Attributes:
+        family: Name.
+        hypotheses: Members, in the order of the file.
+    """
+
+    family: str
+    hypotheses: tuple[Hypothesis, ...] = Field(min_length=1)
+
+    @field_validator("hypotheses")
+    @classmethod
+    def _distinct(cls, value: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
+        ids = [one.id for one in value]
+        twice = sorted({id for id in ids if ids.count(id) > 1})
+        if twice:
+            raise ValueError(f"ids occur twice: {', '.join(twice)}")
+        return value
+
+
+def read_family(path: str | Path) -> Family:
+    """Read a file of hypotheses.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is no YAML, or a field is missing, unknown or refused.
+    """
+    try:
+        loaded: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return Family.model_validate(_named(loaded))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML file: {error}") from error
+    except ValidationError as error:
+        raise ValueError(f"{path}: {problems_of(error)}") from error
+
+
+def _named(value: object) -> object:
+    """The same with the word null as a key: YAML reads it as nothing."""
+    if isinstance(value, dict):
+        return {"null" if key is None else key: _named(entry) for key, entry in value.items()}
+    return [_named(entry) for entry in value] if isinstance(value, list) else value
+
+
+def judge(family: Family, rows: Mapping[str, pd.DataFrame]) -> tuple[list[Claim], pd.DataFrame]:
+    """Claims of the hypotheses whose study has rows, and the family after Holm's adjustment.
+
+    Args:
+        family: As read from a file.
+        rows: By study.
+
+    Returns:
+        The claims, and one line for each member: id, statement, estimate, low, high (the widest
+        interval), null, n_images, n, p (one-sided), p_holm, alone and verdict, as in
+        ``verdicts.confirmatory``.
+
+    Raises:
+        ValueError: If a column does not exist or holds no number, no row is left, or an expression
+            occurs twice in a group.
+    """
+    claims = {
+        one.id: claim_of(one, rows[one.study]) for one in family.hypotheses if one.study in rows
+    }
+    p_values = np.array(
+        [claims[one.id].p_claimed if one.id in claims else 1.0 for one in family.hypotheses]
+    )
+    adjusted = holm(np.nan_to_num(p_values, nan=1.0))
+    lines = []
+    for one, p, p_holm in zip(family.hypotheses, p_values, adjusted, strict=True):
+        claim = claims.get(one.id)
+        alone = claim.verdict if claim else NOT_TESTED
+        low, high = claim.widest if claim else (np.nan, np.nan)
+        lines.append(
+            {
+                "id": one.id,
+                "statement": one.statement,
+                "estimate": claim.estimate if claim else np.nan,
+                "low": low,
+                "high": high,
+                "null": one.null,
+                "n_images": claim.n_images if claim else 0,
+                "n": claim.n if claim else 0,
+                "p": p if claim else np.nan,
+                "p_holm": p_holm if claim else np.nan,
+                "alone": alone,
+                "verdict": adjusted_verdict(alone, float(p_holm)),
+            }
+        )
+    return list(claims.values()), pd.DataFrame(lines)
+
+
+def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:
+    """One hypothesis on the rows of its study.
+
+    Raises:
+        ValueError: As ``judge``.
+    """
+    chosen = _select(one, rows, one.where, "where")
+    margin = one.margin if one.margin is not None else float("nan")
+    if not one.groups:
+        values = _values(one, chosen, "where")
+        result, crossed = _mean(values, one.measure, one.null)
+        meaning = "the value that must be exceeded"
+    else:
+        (first, a), (second, b) = (
+            (name, _values(one, _select(one, chosen, wanted, name), name))
+            for name, wanted in one.groups.items()
+        )
+        shared = a.index.intersection(b.index)
+        if len(shared) == len(a) == len(b):
+            paired = a.assign(**{one.measure: a[one.measure] - b[one.measure].reindex(a.index)})
+            result, crossed = _mean(paired, one.measure, one.null)
+        else:
+            result, crossed = _difference(a, b, one.measure, one.null)
+        meaning = f"{first} minus {second}; the value that must be exceeded"
+    claim = effect_claim(one.id, one.statement, result, meaning, margin=margin, crossed=crossed)
+    # The claim is about the distance to the null; it is shown on the scale of the measure.
+    moved = ("estimate", "low", "high", "low_categories", "high_categories", "null")
+    return claim.model_copy(update={name: getattr(claim, name) + one.null for name in moved})
+
+
+def _select(one: Hypothesis, rows: pd.DataFrame, wanted: Selection, name: str) -> pd.DataFrame:
+    for column, value in wanted.items():
+        if column not in rows:
+            raise ValueError(
+                f"{one.id}: {name} names the column {column!r}, which the rows of {one.study} "
+                f"lack; `litelvlm ls columns {one.study}` lists them"
+            )
+        if isinstance(value, Range):
+            rows = rows[rows[column].between(value.min, value.max)]
+        else:
+            rows = rows[rows[column].isin(value if isinstance(value, tuple) else [value])]
+    return rows
+
+
+def _values(one: Hypothesis, rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Measure, image and category by expression; expressions without a value are left out."""
+    if one.measure not in rows or not pd.api.types.is_numeric_dtype(rows[one.measure]):
+        raise ValueError(
+            f"{one.id}: the measure {one.measure!r} is no column of numbers in the rows of "
+            f"{one.study}; `litelvlm ls columns {one.study}` lists them"
+        )
+    known = rows.dropna(subset=one.measure)
+    if known.empty:
+        raise ValueError(f"{one.id}: no row with a value is left in {name}; ask for less")
+    if known["sent_id"].duplicated().any():
+        raise ValueError(
+            f"{one.id}: an expression occurs twice in {name}; name more columns, until one row of "
+            "each expression is left"
+        )
+    kept = [name for name in ("image_id", "category_id", one.measure) if name in known]
+    return known.set_index("sent_id")[kept]
+
+
+def _mean(values: pd.DataFrame, measure: str, null: float) -> tuple[Bootstrap, Crossed]:
+    numbers = values[measure].to_numpy(dtype=np.float64) - null
+    images = values["image_id"].to_numpy()
+    return bootstrap_means(numbers[:, None], images), crossed_mean(
+        numbers, images, categories_of(values)
+    )
+
+
+def _difference(
+    first: pd.DataFrame, second: pd.DataFrame, measure: str, null: float
+) -> tuple[Bootstrap, Crossed]:
+    """Mean of the first less that of the second, whose expressions are others."""
+    both = pd.concat([first, second])
+    sides = np.repeat(np.eye(2), [len(first), len(second)], axis=0)
+    numbers, images = both[measure].to_numpy(dtype=np.float64), both["image_id"].to_numpy()
+
+    def difference(sums: Float[Array, "b c"]) -> Float[Array, "b k"]:
+        counts = np.maximum(sums[:, 2:], 1e-300)  # a resample without a side has a mean of 0 there
+        means = sums[:, :2] / counts
+        value: Array = means[:, :1] - means[:, 1:] - null
+        return value
+
+    result = bootstrap(np.column_stack([numbers[:, None] * sides, sides]), images, difference)
+    crossed = crossed_mean(_linear(numbers, sides) - null, images, categories_of(both))
+    return result, crossed
+
+
+def _linear(numbers: Float[Array, "n"], sides: Shaped[Array, "n 2"]) -> Float[Array, "n"]:
+    """Values whose mean is the difference of the two sides' means, and whose spread is its own."""
+    counts = sides.sum(0)
+    means = (numbers[:, None] * sides).sum(0) / counts
+    rest = (numbers[:, None] - means) * sides * (len(numbers) / counts)
+    found: Array = means[0] - means[1] + rest[:, 0] - rest[:, 1]
+    return found
+
+
+def family_text(family: Family, table: pd.DataFrame) -> str:
+    """The family after adjustment, as lines of a terminal."""
+    lines = [f"family {family.family}, p-values adjusted together by Holm's method\n"]
+    for line in table.to_dict("records"):
+        p = "" if line["alone"] == NOT_TESTED else f", adjusted p {line['p_holm']:.3g}"
+        lines.append(
+            f"  {line['id']}  {str(line['verdict']).upper()} (alone: {line['alone']}){p}: "
+            f"{line['statement']}\n"
+        )
+    return "".join(lines)

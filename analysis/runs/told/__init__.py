@@ -1,0 +1,1 @@
+"""What a run tells people: events while it computes, and reasons for what is undetermined."""

@@ -1,0 +1,51 @@
+"""Why a claim is undetermined, in words."""
+
+import math
+from collections.abc import Sequence
+
+from litelvlm.analysis.runs.claims import MIN_IMAGES, Claim
+from litelvlm.analysis.runs.formatting import interval, number
+
+FEW_NAMED = 6
+"""Claims of one reason that a sentence names; more are counted."""
+
+
+def undetermined_reason(claim: Claim) -> str:
+    """Why a claim is undetermined; empty if its verdict is another one.
+
+    The reasons in the order in which they are looked for: too few images, no interval, an interval
+    that holds the null, and one that leaves the margin around the null.
+    """
+    if claim.verdict != "undetermined":
+        return ""
+    if claim.unit == "images" and claim.n_images < MIN_IMAGES:
+        images = "1 image is" if claim.n_images == 1 else f"{claim.n_images} images are"
+        return f"{images} fewer than the {MIN_IMAGES} that an interval needs"
+    if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
+        return f"there is no interval ({claim.method})" if claim.method else "there is no interval"
+    if claim.low <= claim.null <= claim.high and not math.isfinite(claim.margin):
+        return f"the interval contains {number(claim.null)}, the value without an effect"
+    if math.isfinite(claim.margin):
+        contained = "" if claim.null == 0 else f" of {number(claim.null)}"
+        return (
+            f"the interval {interval(claim.low, claim.high)} shows neither an effect nor that it "
+            f"is smaller than {claim.margin:g}{contained}"
+        )
+    return f"{claim.n_images} {claim.unit} are too few"
+
+
+def reasons_sentence(claims: Sequence[Claim]) -> str:
+    """Why claims are undetermined, grouped by reason; empty if none is.
+
+    Example:
+        "Undetermined: H1 (12 images are fewer than the 20 that an interval needs)."
+    """
+    groups: dict[str, list[str]] = {}
+    for claim in claims:
+        if reason := undetermined_reason(claim):
+            groups.setdefault(reason, []).append(claim.id)
+    parts = [
+        f"{', '.join(ids) if len(ids) <= FEW_NAMED else f'{len(ids)} claims'} ({reason})"
+        for reason, ids in groups.items()
+    ]
+    return f"Undetermined: {'; '.join(parts)}." if parts else ""

@@ -1,0 +1,227 @@
+"""Intervals over images and categories: what a mean over expressions says of other categories.
+
+An image shows several categories and a category occurs in several images, so the two are crossed
+and neither contains the other. With few categories of uneven sizes a percentile interval from
+resampling both (the pigeonhole bootstrap, Owen 2007) is far too narrow, and so is the sandwich of
+Cameron, Gelbach and Miller (2011) with few degrees of freedom: it rests on deviations from a mean
+that the large categories pull towards themselves (``benchmarks/crossed.py``). Here the variance of
+the mean is put together from components instead: categories, images, both together, expressions.
+The component of categories comes from the spread of category means, each weighted by how well it is
+known, so that a small category counts as one more draw and not as noise.
+
+Source: components of images and expressions by Henderson's method 3, given the categories; that of
+categories by the generalised Q statistic (Paule and Mandel 1982; DerSimonian and Kacker 2007);
+degrees of freedom after Satterthwaite (1946).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from scipy import optimize, stats
+
+from litelvlm.analysis.stats.bootstrap import check_finite
+from litelvlm.arrays import Array
+
+MIN_CATEGORIES = 3
+"""With two categories the spread between them has one degree of freedom, which says nothing."""
+_JITTER = 1e-15
+
+
+class Crossed(NamedTuple):
+    """A mean over expressions with its error over images and categories.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error; nan if categories say nothing about it.
+        df: Degrees of freedom of that error; nan likewise.
+        n_images: Images it rests on.
+        n_categories: Categories it rests on; 0 if the data state none.
+        n: Expressions it rests on.
+    """
+
+    value: float
+    error: float
+    df: float
+    n_images: int
+    n_categories: int
+    n: int
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is an interval over categories."""
+        return bool(np.isfinite(self.error))
+
+    @property
+    def generalises(self) -> str:
+        """What an interval of this mean generalises over, in words."""
+        if self.defined:
+            return f"other images and other categories ({self.n_categories} seen)"
+        if self.n_categories == 0:
+            return "other images; the data state no categories"
+        if self.n_categories == 1:
+            return "other images of the same single category"
+        if self.n_categories < MIN_CATEGORIES:
+            return f"other images of the same {self.n_categories} categories, too few for others"
+        return "nothing beyond a single image"
+
+    def ends(self, level: float = 0.95) -> tuple[float, float]:
+        """Student's t interval; nan twice if it is undefined."""
+        if not self.defined:
+            return np.nan, np.nan
+        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
+        return self.value - half, self.value + half
+
+    def p_value(self, null: float = 0.0, one_sided: bool = False) -> float:
+        """p-value of Student's t test against ``null``; nan if undefined.
+
+        Args:
+            null: Value to compare with.
+            one_sided: Whether only values above ``null`` speak against it.
+        """
+        above = self._tail(null)
+        return above if one_sided else float(np.minimum(1.0, 2 * np.minimum(above, 1 - above)))
+
+    def p_equivalent(self, margin: float, null: float = 0.0) -> float:
+        """p-value of two one-sided t tests: small if the mean is within ``margin`` of ``null``.
+
+        Raises:
+            ValueError: If the margin is not positive.
+        """
+        if margin <= 0:
+            raise ValueError(f"a positive margin is needed, got {margin}")
+        return float(np.maximum(self._tail(null - margin), 1 - self._tail(null + margin)))
+
+    def _tail(self, null: float) -> float:
+        """Probability of a mean at least this large if the true one is ``null``."""
+        if not self.defined:
+            return np.nan
+        if self.error == 0:  # identical values: only the side counts
+            return 0.5 if self.value == null else float(self.value < null)
+        return float(stats.t.sf((self.value - null) / self.error, self.df))
+
+
+def crossed_mean(
+    values: Float[Array, "n"], image_ids: Shaped[Array, "n"], categories: Shaped[Array, "n"]
+) -> Crossed:
+    """Mean over expressions with crossed random effects of image and category.
+
+    Args:
+        values: One per expression; pass differences to compare pairs.
+        image_ids: The image of each.
+        categories: The category of each referent. A negative number means that none is stated; such
+            expressions count as one category of their own, or, if all are such, as no category.
+
+    Returns:
+        The mean; without an error where there are fewer than three categories or a single image.
+
+    Raises:
+        ValueError: If a value is not finite, there is none, or the lengths differ.
+
+    Example:
+        >>> import numpy as np
+        >>> found = crossed_mean(np.arange(6.0), np.arange(6) // 2, np.array([1, 2, 3, 1, 2, 3]))
+        >>> found.value, found.n_categories, found.df >= 2
+        (2.5, 3, True)
+    """
+    if not len(values) or not len(values) == len(image_ids) == len(categories):
+        raise ValueError(
+            "values, image ids and categories must be as many and at least one, got "
+            f"{len(values)}, {len(image_ids)} and {len(categories)}"
+        )
+    check_finite(values, "values")
+    image = np.unique(image_ids, return_inverse=True)[1]
+    category = np.unique(categories, return_inverse=True)[1]
+    n_images, n_categories = int(image.max()) + 1, int(category.max()) + 1
+    stated = categories.dtype.kind not in "if" or bool((categories >= 0).any())
+    known = n_categories if stated else 0
+    value = float(values.mean())
+    if known < MIN_CATEGORIES or n_images < 2:
+        return Crossed(value, np.nan, np.nan, n_images, known, len(values))
+    sizes = np.bincount(category).astype(np.float64)
+    means = np.bincount(category, weights=values) / sizes
+    noise = _noise_of_means(values - means[category], image, category)
+    shares = sizes / len(values)
+    between = _between(means, noise)
+    within_error = float(shares @ noise @ shares)
+    variance = between * float(shares @ shares) + within_error
+    # Var(between) by the delta method: the Q statistic has variance 2 (C - 1), its slope is -tr P.
+    slope = float(np.trace(_projection(noise, between)))
+    spread = 2 * (known - 1) / slope**2 * float(shares @ shares) ** 2
+    spread += 2 * within_error**2 / (n_images - 1)
+    satterthwaite = 2 * variance**2 / spread if spread > 0 else 0.0
+    df = max(satterthwaite, known - 1)
+    return Crossed(value, float(np.sqrt(variance)), df, n_images, known, len(values))
+
+
+def crossed_ratio(
+    top: Float[Array, "n"],
+    bottom: Float[Array, "n"],
+    image_ids: Shaped[Array, "n"],
+    categories: Shaped[Array, "n"],
+) -> Crossed:
+    """Ratio of two sums over expressions, such as cIoU or a share that is kept, linearised.
+
+    Args:
+        top: Numerators.
+        bottom: Denominators; their sum must not be 0.
+        image_ids: The image of each expression.
+        categories: As in ``crossed_mean``.
+    """
+    ratio = top.sum() / bottom.sum()
+    return crossed_mean(
+        ratio + (top - ratio * bottom) / bottom.mean(), image_ids, categories
+    )._replace(value=float(ratio))
+
+
+def _noise_of_means(
+    rest: Float[Array, "n"], image: Shaped[Array, "n"], category: Shaped[Array, "n"]
+) -> Float[Array, "c c"]:
+    """Covariance of category means given the categories, from deviations within categories."""
+    n_images, n_categories, n = int(image.max()) + 1, int(category.max()) + 1, len(rest)
+    cell, place = np.unique(category * n_images + image, return_inverse=True)
+    row, column = np.divmod(cell, n_images)
+    counts, sizes = np.bincount(place), np.bincount(category).astype(np.float64)
+    sums = np.bincount(place, weights=rest)
+    # Expressions of one cell (one image and one category) differ by their own noise only.
+    left = ((rest - (sums / counts)[place]) ** 2).sum()
+    own = float(left / (n - len(cell))) if n > len(cell) else 0.0
+    weight = n - float((counts**2 / sizes[row]).sum())
+    cells = ((rest**2).sum() - own * (n - n_categories)) / weight if weight > 0 else 0.0
+    cells = max(float(cells), 0.0)
+    # What cells of one image have in common is the image's share of that.
+    reach = counts * (1 - counts / sizes[row])
+    of_image, reach_of_image = (
+        np.bincount(column, weights=part, minlength=n_images) for part in (sums, reach)
+    )
+    shared = float((of_image**2).sum() - (sums**2).sum())
+    pairs = float((reach_of_image**2).sum() - (reach**2).sum())
+    images = float(np.clip(shared / pairs, 0.0, cells)) if pairs > 1e-9 else cells
+    parts = np.zeros((n_categories, n_images))
+    parts[row, column] = counts / sizes[row]
+    noise: Array = images * parts @ parts.T
+    noise += np.diag((cells - images) * (parts**2).sum(1) + own / sizes)
+    return noise
+
+
+def _projection(noise: Float[Array, "c c"], between: float) -> Float[Array, "c c"]:
+    """Inverse covariance of category means with their weighted mean projected out."""
+    jitter = _JITTER * max(1.0, float(np.trace(noise)))  # identical values have no noise at all
+    inverse = np.linalg.inv(noise + (between + jitter) * np.eye(len(noise)))
+    ones = inverse.sum(1)
+    found: Array = inverse - np.outer(ones, ones) / ones.sum()
+    return found
+
+
+def _between(means: Float[Array, "c"], noise: Float[Array, "c c"]) -> float:
+    """Variance between categories: the one at which Q equals its degrees of freedom, or 0."""
+
+    def excess(between: float) -> float:
+        return float(means @ _projection(noise, between) @ means) - (len(means) - 1)
+
+    if excess(0.0) <= 0:
+        return 0.0
+    upper = float(means.var(ddof=1)) + 1e-12
+    while excess(upper) > 0:
+        upper *= 4
+    return float(optimize.brentq(excess, 0.0, upper))

@@ -1,0 +1,40 @@
+"""The family of trainings, shrunken: two cells of 40 steps, with a saved state every 5 steps.
+
+The commands are those of ``litelvlm.embedded.family`` and ``litelvlm.analysis.studies.emergence``;
+only the lengths are changed.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from litelvlm.analysis.studies.emergence import __main__ as measuring
+from litelvlm.embedded.family import __main__ as family
+from litelvlm.embedded.family import training
+from litelvlm.embedded.family.design import members
+from litelvlm.embedded.family.factors import Member
+
+STEPS, SAVE_EVERY = 40, 5
+
+
+def short(stages: object, only: object) -> list[Member]:
+    """One cell of each of the first two stages, of few steps."""
+    every = members(("A", "B"))
+    first = [next(member for member in every if member.stage == stage) for stage in ("A", "B")]
+    return [replace(one, factors=replace(one.factors, steps=STEPS)) for one in first]
+
+
+def train(out: Path) -> int:
+    """Train the cells that are not finished."""
+    training.SAVE_EVERY, family.members = SAVE_EVERY, short
+    sys.argv[1:] = ["--out", str(out)]
+    family.main()
+    return 0
+
+
+def measure(out: Path) -> int:
+    """Measure the trainings, which are made first if they are not there."""
+    if len(list(out.glob("*/done.json"))) < 2:
+        train(out)
+    sys.argv[1:] = [str(out)]
+    return measuring.interruptible()

@@ -1,0 +1,135 @@
+"""Parquet files of strangers: opened within bounds, and read without unfolding what is repeated."""
+
+import os
+import struct
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from litelvlm.data.safe.parquet_pages import Chunk, check_pages
+
+MAX_ROWS = 1_000_000
+"""Of one file; the largest split of the RefCOCO family has 120,000 sentences."""
+MAX_COLUMNS = 1_000
+MAX_FOOTER_BYTES = 2**24
+MAX_ROW_BYTES = 2**26
+"""Of the pictures and texts of one row."""
+MAX_ROW_VALUES = 1_000_000
+"""Numbers and texts of one row."""
+MAX_LEVELS = 16
+_BATCH = 256
+_TAIL = 8  # length of the footer and "PAR1"
+
+
+def open_parquet(path: Path, columns: Collection[str]) -> pq.ParquetFile:
+    """Open a file; its footer and the headers of its pages are checked, nothing is unpacked.
+
+    Args:
+        path: The file.
+        columns: Columns that will be read; those that are not there are left out.
+
+    Raises:
+        ValueError: If it is no Parquet file, contradicts itself, or would take more memory than is
+            allowed; the message names the bound.
+        OSError: If it cannot be read.
+    """
+    _check_footer(path)
+    metadata = pq.read_metadata(path)
+    if metadata.num_rows > MAX_ROWS or metadata.num_columns > MAX_COLUMNS:
+        raise ValueError(
+            f"it has {metadata.num_rows:,} rows and {metadata.num_columns:,} columns; "
+            f"at most {MAX_ROWS:,} and {MAX_COLUMNS:,} are read"
+        )
+    check_pages(path, _chunks(metadata, columns))
+    schema = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    return pq.ParquetFile(
+        path,
+        # One text or picture that stands in many rows stays one in memory.
+        read_dictionary=[leaf.path for leaf in schema if leaf.physical_type == "BYTE_ARRAY"],
+        pre_buffer=False,
+        buffer_size=2**16,
+        schema_depth_limit=MAX_LEVELS,
+        arrow_extensions_enabled=False,
+    )
+
+
+def read_rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[Mapping[str, object]]:
+    """Rows of an open file, some at a time.
+
+    Raises:
+        ValueError: If a row is larger than is allowed (the message counts it from 0), or the file
+            is damaged.
+    """
+    number = 0
+    for batch in _batches(file, list(columns)):
+        for row in range(batch.num_rows):
+            one = batch.slice(row, 1)
+            values, size = _extent(pa.StructArray.from_arrays(one.columns, one.schema.names))
+            if values > MAX_ROW_VALUES or size > MAX_ROW_BYTES:
+                raise ValueError(
+                    f"row {number} has {values:,} values of {size:,} bytes; "
+                    f"at most {MAX_ROW_VALUES:,} and {MAX_ROW_BYTES:,} are read"
+                )
+            yield one.to_pylist()[0]
+            number += 1
+
+
+def _batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Some rows at a time, of one row group each: Arrow joins no dictionaries inside structs."""
+    for group in range(file.num_row_groups):
+        facts = file.metadata.row_group(group)
+        most = max((facts.column(i).num_values for i in range(facts.num_columns)), default=0)
+        rows = max(1, min(_BATCH, facts.num_rows * MAX_ROW_VALUES // max(1, most)))
+        yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
+
+
+def _check_footer(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - _TAIL), os.SEEK_SET)
+        tail = stream.read()
+    if len(tail) < _TAIL or tail[4:] != b"PAR1":
+        raise ValueError("it does not end as a Parquet file does")
+    (footer,) = struct.unpack("<I", tail[:4])
+    if footer > min(MAX_FOOTER_BYTES, size - _TAIL):
+        raise ValueError(
+            f"its footer of {footer:,} bytes is larger than the file or {MAX_FOOTER_BYTES:,} bytes"
+        )
+
+
+def _chunks(metadata: pq.FileMetaData, columns: Collection[str]) -> Iterator[Chunk]:
+    """Where the columns that will be read lie."""
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            if column.path_in_schema.partition(".")[0] not in columns:
+                continue
+            start, first = column.data_page_offset, column.dictionary_page_offset
+            yield Chunk(
+                column.path_in_schema,
+                start if first is None or first <= 0 else min(start, first),
+                column.total_compressed_size,
+                column.num_values,
+            )
+
+
+def _extent(array: pa.Array) -> tuple[int, int]:
+    """Values of an array, lists unfolded, and bytes of its texts as Python would hold them."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        found = [_extent(part) for part in array.flatten()]
+        return sum(values for values, _ in found), sum(size for _, size in found)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        values, size = _extent(array.flatten())
+        return values + len(array), size
+    if pa.types.is_dictionary(kind):
+        used = array.indices.drop_null().value_counts()
+        lengths = pc.binary_length(array.dictionary.take(used.field("values")))
+        size = pc.sum(pc.multiply(lengths.cast(pa.int64()), used.field("counts"))).as_py()
+        return len(array), size or 0
+    if pa.types.is_map(kind):
+        raise ValueError("a column holds a map, which no data set of this form has")
+    return len(array), int(array.nbytes)

@@ -1,0 +1,205 @@
+"""A hub on the loopback address: the miniature under the published names and in their layout."""
+
+import hashlib
+import io
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from litelvlm.data.outlines import outline_polygons
+from litelvlm.data.worlds.shapes.scenes import sample_scene
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, OPENAI_CLIP
+
+CHECKPOINT = "models/MBZUAI/GLaMM-RefSeg"
+CLIP = f"models/{OPENAI_CLIP}"
+OLD_DATA, NEW_DATA = "datasets/lmms-lab/RefCOCO", "datasets/lmms-lab-encoder/RefCOCO"
+SHARD, TABLE = "pytorch_model-00001-of-00002.bin", "data/testA-00000-of-00001.parquet"
+_LARGE = (".bin", ".parquet", ".model")
+
+
+def make_files(root: Path, n_images: int, data: str = OLD_DATA) -> Path:
+    """Write the repositories of a small hub below a folder."""
+    model, clip = root / CHECKPOINT, root / CLIP
+    model.mkdir(parents=True)
+    clip.mkdir(parents=True)
+    config = json.loads((EMBEDDED["embedded"] / "config.json").read_text())
+    config["mm_vision_tower"] = OPENAI_CLIP
+    (model / "config.json").write_text(json.dumps(config))
+    for source, target in ((EMBEDDED["embedded"], model), (EMBEDDED["embedded"] / "clip", clip)):
+        for path in source.iterdir():
+            if path.is_file() and path.suffix in (".json", ".model") and path.name != "config.json":
+                shutil.copyfile(path, target / path.name)
+    shutil.copyfile(EMBEDDED["embedded"] / "clip" / "config.json", clip / "config.json")
+    torch.save(
+        load_file(EMBEDDED["embedded"] / "clip" / "model.safetensors"), clip / "pytorch_model.bin"
+    )
+    tensors = list(load_file(EMBEDDED["embedded"] / "model.safetensors").items())
+    halves = [dict(tensors[: len(tensors) // 2]), dict(tensors[len(tensors) // 2 :])]
+    names = [SHARD, SHARD.replace("00001-of", "00002-of")]
+    for name, half in zip(names, halves, strict=True):
+        torch.save(half, model / name)
+    weight_map = {key: name for name, half in zip(names, halves, strict=True) for key in half}
+    (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (model / "README.md").write_text("what the suite does not need\n")
+    (root / data / "data").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(list(_rows(n_images))), root / data / TABLE)
+    return root
+
+
+def _rows(n_images: int) -> Iterator[dict[str, object]]:
+    """Rows as the mirrors have them: one per reference, the picture in each."""
+    for number in range(n_images):
+        scene = sample_scene(20_000 + number, "easy")
+        buffer = io.BytesIO()
+        Image.fromarray(scene.image).save(buffer, "PNG", compress_level=1)
+        targets = sorted({expression.target for expression in scene.expressions})
+        for target in targets:
+            outline = outline_polygons(scene.masks[target])
+            if outline is None:  # a hole, which the mirrors' polygons cannot express either
+                continue
+            name = f"COCO_train2014_{number + 1:012d}_{target}.jpg"
+            yield {
+                "image": {"bytes": buffer.getvalue(), "path": name},
+                "answer": [e.sent for e in scene.expressions if e.target == target],
+                "segmentation": outline,
+                "file_name": name,
+            }
+
+
+class LoopbackHub:
+    """Serves the repositories, and fails in the ways that it is told to.
+
+    Attributes:
+        url: Address, for `HF_ENDPOINT`.
+        asked: Path, first byte asked for, of every download.
+        hold_at: Bytes of a file after which the connection stays silent, by file name.
+        cut_at: Bytes of a file after which the connection is closed, once each, by file name.
+        spoiled: Names of files whose bytes are not those that the listing promises.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: list[tuple[str, int]] = []
+        self.hold_at: dict[str, int] = {}
+        self.cut_at: dict[str, int] = {}
+        self.spoiled: set[str] = set()
+        self.released = threading.Event()
+        hub = self
+
+        class Handler(_Handler):
+            served = hub
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[LoopbackHub]:
+    """Serve a folder of repositories while the block runs."""
+    hub = LoopbackHub(root)
+    thread = threading.Thread(target=hub.server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.released.set()
+        hub.server.shutdown()
+        hub.server.server_close()
+        thread.join()
+
+
+def commit_of(repository: str) -> str:
+    """A made-up commit of a repository."""
+    return hashlib.sha1(repository.encode(), usedforsecurity=False).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: LoopbackHub
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        parts = [part for part in unquote(urlsplit(self.path).path).split("/") if part]
+        if parts[0] == "api":
+            self._api(parts[1:])
+        else:
+            kind = parts if parts[0] == "datasets" else ["models", *parts]
+            self._file("/".join(kind[:3]), "/".join(kind[5:]), body)
+
+    def _api(self, parts: list[str]) -> None:
+        repository = "/".join(parts[:3])
+        folder = self.served.root / repository
+        if not folder.is_dir():
+            self._json({"error": "not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+        elif parts[3:4] == ["tree"]:
+            self._json([_entry(folder, path) for path in sorted(folder.rglob("*"))])
+        else:
+            card = {"license": "apache-2.0"} if parts[0] == "models" else {}
+            name = "/".join(parts[1:3])
+            self._json({"id": name, "sha": commit_of(repository), "cardData": card})
+
+    def _json(self, found: object, code: int = 200, headers: dict[str, str] | None = None) -> None:
+        content = json.dumps(found).encode()
+        self.send_response(code)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _file(self, repository: str, name: str, body: bool) -> None:
+        hub, path = self.served, self.served.root / repository / name
+        content = path.read_bytes()
+        first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        etag = hashlib.sha256(content).hexdigest()
+        if path.name in hub.spoiled:
+            content = bytes([content[0] ^ 1]) + content[1:]
+        self.send_response(206 if first else 200)
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Repo-Commit", commit_of(repository))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(content) - first))
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if not body:
+            return
+        hub.asked.append((path.name, first))
+        cut, hold = hub.cut_at.pop(path.name, None), hub.hold_at.pop(path.name, None)
+        stop = cut if cut is not None else hold
+        self.wfile.write(content[first:stop])
+        self.wfile.flush()
+        if hold is not None:
+            hub.released.wait(60)
+
+
+def _entry(folder: Path, path: Path) -> dict[str, object]:
+    name = path.relative_to(folder).as_posix()
+    if path.is_dir():
+        return {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
+    content = path.read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    entry: dict[str, object] = {"type": "file", "path": name, "oid": blob, "size": len(content)}
+    if path.suffix in _LARGE:
+        sha256 = hashlib.sha256(content).hexdigest()
+        entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
+    return entry

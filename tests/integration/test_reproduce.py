@@ -1,0 +1,271 @@
+"""A published table from an empty folder to the printed comparison, against a hub on loopback."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+from loopback_hub import CHECKPOINT, NEW_DATA, OLD_DATA, SHARD, TABLE, make_files, serving
+
+from litelvlm.analysis.cards.read import read_card
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.reproduce.assets import CHECKPOINT as ASSET
+from litelvlm.analysis.reproduce.assets import DATA
+from litelvlm.analysis.reproduce.fetch import bytes_missing, fetch, partial_path
+from litelvlm.analysis.reproduce.listing import kept_listing, make_listing
+from litelvlm.analysis.runs.parts import read_rows
+
+ROOT = Path(__file__).parents[2]
+PIECE = 65_536
+# The client takes pieces of 10 MB, more than a file of the miniature holds.
+START = f"""
+import sys
+import huggingface_hub.constants as constants
+constants.DOWNLOAD_CHUNK_SIZE = {PIECE}
+from litelvlm.analysis.cli import main
+sys.exit(main())
+"""
+WHERE = [("refcoco", "testA")]
+COMMAND = [
+    "reproduce", "refseg", "--splits", "refcoco/testA", "--methods", "litelvlm", "--tokens", "64",
+    "--draws", "2", "--yes", "--json", "--device", "cpu", "--by", "A laboratory",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Repositories of a hub with ten pictures; read-only."""
+    return make_files(tmp_path_factory.mktemp("hub"), 10)
+
+
+@pytest.fixture
+def hub(files):
+    with serving(files) as served:
+        yield served
+
+
+@pytest.fixture
+def online(monkeypatch, tmp_path):
+    """The client in this process may make connections."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", PIECE)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "no-cache"))
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def start(hub, tmp_path):
+    """Start the command in a process of its own; whatever is left running at the end is killed."""
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path / "home"),
+        "LITELVLM_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+    }
+    processes = []
+
+    def begin(out):
+        card = ["--out", out, "--card", f"{out}.json"]
+        errors = (tmp_path / f"{out}.err").open("ab")
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", START, *COMMAND, *card],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        )
+        errors.close()
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def kill_when(process, reached):
+    """Kill a process at a moment of its work, and see that it was not over before."""
+    limit = time.monotonic() + 300
+    while not reached():
+        assert process.poll() is None, "the process ended too early"
+        assert time.monotonic() < limit, "the moment never came"
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+
+
+def partly_fetched(out, name, size):
+    """Whether so many bytes of a file are on the disk."""
+    return lambda: any(part.stat().st_size >= size for part in out.glob(f"hub/**/.{name}.*.part"))
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+@pytest.mark.timeout(600)
+def test_killed_three_times_on_the_way_it_gives_the_same_rows(hub, start, tmp_path):
+    shard, table = (hub.root / CHECKPOINT / SHARD, hub.root / OLD_DATA / TABLE)
+    halves = {path.name: path.stat().st_size // 2 for path in (shard, table)}
+    there = {name: half // PIECE * PIECE for name, half in halves.items()}
+    for name, half in halves.items():  # in the middle of the weights, then of the pictures
+        hub.hold_at[name] = half
+        kill_when(start("killed"), partly_fetched(tmp_path / "killed", name, there[name]))
+    parts = tmp_path / "killed" / "runs"
+    kill_when(start("killed"), lambda: any(parts.glob("*/rows/part-*.parquet")))
+    killed = finish(start("killed"))
+    downloads = [(name, first) for name, first in hub.asked if name in halves]
+    # Each file was begun once and went on behind the half that was there, and no file came twice.
+    assert downloads == [(name, first) for name, size in there.items() for first in (0, size)]
+    assert min(there.values()) > 0
+    small = [name for name, _ in hub.asked if name not in halves]
+    assert len(small) == len(set(small)) > 5
+    hub.asked.clear()
+    whole = finish(start("whole"))
+    assert (tmp_path / "killed.err").read_text().count("Go on?") == 0
+    assert (tmp_path / "killed.err").read_text().count("still needed") == 1  # it is asked once
+
+    # The same rows, the same table, and cards that name the same rows.
+    runs = [tmp_path / found["runs"]["refcoco/testA"] for found in (killed, whole)]
+    assert runs[0].name == runs[1].name
+    frames = [read_rows(run) for run in runs]
+    assert frames[0].equals(frames[1])
+    assert set(frames[0]["protocol"]) == {"official"}
+    assert frames[0].groupby(["method", "budget", "seed"])["image_id"].nunique().eq(10).all()
+    assert killed["lines"] == whole["lines"]
+    cards = [read_card(tmp_path / f"{name}.json") for name in ("killed", "whole")]
+    assert cards[0].results[0].rows == cards[1].results[0].rows
+    assert [source.name for source in cards[0].sources] == [
+        "MBZUAI/GLaMM-RefSeg",
+        "openai/clip-vit-large-patch14-336",
+        "lmms-lab/RefCOCO",
+    ]
+    assert (cards[0].by, cards[0].model["name"]) == ("A laboratory", "GLaMM-RefSeg")
+
+    # What is printed says what it is: ten rendered pictures are no RefCOCO.
+    assert "miniature: a rehearsal" in killed["title"]
+    assert any("published: 750" in note for note in killed["notes"])
+    lines = {(line["method"], line["tokens"]): line for line in killed["lines"]}
+    assert lines["litelvlm", 64]["published"] == 74.5
+    assert lines["litelvlm", 64]["budget"] == 16
+    assert lines["random", 64]["verdict"] == "no published number"
+    assert {line["verdict"] for line in killed["lines"] if line["label"]} == {"not comparable"}
+    page = (tmp_path / "killed" / "report" / "reproduction.html").read_text()
+    assert "not comparable" in page
+    assert (tmp_path / "killed" / "report" / "index.html").is_file()
+
+
+@pytest.mark.usefixtures("online")
+def test_a_download_that_is_cut_goes_on_in_the_same_process(hub, tmp_path):
+    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    size = (hub.root / CHECKPOINT / SHARD).stat().st_size
+    hub.cut_at[SHARD] = size // 3
+    folder = fetch(repository, tmp_path, hub.url)
+    places = [first for name, first in hub.asked if name == SHARD]
+    assert places == [0, size // 3 // PIECE * PIECE]
+    assert (folder / SHARD).read_bytes() == (hub.root / CHECKPOINT / SHARD).read_bytes()
+    assert not (folder / "README.md").exists()
+    assert bytes_missing(repository, tmp_path) == 0
+    hub.asked.clear()
+    assert fetch(repository, tmp_path, hub.url) == folder
+    assert hub.asked == []
+
+
+@pytest.mark.usefixtures("online")
+@pytest.mark.parametrize("name", [SHARD, "config.json"])
+def test_a_wrong_hash_is_refused_and_the_file_does_not_stay(hub, tmp_path, name):
+    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    hub.spoiled.add(name)
+    with pytest.raises(OSError, match=f"{name} of MBZUAI/GLaMM-RefSeg hashes to .*run the same"):
+        fetch(repository, tmp_path, hub.url)
+    left = [path.name for path in (tmp_path / repository.folder).iterdir()]
+    assert not any(name in path for path in left)
+    hub.spoiled.clear()
+    fetch(repository, tmp_path, hub.url)
+
+
+@pytest.mark.usefixtures("online")
+def test_a_damaged_beginning_is_fetched_again_from_the_start(hub, tmp_path):
+    repository = make_listing([ASSET], [], hub.url).of("checkpoint")
+    (file,) = (file for file in repository.files if file.path == SHARD)
+    part = partial_path(tmp_path / repository.folder / SHARD, file)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"\0" * 1000)
+    said = []
+    folder = fetch(repository, tmp_path, hub.url, said.append)
+    assert [first for name, first in hub.asked if name == SHARD] == [1000, 0]
+    assert any("does not fit what was there" in line for line in said)
+    assert (folder / SHARD).read_bytes() == (hub.root / CHECKPOINT / SHARD).read_bytes()
+
+
+@pytest.mark.usefixtures("online")
+def test_both_organisations_of_the_mirrors_are_known(files, tmp_path):
+    new = tmp_path / "hub"
+    (new / NEW_DATA).parent.mkdir(parents=True)
+    shutil.copytree(files / OLD_DATA, new / NEW_DATA)
+    for root, owner in ((files, "lmms-lab"), (new, "lmms-lab-encoder")):
+        with serving(root) as hub:
+            found = make_listing([DATA["refcoco"]], WHERE, hub.url).of("refcoco")
+        assert found.name == f"{owner}/RefCOCO"
+        assert [file.path for file in found.files] == [TABLE]
+    with (
+        serving(new) as hub,
+        pytest.raises(FileNotFoundError, match="no Parquet file of val; leave these splits out"),
+    ):
+        make_listing([DATA["refcoco"]], [("refcoco", "val")], hub.url)
+    with (
+        serving(new) as hub,
+        pytest.raises(FileNotFoundError, match="lmms-lab-encoder/RefCOCOg or lmms-lab/RefCOCOg"),
+    ):
+        make_listing([DATA["refcocog"]], [("refcocog", "val")], hub.url)
+
+
+@pytest.mark.usefixtures("online")
+def test_a_pinned_listing_needs_no_network_and_no_network_is_said(
+    files, tmp_path, monkeypatch, capsys
+):
+    path, assets = tmp_path / "hub.json", [ASSET]
+    with serving(files) as hub:
+        made = kept_listing(path, assets, [], hub.url)
+    assert kept_listing(path, assets, [], hub.url) == made
+    with pytest.raises(ConnectionError, match="cannot be fetched from"):
+        kept_listing(path, [*assets, DATA["refcoco"]], WHERE, hub.url)
+    path.write_text("{}")
+    with pytest.raises(ConnectionError):
+        kept_listing(path, assets, [], hub.url)
+    assert path.with_name("hub.json.damaged").is_file()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    assert main([*COMMAND, "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "the same command goes on once there is a connection" in said
+
+
+@pytest.mark.usefixtures("online")
+def test_a_disk_too_small_is_refused_before_anything_is_fetched(hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    usage = shutil.disk_usage(tmp_path)._replace(free=100_000_000)
+    monkeypatch.setattr("litelvlm.analysis.reproduce.place.shutil.disk_usage", lambda _: usage)
+    arguments = [*COMMAND, "--out", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "is too small: 0.2 GB are still needed and 0.1 GB are free" in said
+    assert "licence on its page: apache-2.0" in said
+    assert "licence on its page: none stated" in said
+    assert "hours on this device" in said
+    assert hub.asked == []
+    assert main([*arguments, "--plan"]) == 1
+    assert "0.1 GB free" in capsys.readouterr().out

@@ -1,0 +1,140 @@
+"""Everyday comfort: JSON from every verb that prints, a doctor, completion, log levels, tables."""
+
+import json
+import logging
+import shutil
+import subprocess
+from dataclasses import fields
+
+import pytest
+
+from litelvlm.analysis import cli
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.machine import abilities, gib, memory, packages
+from litelvlm.analysis.cli.screen import print_json, print_table
+from litelvlm.analysis.cli.verbs.check import spread_over
+from litelvlm.pruning import list_pruners
+
+SILENT = {"demo", "completion"}
+"""Verbs whose output is no result: a page that is served, and a script."""
+
+
+def test_every_verb_that_prints_takes_json():
+    able = {name for name, verb in cli.VERBS.items() if "json" in {f.name for f in fields(verb)}}
+    assert able == set(cli.VERBS) - SILENT
+
+
+def found(capsys, *arguments):
+    assert main(list(map(str, arguments))) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_listings_as_json(capsys):
+    methods = found(capsys, "ls", "methods", "--json")
+    assert [line["name"] for line in methods] == list(list_pruners())
+    everything = found(capsys, "ls", "--json")
+    assert set(everything) == {"methods", "studies", "figures", "splits", "families"}
+    assert {"column", "type", "meaning"} == set(found(capsys, "ls", "columns", "sink", "--json")[0])
+
+
+def test_written_files_as_json(capsys, saved_runs, tmp_path):
+    run = saved_runs["sink"]
+    drawn = found(capsys, "figure", "sink_grid", "--from", run, "--out", tmp_path, "--json")
+    assert set(drawn["sink_grid"]) == {"png", "svg", "pdf"}
+    told = found(capsys, "report", run, "--out", tmp_path / "report", "--json")
+    assert told == {"report": str(tmp_path / "report" / "index.html")}
+
+
+def test_the_doctor_tells_machine_packages_and_what_can_run(capsys):
+    told = found(capsys, "doctor", "--json")
+    assert set(told) == {"environment", "packages", "can run"}
+    assert {line["state"] for line in told["packages"]} == {"ok"}
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert all(line["package"] in text for line in told["packages"])
+    assert "\x1b" not in text
+
+
+def test_a_missing_or_old_package_is_found(monkeypatch, capsys):
+    versions = {"torch": "1.0", "tyro": None}
+    place = "litelvlm.analysis.cli.machine.installed"
+    monkeypatch.setattr(place, lambda name: versions.get(name, "99999"))
+    broken = {line["package"]: line["found"] for line in packages() if line["state"] == "FAIL"}
+    assert broken == {"torch": "1.0", "tyro": "not installed", "transformers": "99999"}
+    assert main(["doctor"]) == 1
+
+
+def test_what_cannot_run_says_why(monkeypatch):
+    place = "litelvlm.analysis.cli.machine"
+    monkeypatch.setattr(f"{place}.installed", lambda name: None)
+    monkeypatch.setattr(f"{place}.memory", lambda: (4 * 2**30, 2**30))
+    lines = {line["what"]: line["why not"] for line in abilities()}
+    assert lines["the demo page (litelvlm demo)"] == "pip install gradio"
+    assert lines["glamm-7b on a CPU, bfloat16"] == "needs 18 GiB of memory, here are 4.0 GiB"
+    assert lines["miniature: segment, evaluate, every study"] == "-"
+
+
+def test_memory_is_known_here():
+    total, free = memory()
+    assert total is not None
+    assert 0 < (free or total) <= total
+    assert gib(None) == "unknown"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_know_every_verb(capsys, shell):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(verb in script for verb in cli.VERBS)
+    assert "--protocol" in script
+
+
+def test_bash_completes_verbs_and_options(capsys, tmp_path):
+    assert main(["completion", "bash"]) == 0
+    path = tmp_path / "litelvlm.bash"
+    path.write_text(capsys.readouterr().out)
+
+    def complete(*words):
+        asked = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}"
+        code = f'source {path}; {asked}; _tyro_litelvlm; echo "${{COMPREPLY[@]}}"'
+        shell = shutil.which("bash")
+        return subprocess.run(
+            [shell, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+
+    assert complete("litelvlm", "eva") == "evaluate\n"
+    assert complete("litelvlm", "study", "--prot") == "--protocol\n"
+
+
+def test_the_log_has_levels_and_other_libraries_stay_quiet(capsys):
+    log = logging.getLogger("litelvlm")
+    before = log.level
+    try:
+        for words, level in (([], "WARNING"), (["--log", "info"], "INFO"), (["-v"], "DEBUG")):
+            assert main(["ls", "studies", *words]) == 0
+            assert logging.getLevelName(log.level) == level
+            assert logging.getLogger("matplotlib").getEffectiveLevel() >= logging.WARNING
+    finally:
+        log.setLevel(before)
+
+
+def test_a_terminal_gets_a_table_and_a_pipe_gets_columns(capsys, monkeypatch):
+    rows = [("name", "here"), ("a [b]", "yes")]
+    print_table(rows)
+    assert capsys.readouterr().out == "name   here\na [b]  yes\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    print_table(rows)
+    shown = capsys.readouterr().out
+    assert "a [b]" in shown  # nothing of a cell is read as a colour
+    assert "─" in shown or "━" in shown
+
+
+def test_json_is_json():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        print_json({"value": float("nan")})
+
+
+def test_check_spreads_over_the_split():
+    assert spread_over(1000, 32)[:2] == [0, 32]
+    assert spread_over(1000, 32)[-1] == 999
+    assert len(set(spread_over(33, 32))) == 32

@@ -1,0 +1,182 @@
+"""Intervals over images and categories: by hand, by simulation, and where they say nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from litelvlm.analysis.cli.text import claim_text
+from litelvlm.analysis.runs.claims import effect_claim, null_claim
+from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
+from litelvlm.analysis.stats.crossed import crossed_mean, crossed_ratio
+from litelvlm.analysis.stats.lines import category_lines, crossed_line
+
+STUDIES, LAYOUTS = 1200, 24
+
+
+def layout(rng, n_categories, n_images):
+    """Image and category of every expression: 1 to 3 categories per image, uneven in size."""
+    shares = 1 / np.arange(1, n_categories + 1)
+    cells = [
+        (number, int(shown))
+        for number in range(n_images)
+        for shown in rng.choice(n_categories, 3, replace=False, p=shares / shares.sum())[
+            : rng.integers(1, 4)
+        ]
+    ]
+    return np.repeat(np.array(cells), rng.integers(1, 4, len(cells)), axis=0).T
+
+
+def effects(rng, images, categories, category=1.0, image=0.5):
+    """Values around 0 with effects of image, category, both together and expression."""
+    n_images, n_categories = images.max() + 1, categories.max() + 1
+    values = rng.normal(0, image, n_images)[images] + rng.normal(0, 0.3, len(images))
+    values += rng.normal(0, category, n_categories)[categories]
+    return values + rng.normal(0, 0.4, (n_images, n_categories))[images, categories]
+
+
+def crossed_data(rng, n_categories, n_images, category=1.0):
+    images, categories = layout(rng, n_categories, n_images)
+    return effects(rng, images, categories, category), images, categories
+
+
+@pytest.mark.parametrize(("n_categories", "n_images"), [(4, 60), (12, 80), (80, 200)])
+def test_the_interval_holds_the_true_mean_in_95_of_100_studies(n_categories, n_images):
+    rng = np.random.default_rng([1, n_categories])
+    held = []
+    for _ in range(LAYOUTS):
+        where = layout(rng, n_categories, n_images)
+        for _ in range(STUDIES // LAYOUTS):
+            low, high = crossed_mean(effects(rng, *where), *where).ends()
+            held.append(low <= 0 <= high)
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_an_interval_over_images_holds_it_far_less_often():
+    rng, held = np.random.default_rng(2), []
+    for _ in range(100):
+        values, images, _ = crossed_data(rng, 4, 60)
+        found = mean_estimate(values, images, resamples=200)
+        held.append(found.low <= 0 <= found.high)
+    assert np.mean(held) < 0.6
+
+
+def test_known_category_means_give_students_interval_by_hand():
+    # No noise within categories of even sizes: four draws and nothing else.
+    means = np.array([0.1, 0.4, 0.2, 0.9])
+    categories = np.tile(np.arange(4), 10)
+    found = crossed_mean(means[categories], np.arange(40), categories)
+    half = stats.t.ppf(0.975, 3) * stats.sem(means)
+    assert found.ends() == pytest.approx((means.mean() - half, means.mean() + half), rel=1e-5)
+    assert found.p_value() == pytest.approx(stats.ttest_1samp(means, 0).pvalue, rel=1e-5)
+    one_sided = stats.ttest_1samp(means, 0, alternative="greater").pvalue
+    assert found.p_value(one_sided=True) == pytest.approx(one_sided, rel=1e-5)
+
+
+def test_without_any_effect_of_category_it_is_close_to_the_interval_over_images():
+    rng = np.random.default_rng(3)
+    values, images, categories = crossed_data(rng, 40, 300, category=0.0)
+    over_images = mean_estimate(values, images)
+    low, high = crossed_mean(values, images, categories).ends()
+    assert (high - low) / (over_images.high - over_images.low) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("categories", "words"),
+    [
+        (np.full(12, -1), "the data state no categories"),
+        (np.zeros(12, dtype=int), "of the same single category"),
+        (np.arange(12) % 2, "too few for others"),
+    ],
+)
+def test_where_categories_say_nothing_it_says_so_in_words(categories, words):
+    found = crossed_mean(np.arange(12.0), np.arange(12), categories)
+    assert not found.defined
+    assert np.isnan(found.ends()).all()
+    assert np.isnan(found.p_value())
+    assert words in found.generalises
+
+
+def test_a_ratio_is_that_of_sums_and_scales_with_its_values():
+    rng = np.random.default_rng(4)
+    top, images, categories = crossed_data(rng, 6, 80)
+    top += 5
+    bottom = np.full(len(top), 2.0)
+    ratio, mean = (
+        crossed_ratio(top, bottom, images, categories),
+        crossed_mean(top, images, categories),
+    )
+    assert ratio.value == pytest.approx(mean.value / 2)
+    assert ratio.error == pytest.approx(mean.error / 2)
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 1.0], [np.inf, 1.0]])
+def test_values_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match="not a finite number at sample 0"):
+        crossed_mean(np.array(bad), np.arange(2), np.arange(2))
+
+
+def test_identical_values_have_no_error_at_all():
+    found = crossed_mean(np.zeros(30), np.arange(30), np.arange(30) % 5)
+    assert found.ends() == (0.0, 0.0)
+    assert (found.p_value(), found.p_value(-0.1), found.p_equivalent(0.1)) == (1.0, 0.0, 0.0)
+    over_images = bootstrap_means(np.zeros((30, 1)), np.arange(30), 100)
+    claim = effect_claim("same", "It differs.", over_images, "none", crossed=found)
+    assert claim.verdict == "not supported"
+
+
+def test_no_values_and_a_margin_of_0_are_refused():
+    with pytest.raises(ValueError, match="as many and at least one, got 0, 0 and 0"):
+        crossed_mean(np.ones(0), np.arange(0), np.arange(0))
+    with pytest.raises(ValueError, match="positive margin"):
+        crossed_mean(np.ones(3), np.arange(3), np.arange(3)).p_equivalent(0.0)
+
+
+def few_categories():
+    """Sure over images, open over four categories of opposite effects."""
+    categories = np.tile(np.arange(4), 25)
+    values = np.array([0.8, 0.5, 0.0, -0.4])[categories]
+    return values + np.random.default_rng(5).normal(0, 0.1, 100), np.arange(100), categories
+
+
+def test_the_verdict_follows_the_wider_interval():
+    values, images, categories = few_categories()
+    over_images = bootstrap_means(values[:, None], images, 500)
+    crossed = crossed_mean(values, images, categories)
+    alone = effect_claim("H1", "It is reversed.", over_images, "none")
+    both = effect_claim("H1", "It is reversed.", over_images, "none", crossed=crossed)
+    assert (alone.verdict, both.verdict) == ("supported", "undetermined")
+    assert (both.low, both.high) == (alone.low, alone.high)
+    assert both.low_categories < 0 < both.low
+    assert both.widest == (both.low_categories, both.high_categories)
+    assert both.p_value > 0.05 > alone.p_value
+    assert both.seen_only
+    assert not alone.seen_only
+    text = claim_text(both)
+    assert "over images, [" in text
+    assert "generalises over other images and other categories (4 seen)" in text
+    assert "smallest detectable difference" in text
+
+
+def test_a_null_that_differs_between_categories_is_not_called_nothing():
+    _, images, categories = few_categories()
+    values = np.array([0.2, -0.2, 0.2, -0.2])[categories]
+    over_images = bootstrap_means(values[:, None], images, 500)
+    crossed = crossed_mean(values, images, categories)
+    alone = null_claim("N4", "Nothing.", over_images, 0.0, "none", 0.1)
+    both = null_claim("N4", "Nothing.", over_images, 0.0, "none", 0.1, crossed=crossed)
+    assert (alone.verdict, both.verdict) == ("supported", "undetermined")
+    assert both.p_value == both.p_equivalent > 0.05
+
+
+def test_lines_carry_both_intervals_and_every_category():
+    values, images, categories = few_categories()
+    rows = pd.DataFrame({"ri": values, "image_id": images, "category_id": categories})
+    line = crossed_line(rows, "ri", "ri")
+    assert line["low_categories"] < line["low"] < line["high"] < line["high_categories"]
+    assert line["n_categories"] == 4
+    named = category_lines(rows.assign(category=np.array(list("abcd"))[categories]), "ri", "ri")
+    assert list(named["category"]) == ["a", "b", "c", "d"]
+    assert named["n"].tolist() == [25] * 4
+    assert category_lines(rows.assign(category_id=-1), "ri").empty
+    assert crossed_line(rows.drop(columns="category_id"), "ri")["n_categories"] == 0

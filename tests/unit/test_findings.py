@@ -1,0 +1,189 @@
+"""Plain sentences: what was found, why a verdict is open, what is missing, how long it takes."""
+
+import re
+
+import numpy as np
+import pytest
+
+from litelvlm.analysis.api import read_record, read_summary
+from litelvlm.analysis.cli.progress import Progress, about
+from litelvlm.analysis.cli.text import claim_text, ending_text
+from litelvlm.analysis.pages.findings import finding, missing_lines
+from litelvlm.analysis.runs.claims import make_claim, null_claim
+from litelvlm.analysis.runs.outcome import Counts
+from litelvlm.analysis.runs.record import Summary
+from litelvlm.analysis.runs.told.reasons import reasons_sentence, undetermined_reason
+from litelvlm.analysis.runs.told.watching import Event
+from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
+
+
+def claim(id="H1", low=0.1, high=0.3, n_images=30, null=0.0, **more):
+    middle = Estimate((low + high) / 2, low, high, n_images, 90, more.pop("method", "m"))
+    return make_claim(id, f"{id} holds.", middle, null, "nothing", **more)
+
+
+def summary(study, *claims):
+    return Summary(
+        study=study,
+        key="0" * 64,
+        partial=False,
+        counts=Counts(),
+        claims=claims,
+        interpretation="Words of the study.",
+        tables={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (claim(), ""),
+        (claim(low=-0.3, high=-0.1), ""),
+        # The interval lies wholly below the null, and only the number of images is to blame.
+        (
+            claim(low=-0.419, high=-0.149, n_images=12),
+            "12 images are fewer than the 20 that an interval needs",
+        ),
+        (claim(n_images=1), "1 image is fewer than the 20 that an interval needs"),
+        (claim(low=-0.1), "the interval contains 0, the value without an effect"),
+        (claim(low=0.8, high=1.2, null=0.9), "the interval contains 0.9, the value without an"),
+        (
+            claim(low=-0.1, margin=0.05, p_equivalent=0.6),
+            "the interval [-0.1, 0.3] shows neither an effect nor that it is smaller than 0.05",
+        ),
+        (
+            claim(low=np.nan, high=np.nan, method="undefined: a rival's cIoU is 0"),
+            "there is no interval (undefined: a rival's cIoU is 0)",
+        ),
+        (
+            claim(n_images=3).model_copy(update={"unit": "trainings"}),
+            "3 trainings are too few",
+        ),
+    ],
+)
+def test_every_undetermined_verdict_has_a_reason(made, reason):
+    assert (made.verdict == "undetermined") == bool(reason)
+    assert undetermined_reason(made).startswith(reason)
+    assert bool(undetermined_reason(made)) == bool(reason)
+    if reason:
+        assert f"UNDETERMINED ({undetermined_reason(made)}): H1 holds." in claim_text(made)
+
+
+def test_a_null_that_is_not_shown_says_so():
+    draws = 0.045 + 0.01 * np.linspace(-2, 2, 401)[:, None]
+    open_ = null_claim("N", "N.", Bootstrap(np.array([0.045]), draws, 40, 40), 0.0, "none", 0.05)
+    assert open_.verdict == "undetermined"
+    assert "nor that it is smaller than 0.05" in undetermined_reason(open_)
+
+
+def test_reasons_are_grouped_and_many_claims_are_counted():
+    few = [claim(f"C{i}", n_images=5) for i in range(7)]
+    told = reasons_sentence([claim(), *few, claim("H2", low=-0.1)])
+    assert told == (
+        "Undetermined: 7 claims (5 images are fewer than the 20 that an interval needs); "
+        "H2 (the interval contains 0, the value without an effect)."
+    )
+    assert reasons_sentence([claim()]) == ""
+
+
+def test_each_saved_run_is_told_in_one_sentence_with_one_number(saved_runs):
+    for folder in saved_runs.values():
+        told = finding(read_summary(folder))
+        assert told.endswith(".")
+        assert len(re.findall(r"\[-?[\d.]+, -?[\d.]+\]", told)) == 1, told
+
+
+def test_a_sweep_of_few_images_blames_the_images():
+    few = [claim(f"random@{n}", low=-0.419, high=-0.149, n_images=12) for n in (48, 8)]
+    told = finding(summary("sweep", *few))
+    assert told == (
+        "Whether litelvlm beats random tokens is open: cIoU -0.284 [-0.419, -0.149] at 48; "
+        "12 images are fewer than the 20 that an interval needs."
+    )
+
+
+def test_a_sweep_says_where_it_wins_and_where_not():
+    told = finding(summary("sweep", claim("random@48", low=-0.3, high=-0.1), claim("random@8")))
+    assert told == (
+        "With 48, 8 tokens to keep, litelvlm beats random tokens at 8 and does not beat random "
+        "tokens at 48: cIoU -0.2 [-0.3, -0.1] at 48."
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"H1.sign": (0.1, 0.3), "H1": (0.1, 0.2), "H2": (0.1, 0.2)}, "the text matters"),
+        ({"H1.sign": (0.1, 0.3), "H1": (-0.1, 0.2), "H2": (-0.2, -0.1)}, "other texts do the same"),
+        ({"H1.sign": (-0.3, -0.1), "H1": (-0.3, -0.1)}, "is not reversed"),
+        ({"H1.sign": (-0.1, 0.3), "H1": (-0.1, 0.3)}, "is open"),
+    ],
+)
+def test_a_reversal_in_words(parts, words):
+    claims = [claim(id, *ends) for id, ends in parts.items()]
+    assert words in finding(summary("reversal", *claims))
+
+
+def test_a_study_without_a_sentence_is_told_by_its_first_claim():
+    assert finding(summary("mine", claim())) == "Shown: H1 holds (0.2 [0.1, 0.3])."
+    assert finding(summary("mine", claim(n_images=2))).startswith("Open: H1 holds (0.2 [0.1, 0.3]")
+    assert finding(summary("mine")) == "Words of the study."
+    assert finding(summary("reversal", claim("N4"))) == "Shown: N4 holds (0.2 [0.1, 0.3])."
+
+
+def test_the_ending_is_short_and_names_what_is_missing(saved_runs, tmp_path):
+    folders = [saved_runs["reversal"], saved_runs["sink"]]
+    told = ending_text(folders, tmp_path / "index.html").splitlines()
+    assert len(told) == 6
+    assert told[0].startswith("Found on ")
+    assert told[1].startswith("  reversal  ")
+    assert told[3].startswith("Missing: H5, H6, H7, H8 of the eight hypotheses were not tested")
+    assert told[4] == f"Report: {tmp_path / 'index.html'}"
+    assert told[5] == f"Details: litelvlm show -v {folders[0]} {folders[1]}"
+    assert not any("p =" in line or "null" in line for line in told)
+
+
+def test_what_is_missing_of_runs(saved_runs):
+    record = read_record(saved_runs["sink"])
+    assert missing_lines([record], {"H4"}) == []
+    limited = record.model_copy(update={"limit": 12, "state": "partial"})
+    assert "only the first 12 images were read" in missing_lines([limited], {"H4"})[0]
+    broken = record.model_copy(
+        update={"parts_done": 0, "counts": Counts(expected=9, done=7, failed=2)}
+    )
+    told = " ".join(missing_lines([broken], {"H4"}))
+    assert "parts of sink are missing" in told
+    assert "2 samples failed" in told
+
+
+def test_progress_counts_studies_and_foretells_the_rest(tmp_path, capsys):
+    now = [0.0]
+    watch = Progress(["sink", "sweep"], lambda: now[0])
+
+    def at(seconds, study, done):
+        now[0] = seconds
+        return watch(Event("progress", study, tmp_path, done, 100))
+
+    assert at(1, "sink", 50) == "study 1 of 2"  # too early to say
+    # Half of the 24 took 60 s, so the other 12 + 146 take 790 s.
+    assert at(60, "sink", 50) == "study 1 of 2, about 13 minutes left"
+    assert at(120, "sink", 100) == "study 1 of 2, about 12 minutes left"
+    assert at(850, "sweep", 99) == "study 2 of 2, less than a minute left"
+    watch(Event("finished", "sweep", tmp_path, summary=summary("sweep", claim("random@8"))))
+    assert "study 2 of 2, sweep: With 8 tokens to keep" in capsys.readouterr().err
+
+
+def test_a_study_that_was_finished_before_counts_for_no_time(tmp_path):
+    now = [100.0]
+    watch = Progress(["sink", "sweep"], lambda: now[0] - 100.0)
+    now[0] = 160.0  # the sink took none of it
+    event = Event("progress", "sweep", tmp_path, 50, 100)
+    assert watch(event) == f"study 2 of 2, {about(60.0)} left"
+
+
+def test_durations_are_for_people():
+    assert [about(s) for s in (10.0, 61.0, 185.0)] == [
+        "less than a minute",
+        "about 1 minute",
+        "about 3 minutes",
+    ]

@@ -1,0 +1,27 @@
+"""A few hundred of the cases that `benchmarks/fuzz.py` draws by the thousand, and past failures."""
+
+import pytest
+
+from litelvlm.pruning import list_pruners
+from tests.fuzz.properties import PROPERTIES, corpus, run_cases
+from tests.fuzz.selections import covered
+
+CASES = 25
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_property_holds_for_any_input(name):
+    count = round(CASES * PROPERTIES[name].share)
+    assert run_cases(name, count) >= count // 2
+
+
+PAST = list(corpus())
+
+
+@pytest.mark.parametrize(("name", "case"), [entry[1:] for entry in PAST], ids=[e[0] for e in PAST])
+def test_a_past_failure_stays_repaired(name, case):
+    PROPERTIES[name].check(case)
+
+
+def test_every_method_is_among_the_cases():
+    assert covered() == set(list_pruners()) - {"none"}

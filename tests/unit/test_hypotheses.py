@@ -1,0 +1,143 @@
+"""Hypotheses of a YAML file: planted effects, the family, and files that are refused."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from litelvlm.analysis.api import SavedRun
+from litelvlm.analysis.runs.hypotheses import Family, claim_of, family_text, judge, read_family
+
+DOCS = Path(__file__).parents[2] / "docs" / "own-hypotheses.md"
+
+
+def rows(effect=0.0, n=240, seed=0):
+    """One row per expression under two controls; small referents have more of the measure."""
+    rng = np.random.default_rng(seed)
+    keys = {
+        "image_id": np.arange(n) // 3,
+        "sent_id": np.arange(n),
+        "category_id": rng.integers(1, 30, n),
+        "area_frac": rng.uniform(0, 0.2, n),
+    }
+    frame = pd.DataFrame(keys)
+    true = rng.normal(0.1, 0.1, n) + effect * (frame["area_frac"] < 0.05)
+    other = true - 0.2 + rng.normal(0, 0.02, n)
+    parts = [frame.assign(control="none", ri=true), frame.assign(control="N1", ri=other)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def family(**changes):
+    base = {
+        "id": "size",
+        "statement": "Small referents are more reversed.",
+        "study": "reversal",
+        "measure": "ri",
+        "where": {"control": "none"},
+        "groups": {"small": {"area_frac": {"max": 0.05}}, "large": {"area_frac": {"min": 0.0501}}},
+    }
+    return Family.model_validate({"family": "mine", "hypotheses": [base | changes]})
+
+
+def only(made, frame):
+    (claim,), table = judge(made, {"reversal": frame})
+    return claim, table.iloc[0]
+
+
+def test_a_planted_difference_of_groups_is_found_and_its_absence_is_not():
+    claim, line = only(family(), rows(effect=0.3))
+    assert claim.estimate == pytest.approx(0.3, abs=0.04)
+    assert claim.verdict == line["verdict"] == "supported"
+    assert np.isfinite(claim.low_categories)
+    none, _ = only(family(), rows(effect=0.0))
+    assert none.verdict == "undetermined"
+    assert only(family(margin=0.1), rows(effect=0.0))[0].verdict == "not supported"
+
+
+def test_groups_of_the_same_expressions_are_paired():
+    groups = {"true text": {"control": "none"}, "foreign text": {"control": ["N1"]}}
+    claim, _ = only(family(where={}, groups=groups), rows())
+    assert claim.estimate == pytest.approx(0.2, abs=0.005)
+    # Paired: the spread of .1 between expressions cancels, and .02 / sqrt(240) is left.
+    assert claim.high - claim.low < 0.008
+
+
+def test_a_mean_is_judged_against_its_null_on_its_own_scale():
+    claim, _ = only(family(groups={}, null=0.05), rows())
+    assert (claim.estimate, claim.null) == (pytest.approx(0.1, abs=0.02), 0.05)
+    assert claim.low > 0.05
+    assert claim.verdict == "supported"
+    assert only(family(groups={}, null=0.5), rows())[0].verdict == "not supported"
+
+
+def test_without_an_effect_five_of_a_hundred_studies_reject():
+    made = family().hypotheses[0]
+    p = [claim_of(made, rows(seed=seed)).p_claimed for seed in range(200)]
+    # One-sided at 5 %: 10 of 200 expected, 3 standard deviations are 9.
+    assert 1 <= np.sum(np.array(p) <= 0.05) <= 19
+
+
+def test_a_family_is_adjusted_over_all_its_members_tested_or_not():
+    base = family().hypotheses[0]
+    # The first of growing effects that is shown alone.
+    found = ((claim_of(base, rows(effect)), rows(effect)) for effect in np.arange(0, 0.2, 0.004))
+    claim, weak = next(pair for pair in found if pair[0].verdict == "supported")
+    assert 0.005 < claim.p_claimed <= 0.025
+    others = [base.model_copy(update={"id": f"x{k}", "study": "sink"}) for k in range(9)]
+    many = Family(family="mine", hypotheses=(base, *others))
+    _, table = judge(many, {"reversal": weak})
+    assert table["p_holm"][0] == pytest.approx(min(1, 10 * claim.p_claimed))
+    assert table["verdict"][0] == "undetermined"
+    assert set(table["verdict"][1:]) == {"not tested"}
+    assert "x0  NOT TESTED" in family_text(many, table)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"measure": "rj"}, "'rj' is no column of numbers"),
+        ({"measure": "control"}, "'control' is no column of numbers"),
+        ({"where": {"layr": 1}}, "the column 'layr'"),
+        ({"where": {"control": "N7"}, "groups": {}}, "no row with a value is left"),
+        ({"where": {}, "groups": {}}, "an expression occurs twice"),
+    ],
+)
+def test_what_the_rows_cannot_answer_is_refused_with_a_reason(changes, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        judge(family(**changes), {"reversal": rows()})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("family: [", "is no YAML file"),
+        ("family: mine", "hypotheses"),
+        ("family: mine\nhypotheses: [{id: a, statement: b, study: c, measure: d, nul: 1}]", "nul"),
+        (
+            "family: m\nhypotheses: [{id: a, statement: b, study: c, measure: d, groups: {x: {}}}]",
+            "no group or two",
+        ),
+        (
+            "family: m\nhypotheses:\n" + "- {id: a, statement: b, study: c, measure: d}\n" * 2,
+            "ids occur twice: a",
+        ),
+    ],
+)
+def test_files_that_are_wrong_are_refused_with_the_place(tmp_path, text, words):
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(words)):
+        read_family(tmp_path / "mine.yaml")
+
+
+def test_the_examples_of_the_docs_are_read_and_name_columns_that_exist(tmp_path, saved_runs):
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    frames = {name: SavedRun(saved_runs[name]).rows for name in ("reversal", "sweep")}
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
+        made = read_family(tmp_path / f"{number}.yaml")
+        for one in made.hypotheses:
+            wanted = {*one.where, *(name for group in one.groups.values() for name in group)}
+            assert {one.measure, *wanted} <= set(frames[one.study].columns)

@@ -1,0 +1,128 @@
+"""Outside numbers: each entry has a command that parses and a planted test, which stand here."""
+
+import ast
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tyro
+from planted import PlantedModel, planted_data
+
+from litelvlm.analysis.api import complete_run, read_rows
+from litelvlm.analysis.cli import VERBS, main
+from litelvlm.analysis.pages.audit.outside import (
+    computed_macs,
+    operations,
+    outside_numbers,
+    outside_page,
+    outside_text,
+)
+from litelvlm.analysis.stats.dense import mean_iou
+from litelvlm.analysis.studies import reversal, sink, sweep
+from litelvlm.analysis.studies.sweep.tables import seed_table
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("entry", outside_numbers(), ids=lambda entry: entry.id)
+def test_an_entry_has_a_command_that_parses_and_a_test_that_exists(entry):
+    _, verb, *rest = shlex.split(entry.command)
+    tyro.cli(VERBS[verb], args=rest)
+    file, _, name = entry.planted.partition("::")
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_page_and_the_command_say_the_same(capsys):
+    assert (ROOT / "docs" / "outside-numbers.md").read_text(encoding="utf-8") == outside_page()
+    assert main(["audit", "--outside"]) == 0
+    assert capsys.readouterr().out == outside_text()
+    assert all(entry.published in outside_text() for entry in outside_numbers())
+
+
+def test_a_planted_sink_of_68_percent_is_read_back(tmp_path):
+    # Sentences of 12 tokens; one logit x among zeros gives e^x / (e^x + 11) = .68 to [SOS].
+    pull = float(np.log(11 * 0.68 / 0.32))
+    config = sink.Config(random_seeds=0)
+    folder = complete_run(sink.STUDY, PlantedModel(pull=pull), planted_data(3), config, tmp_path)
+    rows = read_rows(folder)
+    asked = rows[(rows.text_mode == "template") & (rows["head"] == -1) & (rows["query"] == "eos")]
+    assert (asked.n_tokens == 12).all()
+    assert asked.a_sos.to_numpy() == pytest.approx(0.68, abs=1e-6)
+    # The other eleven tokens share .32 evenly; the expression is two of them.
+    assert asked.content_share.to_numpy() == pytest.approx(0.32 * 2 / 11, abs=1e-6)
+
+
+def test_the_published_attention_adds_up_by_group_only():
+    groups = {"[SOS]": (0.68, 1), "please segment the": (0.15, 3), "referent": (0.14, 4)}
+    groups |= {"[EOS]": (0.03, 1)}
+    assert sum(value for value, _ in groups.values()) == pytest.approx(1.0)
+    assert sum(value * words for value, words in groups.values()) == pytest.approx(1.72)
+
+
+def test_a_planted_reversal_has_a_negative_msc(tmp_path):
+    config = reversal.Config(random_seeds=0, shifts=2, blobs=0, donors=1, budgets=(8,))
+    data = planted_data(4)
+    folder = complete_run(reversal.STUDY, PlantedModel(), data, config, tmp_path)
+    rows = read_rows(folder)
+    primary = rows[
+        (rows.probe == "P0") & (rows.layer == -2) & (rows.control == "none")
+        & (rows.text_mode == "template") & (rows.labels == "primary")
+    ]  # fmt: skip
+    assert len(primary) == 8
+    assert (primary.msc < 0).all()
+    assert (primary.msc >= -1).all()
+    assert (np.sign(primary.msc) == np.sign(primary.gap)).all()
+    assert (primary.ri > 0).all()
+
+
+def seeds_spread(folder):
+    """Largest minus smallest cIoU of the draws, by method."""
+    return seed_table(read_rows(folder)).groupby("method")["ciou"].agg(np.ptp)
+
+
+@pytest.mark.parametrize(("objects", "moves"), [(2, False), (5, True)])
+def test_official_draws_alone_move_the_score(tmp_path, objects, moves):
+    # With two expressions an image every run asks both. With five it asks three of them, so two
+    # runs score different questions. Tokens are pruned alike in both.
+    config = sweep.Config(methods=("uniform",), budgets=(8,), protocol="official", seeds=4)
+    data = planted_data(6, objects=objects)
+    folder = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path)
+    assert (seeds_spread(folder)["uniform"] > 0) == moves
+    again = complete_run(sweep.STUDY, PlantedModel(), data, config, tmp_path / "again")
+    assert seeds_spread(again)["uniform"] == seeds_spread(folder)["uniform"]
+
+
+def test_planted_patch_maps_have_their_mean_iou():
+    # Every patch holds the direction of its class, and the texts are those directions.
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 3, 400)
+    classes = np.eye(3, 8)
+    predicted = (classes[target] @ classes.T).argmax(axis=1)
+    assert mean_iou(predicted, target, 3) == 1.0
+    # A third of class 0 called class 1: 2/3, n_1 / (n_1 + moved), and 1.
+    moved = np.flatnonzero(target == 0)[: int((target == 0).sum()) // 3]
+    predicted[moved] = 1
+    n = np.bincount(target)
+    expected = ((n[0] - len(moved)) / n[0] + n[1] / (n[1] + len(moved)) + 1) / 3
+    assert mean_iou(predicted, target, 3) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="outside 0 to 1"):
+        mean_iou(predicted, target, 2)
+
+
+def test_the_formula_gives_the_published_operations_where_the_prompt_is_known():
+    assert round(computed_macs(576, 124), 2) == 4.66
+    assert [round(computed_macs(n, 130), 2) for n in (192, 64)] == [2.11, 1.27]
+    # No single prompt meets all three.
+    assert round(computed_macs(576, 130), 2) != 4.66
+    assert round(computed_macs(192, 124), 2) != 2.11
+    by_name = {(one.method, one.tokens): one for one in operations()}
+    assert by_name["LiteLVLM", 64].computed == (computed_macs(64, 124), computed_macs(64, 130))
+    assert by_name["FastV", 192].computed is None
+
+
+def test_published_prefill_times_follow_operations_except_for_fastv():
+    for one in operations():
+        apart = abs(one.prefill_share - one.share)
+        assert (apart > 0.4) == (one.method == "FastV"), one

@@ -1,0 +1,209 @@
+"""Parquet files that would take far more memory, disk or time than they state are refused."""
+
+import io
+import struct
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from litelvlm.data import hub_tables
+from litelvlm.data.annotations import RefDataError
+from litelvlm.data.load import load_refer
+from litelvlm.data.safe import parquet, parquet_pages
+from litelvlm.data.safe.parquet import open_parquet, read_rows
+from litelvlm.data.safe.thrift import CompactReader
+
+SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+
+
+def picture(size=(8, 6), kind="PNG", **options):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (90, 0, 0)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def table(n=1, image=None, answer=("it",), segmentation=SQUARE, name="COCO_x_{:012d}.jpg"):
+    return pa.table(
+        {
+            "image": pa.array([{"bytes": image or picture(), "path": "a.png"}] * n),
+            "answer": pa.array([list(answer)] * n),
+            "segmentation": pa.array([segmentation] * n),
+            "file_name": [name.format(i + 1) for i in range(n)],
+        }
+    )
+
+
+def write(folder, content, **options):
+    path = folder / "RefCOCO" / "val-0.parquet"
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(content, path, compression="zstd", **options)
+    return path
+
+
+def refuse(path, match):
+    with pytest.raises(RefDataError, match=match):
+        load_refer(path.parent)
+    cache = path.parents[1] / "cache"
+    assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_one_text_in_many_rows_stays_one_in_memory(tmp_path):
+    # 2,000 rows of a text of 1 MiB: 2 GB for a reader that unfolds them, and 2 kB on disk.
+    n, text = 2_000, "x" * 2**20
+    column = pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [text])
+    path = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"text": column}), path, compression="zstd")
+    assert path.stat().st_size < 10_000
+    before = pa.default_memory_pool().max_memory()
+    file = open_parquet(path, ["text"])
+    assert sum(len(row["text"]) for row in read_rows(file, ["text"])) == n * len(text)
+    assert pa.default_memory_pool().max_memory() - before < 64 * 2**20
+
+
+def test_a_row_that_unfolds_to_gigabytes_is_refused(tmp_path):
+    # One row with 900 times one text of 1 MiB.
+    texts = pa.DictionaryArray.from_arrays(np.zeros(900, np.int32), ["x" * 2**20])
+    column = pa.ListArray.from_arrays([0, 900], texts)
+    bomb = table().set_column(1, "answer", column)
+    path = write(tmp_path, bomb)
+    assert path.stat().st_size < 20_000
+    refuse(path, "row 0 has 9.. values of 943,7.* bytes; at most 1,000,000 and 67,108,864")
+
+
+def test_a_list_without_end_is_refused_before_it_is_unpacked(tmp_path):
+    n = parquet_pages.MAX_VALUES + 1
+    numbers = pa.ListArray.from_arrays([0, n], np.zeros(n, np.float32))
+    path = write(tmp_path, table().set_column(2, "segmentation", numbers), write_statistics=False)
+    assert path.stat().st_size < 100_000
+    refuse(path, "'segmentation.list.element': 20,000,001 values in one row group")
+    few = pa.ListArray.from_arrays([0, 1_000_001], np.zeros(1_000_001, np.float32))
+    refuse(write(tmp_path, table().set_column(2, "segmentation", few)), "row 0 has 1,000,")
+
+
+def test_a_page_is_believed_by_its_own_header_and_no_footer(tmp_path, monkeypatch):
+    path = write(tmp_path, table(40, answer=("word " * 4000,)), use_dictionary=False)
+    monkeypatch.setattr(parquet_pages, "MAX_PAGE_BYTES", 100_000)
+    refuse(path, "a page of .* bytes says that it unpacks to 8..,...; at most 100,000")
+
+
+def pages_of(path, column):
+    """Place and length of each page header of a column."""
+    (chunk,) = [c for c in parquet._chunks(pq.read_metadata(path), [column])]
+    content, place = path.read_bytes(), chunk.start
+    while place < chunk.start + chunk.size:
+        reader = CompactReader(content[place:])
+        fields = reader.struct()
+        yield place, reader.position, fields
+        place += reader.position + fields[3]
+
+
+def varint(value):
+    value, out = value << 1, b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+@pytest.mark.parametrize(
+    ("field", "new", "match"),
+    [
+        (2, 60_000, "is no readable Parquet file"),  # the unpacked size: the unpacker notices
+        (3, 60_000, "ends beyond its column"),
+        ("values", 60, "its pages hold 60 values, the footer says 40"),
+    ],
+)
+def test_headers_that_lie_are_noticed(tmp_path, field, new, match):
+    path = write(tmp_path, table(40), use_dictionary=False)
+    *_, (place, length, header) = pages_of(path, "file_name")
+    old = header[5][1] if field == "values" else header[field]
+    content = path.read_bytes()
+    head = content[place : place + length]
+    spot = head.index(varint(old), 0 if field == 2 else 4)
+    # A header that grows does so into its page, whose packed bytes are damaged anyway.
+    changed = head[:spot] + varint(new) + head[spot + len(varint(old)) :]
+    path.write_bytes(content[:place] + changed + content[place + len(changed) :])
+    refuse(path, match)
+
+
+def test_texts_as_differences_are_refused(tmp_path):
+    encoding = {"file_name": "DELTA_BYTE_ARRAY"}
+    path = write(tmp_path, table(3), use_dictionary=False, column_encoding=encoding)
+    refuse(path, r"'file_name': its texts are stored as differences \(DELTA_BYTE_ARRAY\)")
+
+
+def test_footers_are_bounded(tmp_path, monkeypatch):
+    path = write(tmp_path, table(3))
+    content = path.read_bytes()
+    path.write_bytes(content[:-8] + struct.pack("<I", 2**31) + b"PAR1")
+    refuse(path, "its footer of 2,147,483,648 bytes is larger than the file")
+    path.write_bytes(content[:-1])
+    refuse(path, "does not end as a Parquet file does")
+    path.write_bytes(b"")
+    refuse(path, "does not end as a Parquet file does")
+    path.write_bytes(content)
+    monkeypatch.setattr(parquet, "MAX_ROWS", 2)
+    refuse(path, "it has 3 rows and 5 columns; at most 2 and 1,000 are read")
+
+
+def test_pictures_are_bounded(tmp_path):
+    refuse(write(tmp_path, table(image=picture((10_000, 10_000)))), "row 0: the image is not read")
+    refuse(write(tmp_path, table(image=picture((40_000, 1)))), "40000 x 1 pixels; a side has at")
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    refuse(write(tmp_path, table(image=eps)), "row 0: the image is not readable")
+
+
+def test_pictures_fill_no_disk(tmp_path, monkeypatch):
+    # One picture under 4,000 names, written once in the file.
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    path = write(tmp_path, table(4000, image=buffer.getvalue()))
+    assert path.stat().st_size < 100_000
+    refuse(path, "the pictures are more than 20 times as large as the files they come from")
+
+
+def test_all_rows_together_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_tables, "MAX_SENTENCES", 5)
+    refuse(write(tmp_path, table(4, answer=("a", "b"))), "row 2: the split has 6 sentences")
+    monkeypatch.setattr(hub_tables, "MAX_SENTENCES", 50)
+    monkeypatch.setattr(hub_tables, "MAX_NUMBERS", 20)
+    refuse(write(tmp_path, table(4)), "row 2: the split has 3 sentences and outlines of 24 numb")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"segmentation": [float("nan"), 1.0, 2.0, 3.0]}, "row 0: segmentation holds nan"),
+        ({"answer": [None]}, r"row 0: answer is \[None\]"),
+    ],
+)
+def test_values_that_no_table_can_hold_name_their_row(tmp_path, change, match):
+    refuse(write(tmp_path, table(**change)), match)
+
+
+def test_odd_file_names_become_digests(tmp_path):
+    for name in ("../../x_{:012d}.jpg", "a\x00b_{:012d}.jpg", "x" * 400 + "_{:012d}.jpg"):
+        (sample,) = load_refer(write(tmp_path, table(name=name)).parent)
+        assert sample.image().size == (8, 6)
+        assert sample.file_name.endswith(".img") or sample.file_name == "x_000000000001.jpg"
+
+
+def test_every_cut_and_every_flipped_byte_is_data_or_one_typed_error(tmp_path):
+    path = write(tmp_path, table(3))
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(80):
+        place = int(rng.integers(len(content)))
+        raw = bytearray(content)
+        raw[place] = int(rng.integers(256))
+        path.write_bytes(bytes(raw if rng.random() < 0.8 else raw[:place]))
+        with suppress(RefDataError):  # any other error is a failure
+            load_refer(path.parent)
