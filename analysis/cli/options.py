@@ -59,7 +59,7 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded", "embedded-pictograms" (miniatures), a folder, a hub id, or "glamm-7b" (random)."""
+    """"embedded", "embedded-pictograms", a folder, a hub id, or "glamm-7b" (random weights)."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -39,7 +39,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
     """Find the files of a model; a hub id is fetched once and then read from the local copy.
 
     Args:
-        name: "embedded", "embedded-shapes" or "embedded-pictograms", a folder, or a hub id "owner/name".
+        name: a name in ``EMBEDDED``, a folder, or a hub id "owner/name".
         revision: Branch, tag or commit of a hub id; None takes the main branch.
         fetch: False forbids the network: a hub id must have a local copy.
 
