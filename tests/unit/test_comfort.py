@@ -10,8 +10,8 @@ import pytest
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli import main
-from litelvlm.analysis.cli.machine import abilities, gib, memory, packages
-from litelvlm.analysis.cli.screen import print_json, print_table
+from litelvlm.analysis.cli.terminal.machine import abilities, gib, memory, packages
+from litelvlm.analysis.cli.terminal.screen import print_json, print_table
 from litelvlm.analysis.cli.verbs.check import spread_over
 from litelvlm.pruning import list_pruners
 
@@ -57,7 +57,7 @@ def test_the_doctor_tells_machine_packages_and_what_can_run(capsys):
 
 def test_a_missing_or_old_package_is_found(monkeypatch, capsys):
     versions = {"torch": "1.0", "tyro": None}
-    place = "litelvlm.analysis.cli.machine.installed"
+    place = "litelvlm.analysis.cli.terminal.machine.installed"
     monkeypatch.setattr(place, lambda name: versions.get(name, "99999"))
     broken = {line["package"]: line["found"] for line in packages() if line["state"] == "FAIL"}
     assert broken == {"torch": "1.0", "tyro": "not installed", "transformers": "99999"}
@@ -65,7 +65,7 @@ def test_a_missing_or_old_package_is_found(monkeypatch, capsys):
 
 
 def test_what_cannot_run_says_why(monkeypatch):
-    place = "litelvlm.analysis.cli.machine"
+    place = "litelvlm.analysis.cli.terminal.machine"
     monkeypatch.setattr(f"{place}.installed", lambda name: None)
     monkeypatch.setattr(f"{place}.memory", lambda: (4 * 2**30, 2**30))
     lines = {line["what"]: line["why not"] for line in abilities()}

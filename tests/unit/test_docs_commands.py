@@ -48,8 +48,8 @@ def commands():
 
 def words_of(line):
     """The arguments of a command, with a stand-in for what the reader fills in."""
-    line = re.sub(r"\s*>>?\s*\S+\s*$", "", line)
     given = shlex.split(line.replace("$SLURM_ARRAY_TASK_ID", "2"), comments=True)[1:]
+    given = given[: next((i for i, word in enumerate(given) if word in (">", ">>")), None)]
     return ["sink" if word == "NAME" else word.replace("NAME-", "sink-") for word in given]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from litelvlm.analysis.api import read_record, read_summary
-from litelvlm.analysis.cli.progress import Progress, about
+from litelvlm.analysis.cli.terminal.progress import Progress, about
 from litelvlm.analysis.cli.text import claim_text, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
 from litelvlm.analysis.runs.claims import make_claim, null_claim

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litelvlm.analysis.cli.options import DataOptions, Printing, require_writable
-from litelvlm.analysis.cli.screen import print_json
+from litelvlm.analysis.cli.terminal.screen import print_json
 
 if TYPE_CHECKING:
     import pandas as pd

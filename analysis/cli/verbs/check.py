@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from litelvlm.analysis.cli.options import DataOptions, Printing
-from litelvlm.analysis.cli.screen import print_json
+from litelvlm.analysis.cli.terminal.screen import print_json
 
 if TYPE_CHECKING:
     from litelvlm.data.refer import ReferSample

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from litelvlm.analysis.cli.options import Printing
-from litelvlm.analysis.cli.screen import print_json, print_table
+from litelvlm.analysis.cli.terminal.screen import print_json, print_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Doctor(Printing):
 
     def run(self) -> int:
         """Print the findings; 1 if a package that everything needs is missing or too old."""
-        from litelvlm.analysis.cli.machine import abilities, environment, packages
+        from litelvlm.analysis.cli.terminal.machine import abilities, environment, packages
 
         found = {"environment": environment(), "packages": packages(), "can run": abilities()}
         broken = [line for line in found["packages"] if line["state"] == "FAIL"]

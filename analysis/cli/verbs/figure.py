@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from litelvlm.analysis.cli.options import Printing, require_writable
-from litelvlm.analysis.cli.screen import print_json
+from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from litelvlm.analysis.cli.options import Printing
-from litelvlm.analysis.cli.screen import print_json, print_table, records
+from litelvlm.analysis.cli.terminal.screen import print_json, print_table, records
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.names import check_name
 

@@ -83,8 +83,8 @@ class Study(RunOptions, Printing):
         configs, shard = {name: self.configure(name) for name in names}, Shard.parse(self.shard)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
         model, data = self.load_model(), self.load_data()
-        from litelvlm.analysis.cli.progress import Progress
-        from litelvlm.analysis.cli.screen import print_json
+        from litelvlm.analysis.cli.terminal.progress import Progress
+        from litelvlm.analysis.cli.terminal.screen import print_json
         from litelvlm.analysis.cli.text import ending, ending_text, run_text
         from litelvlm.analysis.runs.folder import read_record
 

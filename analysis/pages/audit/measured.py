@@ -192,6 +192,7 @@ def differences_of(tables: Sequence[Audited], folders: Mapping[Condition, Path])
                 if statement.measurable and statement.protocol == protocol:
                     found += joined.differences(table.method, statement, refused)
     record, rows = next(iter(records.values())), read_rows(next(iter(folders.values())))
+    changed = ", with uncommitted changes" if record.dirty else ""
     return Measured(
         model=str(record.model["name"]),
         miniature=is_miniature(record),
@@ -200,7 +201,7 @@ def differences_of(tables: Sequence[Audited], folders: Mapping[Condition, Path])
         n_images=int(rows["image_id"].nunique()),
         n=int(rows["sent_id"].nunique()),
         date=(record.ended or record.started)[:10],
-        commit=(record.commit or "unknown") + (", with uncommitted changes" * record.dirty),
+        commit=(record.commit or "unknown") + changed,
         command=record.command,
         runs=tuple(folder.name for folder in folders.values()),
         differences=tuple(_adjusted(found)),
