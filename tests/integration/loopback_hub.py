@@ -82,7 +82,7 @@ class LoopbackHub:
 
     Attributes:
         url: Address, for `HF_ENDPOINT`.
-        asked: Path, first byte asked for, of every download.
+        asked: Repository and path, and first byte asked for, of every download.
         hold_at: Bytes of a file after which the connection stays silent, by file name.
         cut_at: Bytes of a file after which the connection is closed, once each, by file name.
         spoiled: Names of files whose bytes are not those that the listing promises.
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        hub.asked.append((path.name, first))
+        hub.asked.append((f"{repository}/{name}", first))
         cut, hold = hub.cut_at.pop(path.name, None), hub.hold_at.pop(path.name, None)
         stop = cut if cut is not None else hold
         self.wfile.write(content[first:stop])

@@ -205,7 +205,7 @@ def test_the_board_flags_disagreement_and_keeps_models_and_splits_apart(card):
 
 def test_equal_keys_with_other_rows_are_named(card):
     cards = {"a.json": card, "b.json": moved(card, 0.0, rows="f" * 64)}
-    assert unequal_rows(cards) == [("a.json", "b.json", "embedded val")]
+    assert unequal_rows(cards) == [("a.json", "b.json", "planted val")]
     assert unequal_rows({"a.json": card, "b.json": changed(card, by="Another")}) == []
 
 

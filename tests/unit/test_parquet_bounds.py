@@ -15,6 +15,7 @@ from litelvlm.data.annotations import RefDataError
 from litelvlm.data.load import load_refer
 from litelvlm.data.safe import parquet, parquet_pages
 from litelvlm.data.safe.parquet import open_parquet, read_rows
+from litelvlm.data.safe.parquet_footer import read_footer
 from litelvlm.data.safe.thrift import CompactReader
 
 SQUARE = [1.0, 1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0]
@@ -97,7 +98,7 @@ def test_a_page_is_believed_by_its_own_header_and_no_footer(tmp_path, monkeypatc
 
 def pages_of(path, column):
     """Place and length of each page header of a column."""
-    (chunk,) = [c for c in parquet._chunks(pq.read_metadata(path), [column])]
+    (chunk,) = [c for group in read_footer(path) for c in group if c.column == column]
     content, place = path.read_bytes(), chunk.start
     while place < chunk.start + chunk.size:
         reader = CompactReader(content[place:])

@@ -1,7 +1,5 @@
 """Parquet files of strangers: opened within bounds, and read without unfolding what is repeated."""
 
-import os
-import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,19 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from litelvlm.data.safe.parquet_pages import Chunk, check_pages
+from litelvlm.data.safe.parquet_footer import read_footer
+from litelvlm.data.safe.parquet_pages import MAX_VALUES, check_pages
 
 MAX_ROWS = 1_000_000
 """Of one file; the largest split of the RefCOCO family has 120,000 sentences."""
 MAX_COLUMNS = 1_000
-MAX_FOOTER_BYTES = 2**24
 MAX_ROW_BYTES = 2**26
 """Of the pictures and texts of one row."""
 MAX_ROW_VALUES = 1_000_000
 """Numbers and texts of one row."""
 MAX_LEVELS = 16
 _BATCH = 256
-_TAIL = 8  # length of the footer and "PAR1"
 
 
 def open_parquet(path: Path, columns: Collection[str]) -> pq.ParquetFile:
@@ -36,14 +33,15 @@ def open_parquet(path: Path, columns: Collection[str]) -> pq.ParquetFile:
             allowed; the message names the bound.
         OSError: If it cannot be read.
     """
-    _check_footer(path)
+    columns = frozenset(columns)
+    groups = read_footer(path)
     metadata = pq.read_metadata(path)
     if metadata.num_rows > MAX_ROWS or metadata.num_columns > MAX_COLUMNS:
         raise ValueError(
             f"it has {metadata.num_rows:,} rows and {metadata.num_columns:,} columns; "
             f"at most {MAX_ROWS:,} and {MAX_COLUMNS:,} are read"
         )
-    check_pages(path, _chunks(metadata, columns))
+    check_pages(path, (chunk for group in groups for chunk in group if chunk.column in columns))
     schema = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     return pq.ParquetFile(
         path,
@@ -79,41 +77,12 @@ def read_rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[Mapping[
 
 def _batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Some rows at a time, of one row group each: Arrow joins no dictionaries inside structs."""
+    n_groups = max(1, file.num_row_groups)
+    # A group holds at most MAX_VALUES of a column; where rows are few, they may be long.
+    few = file.metadata.num_rows * MAX_ROW_VALUES // (n_groups * MAX_VALUES)
+    rows = max(1, min(_BATCH, few)) if few < _BATCH else _BATCH
     for group in range(file.num_row_groups):
-        facts = file.metadata.row_group(group)
-        most = max((facts.column(i).num_values for i in range(facts.num_columns)), default=0)
-        rows = max(1, min(_BATCH, facts.num_rows * MAX_ROW_VALUES // max(1, most)))
         yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
-
-
-def _check_footer(path: Path) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        stream.seek(max(0, size - _TAIL), os.SEEK_SET)
-        tail = stream.read()
-    if len(tail) < _TAIL or tail[4:] != b"PAR1":
-        raise ValueError("it does not end as a Parquet file does")
-    (footer,) = struct.unpack("<I", tail[:4])
-    if footer > min(MAX_FOOTER_BYTES, size - _TAIL):
-        raise ValueError(
-            f"its footer of {footer:,} bytes is larger than the file or {MAX_FOOTER_BYTES:,} bytes"
-        )
-
-
-def _chunks(metadata: pq.FileMetaData, columns: Collection[str]) -> Iterator[Chunk]:
-    """Where the columns that will be read lie."""
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            column = metadata.row_group(group).column(index)
-            if column.path_in_schema.partition(".")[0] not in columns:
-                continue
-            start, first = column.data_page_offset, column.dictionary_page_offset
-            yield Chunk(
-                column.path_in_schema,
-                start if first is None or first <= 0 else min(start, first),
-                column.total_compressed_size,
-                column.num_values,
-            )
 
 
 def _extent(array: pa.Array) -> tuple[int, int]:

@@ -6,8 +6,9 @@ is unpacked.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
+from litelvlm.data.safe.parquet_footer import Chunk
 from litelvlm.data.safe.thrift import CompactReader, CutOffError, Fields
 
 MAX_PAGE_BYTES = 2**29
@@ -21,22 +22,6 @@ _HEADERS = {_DATA: 5, _INDEX: 6, _DICTIONARY: 7, _DATA_2: 8}
 _ENCODING = {_DATA: 2, _DICTIONARY: 2, _DATA_2: 4}
 # Each text as a piece of the one before and something new: a few bytes may stand for any number.
 _DELTA_TEXTS = 7
-
-
-class Chunk(NamedTuple):
-    """Where one column of one row group lies in a file.
-
-    Attributes:
-        name: Path of the column.
-        start: First byte.
-        size: Bytes, packed and with the headers.
-        values: How many values the footer says there are.
-    """
-
-    name: str
-    start: int
-    size: int
-    values: int
 
 
 def check_pages(path: Path, chunks: Iterator[Chunk]) -> None:
