@@ -3,7 +3,8 @@
 #             `litelvlm study all` runs the longer ones too
 # make test   every test, offline, a process a core with one thread each
 # make lint   style and types
-# make docs   the documentation site in site/, without a network
+# make docs   the documentation site in site/, without a network; its search needs a server:
+#             python -m http.server -d site
 # make notebooks  executes the notebooks and keeps their outputs
 
 PYTHON ?= python3
