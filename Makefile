@@ -4,7 +4,8 @@
 # make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
 # make test   every test, offline, a process a core with one thread each
 # make lint   style and types
-# make docs   the documentation site in site/, without a network
+# make docs   the documentation site in site/, without a network; its search needs a server:
+#             python -m http.server -d site
 # make notebooks  executes the notebooks and keeps their outputs
 
 PYTHON ?= python3

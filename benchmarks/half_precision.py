@@ -133,7 +133,7 @@ def page(record: dict) -> str:
     if record["refused"]:
         names = ", ".join(f"`{name}`" for name in sorted(record["refused"]))
         lines += ["", f"Left out, because the method refuses the budget or a cue: {names}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", "Terms: [glossary](glossary.md)."]) + "\n"
 
 
 def main() -> None:

@@ -131,7 +131,13 @@ def watch(what: str, minutes: float, ceiling: float) -> dict[str, object]:
             try:
                 for _ in works:
                     count += 1
-            except (OSError, RuntimeError, ValueError, IndexError) as error:
+            except (
+                OSError,
+                RuntimeError,
+                ValueError,
+                IndexError,
+                http.client.HTTPException,
+            ) as error:
                 broken.append(str(error)[:200])
 
         worker = Thread(target=work, daemon=True)

@@ -18,6 +18,7 @@ REQUESTS = {
     "recovery": "context",
     "rivals": "rival",
     "rounding": "number type",
+    "paper_rule": "paper's own rule",
 }
 
 

@@ -32,6 +32,8 @@ MISSING = (
     "the demo needs gradio, which is not installed here; run: pip install 'gradio>=6.31' (in a "
     "checkout, `make env` installs it)"
 )
+SESSIONS = 64
+"""Visitors whose copy of the page is kept in memory; gradio keeps 10,000."""
 
 
 @runtime_checkable
@@ -178,6 +180,7 @@ def launch(
         max_file_size=MAX_BYTES,
         allowed_paths=[str(folder)],
         enable_monitoring=False,
+        state_session_capacity=SESSIONS,
         app_kwargs={"middleware": [Middleware(Guard, host=host, max_bytes=MAX_BYTES)]},
         prevent_thread_lock=not block,
         quiet=True,

@@ -62,7 +62,7 @@ def _lines(
             difference=difference,
             low=low,
             high=high,
-            tells=(_REACH + _POWER) * error,
+            tells=(_REACH + _POWER) * error if label else float("nan"),
             margin=MARGIN,
             n_images=len(inter),
             n=len(cell),

@@ -34,13 +34,17 @@ _SOURCES: Mapping[str, _Source] = MappingProxyType(
 )
 
 
-def cost_lines(tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int) -> tuple[Line, ...]:
+def cost_lines(
+    tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int, comparable: bool, gpu: bool
+) -> tuple[Line, ...]:
     """One line per published quantity, method and budget that was measured.
 
     Args:
         tables: "ratios" and "costs" of the study ``efficiency``.
         place: Data set and split that the picture is from.
         n_tokens: Visual tokens of the model before pruning.
+        comparable: Whether the model is the published one.
+        gpu: Whether it ran on a GPU, as the published times did.
     """
     ours = {label: method for label, method in published.METHODS.items()}
     stated = published.efficiency()
@@ -52,9 +56,9 @@ def cost_lines(tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int) ->
     for (quantity, label, tokens), value in values.items():
         if label == UNPRUNED or label not in ours:
             continue
-        whole = values[quantity, "unpruned", published.N_TOKENS]
+        whole, source = values[quantity, "unpruned", published.N_TOKENS], _SOURCES[quantity]
         for ratio, low, high, budget, runs in _measured(
-            tables, _SOURCES[quantity], ours[label], tokens, n_tokens
+            tables, source, ours[label], tokens, n_tokens
         ):
             theirs = whole / value
             margin = MARGIN * theirs
@@ -76,7 +80,9 @@ def cost_lines(tables: Mapping[str, pd.DataFrame], place: str, n_tokens: int) ->
                     margin=margin,
                     n_images=1,
                     n=runs,
-                    verdict=_verdict(low - theirs, high - theirs, margin),
+                    verdict=_verdict(low - theirs, high - theirs, margin)
+                    if comparable and (gpu or not source.timed)
+                    else "not comparable",
                 )
             )
     return tuple(found)
@@ -94,7 +100,9 @@ def _measured(
 ) -> Iterator[tuple[float, float, float, int, int]]:
     """Ratio with its interval, budget and rounds; a count has no spread."""
     lines = tables["ratios"] if source.timed else tables["costs"]
-    same = (lines["component"] == source.component) & (lines["metric"] == source.metric)
+    events = source.metric.replace("wall", "cuda")  # times between two events, on a GPU only
+    metric = events if (lines["metric"] == events).any() else source.metric
+    same = (lines["component"] == source.component) & (lines["metric"] == metric)
     same &= lines["n_text"] == 1
     chosen = lines[same]
     base = chosen.loc[chosen["method"] == UNPRUNED, "value"] if not source.timed else None

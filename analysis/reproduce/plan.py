@@ -52,7 +52,10 @@ def _computing(settings: Settings, device: Device) -> list[str]:
             f"({work.macs / 1e15:.1f} P multiply-adds)",
         ]
     else:
-        lines.append(f"Run: study {settings.target.study} on {_named(settings)}")
+        lines += [
+            f"Run: study {settings.target.study} on {_named(settings)}",
+            "  hours are not estimated for this table; the progress bar tells the rest",
+        ]
     return [*lines, "Interrupt it whenever you like: the same command goes on from there."]
 
 

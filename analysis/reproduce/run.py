@@ -116,4 +116,5 @@ def _lines(
     if study == "ablations":
         return ablation_lines(run.summary.table("deltas"), name, n_tokens)
     tables = {title: run.summary.table(title) for title in ("ratios", "costs")}
-    return cost_lines(tables, name, n_tokens)
+    gpu = run.record.model["device"] == "cuda"
+    return cost_lines(tables, name, n_tokens, not is_miniature(run.record), gpu)

@@ -9,6 +9,7 @@ import pandas as pd
 from litelvlm.analysis.reproduce.lines import VERDICTS, Line
 from litelvlm.analysis.reproduce.run import Measured
 from litelvlm.analysis.reproduce.settings import Settings
+from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
 
@@ -40,13 +41,17 @@ def notes(settings: Settings, found: Sequence[Measured]) -> list[str]:
         for measured in found
         if measured.run.record.counts.failed
     ]
+    left_out = [
+        line for measured in found for line in exclusion_lines(measured.run.record.excluded)
+    ]
+    said += dict.fromkeys(left_out)
     said.append(settings.target.caution)
     said.append(
         "Published numbers are the authors' own and were not measured here. The interval is that "
         "of the difference: it counts the draws of both sides, and the images only where a part "
         "of the split was taken."
         if settings.target.study == "sweep"
-        else "Intervals are 95 %."
+        else "The interval is 95 %; in the ablation it is that of the measured difference."
     )
     return said
 

@@ -69,9 +69,13 @@ def sos_ranks(trace: TextTrace) -> list[float]:
 def effective_rank(vectors: Float[Tensor, "t d"]) -> float:
     """(sum of s^2)^2 / sum of s^4 over singular values s: 1 for copies of one direction.
 
+    It is nan if a number is not finite.
+
     Example:
         >>> round(effective_rank(torch.eye(3)), 6)
         3.0
     """
+    if not vectors.isfinite().all():
+        return float("nan")
     energy = torch.linalg.svdvals(vectors.double()).square()
     return float(energy.sum().square() / energy.square().sum().clamp_min(1e-300))

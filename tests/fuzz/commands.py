@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from litelvlm.analysis import cli
 from litelvlm.analysis.cli.options import Common
+from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.studies import STUDIES
 
 OPTIONS = ("--model", "--data", "--split", "--limit", "--seed", "--device", "--out", "--methods",
@@ -63,7 +64,7 @@ def check_setting(case: list) -> None:
     """Any value of any field of a study becomes a configuration or a refusal in one line."""
     study, field, value = case
     try:
-        cli.Study(names=(study,), set=(f"{study}.{field}={value}",)).configure(study)
+        Study(names=(study,), set=(f"{study}.{field}={value}",)).configure(study)
     except ValueError as error:
         assert "\n" not in cli.one_line(error)
         assert len(cli.one_line(error)) < 2_000

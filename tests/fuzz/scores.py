@@ -15,7 +15,7 @@ PIXELS = st.lists(
     st.tuples(st.booleans(), st.sampled_from([0, 0, 1, 1, 2, 3, 254, 255])), min_size=1,
     max_size=60,
 )  # fmt: skip
-MASKS = st.tuples(PIXELS, st.integers(1, 6), st.sampled_from(["wrong", "object"])).map(list)
+MASKS = st.tuples(PIXELS, st.integers(1, 6), st.sampled_from(["background", "object"])).map(list)
 
 
 def check_counts(case: list) -> None:
@@ -32,7 +32,7 @@ def check_counts(case: list) -> None:
             both += wanted and object_here
             either += wanted or object_here
     assert tuple(intersection_union(predicted, target, doubled)) == (both, either)
-    if doubled == "wrong":
+    if doubled == "background":
         found = count_pixels(torch.from_numpy(predicted), torch.from_numpy(target))
         assert (int(found.intersection), int(found.union)) == (both, either)
 

@@ -86,6 +86,8 @@ def test_two_images_decide_nothing(run):
         "reinitialised",
         "completeness",
         "visibility",
+        "overlap",
+        "categories",
     }
     assert set(summary.tables) == tables
 

@@ -140,5 +140,5 @@ def test_a_missing_ray_says_how_to_get_it(monkeypatch):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(ray_workers, "import_module", missing)
-    with pytest.raises(ValueError, match=r"litelvlm\[scale\]"):
+    with pytest.raises(ValueError, match=r"pip install 'ray>="):
         import_ray()

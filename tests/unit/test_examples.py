@@ -16,6 +16,7 @@ from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.locks import Shard
+from litelvlm.analysis.runs.told.watching import nobody
 from litelvlm.analysis.studies.chosen import at_percentiles
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import (
@@ -214,7 +215,9 @@ def test_pictures_of_single_expressions_belong_to_the_single_protocol(
     )
     config = Config(methods=("litelvlm",), budgets=(48,), seeds=2, protocol=protocol)
     data, model = planted_data(3), PlantedModel("instance")
-    run = Study(names=("sweep",), out=tmp_path).run_one("sweep", model, data, config, Shard())
+    run = Study(names=("sweep",), out=tmp_path).run_one(
+        "sweep", model, data, config, Shard(), nobody
+    )
     assert (run / FILE).is_file() == drawn
     table = read_summary(run).table("scores")
     # Every expression once, or up to three of an image in each of two draws.

@@ -107,7 +107,7 @@ def test_inverse_mask_oracle(caplog):
     selection = get_pruner("inverse_mask_oracle").select(cues, 4)
     assert selection.indices.tolist() == [0, 3, 6, 8]
     assert selection.roles == ("background",) * 4
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="litelvlm"):
         selection = get_pruner("inverse_mask_oracle").select(cues, 8)
     # All background, then 1 (covered .2) and 5 (.6).
     assert selection.indices.tolist() == [0, 1, 2, 3, 5, 6, 7, 8]

@@ -208,5 +208,7 @@ def outside_page() -> str:
         "prefill time keeps 98 % and 95 % where its operations keep 57 % and 48 %.",
         "",
         "Times were not measured on a GPU here.",
+        "",
+        "Terms: [glossary](glossary.md).",
     ]
     return "\n".join(lines) + "\n"

@@ -20,7 +20,7 @@ def audit_page(tables: Sequence[Audited], measured: Measured | None) -> str:
     """
     parts = [_head(tables), _differing(tables)]
     parts += [_method(table) for table in tables]
-    parts.append(_measured(tables, measured))
+    parts += [_measured(tables, measured), "Terms: [glossary](glossary.md)."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -140,14 +140,22 @@ def costs(ratio, rounds=20):
     return {"ratios": pd.DataFrame(times), "costs": pd.DataFrame(counts)}
 
 
+FULL = ("refcoco/testA", 576)
+
+
 def test_costs_are_compared_as_ratios_to_the_unpruned_model():
-    lines = {line.quantity: line for line in cost_lines(costs(2.2), "refcoco/testA", 576)}
+    lines = {line.quantity: line for line in cost_lines(costs(2.2), *FULL, True, True)}
     assert {line.tokens for line in lines.values()} == {192}
     assert lines["multiply-adds (T)"].published == pytest.approx(4.66 / 2.11)
     assert lines["multiply-adds (T)"].verdict == "agrees"
     assert lines["prefill time (ms)"].verdict == "agrees"  # 166.25 / 74.88 = 2.22
     assert lines["CUDA time (ms)"].verdict == "differs"  # 340.89 / 265.83 = 1.28
     assert lines["stored activations (GB)"].published == pytest.approx(0.81 / 0.35)
+    on_cpu = {line.quantity: line.verdict for line in cost_lines(costs(2.2), *FULL, True, False)}
+    assert on_cpu["multiply-adds (T)"] == "agrees"
+    assert on_cpu["prefill time (ms)"] == "not comparable"
+    small = cost_lines(costs(2.2), *FULL, False, True)
+    assert {line.verdict for line in small} == {"not comparable"}
 
 
 def test_the_arithmetic_of_the_plan_is_that_of_the_bench():
