@@ -9,7 +9,8 @@ from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Workplace, pending
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.data.files import remove_debris
-from litelvlm.data.load import RENDERED, load_refer
+from litelvlm.data.embedded import EMBEDDED
+from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.families import load_model
 from litelvlm.models.glamm.checkpoints.convert import convert
@@ -77,7 +78,7 @@ def open_split(
         ValueError: If a file's content is wrong.
         FileNotFoundError: If a file is missing.
     """
-    if settings.data in RENDERED:
+    if settings.data in EMBEDDED:
         return load_refer(settings.data or "", split=split)
     if settings.data is not None:
         return load_refer(settings.data, dataset=dataset, split=split)
