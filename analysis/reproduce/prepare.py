@@ -8,8 +8,8 @@ from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.reproduce.listing import Listing
 from litelvlm.analysis.reproduce.place import Workplace, pending
 from litelvlm.analysis.reproduce.settings import Settings
-from litelvlm.data.files import remove_debris
 from litelvlm.data.embedded import EMBEDDED
+from litelvlm.data.files import remove_debris
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.families import load_model
