@@ -33,9 +33,8 @@ def test_questions_about_shapes_are_nearly_one_constant_to_the_shapes_miniature(
 
 
 @pytest.mark.parametrize("number", range(0, len(QUESTIONS), 5))
-def test_questions_about_pictograms_differ_as_much_as_their_bare_names_do(number):
-    asked, bare = (
-        constancy("embedded-pictograms", text) for text in (question("{}", number), "{}")
-    )
-    assert asked < 0.86
-    assert asked < bare + 0.05
+def test_questions_about_pictograms_differ_more_to_the_pictogram_miniature(number):
+    # Its captions held every question. Bare names still differ more: half of each question is one.
+    name = "embedded-pictograms"
+    asked, bare = constancy(name, question("{}", number)), constancy(name, "{}")
+    assert bare < asked < 0.82
