@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -240,6 +241,12 @@ def test_the_leaderboard_page_says_who_measured_and_what_was_refused(card, tmp_p
     cells = {(c["method"], c["budget"], c["metric"]): c["entries"] for c in group["cells"]}
     ((entry,),) = [entries for key, entries in cells.items() if key == ("litelvlm", 48, "ciou")]
     assert entry["n_whole"] == 10
+
+
+def test_the_cards_of_this_project_are_whole():
+    found = read_cards(Path(__file__).parents[2] / "benchmarks" / "results" / "cards")
+    assert found.refused == {}
+    assert not any(card.dirty for card in found.cards.values())
 
 
 def test_a_folder_without_cards_is_explained(tmp_path):
