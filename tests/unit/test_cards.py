@@ -193,9 +193,11 @@ def test_the_board_flags_disagreement_and_keeps_models_and_splits_apart(card):
         "b.json": moved(card, -0.3),
         "c.json": changed(moved(card, 0.3), model=card.model | {"name": "another"}),
         "d.json": changed(card, results=(other_split,)),
+        "e.json": changed(moved(card, 0.3), model=card.model | {"digest": "retrained"}),
+        "f.json": moved(card, 0.3, n_whole=20),
     }
     groups = groups_of(cards)
-    assert len(groups) == 3
+    assert len(groups) == 5
     found = disagreements(groups)
     assert found
     assert {(one.first.card, one.second.card, one.method) for one in found} == {
