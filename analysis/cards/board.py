@@ -23,25 +23,30 @@ class Entry(NamedTuple):
 
 
 class Group(NamedTuple):
-    """What can stand in one table: one model, one split, one protocol.
+    """What can stand in one table: the same weights, one split of the same size, one protocol.
 
     Attributes:
         model: Name of the model.
+        weights: Digest of its files: other weights of the same name are another model.
         family: "miniature" or "other".
         data: Data set, split and its author.
+        n_whole: Images of the whole split: copies that pool splits are another split.
         protocol: How expressions are put into conversations.
     """
 
     model: str
+    weights: str
     family: str
     data: str
+    n_whole: int
     protocol: str
 
     @property
     def title(self) -> str:
         """The group in words."""
         small = " (miniature)" if self.family == "miniature" else ""
-        return f"{self.model}{small} on {self.data}, protocol {self.protocol}"
+        which = f"{self.model} {self.weights[:8]}{small}"
+        return f"{which} on {self.data}, {self.n_whole} images, protocol {self.protocol}"
 
 
 class Disagreement(NamedTuple):
@@ -74,8 +79,10 @@ def _group(card: Card, result: Result) -> Group:
     data = [result.data.get(name, "?") for name in ("name", "split", "split_by")]
     return Group(
         card.model.get("name", "?"),
+        card.model.get("digest", "?"),
         card.model.get("family", "?"),
         f"{data[0]} {data[1]} ({data[2]})",
+        result.n_whole,
         result.protocol,
     )
 

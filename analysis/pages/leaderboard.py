@@ -112,7 +112,7 @@ def entry_text(entry: Entry) -> str:
     """A score with its interval, and how much of the split it is about."""
     score, result = entry.score, entry.result
     low, high = (math.nan if end is None else end for end in (score.low, score.high))
-    part = f", {result.n_images} of {result.n_whole} images" * (result.n_images < result.n_whole)
+    part = f", {result.n_images} images" * (result.n_images < result.n_whole)
     return f"{number(score.value)} {interval(low, high)}{part}"
 
 

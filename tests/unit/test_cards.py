@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -192,9 +193,11 @@ def test_the_board_flags_disagreement_and_keeps_models_and_splits_apart(card):
         "b.json": moved(card, -0.3),
         "c.json": changed(moved(card, 0.3), model=card.model | {"name": "another"}),
         "d.json": changed(card, results=(other_split,)),
+        "e.json": changed(moved(card, 0.3), model=card.model | {"digest": "retrained"}),
+        "f.json": moved(card, 0.3, n_whole=20),
     }
     groups = groups_of(cards)
-    assert len(groups) == 3
+    assert len(groups) == 5
     found = disagreements(groups)
     assert found
     assert {(one.first.card, one.second.card, one.method) for one in found} == {
@@ -240,6 +243,12 @@ def test_the_leaderboard_page_says_who_measured_and_what_was_refused(card, tmp_p
     cells = {(c["method"], c["budget"], c["metric"]): c["entries"] for c in group["cells"]}
     ((entry,),) = [entries for key, entries in cells.items() if key == ("litelvlm", 48, "ciou")]
     assert entry["n_whole"] == 10
+
+
+def test_the_cards_of_this_project_are_whole():
+    found = read_cards(Path(__file__).parents[2] / "benchmarks" / "results" / "cards")
+    assert found.refused == {}
+    assert not any(card.dirty for card in found.cards.values())
 
 
 def test_a_folder_without_cards_is_explained(tmp_path):
