@@ -29,7 +29,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 DESCRIPTION = """Neutral referee for visual-token pruning in pixel grounding.
 
 Examples:
-  litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48
+  litelvlm segment photo.jpg "the yellow giraffe" --pruner litelvlm --budget 48
   litelvlm evaluate --methods litelvlm --budgets 48
   litelvlm study all --report report
   litelvlm ls methods

@@ -59,7 +59,7 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded", "embedded-pictograms", a folder, a hub id, or "glamm-7b" (random weights)."""
+    """"embedded", "embedded-shapes", a folder, a hub id, or "glamm-7b" (random weights)."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -106,7 +106,7 @@ class DataOptions(ModelOptions):
     """Which expressions of which images."""
 
     data: str = "embedded"
-    """"embedded", "embedded-pictograms" (rendered), a folder (REFER or Parquet), or a hub id."""
+    """"embedded", "embedded-shapes" (rendered), a folder (REFER or Parquet), or a hub id."""
     dataset: str | None = None
     """Data set inside that folder: refcoco, refcoco+, refcocog, refclef or grefcoco."""
     split: str = "val"

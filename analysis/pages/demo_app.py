@@ -123,7 +123,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
                     type="filepath", sources=["upload", "clipboard"], label="Picture"
                 )
                 text = gradio.Textbox(
-                    label="Expression", placeholder="the red circle", max_length=MAX_TEXT
+                    label="Expression", placeholder="the yellow giraffe", max_length=MAX_TEXT
                 )
                 method = gradio.Dropdown(
                     [(f"{name}: {about}", name) for name, about in methods.items()], label="Method"

@@ -53,7 +53,7 @@ PICTOGRAMS = RenderedData(
     (*_SHARED, "worlds/pictograms/*.py", "worlds/pictograms/atlas.png", "embedded.py"),
 )
 EMBEDDED: Mapping[str, RenderedData] = MappingProxyType(
-    {"embedded": SHAPES, "embedded-shapes": SHAPES, "embedded-pictograms": PICTOGRAMS}
+    {"embedded": PICTOGRAMS, "embedded-pictograms": PICTOGRAMS, "embedded-shapes": SHAPES}
 )
-"""Every embedded data set by name: coloured shapes on noise, the default, and pictograms on
-places."""
+"""Every embedded data set by name: pictograms on places, the default, and coloured shapes on
+noise."""

@@ -113,7 +113,7 @@ def find_root(path: str | Path) -> Path:
         return root
     raise FileNotFoundError(
         f"no REFER data at {root}: expected a folder {FOLDER} with one of {', '.join(FAMILIES)} "
-        'in it; give its path, "embedded" or "embedded-pictograms" for rendered scenes, or a '
+        'in it; give its path, "embedded" or "embedded-shapes" for rendered scenes, or a '
         "hub id such as lmms-lab/RefCOCO (a local folder called lmms-lab would be taken for a path)"
     )
 

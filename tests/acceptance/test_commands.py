@@ -105,7 +105,7 @@ def test_segment_compares_and_names_words_that_the_model_never_read(scene, tmp_p
     found = json.loads(asked.stdout)
     assert found["unknown_words"] == []
     assert 0 <= found["masks"][0]["agreement"] <= 1
-    assert "never trained" not in litelvlm("segment", path, "the red circle", *few).stdout
+    assert "never trained" not in litelvlm("segment", path, "the yellow giraffe", *few).stdout
 
 
 def test_the_package_is_a_command_too():
@@ -123,7 +123,7 @@ def test_the_package_is_a_command_too():
 def test_bad_input_to_segment_is_refused_and_writes_nothing(scene, tmp_path):
     path, out = scene[0], tmp_path / "mask.png"
     assert "no such picture" in refusal(
-        "segment", tmp_path / "nowhere.png", "the red circle", "--out", out
+        "segment", tmp_path / "nowhere.png", "the yellow giraffe", "--out", out
     )
     assert "expression is empty" in refusal("segment", path, "   ", "--out", out)
     assert "did you mean 'embedded'" in refusal(

@@ -108,7 +108,7 @@ def test_checkpoints_that_do_not_fit_are_explained(folder):
     with pytest.raises(ValueError, match="misshapen"):
         load_model(folder, device="cpu")
     change_config(folder, mm_hidden_size=192, vocab_size=500)
-    with pytest.raises(ValueError, match=r"has 707 tokens, its config\.json 500"):
+    with pytest.raises(ValueError, match=r"has \d+ tokens, its config\.json 500"):
         load_model(folder, device="cpu")
 
 

@@ -83,8 +83,9 @@ def test_mechanism_reads_every_probe_and_leaves_the_towers_alone(model, data, ot
     assert not rows.duplicated(["clip_model", "sent_id", "probe"]).any()
     assert rows["ri"].between(-1, 1).all()
     wide = rows[rows["clip_model"] == ""].pivot(index="sent_id", columns="probe", values="ri")
-    # Nothing is an outlier on these images, so leaving outliers out changes nothing.
-    assert wide["P5a"].to_numpy() == pytest.approx(wide["P0"].to_numpy())
+    # A token or two of these images is an outlier: leaving them out changes little, not nothing.
+    moved = (wide["P5a"] - wide["P0"]).abs()
+    assert 0 < moved.max() < 0.1
     assert {claim.verdict for claim in read_summary(folder).claims} == {"undetermined"}
     assert all(
         torch.equal(value, weights[name]) for name, value in model.tower.state_dict().items()

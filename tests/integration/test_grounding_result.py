@@ -35,20 +35,20 @@ def test_a_name_an_array_and_a_picture_give_the_same(model, sample, tmp_path):
 
 
 def test_a_result_prints_as_one_line_of_numbers(model, sample):
-    result = model.segment(sample.image(), ["the red circle", "the zygote"], "random", budget=9)
+    result = model.segment(sample.image(), ["the yellow giraffe", "the zygote"], "random", budget=9)
     told = repr(result)
     assert told.startswith(f"Grounding(2 masks of {sample.height} x {sample.width} pixels; ")
     assert f"foreground {int(result.mask[0].sum())}, {int(result.mask[1].sum())}; " in told
     assert "visual tokens kept 9, 9; " in told
     assert told.endswith("words unknown to the model: zygote)")
     assert "tensor" not in told
-    assert "visual tokens kept all; " in repr(model.segment(sample.image(), "the red circle"))
+    assert "visual tokens kept all; " in repr(model.segment(sample.image(), "the yellow giraffe"))
 
 
 def test_every_word_of_the_bundled_data_is_known_and_others_are_named(model):
     sentences = [e.sent for s in load_refer("embedded", split="val") for e in s.expressions]
     assert unknown_words(model.tower, sentences) == ()
-    strange = unknown_words(model.tower, ["The zygote's red circle", "a zygote, QWERTZ!"])
+    strange = unknown_words(model.tower, ["The zygote's yellow giraffe", "a zygote, QWERTZ!"])
     assert strange == ("zygote", "qwertz")
 
 

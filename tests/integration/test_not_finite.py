@@ -38,7 +38,7 @@ def damage(model, part):
         "clip text": lambda: model.tower.clip.text_projection.weight,
     }
     with torch.no_grad():
-        parts[part]().flatten()[0] = float("nan") if part == "llama" else float("inf")
+        parts[part]().flatten()[0] = float("nan") if part in ("llama", "seg_head") else float("inf")
 
 
 PLACES = {

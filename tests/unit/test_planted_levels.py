@@ -31,7 +31,7 @@ def expressions(**columns):
 def sink_studies():
     """[EOS] looks at [SOS] exactly as much as at any token."""
     frame = expressions(head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
-    for lift in values(0, 1.0, 0.1):
+    for lift in values(0, 1 + sink.MARGIN, 0.1):
         yield sink.make_claims(frame.assign(lift=lift))
 
 

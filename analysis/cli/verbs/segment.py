@@ -31,13 +31,13 @@ class Segment(ModelOptions):
     1.
 
     Examples:
-      litelvlm segment photo.jpg "the red circle"
-      litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --out red.png
-      litelvlm segment photo.jpg "the red circle" --pruner litelvlm --budget 48 --compare
-      litelvlm segment photo.jpg "the red circle" --pruner fastv --budget 0.33
-      litelvlm segment photo.jpg "the red circle" "the small square" --protocol conversation --json
-      litelvlm segment photo.jpg "the red circle" --pruner "litelvlm(order=raster)" --budget 48
-      litelvlm segment photo.jpg "the red circle" --options read=seg
+      litelvlm segment photo.jpg "the yellow giraffe"
+      litelvlm segment photo.jpg "the yellow giraffe" --pruner litelvlm --budget 48 --out giraffe.png
+      litelvlm segment photo.jpg "the yellow giraffe" --pruner litelvlm --budget 48 --compare
+      litelvlm segment photo.jpg "the yellow giraffe" --pruner fastv --budget 0.33
+      litelvlm segment photo.jpg "the yellow giraffe" "the small tie" --protocol conversation --json
+      litelvlm segment photo.jpg "the yellow giraffe" --pruner "litelvlm(order=raster)" --budget 48
+      litelvlm segment photo.jpg "the yellow giraffe" --options read=seg
       litelvlm segment photo.jpg "the left man" --model glamm-7b --random-init
     """
 
@@ -166,11 +166,11 @@ class Segment(ModelOptions):
         """
         if not self.text:
             raise ValueError(
-                'an expression is missing; say what to segment, for example "the red circle"'
+                'an expression is missing; say what to segment, for example "the yellow giraffe"'
             )
         if any(not t.strip() for t in self.text):
             raise ValueError(
-                'an expression is empty; say what to segment, for example "the red circle"'
+                'an expression is empty; say what to segment, for example "the yellow giraffe"'
             )
         if self.budget is not None and self.budget < 1 and not 0 < self.budget < 1:
             raise ValueError(f"budget {self.budget} is too small; keep at least 1 visual token")

@@ -55,7 +55,7 @@ def load_model(
     Weights are read tensor by tensor into place, so memory never holds two copies of them.
 
     Args:
-        name: "embedded" or "embedded-pictograms" (the shipped miniatures), a folder in the
+        name: "embedded" or "embedded-shapes" (the shipped miniatures), a folder in the
             published layout, a hub id, or "glamm-7b" together with ``random_init``.
         dtype: "float32", "bfloat16" or "float16"; None takes float32 for the miniature and bfloat16
             otherwise.

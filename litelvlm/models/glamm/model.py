@@ -199,14 +199,14 @@ class Glamm(GlammNetwork, GroundingModel):
             >>> from litelvlm import load_model, load_refer, get_pruner
             >>> model, sample = load_model("embedded"), load_refer("embedded", split="val")[0]
             >>> pruner = get_pruner("litelvlm")
-            >>> result = model.segment(sample.image(), "the red circle", pruner, budget=48)
+            >>> result = model.segment(sample.image(), "the yellow giraffe", pruner, budget=48)
             >>> len(result.selection.indices)
             48
         """
         expressions = [text] if isinstance(text, str) else list(text)
         if not expressions:
             raise ValueError(
-                "text holds no expression; give at least one, for example 'the red circle'"
+                "text holds no expression; give at least one, for example 'the yellow giraffe'"
             )
         check_name(protocol, PROTOCOLS, "protocol")
         check_name(answer, get_args(Answer), "kind of answer")

@@ -37,7 +37,7 @@ class ClipText:
             raise ValueError(
                 "clip= and text= belong together: the towers of the CLIP checkpoint that the "
                 "model's image tower comes from, and the text that ranks the tokens, for example "
-                "clip=load_tower('openai/clip-vit-large-patch14-336'), text='the red circle'"
+                "clip=load_tower('openai/clip-vit-large-patch14-336'), text='the yellow giraffe'"
             )
         return cls(tower, sentences)
 

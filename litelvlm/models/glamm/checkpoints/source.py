@@ -13,12 +13,12 @@ from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import unknown_name
 
 _WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
-_SHAPES = _WEIGHTS / "shapes"
+_PICTOGRAMS = _WEIGHTS / "pictograms"
 EMBEDDED: Mapping[str, Path] = MappingProxyType(
     {
-        "embedded": _SHAPES,
-        "embedded-shapes": _SHAPES,
-        "embedded-pictograms": _WEIGHTS / "pictograms",
+        "embedded": _PICTOGRAMS,
+        "embedded-pictograms": _PICTOGRAMS,
+        "embedded-shapes": _WEIGHTS / "shapes",
     }
 )
 """Folders of the miniatures in the package, by the names they are loaded with; the first name is

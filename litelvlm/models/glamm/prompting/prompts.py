@@ -57,7 +57,7 @@ def clean(expression: str) -> str:
     if not text:
         raise ValueError(
             f"the expression {expression!r} is empty; name what to segment, for example "
-            "'the red circle'"
+            "'the yellow giraffe'"
         )
     found = CONTROL.search(text)
     if found:

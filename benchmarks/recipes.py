@@ -1,0 +1,152 @@
+"""How the dense helper of CLIP's training moves the reversal: ``python benchmarks/recipes.py``.
+
+CLIP of the pictogram miniature is trained with four helpers: none, a weak and a strong one that
+join late, and a strong one from the start. Everything else follows from the seed. Trainings resume;
+``--measure`` only measures the states that are there, at whatever step they are. An index is that
+of ``litelvlm study reversal`` (1 - 2 AUROC at the layer that GLaMM reads), on every referent of val
+that covers a token; intervals are over images and categories
+(``litelvlm.analysis.stats.crossed``).
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from common import store
+from safetensors import safe_open
+from torch.nn.functional import normalize
+from tqdm.auto import tqdm
+
+from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
+from litelvlm.analysis.stats.crossed import crossed_mean
+from litelvlm.analysis.stats.ranking import auroc, reversal_index
+from litelvlm.clip.geometry import coverage
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.probes.last_blocks import used_layer, without_direction
+from litelvlm.data.load import load_refer
+from litelvlm.data.worlds.pictograms.categories import CATEGORIES
+from litelvlm.embedded.pool import ScenePool
+from litelvlm.embedded.sizes import GRID
+from litelvlm.embedded.tokenizers import load_or_make
+from litelvlm.embedded.train import MODELS, RECIPES
+from litelvlm.embedded.train_clip import train_clip
+from litelvlm.embedded.worlds import get_world
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.glamm.preprocess import clip_pixel_values
+from litelvlm.models.glamm.prompting.prompts import question
+
+HELPERS = {"none": (0.0, 0), "weak, late": (0.3, 400), "strong, late": (1.0, 400)}
+HELPERS["strong, from the start"] = (1.0, 0)
+ABSENT = 3
+NAMES = list(CATEGORIES)
+
+
+class Found(NamedTuple):
+    """One referent: its image, category, how often it was found, and its indices."""
+
+    image: int
+    category: int
+    found: float
+    index: Mapping[str, float]
+
+
+def tower_of(folder: Path, weight: float, start: int, seed: int, scenes: Path, measure: bool):
+    """The trained tower of one recipe and seed, and its step; None if there is no state yet."""
+    recipe = replace(RECIPES["pictograms"], helper=weight, helper_from=start)
+    state = folder / "clip.safetensors"
+    if measure and not state.exists():
+        return None
+    step = recipe.clip.steps
+    if measure:
+        with safe_open(state, "pt") as file:
+            step = int(file.metadata()["step"])
+        # No step is taken: the state at hand counts as the end.
+        recipe = replace(recipe, clip=replace(recipe.clip, steps=step))
+    world = get_world("pictograms")
+    source = EMBEDDED[MODELS["pictograms"]]
+    words, _ = load_or_make(folder / "tokenizers", source, world.words(), world.text_pieces)
+    pool = ScenePool(scenes, world, recipe.scenes)
+    clip = train_clip(recipe, pool, words, folder, seed, torch.device("cpu"))
+    return ClipTower(clip, words), step
+
+
+@torch.inference_mode()
+def referents(tower: ClipTower) -> Iterator[Found]:
+    """Measure every referent of val once."""
+    data = load_refer("embedded-pictograms", split="val")
+    texts = tower.text([question(f"the {name}", 0) for name in NAMES]).text_embeds
+    kinds = {"question": texts, "rest": without_direction(texts, texts.mean(0))}
+    for number, sample in enumerate(tqdm(list(data), unit="image")):
+        rng = np.random.default_rng([0, number])
+        image = tower.image(clip_pixel_values(sample.image(), tower.image_size))
+        tokens = used_layer(image)[0]
+        near = (normalize(image.image_embeds, dim=-1) @ normalize(texts, dim=-1).T)[0]
+        shown = {data.categories[a.category_id] for a in sample.annotations.values()}
+        absent = rng.choice([j for j, n in enumerate(NAMES) if n not in shown], ABSENT, False)
+        masks = {
+            mask.tobytes(): (mask, NAMES.index(data.categories[expression.category_id[0]]))
+            for expression, mask in zip(sample.expressions, sample.masks(), strict=True)
+        }
+        for mask, own in masks.values():
+            covered = np.asarray(coverage(mask, (GRID, GRID), tower.image_size), float).ravel()
+            if skip_reason(covered):
+                continue
+            labels = label_tokens(covered)
+            index = {}
+            for kind, embeds in kinds.items():
+                scores = (tokens @ embeds.T).double().numpy()
+                of = reversal_index(auroc(scores, labels.inside, labels.outside))
+                index[f"{kind}: true"] = float(of[own])
+                index[f"{kind}: absent"] = float(of[absent].mean())
+            found = float((near[own] > near[absent]).float().mean())
+            yield Found(sample.image_id, own, found, index)
+
+
+def summary(rows: list[Found]) -> dict[str, object]:
+    """Means with intervals over images and categories."""
+    images, categories = (np.array([row[i] for row in rows]) for i in (0, 1))
+    columns = {"found": np.array([row.found for row in rows])}
+    columns |= {key: np.array([row.index[key] for row in rows]) for key in rows[0].index}
+    for kind in ("question", "rest"):
+        columns[f"{kind}: true - absent"] = columns[f"{kind}: true"] - columns[f"{kind}: absent"]
+    true = columns["question: true"]
+    by_category = [true[categories == c].mean() for c in np.unique(categories)]
+    out: dict[str, object] = {
+        "referents": len(rows),
+        "images": len(np.unique(images)),
+        "categories": len(by_category),
+        "categories reversed": float(np.mean(np.array(by_category) > 0)),
+    }
+    for name, values in columns.items():
+        mean = crossed_mean(values, images, categories)
+        out[name] = [round(x, 4) for x in (mean.value, *mean.ends())]
+    return out
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of states and scenes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--helpers", nargs="+", choices=tuple(HELPERS), default=list(HELPERS))
+    parser.add_argument("--measure", action="store_true", help="train nothing")
+    given = parser.parse_args()
+    rows = []
+    for name in given.helpers:
+        for seed in given.seeds:
+            folder = given.out / f"{name.replace(', ', '-').replace(' ', '-')}-s{seed}"
+            made = tower_of(folder, *HELPERS[name], seed, given.out / "scenes", given.measure)
+            if made is not None:
+                tower, step = made
+                rows.append(
+                    {"helper": name, "seed": seed, "step": step} | summary(list(referents(tower)))
+                )
+    store("recipes", {"recipes": rows})
+
+
+if __name__ == "__main__":
+    main()
