@@ -32,7 +32,7 @@ class Segment(ModelOptions):
 
     Examples:
       litelvlm segment photo.jpg "the yellow giraffe"
-      litelvlm segment photo.jpg "the yellow giraffe" --pruner litelvlm --budget 48 --out giraffe.png
+      litelvlm segment photo.jpg "the yellow giraffe" --pruner litelvlm --budget 48 --out mask.png
       litelvlm segment photo.jpg "the yellow giraffe" --pruner litelvlm --budget 48 --compare
       litelvlm segment photo.jpg "the yellow giraffe" --pruner fastv --budget 0.33
       litelvlm segment photo.jpg "the yellow giraffe" "the small tie" --protocol conversation --json
