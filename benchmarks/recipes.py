@@ -99,9 +99,12 @@ def referents(tower: ClipTower) -> Iterator[Found]:
             index = {}
             for kind, embeds in kinds.items():
                 scores = (tokens @ embeds.T).double().numpy()
-                of = reversal_index(auroc(scores, labels.inside, labels.outside))
-                index[f"{kind}: true"] = float(of[own])
-                index[f"{kind}: absent"] = float(of[absent].mean())
+                own_index, *others = (
+                    float(reversal_index(auroc(scores[:, j], labels.inside, labels.outside)))
+                    for j in (own, *absent)
+                )
+                index[f"{kind}: true"] = own_index
+                index[f"{kind}: absent"] = float(np.mean(others))
             found = float((near[own] > near[absent]).float().mean())
             yield Found(sample.image_id, own, found, index)
 
