@@ -20,6 +20,7 @@ from litelvlm.figures import (
     significance,
     sink,
     sink_causal,
+    strata,
     sweep,
 )
 from litelvlm.figures.saved import Drawing
@@ -34,6 +35,7 @@ FIGURES: dict[str, Drawing] = {
     **importance.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
+    **strata.DRAWINGS,
     **published.DRAWINGS,
     **ablations.DRAWINGS,
     **significance.DRAWINGS,

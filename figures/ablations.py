@@ -1,16 +1,18 @@
-"""Figures of the ablations: what each part of the method contributes, and for which expressions."""
+"""Figures of the ablations: what each part of the method contributes, and in which protocol."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from litelvlm.analysis.runs.claims import MIN_IMAGES
 from litelvlm.figures import style
-from litelvlm.figures.axes import budget_axis, forest
+from litelvlm.figures.axes import WIDER, budget_axis
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
+PROTOCOLS = ("official", "single, the expressions drawn")
+"""Protocols of the table "protocols" that are compared draw by draw."""
 ORACLE, INVERSE_ORACLE = "mask_oracle(share=1.0)", "inverse_mask_oracle"
 
 
@@ -40,8 +42,10 @@ LINE_STYLES: Mapping[str, MethodStyle] = {
     "uniform": _style_of("uniform"),
 }
 """Lines of D1 in the order of its legend."""
-# The method whose colour each kind of group has.
-_STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}
+STEP = 0.05
+"""Distance of neighbouring lines of D1, in doublings of the budget."""
+NOT_OFFICIAL = 0.32
+"""How far the single protocol's dot lies below the official one's, in lines."""
 
 
 def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -49,8 +53,8 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         table: The summary's table "scores": method, budget, metric, value, low, high.
-        ax: Where to draw; one line with its band per method of ``LINE_STYLES``. The space between
-            the oracles is shaded.
+        ax: Where to draw; one line per method of ``LINE_STYLES`` with its intervals, moved sideways
+            a little so that none hides another. The space between the oracles is shaded.
     """
     chosen = table[table["metric"] == "ciou"].sort_values("budget")
     unpruned = chosen[chosen["method"] == "none"]
@@ -68,47 +72,25 @@ def draw_budgets(table: pd.DataFrame, ax: Axes) -> Axes:
             zorder=0,
             label="between mask oracles",
         )
-    for method, (label, colour, marker, linestyle) in LINE_STYLES.items():
+    drawn = [method for method in LINE_STYLES if (chosen["method"] == method).any()]
+    for place, method in enumerate(drawn):
+        label, colour, marker, linestyle = LINE_STYLES[method]
         line = chosen[chosen["method"] == method]
-        if len(line):
-            ax.plot(
-                line["budget"],
-                line["value"],
-                color=colour,
-                marker=marker,
-                markersize=4.5,
-                linestyle=linestyle,
-                label=label,
-            )
-            ax.fill_between(
-                line["budget"], line["low"], line["high"], color=colour, alpha=0.12, linewidth=0
-            )
+        ax.errorbar(
+            line["budget"] * 2 ** (STEP * (place - (len(drawn) - 1) / 2)),
+            line["value"],
+            yerr=[line["value"] - line["low"], line["high"] - line["value"]],
+            color=colour,
+            marker=marker,
+            markersize=4.5,
+            linestyle=linestyle,
+            linewidth=1.0,
+            elinewidth=1.0,
+            label=label,
+        )
     budget_axis(ax, chosen[chosen["method"] != "none"]["budget"])
     ax.set(ylabel="cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
-
-
-def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
-    """D2: cIoU minus that of random tokens, by kind of expression, target size and words.
-
-    Args:
-        table: The summary's table "strata": stratum, group, budget, delta, low, high.
-        ax: Where to draw; one line per group and budget.
-    """
-    names = [
-        f"{group}, {budget} tokens"
-        for group, budget in zip(table["group"], table["budget"], strict=True)
-    ]
-    forest(
-        ax,
-        table,
-        "delta",
-        names,
-        [style.colour(_STRATA[stratum]) for stratum in table["stratum"]],
-        null=0.0,
-    )
-    ax.set(xlabel="cIoU of LiteLVLM minus that of random tokens", ylabel="")
     return ax
 
 
@@ -116,113 +98,112 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
     """D3: cIoU minus that of random tokens, by quarters of the reversal index.
 
     Args:
-        table: The summary's table "gain": quarter, ri, budget, delta, low, high.
-        ax: Where to draw; one line per budget, darker for more tokens, each quarter at its mean
-            index.
+        table: The summary's table "gain": quarter, ri, budget, delta, low, high, low_categories,
+            high_categories.
+        ax: Where to draw; one line per budget, each quarter at its mean index. A thin bar is the
+            wider interval over images and categories.
     """
     for place, (budget, line) in enumerate(table.sort_values("ri").groupby("budget")):
+        # Several budgets stand beside each other, not on top of each other.
+        x, colour = line["ri"] + 0.02 * place, style.colour("litelvlm")
+        if "low_categories" in line:
+            ax.vlines(x, line["low_categories"], line["high_categories"], colour, linewidth=0.6)
         ax.errorbar(
-            line["ri"],
+            x,
             line["delta"],
             yerr=[line["delta"] - line["low"], line["high"] - line["delta"]],
-            color=style.colour("litelvlm"),
-            alpha=(place + 1) / table["budget"].nunique(),
+            color=colour,
             marker="os^D"[place % 4],
             markersize=4.5,
-            linewidth=1.2,
-            capsize=2,
+            linewidth=0.8,
+            elinewidth=1.6,
             label=f"{budget} tokens",
         )
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(xlabel="reversal index, mean of each quarter", ylabel="cIoU minus that of random tokens")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
 def draw_protocols(table: pd.DataFrame, ax: Axes) -> Axes:
-    """The method, its parts and controls in the official and in the single protocol.
+    """The method, its parts and controls at one budget in the official and the single protocol.
 
     Args:
-        table: The summary's table "protocols": protocol, method, budget, ciou, low, high.
-        ax: Where to draw; two lines per method and budget. The filled dot is the official protocol,
-            the hollow one the single protocol on the same expressions. A vertical line marks the
-            unpruned model in the official protocol.
+        table: Lines of one budget, and of the unpruned model, of the summary's table "protocols":
+            protocol, method, ciou, low, high.
+        ax: Where to draw; one line per method. The filled dot is the official protocol, the hollow
+            one the single protocol on the same expressions. A vertical line marks the unpruned
+            model in the official protocol.
     """
-    shown = table[table["protocol"].isin(["official", "single, the expressions drawn"])]
-    unpruned = shown[(shown["method"] == "none") & (shown["protocol"] == "official")]["ciou"].item()
-    shown = shown[shown["method"] != "none"]
-    shown = shown.assign(
-        rank=shown["method"].map(style.rank), variant=shown["method"].map(style.line) != "-"
-    )
-    shown = shown.sort_values(
-        ["budget", "rank", "variant", "method", "protocol"],
-        ascending=[False, *[True] * 4],
-        kind="stable",
-    )
-    official = (shown["protocol"] == "official").tolist()
-    names = [
-        f"{style.label(method)}, {budget} tokens" if first else "single protocol"
-        for method, budget, first in zip(shown["method"], shown["budget"], official, strict=True)
-    ]
-    forest(
-        ax,
-        shown,
-        "ciou",
-        names,
-        [style.colour(m) for m in shown["method"]],
-        null=unpruned,
-        filled=official,
-    )
+    official = table["protocol"] == PROTOCOLS[0]
+    unpruned = table.loc[(table["method"] == "none") & official, "ciou"].item()
+    methods = protocol_methods(table)
+    for protocol, offset, fill in zip(PROTOCOLS, (0.0, NOT_OFFICIAL), (True, False), strict=True):
+        line = table[table["protocol"] == protocol].set_index("method").loc[methods]
+        places = np.arange(len(methods)) + offset
+        colours = [style.colour(method) for method in methods]
+        ax.hlines(places, line["low"], line["high"], colors=colours, linewidth=1.2)
+        ax.scatter(
+            line["ciou"],
+            places,
+            c=colours if fill else ["white"] * len(methods),
+            edgecolors=colours,
+            linewidths=1.0,
+            s=16,
+            zorder=3,
+        )
+    ax.set_yticks(np.arange(len(methods)) + NOT_OFFICIAL / 2, [style.label(m) for m in methods])
+    ax.set_ylim(len(methods) - 0.4, -0.5)
+    ax.axvline(unpruned, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(xlabel="cIoU", ylabel="")
     return ax
 
 
+def protocol_methods(table: pd.DataFrame) -> list[str]:
+    """Methods of the table "protocols", the paper's with its variants first, no unpruned model."""
+    names = [str(name) for name in table["method"].unique() if name != "none"]
+    return sorted(names, key=lambda name: (style.rank(name), style.line(name) != "-", name))
+
+
 def _budgets(run: Saved) -> RenderedFigure:
     table = run.table("scores")
-    figure, ax = style.new_figure(6.8, 3.6)
+    figure, ax = style.new_figure(style.PAGE, 3.6)
     draw_budgets(table, ax).set_title(run.title("What is each part of the method worth?"))
     return RenderedFigure(
         figure,
         sample_note(
-            table, "bands: 95 % intervals from resampling images; oracles read the true mask"
+            table,
+            "bars: 95 % intervals from resampling images, moved sideways a little; oracles read "
+            "the true mask",
         ),
     )
 
 
-def _strata(run: Saved) -> RenderedFigure:
-    table = run.table("strata")
-    shown = enough_images(table)
-    figure, ax = style.new_figure(6.0, 1.4 + 0.2 * len(shown))
-    draw_strata(shown, ax).set_title(run.title("Where does LiteLVLM beat random tokens?"))
-    what = "95 % intervals, paired, from resampling images"
-    if len(shown) < len(table):
-        what += f"; {len(table) - len(shown)} lines with fewer than {MIN_IMAGES} images left out"
-    return RenderedFigure(figure, sample_note(shown, what))
-
-
-def enough_images(table: pd.DataFrame) -> pd.DataFrame:
-    """Lines that rest on at least 20 images; all of them if none does."""
-    large = table[table["n_images"] >= MIN_IMAGES]
-    return table if large.empty else large
-
-
 def _gain(run: Saved) -> RenderedFigure:
     table = run.table("gain")
-    figure, ax = style.new_figure(5.8, 3.4)
-    draw_gain(table, ax).set_title(run.title("Does reversal predict the benefit?"))
-    return RenderedFigure(
-        figure, sample_note(table, "95 % intervals, paired, from resampling images")
-    )
+    budgets = sorted(table["budget"].unique(), reverse=True)
+    figure, axes = style.side_panels(len(budgets), 2.7)
+    for ax, budget in zip(axes, budgets, strict=True):
+        draw_gain(table[table["budget"] == budget], ax).set_title(f"{budget} tokens", fontsize=9)
+        ax.set(xlabel="", ylabel="")
+    axes[0].set_ylabel("cIoU minus that of random tokens", fontsize=8)
+    figure.supxlabel("reversal index, mean of each quarter of the expressions", fontsize=9)
+    style.heading(figure, run.title("Does reversal predict the benefit?"))
+    what = f"per quarter; 95 % intervals, paired, from resampling images; {WIDER}"
+    return RenderedFigure(figure, sample_note(table, what))
 
 
 def _protocols(run: Saved) -> RenderedFigure:
     table = run.table("protocols")
-    figure, ax = style.new_figure(6.8, 1.4 + 0.11 * len(table))
-    draw_protocols(table, ax).set_title(
-        run.title("What carries the score in the official protocol?")
-    )
+    budgets = sorted(table.loc[table["method"] != "none", "budget"].unique(), reverse=True)
+    figure, axes = style.side_panels(len(budgets), 1.6 + 0.26 * len(protocol_methods(table)))
+    for ax, budget in zip(axes, budgets, strict=True):
+        lines = table[(table["budget"] == budget) | (table["method"] == "none")]
+        draw_protocols(lines, ax).set_title(f"{budget} tokens", fontsize=9)
+        ax.set_xlabel("")
+    figure.supxlabel("cIoU", fontsize=9)
+    style.heading(figure, run.title("What carries the score in the official protocol?"))
     note = sample_note(
-        table[table["protocol"] == "official"],
+        table[table["protocol"] == PROTOCOLS[0]],
         "n counts every draw; filled: official protocol, up to three expressions in one "
         "conversation with one selection; hollow: single protocol, the same expressions; "
         "line: unpruned model, official protocol; "
@@ -237,12 +218,6 @@ DRAWINGS = {
         "cIoU against visual tokens, for the method and its parts.",
         _budgets,
         ("scores",),
-    ),
-    "ablation_strata": Drawing(
-        "ablations",
-        "cIoU minus that of random tokens, by kind, size and number of words.",
-        _strata,
-        ("strata",),
     ),
     "ablation_gain": Drawing(
         "ablations",

@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 
+WIDER = "thin: the wider interval over images and categories"
+"""What notes say of the thin lines."""
+
 
 def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:
     """A logarithmic axis of token budgets with a tick at each."""
@@ -66,7 +69,8 @@ def forest(
     Args:
         ax: Where to draw.
         table: Columns value, low and high.
-        value: Column of the dots.
+        value: Column of the dots. Where the table also has low_categories and high_categories, a
+            thin line shows this wider interval.
         names: Labels of the lines.
         colours: Colours of the lines.
         null: Value without an effect.
@@ -79,6 +83,9 @@ def forest(
         else [c if full else "white" for c, full in zip(colours, filled, strict=True)]
     )
     ax.hlines(places, table["low"], table["high"], colors=colours, linewidth=1.4)
+    if "low_categories" in table:
+        ends = table["low_categories"], table["high_categories"]
+        ax.hlines(places, *ends, colors=colours, linewidth=0.6)
     ax.scatter(table[value], places, c=faces, edgecolors=colours, linewidths=1.0, s=18, zorder=3)
     ax.set_yticks(places, names)
     ax.invert_yaxis()

@@ -3,6 +3,7 @@
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band
@@ -15,25 +16,41 @@ LINES = {
     ("random", "template"): ("random weights", "random"),
 }
 """(weights, wording) to its name and the method whose colour it has."""
+WORDINGS = {
+    "template": "the method's sentences",
+    "expression": "bare expressions, as captions",
+    "permuted": "words permuted",
+}
+"""Wordings of the grid, from texts like those of training to texts unlike them."""
+FEW_HEADS = 6
+"""Most heads whose numbers can be read in the cells of the grid."""
 MARGIN = 0.1
 """Differences of the lift below it count as none, as in the study."""
 KINDS = {"attention": "high_similarity", "carried by norm": "litelvlm"}
 """Kinds of share, with the method whose colour and marker each has."""
+UNIFORM = "uniform"
+"""The kind of share that uniform attention has."""
 
 
-def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
+def draw_grid(table: pd.DataFrame, ax: Axes, ends: tuple[float, float] | None = None) -> Axes:
     """Lift of attention from [EOS] to [SOS] over uniform attention, per layer and head.
 
     Args:
-        table: The summary's table "grid": layer, head, lift, low, high.
+        table: Lines of one wording of the summary's table "grid": layer, head, lift, low, high.
         ax: Where to draw; rows are layers from input to output, columns heads. A star marks a head
             whose whole interval lies further than ``MARGIN`` from uniform attention: an effect that
-            is large enough to count, and not only one that is sure.
+            is large enough to count, and not only one that is sure. Numbers stand in the cells
+            where they fit.
+        ends: Lowest and highest lift of the colours; those of the table if left out. No colour bar
+            is drawn if they are given.
     """
     wide = table.pivot(index="layer", columns="head", values="lift")
     beyond = (table["low"] > 1 + MARGIN) | (table["high"] < 1 - MARGIN)
     stars = table.assign(beyond=beyond).pivot(index="layer", columns="head", values="beyond")
-    texts = wide.map("{:.2f}".format) + stars.map(lambda far: "*" if far else "")
+    texts = stars.map(lambda far: "*" if far else "")
+    if wide.shape[1] <= FEW_HEADS:
+        texts = wide.map("{:.2f}".format) + texts
+    low, high = ends or (float(table["lift"].min()), float(table["lift"].max()))
     sns.heatmap(
         wide,
         annot=texts,
@@ -41,8 +58,11 @@ def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
         annot_kws={"size": 7},
         cmap="vlag",
         center=1.0,
+        vmin=low,
+        vmax=high,
         linewidths=0.5,
-        cbar_kws={"label": "lift (1: uniform attention)"},
+        cbar=ends is None,
+        cbar_kws={"label": "lift (1: uniform attention)"} if ends is None else None,
         ax=ax,
     )
     ax.set(xlabel="head", ylabel="layer")
@@ -69,32 +89,22 @@ def draw_layers(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def draw_positions(table: pd.DataFrame, layer: int, ax: Axes) -> Axes:
-    """Share of the [EOS] row by kind of position in one layer: attention, and content by norm.
+def draw_positions(table: pd.DataFrame, role: str, ax: Axes) -> Axes:
+    """Share of the [EOS] row on one kind of position in every layer: attention, content by norm.
 
     Args:
         table: The summary's table "positions": layer, role, kind, share, low, high.
-        layer: Of the text tower.
-        ax: Where to draw; two dots with intervals per kind of position.
+        role: Kind of position.
+        ax: Where to draw; one line with its band per kind of share. The dotted line is the share
+            that uniform attention over the same tokens has.
     """
-    here = table[table["layer"] == layer]
-    roles = list(dict.fromkeys(here["role"]))
-    for offset, (kind, method) in zip((-0.12, 0.12), KINDS.items(), strict=True):
-        line = here[here["kind"] == kind].set_index("role").loc[roles]
-        places = [place + offset for place in range(len(roles))]
-        ax.hlines(places, line["low"], line["high"], colors=style.colour(method), linewidth=1.4)
-        ax.scatter(
-            line["share"],
-            places,
-            color=style.colour(method),
-            marker=style.mark(method),
-            s=22,
-            label=kind,
-        )
-    ax.set_yticks(range(len(roles)), roles)
-    ax.set_ylim(len(roles) - 0.5, -0.5)
-    ax.set(xlim=(0, 1), xlabel=f"share of what [EOS] receives, layer {layer}")
-    ax.legend(loc="best")
+    here = table[table["role"] == role]
+    for kind, method in KINDS.items():
+        band(ax, here[here["kind"] == kind], "layer", "share", method, kind)
+    uniform = here[here["kind"] == UNIFORM].sort_values("layer")
+    ax.plot(uniform["layer"], uniform["share"], color=style.INK, linestyle=":", label=UNIFORM)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.set(xlabel="layer", ylabel="share of what [EOS] receives")
     return ax
 
 
@@ -134,16 +144,24 @@ def draw_entropy(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def _grid(run: Saved) -> RenderedFigure:
     table = run.table("grid")
-    figure, ax = style.new_figure(
-        max(4.4, 1.8 + 0.5 * table["head"].nunique()), 1.6 + 0.4 * table["layer"].nunique()
-    )
-    draw_grid(table, ax).set_title(run.title("Attention of [EOS] to [SOS]"))
+    wordings = [mode for mode in WORDINGS if (table["text_mode"] == mode).any()]
+    figure, axes = style.side_panels(len(wordings), 1.7 + 0.22 * table["layer"].nunique())
+    ends = float(table["lift"].min()), float(table["lift"].max())
+    for ax, mode in zip(axes, wordings, strict=True):
+        draw_grid(table[table["text_mode"] == mode], ax, ends)
+        ax.set_title(WORDINGS[mode], fontsize=8.5)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    colours = axes[0].collections[0]
+    figure.colorbar(colours, ax=axes, label="lift (1: uniform attention)", pad=0.01)
+    style.heading(figure, run.title("Attention of [EOS] to [SOS]"))
     return RenderedFigure(
         figure,
         sample_note(
             table,
             f"stars: the 95 % interval lies further than {MARGIN:g} from uniform attention; "
-            "exploratory",
+            "no caption has its words permuted, so these texts lie outside the training "
+            "distribution; exploratory",
         ),
     )
 
@@ -159,12 +177,18 @@ def _layers(run: Saved) -> RenderedFigure:
 
 def _positions(run: Saved) -> RenderedFigure:
     table = run.table("positions")
-    last = int(table["layer"].max())
-    figure, ax = style.new_figure(5.6, 3.0)
-    draw_positions(table, last, ax).set_title(
-        run.title("What [EOS] attends to, and what it receives from there")
-    )
-    return RenderedFigure(figure, sample_note(table[table["layer"] == last]))
+    roles = list(dict.fromkeys(table["role"]))
+    figure, axes = style.side_panels(len(roles), 2.9)
+    for ax, role in zip(axes, roles, strict=True):
+        draw_positions(table, role, ax).set_title(role, fontsize=8.5)
+        ax.set(xlabel="", ylabel="")
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel("share of what [EOS] receives")
+    figure.supxlabel("layer of the text tower", fontsize=9)
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    style.heading(figure, run.title("What [EOS] attends to, and what it receives from there"))
+    what = "bands: 95 % intervals from resampling images; dotted: uniform attention, same tokens"
+    return RenderedFigure(figure, sample_note(table, what))
 
 
 def _entropy(run: Saved) -> RenderedFigure:
@@ -177,7 +201,7 @@ def _entropy(run: Saved) -> RenderedFigure:
 DRAWINGS = {
     "sink_grid": Drawing(
         "sink",
-        "Lift of attention from [EOS] to [SOS] over uniform, per layer and head.",
+        "Lift of attention from [EOS] to [SOS] over uniform, per wording, layer and head.",
         _grid,
         ("grid",),
     ),
@@ -189,7 +213,7 @@ DRAWINGS = {
     ),
     "sink_positions": Drawing(
         "sink",
-        "Attention of [EOS], and what it receives, by kind of position.",
+        "Attention of [EOS], and what it receives, by kind of position in every layer.",
         _positions,
         ("positions",),
     ),

@@ -1,8 +1,7 @@
 """One style for every figure: colours, markers, notes, and files with reproducible bytes."""
 
 import io
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import fill
 
@@ -12,10 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from litelvlm.figures.labels import method_name, title_of, words_of
 from litelvlm.names import printable
 from litelvlm.pruning.registry import list_pruners
 
 INK, MUTED, GRID = "#1b1b1b", "#666666", "#e4e4e4"
+PAGE = 7.2
+"""Width of a paper's page in inches: letters of a figure that wide keep their size in print."""
 
 # Okabe and Ito's colours for what stands in most figures, Tol's muted scheme and darker shades for
 # the rest. A marker of its own tells two methods of similar colour apart.
@@ -111,39 +113,30 @@ def mark(method: str) -> str:
 
 
 def label(method: str) -> str:
-    """The name of a method as readers know it, with its preset and the fields that were set.
+    """The name of a method as readers know it, with what its preset and its fields do, in words.
 
     Example:
-        >>> label("litelvlm:gap(order=native)")
-        'LiteLVLM, gap (order=native)'
+        >>> label("litelvlm(context_share=0.5, order=raster)")
+        'LiteLVLM, half context, in raster order'
     """
-    head, _, options = method.partition("(")
-    preset = head.partition(":")[2].replace("_", " ")
-    name = _name(method)
-    known = list_pruners()
-    title = known[name].title if name in known else name.replace("_", " ")
-    return title + (f", {preset}" if preset else "") + (f" ({options}" if options else "")
+    title, words = title_of(method), words_of(method)
+    return f"{title} {words}" if words.startswith("(") else ", ".join(filter(None, (title, words)))
 
 
 def line(method: str) -> str:
     """The line style of a method: solid, or dashed with a preset or fields of its own."""
-    return "-" if _name(method) == method else "--"
+    return "-" if method_name(method) == method else "--"
 
 
 def rank(method: str) -> int:
     """Place of a method in legends: the paper's method first, then controls, then others."""
     order = list(dict.fromkeys((*_STYLES, *list_pruners())))
-    return order.index(name) if (name := _name(method)) in order else len(order)
-
-
-def _name(method: str) -> str:
-    """A label without its preset and fields."""
-    return re.split(r"[:(]", method, maxsplit=1)[0]
+    return order.index(name) if (name := method_name(method)) in order else len(order)
 
 
 def _style_of(method: str) -> tuple[str, str]:
     """Colour and marker; grey for what is not in the table of methods."""
-    name = _name(method)
+    name = method_name(method)
     if name in _STYLES:
         return _STYLES[name]
     others = [other for other in list_pruners() if other not in _STYLES]
@@ -184,6 +177,32 @@ def new_panels(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     """A figure with several axes side by side. Sizes in inches, of the whole figure."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, [figure.add_subplot(1, n, place + 1) for place in range(n)]
+
+
+def stacked_panels(lines: Sequence[int], width: float = PAGE) -> tuple[Figure, list[Axes]]:
+    """A figure with panels below each other that share the horizontal axis.
+
+    Args:
+        lines: Number of lines in each panel, which decides its height.
+        width: Of the figure, in inches.
+    """
+    heights = [n + 1.0 for n in lines]
+    figure = Figure(figsize=(width, 0.9 + 0.165 * sum(heights)), layout="constrained")
+    panels = figure.subplots(
+        len(lines), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )
+    return figure, panels[:, 0].tolist()
+
+
+def side_panels(n: int, height: float, width: float = PAGE) -> tuple[Figure, list[Axes]]:
+    """A figure with panels side by side that share both axes. Sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0].tolist()
+
+
+def heading(figure: Figure, text: str) -> None:
+    """Write the title of a figure with several panels above them, at the left."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11)
 
 
 def encode(figure: Figure, kind: str) -> bytes:

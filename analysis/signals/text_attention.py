@@ -22,6 +22,7 @@ SHARES = (
     "content_share",
     "content_uniform",
     "punct_share",
+    "punct_uniform",
     "self_share",
     "entropy_norm",
 )
@@ -228,8 +229,8 @@ def attention_measures(
 
     Returns:
         Attention on [SOS], its lift over uniform attention (1 for uniform), shares of content
-        words, punctuation and the position itself, the content share that uniform attention has,
-        and entropy over its maximum ln T, in [0, 1].
+        words, punctuation and the position itself, the shares of content words and punctuation
+        that uniform attention has, and entropy over its maximum ln T, in [0, 1].
 
     Raises:
         ValueError: If a weight is not finite or a row does not sum to 1.
@@ -247,6 +248,7 @@ def attention_measures(
         "content_share": rows[..., content].sum(-1),
         "content_uniform": np.full(rows.shape[:2], len(content) / length),
         "punct_share": rows[..., marks].sum(-1),
+        "punct_uniform": np.full(rows.shape[:2], len(marks) / length),
         "self_share": rows[..., -1],
         "entropy_norm": entropy / np.log(length),
     }

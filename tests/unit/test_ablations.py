@@ -31,8 +31,8 @@ from litelvlm.analysis.studies.ablations.tables import (
     attention_estimates,
     gain_table,
     pooled_pearson,
-    strata_table,
 )
+from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.pruning import Cues
 
 ASKED = ("llm_score", "worst_first", "falsify", "recovery", "rounding", "protocol")
@@ -161,7 +161,6 @@ def test_tables_agree_with_rows(done, rows):
         "scores",
         "deltas",
         "retention",
-        "strata",
         "gain",
         "protocols",
         "official",
@@ -182,15 +181,30 @@ def test_tables_agree_with_rows(done, rows):
     of_seed = draws_of(rows).groupby("seed")[PIXELS].sum()
     spread = (of_seed.inter_px / of_seed.union_px).std()
     assert protocols.loc[("official", "litelvlm", 16), "sd_draws"] == pytest.approx(spread)
-    strata = summary.table("strata")
-    assert set(strata.stratum) == {"kind", "size", "words"}
-    assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
+    # The lead by reversal rests on every expression of the images, not on the chosen ones.
+    everything = rows[(rows.part == "protocols") & (rows.protocol == "single")]
+    assert summary.table("gain").groupby("budget").n.sum().tolist() == [
+        everything.sent_id.nunique()
+    ] * 2
+    measured = everything[everything.ri.notna()]
+    assert set(measured.method) == {"none"}
+    same = of(rows, "none", 144).set_index("sent_id").ri
+    np.testing.assert_allclose(measured.set_index("sent_id").ri.reindex(same.index), same)
     intervals = summary.table("intervals")
     assert set(intervals.interval) == {
         "images, percentile",
         "images, BCa",
         "expressions, percentile",
     }
+
+
+def test_strata_cover_every_expression_and_leave_out_no_size(rows):
+    strata = strata_table(rows[rows.part == "methods"])
+    assert set(strata.stratum) == {"kind", "size", "words"}
+    assert (strata.groupby(["stratum", "budget"]).n.sum() == 48).all()
+    assert (strata.low_categories <= strata.low).all()
+    without_random = rows[(rows.part == "methods") & (rows.method != "random")]
+    assert strata_table(without_random).empty
 
 
 def test_expressions_that_mean_nothing_are_no_small_targets(rows):

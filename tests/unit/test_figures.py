@@ -50,15 +50,15 @@ def test_every_method_has_a_look_of_its_own():
 
 def test_a_method_with_options_keeps_its_colour_and_says_them():
     assert style.colour("litelvlm(order=raster)") == style.colour("litelvlm")
-    assert style.label("litelvlm(order=raster)") == "LiteLVLM (order=raster)"
+    assert style.label("litelvlm(order=raster)") == "LiteLVLM, in raster order"
 
 
 @pytest.mark.parametrize(
     ("method", "name"),
     [
         ("litelvlm:gap", "LiteLVLM, gap"),
-        ("litelvlm:gap(direction=highest)", "LiteLVLM, gap (direction=highest)"),
-        ("with_uniform(of=random)", "with uniform tokens (of=random)"),
+        ("litelvlm:gap(direction=highest)", "LiteLVLM, gap, highest similarity first"),
+        ("with_uniform(of=random)", "with uniform tokens (random)"),
     ],
 )
 def test_a_preset_keeps_the_colour_and_place_of_its_method_and_has_another_line(method, name):
@@ -166,12 +166,31 @@ def test_strata_draw_one_dot_per_group(saved_runs):
 
 
 def test_sink_grid_shows_the_lift_of_each_head(saved_runs):
-    table = table_of(saved_runs, "sink", "grid")
+    table = table_of(saved_runs, "sink", "grid").query("text_mode == 'template'")
     ax = sink.draw_grid(table, new_axes())
     wide = table.pivot(index="layer", columns="head", values="lift")
     np.testing.assert_allclose(ax.collections[0].get_array().reshape(wide.shape), wide)
     # 2 layers x 3 heads, all with the same lift and significant
     assert [text.get_text() for text in ax.texts] == [f"{wide.iloc[0, 0]:.2f}*"] * 6
+
+
+def test_sink_grid_has_a_panel_for_texts_inside_and_outside_training(saved_runs):
+    figure = FIGURES["sink_grid"].draw(Saved(saved_runs["sink"])).figure
+    assert [ax.get_title() for ax in figure.axes[:3]] == [
+        "the method's sentences",
+        "bare expressions, as captions",
+        "words permuted",
+    ]
+    ends = {ax.collections[0].get_clim() for ax in figure.axes[:3]}
+    assert len(ends) == 1  # one colour bar is true for all of them
+
+
+def test_many_heads_are_marked_without_numbers():
+    heads = 2 * sink.FEW_HEADS
+    table = pd.DataFrame({"layer": 0, "head": range(heads), "lift": 2.0, "low": 1.05, "high": 3.0})
+    table.loc[0, "low"] = 1.2
+    ax = sink.draw_grid(table, new_axes())
+    assert [text.get_text() for text in ax.texts] == ["*"] + [""] * (heads - 1)
 
 
 def test_sink_layers_leave_out_what_was_not_measured(saved_runs):

@@ -5,8 +5,9 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
-from litelvlm.analysis.studies.ablations.config import METHODS
-from litelvlm.figures import FIGURES, ablations, significance, style
+from litelvlm.analysis.studies.ablations.config import METHODS, TOGETHER
+from litelvlm.figures import FIGURES, ablations, significance, strata, style
+from litelvlm.figures.saved import Saved
 
 
 def new_axes():
@@ -52,17 +53,20 @@ def test_budgets_draw_every_line_between_the_oracles():
     ]
     table = scores(methods)
     ax = ablations.draw_budgets(table, new_axes())
-    lines = {line.get_label(): line for line in ax.get_lines()}
+    lines = {c.get_label(): c.lines[0] for c in ax.containers}
     assert set(lines) == {
-        "unpruned",
         *(line_style.label for line_style in ablations.LINE_STYLES.values()),
     }
     ciou = table[table.metric == "ciou"].set_index(["method", "budget"]).value
     for method, line_style in ablations.LINE_STYLES.items():
         drawn = lines[line_style.label]
-        np.testing.assert_allclose(drawn.get_xdata(), [16, 48])
         np.testing.assert_allclose(drawn.get_ydata(), [ciou[method, 16], ciou[method, 48]])
         assert to_hex(drawn.get_color()) == line_style.colour.lower()
+    assert ax.get_lines()[0].get_label() == "unpruned"
+    # The lines stand beside each other around the budget, and none on top of another.
+    places = np.array([line.get_xdata() for line in lines.values()])
+    assert (np.diff(places[:, 0]) > 0).all()
+    np.testing.assert_allclose(np.exp2(np.log2(places).mean(axis=0)), [16, 48])
     envelope = next(c for c in ax.collections if c.get_label() == "between mask oracles")
     reach = envelope.get_paths()[0].get_extents()
     assert (reach.x0, reach.x1) == (16, 48)
@@ -76,33 +80,6 @@ def test_every_line_of_the_budget_figure_has_a_look_of_its_own():
         for line_style in ablations.LINE_STYLES.values()
     ]
     assert len(set(line_styles)) == len(line_styles)
-
-
-def test_strata_draw_one_dot_and_interval_per_group_and_budget():
-    table = pd.DataFrame(
-        [
-            {
-                "stratum": stratum,
-                "group": group,
-                "budget": budget,
-                "delta": delta,
-                "low": delta - 0.1,
-                "high": delta + 0.2,
-            }
-            for stratum, group, budget, delta in [
-                ("kind", "attribute", 48, 0.1),
-                ("kind", "attribute", 16, -0.2),
-                ("size", "small", 48, 0.3),
-                ("words", "over 5 words", 16, 0.0),
-            ]
-        ]
-    )
-    ax = ablations.draw_strata(table, new_axes())
-    found, ends, colours = forest_parts(ax)
-    np.testing.assert_allclose(found, table.delta)
-    np.testing.assert_allclose(ends, table[["low", "high"]])
-    assert [label.get_text() for label in ax.get_yticklabels()][1] == "attribute, 16 tokens"
-    assert colours[0] == colours[1] != colours[2]
 
 
 def test_gain_draws_each_quarter_at_its_mean_index():
@@ -124,13 +101,13 @@ def test_gain_draws_each_quarter_at_its_mean_index():
     assert [container.get_label() for container in ax.containers] == ["16 tokens", "48 tokens"]
     for container in ax.containers:
         line, _, (bars,) = container.lines
-        np.testing.assert_allclose(line.get_xdata(orig=False), [0, 0.25, 0.5, 0.75])
+        np.testing.assert_allclose(np.diff(line.get_xdata(orig=False)), [0.25] * 3)
         np.testing.assert_allclose(line.get_ydata(orig=False), [0, 0.1, 0.2, 0.3])
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         np.testing.assert_allclose(ends, [[-0.1, 0.5]] * 4)
 
 
-def test_protocols_stand_in_pairs_with_the_official_dot_filled():
+def protocol_lines():
     methods = ["none", "value_norm", "litelvlm(order=raster)", "litelvlm"]
     protocols = [
         "official",
@@ -151,27 +128,40 @@ def test_protocols_stand_in_pairs_with_the_official_dot_filled():
             for p, protocol in enumerate(protocols)
         ]
     )
-    table = table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
-    ax = ablations.draw_protocols(table, new_axes())
-    found, ends, _ = forest_parts(ax)
-    # Larger budgets first, the method before its variant and before controls, the official
-    # protocol before the single one.
-    ciou = table.set_index(["protocol", "method", "budget"]).ciou
-    order = [(b, m) for b in (48, 16) for m in ("litelvlm", "litelvlm(order=raster)", "value_norm")]
-    drawn = [
-        ciou[protocol, method, budget] for budget, method in order for protocol in protocols[:2]
-    ]
-    np.testing.assert_allclose(found, drawn)
-    np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
-    assert filled(ax) == [True, False] * 6
+    return table.assign(low=table.ciou - 0.02, high=table.ciou + 0.03)
+
+
+def test_protocols_stand_in_pairs_with_the_official_dot_filled():
+    table = protocol_lines()
+    ax = ablations.draw_protocols(table[table.budget != 16], new_axes())
+    official, single = (c for c in ax.collections if isinstance(c, PathCollection))
+    # The method before its variant and before controls.
+    order = ["litelvlm", "litelvlm(order=raster)", "value_norm"]
+    ciou = table[table.budget == 48].set_index(["protocol", "method"]).ciou
+    bars = [c for c in ax.collections if isinstance(c, LineCollection)]
+    for dots, bar, protocol in zip((official, single), bars, ablations.PROTOCOLS, strict=True):
+        drawn = [ciou[protocol, method] for method in order]
+        np.testing.assert_allclose(dots.get_offsets()[:, 0], drawn)
+        ends = [[segment[0][0], segment[1][0]] for segment in bar.get_segments()]
+        np.testing.assert_allclose(ends, np.add.outer(drawn, [-0.02, 0.03]))
+    assert "#ffffff" not in {to_hex(colour) for colour in official.get_facecolors()}
+    assert {to_hex(colour) for colour in single.get_facecolors()} == {"#ffffff"}
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[:3] == [
-        "LiteLVLM, 48 tokens",
-        "single protocol",
-        "LiteLVLM (order=raster), 48 tokens",
-    ]
+    assert names == ["LiteLVLM", "LiteLVLM, in raster order", "largest value norms"]
     (unpruned,) = ax.get_lines()
-    assert unpruned.get_xdata()[0] == ciou["official", "none", 144]
+    assert unpruned.get_xdata()[0] == table[table.method == "none"].ciou.iloc[0]
+
+
+def test_gain_and_protocols_have_a_panel_for_each_budget(saved_runs):
+    run = Saved(saved_runs["ablations"])
+    for name in ("ablation_gain", "ablation_protocols"):
+        figure = FIGURES[name].draw(run).figure
+        assert [ax.get_title() for ax in figure.axes] == ["48 tokens", "8 tokens"]
+
+
+def test_no_label_of_the_ablations_is_an_option_string():
+    for method in {label for labels in METHODS.values() for label in labels} | set(TOGETHER):
+        assert not set("=_:") & set(style.label(method)), method
 
 
 def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference():
@@ -191,11 +181,11 @@ def test_deltas_are_grouped_by_request_and_filled_where_holm_leaves_a_difference
     np.testing.assert_allclose(found, [0.2, -0.1, 0.0, 0.1])
     np.testing.assert_allclose(ends, [[0.1, 0.3], [-0.2, 0.0], [-0.1, 0.1], [0.05, 0.2]])
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names[0] == "control: random"
-    assert names[2] == "context: LiteLVLM (context_share=0.5, order=raster) †"
+    assert names[0] == "random"
+    assert names[2] == "LiteLVLM, half context, in raster order †"
     (said,) = significance.exceptions(table)
     assert said == (
-        "† compares LiteLVLM (context_share=0.5, order=raster) with LiteLVLM (context_share=0.5)."
+        "† compares “LiteLVLM, half context, in raster order” with “LiteLVLM, half context”."
     )
     assert significance.exceptions(table[table.reference == "litelvlm"]) == []
     assert colours == [style.colour(m).lower() for m in ("random", "uniform", "litelvlm", "trim")]
@@ -230,7 +220,6 @@ def test_all_of_them_are_in_the_table_of_figures():
     named = {name for name, drawing in FIGURES.items() if drawing.study == "ablations"}
     assert named == {
         "ablation_budgets",
-        "ablation_strata",
         "ablation_gain",
         "ablation_protocols",
         "ablation_deltas",
@@ -238,11 +227,60 @@ def test_all_of_them_are_in_the_table_of_figures():
     }
 
 
-def test_the_figure_of_deltas_names_every_request():
-    assert set(significance.REQUESTS) == set(METHODS)
+def test_the_figures_of_requests_name_every_request():
+    assert set(significance.REQUESTS) == {"paper", *METHODS}
+
+
+def test_deltas_and_retention_have_a_panel_for_each_request_in_words(saved_runs):
+    run = Saved(saved_runs["ablations"])
+    panels = {
+        name: [ax.get_title() for ax in FIGURES[name].draw(run).figure.axes]
+        for name in ("ablation_deltas", "ablation_retention")
+    }
+    assert panels["ablation_deltas"] == ["Worst first", "Controls"]
+    assert panels["ablation_retention"] == ["As released", "Worst first", "Controls"]
+    table = significance.largest(run.table("retention"))
+    figure = FIGURES["ablation_retention"].draw(run).figure
+    shown = [label.get_text() for ax in figure.axes for label in ax.get_yticklabels()]
+    assert sorted(shown) == sorted(style.label(method) for method in table["method"])
+
+
+STRATA = pd.DataFrame(
+    [
+        {"stratum": stratum, "group": group, "delta": delta, "n_images": n_images}
+        for stratum, group, delta, n_images in [
+            ("words", "over 5 words", 0.0, 25),
+            ("size", "small", 0.3, 30),
+            ("size", "medium", 0.1, 30),
+            ("kind", "attribute", 0.1, 40),
+            ("kind", "relation", -0.2, 10),
+        ]
+    ]
+)
+STRATA = STRATA.assign(budget=48, low=STRATA.delta - 0.1, high=STRATA.delta + 0.2)
+STRATA = STRATA.assign(low_categories=STRATA.low - 0.1, high_categories=STRATA.high + 0.1)
+
+
+def test_strata_draw_one_dot_and_both_intervals_per_group():
+    ax = strata.draw_strata(STRATA, new_axes())
+    found, ends, colours = forest_parts(ax)
+    np.testing.assert_allclose(found, STRATA.delta)
+    np.testing.assert_allclose(ends, STRATA[["low", "high"]])
+    wider = [c for c in ax.collections if isinstance(c, LineCollection)][1]
+    ends = np.array([[segment[0][0], segment[1][0]] for segment in wider.get_segments()])
+    np.testing.assert_allclose(ends, STRATA[["low_categories", "high_categories"]])
+    assert [label.get_text() for label in ax.get_yticklabels()][1] == "small target"
+    assert colours[1] == colours[2] != colours[3]
 
 
 def test_strata_of_few_images_are_left_out_unless_there_are_no_others():
-    table = pd.DataFrame({"group": ["a", "b"], "n_images": [10, 20]})
-    assert ablations.enough_images(table)["group"].tolist() == ["b"]
-    assert len(ablations.enough_images(table.assign(n_images=5))) == 2
+    assert strata.enough_images(STRATA)["group"].tolist() == STRATA["group"].tolist()[:4]
+    assert len(strata.enough_images(STRATA.assign(n_images=5))) == len(STRATA)
+    # A group with enough images at one budget only is left out at both, so that panels align.
+    other = STRATA.assign(budget=16, n_images=STRATA["n_images"] - 8)
+    assert "over 5 words" not in set(strata.enough_images(pd.concat([STRATA, other]))["group"])
+
+
+def test_strata_stand_in_the_order_of_kinds_sizes_and_words():
+    order = ["attribute", "relation", "small", "medium", "over 5 words"]
+    assert strata.in_order(STRATA)["group"].tolist() == order

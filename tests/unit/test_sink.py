@@ -161,9 +161,9 @@ def test_attention_away_from_sos_is_not_supported(tmp_path):
 def test_rows_and_tables_are_complete(tmp_path):
     folder = study(tmp_path, 1.0)
     rows = read_rows(folder)
-    # 2 layers: template and expression with 3 heads, their mean and the mean over positions;
-    # permuted and two random towers as means over heads only.
-    assert (rows.groupby("sent_id").size() == 2 * (5 + 5 + 1 + 2)).all()
+    # 2 layers: template, expression and permuted with 3 heads, their mean and the mean over
+    # positions; two random towers as means over heads only.
+    assert (rows.groupby("sent_id").size() == 2 * (5 + 5 + 5 + 2)).all()
     assert not rows.duplicated(
         ["sent_id", "text_mode", "weights", "weights_seed", "query", "layer", "head"]
     ).any()
@@ -176,13 +176,15 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert (asked.punct_share > 0).all()
     summary = read_summary(folder)
     grid = summary.table("grid")
-    assert len(grid) == 6
+    # 2 layers x 3 heads of three wordings.
+    assert len(grid) == 18
+    assert set(grid.text_mode) == {"template", "expression", "permuted"}
     assert (grid.low <= grid.lift).all()
     assert (grid.q >= grid.p).all()
     layers = summary.table("layers")
-    # Four wordings or weights with 22 measures of [EOS]; the seven shares over all positions for
-    # two of them.
-    assert len(layers) == 2 * (4 * 22 + 2 * 7)
+    # Four wordings or weights with 23 measures of [EOS]; the eight shares over all positions for
+    # three of them.
+    assert len(layers) == 2 * (4 * 23 + 3 * 8)
     line = layers[(layers.weights == "random") & (layers.measure == "lift") & (layers.layer == 1)]
     assert line["mean"].item() == pytest.approx(1.0)
     lengths = summary.table("length")
@@ -190,7 +192,7 @@ def test_rows_and_tables_are_complete(tmp_path):
     assert lengths.entropy.max() <= np.log(12) + 1e-6
     positions = summary.table("positions")
     assert positions.groupby(["layer", "kind"]).share.sum().to_numpy() == pytest.approx(1.0)
-    assert len(positions) == 2 * 5 * 2
+    assert len(positions) == 2 * 5 * 3
 
 
 def test_short_texts_pass_thresholds_that_uniform_attention_passes_too(tmp_path):

@@ -5,8 +5,10 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 
 from litelvlm.analysis.api import read_rows, read_summary
-from litelvlm.figures import mechanism, reversal_slices, sink, sink_causal, style
+from litelvlm.analysis.studies.sink import tables as sink_tables
+from litelvlm.figures import FIGURES, mechanism, reversal_slices, sink, sink_causal, style
 from litelvlm.figures.files import write_figures
+from litelvlm.figures.saved import Saved
 
 PROBES = pd.DataFrame(
     [
@@ -125,14 +127,26 @@ def test_area_draws_every_expression_and_the_fifths(saved_runs):
     np.testing.assert_allclose(ends, table[["low", "high"]])
 
 
-def test_positions_set_attention_beside_what_it_carries(saved_runs):
+def test_positions_set_attention_beside_what_it_carries_and_uniform_attention(saved_runs):
     table = read_summary(saved_runs["sink"]).table("positions")
-    ax = sink.draw_positions(table, 1, new_axes())
-    here = table[table["layer"] == 1]
-    for which, kind in enumerate(sink.KINDS):
-        np.testing.assert_allclose(dots(ax, which)[:, 0], here.loc[here["kind"] == kind, "share"])
-        np.testing.assert_allclose(bars(ax, which), here.loc[here["kind"] == kind, ["low", "high"]])
-    assert next(label.get_text() for label in ax.get_yticklabels()) == "[SOS]"
+    lines = {line.get_label(): line for line in sink.draw_positions(table, "[SOS]", new_axes()).lines}
+    assert set(lines) == {*sink.KINDS, sink.UNIFORM}
+    for kind, line in lines.items():
+        own = table[(table["role"] == "[SOS]") & (table["kind"] == kind)].sort_values("layer")
+        np.testing.assert_allclose(line.get_xydata(), own[["layer", "share"]])
+    rows = read_rows(saved_runs["sink"])
+    asked = rows[(rows["text_mode"] == "template") & (rows["weights"] == "trained")]
+    lengths = asked.drop_duplicates("sent_id")["n_tokens"]
+    np.testing.assert_allclose(lines[sink.UNIFORM].get_ydata(), (1 / lengths).mean())
+
+
+def test_positions_draw_every_layer_of_every_kind_of_position(saved_runs):
+    figure = FIGURES["sink_positions"].draw(Saved(saved_runs["sink"])).figure
+    table = read_summary(saved_runs["sink"]).table("positions")
+    assert [ax.get_title() for ax in figure.axes] == list(dict.fromkeys(table["role"]))
+    for kind in sink_tables.KINDS:
+        shares = table[(table["layer"] == 0) & (table["kind"] == kind)]["share"]
+        np.testing.assert_allclose(shares.sum(), 1)  # every token is of one kind of position
 
 
 def test_entropy_is_drawn_under_the_uniform_curve(saved_runs):

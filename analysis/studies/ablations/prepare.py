@@ -9,7 +9,11 @@ from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.ablations.config import ALTERED, SHUFFLED, TOGETHER, Config
-from litelvlm.analysis.studies.ablations.rows import AblationContext, ablation_rows
+from litelvlm.analysis.studies.ablations.rows import (
+    AblationContext,
+    IndexContext,
+    ablation_rows,
+)
 from litelvlm.analysis.studies.sweep import config as sweep_config
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import Context
@@ -56,7 +60,10 @@ def make_context(
 def protocol_contexts(
     model: GroundingModel, whole: EvenSubset, config: Config, budgets: tuple[int, ...]
 ) -> tuple[Context, Context]:
-    """Contexts of the official and the single protocol, on the method, its parts and controls."""
+    """Contexts of the official and the single protocol, on the method, its parts and controls.
+
+    The single one measures the reversal index of every expression too.
+    """
     methods = tuple(Method.parse(label) for label in TOGETHER)
     official = sweep_config.Config(
         methods=methods,
@@ -71,7 +78,7 @@ def protocol_contexts(
         answer_index=config.answer_index,
         batch_size=config.batch_size,
     )
-    return Context(model, whole, official, budgets), Context(model, whole, single, budgets)
+    return Context(model, whole, official, budgets), IndexContext(model, whole, single, budgets)
 
 
 def load_both(context: Context, protocols: Sequence[Context], index: int) -> tuple[Loaded, Loaded]:

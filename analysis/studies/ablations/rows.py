@@ -1,7 +1,7 @@
 """Rows of the ablations: a sweep's rows, altered inputs, and measures of the score."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from litelvlm.analysis.inputs.foreign import ForeignExpression, choose_foreign_t
 from litelvlm.analysis.inputs.labels import label_tokens, skip_reason
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.inputs.queries import glamm_query
+from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.signals.sampled import shapley
 from litelvlm.analysis.stats.ranking import auroc, reversal_index
@@ -52,6 +53,31 @@ class ClipState(Protocol):
     @property
     def clip(self) -> ClipImage:
         """States of the image tower."""
+
+
+@dataclass(frozen=True)
+class IndexContext(Context):
+    """A sweep's context that also measures how reversed the score of each conversation is.
+
+    Attributes:
+        measures: Measures of the score, of the image at hand by conversation, filled while its
+            passes are made.
+    """
+
+    measures: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def passes(
+        self,
+        loaded: Loaded,
+        state: VisualState,
+        number: int,
+        planned: PlannedConversation,
+        cues: Cues,
+        chosen: Chosen,
+    ) -> list[Pass]:
+        """The sweep's passes; the reversal index is kept on the way."""
+        self.measures[number] = {"ri": index_of(loaded.coverage[number], similarity(cues))}
+        return super().passes(loaded, state, number, planned, cues, chosen)
 
 
 @dataclass(frozen=True)
@@ -151,10 +177,7 @@ class AblationContext(Context):
     ) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
         scores = similarity(cues)
-        found = {"ri": float("nan")}
-        if covered.any() and skip_reason(covered) is None:
-            labels = label_tokens(covered)
-            found["ri"] = float(reversal_index(auroc(scores, labels.inside, labels.outside)))
+        found = {"ri": index_of(covered, scores)}
         if self.attention:
             query = glamm_query(self.model, state, planned.conversation)
             rows = attention_rows(query.model, query.state, query.conversation)
@@ -162,6 +185,14 @@ class AblationContext(Context):
         if self.rounding:
             found |= rounding(cues, self.budgets)
         return found
+
+
+def index_of(covered: Float[Array, "n"], scores: Float[Array, "n"]) -> float:
+    """Reversal index of scores on the referent, -1 to 1; nan where no token can be labelled."""
+    if not covered.any() or skip_reason(covered) is not None:
+        return float("nan")
+    labels = label_tokens(covered)
+    return float(reversal_index(auroc(scores, labels.inside, labels.outside)))
 
 
 def select(label: str, cues: Cues, budget: int) -> Selection:
@@ -174,6 +205,30 @@ def select(label: str, cues: Cues, budget: int) -> Selection:
     return get_pruner(PAPER).select(cues, budget)
 
 
+def measured_rows(
+    rows: Sequence[Row],
+    loaded: Loaded,
+    measures: Mapping[int, Mapping[str, float]],
+    nothing: Mapping[str, float],
+    part: str,
+) -> list[Row]:
+    """Rows of one part; those of the unpruned model hold the measures of their expression's score.
+
+    Args:
+        rows: Of one image.
+        loaded: The image; its keys name the expressions by place.
+        measures: By place of the expression; none where nothing was measured.
+        nothing: The same columns without values, for all other rows.
+        part: ``METHODS`` or ``PROTOCOLS``.
+    """
+    places = {key["sent_id"]: place for place, key in enumerate(loaded.keys)}
+    return [
+        {**row, "part": part, **nothing}
+        | (measures.get(places[row["sent_id"]], {}) if row["method"] == UNPRUNED else {})
+        for row in rows
+    ]
+
+
 def ablation_rows(
     context: AblationContext, protocols: Sequence[Context], loaded: tuple[Loaded, Loaded]
 ) -> ItemResult:
@@ -181,23 +236,20 @@ def ablation_rows(
 
     Args:
         context: Of the methods.
-        protocols: Contexts of the protocols that are compared.
+        protocols: Contexts of the protocols that are compared; an ``IndexContext`` measures too.
         loaded: The image with the chosen expressions, and with all of them.
     """
     context.measures.clear()
     alone = image_rows(context, loaded[0])
-    places = {key["sent_id"]: number for number, key in enumerate(loaded[0].keys)}
     nothing = without_values(context.measures)
-    rows = [
-        {
-            **row,
-            "part": METHODS,
-            **(context.measures[places[row["sent_id"]]] if row["method"] == UNPRUNED else nothing),
-        }
-        for row in alone.rows
-    ]
-    compared = [image_rows(protocol, loaded[1]) for protocol in protocols]
-    rows += [{**row, "part": PROTOCOLS, **nothing} for found in compared for row in found.rows]
+    rows = measured_rows(alone.rows, loaded[0], context.measures, nothing, METHODS)
+    compared = []
+    for protocol in protocols:
+        measures = protocol.measures if isinstance(protocol, IndexContext) else {}
+        measures.clear()
+        found = image_rows(protocol, loaded[1])
+        rows += measured_rows(found.rows, loaded[1], measures, nothing, PROTOCOLS)
+        compared.append(found)
     notes = [*alone.notes, *(note for found in compared for note in found.notes)]
     # The record counts the chosen expressions only.
     for reason, n in (Counter(loaded[1].skipped) - Counter(loaded[0].skipped)).items():

@@ -1,12 +1,10 @@
-"""Tables of the ablations: paired differences, strata of the gain, correlations, rounding."""
-
-from collections.abc import Iterator
+"""Tables of the ablations: paired differences, lead by reversal, correlations, rounding."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.inputs.methods import PAPER, RANDOM, UNPRUNED
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.stats.bootstrap import (
     Bootstrap,
@@ -14,7 +12,7 @@ from litelvlm.analysis.stats.bootstrap import (
     bootstrap,
     mean_estimate,
 )
-from litelvlm.analysis.stats.lines import adjusted, mean_line, wider_ends
+from litelvlm.analysis.stats.lines import adjusted, mean_line
 from litelvlm.analysis.stats.precision import minimum_detectable
 from litelvlm.analysis.stats.significance import equivalence_test, holm
 from litelvlm.analysis.studies.ablations.config import REFERENCES, request_of
@@ -26,15 +24,14 @@ from litelvlm.analysis.studies.ablations.rows import METHODS, PROTOCOLS
 from litelvlm.analysis.studies.sweep.estimates import (
     ONE_SIDED,
     cell_index,
-    crossed_difference,
     difference,
     retention,
     score_bootstrap,
     swap_p_value,
 )
-from litelvlm.analysis.studies.sweep.no_target import without_target
+from litelvlm.analysis.studies.sweep.leads import leads
 from litelvlm.analysis.studies.sweep.tables import score_table
-from litelvlm.analysis.studies.sweep.wide import Cell, Wide, budgets_of, widen
+from litelvlm.analysis.studies.sweep.wide import Cell, Wide, widen
 from litelvlm.arrays import Array
 
 PER_SAMPLE = "Pearson, mean over samples"
@@ -46,7 +43,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Returns:
         "scores" per method and budget; "deltas" to the paper's method with Holm's adjustment;
-        "retention" of the unpruned cIoU; "strata" and "gain" of the lead over random tokens;
+        "retention" of the unpruned cIoU; "gain", the lead over random tokens by the reversal index;
         "protocols", how much draws of the official protocol move the scores, and "official", which
         part carries them there; "attention", the reversed similarity against it; "precision", what
         bfloat16 changes; "intervals" of one score made in several ways. A table without lines is
@@ -61,8 +58,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "scores": score_table(wide, scores),
         "deltas": delta_table(wide, scores),
         "retention": retention_table(wide, scores),
-        "strata": strata_table(every_expression(rows)),
-        "gain": gain_table(alone),
+        "gain": gain_table(every_expression(rows)),
         "protocols": protocol_table(rows),
         "official": official_table(rows),
         "attention": attention_table(alone),
@@ -144,56 +140,17 @@ def every_expression(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["part"] == METHODS] if compared.empty else compared
 
 
-def strata_table(alone: pd.DataFrame) -> pd.DataFrame:
-    """Lead of the paper's method over random tokens by kind, size of the target and words.
-
-    Sizes are thirds of the expressions that mean something in their image; the others are a group
-    of their own.
-    """
-    meant = alone[~without_target(alone)]
-    area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
-    third = pd.cut(area, [0, 1 / 3, 2 / 3, 1], labels=["small", "medium", "large"]).astype(str)
-    strata = alone.assign(
-        size=alone["sent_id"].map(third).fillna("no target"),
-        words=np.where(alone["n_words"] > 5, "over 5 words", "up to 5 words"),
-    )
-    lines = [
-        {"stratum": stratum, "group": str(group)} | line
-        for stratum in ("kind", "size", "words")
-        for group, part in strata.groupby(stratum, sort=True)
-        for line in _leads(part)
-    ]
-    return pd.DataFrame(lines)
-
-
-def gain_table(alone: pd.DataFrame) -> pd.DataFrame:
+def gain_table(every: pd.DataFrame) -> pd.DataFrame:
     """Lead over random tokens by quarters of the reversal index: does reversal predict it?"""
-    index = alone[alone["method"] == UNPRUNED].set_index("sent_id")["ri"].dropna()
+    index = every[every["method"] == UNPRUNED].set_index("sent_id")["ri"].dropna()
     quarter = pd.cut(index.rank(pct=True, method="first"), [0, 0.25, 0.5, 0.75, 1], labels=QUARTERS)
     return pd.DataFrame(
         [
             {"quarter": name, "ri": float(index[members.index].mean())} | lead
             for name, members in quarter.groupby(quarter, observed=True)
-            for lead in _leads(alone[alone["sent_id"].isin(members.index)])
+            for lead in leads(every[every["sent_id"].isin(members.index)])
         ]
     )
-
-
-def _leads(rows: pd.DataFrame) -> Iterator[Row]:
-    """Lead in cIoU over random tokens at each budget, over images and over categories too.
-
-    Nothing if either was not run.
-    """
-    both = rows[rows["method"].isin([PAPER, RANDOM])]
-    if both["method"].nunique() < 2:
-        return
-    wide = widen(both)
-    scores = score_bootstrap(wide)
-    for budget in budgets_of(wide.cells, PAPER):
-        first, second = (cell_index(wide, (method, budget), "ciou") for method in (PAPER, RANDOM))
-        delta = difference(scores, first, second).estimates()[0]
-        crossed = crossed_difference(wide, (PAPER, budget), (RANDOM, budget))
-        yield {"budget": budget} | delta.line("delta") | wider_ends(delta, crossed)
 
 
 def attention_table(alone: pd.DataFrame) -> pd.DataFrame:

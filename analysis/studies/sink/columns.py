@@ -16,6 +16,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("content_share", float, "Attention on the words of the expression."),
     Column("content_uniform", float, "The same for uniform attention."),
     Column("punct_share", float, "Attention on punctuation."),
+    Column("punct_uniform", float, "The same for uniform attention."),
     Column("self_share", float, "Attention of the position on itself."),
     Column("entropy_norm", float, "Entropy of the attention over its maximum, 0 to 1."),
     Column("alpha1", float, "Mean attention that all positions pay to [SOS]."),

@@ -88,7 +88,7 @@ def _wordings(context: Context, expression: Expression) -> list[Wording]:
     return [
         Wording("template", question(bare, number), bare, heads=True),
         Wording("expression", bare, bare, heads=True),
-        Wording("permuted", question(shuffled, number), shuffled, heads=False),
+        Wording("permuted", question(shuffled, number), shuffled, heads=True),
     ]
 
 

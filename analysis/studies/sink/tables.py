@@ -17,25 +17,26 @@ from litelvlm.analysis.stats.significance import benjamini_hochberg
 
 DECIMALS = 6  # attention is float32: a uniform row must not differ from uniform by its last digit
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-# Kinds of position: their share of attention, and of what is carried.
+# Kinds of position: their share of attention, of what is carried, and of uniform attention.
 ROLES = {
-    "[SOS]": ("a_sos", "norm_share"),
-    "content words": ("content_share", "norm_content"),
-    "punctuation": ("punct_share", "norm_punct"),
-    "[EOS]": ("self_share", "norm_self"),
+    "[SOS]": ("a_sos", "norm_share", "one_uniform"),
+    "content words": ("content_share", "norm_content", "content_uniform"),
+    "punctuation": ("punct_share", "norm_punct", "punct_uniform"),
+    "[EOS]": ("self_share", "norm_self", "one_uniform"),
 }
 REST = "words of the template"
-KINDS = ("attention", "carried by norm")
+KINDS = ("attention", "carried by norm", "uniform")
 
 
 def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Tables for figures.
 
     Returns:
-        "grid": lift per layer and head with interval, p and its Benjamini-Hochberg adjustment q;
+        "grid": lift per wording, layer and head with interval, p and its adjustment q
+        (Benjamini and Hochberg);
         "layers": every measure per layer, wording, weights and query (mean over heads); "length":
         the same by number of tokens, beside what uniform attention gives; "thresholds": share of
-        heads above each; "positions": shares by kind of position.
+        heads above each; "positions": shares by kind of position, beside uniform attention's.
     """
     means = rows[rows["head"] == MEAN_HEAD]
     groups = ["weights", "text_mode", "query"]
@@ -100,12 +101,16 @@ def thresholds_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def positions_table(means: pd.DataFrame) -> pd.DataFrame:
-    """Share of attention, and of what is carried, by kind of position and layer, on questions."""
+    """Share of attention, and of what is carried, by kind of position and layer, on questions.
+
+    The kind "uniform" is the share that uniform attention over the same tokens has.
+    """
     chosen = means[
         (means["weights"] == "trained")
         & (means["text_mode"] == "template")
         & (means["query"] == "eos")
     ].set_index(["image_id", "layer"])
+    chosen = chosen.assign(one_uniform=1 / chosen["n_tokens"])
     shares = {}
     for number, kind in enumerate(KINDS):
         own = pd.DataFrame({role: chosen[pair[number]] for role, pair in ROLES.items()})
@@ -116,11 +121,18 @@ def positions_table(means: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Lift of every layer and head on full questions, against 1; exploratory, hence q beside p."""
-    chosen = rows[(rows["head"] != MEAN_HEAD) & (rows["text_mode"] == "template")]
-    wide = chosen.pivot(index=["image_id", "sent_id"], columns=["layer", "head"], values="lift")
-    images = wide.index.get_level_values("image_id").to_numpy()
-    result = bootstrap_means(wide.to_numpy().round(DECIMALS), images)
-    table = lines_of(result, wide.columns, "lift").assign(p=result.p_values(1.0))
-    columns = ["layer", "head", "lift", "low", "high", "p", "q", "n_images", "n"]
-    return table.assign(q=adjusted(table, benjamini_hochberg))[columns]
+    """Lift of every layer and head by wording, against 1; exploratory, hence q beside p.
+
+    q is adjusted over all lines.
+    """
+    chosen = rows[rows["head"] != MEAN_HEAD]
+    parts = []
+    for mode, part in chosen.groupby("text_mode", sort=False):
+        wide = part.pivot(index=["image_id", "sent_id"], columns=["layer", "head"], values="lift")
+        images = wide.index.get_level_values("image_id").to_numpy()
+        result = bootstrap_means(wide.to_numpy().round(DECIMALS), images)
+        table = lines_of(result, wide.columns, "lift").assign(p=result.p_values(1.0))
+        parts.append(table.assign(text_mode=mode))
+    found = pd.concat(parts, ignore_index=True)
+    columns = ["text_mode", "layer", "head", "lift", "low", "high", "p", "q", "n_images", "n"]
+    return found.assign(q=adjusted(found, benjamini_hochberg))[columns]

@@ -16,6 +16,7 @@ from litelvlm.analysis.studies.sweep.estimates import (
     score_bootstrap,
     swap_p_value,
 )
+from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_target
 from litelvlm.analysis.studies.sweep.wide import Cell, Wide, widen
 
@@ -26,8 +27,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Returns:
         "scores" (cIoU, gIoU, P@0.5 per cell), "comparisons" (paired differences and retention),
         "seeds" (each draw alone), "tokens" (tokens at the input and per layer) and, where there are
-        such expressions, "kinds" (scores by kind) and "no_target" (N-acc, T-acc and the scores that
-        go with them).
+        such expressions or methods, "kinds" (scores by kind), "no_target" (N-acc, T-acc and the
+        scores that go with them) and "strata" (lead over random tokens by kind, size and words).
     """
     wide = widen(rows)
     scores = score_bootstrap(wide)
@@ -41,7 +42,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         found["kinds"] = stratum_table(rows, "kind")
     if without_target(rows).any():
         found["no_target"] = no_target_table(rows)
-    return found
+    strata = strata_table(rows)
+    return found if strata.empty else found | {"strata": strata}
 
 
 def score_table(wide: Wide, scores: Bootstrap) -> pd.DataFrame:

@@ -1,0 +1,63 @@
+"""Lead of the paper's method over random tokens, by groups of expressions."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.inputs.methods import PAPER, RANDOM
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.stats.lines import wider_ends
+from litelvlm.analysis.studies.sweep.estimates import (
+    cell_index,
+    crossed_difference,
+    difference,
+    score_bootstrap,
+)
+from litelvlm.analysis.studies.sweep.no_target import without_target
+from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
+
+LONG = 5
+"""Most words of a short expression."""
+
+
+def leads(rows: pd.DataFrame) -> Iterator[Row]:
+    """Lead in cIoU over random tokens at each budget, over images and over categories too.
+
+    Nothing if either was not run.
+    """
+    both = rows[rows["method"].isin([PAPER, RANDOM])]
+    if both["method"].nunique() < 2:
+        return
+    wide = widen(both)
+    scores = score_bootstrap(wide)
+    for budget in budgets_of(wide.cells, PAPER):
+        first, second = (cell_index(wide, (method, budget), "ciou") for method in (PAPER, RANDOM))
+        delta = difference(scores, first, second).estimates()[0]
+        crossed = crossed_difference(wide, (PAPER, budget), (RANDOM, budget))
+        yield {"budget": budget} | delta.line("delta") | wider_ends(delta, crossed)
+
+
+def strata_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lead of the paper's method over random tokens by kind, size of the target and words.
+
+    Sizes are thirds of the expressions that mean something in their image; the others are a group
+    of their own. The table is empty if either method was not run.
+
+    Columns: stratum ("kind", "size" or "words"), group, budget, delta (cIoU), low, high, n_images,
+    n, low_categories, high_categories, n_categories.
+    """
+    meant = rows[~without_target(rows)]
+    area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
+    third = pd.cut(area, [0, 1 / 3, 2 / 3, 1], labels=["small", "medium", "large"]).astype(str)
+    strata = rows.assign(
+        size=rows["sent_id"].map(third).fillna("no target"),
+        words=np.where(rows["n_words"] > LONG, f"over {LONG} words", f"up to {LONG} words"),
+    )
+    lines = [
+        {"stratum": stratum, "group": str(group)} | line
+        for stratum in ("kind", "size", "words")
+        for group, part in strata.groupby(stratum, sort=True)
+        for line in leads(part)
+    ]
+    return pd.DataFrame(lines)

@@ -1,0 +1,78 @@
+"""Figure of a sweep: for which expressions does the method beat random tokens?"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from litelvlm.analysis.runs.claims import MIN_IMAGES
+from litelvlm.figures import style
+from litelvlm.figures.axes import WIDER, forest
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
+
+STRATA = {"kind": "litelvlm", "size": "uniform", "words": "mask_oracle"}
+"""Kinds of group, with the method whose colour each has."""
+SIZES = ("small", "medium", "large")
+
+
+def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
+    """D2: cIoU minus that of random tokens, by kind of expression, target size and words.
+
+    Args:
+        table: Lines of one budget of the summary's table "strata": stratum, group, delta, low,
+            high, low_categories, high_categories.
+        ax: Where to draw; one line per group. A thin line is the wider interval over images and
+            categories.
+    """
+    names = [
+        f"{group} target" if stratum == "size" and group in SIZES else str(group)
+        for stratum, group in zip(table["stratum"], table["group"], strict=True)
+    ]
+    colours = [style.colour(STRATA[stratum]) for stratum in table["stratum"]]
+    forest(ax, table, "delta", names, colours, null=0.0)
+    ax.set(xlabel="cIoU of LiteLVLM minus that of random tokens", ylabel="")
+    return ax
+
+
+def enough_images(table: pd.DataFrame) -> pd.DataFrame:
+    """Groups that rest on at least 20 images at every budget; all of them if none does."""
+    fewest = table.groupby(["stratum", "group"])["n_images"].transform("min")
+    large = table[fewest >= MIN_IMAGES]
+    return table if large.empty else large
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines by kind, size from small to large, and words."""
+    size = table["group"].map(lambda group: SIZES.index(group) if group in SIZES else len(SIZES))
+    place = table["stratum"].map(list(STRATA).index)
+    ordered: pd.DataFrame = table.assign(place=place, size=size).sort_values(
+        ["place", "size", "group"], kind="stable"
+    )
+    return ordered.drop(columns=["place", "size"])
+
+
+def _strata(run: Saved) -> RenderedFigure:
+    table = run.table("strata")
+    shown = in_order(enough_images(table))
+    budgets = sorted(shown["budget"].unique(), reverse=True)
+    groups = len(shown[["stratum", "group"]].drop_duplicates())
+    figure, axes = style.side_panels(len(budgets), 1.3 + 0.2 * groups)
+    for ax, budget in zip(axes, budgets, strict=True):
+        ax.set_title(f"{budget} tokens", fontsize=9)
+        draw_strata(shown[shown["budget"] == budget], ax).set_xlabel("")
+    axes[0].set_ylim(groups - 0.5, -0.5)  # the panels share it, so each would turn it round
+    figure.supxlabel("cIoU of LiteLVLM minus that of random tokens", fontsize=9)
+    style.heading(figure, run.title("Where does LiteLVLM beat random tokens?"))
+    what = f"per group; 95 % intervals, paired, from resampling images; {WIDER}"
+    if len(shown) < len(table):
+        left_out = len(table[["stratum", "group"]].drop_duplicates()) - groups
+        what += f"; groups with fewer than {MIN_IMAGES} images left out: {left_out}"
+    return RenderedFigure(figure, protocol_note(run, shown, what))
+
+
+DRAWINGS = {
+    "ablation_strata": Drawing(
+        "sweep",
+        "cIoU minus that of random tokens, by kind, size and number of words.",
+        _strata,
+        ("strata",),
+    ),
+}
