@@ -3,10 +3,12 @@
 Usage: ``python benchmarks/long_run.py sweep --minutes 120 --ceiling 8``, and ``... demo ...``.
 
 The sweep is computed again and again in one process, each time into an empty folder. The demo is
-one server that answers one request after another. The address space of the process is limited to
-``--ceiling`` GiB, so that a leak ends it. Twice a second its resident memory and its open files are
-noted. The slopes are those of least squares over the time after the first fifth, with an interval
-of 95 % from resampling blocks of a twentieth of that time.
+one server that answers one request after another. Both use the miniature ``--model``. The address
+space of the process is limited to ``--ceiling`` GiB, so that a leak ends it. Twice a second its
+resident memory and its open files are noted; twice a minute it notes what malloc holds: bytes that
+are in use, and bytes that are free but not given back. The slopes are those of least squares over
+the time after the first fifth, with an interval of 95 % from resampling blocks of a twentieth of
+that time. An interrupt ends the watch early; what was noted is stored with the time that it took.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
@@ -28,6 +31,21 @@ import numpy as np
 from common import store
 
 ROOT = Path(__file__).resolve().parents[1]
+HEAP = """
+import ctypes, os, threading, time
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+        "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+libc = ctypes.CDLL("libc.so.6")
+libc.mallinfo2.restype = Info
+def note():
+    while True:
+        info = libc.mallinfo2()
+        with open(os.path.join(os.environ["TMPDIR"], "heap.csv"), "a") as notes:
+            notes.write(f"{time.monotonic()},{info.uordblks + info.hblkhd},{info.fordblks}\\n")
+        time.sleep(30)
+threading.Thread(target=note, daemon=True).start()
+"""
 SWEEP = """
 import sys, tempfile
 from pathlib import Path
@@ -36,14 +54,17 @@ from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.studies import sweep
 torch.set_num_threads(1)
-model, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
+model, data = load_model("MODEL", device="cpu"), load_refer("MODEL", split="val")
 config = sweep.Config(limit=8, chunk_size=2, seeds=2)
 while True:
     with tempfile.TemporaryDirectory() as folder:
         complete_run(sweep.STUDY, model, data, config, Path(folder))
     print("done", flush=True)
 """
-DEMO = "from litelvlm.analysis.cli import main; main(['demo', '--device', 'cpu'])"
+DEMO = """
+from litelvlm.analysis.cli import main
+main(["demo", "--model", "MODEL", "--device", "cpu"])
+"""
 
 
 def started(program: str, ceiling: float, temporary: str) -> subprocess.Popen[str]:
@@ -117,12 +138,20 @@ def slope(hours: np.ndarray, values: np.ndarray, seed: int = 0) -> dict[str, flo
     return {"per_hour": fit(np.arange(n)), "low": float(low), "high": float(high)}
 
 
-def watch(what: str, minutes: float, ceiling: float) -> dict[str, object]:
+def heap(path: Path, begun: float) -> np.ndarray:
+    """Hours since the watch began, MiB in use, and MiB that malloc holds free."""
+    table = np.loadtxt(path, delimiter=",", ndmin=2)
+    table = np.column_stack([(table[:, 0] - begun) / 3600, table[:, 1:] / 2**20])
+    return table[table[:, 0] > 0]
+
+
+def watch(what: str, model: str, minutes: float, ceiling: float) -> dict[str, object]:
     """Run one of the two and note memory and files."""
     notes: list[tuple[float, float, int]] = []
     count = 0
+    program = HEAP + (SWEEP if what == "sweep" else DEMO).replace("MODEL", model)
     with tempfile.TemporaryDirectory() as temporary:
-        process = started(SWEEP if what == "sweep" else DEMO, ceiling, temporary)
+        process = started(program, ceiling, temporary)
         works = rounds_of_sweep(process) if what == "sweep" else answers_of_demo(process, temporary)
         broken: list[str] = []
 
@@ -145,22 +174,32 @@ def watch(what: str, minutes: float, ceiling: float) -> dict[str, object]:
         while count == 0 and process.poll() is None and not broken:
             sleep(0.1)
         begun = monotonic()
-        while monotonic() - begun < 60 * minutes and process.poll() is None and not broken:
-            notes.append(((monotonic() - begun) / 3600, *state(process.pid)))
-            sleep(0.5)
+        with suppress(KeyboardInterrupt):
+            while monotonic() - begun < 60 * minutes and process.poll() is None and not broken:
+                notes.append(((monotonic() - begun) / 3600, *state(process.pid)))
+                sleep(0.5)
         ended = process.poll()
         failure = broken[0] if broken else "" if ended is None else f"it ended with {ended}"
-        finished = count
+        finished, held = count, heap(Path(temporary) / "heap.csv", begun)
         process.send_signal(signal.SIGTERM)
         process.wait()
     table = np.array(notes)
     late = table[table[:, 0] >= table[-1, 0] / 5]
+    used = held[held[:, 0] >= table[-1, 0] / 5]
+    every = max(1, len(table) // 24)
     return {
-        "minutes": minutes,
+        "model": model,
+        "minutes": round(60 * float(table[-1, 0]), 1),
         "ceiling_gib": ceiling,
         "rounds" if what == "sweep" else "answers": finished,
         "failure": failure,
         "memory_mib": {"first": table[0, 1], "last": table[-1, 1], "peak": table[:, 1].max()},
+        "memory_mib_over_time": table[::every, 1].round(1).tolist(),
+        "malloc_mib": {
+            "in_use": {"first": held[0, 1], "last": held[-1, 1]},
+            "free": {"first": held[0, 2], "last": held[-1, 2]},
+            "in_use_slope": slope(used[:, 0], used[:, 1]),
+        },
         "files": {"first": table[0, 2], "last": table[-1, 2], "peak": table[:, 2].max()},
         "memory_mib_slope": slope(late[:, 0], late[:, 1]),
         "files_slope": slope(late[:, 0], late[:, 2]),
@@ -171,10 +210,11 @@ def main() -> int:
     """Watch one of the two; 1 if it ended early."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("sweep", "demo"))
+    parser.add_argument("--model", default="embedded", help="miniature by name")
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--ceiling", type=float, default=8, help="GiB of address space")
     given = parser.parse_args()
-    found = watch(given.what, given.minutes, given.ceiling)
+    found = watch(given.what, given.model, given.minutes, given.ceiling)
     store(f"long_run_{given.what}", found)
     return int(bool(found["failure"]))
 

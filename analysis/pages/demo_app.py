@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from litelvlm.analysis.pages.demo import (
     MAX_BYTES,
     MAX_PIXELS,
     MAX_TEXT,
+    Answer,
     compare,
     read_upload,
     usable_methods,
@@ -34,6 +36,10 @@ MISSING = (
 )
 SESSIONS = 64
 """Visitors whose copy of the page is kept in memory; gradio keeps 10,000."""
+TIMES = 64
+"""Answers whose times gradio keeps; it would keep 10,000 and summarise them after each answer."""
+THREAD = "litelvlm-demo"
+"""Name of the one thread that computes."""
 
 
 @runtime_checkable
@@ -58,6 +64,7 @@ def contained() -> Iterator[Path]:
             "GRADIO_TEMP_DIR": folder,
             "MPLCONFIGDIR": folder,
             "GRADIO_ANALYTICS_ENABLED": "False",
+            "GRADIO_ANALYTICS_MAX_EVENTS": str(TIMES),
             "HF_HUB_OFFLINE": "1",
         }
         before = {name: os.environ.get(name) for name in settings}
@@ -88,6 +95,13 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
     except ModuleNotFoundError as error:
         raise RuntimeError(MISSING) from error
 
+    # gradio answers in any of its 40 threads, and each thread that computes keeps memory for
+    # itself: an arena of malloc and torch's buffers, about 13 MiB with the miniature.
+    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=THREAD)
+
+    def computed(path: str, text: str, method: str, budget: int, seed: int) -> Answer:
+        return compare(model, read_upload(path), text, method, budget, seed)
+
     def answer(
         path: str | None, text: str, method: str, budget: float | None, seed: float | None
     ) -> tuple[UInt8[Array, "h w 3"], UInt8[Array, "h w 3"], str]:
@@ -98,7 +112,7 @@ def build_app(model: Glamm, scenes: list[tuple[str, Image.Image]], folder: Path)
                 raise ValueError(
                     "the number of tokens and the seed must be whole numbers; one of them is empty"
                 )
-            found = compare(model, read_upload(path), text, method, int(budget), int(seed))
+            found = worker.submit(computed, path, text, method, int(budget), int(seed)).result()
         except ValueError as error:
             raise gradio.Error(str(error), print_exception=False) from error
         return found.unpruned, found.pruned, found.summary

@@ -1,13 +1,17 @@
 """What the live demo computes and refuses, without its page."""
 
+import asyncio
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from litelvlm import get_pruner
+from litelvlm.analysis.pages import demo_app
 from litelvlm.analysis.pages.demo import Answer, compare, read_upload, usable_methods
 from litelvlm.analysis.studies.overlay import contrasting_tints, draw_overlay, kept_pixels
 
@@ -109,3 +113,51 @@ def test_an_upload_that_is_no_picture_is_refused(tmp_path):
     path.write_text("<script>")
     with pytest.raises(ValueError, match="not a readable picture"):
         read_upload(path)
+
+
+@pytest.fixture
+def page(model, monkeypatch):
+    """The demo's page whose computations only note their thread, and those threads."""
+    threads = []
+
+    def computed(model, picture, *_):
+        threads.append(threading.current_thread())
+        return Answer(np.asarray(picture), np.asarray(picture), 1.0, 1.0, 2, 1.0, 1.0)
+
+    async def built(folder):  # without a running loop gradio makes some and closes none
+        return demo_app.build_app(model, [], folder)
+
+    monkeypatch.setattr(demo_app, "compare", computed)
+    with demo_app.contained() as folder:
+        yield asyncio.run(built(folder)), threads
+
+
+def answer_of(app):
+    """The page's function behind its button."""
+    (found,) = [one.fn for one in app.fns.values() if one.api_name == "compare"]
+    return found
+
+
+def test_every_answer_is_computed_in_one_and_the_same_thread(page, scene, tmp_path):
+    app, threads = page
+    scene[0].save(tmp_path / "one.png")
+    for _ in range(4):
+        with ThreadPoolExecutor(1) as caller:
+            caller.submit(
+                answer_of(app), str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0
+            ).result()
+    assert len(threads) == 4
+    assert len(set(threads)) == 1
+    assert threads[0].name.startswith(demo_app.THREAD)
+
+
+def test_a_refusal_in_that_thread_reaches_the_page_in_words(page, tmp_path):
+    app, threads = page
+    (tmp_path / "one.png").write_text("no picture")
+    with pytest.raises(Exception, match="not a readable picture"):
+        answer_of(app)(str(tmp_path / "one.png"), "x", "litelvlm", 8.0, 0.0)
+    assert threads == []
+
+
+def test_the_server_keeps_the_times_of_few_answers_only(page):
+    assert page[0]._queue.ANALYTICS_MAX_EVENTS == demo_app.TIMES
