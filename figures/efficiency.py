@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from litelvlm.analysis.studies.efficiency.timing import END, PREFILL
 from litelvlm.figures import style
 from litelvlm.figures.axes import lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
@@ -51,8 +52,13 @@ def draw_components(times: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def timed_part(times: pd.DataFrame) -> str:
+    """Component that stands for the time of an arm: the whole call, or the prefill alone."""
+    return END if (times["component"] == END).any() else PREFILL
+
+
 def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw cIoU against the median time of a whole call (E2).
+    """Draw cIoU against the median time of a whole call (E2), or of the prefill if it was timed.
 
     Args:
         times: The bench's table "times".
@@ -60,7 +66,8 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
             high.
         ax: Where to draw; one line per method that stands in both.
     """
-    whole = times[(times["metric"] == "wall_ms") & (times["component"] == "end_to_end")]
+    part = timed_part(times)
+    whole = times[(times["metric"] == "wall_ms") & (times["component"] == part)]
     ciou = scores[scores["metric"] == "ciou"].rename(columns={"budget": "k", "value": "ciou"})
     both = whole.merge(ciou[["method", "k", "ciou", "low", "high"]], on=["method", "k"])
     for method, line in lines_of(both, "method"):
@@ -76,7 +83,8 @@ def draw_front(times: pd.DataFrame, scores: pd.DataFrame, ax: Axes) -> Axes:
             color=style.colour(method),
             marker=style.mark(method) or "o",
         )
-    ax.set(xlabel="median time of a whole call (ms)", ylabel="cIoU")
+    what = "a whole call" if part == END else "the language model's prefill"
+    ax.set(xlabel=f"median time of {what} (ms)", ylabel="cIoU")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -195,9 +203,10 @@ DRAWINGS = {
     ),
     "time_front": Drawing(
         "efficiency",
-        "cIoU of a sweep against the median time of a whole call.",
+        "cIoU of a sweep against the median time of a whole call, of full-size models.",
         _front,
         ("times", "scores"),
+        full_size=True,
     ),
     "time_arithmetic": Drawing(
         "efficiency",

@@ -42,7 +42,8 @@ def write_figures(
         partial: Whether runs that are not whole may be drawn; their titles say so.
 
     Raises:
-        ValueError: If the name is unknown, no run fits it, two runs fit it, or a run is not whole.
+        ValueError: If the name is unknown, no run fits it, two runs fit it, a run is not whole, or
+            the figure is drawn of another protocol or of full-size models alone.
         FileNotFoundError: If a folder holds no finished run.
     """
     check_name(name, [*FIGURES, "all"], "figure")
@@ -71,6 +72,9 @@ def write_figures(
         for run in saved
         if run.summary.study == drawing.study
     ]
+    for key, drawing, run in pairs:
+        if key == name and (obstacle := drawing.obstacle(run.record)):
+            raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
     return [
         write_figure(key, run, out)
         for key, drawing, run in pairs
@@ -92,6 +96,9 @@ def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
     check_name(name, FIGURES, "figure")
     saved = Saved(run.folder if isinstance(run, SavedRun) else run)
     if not FIGURES[name].fits(saved):
+        same_study = FIGURES[name].study == saved.summary.study
+        if same_study and (obstacle := FIGURES[name].obstacle(saved.record)):
+            raise ValueError(f"figure {name!r} cannot be drawn from {saved.folder}: {obstacle}")
         able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(saved)) or "none"
         raise ValueError(
             f"figure {name!r} cannot be drawn from {saved.folder}, a run of the study "

@@ -1,6 +1,7 @@
 """Motivating figures: similarity maps, attention of [EOS], and what each method keeps."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from jaxtyping import Float
@@ -8,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from litelvlm.analysis.inputs.methods import PAPER
+from litelvlm.analysis.studies.chosen import RULE
 from litelvlm.analysis.studies.motivation_file import (
     FILE,
     Motivation,
@@ -16,8 +19,13 @@ from litelvlm.analysis.studies.motivation_file import (
 )
 from litelvlm.arrays import Array
 from litelvlm.figures import style
+from litelvlm.figures.examples import above, headline, page_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
+TRUTH = "#2fe0ac"
+"""Colour of the true mask's outline."""
+LETTERS = 20
+"""Most letters of a method's name in one line above its picture."""
 EDGES = np.linspace(-4, 4, 41)
 """Bins of the two distributions; what lies outside is counted in the outermost ones."""
 
@@ -32,13 +40,12 @@ def draw_maps(examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axe
     for example, (left, middle, right) in zip(examples, axes, strict=True):
         for ax in (left, middle):
             ax.imshow(example.picture)
-            ax.contour(example.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
+            ax.contour(example.mask, levels=[0.5], colors=TRUTH, linewidths=1.2)
             ax.set_axis_off()
         middle.imshow(example.similarity, cmap="magma", alpha=0.85)
-        middle.contour(example.mask, levels=[0.5], colors="#2fe0ac", linewidths=1.2)
+        middle.contour(example.mask, levels=[0.5], colors=TRUTH, linewidths=1.2)
         draw_words(example, right)
-        title = left.set_title(f"“{example.text}”", fontsize=8.5)
-        title.set_in_layout(False)  # else a long expression widens the first column
+        above(left, headline(example.text, example.case), lines=0)
     return [ax for row in axes for ax in row]
 
 
@@ -97,23 +104,26 @@ def draw_distributions(inside: Float[Array, "i"], outside: Float[Array, "o"], ax
 def draw_methods(
     examples: Sequence[MotivationExample], axes: Sequence[Sequence[Axes]]
 ) -> list[Axes]:
-    """One row per expression, one panel per method at the same budget.
+    """One row per expression: the true mask, then one panel per method at the same budget.
 
     Args:
         examples: Expressions.
-        axes: Grid of axes [expressions, methods].
+        axes: Grid of axes [expressions, 1 + methods].
     """
     for example, row in zip(examples, axes, strict=True):
+        row[0].imshow(example.picture)
+        row[0].contour(example.mask, levels=[0.5], colors=TRUTH, linewidths=1.2)
+        row[0].set_title("true mask", fontsize=7, loc="center", pad=2)
         for ax, method, iou, panel in zip(
-            row, example.methods, example.ious, example.panels, strict=True
+            row[1:], example.methods, example.ious, example.panels, strict=True
         ):
             ax.imshow(panel)
-            ax.set_title(f"{style.label(method)}\nIoU {iou:.2f}", fontsize=7, loc="center", pad=2)
+            name = fill(style.label(method), LETTERS)
+            ax.set_title(f"{name}\nIoU {iou:.2f}", fontsize=7, loc="center", pad=2)
+        for ax in row:
             ax.set_axis_off()
-        words = row[0].text(
-            0, 1.26, f"“{example.text}”", transform=row[0].transAxes, fontsize=8.5, va="bottom"
-        )
-        words.set_in_layout(False)
+        most = max(fill(style.label(m), LETTERS).count("\n") for m in example.methods)
+        above(row[0], headline(example.text, example.case), lines=2 + most)
     return [ax for row in axes for ax in row]
 
 
@@ -132,7 +142,7 @@ def _grid(
 def _maps(run: Saved) -> RenderedFigure:
     found = read_motivation(run.folder)
     n = len(found.examples)
-    figure, axes = _grid(7.4, 2.1 * n, n, 3, width_ratios=(1.25, 1.25, 1.3))
+    figure, axes = _grid(style.PAGE, 0.4 + 2.1 * n, n, 3, width_ratios=(1.0, 1.0, 1.6))
     draw_maps(found.examples, axes)
     figure.suptitle(
         run.title("Where is the similarity high, and what does [EOS] attend to?"),
@@ -141,7 +151,7 @@ def _maps(run: Saved) -> RenderedFigure:
         fontsize=11,
     )
     note = (
-        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. "
+        f"n = {n} expressions. {RULE}. "
         "Green: the true mask. Bright: similar to the text. "
         "Bars: attention of [EOS] to each word, mean over layers and heads; "
         "dotted: an equal share. No intervals: these are single cases."
@@ -164,15 +174,18 @@ def _distributions(run: Saved) -> RenderedFigure:
 
 def _methods(run: Saved) -> RenderedFigure:
     found = read_motivation(run.folder)
-    n, columns = len(found.examples), len(found.examples[0].methods)
-    figure, axes = _grid(1.5 * columns, 2.15 * n, n, columns)
+    n, columns = len(found.examples), 1 + len(found.examples[0].methods)
+    shapes = [example.picture.shape[:2] for example in found.examples]
+    names = [fill(style.label(name), LETTERS) for name in found.examples[0].methods]
+    lines = 2 + max(name.count("\n") for name in names)
+    figure, axes = page_grid([height / width for height, width in shapes], columns, lines)
     draw_methods(found.examples, axes)
     figure.suptitle(
         run.title(f"Masks by method, {found.budget} tokens"), x=0.01, ha="left", fontsize=11
     )
     note = (
-        f"n = {n} expressions at fixed percentiles of IoU, not chosen by eye. "
-        "Orange: the model's mask. Pruned tokens are dark. "
+        f"n = {n} expressions. {RULE}, for {style.label(PAPER)}. "
+        "Green: the true mask; orange: the model's mask. Pruned tokens are dark. "
         "A merged token has no single place, so only tokens with a place are bright."
     )
     return RenderedFigure(figure, note)
@@ -192,6 +205,6 @@ DRAWINGS = {
         files=(str(FILE),),
     ),
     "methods": Drawing(
-        "sweep", "Masks of a few expressions by method at one budget.", _methods, files=(str(FILE),)
+        "sweep", "Masks by method at one budget, successes beside failures.", _methods, files=(str(FILE),)
     ),
 }

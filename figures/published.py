@@ -1,16 +1,22 @@
-"""The published accuracy table beside the numbers of a sweep, at the same shares of tokens."""
+"""The published accuracy table beside a sweep, at the same shares of tokens.
+
+Both sides are in the official protocol: the published numbers come from several drawn expressions
+in one conversation, and a sweep in another protocol judges another method.
+"""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.inputs.methods import PAPER_RULE, RANDOM
 from litelvlm.analysis.studies import published
 from litelvlm.figures import style, sweep
 from litelvlm.figures.axes import budget_axis, lines_of
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 
-CONTROLS = ("random", "uniform")
-"""Drawn on our side as well: the published table has no control."""
+OURS = (PAPER_RULE, "prumerge_plus", RANDOM, "uniform")
+"""Drawn on our side as well: the paper's own rule, what stands for LLaVA-PruMerge, and controls,
+which the published table has none of."""
 
 
 def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -44,9 +50,9 @@ def draw_published(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def measured(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Lines of "comparisons" for the published methods and for the controls."""
+    """Lines of "comparisons" for the published methods, for ``OURS`` and no others."""
     lines: pd.DataFrame = comparisons[
-        comparisons["method"].isin([*published.METHODS.values(), *CONTROLS])
+        comparisons["method"].isin([*published.METHODS.values(), *OURS])
     ]
     return lines
 
@@ -62,10 +68,11 @@ def _published(run: Saved) -> RenderedFigure:
     scores, lines = run.table("scores"), measured(run.table("comparisons"))
     n_tokens = int(scores.loc[scores["method"] == "none", "budget"].max())
     data, split = run.record.data["name"], run.record.data["split"]
-    figure = Figure(figsize=(8.2, 3.8), layout="constrained")
+    figure = Figure(figsize=(style.PAGE, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     draw_published(published.accuracy(data, split), left)
     sweep.draw_retention(lines, right).set(xlabel=f"visual tokens kept, of {n_tokens}", ylabel="")
+    right.legend(loc="lower right", fontsize=7, ncols=2)
     same_shares(left, right, published.N_TOKENS, n_tokens)
     left.set_ylim(bottom=0)
     where = (
@@ -75,25 +82,24 @@ def _published(run: Saved) -> RenderedFigure:
     )
     left.set_title(f"published: GLaMM, {where}", fontsize=9)
     right.set_title(f"ours: {data} {split}", fontsize=9)
-    figure.suptitle(
-        run.title("Share of the unpruned cIoU that is kept: published and ours"),
-        x=0.01,
-        ha="left",
-        fontsize=11,
-    )
+    style.heading(figure, run.title("Share of the unpruned cIoU: published and ours"))
     ours = protocol_note(
         run, lines, "bars: one-sided 95 % lower bounds, paired, from resampling images"
     )
     return RenderedFigure(
-        figure, f"Right: {ours} Left: {published.ACCURACY_SOURCE}. {published.ACCURACY_CAUTION}"
+        figure,
+        f"Both sides: official protocol. Right: {ours} Left: {published.ACCURACY_SOURCE}. "
+        f"{published.ACCURACY_CAUTION}",
     )
 
 
 DRAWINGS = {
     "published": Drawing(
         "sweep",
-        "The published accuracy table beside this sweep, at the same shares of visual tokens.",
+        "The published accuracy table beside a sweep in the same protocol, at the same shares of "
+        "visual tokens.",
         _published,
         ("scores", "comparisons"),
+        protocol="official",
     ),
 }

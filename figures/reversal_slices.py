@@ -224,11 +224,11 @@ def _examples(run: Saved) -> RenderedFigure:
     _, examples = read_examples(run.folder)
     figure, axes = panel_grid(examples)
     draw_examples(examples, axes)
-    figure.suptitle(run.title("What the lowest similarity keeps"), x=0.01, ha="left", fontsize=11)
+    style.heading(figure, run.title("What the lowest similarity keeps"))
     shares = ", ".join(str(example.percentile) for example in examples)
     note = (
-        f"Expressions at percentiles {shares} of the reversal index, not chosen by eye; the true "
-        "mask is tinted. "
+        f"Expressions at percentiles {shares} of the reversal index (RI), not chosen by eye: where "
+        "it fails first, where it is strongest last; the true mask is tinted. "
     )
     return RenderedFigure(figure, note + "Tokens that are not kept are dark.")
 

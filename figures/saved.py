@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.protocols import protocol_of
+from litelvlm.analysis.runs.record import RunRecord
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.figures import style
 
@@ -40,6 +41,8 @@ class Drawing:
         draw: From a run to the figure.
         tables: Tables of the summary that it reads; a run may lack one that would be empty.
         files: Files of the run folder that it reads.
+        protocol: The one protocol whose runs it is drawn from; any if left out.
+        full_size: Whether it is drawn of full-size models alone, since it misleads of a miniature.
     """
 
     study: str
@@ -47,12 +50,30 @@ class Drawing:
     draw: Callable[[Saved], RenderedFigure]
     tables: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    protocol: str = ""
+    full_size: bool = False
 
     def fits(self, run: Saved) -> bool:
         """Whether a run holds what this figure is drawn from."""
-        if run.summary.study != self.study or not set(self.tables) <= set(run.summary.tables):
+        if run.summary.study != self.study or self.obstacle(run.record):
+            return False
+        if not set(self.tables) <= set(run.summary.tables):
             return False
         return all((run.folder / name).is_file() for name in self.files)
+
+    def obstacle(self, record: RunRecord) -> str:
+        """Why the figure is not drawn of a run of its study, with the fix; empty if it is."""
+        if self.protocol not in ("", record.protocol):
+            return (
+                f"it needs protocol {self.protocol!r}, and the run has {record.protocol!r}; "
+                f"run `litelvlm study {self.study} --protocol {self.protocol}`"
+            )
+        if self.full_size and is_miniature(record):
+            return (
+                "it is drawn of full-size models alone; at the size of a miniature, choosing "
+                "tokens takes longer than they save"
+            )
+        return ""
 
 
 def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expressions") -> str:

@@ -1,6 +1,7 @@
 """Expressions that pictures show, chosen by their scores and not by eye."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,6 +17,66 @@ def at_percentiles(scores: "pd.Series[float]", percentiles: Sequence[int]) -> di
     """
     ordered = scores.sort_values(kind="stable").index
     return {p: int(ordered[int(p / 100 * (len(ordered) - 1))]) for p in percentiles}
+
+
+FOUND = 0.5
+"""IoU from which a mask counts as found."""
+SHOWN = (75, 25)
+"""Percentiles of the scores of each group that pictures show."""
+RULE = (
+    "Successes and failures by rule, not by eye: of the expressions that the unpruned model finds "
+    "(IoU 0.5), those that are still found at the largest budget and those that are not, at the "
+    "75th and 25th percentile of IoU in either group"
+)
+"""``successes_and_failures`` in words."""
+
+
+class ShownExpression(NamedTuple):
+    """An expression that pictures show, and which case it stands for.
+
+    Attributes:
+        sent_id: Of the expression.
+        group: "success" or "failure", or what else the group holds.
+        percentile: Rank of its score in the group, in percent.
+        size: Expressions in the group.
+    """
+
+    sent_id: int
+    group: str
+    percentile: int
+    size: int
+
+    @property
+    def words(self) -> str:
+        """The case in words, such as "failure, 25th percentile of 40"."""
+        return f"{self.group}, {self.percentile}th percentile of {self.size}"
+
+
+def successes_and_failures(
+    whole: "pd.Series[float]", pruned: "pd.Series[float]"
+) -> list[ShownExpression]:
+    """Expressions for pictures: successes of a method beside its failures.
+
+    A success or failure is found by the unpruned model; pruning keeps the mask of the one and loses
+    that of the other. Where the unpruned model finds nothing, all expressions are one group. A
+    group without expressions shows none, and one expression is shown once.
+
+    Args:
+        whole: IoU of the unpruned model by ``sent_id``.
+        pruned: IoU of the method, likewise.
+    """
+    scores = pruned[whole.reindex(pruned.index) >= FOUND]
+    groups = {"success": scores[scores >= FOUND], "failure": scores[scores < FOUND]}
+    if scores.empty:
+        groups = {"not found unpruned": pruned}
+    shown: list[ShownExpression] = []
+    for group, own in groups.items():
+        if own.empty:
+            continue
+        for percentile, sent_id in at_percentiles(own, SHOWN).items():
+            if sent_id not in {one.sent_id for one in shown}:
+                shown.append(ShownExpression(sent_id, group, percentile, len(own)))
+    return shown
 
 
 def expression_of(data: Dataset, sent_id: int) -> tuple[Sample, Expression]:

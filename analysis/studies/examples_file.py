@@ -24,15 +24,17 @@ class Example(NamedTuple):
 
     Attributes:
         text: The expression.
-        percentile: Rank of its score among all expressions, in percent.
+        percentile: Rank of its score among all expressions, or those of its case, in percent.
         titles: One per panel.
         panels: Overlays, RGB in 0..255; the true mask first.
+        case: What it stands for, in words; empty where the percentile says all.
     """
 
     text: str
     percentile: int
     titles: tuple[str, ...]
     panels: tuple[UInt8[Array, "height width 3"], ...]
+    case: str = ""
 
 
 def write_examples(run: Path, method: str, examples: Sequence[Example]) -> Path:
@@ -49,7 +51,7 @@ def write_examples(run: Path, method: str, examples: Sequence[Example]) -> Path:
         for place, panel in enumerate(example.panels)
     }
     lines = [
-        {"text": example.text, "percentile": example.percentile, "titles": example.titles}
+        {name: getattr(example, name) for name in ("text", "percentile", "titles", "case")}
         for example in examples
     ]
     meta = {"examples": json.dumps(lines), "method": method}
@@ -72,6 +74,7 @@ def read_examples(run: Path) -> tuple[str, list[Example]]:
                 line["percentile"],
                 tuple(line["titles"]),
                 tuple(file.get_tensor(f"{number}.{place}") for place in range(len(line["titles"]))),
+                line.get("case", ""),  # runs of before had none
             )
             for number, line in enumerate(json.loads(meta["examples"]))
         ]

@@ -17,7 +17,7 @@ from litelvlm.data.files import atomic_write
 
 FILE = Path("maps") / "motivation.safetensors"
 _ARRAYS = ("picture", "mask", "similarity", "attention")
-_TEXTS = ("text", "words", "methods", "ious")
+_TEXTS = ("text", "words", "methods", "ious", "case")
 _KEY = "motives"  # the examples' entry in the file, which finished runs hold by this name
 
 
@@ -35,6 +35,7 @@ class MotivationExample(NamedTuple):
         methods: Labels of the methods drawn.
         ious: IoU of each method's mask.
         panels: Overlay of each method's mask, RGB in 0..255.
+        case: Success or failure of the paper's method, in words.
     """
 
     text: str
@@ -46,13 +47,14 @@ class MotivationExample(NamedTuple):
     methods: tuple[str, ...]
     ious: tuple[float, ...]
     panels: tuple[UInt8[Array, "height width 3"], ...]
+    case: str = ""
 
 
 class Motivation(NamedTuple):
     """What the motivating figures show.
 
     Attributes:
-        examples: Expressions at fixed percentiles.
+        examples: Expressions, successes before failures.
         budget: Tokens that the methods kept.
         inside: Similarities of tokens on the referent, in standard deviations from the mean of
             their image.
@@ -104,6 +106,7 @@ def read_motivation(run: Path) -> Motivation:
                     file.get_tensor(f"{number}.panel.{place}")
                     for place in range(len(line["methods"]))
                 ),
+                line.get("case", ""),  # runs of before had none
             )
             for number, line in enumerate(json.loads(meta[_KEY]))
         ]

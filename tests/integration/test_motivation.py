@@ -48,8 +48,9 @@ def axes_of(rows, columns):
 
 
 def test_maps_and_panels_are_those_of_the_model(model, data, run, found):
-    sample, expression = chosen_samples(data, run)[0]
+    sample, expression, case = chosen_samples(data, run)[0]
     example = found.examples[0]
+    assert example.case == case
     state, talk = model.encode_image(sample.image()), conversation([expression.sent])
     cues = model.cues(state, talk, key=int(sample.image_id))
     scores = -get_pruner("low_similarity").score(cues).numpy()
@@ -104,9 +105,11 @@ def test_the_drawn_maps_and_words_are_the_saved_ones(found):
 
 
 def test_the_drawn_methods_are_the_saved_ones(found):
-    rows = axes_of(len(found.examples), 2)
+    rows = axes_of(len(found.examples), 3)
     motivation.draw_methods(found.examples, rows)
-    for example, row in zip(found.examples, rows, strict=True):
+    for example, (truth, *row) in zip(found.examples, rows, strict=True):
+        assert truth.get_title() == "true mask"
+        np.testing.assert_array_equal(truth.get_images()[0].get_array(), example.picture)
         assert [ax.get_title().split("\n")[0] for ax in row] == ["LiteLVLM", "random"]
         assert [ax.get_title().split(" ")[-1] for ax in row] == [
             f"{iou:.2f}" for iou in example.ious

@@ -8,6 +8,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from litelvlm.analysis.api import read_record
+from litelvlm.analysis.runs.origin.provenance import MINIATURE
 from litelvlm.analysis.studies import efficiency
 from litelvlm.analysis.studies.efficiency import timing as efficiency_timing
 from litelvlm.analysis.studies.efficiency.timing import (
@@ -18,7 +20,13 @@ from litelvlm.analysis.studies.efficiency.timing import (
     timed,
 )
 from litelvlm.figures import FIGURES
-from litelvlm.figures.efficiency import draw_arithmetic, draw_components, draw_front, prefill_ratios
+from litelvlm.figures.efficiency import (
+    draw_arithmetic,
+    draw_components,
+    draw_front,
+    prefill_ratios,
+    timed_part,
+)
 
 
 def timings(method, k, whole, llm, rounds=5):
@@ -251,6 +259,29 @@ def test_the_front_joins_times_and_scores(rows):
     ax = draw_front(efficiency.make_tables(rows)["times"], scores, Figure().subplots())
     (line,) = [container.lines[0] for container in ax.containers]
     assert line.get_xydata().tolist() == pytest.approx(np.array([[80 * 1.02, 0.7]]))
+
+
+def test_the_front_takes_the_prefill_where_nothing_else_was_timed(rows):
+    times = efficiency.make_tables(rows)["times"]
+    assert timed_part(times) == "end_to_end"
+    alone = times[times["component"] != "end_to_end"]
+    assert timed_part(alone) == "llm"
+    scores = pd.DataFrame(
+        {"method": ["litelvlm"], "budget": 48, "metric": "ciou", "value": 0.7, "low": 0.6, "high": 0.8}
+    )
+    ax = draw_front(alone, scores, Figure().subplots())
+    assert "prefill" in ax.get_xlabel()
+
+
+def test_the_front_is_drawn_of_full_size_models_alone(saved_runs):
+    record = read_record(saved_runs["sweep"])
+    small, large = (
+        record.model_copy(update={"model": record.model | {"family": family}})
+        for family in (MINIATURE, "other")
+    )
+    assert "full-size models alone" in FIGURES["time_front"].obstacle(small)
+    assert FIGURES["time_front"].obstacle(large) == ""
+    assert FIGURES["time_components"].obstacle(small) == ""
 
 
 def test_the_figures_are_in_the_table():

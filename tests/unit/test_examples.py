@@ -17,7 +17,7 @@ from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.pages.explore_data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.told.watching import nobody
-from litelvlm.analysis.studies.chosen import at_percentiles
+from litelvlm.analysis.studies.chosen import successes_and_failures
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.analysis.studies.overlay import (
     TINTS,
@@ -27,13 +27,13 @@ from litelvlm.analysis.studies.overlay import (
     kept_pixels,
 )
 from litelvlm.analysis.studies.sweep.config import Config
-from litelvlm.analysis.studies.sweep.examples import PERCENTILES, largest_budget_ious, save_examples
+from litelvlm.analysis.studies.sweep.examples import save_examples, shown_expressions
 from litelvlm.clip.preprocessing import Preprocessing
 from litelvlm.clip.tower import Tower
-from litelvlm.figures.examples import draw_examples
+from litelvlm.figures.examples import draw_examples, page_grid
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved, protocol_note
-from litelvlm.figures.style import new_figure
+from litelvlm.figures.style import PAGE, new_figure
 from litelvlm.pruning import Selection
 
 
@@ -116,33 +116,54 @@ def test_merged_tokens_stand_for_no_single_place():
     assert kept_indices(None, 4) == [0, 1, 2, 3]
 
 
-def test_examples_stand_at_percentiles_of_the_largest_budget():
+def test_successes_stand_beside_failures_at_the_largest_budget():
+    # Of 200 expressions the unpruned model finds 0 to 99; pruning keeps 0 to 59 of them at the
+    # largest budget, and other ones at the smaller.
     rows = pd.DataFrame(
         [
             {
                 "method": method,
                 "budget": budget,
                 "sent_id": i,
-                "iou": i / 100 if budget == 8 else 1 - i / 100,
+                "iou": {144: 0.9 if i < 100 else 0.1, 8: 1 - i / 119, 4: i / 200}[budget],
             }
-            for method in ("litelvlm", "random")
-            for budget in (8, 4)
-            for i in range(101)
+            for method, budgets in (("none", (144,)), ("litelvlm", (8, 4)))
+            for budget in budgets
+            for i in range(200)
         ]
     )
-    assert at_percentiles(largest_budget_ious(rows, "litelvlm"), PERCENTILES) == {
-        10: 10,
-        40: 40,
-        70: 70,
-        95: 95,
-    }
+    shown = shown_expressions(rows, "litelvlm")
+    assert [(one.group, one.percentile, one.size) for one in shown] == [
+        ("success", 75, 60),
+        ("success", 25, 60),
+        ("failure", 75, 40),
+        ("failure", 25, 40),
+    ]
+    # Low numbers have the higher scores: three quarters of the way up from the lowest of a group.
+    assert [one.sent_id for one in shown] == [15, 45, 70, 90]
+    assert shown[0].words == "success, 75th percentile of 60"
+
+
+def test_groups_without_expressions_show_none_and_none_is_shown_twice():
+    whole, pruned = pd.Series([0.9, 0.9, 0.1]), pd.Series([0.8, 0.2, 0.9])
+    assert [(one.sent_id, one.group) for one in successes_and_failures(whole, pruned)] == [
+        (0, "success"),
+        (1, "failure"),
+    ]
+    nothing = successes_and_failures(pd.Series(np.zeros(5)), pd.Series(np.arange(5) / 10))
+    assert [(one.sent_id, one.group) for one in nothing] == [
+        (3, "not found unpruned"),
+        (1, "not found unpruned"),
+    ]
 
 
 def test_panels_and_titles_are_those_of_the_saved_rows(run):
     method, examples = read_examples(run)
     assert method == "litelvlm"
-    assert [example.percentile for example in examples] == [10, 40, 70, 95]
     rows = read_rows(run)
+    cases = [shown.words for shown in shown_expressions(rows, "litelvlm")]
+    assert [example.case for example in examples] == cases
+    assert {case.split(",")[0] for case in cases} <= {"success", "failure"}
     scores = rows[(rows["method"] == "litelvlm") & (rows["budget"] == 8)]["iou"].round(2)
     for example in examples:
         assert [title.split(",")[0] for title in example.titles] == [
@@ -166,18 +187,29 @@ def test_examples_are_computed_once(run):
     assert {path: path.stat().st_mtime_ns for path in run.glob("maps/*")} == before
 
 
+def test_a_grid_of_pictures_fits_on_a_page():
+    for rows, columns in ((2, 6), (5, 5), (8, 3)):
+        figure, axes = page_grid([1.25] * rows, columns, lines=3)
+        width, height = figure.get_size_inches()
+        assert width == PAGE
+        assert height <= 9.01
+        assert (len(axes), len(axes[0])) == (rows, columns)
+
+
 def test_the_figure_shows_the_panels(run, tmp_path):
     _, examples = read_examples(run)
     figure, _ = new_figure()
     figure.clear()
-    axes = draw_examples(examples, figure.subplots(4, 4).tolist())
+    grid = figure.subplots(len(examples), 4, squeeze=False).tolist()
+    axes = draw_examples(examples, grid)
+    headlines = [text.get_text() for ax in axes for text in ax.texts]
+    assert headlines == [f"“{example.text}”   {example.case}" for example in examples]
     shown = [ax.get_images()[0].get_array() for ax in axes]
     np.testing.assert_array_equal(shown[0], examples[0].panels[0])
-    np.testing.assert_array_equal(shown[-1], examples[3].panels[3])
-    assert axes[5].get_title() == examples[1].titles[1]
-    assert axes[4].texts[0].get_text() == f"“{examples[1].text}”"
+    np.testing.assert_array_equal(shown[-1], examples[-1].panels[3])
+    assert axes[5].get_title() == examples[1].titles[1].replace(", ", "\n")
     (picture,) = write_figures("examples", [run], tmp_path)
-    assert "not chosen by eye" in picture.caption
+    assert "Successes and failures by rule, not by eye" in picture.caption
 
 
 def test_a_sweep_without_examples_says_how_to_get_them(saved_runs, tmp_path):

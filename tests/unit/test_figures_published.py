@@ -6,11 +6,13 @@ It stands beside a run without touching its numbers.
 import numpy as np
 import pandas as pd
 import pytest
+from planted import PlantedModel, planted_data
 
-from litelvlm.analysis.api import read_summary
-from litelvlm.analysis.studies import published
+from litelvlm.analysis.api import complete_run, read_summary
+from litelvlm.analysis.studies import published, sweep
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures import published as drawing
+from litelvlm.figures.files import draw_figure, write_figures
 from litelvlm.figures.saved import Saved
 
 
@@ -58,12 +60,39 @@ def test_published_lines_are_hollow_dashed_and_in_the_colours_of_their_methods()
         assert lines[label].get_markerfacecolor() == "white"
 
 
-def test_ours_stands_at_the_same_shares_of_tokens(saved_runs):
-    run = Saved(saved_runs["sweep"])
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    config = sweep.Config(
+        methods=("litelvlm", "litelvlm:paper", "trim", "random", "mask_oracle"),
+        seeds=2,
+        budgets=(48, 8),
+        protocol="official",
+    )
+    model, data = PlantedModel("instance", noise=0.3, pull=0.4), planted_data(8)
+    return complete_run(sweep.STUDY, model, data, config, tmp_path_factory.mktemp("runs"))
+
+
+def test_the_official_protocol_stands_on_both_sides(saved_runs, official, tmp_path):
+    (drawn,) = write_figures("published", [official], tmp_path)
+    assert drawn.caption.count("official protocol") == 2
+    # A sweep in the single protocol is another method; it is not drawn beside the published table.
+    single = saved_runs["sweep"]
+    drawing_of = FIGURES["published"]
+    assert drawing_of.fits(Saved(official))
+    assert not drawing_of.fits(Saved(single))
+    with pytest.raises(ValueError, match="needs protocol 'official', and the run has 'single'"):
+        write_figures("published", [single], tmp_path)
+    with pytest.raises(ValueError, match="litelvlm study sweep --protocol official"):
+        draw_figure("published", single)
+    assert "published" not in {one.name for one in write_figures("all", [single], tmp_path / "all")}
+
+
+def test_ours_stands_at_the_same_shares_of_tokens(official):
+    run = Saved(official)
     left, right = FIGURES["published"].draw(run).figure.axes
     np.testing.assert_allclose(np.array(left.get_xlim()) / 576, np.array(right.get_xlim()) / 144)
     assert left.get_title() == "published: GLaMM, mean of 8 splits"
-    comparisons = read_summary(saved_runs["sweep"]).table("comparisons")
+    comparisons = read_summary(official).table("comparisons")
     ours = comparisons.query(
         "metric == 'ciou' and reference == 'none' and method == 'litelvlm'"
     ).sort_values("budget")
@@ -72,5 +101,6 @@ def test_ours_stands_at_the_same_shares_of_tokens(saved_runs):
 
 
 def test_only_methods_of_the_table_and_controls_are_drawn_beside_it():
-    table = pd.DataFrame({"method": ["litelvlm", "litelvlm:gap", "random", "mask_oracle", "fastv"]})
-    assert list(drawing.measured(table)["method"]) == ["litelvlm", "random", "fastv"]
+    table = pd.DataFrame({"method": ["litelvlm", "litelvlm:paper", "random", "mask_oracle", "fastv"]})
+    shown = ["litelvlm", "litelvlm:paper", "random", "fastv"]
+    assert list(drawing.measured(table)["method"]) == shown

@@ -1,7 +1,7 @@
 """Pictures of a sweep: overlays of a few expressions, chosen by their scores and not by eye.
 
-The expressions stand at fixed percentiles of one method's IoU at the largest budget, so that bad
-ones are shown as they occur. ``litelvlm.analysis.studies.examples_file`` keeps their overlays.
+Successes of one method at the largest budget stand beside its failures, by the rule in
+``litelvlm.analysis.studies.chosen``. ``litelvlm.analysis.studies.examples_file`` keeps the overlays.
 """
 
 from pathlib import Path
@@ -16,7 +16,11 @@ from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, Method
 from litelvlm.analysis.inputs.samples import target_mask, token_coverage
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.parts import read_rows
-from litelvlm.analysis.studies.chosen import at_percentiles, expression_of
+from litelvlm.analysis.studies.chosen import (
+    ShownExpression,
+    expression_of,
+    successes_and_failures,
+)
 from litelvlm.analysis.studies.examples_file import FILE, Example, write_examples
 from litelvlm.analysis.studies.overlay import TINTS, draw_kept
 from litelvlm.analysis.studies.sweep.config import Config
@@ -24,8 +28,6 @@ from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.models.base import Conversation, GroundingModel, VisualState
 from litelvlm.pruning import Cues
-
-PERCENTILES = (10, 40, 70, 95)
 
 
 class Posed(NamedTuple):
@@ -56,6 +58,13 @@ def pose(model: GroundingModel, sample: Sample, expression: Expression, config: 
     return Posed(picture, truth, state, asked, cues)
 
 
+def shown_expressions(rows: pd.DataFrame, method: str) -> list[ShownExpression]:
+    """Successes and failures of a method at its largest budget."""
+    return successes_and_failures(
+        largest_budget_ious(rows, UNPRUNED), largest_budget_ious(rows, method)
+    )
+
+
 def largest_budget_ious(rows: pd.DataFrame, method: str) -> "pd.Series[float]":
     """IoU of each expression at a method's largest budget, mean over seeds."""
     ours = rows[rows["method"] == method]
@@ -81,16 +90,18 @@ def save_examples(model: GroundingModel, data: Dataset, run: Path) -> Path:
     rows, config = read_rows(run), sweep_config(run)
     method = shown_method(config)
     examples = []
-    chosen = at_percentiles(largest_budget_ious(rows, method.label), PERCENTILES)
-    for percentile, sent_id in chosen.items():
-        ious = rows[rows["sent_id"] == sent_id].groupby(["method", "budget"])["iou"].mean()
-        sample, expression = expression_of(data, sent_id)
+    for shown in shown_expressions(rows, method.label):
+        ious = rows[rows["sent_id"] == shown.sent_id].groupby(["method", "budget"])["iou"].mean()
+        sample, expression = expression_of(data, shown.sent_id)
         panels = _panels(model, pose(model, sample, expression, config), config, method)
         titles = ["true mask"]
         for label, budget in list(panels)[1:]:
             name = "unpruned" if label == UNPRUNED else f"{budget} tokens"
             titles.append(f"{name}, IoU {ious.loc[(label, budget)]:.2f}")
-        examples.append(Example(expression.sent, percentile, tuple(titles), tuple(panels.values())))
+        drawn = tuple(panels.values())
+        examples.append(
+            Example(expression.sent, shown.percentile, tuple(titles), drawn, shown.words)
+        )
     return write_examples(run, method.label, examples)
 
 
@@ -107,11 +118,10 @@ def shown_method(config: Config) -> Method:
     return next((method for method in swept if method.label == PAPER), swept[0])
 
 
-def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression]]:
-    """Images and expressions of the examples, in their order."""
-    ious = largest_budget_ious(read_rows(run), shown_method(sweep_config(run)).label)
-    chosen = at_percentiles(ious, PERCENTILES)
-    return [expression_of(data, sent_id) for sent_id in chosen.values()]
+def chosen_samples(data: Dataset, run: Path) -> list[tuple[Sample, Expression, str]]:
+    """Images and expressions of the examples in their order, and the case each stands for."""
+    chosen = shown_expressions(read_rows(run), shown_method(sweep_config(run)).label)
+    return [(*expression_of(data, shown.sent_id), shown.words) for shown in chosen]
 
 
 def _panels(

@@ -1,7 +1,7 @@
 """Why a reversed similarity: maps beside masks, similarity on and off the referent, words.
 
-The examples are the expressions of ``litelvlm.analysis.studies.sweep.examples``, chosen by score
-and not by eye. The two distributions take the first expression with words of each of the first
+The examples are the expressions of ``litelvlm.analysis.studies.sweep.examples``, successes beside
+failures by rule. The two distributions take the first expression with words of each of the first
 images. ``litelvlm.analysis.studies.motivation_file`` keeps both.
 """
 
@@ -56,8 +56,8 @@ def save_motivation(model: GroundingModel, data: Dataset, run: Path) -> Path:
     methods = [method for method in config.methods if method.name != UNPRUNED][:SHOWN]
     budget = resolve_budgets(config.budgets, model.n_tokens)[0]
     examples = tuple(
-        _example(model, sample, expression, config, methods, budget)
-        for sample, expression in chosen_samples(data, run)
+        _example(model, sample, expression, config, methods, budget)._replace(case=case)
+        for sample, expression, case in chosen_samples(data, run)
     )
     inside, outside, n_images = distributions(model, data, config, min(IMAGES, len(data)))
     return write_motivation(run, Motivation(examples, budget, inside, outside, n_images))

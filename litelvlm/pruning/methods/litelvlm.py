@@ -23,12 +23,27 @@ from litelvlm.pruning.selection import RawSelection
 class LiteLVLM(Pruner):
     """The reversed CLIP ranking: per text the lowest ``s_i = <t, Z_i>``, then context tokens.
 
-    Released code with R tokens and T texts: each text names its ``floor(R / T)`` lowest patches,
-    their union U is kept, and the ``R - |U|`` best context scores outside U fill the rest. One text
-    therefore leaves no room for context. Paper: each text names its R lowest, the *intersection* is
-    kept; with one text half of R is similarity. Native order is context by score, then U in raster
-    order, at contiguous positions. Cost: T x N products, one sort per text, N x D for the context;
-    no attention of the language model.
+    One text leaves the released code no room for context; the paper's own rule then gives context
+    half of the budget. Native order is that of step 6, at contiguous positions. Cost: T x N
+    products, one sort per text, N x D for the context; no attention of the language model.
+
+    Recovery of context tokens, with R tokens to keep, T texts t and patches i:
+
+        1. s_ti = <t, Z_i>
+        2. N_t = the floor(R / T) patches with the lowest s_ti
+        3. U = union of all N_t
+        4. a_i = |softmax_i(cos(q, K_i) / sqrt(D)) V_i|
+        5. C = the R - |U| patches outside U with the highest a_i
+        6. keep C by falling a_i, then U in raster order
+
+    The paper's own rule differs in three steps:
+
+        2. N_t = the R patches with the lowest s_ti; floor(R / 2) if T = 1
+        3. U = intersection of all N_t
+        4. a_i = |softmax_i(<q, K_i> / sqrt(D)) V_i|
+
+    Z are projected patch states of CLIP, q, K and V the CLS query, keys and values of its last
+    block with heads joined, D their width.
 
     Source: LiteLVLM, official code; arXiv 2605.13178. The code ranks bfloat16 scores in unspecified
     order of ties; here ties always go to the lower index.
