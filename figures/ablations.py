@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.figures import style
-from litelvlm.figures.axes import WIDER, budget_axis
+from litelvlm.figures.axes import READINGS, WIDER, budget_axis
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 PROTOCOLS = ("official", "single, the expressions drawn")
@@ -30,7 +31,8 @@ def _style_of(method: str) -> MethodStyle:
 
 
 LINE_STYLES: Mapping[str, MethodStyle] = {
-    "litelvlm": _style_of("litelvlm"),
+    PAPER: _style_of(PAPER),
+    PAPER_RULE: MethodStyle(style.label(PAPER_RULE), style.colour(PAPER), "s", "--"),
     # With one text these are the same tokens, so they are drawn alike in every figure.
     "litelvlm(direction=highest)": _style_of("high_similarity"),
     "litelvlm(texts=shuffled)": MethodStyle(
@@ -42,6 +44,8 @@ LINE_STYLES: Mapping[str, MethodStyle] = {
     "uniform": _style_of("uniform"),
 }
 """Lines of D1 in the order of its legend."""
+BESIDE = 0.06
+"""How far the paper's own rule stands right of the released code, in units of the index."""
 STEP = 0.05
 """Distance of neighbouring lines of D1, in doublings of the budget."""
 NOT_OFFICIAL = 0.32
@@ -98,26 +102,31 @@ def draw_gain(table: pd.DataFrame, ax: Axes) -> Axes:
     """D3: cIoU minus that of random tokens, by quarters of the reversal index.
 
     Args:
-        table: The summary's table "gain": quarter, ri, budget, delta, low, high, low_categories,
-            high_categories.
-        ax: Where to draw; one line per budget, each quarter at its mean index. A thin bar is the
-            wider interval over images and categories.
+        table: Lines of one budget of the summary's table "gain": quarter, ri, method, delta, low,
+            high, low_categories, high_categories.
+        ax: Where to draw; each quarter at its mean index. Filled dots are the released code, hollow
+            ones beside them the paper's own rule. A thin bar is the wider interval over images and
+            categories.
     """
-    for place, (budget, line) in enumerate(table.sort_values("ri").groupby("budget")):
-        # Several budgets stand beside each other, not on top of each other.
-        x, colour = line["ri"] + 0.02 * place, style.colour("litelvlm")
-        if "low_categories" in line:
-            ax.vlines(x, line["low_categories"], line["high_categories"], colour, linewidth=0.6)
+    colour = style.colour(PAPER)
+    for method, offset, face in ((PAPER, 0.0, colour), (PAPER_RULE, BESIDE, "white")):
+        line = table[table["method"] == method].sort_values("ri")
+        if line.empty:
+            continue
+        x = line["ri"] + offset
+        ax.vlines(x, line["low_categories"], line["high_categories"], colour, linewidth=0.6)
         ax.errorbar(
             x,
             line["delta"],
             yerr=[line["delta"] - line["low"], line["high"] - line["delta"]],
             color=colour,
-            marker="os^D"[place % 4],
+            marker="o",
             markersize=4.5,
+            markerfacecolor=face,
+            linestyle=style.line(method),
             linewidth=0.8,
             elinewidth=1.6,
-            label=f"{budget} tokens",
+            label=style.label(method),
         )
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(xlabel="reversal index, mean of each quarter", ylabel="cIoU minus that of random tokens")
@@ -188,7 +197,7 @@ def _gain(run: Saved) -> RenderedFigure:
     axes[0].set_ylabel("cIoU minus that of random tokens", fontsize=8)
     figure.supxlabel("reversal index, mean of each quarter of the expressions", fontsize=9)
     style.heading(figure, run.title("Does reversal predict the benefit?"))
-    what = f"per quarter; 95 % intervals, paired, from resampling images; {WIDER}"
+    what = f"per quarter; {READINGS}; 95 % intervals, paired, from resampling images; {WIDER}"
     return RenderedFigure(figure, sample_note(table, what))
 
 

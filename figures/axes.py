@@ -10,6 +10,8 @@ from litelvlm.figures import style
 
 WIDER = "thin: the wider interval over images and categories"
 """What notes say of the thin lines."""
+READINGS = "filled: the released code; hollow: the paper's own rule"
+"""What notes say of dots where both readings of the method are judged."""
 
 
 def budget_axis(ax: Axes, budgets: "pd.Series[int]") -> None:

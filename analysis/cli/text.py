@@ -8,7 +8,7 @@ from litelvlm.analysis.pages.report import families, intervals_of
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.formatting import counted, number
+from litelvlm.analysis.runs.formatting import counted, interval, number
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.runs.verdicts import NOT_TESTED
@@ -67,6 +67,14 @@ def claim_text(claim: Claim) -> str:
     reason = undetermined_reason(claim)
     verdict = f"{claim.verdict.upper()}{f' ({reason})' if reason else ''}"
     return f"  {claim.id}  {verdict}: {claim.statement}\n      {found}; {null}\n{scope}"
+
+
+def headline_text(claim: Claim) -> str:
+    """A claim in one line: verdict, statement, number, and why it is open if it is."""
+    told = f"{claim.verdict.upper()}: {claim.statement} Measured: {number(claim.estimate)}"
+    if claim.high > claim.low:
+        told += f" {interval(*claim.widest)}"
+    return "; ".join(filter(None, (told, undetermined_reason(claim), claim.power)))
 
 
 def run_text(folder: Path) -> str:

@@ -13,7 +13,7 @@ from litelvlm.analysis.runs.folder import read_summary
 
 
 def verdicts_of(runs: Sequence[Path]) -> dict[str, str]:
-    """Verdict of every claim by its id.
+    """Verdict of every claim by its id; with the power beside an undetermined one.
 
     Raises:
         ValueError: If two runs judge the same claim.
@@ -23,7 +23,8 @@ def verdicts_of(runs: Sequence[Path]) -> dict[str, str]:
         for claim in read_summary(run).claims:
             if claim.id in found:
                 raise ValueError(f"{claim.id} is judged by two of these runs; name one of them")
-            found[claim.id] = claim.verdict
+            power = f" ({claim.power})" if claim.power else ""
+            found[claim.id] = f"{claim.verdict}{power}"
     return found
 
 

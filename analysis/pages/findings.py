@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from litelvlm.analysis.inputs.methods import PAPER
+from litelvlm.analysis.inputs.methods import PAPER, PAPER_RULE
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import interval, number
@@ -68,16 +68,15 @@ def missing_lines(records: Sequence[RunRecord], tested: set[str]) -> list[str]:
 
 
 def shown(claim: Claim) -> str:
-    """The number of a claim with its interval."""
-    return f"{number(claim.estimate)} {interval(claim.low, claim.high)}"
+    """The number of a claim with its widest interval, which the verdict follows."""
+    return f"{number(claim.estimate)} {interval(*claim.widest)}"
 
 
 def by_verdict(claim: Claim, yes: str, no: str, open_: str) -> str:
-    """The sentence of a claim's verdict, with its number and, if it is open, the reason."""
+    """The sentence of a claim's verdict, with its number and, if it is open, reason and power."""
     sentences = {"supported": yes, "not supported": no, "undetermined": open_}
     told = sentences[claim.verdict].format(shown(claim))
-    reason = undetermined_reason(claim)
-    return f"{told}; {reason}." if reason else f"{told}."
+    return "; ".join(filter(None, (told, undetermined_reason(claim), claim.power))) + "."
 
 
 def _first(summary: Summary) -> str:
@@ -86,9 +85,8 @@ def _first(summary: Summary) -> str:
     claim = summary.claims[0]
     statement = claim.statement.rstrip(".")
     words = {"supported": "Shown", "not supported": "Not so", "undetermined": "Open"}
-    reason = undetermined_reason(claim)
     told = f"{words[claim.verdict]}: {statement} ({shown(claim)})"
-    return f"{told}; {reason}." if reason else f"{told}."
+    return "; ".join(filter(None, (told, undetermined_reason(claim), claim.power))) + "."
 
 
 def _reversal(claims: Claims) -> str:
@@ -135,10 +133,10 @@ def _sink_causal(claims: Claims) -> str:
         claims["H5"],
         "The sink changes the reversal: hiding [SOS] moves the reversal index by {} more than "
         "hiding a word",
-        "The sink does not explain the reversal: hiding [SOS] moves the reversal index by {} more "
-        "than hiding a word",
-        "Whether the sink changes the reversal is open: hiding [SOS] moves the reversal index by "
-        "{} more than hiding a word",
+        "The sink does not explain the reversal: hiding [SOS] moves the reversal index no more than "
+        "hiding a word, difference {}",
+        "Whether the sink changes the reversal is open: hiding [SOS] or a word moves the reversal "
+        "index, difference {}",
     )
 
 
@@ -147,12 +145,12 @@ def _importance(claims: Claims) -> str:
         return ""
     return by_verdict(
         claims["H6"],
-        "Tokens that the reversed ranking keeps matter more inside the language model: rank "
-        "correlation {}",
-        "Tokens that the reversed ranking keeps matter no more inside the language model: rank "
-        "correlation {}",
-        "Whether the tokens that the reversed ranking keeps matter more inside the language model "
-        "is open: rank correlation {}",
+        "Tokens that the reversed ranking keeps are those that matter inside the language model "
+        "more often than chance: overlap beyond chance {}",
+        "Tokens that the reversed ranking keeps are no more than by chance those that matter "
+        "inside the language model: overlap beyond chance {}",
+        "Whether the tokens that the reversed ranking keeps are those that matter inside the "
+        "language model is open: overlap beyond chance {}",
     )
 
 
@@ -175,13 +173,34 @@ def _sweep(claims: Claims) -> str:
     parts += [f"does not beat random tokens at {', '.join(loses)}"] if loses else []
     return (
         f"With {', '.join(against)} tokens to keep, {PAPER} {' and '.join(parts)}: cIoU "
-        f"{shown(first)} at {largest}."
+        f"{shown(first)} at {largest}.{_rule(claims)}"
     )
+
+
+def _rule(claims: Claims) -> str:
+    """Whether the paper's own rule beats random tokens, in one more sentence; empty if not run."""
+    of_rule = {
+        id.removeprefix("rule.random@"): claim.verdict
+        for id, claim in claims.items()
+        if id.startswith("rule.random@")
+    }
+    if not of_rule:
+        return ""
+    words = {"supported": "does", "not supported": "does not", "undetermined": "is open"}
+    told = [
+        f"{word} at {', '.join(budgets)}"
+        for verdict, word in words.items()
+        if (budgets := [budget for budget, found in of_rule.items() if found == verdict])
+    ]
+    return f" By the paper's own rule, {PAPER_RULE}, it {'; '.join(told)}."
 
 
 def _ablations(claims: Claims) -> str:
     if "official.random" in claims:
-        return by_verdict(
+        words = {"supported": "does", "not supported": "does not", "undetermined": "may or may not"}
+        rule = claims.get("official.rule")
+        told = f" By the paper's own rule, {PAPER_RULE}, it {words[rule.verdict]}." if rule else ""
+        found = by_verdict(
             claims["official.random"],
             f"With several expressions per conversation {PAPER} beats random tokens: cIoU {{}}",
             f"With several expressions per conversation {PAPER} does not beat random tokens: cIoU "
@@ -189,6 +208,7 @@ def _ablations(claims: Claims) -> str:
             f"With several expressions per conversation, whether {PAPER} beats random tokens is "
             "open: cIoU {}",
         )
+        return f"{found}{told}"
     if "H7" in claims:
         return by_verdict(
             claims["H7"],
@@ -206,7 +226,7 @@ def _mechanism(claims: Claims) -> str:
     most = max(removed, key=lambda claim: claim.estimate)
     return (
         f"Part of the reversal goes away under {len(removed)} of {len(claims)} probes; most under "
-        f"{most.id}, a share of {shown(most)}."
+        f"{most.id}, where the reversal index falls by {shown(most)}."
     )
 
 

@@ -228,7 +228,10 @@ def families(
     found: list[Family] = []
     for title, claims in groups.items():
         try:
-            reasons = {claim.id: undetermined_reason(claim) for claim in claims}
+            reasons = {
+                claim.id: "; ".join(filter(None, (undetermined_reason(claim), claim.power)))
+                for claim in claims
+            }
             table = confirmatory(claims)
             lines = [family_line(line, reasons) for _, line in table.iterrows()]
             found.append({"title": title, "lines": lines, "problem": ""})
@@ -242,7 +245,7 @@ def family_line(line: "pd.Series[float]", reasons: Mapping[str, str]) -> dict[st
 
     Args:
         line: Of the table.
-        reasons: Claim id to why it is undetermined by itself.
+        reasons: Claim id to why it is undetermined by itself, and what it could have shown.
     """
     told = {name: str(line[name]) for name in ("id", "statement", "verdict", "alone")}
     tested = told["verdict"] != NOT_TESTED

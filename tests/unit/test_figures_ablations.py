@@ -82,29 +82,34 @@ def test_every_line_of_the_budget_figure_has_a_look_of_its_own():
     assert len(set(line_styles)) == len(line_styles)
 
 
-def test_gain_draws_each_quarter_at_its_mean_index():
+def test_gain_draws_each_quarter_at_its_mean_index_for_both_readings():
     table = pd.DataFrame(
         [
             {
                 "quarter": str(place),
                 "ri": place / 4,
-                "budget": budget,
-                "delta": place / 10,
-                "low": -0.1,
+                "method": method,
+                "budget": 48,
+                "delta": place / 10 - lower,
+                "low": -0.7,
                 "high": 0.5,
+                "low_categories": -0.8,
+                "high_categories": 0.6,
             }
-            for budget in (48, 16)
+            for method, lower in (("litelvlm", 0.0), ("litelvlm:paper", 0.3))
             for place in range(4)
         ]
     )
     ax = ablations.draw_gain(table, new_axes())
-    assert [container.get_label() for container in ax.containers] == ["16 tokens", "48 tokens"]
-    for container in ax.containers:
+    names = [container.get_label() for container in ax.containers]
+    assert names == ["LiteLVLM", "LiteLVLM, the paper's own rule"]
+    for container, lower in zip(ax.containers, (0.0, 0.3), strict=True):
         line, _, (bars,) = container.lines
         np.testing.assert_allclose(np.diff(line.get_xdata(orig=False)), [0.25] * 3)
-        np.testing.assert_allclose(line.get_ydata(orig=False), [0, 0.1, 0.2, 0.3])
+        np.testing.assert_allclose(line.get_ydata(orig=False), np.arange(4) / 10 - lower)
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-        np.testing.assert_allclose(ends, [[-0.1, 0.5]] * 4)
+        np.testing.assert_allclose(ends, [[-0.7, 0.5]] * 4)
+    assert ax.containers[1].lines[0].get_markerfacecolor() == "white"
 
 
 def protocol_lines():
@@ -259,17 +264,22 @@ STRATA = pd.DataFrame(
 )
 STRATA = STRATA.assign(budget=48, low=STRATA.delta - 0.1, high=STRATA.delta + 0.2)
 STRATA = STRATA.assign(low_categories=STRATA.low - 0.1, high_categories=STRATA.high + 0.1)
+STRATA = STRATA.assign(method="litelvlm")
 
 
-def test_strata_draw_one_dot_and_both_intervals_per_group():
-    ax = strata.draw_strata(STRATA, new_axes())
-    found, ends, colours = forest_parts(ax)
-    np.testing.assert_allclose(found, STRATA.delta)
-    np.testing.assert_allclose(ends, STRATA[["low", "high"]])
-    wider = [c for c in ax.collections if isinstance(c, LineCollection)][1]
-    ends = np.array([[segment[0][0], segment[1][0]] for segment in wider.get_segments()])
-    np.testing.assert_allclose(ends, STRATA[["low_categories", "high_categories"]])
+def test_strata_draw_both_readings_and_both_intervals_per_group():
+    rule = STRATA.assign(method="litelvlm:paper", delta=STRATA.delta - 0.5)
+    ax = strata.draw_strata(pd.concat([STRATA, rule]), new_axes())
+    released, of_rule = (c for c in ax.collections if isinstance(c, PathCollection))
+    np.testing.assert_allclose(released.get_offsets()[:, 0], STRATA.delta)
+    np.testing.assert_allclose(of_rule.get_offsets()[:, 0], rule.delta)
+    assert {to_hex(colour) for colour in of_rule.get_facecolors()} == {"#ffffff"}
+    bars = [c for c in ax.collections if isinstance(c, LineCollection)]
+    for bar, names in zip(bars[:2], (["low", "high"], ["low_categories", "high_categories"]), strict=True):
+        ends = np.array([[segment[0][0], segment[1][0]] for segment in bar.get_segments()])
+        np.testing.assert_allclose(ends, STRATA[names])
     assert [label.get_text() for label in ax.get_yticklabels()][1] == "small target"
+    colours = [to_hex(colour) for colour in released.get_edgecolors()]
     assert colours[1] == colours[2] != colours[3]
 
 

@@ -15,6 +15,7 @@ from litelvlm.analysis.runs.record import Summary
 from litelvlm.analysis.runs.told.reasons import reasons_sentence, undetermined_reason
 from litelvlm.analysis.runs.told.watching import Event
 from litelvlm.analysis.stats.bootstrap import Bootstrap, Estimate
+from litelvlm.analysis.stats.crossed import Crossed
 
 
 def claim(id="H1", low=0.1, high=0.3, n_images=30, null=0.0, **more):
@@ -67,6 +68,49 @@ def test_every_undetermined_verdict_has_a_reason(made, reason):
     assert bool(undetermined_reason(made)) == bool(reason)
     if reason:
         assert f"UNDETERMINED ({undetermined_reason(made)}): H1 holds." in claim_text(made)
+
+
+WIDE = Crossed(0.2, 0.2, 5.0, 30, 6, 90)
+"""Clears 0 over images; over images and categories its interval is [-0.31, 0.71]."""
+
+
+def test_the_interval_in_words_is_the_widest_that_applies():
+    seen = claim(crossed=WIDE)
+    assert (seen.verdict, seen.seen_only) == ("undetermined", True)
+    reason = undetermined_reason(seen)
+    assert reason.startswith("settled for the categories seen here, open for others: ")
+    assert "over images and categories [-0.314, 0.714] contains 0" in reason
+    assert "[-0.314, 0.714]" in finding(summary("reversal", seen))
+    # With a margin the wider interval is told too, not the one over images.
+    both = claim(low=-0.1, margin=0.05, p_equivalent=0.6, crossed=WIDE._replace(value=0.1))
+    assert not both.seen_only
+    assert "the interval [-0.414, 0.614] shows neither" in undetermined_reason(both)
+
+
+def test_a_seen_effect_on_the_other_side_is_no_support():
+    seen = claim(low=-0.3, high=-0.1, crossed=WIDE._replace(value=-0.2))
+    assert (seen.verdict, seen.seen_only) == ("undetermined", True)
+    assert undetermined_reason(seen).startswith("settled for the categories seen here")
+
+
+def test_the_sentence_of_a_sweep_judges_both_readings_of_the_method():
+    released = [claim("random@48"), claim("random@8", low=-0.3, high=-0.1)]
+    rule = [claim("rule.random@48", low=-0.3, high=-0.1), claim("rule.random@8", low=-0.1)]
+    told = finding(summary("sweep", *released, *rule))
+    assert "litelvlm beats random tokens at 48 and does not beat random tokens at 8" in told
+    assert told.endswith(
+        "By the paper's own rule, litelvlm:paper, it does not at 48; is open at 8."
+    )
+    official = summary("ablations", claim("official.random"), claim("official.rule", low=-0.1))
+    assert finding(official).endswith("By the paper's own rule, litelvlm:paper, it may or may not.")
+
+
+def test_the_sentence_of_the_mechanism_tells_a_fall_of_the_index():
+    told = finding(summary("mechanism", claim("P2a"), claim("P3", low=-0.2)))
+    assert told == (
+        "Part of the reversal goes away under 1 of 2 probes; most under P2a, where the reversal "
+        "index falls by 0.2 [0.1, 0.3]."
+    )
 
 
 def test_a_null_that_is_not_shown_says_so():

@@ -79,9 +79,18 @@ def test_a_flip_without_the_mean_text_is_explained():
     probes = mechanism.make_tables(rows)["probes"]
     told = mechanism.interpret(mechanism.make_claims(rows), probes)
     assert "from 0.20 to -0.40: the referent's tokens now rank high" in told
-    assert "mean text" not in mechanism.interpret(
-        mechanism.make_claims(rows), probes.assign(ri_high=0.1)
+    kept = mechanism.interpret(mechanism.make_claims(rows), probes.assign(verdict="attenuated"))
+    assert "mean text" not in kept
+
+
+def test_a_reversal_that_goes_with_the_mean_text_is_explained():
+    rows = made_up(base=0.4, probe=0.0).replace({"probe": {"P2a": "P6b"}})
+    probes = mechanism.make_tables(rows)["probes"]
+    assert probes.set_index("probe").loc["P6b", "verdict"] in ("removed", "flipped")
+    told = mechanism.interpret(
+        mechanism.make_claims(rows), probes.replace({"verdict": {"flipped": "removed"}})
     )
+    assert "no reversal is left. So the reversal lies in the direction that all texts share" in told
 
 
 def test_categories_that_differ_leave_the_fall_open():

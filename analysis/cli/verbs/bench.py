@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Bench(DataOptions, Printing):
     """Measure what pruning costs and saves: operations, time by component, memory.
 
-    It ends with one line per budget: how much faster the whole call is. -v prints all tables. Arms
-    are interleaved in random order; medians with intervals; published figures stand beside
+    It ends with one line per budget: how much faster the whole call is. Then it judges the paper's
+    headlines, 22 % less time and 2.3 times smaller activations. -v prints all tables. Arms are
+    interleaved in random order; medians with intervals; published figures stand beside
     ours, marked as such.
 
     Examples:
@@ -55,6 +56,7 @@ class Bench(DataOptions, Printing):
 
     def run(self) -> int:
         """Measure and print the medians."""
+        from litelvlm.analysis.cli.text import headline_text
         from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
         from litelvlm.analysis.studies import efficiency
@@ -73,12 +75,15 @@ class Bench(DataOptions, Printing):
             add_table(folder, "scores", read_summary(self.sweep).table("scores"))
         summary, record = read_summary(folder), read_record(folder)
         speeds = speed_lines(summary.table("ratios"))
+        verdicts = [headline_text(claim) for claim in summary.claims]
         if self.json:
             tables = {
                 name: json.loads(summary.table(name).to_json(orient="records"))
                 for name in summary.tables
             }
-            print_json({"run": str(folder), "speeds": speeds, "tables": tables})
+            print_json(
+                {"run": str(folder), "speeds": speeds, "verdicts": verdicts, "tables": tables}
+            )
         elif self.verbose:
             for name in ("times", "null", "break_even"):
                 shown = summary.table(name).to_string(index=False, float_format="%.3f")
@@ -87,7 +92,7 @@ class Bench(DataOptions, Printing):
             sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n")
             sys.stdout.write(f"{summary.interpretation}\n")
         if not self.json:
-            lines = [*speeds, *record.notes, f"{folder}  (all tables: the same command with -v)"]
+            lines = [*speeds, *verdicts, *record.notes, f"{folder}  (all tables: the same command with -v)"]
             sys.stdout.write("".join(f"{line}\n" for line in lines))
         if self.figures is not None:
             from litelvlm.figures.files import write_figures

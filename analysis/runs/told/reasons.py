@@ -13,8 +13,10 @@ FEW_NAMED = 6
 def undetermined_reason(claim: Claim) -> str:
     """Why a claim is undetermined; empty if its verdict is another one.
 
-    The reasons in the order in which they are looked for: too few images, no interval, an interval
-    that holds the null, and one that leaves the margin around the null.
+    The interval is the widest that applies, as for the verdict. The reasons in the order in which
+    they are looked for: too few images, no interval, an effect among the categories seen here that
+    is open for others, an interval that holds the null, and one that leaves the margin around the
+    null.
     """
     if claim.verdict != "undetermined":
         return ""
@@ -23,12 +25,18 @@ def undetermined_reason(claim: Claim) -> str:
         return f"{images} fewer than the {MIN_IMAGES} that an interval needs"
     if not (math.isfinite(claim.low) and math.isfinite(claim.high)):
         return f"there is no interval ({claim.method})" if claim.method else "there is no interval"
-    if claim.low <= claim.null <= claim.high and not math.isfinite(claim.margin):
+    low, high = claim.widest
+    if claim.seen_only:
+        return (
+            "settled for the categories seen here, open for others: only the interval over images "
+            f"and categories {interval(low, high)} contains {number(claim.null)}"
+        )
+    if low <= claim.null <= high and not math.isfinite(claim.margin):
         return f"the interval contains {number(claim.null)}, the value without an effect"
     if math.isfinite(claim.margin):
         contained = "" if claim.null == 0 else f" of {number(claim.null)}"
         return (
-            f"the interval {interval(claim.low, claim.high)} shows neither an effect nor that it "
+            f"the interval {interval(low, high)} shows neither an effect nor that it "
             f"is smaller than {claim.margin:g}{contained}"
         )
     return f"{claim.n_images} {claim.unit} are too few"

@@ -234,18 +234,26 @@ def interpret(claims: Sequence[Claim], probes: pd.DataFrame | None = None) -> st
 
 
 def mean_text(probes: pd.DataFrame | None) -> str:
-    """What it means if taking away what all texts share turns the ranking round; else empty."""
+    """What it means if the reversal goes with what all texts share; empty if it does not."""
     if probes is None:
         return ""
     line = probes[(probes["clip_model"] == "") & (probes["probe"] == MEAN_TEXT)]
-    if line.empty or not float(line["ri_high"].iloc[0]) < 0:
+    if line.empty or line["verdict"].iloc[0] not in ("removed", "flipped"):
         return ""
     ri, base = float(line["ri"].iloc[0]), float(line["ri_base"].iloc[0])
-    return (
+    told = (
         f" With the mean text projected out ({MEAN_TEXT}) the index falls from {base:.2f} to "
-        f"{ri:.2f}: the referent's tokens now rank high. So the reversal lies in the direction "
-        "that all texts share, which points away from objects; what is left of a text, the part "
-        "that tells it from other texts, points towards its referent."
+        f"{ri:.2f}"
+    )
+    if line["verdict"].iloc[0] == "removed":
+        return (
+            f"{told}: no reversal is left. So the reversal lies in the direction that all texts "
+            "share, not in the part that tells one text from another."
+        )
+    return (
+        f"{told}: the referent's tokens now rank high. So the reversal lies in the direction that "
+        "all texts share, which points away from objects; what is left of a text, the part that "
+        "tells it from other texts, points towards its referent."
     )
 
 

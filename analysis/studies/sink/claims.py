@@ -13,6 +13,8 @@ from litelvlm.analysis.studies.sink.rows import Config
 from litelvlm.analysis.studies.sink.tables import DECIMALS
 
 MARGIN = Config().margin
+SHARE_MARGIN = 0.01
+"""Differences of a share of attention below one hundredth count as none."""
 
 
 def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
@@ -62,7 +64,8 @@ def share_claims(rows: pd.DataFrame) -> list[Claim]:
     """Shares of [EOS]'s attention on [SOS] and on the referring words, each against uniform.
 
     Means over layers and heads, on the method's own sentences; the difference to uniform attention
-    of the same sentence is the estimate. None where the rows hold no shares.
+    of the same sentence is the estimate, and one below ``SHARE_MARGIN`` counts as none. No claims
+    where the rows hold no shares.
     """
     if "content_share" not in rows:
         return []
@@ -90,7 +93,7 @@ def share_claims(rows: pd.DataFrame) -> list[Claim]:
         ),
     }
     return [
-        _claim(id, statement, found.assign(lift=difference), 0.0, null)
+        _claim(id, statement, found.assign(lift=difference), 0.0, null, SHARE_MARGIN)
         for id, (statement, difference, null) in values.items()
     ]
 
@@ -111,13 +114,24 @@ def _mean_lift(rows: pd.DataFrame, text_mode: str, weights: str) -> pd.DataFrame
 
 
 def _claim(
-    id: str, statement: str, values: pd.DataFrame, null: float, null_description: str
+    id: str,
+    statement: str,
+    values: pd.DataFrame,
+    null: float,
+    null_description: str,
+    margin: float = float("nan"),
 ) -> Claim:
     result, crossed = _drawn(values)
-    p_value = float(result.p_values(null)[0])
-    estimate = result.estimates()[0]
     return make_claim(
-        id, statement, estimate, null, null_description, p_value=p_value, crossed=crossed
+        id,
+        statement,
+        result.estimates()[0],
+        null,
+        null_description,
+        p_value=float(result.p_values(null)[0]),
+        margin=margin,
+        p_equivalent=float(result.p_equivalent(margin, null)[0]) if margin > 0 else float("nan"),
+        crossed=crossed,
     )
 
 
