@@ -42,7 +42,8 @@ def write_figures(
         partial: Whether runs that are not whole may be drawn; their titles say so.
 
     Raises:
-        ValueError: If the name is unknown, no run fits it, two runs fit it, or a run is not whole.
+        ValueError: If the name is unknown, no run fits it, two runs fit it, the run lacks what the
+            figure is drawn from, or a run is not whole.
         FileNotFoundError: If a folder holds no finished run.
     """
     check_name(name, [*FIGURES, "all"], "figure")
@@ -71,10 +72,14 @@ def write_figures(
         for run in saved
         if run.summary.study == drawing.study
     ]
+    if name != "all":
+        for key, _, run in pairs:
+            if key == name:
+                check_fits(name, run)
     return [
         write_figure(key, run, out)
         for key, drawing, run in pairs
-        if key == name or (name == "all" and drawing.fits(run))
+        if name in (key, "all") and drawing.fits(run)
     ]
 
 
@@ -91,14 +96,23 @@ def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
     """
     check_name(name, FIGURES, "figure")
     saved = Saved(run.folder if isinstance(run, SavedRun) else run)
-    if not FIGURES[name].fits(saved):
-        able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(saved)) or "none"
-        raise ValueError(
-            f"figure {name!r} cannot be drawn from {saved.folder}, a run of the study "
-            f"{saved.summary.study!r}; its figures: {able}"
-        )
+    check_fits(name, saved)
     with style.styled():
         return FIGURES[name].draw(saved).figure
+
+
+def check_fits(name: str, run: Saved) -> None:
+    """Refuse a figure that a run lacks the lines for.
+
+    Raises:
+        ValueError: If it does; the figures that can be drawn are named.
+    """
+    if not FIGURES[name].fits(run):
+        able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(run)) or "none"
+        raise ValueError(
+            f"figure {name!r} cannot be drawn from {run.folder}, a run of the study "
+            f"{run.summary.study!r}; its figures: {able}"
+        )
 
 
 def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:

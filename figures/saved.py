@@ -40,6 +40,8 @@ class Drawing:
         draw: From a run to the figure.
         tables: Tables of the summary that it reads; a run may lack one that would be empty.
         files: Files of the run folder that it reads.
+        drawable: Whether its tables have lines to draw; a run whose settings leave out what the
+            figure shows has none.
     """
 
     study: str
@@ -47,12 +49,15 @@ class Drawing:
     draw: Callable[[Saved], RenderedFigure]
     tables: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    drawable: Callable[[Saved], bool] = lambda run: True
 
     def fits(self, run: Saved) -> bool:
         """Whether a run holds what this figure is drawn from."""
         if run.summary.study != self.study or not set(self.tables) <= set(run.summary.tables):
             return False
-        return all((run.folder / name).is_file() for name in self.files)
+        if not all((run.folder / name).is_file() for name in self.files):
+            return False
+        return self.drawable(run)
 
 
 def sample_note(table: pd.DataFrame, what: str = INTERVALS, counted: str = "expressions") -> str:
