@@ -28,13 +28,14 @@ def train(out: Path) -> int:
     """Train the cells that are not finished."""
     training.SAVE_EVERY, family.members = SAVE_EVERY, short
     sys.argv[1:] = ["--out", str(out)]
-    family.main()
-    return 0
+    return family.interruptible()
 
 
 def measure(out: Path) -> int:
     """Measure the trainings, which are made first if they are not there."""
     if len(list(out.glob("*/done.json"))) < 2:
-        train(out)
+        stopped = train(out)
+        if stopped:
+            return stopped
     sys.argv[1:] = [str(out)]
     return measuring.interruptible()

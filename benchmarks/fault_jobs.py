@@ -37,7 +37,7 @@ class Job:
         name: Of the job.
         work: Runs the command in this process for an output folder; returns the exit code.
         compare: What differs between two finished output folders.
-        says: What an interrupted process prints; empty if it ends by the signal without a word.
+        says: What an interrupted process prints.
         workers: Whether it has worker processes that can be killed.
     """
 
@@ -128,7 +128,7 @@ def jobs() -> dict[str, Job]:
         *(Job(name, study(name), same_run) for name in SMALL),
         Job("efficiency", lambda out: cli.main([*bench, "--out", str(out)]), same_bench),
         Job("clock", lambda out: fault_clock.set_back(out) or sweep(out), same_run),
-        Job("family", fault_family.train, same_weights, says=""),
+        Job("family", fault_family.train, same_weights),
         Job("measures", fault_family.measure, same_measures),
         Job("ray", study("sweep", "--engine", "ray"), same_run, workers=True),
     ]

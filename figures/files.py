@@ -42,8 +42,9 @@ def write_figures(
         partial: Whether runs that are not whole may be drawn; their titles say so.
 
     Raises:
-        ValueError: If the name is unknown, no run fits it, two runs fit it, a run is not whole, or
-            the figure is drawn of another protocol or of full-size models alone.
+        ValueError: If the name is unknown, no run fits it, two runs fit it, the run lacks what the
+            figure is drawn from, a run is not whole, or the figure is drawn of another protocol or
+            of full-size models alone.
         FileNotFoundError: If a folder holds no finished run.
     """
     check_name(name, [*FIGURES, "all"], "figure")
@@ -72,13 +73,14 @@ def write_figures(
         for run in saved
         if run.summary.study == drawing.study
     ]
-    for key, drawing, run in pairs:
-        if key == name and (obstacle := drawing.obstacle(run.record)):
-            raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
+    if name != "all":
+        for key, _, run in pairs:
+            if key == name:
+                check_fits(name, run)
     return [
         write_figure(key, run, out)
         for key, drawing, run in pairs
-        if key == name or (name == "all" and drawing.fits(run))
+        if name in (key, "all") and drawing.fits(run)
     ]
 
 
@@ -95,17 +97,26 @@ def draw_figure(name: str, run: SavedRun | str | Path) -> Figure:
     """
     check_name(name, FIGURES, "figure")
     saved = Saved(run.folder if isinstance(run, SavedRun) else run)
-    if not FIGURES[name].fits(saved):
-        same_study = FIGURES[name].study == saved.summary.study
-        if same_study and (obstacle := FIGURES[name].obstacle(saved.record)):
-            raise ValueError(f"figure {name!r} cannot be drawn from {saved.folder}: {obstacle}")
-        able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(saved)) or "none"
-        raise ValueError(
-            f"figure {name!r} cannot be drawn from {saved.folder}, a run of the study "
-            f"{saved.summary.study!r}; its figures: {able}"
-        )
+    check_fits(name, saved)
     with style.styled():
         return FIGURES[name].draw(saved).figure
+
+
+def check_fits(name: str, run: Saved) -> None:
+    """Refuse a figure that a run lacks the lines for.
+
+    Raises:
+        ValueError: If it does; the figures that can be drawn are named.
+    """
+    if not FIGURES[name].fits(run):
+        same_study = FIGURES[name].study == run.summary.study
+        if same_study and (obstacle := FIGURES[name].obstacle(run.record)):
+            raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
+        able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(run)) or "none"
+        raise ValueError(
+            f"figure {name!r} cannot be drawn from {run.folder}, a run of the study "
+            f"{run.summary.study!r}; its figures: {able}"
+        )
 
 
 def write_figure(name: str, run: Saved, out: Path) -> FigureFiles:

@@ -64,6 +64,13 @@ def same_shares(left: Axes, right: Axes, n_left: int, n_right: int) -> None:
         ax.set_xlim(min(ends) * n, max(ends) * n)
 
 
+def _comparable(run: Saved) -> bool:
+    """Whether a sweep has a published method or a control."""
+    if not sweep.compared_with(run, "none"):
+        return False
+    return not measured(run.table("comparisons")).empty
+
+
 def _published(run: Saved) -> RenderedFigure:
     scores, lines = run.table("scores"), measured(run.table("comparisons"))
     n_tokens = int(scores.loc[scores["method"] == "none", "budget"].max())
@@ -101,5 +108,6 @@ DRAWINGS = {
         _published,
         ("scores", "comparisons"),
         protocol="official",
+        drawable=_comparable,
     ),
 }

@@ -43,6 +43,8 @@ class Drawing:
         files: Files of the run folder that it reads.
         protocol: The one protocol whose runs it is drawn from; any if left out.
         full_size: Whether it is drawn of full-size models alone, since it misleads of a miniature.
+        drawable: Whether its tables have lines to draw; a run whose settings leave out what the
+            figure shows has none.
     """
 
     study: str
@@ -52,6 +54,7 @@ class Drawing:
     files: tuple[str, ...] = ()
     protocol: str = ""
     full_size: bool = False
+    drawable: Callable[[Saved], bool] = lambda run: True
 
     def fits(self, run: Saved) -> bool:
         """Whether a run holds what this figure is drawn from."""
@@ -59,7 +62,9 @@ class Drawing:
             return False
         if not set(self.tables) <= set(run.summary.tables):
             return False
-        return all((run.folder / name).is_file() for name in self.files)
+        if not all((run.folder / name).is_file() for name in self.files):
+            return False
+        return self.drawable(run)
 
     def obstacle(self, record: RunRecord) -> str:
         """Why the figure is not drawn of a run of its study, with the fix; empty if it is."""

@@ -198,6 +198,12 @@ def _retention(run: Saved) -> RenderedFigure:
     )
 
 
+def compared_with(run: Saved, reference: str) -> bool:
+    """Whether a sweep has lines against a reference: "none" or "random"."""
+    table = run.table("comparisons")
+    return not table.empty and bool((table["reference"] == reference).any())
+
+
 def _delta(run: Saved) -> RenderedFigure:
     lines = random_differences(run.table("comparisons"))
     budgets = sorted(lines["budget"].unique(), reverse=True)
@@ -234,13 +240,18 @@ DRAWINGS = {
         ("scores",),
     ),
     "retention": Drawing(
-        "sweep", "Share of the unpruned cIoU that each method keeps.", _retention, ("comparisons",)
+        "sweep",
+        "Share of the unpruned cIoU that each method keeps.",
+        _retention,
+        ("comparisons",),
+        drawable=partial(compared_with, reference="none"),
     ),
     "delta_random": Drawing(
         "sweep",
         "Paired difference of cIoU to random tokens at the same budget.",
         _delta,
         ("comparisons",),
+        drawable=partial(compared_with, reference="random"),
     ),
     "accuracy_kinds": Drawing(
         "sweep", "cIoU by kind of expression at the largest budget.", _kinds, ("kinds",)

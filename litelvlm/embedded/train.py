@@ -9,12 +9,14 @@ import argparse
 import json
 import logging
 import shutil
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from transformers import SamModel
 
+from litelvlm import interrupts
 from litelvlm.clip.hf import ClipTower
 from litelvlm.data.load import load_refer
 from litelvlm.embedded.card import write_card
@@ -139,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(interrupts.interruptible(main, "finished stages and saved states are kept"))

@@ -21,12 +21,13 @@ class Property:
 
     Attributes:
         cases: Draws a case; it is plain data that JSON can hold.
-        check: Takes the case, and raises whatever is wrong.
+        check: Takes the case, and raises whatever is wrong. A reader's gives what became of the
+            case: "read" or "refused".
         share: How many cases it gets beside other properties.
     """
 
     cases: SearchStrategy[Any]
-    check: Callable[[Any], None]
+    check: Callable[[Any], str | None]
     share: float = 1.0
 
 
@@ -93,15 +94,16 @@ FAILED: dict[str, object] = {}
 
 
 def keep(name: str, case: object, found: str) -> Path:
-    """Write a failing case into the corpus."""
-    text = json.dumps({"property": name, "found": found, "case": case}, indent=1)
+    """Write a failing case into the corpus; who repairs it fills in the outcome."""
+    stored = {"property": name, "found": found, "outcome": "", "case": case}
+    text = json.dumps(stored, indent=1)
     path = CORPUS / f"{name}-{sha256(text.encode()).hexdigest()[:8]}.json"
     path.write_text(text + "\n", encoding="utf-8")
     return path
 
 
-def corpus() -> Iterator[tuple[str, str, object]]:
-    """Past failures: file, property and case."""
+def corpus() -> Iterator[tuple[str, str, object, str]]:
+    """Past failures: file, property, case and outcome ("read", "refused" or "holds")."""
     for path in sorted(CORPUS.glob("*.json")):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        yield path.name, stored["property"], stored["case"]
+        yield path.name, stored["property"], stored["case"], stored["outcome"]

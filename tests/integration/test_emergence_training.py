@@ -1,11 +1,15 @@
 """Members of the family: towers as asked for, scenes in arrays, training that can be stopped."""
 
+import os
+import signal
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from litelvlm.embedded.family import __main__ as family
 from litelvlm.embedded.family import training
 from litelvlm.embedded.family.factors import Factors, Member
 from litelvlm.embedded.family.losses import PairLoss, PatchHelper
@@ -67,6 +71,43 @@ def test_a_stopped_training_ends_at_the_same_weights(tmp_path, monkeypatch, chan
         train_member(other, tmp_path / "whole", tmp_path / "scenes")
     with pytest.raises(FileNotFoundError, match=r"python -m litelvlm\.embedded\.family"):
         read_member(tmp_path)
+
+
+def test_an_interrupted_family_says_what_is_kept_and_goes_on(tmp_path, monkeypatch, capsys):
+    # Whoever runs the tests in the background of a shell ignores interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    member, plain = Member("A", "tiny", TINY, 0), training.step_losses
+    monkeypatch.setattr(training, "SAVE_EVERY", 5)
+    monkeypatch.setattr(family, "members", lambda stages, only: [member])
+    monkeypatch.setattr(sys, "argv", ["family", "--out", str(tmp_path / "broken")])
+
+    def stopping(pupil, table, member, step):
+        if step == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(pupil, table, member, step)
+
+    try:
+        monkeypatch.setattr(training, "step_losses", stopping)
+        assert family.interruptible() == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = capsys.readouterr().err
+    assert "finished trainings and saved states are kept, and the same command goes on" in said
+    assert "Traceback" not in said
+    steps = []
+
+    def counting(pupil, table, member, step):
+        steps.append(step)
+        return plain(pupil, table, member, step)
+
+    monkeypatch.setattr(training, "step_losses", counting)
+    assert family.interruptible() == 0
+    assert 0 < steps[0] <= 12
+    first, second = (
+        weights(tmp_path / "broken" / member.name),
+        weights(train_member(member, tmp_path / "whole", tmp_path / "scenes")),
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_symbols_are_what_the_table_says():

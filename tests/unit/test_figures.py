@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
+from planted import PlantedModel, planted_data
+from planted_importance import planted_importance
 
 from litelvlm import list_pruners
-from litelvlm.analysis.api import read_rows, read_summary
+from litelvlm.analysis.api import complete_run, read_rows, read_summary
 from litelvlm.analysis.inputs.methods import every_method
+from litelvlm.analysis.studies import sweep as sweep_study
 from litelvlm.figures import FIGURES, axes, reversal, sink, style, sweep
 from litelvlm.figures.files import write_figures
 from litelvlm.figures.saved import Saved, sample_note
@@ -341,3 +344,51 @@ def test_what_cannot_be_drawn_is_refused(saved_runs, tmp_path):
     with pytest.raises(ValueError, match="unknown figure format 'gif'"):
         style.encode(style.new_figure()[0], "gif")
     assert list(tmp_path.iterdir()) == []
+
+
+SMALL_SWEEPS = {
+    "no random": ({"methods": ("litelvlm", "uniform", "mask_oracle")}, 4),
+    "no oracles": ({"methods": ("litelvlm", "random")}, 4),
+    "one method": ({"methods": ("uniform",)}, 4),
+    "one that is not published": ({"methods": ("mask_oracle",)}, 4),
+    "random alone": ({"methods": ("random",)}, 4),
+    "no pruning": ({"methods": ("none",)}, 4),
+    "one budget": ({"methods": ("litelvlm", "random"), "budgets": (48,)}, 4),
+    "every token": ({"methods": ("litelvlm", "random"), "budgets": (144,)}, 4),
+    "one image": ({"methods": ("litelvlm", "random", "mask_oracle")}, 1),
+    "one of each": ({"methods": ("litelvlm",), "budgets": (8,)}, 1),
+}
+UNDRAWN = {
+    "no random": {"delta_random"},
+    "one method": {"delta_random"},
+    "one that is not published": {"delta_random", "published"},
+    "random alone": {"delta_random"},
+    "no pruning": {"delta_random", "retention", "published"},
+    "one of each": {"delta_random"},
+}
+"""Figures of "comparisons" that such a sweep has no lines for."""
+
+
+@pytest.mark.parametrize("kind", SMALL_SWEEPS)
+def test_a_small_sweep_is_drawn_as_far_as_it_goes(kind, tmp_path):
+    fields, images = SMALL_SWEEPS[kind]
+    config = sweep_study.Config(**{"budgets": (48, 16), "seeds": 2} | fields)
+    run = complete_run(
+        sweep_study.STUDY, PlantedModel("instance"), planted_data(images), config, tmp_path / "runs"
+    )
+    drawn = {figure.name for figure in write_figures("all", [run], tmp_path / "all")}
+    assert {"accuracy_ciou", "accuracy_giou"} <= drawn
+    missing = {"retention", "delta_random", "published"} - drawn
+    assert missing == UNDRAWN.get(kind, set())
+    for name in missing:
+        with pytest.raises(ValueError, match=f"figure '{name}' cannot be drawn from .*accuracy_"):
+            write_figures(name, [run], tmp_path / "one")
+    assert not (tmp_path / "one").exists()
+
+
+def test_importance_of_one_image_is_drawn_without_intervals(tmp_path):
+    run = planted_importance(tmp_path / "runs", n_images=1)
+    table = read_summary(run).table("agreement")
+    assert table["low"].isna().all()
+    drawn = {figure.name for figure in write_figures("all", [run], tmp_path / "figures")}
+    assert {"importance_scores", "importance_partial", "importance_reinitialised"} <= drawn

@@ -3,6 +3,7 @@
 import pytest
 
 from litelvlm.pruning import list_pruners
+from tests.fuzz import properties
 from tests.fuzz.properties import PROPERTIES, corpus, run_cases
 from tests.fuzz.selections import covered
 
@@ -18,9 +19,22 @@ def test_a_property_holds_for_any_input(name):
 PAST = list(corpus())
 
 
-@pytest.mark.parametrize(("name", "case"), [entry[1:] for entry in PAST], ids=[e[0] for e in PAST])
-def test_a_past_failure_stays_repaired(name, case):
-    PROPERTIES[name].check(case)
+@pytest.mark.parametrize(
+    ("name", "case", "outcome"), [entry[1:] for entry in PAST], ids=[e[0] for e in PAST]
+)
+def test_a_past_failure_stays_repaired(name, case, outcome):
+    assert (PROPERTIES[name].check(case) or "holds") == outcome
+
+
+def test_past_failures_of_several_kinds_are_replayed():
+    assert {name for _, name, _, _ in PAST} >= {"archives", "parquet", "selections"}
+    assert {outcome for *_, outcome in PAST} >= {"refused", "holds"}
+
+
+def test_a_new_failure_is_written_so_that_it_is_replayed(tmp_path, monkeypatch):
+    monkeypatch.setattr(properties, "CORPUS", tmp_path)
+    path = properties.keep("plans", "00", "an error")
+    assert list(corpus()) == [(path.name, "plans", "00", "")]
 
 
 def test_every_method_is_among_the_cases():

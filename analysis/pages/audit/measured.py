@@ -243,34 +243,30 @@ class Joined:
                 for label in (first, second)
                 if (statement.protocol, label, budget) in refused
             }
-            one = compared.get(budget)
-            found.append(
-                Difference(
-                    method=method,
-                    id=statement.id,
-                    protocol=statement.protocol,
-                    budget=budget,
-                    first=first,
-                    second=second,
-                    refused="; ".join(sorted(why)),
-                )
-                if one is None
-                else Difference(
-                    method=method,
-                    id=statement.id,
-                    protocol=statement.protocol,
-                    budget=budget,
-                    first=first,
-                    second=second,
-                    ciou=(self.ciou(first, budget), self.ciou(second, budget)),
-                    delta=one.delta.value,
-                    low=one.delta.low if one.delta.defined else None,
-                    high=one.delta.high if one.delta.defined else None,
-                    p=one.p_value,
-                    same=_same(self.wide, (first, budget), (second, budget)),
-                    unpruned=unpruned,
-                )
+            difference = Difference(
+                method=method,
+                id=statement.id,
+                protocol=statement.protocol,
+                budget=budget,
+                first=first,
+                second=second,
+                refused="; ".join(sorted(why)),
             )
+            one = compared.get(budget)
+            if one is not None:
+                difference = difference.model_copy(
+                    update={
+                        "refused": "",
+                        "ciou": (self.ciou(first, budget), self.ciou(second, budget)),
+                        "delta": one.delta.value,
+                        "low": one.delta.low if one.delta.defined else None,
+                        "high": one.delta.high if one.delta.defined else None,
+                        "p": one.p_value,
+                        "same": _same(self.wide, (first, budget), (second, budget)),
+                        "unpruned": unpruned,
+                    }
+                )
+            found.append(difference)
         return found
 
 

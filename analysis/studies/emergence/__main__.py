@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from litelvlm import interrupts
 from litelvlm.analysis.studies.emergence.store import bundle, measure_family
 
 
@@ -31,15 +32,8 @@ def main() -> None:
 
 
 def interruptible() -> int:
-    """Run the command line; an interrupt is one line and the code of an interrupt."""
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            "interrupted; measured trainings are kept, and the same command goes on from there\n"
-        )
-        return 130
-    return 0
+    """Run the command line; 130 if it was interrupted."""
+    return interrupts.interruptible(main, "measured trainings are kept")
 
 
 if __name__ == "__main__":

@@ -141,6 +141,6 @@ def means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     table["disattenuated"] = table.pop("reliable") / table["ceiling"]
     if not table["n_ceiling"].any():
         table = table.drop(columns="n_ceiling")
-    return table.rename(columns={"small": "share_p_shift_below_05"}).dropna(
-        axis="columns", how="all"
-    )
+    # One image has no interval; figures still read the ends.
+    empty = [name for name in table.columns[table.isna().all()] if name not in ("low", "high")]
+    return table.drop(columns=empty).rename(columns={"small": "share_p_shift_below_05"})

@@ -1,14 +1,17 @@
 """Train the family: ``python -m litelvlm.embedded.family --out FOLDER [--stage A] [--only CELL]``.
 
-Members are trained one after another, seed after seed. Stop at any time; the same command goes on.
+Members are trained one after another, seed after seed. Stop at any time (Ctrl-C); the same command
+goes on.
 """
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 
 import torch
 
+from litelvlm import interrupts
 from litelvlm.embedded.family.design import members
 from litelvlm.embedded.family.training import DONE, train_member
 
@@ -47,5 +50,10 @@ def main() -> None:
             train_member(member, out, arguments.scenes or out / "scenes")
 
 
+def interruptible() -> int:
+    """Run the command line; 130 if it was interrupted."""
+    return interrupts.interruptible(main, "finished trainings and saved states are kept")
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(interruptible())
