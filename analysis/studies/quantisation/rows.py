@@ -12,12 +12,9 @@ from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, Planne
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.models.base import VisualState
 from litelvlm.pruning import Cues, LayerPruner, Pruner
+from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 from litelvlm.pruning.layers.base import LayerPlan
 
-OF_LANGUAGE_MODEL = frozenset(
-    {"llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
-)
-"""Cues that run the language model."""
 Kept = dict[tuple[int, str, int, int], frozenset[int]]
 """Tokens by place of the conversation, method, budget and seed."""
 
