@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from litelvlm.pruning.budgets import ModelSizes, check_budget
-from litelvlm.pruning.cues import Cues
+from litelvlm.pruning.cues import OF_LANGUAGE_MODEL, TRUTH, Cues
 from litelvlm.pruning.options import check_field_values
 from litelvlm.pruning.origin import OURS, Origin
 from litelvlm.pruning.positions import Order, Positions
@@ -142,6 +142,35 @@ class Pruner(ABC):
                 names the smallest possible one.
         """
         return float(check_budget(budget, sizes.n_tokens))
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What keeps a serving engine from using the method; empty if nothing does.
+
+        An engine fixes the number of visual tokens when a request comes in. The image encoder runs
+        by itself and its tokens are cached for every later question. Attention kernels give no
+        weights. So a method must do without the text, run at the encoder, keep an exact count and
+        be flash-safe.
+
+        Example:
+            >>> from litelvlm.pruning import get_pruner
+            >>> get_pruner("divprune").obstacles, get_pruner("litelvlm").obstacles
+            ((), ('reads the text',))
+        """
+        found = {
+            "reads the text": self.text_guided,
+            "reads the true mask": bool(self.needs & TRUTH),
+            "runs the language model first": bool(self.needs & OF_LANGUAGE_MODEL),
+            "acts inside the language model": self.stage == "llm",
+            "keeps its count as an average over layers": self.stage == "llm",
+            "is not flash-safe": not self.flash_safe,
+        }
+        return tuple(reason for reason, holds in found.items() if holds)
+
+    @property
+    def deployable(self) -> bool:
+        """Whether a serving engine can use the method: it has no ``obstacles``."""
+        return not self.obstacles
 
     def config(self) -> dict[str, object]:
         """Name and fields as plain data, from which ``get_pruner`` builds an equal method."""

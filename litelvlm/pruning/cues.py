@@ -136,6 +136,10 @@ CUES: Mapping[str, Cue] = MappingProxyType(
 
 # Cues that only an annotated image can give.
 TRUTH = frozenset(name for name, cue in CUES.items() if cue.source == "truth")
+# Cues that run the language model before anything is pruned.
+OF_LANGUAGE_MODEL = frozenset(
+    {"llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"}
+)
 # Cues that are the same for every text about an image.
 OF_IMAGE = frozenset(name for name, cue in CUES.items() if cue.source == "image")
 

@@ -36,6 +36,12 @@ SMALL = {
         "official_seeds": 1,
         "pool": 4,
     },
+    "quantisation": {
+        "methods": ("litelvlm", "random", "llm_attention"),
+        "budgets": (48,),
+        "seeds": 2,
+        "images": 2,
+    },
 }
 
 

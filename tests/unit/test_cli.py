@@ -20,7 +20,7 @@ from litelvlm.analysis.cli.segment_text import as_text
 from litelvlm.analysis.cli.verbs.study import Study
 from litelvlm.analysis.runs.formatting import number
 from litelvlm.analysis.runs.verdicts import confirmatory
-from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies import BY_NAME, STUDIES
 from litelvlm.data.mask_files import numbered
 from litelvlm.figures import FIGURES
 
@@ -151,7 +151,8 @@ def test_study_refuses_before_it_loads_a_model(capsys, picture, arguments, reaso
 
 def test_study_all_gives_each_study_the_options_it_has():
     study = parse("study", "all", "--budgets", "48", "16", "--limit", "3", "--seed", "2")
-    assert study.chosen() == STUDIES
+    assert study.chosen() == tuple(name for name in STUDIES if name not in BY_NAME)
+    assert parse("study", "all", *BY_NAME).chosen() == STUDIES
     assert study.configure("sweep").budgets == (48, 16)
     sink = study.configure("sink")
     assert (sink.limit, sink.seed) == (3, 2)

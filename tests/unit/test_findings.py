@@ -231,3 +231,15 @@ def test_durations_are_for_people():
         "about 1 minute",
         "about 3 minutes",
     ]
+
+
+def test_the_sentence_of_the_quantisation_study_tells_what_is_open_before_what_was_ruled_out():
+    out = claim("interaction.int8", low=-0.002, high=0.005, margin=0.01, p_equivalent=0.001)
+    open_ = claim("interaction.nf4", low=-0.02, high=0.01, margin=0.01, p_equivalent=0.4)
+    found = claim("interaction.fp4", low=0.02, high=0.04)
+    at = claim("interaction.fp4@48", low=0.1, high=0.2)
+    assert out.verdict == "not supported"
+    told = finding(summary("quantisation", out, open_))
+    assert told.startswith("Whether pruning costs more with the language model in nf4 is open")
+    assert "in fp4: cIoU 0.03 [0.02, 0.04]" in finding(summary("quantisation", open_, at, found))
+    assert "costs no more with the language model in int8" in finding(summary("quantisation", out))

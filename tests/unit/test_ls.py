@@ -2,8 +2,9 @@
 
 import pytest
 
-from litelvlm import list_pruners
+from litelvlm import get_pruner, list_pruners
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.cli.verbs.ls import method_rows
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import BENCH, STUDIES
 from litelvlm.analysis.studies.table import get_study
@@ -16,8 +17,8 @@ def test_methods_are_listed_with_their_columns(capsys):
     assert main(["ls", "methods"]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     assert heading.split() == [
-        "name", "stage", "text-guided", "cues", "order", "positions", "flash-safe", "source",
-        "licence", "confidence", "presets", "keeps",
+        "name", "stage", "text-guided", "cues", "order", "positions", "flash-safe", "deployable",
+        "source", "licence", "confidence", "presets", "keeps",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines] == list(list_pruners())
     starts = [heading.index(word) for word in heading.split()]
@@ -27,7 +28,8 @@ def test_methods_are_listed_with_their_columns(capsys):
     cells = [trim[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
     assert cells == [
         "trim", "pre_projector", "yes", "patch_embeds, patch_tokens, text_embeds",
-        "raster, mean last", "contiguous", "yes", "arXiv 2409.10994", "Apache-2.0",
+        "raster, mean last", "contiguous", "yes", "no: reads the text",
+        "arXiv 2409.10994", "Apache-2.0",
         "A", "paper", list_pruners()["trim"].summary,
     ]  # fmt: skip
     inside, wrapper = (
@@ -46,6 +48,36 @@ def test_the_whole_listing_keeps_one_sentence_per_method(capsys):
             line.startswith(f"{name} ") and line.endswith(f"  {method.summary}")
             for line in text.splitlines()
         )
+
+
+@pytest.mark.parametrize("name", list_pruners())
+def test_a_method_is_deployable_if_it_meets_all_four_conditions(name):
+    method, inner = get_pruner(name), getattr(get_pruner(name), "of", None)
+    encoder_only = method.stage != "llm" and not method.needs & {
+        *("llm_attention", "llm_prompt_attention", "llm_gradient", "block_importance"),
+        *("coverage", "box"),
+    }
+    wanted = encoder_only and not method.text_guided and method.flash_safe
+    assert method.deployable is bool(wanted)
+    assert method.deployable is not bool(method.obstacles)
+    if inner is not None and not inner.deployable:
+        assert not method.deployable
+    row = dict(zip(method_rows()[0], next(r for r in method_rows() if r[0] == name), strict=True))
+    assert row["deployable"] == ("yes" if wanted else f"no: {', '.join(method.obstacles)}")
+
+
+def test_a_wrapper_is_as_deployable_as_what_it_holds():
+    assert get_pruner("reverse", of="fastervlm").deployable
+    assert get_pruner("reverse", of="llm_attention").obstacles == (
+        "reads the text",
+        "runs the language model first",
+    )
+    assert "is not flash-safe" in get_pruner("tome").obstacles
+    assert get_pruner("fastv").obstacles[-2:] == (
+        "acts inside the language model",
+        "keeps its count as an average over layers",
+    )
+    assert get_pruner("mask_oracle").obstacles[-1] == "reads the true mask"
 
 
 @pytest.mark.parametrize("name", [*STUDIES, BENCH])

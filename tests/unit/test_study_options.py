@@ -98,7 +98,7 @@ def test_the_help_names_every_study(capsys):
     with pytest.raises(SystemExit):
         main(["study", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"{', '.join(STUDIES)}, or all" in said
+    assert f"{', '.join(STUDIES)}, or all. Not part of all: quantisation" in said
 
 
 def test_a_cluster_address_needs_the_engine_that_reads_it():

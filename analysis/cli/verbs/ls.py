@@ -111,11 +111,11 @@ def methods() -> dict[str, str]:
 
 def method_rows() -> list[tuple[str, ...]]:
     """The table of methods, headings first, made from their classes."""
-    from litelvlm import list_pruners
+    from litelvlm import get_pruner, list_pruners
 
     heads = (
-        "name stage text-guided cues order positions flash-safe source licence confidence "
-        "presets keeps"
+        "name stage text-guided cues order positions flash-safe deployable source licence "
+        "confidence presets keeps"
     )
     rows = [tuple(heads.split())]
     for name, method in list_pruners().items():
@@ -130,6 +130,7 @@ def method_rows() -> list[tuple[str, ...]]:
                 method.native_order,
                 str(positions),
                 "yes" if method.flash_safe else "no",
+                deployable(get_pruner(name)),
                 origin.source,
                 origin.licence,
                 origin.confidence,
@@ -138,6 +139,11 @@ def method_rows() -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def deployable(method: Pruner) -> str:
+    """Whether serving engines can use a method, or what keeps them from it."""
+    return "yes" if method.deployable else f"no: {', '.join(method.obstacles)}"
 
 
 def cues_of(method: type[Pruner]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
-from litelvlm.analysis.studies import STUDIES
+from litelvlm.analysis.studies import BY_NAME, STUDIES
 from litelvlm.names import check_name
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Study(RunOptions, Printing):
     """
 
     names: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help=f"{', '.join(STUDIES)}, or all.")
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(help=f"{', '.join(STUDIES)}, or all. Not part of all: {', '.join(BY_NAME)}."),
     ]
     methods: tuple[str, ...] | None = None
     """Pruning methods of the sweep (default: the controls and the paper's own)."""
@@ -127,7 +128,7 @@ class Study(RunOptions, Printing):
         return prepare(get_study(name), self.load_model(), self.load_data(), self.configure(name))
 
     def chosen(self) -> tuple[str, ...]:
-        """The studies to run, in the order of the table, each once.
+        """The studies to run, in the order of the table, each once; "all" leaves out ``BY_NAME``.
 
         Raises:
             ValueError: If none is named, or one is unknown.
@@ -136,7 +137,8 @@ class Study(RunOptions, Printing):
             raise ValueError(f"name a study: {', '.join(STUDIES)}, or all")
         for name in self.names:
             check_name(name, [*STUDIES, "all"], "study")
-        return tuple(name for name in STUDIES if name in self.names or "all" in self.names)
+        together = set(STUDIES) - set(BY_NAME) if "all" in self.names else set()
+        return tuple(name for name in STUDIES if name in {*self.names, *together})
 
     def configure(self, name: str) -> StudyConfig:
         """The study's configuration from those given options that it has.

@@ -69,8 +69,8 @@ def swap_p_value(wide: Wide, first: Cell, second: Cell, metric: str) -> float:
 
 def crossed_difference(wide: Wide, first: Cell, second: Cell) -> Crossed:
     """First minus second in cIoU, over images and categories; undefined without categories."""
-    one, two = _linear(wide, first), _linear(wide, second)
-    return _crossed(wide, one - two)
+    one, two = linear_ciou(wide, first), linear_ciou(wide, second)
+    return crossed_of(wide, one - two)
 
 
 def crossed_retention(wide: Wide, part: Cell, whole: Cell, less: float = 0.0) -> Crossed:
@@ -82,14 +82,14 @@ def crossed_retention(wide: Wide, part: Cell, whole: Cell, less: float = 0.0) ->
         whole: Denominator.
         less: Subtracted from the share; 1 makes it a lead.
     """
-    top, bottom = _linear(wide, part), _linear(wide, whole)
+    top, bottom = linear_ciou(wide, part), linear_ciou(wide, whole)
     if not bottom.mean() > 0:
-        return _crossed(wide, np.full_like(top, np.nan))
+        return crossed_of(wide, np.full_like(top, np.nan))
     share = top.mean() / bottom.mean()
-    return _crossed(wide, share - less + (top - share * bottom) / bottom.mean())
+    return crossed_of(wide, share - less + (top - share * bottom) / bottom.mean())
 
 
-def _linear(wide: Wide, cell: Cell) -> Float[Array, "n"]:
+def linear_ciou(wide: Wide, cell: Cell) -> Float[Array, "n"]:
     """Values of lines whose mean is the cell's cIoU, and whose spread is that of its sums."""
     inter, union = wide.pixels(cell).T
     if not union.sum():
@@ -99,7 +99,8 @@ def _linear(wide: Wide, cell: Cell) -> Float[Array, "n"]:
     return values
 
 
-def _crossed(wide: Wide, values: Float[Array, "n"]) -> Crossed:
+def crossed_of(wide: Wide, values: Float[Array, "n"]) -> Crossed:
+    """Mean over lines, over images and categories; undefined without categories."""
     n = len(values)
     if wide.categories is None or not np.isfinite(values).all():
         return Crossed(float(values.mean()), np.nan, np.nan, len(np.unique(wide.image_ids)), 0, n)

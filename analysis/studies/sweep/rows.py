@@ -31,7 +31,7 @@ from litelvlm.analysis.studies.sweep.passes import (
 )
 from litelvlm.data.dataset import Dataset
 from litelvlm.metrics import PixelCounts, count_pixels, iou, scored_target
-from litelvlm.models.base import GroundingModel, Request
+from litelvlm.models.base import GroundingModel, Request, VisualState
 from litelvlm.models.requests import places_by_target
 
 HITS = (0.5, 0.7, 0.9)
@@ -54,12 +54,18 @@ def load(context: Context, index: int) -> Loaded:
 
 
 @torch.inference_mode()
-def image_rows(context: Context, loaded: Loaded) -> ItemResult:
-    """Rows of one image: every conversation under every method, budget and seed."""
+def image_rows(context: Context, loaded: Loaded, state: VisualState | None = None) -> ItemResult:
+    """Rows of one image: every conversation under every method, budget and seed.
+
+    Args:
+        context: Of the run.
+        loaded: The image as read from disk.
+        state: The encoded image, where it is known; it is encoded if left out.
+    """
     model, sample = context.model, loaded.sample
     if not sample.expressions:
         return ItemResult([], loaded.skipped)
-    state = model.encode_image(loaded.picture)
+    state = model.encode_image(loaded.picture) if state is None else state
     conversations = plan_conversations(context.config, sample)
     passes, chosen = list[Pass](), Chosen()
     for number, planned in enumerate(conversations):

@@ -31,7 +31,7 @@ from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.options import GlammOptions
 from litelvlm.models.glamm.prompting.tokenizer import GlammTokenizer
-from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model
+from litelvlm.models.glamm.quantise import check_quantise, quantise_language_model, suffix
 from litelvlm.names import check_name
 from litelvlm.number_types import number_type
 
@@ -139,11 +139,6 @@ def load_model(
             "command line)"
         )
     return assemble(parts, tower, tokenizer, called, digest(folder, clip_folder), options).to(place)
-
-
-def suffix(quantise: str | None) -> str:
-    """What fewer bits add to the name of a model."""
-    return "" if quantise is None else f" ({quantise})"
 
 
 def with_fewer_bits(

@@ -1,16 +1,20 @@
 """Fewer bits for the language model's weights, and for nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import copy, deepcopy
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType, ModuleType
+from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.names import check_name
 
+Network = TypeVar("Network", bound=GlammNetwork)
 BACKEND = "bitsandbytes"
 WAYS: Mapping[str, str] = MappingProxyType(
     {
@@ -40,6 +44,43 @@ def check_quantise(way: str | None) -> str | None:
             "pip install 'bitsandbytes>=0.50', or leave out quantise to keep every bit"
         )
     return way
+
+
+def suffix(way: str | None) -> str:
+    """What fewer bits add to the name of a model."""
+    return "" if way is None else f" ({way})"
+
+
+def is_quantised(llama: LlamaForCausalLM) -> bool:
+    """Whether a language model holds packed weights."""
+    return any(not parameter.is_floating_point() for parameter in llama.parameters())
+
+
+def with_quantised_language_model(model: Network, way: str) -> Network:
+    """A model of the same parts whose language model has fewer bits; this model does not change.
+
+    All parts but the packed weights are shared, so memory grows by these alone.
+
+    Args:
+        model: A GLaMM that has all its bits.
+        way: A name in ``WAYS``.
+
+    Raises:
+        ValueError: As ``check_quantise``, or if the model is quantised already.
+    """
+    if is_quantised(model.llama):
+        raise ValueError(
+            f"the language model of {model.name!r} is quantised already; load the model without "
+            "quantise="
+        )
+    other, llama = copy(model), model.llama
+    held: list[Tensor] = [*llama.parameters(), *llama.buffers()]
+    shared = deepcopy(llama, {id(tensor): tensor for tensor in held})
+    other._modules = dict(model._modules)
+    other.llama = quantise_language_model(shared, way, model.device)
+    other._plain_name = f"{model._plain_name}{suffix(way)}"
+    other.name = f"{other._plain_name}{model.options}"
+    return other
 
 
 def quantise_language_model(
@@ -95,6 +136,22 @@ def packed_linear(backend: ModuleType, module: nn.Linear, way: str) -> nn.Module
 
 
 def weight_bytes(module: nn.Module) -> int:
-    """Bytes of a component's parameters and buffers, packed ones as they lie in memory."""
-    held = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+    """Bytes of a component's parameters, buffers and scales, packed ones as they lie in memory."""
+    held = [*module.parameters(), *module.buffers(), *_scales(module)]
+    found = {tensor.untyped_storage().data_ptr(): tensor for tensor in held}
+    return sum(tensor.numel() * tensor.element_size() for tensor in found.values())
+
+
+def _scales(module: nn.Module) -> Iterator[Tensor]:
+    """What packed weights are scaled with, which is no parameter of its own."""
+    for layer in module.modules():
+        # int8 keeps its scales at the weight, and from the first pass on at the layer.
+        holders = [getattr(layer, "state", None)]
+        for weight in layer.parameters(recurse=False):
+            packed = getattr(weight, "quant_state", None)
+            holders += [weight, packed, getattr(packed, "state2", None)]
+        for holder in holders:
+            for name in ("SCB", "absmax", "code", "offset"):
+                tensor = getattr(holder, name, None)
+                if isinstance(tensor, Tensor):
+                    yield tensor

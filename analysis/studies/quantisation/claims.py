@@ -1,0 +1,223 @@
+"""Claims of the quantisation study: interactions, kept tokens, blank masks and memory."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
+from litelvlm.analysis.runs.claims import Claim, effect_claim, null_claim
+from litelvlm.analysis.stats.bootstrap import bootstrap_means
+from litelvlm.analysis.stats.crossed import crossed_mean
+from litelvlm.analysis.stats.lines import categories_of
+from litelvlm.analysis.studies.quantisation.config import FULL, Config
+from litelvlm.analysis.studies.quantisation.factorial import Factorial, make_factorial
+from litelvlm.analysis.studies.quantisation.tables import memory_table, savings_table
+
+SAVED_BY_PRUNING = 0.01
+"""Of all memory at most, as the paper's appendix states."""
+
+
+def make_claims(rows: pd.DataFrame, config: Config) -> list[Claim]:
+    """For each precision, about the paper's method if it was run, else about the first one.
+
+    Returns:
+        interaction.WAY (mean over budgets) and interaction.WAY@K: pruning costs more with fewer
+        bits; loss.WAY: fewer bits alone cost cIoU; blank.WAY: they give more blank masks;
+        kept.WAY: methods that read the language model keep nearly the same tokens; kept.control:
+        the others keep exactly the same; memory.pruning: pruning alone saves less than 1 %.
+    """
+    factorial = make_factorial(rows)
+    methods = dict.fromkeys(method for method, _ in factorial.cells)
+    if not methods:
+        return []
+    judged = PAPER if PAPER in methods else next(iter(methods))
+    cells = tuple(cell for cell in factorial.cells if cell[0] == judged)
+    claims = []
+    for way in factorial.precisions:
+        claims += interaction_claims(factorial, way, cells, config.margin)
+        claims.append(loss_claim(factorial, way, config.margin))
+        claims += blank_claims(rows, way, judged, config.margin)
+        claims += kept_claims(rows, way, config.kept_margin)
+    return [*claims, *control_claims(rows, config.kept_margin), *memory_claims(rows, factorial)]
+
+
+def interaction_claims(
+    factorial: Factorial, way: str, cells: Sequence[tuple[str, int]], margin: float
+) -> list[Claim]:
+    """The interaction of one precision with one method: mean over its budgets, then each."""
+    method = cells[0][0]
+    groups = {f"interaction.{way}": (tuple(cells), "over all budgets")}
+    if len(cells) > 1:
+        groups |= {
+            f"interaction.{way}@{cell[1]}": ((cell,), f"with {cell[1]} tokens") for cell in cells
+        }
+    found = []
+    for id, (chosen, where) in groups.items():
+        effect = factorial.interaction(way, chosen)
+        statement = f"Pruning by {method} costs more cIoU in {way} than with all bits, {where}."
+        found.append(
+            effect_claim(
+                id,
+                statement,
+                effect.over_images,
+                "the loss of both is the sum of the two losses",
+                margin=margin,
+                crossed=effect.crossed,
+            )
+        )
+    return found
+
+
+def loss_claim(factorial: Factorial, way: str, margin: float) -> Claim:
+    """Whether fewer bits alone cost accuracy."""
+    effect = factorial.loss(way, factorial.unpruned)
+    return effect_claim(
+        f"loss.{way}",
+        f"With every visual token, {way} lowers the cIoU.",
+        effect.over_images,
+        "cIoU with all bits",
+        margin=margin,
+        crossed=effect.crossed,
+    )
+
+
+def blank_claims(rows: pd.DataFrame, way: str, method: str, margin: float) -> list[Claim]:
+    """Whether one precision gives more blank masks, unpruned and under one method together."""
+    chosen = rows[rows["method"].isin([UNPRUNED, method]) & (rows["area_frac"] > 0)]
+    if chosen.empty:
+        return []
+    keys = ["image_id", "sent_id"]
+    shares = chosen.assign(blank=chosen["blank"].astype(np.float64))
+    wide = shares.pivot_table(index=keys, columns="precision", values="blank", aggfunc="mean")
+    more = (wide[way] - wide[FULL]).to_numpy()
+    stated = shares.drop_duplicates(keys).set_index(keys).loc[wide.index].reset_index()
+    images = stated["image_id"].to_numpy()
+    return [
+        effect_claim(
+            f"blank.{way}",
+            f"In {way} more masks are blank, unpruned and under {method}.",
+            bootstrap_means(more[:, None], images),
+            "share of blank masks with all bits",
+            margin=margin,
+            crossed=crossed_mean(more, images, categories_of(stated)),
+        )
+    ]
+
+
+def kept_claims(rows: pd.DataFrame, way: str, margin: float) -> list[Claim]:
+    """Whether methods that read the language model keep nearly the same tokens."""
+    chosen = rows[(rows["precision"] == way) & rows["reads_llm"]]
+    names = ", ".join(sorted(set(map(str, chosen["method"]))))
+    statement = f"In {way}, methods that read the language model keep the same tokens ({names})."
+    return _same_tokens(f"kept.{way}", statement, chosen, margin)
+
+
+def control_claims(rows: pd.DataFrame, margin: float) -> list[Claim]:
+    """The control: a method that reads only the towers cannot choose differently."""
+    chosen = rows[(rows["precision"] != FULL) & ~rows["reads_llm"].astype(bool)]
+    statement = "Methods that do not read the language model keep the same tokens with fewer bits."
+    return _same_tokens("kept.control", statement, chosen, margin)
+
+
+def _same_tokens(id: str, statement: str, chosen: pd.DataFrame, margin: float) -> list[Claim]:
+    """A claim that the Jaccard index, mean over an expression's cells, is 1 within a margin."""
+    measured = chosen.dropna(subset=["jaccard"])
+    if measured.empty:
+        return []
+    keys = ["image_id", "sent_id"]
+    of_expression = measured.groupby(keys, sort=True)["jaccard"].mean()
+    stated = measured.drop_duplicates(keys).set_index(keys).loc[of_expression.index].reset_index()
+    values, images = of_expression.to_numpy(), stated["image_id"].to_numpy()
+    return [
+        null_claim(
+            id,
+            statement,
+            bootstrap_means(values[:, None], images),
+            1.0,
+            "Jaccard index of equal choices",
+            margin,
+            crossed=crossed_mean(values, images, categories_of(stated)),
+        )
+    ]
+
+
+def memory_claims(rows: pd.DataFrame, factorial: Factorial) -> list[Claim]:
+    """Whether the smallest budget alone saves less than the published share; counted, no interval.
+
+    Activations and the text's keys and values are not part of the whole.
+    """
+    savings = savings_table(memory_table(rows, factorial))
+    alone = savings[savings["precision"] == FULL].sort_values("budget").iloc[0]
+    saved = float(alone["saved"])
+    return [
+        Claim(
+            id="memory.pruning",
+            statement=(
+                f"With {int(alone['budget'])} tokens pruning alone saves less than "
+                f"{SAVED_BY_PRUNING:.0%} of the bytes of weights, keys and values."
+            ),
+            estimate=saved,
+            low=saved,
+            high=saved,
+            n_images=1,
+            n=1,
+            null=SAVED_BY_PRUNING,
+            null_description="of all memory, as published of a model of 7 billion weights",
+            verdict="supported" if saved < SAVED_BY_PRUNING else "not supported",
+            method="bytes, counted: the same for every image",
+            unit="calls",
+        )
+    ]
+
+
+def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) -> str:
+    """What the verdicts mean together, failures included.
+
+    Args:
+        claims: Of ``make_claims``.
+        tables: Of ``make_tables``.
+    """
+    by_id = {claim.id: claim for claim in claims}
+    if "memory.pruning" not in by_id:
+        return "No method was run beside the unpruned model; see the tables."
+    savings = tables["savings"]
+    ways = [str(way) for way in dict.fromkeys(savings["precision"]) if way != FULL]
+    told = [text for way in ways if (text := _told(by_id, way))]
+    control = by_id.get("kept.control")
+    if control is not None and control.verdict == "not supported":
+        told.append(
+            "The control failed: methods that read only the towers kept other tokens, so no "
+            "comparison of tokens here can be trusted."
+        )
+    most = int(savings["budget"].max())
+    whole = savings[savings["budget"] == most].set_index("precision")["saved"]
+    fewer = ", ".join(f"{way} {whole[way]:.0%}" for way in ways)
+    told.append(
+        f"Fewer bits alone save {fewer} of the memory; pruning alone saves at most "
+        f"{by_id['memory.pruning'].estimate:.2%}."
+    )
+    return " ".join(told)
+
+
+def _told(by_id: Mapping[str, Claim], way: str) -> str:
+    """The verdicts on one precision."""
+    loss, both = by_id[f"loss.{way}"], by_id[f"interaction.{way}"]
+    alone = {
+        "supported": "lowers the cIoU by itself",
+        "not supported": "costs no cIoU by itself",
+        "undetermined": "may or may not cost cIoU by itself",
+    }[loss.verdict]
+    together = {
+        "supported": "and pruning costs more with it than without",
+        "not supported": "and pruning costs no more with it than without",
+        "undetermined": "and whether pruning costs more with it is open",
+    }[both.verdict]
+    kept = by_id.get(f"kept.{way}")
+    tokens = {
+        "supported": "; methods that read the language model keep nearly the same tokens",
+        "not supported": "; methods that read the language model keep other tokens",
+    }.get(kept.verdict if kept is not None else "", "")
+    blank = by_id.get(f"blank.{way}")
+    empty = "; more masks are blank" if blank is not None and blank.verdict == "supported" else ""
+    return f"{way} {alone}, {together}{tokens}{empty}."

@@ -1,0 +1,97 @@
+"""What the quantisation study does before its first row: a model of each precision."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import metadata
+
+from litelvlm.analysis.inputs.queries import require_glamm
+from litelvlm.analysis.inputs.subset import EvenSubset
+from litelvlm.analysis.runs.config import resolve_budgets
+from litelvlm.analysis.runs.work import ItemResult, Work
+from litelvlm.analysis.studies.quantisation.config import FULL, Config
+from litelvlm.analysis.studies.quantisation.memory import component_bytes
+from litelvlm.analysis.studies.quantisation.rows import PrecisionContext, precision_rows
+from litelvlm.analysis.studies.sweep import config as sweep_config
+from litelvlm.analysis.studies.sweep.rows import load
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.base import GroundingModel
+from litelvlm.models.glamm.quantise import (
+    BACKEND,
+    check_quantise,
+    is_quantised,
+    with_quantised_language_model,
+)
+
+
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+    """Quantise copies of the language model; one part of the work for each chosen image.
+
+    The copies share all other weights with the model.
+
+    Raises:
+        ValueError: If what quantises is not installed, the model is not a GLaMM, or its language
+            model has fewer bits already.
+    """
+    for way in config.precisions:
+        check_quantise(way)
+    glamm = require_glamm(model)
+    if is_quantised(glamm.llama):
+        raise ValueError(
+            f"{glamm.name!r} has fewer bits already, and this study compares with all of them; "
+            "leave out quantise"
+        )
+    models = {FULL: glamm} | {
+        way: with_quantised_language_model(glamm, way) for way in config.precisions
+    }
+    sizes = {name: component_bytes(one) for name, one in models.items()}
+    work = work_of(models, sizes, data, config)
+    # Other kernels round differently, so the package that quantises is part of the key.
+    return Work(
+        work.data,
+        work.begin,
+        resolved={**(work.resolved or {}), BACKEND: metadata.version(BACKEND)},
+        methods=work.methods,
+        excluded=work.excluded,
+    )
+
+
+def work_of(
+    models: Mapping[str, GroundingModel],
+    sizes: Mapping[str, Mapping[str, int]],
+    data: Dataset,
+    config: Config,
+) -> Work:
+    """The work with models of each precision at hand.
+
+    Args:
+        models: By precision, that with all bits first.
+        sizes: Bytes of their components.
+        data: The split.
+        config: Of the study.
+    """
+    full = models[FULL]
+    budgets = resolve_budgets(config.budgets, full.n_tokens)
+    chosen = EvenSubset(data, config.images, config.expressions)
+    swept = sweep_config.Config(
+        methods=config.methods,
+        budgets=budgets,
+        seeds=config.seeds,
+        question_index=config.question_index,
+        answer_index=config.answer_index,
+        batch_size=config.batch_size,
+    )
+    contexts = {
+        name: PrecisionContext(one, chosen, swept, budgets, sizes[name])
+        for name, one in models.items()
+    }
+
+    def begin(index: int) -> Callable[[], ItemResult]:
+        return partial(precision_rows, contexts, config.methods, load(contexts[FULL], index))
+
+    return Work(
+        chosen,
+        begin,
+        resolved={"budgets": list(budgets)},
+        methods=tuple(method.pruner() for method in config.methods),
+        excluded=contexts[FULL].excluded,
+    )

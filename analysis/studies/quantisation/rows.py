@@ -1,0 +1,122 @@
+"""Rows of one image: a sweep's rows in each precision, with the tokens that each one keeps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from litelvlm.analysis.inputs.methods import UNPRUNED, Method
+from litelvlm.analysis.runs.columns import Row
+from litelvlm.analysis.runs.work import ItemResult
+from litelvlm.analysis.studies.quantisation.config import FULL
+from litelvlm.analysis.studies.sweep.loaded import Loaded
+from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
+from litelvlm.analysis.studies.sweep.rows import image_rows
+from litelvlm.models.base import VisualState
+from litelvlm.pruning import Cues, LayerPruner, Pruner
+from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
+from litelvlm.pruning.layers.base import LayerPlan
+
+Kept = dict[tuple[int, str, int, int], frozenset[int]]
+"""Tokens by place of the conversation, method, budget and seed."""
+
+
+@dataclass(frozen=True)
+class PrecisionContext(Context):
+    """A sweep's context in one precision that notes which tokens every pass keeps.
+
+    Attributes:
+        bytes: Of the model by component.
+        kept: Tokens of the image at hand, filled while its passes are made.
+    """
+
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    kept: Kept = field(default_factory=dict)
+
+    def passes(
+        self,
+        loaded: Loaded,
+        state: VisualState,
+        number: int,
+        planned: PlannedConversation,
+        cues: Cues,
+        chosen: Chosen,
+    ) -> list[Pass]:
+        """The sweep's passes; what a method inside the language model keeps takes one more."""
+        made = super().passes(loaded, state, number, planned, cues, chosen)
+        for one in made:
+            found = one.selection
+            if isinstance(found, LayerPlan):
+                (grounding,) = self.model.ground([state], [planned.conversation], [found])
+                found = grounding.selection
+            if found is not None:
+                own = frozenset(place for place in found.indices.tolist() if place >= 0)
+                self.kept[number, one.method, one.budget, one.seed] = own
+        return made
+
+
+def reads_language_model(pruner: Pruner) -> bool:
+    """Whether a method's choice can change with the weights of the language model.
+
+    Example:
+        >>> from litelvlm.pruning import get_pruner
+        >>> [reads_language_model(get_pruner(name)) for name in ("fastv", "litelvlm")]
+        [True, False]
+    """
+    return isinstance(pruner, LayerPruner) or bool(pruner.needs & OF_LANGUAGE_MODEL)
+
+
+def jaccard(first: frozenset[int], second: frozenset[int]) -> float | None:
+    """Shared tokens over all; None where neither side keeps a plain one.
+
+    Example:
+        >>> jaccard(frozenset({1, 2, 3}), frozenset({2, 3, 4}))
+        0.5
+    """
+    either = first | second
+    return len(first & second) / len(either) if either else None
+
+
+def precision_rows(
+    contexts: Mapping[str, PrecisionContext], methods: Sequence[Method], loaded: Loaded
+) -> ItemResult:
+    """Rows of one image: every precision under every method, budget and seed.
+
+    Args:
+        contexts: Of each precision, that with all bits first. The towers are the same, so the image
+            is encoded once.
+        methods: Of the study.
+        loaded: The image as read from disk.
+    """
+    if not loaded.sample.expressions:
+        return ItemResult([], loaded.skipped)
+    reading = {method.label for method in methods if reads_language_model(method.pruner())}
+    places = {key["sent_id"]: number for number, key in enumerate(loaded.keys)}
+    state = contexts[FULL].model.encode_image(loaded.picture)
+    rows, notes = list[Row](), list[str]()
+    for name, context in contexts.items():
+        context.kept.clear()
+        made = image_rows(context, loaded, state)
+        notes += [f"{name}: {note}" for note in made.notes]
+        for given in made.rows:
+            row = dict(given)
+            own = {
+                "precision": name,
+                "blank": row["pred_px"] == 0 and row["area_frac"] != 0,
+                "reads_llm": row["method"] in reading,
+                "jaccard": None,
+            }
+            if row["method"] == UNPRUNED:
+                own |= {f"bytes_{part}": size for part, size in context.bytes.items()}
+            else:
+                own |= {f"bytes_{part}": None for part in context.bytes}
+                if name != FULL:
+                    own["jaccard"] = _shared(contexts[FULL], context, places, row)
+            rows.append(row | own)
+    return ItemResult(rows, loaded.skipped, tuple(notes))
+
+
+def _shared(
+    full: PrecisionContext, other: PrecisionContext, places: Mapping[object, int], row: Row
+) -> float | None:
+    number = places[row["sent_id"]]
+    key = (number, str(row["method"]), int(str(row["budget"])), int(str(row["seed"])))
+    return jaccard(full.kept[key], other.kept[key])
