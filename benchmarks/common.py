@@ -13,10 +13,12 @@ import numpy as np
 import torch
 import transformers
 
-RESULTS = Path(__file__).parent / "results"
+OWN = Path(__file__).parent
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS", OWN / "results"))
+"""Where results go; the environment can name another folder."""
 # A script's own folder stands first on the path, where statistics.py would hide the standard
 # library's module; at the end it hides nothing.
-_OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == RESULTS.parent.resolve()]
+_OWN = [entry for entry in sys.path if Path(entry or ".").resolve() == OWN.resolve()]
 sys.path[:] = [entry for entry in sys.path if entry not in _OWN] + _OWN
 
 
@@ -57,7 +59,7 @@ def store(name: str, numbers: Mapping[str, Any]) -> None:
         "machine": machine(),
         **numbers,
     }
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")
     print(text)

@@ -23,7 +23,6 @@ from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 
 TEXT = "the man on the left"
-BUDGETS = (576, 192)
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -39,7 +38,7 @@ def measure(model: Glamm, picture: Image.Image, repeats: int) -> list[dict[str, 
     A budget of all tokens means the unpruned model. The times of the first pass are dropped.
     """
     found = []
-    for budget in BUDGETS:
+    for budget in (model.n_tokens, model.n_tokens // 3):
         pruner = None if budget == model.n_tokens else get_pruner("litelvlm")
         passes = [model.segment(picture, TEXT, pruner, budget).timings for _ in range(repeats + 1)][
             1:
@@ -78,12 +77,17 @@ def run(model: Glamm, load_seconds: float, repeats: int) -> dict[str, Any]:
 def main() -> None:
     """Build the model, measure, store."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="glamm-7b", help="another one for a dry run")
     parser.add_argument("--device", default=None, help="cpu or cuda; a GPU if there is one")
     parser.add_argument("--repeats", type=int, default=3, help="measured passes per budget")
     arguments = parser.parse_args()
     start = perf_counter()
-    model = load_model("glamm-7b", dtype="bfloat16", device=arguments.device, random_init=True)
-    store(f"full_size_{model.device.type}", run(model, perf_counter() - start, arguments.repeats))
+    model = load_model(arguments.model, dtype="bfloat16", device=arguments.device, random_init=True)
+    small = "" if arguments.model == "glamm-7b" else f"{arguments.model}_"
+    store(
+        f"full_size_{small}{model.device.type}",
+        run(model, perf_counter() - start, arguments.repeats),
+    )
 
 
 if __name__ == "__main__":

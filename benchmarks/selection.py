@@ -9,7 +9,7 @@ one, CLIP runs in bfloat16.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import perf_counter
 
 import torch
@@ -84,7 +84,9 @@ def milliseconds(work: Callable[[], object], device: str, seconds: float, most: 
 
 
 @torch.inference_mode()
-def measure(device: str, seconds: float, most: int) -> dict[str, object]:
+def measure(
+    device: str, seconds: float, most: int, methods: Collection[str], size: int
+) -> dict[str, object]:
     """Time the forward and the selectors on one device.
 
     Forwards are spread over the run, as the machine's speed drifts.
@@ -94,9 +96,11 @@ def measure(device: str, seconds: float, most: int) -> dict[str, object]:
     pixels = pixels.to(device, tower.clip.dtype)
     image = tower.image(pixels)
     distinct = [random_cues(seed, device, image) for seed in range(IMAGES)]
-    batch = [distinct[i % IMAGES] for i in range(BATCH)]
+    batch = [distinct[i % IMAGES] for i in range(size)]
     names = [
-        name for name, method in list_pruners().items() if method.stage != "llm" and name != "none"
+        name
+        for name, method in list_pruners().items()
+        if method.stage != "llm" and name != "none" and (not methods or name in methods)
     ]
     forward, ones, many = [], {}, {}
     for turn, name in enumerate(names):
@@ -121,7 +125,7 @@ def measure(device: str, seconds: float, most: int) -> dict[str, object]:
     shares = {name: row["share of forward"] for name, row in rows.items() if name != "tome"}
     return {
         "clip forward": whole,
-        "largest share, greedy": max((shares[name], name) for name in GREEDY),
+        "largest share, greedy": max((shares[name], name) for name in GREEDY if name in shares),
         "largest share, others": max(
             (share, name) for name, share in shares.items() if name not in GREEDY
         ),
@@ -136,6 +140,8 @@ def main() -> None:
         "--seconds", type=float, default=2.0, help="longest time per selector and batch size"
     )
     parser.add_argument("--repeats", type=int, default=15, help="most repeats of one selector")
+    parser.add_argument("--methods", nargs="+", default=(), help="only these; all if left out")
+    parser.add_argument("--batch", type=int, default=BATCH, help="images of the larger batch")
     options = parser.parse_args()
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     store(
@@ -143,7 +149,10 @@ def main() -> None:
         {
             "budget": BUDGET,
             "milliseconds": {
-                device: measure(device, options.seconds, options.repeats) for device in devices
+                device: measure(
+                    device, options.seconds, options.repeats, options.methods, options.batch
+                )
+                for device in devices
             },
         },
     )

@@ -93,7 +93,7 @@ def apart(found: Pixels, expected: Pixels) -> int:
 
 
 def main() -> None:
-    """Time both paths, and the shared one with 10 of the 20 methods.
+    """Time both paths, and the shared one with half of the methods.
 
     The last gives the cost of another method.
     """
@@ -103,9 +103,12 @@ def main() -> None:
         "--expressions", type=int, default=1, help="per image on the one-by-one path"
     )
     parser.add_argument("--batch-size", type=int, default=24)
+    parser.add_argument("--methods", nargs="+", default=METHODS)
     given = parser.parse_args()
     model, data = load_model("embedded"), load_refer("embedded", split="val")
-    methods = tuple(Method.parse(name) for name in METHODS)
+    methods = tuple(Method.parse(name) for name in given.methods)
+    half, whole_list = len(methods) // 2, len(methods)
+    one = f"one by one, {whole_list} methods"
     contexts = {
         n: Context(
             model,
@@ -113,9 +116,9 @@ def main() -> None:
             Config(methods=methods[:n], budgets=BUDGETS, batch_size=given.batch_size),
             BUDGETS,
         )
-        for n in (10, 20)
+        for n in (half, whole_list)
     }
-    alone = contexts[20]
+    alone = contexts[whole_list]
     shared(replace(alone, budgets=(8,)), 0)
     one_by_one(replace(alone, budgets=(8,)), 0, 1)
     per_row: dict[str, list[float]] = {}
@@ -126,9 +129,9 @@ def main() -> None:
             f"shared, {n} methods": clocks(partial(shared, c, index)) for n, c in contexts.items()
         }
         rows = {f"shared, {n} methods": n_all * len(c.cells) for n, c in contexts.items()}
-        ran["one by one, 20 methods"] = clocks(partial(one_by_one, alone, index, given.expressions))
-        pixels.append(apart(ran["shared, 20 methods"][0], ran["one by one, 20 methods"][0]))
-        rows["one by one, 20 methods"] = min(given.expressions, n_all) * len(alone.cells)
+        ran[one] = clocks(partial(one_by_one, alone, index, given.expressions))
+        pixels.append(apart(ran[f"shared, {whole_list} methods"][0], ran[one][0]))
+        rows[one] = min(given.expressions, n_all) * len(alone.cells)
         for name, (_, (wall, processor)) in ran.items():
             per_row.setdefault(f"{name}, wall", []).append(1e3 * wall / rows[name])
             per_row.setdefault(f"{name}, processor", []).append(1e3 * processor / rows[name])
@@ -136,8 +139,8 @@ def main() -> None:
         clock: spread(
             list(
                 np.divide(
-                    per_row[f"one by one, 20 methods, {clock}"],
-                    per_row[f"shared, 20 methods, {clock}"],
+                    per_row[f"{one}, {clock}"],
+                    per_row[f"shared, {whole_list} methods, {clock}"],
                 )
             )
         )
@@ -150,13 +153,16 @@ def main() -> None:
         "sweep",
         {
             "threads": torch.get_num_threads(),
-            "methods": len(METHODS),
+            "methods": whole_list,
             "budgets": list(BUDGETS),
             "images": given.images,
             "milliseconds_per_row": {name: spread(values) for name, values in per_row.items()},
             "speed_up": speed_up,
             "largest_difference_of_a_pixel_count": max(pixels),
-            "processor_milliseconds_per_image_and_additional_method": (whole[20] - whole[10]) / 10,
+            "processor_milliseconds_per_image_and_additional_method": (
+                whole[whole_list] - whole[half]
+            )
+            / (whole_list - half),
         },
     )
 

@@ -129,7 +129,9 @@ def test_area_draws_every_expression_and_the_fifths(saved_runs):
 
 def test_positions_set_attention_beside_what_it_carries_and_uniform_attention(saved_runs):
     table = read_summary(saved_runs["sink"]).table("positions")
-    lines = {line.get_label(): line for line in sink.draw_positions(table, "[SOS]", new_axes()).lines}
+    lines = {
+        line.get_label(): line for line in sink.draw_positions(table, "[SOS]", new_axes()).lines
+    }
     assert set(lines) == {*sink.KINDS, sink.UNIFORM}
     for kind, line in lines.items():
         own = table[(table["role"] == "[SOS]") & (table["kind"] == kind)].sort_values("layer")

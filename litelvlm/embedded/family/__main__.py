@@ -33,8 +33,13 @@ def main() -> None:
     )
     parser.add_argument("--scenes", type=Path, help="rendered scenes (default: OUT/scenes)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument(
+        "--device", default="cpu", help="only on a CPU does a seed give the same rows everywhere"
+    )
     parser.add_argument("--plan", action="store_true", help="list the trainings and stop")
     arguments = parser.parse_args()
+    if arguments.seeds is not None and arguments.seeds < 1:
+        parser.error(f"--seeds counts the seeds of each cell, at least 1; got {arguments.seeds}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     chosen = [
         member
@@ -47,7 +52,9 @@ def main() -> None:
         state = "done" if (out / member.name / DONE).exists() else "to do"
         log.info("%d of %d: %s (%s)", number, len(chosen), member.name, state)
         if not arguments.plan:
-            train_member(member, out, arguments.scenes or out / "scenes")
+            train_member(
+                member, out, arguments.scenes or out / "scenes", torch.device(arguments.device)
+            )
 
 
 def interruptible() -> int:

@@ -38,12 +38,12 @@ class PairLoss(nn.Module):
         """The loss, and how often an image finds its own text in the batch."""
         scale = self.log_scale.exp().clamp(max=_LARGEST_SCALE)
         logits = scale * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
-        target = torch.arange(len(logits))
+        target = torch.arange(len(logits), device=logits.device)
         found = (logits.argmax(1) == target).float().mean()
         if self.kind == "softmax":
             loss = F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)
             return loss / 2, found
-        signs = 2 * torch.eye(len(logits)) - 1
+        signs = 2 * torch.eye(len(logits), device=logits.device) - 1
         return -F.logsigmoid(signs * (logits + self.bias)).sum() / len(logits), found
 
 
@@ -60,9 +60,9 @@ class PatchHelper(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "b n d"], table: SceneTable) -> Tensor:
         """Cross-entropy; the ground fills most patches, so it is averaged apart and counts less."""
-        share, owner = table.coverage.max(-1)
+        share, owner = table.coverage.to(tokens.device).max(-1)
         owned = share > _OWNED
-        kind = torch.from_numpy(table.category).gather(1, owner)
+        kind = torch.from_numpy(table.category).to(tokens.device).gather(1, owner)
         logits = self.head(tokens)
         ground = torch.full_like(kind[~owned], len(NAMES))
         return F.cross_entropy(logits[owned], kind[owned]) + 0.3 * F.cross_entropy(

@@ -111,13 +111,17 @@ class Bag(nn.Module):
 
     def forward(self, table: SceneTable) -> Float[Tensor, "b p"]:
         """Embeddings of scenes, not normalised."""
-        category, tint = torch.from_numpy(table.category), torch.from_numpy(table.tint)
+        device = self.place.weight.device
+        category, tint, large, place = (
+            torch.from_numpy(values).to(device)
+            for values in (table.category, table.tint, table.large, table.place)
+        )
         there = (category >= 0)[..., None].float()
         category = torch.where(category < 0, len(NAMES), category)
         tint = torch.where(tint < 0, len(TINT_NAMES), tint)
         each = self.category(category) + self.tint(tint)
-        each = self.each(each + self.large(torch.from_numpy(table.large).long()))
-        total = (each * there).sum(1) + self.place(torch.from_numpy(table.place))
+        each = self.each(each + self.large(large.long()))
+        total = (each * there).sum(1) + self.place(place)
         embeds: Tensor = self.whole(total)
         return embeds
 

@@ -21,6 +21,7 @@ from litelvlm.embedded.loop import Losses, Stage, run_stage
 
 SNAPSHOTS = (0.0, 0.125, 0.25, 0.5, 1.0)
 """Shares of the training at which the weights are kept."""
+CPU = torch.device("cpu")
 WARMUP = 60
 SAVE_EVERY = 100
 DONE = "done.json"
@@ -48,7 +49,7 @@ def scene_source(member: Member, scenes: Path) -> Source:
     return lambda step: pool.table(pool.indices(member.seed, step, factors.batch))
 
 
-def train_member(member: Member, out: Path, scenes: Path) -> Path:
+def train_member(member: Member, out: Path, scenes: Path, device: torch.device = CPU) -> Path:
     """Train a member and keep its weights at ``SNAPSHOTS``; a finished one is left as it is.
 
     Everything random follows from the seed and the step, so that a training that was stopped ends
@@ -58,6 +59,7 @@ def train_member(member: Member, out: Path, scenes: Path) -> Path:
         member: Conditions and seed.
         out: Folder of the family; the member's folder in it is returned.
         scenes: Folder of rendered scenes, shared by all members.
+        device: Where to train; the weights follow bit for bit from the seed on a CPU only.
 
     Raises:
         ValueError: If the member's folder holds a training under other conditions.
@@ -73,7 +75,7 @@ def train_member(member: Member, out: Path, scenes: Path) -> Path:
         return folder
     atomic_write(record, plan)
     torch.manual_seed(member.seed)
-    pupil = _Pupil(factors).train()
+    pupil = _Pupil(factors).to(device).train()
     source = scene_source(member, scenes)
     stage = Stage(
         "training",
@@ -95,7 +97,7 @@ def train_member(member: Member, out: Path, scenes: Path) -> Path:
         if step in moments:
             save_tower(pupil.tower, folder / f"step-{step:06d}.safetensors")
 
-    run_stage(stage, pupil, losses, folder, torch.device("cpu"), after=keep)
+    run_stage(stage, pupil, losses, folder, device, after=keep)
     (folder / "training.safetensors").unlink(missing_ok=True)
     atomic_write(folder / DONE, json.dumps({"steps": factors.steps}))
     return folder
@@ -112,7 +114,7 @@ def step_losses(pupil: _Pupil, table: SceneTable, member: Member, step: int) -> 
     if factors.image == "bag":
         embeds = pupil.tower.scene_embeds(table)
     else:
-        image = pupil.tower.image(table.pixels)
+        image = pupil.tower.image(table.pixels.to(text.device))
         embeds, tokens = image.image_embeds, image.patch_tokens
     return scene_losses(embeds, text, tokens, table, pupil.pair, pupil.helper, factors)
 

@@ -1,0 +1,45 @@
+"""Everything that wants a GPU, in parts of at most eight minutes: ``python -m benchmarks.gpu``.
+
+Each part runs in a process of its own and is stored when it is done; the same command goes on with
+those that are not. ``--tiny --out FOLDER`` runs all of them at miniature size on a processor. It
+needs a checkout, a Python with torch 2.11 or newer, and the packages of ``gpu-requirements.txt``.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.runner import ROOT, clocks, run_part
+
+
+def main() -> int:
+    """Command line; the exit status is the number of parts that failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [part.name for part in PARTS]
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "gpu")
+    parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART")
+    parser.add_argument("--tiny", action="store_true", help="miniature size, on a processor")
+    parser.add_argument("--again", action="store_true", help="also what is stored already")
+    parser.add_argument("--list", action="store_true", help="print the parts and stop")
+    given = parser.parse_args()
+    chosen = [part for part in PARTS if part.name in given.parts]
+    if given.list:
+        for part in chosen:
+            print(f"{part.name:<16}{part.asks}")
+        return 0
+    if not given.tiny and not clocks():
+        parser.error("no GPU answers nvidia-smi here; --tiny --out FOLDER is the dry run")
+    failed = 0
+    for number, part in enumerate(chosen, start=1):
+        print(f"{number} of {len(chosen)}, {part.name}: {part.asks}", flush=True)
+        state = run_part(part, given.out, given.tiny, given.again)
+        print(f"  {state}", flush=True)
+        failed += state == "failed" or (state == "stopped" and not part.goes_on)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

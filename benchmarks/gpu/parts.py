@@ -1,0 +1,108 @@
+"""The parts of the GPU programme: what each asks, its command, and a small form for a dry run."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_FULL = "--model glamm-7b --random-init --device cuda"
+_SMALL = "--model embedded --device cpu --rounds 2 --warm-up 0"
+_BENCH = f"-m litelvlm bench --out {{out}}/runs {_FULL} --budgets 192 128 64"
+_TINY_BENCH = f"-m litelvlm bench --out {{out}}/runs {_SMALL} --methods litelvlm --budgets 48"
+_FAMILY = "-m litelvlm.embedded.family --out {out}/family"
+
+
+class Part(NamedTuple):
+    """One piece of work that ends within minutes.
+
+    Attributes:
+        name: Also the folder of its results.
+        asks: The question, in words.
+        command: What Python runs on a GPU; "{out}" stands for the part's folder.
+        tiny: The same at miniature size on a processor.
+        minutes: Longest time; what is not done by then is stopped.
+        goes_on: Whether a stopped part keeps what it has and goes on when it is run again.
+    """
+
+    name: str
+    asks: str
+    command: str
+    tiny: str
+    minutes: float = 8.0
+    goes_on: bool = False
+
+
+PARTS: Sequence[Part] = (
+    Part(
+        "checks",
+        "Does every method choose the same tokens on the GPU, twice, and is the mask the same?",
+        "benchmarks/gpu/checks.py --device cuda",
+        "benchmarks/gpu/checks.py --device cpu --images 1 --methods litelvlm fastv",
+    ),
+    Part(
+        "prefill-sdpa",
+        "What does a prefill cost at 576, 192, 128 and 64 tokens, fused attention?",
+        f"{_BENCH} --prefill-only --rounds 100 --warm-up 20",
+        f"{_TINY_BENCH} --prefill-only",
+    ),
+    Part(
+        "prefill-eager",
+        "The same with eager attention, as in the released code.",
+        f"{_BENCH} --attn eager --prefill-only --rounds 60 --warm-up 10",
+        f"{_TINY_BENCH} --attn eager --prefill-only",
+    ),
+    Part(
+        "compiled",
+        "What do torch.compile and CUDA graphs add to prefill and decoding?",
+        f"benchmarks/gpu/compiled.py {_FULL} --budgets 192 128 64",
+        f"benchmarks/gpu/compiled.py {_SMALL} --budgets 48 --tokens 2 --backend eager",
+    ),
+    Part(
+        "whole-call",
+        "Where does the time of a whole call go, and the memory, by component?",
+        f"{_BENCH} --rounds 40 --warm-up 5 --decoded 16",
+        f"{_TINY_BENCH} --decoded 1",
+    ),
+    Part(
+        "full-size",
+        "What does one picture cost by stage, and what is the peak of memory?",
+        "benchmarks/full_size.py --device cuda --repeats 20",
+        "benchmarks/full_size.py --device cpu --repeats 1 --model embedded",
+    ),
+    Part(
+        "official-order",
+        "How much of the published saving is the order of work of the released code?",
+        f"benchmarks/official_order.py {_FULL} --budget 192 --rounds 30 --compile",
+        f"benchmarks/official_order.py {_SMALL}",
+    ),
+    Part(
+        "selectors",
+        "What does choosing cost beside one CLIP forward, at batch 1 and 32?",
+        "benchmarks/selection.py",
+        "benchmarks/selection.py --seconds 0.01 --repeats 1 --batch 2 --methods litelvlm divprune",
+    ),
+    Part(
+        "sweep",
+        "How much cheaper is the shared sweep than one call per row, and is no pixel changed?",
+        "benchmarks/sweep.py --images 8",
+        "benchmarks/sweep.py --images 1 --methods litelvlm random",
+    ),
+    Part(
+        "int8",
+        "What do 8-bit weights of the language model change in time and memory?",
+        f"{_BENCH} --quantise int8 --rounds 20 --warm-up 3",
+        f"{_TINY_BENCH} --quantise int8 --prefill-only",
+    ),
+    Part(
+        "nf4",
+        "What do 4-bit weights (NF4) change?",
+        f"{_BENCH} --quantise nf4 --rounds 20 --warm-up 3",
+        f"{_TINY_BENCH} --quantise nf4 --prefill-only",
+    ),
+    Part(
+        "family",
+        "The longer list of the emergence family (stage C), as far as the time goes.",
+        f"{_FAMILY} --stage C --device cuda",
+        f"{_FAMILY} --stage C --device cpu --plan",
+        goes_on=True,
+    ),
+)
+"""In the order in which they run: what everything else rests on comes first."""
