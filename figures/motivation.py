@@ -205,6 +205,9 @@ DRAWINGS = {
         files=(str(FILE),),
     ),
     "methods": Drawing(
-        "sweep", "Masks by method at one budget, successes beside failures.", _methods, files=(str(FILE),)
+        "sweep",
+        "Masks by method at one budget, successes beside failures.",
+        _methods,
+        files=(str(FILE),),
     ),
 }

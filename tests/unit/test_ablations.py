@@ -184,9 +184,7 @@ def test_tables_agree_with_rows(done, rows):
     # The lead by reversal rests on every expression of the images, not on the chosen ones.
     everything = rows[(rows.part == "protocols") & (rows.protocol == "single")]
     gain = summary.table("gain").query("method == 'litelvlm'")
-    assert gain.groupby("budget").n.sum().tolist() == [
-        everything.sent_id.nunique()
-    ] * 2
+    assert gain.groupby("budget").n.sum().tolist() == [everything.sent_id.nunique()] * 2
     measured = everything[everything.ri.notna()]
     assert set(measured.method) == {"none"}
     same = of(rows, "none", 144).set_index("sent_id").ri

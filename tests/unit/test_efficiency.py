@@ -267,7 +267,14 @@ def test_the_front_takes_the_prefill_where_nothing_else_was_timed(rows):
     alone = times[times["component"] != "end_to_end"]
     assert timed_part(alone) == "llm"
     scores = pd.DataFrame(
-        {"method": ["litelvlm"], "budget": 48, "metric": "ciou", "value": 0.7, "low": 0.6, "high": 0.8}
+        {
+            "method": ["litelvlm"],
+            "budget": 48,
+            "metric": "ciou",
+            "value": 0.7,
+            "low": 0.6,
+            "high": 0.8,
+        }
     )
     ax = draw_front(alone, scores, Figure().subplots())
     assert "prefill" in ax.get_xlabel()

@@ -60,7 +60,9 @@ def test_budgets_draw_every_line_between_the_oracles():
     ciou = table[table.metric == "ciou"].set_index(["method", "budget"]).value
     for method, line_style in ablations.LINE_STYLES.items():
         drawn = lines[line_style.label]
-        np.testing.assert_allclose(drawn.get_ydata(orig=False), [ciou[method, 16], ciou[method, 48]])
+        np.testing.assert_allclose(
+            drawn.get_ydata(orig=False), [ciou[method, 16], ciou[method, 48]]
+        )
         assert to_hex(drawn.get_color()) == line_style.colour.lower()
     assert ax.get_lines()[0].get_label() == "unpruned"
     # The lines stand beside each other around the budget, and none on top of another.
@@ -275,7 +277,9 @@ def test_strata_draw_both_readings_and_both_intervals_per_group():
     np.testing.assert_allclose(of_rule.get_offsets()[:, 0], rule.delta)
     assert {to_hex(colour) for colour in of_rule.get_facecolors()} == {"#ffffff"}
     bars = [c for c in ax.collections if isinstance(c, LineCollection)]
-    for bar, names in zip(bars[:2], (["low", "high"], ["low_categories", "high_categories"]), strict=True):
+    for bar, names in zip(
+        bars[:2], (["low", "high"], ["low_categories", "high_categories"]), strict=True
+    ):
         ends = np.array([[segment[0][0], segment[1][0]] for segment in bar.get_segments()])
         np.testing.assert_allclose(ends, STRATA[names])
     assert [label.get_text() for label in ax.get_yticklabels()][1] == "small target"

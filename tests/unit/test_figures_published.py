@@ -101,6 +101,8 @@ def test_ours_stands_at_the_same_shares_of_tokens(official):
 
 
 def test_only_methods_of_the_table_and_controls_are_drawn_beside_it():
-    table = pd.DataFrame({"method": ["litelvlm", "litelvlm:paper", "random", "mask_oracle", "fastv"]})
+    table = pd.DataFrame(
+        {"method": ["litelvlm", "litelvlm:paper", "random", "mask_oracle", "fastv"]}
+    )
     shown = ["litelvlm", "litelvlm:paper", "random", "fastv"]
     assert list(drawing.measured(table)["method"]) == shown

@@ -81,7 +81,9 @@ def test_every_line_of_the_box_is_tested():
     assert sorted(rules()["litelvlm"]) == list("123456")
 
 
-@pytest.mark.parametrize(("rule", "preset"), [("litelvlm", "faithful"), ("litelvlm:paper", "paper")])
+@pytest.mark.parametrize(
+    ("rule", "preset"), [("litelvlm", "faithful"), ("litelvlm:paper", "paper")]
+)
 @given(seed=st.integers(0, 10_000), n_texts=st.integers(1, 4), budget=st.integers(1, 20))
 @settings(deadline=None, max_examples=40)
 def test_the_code_keeps_what_the_box_says(rule, preset, seed, n_texts, budget):
@@ -92,7 +94,9 @@ def test_the_code_keeps_what_the_box_says(rule, preset, seed, n_texts, budget):
 
 def test_the_page_holds_the_box_of_the_docstring():
     page = PAGE.read_text(encoding="utf-8")
-    assert with_box(page) == page, "run: python -m litelvlm.analysis.pages.recovery_box " + str(PAGE)
+    assert with_box(page) == page, "run: python -m litelvlm.analysis.pages.recovery_box " + str(
+        PAGE
+    )
 
 
 def test_the_box_is_written_between_its_markers_and_nowhere_else(tmp_path):

@@ -129,7 +129,9 @@ def test_area_draws_every_expression_and_the_fifths(saved_runs):
 
 def test_positions_set_attention_beside_what_it_carries_and_uniform_attention(saved_runs):
     table = read_summary(saved_runs["sink"]).table("positions")
-    lines = {line.get_label(): line for line in sink.draw_positions(table, "[SOS]", new_axes()).lines}
+    lines = {
+        line.get_label(): line for line in sink.draw_positions(table, "[SOS]", new_axes()).lines
+    }
     assert set(lines) == {*sink.KINDS, sink.UNIFORM}
     for kind, line in lines.items():
         own = table[(table["role"] == "[SOS]") & (table["kind"] == kind)].sort_values("layer")
@@ -178,8 +180,8 @@ def test_effects_go_from_all_layers_to_single_ones():
     np.testing.assert_allclose(bars(ax), [[0.3, 0.5], [0.2, 0.4], [0.1, 0.3], [0.0, 0.2]])
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == [
-        "[SOS] hidden, all",
-        "each word hidden in turn, all",
+        "[SOS] hidden, all layers",
+        "each word hidden in turn, all layers",
         "[SOS] hidden, layer 2",
         "a random content token hidden, layer 10",
     ]

@@ -92,7 +92,12 @@ class Bench(DataOptions, Printing):
             sys.stdout.write(f"{summary.table('published').to_string(index=False)}\n\n")
             sys.stdout.write(f"{summary.interpretation}\n")
         if not self.json:
-            lines = [*speeds, *verdicts, *record.notes, f"{folder}  (all tables: the same command with -v)"]
+            lines = [
+                *speeds,
+                *verdicts,
+                *record.notes,
+                f"{folder}  (all tables: the same command with -v)",
+            ]
             sys.stdout.write("".join(f"{line}\n" for line in lines))
         if self.figures is not None:
             from litelvlm.figures.files import write_figures
