@@ -9,11 +9,9 @@ from litelvlm.figures import (
     ablations,
     efficiency,
     emergence,
-    examples,
     faithfulness,
     importance,
     mechanism,
-    motivation,
     published,
     reversal,
     reversal_slices,
@@ -23,6 +21,7 @@ from litelvlm.figures import (
     strata,
     sweep,
 )
+from litelvlm.figures.pictures import examples, motivation
 from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {

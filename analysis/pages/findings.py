@@ -133,8 +133,8 @@ def _sink_causal(claims: Claims) -> str:
         claims["H5"],
         "The sink changes the reversal: hiding [SOS] moves the reversal index by {} more than "
         "hiding a word",
-        "The sink does not explain the reversal: hiding [SOS] moves the reversal index no more than "
-        "hiding a word, difference {}",
+        "The sink does not explain the reversal: hiding [SOS] moves the reversal index no more "
+        "than hiding a word, difference {}",
         "Whether the sink changes the reversal is open: hiding [SOS] or a word moves the reversal "
         "index, difference {}",
     )

@@ -1,7 +1,8 @@
 """Pictures of a sweep: overlays of a few expressions, chosen by their scores and not by eye.
 
 Successes of one method at the largest budget stand beside its failures, by the rule in
-``litelvlm.analysis.studies.chosen``. ``litelvlm.analysis.studies.examples_file`` keeps the overlays.
+``litelvlm.analysis.studies.chosen``. The overlays are kept by
+``litelvlm.analysis.studies.examples_file``.
 """
 
 from pathlib import Path

@@ -11,7 +11,6 @@ from litelvlm.analysis.studies.examples_file import FILE, Example, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
-
 TOP, LONGEST = 0.3, 9.0
 """Room for the figure's title, and the longest figure that fits on a page, in inches."""
 
