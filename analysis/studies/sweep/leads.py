@@ -55,8 +55,8 @@ def strata_table(rows: pd.DataFrame) -> pd.DataFrame:
     Sizes are thirds of the expressions that mean something in their image; the others are a group
     of their own. The table is empty if random tokens or the method were not run.
 
-    Columns: stratum ("kind", "size" or "words"), group, method, budget, delta (cIoU), low, high,
-    n_images, n, low_categories, high_categories, n_categories.
+    Columns: stratum ("kind", "size" or "words"), group, method, budget, delta (cIoU), low,
+    high, n_images, n, low_categories, high_categories, n_categories.
     """
     meant = rows[~without_target(rows)]
     area = meant.drop_duplicates("sent_id").set_index("sent_id")["area_frac"].rank(pct=True)
