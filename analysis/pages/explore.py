@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
 from litelvlm.analysis.pages.explore_data import choose_expressions, expression_view
 from litelvlm.analysis.pages.explore_scores import INSIDE, SIGNALS
+from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
@@ -158,27 +158,23 @@ def render(
     payload: Mapping[str, object], n_samples: int, record: RunRecord, n_expressions: int
 ) -> str:
     """The page as text."""
-    loader = PackageLoader("litelvlm.analysis.pages")
-    environment = Environment(
-        autoescape=True,
-        loader=loader,
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    script = "\n".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
-    style = loader.get_source(environment, "explore.css")[0]
+    script = "\n".join(template_source(name) for name in SCRIPTS)
+    style = template_source("explore.css")
     # "<" could end the element that holds the data; JSON reads the escape back.
     packed = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-    return environment.get_template("explore.html").render(
-        data=Markup(packed),  # noqa: S704 - JSON without "<" inside a data element
-        script=Markup(script),  # noqa: S704 - our own files
-        style=Markup(style),  # noqa: S704
-        hashes={"script": source_hash(script), "style": source_hash(style)},
-        miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
-        run=payload["run"],
-        n_samples=n_samples,
-        n_expressions=n_expressions,
+    return (
+        page_environment()
+        .get_template("explore.html")
+        .render(
+            data=Markup(packed),  # noqa: S704 - JSON without "<" inside a data element
+            script=Markup(script),  # noqa: S704 - our own files
+            style=Markup(style),  # noqa: S704
+            hashes={"script": source_hash(script), "style": source_hash(style)},
+            miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
+            run=payload["run"],
+            n_samples=n_samples,
+            n_expressions=n_expressions,
+        )
     )
 
 

@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from litelvlm.analysis.cards.board import (
     Cells,
     Disagreement,
@@ -18,6 +16,7 @@ from litelvlm.analysis.cards.board import (
 )
 from litelvlm.analysis.cards.card import Card, Metric
 from litelvlm.analysis.cards.read import Cards
+from litelvlm.analysis.pages.rendering import page_environment
 from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 from litelvlm.analysis.runs.origin.provenance import MINIATURE
@@ -40,13 +39,7 @@ def write_leaderboard(found: Cards, path: Path) -> Path:
     apart = disagreements(groups)
     letters = letters_of(found.cards)
     miniature = any(group.family == MINIATURE for group in groups)
-    environment = Environment(
-        autoescape=True,
-        loader=PackageLoader("litelvlm.analysis.pages"),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment()
     page = environment.get_template("leaderboard.html").render(
         title="Visual-token pruning: results by card",
         miniature_note=MINIATURE_NOTE if miniature else "",

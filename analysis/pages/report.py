@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol, TypedDict, runtime_checkable
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.pages.findings import finding
+from litelvlm.analysis.pages.rendering import page_environment
 from litelvlm.analysis.pages.report_tables import (
     beside,
     compares_methods,
@@ -115,13 +115,7 @@ def build_report(
             "tables": published_tables(),
         },
     }
-    environment = Environment(
-        autoescape=True,
-        loader=PackageLoader("litelvlm.analysis.pages"),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment()
     return atomic_write(out / "index.html", environment.get_template("report.html").render(context))
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from litelvlm.analysis.pages.rendering import page_environment
 from litelvlm.analysis.reproduce.run import Measured
 from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.text import frame, notes, summary, title
@@ -22,13 +21,7 @@ def write_reproduction(settings: Settings, found: Sequence[Measured], path: Path
     Returns:
         The path as given.
     """
-    environment = Environment(
-        autoescape=True,
-        loader=PackageLoader("litelvlm.analysis.pages"),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment()
     parts = []
     for measured in found:
         table = frame(measured.lines)

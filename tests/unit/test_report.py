@@ -11,10 +11,12 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+from jinja2 import UndefinedError
 
 from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.cli.text import run_text
 from litelvlm.analysis.cli.verbs.report import write_report
+from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.pages.report_tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory
@@ -291,3 +293,17 @@ def test_tables_put_a_value_and_its_interval_into_one_cell():
     assert table.heads == ("name", "delta [interval]", "n")
     assert [cell.text for cell in table.rows[0]] == ["a", "0.25 [no interval]", "7"]
     assert [cell.numeric for cell in table.rows[0]] == [False, True, True]
+
+
+def test_every_page_has_the_same_head_and_may_load_nothing():
+    environment = page_environment()
+    names = [name for name in environment.list_templates() if name.endswith(".html")]
+    assert len(names) > 4
+    for name in set(names) - {"head.html"}:
+        source = template_source(name)
+        assert '{% include "head.html" +%}' in source.splitlines()[1], name
+        assert "<head>" not in source, name
+    head = environment.get_template("head.html").render(policy="style-src 'unsafe-inline'")
+    assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in head
+    with pytest.raises(UndefinedError):
+        environment.get_template("head.html").render()
