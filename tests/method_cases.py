@@ -126,6 +126,11 @@ METHODS: dict[str, MethodCase] = {
         scaled=(), merging=True, settings=({}, {"place": "median", "positions": "original"})
     ),
     "bilinear": MethodCase(scaled=(), merging=True, settings=({"positions": "original"},)),
+    "image_downsampling": MethodCase(
+        scaled=(),
+        merging=True,
+        settings=({}, {"place": "median", "positions": "original"}),
+    ),
     "value_norm": MethodCase(scaled=("values",), equivariant=True),
     "cls_cosine": MethodCase(scaled=("patch_tokens", "cls_token"), equivariant=True),
     "centre_distance": MethodCase(scaled=()),

@@ -78,6 +78,13 @@ class ClipTower(Tower):
         states: Tensor = vision.pre_layrnorm(vision.embeddings(pixel_values))
         return states
 
+    def embed_resized(self, pixel_values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b s d"]:
+        """States that enter the first block; position embeddings are resized (bicubic)."""
+        vision = self.clip.vision_model
+        embedded = vision.embeddings(pixel_values, interpolate_pos_encoding=True)
+        states: Tensor = vision.pre_layrnorm(embedded)
+        return states
+
     def block(self, index: int, hidden_states: Float[Tensor, "b s d"]) -> Float[Tensor, "b s d"]:
         """Run one block of the image tower."""
         out = self.clip.vision_model.encoder.layers[index](hidden_states, None)

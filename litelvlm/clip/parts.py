@@ -53,6 +53,17 @@ class TowerParts(nn.Module, ABC):
     def grid(self) -> tuple[int, int]:
         """Token grid (rows, columns)."""
 
+    def embed_resized(self, pixel_values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b s d"]:
+        """States that enter the first block for images of any number of whole patches.
+
+        Raises:
+            ValueError: If the family reads images of one size only.
+        """
+        raise ValueError(
+            f"{self.family} reads images of one size only; take avgpool, which makes the tokens "
+            "coarser instead of the image"
+        )
+
     @property
     @abstractmethod
     def image_blocks(self) -> Sequence[Block]:

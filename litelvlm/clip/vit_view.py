@@ -2,7 +2,7 @@
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from litelvlm.clip.states import ClipImage
 from litelvlm.pruning.vit import VitView
@@ -26,6 +26,19 @@ class ClipVitView(VitView):
     def embed(self) -> Float[Tensor, "s d"]:
         """States that enter the first block."""
         return self.image.states[0][0]
+
+    def embed_at(self, shape: tuple[int, int]) -> Float[Tensor, "s d"]:
+        """States that enter the first block for the image made smaller, bicubic and antialiased.
+
+        The crop that the tower sees is made smaller, not the picture it was taken from.
+        """
+        pixels = self.image.pixel_values
+        size = [
+            count * side // whole
+            for count, side, whole in zip(shape, pixels.shape[-2:], self.tower.grid, strict=True)
+        ]
+        small = interpolate(pixels.float(), size, mode="bicubic", antialias=True)
+        return self.tower.embed_resized(small.to(pixels.dtype))[0]
 
     def attend(
         self, block: int, states: Float[Tensor, "s d"], bias: Float[Tensor, "s"]

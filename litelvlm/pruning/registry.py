@@ -38,6 +38,7 @@ METHODS: Mapping[str, str] = MappingProxyType(
         "lvlm_csp_like": "lvlm_csp_like:LvlmCspLike",
         "avgpool": "pooling:AvgPool",
         "bilinear": "pooling:Bilinear",
+        "image_downsampling": "downsample:ImageDownsampling",
         "value_norm": "value_norm:ValueNorm",
         "cls_cosine": "cls_cosine:ClsCosine",
         "centre_distance": "centre_distance:CentreDistance",

@@ -21,6 +21,20 @@ class VitView(ABC):
     def embed(self) -> Float[Tensor, "s d"]:
         """States that enter the first block."""
 
+    def embed_at(self, shape: tuple[int, int]) -> Float[Tensor, "s d"]:
+        """States that enter the first block for the image made smaller.
+
+        Args:
+            shape: Rows and columns of its patches.
+
+        Raises:
+            ValueError: If the tower reads images of one size only.
+        """
+        raise ValueError(
+            f"this image tower reads images of one size only, not {shape[0]} x {shape[1]} patches; "
+            "take avgpool, which makes the tokens coarser instead of the image"
+        )
+
     @abstractmethod
     def attend(
         self, block: int, states: Float[Tensor, "s d"], bias: Float[Tensor, "s"]

@@ -96,6 +96,24 @@ def test_halves_of_blocks_make_whole_blocks(state):
     torch.testing.assert_close(keys[1:], state.clip.keys_mean[0], atol=1e-4, rtol=1e-4)
 
 
+def test_a_smaller_image_is_what_the_tower_reads_of_it(model, state):
+    view, tower = ClipVitView(state.clip), model.tower
+    # All patches: nothing is resized, neither pixels nor positions.
+    torch.testing.assert_close(view.embed_at(tower.grid), view.embed(), atol=1e-5, rtol=1e-5)
+    # Half the side: the tower of transformers, given the smaller image by hand.
+    pixels = torch.nn.functional.interpolate(
+        state.clip.pixel_values, (84, 84), mode="bicubic", antialias=True
+    )
+    vision = tower.clip.vision_model(
+        pixels, output_hidden_states=True, interpolate_pos_encoding=True
+    )
+    cues = model.cues(state, TALK)
+    chosen = get_pruner("image_downsampling").select(cues, 36)
+    wanted = vision.hidden_states[-2][0, 1:]
+    torch.testing.assert_close(chosen.tokens, wanted, atol=1e-4, rtol=1e-4)
+    assert model.visual_tokens(state, chosen).shape == (36, model.llama.config.hidden_size)
+
+
 def test_a_bias_weighs_keys_like_copies_of_them(state):
     # log 2 on the last key is that key standing there twice.
     halves = ClipVitView(state.clip)

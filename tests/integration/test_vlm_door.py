@@ -334,8 +334,10 @@ def test_budgets_and_names_out_of_range(llava):
         prune(llava, "divprun", 9)
     with pytest.raises(ValueError, match="unknown positions 'contigous'"):
         prune(llava, "divprune", 9, positions="contigous")
-    with pytest.raises(ValueError, match="tome merges tokens between the blocks"):
+    with pytest.raises(ValueError, match="tome works inside CLIP's image tower"):
         prune(llava, "tome", 9)
+    with pytest.raises(ValueError, match=r"image_downsampling works inside.*a smaller image"):
+        prune(llava, "image_downsampling", 9)
 
 
 def test_classes_that_lack_what_is_needed(llava, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 
 import torch
+from torch.nn.functional import adaptive_avg_pool2d
 
 from litelvlm.pruning import CUES, Cues, Selection, get_pruner, list_pruners
 from litelvlm.pruning.vit import VitView
@@ -49,11 +50,19 @@ class Blocks(VitView):
 
     n_blocks = 6
 
-    def __init__(self, embeds: torch.Tensor, added: float = 0.0) -> None:
-        self.embeds, self.added = embeds, added
+    def __init__(
+        self, embeds: torch.Tensor, added: float = 0.0, grid: tuple[int, int] = GRID
+    ) -> None:
+        self.embeds, self.added, self.grid = embeds, added, grid
 
     def embed(self) -> torch.Tensor:
         return self.embeds
+
+    def embed_at(self, shape: tuple[int, int]) -> torch.Tensor:
+        """A patch of the smaller image is the mean of those it covers."""
+        patches = self.embeds[1:].T.unflatten(1, self.grid)
+        small = adaptive_avg_pool2d(patches, shape).flatten(1).T
+        return torch.cat([self.embeds[:1], small])
 
     def attend(
         self, block: int, states: torch.Tensor, bias: torch.Tensor
@@ -72,7 +81,7 @@ def all_cues(
     """Every cue at random, and an image tower."""
     found = tensors(seed, n_texts, grid=grid)
     embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
-    return Cues(found, grid, key, vit=lambda: Blocks(embeds, added))
+    return Cues(found, grid, key, vit=lambda: Blocks(embeds, added, grid))
 
 
 def same(a: Selection, b: Selection) -> bool:

@@ -20,7 +20,12 @@ def video(frames: int = FRAMES) -> Cues:
     """Every cue at random, for the tokens of some frames."""
     found = tensors(grid=(frames * ROWS, COLUMNS))
     embeds = torch.cat([found["cls_token"][None], found["patch_tokens"]])
-    return Cues(found, (ROWS, COLUMNS), vit=lambda: Blocks(embeds), frames=frames)
+    return Cues(
+        found,
+        (ROWS, COLUMNS),
+        vit=lambda: Blocks(embeds, grid=(frames * ROWS, COLUMNS)),
+        frames=frames,
+    )
 
 
 def test_the_token_axis_is_frames_times_rows_times_columns():
@@ -87,6 +92,7 @@ def test_a_wrapper_takes_as_many_frames_as_the_method_it_holds():
 def test_every_method_is_of_one_kind_or_the_other():
     assert {name for name, _ in (*ONE_FRAME, *ANY_FRAMES)} == set(list_pruners()) - {"none"}
     assert {name for name, _ in ONE_FRAME} == {
-        "holov", "evtp_iv_like", "nuwa", "altp_like", "tome", "avgpool", "bilinear", "uniform",
+        "holov", "evtp_iv_like", "nuwa", "altp_like", "tome", "avgpool", "bilinear",
+        "image_downsampling", "uniform",
         "box_oracle", "with_uniform", "restore",
     }  # fmt: skip

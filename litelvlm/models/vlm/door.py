@@ -90,8 +90,9 @@ def prune(
     check_name(frames, get_args(Frames), "frames")
     if method.stage == "vit":
         raise ValueError(
-            f"{method.name} merges tokens between the blocks of CLIP's image tower, which prune() "
-            "does not enter; take a method that works behind the tower, for example 'divprune'"
+            f"{method.name} works inside CLIP's image tower, which prune() does not enter; take a "
+            "method that works behind the tower, for example 'divprune', or give the processor a "
+            "smaller image"
         )
     if isinstance(method, LayerPruner):
         decoder_of(model, family, method)
