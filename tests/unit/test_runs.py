@@ -451,3 +451,20 @@ def test_a_summary_comes_back_with_its_types(tmp_path):
         summary.table("u")
     with pytest.raises(FileNotFoundError, match=r"no summary\.json"):
         read_summary(tmp_path)
+
+
+def test_the_record_of_a_module_names_the_module():
+    code = "from litelvlm.analysis.runs.origin.provenance import command; print(command())"
+    script = f"import sys, types; sys.argv = ['/x/litelvlm/__main__.py', 'study']; {code}"
+    plain = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert plain.stdout.strip() == "__main__.py study"
+    spec = "sys.modules['__main__'].__spec__ = types.SimpleNamespace(parent='litelvlm')"
+    named = subprocess.run(
+        [sys.executable, "-c", script.replace(code, f"{spec}; {code}")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert named.stdout.strip() == "python -m litelvlm study"

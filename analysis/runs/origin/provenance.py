@@ -67,8 +67,11 @@ def scrub(text: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def command() -> str:
-    """The command line of this process, scrubbed."""
+    """The command line of this process, scrubbed; a module that Python runs by its name."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if program == "__main__.py" and spec is not None:
+        program = f"python -m {spec.parent}"
     return scrub(" ".join([program, *sys.argv[1:]]))
 
 
