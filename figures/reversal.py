@@ -135,11 +135,13 @@ def draw_strata(table: pd.DataFrame, ax: Axes) -> Axes:
 
 def _index(run: Saved) -> RenderedFigure:
     means, n = run.table("ri"), category_rows(run)
-    figure, axes = style.new_panels(2 if n else 1, 11.4 if n else 7.4, max(4.4, 1.2 + 0.19 * n))
-    draw_index(run.rows, means, axes[0]).set_title(
-        run.title("Does the similarity rank the referent low?")
+    height = max(4.4, 1.2 + 0.19 * n)
+    figure, axes = style.new_panels(2 if n else 1, style.PAGE, height)
+    draw_index(run.rows, means, axes[0]).set_xlabel("reversal index, 1 − 2 AUROC", fontsize=8.5)
+    style.heading(figure, run.title("Does the similarity rank the referent low?"))
+    what = (
+        "positive: the referent ranks low; dots: means with 95 % intervals from resampling images"
     )
-    what = "dots: means with 95 % intervals from resampling images"
     if n:
         what += f"; {category_panel(run, axes[1])}"
     return RenderedFigure(figure, sample_note(constructions(means), what))

@@ -104,7 +104,8 @@ def category_panel(run: Saved, ax: Axes) -> str:
     """Draw the facet by category, and say in words what it leaves out."""
     table = run.table("categories")
     shown, left_out = shown_categories(table[table["claim"] == "H1.sign"])
-    draw_categories(shown, ax).set_title("By category of the referent (expressions)", fontsize=9)
+    draw_categories(shown, ax).set_title("By category (expressions)", fontsize=9)
+    ax.set_xlabel("reversal index", fontsize=8.5)
     if not left_out:
         return "right: every category"
     return f"right: the {ENDS} highest and lowest categories, {left_out} between them left out"
@@ -189,12 +190,16 @@ def draw_area(rows: pd.DataFrame, table: pd.DataFrame, ax: Axes) -> Axes:
 def _raincloud(run: Saved) -> RenderedFigure:
     means, n = run.table("ri"), category_rows(run)
     height = max(2.6 + 0.6 * run.rows["split"].nunique(), 1.2 + 0.19 * n)
-    figure, axes = style.new_panels(2 if n else 1, 11.4 if n else 7.4, height)
+    figure, axes = style.new_panels(2 if n else 1, style.PAGE, height)
     ax = draw_raincloud(run.rows, means, axes[0])
-    ax.set_title(run.title("Reversal of each expression, and its controls"))
-    what = "bar: mean with its 95 % interval; bands: 95 % intervals of the controls"
+    style.heading(figure, run.title("Reversal of each expression, and its controls"))
+    what = (
+        "positive: the referent ranks low; bar: mean with its 95 % interval; bands: 95 % intervals "
+        "of the controls"
+    )
     if n:
-        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
+        ax.legend(loc="upper left", bbox_to_anchor=(-0.05, -0.16), ncols=2, fontsize=6.5)
+        ax.set_xlabel("reversal index, 1 − 2 AUROC", fontsize=8.5)
         what += f"; {category_panel(run, axes[1])}"
     return RenderedFigure(figure, sample_note(_primary(means, "none"), what))
 

@@ -1,10 +1,13 @@
 """Figure of the causal sink study: what changes when [EOS] cannot use [SOS]?"""
 
+from textwrap import fill
+
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from litelvlm.figures import style
-from litelvlm.figures.axes import forest
+from litelvlm.figures.axes import WIDER, forest
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 CHANGES = {
@@ -12,7 +15,7 @@ CHANGES = {
     "zero_sos_value": ("value of [SOS] set to zero", "#E69F00"),
     "mean_sos_value": ("mean value of [SOS]", "#8C8C8C"),
     "mask_content": ("a random content token hidden", "#0072B2"),
-    "zero_content_value": ("value of a random content token set to zero", "#009E73"),
+    "zero_content_value": ("value of a content token set to zero", "#009E73"),
     "mask_word": ("each word hidden in turn", "#56B4E9"),
 }
 """Interventions in the order in which they are shown, with names and colours."""
@@ -23,6 +26,8 @@ MEASURES = {
     "d_ri": "signed change of the reversal index",
     "d_ts": "signed change of its dependence on the text",
 }
+LETTERS = 24
+"""Most letters in one line below a panel."""
 SIZES = ("abs_d_ri", "kept_changed", "text_moved")
 """Measures of the size of a change, one panel each."""
 
@@ -56,7 +61,7 @@ def draw_effects(table: pd.DataFrame, measure: str, ax: Axes) -> Axes:
     """
     chosen = effects_of(table, measure)
     names = [
-        f"{CHANGES[c][0]}, {place}"
+        f"{CHANGES[c][0]}, {place}" if place != "all" else f"{CHANGES[c][0]}, all layers"
         for c, place in zip(chosen["intervention"], chosen["layer_set"], strict=True)
     ]
     forest(
@@ -75,16 +80,20 @@ def _effects(run: Saved) -> RenderedFigure:
     table = run.table("effects")
     measures = [name for name in SIZES if (table["measure"] == name).any()]
     lines = effects_of(table, measures[0])
-    figure, axes = style.new_panels(
-        len(measures), 4.4 + 3.0 * len(measures), 1.2 + 0.2 * len(lines)
-    )
+    figure, axes = style.new_panels(len(measures), style.PAGE, 1.3 + 0.17 * len(lines))
     for place, (measure, ax) in enumerate(zip(measures, axes, strict=True)):
         draw_effects(table, measure, ax)
         ax.set_xlim(left=0)
+        ax.set_ylim(len(lines) - 0.4, -0.6)
+        ax.tick_params(labelsize=7)
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.set_xlabel(fill(MEASURES[measure], LETTERS), fontsize=8)
         if place:
             ax.set_yticklabels([])
-    axes[0].set_title(run.title("Does the sink cause the reversal?"))
-    what = "means of absolute changes per expression; 95 % intervals from resampling images"
+    style.heading(figure, run.title("Does the sink cause the reversal?"))
+    what = (
+        f"means of absolute changes per expression; 95 % intervals from resampling images; {WIDER}"
+    )
     return RenderedFigure(figure, sample_note(lines, what))
 
 

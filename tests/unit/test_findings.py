@@ -142,7 +142,8 @@ def test_a_sweep_of_few_images_blames_the_images():
     told = finding(summary("sweep", *few))
     assert told == (
         "Whether litelvlm beats random tokens is open: cIoU -0.284 [-0.419, -0.149] at 48; "
-        "12 images are fewer than the 20 that an interval needs."
+        "12 images are fewer than the 20 that an interval needs; "
+        "smallest detectable difference 0.19."
     )
 
 

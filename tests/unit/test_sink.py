@@ -333,4 +333,9 @@ def test_shares_of_attention_are_judged_against_uniform_and_each_other():
     assert found["share.sos"].verdict == found["share.most"].verdict == "supported"
     assert found["share.words"].estimate == pytest.approx(-0.2, abs=0.01)
     assert found["share.words"].verdict == "not supported"
+    # A true zero is shown by the margin of a hundredth of all attention.
+    equal = frame.assign(content_share=0.3 + rng.normal(0, 0.02, n))
+    zero = {claim.id: claim for claim in sink.make_claims(equal)}["share.words"]
+    assert (zero.margin, zero.verdict) == (0.01, "not supported")
+    assert zero.equivalent
     assert "other categories (5 seen)" in found["H4"].generalises

@@ -180,8 +180,8 @@ def test_effects_go_from_all_layers_to_single_ones():
     np.testing.assert_allclose(bars(ax), [[0.3, 0.5], [0.2, 0.4], [0.1, 0.3], [0.0, 0.2]])
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == [
-        "[SOS] hidden, all",
-        "each word hidden in turn, all",
+        "[SOS] hidden, all layers",
+        "each word hidden in turn, all layers",
         "[SOS] hidden, layer 2",
         "a random content token hidden, layer 10",
     ]
