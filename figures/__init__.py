@@ -9,11 +9,9 @@ from litelvlm.figures import (
     ablations,
     efficiency,
     emergence,
-    examples,
     faithfulness,
     importance,
     mechanism,
-    motivation,
     published,
     quantisation,
     reversal,
@@ -24,6 +22,7 @@ from litelvlm.figures import (
     strata,
     sweep,
 )
+from litelvlm.figures.pictures import examples, motivation
 from litelvlm.figures.saved import Drawing
 
 FIGURES: dict[str, Drawing] = {

@@ -10,7 +10,7 @@ from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.figures import style
 from litelvlm.figures.axes import forest
-from litelvlm.figures.examples import draw_examples, panel_grid
+from litelvlm.figures.pictures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 BANDS = {

@@ -13,8 +13,8 @@ from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.motivation_file import read_motivation
 from litelvlm.analysis.studies.sweep.examples import chosen_samples, save_examples
 from litelvlm.analysis.studies.sweep.motivation import save_motivation
-from litelvlm.figures import motivation
 from litelvlm.figures.files import KINDS, write_figures
+from litelvlm.figures.pictures import motivation
 from litelvlm.figures.style import new_figure
 from litelvlm.models.glamm.prompting.prompts import conversation
 

@@ -206,10 +206,10 @@ def select(label: str, cues: Cues, budget: int) -> Selection:
 
 
 def measured_rows(
-    rows: Sequence[Row],
+    rows: Sequence[Mapping[str, object]],
     loaded: Loaded,
-    measures: Mapping[int, Mapping[str, float]],
-    nothing: Mapping[str, float],
+    measures: Mapping[int, dict[str, float]],
+    nothing: dict[str, float],
     part: str,
 ) -> list[Row]:
     """Rows of one part; those of the unpruned model hold the measures of their expression's score.
@@ -222,11 +222,12 @@ def measured_rows(
         part: ``METHODS`` or ``PROTOCOLS``.
     """
     places = {key["sent_id"]: place for place, key in enumerate(loaded.keys)}
-    return [
-        {**row, "part": part, **nothing}
-        | (measures.get(places[row["sent_id"]], {}) if row["method"] == UNPRUNED else {})
-        for row in rows
-    ]
+
+    def measured(row: Mapping[str, object]) -> Mapping[str, float]:
+        found = measures.get(places[row["sent_id"]]) if row["method"] == UNPRUNED else None
+        return nothing | found if found else nothing
+
+    return [{**row, "part": part, **measured(row)} for row in rows]
 
 
 def ablation_rows(

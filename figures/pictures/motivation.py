@@ -19,7 +19,7 @@ from litelvlm.analysis.studies.motivation_file import (
 )
 from litelvlm.arrays import Array
 from litelvlm.figures import style
-from litelvlm.figures.examples import above, headline, page_grid
+from litelvlm.figures.pictures.examples import above, headline, page_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved
 
 TRUTH = "#2fe0ac"

@@ -1,0 +1,1 @@
+"""Figures that show pictures: masks, maps and kept tokens of a few expressions."""
