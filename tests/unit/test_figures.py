@@ -372,7 +372,9 @@ UNDRAWN = {
 @pytest.mark.parametrize("kind", SMALL_SWEEPS)
 def test_a_small_sweep_is_drawn_as_far_as_it_goes(kind, tmp_path):
     fields, images = SMALL_SWEEPS[kind]
-    config = sweep_study.Config(**{"budgets": (48, 16), "seeds": 2} | fields)
+    config = sweep_study.Config(
+        **{"budgets": (48, 16), "seeds": 2, "protocol": "official"} | fields
+    )
     run = complete_run(
         sweep_study.STUDY, PlantedModel("instance"), planted_data(images), config, tmp_path / "runs"
     )
