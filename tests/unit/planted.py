@@ -22,7 +22,7 @@ from litelvlm.data.dataset import Expression
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
 from litelvlm.models.glamm.prompting.prompts import conversation
-from litelvlm.pruning import Cues
+from litelvlm.pruning import Cues, VitView
 
 GRID, PATCH = (12, 12), 14
 SIZE = GRID[0] * PATCH
@@ -254,6 +254,29 @@ class PlantedState:
         return self.clip.patch_tokens[0]
 
 
+class PlantedBlocks(VitView):
+    """Blocks that change nothing; a patch of a smaller image is the mean of those it covers."""
+
+    n_blocks = 1
+
+    def __init__(self, clip):
+        self.states = clip.states[0][0]
+
+    def embed(self):
+        return self.states
+
+    def embed_at(self, shape):
+        patches = self.states[1:].T.unflatten(1, GRID)
+        small = nn.functional.adaptive_avg_pool2d(patches, shape).flatten(1).T
+        return torch.cat([self.states[:1], small])
+
+    def attend(self, block, states, bias):
+        return states, states
+
+    def feed(self, block, states):
+        return states
+
+
 class PlantedModel(GroundingModel):
     """Predicts the named object's patches as far as their tokens were kept."""
 
@@ -296,7 +319,7 @@ class PlantedModel(GroundingModel):
             "block_importance": named,
         }
         sources |= {"llm_gradient": named[:, None].expand(n, d), "projected": torch.ones(n, d)}
-        return Cues(sources, GRID, key)
+        return Cues(sources, GRID, key, vit=lambda: PlantedBlocks(state.clip))
 
     def ground(self, states, conversations, selections):
         self.batches.append([None if s is None else len(s.indices) for s in selections])

@@ -122,6 +122,40 @@ def test_tables_agree_with_rows(swept):
     assert (kinds[(kinds.method == "none") & (kinds.metric == "ciou")].value == 1.0).all()
 
 
+def test_agreement_compares_with_the_unpruned_mask_and_not_with_the_truth(tmp_path):
+    class Blurred(PlantedModel):
+        """Loses the object's first patch, pruned or not: every mask errs, and all err alike."""
+
+        def one(self, state, conversation, selection):
+            found = super().one(state, conversation, selection)
+            logits = found.logits.clone()
+            patches = logits.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH)
+            row, column = np.argwhere(np.isin(state.codes, code_of(conversation, state)))[0]
+            patches[0, row, column] = -1.0
+            return dataclasses.replace(found, logits=logits)
+
+    def code_of(conversation, state):
+        whole = super(Blurred, Blurred()).one(state, conversation, None).logits[0] > 0
+        return np.unique(state.codes[(whole[::PATCH, ::PATCH]).numpy()])
+
+    config = sweep.Config(methods=("mask_oracle(share=1.0)", "uniform"), budgets=(48,), seeds=1)
+    folder = complete_run(sweep.STUDY, Blurred(), planted_data(6, objects=1), config, tmp_path)
+    rows = read_rows(folder)
+    oracle = rows[rows.method == "mask_oracle(share=1.0)"]
+    assert (oracle.iou == 8 / 9).all()
+    assert (oracle.agreement == 1.0).all()
+    assert (rows[rows.method == "none"].agreement == 1.0).all()
+    even = rows[rows.method == "uniform"]
+    assert (even.same_union_px == 8 * PATCH**2).all()
+    assert (even.same_inter_px == even.inter_px).all()
+    table = read_summary(folder).table("agreement").set_index(["method", "budget"])
+    line = table.loc["uniform", 48]
+    assert line.agreement == pytest.approx(even.same_inter_px.sum() / even.same_union_px.sum())
+    assert line.ciou == pytest.approx(even.inter_px.sum() / even.union_px.sum())
+    assert (line.n_kept, line.n_average) == (48, 48.0)
+    assert table.loc[("none", 144), "agreement"] == 1.0
+
+
 def test_batch_size_changes_no_row(swept, tmp_path):
     folder = study(tmp_path, config=FAST.model_copy(update={"batch_size": 1}))
     assert folder.name != swept[1].name
@@ -205,6 +239,7 @@ def test_the_default_methods_hold_the_paper_and_all_controls():
         "random",
         "uniform",
         "avgpool",
+        "image_downsampling",
         "mask_oracle",
         "inverse_mask_oracle",
     } <= set(names)

@@ -4,9 +4,9 @@ In protocol "single" every expression has a conversation of its own, with one qu
 answer template. In "conversation" all expressions of an image share one conversation and one
 selection. In "official" up to three drawn expressions do. Each conversation runs once per method
 and budget, on CLIP and SAM states that are computed once per image. Controls stand in every table:
-the unpruned model, random tokens (several seeds), evenly spaced ones, average pooling, and oracles
-that know the mask or avoid it. Claims: the paper's method beats random tokens at each budget, and
-H8: at the largest budget it keeps 90 % of the unpruned cIoU.
+the unpruned model, random tokens (several seeds), evenly spaced ones, average pooling, the image
+made smaller, and oracles that know the mask or avoid it. Claims: the paper's method beats random
+tokens at each budget, and H8: at the largest budget it keeps 90 % of the unpruned cIoU.
 """
 
 from litelvlm.analysis.runs.study import Study

@@ -22,6 +22,7 @@ DEFAULT_METHODS = (
     RANDOM,
     "uniform",
     "avgpool",
+    "image_downsampling",
     "mask_oracle",
     "inverse_mask_oracle",
 )

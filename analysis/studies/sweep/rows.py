@@ -5,6 +5,8 @@ from functools import partial
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from litelvlm.analysis.inputs.samples import (
     NOT_DRAWN,
@@ -78,23 +80,33 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
             passes += context.passes(loaded, state, number, planned, cues, chosen)
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[Row]] = [[] for _ in passes]
-    requests = [Request(conversations[made.number].conversation, made.selection) for made in passes]
-    noted = len(context.grounder.notes)
-    for batch in context.grounder(state, requests):
-        answered = places_by_target(
-            batch.places, lambda place: conversations[passes[place].number].turns
-        )
-        answers, turns = zip(*answered, strict=True)
-        with naming(sample, sample.expressions[turns[0][0]]):
-            counts = count_pixels(
-                batch.masks[list(answers)], targets[torch.tensor(turns, device=model.device)]
+    noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
+    # Unpruned passes come first: every other mask is compared with theirs.
+    unpruned = [place for place, made in enumerate(passes) if made.selection is None]
+    for wave in (unpruned, sorted(set(range(len(passes))) - set(unpruned))):
+        requests = [
+            Request(conversations[passes[i].number].conversation, passes[i].selection) for i in wave
+        ]
+        for batch in context.grounder(state, requests):
+            answered = places_by_target(
+                [[wave[i] for i in same] for same in batch.places],
+                lambda place: conversations[passes[place].number].turns,
             )
-        numbers = PixelCounts(*(count.cpu() for count in counts))
-        for row, same in enumerate(answered.values()):
-            for place in same:
-                found[place] = turn_rows(
-                    context, loaded, conversations, passes[place], numbers, row
-                )
+            answers, turns = zip(*answered, strict=True)
+            masks = batch.masks[list(answers)]
+            for row, same in enumerate(answered.values()):
+                whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
+            references = [whole[passes[same[0]].number] for same in answered.values()]
+            with naming(sample, sample.expressions[turns[0][0]]):
+                counts = count_pixels(masks, targets[torch.tensor(turns, device=model.device)])
+                agreed = count_pixels(masks, torch.stack(references).to(torch.uint8))
+            numbers = PixelCounts(*(count.cpu() for count in counts))
+            shared = PixelCounts(*(count.cpu() for count in agreed))
+            for row, same in enumerate(answered.values()):
+                for place in same:
+                    found[place] = turn_rows(
+                        context, loaded, conversations, passes[place], numbers, shared, row
+                    )
     notes = tuple(f"image {sample.image_id}: {note}" for note in context.grounder.notes[noted:])
     drawn_places = {place for planned in conversations for place in planned.turns}
     skipped = (*loaded.skipped, *[NOT_DRAWN] * (len(sample.expressions) - len(drawn_places)))
@@ -107,19 +119,30 @@ def turn_rows(
     conversations: list[PlannedConversation],
     made: Pass,
     counts: PixelCounts,
+    shared: PixelCounts,
     row: int,
 ) -> list[Row]:
     """Rows of one pass, one per expression of its conversation.
 
     Columns besides the keys: what was asked for (protocol, method, budget, seed), tokens that
     entered the language model (n_kept), those that the method calls context (n_ctx), tokens per
-    layer (n_average), pixels, IoU, whether it reaches 0.5, 0.7 and 0.9, and whether the answer held
-    a [SEG], which forced ones do.
+    layer (n_average), pixels, IoU, whether it reaches 0.5, 0.7 and 0.9, agreement with the unpruned
+    mask, and whether the answer held a [SEG], which forced ones do.
+
+    Args:
+        context: Of the run.
+        loaded: The image.
+        conversations: About the image.
+        made: The pass.
+        counts: Pixels against the true masks, one row per pass of the batch.
+        shared: Pixels against the masks of the unpruned model, likewise.
+        row: Of the pass.
     """
     rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
     for turn, place in enumerate(conversations[made.number].turns):
         intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
         reached = float(iou([intersection], [union], exact=True)[0])
+        both, either = int(shared.intersection[row, turn]), int(shared.union[row, turn])
         rows.append(
             loaded.keys[place]
             | {
@@ -135,6 +158,9 @@ def turn_rows(
                 "pred_px": predicted,
                 "target_px": target,
                 "iou": reached,
+                "same_inter_px": both,
+                "same_union_px": either,
+                "agreement": float(iou([both], [either], exact=True)[0]),
                 "seg_found": True,
             }
             | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}

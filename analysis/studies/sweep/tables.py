@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import RANDOM, UNPRUNED
-from litelvlm.analysis.stats.bootstrap import Bootstrap, ratios
+from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, ratios
 from litelvlm.analysis.stats.lines import adjusted, lines_of
 from litelvlm.analysis.stats.significance import holm
 from litelvlm.analysis.studies.sweep.estimates import (
@@ -18,7 +18,7 @@ from litelvlm.analysis.studies.sweep.estimates import (
 )
 from litelvlm.analysis.studies.sweep.leads import strata_table
 from litelvlm.analysis.studies.sweep.no_target import no_target_table, without_target
-from litelvlm.analysis.studies.sweep.wide import Cell, Wide, widen
+from litelvlm.analysis.studies.sweep.wide import Cell, Wide, line_columns, widen
 
 
 def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -26,9 +26,10 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Returns:
         "scores" (cIoU, gIoU, P@0.5 per cell), "comparisons" (paired differences and retention),
-        "seeds" (each draw alone), "tokens" (tokens at the input and per layer) and, where there are
-        such expressions or methods, "kinds" (scores by kind), "no_target" (N-acc, T-acc and the
-        scores that go with them) and "strata" (lead over random tokens by kind, size and words).
+        "seeds" (each draw alone), "tokens" (tokens at the input and per layer), "agreement" (with
+        the unpruned masks, beside the accuracy and the tokens read) and, where there are such
+        expressions or methods, "kinds" (scores by kind), "no_target" (N-acc, T-acc and the scores
+        that go with them) and "strata" (lead over random tokens by kind, size and words).
     """
     wide = widen(rows)
     scores = score_bootstrap(wide)
@@ -38,6 +39,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "seeds": seed_table(rows),
         "tokens": token_table(rows),
     }
+    if "agreement" in rows:
+        found["agreement"] = agreement_table(rows)
     if rows["kind"].nunique() > 1:
         found["kinds"] = stratum_table(rows, "kind")
     if without_target(rows).any():
@@ -111,6 +114,34 @@ def seed_table(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["method", "budget", "seed"]
     sums = rows.groupby(keys, sort=True)[["inter_px", "union_px"]].sum().astype(np.float64)
     return sums.assign(ciou=ratios(sums.to_numpy())[:, 0])["ciou"].reset_index()
+
+
+def agreement_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Agreement with the unpruned masks, beside accuracy and what the language model read.
+
+    A method may keep the accuracy and change the masks, or keep the masks of a model that errs.
+    Columns: agreement (sum of intersections with the unpruned masks over sum of unions) with its
+    interval over images, ciou against the true masks, n_kept tokens that enter the language model,
+    n_average tokens per layer.
+    """
+    pixels = ["same_inter_px", "same_union_px"]
+    lines = []
+    for (method, budget), cell in rows.groupby(["method", "budget"], sort=True):
+        sums = cell.groupby(line_columns(cell), sort=True)[pixels].mean()
+        images = sums.index.get_level_values("image_id").to_numpy()
+        (found,) = bootstrap(sums.to_numpy(dtype=np.float64), images, ratios).estimates()
+        true = cell[["inter_px", "union_px"]].sum().to_numpy(dtype=np.float64)
+        lines.append(
+            {
+                "method": method,
+                "budget": budget,
+                **found.line("agreement"),
+                "ciou": float(ratios(true[None])[0, 0]),
+                "n_kept": int(cell["n_kept"].iloc[0]),
+                "n_average": float(cell["n_average"].iloc[0]),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
 def token_table(rows: pd.DataFrame) -> pd.DataFrame:
