@@ -7,6 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from litelvlm.analysis.runs.saved import SavedRun
+from litelvlm.analysis.studies.examples_file import HOW_DRAWN
 from litelvlm.data.files import atomic_write
 from litelvlm.figures import FIGURES, style
 from litelvlm.figures.saved import Saved
@@ -107,11 +108,15 @@ def check_fits(name: str, run: Saved) -> None:
 
     Raises:
         ValueError: If it does; the figures that can be drawn are named.
+        FileNotFoundError: If it lacks the pictures, with how to get them.
     """
     if not FIGURES[name].fits(run):
         same_study = FIGURES[name].study == run.summary.study
         if same_study and (obstacle := FIGURES[name].obstacle(run.record)):
             raise ValueError(f"figure {name!r} cannot be drawn from {run.folder}: {obstacle}")
+        missing = [file for file in FIGURES[name].files if not (run.folder / file).is_file()]
+        if same_study and missing:
+            raise FileNotFoundError(f"{run.folder} holds no {missing[0]}; {HOW_DRAWN}")
         able = ", ".join(key for key, drawing in FIGURES.items() if drawing.fits(run)) or "none"
         raise ValueError(
             f"figure {name!r} cannot be drawn from {run.folder}, a run of the study "
