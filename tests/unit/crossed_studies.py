@@ -145,7 +145,7 @@ def studies(shape, n):
     for number in range(n):
         where = layout(rng, *shape)
         lift = frame(where, head=MEAN_HEAD, query="eos", text_mode="template", weights="trained")
-        lift["lift"] = 1 + effects(rng, where)
+        lift["lift"] = 1 + sink.MARGIN + effects(rng, where)
         claims = [
             *reversal.make_claims(reversal_rows(rng, where)),
             *sink.make_claims(lift),

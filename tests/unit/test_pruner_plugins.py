@@ -181,7 +181,7 @@ def test_figures_know_a_registered_method_by_its_title(plugin):
     assert style.label("last_tokens") == "last tokens"
     assert style.colour("last_tokens") == style.MUTED
     register_pruner(*load_plugin(plugin))
-    assert style.label("last_tokens(sign=-1)") == "last tokens (sign=-1)"
+    assert style.label("last_tokens(sign=-1)") == "last tokens, sign -1"
     looks = {(style.colour(name), style.mark(name)) for name in list_pruners()}
     assert len(looks) == len(list_pruners())
     assert style.rank("last_tokens") == len(list_pruners()) - 1 < style.rank("no_method")

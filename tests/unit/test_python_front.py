@@ -186,7 +186,7 @@ def test_what_no_label_can_name_is_refused():
 def test_figures_are_drawn_from_a_run_or_its_folder(saved_runs):
     figure = draw_figure("reversal_index", SavedRun(saved_runs["reversal"]))
     assert isinstance(figure, Figure)
-    assert "referent" in figure.axes[0].get_title("left")
+    assert figure.get_suptitle().startswith("Does the similarity rank the referent low?")
     assert isinstance(draw_figure("reversal_index", saved_runs["reversal"]), Figure)
     with pytest.raises(ValueError, match=r"its figures: .*sink"):
         draw_figure("reversal_index", saved_runs["sink"])
