@@ -61,7 +61,7 @@ def check_before(case: list) -> None:
     pruner = get_pruner(name, **options)
 
     def chosen():
-        cues = Cues(found, (rows, columns), key, vit=lambda: Blocks(embeds))
+        cues = Cues(found, (rows, columns), key, vit=lambda: Blocks(embeds, grid=(rows, columns)))
         try:
             return pruner.select(cues, budget)
         except ValueError as error:
