@@ -106,7 +106,7 @@ def _reversal(claims: Claims) -> str:
         "undetermined": "but whether its place explains this is open",
     }[claims["H1"].verdict]
     text = {
-        "supported": "; the text matters",
+        "supported": "; texts about other images do so less",
         "not supported": "; other texts do the same",
         "undetermined": "",
     }[claims["H2"].verdict if "H2" in claims else "undetermined"]
