@@ -33,8 +33,12 @@ IMAGE, CATEGORY, CELL, OWN = 0.05, 0.1, 0.03, 0.03
 BUDGET, KEPT, LEAD = 48, 0.90, 0.05
 
 
-def layout(rng, n_categories, n_images):
-    """Image and category of each expression: shares 1, 1/2, 1/3 and so on, 1 to 3 per image."""
+def layout(rng, n_categories, n_images, most=2):
+    """Image and category of every expression: 1 to 3 categories per image, uneven in size.
+
+    Shares of the categories are 1, 1/2, 1/3 and so on. Each pair of an image and a category has 1
+    to ``most`` expressions.
+    """
     shares = 1 / np.arange(1, n_categories + 1)
     cells = [
         (image, int(category))
@@ -43,7 +47,7 @@ def layout(rng, n_categories, n_images):
             : rng.integers(1, 4)
         ]
     ]
-    images, categories = np.repeat(np.array(cells), rng.integers(1, 3, len(cells)), axis=0).T
+    images, categories = np.repeat(np.array(cells), rng.integers(1, most + 1, len(cells)), axis=0).T
     return images, categories
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from crossed_studies import layout
 from scipy import stats
 
 from litelvlm.analysis.cli.text import claim_text
@@ -14,19 +15,6 @@ from litelvlm.analysis.stats.lines import category_lines, crossed_line
 STUDIES, LAYOUTS = 1200, 24
 
 
-def layout(rng, n_categories, n_images):
-    """Image and category of every expression: 1 to 3 categories per image, uneven in size."""
-    shares = 1 / np.arange(1, n_categories + 1)
-    cells = [
-        (number, int(shown))
-        for number in range(n_images)
-        for shown in rng.choice(n_categories, 3, replace=False, p=shares / shares.sum())[
-            : rng.integers(1, 4)
-        ]
-    ]
-    return np.repeat(np.array(cells), rng.integers(1, 4, len(cells)), axis=0).T
-
-
 def effects(rng, images, categories, category=1.0, image=0.5):
     """Values around 0 with effects of image, category, both together and expression."""
     n_images, n_categories = images.max() + 1, categories.max() + 1
@@ -36,7 +24,7 @@ def effects(rng, images, categories, category=1.0, image=0.5):
 
 
 def crossed_data(rng, n_categories, n_images, category=1.0):
-    images, categories = layout(rng, n_categories, n_images)
+    images, categories = layout(rng, n_categories, n_images, most=3)
     return effects(rng, images, categories, category), images, categories
 
 
@@ -45,7 +33,7 @@ def test_the_interval_holds_the_true_mean_in_95_of_100_studies(n_categories, n_i
     rng = np.random.default_rng([1, n_categories])
     held = []
     for _ in range(LAYOUTS):
-        where = layout(rng, n_categories, n_images)
+        where = layout(rng, n_categories, n_images, most=3)
         for _ in range(STUDIES // LAYOUTS):
             low, high = crossed_mean(effects(rng, *where), *where).ends()
             held.append(low <= 0 <= high)

@@ -31,11 +31,10 @@ from litelvlm.analysis.studies.ablations.measures import (
     without_values,
 )
 from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
+from litelvlm.analysis.studies.sweep.passes import Asked, Context, Pass
 from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
 from litelvlm.clip.states import ClipImage
-from litelvlm.models.base import VisualState
 from litelvlm.models.glamm.attribution.importance import attention_rows
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
@@ -66,18 +65,11 @@ class IndexContext(Context):
 
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def passes(
-        self,
-        loaded: Loaded,
-        state: VisualState,
-        number: int,
-        planned: PlannedConversation,
-        cues: Cues,
-        chosen: Chosen,
-    ) -> list[Pass]:
+    def passes(self, asked: Asked) -> list[Pass]:
         """The sweep's passes; the reversal index is kept on the way."""
-        self.measures[number] = {"ri": index_of(loaded.coverage[number], similarity(cues))}
-        return super().passes(loaded, state, number, planned, cues, chosen)
+        covered = asked.loaded.coverage[asked.number]
+        self.measures[asked.number] = {"ri": index_of(covered, similarity(asked.cues))}
+        return super().passes(asked)
 
 
 @dataclass(frozen=True)
@@ -103,44 +95,20 @@ class AblationContext(Context):
     coalitions: int = 144
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def passes(
-        self,
-        loaded: Loaded,
-        state: VisualState,
-        number: int,
-        planned: PlannedConversation,
-        cues: Cues,
-        chosen: Chosen,
-    ) -> list[Pass]:
+    def passes(self, asked: Asked) -> list[Pass]:
         """The sweep's passes, and those of the altered method."""
-        made = super().passes(loaded, state, number, planned, cues, chosen)
-        self.measures[number] = self.measure(loaded.coverage[number], state, planned, cues)
+        made = super().passes(asked)
+        self.measures[asked.number] = self.measure(asked)
         for label in self.altered:
-            changed = self.change(label, loaded, state, number, planned, cues)
+            changed = self.change(label, asked)
             for budget in self.budgets:
-                made.append(
-                    Pass(
-                        number,
-                        label,
-                        budget,
-                        0,
-                        select(label, changed, budget),
-                        budget,
-                        float(budget),
-                    )
-                )
+                kept = select(label, changed, budget)
+                made.append(Pass(asked.number, label, budget, 0, kept, budget, float(budget)))
         return made
 
-    def change(
-        self,
-        label: str,
-        loaded: Loaded,
-        state: VisualState,
-        number: int,
-        planned: PlannedConversation,
-        cues: Cues,
-    ) -> Cues:
+    def change(self, label: str, asked: Asked) -> Cues:
         """Cues with the input that a label names exchanged."""
+        loaded, state, number, cues = asked.loaded, asked.state, asked.number, asked.cues
         if label == LAST_LAYER:
             if not isinstance(state, ClipState):
                 raise ValueError(f"{label} reads CLIP's states, which {self.model.name!r} lacks")
@@ -151,7 +119,7 @@ class AblationContext(Context):
         if label == KERNEL_SHAP:
             rng = np.random.default_rng([self.seed, int(loaded.sample.expressions[number].sent_id)])
             size = self.config.batch_size
-            query = glamm_query(self.model, state, planned.conversation, size)
+            query = glamm_query(self.model, state, asked.planned.conversation, size)
             values = torch.from_numpy(shapley(query, query.targets(), self.coalitions, rng))
             return cues.replaced(block_importance=values)
         text = "" if label == EMPTY else self.foreign_text(loaded, number)
@@ -168,22 +136,16 @@ class AblationContext(Context):
                 return question(self.foreign[int(chosen[0])].sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
-    def measure(
-        self,
-        covered: Float[Array, "n"],
-        state: VisualState,
-        planned: PlannedConversation,
-        cues: Cues,
-    ) -> dict[str, float]:
+    def measure(self, asked: Asked) -> dict[str, float]:
         """How reversed the score is on the referent, and how it correlates with attention."""
-        scores = similarity(cues)
-        found = {"ri": index_of(covered, scores)}
+        scores = similarity(asked.cues)
+        found = {"ri": index_of(asked.loaded.coverage[asked.number], scores)}
         if self.attention:
-            query = glamm_query(self.model, state, planned.conversation)
+            query = glamm_query(self.model, asked.state, asked.planned.conversation)
             rows = attention_rows(query.model, query.state, query.conversation)
             found |= correlations(-scores, rows.mean((0, 1)).cpu().numpy().astype(np.float64))
         if self.rounding:
-            found |= rounding(cues, self.budgets)
+            found |= rounding(asked.cues, self.budgets)
         return found
 
 

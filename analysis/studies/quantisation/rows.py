@@ -8,10 +8,9 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies.quantisation.config import FULL
 from litelvlm.analysis.studies.sweep.loaded import Loaded
-from litelvlm.analysis.studies.sweep.passes import Chosen, Context, Pass, PlannedConversation
+from litelvlm.analysis.studies.sweep.passes import Asked, Context, Pass
 from litelvlm.analysis.studies.sweep.rows import image_rows
-from litelvlm.models.base import VisualState
-from litelvlm.pruning import Cues, LayerPruner, Pruner
+from litelvlm.pruning import LayerPruner, Pruner
 from litelvlm.pruning.cues import OF_LANGUAGE_MODEL
 from litelvlm.pruning.layers.base import LayerPlan
 
@@ -31,25 +30,19 @@ class PrecisionContext(Context):
     bytes: Mapping[str, int] = field(default_factory=dict)
     kept: Kept = field(default_factory=dict)
 
-    def passes(
-        self,
-        loaded: Loaded,
-        state: VisualState,
-        number: int,
-        planned: PlannedConversation,
-        cues: Cues,
-        chosen: Chosen,
-    ) -> list[Pass]:
+    def passes(self, asked: Asked) -> list[Pass]:
         """The sweep's passes; what a method inside the language model keeps takes one more."""
-        made = super().passes(loaded, state, number, planned, cues, chosen)
+        made = super().passes(asked)
         for one in made:
             found = one.selection
             if isinstance(found, LayerPlan):
-                (grounding,) = self.model.ground([state], [planned.conversation], [found])
+                (grounding,) = self.model.ground(
+                    [asked.state], [asked.planned.conversation], [found]
+                )
                 found = grounding.selection
             if found is not None:
                 own = frozenset(place for place in found.indices.tolist() if place >= 0)
-                self.kept[number, one.method, one.budget, one.seed] = own
+                self.kept[asked.number, one.method, one.budget, one.seed] = own
         return made
 
 

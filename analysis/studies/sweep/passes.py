@@ -55,17 +55,9 @@ class Context:
         """What answers the requests about one image."""
         return self.model.grounder(self.config.batch_size)
 
-    def passes(
-        self,
-        loaded: Loaded,
-        state: VisualState,
-        number: int,
-        planned: "PlannedConversation",
-        cues: Cues,
-        chosen: "Chosen",
-    ) -> list["Pass"]:
-        """Passes of the image's ``number``-th conversation; the ablations override this."""
-        return expression_passes(self, number, cues, planned.draw, chosen)
+    def passes(self, asked: "Asked") -> list["Pass"]:
+        """Passes of one conversation; the ablations and quantisation add to them."""
+        return expression_passes(self, asked.number, asked.cues, asked.planned.draw, asked.chosen)
 
 
 @dataclass(frozen=True)
@@ -90,6 +82,27 @@ class Chosen:
         if (pruner, budget) not in self.known:
             self.known[pruner, budget] = pruner.select(cues, budget)
         return self.known[pruner, budget]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One conversation about one image, with what its passes read.
+
+    Attributes:
+        loaded: The image as read from disk.
+        state: The encoded image.
+        number: Place of the conversation among the image's.
+        planned: The conversation.
+        cues: What methods may read.
+        chosen: Selections that all conversations about the image share.
+    """
+
+    loaded: Loaded
+    state: VisualState
+    number: int
+    planned: PlannedConversation
+    cues: Cues
+    chosen: Chosen
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from litelvlm.analysis.studies.sweep.config import (
 )
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
+    Asked,
     Chosen,
     Context,
     Pass,
@@ -77,7 +78,7 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
             truth = torch.from_numpy(loaded.coverage[list(planned.turns)].max(axis=0)).float()
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
-            passes += context.passes(loaded, state, number, planned, cues, chosen)
+            passes += context.passes(Asked(loaded, state, number, planned, cues, chosen))
     targets = torch.from_numpy(loaded.masks).to(model.device)
     found: list[list[Row]] = [[] for _ in passes]
     noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
