@@ -110,14 +110,14 @@ def measure(
         ones[name] = milliseconds(
             lambda p=pruner: p.select(distinct[0], BUDGET), device, seconds, most
         )
-        if max(ones[name]) * BATCH < 20_000:
+        if max(ones[name]) * size < 20_000:
             times = milliseconds(lambda p=pruner: p.select_batch(batch, BUDGET), device, seconds, 3)
-            many[name] = [value / BATCH for value in times]
+            many[name] = [value / size for value in times]
     whole = spread(forward)
     rows = {
         name: {
             "one image": spread(ones[name]),
-            f"per image of {BATCH}": spread(many[name]) if name in many else None,
+            f"per image of {size}": spread(many[name]) if name in many else None,
             "share of forward": spread(ones[name])["median"] / whole["median"],
         }
         for name in names

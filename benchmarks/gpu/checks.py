@@ -2,10 +2,13 @@
 
 The miniature runs in float32 on a processor and on the device. Every registered method that works
 on grounding models selects on both; the device selects twice. Stored per method: whether the tokens
-agree, whether two runs on the device agree, and the largest difference of the mask logits.
+agree, whether two runs on the device agree, and the largest difference of the mask logits. A
+method that refuses the model says why. Any other error is stored as a failure, and the exit status
+is 1.
 """
 
 import argparse
+import sys
 from typing import Any
 
 import numpy as np
@@ -50,8 +53,11 @@ def compare(device: str, methods: list[str], images: int) -> dict[str, Any]:
                 [answer(models[place], data[i], method) for place in ("cpu", "device", "device")]
                 for i in range(images)
             ]
-        except (ValueError, RuntimeError, NotImplementedError) as error:
+        except ValueError as error:
             rows[method] = {"refused": str(error)[:200]}
+            continue
+        except Exception as error:
+            rows[method] = {"failed": f"{type(error).__name__}: {error}"[:200]}
             continue
         rows[method] = {
             "images": images,
@@ -74,7 +80,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--methods", nargs="+", default=list(list_pruners()))
     given = parser.parse_args()
-    store("checks", {"methods": compare(given.device, given.methods, given.images)})
+    rows = compare(given.device, given.methods, given.images)
+    store("checks", {"methods": rows})
+    failed = [method for method, row in rows.items() if "failed" in row]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
