@@ -19,9 +19,9 @@ from litelvlm.figures import (
     significance,
     sink,
     sink_causal,
-    strata,
     sweep,
 )
+from litelvlm.figures.groups import categories, strata
 from litelvlm.figures.pictures import examples, motivation
 from litelvlm.figures.saved import Drawing
 
@@ -33,6 +33,7 @@ FIGURES: dict[str, Drawing] = {
     **sink_causal.DRAWINGS,
     **emergence.DRAWINGS,
     **importance.DRAWINGS,
+    **categories.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
     **strata.DRAWINGS,

@@ -9,7 +9,7 @@ from scipy.stats import gaussian_kde
 from litelvlm.analysis.inputs.labels import MIN_VISIBLE
 from litelvlm.analysis.studies.examples_file import FILE, read_examples
 from litelvlm.figures import style
-from litelvlm.figures.axes import forest
+from litelvlm.figures.groups.categories import draw_categories, left_out, shown_categories
 from litelvlm.figures.pictures.examples import draw_examples, panel_grid
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
@@ -23,8 +23,6 @@ BANDS = {
 }
 """Controls that the cloud is held against, with their colours."""
 _HEIGHT, _GRID = 0.38, 200
-ENDS = 12
-"""Categories shown from either end of the order where there are more than twice as many."""
 
 
 def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
@@ -74,41 +72,14 @@ def draw_raincloud(rows: pd.DataFrame, means: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def shown_categories(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Lines of the categories that fit on a page, largest index first, and how many are left out.
-
-    Args:
-        table: Lines of one claim in the summary's table "categories".
-    """
-    ordered = table.sort_values("ri", ascending=False, ignore_index=True)
-    if len(ordered) <= 2 * ENDS:
-        return ordered, 0
-    kept = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
-    return kept, len(ordered) - len(kept)
-
-
-def draw_categories(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Mean reversal index in each category of referents, with intervals over images.
-
-    Args:
-        table: Lines of the summary's table "categories": category, ri, low, high, n.
-        ax: Where to draw; the first line on top, with its number of expressions.
-    """
-    names = [f"{c} ({n})" for c, n in zip(table["category"], table["n"], strict=True)]
-    forest(ax, table, "ri", names, [style.colour("litelvlm")] * len(table), null=0.0)
-    ax.set(xlim=(-1.02, 1.02), xlabel="reversal index by category", ylabel="")
-    return ax
-
-
 def category_panel(run: Saved, ax: Axes) -> str:
     """Draw the facet by category, and say in words what it leaves out."""
     table = run.table("categories")
-    shown, left_out = shown_categories(table[table["claim"] == "H1.sign"])
-    draw_categories(shown, ax).set_title("By category (expressions)", fontsize=9)
+    shown, n = shown_categories(table[table["claim"] == "H1.sign"], "ri")
+    draw_categories(shown, "ri", ax).set_title("By category (expressions)", fontsize=9)
+    ax.set_xlim(-1.02, 1.02)
     ax.set_xlabel("reversal index", fontsize=8.5)
-    if not left_out:
-        return "right: every category"
-    return f"right: the {ENDS} highest and lowest categories, {left_out} between them left out"
+    return f"right: {left_out(n)}"
 
 
 def category_rows(run: Saved) -> int:
@@ -116,7 +87,7 @@ def category_rows(run: Saved) -> int:
     if "categories" not in run.summary.tables:
         return 0
     table = run.table("categories")
-    return len(shown_categories(table[table["claim"] == "H1.sign"])[0])
+    return len(shown_categories(table[table["claim"] == "H1.sign"], "ri")[0])
 
 
 def _primary(table: pd.DataFrame, control: str) -> pd.DataFrame:

@@ -1,12 +1,12 @@
 """Expressions of an image whose targets can be labelled on the token grid."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.labels import skip_reason
 from litelvlm.analysis.inputs.samples import (
+    category_name,
     key_columns,
     label_columns,
     target_mask,
@@ -47,7 +47,6 @@ def image_targets(
         clip: Name of another CLIP model; empty for the model's own.
     """
     found, skipped = list[LabelledExpression](), list[str]()
-    names: Mapping[int, str] = getattr(data, "categories", {})
     for number, expression in enumerate(sample.expressions):
         mask = target_mask(sample, expression)
         covered = token_coverage(mask, model)
@@ -64,11 +63,9 @@ def image_targets(
             and not annotation.crowd
             and ann_id not in expression.ann_ids
         ]
-        first = next(iter(expression.category_id), -1)
-        name = str(names.get(first, first)) if len(meant) == 1 else "several"
         keys |= {
             "clip_model": clip,
-            "category": name if stated else "not stated",
+            "category": category_name(data, expression),
             # Several objects that are meant together count as one.
             "n_same_category": 1 + len(rivals) if stated else 0,
         }

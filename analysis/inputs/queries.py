@@ -6,7 +6,13 @@ from typing import NamedTuple
 from jaxtyping import Float
 
 from litelvlm.analysis.inputs.picked import PickedExpressions
-from litelvlm.analysis.inputs.samples import key_columns, label_columns, target_mask, token_coverage
+from litelvlm.analysis.inputs.samples import (
+    category_name,
+    key_columns,
+    label_columns,
+    target_mask,
+    token_coverage,
+)
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
 from litelvlm.models.base import Conversation, GroundingModel, VisualState
@@ -103,4 +109,5 @@ def prepare_query(
     targets = query.targets()
     covered = token_coverage(mask, model)
     keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
-    return QueryInputs(query, targets, covered, keys | {"empty_prediction": targets.empty})
+    keys |= {"category": category_name(data, expression), "empty_prediction": targets.empty}
+    return QueryInputs(query, targets, covered, keys)

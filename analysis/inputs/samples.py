@@ -1,6 +1,6 @@
 """Masks, labels and key columns of an expression, and why some expressions cannot be used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -50,6 +50,19 @@ def key_columns(
         "area_frac": float(mask.mean()),
         "visible_frac": tower_view(tower, *mask.shape).visible_fraction(mask),
     }
+
+
+def category_name(data: Dataset, expression: Expression) -> str:
+    """Name of the referent's category, 'several', or 'not stated'.
+
+    Data without a table of names give the number.
+    """
+    names: Mapping[int, str] = getattr(data, "categories", {})
+    meant = set(expression.category_id)
+    if len(meant) == 1:
+        (only,) = meant
+        return str(names.get(only, only))
+    return "several" if meant else "not stated"
 
 
 def label_columns(covered: Float[Array, "n"]) -> Row:

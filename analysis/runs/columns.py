@@ -85,9 +85,11 @@ LABELS: tuple[Column, ...] = (
 )
 """Columns that say how the target looks on the token grid."""
 
+CATEGORY = Column("category", str, "Name of the referent's category, 'several' or 'not stated'.")
+
 TOWER: tuple[Column, ...] = (
     Column("clip_model", str, "Name of another CLIP model; empty for the model's own."),
-    Column("category", str, "Name of the referent's category, 'several' or 'not stated'."),
+    CATEGORY,
     Column("n_same_category", int, "Objects of that category in the image, the referent included."),
 )
 """Columns of studies that read several CLIP models."""

@@ -35,7 +35,7 @@ def test_every_request_has_rows_and_the_score_meets_attention(tmp_path):
     inter = alone.set_index(["method", "sent_id"])["inter_px"].unstack("method")
     assert (inter["litelvlm"] != inter["litelvlm(context_share=1)"]).any()
     summary = read_summary(folder)
-    assert {"attention", "H7", "H7.points", "llm_attention", "kernel_shap"} <= {
+    assert {"attention", "H7", "H7.points", "official.H7", "llm_attention", "kernel_shap"} <= {
         claim.id for claim in summary.claims
     }
     assert {claim.verdict for claim in summary.claims} == {"undetermined"}  # two images

@@ -8,6 +8,7 @@ from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.studies.sink import tables as sink_tables
 from litelvlm.figures import FIGURES, mechanism, reversal_slices, sink, sink_causal, style
 from litelvlm.figures.files import write_figures
+from litelvlm.figures.groups import categories
 from litelvlm.figures.saved import Saved
 
 PROBES = pd.DataFrame(
@@ -57,7 +58,7 @@ def test_categories_are_drawn_largest_first_with_their_intervals_and_number():
             "n_images": [30, 25],
         }
     )
-    ax = reversal_slices.draw_categories(table, new_axes())
+    ax = categories.draw_categories(table, "ri", new_axes())
     np.testing.assert_allclose(dots(ax)[:, 0], table["ri"])
     np.testing.assert_allclose(bars(ax), table[["low", "high"]])
     assert [t.get_text() for t in ax.get_yticklabels()] == ["cross (40)", "triangle (35)"]
@@ -67,8 +68,8 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     n = 50
     table = pd.DataFrame({"category": [f"c{k}" for k in range(n)], "ri": np.linspace(1, -1, n)})
     table = table.assign(low=table["ri"] - 0.1, high=table["ri"] + 0.1, n=10, n_images=9)
-    shown, left_out = reversal_slices.shown_categories(table)
-    assert len(shown) == 2 * reversal_slices.ENDS
+    shown, left_out = categories.shown_categories(table, "ri")
+    assert len(shown) == 2 * categories.ENDS
     assert left_out == n - len(shown)
     assert shown["category"].iloc[0] == "c0"
     assert shown["category"].iloc[-1] == "c49"

@@ -21,7 +21,7 @@ from litelvlm.analysis.studies.ablations.config import (
     RULE_OPPOSITE,
     SHUFFLED,
 )
-from litelvlm.analysis.studies.ablations.official import official_claims
+from litelvlm.analysis.studies.ablations.official import WHERE, official_claims, official_rows
 from litelvlm.analysis.studies.ablations.pairs import Pair, compare, pair_claim
 from litelvlm.analysis.studies.ablations.rows import METHODS
 from litelvlm.analysis.studies.sweep.estimates import (
@@ -86,7 +86,7 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
         The pairs above, those of the official protocol, both correlations with attention, H7
         (relative lead over the best rival above 5 % at every budget) with H7@K at each, and
         H7.points (the same in points of cIoU, which asks for more); rule.H7 and its kin are about
-        the paper's own rule.
+        the paper's own rule, official.H7 and its kin about the official protocol.
     """
     if METHODS not in set(rows["part"]):  # where no chosen expression can be asked
         return []
@@ -96,6 +96,10 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
     budget = budgets_of(wide.cells, PAPER)[0]
     claims = [pair_claim(compared) for compared in compare(PAIRS, wide, scores, (budget,))]
     claims += official_claims(rows)
+    official = official_rows(rows)
+    if not official.empty:
+        drawn = widen(official)
+        claims += leads_at_every_budget(drawn, score_bootstrap(drawn), "official.", WHERE)
     return [*claims, *correlation_claims(alone), *leads_at_every_budget(wide, scores)]
 
 
@@ -127,24 +131,37 @@ def correlation_claims(alone: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def leads_at_every_budget(wide: Wide, scores: Bootstrap) -> list[Claim]:
+def leads_at_every_budget(
+    wide: Wide, scores: Bootstrap, protocol: str = "", where: str = ""
+) -> list[Claim]:
     """H7 and H7.points for both readings of the method: a lead at every budget, then at each.
 
     The claim over all budgets needs each of them, so no correction is due among them. Those of the
     paper's own rule have ids that begin with "rule.".
+
+    Args:
+        wide: Scores of all expressions.
+        scores: Their resamples.
+        protocol: What every id begins with.
+        where: What every statement ends with, before its full stop.
     """
     claims = []
-    for method, prefix in ((PAPER, ""), (PAPER_RULE, "rule.")):
+    for method, rule in ((PAPER, ""), (PAPER_RULE, "rule.")):
+        prefix = f"{protocol}{rule}"
         by_id: dict[str, list[Claim]] = {}
         for budget in budgets_of(wide.cells, method):
             for claim in lead_claims(wide, scores, budget, method):
-                part = claim.model_copy(update={"id": f"{prefix}{claim.id}@{budget}"})
+                named = {
+                    "id": f"{prefix}{claim.id}@{budget}",
+                    "statement": f"{claim.statement.removesuffix('.')}{where}.",
+                }
+                part = claim.model_copy(update=named)
                 by_id.setdefault(f"{prefix}{claim.id}", []).append(part)
         for id, parts in by_id.items():
             what = "% of its cIoU" if id.endswith("H7") else "points of cIoU"
             statement = (
                 f"At every budget {method} exceeds the best rival of that budget by more than "
-                f"5 {what}."
+                f"5 {what}{where}."
             )
             claims += [joint_claim(id, statement, parts), *parts]
     return claims

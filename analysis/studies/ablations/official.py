@@ -23,6 +23,8 @@ from litelvlm.analysis.studies.ablations.rows import PROTOCOLS
 from litelvlm.analysis.studies.sweep.estimates import score_bootstrap
 from litelvlm.analysis.studies.sweep.wide import budgets_of, widen
 
+WHERE = ", in the official protocol"
+"""What statements of claims end with."""
 PAIRS = (
     Pair("official.random", PAPER, RANDOM, "random tokens"),
     Pair("official.even", PAPER, "uniform", "evenly spread tokens"),
@@ -76,11 +78,16 @@ def official_table(rows: pd.DataFrame) -> pd.DataFrame:
 def official_claims(rows: pd.DataFrame) -> list[Claim]:
     """Every pair at the largest budget; none if the official protocol was not run."""
     found = _compared(rows, n_budgets=1)
-    return [pair_claim(compared, ", in the official protocol") for compared in found]
+    return [pair_claim(compared, WHERE) for compared in found]
+
+
+def official_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the official protocol."""
+    return rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
 
 
 def _compared(rows: pd.DataFrame, n_budgets: int | None = None) -> list[Compared]:
-    official = rows[(rows["part"] == PROTOCOLS) & (rows["protocol"] == OFFICIAL)]
+    official = official_rows(rows)
     if official.empty:
         return []
     wide = widen(official)

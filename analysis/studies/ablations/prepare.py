@@ -8,7 +8,13 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.inputs.subset import EvenSubset
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.ablations.config import ALTERED, SHUFFLED, TOGETHER, Config
+from litelvlm.analysis.studies.ablations.config import (
+    ALTERED,
+    RIVALS,
+    SHUFFLED,
+    TOGETHER,
+    Config,
+)
 from litelvlm.analysis.studies.ablations.rows import (
     AblationContext,
     IndexContext,
@@ -62,11 +68,13 @@ def protocol_contexts(
 ) -> tuple[Context, Context]:
     """Contexts of the official and the single protocol, on the method, its parts and controls.
 
-    The single one measures the reversal index of every expression too.
+    The official one runs the rivals too, where they are asked for. The single one measures the
+    reversal index of every expression.
     """
     methods = tuple(Method.parse(label) for label in TOGETHER)
+    rivals = RIVALS if "rivals" in config.requests else ()
     official = sweep_config.Config(
-        methods=methods,
+        methods=(*methods, *(Method.parse(label) for label in rivals)),
         seeds=config.official_seeds,
         batch_size=config.batch_size,
         protocol="official",

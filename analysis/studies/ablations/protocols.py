@@ -24,6 +24,8 @@ _PIXELS = ["inter_px", "union_px"]
 def protocol_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Scores (cIoU) of the method, its parts and controls by protocol, on the same images.
 
+    The rivals, which run in the official protocol alone, have no line.
+
     "official": drawn expressions and templates, several expressions in one conversation. "single,
     the expressions drawn": the same expressions draw by draw, each in a conversation of its own
     with one template, so that its noise is that of drawing expressions only. Then the paired
@@ -42,6 +44,8 @@ def protocol_table(rows: pd.DataFrame) -> pd.DataFrame:
             .groupby(["image_id", "sent_id"], as_index=False)[_PIXELS]
             .mean()
         )
+        if alone.empty:
+            continue
         pairs = official.merge(
             alone[["sent_id", *_PIXELS]], on="sent_id", suffixes=("", "_alone"), validate="m:1"
         )

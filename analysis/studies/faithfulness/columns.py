@@ -1,10 +1,11 @@
 """Columns of the faithfulness study."""
 
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column
+from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column
 
 COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
+    CATEGORY,
     Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
     Column("ranking", str, "What tokens are ranked by."),
     Column("target", str, "Scalar that removal changes."),

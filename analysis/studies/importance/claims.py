@@ -92,10 +92,10 @@ def part_rows(
 def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str = REVERSED) -> pd.DataFrame:
     """Overlap corrected for chance of each expression, mean over all budgets.
 
-    Columns: value, image_id and, where rows state it, category_id; by sent_id.
+    Columns: value, image_id and, where rows state them, category_id and category; by sent_id.
     """
     chosen = part_rows(rows, id, metric, score)
-    kept = [name for name in ("image_id", "category_id") if name in chosen]
+    kept = [name for name in ("image_id", "category_id", "category") if name in chosen]
     of_expressions = chosen.groupby("sent_id")
     return of_expressions[kept].first().assign(value=of_expressions["corrected"].mean())
 
@@ -174,7 +174,7 @@ def category_table(visible: pd.DataFrame) -> pd.DataFrame:
     """What each part of H6 rests on in each category; empty where none is stated."""
     found = []
     for id in PARTS:
-        lines = category_lines(overlaps(visible, id, IOU), "value", "value")
+        lines = category_lines(overlaps(visible, id, IOU), "value")
         if not lines.empty:
             lines.insert(0, "claim", id)
             found.append(lines)

@@ -1,10 +1,11 @@
 """Columns of the importance study."""
 
-from litelvlm.analysis.runs.columns import EXPRESSION, LABELS, Column
+from litelvlm.analysis.runs.columns import CATEGORY, EXPRESSION, LABELS, Column
 
 COLUMNS: tuple[Column, ...] = (
     *EXPRESSION,
     *LABELS,
+    CATEGORY,
     Column("empty_prediction", bool, "The unpruned model predicts no pixel."),
     Column("n_sinks", int, "Visual tokens whose norm makes them outliers."),
     Column("control", str, "Control that the row is about, or 'none'."),

@@ -1,0 +1,1 @@
+"""Figures that look at groups of expressions: strata and categories."""

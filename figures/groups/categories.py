@@ -1,0 +1,121 @@
+"""What a claim rests on in each category of referents, of every study that judges referents."""
+
+from collections.abc import Mapping
+from functools import partial
+from textwrap import fill
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from litelvlm.figures import style
+from litelvlm.figures.axes import forest
+from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
+
+ENDS = 12
+"""Categories that a panel shows at either end; those between them are left out."""
+LETTERS = 34
+"""Most letters in one line below a panel."""
+IMPORTANCE = {
+    "H6.attention": "overlap with attention, beyond chance",
+    "H6.removal": "overlap with the loss of dropped blocks, beyond chance",
+}
+SINK = {
+    "H5.mask": "change without the key of [SOS], minus a content token's",
+    "H5.value": "change without the value of [SOS], minus a content token's",
+}
+PROBES = {
+    "P0": "reversal index as released",
+    "P2b": "its fall with the values of the last block alone",
+    "P6b": "its fall without the mean text",
+}
+"""Panels of each study: claim or probe in the table "categories", and what its values are."""
+
+
+def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataFrame, int]:
+    """Lines of the categories that fit on a page, largest value first, and how many are left out.
+
+    Args:
+        table: Lines of one claim in the summary's table "categories".
+        value: Column that orders them.
+    """
+    ordered = table.sort_values(value, ascending=False, ignore_index=True)
+    if len(ordered) <= 2 * ENDS:
+        return ordered, 0
+    kept = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
+    return kept, len(ordered) - len(kept)
+
+
+def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
+    """Mean value in each category of referents, with intervals over images.
+
+    Args:
+        table: Lines of the summary's table "categories": category, low, high, n, and the value.
+        value: Column of the dots.
+        ax: Where to draw; the first line on top, with its number of expressions.
+    """
+    names = [f"{c} ({n})" for c, n in zip(table["category"], table["n"], strict=True)]
+    forest(ax, table, value, names, [style.colour("litelvlm")] * len(table), null=0.0)
+    ax.set(ylabel="")
+    return ax
+
+
+def left_out(n: int) -> str:
+    """What a panel says of the categories that it does not show.
+
+    Example:
+        >>> left_out(0), left_out(42)
+        ('every category', 'the 12 highest and lowest categories, 42 between them left out')
+    """
+    if not n:
+        return "every category"
+    return f"the {ENDS} highest and lowest categories, {n} between them left out"
+
+
+def _panels(run: Saved, titles: Mapping[str, str], heading: str) -> RenderedFigure:
+    table = run.table("categories")
+    parts = [(claim, table[table["claim"] == claim]) for claim in titles]
+    drawn = [(claim, *shown_categories(part)) for claim, part in parts if len(part)]
+    height = 1.5 + 0.165 * max(len(lines) for _, lines, _ in drawn)
+    figure, axes = style.new_panels(len(drawn), style.PAGE, height)
+    for (claim, lines, _), ax in zip(drawn, axes, strict=True):
+        draw_categories(lines, "mean", ax).set_xlabel(fill(titles[claim], LETTERS), fontsize=8)
+        ax.tick_params(labelsize=7)
+    style.heading(figure, run.title(heading))
+    what = f"{left_out(max(n for _, _, n in drawn))}; 95 % intervals from resampling images"
+    return RenderedFigure(figure, sample_note(table[table["claim"].isin(titles)], what))
+
+
+def _has_lines(table: pd.DataFrame, titles: Mapping[str, str]) -> bool:
+    return "mean" in table and bool(table["claim"].isin(titles).any())
+
+
+def _drawing(study: str, summary: str, titles: Mapping[str, str], heading: str) -> Drawing:
+    return Drawing(
+        study,
+        summary,
+        partial(_panels, titles=titles, heading=heading),
+        ("categories",),
+        drawable=lambda run: _has_lines(run.table("categories"), titles),
+    )
+
+
+DRAWINGS = {
+    "importance_categories": _drawing(
+        "importance",
+        "Overlap of the kept tokens with those that matter, by category of the referent.",
+        IMPORTANCE,
+        "Does the overlap depend on the category?",
+    ),
+    "sink_categories": _drawing(
+        "sink_causal",
+        "What hiding [SOS] changes beyond a content token, by category of the referent.",
+        SINK,
+        "Does the effect of [SOS] depend on the category?",
+    ),
+    "mechanism_categories": _drawing(
+        "mechanism",
+        "Reversal index and its fall under two probes, by category of the referent.",
+        PROBES,
+        "Does what removes the reversal depend on the category?",
+    ),
+}
