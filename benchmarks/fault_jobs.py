@@ -22,6 +22,12 @@ SMALL = {
     "faithfulness": ("faithfulness.images=1",),
     "sweep": ("sweep.methods=[litelvlm, random]", "sweep.budgets=[48]", "sweep.seeds=2"),
     "ablations": ("ablations.images=1", "ablations.requests=[protocol]"),
+    "quantisation": (
+        "quantisation.images=4",
+        "quantisation.precisions=[int8]",
+        "quantisation.methods=[litelvlm]",
+        "quantisation.budgets=[48]",
+    ),
 }
 """Settings that make each study short; parts of one image, so that there is much to interrupt."""
 LIMITED = ("reversal", "mechanism", "sink", "sink_causal", "sweep")
