@@ -1,5 +1,6 @@
 """COCO-style `instances.json` of the RefCOCO family: images, objects and their official masks."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,12 +35,20 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One object, or a crowd of them: its outline as stored (polygons, run lengths, or nothing)."""
+    """One object, or a crowd of them.
+
+    Attributes:
+        ann_id: Its id.
+        image_id: Image that it is on.
+        category_id: Its category.
+        outline: Polygons, run lengths or nothing as stored, as JSON text; parsed when it is drawn.
+        crowd: Whether it stands for many objects.
+    """
 
     ann_id: int
     image_id: int
     category_id: int
-    segmentation: object
+    outline: str
     crowd: bool = False
 
 
@@ -61,7 +70,7 @@ class Instances:
 
 
 def read_instances(content: bytes, path: Path) -> Instances:
-    """Parse and check an `instances.json`.
+    """Parse and check an `instances.json`; outlines are checked when they are drawn.
 
     Args:
         content: The file's bytes.
@@ -72,11 +81,16 @@ def read_instances(content: bytes, path: Path) -> Instances:
             lacks a field.
     """
     try:
-        data = read_json(content)
+        return _instances(content, path)
     except RecursionError as error:
         raise RefDataError(
             f"{path} is nested too deeply for an instances.json; fetch it again"
         ) from error
+
+
+def _instances(content: bytes, path: Path) -> Instances:
+    try:
+        data = read_json(content)
     except ValueError as error:
         raise RefDataError(
             f"{path} is not JSON ({error}); the download may be cut off, fetch it again"
@@ -127,13 +141,15 @@ def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
 
 def _annotation(record: Mapping[str, object]) -> tuple[int, Annotation]:
     number, image, category = (_whole(record[key]) for key in ("id", "image_id", "category_id"))
-    crowd = bool(record.get("iscrowd"))
-    return number, Annotation(number, image, category, record["segmentation"], crowd)
+    outline = json.dumps(record["segmentation"], separators=(",", ":"))
+    return number, Annotation(number, image, category, outline, bool(record.get("iscrowd")))
 
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{shown(value)} is no whole number")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{shown(value)} is a number of more than 64 bits")
     return value
 
 
@@ -174,7 +190,7 @@ def union_mask(
     total = np.zeros((height, width), dtype=np.uint8)
     for annotation in annotations:
         try:
-            total |= decode_mask(annotation.segmentation, height, width)
+            total |= decode_mask(json.loads(annotation.outline), height, width)
         except RefDataError as error:
             raise RefDataError(f"annotation {annotation.ann_id}: {error}") from error
     return total

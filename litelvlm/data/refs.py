@@ -105,6 +105,8 @@ def _field(record: object, name: str, where: str) -> object:
 def _number(value: object, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise RefDataError(f"{where} has {shown(value)}, expected a whole number")
+    if not -(2**63) <= value < 2**63:
+        raise RefDataError(f"{where} has {shown(value)}, a number of more than 64 bits")
     return value
 
 

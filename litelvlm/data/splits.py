@@ -4,19 +4,18 @@ A split holds what the official evaluation takes. Images come in ascending id, e
 order; the official order is that of a Python set and says nothing.
 """
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
-from litelvlm.data.annotations import Instances, read_instances
+from litelvlm.data.annotations import Instances
 from litelvlm.data.dataset import Expression
 from litelvlm.data.layout import FAMILIES, choose, split_test
 from litelvlm.data.refer import ReferDataset, ReferSample
-from litelvlm.data.refs import Ref, check_belongs, read_refs
+from litelvlm.data.refs import Ref
+from litelvlm.data.tables import read_tables
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +37,12 @@ def read_split(
         FileNotFoundError: If a file is missing.
     """
     dataset, author, table = choose(root, dataset, split, split_by, name)
-    refs, instances, digest = _read(table, _stamp(table), _stamp(table.parent / "instances.json"))
-    belongs = split_test(split, FAMILIES[dataset].exact)
-    chosen = [ref for ref in refs if belongs(ref.split)]
+    tables = read_tables(table)
+    chosen = tables.refs_of(split_test(split, FAMILIES[dataset].exact))
     if not chosen:
-        present = ", ".join(sorted({ref.split for ref in refs})) or "nothing"
+        present = ", ".join(tables.splits) or "nothing"
         raise ValueError(f"{table} has no reference of split {split!r}; it holds {present}")
+    instances = tables.instances_of({ref.image_id for ref in chosen})
     apart, note = _told_apart(chosen, f"{name or dataset} {split} ({author})")
     family = FAMILIES[dataset]
     samples = _samples(apart, instances, root / family.images, family.pictures)
@@ -55,7 +54,7 @@ def read_split(
         samples,
         len(chosen),
         instances.categories,
-        digest,
+        tables.digest,
         note,
     )
 
@@ -114,24 +113,3 @@ def _samples(
             )
         )
     return samples
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change, so that a changed file is read again."""
-    if not path.is_file():
-        raise FileNotFoundError(f"missing {path}")
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-@lru_cache(maxsize=2)
-def _read(table: Path, *_stamps: tuple[int, int]) -> tuple[tuple[Ref, ...], Instances, str]:
-    """Parse and check both files; the splits of one dataset share them."""
-    instances_path = table.parent / "instances.json"
-    table_bytes, instances_bytes = table.read_bytes(), instances_path.read_bytes()
-    refs, instances = read_refs(table_bytes, table), read_instances(instances_bytes, instances_path)
-    check_belongs(refs, instances, table)
-    digest = hashlib.sha256(
-        hashlib.sha256(table_bytes).digest() + hashlib.sha256(instances_bytes).digest()
-    )
-    return refs, instances, digest.hexdigest()

@@ -24,7 +24,7 @@ from PIL import Image
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.load import load_refer
 from litelvlm.data.safe import json_data, pickles
-from litelvlm.data.splits import _read
+from litelvlm.data.tables import _read
 
 REFS, POINTS = 2_000, 40
 

@@ -1,0 +1,207 @@
+"""Both tables of a data set: read and checked once, then kept in a form that opens fast.
+
+Reading a stranger's pickle safely takes long. What came out of it is kept in the cache folder under
+the content of both files and of the code that checked them.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from litelvlm.data.annotations import Annotation, ImageRecord, Instances, read_instances
+from litelvlm.data.cache import cache_folder
+from litelvlm.data.files import atomic_folder, set_aside
+from litelvlm.data.refs import Ref, Sentence, check_belongs, read_refs
+
+logger = logging.getLogger(__name__)
+
+WORTH_KEEPING = 5_000_000
+"""Bytes of both files together; smaller ones are read faster than they are found."""
+_ANNOTATIONS = pa.schema(
+    {
+        "ann_id": pa.int64(),
+        "image_id": pa.int64(),
+        "category_id": pa.int64(),
+        "outline": pa.large_string(),
+        "crowd": pa.bool_(),
+    }
+)
+_PARTS = ("refs", "images", "annotations")
+
+
+class Tables(NamedTuple):
+    """The references and the instances of a data set; rows stand in the order of the files.
+
+    Attributes:
+        refs: Columns split and record, a reference as JSON text.
+        images: Columns image_id and record.
+        annotations: A column for each attribute of ``Annotation``.
+        categories: Category id to name.
+        digest: Sha256 over both files.
+    """
+
+    refs: pa.Table
+    images: pa.Table
+    annotations: pa.Table
+    categories: Mapping[int, str]
+    digest: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, sorted."""
+        return tuple(sorted(pc.unique(self.refs["split"]).to_pylist()))
+
+    def refs_of(self, belongs: Callable[[str], bool]) -> list[Ref]:
+        """References whose split passes a test."""
+        wanted = [name for name in self.splits if belongs(name)]
+        return [
+            Ref(
+                number,
+                tuple(objects),
+                image,
+                tuple(kinds),
+                split,
+                tuple(Sentence(*s) for s in said),
+            )
+            for number, objects, image, kinds, split, said in json.loads(
+                _records(self.refs, "split", wanted)
+            )
+        ]
+
+    def instances_of(self, image_ids: Collection[int]) -> Instances:
+        """Images, and every object on them."""
+        wanted = sorted(image_ids)
+        records = json.loads(_records(self.images, "image_id", wanted))
+        images = [ImageRecord(*found) for found in records]
+        columns = _rows(self.annotations, "image_id", wanted).to_pydict().values()
+        objects = [Annotation(*found) for found in zip(*columns, strict=True)]
+        return Instances(
+            {image.image_id: image for image in images},
+            {found.ann_id: found for found in objects},
+            self.categories,
+        )
+
+
+def read_tables(table: Path) -> Tables:
+    """Read and check a table of references and the `instances.json` beside it.
+
+    Raises:
+        FileNotFoundError: If one of them is missing.
+        RefDataError: If their content is wrong, or they do not belong together.
+        UnsafePickleError: If a pickle holds anything but plain data.
+    """
+    return _read(table, _stamp(table), _stamp(table.parent / "instances.json"))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change, so that a changed file is read again."""
+    if not path.is_file():
+        raise FileNotFoundError(f"missing {path}")
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=2)
+def _read(table: Path, *_stamps: tuple[int, int]) -> Tables:
+    beside = table.parent / "instances.json"
+    contents = table.read_bytes(), beside.read_bytes()
+    hashed = [hashlib.sha256(content).digest() for content in contents]
+    digest = hashlib.sha256(b"".join(hashed)).hexdigest()
+    kept = cache_folder() / "tables" / f"{digest[:32]}-{_code()[:16]}"
+    known = _kept(kept, digest)
+    if known is not None:
+        return known
+    refs, instances = read_refs(contents[0], table), read_instances(contents[1], beside)
+    check_belongs(refs, instances, table)
+    made = _made(refs, instances, digest)
+    if sum(map(len, contents)) >= WORTH_KEEPING:
+        with suppress(OSError):  # without a cache folder both files are read each time
+            _keep(made, kept)
+    return made
+
+
+def _made(refs: Iterable[Ref], instances: Instances, digest: str) -> Tables:
+    return Tables(
+        _table("split", ((ref.split, _listed(ref)) for ref in refs), pa.string()),
+        _table("image_id", ((n, list(vars(one).values())) for n, one in instances.images.items())),
+        pa.Table.from_pylist([vars(one) for one in instances.annotations.values()], _ANNOTATIONS),
+        instances.categories,
+        digest,
+    )
+
+
+def _table(
+    key: str, rows: Iterable[tuple[object, list[object]]], kind: pa.DataType | None = None
+) -> pa.Table:
+    keys, records = list[object](), list[str]()
+    for name, values in rows:
+        keys.append(name)
+        records.append(json.dumps(values, separators=(",", ":")))
+    return pa.table(
+        {key: pa.array(keys, kind or pa.int64()), "record": pa.array(records, pa.large_string())}
+    )
+
+
+def _listed(ref: Ref) -> list[object]:
+    sentences = [[one.sent_id, one.sent, one.kind] for one in ref.sentences]
+    return [ref.ref_id, ref.ann_ids, ref.image_id, ref.category_ids, ref.split, sentences]
+
+
+def _sentences(listed: list[list[int | str | None]]) -> tuple[Sentence, ...]:
+    return tuple(Sentence(*one) for one in listed)  # type: ignore[arg-type]
+
+
+def _records(table: pa.Table, key: str, wanted: Collection[object]) -> str:
+    """Records whose key is wanted, as one JSON list."""
+    return f"[{','.join(_rows(table, key, wanted)['record'].to_pylist())}]"
+
+
+def _rows(table: pa.Table, key: str, wanted: Collection[object]) -> pa.Table:
+    return table.filter(pc.is_in(table[key], value_set=pa.array(wanted, table[key].type)))
+
+
+def _keep(made: Tables, folder: Path) -> None:
+    notes = {"digest": made.digest, "categories": json.dumps(list(made.categories.items()))}
+
+    def fill(place: Path) -> None:
+        for name, table in zip(_PARTS, made[:3], strict=True):
+            file = place / f"{name}.parquet"
+            pq.write_table(table.replace_schema_metadata(notes), file, compression="zstd")
+
+    atomic_folder(folder, fill)
+
+
+def _kept(folder: Path, digest: str) -> Tables | None:
+    """What was kept of these contents; None if nothing was, or it is damaged."""
+    if not folder.is_dir():
+        return None
+    try:
+        refs, images, annotations = (pq.read_table(folder / f"{name}.parquet") for name in _PARTS)
+        notes = {key.decode(): value.decode() for key, value in refs.schema.metadata.items()}
+        if notes["digest"] != digest:
+            raise ValueError("it belongs to other files")
+        categories = dict(json.loads(notes["categories"]))
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are among them
+        logger.warning("%s is damaged (%s); the tables are read again", folder, error)
+        set_aside(folder)
+        return None
+    return Tables(refs, images, annotations, categories, digest)
+
+
+@cache
+def _code() -> str:
+    """Sha256 over the code that reads and checks."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.py"), *folder.glob("safe/*.py")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""What was read and checked once opens from the cache, and never in the place of other files."""
+
+import numpy as np
+import pytest
+from refer_tree import SQUARE, annotation, make_tree, ref
+
+from litelvlm import load_refer
+from litelvlm.data import tables
+
+RUN_LENGTHS = {"size": [6, 8], "counts": [7, 3, 38]}
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Two splits, several objects and a crowd; every table is worth keeping."""
+    monkeypatch.setattr(tables, "WORTH_KEEPING", 0)
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    tables._read.cache_clear()
+    yield write(tmp_path)
+    tables._read.cache_clear()
+
+
+def write(folder, word="thing"):
+    images = [{"id": i, "height": 6, "width": 8} for i in (7, 9)]
+    crowd = annotation(2, RUN_LENGTHS, 9) | {"iscrowd": 1}
+    refs = [
+        ref(1, 1, 7, sents=(f"the {word}", "es ist größer")),
+        ref(2, 2, 9, split="train", sentences=[{"sent_id": 5, "sent": "all", "kind": "place"}]),
+        ref(3, 3, 9),
+    ]
+    return make_tree(
+        folder, refs, [annotation(1, SQUARE), crowd, annotation(3, SQUARE, 9)], images=images
+    )
+
+
+def kept(tree):
+    return list((tree / "cache" / "tables").iterdir())
+
+
+def no_reading(*_):
+    raise AssertionError("the files were parsed again")
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_a_second_opening_parses_nothing_and_gives_the_same(tree, monkeypatch, split):
+    first = load_refer(tree, split=split)
+    tables._read.cache_clear()
+    monkeypatch.setattr(tables, "read_refs", no_reading)
+    monkeypatch.setattr(tables, "read_instances", no_reading)
+    again = load_refer(tree, split=split)
+    assert len(first) >= 1
+    assert list(again) == list(first)
+    for one, other in zip(first, again, strict=True):
+        assert one.annotations == other.annotations
+        np.testing.assert_array_equal(one.masks(), other.masks())
+        assert one.masks().any()
+    assert (again.digest, again.categories) == (first.digest, first.categories)
+    assert len(kept(tree)) == 1
+
+
+def test_a_changed_file_is_read(tree):
+    load_refer(tree)
+    write(tree, word="other thing")
+    assert load_refer(tree)[0].expressions[0].sent == "the other thing"
+    assert len(kept(tree)) == 2
+
+
+def test_other_checking_code_reads_again(tree, monkeypatch):
+    load_refer(tree)
+    tables._read.cache_clear()
+    monkeypatch.setattr(tables, "_code", lambda: "another")
+    monkeypatch.setattr(tables, "read_refs", no_reading)
+    with pytest.raises(AssertionError, match="parsed again"):
+        load_refer(tree)
+
+
+@pytest.mark.parametrize("part", ["refs", "images", "annotations"])
+@pytest.mark.parametrize("content", [b"", b"noise", None], ids=["empty", "noise", "missing"])
+def test_a_damaged_store_is_set_aside_and_made_again(tree, caplog, part, content):
+    whole = list(load_refer(tree))
+    (folder,) = kept(tree)
+    file = folder / f"{part}.parquet"
+    file.unlink() if content is None else file.write_bytes(content)
+    tables._read.cache_clear()
+    assert list(load_refer(tree)) == whole
+    assert "is damaged" in caplog.text
+    assert {"refs.parquet", "images.parquet", "annotations.parquet"} == {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_small_tables_are_not_kept(tree, monkeypatch):
+    monkeypatch.setattr(tables, "WORTH_KEEPING", 5_000_000)
+    load_refer(tree)
+    assert not (tree / "cache" / "tables").exists()
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tree, monkeypatch):
+    (tree / "cache").write_text("a file where the folder should be")
+    monkeypatch.setattr(tables, "cache_folder", lambda: tree / "cache")
+    assert len(load_refer(tree)) == 2
