@@ -1,6 +1,6 @@
 """What every procedural world gives: rendered scenes with exact masks and expressions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,40 @@ from jaxtyping import Bool, UInt8
 from numpy.typing import NDArray
 
 Kind = Literal["category", "attribute", "place", "relation"]
-KINDS: tuple[Kind, ...] = ("category", "attribute", "place", "relation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldLevel:
+    """A difficulty preset; all lengths are shares of the image's short side.
+
+    Attributes:
+        name: The level's name in ``LEVELS``.
+        sizes: Size name to the side or diameter of an object.
+        objects: Least and largest number of objects.
+        required: Kinds of expressions that every scene must have.
+        min_visible: Least share of an object that occlusion may leave.
+        spacing: Least centre distance of two objects, as a share of the mean of their sizes.
+        relations: Relations in use.
+        quota: Most expressions of each kind taken from one scene, in the order of drawing.
+        aspects: (width, height) ratios in use.
+        short_side: Short side of the image in pixels.
+        target_in_crop: Least share of a target's visible pixels inside the central square CLIP
+            sees.
+        margin: Gap that makes a place or a relation clear.
+    """
+
+    name: str
+    sizes: Mapping[str, float]
+    objects: tuple[int, int]
+    required: tuple[Kind, ...]
+    min_visible: float
+    spacing: float
+    relations: tuple[str, ...]
+    quota: Mapping[Kind, int]
+    aspects: tuple[tuple[int, int], ...] = ((1, 1), (5, 4), (4, 5), (4, 3))
+    short_side: int = 168
+    target_in_crop: float = 0.25
+    margin: float = 0.12
 
 
 @dataclass(frozen=True)

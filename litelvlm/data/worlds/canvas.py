@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
-from litelvlm.data.worlds.base import Kind
-from litelvlm.data.worlds.referring import Attribute, P, Place, Relation, topic
+from litelvlm.data.worlds.base import Kind, SceneExpression, WorldLevel
+from litelvlm.data.worlds.referring import Attribute, P, Place, Point, Relation, topic
 
 T = TypeVar("T")
 
@@ -64,23 +64,54 @@ def share_in_crop(
     return share
 
 
+def canvas_size(rng: np.random.Generator, level: WorldLevel) -> tuple[int, int]:
+    """Height and width of a random aspect ratio."""
+    across, down = pick(rng, level.aspects)
+    unit = level.short_side / min(across, down)
+    return round(down * unit), round(across * unit)
+
+
+def free_place(
+    rng: np.random.Generator,
+    canvas: tuple[int, int],
+    edge: float,
+    others: Sequence[tuple[Point, float]],
+) -> Point | None:
+    """A centre that is far enough from other objects; None if twenty draws find none.
+
+    Args:
+        rng: Source of every choice.
+        canvas: Height and width.
+        edge: Least distance from the border.
+        others: Centre of every other object and the least distance from it.
+    """
+    height, width = canvas
+    for _ in range(20):
+        x, y = edge + rng.random() * (width - 2 * edge), edge + rng.random() * (height - 2 * edge)
+        if all((x - a) ** 2 + (y - b) ** 2 >= least**2 for (a, b), least in others):
+            return x, y
+    return None
+
+
 def choose_expressions(
     found: Mapping[Kind, Sequence[tuple[Attribute[P] | Place[P] | Relation[P], int]]],
-    quota: Mapping[Kind, int],
+    level: WorldLevel,
     rng: np.random.Generator,
-) -> list[tuple[Kind, Attribute[P] | Place[P] | Relation[P], int]]:
+) -> tuple[SceneExpression, ...]:
     """Draw expressions up to each kind's quota, new targets first.
 
     Args:
         found: Clear expressions with their targets, by kind.
-        quota: Most expressions of each kind, in the order in which kinds are drawn.
+        level: Gives the quota and the kinds that are required.
         rng: Source of every choice.
 
     Returns:
-        Kind, meaning and target of each.
+        The expressions; none where a required kind does not occur.
     """
+    if not all(found[kind] for kind in level.required):
+        return ()
     chosen = []
-    for kind, most in quota.items():
+    for kind, most in level.quota.items():
         options = list(found[kind])
         used: set[int] = set()
         for _ in range(most):
@@ -92,5 +123,5 @@ def choose_expressions(
             # Another sentence on the same target must say something else than a longer form of this
             # one.
             options = [o for o in options if o[1] != target or topic(o[0]) != topic(meaning)]
-            chosen.append((kind, meaning, target))
-    return chosen
+            chosen.append(SceneExpression(meaning.sentence, target, kind))
+    return tuple(chosen)

@@ -4,8 +4,7 @@ Here stands what all worlds share: the three forms, what a place and a relation 
 for every sentence that is clear. A world brings the noun phrases.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -80,45 +79,6 @@ def topic(meaning: Attribute[P] | Place[P] | Relation[P]) -> str:
     if isinstance(meaning, Place):
         return meaning.place
     return meaning.relation if isinstance(meaning, Relation) else ""
-
-
-def matches(
-    meaning: Attribute[P] | Place[P] | Relation[P],
-    fitting: Callable[[P], Sequence[int]],
-    centres: Sequence[Point],
-    margin: float = 0.0,
-) -> set[int]:
-    """Indices of the objects an expression can mean.
-
-    An expression is clear by `margin` when this set is the target alone both at `+margin` (no other
-    object comes near fulfilling it) and at `-margin` (the target fulfils it with room to spare).
-
-    Args:
-        meaning: Structure of the expression.
-        fitting: From a noun phrase to the indices of the objects that it describes.
-        centres: (x, y) of every object in pixels.
-        margin: Slack in pixels; objects that miss a place or relation by less count too. Negative
-            values demand more.
-    """
-    described = list(fitting(meaning.what))
-    if isinstance(meaning, Attribute):
-        return set(described)
-    if isinstance(meaning, Place):
-        if not described:
-            return set()
-        axis, sign = PLACES[meaning.place]
-        reach = {i: sign * centres[i][axis] for i in described}
-        return {i for i in described if reach[i] <= min(reach.values()) + max(margin, 0.0)}
-    anchors = fitting(meaning.anchor)
-    if len(anchors) != 1:
-        return set()
-    anchor = centres[anchors[0]]
-    others = [i for i in described if i != anchors[0]]
-    if meaning.relation == NEAREST:
-        distance = {i: math.dist(centres[i], anchor) for i in others}
-        return {i for i in others if distance[i] <= min(distance.values()) + max(margin, 0.0)}
-    axis, sign = RELATIONS[meaning.relation]
-    return {i for i in others if sign * (centres[i][axis] - anchor[axis]) < margin}
 
 
 @dataclass(frozen=True)

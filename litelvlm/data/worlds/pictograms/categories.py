@@ -145,13 +145,6 @@ class Inventory:
         """Atlas places of the pictures that may show a category."""
         return _PLACES[category, self.appearance]
 
-    def without(self, *categories: str) -> "Inventory":
-        """The same inventory with these categories held out."""
-        for name in categories:
-            check_name(name, CATEGORIES, "category")
-        left = tuple(name for name in self.categories if name not in categories)
-        return Inventory(left, self.appearance)
-
 
 def _places() -> dict[tuple[str, str], tuple[int, ...]]:
     found, start = {}, 0

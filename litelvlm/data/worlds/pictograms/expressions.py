@@ -1,18 +1,11 @@
-"""Referring expressions about pictograms: their noun phrases, their enumeration and their words."""
+"""Referring expressions about pictograms: their noun phrases and their enumeration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from litelvlm.data.worlds import referring
-from litelvlm.data.worlds.base import Kind, SceneExpression
-from litelvlm.data.worlds.pictograms.objects import TINTS, Level, SceneObject
-from litelvlm.data.worlds.referring import (
-    PLACES,
-    Attribute,
-    Place,
-    Relation,
-    clear_expressions,
-)
+from litelvlm.data.worlds.base import Kind
+from litelvlm.data.worlds.pictograms.objects import Level, SceneObject
+from litelvlm.data.worlds.referring import Attribute, Place, Relation, clear_expressions
 
 
 @dataclass(frozen=True)
@@ -42,29 +35,6 @@ class Description:
 
 
 Meaning = Attribute[Description] | Place[Description] | Relation[Description]
-
-
-@dataclass(frozen=True)
-class PictogramExpression(SceneExpression):
-    """A sentence about pictograms with its structure."""
-
-    meaning: Meaning
-
-
-def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.0) -> set[int]:
-    """Indices of the objects an expression can mean; ``referring.matches`` explains the margin.
-
-    Args:
-        meaning: Structure of the expression.
-        objects: All objects of the scene.
-        margin: Slack in pixels.
-    """
-    return referring.matches(
-        meaning,
-        lambda what: [i for i, item in enumerate(objects) if what.fits(item)],
-        [item.centre for item in objects],
-        margin,
-    )
 
 
 def _descriptions(objects: Sequence[SceneObject]) -> dict[Description, int]:
@@ -109,10 +79,3 @@ def enumerate_expressions(
         "place": [*clear.place],
         "relation": [*clear.relation],
     }
-
-
-def vocabulary(level: Level, categories: Sequence[str]) -> tuple[str, ...]:
-    """Every word that expressions of this level about these categories can contain, sorted."""
-    words = {"the", *TINTS, *level.sizes, *PLACES}
-    words.update(word for name in (*categories, *level.relations) for word in name.split())
-    return tuple(sorted(words))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from litelvlm.data.worlds.base import Kind
+from litelvlm.data.worlds.base import Kind, WorldLevel
 
 TINTS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {
@@ -53,31 +53,16 @@ _QUOTA: Mapping[Kind, int] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class Level:
-    """A difficulty preset; all lengths are shares of the image's short side.
+@dataclass(frozen=True, kw_only=True)
+class Level(WorldLevel):
+    """A difficulty preset of pictograms.
 
     Attributes:
-        sizes: Size name to side of the picture.
-        objects: Least and largest number of objects.
         repeated: Share of the scenes of two or more objects in which a category occurs repeatedly.
         dyed: Share of the repeated categories whose objects are all dyed.
         dyed_single: Share of the other objects that are dyed.
-        required: Kinds of expressions that every scene must have.
-        min_visible: Least share of an object that occlusion may leave.
-        spacing: Least centre distance of two objects, as a share of the mean of their sides.
-        relations: Relations in use.
-        quota: Most expressions of each kind taken from one scene.
-        aspects: (width, height) ratios in use.
-        short_side: Short side of the image in pixels.
-        target_in_crop: Least share of a target's visible pixels inside the central square CLIP
-            sees.
-        margin: Gap that makes a place or a relation clear.
     """
 
-    name: str
-    sizes: Mapping[str, float]
-    objects: tuple[int, int]
     repeated: float
     dyed: float = 0.5
     dyed_single: float = 0.15
@@ -86,10 +71,6 @@ class Level:
     spacing: float = 0.8
     relations: tuple[str, ...] = ("left of", "right of", "above", "below")
     quota: Mapping[Kind, int] = field(default_factory=lambda: _QUOTA)
-    aspects: tuple[tuple[int, int], ...] = ((1, 1), (5, 4), (4, 5), (4, 3))
-    short_side: int = 168
-    target_in_crop: float = 0.25
-    margin: float = 0.12
 
 
 _ALL: tuple[Kind, ...] = ("attribute", "place", "relation")

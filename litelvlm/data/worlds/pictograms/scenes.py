@@ -12,20 +12,19 @@ from numpy.typing import NDArray
 
 from litelvlm.data.worlds.base import Scene
 from litelvlm.data.worlds.canvas import (
+    canvas_size,
     choose_expressions,
+    free_place,
     pick,
     share_in_crop,
     visible_masks,
 )
-from litelvlm.data.worlds.pictograms.categories import Inventory, conflicts
-from litelvlm.data.worlds.pictograms.expressions import (
-    PictogramExpression,
-    enumerate_expressions,
-    vocabulary,
-)
+from litelvlm.data.worlds.pictograms.categories import CATEGORIES, Inventory, conflicts
+from litelvlm.data.worlds.pictograms.expressions import enumerate_expressions
 from litelvlm.data.worlds.pictograms.objects import LEVELS, TINTS, Level, SceneObject
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES, paint_place
 from litelvlm.data.worlds.pictograms.sprites import Footprint, footprint, regions
+from litelvlm.data.worlds.referring import PLACES
 from litelvlm.names import check_name
 
 EVERYTHING = Inventory()
@@ -44,7 +43,6 @@ class PictogramScene(Scene):
         place: Name of the ground.
     """
 
-    expressions: tuple[PictogramExpression, ...]
     objects: tuple[SceneObject, ...]
     place: str
 
@@ -58,11 +56,12 @@ def get_level(name: str) -> Level:
     return LEVELS[check_name(name, LEVELS, "level")]
 
 
-def level_vocabulary(
-    level: str = "easy", categories: Sequence[str] = EVERYTHING.categories
-) -> tuple[str, ...]:
-    """Every word the expressions of a level about these categories can contain, sorted."""
-    return vocabulary(get_level(level), categories)
+def level_vocabulary(level: str = "easy") -> tuple[str, ...]:
+    """Every word the expressions of a level can contain, sorted."""
+    preset = get_level(level)
+    words = {"the", *TINTS, *preset.sizes, *PLACES}
+    words.update(word for name in (*CATEGORIES, *preset.relations) for word in name.split())
+    return tuple(sorted(words))
 
 
 def sample_scene(
@@ -86,7 +85,7 @@ def sample_scene(
     if seed < 0:
         raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
     rng = np.random.Generator(np.random.PCG64(seed))
-    height, width = _canvas(rng, preset)
+    height, width = canvas_size(rng, preset)
     place = pick(rng, PLACE_NAMES)
     for _ in range(_MAX_LAYOUTS):
         objects = _lay_out(rng, preset, inventory, height, width)
@@ -97,8 +96,9 @@ def sample_scene(
         if visible.min() < preset.min_visible:
             continue
         allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
-        expressions = _choose(objects, preset, allowed, rng)
-        if expressions is not None:
+        found = enumerate_expressions(objects, preset, allowed)
+        expressions = choose_expressions(found, preset, rng)
+        if expressions:
             image = _render(objects, prints, place, height, width, rng)
             categories = tuple(item.category for item in objects)
             return PictogramScene(seed, image, categories, masks, expressions, objects, place)
@@ -106,13 +106,6 @@ def sample_scene(
         f"no layout of level {preset.name!r} found for seed {seed}; its limits and the inventory "
         f"of {len(inventory.categories)} categories contradict each other"
     )
-
-
-def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
-    """Height and width of a random aspect ratio."""
-    across, down = pick(rng, level.aspects)
-    unit = level.short_side / min(across, down)
-    return round(down * unit), round(across * unit)
 
 
 def _cast(rng: np.random.Generator, level: Level, inventory: Inventory) -> list[str]:
@@ -148,7 +141,8 @@ def _lay_out(
     for depth, name in zip(depths, names, strict=True):
         size = pick(rng, tuple(level.sizes))
         side = level.sizes[size] * level.short_side * (0.93 + 0.14 * rng.random())
-        centre = _free_place(rng, level, side, objects, height, width)
+        others = [(o.centre, level.spacing * (o.side + side) / 2) for o in objects]
+        centre = free_place(rng, (height, width), 0.5 * side, others)
         if centre is None:
             return None
         objects.append(
@@ -166,43 +160,6 @@ def _lay_out(
             )
         )
     return tuple(objects)
-
-
-def _free_place(
-    rng: np.random.Generator,
-    level: Level,
-    side: float,
-    objects: Sequence[SceneObject],
-    height: int,
-    width: int,
-) -> tuple[float, float] | None:
-    """A centre that is far enough from the other objects; None if twenty draws find none."""
-    edge = 0.5 * side
-    for _ in range(20):
-        x, y = edge + rng.random() * (width - 2 * edge), edge + rng.random() * (height - 2 * edge)
-        if all(
-            (x - o.centre[0]) ** 2 + (y - o.centre[1]) ** 2
-            >= (level.spacing * (o.side + side) / 2) ** 2
-            for o in objects
-        ):
-            return x, y
-    return None
-
-
-def _choose(
-    objects: tuple[SceneObject, ...],
-    level: Level,
-    allowed: Sequence[bool],
-    rng: np.random.Generator,
-) -> tuple[PictogramExpression, ...] | None:
-    """Draw expressions; None if a kind that the level requires is missing, or there are none."""
-    found = enumerate_expressions(objects, level, allowed)
-    if not any(found.values()) or not all(found[kind] for kind in level.required):
-        return None
-    return tuple(
-        PictogramExpression(meaning.sentence, target, kind, meaning)
-        for kind, meaning, target in choose_expressions(found, level.quota, rng)
-    )
 
 
 def _render(

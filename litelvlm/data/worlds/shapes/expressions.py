@@ -1,33 +1,12 @@
-"""Referring expressions about shapes: their noun phrases, their enumeration and their words."""
+"""Referring expressions about shapes: their noun phrases and their enumeration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from litelvlm.data.worlds import referring
-from litelvlm.data.worlds.base import Kind, SceneExpression
-from litelvlm.data.worlds.referring import (
-    PLACES,
-    Attribute,
-    Place,
-    Relation,
-    clear_expressions,
-    topic,
-)
+from litelvlm.data.worlds.base import Kind
+from litelvlm.data.worlds.referring import Attribute, Place, Relation, clear_expressions
 from litelvlm.data.worlds.shapes.objects import Level, SceneObject
-
-__all__ = [
-    "Attribute",
-    "Description",
-    "Meaning",
-    "Place",
-    "Relation",
-    "ShapeExpression",
-    "enumerate_expressions",
-    "matches",
-    "topic",
-    "vocabulary",
-]
 
 
 @dataclass(frozen=True)
@@ -59,29 +38,6 @@ class Description:
 
 
 Meaning = Attribute[Description] | Place[Description] | Relation[Description]
-
-
-@dataclass(frozen=True)
-class ShapeExpression(SceneExpression):
-    """A sentence about shapes with its structure."""
-
-    meaning: Meaning
-
-
-def matches(meaning: Meaning, objects: Sequence[SceneObject], margin: float = 0.0) -> set[int]:
-    """Indices of the objects an expression can mean; ``referring.matches`` explains the margin.
-
-    Args:
-        meaning: Structure of the expression.
-        objects: All objects of the scene.
-        margin: Slack in pixels.
-    """
-    return referring.matches(
-        meaning,
-        lambda what: [i for i, item in enumerate(objects) if what.fits(item)],
-        [item.centre for item in objects],
-        margin,
-    )
 
 
 def _descriptions(objects: Sequence[SceneObject], level: Level) -> dict[Description, int]:
@@ -135,12 +91,3 @@ def enumerate_expressions(
         "place": [*clear.place],
         "relation": [*clear.relation],
     }
-
-
-def vocabulary(level: Level) -> tuple[str, ...]:
-    """Every word an expression of this level can contain, sorted."""
-    words = {"the", *level.shapes, *level.colours, *level.sizes, *PLACES}
-    words.update(word for relation in level.relations for word in relation.split())
-    if len(level.textures) > 1:
-        words.update(level.textures)
-    return tuple(sorted(words))

@@ -1,10 +1,10 @@
 """What a scene of shapes may contain: objects, difficulty levels and their attributes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from litelvlm.data.worlds.base import Kind
+from litelvlm.data.worlds.base import Kind, WorldLevel
 
 # Mid-tones far apart in hue, and white; shading multiplies them by 0.8 to 1.15 and must not make
 # one look like another.
@@ -47,49 +47,31 @@ class SceneObject:
     depth: int
 
 
-@dataclass(frozen=True)
-class Level:
-    """A difficulty preset; all lengths are shares of the image's short side.
+_QUOTA: Mapping[Kind, int] = MappingProxyType({"attribute": 3, "place": 2, "relation": 3})
+_SIZES: Mapping[str, float] = MappingProxyType({"small": 0.17, "large": 0.27})
+_PROJECTIVE = ("left of", "right of", "above", "below")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level(WorldLevel):
+    """A difficulty preset of shapes.
 
     Attributes:
-        name: The level's name in ``LEVELS``.
         shapes: Outlines in use.
         colours: Colour names in use.
-        sizes: Size name to diameter.
         textures: Surface patterns in use.
-        objects: Least and largest number of objects.
-        min_visible: Least share of an object that occlusion may leave.
-        spacing: Least centre distance of two objects, as a share of the sum of their radii.
         noise: Strength of the background texture, in grey levels.
-        relations: Relations in use.
-        quota: Most expressions of each kind taken from one scene.
-        aspects: (width, height) ratios in use.
-        short_side: Short side of the image in pixels.
-        target_in_crop: Least share of a target's visible pixels inside the central square CLIP
-            sees.
-        margin: Gap that makes a place or a relation clear.
     """
 
-    name: str
     shapes: tuple[str, ...]
     colours: tuple[str, ...]
-    sizes: Mapping[str, float]
     textures: tuple[str, ...]
-    objects: tuple[int, int]
-    min_visible: float
-    spacing: float
     noise: float
-    relations: tuple[str, ...]
-    quota: Mapping[Kind, int]
-    aspects: tuple[tuple[int, int], ...] = ((1, 1), (5, 4), (4, 5), (4, 3))
-    short_side: int = 168
-    target_in_crop: float = 0.25
-    margin: float = 0.12
+    required: tuple[Kind, ...] = tuple(_QUOTA)
+    sizes: Mapping[str, float] = field(default_factory=lambda: _SIZES)
+    relations: tuple[str, ...] = _PROJECTIVE
+    quota: Mapping[Kind, int] = field(default_factory=lambda: _QUOTA)
 
-
-_SIZES = MappingProxyType({"small": 0.17, "large": 0.27})
-_QUOTA: Mapping[Kind, int] = MappingProxyType({"attribute": 3, "place": 2, "relation": 3})
-_PROJECTIVE = ("left of", "right of", "above", "below")
 
 LEVELS: Mapping[str, Level] = MappingProxyType(
     {
@@ -97,40 +79,32 @@ LEVELS: Mapping[str, Level] = MappingProxyType(
             name="easy",
             shapes=("circle", "square", "triangle", "cross"),
             colours=("red", "green", "blue", "yellow", "purple", "white"),
-            sizes=_SIZES,
             textures=("plain",),
             objects=(3, 5),
             min_visible=0.70,
             spacing=0.85,
             noise=14.0,
-            relations=_PROJECTIVE,
-            quota=_QUOTA,
         ),
         "medium": Level(
             name="medium",
             shapes=("circle", "square", "triangle", "cross"),
             colours=("red", "green", "blue", "yellow", "purple", "white"),
-            sizes=_SIZES,
             textures=("plain", "striped"),
             objects=(4, 6),
             min_visible=0.55,
             spacing=0.65,
             noise=18.0,
-            relations=_PROJECTIVE,
-            quota=_QUOTA,
         ),
         "hard": Level(
             name="hard",
             shapes=("circle", "square", "triangle", "cross", "star", "ring", "diamond"),
             colours=tuple(COLOURS),
-            sizes=_SIZES,
             textures=("plain", "striped", "dotted"),
             objects=(3, 7),
             min_visible=0.50,
             spacing=0.60,
             noise=26.0,
             relations=(*_PROJECTIVE, "nearest to"),
-            quota=_QUOTA,
         ),
     }
 )

@@ -10,27 +10,19 @@ from typing import TypeVar
 import numpy as np
 
 from litelvlm.data.worlds.base import Scene
-from litelvlm.data.worlds.canvas import choose_expressions, share_in_crop, visible_masks
-from litelvlm.data.worlds.shapes.expressions import (
-    ShapeExpression,
-    enumerate_expressions,
-    matches,
-    vocabulary,
+from litelvlm.data.worlds.canvas import (
+    canvas_size,
+    choose_expressions,
+    free_place,
+    pick,
+    share_in_crop,
+    visible_masks,
 )
+from litelvlm.data.worlds.referring import PLACES
+from litelvlm.data.worlds.shapes.expressions import enumerate_expressions
 from litelvlm.data.worlds.shapes.objects import LEVELS, Level, SceneObject
 from litelvlm.data.worlds.shapes.render import Footprint, footprint, regions, render
 from litelvlm.names import check_name
-
-__all__ = [
-    "LEVELS",
-    "Level",
-    "SceneObject",
-    "ShapeScene",
-    "get_level",
-    "level_vocabulary",
-    "matches",
-    "sample_scene",
-]
 
 T = TypeVar("T")
 _MAX_LAYOUTS = 2000
@@ -51,7 +43,6 @@ class ShapeScene(Scene):
         objects: The objects, in the order of ``categories`` and ``masks``.
     """
 
-    expressions: tuple[ShapeExpression, ...]
     objects: tuple[SceneObject, ...]
 
 
@@ -66,14 +57,16 @@ def get_level(name: str) -> Level:
 
 def level_vocabulary(level: str = "easy") -> tuple[str, ...]:
     """Every word the expressions of a level can contain, sorted."""
-    return vocabulary(get_level(level))
+    preset = get_level(level)
+    words = {"the", *preset.shapes, *preset.colours, *preset.sizes, *PLACES}
+    words.update(word for relation in preset.relations for word in relation.split())
+    if len(preset.textures) > 1:
+        words.update(preset.textures)
+    return tuple(sorted(words))
 
 
 def _pick(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
-    """Draw n different options.
-
-    Only `random()` is used: its stream is the same in all NumPy versions.
-    """
+    """Draw n different options, as ``pick`` draws one."""
     pool = list(options)
     return [pool.pop(int(rng.random() * len(pool))) for _ in range(n)]
 
@@ -89,49 +82,16 @@ def _lay_out(
     colours = _pick(rng, level.colours, min(len(level.colours), 2 + int(rng.random() * 2)))
     objects: list[SceneObject] = []
     for depth in range(n):
-        shape, colour = _pick(rng, shapes, 1)[0], _pick(rng, colours, 1)[0]
-        size, texture = _pick(rng, list(level.sizes), 1)[0], _pick(rng, level.textures, 1)[0]
+        shape, colour = pick(rng, shapes), pick(rng, colours)
+        size, texture = pick(rng, tuple(level.sizes)), pick(rng, level.textures)
         diameter = level.sizes[size] * level.short_side * (0.95 + 0.1 * rng.random())
         rotation = _TURN.get(shape, 0.0) * (2.0 * rng.random() - 1.0)
-        edge = 0.52 * diameter
-        for _ in range(20):
-            x, y = (
-                edge + rng.random() * (width - 2 * edge),
-                edge + rng.random() * (height - 2 * edge),
-            )
-            if all(
-                (x - o.centre[0]) ** 2 + (y - o.centre[1]) ** 2
-                >= (level.spacing * (o.diameter + diameter) / 2) ** 2
-                for o in objects
-            ):
-                break
-        else:
+        others = [(o.centre, level.spacing * (o.diameter + diameter) / 2) for o in objects]
+        centre = free_place(rng, (height, width), 0.52 * diameter, others)
+        if centre is None:
             return None
-        objects.append(SceneObject(shape, colour, size, texture, (x, y), diameter, rotation, depth))
+        objects.append(SceneObject(shape, colour, size, texture, centre, diameter, rotation, depth))
     return tuple(objects)
-
-
-def _choose(
-    objects: tuple[SceneObject, ...],
-    level: Level,
-    allowed: Sequence[bool],
-    rng: np.random.Generator,
-) -> tuple[ShapeExpression, ...] | None:
-    """Draw expressions of every kind; None unless all kinds occur."""
-    found = enumerate_expressions(objects, level, allowed)
-    if not all(found.values()):
-        return None
-    return tuple(
-        ShapeExpression(meaning.sentence, target, kind, meaning)
-        for kind, meaning, target in choose_expressions(found, level.quota, rng)
-    )
-
-
-def _canvas(rng: np.random.Generator, level: Level) -> tuple[int, int]:
-    """Height and width of a random aspect ratio."""
-    across, down = _pick(rng, level.aspects, 1)[0]
-    unit = level.short_side / min(across, down)
-    return round(down * unit), round(across * unit)
 
 
 def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
@@ -152,7 +112,7 @@ def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
     if seed < 0:
         raise ValueError(f"seed is {seed}, allowed are integers from 0; pass a non-negative seed")
     rng = np.random.Generator(np.random.PCG64(seed))
-    height, width = _canvas(rng, preset)
+    height, width = canvas_size(rng, preset)
     for _ in range(_MAX_LAYOUTS):
         objects = _lay_out(rng, preset, height, width)
         if objects is None:
@@ -162,8 +122,9 @@ def sample_scene(seed: int, level: str = "easy") -> ShapeScene:
         if visible.min() < preset.min_visible:
             continue
         allowed = [bool(share >= preset.target_in_crop) for share in share_in_crop(masks)]
-        expressions = _choose(objects, preset, allowed, rng)
-        if expressions is not None:
+        found = enumerate_expressions(objects, preset, allowed)
+        expressions = choose_expressions(found, preset, rng)
+        if expressions:
             image = render(objects, prints, height, width, preset.noise, rng)
             categories = tuple(item.shape for item in objects)
             return ShapeScene(seed, image, categories, masks, expressions, objects)
