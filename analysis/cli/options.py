@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+from litelvlm.analysis.cli.terminal.screen import print_json
 
 if TYPE_CHECKING:
     from litelvlm.data.refer import ReferDataset
@@ -52,6 +55,13 @@ class Printing(Common):
 
     json: bool = False
     """Print JSON instead of text, on stdout alone."""
+
+    def print_found(self, found: object, text: str) -> None:
+        """Print what was found: as one JSON value with --json, else as text."""
+        if self.json:
+            print_json(found)
+        else:
+            sys.stdout.write(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litelvlm.analysis.cli.options import RunOptions, require_writable
+from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit(RunOptions):
+class Audit(RunOptions, Printing):
     """Compare what papers say with what their released code does, and measure the difference.
 
     Each entry names the statement, where the paper makes it, what the code does (repository, file,
@@ -51,8 +50,6 @@ class Audit(RunOptions):
     """Print the outside numbers instead."""
     pages: Path | None = None
     """Folder to write audit.md and outside-numbers.md into."""
-    json: bool = False
-    """Print one JSON object instead of text."""
 
     def run(self) -> int:
         """Measure if asked, then print or write.
@@ -61,7 +58,9 @@ class Audit(RunOptions):
             ValueError: If the audit has no such method, or options contradict each other.
             FileNotFoundError: If the file of measured differences is missing.
         """
+        from litelvlm.analysis.pages.audit.outside import outside_data, outside_text
         from litelvlm.analysis.pages.audit.statements import chosen
+        from litelvlm.analysis.pages.audit.text import audit_data, audit_text
 
         if self.outside and self.measure:
             raise ValueError("--outside prints numbers of others; leave out --measure")
@@ -71,22 +70,11 @@ class Audit(RunOptions):
         measured = self.measure_all(tables) if self.measure else self.stored()
         if self.pages is not None:
             return self.write_pages(tables, measured)
-        sys.stdout.write(self.outside_text() if self.outside else self.told(tables, measured))
+        if self.outside:
+            self.print_found(outside_data(), outside_text())
+        else:
+            self.print_found(audit_data(tables, measured), audit_text(tables, measured))
         return 0
-
-    def told(self, tables: Sequence[Audited], measured: Measured | None) -> str:
-        """The statements, as text or JSON."""
-        from litelvlm.analysis.pages.audit.text import audit_data, audit_text
-
-        if self.json:
-            return json.dumps(audit_data(tables, measured)) + "\n"
-        return audit_text(tables, measured)
-
-    def outside_text(self) -> str:
-        """The outside numbers, as text or JSON."""
-        from litelvlm.analysis.pages.audit.outside import outside_data, outside_text
-
-        return json.dumps(outside_data()) + "\n" if self.json else outside_text()
 
     def write_pages(self, tables: Sequence[Audited], measured: Measured | None) -> int:
         """Write both pages and print their paths."""

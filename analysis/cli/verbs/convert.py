@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from litelvlm.analysis.cli.options import Printing, require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +37,11 @@ class Convert(Printing):
             )
         require_writable(self.target, folder=True)
         files = convert(self.source, self.target)
-        if self.json:
-            print_json({"files": [str(file) for file in files], "tensors": summary(self.target)})
-            return 0
-        counts = ", ".join(f"{n} {use}" for use, n in summary(self.target).items())
+        tensors = summary(self.target)
+        counts = ", ".join(f"{n} {use}" for use, n in tensors.items())
         written = "1 weight file" if len(files) == 1 else f"{len(files)} weight files"
-        sys.stdout.write(f"{written} written to {self.target} (tensors: {counts})\n")
+        self.print_found(
+            {"files": [str(file) for file in files], "tensors": tensors},
+            f"{written} written to {self.target} (tensors: {counts})\n",
+        )
         return 0

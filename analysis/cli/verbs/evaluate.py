@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from litelvlm.analysis.cli.options import RunOptions, require_writable
+from litelvlm.analysis.cli.options import Printing, RunOptions, require_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(RunOptions):
+class Evaluate(RunOptions, Printing):
     """Score the unpruned model and pruning methods on a whole split.
 
     The scores are cIoU, gIoU, P@0.5 to P@0.9 and, with no-target expressions, N-acc and T-acc.
@@ -56,8 +56,6 @@ class Evaluate(RunOptions):
     """Fewer predicted pixels than this mean "nothing there" (official: 1)."""
     batch_size: int = 24
     """Passes of the language model at once: what bounds memory."""
-    json: bool = False
-    """Print one JSON object instead of a table."""
 
     def run(self) -> int:
         """Compute what is missing and print the scores; 1 if samples failed.
@@ -76,10 +74,8 @@ class Evaluate(RunOptions):
         config, shard = self.configure(), Shard.parse(self.shard)
         require_writable(self.out, folder=True)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
-        data = (
-            self.load_data()
-        )  # first: a split that does not exist is told at once, a model can take minutes
-        model = self.load_model()
+        # Data first: a split that does not exist is told at once, a model can take minutes.
+        data, model = self.load_data(), self.load_model()
         accepted = self.accept_versions
         folder = complete_run(STUDY, model, data, config, self.out, shard, accept_versions=accepted)
         record = read_record(folder)
@@ -94,9 +90,7 @@ class Evaluate(RunOptions):
             "protocol": self.protocol,
             "count_note": data.count_note,
         }
-        sys.stdout.write(
-            as_json(told, record, lines) if self.json else as_text(told, record, lines)
-        )
+        self.print_found(as_data(told, record, lines), as_text(told, record, lines))
         return int(record.state == "failed")
 
     def configure(self) -> Config:
@@ -124,16 +118,15 @@ class Evaluate(RunOptions):
         )
 
 
-def as_json(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:
+def as_data(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> dict[str, object]:
     """The scores for programs."""
-    scores = json.loads(lines.to_json(orient="records"))
-    found = told | {
+    return told | {
         "state": record.state,
         "counts": record.counts.model_dump(),
         "notes": list(record.notes),
+        "failures": list(record.failures),
+        "scores": json.loads(lines.to_json(orient="records")),
     }
-    found |= {"failures": list(record.failures)}
-    return json.dumps(found | {"scores": scores}) + "\n"
 
 
 def as_text(told: dict[str, str], record: RunRecord, lines: pd.DataFrame) -> str:

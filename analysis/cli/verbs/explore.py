@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,6 @@ from typing import Literal
 import tyro
 
 from litelvlm.analysis.cli.options import DataOptions, Printing, require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +47,5 @@ class Explore(DataOptions, Printing):
         page = build_page(
             self.load_model(), self.load_data(), self.folder, self.out, legend, self.samples, inside
         )
-        if self.json:
-            print_json({"page": str(page)})
-        else:
-            sys.stdout.write(f"{page}\n")
+        self.print_found({"page": str(page)}, f"{page}\n")
         return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,6 @@ from typing import Annotated
 import tyro
 
 from litelvlm.analysis.cli.options import Printing, require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +35,8 @@ class Figure(Printing):
 
         require_writable(self.out, folder=True)
         drawn = write_figures(self.name, self.runs, self.out, partial=self.partial)
-        if self.json:
-            print_json(
-                {
-                    picture.name: {kind: str(path) for kind, path in picture.files.items()}
-                    for picture in drawn
-                }
-            )
-            return 0
-        for picture in drawn:
-            sys.stdout.writelines(f"{path}\n" for path in picture.files.values())
+        found = {one.name: {kind: str(path) for kind, path in one.files.items()} for one in drawn}
+        self.print_found(
+            found, "".join(f"{path}\n" for files in found.values() for path in files.values())
+        )
         return 0

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common, require_writable
+from litelvlm.analysis.cli.options import Printing, require_writable
+from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leaderboard(Common):
+class Leaderboard(Printing):
     """Put result cards side by side: methods by budget, who measured, and which cards disagree.
 
     A card is a small file that `litelvlm reproduce TABLE --card FILE` writes. Cards that are no
-    card, are out of bounds or were changed after they were written are refused and named.
+    card, are out of bounds or were changed after they were written are refused and named. --json
+    prints the scores and writes no page.
 
     Examples:
       litelvlm leaderboard benchmarks/results/cards
@@ -29,8 +30,6 @@ class Leaderboard(Common):
     """Folder of cards (*.json)."""
     out: Path = Path("leaderboard.html")
     """The page."""
-    json: bool = False
-    """Print one JSON object instead of writing the page."""
 
     def run(self) -> int:
         """Write the page; 1 if a card was refused."""
@@ -41,7 +40,7 @@ class Leaderboard(Common):
         for name, reason in found.refused.items():
             sys.stderr.write(f"refused: {name}: {reason}\n")
         if self.json:
-            sys.stdout.write(json.dumps(board_json(found), allow_nan=False) + "\n")
+            print_json(board_json(found))
         else:
             require_writable(self.out, folder=False)
             sys.stdout.write(f"{write_leaderboard(found, self.out)}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import tyro
 
 from litelvlm.analysis.cli.options import Printing, require_writable
-from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +31,7 @@ class Report(Printing):
             raise ValueError("name at least one run folder, for example: litelvlm report runs/*")
         require_writable(self.out, folder=True)
         page = write_report(self.runs, self.out)
-        if self.json:
-            print_json({"report": str(page)})
-        else:
-            sys.stdout.write(f"{page}\n")
+        self.print_found({"report": str(page)}, f"{page}\n")
         return 0
 
 

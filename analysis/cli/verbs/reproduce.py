@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common, Device, require_writable
+from litelvlm.analysis.cli.options import Device, Printing, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reproduce(Common):
+class Reproduce(Printing):
     """Reproduce a published table: fetch, convert, check, run, and print both side by side.
 
     It says what it needs and asks once. Interrupted anywhere, the same command goes on: downloads
@@ -75,8 +75,6 @@ class Reproduce(Common):
     """Who measured, for the card."""
     out: Path = Path("reproduce")
     """Folder of downloads, converted weights, runs and report."""
-    json: bool = False
-    """Print one JSON object instead of a table."""
 
     def run(self) -> int:
         """Go through all steps; 1 if samples failed or the plan was refused."""
@@ -200,11 +198,7 @@ class Reproduce(Common):
         found = measure(settings, place, listing, tell)
         if self.card is not None:
             tell(f"card: {self.write_card(self.card, found, listing)}")
-        sys.stdout.write(
-            json.dumps(as_json(settings, found), allow_nan=False) + "\n"
-            if self.json
-            else table_text(settings, found)
-        )
+        self.print_found(as_data(settings, found), table_text(settings, found))
         sys.stdout.flush()
         write_report([measured.run.folder for measured in found], place.report)
         page = write_reproduction(settings, found, place.report / "reproduction.html")
@@ -229,7 +223,7 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def as_json(settings: Settings, found: Sequence[Measured]) -> dict[str, object]:
+def as_data(settings: Settings, found: Sequence[Measured]) -> dict[str, object]:
     """The table for programs."""
     from litelvlm.analysis.reproduce.text import notes, title
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from litelvlm.analysis.cli.options import ModelOptions, require_writable
+from litelvlm.analysis.cli.options import ModelOptions, Printing, require_writable
 from litelvlm.analysis.cli.segment_text import MaskReport, SegmentReport, as_text
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment(ModelOptions):
+class Segment(ModelOptions, Printing):
     """Segment what expressions refer to in a picture, with all visual tokens or with a pruned set.
 
     The mask is white where the referent is. In the overlay beside it pruned visual tokens are dark,
@@ -63,8 +61,6 @@ class Segment(ModelOptions):
     """Seed of methods that draw at random."""
     out: Path = Path("mask.png")
     """Where to write the mask."""
-    json: bool = False
-    """Print one JSON object instead of text."""
 
     def run(self) -> int:
         """Write masks and overlays, print what was kept and how long it took."""
@@ -90,7 +86,7 @@ class Segment(ModelOptions):
             "masks": self.write(model, picture, result, whole),
             "timings_ms": {stage: round(s * 1e3, 2) for stage, s in result.timings.items()},
         }
-        sys.stdout.write(json.dumps(report) + "\n" if self.json else as_text(report))
+        self.print_found(report, as_text(report))
         return int(not all(result.found))
 
     def segment(self, model: Glamm, picture: Image, pruner: Pruner | None) -> Grounding:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import tyro
 
-from litelvlm.analysis.cli.options import Common
+from litelvlm.analysis.cli.options import Printing
+from litelvlm.analysis.cli.terminal.screen import print_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Show(Common):
+class Show(Printing):
     """Print what runs found, a sentence each, and what is missing.
 
     With -v every claim follows with its numbers and its null, and then the confirmatory hypotheses,
-    with p-values adjusted over all of them, tested or not, once per model and split.
+    with p-values adjusted over all of them, tested or not, once per model and split. --json prints
+    record and summary; several runs give a list.
 
     Examples:
       litelvlm show runs/reversal-0123abcd
@@ -28,8 +30,6 @@ class Show(Common):
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders."""
-    json: bool = False
-    """Print record and summary as JSON; several runs give a list."""
     hypotheses: Path | None = None
     """Also judge the hypotheses of a YAML file on the rows of these runs, adjusted together."""
 
@@ -59,8 +59,7 @@ class Show(Common):
                 }
                 for folder, record in records.items()
             ]
-            json.dump(found[0] if len(found) == 1 else found, sys.stdout, indent=2, allow_nan=False)
-            sys.stdout.write("\n")
+            print_json(found[0] if len(found) == 1 else found)
         elif self.verbose:
             told = "\n".join(run_text(folder) for folder in records)
             sys.stdout.write(told + confirmatory_text(list(records)))
