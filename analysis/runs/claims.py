@@ -131,12 +131,12 @@ class Claim(Frozen):
         return tested if self.equivalent else f"not shown to be negligible ({tested})"
 
 
-def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -> Verdict:
+def verdict(estimate: Estimate, null: float) -> Verdict:
     """Compare an interval with a null value.
 
-    Supported if the interval lies wholly on the claimed side of the null, not supported if wholly
-    on the other side (or on it), undetermined if it holds the null, if there is no interval, or if
-    it rests on fewer than 20 images, too few for a bootstrap interval to be as wide as it should.
+    Supported if the interval lies wholly above the null, not supported if wholly below (or on it),
+    undetermined if it holds the null, if there is no interval, or if it rests on fewer than 20
+    images, too few for a bootstrap interval to be as wide as it should.
 
     Example:
         >>> verdict(Estimate(0.2, 0.1, 0.3, 50, 120, ""), null=0.0)
@@ -146,13 +146,9 @@ def verdict(estimate: Estimate, null: float, direction: Direction = "greater") -
     """
     if not estimate.defined or estimate.n_images < MIN_IMAGES:
         return "undetermined"
-    low, high = (
-        (estimate.low, estimate.high) if direction == "greater" else (-estimate.high, -estimate.low)
-    )
-    bound = null if direction == "greater" else -null
-    if low > bound:
+    if estimate.low > null:
         return "supported"
-    return "not supported" if high <= bound else "undetermined"
+    return "not supported" if estimate.high <= null else "undetermined"
 
 
 def make_claim(
@@ -161,7 +157,6 @@ def make_claim(
     estimate: Estimate,
     null: float,
     null_description: str,
-    direction: Direction = "greater",
     p_value: float = float("nan"),
     p_claimed: float = float("nan"),
     one_sided: bool = False,
@@ -171,7 +166,7 @@ def make_claim(
     crossed: Crossed | None = None,
     level: float = 0.95,
 ) -> Claim:
-    """Build a claim whose verdict follows from its own interval.
+    """Build a claim that an estimate lies above its null; the verdict follows from the interval.
 
     What the interval leaves undetermined is not supported if it is shown to be equivalent to the
     null: this separates a true zero from too few images. Where the estimate is also known over
@@ -183,7 +178,6 @@ def make_claim(
         estimate: With its interval over images.
         null: Value to compare with.
         null_description: What it stands for.
-        direction: Side of the null that is claimed.
         p_value: From resampled images.
         p_claimed: One-sided, likewise.
         one_sided: Whether ``p_value`` counts the claimed direction only.
@@ -199,10 +193,9 @@ def make_claim(
         ends = (min(low, estimate.low), max(high, estimate.high))
         estimate_widest = estimate._replace(low=ends[0], high=ends[1])
         above = crossed.p_value(null, one_sided=True)
-        in_direction = above if direction == "greater" else 1 - above
-        sided = in_direction if one_sided else crossed.p_value(null)
+        sided = above if one_sided else crossed.p_value(null)
         p_value = float(np.maximum(p_value, sided))
-        p_claimed = float(np.maximum(p_claimed, in_direction))
+        p_claimed = float(np.maximum(p_claimed, above))
         if margin > 0:
             p_equivalent = float(np.maximum(p_equivalent, crossed.p_equivalent(margin, null)))
     else:
@@ -217,7 +210,7 @@ def make_claim(
         n=estimate.n,
         null=null,
         null_description=null_description,
-        verdict=verdict(estimate_widest, null, direction),
+        verdict=verdict(estimate_widest, null),
         method=estimate.method,
         p_value=p_value,
         one_sided=one_sided,

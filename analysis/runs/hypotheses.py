@@ -34,11 +34,10 @@ from pydantic import Field, ValidationError, field_validator
 from litelvlm.analysis.runs.claims import Claim, effect_claim
 from litelvlm.analysis.runs.config import problems_of
 from litelvlm.analysis.runs.outcome import Frozen
-from litelvlm.analysis.runs.verdicts import NOT_TESTED, adjusted_verdict
+from litelvlm.analysis.runs.verdicts import NOT_TESTED, family_table
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, bootstrap_means
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.lines import categories_of
-from litelvlm.analysis.stats.significance import holm
 from litelvlm.arrays import Array
 
 Scalar = str | bool | int | float
@@ -149,32 +148,8 @@ def judge(family: Family, rows: Mapping[str, pd.DataFrame]) -> tuple[list[Claim]
     claims = {
         one.id: claim_of(one, rows[one.study]) for one in family.hypotheses if one.study in rows
     }
-    p_values = np.array(
-        [claims[one.id].p_claimed if one.id in claims else 1.0 for one in family.hypotheses]
-    )
-    adjusted = holm(np.nan_to_num(p_values, nan=1.0))
-    lines = []
-    for one, p, p_holm in zip(family.hypotheses, p_values, adjusted, strict=True):
-        claim = claims.get(one.id)
-        alone = claim.verdict if claim else NOT_TESTED
-        low, high = claim.widest if claim else (np.nan, np.nan)
-        lines.append(
-            {
-                "id": one.id,
-                "statement": one.statement,
-                "estimate": claim.estimate if claim else np.nan,
-                "low": low,
-                "high": high,
-                "null": one.null,
-                "n_images": claim.n_images if claim else 0,
-                "n": claim.n if claim else 0,
-                "p": p if claim else np.nan,
-                "p_holm": p_holm if claim else np.nan,
-                "alone": alone,
-                "verdict": adjusted_verdict(alone, float(p_holm)),
-            }
-        )
-    return list(claims.values()), pd.DataFrame(lines)
+    statements = {one.id: one.statement for one in family.hypotheses}
+    return list(claims.values()), family_table(statements, claims, lambda claim: claim.p_claimed)
 
 
 def claim_of(one: Hypothesis, rows: pd.DataFrame) -> Claim:

@@ -6,7 +6,7 @@ family. Its size is always eight: a hypothesis that was not tested counts with p
 run can strengthen a verdict and never weakens one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -71,13 +71,27 @@ def confirmatory(claims: Iterable[Claim]) -> pd.DataFrame:
                 "of one model on one split in one protocol"
             )
         found[claim.id] = claim
-    p_values = np.array([found[id].p_value if id in found else np.nan for id in HYPOTHESES])
-    adjusted = np.where(
-        np.isnan(p_values), np.nan, holm(np.where(np.isnan(p_values), 1.0, p_values))
-    )
+    return family_table(HYPOTHESES, found, lambda claim: claim.p_value)
+
+
+def family_table(
+    statements: Mapping[str, str],
+    claims: Mapping[str, Claim],
+    p_value: Callable[[Claim], float],
+) -> pd.DataFrame:
+    """A family after Holm's adjustment: one line for each member, as ``confirmatory`` says.
+
+    Args:
+        statements: What each member claims in short, by id.
+        claims: Those that were tested, by id.
+        p_value: Which p-value of a claim counts.
+    """
+    p_values = np.array([p_value(claims[id]) if id in claims else np.nan for id in statements])
+    known = ~np.isnan(p_values)
+    adjusted = np.where(known, holm(np.where(known, p_values, 1.0)), np.nan)
     lines = []
-    for (id, short), p, p_holm in zip(HYPOTHESES.items(), p_values, adjusted, strict=True):
-        tested = found.get(id)
+    for (id, short), p, p_holm in zip(statements.items(), p_values, adjusted, strict=True):
+        tested = claims.get(id)
         numbers = {name: getattr(tested, name, missing) for name, missing in _UNTESTED.items()}
         if tested is not None:
             numbers |= dict(zip(("low", "high"), tested.widest, strict=True))

@@ -154,26 +154,6 @@ def crossed_mean(
     return Crossed(value, float(np.sqrt(variance)), df, n_images, known, len(values))
 
 
-def crossed_ratio(
-    top: Float[Array, "n"],
-    bottom: Float[Array, "n"],
-    image_ids: Shaped[Array, "n"],
-    categories: Shaped[Array, "n"],
-) -> Crossed:
-    """Ratio of two sums over expressions, such as cIoU or a share that is kept, linearised.
-
-    Args:
-        top: Numerators.
-        bottom: Denominators; their sum must not be 0.
-        image_ids: The image of each expression.
-        categories: As in ``crossed_mean``.
-    """
-    ratio = top.sum() / bottom.sum()
-    return crossed_mean(
-        ratio + (top - ratio * bottom) / bottom.mean(), image_ids, categories
-    )._replace(value=float(ratio))
-
-
 def _noise_of_means(
     rest: Float[Array, "n"], image: Shaped[Array, "n"], category: Shaped[Array, "n"]
 ) -> Float[Array, "c c"]:

@@ -9,7 +9,7 @@ from scipy import stats
 from litelvlm.analysis.cli.text import claim_text
 from litelvlm.analysis.runs.claims import effect_claim, null_claim
 from litelvlm.analysis.stats.bootstrap import bootstrap_means, mean_estimate
-from litelvlm.analysis.stats.crossed import crossed_mean, crossed_ratio
+from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.lines import category_lines, crossed_line
 
 STUDIES, LAYOUTS = 1200, 24
@@ -83,19 +83,6 @@ def test_where_categories_say_nothing_it_says_so_in_words(categories, words):
     assert np.isnan(found.ends()).all()
     assert np.isnan(found.p_value())
     assert words in found.generalises
-
-
-def test_a_ratio_is_that_of_sums_and_scales_with_its_values():
-    rng = np.random.default_rng(4)
-    top, images, categories = crossed_data(rng, 6, 80)
-    top += 5
-    bottom = np.full(len(top), 2.0)
-    ratio, mean = (
-        crossed_ratio(top, bottom, images, categories),
-        crossed_mean(top, images, categories),
-    )
-    assert ratio.value == pytest.approx(mean.value / 2)
-    assert ratio.error == pytest.approx(mean.error / 2)
 
 
 @pytest.mark.parametrize("bad", [[np.nan, 1.0], [np.inf, 1.0]])
