@@ -1,7 +1,7 @@
 """Numbers, intervals and tables as text."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,3 +77,18 @@ def interval(low: float, high: float) -> str:
         if math.isfinite(low) and math.isfinite(high)
         else "[no interval]"
     )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines of aligned columns, two spaces between them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join(
+        "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() + "\n"
+        for row in rows
+    )
+
+
+def markdown_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows, headings first, as lines of a Markdown table; a bar inside a cell becomes a slash."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return [f"| {' | '.join(text.replace('|', '/') for text in line)} |" for line in lines]

@@ -13,7 +13,9 @@ COLOURS = {"yes": "green", "ok": "green", "no": "yellow", "FAIL": "bold red"}
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows, headings first: a table on a terminal, aligned columns in a pipe or a file."""
     if not sys.stdout.isatty():
-        sys.stdout.write(columns(rows))
+        from litelvlm.analysis.runs.formatting import aligned
+
+        sys.stdout.write(aligned(rows))
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -24,13 +26,6 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows[1:]:
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
     Console(file=sys.stdout).print(table)
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines of aligned columns, two spaces between them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [[f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in rows]
-    return "".join("  ".join(row).rstrip() + "\n" for row in cells)
 
 
 def records(rows: Sequence[Sequence[str]]) -> list[dict[str, str]]:

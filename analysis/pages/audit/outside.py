@@ -5,13 +5,13 @@ published number.
 """
 
 import tomllib
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, model_validator
 
+from litelvlm.analysis.runs.formatting import aligned, markdown_lines
 from litelvlm.analysis.runs.outcome import Frozen
 from litelvlm.analysis.studies.efficiency.costs import llama_macs
 from litelvlm.analysis.studies.published import N_TOKENS, efficiency
@@ -161,15 +161,6 @@ def outside_data() -> dict[str, object]:
     }
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines of aligned columns, two spaces between them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "".join(
-        "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() + "\n"
-        for row in rows
-    )
-
-
 def outside_page() -> str:
     """The page as Markdown."""
     lines = [
@@ -193,13 +184,11 @@ def outside_page() -> str:
             f"- **It needs** {entry.needs}.",
             f"- **Planted version that runs here.** `{entry.planted}`",
         ]
-    rows = operation_rows()
-    table = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
     lines += [
         "",
         "## Operations, published and ours",
         "",
-        *(f"| {' | '.join(row)} |" for row in table),
+        *markdown_lines(operation_rows()),
         "",
         "Ours is the multiply-adds of a 7B language model's prefill, in T, with the visual tokens "
         "pruned before its first layer. 124 other tokens meet the unpruned number exactly and 130 "

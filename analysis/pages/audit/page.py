@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from litelvlm.analysis.pages.audit.measured import Difference, Measured
 from litelvlm.analysis.pages.audit.statements import BASES, VERDICTS, Audited, Source
 from litelvlm.analysis.pages.audit.text import found_for, verdict_counts
-from litelvlm.analysis.runs.formatting import number
+from litelvlm.analysis.runs.formatting import markdown_lines, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
 COMMAND = "litelvlm audit --measure --limit 24 --budgets 48 16"
@@ -84,7 +84,7 @@ def _method(table: Audited) -> str:
             f"{table.paper}; code: `{table.repository}`.",
             "",
             *note,
-            *_table(heads, rows),
+            *markdown_lines([heads, *rows]),
         ]
     )
 
@@ -93,11 +93,6 @@ def _place(table: Audited, source: Source) -> str:
     return (
         f"`{table.repository_of(source)}` `{source.file}`, {source.place}, `{source.commit[:10]}`"
     )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
 
 
 def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
@@ -128,7 +123,7 @@ def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
             "means that this run cannot tell, not that there is no difference. *Unpruned* is the "
             "same difference without pruning, where the readings are options of the model.",
             "",
-            *_table(heads, rows),
+            *markdown_lines([heads, *rows]),
             "",
             *_refused(measured),
             "| | |",
