@@ -1,7 +1,7 @@
 """Many cards side by side: who measured what, and which of them disagree."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -89,15 +89,13 @@ def _group(card: Card, result: Result) -> Group:
 
 def disagreements(groups: Mapping[Group, Cells]) -> list[Disagreement]:
     """Every pair of entries of one cell that ``disagree``."""
-    return list(_disagreements(groups))
-
-
-def _disagreements(groups: Mapping[Group, Cells]) -> Iterator[Disagreement]:
-    for group, cells in groups.items():
-        for (method, budget, metric), entries in cells.items():
-            for first, second in combinations(entries, 2):
-                if disagree(first.score, second.score):
-                    yield Disagreement(group, method, budget, metric, first, second)
+    return [
+        Disagreement(group, method, budget, metric, first, second)
+        for group, cells in groups.items()
+        for (method, budget, metric), entries in cells.items()
+        for first, second in combinations(entries, 2)
+        if disagree(first.score, second.score)
+    ]
 
 
 def disagree(first: Score, second: Score) -> bool:

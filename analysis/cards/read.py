@@ -1,6 +1,5 @@
 """Read cards of strangers: bounded in size, every field checked, a changed one refused."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +76,14 @@ def read_cards(folder: Path) -> Cards:
     if len(paths) > MAX_CARDS:
         raise ValueError(f"{folder} holds {len(paths)} cards; at most {MAX_CARDS} make one page")
     cards, refused = dict[str, Card](), dict[str, str]()
-    for name, card, reason in _each(paths):
-        if card is None:
-            refused[name] = reason
-        elif any(card.digest == other.digest for other in cards.values()):
-            refused[name] = "the same card stands there under another name; it counts once"
-        else:
-            cards[name] = card
-    return Cards(cards, refused)
-
-
-def _each(paths: list[Path]) -> Iterator[tuple[str, Card | None, str]]:
     for path in paths:
         try:
-            yield path.name, read_card(path), ""
+            card = read_card(path)
         except (ValueError, OSError) as error:
-            yield path.name, None, str(error)
+            refused[path.name] = str(error)
+            continue
+        if any(card.digest == other.digest for other in cards.values()):
+            refused[path.name] = "the same card stands there under another name; it counts once"
+        else:
+            cards[path.name] = card
+    return Cards(cards, refused)

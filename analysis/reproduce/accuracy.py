@@ -1,7 +1,5 @@
 """The table of accuracy: cIoU of the official protocol beside the published one."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -32,13 +30,7 @@ def accuracy_lines(
         n_whole: Images of the whole split.
         comparable: Whether model and split are the published ones.
     """
-    return tuple(_lines(rows, place, n_tokens, n_whole, comparable))
-
-
-def _lines(
-    rows: pd.DataFrame, place: Place, n_tokens: int, n_whole: int, comparable: bool
-) -> Iterator[Line]:
-    known = published_ciou(place)
+    known, lines = published_ciou(place), list[Line]()
     for (method, _), cell in rows.groupby(["method", "budget"], sort=False):
         inter, union = by_image(cell)
         spread = against_one_run(inter, union, n_whole)
@@ -49,7 +41,7 @@ def _lines(
         difference = measured - number
         low, high = difference - _REACH * error, difference + _REACH * error
         found = verdict_of(low, high, MARGIN, len(inter), comparable)
-        yield Line(
+        line = Line(
             place="/".join(place),
             method=str(method),
             label=label,
@@ -68,17 +60,17 @@ def _lines(
             n=len(cell),
             verdict=found if label else "no published number",
         )
+        lines.append(line)
+    return tuple(lines)
 
 
 def published_ciou(place: Place) -> dict[tuple[str, int], tuple[str, float]]:
     """Published name and cIoU in percent of one split, by our label and published budget."""
     column = published.SPLITS.index(place)
-    ours = {method: label for label, method in published.METHODS.items()}
     found = {
-        (ours_of, tokens): (label, published.ACCURACY[label, tokens][column])
-        for ours_of, label in ours.items()
-        for name, tokens in published.ACCURACY
-        if name == label
+        (published.METHODS[label], tokens): (label, values[column])
+        for (label, tokens), values in published.ACCURACY.items()
+        if label in published.METHODS
     }
     whole = ("unpruned", published.UNPRUNED[column])
     return found | {(UNPRUNED, published.N_TOKENS): whole}

@@ -46,8 +46,7 @@ def cost_lines(
         comparable: Whether the model is the published one.
         gpu: Whether it ran on a GPU, as the published times did.
     """
-    ours = {label: method for label, method in published.METHODS.items()}
-    stated = published.efficiency()
+    ours, stated = published.METHODS, published.efficiency()
     values = {
         (str(q), str(m), int(t)): float(v)
         for q, m, t, v in stated.itertuples(index=False, name=None)

@@ -64,7 +64,7 @@ def frame(lines: Sequence[Line]) -> pd.DataFrame:
 def _texts(line: Line) -> dict[str, str]:
     digits = 2 if line.unit == "x" else 1
     kept = str(line.budget) if line.budget == line.tokens else f"{line.budget} ({line.tokens})"
-    told = {
+    return {
         "method": f"{line.method}" + (f" ({line.label})" if line.label else ""),
         "tokens": kept,
         "quantity": line.quantity,
@@ -76,7 +76,6 @@ def _texts(line: Line) -> dict[str, str]:
         "images": str(line.n_images),
         "verdict": line.verdict,
     }
-    return told
 
 
 def _number(value: float, digits: int) -> str:
