@@ -18,6 +18,7 @@ from litelvlm.names import check_name
 
 QUERIES = ("seg", "last_prompt", "last_expression")
 REMOVALS = ("drop", "mean", "mask")
+BLOCKS = 6
 
 
 @torch.inference_mode()
@@ -94,37 +95,26 @@ def target_gradient(
 
 
 def block_importance(
-    model: GlammNetwork,
-    state: ImageState,
-    conversation: Conversation,
-    target: str = "soft_dice",
-    blocks: int = 6,
-    removal: str = "drop",
+    model: GlammNetwork, state: ImageState, conversation: Conversation
 ) -> Float[Tensor, "n"]:
-    """Fall of a target when a square block of visual tokens is removed, one value per token.
+    """Fall of the soft Dice when a square block of visual tokens is left out, one value per token.
 
-    All tokens of a block have the block's value.
+    All tokens of a block have the block's value; ``BLOCKS`` blocks lie along each side of the grid.
 
     Args:
         model: Grounding model.
         state: The encoded image.
         conversation: Questions with their teacher-forced answers.
-        target: One of ``TARGETS``.
-        blocks: Blocks along each side of the token grid.
-        removal: "drop" leaves the tokens out, and later positions move up; "mean" replaces each by
-            the image's mean token; "mask" keeps them, but no other token may attend to them.
 
     Returns:
         Target of the whole minus target without the block, float32; positive where the block helps.
 
     Raises:
-        ValueError: If the target or the removal is unknown, or the grid has fewer rows or columns
-            than blocks.
+        ValueError: If the grid has fewer rows or columns than blocks.
     """
-    column = TARGETS.index(check_name(target, TARGETS, "target"))
-    groups = block_groups(model.grid, blocks).to(model.device)
-    values = leave_one_out(Targets(model, state, conversation), groups, removal)
-    return values[:, column][groups]
+    groups = block_groups(model.grid, BLOCKS).to(model.device)
+    falls = leave_one_out(Targets(model, state, conversation), groups)
+    return falls[:, TARGETS.index("soft_dice")][groups]
 
 
 def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
@@ -149,7 +139,17 @@ def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
 def leave_one_out(
     targets: Targets, groups: Int[Tensor, "n"], removal: str = "drop", batch_size: int | None = None
 ) -> Float[Tensor, "g 3"]:
-    """Fall of every target when one group of tokens is removed (see ``block_importance``).
+    """Fall of every target when one group of tokens is removed.
+
+    Args:
+        targets: Image, conversation and model.
+        groups: Group of each token, numbered from 0.
+        removal: "drop" leaves the tokens out, and later positions move up; "mean" replaces each by
+            the image's mean token; "mask" keeps them, but no other token may attend to them.
+        batch_size: Rows at once; ``targets.batch_size`` if left out.
+
+    Returns:
+        Targets of the whole minus targets without each group, in the order of ``TARGETS``.
 
     Raises:
         ValueError: If the removal is unknown.

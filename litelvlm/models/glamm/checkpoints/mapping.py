@@ -16,21 +16,16 @@ class Target(NamedTuple):
 
 
 # "#" stands for an integer, "*" for the rest of the name; both are copied in their order.
-_TABLE: tuple[tuple[str, str, str], ...] = (
-    ("model.embed_tokens.weight", "llama", "model.embed_tokens.weight"),
-    ("model.layers.#.self_attn.*", "llama", "model.layers.#.self_attn.*"),
-    ("model.layers.#.mlp.*", "llama", "model.layers.#.mlp.*"),
-    ("model.layers.#.input_layernorm.*", "llama", "model.layers.#.input_layernorm.*"),
-    (
-        "model.layers.#.post_attention_layernorm.*",
-        "llama",
-        "model.layers.#.post_attention_layernorm.*",
-    ),
-    ("model.norm.weight", "llama", "model.norm.weight"),
-    ("lm_head.weight", "llama", "lm_head.weight"),
-    ("model.mm_projector.*", "projector", "*"),
-    ("model.text_hidden_fcs.0.*", "seg_head", "*"),
+_LLAMA = (
+    "model.embed_tokens.weight",
+    "model.layers.#.self_attn.*",
+    "model.layers.#.mlp.*",
+    "model.layers.#.input_layernorm.*",
+    "model.layers.#.post_attention_layernorm.*",
+    "model.norm.weight",
+    "lm_head.weight",
 )
+"""Names that stay as they are."""
 # The official names follow "model.grounding_encoder."; the targets are the library's SamModel.
 _SAM_TABLE: tuple[tuple[str, str], ...] = (
     ("image_encoder.pos_embed", "vision_encoder.pos_embed"),
@@ -47,8 +42,6 @@ _SAM_TABLE: tuple[tuple[str, str], ...] = (
         "shared_image_embedding.positional_embedding",
     ),
     ("prompt_encoder.point_embeddings.#.*", "prompt_encoder.point_embed.#.*"),
-    ("prompt_encoder.not_a_point_embed.*", "prompt_encoder.not_a_point_embed.*"),
-    ("prompt_encoder.no_mask_embed.*", "prompt_encoder.no_mask_embed.*"),
     ("prompt_encoder.mask_downscaling.0.*", "prompt_encoder.mask_embed.conv1.*"),
     ("prompt_encoder.mask_downscaling.1.*", "prompt_encoder.mask_embed.layer_norm1.*"),
     ("prompt_encoder.mask_downscaling.3.*", "prompt_encoder.mask_embed.conv2.*"),
@@ -59,40 +52,34 @@ _SAM_TABLE: tuple[tuple[str, str], ...] = (
         "mask_decoder.transformer.layers.#.layer_norm#.*",
     ),
     (
-        "mask_decoder.transformer.layers.#.self_attn.*",
-        "mask_decoder.transformer.layers.#.self_attn.*",
-    ),
-    (
-        "mask_decoder.transformer.layers.#.cross_attn_*",
-        "mask_decoder.transformer.layers.#.cross_attn_*",
-    ),
-    ("mask_decoder.transformer.layers.#.mlp.*", "mask_decoder.transformer.layers.#.mlp.*"),
-    ("mask_decoder.transformer.final_attn_*", "mask_decoder.transformer.final_attn_*"),
-    (
         "mask_decoder.transformer.norm_final_attn.*",
         "mask_decoder.transformer.layer_norm_final_attn.*",
     ),
-    ("mask_decoder.iou_token.*", "mask_decoder.iou_token.*"),
-    ("mask_decoder.mask_tokens.*", "mask_decoder.mask_tokens.*"),
     ("mask_decoder.output_upscaling.0.*", "mask_decoder.upscale_conv1.*"),
     ("mask_decoder.output_upscaling.1.*", "mask_decoder.upscale_layer_norm.*"),
     ("mask_decoder.output_upscaling.3.*", "mask_decoder.upscale_conv2.*"),
     # The library keeps first and last linear apart, so the old middle one is its number 0.
-    (
-        "mask_decoder.output_hypernetworks_mlps.#.layers.0.*",
-        "mask_decoder.output_hypernetworks_mlps.#.proj_in.*",
+    *(
+        (f"{mlp}.layers.{number}.*", f"{mlp}.{name}.*")
+        for mlp in (
+            "mask_decoder.output_hypernetworks_mlps.#",
+            "mask_decoder.iou_prediction_head",
+        )
+        for number, name in enumerate(("proj_in", "layers.0", "proj_out"))
     ),
-    (
-        "mask_decoder.output_hypernetworks_mlps.#.layers.1.*",
-        "mask_decoder.output_hypernetworks_mlps.#.layers.0.*",
+    *(
+        (name, name)
+        for name in (
+            "prompt_encoder.not_a_point_embed.*",
+            "prompt_encoder.no_mask_embed.*",
+            "mask_decoder.transformer.layers.#.self_attn.*",
+            "mask_decoder.transformer.layers.#.cross_attn_*",
+            "mask_decoder.transformer.layers.#.mlp.*",
+            "mask_decoder.transformer.final_attn_*",
+            "mask_decoder.iou_token.*",
+            "mask_decoder.mask_tokens.*",
+        )
     ),
-    (
-        "mask_decoder.output_hypernetworks_mlps.#.layers.2.*",
-        "mask_decoder.output_hypernetworks_mlps.#.proj_out.*",
-    ),
-    ("mask_decoder.iou_prediction_head.layers.0.*", "mask_decoder.iou_prediction_head.proj_in.*"),
-    ("mask_decoder.iou_prediction_head.layers.1.*", "mask_decoder.iou_prediction_head.layers.0.*"),
-    ("mask_decoder.iou_prediction_head.layers.2.*", "mask_decoder.iou_prediction_head.proj_out.*"),
 )
 # Old persistent buffers; the encoder of boxes, which referring segmentation does not use; CLIP,
 # which is read from its own files.
@@ -122,7 +109,9 @@ def _fill(template: str, parts: tuple[str, ...]) -> str:
 
 
 _ROWS = (
-    *_TABLE,
+    *((name, "llama", name) for name in _LLAMA),
+    ("model.mm_projector.*", "projector", "*"),
+    ("model.text_hidden_fcs.0.*", "seg_head", "*"),
     *(("model.grounding_encoder." + official, "sam", target) for official, target in _SAM_TABLE),
 )
 _FORWARD = tuple((_compile(official), component, target) for official, component, target in _ROWS)
