@@ -6,7 +6,6 @@ The command line runs in this process.
 import json
 import logging
 import os
-import pickle
 import shutil
 
 import numpy as np
@@ -123,19 +122,6 @@ def test_impossible_budgets(run, picture, budget):
     )
 
 
-def write_tree(root, refs, **instances):
-    base = root / "Refer_Segm"
-    (base / "refcoco").mkdir(parents=True)
-    content = {
-        "images": [{"id": 1, "file_name": "1.png", "height": 4, "width": 4}],
-        "annotations": [],
-        "categories": [],
-    }
-    (base / "refcoco" / "instances.json").write_text(json.dumps(content | instances))
-    (base / "refcoco" / "refs(unc).p").write_bytes(refs)
-    return root
-
-
 def checked(run, *arguments):
     """Exit code and the line about the data."""
     code, out, _ = run("check", "--device", "cpu", *arguments)
@@ -152,14 +138,6 @@ def test_unknown_splits_and_datasets(run):
     assert "needs root=" in line
 
 
-def test_tables_that_do_not_belong_together(run, tmp_path):
-    ref = {"ref_id": 5, "ann_id": 9, "image_id": 1, "category_id": 1, "split": "val"}
-    ref["sentences"] = [{"sent_id": 1, "sent": "it", "raw": "it"}]
-    code, line = checked(run, "--data", write_tree(tmp_path, pickle.dumps([ref])))
-    assert code == 1
-    assert "does not belong to the instances.json beside it: reference 5 names annotation 9" in line
-
-
 class Opens:
     """Unpickling it would make a folder."""
 
@@ -168,15 +146,6 @@ class Opens:
 
     def __reduce__(self):
         return os.mkdir, (str(self.path),)
-
-
-def test_a_pickle_that_would_run_code_is_refused(run, tmp_path):
-    trap = tmp_path / "executed"
-    code, line = checked(run, "--data", write_tree(tmp_path / "data", pickle.dumps([Opens(trap)])))
-    assert code == 1
-    assert "was not loaded" in line
-    assert "mkdir" in line
-    assert not trap.exists()
 
 
 def test_a_truncated_shard_and_weights_that_would_run_code(run, picture, tmp_path):

@@ -236,8 +236,6 @@ def test_every_class_describes_itself(name):
     assert name == "nuwa" or not pruner.needs
     assert pruner.summary
     assert pruner.text_guided
-    assert get_pruner(**pruner.config()) == pruner
-    assert hash(get_pruner(**pruner.config())) == hash(pruner)
 
 
 def test_a_saved_list_of_layers_is_a_tuple_again():

@@ -1,8 +1,6 @@
 """Procedural scenes: deterministic, exact masks, and sentences that mean one object only."""
 
-import hashlib
 import math
-import time
 from collections import Counter
 
 import numpy as np
@@ -98,15 +96,6 @@ def test_every_sentence_means_exactly_its_target_by_an_independent_reading(scene
             assert described == 1 if kind == "attribute" else described >= 2
 
 
-def test_same_seed_same_scene_and_other_seed_other_scene():
-    first, again, other = sample_scene(7), sample_scene(7), sample_scene(8)
-    assert np.array_equal(first.image, again.image)
-    assert np.array_equal(first.masks, again.masks)
-    assert first.objects == again.objects
-    assert first.expressions == again.expressions
-    assert first.objects != other.objects
-
-
 def test_shapes_counts_and_occlusion_stay_within_the_level(scenes):
     name, drawn = scenes
     level = get_level(name)
@@ -192,34 +181,3 @@ def test_vocabulary_is_exactly_the_words_in_use(scenes):
         for word in expression.sent.split()
     }
     assert used == set(level_vocabulary(level))
-
-
-def test_rendering_is_fast_enough_to_train_from():
-    start = time.process_time()
-    for seed in range(60):
-        sample_scene(seed)
-    # Measured at 400 scenes per second and core without type checks; the bound only catches a
-    # change of order.
-    assert 60 / (time.process_time() - start) > 40
-
-
-def test_unknown_level_and_negative_seed_are_refused():
-    with pytest.raises(ValueError, match=r"unknown level 'esay'.*easy"):
-        sample_scene(0, "esay")
-    with pytest.raises(ValueError, match="seed is -1"):
-        sample_scene(-1)
-
-
-@pytest.mark.parametrize(
-    ("level", "digest"),
-    [("easy", "892fab3abc11db6c"), ("medium", "9bc576d584f18780"), ("hard", "06119a5c481ab9d5")],
-)
-def test_generator_has_not_drifted(level, digest):
-    # The shipped weights were trained on this world; a changed digest means they were not, and must
-    # be trained again.
-    content = hashlib.sha256()
-    for seed in range(20):
-        scene = sample_scene(seed, level)
-        sentences = [f"{expression.target} {expression.sent}" for expression in scene.expressions]
-        content.update(repr((sentences, scene.masks.sum(axis=(1, 2)).tolist())).encode())
-    assert content.hexdigest()[:16] == digest
