@@ -3,7 +3,6 @@
 It speaks what the page tests need of the DevTools protocol, and no more.
 """
 
-import base64
 import json
 import os
 import select
@@ -206,11 +205,6 @@ class Chromium:
         )
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
         self.frame()
-
-    def screenshot(self, path, whole=True):
-        """Write a PNG of the page."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
 
     @property
     def complaints(self):

@@ -15,7 +15,6 @@ ABLATIONS = ablations.Config(
     official_seeds=2,
     pool=16,
 )
-SWEEP = sweep.Config(seeds=2, budgets=(48, 8))
 
 
 @pytest.fixture(autouse=True)
