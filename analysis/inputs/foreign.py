@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.samples import (
 )
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel
 
 MASKS = 20  # foreign masks per expression
 
@@ -40,7 +40,7 @@ class ForeignExpression(NamedTuple):
     n_in: int
 
 
-def draw_foreign(data: Dataset, model: TowerModel, size: int, seed: int) -> list[ForeignExpression]:
+def draw_foreign(data: Dataset, model: StudiedModel, size: int, seed: int) -> list[ForeignExpression]:
     """Draw up to ``size`` expressions, one per image before any image gives a second.
 
     Expressions without words, and those whose masks cannot be labelled, are passed over.

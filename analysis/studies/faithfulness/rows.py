@@ -8,16 +8,23 @@ import torch
 from jaxtyping import Bool, Float
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, pick
-from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
+from litelvlm.analysis.inputs.queries import prepare_query
 from litelvlm.analysis.inputs.questions import QuestionConfig
 from litelvlm.analysis.inputs.samples import naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
+from litelvlm.analysis.signals.clip_scores import (
+    LEADS,
+    OPPOSITES,
+    REVERSED,
+    SUBSTITUTES,
+    lead_of,
+    ranking,
+    token_scores,
+)
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import (
-    DICE,
     PREREGISTERED,
     RELEVANCE,
     as_array,
@@ -38,17 +45,17 @@ from litelvlm.analysis.stats.faithfulness import (
 )
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.attribution import TokenQuery, TokenTargets
+from litelvlm.models.base import QueriedModel
 
 CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
 
 
-MOVED = "low_similarity_moved"
+MOVED_LEADS = {lead: f"{lead}_moved" for lead in LEADS}
+"""Names of the reversed rankings that were moved round the grid."""
+MOVED = MOVED_LEADS[REVERSED]
 
-
-LLM_RANKINGS = (*PREREGISTERED, RELEVANCE)  # beside input x gradient
+LLM_RANKINGS = (*PREREGISTERED, *RELEVANCE)  # beside input x gradient
 
 
 class Config(QuestionConfig):
@@ -70,7 +77,7 @@ class Config(QuestionConfig):
     batch_size: Count | None = None
 
 
-def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int) -> ItemResult:
+def image_rows(model: QueriedModel, data: PickedExpressions, config: Config, index: int) -> ItemResult:
     """All rows of one image and its expression."""
     sample = data[index]
     expression = sample.expressions[0]
@@ -79,7 +86,7 @@ def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int
             model, data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
-        removed = square_removals(model.grid, config.removals, rng)
+        removed = square_removals(query.view.grid, config.removals, rng)
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
         found = rankings(query, targets, covered, rng) | {
@@ -94,29 +101,31 @@ def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int
 
 
 def rankings(
-    query: Query, targets: Targets, covered: Float[Array, "n"], rng: np.random.Generator
+    query: TokenQuery, targets: TokenTargets, covered: Float[Array, "n"], rng: np.random.Generator
 ) -> dict[str, Float[Array, "n"]]:
     """What tokens are ranked by, high first."""
-    cues = query.model.cues(
-        query.state, query.conversation, coverage=torch.from_numpy(covered).float()
-    )
-    scores = clip_scores(cues, rng)
-    found = {name: scores[name] for name in CLIP_RANKINGS} | {
-        "high_similarity": highest_similarity(cues)
-    }
-    found |= {MOVED: moved_round(scores[REVERSED], query.model.grid, rng)}
-    found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
-    signals = [*attention_signals(query), *flow_signals(targets), *block_signals(query, targets)]
+    scores = token_scores(query, covered, rng)
+    lead = lead_of(scores)
+    # Of CLIP's scores some are much alike; one of each kind is judged.
+    judged = CLIP_RANKINGS if lead == REVERSED else SUBSTITUTES
+    found = {name: scores[name] for name in judged} | {OPPOSITES[lead]: -scores[lead]}
+    found |= {MOVED_LEADS[lead]: moved_round(scores[lead], query.view.grid, rng)}
+    found |= {"input_x_gradient": input_signals(targets, targets.main)["input_x_gradient"]}
+    signals = [
+        *attention_signals(query),
+        *flow_signals(query, targets),
+        *block_signals(query, targets),
+    ]
     wanted = [signal for signal in signals if signal.key in LLM_RANKINGS]
     return found | {signal.name: signal.values for signal in wanted}
 
 
 def ranking_rows(
     values: Float[Array, "n"],
-    targets: Targets,
+    targets: TokenTargets,
     config: Config,
     removed: Bool[Array, "m n"],
-    after: Float[Array, "m 3"],
+    after: Float[Array, "m t"],
 ) -> list[Row]:
     """Every measure of one ranking for every target, given the targets after random removals."""
     order, n = ranking(values), targets.n_tokens
@@ -127,7 +136,7 @@ def ranking_rows(
     )
     kept, without = np.split(found, 2)
     rows = []
-    for column, target in enumerate(TARGETS):
+    for column, target in enumerate(targets.names):
         insertion, deletion = kept[:, column], without[:, column]
         falls = eraser(counts, deletion, insertion, eraser_counts(n))
         measured: Mapping[tuple[str, int], float] = {
@@ -152,12 +161,11 @@ def ranking_rows(
     return rows
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
-    glamm = require_glamm(model)
     return Work(
         picked,
-        lambda index: partial(image_rows, glamm, picked, config, index),
+        lambda index: partial(image_rows, model, picked, config, index),
         notes=picked.notes,
     )

@@ -10,9 +10,16 @@ from torch import Tensor
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.clip.words import unknown_words
-from litelvlm.data.images import ImageSource
-from litelvlm.models.base import Conversation, Grounder, Grounding, GroundingModel
+from litelvlm.data.images import ImageSource, open_image
+from litelvlm.models.base import (
+    Conversation,
+    Grounder,
+    Grounding,
+    GroundingModel,
+    QueriedModel,
+)
 from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
+from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
@@ -29,7 +36,7 @@ MAX_NEW_TOKENS = 64
 """Longest generated answer; the trained ones have about ten tokens."""
 
 
-class Glamm(GlammNetwork, GroundingModel):
+class Glamm(GlammNetwork, GroundingModel, QueriedModel):
     """GLaMM, the grounding model of the official GLaMM and LiteLVLM code."""
 
     family = "glamm"
@@ -47,6 +54,23 @@ class Glamm(GlammNetwork, GroundingModel):
     ) -> Conversation:
         """Build the conversation in GLaMM's words (see ``prompting.prompts.conversation``)."""
         return prompts.conversation(expressions, question_index, answer_index)
+
+    def query(
+        self,
+        image: ImageSource,
+        expression: str,
+        question_index: int = 0,
+        batch_size: int | None = None,
+    ) -> GlammQuery:
+        """Ask about an expression in one of the 16 question templates, unpruned."""
+        conversation = self.conversation([expression], question_index)
+        return GlammQuery(self, self.cues, self.encode_image(image), conversation, batch_size)
+
+    @torch.inference_mode()
+    def projected_image(self, image: ImageSource) -> Float[Tensor, "n d"]:
+        """Projected visual tokens of an image; SAM does not run."""
+        crop = self.tower.pixel_values(open_image(image))
+        return self.project(self.tower.image(crop).patch_tokens[0])
 
     def grounder(self, batch_size: int) -> Grounder:
         """Make a grounder that does the shared work of all passes over one image once."""
