@@ -5,7 +5,7 @@ from these two alone.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal, NamedTuple
 
@@ -161,12 +161,16 @@ class TokenQuery(ABC):
 
     Attributes:
         batch_size: Rows of the language model at once; None for as many as are safe.
-        similarity: What compares visual tokens with the text: "clip" for both towers of CLIP,
-            "input" for the language model's input space, where a model has no text tower.
     """
 
     batch_size: int | None
-    similarity: Literal["clip", "input"]
+
+    @property
+    @abstractmethod
+    def similarity(self) -> Literal["clip", "input"]:
+        """What compares visual tokens with the text: both towers of CLIP, or the language model's
+        input space, where a model has no text tower.
+        """
 
     @property
     @abstractmethod
@@ -270,7 +274,3 @@ def leave_one_out(
     else:
         without = targets.hiding(removed, batch_size)
     return targets.keeping(whole) - without
-
-
-Substitutes = Mapping[str, Float[Tensor, "n"]]
-"""Scores in place of CLIP's text similarity by name (see ``models.vlm.substitutes``), float32."""

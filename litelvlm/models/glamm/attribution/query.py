@@ -40,7 +40,11 @@ class GlammQuery(TokenQuery):
     state: ImageState
     conversation: Conversation
     batch_size: int | None = None
-    similarity: Literal["clip", "input"] = "clip"
+
+    @property
+    def similarity(self) -> Literal["clip", "input"]:
+        """Both towers of CLIP."""
+        return "clip"
 
     @property
     def view(self) -> ImageView:
