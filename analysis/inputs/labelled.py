@@ -55,7 +55,8 @@ def image_targets(
         if reason:
             skipped.append(reason)
             continue
-        keys = key_columns(data, sample, expression, mask, model) | label_columns(covered)
+        view = model.view(*mask.shape)
+        keys = key_columns(data, sample, expression, mask, view) | label_columns(covered)
         meant, stated = set(expression.category_id), bool(expression.category_id)
         rivals = [
             ann_id

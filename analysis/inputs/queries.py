@@ -84,5 +84,5 @@ def prepare_query(
     query = model.query(sample.image(), expression.sent, question_index, batch_size)
     targets = query.targets()
     covered = token_coverage(mask, model)
-    keys = key_columns(data, sample, expression, mask, model) | label_columns(covered)
+    keys = key_columns(data, sample, expression, mask, query.view) | label_columns(covered)
     return QueryInputs(query, targets, covered, keys | {"empty_prediction": targets.empty})

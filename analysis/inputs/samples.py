@@ -11,7 +11,7 @@ from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.refs import NO_TARGET as NOTHING
-from litelvlm.models.base import StudiedModel
+from litelvlm.models.base import ImageView, StudiedModel
 from litelvlm.models.glamm.prompting.prompts import clean
 
 NO_TARGET = "expression without a target"
@@ -39,9 +39,9 @@ def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
 
 
 def key_columns(
-    data: Dataset, sample: Sample, expression: Expression, mask: Array, model: StudiedModel
+    data: Dataset, sample: Sample, expression: Expression, mask: Array, view: ImageView
 ) -> Row:
-    """Columns that name an expression and describe its target as a model sees it."""
+    """Columns that name an expression and describe its target as the visual tokens see it."""
     return {
         "dataset": data.name,
         "split": data.split,
@@ -53,7 +53,7 @@ def key_columns(
         "kind": expression.kind or "unspecified",
         "n_words": len(expression.sent.split()),
         "area_frac": float(mask.mean()),
-        "visible_frac": model.view(*mask.shape).visible_fraction(mask),
+        "visible_frac": view.visible_fraction(mask),
     }
 
 
