@@ -109,7 +109,6 @@ class ModelOptions(Common):
             quantise=self.quantise,
         )
 
-
     def load_studied(self) -> StudiedModel:
         """Load the model these options name, one that answers in words included.
 

@@ -65,7 +65,9 @@ def shares(new: int, old: int) -> Float[Array, "new old"]:
     return shared
 
 
-def draw_foreign(data: Dataset, model: StudiedModel, size: int, seed: int) -> list[ForeignExpression]:
+def draw_foreign(
+    data: Dataset, model: StudiedModel, size: int, seed: int
+) -> list[ForeignExpression]:
     """Draw up to ``size`` expressions, one per image before any image gives a second.
 
     Expressions without words, and those whose masks cannot be labelled, are passed over.

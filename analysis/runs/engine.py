@@ -132,9 +132,7 @@ def complete_run(
     return run.folder
 
 
-def prepare(
-    study: Study[ModelT, ConfigT], model: ModelT, data: Dataset, config: ConfigT
-) -> Job:
+def prepare(study: Study[ModelT, ConfigT], model: ModelT, data: Dataset, config: ConfigT) -> Job:
     """Everything before the first row; computes and writes none.
 
     Raises:

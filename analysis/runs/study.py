@@ -14,6 +14,7 @@ from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.work import Work
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, QueriedModel, StudiedModel, TowerModel
+from litelvlm.models.timed import TimedModel
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 ModelT = TypeVar("ModelT", bound=StudiedModel)
@@ -23,6 +24,7 @@ NEEDS: Mapping[type[StudiedModel], str] = MappingProxyType(
         GroundingModel: "a model that answers with masks",
         QueriedModel: "a model whose language model can be read",
         TowerModel: "a model with both towers of CLIP",
+        TimedModel: "a model whose calls can be timed",
         StudiedModel: "any model",
     }
 )

@@ -55,7 +55,9 @@ MASSIVE_SHARE = 20 / 64
 Scores = dict[str, Float[Array, "n"]]
 
 
-def token_scores(query: TokenQuery, coverage: Float[Array, "n"], rng: np.random.Generator) -> Scores:
+def token_scores(
+    query: TokenQuery, coverage: Float[Array, "n"], rng: np.random.Generator
+) -> Scores:
     """Every score of one image and its text; high means that the method keeps it.
 
     Args:

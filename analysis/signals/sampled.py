@@ -80,15 +80,15 @@ def sampled_signals(
         "zero": torch.zeros_like(targets.visual),
     }
     for name, baseline in baselines.items():
-        values, error = integrated_gradients(targets, targets.main, baseline, steps, query.batch_size)
+        values, error = integrated_gradients(
+            targets, targets.main, baseline, steps, query.batch_size
+        )
         yield Signal("integrated_gradients", values, main, removal=name, error=error)
     game, groups = block_game(query, targets)
     players = int(groups.max()) + 1
     halves: dict[str, Callable[[np.random.Generator], Float[Array, "g t"]]] = {
         "kernel_shap": lambda rng: kernel_shap(game, players, -(-coalitions // 2), rng),
-        "shapley_sampling": lambda rng: shapley_sampling(
-            game, players, -(-permutations // 2), rng
-        ),
+        "shapley_sampling": lambda rng: shapley_sampling(game, players, -(-permutations // 2), rng),
     }
 
     def tokens(present: Bool[Array, "b n"]) -> Float[Array, "b t"]:

@@ -25,7 +25,9 @@ def get_study(name: str) -> Study[StudiedModel, StudyConfig]:
         ValueError: If it is not in the table.
     """
     check_name(name, (*STUDIES, BENCH), "study")
-    found: Study[StudiedModel, StudyConfig] = import_module(f"litelvlm.analysis.studies.{name}").STUDY
+    found: Study[StudiedModel, StudyConfig] = import_module(
+        f"litelvlm.analysis.studies.{name}"
+    ).STUDY
     return found
 
 

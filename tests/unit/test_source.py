@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from litelvlm.models.files import digest
 from litelvlm.models.glamm.checkpoints.config import check_config, full_config, read_config
 from litelvlm.models.glamm.checkpoints.inventory import inventory
-from litelvlm.models.files import digest
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"

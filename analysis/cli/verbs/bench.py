@@ -69,7 +69,7 @@ class Bench(DataOptions, Printing):
             {name: v for name, v in given.items() if v is not None}
         )
         folder = complete_run(
-            efficiency.STUDY, self.load_model(), self.load_data(), config, self.out
+            efficiency.STUDY, self.load_studied(), self.load_data(), config, self.out
         )
         if self.sweep is not None:
             add_table(folder, "scores", read_summary(self.sweep).table("scores"))

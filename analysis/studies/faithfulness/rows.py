@@ -1,6 +1,7 @@
 """Rows of the faithfulness study: curves and areas of every ranking."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Float
 from litelvlm.analysis.inputs.picked import PickedExpressions, pick
 from litelvlm.analysis.inputs.queries import prepare_query
 from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.inputs.samples import fewest_tokens, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count
 from litelvlm.analysis.runs.work import ItemResult, Work
@@ -77,8 +78,31 @@ class Config(QuestionConfig):
     batch_size: Count | None = None
 
 
-def image_rows(model: QueriedModel, data: PickedExpressions, config: Config, index: int) -> ItemResult:
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares.
+
+    Attributes:
+        model: The model that is asked.
+        data: Images with one expression each.
+        config: Of the study.
+        fewest: Visual tokens of the image that has fewest. Rows name points of the curves by its
+            counts; an image of more tokens is read at the same shares.
+    """
+
+    model: QueriedModel
+    data: PickedExpressions
+    config: Config
+    fewest: int
+
+    def counts(self, named: Sequence[int], n_tokens: int) -> tuple[int, ...]:
+        """Token counts of an image at the points that rows name."""
+        return tuple(round(k * n_tokens / self.fewest) for k in named)
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image and its expression."""
+    model, data, config = context.model, context.data, context.config
     sample = data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
@@ -95,7 +119,7 @@ def image_rows(model: QueriedModel, data: PickedExpressions, config: Config, ind
         for name, values in found.items():
             rows += [
                 {"ranking": name} | row
-                for row in ranking_rows(values, targets, config, removed, after)
+                for row in ranking_rows(context, values, targets, removed, after)
             ]
     return ItemResult([keys | row for row in rows])
 
@@ -121,15 +145,16 @@ def rankings(
 
 
 def ranking_rows(
+    context: Context,
     values: Float[Array, "n"],
     targets: TokenTargets,
-    config: Config,
     removed: Bool[Array, "m n"],
     after: Float[Array, "m t"],
 ) -> list[Row]:
     """Every measure of one ranking for every target, given the targets after random removals."""
-    order, n = ranking(values), targets.n_tokens
-    counts = curve_points(n, config.steps)
+    order, n, config = ranking(values), targets.n_tokens, context.config
+    points, wanted = curve_points(context.fewest, config.steps), eraser_counts(context.fewest)
+    counts = context.counts(points, n)
     only = first_tokens(order, counts)
     found = as_array(
         targets.keeping(torch.from_numpy(np.concatenate([only, ~only])), config.batch_size)
@@ -138,14 +163,14 @@ def ranking_rows(
     rows = []
     for column, target in enumerate(targets.names):
         insertion, deletion = kept[:, column], without[:, column]
-        falls = eraser(counts, deletion, insertion, eraser_counts(n))
+        falls = eraser(counts, deletion, insertion, context.counts(wanted, n))
         measured: Mapping[tuple[str, int], float] = {
-            **{("insertion", k): float(y) for k, y in zip(counts, insertion, strict=True)},
-            **{("deletion", k): float(y) for k, y in zip(counts, deletion, strict=True)},
+            **{("insertion", k): float(y) for k, y in zip(points, insertion, strict=True)},
+            **{("deletion", k): float(y) for k, y in zip(points, deletion, strict=True)},
             **{
                 (name, k): float(y)
                 for name, ys in falls.items()
-                for k, y in zip(eraser_counts(n), ys, strict=True)
+                for k, y in zip(wanted, ys, strict=True)
             },
             **{(f"aopc_{name}", 0): float(ys.mean()) for name, ys in falls.items()},
             ("insertion_auc", 0): curve_area(counts, insertion),
@@ -164,8 +189,9 @@ def ranking_rows(
 def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
+    context = Context(model, picked, config, fewest_tokens(model, picked))
     return Work(
         picked,
-        lambda index: partial(image_rows, model, picked, config, index),
+        lambda index: partial(image_rows, context, index),
         notes=picked.notes,
     )

@@ -103,9 +103,7 @@ def part_rows(
     return rows
 
 
-def overlaps(
-    rows: pd.DataFrame, id: str, metric: str, score: str | None = None
-) -> pd.DataFrame:
+def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None) -> pd.DataFrame:
     """Overlap corrected for chance of each expression, mean over all budgets.
 
     Without a score it is that of the reversed ranking.

@@ -186,10 +186,7 @@ def interpret(claims: Sequence[Claim]) -> str:
     """
     ranker = "" if any("@" not in claim.id for claim in claims) else next(iter(SUBSTITUTES))
     by_id = {
-        id: claim
-        for claim in claims
-        for id, _, name in [claim.id.partition("@")]
-        if name == ranker
+        id: claim for claim in claims for id, _, name in [claim.id.partition("@")] if name == ranker
     }
     first, text, target = (
         by_id[id].verdict if id in by_id else "undetermined" for id in ("H1", "H2", "H3")

@@ -190,9 +190,7 @@ def mask_controls(
         inside, outside = (
             np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside")
         )
-        rows.append(
-            tags(*key, "N3", n_draws=len(others)) | area(auroc(scores, inside, outside))
-        )
+        rows.append(tags(*key, "N3", n_draws=len(others)) | area(auroc(scores, inside, outside)))
     shifts = toroidal_shifts(grid, context.config.shifts, rng)
     moved = auroc(
         scores,

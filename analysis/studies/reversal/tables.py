@@ -108,9 +108,7 @@ def own_ranker(rows: pd.DataFrame) -> str:
     return next((name for name in ("", *SUBSTITUTES) if name in present), "")
 
 
-def control_rows(
-    rows: pd.DataFrame, control: str, primary: Construction = PRIMARY
-) -> pd.DataFrame:
+def control_rows(rows: pd.DataFrame, control: str, primary: Construction = PRIMARY) -> pd.DataFrame:
     """Rows of a control on the primary ranking: another mask, or (N1) another text."""
     if control == "N1":
         return select(rows, *primary[:3], "shuffled", "N1")
@@ -172,7 +170,10 @@ def recall_table(rows: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFram
     )
     primary, free = select(rows, *key), rows[rows["control"] == "N7"]
     wanted = [("similarity", side, primary, f"{column}_") for side, column in _SIDES.items()]
-    wanted += [(name, "highest", free[free["probe"] == name], "rec_high_") for name in sorted(set(free["probe"]), key=_place)]
+    wanted += [
+        (name, "highest", free[free["probe"] == name], "rec_high_")
+        for name in sorted(set(free["probe"]), key=_place)
+    ]
     wanted.append(("mask", "highest", rows[rows["control"] == "oracle"], "rec_high_"))
     found = {}
     for ranking, side, chosen, prefix in wanted:
@@ -233,7 +234,9 @@ def categories_table(own: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataF
     """
     true, parts = select(own, *key), []
     for name, control in CONTROLS.items():
-        other = None if control is None else control_rows(own, control, key)["ri"].reindex(true.index)
+        other = (
+            None if control is None else control_rows(own, control, key)["ri"].reindex(true.index)
+        )
         difference = (true["ri"] if other is None else true["ri"] - other).dropna()
         rows = true.loc[difference.index].assign(ri=difference)
         lines = category_lines(rows, "ri", "ri")
@@ -263,7 +266,9 @@ def tests_table(rows: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFrame
     """
     true, found = select(rows, *key), []
     for name, control in CONTROLS.items():
-        other = None if control is None else control_rows(rows, control, key)["ri"].reindex(true.index)
+        other = (
+            None if control is None else control_rows(rows, control, key)["ri"].reindex(true.index)
+        )
         difference = (true["ri"] if other is None else true["ri"] - other).dropna().round(12)
         means = difference.groupby(true["image_id"]).mean().to_numpy()
         sign, ranks = sign_test(means), wilcoxon_test(means)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from litelvlm.models.vlm.decoder.view import Decoder, DecoderView
 
-
 Entering = Callable[[int, Tensor, tuple[Tensor, Tensor]], None]
 """Called with a layer's index, the states that enter it [b, s, d], and cosine and sine [b, s, e]."""
 

@@ -96,9 +96,7 @@ class EncodedPicture:
         items = locate(self.network, self.family, "image", self.encoded.output, given)
         positions = self.positions(ids)[:, None] - self.family.first_position
         encoded = {"image": self.encoded}
-        return CallSources(
-            self.network, self.family, given, encoded, items, positions, None, clip
-        )
+        return CallSources(self.network, self.family, given, encoded, items, positions, None, clip)
 
     def run(
         self,

@@ -1,7 +1,7 @@
 """A vision-language model of transformers as a study asks it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -11,18 +11,23 @@ from transformers import PreTrainedModel
 from litelvlm.clip.tower import Tower
 from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import ImageView, TowerModel, VisualLM
+from litelvlm.models.timed import TimedModel
 from litelvlm.models.vlm.clip_cues import ClipText
 from litelvlm.models.vlm.families import VlmFamily
+from litelvlm.models.vlm.preparing import Settings
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.encoded import EncodedPicture
 from litelvlm.models.vlm.studied.pictures import PictureReader
 from litelvlm.models.vlm.studied.prompts import question
 from litelvlm.models.vlm.studied.query import VlmQuery
+from litelvlm.models.vlm.studied.timed import VlmCall
+from litelvlm.pruning import Pruner
+from litelvlm.pruning.budgets import ModelSizes
 from litelvlm.pruning.layers.depths import middle_layers
 
 
 @dataclass(frozen=True, eq=False)
-class Vlm(VisualLM):
+class Vlm(VisualLM, TimedModel):
     """A model without a text tower that could rank its visual tokens, such as Qwen2.5-VL.
 
     Attributes:
@@ -117,6 +122,34 @@ class Vlm(VisualLM):
             "state_norm": lambda: picture.features.float().norm(dim=1),
         }
         return {name: score().float().cpu() for name, score in found.items()}
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights."""
+        return sum(parameter.nbytes for parameter in self.network.parameters())
+
+    def sizes(self, height: int, width: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to, for an image of this size."""
+        config, depth = self.network.config, len(self.network.get_decoder().layers)
+        vision = config.vision_config
+        blocks = int(getattr(vision, "num_hidden_layers", None) or vision.depth)
+        return ModelSizes(self.view(height, width).n_tokens, blocks, depth)
+
+    def timed_call(
+        self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
+    ) -> VlmCall:
+        """Prepare one question about one expression."""
+        if len(expressions) != 1:
+            raise ValueError(
+                f"a model that answers in words is asked about one expression at a time, got "
+                f"{len(expressions)}; leave n_texts at 1"
+            )
+        sentence, settings = question(expressions[0]), None
+        if pruner is not None:
+            clip = self._clip()
+            named = None if clip is None else replace(clip, sentences=(sentence,))
+            settings = Settings(self.network, self.family, pruner, budget, "each", None, named)
+        return VlmCall.of(self.encode, self.speaker, open_image(image), sentence, settings)
 
     def _clip(self) -> ClipText | None:
         return None

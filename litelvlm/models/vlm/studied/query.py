@@ -131,6 +131,6 @@ class VlmQuery(TokenQuery):
         return replace(self, expression=expression, question_index=question_index)
 
     def _run(self) -> None:
-        ids: Int[Tensor, "s"] = self.answered.ids
+        ids: Int[Tensor, s] = self.answered.ids
         positions = self.picture.positions(ids)[:, None]
         self.picture.run(ids[None], positions, [self.picture.features], logits_to_keep=1)

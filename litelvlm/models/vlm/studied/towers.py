@@ -54,7 +54,9 @@ def find_clip(
         return folder / "clip"
     if all(getattr(vision, name, None) == size for name, size in OPENAI_SIZES.items()):
         return hub_folder(OPENAI_CLIP, fetch=False)
-    raise FileNotFoundError(f"the CLIP that this model's image tower comes from is missing; {ADVICE}")
+    raise FileNotFoundError(
+        f"the CLIP that this model's image tower comes from is missing; {ADVICE}"
+    )
 
 
 def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessing) -> ClipTower:

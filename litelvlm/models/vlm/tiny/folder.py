@@ -99,7 +99,10 @@ def qwen_processor() -> hf.Qwen2VLImageProcessor:
     """The image processor of the tiny Qwen2.5-VL: 16 to 144 tokens a picture."""
     cell = 14 * 14
     return hf.Qwen2VLImageProcessor(
-        patch_size=7, merge_size=2, temporal_patch_size=2, min_pixels=16 * cell,
+        patch_size=7,
+        merge_size=2,
+        temporal_patch_size=2,
+        min_pixels=16 * cell,
         max_pixels=144 * cell,
     )
 
