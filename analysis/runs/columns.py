@@ -86,9 +86,7 @@ LABELS: tuple[Column, ...] = (
 """Columns that say how the target looks on the token grid."""
 
 TOWER: tuple[Column, ...] = (
-    Column(
-        "clip_model", str, "Another CLIP model, or a substitute for CLIP; empty: the model's own."
-    ),
+    Column("clip_model", str, "Another CLIP model or substitute; empty: the model's own."),
     Column("category", str, "Name of the referent's category, 'several' or 'not stated'."),
     Column("n_same_category", int, "Objects of that category in the image, the referent included."),
 )

@@ -168,8 +168,9 @@ class TokenQuery(ABC):
     @property
     @abstractmethod
     def similarity(self) -> Literal["clip", "input"]:
-        """What compares visual tokens with the text: both towers of CLIP, or the language model's
-        input space, where a model has no text tower.
+        """What compares visual tokens with the text.
+
+        Both towers of CLIP, or the language model's input space, where there is no text tower.
         """
 
     @property

@@ -322,7 +322,7 @@ def test_the_bench_times_the_language_model(kind, models, data, tmp_path):
 
 def test_studies_that_need_masks_name_those_that_do_not(models, data, tmp_path):
     qwen, llava = models["qwen2_5_vl"], models["llava"]
-    with pytest.raises(ValueError, match="answers with masks.*reversal, importance, faithfulness"):
+    with pytest.raises(ValueError, match=r"answers with masks.*reversal, importance, faithfulness"):
         run_study("sweep", qwen, data, tmp_path)
     with pytest.raises(ValueError, match="study sink needs a model with both towers of CLIP"):
         run_study("sink", qwen, data, tmp_path)
@@ -399,7 +399,7 @@ def test_what_does_not_fit_is_refused_by_name(folders, models, sample, tmp_path)
     blind = byte_tokenizer()
     blind.chat_template = "a template that names no image"
     mute = load_vlm(tiny_qwen(), blind, qwen_processor())
-    with pytest.raises(ValueError, match="0 image placeholders .* instead of one"):
+    with pytest.raises(ValueError, match=r"0 image placeholders .* instead of one"):
         mute.query(sample.image(), "the red circle").targets()
     with pytest.raises(ValueError, match=f"templates 0 to {len(QUESTIONS) - 1}"):
         models["llava"].query(sample.image(), "it", question_index=len(QUESTIONS))

@@ -93,7 +93,7 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def pruning_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Sufficiency for the main target, the smallest fall first at each k: pruning is sufficiency."""
+    """Sufficiency for the main target, the smallest fall first at each k, as pruning has it."""
     costs = table[(table["metric"] == "sufficiency") & (table["target"] == main_target(table))]
     costs = costs.sort_values(["k", "value"], ignore_index=True).drop(columns=["metric", "target"])
     return costs.assign(place=costs.groupby("k").cumcount() + 1)

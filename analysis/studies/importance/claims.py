@@ -149,8 +149,8 @@ def _beyond_place(rows: pd.DataFrame, id: str, excluded: dict[str, int]) -> Clai
         return None
     difference = found.assign(value=found["value"] - place["value"].reindex(found.index))
     statement = (
-        f"The kept tokens overlap with the first by {words_of(rows)[id]} more than the tokens nearest to "
-        "the centre do."
+        f"The kept tokens overlap with the first by {words_of(rows)[id]} more than the tokens "
+        "nearest to the centre do."
     )
     return _claim(f"{id}.place", statement, difference, "overlap of central tokens", excluded)
 

@@ -181,8 +181,8 @@ def interpret(claims: Sequence[Claim]) -> str:
 
     A reversal counts as a background preference only if it is shown to need neither the true text
     (H2) nor the referent (H3). A reversal that is *weaker* with the true text does depend on the
-    text. A claim that is missing is as open as one that is undetermined. Where no towers of CLIP rank
-    the tokens, the first substitute for them speaks.
+    text. A claim that is missing is as open as one that is undetermined. Where no towers of CLIP
+    rank the tokens, the first substitute for them speaks.
     """
     ranker = "" if any("@" not in claim.id for claim in claims) else next(iter(SUBSTITUTES))
     by_id = {

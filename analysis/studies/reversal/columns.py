@@ -7,11 +7,7 @@ COLUMNS: tuple[Column, ...] = (
     *LABELS,
     *TOWER,
     Column("rank_agreement", float, "Mean rank correlation with the rankings by other texts."),
-    Column(
-        "probe",
-        str,
-        "What tokens are ranked by: 'P0' as released, 'U2' to 'U5' instead of it, others by name.",
-    ),
+    Column("probe", str, "Ranked by: 'P0' as released, 'U2' to 'U5' in its place, or by name."),
     Column("layer", int, "Layer of the image tower from the end: -1 is the last; 0 is none."),
     Column("sim", str, "Similarity: 'dot', 'cos' or 'none'."),
     Column("text_mode", str, "Which text: the 'template', the bare 'expression' or another one."),

@@ -259,7 +259,7 @@ def area_table(primary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def tests_table(rows: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFrame:
+def tests_table(rows: pd.DataFrame, key: Construction) -> pd.DataFrame:
     """Two-sided sign and Wilcoxon tests on image means of RI and of its control differences.
 
     Images whose mean is exactly 0 say nothing to either test and are left out of ``n_images``.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from litelvlm.models.vlm.decoder.view import Decoder, DecoderView
 
 Entering = Callable[[int, Tensor, tuple[Tensor, Tensor]], None]
-"""Called with a layer's index, the states that enter it [b, s, d], and cosine and sine [b, s, e]."""
+"""Called with a layer's index, the states [b, s, d] that enter it, cosine and sine [b, s, e]."""
 
 
 @contextmanager

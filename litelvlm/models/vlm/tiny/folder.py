@@ -39,8 +39,9 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens(list(SPECIAL))
+    padding, begin, end = SPECIAL[:3]
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+        tokenizer_object=made, pad_token=padding, bos_token=begin, eos_token=end
     )
 
 
