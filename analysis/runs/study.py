@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_type_hints
 
 import pandas as pd
 
@@ -13,22 +13,11 @@ from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.work import Work
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel, QueriedModel, StudiedModel, TowerModel
-from litelvlm.models.timed import TimedModel
+from litelvlm.models.base import GroundingModel, StudiedModel
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 ModelT = TypeVar("ModelT", bound=StudiedModel)
 Tables = Mapping[str, pd.DataFrame]
-NEEDS: Mapping[type[StudiedModel], str] = MappingProxyType(
-    {
-        GroundingModel: "a model that answers with masks",
-        QueriedModel: "a model whose language model can be read",
-        TowerModel: "a model with both towers of CLIP",
-        TimedModel: "a model whose calls can be timed",
-        StudiedModel: "any model",
-    }
-)
-"""What studies read, in words."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +28,14 @@ class Study(Generic[ModelT, ConfigT]):
         name: Name in commands; begins the run folder's name.
         question: In one sentence.
         Config: Its configuration; command-line options come from its fields.
-        prepare: Everything before the first row. The module that defines it, with all that this
+        prepare: Everything before the first row. The type of its first argument, the model, is the
+            least that the study needs (``reads``). The module that defines it, with all that this
             module imports, is the code that makes rows, and so part of the run's key.
         columns: What a row may hold.
         claims: From rows, of which there is at least one, to claims.
         tables: From such rows to the tables that figures and pages show.
         interpret: What claims and tables mean together, in words.
         pictures: Saves pictures for figures into the folder of a finished run; None draws none.
-        reads: The least that it needs of a model.
     """
 
     name: str
@@ -58,8 +47,16 @@ class Study(Generic[ModelT, ConfigT]):
     tables: Callable[[pd.DataFrame, ConfigT], dict[str, pd.DataFrame]]
     interpret: Callable[[Sequence[Claim], Tables], str]
     pictures: Callable[[ModelT, Dataset, Path, ConfigT], None] | None = None
-    # What a study asks of a model unless it says that less is enough.
-    reads: type[ModelT] = GroundingModel  # type: ignore[assignment]
+
+    @property
+    def reads(self) -> type[StudiedModel]:
+        """The least that it needs of a model: what ``prepare`` says of its first argument.
+
+        Masks, if it says nothing.
+        """
+        first = next(iter(signature(self.prepare).parameters))
+        found: type[StudiedModel] = get_type_hints(self.prepare).get(first, GroundingModel)
+        return found
 
     def fits(self, model: StudiedModel) -> bool:
         """Whether a model has what the study reads."""
@@ -72,9 +69,8 @@ class Study(Generic[ModelT, ConfigT]):
             model: The model.
             able: Names of the studies that it has enough for.
         """
-        needed = NEEDS.get(self.reads, self.reads.__name__)
         others = f"; studies that can ask it: {', '.join(able)}" if able else ""
         return (
-            f"study {self.name} needs {needed}, and {model.name} ({type(model).__name__}) is none"
-            f"{others}"
+            f"study {self.name} needs {self.reads.described}, and {model.name} "
+            f"({type(model).__name__}) is none{others}"
         )

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -44,10 +45,12 @@ class StudiedModel(ABC):
     Attributes:
         name: The name it was loaded by, with every option that differs from the official code.
         digest: sha256 over weights, configuration and tokenizers; "random" for random weights.
+        described: What a study that asks for this seam needs, in words.
     """
 
     name: str
     digest: str
+    described: ClassVar[str] = "any model"
 
     @property
     @abstractmethod
@@ -84,6 +87,7 @@ class TowerModel(StudiedModel):
     """
 
     tower: Tower
+    described = "a model with both towers of CLIP"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -117,6 +121,8 @@ class TowerModel(StudiedModel):
 
 class QueriedModel(StudiedModel):
     """A model whose language model can be asked which visual tokens an answer rests on."""
+
+    described = "a model whose language model can be read"
 
     @abstractmethod
     def query(
@@ -194,6 +200,7 @@ class GroundingModel(TowerModel):
     """
 
     family: str
+    described = "a model that answers with masks"
 
     @property
     @abstractmethod

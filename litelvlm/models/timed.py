@@ -59,6 +59,8 @@ class TimedCall(ABC):
 class TimedModel(StudiedModel):
     """A model whose calls can be timed."""
 
+    described = "a model whose calls can be timed"
+
     @property
     @abstractmethod
     def weight_bytes(self) -> int:

@@ -21,7 +21,6 @@ from litelvlm.analysis.studies import faithfulness, importance
 from litelvlm.analysis.studies.faithfulness.rows import MOVED
 from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_rows, joint_rows, row
 from litelvlm.analysis.studies.importance.sanity import REINITIALISED
-from litelvlm.models.base import GroundingModel
 from litelvlm.models.glamm.attribution.targets import TARGETS
 
 N = GRID[0] * GRID[1]
@@ -105,7 +104,7 @@ def made_up(study, image_rows):
     def prepare(model, data, config):
         return Work(data, lambda index: partial(image_rows, index))
 
-    return replace(study, prepare=prepare, reads=GroundingModel)
+    return replace(study, prepare=prepare)
 
 
 def keys_of(index):

@@ -13,7 +13,6 @@ from litelvlm.analysis.studies.efficiency.claims import make_claims
 from litelvlm.analysis.studies.efficiency.columns import COLUMNS
 from litelvlm.analysis.studies.efficiency.rows import prepare
 from litelvlm.analysis.studies.efficiency.tables import interpret, make_tables
-from litelvlm.models.timed import TimedModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -26,5 +25,4 @@ STUDY = Study(
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(tables),
-    reads=TimedModel,
 )

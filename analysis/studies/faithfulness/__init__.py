@@ -16,7 +16,6 @@ from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.studies.faithfulness.claims import interpret, make_claims, make_tables
 from litelvlm.analysis.studies.faithfulness.columns import COLUMNS
 from litelvlm.analysis.studies.faithfulness.rows import Config, prepare
-from litelvlm.models.base import QueriedModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -29,5 +28,4 @@ STUDY = Study(
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
     interpret=interpret,
-    reads=QueriedModel,
 )

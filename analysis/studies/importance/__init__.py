@@ -25,7 +25,6 @@ from litelvlm.analysis.studies.importance.claims import interpret, make_claims
 from litelvlm.analysis.studies.importance.columns import COLUMNS
 from litelvlm.analysis.studies.importance.rows import Config, prepare
 from litelvlm.analysis.studies.importance.tables import make_tables
-from litelvlm.models.base import QueriedModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -38,5 +37,4 @@ STUDY = Study(
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(claims),
-    reads=QueriedModel,
 )

@@ -26,7 +26,6 @@ from litelvlm.analysis.studies.mechanism.claims import interpret, make_claims, m
 from litelvlm.analysis.studies.mechanism.columns import COLUMNS
 from litelvlm.analysis.studies.mechanism.prepare import prepare
 from litelvlm.analysis.studies.mechanism.rows import Config
-from litelvlm.models.base import TowerModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -39,5 +38,4 @@ STUDY = Study(
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(claims, tables.get("probes")),
-    reads=TowerModel,
 )

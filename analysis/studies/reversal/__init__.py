@@ -32,7 +32,6 @@ from litelvlm.analysis.studies.reversal.examples import save_reversal_examples
 from litelvlm.analysis.studies.reversal.prepare import prepare
 from litelvlm.analysis.studies.reversal.rows import Config
 from litelvlm.analysis.studies.reversal.tables import make_tables
-from litelvlm.models.base import StudiedModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -49,5 +48,4 @@ STUDY = Study(
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(claims),
     pictures=save_reversal_examples,
-    reads=StudiedModel,
 )

@@ -29,7 +29,6 @@ from litelvlm.analysis.studies.sink.claims import interpret, make_claims
 from litelvlm.analysis.studies.sink.columns import COLUMNS
 from litelvlm.analysis.studies.sink.rows import Config, prepare
 from litelvlm.analysis.studies.sink.tables import make_tables
-from litelvlm.models.base import TowerModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -42,5 +41,4 @@ STUDY = Study(
     claims=lambda rows, config: make_claims(rows, margin=config.margin),
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(claims),
-    reads=TowerModel,
 )

@@ -31,7 +31,6 @@ from litelvlm.analysis.studies.sink_causal.claims import interpret, make_claims,
 from litelvlm.analysis.studies.sink_causal.columns import COLUMNS
 from litelvlm.analysis.studies.sink_causal.prepare import prepare
 from litelvlm.analysis.studies.sink_causal.rows import Config
-from litelvlm.models.base import TowerModel
 
 __all__ = ["STUDY", "Config", "interpret", "make_claims", "make_tables"]
 
@@ -44,5 +43,4 @@ STUDY = Study(
     claims=make_claims,
     tables=lambda rows, config: make_tables(rows),
     interpret=lambda claims, tables: interpret(claims, tables.get("effects")),
-    reads=TowerModel,
 )

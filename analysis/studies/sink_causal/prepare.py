@@ -14,7 +14,7 @@ from litelvlm.analysis.studies.sink_causal.edits import edited, read_words
 from litelvlm.analysis.studies.sink_causal.rows import Config, Context, image_rows
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import GroundingModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 
@@ -43,7 +43,7 @@ def foreign_texts(
     )
 
 
-def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:
+def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     """Read all foreign texts under every change; one part of the work for each image."""
     n_tokens = model.n_tokens
     budgets = resolve_budgets(config.budgets, n_tokens)

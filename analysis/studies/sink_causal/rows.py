@@ -25,7 +25,7 @@ from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset, Sample
 from litelvlm.data.images import open_image
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import GroundingModel
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.ranking import lowest
@@ -74,7 +74,7 @@ class Context:
         foreign_embeds: By intervention and layer set, the questions about them, embedded.
     """
 
-    model: TowerModel
+    model: GroundingModel
     data: Dataset
     config: Config
     budgets: tuple[int, ...]

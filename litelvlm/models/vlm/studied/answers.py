@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from litelvlm.models.vlm.studied.encoded import EncodedPicture
+from litelvlm.models.vlm.studied.encoded import EncodedPicture, own_generate
 from litelvlm.models.vlm.studied.prompts import Prompt, Prompter
 from litelvlm.models.vlm.studied.targets import Answered
 
@@ -34,9 +34,7 @@ class Speaker:
         network, prompt = picture.network, self.prompt(picture, sentence)
         ids = prompt.ids[None].to(network.device)
         given = picture.arguments(ids)
-        generate = type(network).generate
-        out = generate(
-            network,
+        out = own_generate(network)(
             **given,
             **picture.tensors,
             max_new_tokens=self.max_new_tokens,

@@ -1,7 +1,7 @@
 """One picture after a model's image encoder, and calls of the language model with its tokens."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,15 @@ from litelvlm.models.vlm.studied.prompts import Prompt
 
 TYPES = "mm_token_type_ids"
 """Argument that marks visual tokens among text, in families that have it."""
+
+
+Generate = Callable[..., Tensor]  # type: ignore[explicit-any]  # arguments differ by family
+
+
+def own_generate(network: PreTrainedModel) -> Generate:
+    """The class's own ``generate``: an instance's may be the pruned one."""
+    found: Generate = getattr(type(network), "generate").__get__(network)  # noqa: B009
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +124,7 @@ class EncodedPicture:
             mask: 1 for a token that may be attended to; all of them if left out.
             logits_to_keep: Logits of the last so many tokens; 0 for all.
         """
-        given = self.arguments(ids)
+        given: dict[str, object] = {**self.arguments(ids)}
         if mask is not None:
             given["attention_mask"] = mask
         if any(len(rows) for rows in features):

@@ -1,7 +1,7 @@
 """A vision-language model of transformers as a study asks it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -13,8 +13,8 @@ from litelvlm.data.images import ImageSource, open_image
 from litelvlm.models.base import ImageView, TowerModel, VisualLM
 from litelvlm.models.timed import TimedModel
 from litelvlm.models.vlm.clip_cues import ClipText
+from litelvlm.models.vlm.door import prune
 from litelvlm.models.vlm.families import VlmFamily
-from litelvlm.models.vlm.preparing import Settings
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.encoded import EncodedPicture
 from litelvlm.models.vlm.studied.pictures import PictureReader
@@ -147,8 +147,8 @@ class Vlm(VisualLM, TimedModel):
         sentence, settings = question(expressions[0]), None
         if pruner is not None:
             clip = self._clip()
-            named = None if clip is None else replace(clip, sentences=(sentence,))
-            settings = Settings(self.network, self.family, pruner, budget, "each", None, named)
+            tower, text = (None, None) if clip is None else (clip.tower, sentence)
+            settings = prune(self.network, pruner, budget, clip=tower, text=text).settings
         return VlmCall.of(self.encode, self.speaker, open_image(image), sentence, settings)
 
     def _clip(self) -> ClipText | None:

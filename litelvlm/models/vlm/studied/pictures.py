@@ -68,7 +68,7 @@ class GridReader(PictureReader):
 
     def view(self, height: int, width: int) -> ImageView:
         """A grid over the whole picture: every pixel has a token."""
-        size = self.processor.size
+        size = self.processor.to_dict()["size"]
         cell = self.patch * self.merge
         resized = smart_resize(
             height, width, cell, int(size["shortest_edge"]), int(size["longest_edge"])

@@ -73,7 +73,10 @@ class Prompter:
             return PLAIN.format(image=image, question=sentence)
         content = [{"type": "image"}, {"type": "text", "text": sentence}]
         made = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+            # Templates of these families read a list of parts.
+            [{"role": "user", "content": content}],  # type: ignore[arg-type]
+            add_generation_prompt=True,
+            tokenize=False,
         )
         return str(made)
 

@@ -17,7 +17,7 @@ from litelvlm.models.vlm.door import PrunedVlm
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall, Settings, pruned_call
 from litelvlm.models.vlm.studied.answers import Speaker
-from litelvlm.models.vlm.studied.encoded import EncodedPicture
+from litelvlm.models.vlm.studied.encoded import EncodedPicture, own_generate
 from litelvlm.pruning import LayerPruner
 
 Encode = Callable[[Image.Image], EncodedPicture]
@@ -124,9 +124,9 @@ class VlmCall(TimedCall):
         watching = StoppingCriteriaList([Watching(stop)])
         options: dict[str, object] = {**length, "do_sample": False, "stopping_criteria": watching}
         if self.settings is None:
-            type(network).generate(network, **given, **options)
+            own_generate(network)(**given, **options)
         else:
-            PrunedVlm(self.settings).generate(**given, **options)
+            PrunedVlm(self.settings).generate(None, **given, **options)
 
     @torch.no_grad()
     def whole(self) -> Mapping[str, float]:

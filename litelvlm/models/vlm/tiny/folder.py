@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import transformers as hf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -138,7 +137,7 @@ def write_tiny(kind: str, out: Path, clip: Path | None = None, seed: int = 0) ->
         shutil.copytree(clip, out / "clip", dirs_exist_ok=True)
     model.generation_config.pad_token_id = special_id("<pad>")
     model.generation_config.eos_token_id = special_id("</s>")
-    model.to(torch.float32).save_pretrained(out)
+    model.float().save_pretrained(out)
     tokenizer.save_pretrained(out)
     return out
 
