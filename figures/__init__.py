@@ -12,7 +12,6 @@ from litelvlm.figures import (
     faithfulness,
     importance,
     mechanism,
-    positions,
     published,
     quantisation,
     reversal,
@@ -20,9 +19,9 @@ from litelvlm.figures import (
     significance,
     sink,
     sink_causal,
-    strata,
     sweep,
 )
+from litelvlm.figures.breakdown import positions, strata
 from litelvlm.figures.pictures import examples, motivation
 from litelvlm.figures.saved import Drawing
 

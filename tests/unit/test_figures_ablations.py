@@ -6,7 +6,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from litelvlm.analysis.studies.ablations.config import METHODS, TOGETHER
-from litelvlm.figures import FIGURES, ablations, significance, strata, style
+from litelvlm.figures import FIGURES, ablations, significance, style
+from litelvlm.figures.breakdown import strata
 from litelvlm.figures.saved import Saved
 
 

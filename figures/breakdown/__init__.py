@@ -1,0 +1,1 @@
+"""Figures that break the accuracy of a sweep down: by group of expressions, by positions."""
