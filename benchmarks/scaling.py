@@ -20,8 +20,10 @@ from common import RESULTS, store
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, model_macs
+from litelvlm.analysis.studies.efficiency.costs import counted_macs
+from litelvlm.models.costs import llama_macs
 from litelvlm.models.glamm.batched.masks import masks_of_image
+from litelvlm.models.glamm.costs import model_macs
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import LayerPruner, Pruner, list_pruners
@@ -30,7 +32,7 @@ from litelvlm.pruning.cues import OF_IMAGE, TRUTH
 IMAGE, TEXT, MASK = 3.163e12, 0.002e12, 0.002e12
 """Multiply-adds at full size: CLIP's and SAM's image towers, one question, one mask.
 
-Source: ``litelvlm.analysis.studies.efficiency.costs``.
+Source: ``litelvlm.models.costs``.
 """
 SEVEN_B = (32, 4096, 11008)
 """Layers, width and inner width of LLaMA-7B."""

@@ -21,7 +21,7 @@ from litelvlm.figures import (
     sink_causal,
     sweep,
 )
-from litelvlm.figures.groups import categories, strata
+from litelvlm.figures.groups import categories, positions, strata
 from litelvlm.figures.pictures import examples, motivation
 from litelvlm.figures.saved import Drawing
 
@@ -36,6 +36,7 @@ FIGURES: dict[str, Drawing] = {
     **categories.DRAWINGS,
     **faithfulness.DRAWINGS,
     **sweep.DRAWINGS,
+    **positions.DRAWINGS,
     **strata.DRAWINGS,
     **published.DRAWINGS,
     **ablations.DRAWINGS,

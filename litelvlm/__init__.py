@@ -23,6 +23,7 @@ _HOMES = {
     "list_pruners": "litelvlm.pruning",
     "load_model": "litelvlm.models.families",
     "load_refer": "litelvlm.data.load",
+    "load_vlm": "litelvlm.models.families",
     "prune": "litelvlm.models.vlm.door",
 }
 __all__ = list(_HOMES)
@@ -30,6 +31,7 @@ __all__ = list(_HOMES)
 if TYPE_CHECKING:
     from litelvlm.data.load import load_refer as load_refer
     from litelvlm.models.families import load_model as load_model
+    from litelvlm.models.families import load_vlm as load_vlm
     from litelvlm.models.vlm.door import prune as prune
     from litelvlm.pruning import get_pruner as get_pruner
     from litelvlm.pruning import list_pruners as list_pruners

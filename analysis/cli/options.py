@@ -14,9 +14,12 @@ from litelvlm.analysis.cli.terminal.screen import print_json
 
 if TYPE_CHECKING:
     from litelvlm.data.refer import ReferDataset
+    from litelvlm.models.base import StudiedModel
     from litelvlm.models.glamm.model import Glamm
 
 Device = Literal["auto", "cpu", "cuda"]
+VLM = "vlm:"
+"""Begins the name of a model that answers in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,8 @@ class ModelOptions(Common):
     """Which model, and where it runs."""
 
     model: str = "embedded"
-    """"embedded", "embedded-shapes", a folder, a hub id, or "glamm-7b" (random weights)."""
+    """"embedded", "embedded-shapes", a folder, a hub id, "glamm-7b" (random weights), or "vlm:"
+    with the folder or hub id of a LLaVA-1.5 or Qwen-VL."""
     device: Device = "auto"
     """Where to compute; "auto" takes a GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -77,7 +81,7 @@ class ModelOptions(Common):
     attn: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """Attention kernel."""
     clip: str | None = None
-    """CLIP's folder or hub id, if not the one that the checkpoint names."""
+    """CLIP's folder or hub id, if not the one that the checkpoint names; "none" with "vlm:"."""
     random_init: bool = False
     """Draw random weights instead of reading a checkpoint: costs are real, masks mean nothing."""
     quantise: str | None = None
@@ -97,6 +101,11 @@ class ModelOptions(Common):
         from litelvlm.models.glamm.options import GlammOptions
 
         options = GlammOptions.parse(self.options)
+        if self.model.startswith(VLM):
+            raise ValueError(
+                f"{self.model} answers in words and gives no masks, which this command needs; "
+                "`litelvlm study` and `litelvlm bench` take it"
+            )
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use --device cpu")
         return load_model(
@@ -108,6 +117,32 @@ class ModelOptions(Common):
             options=options,
             clip=self.clip,
             quantise=self.quantise,
+        )
+
+    def load_studied(self) -> StudiedModel:
+        """Load the model these options name, one that answers in words included.
+
+        Raises:
+            ValueError: As ``load_model``, or if an option does not go with the model.
+        """
+        import torch
+
+        from litelvlm import load_vlm
+
+        if not self.model.startswith(VLM):
+            return self.load_model()
+        if self.options or self.quantise is not None:
+            name = "--options" if self.options else "--quantise"
+            raise ValueError(f"{name} goes with a GLaMM; leave it out for {self.model}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device 'cuda' is not available here; use --device cpu")
+        return load_vlm(
+            self.model,
+            clip=self.clip,
+            dtype=None if self.dtype == "auto" else self.dtype,
+            device=None if self.device == "auto" else self.device,
+            attn=self.attn,
+            random_init=self.random_init,
         )
 
 

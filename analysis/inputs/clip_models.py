@@ -14,7 +14,7 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel, TowerModel
 
 ContextT = TypeVar("ContextT")
 BATCH = 64  # texts read at once
@@ -52,16 +52,18 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
 
 
 def clip_work(
-    model: TowerModel,
+    model: StudiedModel,
     data: Dataset,
     names: Sequence[str],
     make_context: Callable[[TowerModel, str], ContextT],
     clip_rows: Callable[[ContextT, int], ItemResult],
     resolved: Mapping[str, object],
+    further: Sequence[Callable[[int], ItemResult]] = (),
+    notes: tuple[str, ...] = (),
 ) -> Work:
     """Work of a study that reads the model's own towers and other CLIP models alike.
 
-    Skipped expressions count for the model's own towers.
+    Skipped expressions count for the model itself.
 
     Args:
         model: The studied model.
@@ -71,18 +73,23 @@ def clip_work(
             images share.
         clip_rows: From that and the index of an image to its rows.
         resolved: Fields of the configuration besides ``clip``.
+        further: What else makes rows of an image, between the own towers and the others.
+        notes: What else a reader of the rows should know.
     """
     clips = load_clips(names, model.device)
-    contexts = [make_context(model, ""), *(make_context(clip, clip.name) for clip in clips)]
+    rankers: list[Callable[[int], ItemResult]] = [
+        *(partial(clip_rows, make_context(tower, "")) for tower in model.towers),
+        *further,
+        *(partial(clip_rows, make_context(clip, clip.name)) for clip in clips),
+    ]
 
     def image_rows(index: int) -> ItemResult:
-        found = [clip_rows(context, index) for context in contexts]
+        found = [rank(index) for rank in rankers]
         return ItemResult([row for result in found for row in result.rows], found[0].skipped)
 
     digests = {clip.name: clip.digest for clip in clips}
-    return Work(
-        data, lambda index: partial(image_rows, index), resolved={**resolved, "clip": digests}
-    )
+    resolved = {**resolved, "clip": digests}
+    return Work(data, lambda index: partial(image_rows, index), resolved=resolved, notes=notes)
 
 
 def randomised(model: TowerModel, seed: int) -> Tower:

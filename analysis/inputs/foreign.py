@@ -15,7 +15,7 @@ from litelvlm.analysis.inputs.samples import (
 )
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel
 
 MASKS = 20  # foreign masks per expression
 
@@ -30,6 +30,7 @@ class ForeignExpression(NamedTuple):
         n_words: Length of the text.
         coverage: Coverage of its mask per token.
         n_in: Tokens in its mask.
+        grid: Token grid of its image (rows, columns).
     """
 
     image_id: int
@@ -38,9 +39,35 @@ class ForeignExpression(NamedTuple):
     n_words: int
     coverage: Float[Array, "n"]
     n_in: int
+    grid: tuple[int, int]
+
+    def on_grid(self, grid: tuple[int, int]) -> Float[Array, "m"]:
+        """Its coverage on the grid of another image: the mean over the area of each cell.
+
+        Example:
+            >>> half = np.array([1.0, 0.0])
+            >>> one = ForeignExpression(1, frozenset(), "left", 1, half, 1, (1, 2))
+            >>> one.on_grid((1, 4)).tolist(), one.on_grid((2, 1)).tolist()
+            ([1.0, 1.0, 0.0, 0.0], [0.5, 0.5])
+        """
+        if grid == self.grid:
+            return self.coverage
+        rows, columns = (shares(new, old) for new, old in zip(grid, self.grid, strict=True))
+        moved: Array = (rows @ self.coverage.reshape(self.grid) @ columns.T).ravel()
+        return moved
 
 
-def draw_foreign(data: Dataset, model: TowerModel, size: int, seed: int) -> list[ForeignExpression]:
+def shares(new: int, old: int) -> Float[Array, "new old"]:
+    """Share of each of ``new`` equal cells that each of ``old`` equal cells makes up."""
+    low, high = np.arange(new)[:, None] / new, np.arange(1, new + 1)[:, None] / new
+    left, right = np.arange(old)[None] / old, np.arange(1, old + 1)[None] / old
+    shared: Array = np.clip(np.minimum(high, right) - np.maximum(low, left), 0, None) * new
+    return shared
+
+
+def draw_foreign(
+    data: Dataset, model: StudiedModel, size: int, seed: int
+) -> list[ForeignExpression]:
     """Draw up to ``size`` expressions, one per image before any image gives a second.
 
     Expressions without words, and those whose masks cannot be labelled, are passed over.
@@ -59,7 +86,8 @@ def draw_foreign(data: Dataset, model: TowerModel, size: int, seed: int) -> list
                 continue
             sample = data[index]
             expression = sample.expressions[int(order[turn])]
-            covered = token_coverage(target_mask(sample, expression), model)
+            mask = target_mask(sample, expression)
+            covered = token_coverage(mask, model)
             if unaskable(expression) is None and skip_reason(covered) is None:
                 foreign.append(
                     ForeignExpression(
@@ -69,6 +97,7 @@ def draw_foreign(data: Dataset, model: TowerModel, size: int, seed: int) -> list
                         len(expression.sent.split()),
                         covered,
                         label_tokens(covered).n_in,
+                        model.view(*mask.shape).grid,
                     )
                 )
     return foreign
@@ -119,10 +148,22 @@ def choose_foreign_masks(
     foreign: Sequence[ForeignExpression],
     sample: Sample,
     n_in: int,
+    n_tokens: int,
     rng: np.random.Generator,
 ) -> Int[Array, "k"]:
-    """Choose random masks of other images among those nearest in size; maybe none."""
-    sizes = np.array([candidate.n_in for candidate in foreign], dtype=np.int64)
+    """Choose random masks of other images among those nearest in size; maybe none.
+
+    Args:
+        foreign: Expressions to choose from.
+        sample: The image.
+        n_in: Tokens in the mask to be replaced.
+        n_tokens: Tokens of the image; sizes count as if every image had as many.
+        rng: Random numbers of this expression.
+    """
+    sizes = np.array(
+        [round(candidate.n_in * n_tokens / len(candidate.coverage)) for candidate in foreign],
+        dtype=np.int64,
+    )
     return size_matched(n_in, sizes, _elsewhere(foreign, sample), MASKS, rng)
 
 

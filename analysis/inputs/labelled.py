@@ -16,7 +16,7 @@ from litelvlm.analysis.inputs.samples import (
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel
 
 
 class LabelledExpression(NamedTuple):
@@ -36,7 +36,7 @@ class LabelledExpression(NamedTuple):
 
 
 def image_targets(
-    data: Dataset, model: TowerModel, sample: Sample, clip: str = ""
+    data: Dataset, model: StudiedModel, sample: Sample, clip: str = ""
 ) -> tuple[list[LabelledExpression], tuple[str, ...]]:
     """Expressions that can be labelled, and why the others cannot.
 
@@ -54,7 +54,8 @@ def image_targets(
         if reason:
             skipped.append(reason)
             continue
-        keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
+        view = model.view(*mask.shape)
+        keys = key_columns(data, sample, expression, mask, view) | label_columns(covered)
         meant, stated = set(expression.category_id), bool(expression.category_id)
         rivals = [
             ann_id

@@ -17,7 +17,7 @@ from litelvlm.analysis.inputs.samples import (
 from litelvlm.analysis.runs.formatting import counted
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel
 
 
 class PickedExpressions:
@@ -61,7 +61,7 @@ class PickedExpressions:
         return sample.with_expressions((sample.expressions[number],))
 
 
-def pick(data: Dataset, model: TowerModel, images: int | None, seed: int) -> PickedExpressions:
+def pick(data: Dataset, model: StudiedModel, images: int | None, seed: int) -> PickedExpressions:
     """Choose one random expression of each image, and images evenly spaced by the target's area.
 
     Expressions that cannot be asked or labelled are passed over and counted. An image without
@@ -103,7 +103,7 @@ def pick(data: Dataset, model: TowerModel, images: int | None, seed: int) -> Pic
     )
 
 
-def unusable(expression: Expression, mask: Array, model: TowerModel) -> str | None:
+def unusable(expression: Expression, mask: Array, model: StudiedModel) -> str | None:
     """Why token importance cannot be measured for an expression; None if it can."""
     reason = unaskable(expression) or untargeted(expression, mask)
     return reason or skip_reason(token_coverage(mask, model))

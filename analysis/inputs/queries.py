@@ -1,6 +1,5 @@
-"""One expression as a query to the unpruned model: its conversation, targets and mask coverage."""
+"""One expression as a query to the unpruned model: its targets and mask coverage."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -15,45 +14,25 @@ from litelvlm.analysis.inputs.samples import (
 )
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
-from litelvlm.models.base import Conversation, GroundingModel, VisualState
-from litelvlm.models.glamm.attribution.targets import Targets
+from litelvlm.models.attribution import TokenQuery, TokenTargets
+from litelvlm.models.base import Conversation, GroundingModel, QueriedModel, VisualState
+from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.models.glamm.outputs import ImageState
-
-
-@dataclass(frozen=True)
-class Query:
-    """One conversation about one image.
-
-    Attributes:
-        model: The GLaMM that answers.
-        state: The encoded image.
-        conversation: Its questions and answers.
-        batch_size: Rows at once; None for as many as are safe.
-    """
-
-    model: Glamm
-    state: ImageState
-    conversation: Conversation
-    batch_size: int | None = None
-
-    def targets(self) -> Targets:
-        """The targets as functions of the visual tokens."""
-        return Targets(self.model, self.state, self.conversation)
 
 
 class QueryInputs(NamedTuple):
     """What an importance study starts an image with.
 
     Attributes:
-        query: The picked expression in its conversation.
+        query: The picked expression in its question.
         targets: Of the query.
         covered: Share of each token's patch that the true mask covers.
         keys: Columns that name the expression.
     """
 
-    query: Query
-    targets: Targets
+    query: TokenQuery
+    targets: TokenTargets
     covered: Float[Array, "n"]
     keys: Row
 
@@ -77,8 +56,8 @@ def glamm_query(
     state: VisualState,
     conversation: Conversation,
     batch_size: int | None = None,
-) -> Query:
-    """A query to a model that must be a GLaMM.
+) -> GlammQuery:
+    """A query to a model that must be a GLaMM, about an image that is encoded already.
 
     Raises:
         ValueError: If model or state are of another family.
@@ -86,28 +65,31 @@ def glamm_query(
     glamm = require_glamm(model)
     if not isinstance(state, ImageState):
         raise ValueError("the encoded image is not from this GLaMM; encode it with the same model")
-    return Query(glamm, state, conversation, batch_size)
+    return GlammQuery(glamm, glamm.cues, state, conversation, batch_size)
 
 
 def prepare_query(
-    model: Glamm, data: PickedExpressions, index: int, question_index: int, batch_size: int | None
+    model: QueriedModel,
+    data: PickedExpressions,
+    index: int,
+    question_index: int,
+    batch_size: int | None,
 ) -> QueryInputs:
     """Encode a picked image and ask for its expression.
 
     Args:
-        model: The GLaMM that answers.
+        model: The model that answers.
         data: Images with one expression each.
         index: Which of them.
-        question_index: Question template, 0 to 15.
+        question_index: Question template.
         batch_size: Rows of the language model at once; None for as many as are safe.
     """
     sample = data[index]
     (expression,) = sample.expressions
     mask = target_mask(sample, expression)
-    state = model.encode_image(sample.image())
-    query = Query(model, state, model.conversation([expression.sent], question_index), batch_size)
+    query = model.query(sample.image(), expression.sent, question_index, batch_size)
     targets = query.targets()
     covered = token_coverage(mask, model)
-    keys = key_columns(data, sample, expression, mask, model.tower) | label_columns(covered)
+    keys = key_columns(data, sample, expression, mask, query.view) | label_columns(covered)
     keys |= {"category": category_name(data, expression), "empty_prediction": targets.empty}
     return QueryInputs(query, targets, covered, keys)

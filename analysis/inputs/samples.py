@@ -9,10 +9,9 @@ from jaxtyping import Float
 from litelvlm.analysis.inputs.labels import IN_COVERAGE
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.arrays import Array
-from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.refs import NO_TARGET as NOTHING
-from litelvlm.models.base import TowerModel, tower_view
+from litelvlm.models.base import ImageView, StudiedModel
 from litelvlm.models.glamm.prompting.prompts import clean
 
 NO_TARGET = "expression without a target"
@@ -28,15 +27,21 @@ def target_mask(sample: Sample, expression: Expression) -> Array:
     return mask
 
 
-def token_coverage(mask: Array, model: TowerModel) -> Float[Array, "n"]:
+def token_coverage(mask: Array, model: StudiedModel) -> Float[Array, "n"]:
     """Share of each token's patch that a mask covers, flat in raster order."""
     return model.view(*mask.shape).coverage(mask)
 
 
+def fewest_tokens(model: StudiedModel, data: Dataset) -> int:
+    """Visual tokens of the image that has fewest: what budgets must fit."""
+    sizes = {(sample.height, sample.width) for sample in (data[i] for i in range(len(data)))}
+    return min(model.view(*size).n_tokens for size in sizes)
+
+
 def key_columns(
-    data: Dataset, sample: Sample, expression: Expression, mask: Array, tower: Tower
+    data: Dataset, sample: Sample, expression: Expression, mask: Array, view: ImageView
 ) -> Row:
-    """Columns that name an expression and describe its target as a tower sees it."""
+    """Columns that name an expression and describe its target as the visual tokens see it."""
     return {
         "dataset": data.name,
         "split": data.split,
@@ -48,7 +53,7 @@ def key_columns(
         "kind": expression.kind or "unspecified",
         "n_words": len(expression.sent.split()),
         "area_frac": float(mask.mean()),
-        "visible_frac": tower_view(tower, *mask.shape).visible_fraction(mask),
+        "visible_frac": view.visible_fraction(mask),
     }
 
 

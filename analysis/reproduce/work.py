@@ -79,7 +79,7 @@ def published_images(dataset: str, split: str) -> int:
 def prefill_macs(n_visual: int) -> int:
     """Multiply-adds of the language model for one prompt.
 
-    Source: LiteLVLM's project page, as in ``litelvlm.analysis.studies.efficiency.costs``.
+    Source: LiteLVLM's project page, as in ``litelvlm.models.costs``.
     """
     layers, width, inner = _LLAMA
     n = n_visual + OTHER_TOKENS

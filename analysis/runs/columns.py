@@ -88,7 +88,7 @@ LABELS: tuple[Column, ...] = (
 CATEGORY = Column("category", str, "Name of the referent's category, 'several' or 'not stated'.")
 
 TOWER: tuple[Column, ...] = (
-    Column("clip_model", str, "Name of another CLIP model; empty for the model's own."),
+    Column("clip_model", str, "Another CLIP model or substitute; empty: the model's own."),
     CATEGORY,
     Column("n_same_category", int, "Objects of that category in the image, the referent included."),
 )

@@ -20,12 +20,11 @@ from litelvlm.analysis.runs.origin.earlier import continued_key
 from litelvlm.analysis.runs.origin.foreign import foreign_digests
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, Summary, Table
-from litelvlm.analysis.runs.study import ConfigT, Study
+from litelvlm.analysis.runs.study import ConfigT, ModelT, Study
 from litelvlm.analysis.runs.told.reasons import reasons_sentence
 from litelvlm.analysis.runs.told.watching import Event, Watcher, nobody
 from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
 from litelvlm.pruning import Pruner
 
 log = logging.getLogger(__name__)
@@ -85,8 +84,8 @@ Mapper = Callable[[Sequence[int], Job], Iterator[tuple[int, PartResult]]]
 
 
 def complete_run(
-    study: Study[ConfigT],
-    model: GroundingModel,
+    study: Study[ModelT, ConfigT],
+    model: ModelT,
     data: Dataset,
     config: ConfigT,
     out: str | Path,
@@ -133,8 +132,14 @@ def complete_run(
     return run.folder
 
 
-def prepare(study: Study[ConfigT], model: GroundingModel, data: Dataset, config: ConfigT) -> Job:
-    """Everything before the first row; computes and writes none."""
+def prepare(study: Study[ModelT, ConfigT], model: ModelT, data: Dataset, config: ConfigT) -> Job:
+    """Everything before the first row; computes and writes none.
+
+    Raises:
+        ValueError: If the model lacks what the study reads.
+    """
+    if not study.fits(model):
+        raise ValueError(study.refusal(model))
     work = study.prepare(model, data, config)
     sizes, ids = work.sizes, None
     if sizes is None:
@@ -313,7 +318,7 @@ def run_chunk(
     return PartResult(rows, counts, tuple(failures), tuple(notes))
 
 
-def summary_of(study: Study[ConfigT], config: ConfigT, run: Run) -> Summary:
+def summary_of(study: Study[ModelT, ConfigT], config: ConfigT, run: Run) -> Summary:
     """Claims and tables from all rows of a run."""
     rows = run.rows()
     claims = [] if rows.empty else study.claims(rows, config)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_type_hints
 
 import pandas as pd
 
@@ -12,21 +13,23 @@ from litelvlm.analysis.runs.columns import Column
 from litelvlm.analysis.runs.config import StudyConfig
 from litelvlm.analysis.runs.work import Work
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import GroundingModel, StudiedModel
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
+ModelT = TypeVar("ModelT", bound=StudiedModel)
 Tables = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Study(Generic[ConfigT]):
+class Study(Generic[ModelT, ConfigT]):
     """One question and everything needed to answer it.
 
     Attributes:
         name: Name in commands; begins the run folder's name.
         question: In one sentence.
         Config: Its configuration; command-line options come from its fields.
-        prepare: Everything before the first row. The module that defines it, with all that this
+        prepare: Everything before the first row. The type of its first argument, the model, is the
+            least that the study needs (``reads``). The module that defines it, with all that this
             module imports, is the code that makes rows, and so part of the run's key.
         columns: What a row may hold.
         claims: From rows, of which there is at least one, to claims.
@@ -38,9 +41,36 @@ class Study(Generic[ConfigT]):
     name: str
     question: str
     Config: type[ConfigT]
-    prepare: Callable[[GroundingModel, Dataset, ConfigT], Work]
+    prepare: Callable[[ModelT, Dataset, ConfigT], Work]
     columns: tuple[Column, ...]
     claims: Callable[[pd.DataFrame, ConfigT], list[Claim]]
     tables: Callable[[pd.DataFrame, ConfigT], dict[str, pd.DataFrame]]
     interpret: Callable[[Sequence[Claim], Tables], str]
-    pictures: Callable[[GroundingModel, Dataset, Path, ConfigT], None] | None = None
+    pictures: Callable[[ModelT, Dataset, Path, ConfigT], None] | None = None
+
+    @property
+    def reads(self) -> type[StudiedModel]:
+        """The least that it needs of a model: what ``prepare`` says of its first argument.
+
+        Masks, if it says nothing.
+        """
+        first = next(iter(signature(self.prepare).parameters))
+        found: type[StudiedModel] = get_type_hints(self.prepare).get(first, GroundingModel)
+        return found
+
+    def fits(self, model: StudiedModel) -> bool:
+        """Whether a model has what the study reads."""
+        return isinstance(model, self.reads)
+
+    def refusal(self, model: StudiedModel, able: Sequence[str] = ()) -> str:
+        """Message for a model that does not fit.
+
+        Args:
+            model: The model.
+            able: Names of the studies that it has enough for.
+        """
+        others = f"; studies that can ask it: {', '.join(able)}" if able else ""
+        return (
+            f"study {self.name} needs {self.reads.described}, and {model.name} "
+            f"({type(model).__name__}) is none{others}"
+        )

@@ -1,6 +1,6 @@
 """Scores of the tokens before any language model runs: each could make a selection."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -8,17 +8,18 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from litelvlm.arrays import Array
+from litelvlm.models.attribution import TokenQuery
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import row_norms
 from litelvlm.pruning.methods.centre_distance import CentreDistance
 from litelvlm.pruning.methods.cls_cosine import ClsCosine
 from litelvlm.pruning.methods.fastervlm import FasterVLM
-from litelvlm.pruning.methods.similarity import HighSimilarity, LowSimilarity
+from litelvlm.pruning.methods.similarity import LowSimilarity
 from litelvlm.pruning.methods.value_norm import ValueNorm
 from litelvlm.pruning.ranking import stable_order
 from litelvlm.pruning.scoring.context import context_scores
 
-REVERSED = "low_similarity"
+REVERSED, REVERSED_INPUT = "low_similarity", "low_input_similarity"
 SCORES = (
     REVERSED,
     "cosine_low_similarity",
@@ -33,20 +34,48 @@ SCORES = (
 )
 """Scores by name, high is kept; the highest-similarity ranking has the negated correlations."""
 
+SUBSTITUTES = (
+    REVERSED_INPUT,
+    "received_attention",
+    "tower_value_norm",
+    "state_norm",
+    "centre_distance",
+    "random",
+    "coverage",
+)
+"""The same for models without a text tower of their own (U2 to U4 of ``models.vlm.substitutes``);
+the state norm is that of the projected token."""
+LEADS = (REVERSED, REVERSED_INPUT)
+
 # A massive activation: beyond 20 in units of the root mean square for width 4096, where 64 is the
 # most there can be, sqrt(width).
 MASSIVE_SHARE = 20 / 64
 
 
-def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[Array, "n"]]:
-    """Every score of ``SCORES`` for one image and its text; high means that the method keeps it.
+Scores = dict[str, Float[Array, "n"]]
+
+
+def token_scores(
+    query: TokenQuery, coverage: Float[Array, "n"], rng: np.random.Generator
+) -> Scores:
+    """Every score of one image and its text; high means that the method keeps it.
 
     Args:
-        cues: Of one image and one text; "coverage" of the true mask is one of the scores, as what
-            an oracle would use.
+        query: The image and its text. What compares the two decides which scores there are:
+            ``SCORES``, or ``SUBSTITUTES`` where the model has no text tower.
+        coverage: Of the true mask, which is one of the scores, as what an oracle would use.
         rng: Of the random score.
     """
-    found: Mapping[str, Tensor] = {
+    cues = query.cues(torch.from_numpy(coverage).float())
+    scores = _SCORED[query.similarity](cues) | {"coverage": cues.float32("coverage")}
+    arrays = {
+        name: values.float().cpu().numpy().astype(np.float64) for name, values in scores.items()
+    }
+    return arrays | {"random": rng.random(cues.n_tokens)}
+
+
+def _clip_scores(cues: Cues) -> dict[str, Tensor]:
+    return {
         REVERSED: LowSimilarity().score(cues),
         "cosine_low_similarity": LowSimilarity(similarity="cosine").score(cues),
         "context": context_scores(cues),
@@ -55,23 +84,45 @@ def clip_scores(cues: Cues, rng: np.random.Generator) -> dict[str, Float[Array, 
         "state_norm": row_norms(cues.float32("patch_tokens")),
         "cls_cosine": ClsCosine().score(cues),
         "centre_distance": CentreDistance().score(cues),
-        "coverage": cues.float32("coverage"),
     }
-    scores = {
-        name: values.float().cpu().numpy().astype(np.float64) for name, values in found.items()
+
+
+def _substitute_scores(cues: Cues) -> dict[str, Tensor]:
+    return {
+        REVERSED_INPUT: -cues.float32("input_similarity"),
+        "received_attention": cues.float32("received_attention"),
+        "tower_value_norm": cues.float32("tower_value_norm"),
+        "state_norm": row_norms(cues.float32("projected")),
+        "centre_distance": CentreDistance().score(cues),
     }
-    return scores | {"random": rng.random(cues.n_tokens)}
+
+
+_SCORED = {"clip": _clip_scores, "input": _substitute_scores}
+
+
+def lead_of(names: Iterable[str]) -> str:
+    """The reversed ranking among the names of scores: what claims are about.
+
+    Raises:
+        ValueError: If none of ``LEADS`` is among them.
+    """
+    present = set(names)
+    found = [name for name in LEADS if name in present]
+    if not found:
+        raise ValueError(
+            f"none of the reversed rankings ({', '.join(LEADS)}) is among {', '.join(present)}"
+        )
+    return found[0]
+
+
+OPPOSITES = {REVERSED: "high_similarity", REVERSED_INPUT: "high_input_similarity"}
+"""The intuitive ranking, opposite to each reversed one."""
 
 
 def ranking(values: Float[Array, "n"]) -> Int[Array, "n"]:
     """Token indices, highest value first, ties by lower index."""
     order: Array = stable_order(torch.from_numpy(values), descending=True).numpy()
     return order
-
-
-def highest_similarity(cues: Cues) -> Float[Array, "n"]:
-    """The intuitive score, opposite to the method's."""
-    return HighSimilarity().score(cues).float().cpu().numpy().astype(np.float64)
 
 
 def visual_sinks(states: Float[Tensor, "s d"], first: int, n_tokens: int) -> Bool[Array, "n"]:

@@ -1,7 +1,7 @@
 """Gradient signals of the visual tokens, by captum.
 
 They are saliency, input x gradient, integrated gradients and gradient x activation of inner layers.
-captum sees one function, from projected visual tokens [b, n, d] to the targets [b, 3], so its
+captum sees one function, from projected visual tokens [b, n, d] to the targets [b, t], so its
 ``target`` is a column. A token's value is the L2 norm over its channels for saliency, which
 has no sign, and their signed sum otherwise.
 """
@@ -19,8 +19,8 @@ from torch import Tensor
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
-from litelvlm.models.glamm.attribution.targets import Targets, frozen
-from litelvlm.models.glamm.network import GlammNetwork
+from litelvlm.models.attribution import TokenTargets, frozen
+from litelvlm.models.base import QueriedModel
 
 COMPLETE = 0.05  # integrated gradients that miss more of the difference than this are flagged
 BLUR_SHARE = 1 / 16  # standard deviation of the blurred baseline, as a share of the shorter side
@@ -44,9 +44,9 @@ def token_sums(attribution: Float[Tensor, "n d"]) -> Float[Array, "n"]:
     return attribution.detach().float().sum(-1).cpu().numpy().astype(np.float64)
 
 
-def input_signals(targets: Targets, column: int) -> dict[str, Float[Array, "n"]]:
+def input_signals(targets: TokenTargets, column: int) -> dict[str, Float[Array, "n"]]:
     """Saliency and input x gradient of one target at the visual tokens."""
-    with frozen(targets.model):
+    with frozen(targets.network):
         inputs = targets.visual[None].clone().requires_grad_(True)
         steep = Saliency(targets).attribute(inputs, target=column)[0]
         product = InputXGradient(targets).attribute(inputs, target=column)[0]
@@ -70,12 +70,12 @@ def inner_layers(n_layers: int) -> tuple[int, ...]:
 
 
 def layer_signals(
-    targets: Targets, column: int, layers: Sequence[int]
+    targets: TokenTargets, column: int, layers: Sequence[int]
 ) -> dict[int, Float[Array, "n"]]:
     """Gradient x activation of one target at the visual tokens' states behind some layers."""
     image = slice(targets.start, targets.start + targets.n_tokens)
-    modules = [targets.model.llama.model.layers[index] for index in layers]
-    with frozen(targets.model):
+    modules = [targets.layers[index] for index in layers]
+    with frozen(targets.network):
         inputs = targets.visual[None].clone().requires_grad_(True)
         found = LayerGradientXActivation(targets, modules).attribute(inputs, target=column)
     return {
@@ -85,7 +85,7 @@ def layer_signals(
 
 
 def integrated_gradients(
-    targets: Targets,
+    targets: TokenTargets,
     column: int,
     baseline: Float[Tensor, "n d"],
     steps: int = 32,
@@ -95,12 +95,12 @@ def integrated_gradients(
 
     Args:
         targets: Image, conversation and model.
-        column: Which of ``TARGETS``.
+        column: Which of the targets.
         baseline: Tokens to start from.
         steps: Gauss-Legendre nodes.
         batch_size: Nodes at once; as many as are safe if left out.
     """
-    with frozen(targets.model):
+    with frozen(targets.network):
         attribution, delta = IntegratedGradients(targets).attribute(
             targets.visual[None],
             baselines=baseline[None].to(targets.visual),
@@ -116,23 +116,18 @@ def integrated_gradients(
     return Integrated(token_sums(attribution[0]), error)
 
 
-@torch.inference_mode()
-def blurred_tokens(model: GlammNetwork, picture: Image.Image) -> Float[Tensor, "n d"]:
+def blurred_tokens(model: QueriedModel, picture: Image.Image) -> Float[Tensor, "n d"]:
     """Projected tokens of the picture blurred until no object is left."""
     image = open_image(picture)
     blurred = image.filter(ImageFilter.GaussianBlur(BLUR_SHARE * min(image.size)))
-    tokens: Tensor = model.project(
-        model.tower.image(model.tower.pixel_values(blurred)).patch_tokens[0]
-    )
-    return tokens
+    return model.projected_image(blurred)
 
 
 @torch.inference_mode()
-def mean_token(model: GlammNetwork, data: Dataset, images: int) -> Float[Tensor, "d"]:
+def mean_token(model: QueriedModel, data: Dataset, images: int) -> Float[Tensor, "d"]:
     """Mean projected token over the first images of a split."""
-    total = torch.zeros(model.llama.config.hidden_size, device=model.device)
-    count = min(images, len(data))
-    for index in range(count):
-        state = model.tower.image(model.tower.pixel_values(open_image(data[index].image())))
-        total += model.project(state.patch_tokens[0]).float().mean(0)
-    return total / count
+    means = [
+        model.projected_image(data[index].image()).float().mean(0)
+        for index in range(min(images, len(data)))
+    ]
+    return torch.stack(means).sum(0) / len(means)

@@ -1,27 +1,35 @@
 """Every importance signal of one image and one expression: cheap ones, and ones that sample."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from litelvlm.analysis.inputs.queries import Query
 from litelvlm.analysis.signals.gradients import (
     inner_layers,
     input_signals,
     layer_signals,
 )
 from litelvlm.arrays import Array
-from litelvlm.models.glamm.attribution.importance import attention_rows, block_groups, leave_one_out
-from litelvlm.models.glamm.attribution.layers import attention_flow
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
+from litelvlm.models.attribution import (
+    QueryToken,
+    TokenQuery,
+    TokenTargets,
+    block_groups,
+    leave_one_out,
+)
 from litelvlm.pruning.layers.depths import middle_layers
 
 BLOCKS = 6
 ALL_HEADS, NO_LAYER = -1, -1
-DICE = TARGETS.index("soft_dice")
+MAIN_TARGETS = ("soft_dice", "answer_log_prob")
+"""What claims are about: of a model that gives masks, and of one that answers in words."""
+
+
+Key = tuple[str, str, int, int, str]
+"""What tells a signal from others: name, target, layer, head, removal."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Signal:
     reliability: float = float("nan")
 
     @property
-    def key(self) -> tuple[str, str, int, int, str]:
+    def key(self) -> Key:
         """What tells it from other signals."""
         return (self.name, self.target, self.layer, self.head, self.removal)
 
@@ -60,13 +68,18 @@ class Signal:
         return self.layer == NO_LAYER and self.head == ALL_HEADS
 
 
-ATTENTION = ("attention_middle", "", NO_LAYER, ALL_HEADS, "")
-REMOVAL = ("leave_one_out", "soft_dice", NO_LAYER, ALL_HEADS, "drop")
-RELEVANCE = ("relevance", "soft_dice", NO_LAYER, ALL_HEADS, "")
-GRADIENT = ("input_x_gradient", "soft_dice", NO_LAYER, ALL_HEADS, "")
-PREREGISTERED = (ATTENTION, REMOVAL)
+def keys_of(name: str, removal: str = "") -> tuple[Key, ...]:
+    """Keys of a signal for each of ``MAIN_TARGETS``, of which a run has one."""
+    return tuple((name, target, NO_LAYER, ALL_HEADS, removal) for target in MAIN_TARGETS)
+
+
+ATTENTION: Key = ("attention_middle", "", NO_LAYER, ALL_HEADS, "")
+REMOVAL = keys_of("leave_one_out", "drop")
+RELEVANCE = keys_of("relevance")
+GRADIENT = keys_of("input_x_gradient")
+PREREGISTERED = (ATTENTION, *REMOVAL)
 """Keys of the two signals of H6: attention in the middle layers (10 to 20 of 32), and the loss of
-soft Dice when a block of tokens is dropped."""
+the main target when a block of tokens is dropped."""
 
 
 def as_array(tensor: Tensor) -> Float[Array, "..."]:
@@ -75,28 +88,28 @@ def as_array(tensor: Tensor) -> Float[Array, "..."]:
     return found
 
 
-def cheap_signals(query: Query, targets: Targets) -> list[Signal]:
+def cheap_signals(query: TokenQuery, targets: TokenTargets) -> list[Signal]:
     """Signals that cost a few passes: attention, its flow, gradients, and dropped blocks."""
     return [
         *attention_signals(query),
-        *flow_signals(targets),
+        *flow_signals(query, targets),
         *gradient_signals(targets),
         *block_signals(query, targets),
     ]
 
 
-def attention_signals(query: Query) -> Iterator[Signal]:
-    """Attention to the visual tokens: of the [SEG] query by layer and head, and of other tokens."""
-    rows = as_array(attention_rows(query.model, query.state, query.conversation))
+def attention_signals(query: TokenQuery) -> Iterator[Signal]:
+    """Attention to the visual tokens: of the answer by layer and head, and of other tokens."""
+    rows = as_array(query.attention_rows())
     middle = middle_layers(len(rows))
     yield Signal("attention_middle", rows[middle].mean((0, 1)))
     yield Signal("attention_middle_max", rows[middle].max(1).mean(0))
-    for name, token in (
-        ("attention_prompt", "last_prompt"),
-        ("attention_expression", "last_expression"),
-    ):
-        others = as_array(attention_rows(query.model, query.state, query.conversation, token))
-        yield Signal(name, others[middle].mean((0, 1)))
+    others: Mapping[str, QueryToken] = {
+        "attention_prompt": "last_prompt",
+        "attention_expression": "last_expression",
+    }
+    for name, token in others.items():
+        yield Signal(name, as_array(query.attention_rows(token))[middle].mean((0, 1)))
     for layer, heads in enumerate(rows):
         yield Signal("attention", heads.mean(0), layer=layer)
         yield Signal("attention_max", heads.max(0), layer=layer)
@@ -112,9 +125,12 @@ def head_signals(
             yield Signal(name, values, target, layer, head)
 
 
-def flow_signals(targets: Targets) -> Iterator[Signal]:
-    """Value-weighted attention, rollout and gradient-weighted relevance."""
-    flow = attention_flow(targets, TARGETS[DICE])
+def flow_signals(query: TokenQuery, targets: TokenTargets) -> Iterator[Signal]:
+    """Value-weighted attention, rollout and gradient-weighted relevance, where they are read."""
+    flow = query.flow(targets)
+    if flow is None:
+        return
+    main = targets.names[targets.main]
     layers = as_array(flow.norm_layers)
     yield Signal("attention_norm_middle", layers[middle_layers(len(layers))].mean(0))
     for layer, values in enumerate(layers):
@@ -122,26 +138,34 @@ def flow_signals(targets: Targets) -> Iterator[Signal]:
     yield from head_signals("attention_norm", as_array(flow.norm_rows))
     gradients = as_array(flow.gradient_rows)
     for layer, heads in enumerate(gradients):
-        yield Signal("gradient_attention", heads.mean(0), TARGETS[DICE], layer)
-    yield from head_signals("gradient_attention", gradients, TARGETS[DICE])
+        yield Signal("gradient_attention", heads.mean(0), main, layer)
+    yield from head_signals("gradient_attention", gradients, main)
     yield Signal("rollout", as_array(flow.rollout))
     yield Signal("norm_rollout", as_array(flow.norm_rollout))
-    yield Signal("relevance", as_array(flow.relevance), TARGETS[DICE])
+    yield Signal("relevance", as_array(flow.relevance), main)
 
 
-def gradient_signals(targets: Targets) -> Iterator[Signal]:
-    """Gradients of every target at the visual tokens, and of the soft Dice in inner layers."""
-    for column, target in enumerate(TARGETS):
+def gradient_signals(targets: TokenTargets) -> Iterator[Signal]:
+    """Gradients of every target at the visual tokens, and of the main one in inner layers."""
+    for column, target in enumerate(targets.names):
         for name, values in input_signals(targets, column).items():
             yield Signal(name, values, target)
-    layers = inner_layers(len(targets.model.llama.model.layers))
-    for layer, values in layer_signals(targets, DICE, layers).items():
-        yield Signal("layer_gradient_x_activation", values, TARGETS[DICE], layer)
+    layers, main = inner_layers(len(targets.layers)), targets.main
+    for layer, values in layer_signals(targets, main, layers).items():
+        yield Signal("layer_gradient_x_activation", values, targets.names[main], layer)
 
 
-def block_signals(query: Query, targets: Targets, removal: str = "drop") -> Iterator[Signal]:
+def blocks_of(query: TokenQuery) -> Int[Tensor, "n"]:
+    """The block of each token: ``BLOCKS`` along each side, or as many as the grid is short."""
+    grid = query.view.grid
+    return block_groups(grid, min(BLOCKS, *grid))
+
+
+def block_signals(
+    query: TokenQuery, targets: TokenTargets, removal: str = "drop"
+) -> Iterator[Signal]:
     """Fall of every target without a block of tokens; each token carries its block's value."""
-    groups = block_groups(query.model.grid, BLOCKS).to(targets.embeds.device)
+    groups = blocks_of(query).to(targets.visual.device)
     falls = as_array(leave_one_out(targets, groups, removal, query.batch_size)[groups])
-    for column, target in enumerate(TARGETS):
+    for column, target in enumerate(targets.names):
         yield Signal("leave_one_out", falls[:, column], target, removal=removal)

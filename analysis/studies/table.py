@@ -14,24 +14,41 @@ from litelvlm.analysis.runs.study import Study
 from litelvlm.analysis.runs.told.watching import Watcher, nobody
 from litelvlm.analysis.studies import BENCH, STUDIES
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel, TowerModel
+from litelvlm.models.base import StudiedModel
 from litelvlm.names import check_name
 
 
-def get_study(name: str) -> Study[StudyConfig]:
+def get_study(name: str) -> Study[StudiedModel, StudyConfig]:
     """Import a study on first use.
 
     Raises:
         ValueError: If it is not in the table.
     """
     check_name(name, (*STUDIES, BENCH), "study")
-    found: Study[StudyConfig] = import_module(f"litelvlm.analysis.studies.{name}").STUDY
+    found: Study[StudiedModel, StudyConfig] = import_module(
+        f"litelvlm.analysis.studies.{name}"
+    ).STUDY
     return found
 
 
+def studies_for(model: StudiedModel) -> tuple[str, ...]:
+    """Names of the studies that have all they read in a model, the bench included."""
+    return tuple(name for name in (*STUDIES, BENCH) if get_study(name).fits(model))
+
+
+def require_fit(study: Study[StudiedModel, StudyConfig], model: StudiedModel) -> None:
+    """Refuse a model that lacks what a study reads, and name the studies that can ask it.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if not study.fits(model):
+        raise ValueError(study.refusal(model, studies_for(model)))
+
+
 def run_study(
-    study: str | Study[StudyConfig],
-    model: GroundingModel,
+    study: str | Study[StudiedModel, StudyConfig],
+    model: StudiedModel,
     data: Dataset,
     out: str | Path = "runs",
     *,
@@ -61,8 +78,10 @@ def run_study(
         >>> run.interpretation, run.claims, run.rows  # doctest: +SKIP
     """
     chosen = get_study(study) if isinstance(study, str) else study
-    if not isinstance(model, TowerModel):
-        raise ValueError(f"model is {model!r}; load it first, with litelvlm.load_model(...)")
+    if not isinstance(model, StudiedModel):
+        raise ValueError(
+            f"model is {model!r}; load it first, with litelvlm.load_model(...) or load_vlm(...)"
+        )
     if not isinstance(data, Dataset):
         raise ValueError(f"data is {data!r}; load it first, with litelvlm.load_refer(...)")
     for name in options:
@@ -71,6 +90,7 @@ def run_study(
         config = chosen.Config.model_validate(options)
     except ValidationError as error:
         raise ValueError(problems_of(error)) from error
+    require_fit(chosen, model)
     complete = run_with_pictures if pictures else complete_run
     folder = complete(
         chosen, model, data, config, out, accept_versions=accept_versions, watch=watch
@@ -79,8 +99,8 @@ def run_study(
 
 
 def run_with_pictures(
-    study: Study[StudyConfig],
-    model: GroundingModel,
+    study: Study[StudiedModel, StudyConfig],
+    model: StudiedModel,
     data: Dataset,
     config: StudyConfig,
     out: str | Path,
@@ -93,6 +113,7 @@ def run_with_pictures(
 
     The arguments are those of ``complete_run``.
     """
+    require_fit(study, model)
     folder = complete_run(study, model, data, config, out, shard, mapper, accept_versions, watch)
     if study.pictures is not None and read_record(folder).complete:
         study.pictures(model, data, folder, config)

@@ -1,1 +1,1 @@
-"""Figures that look at groups of expressions: strata and categories."""
+"""Figures that look at groups of expressions: strata, categories, positions."""

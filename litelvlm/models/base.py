@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from litelvlm.clip.tower import Tower
 from litelvlm.data.images import ImageSource
+from litelvlm.models.attribution import TokenQuery
 from litelvlm.models.requests import (
     BatchGrounder,
     Conversation,
@@ -28,7 +29,9 @@ __all__ = [
     "Grounding",
     "GroundingModel",
     "ImageView",
+    "QueriedModel",
     "Request",
+    "StudiedModel",
     "TowerModel",
     "VisualLM",
     "VisualState",
@@ -36,20 +39,55 @@ __all__ = [
 ]
 
 
-class TowerModel(ABC):
+class StudiedModel(ABC):
+    """A model that a study may ask. What a study needs beyond this, it names (``Study.reads``).
+
+    Attributes:
+        name: The name it was loaded by, with every option that differs from the official code.
+        digest: sha256 over weights, configuration and tokenizers; "random" for random weights.
+        described: What a study that asks for this seam needs, in words.
+    """
+
+    name: str
+    digest: str
+    described: ClassVar[str] = "any model"
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """Number type of the weights."""
+
+    @abstractmethod
+    def view(self, height: int, width: int) -> ImageView:
+        """What the visual tokens see of an image of this size in pixels; runs no model."""
+
+    @property
+    def towers(self) -> tuple["TowerModel", ...]:
+        """The model itself, where both towers of CLIP can rank its visual tokens by a text."""
+        return ()
+
+    @property
+    def answering(self) -> tuple["VisualLM", ...]:
+        """The model itself, where its language model can rank the visual tokens by a text."""
+        return ()
+
+
+class TowerModel(StudiedModel):
     """A model whose visual tokens come from an image tower.
 
     Studies that read nothing but CLIP need no more than this.
 
     Attributes:
-        name: The name it was loaded by, with every option that differs from the official code.
-        digest: sha256 over weights, configuration and tokenizers; "random" for random weights.
         tower: Image and text tower.
     """
 
-    name: str
-    digest: str
     tower: Tower
+    described = "a model with both towers of CLIP"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -71,49 +109,83 @@ class TowerModel(ABC):
         """Number type of the weights."""
         return self.tower.dtype
 
+    @property
+    def towers(self) -> tuple["TowerModel", ...]:
+        """The model itself."""
+        return (self,)
+
     def view(self, height: int, width: int) -> ImageView:
         """What the visual tokens see of an image of this size in pixels; runs no model."""
         return tower_view(self.tower, height, width)
 
 
-@runtime_checkable
-class VisualLM(Protocol):
-    """A vision-language model that answers in words and reads the visual tokens a method leaves.
+class QueriedModel(StudiedModel):
+    """A model whose language model can be asked which visual tokens an answer rests on."""
 
-    ``litelvlm.prune`` makes one of any supported model of transformers.
+    described = "a model whose language model can be read"
+
+    @abstractmethod
+    def query(
+        self,
+        image: ImageSource,
+        expression: str,
+        question_index: int = 0,
+        batch_size: int | None = None,
+    ) -> TokenQuery:
+        """Ask about an expression in one of the family's question templates, unpruned.
+
+        Args:
+            image: The image; it is encoded once for everything that the query gives.
+            expression: A referring expression.
+            question_index: Question template.
+            batch_size: Rows of the language model at once; None for as many as are safe.
+
+        Raises:
+            ValueError: If the image cannot be read, or there is no such template.
+        """
+
+    @abstractmethod
+    def projected_image(self, image: ImageSource) -> Float[Tensor, "n d"]:
+        """Projected visual tokens of an image, all of them."""
+
+
+class VisualLM(QueriedModel):
+    """A vision-language model that answers in words; it gives no masks.
+
+    ``litelvlm.load_vlm`` makes one of a model of transformers.
     """
 
     @property
-    def token_counts(self) -> list[int]:
-        """Visual tokens that the language model read of each image in the last call."""
+    def answering(self) -> tuple["VisualLM", ...]:
+        """The model itself."""
+        return (self,)
 
-    @property
-    def layer_counts(self) -> list[list[int]]:
-        """The same for every layer."""
+    @abstractmethod
+    def question(self, expression: str, question_index: int = 0) -> str:
+        """The sentence that asks about an expression."""
 
-    def cues(self, **given: object) -> list[Cues]:
-        """What a method may read of each image of a call, computed when read.
+    @abstractmethod
+    def text_scores(
+        self, image: ImageSource, questions: Sequence[str]
+    ) -> Mapping[str, Float[Tensor, "t n"]]:
+        """Scores of the visual tokens in place of CLIP's similarity, for several questions.
 
         Args:
-            **given: What the model's processor makes.
+            image: The image.
+            questions: Sentences.
+
+        Returns:
+            By substitute: "input_similarity" (U2) and "llm_attention" (U5), which depend on the
+            question, float32 on the CPU.
         """
 
-    def forward(self, input_ids: Tensor | None = None, **given: object) -> Mapping[str, object]:
-        """Run the model once; "logits" [b, s, vocabulary] are those of the shortened prompts.
+    @abstractmethod
+    def image_scores(self, image: ImageSource) -> Mapping[str, Float[Tensor, "n"]]:
+        """Scores of the visual tokens that no text changes.
 
-        Args:
-            input_ids: Token ids [b, s].
-            **given: What else the model's processor makes.
-        """
-
-    def generate(
-        self, inputs: Tensor | None = None, **given: object
-    ) -> Tensor | Mapping[str, object]:
-        """Generate answers behind the full prompts.
-
-        Args:
-            inputs: Token ids [b, s]; may be given as ``input_ids``.
-            **given: What else the model's processor makes, and options of generation.
+        Returns:
+            By substitute: "received_attention" (U3) and "tower_value_norm" (U4), float32 on the
+            CPU.
         """
 
 
@@ -128,6 +200,7 @@ class GroundingModel(TowerModel):
     """
 
     family: str
+    described = "a model that answers with masks"
 
     @property
     @abstractmethod

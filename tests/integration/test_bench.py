@@ -9,7 +9,7 @@ import pytest
 from litelvlm.analysis.api import complete_run, read_record, read_rows, read_summary
 from litelvlm.analysis.runs.folder import add_table
 from litelvlm.analysis.studies import efficiency
-from litelvlm.analysis.studies.efficiency.arms import Prompt, arms_of
+from litelvlm.analysis.studies.efficiency.arms import arms_of
 from litelvlm.figures.files import write_figures
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 
@@ -133,9 +133,7 @@ def test_the_timed_prompt_holds_what_a_method_lets_into_the_language_model(
     model, data, name, entering
 ):
     config = efficiency.Config(methods=(name,), budgets=(48,))
-    arm = arms_of(model, config, (48,))[0][-1]
-    sample = data[0]
-    prompt = Prompt.of(model, sample.image(), [sample.expressions[0].sent], arm)
+    prompt = list(arms_of(model, data[0], config, (48,))[0].values())[-1].prompt
     # Every token of the text stays; the placeholder is one of them.
     assert prompt.spliced.lengths == (
         len(model.tokenizer.encode(full_prompt(prompt.conversation))) - 1 + entering,

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from litelvlm.analysis.studies.efficiency.costs import counted_macs, llama_macs, transformer_macs
+from litelvlm.analysis.studies.efficiency.costs import counted_macs
+from litelvlm.models.costs import llama_macs, transformer_macs
 from litelvlm.models.glamm.language.llama import decode
 
 SEVEN_B = {"layers": 32, "width": 4096, "inner": 11008}

@@ -148,7 +148,7 @@ def test_what_is_visible_follows_the_crop_of_the_tower(resize, visible):
     model = PlantedModel()
     model.tower.preprocessing = Preprocessing(resize=resize)
     mask = target_mask(sample, expression)
-    found = key_columns(data, sample, expression, mask, model.tower)
+    found = key_columns(data, sample, expression, mask, model.view(*mask.shape))
     assert found["visible_frac"] == pytest.approx(visible)
     labels = label_tokens(token_coverage(mask, model))
     assert label_columns(token_coverage(mask, model)) == {"n_in": labels.n_in, "tiny": labels.tiny}

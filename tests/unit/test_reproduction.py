@@ -21,13 +21,9 @@ from litelvlm.analysis.reproduce.settings import Settings
 from litelvlm.analysis.reproduce.targets import TARGETS, budget_of, get_target, parse_splits
 from litelvlm.analysis.reproduce.work import IMAGE_MACS, MASK_MACS, prefill_macs, work_of
 from litelvlm.analysis.studies import published
-from litelvlm.analysis.studies.efficiency.costs import (
-    llama_macs,
-    mask_decoder_macs,
-    sam_encoder_macs,
-    transformer_macs,
-)
+from litelvlm.models.costs import llama_macs, transformer_macs
 from litelvlm.models.glamm.checkpoints.config import full_clip_config, sam_config
+from litelvlm.models.glamm.costs import mask_decoder_macs, sam_encoder_macs
 
 A100 = Device("cuda", "A large GPU", 80 * 10**9, 150e12)
 

@@ -122,7 +122,7 @@ def test_foreign_masks_are_averaged():
         if row["control"] == "N3"
     )
     drawn = choose_foreign_masks(
-        donors, sample, 9, np.random.default_rng([0, expression.sent_id, 3])
+        donors, sample, 9, 144, np.random.default_rng([0, expression.sent_id, 3])
     )
     expected = np.mean([measures(scores, donors[i].coverage, (8,))["ri"] for i in drawn])
     assert row["ri"] == pytest.approx(expected, abs=1e-12)
@@ -441,11 +441,11 @@ def test_donors_come_from_other_images_and_fit():
             [*alike, donors[-1]], sample, expression, 4, same_category, rng
         )
         assert set(found.tolist()) <= {len(alike)}
-    masks = choose_foreign_masks(donors, sample, 9, rng)
+    masks = choose_foreign_masks(donors, sample, 9, 144, rng)
     assert len(set(masks.tolist())) == 20
     assert all(donors[i].image_id != sample.image_id for i in masks)
-    assert len(choose_foreign_masks(donors[:0], sample, 9, rng)) == 0
-    assert len(choose_foreign_masks(donors[:5], sample, 9, rng)) == sum(
+    assert len(choose_foreign_masks(donors[:0], sample, 9, 144, rng)) == 0
+    assert len(choose_foreign_masks(donors[:5], sample, 9, 144, rng)) == sum(
         d.image_id != 1 for d in donors[:5]
     )
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from litelvlm.models.files import digest
 from litelvlm.models.glamm.checkpoints.config import check_config, full_config, read_config
 from litelvlm.models.glamm.checkpoints.inventory import inventory
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, digest, locate
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
 
 GLAMM = Path(__file__).parents[1] / "fixtures" / "parity" / "glamm"
 
@@ -59,7 +60,7 @@ def test_a_local_folder_never_fetches_its_clip(folder, monkeypatch):
         calls.append(options)
         raise OSError("no local copy")
 
-    monkeypatch.setattr("litelvlm.models.glamm.checkpoints.source.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.models.files.snapshot_download", fetch)
     config = {**read_config(folder), "mm_vision_tower": "openai/clip-vit-large-patch14-336"}
     assert clip_source(folder, config).folder == folder / "clip"
     shutil.rmtree(folder / "clip")
@@ -85,7 +86,7 @@ def test_a_revision_is_passed_on_and_the_commit_comes_back(tmp_path, monkeypatch
         asked.update(options, name=name)
         return str(snapshot)
 
-    monkeypatch.setattr("litelvlm.models.glamm.checkpoints.source.snapshot_download", fetch)
+    monkeypatch.setattr("litelvlm.models.files.snapshot_download", fetch)
     source = locate("someone/model", revision="v1")
     assert (asked["name"], asked["revision"]) == ("someone/model", "v1")
     assert source == (snapshot, "a" * 40)

@@ -57,10 +57,10 @@ class Bench(DataOptions, Printing):
     def run(self) -> int:
         """Measure and print the medians."""
         from litelvlm.analysis.cli.text import headline_text
-        from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
-        from litelvlm.analysis.studies import efficiency
+        from litelvlm.analysis.studies import BENCH, efficiency
         from litelvlm.analysis.studies.published import SOURCE
+        from litelvlm.analysis.studies.table import get_study, run_with_pictures
 
         require_writable(self.out, folder=True)
         names = ("methods", "budgets", "n_texts", "rounds", "warm_up", "decoded", "prefill_only")
@@ -68,8 +68,8 @@ class Bench(DataOptions, Printing):
         config = efficiency.Config.model_validate(
             {name: v for name, v in given.items() if v is not None}
         )
-        folder = complete_run(
-            efficiency.STUDY, self.load_model(), self.load_data(), config, self.out
+        folder = run_with_pictures(
+            get_study(BENCH), self.load_studied(), self.load_data(), config, self.out
         )
         if self.sweep is not None:
             add_table(folder, "scores", read_summary(self.sweep).table("scores"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from litelvlm.analysis.runs.locks import Shard
     from litelvlm.analysis.runs.told.watching import Watcher
     from litelvlm.data.dataset import Dataset
-    from litelvlm.models.base import GroundingModel
+    from litelvlm.models.base import StudiedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Study(RunOptions, Printing):
             require_writable(self.report, folder=True)
         configs, shard = {name: self.configure(name) for name in names}, Shard.parse(self.shard)
         make_deterministic(self.seed)  # before the model: it sets what CUDA reads when it starts
-        model, data = self.load_model(), self.load_data()
+        model, data = self.load_studied(), self.load_data()
         from litelvlm.analysis.cli.terminal.progress import Progress
         from litelvlm.analysis.cli.terminal.screen import print_json
         from litelvlm.analysis.cli.text import ending, ending_text, run_text
@@ -125,7 +125,7 @@ class Study(RunOptions, Printing):
         from litelvlm.analysis.studies.table import get_study
 
         self.load_plugins()
-        return prepare(get_study(name), self.load_model(), self.load_data(), self.configure(name))
+        return prepare(get_study(name), self.load_studied(), self.load_data(), self.configure(name))
 
     def chosen(self) -> tuple[str, ...]:
         """The studies to run, in the order of the table, each once; "all" leaves out ``BY_NAME``.
@@ -209,7 +209,7 @@ class Study(RunOptions, Printing):
     def run_one(
         self,
         name: str,
-        model: GroundingModel,
+        model: StudiedModel,
         data: Dataset,
         config: StudyConfig,
         shard: Shard,

@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from litelvlm.analysis.runs.formatting import aligned, markdown_lines
 from litelvlm.analysis.runs.outcome import Frozen
-from litelvlm.analysis.studies.efficiency.costs import llama_macs
 from litelvlm.analysis.studies.published import N_TOKENS, efficiency
+from litelvlm.models.costs import llama_macs
 
 Text = Annotated[str, Field(min_length=1)]
 LAYERS, WIDTH, INNER = 32, 4096, 11008

@@ -17,7 +17,7 @@ from torch import nn
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import Dataset
 from litelvlm.embedded.sizes import has_miniature_sizes
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import StudiedModel
 
 COMPUTING = (
     "torch",
@@ -126,7 +126,7 @@ def machine() -> dict[str, str | int | None]:
     }
 
 
-def model_identity(model: GroundingModel) -> dict[str, str]:
+def model_identity(model: StudiedModel) -> dict[str, str]:
     """Identity of a model, its part of a run's key.
 
     It holds name, family, weights, number type, device and attention implementation. Weights that
@@ -156,9 +156,11 @@ def data_identity(data: Dataset) -> dict[str, str]:
     }
 
 
-def _attention(model: GroundingModel) -> str:
+def _attention(model: StudiedModel) -> str:
     tower = getattr(model, "tower", None)
-    parts = {"clip": getattr(tower, "clip", None), "llama": getattr(model, "llama", None)}
+    names = ("llama", "network")
+    parts = {"clip": getattr(tower, "clip", None)}
+    parts |= {name: getattr(model, name, None) for name in names}
     kinds = {
         name: getattr(part.config, "_attn_implementation", "unknown")
         for name, part in parts.items()

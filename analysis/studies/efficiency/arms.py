@@ -1,11 +1,9 @@
-"""What the bench times: methods at budgets, and the prompt each gives the language model."""
+"""What the bench times: methods at budgets, each with its call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
-from PIL import Image
 from pydantic import Field, model_validator
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED, AnyMethod, check_distinct
@@ -16,12 +14,9 @@ from litelvlm.analysis.runs.config import (
     StudyConfig,
 )
 from litelvlm.analysis.runs.outcome import Exclusion
-from litelvlm.analysis.studies.sweep.passes import model_sizes
-from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.language.layer_pruning import LayerDropping
-from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.outputs import Spliced
-from litelvlm.pruning import LayerPruner, Pruner, Selection
+from litelvlm.data.dataset import Sample
+from litelvlm.models.timed import TimedCall, TimedModel
+from litelvlm.pruning import Pruner
 from litelvlm.pruning.cues import TRUTH
 
 
@@ -78,66 +73,25 @@ class Arm:
 
 
 def arms_of(
-    model: Glamm, config: Config, budgets: Sequence[int]
-) -> tuple[list[Arm], tuple[Exclusion, ...]]:
-    """What is timed, and why the rest is not."""
-    arms, excluded = list[Arm](), dict[tuple[str, int], Exclusion]()
+    model: TimedModel, sample: Sample, config: Config, budgets: Sequence[int]
+) -> tuple[dict[Arm, TimedCall], tuple[Exclusion, ...]]:
+    """What is timed on one image, each with its call, and why the rest is not."""
+    calls, excluded = dict[Arm, TimedCall](), dict[tuple[str, int], Exclusion]()
+    sizes, picture = model.sizes(sample.height, sample.width), sample.image()
+    texts = [expression.sent for expression in sample.expressions]
     for n_text in config.n_texts:
-        arms.append(Arm(UNPRUNED, None, model.n_tokens, n_text))
+        unpruned = Arm(UNPRUNED, None, sizes.n_tokens, n_text)
+        calls[unpruned] = model.timed_call(picture, texts[:n_text], None, sizes.n_tokens)
         for method in config.methods:
-            whole = (model.n_tokens,) if method.label == PAPER else ()
+            whole = (sizes.n_tokens,) if method.label == PAPER else ()
             for budget in dict.fromkeys((*whole, *budgets)):
                 pruner = method.pruner()
+                arm = Arm(method.label, pruner, budget, n_text)
                 try:
-                    pruner.average_tokens(budget, model_sizes(model))
+                    pruner.average_tokens(budget, sizes)
+                    calls[arm] = model.timed_call(picture, texts[:n_text], pruner, budget)
                 except ValueError as error:
                     excluded[method.label, budget] = Exclusion(
                         method=method.label, budget=budget, reason=str(error)
                     )
-                else:
-                    arms.append(Arm(method.label, pruner, budget, n_text))
-    return arms, tuple(excluded.values())
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A spliced sequence of random visual states, as the language model gets it from one arm.
-
-    Attributes:
-        conversation: Its questions and answers.
-        plan: What drops tokens inside the language model; None if nothing does.
-        spliced: Its embeddings with the visual states in place.
-    """
-
-    conversation: Conversation
-    plan: Selection | None
-    spliced: Spliced
-
-    @classmethod
-    def of(cls, model: Glamm, picture: Image.Image, texts: list[str], arm: Arm) -> "Prompt":
-        """The prompt about the first texts, with the tokens that enter the language model."""
-        conversation, plan, n_tokens = model.conversation(texts[: arm.n_text]), None, arm.budget
-        if isinstance(arm.pruner, LayerPruner):
-            cues = model.cues(model.encode_image(picture), conversation)
-            plan = arm.pruner.select(cues, arm.budget)
-            n_tokens = len(plan)
-        generator, shape = (
-            torch.Generator(model.device).manual_seed(0),
-            (n_tokens, model.llama.config.hidden_size),
-        )
-        visual = torch.randn(shape, generator=generator, device=model.device, dtype=model.dtype)
-        return cls(conversation, plan, model.splice([visual], [conversation], [plan]))
-
-    def dropping(self, model: Glamm) -> LayerDropping | None:
-        """What drops tokens between layers, anew for each pass."""
-        if self.plan is None:
-            return None
-        spliced = self.spliced
-        return LayerDropping(
-            model.llama,
-            model.tokenizer,
-            [self.conversation],
-            [self.plan],
-            spliced.image_start,
-            spliced.lengths,
-        )
+    return calls, tuple(excluded.values())

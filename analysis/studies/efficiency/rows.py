@@ -1,20 +1,18 @@
 """Rows of the bench: times per round, operations and memory per arm."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
-from PIL import Image
 
-from litelvlm.analysis.inputs.queries import require_glamm
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import (
     resolve_budgets,
 )
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.studies.efficiency.arms import Arm, Config, Prompt, arms_of
-from litelvlm.analysis.studies.efficiency.costs import counted_macs, model_macs
+from litelvlm.analysis.studies.efficiency.arms import Arm, Config, arms_of
+from litelvlm.analysis.studies.efficiency.costs import counted_macs
 from litelvlm.analysis.studies.efficiency.timing import (
     DECODE,
     END,
@@ -25,147 +23,58 @@ from litelvlm.analysis.studies.efficiency.timing import (
     peak_memory,
     timed,
 )
-from litelvlm.data.dataset import Dataset, Sample
-from litelvlm.models.base import Conversation, Grounding, GroundingModel
-from litelvlm.models.glamm.language.generation import greedy
-from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.masks.decoder import encode_image, low_resolution_masks, sam_dtype
-from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.glamm.preprocess import sam_pixel_values
-from litelvlm.models.glamm.prompting.prompts import full_prompt
-from litelvlm.pruning import LayerPruner
+from litelvlm.data.dataset import Dataset
+from litelvlm.models.timed import TimedCall, TimedModel
 
 
 @torch.inference_mode()
-def measure(model: Glamm, sample: Sample, config: Config, arms: Sequence[Arm]) -> Iterator[Row]:
+def measure(model: TimedModel, config: Config, calls: Mapping[Arm, TimedCall]) -> Iterator[Row]:
     """Rows: one per arm, round, component and metric; costs and memory once per arm (round -1)."""
-    texts = [expression.sent for expression in sample.expressions]
-    picture, order = sample.image(), random.Random(config.seed)
-    prompts = {arm: Prompt.of(model, picture, texts, arm) for arm in arms}
+    order = random.Random(config.seed)
     for number in range(-config.warm_up, config.rounds):
-        for arm in order.sample(list(arms), len(arms)):
-            prompt = prompts[arm]
+        for arm in order.sample(list(calls), len(calls)):
+            call = calls[arm]
             times = {
-                (PREFILL, clock): ms
-                for clock, ms in timed(partial(prefill, model, prompt), model.device).items()
+                (PREFILL, clock): ms for clock, ms in timed(call.prefill, model.device).items()
             }
             if not config.prefill_only:
-                times[DECODE, "wall"] = answer_time(model, prompt, config.decoded)
-                times |= _whole(model, picture, texts, arm)
+                answer = partial(call.decode, n_tokens=config.decoded)
+                times[DECODE, "wall"] = decode_time(answer, model.device)
+                times |= _whole(model, call)
             if number >= 0:
                 yield from (
                     _row(arm, number, part, f"{clock}_ms", value, "ms")
                     for (part, clock), value in times.items()
                 )
-    for arm in arms:
-        yield from _costs(
-            model, picture, texts, arm, partial(prefill, model, prompts[arm]), config.prefill_only
-        )
+    for arm, call in calls.items():
+        yield from _costs(model, arm, call, config.prefill_only)
 
 
-def _whole(
-    model: Glamm, picture: Image.Image, texts: list[str], arm: Arm
-) -> dict[tuple[str, str], float]:
-    """One call from the picture to the masks, and its stages by the model's own watch."""
-    found: list[Grounding] = []
-    budget = None if arm.pruner is None else arm.budget
-    expressions = texts[: arm.n_text]
-    whole = timed(
-        lambda: found.append(
-            model.segment(picture, expressions, arm.pruner, budget, protocol="conversation")
-        ),
-        model.device,
-    )
+def _whole(model: TimedModel, call: TimedCall) -> dict[tuple[str, str], float]:
+    """One call from the picture to the result, and its stages by the model's own watch."""
+    found: list[Mapping[str, float]] = []
+    whole = timed(lambda: found.append(call.whole()), model.device)
     times = {(END, clock): ms for clock, ms in whole.items()}
-    stages = {(stage, "wall"): 1e3 * s for stage, s in found[0].timings.items() if stage != PREFILL}
+    stages = {(stage, "wall"): 1e3 * s for stage, s in found[0].items() if stage != PREFILL}
     return times | stages
 
 
-def prefill(model: Glamm, prompt: Prompt) -> None:
-    """The language model alone on one prompt, in the kernel that a user gets."""
-    decode(
-        model.llama,
-        prompt.spliced.embeds,
-        prompt.spliced.position_ids,
-        before_layer=prompt.dropping(model),
-    )
-
-
-def answer_time(model: Glamm, prompt: Prompt, n_tokens: int) -> float:
-    """Milliseconds per answer token behind the first one, generated greedily with a KV cache."""
-    return decode_time(
-        lambda stop: greedy(
-            model.llama,
-            prompt.spliced.embeds,
-            prompt.spliced.position_ids,
-            stop,
-            n_tokens + 2,  # ``stop`` is not called for the last token
-            prompt.dropping(model),
-        ),
-        model.device,
-    )
-
-
-def _costs(
-    model: Glamm,
-    picture: Image.Image,
-    texts: list[str],
-    arm: Arm,
-    call: Callable[[], None],
-    prefill_only: bool,
-) -> Iterator[Row]:
+def _costs(model: TimedModel, arm: Arm, call: TimedCall, prefill_only: bool) -> Iterator[Row]:
     """Operations and bytes of one arm."""
-    conversation, n_layers = model.conversation(texts[: arm.n_text]), len(model.llama.model.layers)
-    counts = (arm.budget,) * n_layers
-    if isinstance(arm.pruner, LayerPruner):
-        counts = arm.pruner.schedule(arm.budget, model.n_tokens, n_layers)
-    n_other = len(model.tokenizer.encode(full_prompt(conversation))) - 1
-    length = int(model.tower.tokenize(list(conversation.questions))[0].shape[1])
-    for part, macs in model_macs(model, counts, n_other, arm.n_text, length).items():
+    for part, macs in call.macs().items():
         yield from _operations(arm, part, "analytic", macs)
-    parts = {PREFILL: call} | ({} if prefill_only else _parts(model, picture, conversation, arm))
+    parts = {PREFILL: call.prefill} | ({} if prefill_only else dict(call.parts()))
     for part, macs in counted_macs(parts).items():
         yield from _operations(arm, part, "counted", macs)
     with WrittenBytes() as written:
-        call()
-    width, itemsize = model.llama.config.hidden_size, model.dtype.itemsize
-    kept = sum(count + n_other for count in counts)
+        call.prefill()
+    kept = sum(count + call.n_other for count in call.layer_counts)
+    cache = 2 * kept * call.cache_width * model.dtype.itemsize
     yield _row(arm, -1, PREFILL, "activation_bytes", written.total, "B")
-    yield _row(arm, -1, PREFILL, "kv_bytes", 2 * kept * width * itemsize, "B")
-    yield _row(arm, -1, "model", "weight_bytes", sum(p.nbytes for p in model.parameters()), "B")
-    for metric, value in peak_memory(call, model.device).items():
+    yield _row(arm, -1, PREFILL, "kv_bytes", cache, "B")
+    yield _row(arm, -1, "model", "weight_bytes", model.weight_bytes, "B")
+    for metric, value in peak_memory(call.prefill, model.device).items():
         yield _row(arm, -1, PREFILL, f"{metric}_bytes", value, "B")
-
-
-def _parts(
-    model: Glamm, picture: Image.Image, conversation: Conversation, arm: Arm
-) -> dict[str, Callable[[], object]]:
-    """Components as calls, for counting."""
-    crop = model.tower.pixel_values(picture)
-    square, _ = sam_pixel_values(picture, model.sam_image_size)
-    square = square.to(model.device, sam_dtype(model.sam))
-    state = model.encode_image(picture)
-    cues = model.cues(state, conversation)
-    cues.get("text_embeds")  # counted by itself
-    seg = torch.zeros(
-        1, arm.n_text, 1, model.llama.config.hidden_size, device=model.device, dtype=model.dtype
-    )
-    pruner, kind = arm.pruner, sam_dtype(model.sam)
-    entering = (
-        len(pruner.select(cues, arm.budget)) if isinstance(pruner, LayerPruner) else arm.budget
-    )
-    found = {
-        "clip_image": lambda: model.tower.image(crop),
-        "clip_text": lambda: model.tower.text(list(conversation.questions)),
-        "projector": lambda: model.project(state.clip.patch_tokens[0][:entering]),
-        "sam_encoder": lambda: encode_image(model.sam, square),
-        "mask_decoder": lambda: low_resolution_masks(
-            model.sam, state.sam_embeddings, model.seg_head(seg).to(kind)
-        ),
-    }
-    return (
-        found if pruner is None else found | {"selection": lambda: pruner.select(cues, arm.budget)}
-    )
 
 
 def _operations(arm: Arm, part: str, how: str, macs: int) -> Iterator[Row]:
@@ -187,21 +96,21 @@ def _row(arm: Arm, number: int, component: str, metric: str, value: float | int,
     }
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
     """Choose the arms; all rounds on the first image are one part."""
-    glamm = require_glamm(model)
-    budgets = resolve_budgets(config.budgets, model.n_tokens)
-    arms, excluded = arms_of(glamm, config, budgets)
     sample = data[0]
     if max(config.n_texts) > len(sample.expressions):
         raise ValueError(
             f"n_texts asks for {max(config.n_texts)} expressions, and the first image has "
             f"{len(sample.expressions)}; name smaller numbers"
         )
+    sizes = model.sizes(sample.height, sample.width)
+    budgets = resolve_budgets(config.budgets, sizes.n_tokens)
+    calls, excluded = arms_of(model, sample, config, budgets)
 
     def rounds() -> ItemResult:
         before = gpu_state(model.device)
-        rows = list(measure(glamm, sample, config, arms))
+        rows = list(measure(model, config, calls))
         states = (("before", before), ("after", gpu_state(model.device)))
         clocks = tuple(f"GPU {when} the rounds: {state}" for when, state in states if state)
         return ItemResult(rows, notes=clocks)
@@ -209,8 +118,8 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
     return Work(
         data,
         lambda index: rounds,
-        sizes=[len(arms)],
+        sizes=[len(calls)],
         resolved={"budgets": list(budgets)},
-        methods=tuple(arm.pruner for arm in arms if arm.pruner is not None),
+        methods=tuple(arm.pruner for arm in calls if arm.pruner is not None),
         excluded=excluded,
     )

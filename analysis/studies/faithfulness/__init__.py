@@ -27,5 +27,5 @@ STUDY = Study(
     columns=COLUMNS,
     claims=lambda rows, config: make_claims(rows),
     tables=lambda rows, config: make_tables(rows),
-    interpret=lambda claims, tables: interpret(claims),
+    interpret=interpret,
 )

@@ -1,37 +1,41 @@
 """Claims and tables of the faithfulness study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim
-from litelvlm.analysis.signals.clip_scores import REVERSED
-from litelvlm.analysis.signals.importance import (
-    DICE,
-)
+from litelvlm.analysis.signals.clip_scores import lead_of
+from litelvlm.analysis.signals.importance import MAIN_TARGETS
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.lines import mean_lines
-from litelvlm.analysis.studies.faithfulness.rows import MOVED
-from litelvlm.models.glamm.attribution.targets import TARGETS
+from litelvlm.analysis.studies.faithfulness.rows import MOVED_LEADS
 
-MAIN_TARGET = TARGETS[DICE]
-
-
-NULLS = {
-    "random": ("random", "random order"),
-    "moved": (MOVED, "the same order moved round the grid"),
-}
+NULLS = {"random": "random order", "moved": "the same order moved round the grid"}
 
 
 CURVES = (
-    ("F.insertion", "insertion_auc", 1, "brings the mask back sooner"),
-    ("F.deletion", "deletion_auc", -1, "destroys the mask sooner"),
+    ("F.insertion", "insertion_auc", 1, "brings the {} back sooner"),
+    ("F.deletion", "deletion_auc", -1, "destroys the {} sooner"),
 )
 
 
+TOLD = {
+    "soft_dice": ("mask", "soft Dice"),
+    "answer_log_prob": ("answer", "answer's log-probability"),
+}
+"""What a model gives and what is read of it, by the main target of a run."""
+
+
+def main_target(rows: pd.DataFrame) -> str:
+    """The target that claims are about: of masks, or of answers in words."""
+    present = set(rows["target"])
+    return next((name for name in MAIN_TARGETS if name in present), MAIN_TARGETS[0])
+
+
 def make_claims(rows: pd.DataFrame) -> list[Claim]:
-    """Whether the reversed ranking beats both nulls, by insertion and deletion, on the soft Dice.
+    """Whether the reversed ranking beats both nulls, by insertion and deletion, on the main target.
 
     On expressions of which at least half of the target is visible; the others are counted.
     """
@@ -39,18 +43,22 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
     if visible.empty:
         return []
     claims = []
-    for id, metric, sign, words in CURVES:
-        areas = visible[(visible["target"] == MAIN_TARGET) & (visible["metric"] == metric)]
+    target, lead = main_target(visible), lead_of(visible["ranking"].unique())
+    given, scalar = TOLD[target]
+    for id, metric, sign, curve in CURVES:
+        words = curve.format(given)
+        areas = visible[(visible["target"] == target) & (visible["metric"] == metric)]
         wide = areas.pivot(index="image_id", columns="ranking", values="value")
         parts = []
-        for name, (other, null) in NULLS.items():
-            gain = (sign * (wide[REVERSED] - wide[other])).to_numpy()[:, None]
+        for name, null in NULLS.items():
+            other = MOVED_LEADS[lead] if name == "moved" else name
+            gain = (sign * (wide[lead] - wide[other])).to_numpy()[:, None]
             parts.append(
                 effect_claim(
                     f"{id}.{name}",
                     f"Taking tokens in the reversed order {words} than in {null}.",
                     bootstrap_means(gain, wide.index.to_numpy()),
-                    f"area under the curve of the soft Dice in {null}",
+                    f"area under the curve of the {scalar} in {null}",
                     excluded,
                 )
             )
@@ -66,8 +74,8 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     Returns:
         "curves": mean target per ranking, target, curve (insertion, deletion) and k; "measures":
-        every other measure; "pruning": rankings by what keeping their first k tokens costs in soft
-        Dice, the cheapest first.
+        every other measure; "pruning": rankings by what keeping their first k tokens costs in the
+        main target, the cheapest first.
     """
     rows, _ = primary(rows)
     if rows.empty:
@@ -85,19 +93,22 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def pruning_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Sufficiency for the soft Dice, the smallest fall first at each k: pruning is sufficiency."""
-    costs = table[(table["metric"] == "sufficiency") & (table["target"] == MAIN_TARGET)]
+    """Sufficiency for the main target, the smallest fall first at each k, as pruning has it."""
+    costs = table[(table["metric"] == "sufficiency") & (table["target"] == main_target(table))]
     costs = costs.sort_values(["k", "value"], ignore_index=True).drop(columns=["metric", "target"])
     return costs.assign(place=costs.groupby("k").cumcount() + 1)
 
 
-def interpret(claims: Sequence[Claim]) -> str:
-    """What the verdicts mean together."""
+def interpret(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame] | None = None) -> str:
+    """What the verdicts mean together; the tables say what the model gives."""
     if not claims:
         return "Nothing was measured."
     found = {claim.id: claim.verdict for claim in claims}
+    curves = (tables or {}).get("curves")
+    given, _ = TOLD[MAIN_TARGETS[0] if curves is None else main_target(curves)]
     texts = []
-    for id, _, _, words in CURVES:
+    for id, _, _, curve in CURVES:
+        words = curve.format(given)
         text = f"That the reversed order {words} than chance and smoothness explain is {found[id]}"
         if found[id] != "supported" and found[f"{id}.random"] == "supported":
             text += " (than random order it does, but so may any order whose neighbours are alike)"

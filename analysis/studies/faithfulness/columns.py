@@ -10,6 +10,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("ranking", str, "What tokens are ranked by."),
     Column("target", str, "Scalar that removal changes."),
     Column("metric", str, "Curve or measure."),
-    Column("k", int, "Tokens of the curve's point; 0 for whole curves."),
+    Column("k", int, "Tokens of the curve's point, by the image with fewest; 0: whole curves."),
     Column("value", float, "Value of the target or the measure."),
 )

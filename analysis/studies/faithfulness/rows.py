@@ -1,6 +1,7 @@
 """Rows of the faithfulness study: curves and areas of every ranking."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -8,16 +9,23 @@ import torch
 from jaxtyping import Bool, Float
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, pick
-from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
+from litelvlm.analysis.inputs.queries import prepare_query
 from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.inputs.samples import fewest_tokens, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Count
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, highest_similarity, ranking
+from litelvlm.analysis.signals.clip_scores import (
+    LEADS,
+    OPPOSITES,
+    REVERSED,
+    SUBSTITUTES,
+    lead_of,
+    ranking,
+    token_scores,
+)
 from litelvlm.analysis.signals.gradients import input_signals
 from litelvlm.analysis.signals.importance import (
-    DICE,
     PREREGISTERED,
     RELEVANCE,
     as_array,
@@ -38,17 +46,17 @@ from litelvlm.analysis.stats.faithfulness import (
 )
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.attribution import TokenQuery, TokenTargets
+from litelvlm.models.base import QueriedModel
 
 CLIP_RANKINGS = (REVERSED, "context", "cls_attention", "centre_distance", "random", "coverage")
 
 
-MOVED = "low_similarity_moved"
+MOVED_LEADS = {lead: f"{lead}_moved" for lead in LEADS}
+"""Names of the reversed rankings that were moved round the grid."""
+MOVED = MOVED_LEADS[REVERSED]
 
-
-LLM_RANKINGS = (*PREREGISTERED, RELEVANCE)  # beside input x gradient
+LLM_RANKINGS = (*PREREGISTERED, *RELEVANCE)  # beside input x gradient
 
 
 class Config(QuestionConfig):
@@ -70,8 +78,31 @@ class Config(QuestionConfig):
     batch_size: Count | None = None
 
 
-def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int) -> ItemResult:
+@dataclass(frozen=True)
+class Context:
+    """What every image of a run shares.
+
+    Attributes:
+        model: The model that is asked.
+        data: Images with one expression each.
+        config: Of the study.
+        fewest: Visual tokens of the image that has fewest. Rows name points of the curves by its
+            counts; an image of more tokens is read at the same shares.
+    """
+
+    model: QueriedModel
+    data: PickedExpressions
+    config: Config
+    fewest: int
+
+    def counts(self, named: Sequence[int], n_tokens: int) -> tuple[int, ...]:
+        """Token counts of an image at the points that rows name."""
+        return tuple(round(k * n_tokens / self.fewest) for k in named)
+
+
+def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image and its expression."""
+    model, data, config = context.model, context.data, context.config
     sample = data[index]
     expression = sample.expressions[0]
     with naming(sample, expression):
@@ -79,7 +110,7 @@ def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int
             model, data, index, config.question_index, config.batch_size
         )
         rng = np.random.default_rng([config.seed, int(expression.sent_id)])
-        removed = square_removals(model.grid, config.removals, rng)
+        removed = square_removals(query.view.grid, config.removals, rng)
         after = as_array(targets.keeping(torch.from_numpy(~removed), config.batch_size))
         rows = []
         found = rankings(query, targets, covered, rng) | {
@@ -88,55 +119,58 @@ def image_rows(model: Glamm, data: PickedExpressions, config: Config, index: int
         for name, values in found.items():
             rows += [
                 {"ranking": name} | row
-                for row in ranking_rows(values, targets, config, removed, after)
+                for row in ranking_rows(context, values, targets, removed, after)
             ]
     return ItemResult([keys | row for row in rows])
 
 
 def rankings(
-    query: Query, targets: Targets, covered: Float[Array, "n"], rng: np.random.Generator
+    query: TokenQuery, targets: TokenTargets, covered: Float[Array, "n"], rng: np.random.Generator
 ) -> dict[str, Float[Array, "n"]]:
     """What tokens are ranked by, high first."""
-    cues = query.model.cues(
-        query.state, query.conversation, coverage=torch.from_numpy(covered).float()
-    )
-    scores = clip_scores(cues, rng)
-    found = {name: scores[name] for name in CLIP_RANKINGS} | {
-        "high_similarity": highest_similarity(cues)
-    }
-    found |= {MOVED: moved_round(scores[REVERSED], query.model.grid, rng)}
-    found |= {"input_x_gradient": input_signals(targets, DICE)["input_x_gradient"]}
-    signals = [*attention_signals(query), *flow_signals(targets), *block_signals(query, targets)]
+    scores = token_scores(query, covered, rng)
+    lead = lead_of(scores)
+    # Of CLIP's scores some are much alike; one of each kind is judged.
+    judged = CLIP_RANKINGS if lead == REVERSED else SUBSTITUTES
+    found = {name: scores[name] for name in judged} | {OPPOSITES[lead]: -scores[lead]}
+    found |= {MOVED_LEADS[lead]: moved_round(scores[lead], query.view.grid, rng)}
+    found |= {"input_x_gradient": input_signals(targets, targets.main)["input_x_gradient"]}
+    signals = [
+        *attention_signals(query),
+        *flow_signals(query, targets),
+        *block_signals(query, targets),
+    ]
     wanted = [signal for signal in signals if signal.key in LLM_RANKINGS]
     return found | {signal.name: signal.values for signal in wanted}
 
 
 def ranking_rows(
+    context: Context,
     values: Float[Array, "n"],
-    targets: Targets,
-    config: Config,
+    targets: TokenTargets,
     removed: Bool[Array, "m n"],
-    after: Float[Array, "m 3"],
+    after: Float[Array, "m t"],
 ) -> list[Row]:
     """Every measure of one ranking for every target, given the targets after random removals."""
-    order, n = ranking(values), targets.n_tokens
-    counts = curve_points(n, config.steps)
+    order, n, config = ranking(values), targets.n_tokens, context.config
+    points, wanted = curve_points(context.fewest, config.steps), eraser_counts(context.fewest)
+    counts = context.counts(points, n)
     only = first_tokens(order, counts)
     found = as_array(
         targets.keeping(torch.from_numpy(np.concatenate([only, ~only])), config.batch_size)
     )
     kept, without = np.split(found, 2)
     rows = []
-    for column, target in enumerate(TARGETS):
+    for column, target in enumerate(targets.names):
         insertion, deletion = kept[:, column], without[:, column]
-        falls = eraser(counts, deletion, insertion, eraser_counts(n))
+        falls = eraser(counts, deletion, insertion, context.counts(wanted, n))
         measured: Mapping[tuple[str, int], float] = {
-            **{("insertion", k): float(y) for k, y in zip(counts, insertion, strict=True)},
-            **{("deletion", k): float(y) for k, y in zip(counts, deletion, strict=True)},
+            **{("insertion", k): float(y) for k, y in zip(points, insertion, strict=True)},
+            **{("deletion", k): float(y) for k, y in zip(points, deletion, strict=True)},
             **{
                 (name, k): float(y)
                 for name, ys in falls.items()
-                for k, y in zip(eraser_counts(n), ys, strict=True)
+                for k, y in zip(wanted, ys, strict=True)
             },
             **{(f"aopc_{name}", 0): float(ys.mean()) for name, ys in falls.items()},
             ("insertion_auc", 0): curve_area(counts, insertion),
@@ -152,12 +186,12 @@ def ranking_rows(
     return rows
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
     picked = pick(data, model, config.images, config.seed)
-    glamm = require_glamm(model)
+    context = Context(model, picked, config, fewest_tokens(model, picked))
     return Work(
         picked,
-        lambda index: partial(image_rows, glamm, picked, config, index),
+        lambda index: partial(image_rows, context, index),
         notes=picked.notes,
     )

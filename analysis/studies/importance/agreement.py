@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from litelvlm.analysis.runs.columns import Row
-from litelvlm.analysis.signals.clip_scores import REVERSED, ranking
+from litelvlm.analysis.signals.clip_scores import lead_of, ranking
 from litelvlm.analysis.signals.importance import ALL_HEADS, PREREGISTERED, Signal
 from litelvlm.analysis.stats.agreement import (
     ceiling_of,
@@ -110,7 +110,8 @@ def agreement_rows(
     whole = [signal for signal in signals if signal.whole]
     layers = [signal for signal in signals if not signal.whole and signal.head == ALL_HEADS]
     heads = [signal for signal in signals if signal.head != ALL_HEADS]
-    reversed_only = {REVERSED: scores[REVERSED]}
+    lead = lead_of(scores)
+    reversed_only = {lead: scores[lead]}
     rows = correlation_rows(scores, whole, tokens, reliability)
     rows += correlation_rows(reversed_only, layers, tokens, {})
     rows += correlation_rows(reversed_only, heads, tokens, {}, (NONE,))

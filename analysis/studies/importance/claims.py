@@ -12,18 +12,29 @@ import pandas as pd
 
 from litelvlm.analysis.inputs.picked import primary
 from litelvlm.analysis.runs.claims import Claim, effect_claim, joint_claim, null_claim
-from litelvlm.analysis.signals.clip_scores import REVERSED
-from litelvlm.analysis.signals.importance import ATTENTION, REMOVAL
+from litelvlm.analysis.signals.clip_scores import lead_of
+from litelvlm.analysis.signals.importance import ATTENTION, MAIN_TARGETS, REMOVAL
 from litelvlm.analysis.stats.bootstrap import bootstrap_means
 from litelvlm.analysis.stats.crossed import crossed_mean
 from litelvlm.analysis.stats.lines import categories_of, category_lines
 from litelvlm.analysis.studies.importance.agreement import COVERAGE, POSITION
 
-PARTS = {"H6.attention": ATTENTION, "H6.removal": REMOVAL}
-WORDS = {
-    "H6.attention": "attention of the [SEG] query in the middle layers",
-    "H6.removal": "the loss of soft Dice when a token's block is dropped",
+PARTS = {"H6.attention": (ATTENTION,), "H6.removal": REMOVAL}
+SHORT = {
+    "H6.attention": "attention in the middle layers",
+    "H6.removal": "the loss when a token's block is dropped",
 }
+WORDS = {
+    "soft_dice": {
+        "H6.attention": "attention of the [SEG] query in the middle layers",
+        "H6.removal": "the loss of soft Dice when a token's block is dropped",
+    },
+    "answer_log_prob": {
+        "H6.attention": "attention of the answer in the middle layers",
+        "H6.removal": "the loss of the answer's log-probability when a token's block is dropped",
+    },
+}
+"""Signals by the main target of a run."""
 IOU, RBO = "top_k_iou", "rbo"
 MASK_SCORE, PLACE_SCORE = "coverage", "centre_distance"
 SHUFFLED = "shuffled_signal"
@@ -45,7 +56,8 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
     visible, excluded = primary(rows)
     if visible.empty:
         return []
-    parts = [_overlap(visible, id, IOU, REVERSED, excluded) for id in PARTS]
+    lead = lead_of(visible["score"].unique())
+    parts = [_overlap(visible, id, IOU, lead, excluded) for id in PARTS]
     statement = (
         "The tokens that the reversed ranking keeps are those that matter inside the language "
         "model, more than random tokens are, by both signals."
@@ -54,7 +66,7 @@ def make_claims(rows: pd.DataFrame) -> list[Claim]:
         claim
         for id in PARTS
         for claim in (
-            _overlap(visible, id, RBO, REVERSED, excluded),
+            _overlap(visible, id, RBO, lead, excluded),
             _overlap(visible, id, IOU, MASK_SCORE, excluded),
             _beyond_place(visible, id, excluded),
         )
@@ -77,27 +89,37 @@ def part_rows(
     rows: pd.DataFrame,
     id: str,
     metric: str | None,
-    score: str | None = REVERSED,
+    score: str | None,
     partial_set: str = "none",
 ) -> pd.DataFrame:
     """Rows of one measure of one score with the signal of one of ``PARTS``; None takes all."""
-    wanted = dict(zip(("signal", "target", "layer", "head", "removal"), PARTS[id], strict=True))
-    wanted |= {"control": "none", "score": score, "metric": metric}
+    fields = ("signal", "target", "layer", "head", "removal")
+    keys = pd.MultiIndex.from_frame(rows[list(fields)])
+    rows = rows[keys.isin(PARTS[id])]
+    wanted = {"control": "none", "score": score, "metric": metric}
     wanted |= {"partial_set": partial_set, "sinks": "kept"}
     for column, value in wanted.items():
         rows = rows if value is None else rows[rows[column] == value]
     return rows
 
 
-def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str = REVERSED) -> pd.DataFrame:
+def overlaps(rows: pd.DataFrame, id: str, metric: str, score: str | None = None) -> pd.DataFrame:
     """Overlap corrected for chance of each expression, mean over all budgets.
+
+    Without a score it is that of the reversed ranking.
 
     Columns: value, image_id and, where rows state them, category_id and category; by sent_id.
     """
-    chosen = part_rows(rows, id, metric, score)
+    chosen = part_rows(rows, id, metric, score or lead_of(rows["score"].unique()))
     kept = [name for name in ("image_id", "category_id", "category") if name in chosen]
     of_expressions = chosen.groupby("sent_id")
     return of_expressions[kept].first().assign(value=of_expressions["corrected"].mean())
+
+
+def words_of(rows: pd.DataFrame) -> dict[str, str]:
+    """The signals of ``PARTS`` in words, by the main target of the rows."""
+    present = set(rows["target"])
+    return WORDS[next((name for name in MAIN_TARGETS if name in present), MAIN_TARGETS[0])]
 
 
 def _overlap(
@@ -112,23 +134,23 @@ def _overlap(
     )
     kept = "The tokens of the true mask" if score == MASK_SCORE else "The tokens that it keeps"
     measure = "rank-biased overlap" if metric == RBO else "intersection over union"
-    suffix = {(RBO, REVERSED): ".rbo", (IOU, MASK_SCORE): ".mask"}.get((metric, score), "")
+    suffix = ".mask" if score == MASK_SCORE else {RBO: ".rbo"}.get(metric, "")
     role = "; positive control" if score == MASK_SCORE else ""
     statement = (
-        f"{kept} overlap with the first by {WORDS[id]} more than random tokens do "
+        f"{kept} overlap with the first by {words_of(rows)[id]} more than random tokens do "
         f"({measure} at {depths} tokens, mean{role})."
     )
     return _claim(id + suffix, statement, found, "overlap of random tokens", excluded)
 
 
 def _beyond_place(rows: pd.DataFrame, id: str, excluded: dict[str, int]) -> Claim | None:
-    found, place = (overlaps(rows, id, IOU, score) for score in (REVERSED, PLACE_SCORE))
+    found, place = (overlaps(rows, id, IOU, score) for score in (None, PLACE_SCORE))
     if found.empty or place.empty:
         return None
     difference = found.assign(value=found["value"] - place["value"].reindex(found.index))
     statement = (
-        f"The kept tokens overlap with the first by {WORDS[id]} more than the tokens nearest to "
-        "the centre do."
+        f"The kept tokens overlap with the first by {words_of(rows)[id]} more than the tokens "
+        "nearest to the centre do."
     )
     return _claim(f"{id}.place", statement, difference, "overlap of central tokens", excluded)
 
@@ -136,13 +158,14 @@ def _beyond_place(rows: pd.DataFrame, id: str, excluded: dict[str, int]) -> Clai
 def _correlation(
     rows: pd.DataFrame, id: str, partial_set: str, excluded: dict[str, int]
 ) -> Claim | None:
-    chosen = part_rows(rows, id, "spearman", partial_set=partial_set).set_index("sent_id")
+    lead = lead_of(rows["score"].unique())
+    chosen = part_rows(rows, id, "spearman", lead, partial_set).set_index("sent_id")
     if chosen.empty:
         return None
     suffix, more = (".mask", " and the mask's coverage") if partial_set == COVERAGE else ("", "")
     statement = (
         f"With position and state norm{more} held fixed, the reversed similarity ranks all tokens "
-        f"as {WORDS[id]} does."
+        f"as {words_of(rows)[id]} does."
     )
     name = id.replace("H6", "rank") + suffix
     return _claim(name, statement, chosen, "no partial rank correlation", excluded)
@@ -214,4 +237,4 @@ def _part(by_id: dict[str, Claim], id: str) -> str:
     claim, mask = by_id[id], by_id.get(f"{id}.mask")
     beside = f", the true mask {mask.estimate:.3f}" if mask is not None else ""
     power = f", {claim.power}" if claim.power else ""
-    return f"{WORDS[id]} {claim.estimate:.3f}{beside} ({claim.verdict}{power})"
+    return f"{SHORT[id]} {claim.estimate:.3f}{beside} ({claim.verdict}{power})"

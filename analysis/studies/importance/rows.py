@@ -5,19 +5,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
-from litelvlm.analysis.inputs.queries import Query, prepare_query, require_glamm
+from litelvlm.analysis.inputs.queries import prepare_query
 from litelvlm.analysis.inputs.questions import QuestionConfig
-from litelvlm.analysis.inputs.samples import naming
+from litelvlm.analysis.inputs.samples import fewest_tokens, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.config import Budgets, Count, Index, resolve_budgets
 from litelvlm.analysis.runs.work import ItemResult, Work
-from litelvlm.analysis.signals.clip_scores import REVERSED, clip_scores, visual_sinks
+from litelvlm.analysis.signals.clip_scores import Scores, lead_of, token_scores, visual_sinks
 from litelvlm.analysis.signals.gradients import mean_token
 from litelvlm.analysis.signals.importance import (
     GRADIENT,
@@ -33,16 +32,14 @@ from litelvlm.analysis.studies.importance.agreement import Tokens, agreement_row
 from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel
-from litelvlm.models.glamm.attribution.targets import Targets
-from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.attribution import TokenQuery, TokenTargets
+from litelvlm.models.base import QueriedModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS
 
 JOINT = (
     *PREREGISTERED,
-    RELEVANCE,
-    GRADIENT,
+    *RELEVANCE,
+    *GRADIENT,
 )  # signals whose ranks are also kept as a picture against the scores
 
 
@@ -88,7 +85,7 @@ class Config(QuestionConfig):
 class Context:
     """What every image of a run shares."""
 
-    model: Glamm
+    model: QueriedModel
     data: PickedExpressions
     config: Config
     depth: int
@@ -106,9 +103,8 @@ def image_rows(context: Context, index: int) -> ItemResult:
         query, targets, covered, keys = prepare_query(
             context.model, context.data, index, config.question_index, config.batch_size
         )
-        scores, tokens = scores_of(
-            context, query, covered, targets, [config.seed, int(expression.sent_id)]
-        )
+        scores, tokens = scores_of(query, covered, targets, [config.seed, int(expression.sent_id)])
+        lead = lead_of(scores)
         keys |= {"n_sinks": int(tokens.sinks.sum())}
         signals = cheap_signals(query, targets)
         rows, reliability = [], dict.fromkeys(scores, float("nan"))
@@ -118,6 +114,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
             rows += reinitialised_rows(query, tokens, config.seed + int(expression.sent_id))
         if index in context.sampled:
             signals += sampled_signals(
+                context.model,
                 query,
                 targets,
                 sample.image(),
@@ -132,62 +129,38 @@ def image_rows(context: Context, index: int) -> ItemResult:
         rows += agreement_rows(scores, signals, tokens, context.depth, reliability, context.budgets)
         for signal in signals:
             if signal.key in JOINT:
-                rows += joint_rows(REVERSED, scores[REVERSED], signal)
+                rows += joint_rows(lead, scores[lead], signal)
             if signal.key in PREREGISTERED:
-                rows += shuffled_rows(
-                    scores[REVERSED], signal, config.seed + int(expression.sent_id)
-                )
+                seed = config.seed + int(expression.sent_id)
+                rows += shuffled_rows(lead, scores[lead], signal, seed)
     return ItemResult([keys | found for found in rows])
 
 
 def scores_of(
-    context: Context,
-    query: Query,
+    query: TokenQuery,
     covered: Float[Array, "n"],
-    targets: Targets,
+    targets: TokenTargets,
     seed: Sequence[int],
-) -> tuple[dict[str, Float[Array, "n"]], Tokens]:
-    """CLIP-side scores of the tokens, and what else is known of them."""
-    truth = torch.from_numpy(covered).float()
-    cues = query.model.cues(query.state, query.conversation, coverage=truth)
-    scores = clip_scores(cues, np.random.default_rng(seed))
-    halfway = len(query.model.llama.model.layers) // 2
-    sinks = visual_sinks(states_entering(targets, halfway), targets.start, targets.n_tokens)
-    return scores, Tokens(context.model.grid, scores["state_norm"], covered, sinks)
-
-
-@torch.inference_mode()
-def states_entering(targets: Targets, layer: int) -> Float[Tensor, "s d"]:
-    """States of the unpruned sequence as they enter a layer of the language model."""
-    found: list[Tensor] = []
-
-    def read(index: int, hidden_states: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        if index == layer:
-            found.append(hidden_states[0])
-        return hidden_states, position_ids
-
-    positions = torch.arange(len(targets.embeds), device=targets.embeds.device)[None]
-    decode(targets.model.llama, targets.embeds[None], positions, before_layer=read)
-    return found[0]
+) -> tuple[Scores, Tokens]:
+    """Scores of the tokens before the language model, and what else is known of them."""
+    scores = token_scores(query, covered, np.random.default_rng(seed))
+    halfway = len(query.layers) // 2
+    sinks = visual_sinks(query.entering(halfway), targets.start, targets.n_tokens)
+    return scores, Tokens(query.view.grid, scores["state_norm"], covered, sinks)
 
 
 def retested(
     context: Context,
-    query: Query,
+    query: TokenQuery,
     signals: Sequence[Signal],
-    scores: dict[str, Float[Array, "n"]],
+    scores: Scores,
     covered: Float[Array, "n"],
 ) -> tuple[list[Signal], dict[str, float]]:
     """Signals with their reliability, and that of scores, from asking with a second template.
 
     What does not read the text has reliability 1.
     """
-    again = replace(
-        query,
-        conversation=query.model.conversation(
-            query.conversation.expressions, context.config.second_template
-        ),
-    )
+    again = query.reworded(context.config.second_template)
     targets = again.targets()
     other = {signal.key: signal.values for signal in cheap_signals(again, targets)}
     found = [
@@ -195,57 +168,50 @@ def retested(
         for signal in signals
     ]
     # Random scores are seeded alike, so they count as text-free too.
-    second, _ = scores_of(context, again, covered, targets, [context.config.seed])
+    second, _ = scores_of(again, covered, targets, [context.config.seed])
     text_free = [name for name in scores if "similarity" not in name]
     of_scores = {name: reliability(values, second[name]) for name, values in scores.items()}
     return found, of_scores | dict.fromkeys(text_free, 1.0)
 
 
-def foreign_rows(
-    context: Context, index: int, query: Query, scores: dict[str, Float[Array, "n"]]
-) -> list[Row]:
+def foreign_rows(context: Context, index: int, query: TokenQuery, scores: Scores) -> list[Row]:
     """The image's own scores against the importance of its tokens for another expression."""
-    other = replace(
-        query,
-        conversation=query.model.conversation(
-            [foreign_text(context.data, index)], context.config.question_index
-        ),
-    )
+    other = query.about(foreign_text(context.data, index), context.config.question_index)
     signals = [
         signal for signal in cheap_signals(other, other.targets()) if signal.key in PREREGISTERED
     ]
-    return [control_row("foreign_expression", scores[REVERSED], signal) for signal in signals]
+    lead = lead_of(scores)
+    return [control_row("foreign_expression", lead, scores[lead], signal) for signal in signals]
 
 
-def shuffled_rows(values: Float[Array, "n"], signal: Signal, seed: int) -> list[Row]:
+def shuffled_rows(lead: str, values: Float[Array, "n"], signal: Signal, seed: int) -> list[Row]:
     """The signal with its tokens shuffled, and against itself."""
     order = np.random.default_rng(seed).permutation(len(values))
     mixed = replace(signal, values=signal.values[order])
     return [
-        control_row("shuffled_signal", values, mixed),
-        control_row("self", signal.values, signal),
+        control_row("shuffled_signal", lead, values, mixed),
+        control_row("self", lead, signal.values, signal),
     ]
 
 
-def control_row(control: str, values: Float[Array, "n"], signal: Signal) -> Row:
+def control_row(control: str, lead: str, values: Float[Array, "n"], signal: Signal) -> Row:
     """Plain Spearman correlation under a control."""
     correlation = float(rank_correlations(values[None], signal.values[None])[0, 0])
-    return row(REVERSED, signal, "spearman", correlation, control=control)
+    return row(lead, signal, "spearman", correlation, control=control)
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: QueriedModel, data: Dataset, config: Config) -> Work:
     """Pick the expressions; one part of the work for each of their images."""
-    glamm = require_glamm(model)
     picked = pick(data, model, config.images, config.seed)
-    n_tokens = model.n_tokens
+    n_tokens = fewest_tokens(model, picked)
     budgets = resolve_budgets(config.budgets, n_tokens)
     context = Context(
-        glamm,
+        model,
         picked,
         config,
         min(config.depth or max(1, n_tokens // 9), n_tokens),
         budgets,
-        mean_token(glamm, data, config.mean_images),
+        mean_token(model, data, config.mean_images),
         frozenset(strata_middles(len(picked), config.checked)),
         frozenset(strata_middles(len(picked), config.sampled)),
     )

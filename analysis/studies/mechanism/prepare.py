@@ -7,7 +7,7 @@ from litelvlm.analysis.studies.mechanism.rows import Config, Context, clip_rows
 from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
-from litelvlm.models.base import GroundingModel, TowerModel
+from litelvlm.models.base import TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 
@@ -25,7 +25,7 @@ def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) ->
     return Context(model, data, config, clip, foreign, embeds[1:], embeds[0], neurons)
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:
     """Embed all shared texts in every CLIP model; one part of the work for each image."""
     return clip_work(
         model,

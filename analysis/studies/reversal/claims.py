@@ -12,8 +12,14 @@ from litelvlm.analysis.runs.verdicts import HYPOTHESES
 from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap_means
 from litelvlm.analysis.stats.crossed import Crossed, crossed_mean
 from litelvlm.analysis.stats.lines import categories_of
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, Config
-from litelvlm.analysis.studies.reversal.tables import UNLABELLED, control_rows, select, unlabelled
+from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES, Config, Construction
+from litelvlm.analysis.studies.reversal.tables import (
+    UNLABELLED,
+    control_rows,
+    primary_of,
+    select,
+    unlabelled,
+)
 
 SCOPE = "targets at least half visible"
 
@@ -68,18 +74,21 @@ def make_claims(rows: pd.DataFrame, margin: float = MARGIN) -> list[Claim]:
     """
     claims = []
     for clip in sorted(rows["clip_model"].unique()):
-        found = _claims_of(rows[rows["clip_model"] == clip], unlabelled(rows, clip), margin)
+        chosen, missing = rows[rows["clip_model"] == clip], unlabelled(rows, clip)
+        found = _claims_of(chosen, missing, margin, primary_of(clip))
         suffix = f"@{clip}" if clip else ""
         claims += [claim.model_copy(update={"id": f"{claim.id}{suffix}"}) for claim in found]
     return claims
 
 
-def _claims_of(rows: pd.DataFrame, n_unlabelled: int, margin: float) -> list[Claim]:
-    """Claims from the rows of one CLIP model."""
-    true = select(rows, *PRIMARY)
+def _claims_of(
+    rows: pd.DataFrame, n_unlabelled: int, margin: float, key: Construction
+) -> list[Claim]:
+    """Claims from the rows of one CLIP model or substitute."""
+    true = select(rows, *key)
     if true.empty:
         return []
-    hidden = len(select(rows, *PRIMARY, min_visible=0.0)) - len(true)
+    hidden = len(select(rows, *key, min_visible=0.0)) - len(true)
     stated = bool((true["category_id"] >= 0).any())
     lacking = _LACKING if stated else _LACKING | _UNSTATED
     texts, objects, alike = _COMPARED[stated]
@@ -106,10 +115,10 @@ def _claims_of(rows: pd.DataFrame, n_unlabelled: int, margin: float) -> list[Cla
 
     ri = true["ri"]
     mask, text, moved, same, other = (
-        control_rows(rows, name)["ri"] for name in ("N3", "N1", "N4", "N6", "N6o")
+        control_rows(rows, name, key)["ri"] for name in ("N3", "N1", "N4", "N6", "N6o")
     )
     random, random_foreign = (
-        select(rows, "P0", -2, "dot", mode, "N8")["ri"] for mode in ("template", "shuffled")
+        select(rows, *key[:3], mode, "N8")["ri"] for mode in ("template", "shuffled")
     )
     # Each statement with the values that must lie above 0, and what 0 would mean.
     stronger = {
@@ -172,9 +181,13 @@ def interpret(claims: Sequence[Claim]) -> str:
 
     A reversal counts as a background preference only if it is shown to need neither the true text
     (H2) nor the referent (H3). A reversal that is *weaker* with the true text does depend on the
-    text. A claim that is missing is as open as one that is undetermined.
+    text. A claim that is missing is as open as one that is undetermined. Where no towers of CLIP
+    rank the tokens, the first substitute for them speaks.
     """
-    by_id = {claim.id: claim for claim in claims}
+    ranker = "" if any("@" not in claim.id for claim in claims) else next(iter(SUBSTITUTES))
+    by_id = {
+        id: claim for claim in claims for id, _, name in [claim.id.partition("@")] if name == ranker
+    }
     first, text, target = (
         by_id[id].verdict if id in by_id else "undetermined" for id in ("H1", "H2", "H3")
     )
@@ -206,23 +219,36 @@ def interpret(claims: Sequence[Claim]) -> str:
         found = (
             f"The similarity is reversed on the referent: {dependence['H2']}; {dependence['H3']}."
         )
-    same = [claim for claim in claims if claim.id in ("H2", "H3") and claim.equivalent]
+    if ranker:
+        found = f"By {ranker.replace('_', ' ')}, in place of CLIP's similarity: {found}"
+    same = [id for id in ("H2", "H3") if id in by_id and by_id[id].equivalent]
     if first == "supported" and same:
-        small = "; ".join(f"{claim.id} ({claim.equivalence})" for claim in same)
+        small = "; ".join(f"{id} ({by_id[id].equivalence})" for id in same)
         found += f" Shown to be too small to count: {small}."
-    seen = [claim.id for claim in claims if claim.id in HYPOTHESES and claim.seen_only]
+    seen = [id for id, claim in by_id.items() if id in HYPOTHESES and claim.seen_only]
     if seen:
         found += (
             f" Among the categories seen here the interval of {', '.join(seen)} clears the null; "
             "for other categories it is open, since categories differ."
         )
-    others = [f"{claim.id} {claim.verdict}" for claim in claims if "@" in claim.id]
-    if others:
-        found += f" Other CLIP models: {'; '.join(others)}."
+    named = [(claim, *claim.id.partition("@")[::2]) for claim in claims]
+    others = {
+        "Other CLIP models": [
+            claim for claim, _, name in named if name and name not in SUBSTITUTES
+        ],
+        "Substitutes for CLIP": [
+            claim
+            for claim, id, name in named
+            if name in SUBSTITUTES and name != ranker and id in ("H1", "H2", "H3")
+        ],
+    }
+    for kind, told in others.items():
+        if told:
+            found += f" {kind}: {'; '.join(f'{claim.id} {claim.verdict}' for claim in told)}."
     excluded = {
         reason: n
-        for claim in claims
-        if claim.id in HYPOTHESES
+        for id, claim in by_id.items()
+        if id in HYPOTHESES
         for reason, n in claim.excluded.items()
     }
     return f"{found} Expressions excluded: {counted(excluded)}." if excluded else found

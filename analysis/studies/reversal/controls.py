@@ -1,7 +1,8 @@
 """Controls of the reversal study: each removes one other explanation of the ranking."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,7 +26,10 @@ from litelvlm.analysis.stats.ranking import auroc
 from litelvlm.analysis.studies.reversal.patches import Patches, embed_patches
 from litelvlm.analysis.studies.reversal.rows import (
     PRIMARY,
+    Construction,
     Context,
+    Shared,
+    Texts,
     area,
     measures,
     tags,
@@ -34,7 +38,7 @@ from litelvlm.analysis.studies.reversal.rows import (
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel
 from litelvlm.models.glamm.prompting.prompts import question
 
 # Scores of an image's own texts [T, N] and of all foreign texts [M, N] under one tower.
@@ -63,12 +67,12 @@ def clip_rows(context: Context, index: int) -> ItemResult:
     rows: list[Row] = []
     for number, expression, keys, covered in targets:
         with naming(sample, expression):
-            foreign = _foreign_texts(context, sample, expression, same_category=False)
-            scores = rankings.primary[number]
+            foreign = foreign_texts(context, sample, expression, same_category=False)
+            texts = EmbeddedTexts(context.texts, patches)
             found = rankings.rows(number, covered)
-            found += text_controls(context, patches, sample, expression, covered, foreign)
-            found += mask_controls(context, scores, sample, expression, covered)
-            found += text_free(patches, covered, context.budgets)
+            found += text_controls(context, texts, sample, expression, covered, foreign)
+            found += mask_controls(context, rankings.primary[number], sample, expression, covered)
+            found += text_free(patches.free, covered, context.budgets)
             found += random_weights(random, number, foreign, covered)
             keys |= {"rank_agreement": float(rankings.agreement[number])}
             rows += [keys | row for row in found]
@@ -79,82 +83,124 @@ def _averaged(found: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
 
 
-def _foreign_texts(
-    context: Context, sample: Sample, expression: Expression, same_category: bool
+def foreign_texts(
+    context: Shared, sample: Sample, expression: Expression, same_category: bool
 ) -> Int[Array, "m"]:
+    """Numbers of the foreign texts that stand in for an expression's own."""
     rng = _generator(context, expression, 4 if same_category else 1)
     return choose_foreign_texts(
         context.foreign, sample, expression, context.config.donors, same_category, rng
     )
 
 
+@runtime_checkable
+class ScoredTexts(Protocol):
+    """Scores of one image's tokens by texts that are not its own."""
+
+    def foreign(self, chosen: Int[Array, "m"]) -> Float[Array, "m n"]:
+        """By questions about some foreign expressions, by their numbers."""
+
+    def free(self) -> Mapping[str, Float[Array, "n"]]:
+        """By texts that name nothing in the image, by text mode."""
+
+    def category(self, number: int) -> Float[Array, "n"] | None:
+        """By the question about a category's name; None for an unknown one."""
+
+
+@dataclass(frozen=True)
+class EmbeddedTexts:
+    """The same by CLIP's text tower.
+
+    Attributes:
+        texts: Shared texts in the joint space.
+        patches: Tokens in it.
+    """
+
+    texts: Texts
+    patches: Patches
+
+    def foreign(self, chosen: Int[Array, "m"]) -> Float[Array, "m n"]:
+        """By questions about some foreign expressions, by their numbers."""
+        return self.patches.scores(self.texts.foreign[torch.from_numpy(chosen)])
+
+    def free(self) -> Mapping[str, Float[Array, "n"]]:
+        """By texts that name nothing in the image, by text mode."""
+        embeds = self.texts.free
+        scores = self.patches.scores(torch.stack(list(embeds.values())))
+        return dict(zip(embeds, scores, strict=True))
+
+    def category(self, number: int) -> Float[Array, "n"] | None:
+        """By the question about a category's name; None for an unknown one."""
+        embed = self.texts.categories.get(number)
+        return None if embed is None else self.patches.scores(embed[None])[0]
+
+
 def text_controls(
-    context: Context,
-    patches: Patches,
+    context: Shared,
+    texts: ScoredTexts,
     sample: Sample,
     expression: Expression,
     covered: Float[Array, "n"],
     foreign: Int[Array, "f"],
+    key: Construction = PRIMARY,
 ) -> list[Row]:
     """N1, N1c, N2 and the category's name: the same mask, other texts (averaged if several)."""
-    texts, rows = context.texts, []
-    same = _foreign_texts(context, sample, expression, same_category=True)
+    rows, kind = [], key[:3]
+    same = foreign_texts(context, sample, expression, same_category=True)
     for control, chosen in (("N1", foreign), ("N1c", same)):
         if len(chosen):
-            scores = patches.scores(texts.foreign[torch.from_numpy(chosen)])
+            scores = texts.foreign(chosen)
             found = [measures(values, covered, context.budgets) for values in scores]
-            row = tags("P0", -2, "dot", "shuffled", control, n_draws=len(chosen)) | _averaged(found)
+            row = tags(*kind, "shuffled", control, n_draws=len(chosen)) | _averaged(found)
             rows.append(
                 row | {"same_category": control == "N1c" if expression.category_id else None}
             )
-    wordings = [(mode, "N2", embed) for mode, embed in texts.free.items()]
-    category = (
-        texts.categories.get(expression.category_id[0])
-        if len(expression.category_id) == 1
-        else None
-    )
+    wordings = [(mode, "N2", values) for mode, values in texts.free().items()]
+    stated = expression.category_id
+    category = texts.category(stated[0]) if len(stated) == 1 else None
     if category is not None:
         wordings.append(("category", "none", category))
-    scores = patches.scores(torch.stack([embed for _, _, embed in wordings]))
     rows += [
-        tags("P0", -2, "dot", mode, control) | measures(values, covered, context.budgets)
-        for (mode, control, _), values in zip(wordings, scores, strict=True)
+        tags(*kind, mode, control) | measures(values, covered, context.budgets)
+        for mode, control, values in wordings
     ]
     return rows
 
 
 def mask_controls(
-    context: Context,
+    context: Shared,
     scores: Float[Array, "n"],
     sample: Sample,
     expression: Expression,
     covered: Float[Array, "n"],
+    key: Construction = PRIMARY,
 ) -> list[Row]:
     """N3 to N6 and N6o: the true text, other masks; areas of several foreign masks are averaged."""
-    grid, rng = context.model.grid, _generator(context, expression, 2)
+    grid = context.model.view(sample.height, sample.width).grid
+    rng = _generator(context, expression, 2)
     labels = label_tokens(covered)
     rows = []
     foreign = choose_foreign_masks(
-        context.foreign, sample, labels.n_in, _generator(context, expression, 3)
+        context.foreign, sample, labels.n_in, len(covered), _generator(context, expression, 3)
     )
-    if len(foreign):
-        others = [label_tokens(context.foreign[i].coverage) for i in foreign]
+    # On another grid a small mask may have lost its last token.
+    moved_masks = [context.foreign[i].on_grid(grid) for i in foreign]
+    others = [label_tokens(mask) for mask in moved_masks if skip_reason(mask) is None]
+    if others:
         inside, outside = (
             np.stack([getattr(other, side) for other in others]) for side in ("inside", "outside")
         )
-        rows.append(
-            tags(*PRIMARY, "N3", n_draws=len(foreign)) | area(auroc(scores, inside, outside))
-        )
+        rows.append(tags(*key, "N3", n_draws=len(others)) | area(auroc(scores, inside, outside)))
     shifts = toroidal_shifts(grid, context.config.shifts, rng)
     moved = auroc(
         scores,
         shift_labels(labels.inside, grid, shifts),
         shift_labels(labels.outside, grid, shifts),
     )
-    rows.append(tags(*PRIMARY, "N4", n_draws=len(shifts)) | area(moved))
+    rows.append(tags(*key, "N4", n_draws=len(shifts)) | area(moved))
     if context.config.blobs:
         blobs = np.stack([random_blob(grid, labels.n_in, rng) for _ in range(context.config.blobs)])
-        rows.append(tags(*PRIMARY, "N5", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs)))
+        rows.append(tags(*key, "N5", n_draws=len(blobs)) | area(auroc(scores, blobs, ~blobs)))
     for purpose, control, same_category in ((5, "N6", True), (6, "N6o", False)):
         other = distractor(
             context.model,
@@ -164,16 +210,18 @@ def mask_controls(
             _generator(context, expression, purpose),
         )
         if other is not None:
-            row = tags(*PRIMARY, control) | measures(scores, other, context.budgets)
+            row = tags(*key, control) | measures(scores, other, context.budgets)
             rows.append(row | {"same_category": same_category if expression.category_id else None})
     return rows
 
 
-def text_free(patches: Patches, covered: Float[Array, "n"], budgets: Sequence[int]) -> list[Row]:
+def text_free(
+    free: Mapping[str, Float[Array, "n"]], covered: Float[Array, "n"], budgets: Sequence[int]
+) -> list[Row]:
     """N7, and the oracle that ranks tokens by the true mask itself."""
     rows = [
         tags(name, -2, "none", "none", "N7") | measures(values, covered, budgets)
-        for name, values in patches.free.items()
+        for name, values in free.items()
     ]
     return [*rows, tags("mask", -2, "none", "none", "oracle") | measures(covered, covered, budgets)]
 
@@ -206,7 +254,7 @@ def random_weights(
 
 
 def distractor(
-    model: TowerModel,
+    model: StudiedModel,
     sample: Sample,
     expression: Expression,
     same_category: bool,
@@ -231,6 +279,6 @@ def distractor(
     return None
 
 
-def _generator(context: Context, expression: Expression, purpose: int) -> np.random.Generator:
+def _generator(context: Shared, expression: Expression, purpose: int) -> np.random.Generator:
     """Random numbers of one expression, the same in whatever order or process it is computed."""
     return np.random.default_rng([context.config.seed, int(expression.sent_id), purpose])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from litelvlm.analysis.inputs.clip_models import embed_texts
@@ -17,7 +18,7 @@ from litelvlm.analysis.studies.reversal.tables import select
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.images import open_image
-from litelvlm.models.base import GroundingModel, TowerModel
+from litelvlm.models.base import StudiedModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Selection
 from litelvlm.pruning.ranking import lowest
@@ -26,15 +27,22 @@ PERCENTILES = (5, 25, 50, 75, 95)
 
 
 def save_reversal_examples(
-    model: GroundingModel, data: Dataset, folder: Path, config: Config
+    model: StudiedModel, data: Dataset, folder: Path, config: Config
 ) -> None:
     """Compute and keep overlays of what low similarity keeps; what is there already stays.
 
-    Nothing is written if no target is visible enough.
+    Nothing is written if no target is visible enough, or the model has no towers of CLIP.
     """
     rows = read_rows(folder)
     if rows.empty or (folder / FILE).is_file():
         return
+    for tower in model.towers:
+        _save(tower, data, folder, config, rows)
+
+
+def _save(
+    model: TowerModel, data: Dataset, folder: Path, config: Config, rows: pd.DataFrame
+) -> None:
     primary = select(rows[rows["clip_model"] == ""], *PRIMARY)
     if primary.empty:
         return

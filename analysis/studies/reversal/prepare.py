@@ -1,15 +1,22 @@
 """What the reversal study does before its first row: foreign texts, embeddings, towers."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts, randomised
 from litelvlm.analysis.inputs.foreign import draw_foreign
+from litelvlm.analysis.inputs.samples import fewest_tokens
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
 from litelvlm.analysis.studies.reversal.controls import clip_rows
 from litelvlm.analysis.studies.reversal.rows import Config, Context, Texts
+from litelvlm.analysis.studies.reversal.substitutes import (
+    LEFT_OUT,
+    SubstituteContext,
+    substitute_rows,
+)
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import GroundingModel, TowerModel
+from litelvlm.models.base import StudiedModel, TowerModel
 from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 
@@ -44,9 +51,14 @@ def make_context(
     return Context(model, data, config, clip, budgets, foreign, texts, random)
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
-    """Embed all shared texts in every CLIP model; one part of the work for each image."""
-    budgets = resolve_budgets(config.budgets, model.n_tokens)
+def prepare(model: StudiedModel, data: Dataset, config: Config) -> Work:
+    """Embed all shared texts in every CLIP model; one part of the work for each image.
+
+    The model's own towers rank first, then what its language model offers instead of CLIP's
+    similarity, then other CLIP models on grids of their own.
+    """
+    budgets = resolve_budgets(config.budgets, fewest_tokens(model, data))
+    asked = [SubstituteContext.of(lm, data, config, budgets) for lm in model.answering]
     return clip_work(
         model,
         data,
@@ -54,4 +66,6 @@ def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
         lambda one, clip: make_context(one, data, config, clip, () if clip else budgets),
         clip_rows,
         {"budgets": list(budgets)},
+        [partial(substitute_rows, context) for context in asked],
+        (LEFT_OUT,) if asked else (),
     )

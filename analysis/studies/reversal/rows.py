@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -28,10 +29,21 @@ from litelvlm.analysis.studies.reversal.patches import Patches
 from litelvlm.arrays import Array
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset
-from litelvlm.models.base import TowerModel
+from litelvlm.models.base import StudiedModel, TowerModel
 
-# Probe, layer, similarity and text of the released method: what the primary ranking is.
-PRIMARY = ("P0", -2, "dot", "template")
+Construction = tuple[str, int, str, str]
+"""Probe, layer, similarity and text: what a ranking is made of."""
+PRIMARY: Construction = ("P0", -2, "dot", "template")
+"""The primary ranking: that of the released method."""
+SUBSTITUTES: Mapping[str, Construction] = MappingProxyType(
+    {
+        "input_similarity": ("U2", 0, "cos", "template"),
+        "llm_attention": ("U5", 0, "none", "template"),
+        "received_attention": ("U3", 0, "none", "none"),
+        "tower_value_norm": ("U4", 0, "none", "none"),
+    }
+)
+"""The primary ranking of each score that stands in for CLIP's; the first one leads."""
 TEXT_FREE = ("centre_distance", "state_norm", "value_norm", "cls_cosine", "context")
 
 
@@ -78,26 +90,37 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Context:
-    """What every image of a run shares, for one CLIP model.
+class Shared:
+    """What every image of a run shares, whatever ranks its tokens.
 
     Attributes:
-        model: The model; only its towers are read.
+        model: The model whose tokens are ranked.
         data: The split.
         config: Of the study.
         clip: Name of another CLIP model; empty for the model's own.
         budgets: Token counts; none for other CLIP models, whose grids differ.
         foreign: Expressions of other images, whose texts and masks are controls.
-        texts: Shared texts in its joint space.
-        random: Towers of the same shape with random weights, each with its embedded foreign texts.
     """
 
-    model: TowerModel
+    model: StudiedModel
     data: Dataset
     config: Config
     clip: str
     budgets: tuple[int, ...]
     foreign: Sequence[ForeignExpression]
+
+
+@dataclass(frozen=True)
+class Context(Shared):
+    """The same for one CLIP model.
+
+    Attributes:
+        model: The model; only its towers are read.
+        texts: Shared texts in its joint space.
+        random: Towers of the same shape with random weights, each with its embedded foreign texts.
+    """
+
+    model: TowerModel
     texts: Texts
     random: Sequence[tuple[Tower, Float[Tensor, "m p"]]] = ()
 
@@ -162,17 +185,19 @@ class RankingRows:
         agreement: Mean rank correlation of each text's ranking with the other texts'; nan if there
             is none.
         budgets: Token counts.
+        key: Tags of the primary ranking.
     """
 
-    wordings: Mapping[tuple[str, int, str, str], Float[Array, "t n"]]
+    wordings: Mapping[Construction, Float[Array, "t n"]]
     lens: Mapping[int, Float[Array, "t n"]]
     agreement: Float[Array, "t"]
     budgets: tuple[int, ...]
+    key: Construction = PRIMARY
 
     @property
     def primary(self) -> Float[Array, "t n"]:
-        """Scores of the released method."""
-        return self.wordings[PRIMARY]
+        """Scores that the controls are about."""
+        return self.wordings[self.key]
 
     def rows(self, number: int, covered: Float[Array, "n"]) -> list[Row]:
         """Rows of one text against its own mask, with the primary ranking under other labels."""
@@ -188,8 +213,8 @@ class RankingRows:
         scores = self.primary[number]
         if skip_reason(covered, low=0.25) is None:
             inside, outside, _ = label_tokens(covered, high=0.75, low=0.25)
-            found.append(tags(*PRIMARY, labels="0.25/0.75") | area(auroc(scores, inside, outside)))
-        found.append(tags(*PRIMARY, labels="soft") | area(auroc(scores, *soft_labels(covered))))
+            found.append(tags(*self.key, labels="0.25/0.75") | area(auroc(scores, inside, outside)))
+        found.append(tags(*self.key, labels="soft") | area(auroc(scores, *soft_labels(covered))))
         return found
 
 
@@ -200,7 +225,7 @@ def wording_rows(
     budgets: Sequence[int],
 ) -> RankingRows:
     """Rankings by the true text in every layer and wording, for all texts of one image at once."""
-    wordings = {
+    wordings: Mapping[Construction, Float[Array, "t n"]] = {
         PRIMARY: patches.scores(questions),
         ("P0", -2, "dot", "expression"): patches.scores(bare),
         ("P0c", -2, "cos", "template"): patches.scores(questions, kind="cosine"),

@@ -13,7 +13,7 @@ from litelvlm.analysis.stats.lines import (
     measured_together,
 )
 from litelvlm.analysis.stats.significance import sign_test, wilcoxon_test
-from litelvlm.analysis.studies.reversal.rows import PRIMARY, TEXT_FREE
+from litelvlm.analysis.studies.reversal.rows import PRIMARY, SUBSTITUTES, TEXT_FREE, Construction
 
 UNLABELLED = "cannot be labelled in this model's crop"
 """Why an expression of the model's own rows is missing from those of another CLIP model."""
@@ -84,17 +84,35 @@ def select(
 
 def unlabelled(rows: pd.DataFrame, clip: str) -> int:
     """Number of expressions with rows of the model's own tower and none of this CLIP model."""
-    own, there = (set(rows.loc[rows["clip_model"] == name, "sent_id"]) for name in ("", clip))
+    names = (own_ranker(rows), clip)
+    own, there = (set(rows.loc[rows["clip_model"] == name, "sent_id"]) for name in names)
     return len(own - there)
 
 
-def control_rows(rows: pd.DataFrame, control: str) -> pd.DataFrame:
+def primary_of(ranker: str) -> Construction:
+    """The primary ranking of what ranks the tokens: a CLIP model, or a substitute for CLIP.
+
+    Args:
+        ranker: Value of the column ``clip_model``.
+
+    Example:
+        >>> primary_of("") == primary_of("open_clip:ViT-B-16/openai") == PRIMARY
+        True
+    """
+    return SUBSTITUTES.get(ranker, PRIMARY)
+
+
+def own_ranker(rows: pd.DataFrame) -> str:
+    """What ranks the tokens of the model itself: its towers (""), or the first substitute."""
+    present = set(rows["clip_model"])
+    return next((name for name in ("", *SUBSTITUTES) if name in present), "")
+
+
+def control_rows(rows: pd.DataFrame, control: str, primary: Construction = PRIMARY) -> pd.DataFrame:
     """Rows of a control on the primary ranking: another mask, or (N1) another text."""
-    return (
-        select(rows, "P0", -2, "dot", "shuffled", "N1")
-        if control == "N1"
-        else select(rows, *PRIMARY, control)
-    )
+    if control == "N1":
+        return select(rows, *primary[:3], "shuffled", "N1")
+    return select(rows, *primary, control)
 
 
 def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -109,8 +127,9 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     visible = rows[rows["visible_frac"] >= MIN_VISIBLE]
     if visible.empty:
         return {}
-    own = visible[visible["clip_model"] == ""]
-    primary = select(own, *PRIMARY)
+    ranker = own_ranker(rows)
+    key, own = primary_of(ranker), visible[visible["clip_model"] == ranker]
+    primary = select(own, *key)
     lens = visible[
         (visible["control"] == "none")
         & (visible["sim"] == "dot")
@@ -118,18 +137,21 @@ def make_tables(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
         & (visible["labels"] == "primary")
     ]
     named = ["clip_model", "control", "probe", "layer", "sim", "text_mode", "labels"]
-    found = {"ri": _ri_by(visible, named), "layers": _ri_by(lens, ["clip_model", "layer"])}
+    found = {"ri": _ri_by(visible, named)}
+    lens = lens[lens["layer"] < 0]  # substitutes belong to no layer
+    if not lens.empty:
+        found["layers"] = _ri_by(lens, ["clip_model", "layer"])
     if primary.empty:
         return found
-    categories = categories_table(own)
+    categories = categories_table(own, key)
     if not categories.empty:
         found["categories"] = categories
     return found | {
-        "recall": recall_table(own),
+        "recall": recall_table(own, key),
         "measures": measures_table(primary),
-        "strata": strata_table(select(rows[rows["clip_model"] == ""], *PRIMARY, min_visible=0.0)),
+        "strata": strata_table(select(rows[rows["clip_model"] == ranker], *key, min_visible=0.0)),
         "area": area_table(primary),
-        "tests": tests_table(own),
+        "tests": tests_table(own, key),
     }
 
 
@@ -141,14 +163,17 @@ def _ri_by(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.concat(lines).sort_values(names, ignore_index=True)
 
 
-def recall_table(rows: pd.DataFrame) -> pd.DataFrame:
+def recall_table(rows: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFrame:
     """Share of the mask kept at each budget: by similarity, at random, text-free, by the mask."""
     budgets = sorted(
         int(name.removeprefix("rec_low_")) for name in rows.columns if name.startswith("rec_low_")
     )
-    primary, free = select(rows, *PRIMARY), rows[rows["control"] == "N7"]
+    primary, free = select(rows, *key), rows[rows["control"] == "N7"]
     wanted = [("similarity", side, primary, f"{column}_") for side, column in _SIDES.items()]
-    wanted += [(name, "highest", free[free["probe"] == name], "rec_high_") for name in TEXT_FREE]
+    wanted += [
+        (name, "highest", free[free["probe"] == name], "rec_high_")
+        for name in sorted(set(free["probe"]), key=_place)
+    ]
     wanted.append(("mask", "highest", rows[rows["control"] == "oracle"], "rec_high_"))
     found = {}
     for ranking, side, chosen, prefix in wanted:
@@ -159,6 +184,11 @@ def recall_table(rows: pd.DataFrame) -> pd.DataFrame:
             )
     names = ["ranking", "kept"]
     return pd.concat(found, names=names).reset_index(names).reset_index(drop=True)
+
+
+def _place(probe: str) -> tuple[int, str]:
+    """Text-free scores in the order of ``TEXT_FREE``, others behind by name."""
+    return (TEXT_FREE.index(probe) if probe in TEXT_FREE else len(TEXT_FREE), probe)
 
 
 def measures_table(primary: pd.DataFrame) -> pd.DataFrame:
@@ -197,14 +227,16 @@ def strata_table(primary: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([whole, *found])
 
 
-def categories_table(own: pd.DataFrame) -> pd.DataFrame:
+def categories_table(own: pd.DataFrame, key: Construction = PRIMARY) -> pd.DataFrame:
     """What H1 to H3 rest on in each category: RI, and its differences to the controls.
 
     Columns: claim (of ``CATEGORY_CLAIMS``), difference, and those of ``category_lines``.
     """
-    true, parts = select(own, *PRIMARY), []
+    true, parts = select(own, *key), []
     for name, control in CONTROLS.items():
-        other = None if control is None else control_rows(own, control)["ri"].reindex(true.index)
+        other = (
+            None if control is None else control_rows(own, control, key)["ri"].reindex(true.index)
+        )
         difference = (true["ri"] if other is None else true["ri"] - other).dropna()
         rows = true.loc[difference.index].assign(ri=difference)
         lines = category_lines(rows, "ri", "ri")
@@ -227,14 +259,16 @@ def area_table(primary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def tests_table(rows: pd.DataFrame) -> pd.DataFrame:
+def tests_table(rows: pd.DataFrame, key: Construction) -> pd.DataFrame:
     """Two-sided sign and Wilcoxon tests on image means of RI and of its control differences.
 
     Images whose mean is exactly 0 say nothing to either test and are left out of ``n_images``.
     """
-    true, found = select(rows, *PRIMARY), []
+    true, found = select(rows, *key), []
     for name, control in CONTROLS.items():
-        other = None if control is None else control_rows(rows, control)["ri"].reindex(true.index)
+        other = (
+            None if control is None else control_rows(rows, control, key)["ri"].reindex(true.index)
+        )
         difference = (true["ri"] if other is None else true["ri"] - other).dropna().round(12)
         means = difference.groupby(true["image_id"]).mean().to_numpy()
         sign, ranks = sign_test(means), wilcoxon_test(means)

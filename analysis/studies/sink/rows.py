@@ -16,7 +16,7 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression
-from litelvlm.models.base import GroundingModel
+from litelvlm.models.base import TowerModel, tower_view
 from litelvlm.models.glamm.prompting.prompts import question
 
 
@@ -74,9 +74,9 @@ def image_rows(context: Context, index: int) -> ItemResult:
         if reasons:
             skipped.append(reasons[0])
             continue
-        keys = key_columns(
-            context.data, sample, expression, target_mask(sample, expression), context.tower
-        )
+        mask = target_mask(sample, expression)
+        view = tower_view(context.tower, *mask.shape)
+        keys = key_columns(context.data, sample, expression, mask, view)
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
     return ItemResult(rows, (*excluded, *skipped))
 
@@ -92,7 +92,7 @@ def _wordings(context: Context, expression: Expression) -> list[Wording]:
     ]
 
 
-def prepare(model: GroundingModel, data: Dataset, config: Config) -> Work:
+def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:
     """Draw the towers of random weights; one part of the work for each image, none opened."""
     tower = model.tower
     marks = tower.text([". , ; : ! ? ' \" ( ) -"])

@@ -50,7 +50,9 @@ def load(context: Context, index: int) -> Loaded:
             plain = target_mask(sample, expression)
             masks.append(scored_target(sample.mask(expression), context.config.doubled))
             coverage.append(token_coverage(plain, context.model))
-            found = key_columns(context.data, sample, expression, plain, context.model.tower)
+            found = key_columns(
+                context.data, sample, expression, plain, context.model.view(*plain.shape)
+            )
             keys.append(found | label_columns(coverage[-1]))
     targets = np.array(masks, dtype=np.uint8).reshape(-1, sample.height, sample.width)
     return Loaded(sample, sample.image(), targets, np.array(coverage), tuple(keys), skipped)

@@ -15,6 +15,7 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 from litelvlm.clip.hf import ClipTower, read_tokenizer
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
+from litelvlm.models.files import digest
 from litelvlm.models.glamm.checkpoints.config import (
     GlammConfig,
     check_clip_config,
@@ -25,7 +26,7 @@ from litelvlm.models.glamm.checkpoints.config import (
     read_config,
     sam_config,
 )
-from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, digest, locate
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED, clip_source, locate
 from litelvlm.models.glamm.checkpoints.weights import load_into
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm

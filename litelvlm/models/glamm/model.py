@@ -1,6 +1,7 @@
 """GLaMM as a grounding model: cues for methods, masks for conversations, segmentation."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import get_args
 
 import torch
@@ -10,9 +11,16 @@ from torch import Tensor
 from litelvlm.clip.readouts import ranked_patches
 from litelvlm.clip.vit_view import ClipVitView
 from litelvlm.clip.words import unknown_words
-from litelvlm.data.images import ImageSource
-from litelvlm.models.base import Conversation, Grounder, Grounding, GroundingModel
+from litelvlm.data.images import ImageSource, open_image
+from litelvlm.models.base import (
+    Conversation,
+    Grounder,
+    Grounding,
+    GroundingModel,
+    QueriedModel,
+)
 from litelvlm.models.glamm.attribution.cues import coordinate_cues, signal_cues
+from litelvlm.models.glamm.attribution.query import GlammQuery
 from litelvlm.models.glamm.batched.grounder import SharedGrounder
 from litelvlm.models.glamm.language.decoding import generate_answers, read_given_answers
 from litelvlm.models.glamm.network import GlammNetwork
@@ -20,8 +28,11 @@ from litelvlm.models.glamm.options import Answer
 from litelvlm.models.glamm.outputs import ImageState, Stopwatch, add_timings
 from litelvlm.models.glamm.prompting import prompts
 from litelvlm.models.glamm.prompting.ranking_text import ranking_text
+from litelvlm.models.glamm.timed import GlammCall, Prompt
+from litelvlm.models.timed import TimedModel
 from litelvlm.names import check_name
 from litelvlm.pruning import Cues, LayerPruner, Pruner, Selection, check_budget, get_pruner
+from litelvlm.pruning.budgets import ModelSizes
 from litelvlm.pruning.grid.boxes import box_cells
 
 PROTOCOLS = ("single", "conversation")
@@ -29,7 +40,7 @@ MAX_NEW_TOKENS = 64
 """Longest generated answer; the trained ones have about ten tokens."""
 
 
-class Glamm(GlammNetwork, GroundingModel):
+class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
     """GLaMM, the grounding model of the official GLaMM and LiteLVLM code."""
 
     family = "glamm"
@@ -47,6 +58,43 @@ class Glamm(GlammNetwork, GroundingModel):
     ) -> Conversation:
         """Build the conversation in GLaMM's words (see ``prompting.prompts.conversation``)."""
         return prompts.conversation(expressions, question_index, answer_index)
+
+    def query(
+        self,
+        image: ImageSource,
+        expression: str,
+        question_index: int = 0,
+        batch_size: int | None = None,
+    ) -> GlammQuery:
+        """Ask about an expression in one of the 16 question templates, unpruned."""
+        conversation = self.conversation([expression], question_index)
+        return GlammQuery(self, self.cues, self.encode_image(image), conversation, batch_size)
+
+    @torch.inference_mode()
+    def projected_image(self, image: ImageSource) -> Float[Tensor, "n d"]:
+        """Projected visual tokens of an image; SAM does not run."""
+        crop = self.tower.pixel_values(open_image(image))
+        return self.project(self.tower.image(crop).patch_tokens[0])
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights."""
+        return sum(parameter.nbytes for parameter in self.parameters())
+
+    def sizes(self, height: int, width: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to; the same for every image."""
+        return ModelSizes(self.n_tokens, self.tower.n_blocks - 1, self.n_layers)
+
+    @torch.inference_mode()
+    def timed_call(
+        self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
+    ) -> GlammCall:
+        """Prepare one call about all expressions in one conversation."""
+        picture, conversation = open_image(image), self.conversation(expressions)
+        prompt = Prompt.of(self, picture, conversation, self.cues, pruner, budget)
+        given = None if pruner is None else budget
+        segment = partial(self.segment, picture, expressions, pruner, given, "conversation")
+        return GlammCall(self, picture, prompt, pruner, budget, self.cues, segment)
 
     def grounder(self, batch_size: int) -> Grounder:
         """Make a grounder that does the shared work of all passes over one image once."""

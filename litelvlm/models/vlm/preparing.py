@@ -84,6 +84,22 @@ def prepare(settings: Settings, given: Mapping[str, object]) -> PreparedCall:
     """
     watch = settings.clip is None and reads_tower(settings.pruner.needs)
     sources, rest = opened(settings, given, watch)
+    return pruned_call(settings, sources, rest)
+
+
+def pruned_call(
+    settings: Settings, sources: CallSources, rest: Mapping[str, object]
+) -> PreparedCall:
+    """Choose among the tokens of encoded images and shorten the prompt.
+
+    Args:
+        settings: What ``prune`` was called with.
+        sources: The encoded images of a call.
+        rest: Its arguments that the encoder did not take.
+
+    Raises:
+        ValueError: If a choice is impossible.
+    """
     slots = []
     for item, cues in zip(sources.items, cues_of(sources), strict=True):
         chosen, places = select(settings.pruner, item, cues, settings.budget, settings.frames)

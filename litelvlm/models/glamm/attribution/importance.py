@@ -4,11 +4,12 @@ Each signal is a function of the unpruned model, an encoded image and a conversa
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from litelvlm.models.attribution import block_groups, frozen, leave_one_out
 from litelvlm.models.base import Conversation
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.layer_view import LlamaView
 from litelvlm.models.glamm.network import GlammNetwork
@@ -17,8 +18,8 @@ from litelvlm.models.glamm.prompting.places import expression_places, query_plac
 from litelvlm.names import check_name
 
 QUERIES = ("seg", "last_prompt", "last_expression")
-REMOVALS = ("drop", "mean", "mask")
 BLOCKS = 6
+"""Along each side of the grid."""
 
 
 @torch.inference_mode()
@@ -115,53 +116,3 @@ def block_importance(
     groups = block_groups(model.grid, BLOCKS).to(model.device)
     falls = leave_one_out(Targets(model, state, conversation), groups)
     return falls[:, TARGETS.index("soft_dice")][groups]
-
-
-def block_groups(grid: tuple[int, int], blocks: int) -> Int[Tensor, "n"]:
-    """The block of each token, in raster order; each side of the grid has ``blocks`` blocks.
-
-    Raises:
-        ValueError: If a side has fewer tokens than blocks.
-
-    Example:
-        >>> block_groups((2, 4), 2).tolist()
-        [0, 0, 1, 1, 2, 2, 3, 3]
-    """
-    rows, columns = grid
-    if not 1 <= blocks <= min(grid):
-        raise ValueError(
-            f"blocks must lie between 1 and {min(grid)}, the shorter side of the grid, got {blocks}"
-        )
-    row, column = torch.arange(rows) * blocks // rows, torch.arange(columns) * blocks // columns
-    return (row[:, None] * blocks + column).flatten()
-
-
-def leave_one_out(
-    targets: Targets, groups: Int[Tensor, "n"], removal: str = "drop", batch_size: int | None = None
-) -> Float[Tensor, "g 3"]:
-    """Fall of every target when one group of tokens is removed.
-
-    Args:
-        targets: Image, conversation and model.
-        groups: Group of each token, numbered from 0.
-        removal: "drop" leaves the tokens out, and later positions move up; "mean" replaces each by
-            the image's mean token; "mask" keeps them, but no other token may attend to them.
-        batch_size: Rows at once; ``targets.batch_size`` if left out.
-
-    Returns:
-        Targets of the whole minus targets without each group, in the order of ``TARGETS``.
-
-    Raises:
-        ValueError: If the removal is unknown.
-    """
-    check_name(removal, REMOVALS, "removal")
-    every = torch.arange(int(groups.max()) + 1, device=groups.device)
-    removed = groups == every[:, None]
-    whole = torch.ones(1, targets.n_tokens, dtype=torch.bool, device=groups.device)
-    if removal == "drop":
-        without = targets.keeping(~removed, batch_size)
-    elif removal == "mean":
-        without = targets.replacing(removed, targets.visual.mean(0), batch_size)
-    else:
-        without = targets.hiding(removed, batch_size)
-    return targets.keeping(whole) - without

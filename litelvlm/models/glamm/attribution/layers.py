@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
-from litelvlm.models.glamm.attribution.targets import TARGETS, Targets, frozen
+from litelvlm.models.attribution import Flow, frozen
+from litelvlm.models.glamm.attribution.targets import TARGETS, Targets
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.llama import causal_mask, run_layer
 from litelvlm.names import check_name
@@ -40,27 +41,6 @@ class LayerMaps(NamedTuple):
     attention: Float[Tensor, "heads s s"]
     attention_gradient: Float[Tensor, "heads s s"]
     value_gram: Float[Tensor, "s heads heads"]
-
-
-class Flow(NamedTuple):
-    """What the [SEG] query takes from each visual token, float32; layers run from input to output.
-
-    Attributes:
-        norm_rows: Per head ``A_qj |f_h(x_j)|``, where f_h is the value and output projection.
-        norm_layers: Per layer ``|sum_h A_qj f_h(x_j)|``.
-        gradient_rows: Per head ``relu(gradient_qj A_qj)``, with the gradient of the target by the
-            weight.
-        rollout: Attention rollout, head means, with the residual stream as half an identity.
-        norm_rollout: The same with value-weighted attention, rows scaled to sum 1.
-        relevance: ``R += mean_h(relu(gradient * A)) R`` from the identity.
-    """
-
-    norm_rows: Float[Tensor, "layers heads n"]
-    norm_layers: Float[Tensor, "layers n"]
-    gradient_rows: Float[Tensor, "layers heads n"]
-    rollout: Float[Tensor, "n"]
-    norm_rollout: Float[Tensor, "n"]
-    relevance: Float[Tensor, "n"]
 
 
 def attention_flow(targets: Targets, target: str = "soft_dice") -> Flow:

@@ -1,12 +1,12 @@
 """What visual tokens can be important for: three scalars of an unpruned prediction."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from litelvlm.models.attribution import TokenTargets, at_least_float32, frozen, rows_at_once
 from litelvlm.models.base import Conversation
 from litelvlm.models.glamm.language import llama as llama_loop
 from litelvlm.models.glamm.language.llama import causal_mask
@@ -17,31 +17,8 @@ from litelvlm.models.glamm.outputs import ImageState
 TARGETS = ("mask_logit", "soft_dice", "seg_log_prob")
 """Mean mask logit in the unpruned prediction; soft Dice with it; log-probability of [SEG]."""
 
-# Memory that a batch may keep for a backward pass. It fits beside the 17 GB of a 7B model in
-# bfloat16 on a 24 GB GPU.
-_ROW_MEMORY_BYTES = 2**32
 
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Turn gradients on, but for no weight; every ``requires_grad`` is restored, also on errors."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Half precision widened to float32; float64 stays, for checks of gradients."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-class Targets:
+class Targets(TokenTargets):
     """The three targets of one image and conversation, as functions of the projected tokens.
 
     Gradients reach the tokens through the states before [SEG] only: SAM's image embedding and the
@@ -63,6 +40,9 @@ class Targets:
         empty: Whether a reference is a stand-in for an empty prediction.
     """
 
+    names = TARGETS
+    main = TARGETS.index("soft_dice")
+
     def __init__(self, model: GlammNetwork, state: ImageState, conversation: Conversation) -> None:
         self.model = model
         with frozen(model), torch.no_grad():
@@ -76,6 +56,7 @@ class Targets:
                 spliced.image_start[0],
                 spliced.seg_index[0],
             )
+            self.length = len(self.embeds)
             side = state.sam_embeddings.shape[-1] * 4
             self._valid = tuple(
                 round(side * size / model.sam_image_size) for size in state.resized_size
@@ -91,19 +72,25 @@ class Targets:
             )
 
     @property
-    def n_tokens(self) -> int:
-        """Visual tokens."""
-        return len(self.visual)
+    def network(self) -> nn.Module:
+        """The grounding model."""
+        return self.model
+
+    @property
+    def layers(self) -> Sequence[nn.Module]:
+        """Layers of the language model."""
+        return list(self.model.llama.model.layers)
 
     @property
     def batch_size(self) -> int:
         """Rows whose backward pass fits into 4 GiB, at least one."""
         config = self.model.llama.config
-        per_token = config.num_hidden_layers * (
-            10 * config.hidden_size + 4 * config.intermediate_size
-        )
-        return max(
-            1, _ROW_MEMORY_BYTES // (len(self.embeds) * per_token * self.visual.element_size())
+        return rows_at_once(
+            self.length,
+            config.num_hidden_layers,
+            config.hidden_size,
+            config.intermediate_size,
+            self.visual.element_size(),
         )
 
     def __call__(self, visual: Float[Tensor, "b n d"]) -> Float[Tensor, "b 3"]:
@@ -186,19 +173,6 @@ class Targets:
             columns[:, 0, 0, self.start : self.start + self.n_tokens] = rows.to(columns.device)
             mask = causal.masked_fill(columns & ~own, torch.finfo(self.embeds.dtype).min)
             values.append(self.of_embeds(self.embeds.expand(len(rows), -1, -1), mask))
-        return torch.cat(values)
-
-    @torch.no_grad()
-    def replacing(
-        self,
-        replaced: Bool[Tensor, "b n"],
-        token: Float[Tensor, "d"],
-        batch_size: int | None = None,
-    ) -> Float[Tensor, "b 3"]:
-        """Targets when some visual tokens are replaced by another one."""
-        values = []
-        for rows in replaced.split(batch_size or self.batch_size):
-            values.append(self(torch.where(rows[..., None].to(token.device), token, self.visual)))
         return torch.cat(values)
 
     def _mask_logits(

@@ -1,15 +1,12 @@
-"""Where a model's files are: the shipped miniature, a folder or a hub id; and their digest."""
+"""Where a model's files are: the shipped miniature, a folder or a hub id."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
 from litelvlm.hub_ids import is_hub_id
+from litelvlm.models.files import hub_folder
 from litelvlm.names import unknown_name
 
 _WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
@@ -24,8 +21,6 @@ EMBEDDED: Mapping[str, Path] = MappingProxyType(
 """Folders of the miniatures in the package, by the names they are loaded with; the first name is
 the default."""
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
-# No TensorFlow or Flax copies, images or papers.
-_WANTED = ("*.json", "*.model", "*.txt", "*.safetensors", "*.bin")
 
 
 class Source(NamedTuple):
@@ -58,22 +53,7 @@ def locate(name: str | Path, revision: str | None = None, fetch: bool = True) ->
             [*EMBEDDED, "glamm-7b", "a checkpoint folder", "a hub id 'owner/name'"],
             "model",
         )
-    try:
-        folder = Path(
-            snapshot_download(
-                str(name),
-                revision=revision,
-                local_files_only=not fetch,
-                allow_patterns=list(_WANTED),
-            )
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        at = f" at {revision}" if revision else ""
-        why = "cannot be fetched" if fetch else "is not fetched automatically"
-        raise FileNotFoundError(
-            f"{name}{at} has no local copy and {why}; run `hf download {name}` once where there is "
-            "a network, or give a folder with its files"
-        ) from error
+    folder = hub_folder(str(name), revision, fetch)
     return Source(folder, folder.name)
 
 
@@ -106,24 +86,3 @@ def clip_source(
             f"run `hf download {wanted}` once, put its files into {folder / 'clip'}, "
             "or name a folder or hub id (clip= in Python, --clip on the command line)"
         ) from error
-
-
-def content_files(folder: Path) -> list[Path]:
-    """Files of a checkpoint folder that decide results: weights, configuration, tokenizer, CLIP."""
-    return sorted(path for pattern in _WANTED for path in folder.rglob(pattern) if path.is_file())
-
-
-def digest(folder: Path, *others: Path) -> str:
-    """sha256 over names and contents of ``content_files`` of a folder and of others (CLIP's)."""
-    total = hashlib.sha256()
-    for part in _parts(folder, others):
-        total.update(part)
-    return total.hexdigest()
-
-
-def _parts(folder: Path, others: tuple[Path, ...]) -> Iterator[bytes]:
-    for root in (folder, *(other for other in others if folder not in other.parents)):
-        for path in content_files(root):
-            yield path.relative_to(root).as_posix().encode()
-            with path.open("rb") as file:
-                yield hashlib.file_digest(file, "sha256").digest()

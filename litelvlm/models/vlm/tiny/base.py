@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+ConfigT = TypeVar("ConfigT", bound=PreTrainedConfig)
 VOCABULARY = 100
 PAD, IMAGE, VIDEO = 0, 90, 91
 """Token ids: padding, the placeholder of an image, that of a video. Words are 3 to 89."""
@@ -72,9 +74,9 @@ class TinyFamily:
     types: tuple[int, int] = (1, 0)
 
 
-def configure(cls: type[PreTrainedConfig], **options: object) -> PreTrainedConfig:
+def configure(cls: type[ConfigT], **options: object) -> ConfigT:
     """A configuration of one class; the sizes of tiny models are plain data."""
-    found: PreTrainedConfig = cls.from_dict(options)
+    found: ConfigT = cls.from_dict(options)
     return found
 
 

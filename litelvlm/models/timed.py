@@ -1,0 +1,88 @@
+"""Calls of a model that a bench times, part by part."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+from litelvlm.data.images import ImageSource
+from litelvlm.models.base import StudiedModel
+from litelvlm.pruning import Pruner
+from litelvlm.pruning.budgets import ModelSizes
+
+LANGUAGE_MODEL = "llm"
+"""Name of the language model among the components."""
+
+
+class TimedCall(ABC):
+    """One call about one image: its prompt is made, its parts can be run one by one."""
+
+    @property
+    @abstractmethod
+    def layer_counts(self) -> tuple[int, ...]:
+        """Visual tokens that each layer of the language model processes."""
+
+    @property
+    @abstractmethod
+    def n_other(self) -> int:
+        """Other tokens of the prompt."""
+
+    @property
+    @abstractmethod
+    def cache_width(self) -> int:
+        """Numbers that one token keeps as keys in one layer; values are as many."""
+
+    @abstractmethod
+    def prefill(self) -> None:
+        """Run the language model alone over the prompt."""
+
+    @abstractmethod
+    def decode(self, stop: Callable[[int], bool], n_tokens: int) -> None:
+        """Generate an answer with a key-value cache.
+
+        Args:
+            stop: Called with each token that counts, ``n_tokens`` + 1 of them.
+            n_tokens: Tokens behind the first one.
+        """
+
+    @abstractmethod
+    def whole(self) -> Mapping[str, float]:
+        """Everything from the picture to the result; seconds by stage, as far as they are known."""
+
+    @abstractmethod
+    def macs(self) -> Mapping[str, int]:
+        """Multiply-adds by component, by arithmetic."""
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, Callable[[], object]]:
+        """Components besides the language model as calls, for counting."""
+
+
+class TimedModel(StudiedModel):
+    """A model whose calls can be timed."""
+
+    described = "a model whose calls can be timed"
+
+    @property
+    @abstractmethod
+    def weight_bytes(self) -> int:
+        """Bytes of all weights."""
+
+    @abstractmethod
+    def sizes(self, height: int, width: int) -> ModelSizes:
+        """Sizes that decide which budgets a method can keep to, for an image of this size."""
+
+    @abstractmethod
+    def timed_call(
+        self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
+    ) -> TimedCall:
+        """Prepare one call about all expressions together.
+
+        Args:
+            image: The image.
+            expressions: All in one conversation, with one selection.
+            pruner: Method; None for the unpruned model.
+            budget: Visual tokens to keep; all of them without a method.
+
+        Raises:
+            ValueError: If the method reads what the model cannot give, or the model answers one
+                expression at a time and gets several.
+        """

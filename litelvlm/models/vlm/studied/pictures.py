@@ -1,0 +1,102 @@
+"""How a model turns a picture into what its image tower reads, and where its tokens lie."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers.image_processing_utils import BaseImageProcessor
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+from litelvlm.clip.geometry import Crop
+from litelvlm.clip.preprocessing import Preprocessing, per_channel
+from litelvlm.models.view import ImageView
+
+
+class PictureReader(ABC):
+    """What a family makes of a picture."""
+
+    @abstractmethod
+    def view(self, height: int, width: int) -> ImageView:
+        """Where the visual tokens of an image of this size in pixels lie; runs no model."""
+
+    @abstractmethod
+    def tensors(self, picture: Image.Image) -> Mapping[str, Tensor]:
+        """Arguments of the model's ``forward`` that hold one picture."""
+
+
+@dataclass(frozen=True)
+class SquareReader(PictureReader):
+    """One square of fixed size, a patch to a token, as LLaVA-1.5 reads it.
+
+    Attributes:
+        preprocessing: Resize, cut and normalisation.
+        size: Side of the square in pixels.
+        patch: Side of a patch in pixels.
+    """
+
+    preprocessing: Preprocessing
+    size: int
+    patch: int
+
+    def view(self, height: int, width: int) -> ImageView:
+        """The tower's own crop."""
+        side = self.size // self.patch
+        crop = self.preprocessing.crop(height, width, self.size)
+        return ImageView((side, side), crop, self.size)
+
+    def tensors(self, picture: Image.Image) -> Mapping[str, Tensor]:
+        """Pixels [1, 3, size, size]."""
+        return {"pixel_values": self.preprocessing(picture, self.size)}
+
+
+@dataclass(frozen=True)
+class GridReader(PictureReader):
+    """The whole picture, both sides rounded to whole tokens, as the Qwen-VL families read it.
+
+    Attributes:
+        processor: The model's image processor.
+        patch: Side of a patch in pixels.
+        merge: Patches of a token along each side.
+    """
+
+    processor: BaseImageProcessor
+    patch: int
+    merge: int
+
+    def view(self, height: int, width: int) -> ImageView:
+        """A grid over the whole picture: every pixel has a token."""
+        size = self.processor.to_dict()["size"]
+        cell = self.patch * self.merge
+        resized = smart_resize(
+            height, width, cell, int(size["shortest_edge"]), int(size["longest_edge"])
+        )
+        grid = (resized[0] // cell, resized[1] // cell)
+        # A square is stretched over the picture whose side is a whole number of rows and columns.
+        side = grid[0] * grid[1]
+        crop = Crop(height, width, side, resized_height=side, resized_width=side, top=0, left=0)
+        return ImageView(grid, crop, side)
+
+    def tensors(self, picture: Image.Image) -> Mapping[str, Tensor]:
+        """Patches as rows, and their grid (time, height, width)."""
+        made = self.processor(images=[picture], return_tensors="pt")
+        return {name: torch.as_tensor(made[name]) for name in ("pixel_values", "image_grid_thw")}
+
+
+def preprocessing_of(processor: BaseImageProcessor | None) -> Preprocessing:
+    """Resize, cut and normalisation of an image processor; OpenAI CLIP's without one.
+
+    A processor that cuts no centre square resizes both sides to the square.
+    """
+    standard = Preprocessing()
+    if processor is None:
+        return standard
+    stored = processor.to_dict()
+    return Preprocessing(
+        per_channel(stored.get("image_mean") or standard.mean),
+        per_channel(stored.get("image_std") or standard.std),
+        "shortest" if stored.get("do_center_crop", True) else "squash",
+        "bilinear" if stored.get("resample") == Image.Resampling.BILINEAR else "bicubic",
+    )
