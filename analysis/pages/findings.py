@@ -11,6 +11,7 @@ from litelvlm.analysis.runs.formatting import interval, number
 from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.runs.verdicts import HYPOTHESES
+from litelvlm.analysis.studies.reversal.rows import SUBSTITUTES
 
 Claims = Mapping[str, Claim]
 
@@ -89,7 +90,18 @@ def _first(summary: Summary) -> str:
     return "; ".join(filter(None, (told, undetermined_reason(claim), claim.power))) + "."
 
 
+def capital(text: str) -> str:
+    """A sentence's beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def _reversal(claims: Claims) -> str:
+    who = "CLIP"
+    if "H1" not in claims:
+        # Without towers of CLIP the first substitute for its similarity is told.
+        name = next(iter(SUBSTITUTES))
+        found = {id.partition("@")[0]: claims[id] for id in claims if id.endswith(f"@{name}")}
+        claims, who = found, f"the substitute {name}"
     if "H1" not in claims or "H1.sign" not in claims:
         return ""
     sign = claims["H1.sign"]
@@ -97,8 +109,8 @@ def _reversal(claims: Claims) -> str:
         return by_verdict(
             sign,
             "",
-            "CLIP's ranking is not reversed on the named object: reversal index {}",
-            "Whether CLIP ranks the named object's tokens low is open: reversal index {}",
+            f"{capital(who)} does not rank the named object's tokens low: reversal index {{}}",
+            f"Whether {who} ranks the named object's tokens low is open: reversal index {{}}",
         )
     beyond = {
         "supported": "and lower than its place explains",
@@ -111,7 +123,8 @@ def _reversal(claims: Claims) -> str:
         "undetermined": "",
     }[claims["H2"].verdict if "H2" in claims else "undetermined"]
     return (
-        f"CLIP ranks the named object's tokens low, {beyond}{text}: reversal index {shown(sign)}."
+        f"{capital(who)} ranks the named object's tokens low, {beyond}{text}: reversal index "
+        f"{shown(sign)}."
     )
 
 
@@ -235,9 +248,9 @@ def _faithfulness(claims: Claims) -> str:
         return ""
     return by_verdict(
         claims["F.insertion"],
-        "Tokens in the reversed order bring the mask back sooner than chance: area {}",
-        "Tokens in the reversed order bring the mask back no sooner than chance: area {}",
-        "Whether tokens in the reversed order bring the mask back sooner than chance is open: "
+        "Tokens in the reversed order bring the prediction back sooner than chance: area {}",
+        "Tokens in the reversed order bring the prediction back no sooner than chance: area {}",
+        "Whether tokens in the reversed order bring the prediction back sooner than chance is open: "
         "area {}",
     )
 

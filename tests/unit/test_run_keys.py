@@ -156,7 +156,8 @@ def test_what_can_change_rows_is_in_the_closure(copy, name, module):
 def test_claims_and_tables_are_not_in_the_closure(copy):
     for name in (*STUDIES, BENCH):
         late = [m for m in modules_of(copy, name) if m.endswith((".claims", ".tables"))]
-        assert late == [], name
+        # Tables of a data set make rows; those of a study are made of rows.
+        assert set(late) <= {"litelvlm.data.tables"}, name
 
 
 def test_a_module_that_is_not_there_is_refused(copy):
