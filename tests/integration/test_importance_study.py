@@ -157,9 +157,10 @@ def test_inner_gradients_equal_those_of_the_layer_by_layer_sweep(model, state):
 
 def test_reinitialised_layers_are_put_back_after_errors(model):
     before = {name: tensor.clone() for name, tensor in model.llama.state_dict().items()}
+    layers = list(model.llama.model.layers)
 
     def interrupted():
-        with reinitialised(model.llama, 2):
+        with reinitialised(layers, 2, model.llama.config.initializer_range):
             changed = [
                 name
                 for name, tensor in model.llama.state_dict().items()
