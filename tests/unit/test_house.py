@@ -22,7 +22,9 @@ FLOORS = {
     "litelvlm.embedded": 3,
 }  # fmt: skip
 """Floors of the library; a room may import from its own floor and those below."""
-SHARED_BY_FAMILIES = ("attribution", "base", "families", "requests", "sam2", "view")
+SHARED_BY_FAMILIES = (
+    *("attribution", "base", "costs", "families", "files", "requests", "sam2", "timed", "view"),
+)
 MAX_LINES, MAX_MEDIAN, MAX_FILES = 350, 120, 20
 TABLE_OF_METHODS = Path("litelvlm/pruning/methods")
 
