@@ -9,8 +9,8 @@ from chromium import Chromium
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli.verbs.report import write_report
-from litelvlm.analysis.pages.explore import LegendEntry, build_page
-from litelvlm.analysis.pages.explore_scores import SIGNALS
+from litelvlm.analysis.pages.explore.page import LegendEntry, build_page
+from litelvlm.analysis.pages.explore.scores import SIGNALS
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")

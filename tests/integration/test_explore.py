@@ -14,9 +14,9 @@ import pytest
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_rows
-from litelvlm.analysis.pages.explore import LegendEntry, build_page
-from litelvlm.analysis.pages.explore_data import expression_view
-from litelvlm.analysis.pages.explore_scores import INSIDE, method_score
+from litelvlm.analysis.pages.explore.page import LegendEntry, build_page
+from litelvlm.analysis.pages.explore.data import expression_view
+from litelvlm.analysis.pages.explore.scores import INSIDE, method_score
 from litelvlm.analysis.studies import sweep
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.data.safe.rasterise import decode_mask

@@ -35,7 +35,7 @@ class Explore(DataOptions, Printing):
 
     def run(self) -> int:
         """Write the page and print its path."""
-        from litelvlm.analysis.pages.explore import LegendEntry, build_page, read_config
+        from litelvlm.analysis.pages.explore.page import LegendEntry, build_page, read_config
         from litelvlm.figures import style
 
         if self.samples < 1:

@@ -14,8 +14,8 @@ from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.pages.explore_data import choose_expressions, expression_view
-from litelvlm.analysis.pages.explore_scores import INSIDE, SIGNALS
+from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view
+from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
 from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record
