@@ -130,7 +130,9 @@ def test_figures_are_inside_the_page(page):
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(images) >= 8
     assert all(
-        image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images
+        image["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
+        and image["alt"]
+        for image in images
     )
 
 

@@ -15,8 +15,8 @@ from litelvlm.analysis.runs.record import RunRecord, Summary
 from litelvlm.analysis.runs.told.reasons import undetermined_reason
 from litelvlm.analysis.runs.verdicts import HYPOTHESES, NOT_TESTED, confirmatory
 
-FIRST = 4
-"""Claims of a study that stand open if it tests none of the hypotheses."""
+FIRST = 3
+"""Claims of a study that stand open at least, the hypotheses first."""
 
 
 class Family(TypedDict):
@@ -38,7 +38,8 @@ class Card:
     """A claim as a card.
 
     Attributes:
-        text: Its id, statement, verdict, reason, value, found, method, generalises, null and n.
+        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n, and what
+            the verdict is after adjustment.
         plot: Of its interval; None without one.
     """
 
@@ -46,15 +47,38 @@ class Card:
     plot: IntervalPlot | None
 
 
-def cards(record: RunRecord, summary: Summary) -> tuple[list[Card], list[Card]]:
-    """The claims of a run: those that stand open on the page, and those that are folded."""
+def cards(
+    record: RunRecord, summary: Summary, adjusted: Mapping[str, str]
+) -> tuple[list[Card], list[Card]]:
+    """The claims of a run: those that stand open on the page, and those that are folded.
+
+    Args:
+        record: Of the run.
+        summary: Of the run.
+        adjusted: By hypothesis, what its verdict is among all eight where that is another one.
+    """
     main = [claim.id for claim in summary.claims if claim.id in HYPOTHESES]
-    main = main or [claim.id for claim in summary.claims[:FIRST]]
-    found = {c.id: Card(claim_row(record, c), interval_plot(c)) for c in summary.claims}
+    others = [claim.id for claim in summary.claims if claim.id not in HYPOTHESES]
+    main += others[: max(0, FIRST - len(main))]
+    found = {
+        c.id: Card(claim_row(record, c) | {"adjusted": adjusted.get(c.id, "")}, interval_plot(c))
+        for c in summary.claims
+    }
     return (
-        [card for id, card in found.items() if id in main],
+        [found[id] for id in main],
         [card for id, card in found.items() if id not in main],
     )
+
+
+def adjusted_in(families: Sequence[Family], record: RunRecord) -> dict[str, str]:
+    """By hypothesis, its verdict after adjustment in words, where it differs from its own."""
+    return {
+        line["id"]: f"{line['verdict']} (p {line['adjusted']} after adjustment)"
+        for family in families
+        if family["title"] == _title(record)
+        for line in family["lines"]
+        if line["verdict"] != line["alone"]
+    }
 
 
 def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
@@ -104,10 +128,12 @@ def families(
     """
     groups: dict[str, list[Claim]] = {}
     for run, summary in summaries.items():
-        record = records[run]
-        title = f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
-        groups.setdefault(title, []).extend(summary.claims if summary else [])
+        groups.setdefault(_title(records[run]), []).extend(summary.claims if summary else [])
     return [_family(title, claims) for title, claims in groups.items()]
+
+
+def _title(record: RunRecord) -> str:
+    return f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
 
 
 def _family(title: str, claims: Sequence[Claim]) -> Family:

@@ -22,7 +22,7 @@ LEADS: Mapping[str, tuple[str, ...]] = {
     "faithfulness": ("F.insertion",),
 }
 """Claim, or beginning of a claim's id, that a study's sentence tells; else its first claim."""
-PICTURES = ("examples", "accuracy_ciou", "reversal_index", "motivation_maps")
+PICTURES = ("accuracy_ciou", "reversal_index", "examples", "motivation_maps")
 """Figures that may open a report, the best first; else the first of all."""
 BOTH = "Is the ranking reversed, and does pruning by it keep the mask?"
 """What a report asks that tells of the ranking and of the masks."""

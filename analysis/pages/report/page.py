@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from litelvlm.analysis.pages.rendering import page_environment
-from litelvlm.analysis.pages.report.claims import cards, families
+from litelvlm.analysis.pages.report.claims import adjusted_in, cards, families
 from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, terms
 from litelvlm.analysis.pages.report.intervals import WIDTH
@@ -41,6 +41,8 @@ from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
+_INSIDE = {"svg": "image/svg+xml", "png": "image/png"}
+"""Formats that a figure may have inside the page."""
 
 
 @runtime_checkable
@@ -85,7 +87,7 @@ def build_report(
         for run, label in run_labels(records).items()
     }
     everything = list(records.values()), list(finished.values())
-    explain = Explainer(terms())
+    explain, families_ = Explainer(terms()), families(records, summaries)
     context = {
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
         "question": question(everything[0]),
@@ -103,12 +105,16 @@ def build_report(
         "comparisons": comparisons(records, summaries),
         "first_lines": FIRST,
         "cards": [
-            (anchor(records[run]), labels[run], *cards(records[run], summary))
+            (
+                anchor(records[run]),
+                labels[run],
+                *cards(records[run], summary, adjusted_in(families_, records[run])),
+            )
             for run, summary in finished.items()
         ],
         "n_claims": sum(len(summary.claims) for summary in finished.values()),
         "plot_width": WIDTH,
-        "families": families(records, summaries),
+        "families": families_,
         "runs": [
             run_view(run, labels[run], records[run], summaries[run], out, pictures.get(run, ()))
             for run in runs
@@ -166,11 +172,12 @@ def run_view(
 
 
 def picture_view(picture: DrawnFigure, out: Path) -> dict[str, object]:
-    """A figure as data inside the page, with links to its files."""
-    data = base64.b64encode(picture.files["svg"].read_bytes()).decode("ascii")
+    """A figure as data inside the page, the smaller of SVG and PNG, with links to its files."""
+    inside = min(_INSIDE, key=lambda kind: picture.files[kind].stat().st_size)
+    data = base64.b64encode(picture.files[inside].read_bytes()).decode("ascii")
     return {
         "caption": picture.caption,
-        "data": f"data:image/svg+xml;base64,{data}",
+        "data": f"data:{_INSIDE[inside]};base64,{data}",
         "links": {kind: relative(path, out) for kind, path in picture.files.items()},
     }
 
