@@ -38,8 +38,8 @@ class Card:
     """A claim as a card.
 
     Attributes:
-        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n, and what
-            the verdict is after adjustment.
+        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n and
+            adjusted, the verdict that is left after adjustment if it is another one.
         plot: Of its interval; None without one.
     """
 
