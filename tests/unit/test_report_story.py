@@ -11,6 +11,7 @@ import pytest
 from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.pages.findings import finding
+from litelvlm.analysis.pages.report.claims import adjusted_in, cards
 from litelvlm.analysis.pages.report.compare import run_labels
 from litelvlm.analysis.pages.report.glossary import Explainer, Term, glossary_page, terms
 from litelvlm.analysis.pages.report.intervals import WIDTH, interval_plot
@@ -137,9 +138,24 @@ def test_runs_are_told_apart_by_what_differs(saved_runs):
 def test_what_would_change_it_names_open_hypotheses_and_limits(saved_runs):
     record, summary = read_record(saved_runs["sink"]), read_summary(saved_runs["sink"])
     limited = record.model_copy(update={"limit": 5})
-    told = " ".join(what_would_change_it([limited], [summary]))
+    told = " ".join(what_would_change_it([limited], {"sink": summary}))
     assert "Only the first 5 of the split" in told
-    assert "H4 (8 images are fewer than the 20" in told
+    assert f"H4 of sink ({summary.claims[0].power})" in told
+
+
+def test_a_card_says_what_adjustment_leaves(saved_runs):
+    record = read_record(saved_runs["sink"])
+    lines = [
+        {"id": "H4", "verdict": "undetermined", "alone": "supported", "adjusted": "0.2"},
+        {"id": "H6", "verdict": "supported", "alone": "supported", "adjusted": "0.001"},
+    ]
+    family = {"title": "model planted, data planted val", "lines": lines, "problem": ""}
+    found = adjusted_in([family, family | {"title": "another", "lines": lines[1:]}], record)
+    assert found == {"H4": "undetermined (p 0.2 after adjustment)"}
+    open_, folded = cards(record, read_summary(saved_runs["sink"]), found)
+    assert open_[0].text["adjusted"] == found["H4"]
+    assert len(open_) + len(folded) == len(read_summary(saved_runs["sink"]).claims)
+    assert {card.text["adjusted"] for card in open_[1:] + folded} == {""}
 
 
 def test_a_plot_shows_the_intervals_in_order(saved_runs):

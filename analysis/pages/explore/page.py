@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -131,10 +131,11 @@ def build_page(
     if beside is not None:
         same = beside.data.digest == data.digest
         shown.append(run_view(beside, legend or {}, samples, inside, first.ids if same else None))
+    paper = first.start.methods[0]
     named = zip(shown, titles(shown), strict=True)
     payload = {
         "runs": [view.payload | {"title": title} for view, title in named],
-        "start": first.start.plain,
+        "start": (replace(first.start, methods=(paper, paper)) if beside else first.start).plain,
     }
     return atomic_write(out, render(payload, shown, start_rule(shown, legend or {})))
 
@@ -226,6 +227,7 @@ def start_rule(shown: Sequence[RunView], legend: Mapping[str, LegendEntry]) -> s
     return (
         f"The page starts where {first} and {second} differ most, whichever wins, among "
         "expressions whose object the unpruned model finds."
+        + (f" Beside it stands {first} of the other run." if len(shown) > 1 else "")
     )
 
 

@@ -87,7 +87,8 @@ def run_labels(records: Mapping[Path, RunRecord]) -> dict[Path, str]:
     found = {}
     for run, record in records.items():
         twins = [other for other in records.values() if other.study == record.study]
-        mine, theirs = facets(record), [facets(other) for other in twins]
+        bundled = all(other.data["name"] == other.model["name"] for other in twins)
+        mine, *theirs = [facets(each, bundled) for each in (record, *twins)]
         main = [name for name in _MAIN if len({facet[name] for facet in theirs}) > 1]
         rest = [name for name in mine if name not in _MAIN]
         for name in rest:
@@ -100,11 +101,18 @@ def run_labels(records: Mapping[Path, RunRecord]) -> dict[Path, str]:
     return found
 
 
-def facets(record: RunRecord) -> dict[str, str]:
-    """What may tell two runs of a study apart, as text."""
+def facets(record: RunRecord, bundled: bool = False) -> dict[str, str]:
+    """What may tell two runs of a study apart, as text.
+
+    Args:
+        record: Of the run.
+        bundled: Whether data are named like the model that they belong to, in all runs compared;
+            then the name is not told twice.
+    """
+    split = record.data["split"]
     return {
         "model": record.model["name"],
-        "data": f"{record.data['name']} {record.data['split']}",
+        "data": split if bundled else f"{record.data['name']} {split}",
         "protocol": f"protocol {record.protocol}",
         "limit": f"first {record.limit} images" if record.limit else "all images",
         "commit": f"commit {(record.commit or 'unknown')[:9]}{' changed' if record.dirty else ''}",

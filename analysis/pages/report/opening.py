@@ -106,8 +106,15 @@ def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list
     return found
 
 
-def what_would_change_it(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list[str]:
-    """What the answers do not cover, the shortest way to it first."""
+def what_would_change_it(
+    records: Sequence[RunRecord], summaries: Mapping[str, Summary]
+) -> list[str]:
+    """What the answers do not cover, the shortest way to it first.
+
+    Args:
+        records: Of all runs.
+        summaries: Of the finished runs, by a name for readers.
+    """
     found = []
     limits = {record.limit for record in records} - {None}
     if limits:
@@ -116,13 +123,15 @@ def what_would_change_it(records: Sequence[RunRecord], summaries: Sequence[Summa
             f"More images. Only the first {most} of the split were read (--limit), so this is a "
             "sample and no result."
         )
-    hypotheses = [c for s in summaries for c in s.claims if c.id in HYPOTHESES]
-    open_ = [c for c in hypotheses if c.verdict == "undetermined"]
+    open_ = [
+        (f"{c.id} of {name}", c.power or undetermined_reason(c))
+        for name, summary in summaries.items()
+        for c in summary.claims
+        if c.id in HYPOTHESES and c.verdict == "undetermined"
+    ]
     if open_:
-        told = "; ".join(
-            f"{c.id} ({', '.join(filter(None, (undetermined_reason(c), c.power)))})" for c in open_
-        )
-        found.append(f"More or other images for what is open: {told}.")
+        told = "; ".join(f"{name} ({reason})" for name, reason in open_)
+        found.append(f"More or other images, for the hypotheses that are open: {told}.")
     models = sorted({record.model["name"] for record in records})
     found.append(
         f"Another training. All numbers come from {counted_models(models)}; no interval covers "

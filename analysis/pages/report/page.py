@@ -96,12 +96,14 @@ def build_report(
         ),
         "miniature_note": MINIATURE_NOTE if miniature else "",
         "warnings": warnings_of(records),
-        "lead": lead_picture(pictures, out),
+        "lead": lead_picture(pictures, labels, out),
         "answers": [
             answer(anchor(records[run]), labels[run], summary) for run, summary in finished.items()
         ],
         "sure": how_sure(*everything),
-        "change": what_would_change_it(*everything),
+        "change": what_would_change_it(
+            everything[0], {labels[run]: summary for run, summary in finished.items()}
+        ),
         "comparisons": comparisons(records, summaries),
         "first_lines": FIRST,
         "cards": [
@@ -137,14 +139,14 @@ def build_report(
 
 
 def lead_picture(
-    pictures: Mapping[Path, Sequence[DrawnFigure]], out: Path
+    pictures: Mapping[Path, Sequence[DrawnFigure]], labels: Mapping[Path, str], out: Path
 ) -> dict[str, object] | None:
-    """The figure that opens the page; None if none was drawn."""
-    drawn = [picture for group in pictures.values() for picture in group]
-    named = {picture.name: picture for picture in reversed(drawn)}
+    """The figure that opens the page, with the run that it is of; None if none was drawn."""
+    drawn = [(run, picture) for run, group in pictures.items() for picture in group]
+    named = {picture.name: (run, picture) for run, picture in reversed(drawn)}
     first = next((named[name] for name in PICTURES if name in named), None)
     first = first or next(iter(drawn), None)
-    return picture_view(first, out) if first else None
+    return picture_view(first[1], out) | {"run": labels[first[0]]} if first else None
 
 
 def run_view(
