@@ -73,11 +73,15 @@ def answer(anchor: str, run: str, summary: Summary) -> Answer:
 
 
 def lead_claim(summary: Summary) -> Claim | None:
-    """The claim that the sentence of a run tells; None if nothing was claimed."""
+    """The claim that the sentence of a run tells; None if nothing was claimed.
+
+    Of several budgets it is the first that is settled, an effect before its lack.
+    """
     for beginning in LEADS.get(summary.study, ()):
-        for claim in summary.claims:
-            if claim.id.startswith(beginning):
-                return claim
+        found = [claim for claim in summary.claims if claim.id.startswith(beginning)]
+        for verdict in ("supported", "not supported", "undetermined"):
+            if told := [claim for claim in found if claim.verdict == verdict]:
+                return told[0]
     return next(iter(summary.claims), None)
 
 

@@ -92,7 +92,10 @@ def build_report(
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
         "question": question(everything[0]),
         "models": sorted(
-            {f"{r.model['name']} on {r.data['name']} {r.data['split']}" for r in everything[0]}
+            {
+                f"Model {r.model['name']}, data {r.data['name']}, split {r.data['split']}"
+                for r in everything[0]
+            }
         ),
         "miniature_note": MINIATURE_NOTE if miniature else "",
         "warnings": warnings_of(records),
@@ -104,6 +107,8 @@ def build_report(
         "change": what_would_change_it(
             everything[0], {labels[run]: summary for run, summary in finished.items()}
         ),
+        "commands": list(dict.fromkeys(record.command for record in everything[0])),
+        "sweeps": [run for run, summary in finished.items() if summary.study == "sweep"],
         "comparisons": comparisons(records, summaries),
         "first_lines": FIRST,
         "cards": [
