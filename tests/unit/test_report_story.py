@@ -107,6 +107,20 @@ def test_a_report_of_one_study_asks_its_question(saved_runs, two):
     assert lead_claim(read_summary(saved_runs["sink"])).id == "H4"
 
 
+def test_the_plot_beside_an_answer_is_of_the_claim_that_it_tells(saved_runs):
+    summary = read_summary(saved_runs["sink"])
+    part = summary.claims[0].model_copy(update={"id": "H4.part", "verdict": "supported"})
+    assert lead_claim(summary.model_copy(update={"claims": (part, *summary.claims)})).id == "H4"
+    budgets = [
+        part.model_copy(update={"id": f"random@{budget}", "verdict": verdict})
+        for budget, verdict in ((48, "undetermined"), (32, "not supported"), (8, "supported"))
+    ]
+    swept = summary.model_copy(update={"study": "sweep", "claims": tuple(budgets)})
+    assert lead_claim(swept).id == "random@8"
+    assert lead_claim(swept.model_copy(update={"claims": tuple(budgets[:2])})).id == "random@32"
+    assert lead_claim(swept.model_copy(update={"claims": ()})) is None
+
+
 def test_two_models_stand_side_by_side(saved_runs, two):
     claims = read_summary(saved_runs["sink"]).claims
     beside = text_of(two.partition('id="beside"')[2].partition('id="verdicts"')[0])

@@ -21,7 +21,7 @@ LEADS: Mapping[str, tuple[str, ...]] = {
     "ablations": ("official.random", "H7"),
     "faithfulness": ("F.insertion",),
 }
-"""Claim, or beginning of a claim's id, that a study's sentence tells; else its first claim."""
+"""Claim that a study's sentence tells, or its id before the budget; else its first claim."""
 PICTURES = ("accuracy_ciou", "reversal_index", "examples", "motivation_maps")
 """Figures that may open a report, the best first; else the first of all."""
 BOTH = "Is the ranking reversed, and does pruning by it keep the mask?"
@@ -77,8 +77,12 @@ def lead_claim(summary: Summary) -> Claim | None:
 
     Of several budgets it is the first that is settled, an effect before its lack.
     """
-    for beginning in LEADS.get(summary.study, ()):
-        found = [claim for claim in summary.claims if claim.id.startswith(beginning)]
+    for lead in LEADS.get(summary.study, ()):
+        found = [
+            claim
+            for claim in summary.claims
+            if claim.id == lead or (lead.endswith("@") and claim.id.startswith(lead))
+        ]
         for verdict in ("supported", "not supported", "undetermined"):
             if told := [claim for claim in found if claim.verdict == verdict]:
                 return told[0]
