@@ -17,8 +17,8 @@ from common import spread, store
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run
-from litelvlm.analysis.pages.explore import build_page
-from litelvlm.analysis.pages.explore_scores import SIGNALS
+from litelvlm.analysis.pages.explore.page import build_page
+from litelvlm.analysis.pages.explore.scores import SIGNALS
 from litelvlm.analysis.studies import sweep
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "acceptance"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litelvlm.analysis.pages.findings import finding, found_lines, missing_lines
-from litelvlm.analysis.pages.report import families, intervals_of
+from litelvlm.analysis.pages.report.claims import families, intervals_of
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary

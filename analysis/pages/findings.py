@@ -184,9 +184,12 @@ def _sweep(claims: Claims) -> str:
         )
     parts = [f"beats random tokens at {', '.join(wins)}"] if wins else []
     parts += [f"does not beat random tokens at {', '.join(loses)}"] if loses else []
+    unsettled = [budget for budget in against if budget not in wins + loses]
+    parts += [f"is open at {', '.join(unsettled)}"] if unsettled else []
+    told = (wins or loses)[0]
     return (
-        f"With {', '.join(against)} tokens to keep, {PAPER} {' and '.join(parts)}: cIoU "
-        f"{shown(first)} at {largest}.{_rule(claims)}"
+        f"With {', '.join(against)} tokens to keep, {PAPER} {' and '.join(parts)}: difference in "
+        f"cIoU {shown(against[told])} at {told}.{_rule(claims)}"
     )
 
 

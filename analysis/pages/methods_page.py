@@ -11,7 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from litelvlm.analysis.inputs.methods import UNPRUNED, Method
-from litelvlm.analysis.pages.report_tables import by_budget, scores_of
+from litelvlm.analysis.pages.report.tables import by_budget, scores_of
 from litelvlm.analysis.runs.exclusions import exclusion_lines, reasons
 from litelvlm.analysis.runs.folder import read_record, read_summary
 from litelvlm.analysis.runs.formatting import Grid

@@ -9,8 +9,8 @@ from chromium import Chromium
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import complete_run
 from litelvlm.analysis.cli.verbs.report import write_report
-from litelvlm.analysis.pages.explore import LegendEntry, build_page
-from litelvlm.analysis.pages.explore_scores import SIGNALS
+from litelvlm.analysis.pages.explore.page import LegendEntry, Source, build_page
+from litelvlm.analysis.pages.explore.scores import SIGNALS
 from litelvlm.analysis.studies import sink, sweep
 
 METHODS = ("litelvlm", "random", "avgpool", "mask_oracle")
@@ -68,6 +68,13 @@ def pixels(browser, selector):
     return browser.js(f"document.querySelector('{selector}').toDataURL()")
 
 
+def open_alone(browser, page):
+    """Open the explorer with one pane and 48 tokens, wherever it starts."""
+    browser.open(page)
+    browser.js("(setPair(false), setStop(stops.indexOf(48)))")
+    browser.frame()
+
+
 def assert_quiet_and_offline(browser):
     assert browser.complaints == []
     assert browser.requests == []
@@ -78,7 +85,7 @@ def assert_no_sideways_scrolling(browser, width):
 
 
 def test_the_slider_changes_tokens_mask_and_numbers(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     assert text(browser, "#kept") == "48 of 144 tokens"
     seen = {pixels(browser, "canvas")}
     browser.js("document.querySelector('#budget').focus()")
@@ -96,7 +103,7 @@ def test_the_slider_changes_tokens_mask_and_numbers(browser, explorer):
 
 
 def test_play_goes_through_the_budgets_and_stops(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     browser.point("#play", click=True)
     browser.wait("document.querySelector('#kept').textContent === '8 of 144 tokens'")
     browser.wait("document.querySelector('#kept').textContent === 'all 144 tokens'")
@@ -106,12 +113,14 @@ def test_play_goes_through_the_budgets_and_stops(browser, explorer):
 
 
 def test_another_method_shows_its_own_tokens(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     caption, picture = text(browser, "figcaption"), pixels(browser, "canvas")
-    assert caption.startswith("48 similarity; IoU ")
-    browser.js("document.querySelector('.pane select').focus()")
-    browser.js("document.querySelector('.pane select').value = 'avgpool'")
-    browser.js("document.querySelector('.pane select').dispatchEvent(new Event('change'))")
+    assert caption.startswith("48 kept by similarity; IoU ")
+    browser.js("document.querySelector('.pane select:not(.source)').focus()")
+    browser.js("document.querySelector('.pane select:not(.source)').value = 'avgpool'")
+    browser.js(
+        "document.querySelector('.pane select:not(.source)').dispatchEvent(new Event('change'))"
+    )
     assert text(browser, "figcaption").startswith("48 merged without one place; IoU ")
     assert pixels(browser, "canvas") != picture
     browser.point("#overview tbody tr:nth-child(4) td:nth-child(2) button", click=True)
@@ -120,7 +129,7 @@ def test_another_method_shows_its_own_tokens(browser, explorer):
 
 
 def test_two_methods_stand_side_by_side(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     browser.point("#pair", click=True)
     assert browser.js("document.querySelectorAll('.pane').length") == 2
     left, right = browser.js(
@@ -132,14 +141,16 @@ def test_two_methods_stand_side_by_side(browser, explorer):
     )
     assert first != second
     assert (
-        browser.js("[...document.querySelectorAll('.pane select')].map(s => s.value).join()")
+        browser.js(
+            "[...document.querySelectorAll('.pane select:not(.source)')].map(s => s.value).join()"
+        )
         == "litelvlm,random"
     )
     assert_quiet_and_offline(browser)
 
 
 def test_pointing_at_a_token_shows_its_ranks_and_scores(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     browser.point("canvas", 0.5, 0.5)
     token = browser.js("state.token")
     line = "#token tr[data-name=litelvlm]"
@@ -162,7 +173,7 @@ def test_pointing_at_a_token_shows_its_ranks_and_scores(browser, explorer):
 
 
 def test_pointing_at_a_word_shows_every_layer_and_head(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     browser.point("[data-word='0']")
     assert "“[SOS]”" in text(browser, "#attention p")
     cells = browser.js(
@@ -185,7 +196,7 @@ def test_pointing_at_a_word_shows_every_layer_and_head(browser, explorer):
 
 
 def test_the_heat_map_and_the_layers_of_the_picture_can_be_chosen(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     seen = [pixels(browser, "canvas")]
     browser.js("document.querySelector('#heat').value = 'similarity'")
     browser.js("document.querySelector('#heat').dispatchEvent(new Event('change'))")
@@ -205,7 +216,7 @@ def test_the_heat_map_and_the_layers_of_the_picture_can_be_chosen(browser, explo
 
 
 def test_masks_in_the_page_are_those_that_were_packed(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     found = browser.js(
         "data.samples.map(s => Object.values(s.selections)"
         ".flatMap(each => Object.values(each)).map(found => {"
@@ -222,7 +233,7 @@ def test_masks_in_the_page_are_those_that_were_packed(browser, explorer):
 
 
 def test_keys_move_between_expressions(browser, explorer):
-    browser.open(explorer)
+    open_alone(browser, explorer)
     first = text(browser, "#expression")
     browser.press("n", "n")
     assert text(browser, "#expression") != first
@@ -230,6 +241,87 @@ def test_keys_move_between_expressions(browser, explorer):
     assert text(browser, "#expression") == first
     browser.press("b", "b")
     assert browser.js("document.querySelectorAll('.pane').length") == 2
+    assert_quiet_and_offline(browser)
+
+
+def test_it_starts_on_two_methods_that_differ(browser, explorer):
+    browser.open(explorer)
+    captions = browser.js("[...document.querySelectorAll('.pane .iou')].map(i => i.textContent)")
+    assert len(captions) == 2
+    assert "differ most, whichever wins" in text(browser, "header")
+    assert browser.js("stops[state.stop]") == browser.js("payload.start.budget")
+    assert_quiet_and_offline(browser)
+
+
+def test_the_tour_has_five_steps_and_ends(browser, explorer):
+    browser.open(explorer)
+    browser.point("#tour-start", click=True)
+    seen = []
+    for number in range(1, 6):
+        assert text(browser, "#tour-title").startswith(f"{number} of 5. ")
+        seen.append((text(browser, "#kept"), browser.js("state.pair"), browser.js("state.heat")))
+        assert browser.js("document.activeElement.id") == "tour-next"
+        browser.point("#tour-next", click=True)
+    assert seen[0] == ("all 144 tokens", False, "")
+    assert seen[2][1]
+    assert seen[3][2] == "similarity"
+    assert len(set(seen)) == 5
+    assert browser.js("document.querySelector('#tour').hidden")
+    browser.point("#tour-start", click=True)
+    browser.press("Escape")
+    assert browser.js("document.querySelector('#tour').hidden")
+    assert_quiet_and_offline(browser)
+
+
+def test_the_address_leads_back_to_a_view(browser, explorer):
+    open_alone(browser, explorer)
+    browser.press("n", "n")
+    browser.js("(state.methods[0] = 'avgpool', state.heat = 'centre', setStop(0))")
+    link, caption = browser.js("location.hash"), text(browser, "figcaption")
+    assert "method=avgpool" in link
+    assert "tokens=8" in link
+    assert browser.js("document.querySelector('#link').getAttribute('href')") == link
+    place = browser.js("state.sample")
+    browser.js("(state.heat = '', state.methods[0] = 'litelvlm', openSample(state.sample + 1))")
+    assert browser.js("location.hash") != link
+    browser.js(f"location.hash = {link!r}")
+    browser.wait(f"state.sample === {place}")
+    assert text(browser, "figcaption") == caption
+    assert browser.js("[state.methods[0], state.heat, state.pair].join()") == "avgpool,centre,false"
+    browser.js("location.hash = '#sample=none&method=<b>&tokens=x'")
+    browser.frame()
+    assert_quiet_and_offline(browser)
+
+
+def test_the_pictures_can_be_saved(browser, explorer):
+    browser.open(explorer)
+    shape = browser.js("(p => [p.width, p.height, p.toDataURL().length])(posterOf())")
+    assert shape[0] > browser.js("2 * panes[0].canvas.width")
+    assert shape[1] > browser.js("panes[0].canvas.height")
+    assert shape[2] > 10_000
+    assert_quiet_and_offline(browser)
+
+
+def test_two_runs_stand_side_by_side_on_one_expression(browser, model, data, runs, tmp_path):
+    config = sweep.Config(methods=("uniform", "litelvlm"), budgets=(48, 16), seeds=1, limit=2)
+    beside = Source(model, data, complete_run(sweep.STUDY, model, data, config, tmp_path))
+    page = build_page(
+        model, data, runs[0], tmp_path / "p.html", samples=2, inside=False, beside=beside
+    )
+    browser.open(page)
+    assert browser.js("panes.map(p => p.source.value).join()") == "0,1"
+    assert browser.js("sampleOf(0).id === sampleOf(1).id")
+    browser.js("(state.methods = ['litelvlm', 'litelvlm'], setStop(stops.indexOf(48)))")
+    ious = browser.js("panes.map(p => p.iou.textContent)")
+    assert ious[0] == ious[1] != "not run"
+    browser.js("setStop(0)")
+    assert browser.js("panes[1].iou.textContent") == "not run"  # 8 tokens are none of its budgets
+    expression = text(browser, "#expression")
+    browser.js("chooseRun(0, 1)")
+    assert text(browser, "#expression") == expression
+    assert browser.js("stops.join()") == "16,48,144"
+    assert f"run={runs[0].name}" not in browser.js("location.hash").split("&beside")[0]
+    assert_no_sideways_scrolling(browser, 1280)
     assert_quiet_and_offline(browser)
 
 

@@ -14,7 +14,7 @@ from planted import PlantedModel, planted_data
 
 from litelvlm.analysis.api import read_rows, read_summary
 from litelvlm.analysis.cli.verbs.study import Study
-from litelvlm.analysis.pages.explore_data import token_box
+from litelvlm.analysis.pages.explore.data import token_box
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.told.watching import nobody
 from litelvlm.analysis.studies.chosen import successes_and_failures

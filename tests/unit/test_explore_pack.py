@@ -12,15 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from litelvlm.analysis.pages.explore_data import LONGEST, choose_expressions
-from litelvlm.analysis.pages.explore_pack import (
+from litelvlm.analysis.pages.explore.data import LONGEST, choose_expressions
+from litelvlm.analysis.pages.explore.pack import (
     pack_bits,
     pack_levels,
     pack_mask,
     pack_order,
     pack_picture,
 )
-from litelvlm.analysis.pages.explore_scores import SIGNALS, pack_scores
+from litelvlm.analysis.pages.explore.scores import SIGNALS, pack_scores
 from litelvlm.analysis.signals.word_attention import group_pieces
 from litelvlm.data.safe.rasterise import decode_mask
 

@@ -35,6 +35,11 @@ def summary(study, *claims):
     )
 
 
+def test_a_sweep_names_the_budgets_that_are_open():
+    told = finding(summary("sweep", claim("random@48", low=-0.1), claim("random@8")))
+    assert "beats random tokens at 8 and is open at 48: difference in cIoU" in told
+
+
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
@@ -151,7 +156,7 @@ def test_a_sweep_says_where_it_wins_and_where_not():
     told = finding(summary("sweep", claim("random@48", low=-0.3, high=-0.1), claim("random@8")))
     assert told == (
         "With 48, 8 tokens to keep, litelvlm beats random tokens at 8 and does not beat random "
-        "tokens at 48: cIoU -0.2 [-0.3, -0.1] at 48."
+        "tokens at 48: difference in cIoU 0.2 [0.1, 0.3] at 8."
     )
 
 

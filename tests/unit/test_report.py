@@ -17,7 +17,7 @@ from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.cli.text import run_text
 from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.pages.rendering import page_environment, template_source
-from litelvlm.analysis.pages.report_tables import by_budget, with_intervals
+from litelvlm.analysis.pages.report.tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies.published import STATEMENTS, efficiency
@@ -105,7 +105,7 @@ def test_two_runs_of_one_hypothesis_are_not_adjusted_together(saved_runs, copied
 
 
 def test_a_long_table_is_cut_on_the_page_and_whole_in_its_file(copied, tmp_path, monkeypatch):
-    monkeypatch.setattr("litelvlm.analysis.pages.report_tables.LONGEST", 2)
+    monkeypatch.setattr("litelvlm.analysis.pages.report.tables.LONGEST", 2)
     report = write_report([copied], tmp_path / "out")
     lines = len(read_summary(copied).table("grid"))
     assert lines > 2
@@ -130,7 +130,9 @@ def test_figures_are_inside_the_page(page):
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(images) >= 8
     assert all(
-        image["src"].startswith("data:image/svg+xml;base64,") and image["alt"] for image in images
+        image["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
+        and image["alt"]
+        for image in images
     )
 
 

@@ -20,7 +20,7 @@ from litelvlm.analysis.inputs.foreign import (
 from litelvlm.analysis.inputs.labelled import image_targets
 from litelvlm.analysis.inputs.labels import FILLS_IMAGE, HIDDEN, OUTSIDE_CROP
 from litelvlm.analysis.inputs.samples import NO_TARGET, target_mask, token_coverage
-from litelvlm.analysis.pages.report import claim_row
+from litelvlm.analysis.pages.report.claims import claim_row
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.work import ItemResult
 from litelvlm.analysis.studies import reversal

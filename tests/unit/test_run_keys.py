@@ -20,7 +20,7 @@ from litelvlm.pruning import get_pruner
 
 PACKAGE = Path(litelvlm.__file__).parent
 UNRELATED = (
-    "litelvlm.analysis.pages.report",
+    "litelvlm.analysis.pages.report.page",
     "litelvlm.analysis.runs.claims",
     "litelvlm.analysis.runs.folder",
     "litelvlm.figures.style",

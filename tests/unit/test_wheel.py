@@ -83,7 +83,7 @@ def test_foreign_modules_of_the_same_names_do_not_shadow_the_package(installed, 
     code = (
         "import sys, litelvlm\n"
         "from litelvlm.analysis.stats.bootstrap import bootstrap_means\n"
-        "from litelvlm.analysis.pages.report import build_report\n"
+        "from litelvlm.analysis.pages.report.page import build_report\n"
         "from litelvlm.figures import FIGURES\n"
         "assert FIGURES and callable(bootstrap_means)\n"
         "assert not {'analysis', 'figures'} & set(sys.modules)\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,8 @@ class Explore(DataOptions, Printing):
 
     Examples:
       litelvlm explore runs/sweep-0123abcd --out page.html
+      litelvlm explore runs/sweep-0123abcd --beside runs/sweep-4567cdef
+      litelvlm explore runs/sweep-0123abcd --beside runs/sweep-89abcdef --beside-model other/GLaMM
       litelvlm explore runs/sweep-0123abcd --model path/to/GLaMM --data path/to/Refer_Segm
     """
 
@@ -31,21 +33,54 @@ class Explore(DataOptions, Printing):
     signals: Literal["all", "clip"] = "all"
     """"clip" omits the signals of the language model: about 40 passes less per expression."""
 
+    beside: Path | None = None
+    """Run folder of another sweep to compare with: of another commit, configuration or model."""
+    beside_model: str | None = None
+    """Model of the other sweep, if it is another one."""
+    beside_data: str | None = None
+    """Data of the other sweep, if they are others: a folder, or the name of bundled data."""
+
     def run(self) -> int:
         """Write the page and print its path."""
-        from litelvlm.analysis.pages.explore import LegendEntry, build_page, read_config
+        from litelvlm.analysis.pages.explore.page import (
+            LegendEntry,
+            Source,
+            build_page,
+            read_config,
+        )
         from litelvlm.figures import style
 
         if self.samples < 1:
             raise ValueError(
                 f"--samples {self.samples} is too small; the page needs at least 1 expression"
             )
+        if self.beside is None and (self.beside_model or self.beside_data):
+            raise ValueError(
+                "--beside-model and --beside-data describe the run of --beside; add it"
+            )
         require_writable(self.out, folder=False)
-        labels = [method.label for method in read_config(self.folder).methods]
+        runs = [self.folder, *([self.beside] if self.beside else [])]
+        labels = dict.fromkeys(m.label for run in runs for m in read_config(run).methods)
         legend = {name: LegendEntry(style.label(name), style.colour(name)) for name in labels}
-        inside = self.signals == "all"
+        model, data, other = self.load_model(), self.load_data(), None
+        if self.beside is not None:
+            there = replace(
+                self, model=self.beside_model or self.model, data=self.beside_data or self.data
+            )
+            other = Source(
+                there.load_model() if self.beside_model else model,
+                there.load_data() if self.beside_data else data,
+                self.beside,
+            )
         page = build_page(
-            self.load_model(), self.load_data(), self.folder, self.out, legend, self.samples, inside
+            model,
+            data,
+            self.folder,
+            self.out,
+            legend,
+            self.samples,
+            inside=self.signals == "all",
+            beside=other,
         )
         self.print_found({"page": str(page)}, f"{page}\n")
         return 0

@@ -41,7 +41,7 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     Returns:
         Path of `index.html`.
     """
-    from litelvlm.analysis.pages.report import build_report
+    from litelvlm.analysis.pages.report.page import build_report
     from litelvlm.analysis.runs.folder import read_record
     from litelvlm.figures.files import write_figures
 

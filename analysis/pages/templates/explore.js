@@ -1,19 +1,27 @@
 // State of the page, its controls, and what is drawn when they change.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+const payload = JSON.parse(document.getElementById("data").textContent);
+const runs = payload.runs;
 const byId = (id) => document.getElementById(id);
-const nTokens = data.grid[0] * data.grid[1];
-const stops = [...data.budgets, nTokens];
+const tokensOf = (run) => run.grid[0] * run.grid[1];
+// The run of the first pane, its number of tokens and its budgets, "all" behind them.
+let data, nTokens, stops;
 const state = {
-  sample: 0,
-  stop: data.budgets.length - 1,
-  methods: [data.methods[0].name, (data.methods.find((m) => m.name === "random") || data.methods.at(-1)).name],
-  pair: false, heat: "", token: null, word: null, cell: null, timer: null,
+  runs: [payload.start.run, runs.length > 1 ? 1 - payload.start.run : payload.start.run], sample: payload.start.sample, stop: 0,
+  methods: [...payload.start.methods], pair: runs.length > 1 || matchMedia("(min-width: 44rem)").matches, heat: "", token: null, word: null, cell: null, timer: null,
 };
 const panes = [0, 1].map(makePane);
 
+// Make a run the one that the first pane and the panels show.
+function useRun(index) {
+  state.runs[0] = index;
+  data = runs[index];
+  nTokens = tokensOf(data);
+  stops = [...data.budgets, nTokens];
+}
+
 // What is computed of a sample is kept with it; pictures and masks of samples that nobody opens are never decoded.
-function prepare(sample) {
+function prepare(sample, run) {
   if (sample.ready) return sample;
   const [width, height] = sample.size;
   const scores = {}, outlines = new Map();
@@ -26,7 +34,7 @@ function prepare(sample) {
     if (!outlines.has(packed)) outlines.set(packed, outline(unpackMask(packed, width, height), width, height));
     return outlines.get(packed);
   };
-  sample.grid = gridOf(sample, data.grid);
+  sample.grid = gridOf(sample, run.grid);
   sample.picture = new Image();
   sample.picture.addEventListener("load", drawPanes);
   sample.picture.src = sample.image;
@@ -35,30 +43,45 @@ function prepare(sample) {
   return sample;
 }
 
-const current = () => prepare(data.samples[state.sample]);
+const current = () => prepare(data.samples[state.sample], data);
+const runOf = (index) => runs[state.runs[index]];
+// The same expression in the run of a pane; in a run of other images the one of the same rank.
+function sampleOf(index) {
+  const run = runOf(index);
+  if (run === data) return current();
+  const same = run.data === data.data && run.samples.find((sample) => sample.id === current().id);
+  return prepare(same || run.samples[Math.min(state.sample, run.samples.length - 1)], run);
+}
 const selectionOf = (sample, method) =>
   stops[state.stop] === nTokens ? sample.unpruned : sample.selections[method]?.[stops[state.stop]];
+const methodOf = (index) => runOf(index).methods.find((m) => m.name === state.methods[index]) || runOf(index).methods[0];
 
 function makePane(index) {
-  const choice = element("select", { "aria-label": index ? "Second method" : "Method" },
-    ...data.methods.map((m) => element("option", { value: m.name, title: m.about }, m.label)));
+  const choice = element("select", { "aria-label": index ? "Second method" : "Method" });
+  const source = element("select", { "aria-label": index ? "Second run" : "Run", class: "source" },
+    ...runs.map((run, i) => element("option", { value: i }, run.title)));
   const pane = {
-    index, choice, swatch: element("span", { class: "swatch" }), iou: element("span", { class: "iou" }),
+    index, choice, source, swatch: element("span", { class: "swatch" }), iou: element("span", { class: "iou" }),
     canvas: element("canvas", { tabindex: 0, role: "application", "aria-label": "Picture with token grid; arrow keys move over the tokens" }),
-    caption: element("figcaption"),
+    caption: element("figcaption"), other: element("p", { class: "other" }),
   };
+  source.hidden = runs.length < 2;
+  source.addEventListener("change", () => chooseRun(index, Number(source.value)));
   choice.addEventListener("change", () => { state.methods[index] = choice.value; draw(); });
   pane.canvas.addEventListener("pointermove", (event) => pointAt(pane, event));
   pane.canvas.addEventListener("pointerdown", (event) => pointAt(pane, event));
   pane.canvas.addEventListener("keydown", moveToken);
-  pane.figure = element("figure", { class: "pane" }, element("div", { class: "pane-head" }, pane.swatch, choice, pane.iou), pane.canvas, pane.caption);
+  pane.figure = element("figure", { class: "pane" }, element("div", { class: "pane-head" }, source, pane.swatch, choice, pane.iou), pane.other, pane.canvas, pane.caption);
   return pane;
 }
 
 function pointAt(pane, event) {
-  const sample = current(), box = pane.canvas.getBoundingClientRect();
+  const sample = sampleOf(pane.index), box = pane.canvas.getBoundingClientRect();
   const token = sample.grid.at(((event.clientX - box.left) / box.width) * sample.size[0], ((event.clientY - box.top) / box.height) * sample.size[1]);
-  if (token !== null && token !== state.token) { state.token = token; drawToken(byId("token"), sample, data, state); drawPanes(); }
+  if (token === null || token === state.token || token >= nTokens) return;
+  state.token = token;
+  drawToken(byId("token"), current(), data, state);
+  drawPanes();
 }
 
 function moveToken(event) {
@@ -73,32 +96,35 @@ function moveToken(event) {
 }
 
 function drawPanes() {
-  const sample = current();
+  for (const pane of state.pair ? panes : panes.slice(0, 1)) drawPane(pane);
+}
+
+function drawPane(pane) {
+  const run = runOf(pane.index), sample = sampleOf(pane.index), method = methodOf(pane.index);
   if (!sample.picture.complete) return;
   const heat = state.heat ? sample.unpacked(state.heat) : null;
   const shares = heat && Array.from(heat.values, (value) => (heat.high > heat.low ? (value - heat.low) / (heat.high - heat.low) : 0));
-  for (const pane of state.pair ? panes : panes.slice(0, 1)) {
-    const name = state.methods[pane.index], method = data.methods.find((m) => m.name === name);
-    const selection = selectionOf(sample, name), whole = selection === sample.unpruned;
-    const tokens = selection && !whole ? rolesOf(selection, nTokens) : null;
-    pane.choice.value = name;
-    pane.swatch.style.background = method.colour;
-    pane.iou.textContent = selection ? `IoU ${ofIoU(selection.iou)}` : "not run";
-    pane.caption.textContent = captionOf(selection, tokens, method, sample);
-    drawPicture(pane.canvas, {
-      image: sample.picture, sample, grid: sample.grid, tokens, heat: shares, token: state.token,
-      predicted: selection && byId("show-mask").checked ? sample.outline(selection.mask) : null,
-      truth: byId("show-truth").checked ? sample.outline(sample.truth) : null,
-      dim: byId("show-dim").checked, marks: byId("show-marks").checked,
-    });
-  }
+  const selection = selectionOf(sample, method.name), whole = selection === sample.unpruned;
+  const tokens = selection && !whole ? rolesOf(selection, tokensOf(run)) : null;
+  pane.choice.value = method.name;
+  pane.source.value = String(state.runs[pane.index]);
+  pane.swatch.style.background = method.colour;
+  pane.iou.textContent = selection ? `IoU ${ofIoU(selection.iou)}` : "not run";
+  pane.caption.textContent = captionOf(selection, tokens, method, sample, tokensOf(run));
+  pane.other.textContent = sample.id === current().id && run.data === data.data ? "" : `Other images: “${sample.text}”`;
+  drawPicture(pane.canvas, {
+    image: sample.picture, sample, grid: sample.grid, tokens, heat: shares, token: state.token < tokensOf(run) ? state.token : null,
+    predicted: selection && byId("show-mask").checked ? sample.outline(selection.mask) : null,
+    truth: byId("show-truth").checked ? sample.outline(sample.truth) : null,
+    dim: byId("show-dim").checked, marks: byId("show-marks").checked,
+  });
 }
 
 // Counts by role, and the difference to the unpruned mask.
-function captionOf(selection, tokens, method, sample) {
+function captionOf(selection, tokens, method, sample, n) {
   if (!selection) return `${method.label} was not run with ${stops[state.stop]} tokens.`;
-  if (!tokens) return `All ${nTokens} tokens: the unpruned model.`;
-  const counts = Object.keys(selection.roles).map((role) => `${tokens.filter((found) => found === role).length} ${role}`);
+  if (!tokens) return `All ${n} tokens: the unpruned model.`;
+  const counts = Object.keys(selection.roles).map((role) => `${tokens.filter((found) => found === role).length} ${MARKS[role]?.about || role}`);
   if (selection.placeless) counts.push(`${selection.placeless} merged without one place`);
   if (selection.layers) counts.push(`tokens per layer ${selection.layers.join(", ")}; the last layer's are shown`);
   const change = selection.iou - sample.unpruned.iou;
@@ -106,10 +132,10 @@ function captionOf(selection, tokens, method, sample) {
   return `${counts.join(", ")}; IoU ${ofIoU(selection.iou)}, unpruned ${ofIoU(sample.unpruned.iou)} (${moved})`;
 }
 
-function drawLegend(sample) {
+function drawLegend() {
   const shown = new Set();
-  for (const name of state.pair ? state.methods : state.methods.slice(0, 1)) {
-    const selection = selectionOf(sample, name);
+  for (const pane of state.pair ? panes : panes.slice(0, 1)) {
+    const sample = sampleOf(pane.index), selection = selectionOf(sample, methodOf(pane.index).name);
     if (selection && selection !== sample.unpruned) Object.keys(selection.roles).forEach((role) => shown.add(role));
   }
   byId("legend").replaceChildren(...[...shown].map((role) => {
@@ -154,7 +180,7 @@ function draw() {
   byId("stage").classList.toggle("two", state.pair);
   const figures = (state.pair ? panes : panes.slice(0, 1)).map((pane) => pane.figure);
   if (byId("panes").childElementCount !== figures.length) byId("panes").replaceChildren(...figures);
-  drawLegend(sample);
+  drawLegend();
   drawRamp(sample);
   drawToken(byId("token"), sample, data, state);
   drawOverview(byId("overview"), sample, data, state, count, (method, stop) => {
@@ -163,10 +189,11 @@ function draw() {
     draw();
   });
   drawPanes();
+  writeLink();
 }
 
 function openSample(index) {
-  state.sample = (index + data.samples.length) % data.samples.length;
+  state.sample = ((index % data.samples.length) + data.samples.length) % data.samples.length;
   state.word = state.cell = null;
   state.token = firstToken(current());
   drawWordPanels(current());
@@ -202,14 +229,37 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 
-byId("sample").append(...data.samples.map((sample, i) =>
-  element("option", { value: i }, `${i + 1}. ${sample.text} · IoU ${ofIoU(sample.unpruned.iou)} unpruned`)));
-const named = (name) => data.methods.find((method) => method.name === name)?.label || data.signals[name].label;
-const ranked = [...new Set([...Object.keys(data.signals), ...data.methods.map((method) => method.name)])]
-  .filter((name) => data.samples[0].scores[name]);
-byId("heat").append(element("option", { value: "" }, "off"), ...ranked.map((name) => element("option", { value: name }, named(name))));
-byId("budget").max = stops.length - 1;
-byId("stops").append(...stops.map((stop) => element("span", {}, stop === nTokens ? "all" : String(stop))));
+// Lists that depend on the run of the first pane, and the methods of each pane.
+function fillLists() {
+  byId("sample").replaceChildren(...data.samples.map((sample, i) =>
+    element("option", { value: i }, `${i + 1}. ${sample.text} · IoU ${ofIoU(sample.unpruned.iou)} unpruned`)));
+  const named = (name) => data.methods.find((method) => method.name === name)?.label || data.signals[name].label;
+  const ranked = [...new Set([...Object.keys(data.signals), ...data.methods.map((method) => method.name)])]
+    .filter((name) => data.samples[0].scores[name]);
+  byId("heat").replaceChildren(element("option", { value: "" }, "off"), ...ranked.map((name) => element("option", { value: name }, named(name))));
+  if (!ranked.includes(state.heat)) state.heat = "";
+  byId("budget").max = stops.length - 1;
+  byId("stops").replaceChildren(...stops.map((stop) => element("span", {}, stop === nTokens ? "all" : String(stop))));
+  for (const pane of panes) {
+    pane.choice.replaceChildren(...runOf(pane.index).methods.map((m) => element("option", { value: m.name, title: m.about }, m.label)));
+    state.methods[pane.index] = methodOf(pane.index).name;
+  }
+}
+
+// A pane shows another run: the same expression and budget where it has them.
+function chooseRun(index, run) {
+  const id = current().id, count = stops[state.stop], tokens = nTokens, source = data.data;
+  state.runs[index] = run;
+  if (index === 0) {
+    useRun(run);
+    const same = data.data === source ? data.samples.findIndex((sample) => sample.id === id) : -1;
+    state.sample = same >= 0 ? same : Math.min(state.sample, data.samples.length - 1);
+    state.stop = count === tokens || !stops.includes(count) ? stops.length - 1 : stops.indexOf(count);
+  }
+  fillLists();
+  openSample(state.sample);
+}
+
 byId("sample").addEventListener("change", (event) => openSample(Number(event.target.value)));
 byId("previous").addEventListener("click", () => openSample(state.sample - 1));
 byId("next").addEventListener("click", () => openSample(state.sample + 1));
@@ -219,4 +269,15 @@ byId("pair").addEventListener("click", () => setPair(!state.pair));
 byId("heat").addEventListener("change", (event) => { state.heat = event.target.value; draw(); });
 for (const id of ["show-marks", "show-dim", "show-mask", "show-truth"]) byId(id).addEventListener("change", drawPanes);
 new ResizeObserver(drawPanes).observe(byId("panes"));
-openSample(0);
+byId("save").addEventListener("click", savePicture);
+byId("tour-back").addEventListener("click", () => showStep(step - 1));
+byId("tour-next").addEventListener("click", () => showStep(step + 1));
+byId("tour-end").addEventListener("click", () => showStep(null));
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && step !== null) showStep(null); });
+byId("tour-start").addEventListener("click", () => showStep(0));
+window.addEventListener("hashchange", () => { if (location.hash !== linkOf()) { readLink(); fillLists(); openSample(state.sample); } });
+useRun(payload.start.run);
+state.stop = stops.indexOf(payload.start.budget);
+readLink();
+fillLists();
+openSample(state.sample);

@@ -1,5 +1,5 @@
 "use strict";
-// Readers of packed arrays; analysis/pages/explore_pack.py writes them.
+// Readers of packed arrays; analysis/pages/explore/pack.py writes them.
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const words16 = (text) => new Uint16Array(bytes(text).buffer); // little-endian, as every browser's machine is

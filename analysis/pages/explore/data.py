@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from litelvlm.analysis.inputs.methods import UNPRUNED
-from litelvlm.analysis.pages.explore_pack import pack_bits, pack_levels, pack_mask, pack_picture
-from litelvlm.analysis.pages.explore_scores import pack_scores, token_scores
+from litelvlm.analysis.pages.explore.pack import pack_bits, pack_levels, pack_mask, pack_picture
+from litelvlm.analysis.pages.explore.scores import pack_scores, token_scores
 from litelvlm.analysis.signals.word_attention import word_attention
 from litelvlm.analysis.studies.sweep.examples import largest_budget_ious, pose
 from litelvlm.analysis.studies.sweep.passes import Context, expression_passes

@@ -6,42 +6,52 @@ page's policy forbids every network source.
 
 import base64
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypedDict, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import pandas as pd
-
-from litelvlm.analysis.pages.findings import finding
 from litelvlm.analysis.pages.rendering import page_environment
-from litelvlm.analysis.pages.report_tables import (
+from litelvlm.analysis.pages.report.claims import adjusted_in, cards, families
+from litelvlm.analysis.pages.report.compare import FIRST, comparisons, run_labels
+from litelvlm.analysis.pages.report.glossary import Explainer, terms
+from litelvlm.analysis.pages.report.intervals import WIDTH
+from litelvlm.analysis.pages.report.opening import (
+    PICTURES,
+    answer,
+    how_sure,
+    question,
+    what_would_change_it,
+)
+from litelvlm.analysis.pages.report.tables import (
     beside,
     compares_methods,
     published_tables,
     relative,
     tables_of,
 )
-from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.exclusions import exclusion_lines
 from litelvlm.analysis.runs.folder import read_record, read_summary
-from litelvlm.analysis.runs.formatting import counted, interval, number
+from litelvlm.analysis.runs.formatting import counted
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.runs.told.reasons import undetermined_reason
-from litelvlm.analysis.runs.verdicts import NOT_TESTED, confirmatory
 from litelvlm.analysis.studies import published
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
+_INSIDE = {"svg": "image/svg+xml", "png": "image/png"}
+"""Formats that a figure may have inside the page."""
 
 
 @runtime_checkable
 class DrawnFigure(Protocol):
     """What the page needs of a figure that was drawn."""
+
+    @property
+    def name(self) -> str:
+        """In the table of figures."""
 
     @property
     def caption(self) -> str:
@@ -50,20 +60,6 @@ class DrawnFigure(Protocol):
     @property
     def files(self) -> Mapping[str, Path]:
         """Format ("png", "svg", "pdf") to file."""
-
-
-class Family(TypedDict):
-    """The confirmatory hypotheses of one model on one split.
-
-    Attributes:
-        title: Names the model and the split.
-        lines: Per hypothesis id, statement, verdict, reason, alone, found, adjusted and n, as text.
-        problem: Why nothing could be adjusted; empty if it could.
-    """
-
-    title: str
-    lines: list[dict[str, str]]
-    problem: str
 
 
 def build_report(
@@ -84,43 +80,83 @@ def build_report(
     summaries = {
         run: read_summary(run) if record.complete else None for run, record in records.items()
     }
+    finished = {run: summary for run, summary in summaries.items() if summary is not None}
     miniature = any(is_miniature(record) for record in records.values())
+    labels = {
+        run: f"{records[run].study}, {label}" if label else records[run].study
+        for run, label in run_labels(records).items()
+    }
+    everything = list(records.values()), list(finished.values())
+    explain, families_ = Explainer(terms()), families(records, summaries)
     context = {
         "title": "Visual-token pruning in pixel grounding" + (" (miniature)" if miniature else ""),
+        "question": question(everything[0]),
+        "models": sorted(
+            {
+                f"Model {r.model['name']}, data {r.data['name']}, split {r.data['split']}"
+                for r in everything[0]
+            }
+        ),
         "miniature_note": MINIATURE_NOTE if miniature else "",
-        "warnings": [text for run, record in records.items() for text in warnings_of(run, record)],
-        "found": [
-            ({"name": records[run].study, "anchor": anchor(records[run])}, finding(summary))
-            for run, summary in summaries.items()
-            if summary is not None
+        "warnings": warnings_of(records),
+        "lead": lead_picture(pictures, labels, out),
+        "answers": [
+            answer(anchor(records[run]), labels[run], summary) for run, summary in finished.items()
         ],
-        "claims": [
-            claim_row(records[run], claim)
-            for run, summary in summaries.items()
-            if summary is not None
-            for claim in summary.claims
+        "sure": how_sure(*everything),
+        "change": what_would_change_it(
+            everything[0], {labels[run]: summary for run, summary in finished.items()}
+        ),
+        "commands": list(dict.fromkeys(record.command for record in everything[0])),
+        "sweeps": [run for run, summary in finished.items() if summary.study == "sweep"],
+        "comparisons": comparisons(records, summaries),
+        "first_lines": FIRST,
+        "cards": [
+            (
+                anchor(records[run]),
+                labels[run],
+                *cards(records[run], summary, adjusted_in(families_, records[run])),
+            )
+            for run, summary in finished.items()
         ],
-        "families": families(records, summaries),
+        "n_claims": sum(len(summary.claims) for summary in finished.values()),
+        "plot_width": WIDTH,
+        "families": families_,
         "runs": [
-            run_view(run, records[run], summaries[run], out, pictures.get(run, ())) for run in runs
+            run_view(run, labels[run], records[run], summaries[run], out, pictures.get(run, ()))
+            for run in runs
         ],
         "ours": [
-            table
-            for run, summary in summaries.items()
-            if summary is not None and compares_methods(summary)
+            (labels[run], table)
+            for run, summary in finished.items()
+            if compares_methods(summary)
             for table in beside(summary, records[run].excluded)
         ],
         "published": {
             "statements": published.STATEMENTS,
             "tables": published_tables(),
         },
+        "terms": terms(),
+        "explain": explain,
     }
     environment = page_environment()
     return atomic_write(out / "index.html", environment.get_template("report.html").render(context))
 
 
+def lead_picture(
+    pictures: Mapping[Path, Sequence[DrawnFigure]], labels: Mapping[Path, str], out: Path
+) -> dict[str, object] | None:
+    """The figure that opens the page, with the run that it is of; None if none was drawn."""
+    drawn = [(run, picture) for run, group in pictures.items() for picture in group]
+    named = {picture.name: (run, picture) for run, picture in reversed(drawn)}
+    first = next((named[name] for name in PICTURES if name in named), None)
+    first = first or next(iter(drawn), None)
+    return picture_view(first[1], out) | {"run": labels[first[0]]} if first else None
+
+
 def run_view(
     run: Path,
+    label: str,
     record: RunRecord,
     summary: Summary | None,
     out: Path,
@@ -129,7 +165,7 @@ def run_view(
     """What the page shows of one run; its record, summary and rows are copied beside the page."""
     return {
         "name": anchor(record),
-        "study": record.study,
+        "study": label,
         "question": get_study(record.study).question,
         "miniature": is_miniature(record),
         "interpretation": summary.interpretation if summary else "",
@@ -143,114 +179,37 @@ def run_view(
 
 
 def picture_view(picture: DrawnFigure, out: Path) -> dict[str, object]:
-    """A figure as data inside the page, with links to its files."""
-    data = base64.b64encode(picture.files["svg"].read_bytes()).decode("ascii")
+    """A figure as data inside the page, the smaller of SVG and PNG, with links to its files."""
+    inside = min(_INSIDE, key=lambda kind: picture.files[kind].stat().st_size)
+    data = base64.b64encode(picture.files[inside].read_bytes()).decode("ascii")
     return {
         "caption": picture.caption,
-        "data": f"data:image/svg+xml;base64,{data}",
+        "data": f"data:{_INSIDE[inside]};base64,{data}",
         "links": {kind: relative(path, out) for kind, path in picture.files.items()},
     }
 
 
-def warnings_of(run: Path, record: RunRecord) -> list[str]:
-    """What keeps a run from being a result."""
+def warnings_of(records: Mapping[Path, RunRecord]) -> list[str]:
+    """What keeps runs from being a result, each warning once with the runs that it concerns."""
+    found: dict[str, list[str]] = {}
+    for run, record in records.items():
+        for text in _warnings(record):
+            found.setdefault(text, []).append(run.name)
+    return [f"{', '.join(names)}: {text}" for text, names in found.items()]
+
+
+def _warnings(record: RunRecord) -> list[str]:
     found = []
     if not record.complete:
         done = f"{record.parts_done} of {record.n_parts} parts"
-        found.append(f"{run.name}: {done} are there; run the same command again for the rest.")
+        found.append(f"{done} are there; run the same command again for the rest.")
     if record.limit is not None:
         part = f"limited to the first {record.limit} images of the split"
-        found.append(f"{run.name}: {part}; it is only a sample of the result.")
+        found.append(f"{part}; this is only a sample of the result.")
     if record.failures:
-        found.append(
-            f"{run.name}: {record.counts.failed} samples failed; the run record below has the "
-            "reasons."
-        )
+        failed = record.counts.failed
+        found.append(f"{failed} samples failed; the run record below has the reasons.")
     return found
-
-
-def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
-    """A claim with its numbers as text."""
-    sides = " (one-sided)" if claim.one_sided else ""
-    p_value = f", p = {number(claim.p_value)}{sides}" if math.isfinite(claim.p_value) else ""
-    excluded = f"; excluded: {counted(claim.excluded)}" if claim.excluded else ""
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "verdict": claim.verdict,
-        "reason": undetermined_reason(claim),
-        "found": f"{number(claim.estimate)} {intervals_of(claim)}{p_value}",
-        "method": claim.method,
-        "generalises": claim.generalises,
-        "null": "; ".join(
-            filter(
-                None,
-                (
-                    f"{number(claim.null)}: {claim.null_description}",
-                    claim.equivalence,
-                    claim.power,
-                ),
-            )
-        ),
-        "n": f"{claim.sample}{excluded}",
-        "run": anchor(record),
-        "study": record.study,
-    }
-
-
-def intervals_of(claim: Claim) -> str:
-    """The interval over images and, where there is one, the wider one over categories too."""
-    found = interval(claim.low, claim.high)
-    if math.isfinite(claim.low_categories):
-        wider = interval(claim.low_categories, claim.high_categories)
-        return f"{found} over images, {wider} over images and categories"
-    return found
-
-
-def families(
-    records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
-) -> list[Family]:
-    """Adjust the confirmatory hypotheses together, once per model and split.
-
-    Where two runs test one hypothesis, the family holds the problem and no lines.
-    """
-    groups: dict[str, list[Claim]] = {}
-    for run, summary in summaries.items():
-        record = records[run]
-        title = f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
-        groups.setdefault(title, []).extend(summary.claims if summary else [])
-    found: list[Family] = []
-    for title, claims in groups.items():
-        try:
-            reasons = {
-                claim.id: "; ".join(filter(None, (undetermined_reason(claim), claim.power)))
-                for claim in claims
-            }
-            table = confirmatory(claims)
-            lines = [family_line(line, reasons) for _, line in table.iterrows()]
-            found.append({"title": title, "lines": lines, "problem": ""})
-        except ValueError as error:
-            found.append({"title": title, "lines": [], "problem": str(error)})
-    return found
-
-
-def family_line(line: "pd.Series[float]", reasons: Mapping[str, str]) -> dict[str, str]:
-    """One line of the confirmatory hypotheses with its numbers as text.
-
-    Args:
-        line: Of the table.
-        reasons: Claim id to why it is undetermined by itself, and what it could have shown.
-    """
-    told = {name: str(line[name]) for name in ("id", "statement", "verdict", "alone")}
-    tested = told["verdict"] != NOT_TESTED
-    found = f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
-    weaker = told["verdict"] == "undetermined" and told["alone"] == "supported"
-    return told | {
-        "reason": "its adjusted p-value is above 0.05" if weaker else reasons.get(told["id"], ""),
-        "found": found if tested else "",
-        "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
-        "n": f"{line['n']} from {line['n_images']} images" if tested else "",
-    }
 
 
 def facts(record: RunRecord) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from litelvlm.analysis.pages.explore_pack import pack_levels, pack_order
+from litelvlm.analysis.pages.explore.pack import pack_levels, pack_order
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.pruning import (
     Cues,

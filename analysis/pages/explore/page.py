@@ -6,16 +6,17 @@ The page contains its pictures, styles and script. Its policy forbids every netw
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import PAPER, UNPRUNED
-from litelvlm.analysis.pages.explore_data import choose_expressions, expression_view
-from litelvlm.analysis.pages.explore_scores import INSIDE, SIGNALS
+from litelvlm.analysis.pages.explore.data import choose_expressions, expression_view
+from litelvlm.analysis.pages.explore.scores import INSIDE, SIGNALS
+from litelvlm.analysis.pages.explore.start import Start, start
 from litelvlm.analysis.pages.rendering import page_environment, template_source
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.folder import read_record
@@ -29,7 +30,14 @@ from litelvlm.data.files import atomic_write
 from litelvlm.data.refer import ReferDataset
 from litelvlm.models.glamm.model import Glamm
 
-SCRIPTS = ("explore_unpack.js", "explore_draw.js", "explore_panels.js", "explore.js")
+SCRIPTS = (
+    "explore_unpack.js",
+    "explore_draw.js",
+    "explore_panels.js",
+    "explore_share.js",
+    "explore_tour.js",
+    "explore.js",
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,49 @@ class LegendEntry:
     colour: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """A sweep and what made it.
+
+    Attributes:
+        model: Of the run.
+        data: Of the run.
+        run: Its folder.
+    """
+
+    model: Glamm
+    data: ReferDataset
+    run: Path
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run on the page.
+
+    Attributes:
+        payload: What the page's script reads: budgets from the smallest, methods with name, label,
+            colour and about, signals with label and about, and one view per expression.
+        run: Name of its folder.
+        model: Name of its model.
+        data: Its data and split.
+        chosen: How its expressions were chosen.
+        n_expressions: Of the run.
+        ids: Expressions (``sent_id``) on the page.
+        start: What to look at first.
+        miniature: Whether its model is one.
+    """
+
+    payload: dict[str, object]
+    run: str
+    model: str
+    data: str
+    chosen: str
+    n_expressions: int
+    ids: list[int]
+    start: Start
+    miniature: bool
+
+
 def build_page(
     model: Glamm,
     data: ReferDataset,
@@ -53,6 +104,7 @@ def build_page(
     legend: Mapping[str, LegendEntry] | None = None,
     samples: int = 50,
     inside: bool = True,
+    beside: Source | None = None,
 ) -> Path:
     """Compute what the page shows and write it.
 
@@ -66,17 +118,55 @@ def build_page(
         samples: Expressions on the page, spread evenly over the ranks of IoU, not chosen by eye.
         inside: Whether tokens are ranked by signals of the language model as well, about 40 passes
             an expression.
+        beside: Another sweep to compare with: of another model, commit or split. On the same data
+            it shows the same expressions.
 
     Raises:
-        ValueError: If the run is no finished sweep, or was made with another model or other data.
-        FileNotFoundError: If the folder holds no run.
+        ValueError: If a run is no finished sweep, was made with another model or other data, or has
+            none of the expressions of the first.
+        FileNotFoundError: If a folder holds no run.
     """
+    first = run_view(Source(model, data, run), legend or {}, samples, inside)
+    shown = [first]
+    if beside is not None:
+        same = beside.data.digest == data.digest
+        shown.append(run_view(beside, legend or {}, samples, inside, first.ids if same else None))
+    paper = first.start.methods[0]
+    named = zip(shown, titles(shown), strict=True)
+    payload = {
+        "runs": [view.payload | {"title": title} for view, title in named],
+        "start": (replace(first.start, methods=(paper, paper)) if beside else first.start).plain,
+    }
+    return atomic_write(out, render(payload, shown, start_rule(shown, legend or {})))
+
+
+def run_view(
+    source: Source,
+    legend: Mapping[str, LegendEntry],
+    samples: int,
+    inside: bool,
+    wanted: Sequence[int] | None = None,
+) -> RunView:
+    """Compute what the page shows of one run.
+
+    Args:
+        source: The run, its model and data.
+        legend: Names and colours of methods by label.
+        samples: Expressions on the page.
+        inside: Whether to compute the signals of the language model.
+        wanted: Expressions to show where the run has them, instead of a choice of its own.
+    """
+    model, data, run = source.model, source.data, source.run
     record, config = read_record(run), read_config(run)
     check_source(record, model, data, run)
     rows = read_rows(run)
     context = Context(model, data, config, resolve_budgets(config.budgets, model.n_tokens))
     swept = [method.label for method in config.methods if method.name != UNPRUNED]
-    chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
+    there = {int(sent_id) for sent_id in rows["sent_id"].unique()}
+    if wanted is None:
+        chosen = choose_expressions(rows, PAPER if PAPER in swept else swept[0], samples)
+    elif not (chosen := [sent_id for sent_id in wanted if sent_id in there]):
+        raise ValueError(f"{run} has none of the expressions of the other run; give both one limit")
     places = {
         int(expression.sent_id): (sample, expression)
         for sample in data
@@ -86,10 +176,7 @@ def build_page(
         expression_view(context, *places[sent_id], inside)
         for sent_id in tqdm(chosen, desc="explore", unit="expression")
     ]
-    legend = legend or {}
-    # What the page's script reads; budgets from the smallest, methods with name, label, colour and
-    # about, signals with label and about, and one view per expression.
-    payload = {
+    payload: dict[str, object] = {
         "run": run.name,
         "model": record.model["name"],
         "data": f"{record.data['name']} {record.data['split']}",
@@ -111,7 +198,37 @@ def build_page(
         },
         "samples": views,
     }
-    return atomic_write(out, render(payload, len(views), record, len(rows["sent_id"].unique())))
+    ranks = "spread evenly over the ranks of IoU" if wanted is None else "those of the other run"
+    return RunView(
+        payload=payload,
+        run=run.name,
+        model=record.model["name"],
+        data=f"{record.data['name']} {record.data['split']}",
+        chosen=ranks,
+        n_expressions=len(there),
+        ids=list(chosen),
+        start=start(rows, chosen, swept),
+        miniature=is_miniature(record),
+    )
+
+
+def titles(shown: Sequence[RunView]) -> list[str]:
+    """Each run by its model, and by its folder too where the models are one."""
+    names = [view.model for view in shown]
+    return [
+        f"model {view.model}" + (f", {view.run}" if names.count(view.model) > 1 else "")
+        for view in shown
+    ]
+
+
+def start_rule(shown: Sequence[RunView], legend: Mapping[str, LegendEntry]) -> str:
+    """How the first view was chosen, for readers."""
+    first, second = (legend[m].label if m in legend else m for m in shown[0].start.methods)
+    return (
+        f"The page starts where {first} and {second} differ most, whichever wins, among "
+        "expressions whose object the unpruned model finds."
+        + (f" Beside it stands {first} of the other run." if len(shown) > 1 else "")
+    )
 
 
 def read_config(run: Path) -> Config:
@@ -154,10 +271,14 @@ def check_source(record: RunRecord, model: Glamm, data: ReferDataset, run: Path)
             )
 
 
-def render(
-    payload: Mapping[str, object], n_samples: int, record: RunRecord, n_expressions: int
-) -> str:
-    """The page as text."""
+def render(payload: Mapping[str, object], shown: Sequence[RunView], rule: str) -> str:
+    """The page as text.
+
+    Args:
+        payload: Of the page's script.
+        shown: The runs.
+        rule: How the first view was chosen.
+    """
     script = "\n".join(template_source(name) for name in SCRIPTS)
     style = template_source("explore.css")
     # "<" could end the element that holds the data; JSON reads the escape back.
@@ -170,10 +291,9 @@ def render(
             script=Markup(script),  # noqa: S704 - our own files
             style=Markup(style),  # noqa: S704
             hashes={"script": source_hash(script), "style": source_hash(style)},
-            miniature_note=MINIATURE_NOTE if is_miniature(record) else "",
-            run=payload["run"],
-            n_samples=n_samples,
-            n_expressions=n_expressions,
+            miniature_note=MINIATURE_NOTE if any(view.miniature for view in shown) else "",
+            runs=shown,
+            start_rule=rule,
         )
     )
 

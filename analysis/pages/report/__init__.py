@@ -1,0 +1,1 @@
+"""The report: the story of several runs, their verdicts, figures, tables and records."""

@@ -1,0 +1,168 @@
+"""Claims and the family of hypotheses as a report shows them: text, and a small plot each."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import pandas as pd
+
+from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.formatting import counted, interval, number
+from litelvlm.analysis.runs.record import RunRecord, Summary
+from litelvlm.analysis.runs.told.reasons import undetermined_reason
+from litelvlm.analysis.runs.verdicts import HYPOTHESES, NOT_TESTED, confirmatory
+
+FIRST = 3
+"""Claims of a study that stand open at least, the hypotheses first."""
+
+
+class Family(TypedDict):
+    """The confirmatory hypotheses of one model on one split.
+
+    Attributes:
+        title: Names the model and the split.
+        lines: Per hypothesis id, statement, verdict, reason, alone, found, adjusted and n, as text.
+        problem: Why nothing could be adjusted; empty if it could.
+    """
+
+    title: str
+    lines: list[dict[str, str]]
+    problem: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A claim as a card.
+
+    Attributes:
+        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n and
+            adjusted, the verdict that is left after adjustment if it is another one.
+        plot: Of its interval; None without one.
+    """
+
+    text: Mapping[str, str]
+    plot: IntervalPlot | None
+
+
+def cards(
+    record: RunRecord, summary: Summary, adjusted: Mapping[str, str]
+) -> tuple[list[Card], list[Card]]:
+    """The claims of a run: those that stand open on the page, and those that are folded.
+
+    Args:
+        record: Of the run.
+        summary: Of the run.
+        adjusted: By hypothesis, what its verdict is among all eight where that is another one.
+    """
+    main = [claim.id for claim in summary.claims if claim.id in HYPOTHESES]
+    others = [claim.id for claim in summary.claims if claim.id not in HYPOTHESES]
+    main += others[: max(0, FIRST - len(main))]
+    found = {
+        c.id: Card(claim_row(record, c) | {"adjusted": adjusted.get(c.id, "")}, interval_plot(c))
+        for c in summary.claims
+    }
+    return (
+        [found[id] for id in main],
+        [card for id, card in found.items() if id not in main],
+    )
+
+
+def adjusted_in(families: Sequence[Family], record: RunRecord) -> dict[str, str]:
+    """By hypothesis, its verdict after adjustment in words, where it differs from its own."""
+    return {
+        line["id"]: f"{line['verdict']} (p {line['adjusted']} after adjustment)"
+        for family in families
+        if family["title"] == _title(record)
+        for line in family["lines"]
+        if line["verdict"] != line["alone"]
+    }
+
+
+def claim_row(record: RunRecord, claim: Claim) -> dict[str, str]:
+    """A claim with its numbers as text."""
+    sides = " (one-sided)" if claim.one_sided else ""
+    p_value = f", p = {number(claim.p_value)}{sides}" if math.isfinite(claim.p_value) else ""
+    excluded = f"; excluded: {counted(claim.excluded)}" if claim.excluded else ""
+    return {
+        "id": claim.id,
+        "statement": claim.statement,
+        "verdict": claim.verdict,
+        "reason": undetermined_reason(claim),
+        "value": f"{number(claim.estimate)} {interval(*claim.widest)}",
+        "found": f"{number(claim.estimate)} {intervals_of(claim)}{p_value}",
+        "method": claim.method,
+        "generalises": claim.generalises,
+        "null": "; ".join(
+            filter(
+                None,
+                (
+                    f"{number(claim.null)}: {claim.null_description}",
+                    claim.equivalence,
+                    claim.power,
+                ),
+            )
+        ),
+        "n": f"{claim.sample}{excluded}",
+        "study": record.study,
+    }
+
+
+def intervals_of(claim: Claim) -> str:
+    """The interval over images and, where there is one, the wider one over categories too."""
+    found = interval(claim.low, claim.high)
+    if math.isfinite(claim.low_categories):
+        wider = interval(claim.low_categories, claim.high_categories)
+        return f"{found} over images, {wider} over images and categories"
+    return found
+
+
+def families(
+    records: Mapping[Path, RunRecord], summaries: Mapping[Path, Summary | None]
+) -> list[Family]:
+    """Adjust the confirmatory hypotheses together, once per model and split.
+
+    Where two runs test one hypothesis, the family holds the problem and no lines.
+    """
+    groups: dict[str, list[Claim]] = {}
+    for run, summary in summaries.items():
+        groups.setdefault(_title(records[run]), []).extend(summary.claims if summary else [])
+    return [_family(title, claims) for title, claims in groups.items()]
+
+
+def _title(record: RunRecord) -> str:
+    return f"model {record.model['name']}, data {record.data['name']} {record.data['split']}"
+
+
+def _family(title: str, claims: Sequence[Claim]) -> Family:
+    reasons = {
+        claim.id: "; ".join(filter(None, (undetermined_reason(claim), claim.power)))
+        for claim in claims
+    }
+    try:
+        table = confirmatory(claims)
+    except ValueError as error:
+        return {"title": title, "lines": [], "problem": str(error)}
+    lines = [family_line(line, reasons) for _, line in table.iterrows()]
+    return {"title": title, "lines": lines, "problem": ""}
+
+
+def family_line(line: "pd.Series[float]", reasons: Mapping[str, str]) -> dict[str, str]:
+    """One line of the confirmatory hypotheses with its numbers as text.
+
+    Args:
+        line: Of the table.
+        reasons: Claim id to why it is undetermined by itself, and what it could have shown.
+    """
+    told = {name: str(line[name]) for name in ("id", "statement", "verdict", "alone")}
+    tested = told["verdict"] != NOT_TESTED
+    found = f"{number(line['estimate'])} {interval(line['low'], line['high'])}"
+    weaker = told["verdict"] == "undetermined" and told["alone"] == "supported"
+    return told | {
+        "reason": "its adjusted p-value is above 0.05" if weaker else reasons.get(told["id"], ""),
+        "found": found if tested else "",
+        "adjusted": number(line["p_holm"]) if math.isfinite(line["p_holm"]) else "",
+        "n": f"{line['n']} from {line['n_images']} images" if tested else "",
+    }

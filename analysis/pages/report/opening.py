@@ -1,0 +1,160 @@
+"""The first page of a report: question, answers, how sure they are, what could change them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from litelvlm.analysis.pages.findings import finding
+from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
+from litelvlm.analysis.runs.claims import Claim
+from litelvlm.analysis.runs.record import RunRecord, Summary
+from litelvlm.analysis.runs.told.reasons import undetermined_reason
+from litelvlm.analysis.runs.verdicts import HYPOTHESES
+from litelvlm.analysis.studies.table import get_study
+
+LEADS: Mapping[str, tuple[str, ...]] = {
+    "reversal": ("H1.sign",),
+    "sink": ("H4",),
+    "sink_causal": ("H5",),
+    "importance": ("H6",),
+    "sweep": ("random@",),
+    "ablations": ("official.random", "H7"),
+    "faithfulness": ("F.insertion",),
+}
+"""Claim that a study's sentence tells, or its id before the budget; else its first claim."""
+PICTURES = ("accuracy_ciou", "reversal_index", "examples", "motivation_maps")
+"""Figures that may open a report, the best first; else the first of all."""
+BOTH = "Is the ranking reversed, and does pruning by it keep the mask?"
+"""What a report asks that tells of the ranking and of the masks."""
+ANY = "What do these runs say about pruning visual tokens?"
+"""What a report of any other studies asks."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one run found.
+
+    Attributes:
+        anchor: Where the page tells of the run.
+        run: Its study, and what tells it from the other runs.
+        question: Of the study.
+        sentence: Its main result.
+        verdict: On the claim behind the sentence; empty if nothing was claimed.
+        plot: Of that claim; None without an interval.
+    """
+
+    anchor: str
+    run: str
+    question: str
+    sentence: str
+    verdict: str
+    plot: IntervalPlot | None
+
+
+def question(records: Sequence[RunRecord]) -> str:
+    """What the runs ask together."""
+    studies = {record.study for record in records}
+    if len(studies) == 1:
+        return get_study(studies.pop()).question
+    return BOTH if {"reversal", "sweep"} <= studies else ANY
+
+
+def answer(anchor: str, run: str, summary: Summary) -> Answer:
+    """What a finished run found, with the plot of the claim behind its sentence."""
+    claim = lead_claim(summary)
+    return Answer(
+        anchor=anchor,
+        run=run,
+        question=get_study(summary.study).question,
+        sentence=finding(summary),
+        verdict=claim.verdict if claim else "",
+        plot=interval_plot(claim) if claim else None,
+    )
+
+
+def lead_claim(summary: Summary) -> Claim | None:
+    """The claim that the sentence of a run tells; None if nothing was claimed.
+
+    Of several budgets it is the first that is settled, an effect before its lack.
+    """
+    for lead in LEADS.get(summary.study, ()):
+        found = [
+            claim
+            for claim in summary.claims
+            if claim.id == lead or (lead.endswith("@") and claim.id.startswith(lead))
+        ]
+        for verdict in ("supported", "not supported", "undetermined"):
+            if told := [claim for claim in found if claim.verdict == verdict]:
+                return told[0]
+    return next(iter(summary.claims), None)
+
+
+def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list[str]:
+    """What stands behind the answers: images, verdicts and what the intervals cover."""
+    claims = [claim for summary in summaries for claim in summary.claims]
+    if not claims:
+        return []
+    counts = Counter(claim.verdict for claim in claims)
+    images = max((claim.n_images for claim in claims if claim.unit == "images"), default=0)
+    found = [
+        f"Of {len(claims)} claims {counts['supported']} are supported, "
+        f"{counts['not supported']} are not supported and {counts['undetermined']} are "
+        "undetermined. Failures stay in the count.",
+        f"Each interval comes from drawing the images anew, {images} at most. It says what other "
+        "images of this kind would change.",
+    ]
+    if any(claim.widest != (claim.low, claim.high) for claim in claims):
+        found.append(
+            "Where objects have categories, the wider interval draws these anew as well, and the "
+            "verdict follows it."
+        )
+    failed = sum(record.counts.failed for record in records)
+    if failed:
+        found.append(f"{failed} samples failed; the run records name each.")
+    return found
+
+
+def what_would_change_it(
+    records: Sequence[RunRecord], summaries: Mapping[str, Summary]
+) -> list[str]:
+    """What the answers do not cover, the shortest way to it first.
+
+    Args:
+        records: Of all runs.
+        summaries: Of the finished runs, by a name for readers.
+    """
+    found = []
+    limits = {record.limit for record in records} - {None}
+    if limits:
+        most = max(filter(None, limits))
+        found.append(
+            f"More images. Only the first {most} of the split were read (--limit), so this is a "
+            "sample and no result."
+        )
+    open_ = [
+        (f"{c.id} of {name}", c.power or undetermined_reason(c))
+        for name, summary in summaries.items()
+        for c in summary.claims
+        if c.id in HYPOTHESES and c.verdict == "undetermined"
+    ]
+    if open_:
+        told = "; ".join(f"{name} ({reason})" for name, reason in open_)
+        found.append(f"More or other images, for the hypotheses that are open: {told}.")
+    models = sorted({record.model["name"] for record in records})
+    found.append(
+        f"Another training. All numbers come from {counted_models(models)}; no interval covers "
+        "what another training seed or another model would give."
+    )
+    protocols = sorted({record.protocol for record in records})
+    found.append(
+        f"Another way of asking. The runs use the {' and the '.join(protocols)} protocol; a "
+        "verdict holds for its protocol."
+    )
+    return found
+
+
+def counted_models(names: Sequence[str]) -> str:
+    """One or several models in words."""
+    if len(names) == 1:
+        return f"one model, {names[0]}"
+    return f"{len(names)} models, {', '.join(names)}"
