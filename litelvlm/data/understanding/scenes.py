@@ -192,22 +192,25 @@ def phrases(name: str, group: Sequence[Thing]) -> list[tuple[str, Thing]]:
 def draw_questions(
     things: Sequence[Thing], ground: str, rng: np.random.Generator, n: int
 ) -> list[SceneQuestion]:
-    """``n`` questions of a scene for training: presence twice, then kinds at random.
+    """``n`` questions of a scene for training, the first four about presence.
 
-    Answers of a kind are drawn before its questions, so that rare ones occur.
+    Two of these are answered "yes" and two "no", as far as the scene allows; then comes the ground,
+    then the other kinds in turn. Answers of a kind are drawn before its questions, so that rare
+    ones occur.
     """
     found = scene_questions(things, ground)
     found["presence"] += [presence(c, False) for c in _some_absent(things, rng)]
     others = [kind for kind in QUESTION_KINDS[1:-1] if found[kind]]
-    order: list[QuestionKind] = [others[i] for i in rng.permutation(len(others))] or ["presence"]
-    kinds: list[QuestionKind] = ["presence", "presence", "ground", *order * n][:n]
+    turn: list[QuestionKind] = [others[i] for i in rng.permutation(len(others))] or ["presence"]
+    wanted: list[tuple[QuestionKind, str]] = [("presence", a) for a in ("yes", "no", "yes", "no")]
+    wanted += [("ground", ""), *((kind, "") for kind in turn * n)]
     drawn: list[SceneQuestion] = []
-    for kind in kinds:
+    for kind, answer in wanted[:n]:
         left = [q for q in found[kind] if q not in drawn] or found[kind]
         answers = sorted({q.answer for q in left}) if kind != "category" else []
-        if answers:
-            wanted = answers[int(rng.random() * len(answers))]
-            left = [q for q in left if q.answer == wanted]
+        if answer not in answers and answers:
+            answer = answers[int(rng.random() * len(answers))]
+        left = [q for q in left if not answers or q.answer == answer]
         drawn.append(left[int(rng.random() * len(left))])
     return drawn
 

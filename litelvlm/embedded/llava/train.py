@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.data.understanding.scenes import (
@@ -21,6 +21,7 @@ from litelvlm.data.understanding.scenes import (
     things_in,
 )
 from litelvlm.data.worlds.canvas import pick
+from litelvlm.data.worlds.pictograms.categories import CATEGORIES
 from litelvlm.data.worlds.pictograms.objects import LEVELS
 from litelvlm.data.worlds.pictograms.places import PLACE_NAMES
 from litelvlm.embedded.llava.features import FeatureCache
@@ -35,6 +36,8 @@ from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.model import Glamm
 
 _SHORT = 0.5  # share of steps that ask for a single word or phrase
+_MOSTLY = 0.5  # share of a patch that an object must cover to give it a label
+_PLACES = {name: place for place, name in enumerate(CATEGORIES)}
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,14 @@ class LlavaRecipe:
     Attributes:
         scenes: Distinct training scenes.
         questions: Questions about a scene in one step.
+        helper: Weight of the helper that reads categories from the states of visual tokens.
         stage: Length and rate.
     """
 
     scenes: int = 40_000
-    questions: int = 8
-    stage: Stage = Stage("answers", steps=2400, batch=16, lr=1e-3, save_every=100)
+    questions: int = 9
+    helper: float = 0.3
+    stage: Stage = Stage("answers", steps=2600, batch=16, lr=1e-3, save_every=100)
 
 
 def ground_of(seed: int) -> str:
@@ -57,6 +62,30 @@ def ground_of(seed: int) -> str:
     rng = np.random.Generator(np.random.PCG64(seed))
     pick(rng, LEVELS[LEVELS_IN_TURN[seed % len(LEVELS_IN_TURN)]].aspects)
     return pick(rng, PLACE_NAMES)
+
+
+class CategoryHelper(nn.Module):
+    """Reads the category of what a patch shows from its visual token; trained along, then dropped.
+
+    Args:
+        width: Of the language model.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(width, len(CATEGORIES))
+
+    def losses(self, states: Tensor, labels: Tensor) -> Losses:
+        """Cross-entropy where a patch is mostly one object.
+
+        Args:
+            states: Last states of the visual tokens [B, N, d].
+            labels: Place of the category, ``IGNORE`` for none [B, N].
+        """
+        at = labels != IGNORE
+        logits = self.head(states[at]).float()
+        right = (logits.argmax(-1) == labels[at]).float().mean()
+        return {"helper": F.cross_entropy(logits, labels[at]), "_helper_acc": right}
 
 
 class QuestionScenes:
@@ -86,18 +115,34 @@ class QuestionScenes:
         things = things_in(self.pool.meta[index]["objects"], self.pool.coverage(index))
         return draw_questions(things, ground_of(FIRST_SEED + index), rng, self.recipe.questions)
 
-    def batch(self, step: int) -> tuple[Tensor, PackedQuestions]:
-        """Patch states [B, N, d] and rows of one step."""
+    def patch_labels(self, index: int) -> Tensor:
+        """Place of the category that covers most of each patch; ``IGNORE`` below a half [N]."""
+        coverage = self.pool.coverage(index)
+        places = [_PLACES[item[0]] for item in self.pool.meta[index]["objects"]]
+        most = coverage[:, : len(places)].argmax(1)
+        labels = np.array(places)[most]
+        labels[coverage[np.arange(len(most)), most] < _MOSTLY] = IGNORE
+        return torch.from_numpy(labels)
+
+    def batch(self, step: int) -> tuple[Tensor, PackedQuestions, Tensor]:
+        """Patch states [B, N, d], rows, and labels of the patches [B, N] of one step."""
         rng = np.random.default_rng([self.seed, step])
         indices = self.pool.indices(self.seed, step, self.recipe.stage.batch)
         questions = [self.questions(int(index), rng) for index in indices]
         states = self.features[indices]
         short = bool(rng.random() < _SHORT)
-        return states, pack_questions(self.tokenizer, states.shape[1], questions, rng, short)
+        packed = pack_questions(self.tokenizer, states.shape[1], questions, rng, short)
+        return states, packed, torch.stack([self.patch_labels(int(index)) for index in indices])
 
 
-def answer_losses(side: LanguageSide, states: Tensor, packed: PackedQuestions) -> Losses:
-    """Cross-entropy of the answers; by kind, how often the first token is right (for the log)."""
+def answer_losses(
+    side: LanguageSide, states: Tensor, packed: PackedQuestions
+) -> tuple[Losses, Tensor]:
+    """Cross-entropy of the answers; by kind, how often the first token is right (for the log).
+
+    Returns:
+        The losses, and the last states of the visual tokens [B, N, d].
+    """
     device = next(side.parameters()).device
     ids, visual = packed.ids.to(device), side.projector(states.to(device))
     embeds = side.llama.model.embed_tokens(ids)
@@ -120,7 +165,7 @@ def answer_losses(side: LanguageSide, states: Tensor, packed: PackedQuestions) -
             chosen = packed.kind.to(device) == place
             if chosen.any():
                 parts[f"_{kind}"] = first[chosen].mean()
-    return parts
+    return parts, hidden[:, packed.start : end]
 
 
 def train(
@@ -151,16 +196,26 @@ def train(
     tokenizer = make_tokenizer()
     vision = glamm.tower.clip.config.vision_config
     side = first_weights(glamm, tokenizer, llava_config(tokenizer, vision), seed)
-    side = side.to(device).train()
+    side = side.to(device)
     features = FeatureCache(out / "features", pool, glamm.tower)
     scenes = QuestionScenes(pool, features, tokenizer, recipe, seed)
 
-    def losses(step: int) -> Losses:
-        return answer_losses(side, *scenes.batch(step))
+    helper = CategoryHelper(side.llama.config.hidden_size).to(device)
+    trained = nn.ModuleDict({"side": side, "helper": helper}).train()
 
-    run_stage(recipe.stage, side, losses, out, device)
+    def losses(step: int) -> Losses:
+        states, packed, labels = scenes.batch(step)
+        parts, visual = answer_losses(side, states, packed)
+        found = helper.losses(visual, labels.to(device))
+        return parts | {"helper": recipe.helper * found["helper"], **_logged(found)}
+
+    run_stage(recipe.stage, trained, losses, out, device)
     side.eval()
     return side, tokenizer
+
+
+def _logged(parts: Losses) -> Losses:
+    return {name: value for name, value in parts.items() if name.startswith("_")}
 
 
 def shorter(recipe: LlavaRecipe, steps: int) -> LlavaRecipe:
