@@ -39,11 +39,11 @@ class VlmAnswer:
 
     Attributes:
         text: What the model said, without blanks at the ends.
-        visual_tokens: Visual tokens that the language model read.
+        visual_tokens: Visual tokens that a layer of the language model read, on average.
     """
 
     text: str
-    visual_tokens: int
+    visual_tokens: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +100,14 @@ class AskedVlm:
         options = {"max_new_tokens": max_new_tokens, "do_sample": False}
         if pruner is None or budget is None:
             ids = self.model.generate(**inputs, **options)
-            count = self._placeholders(inputs["input_ids"])
+            count = float(self._placeholders(inputs["input_ids"]))
         else:
             towers = self.clip if pruner.needs & _CLIP_CUES else None
             asked = (text or prompt) if towers is not None else None
             with prune(self.model, pruner, budget, clip=towers, text=asked) as pruned:
                 ids = self.model.generate(**inputs, **options)
-            count = sum(pruned.token_counts)
+            layers = [sum(layer) for layer in zip(*pruned.layer_counts, strict=True)]
+            count = sum(layers) / len(layers)
         said = self.processor.decode(ids[0, start:], skip_special_tokens=True)
         return VlmAnswer(said.strip(), count)
 
