@@ -1,7 +1,7 @@
 """GLaMM and any vision-language model, pruned or not, as models of lmms-eval."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from lmms_eval.api.model import lmms
 from PIL import Image
@@ -19,6 +19,7 @@ Doc = Mapping[str, object]
 Docs = Mapping[str, Mapping[str, Sequence[Doc]]]
 
 
+@runtime_checkable
 class Instance(Protocol):
     """A request of lmms-eval."""
 
