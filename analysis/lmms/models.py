@@ -16,7 +16,17 @@ from litelvlm.pruning import Pruner
 from litelvlm.pruning.budgets import check_budget
 
 Doc = Mapping[str, object]
-Docs = Mapping[str, Mapping[str, Sequence[Doc]]]
+
+
+@runtime_checkable
+class Documents(Protocol):
+    """The documents of a split."""
+
+    def __getitem__(self, index: int, /) -> Doc:
+        """One document."""
+
+
+Docs = Mapping[str, Mapping[str, Documents]]
 
 
 @runtime_checkable

@@ -50,7 +50,7 @@ def load_vlm(
     """
     home = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if str(name) in EMBEDDED:
-        return _miniature(str(name), home, number_type(dtype or "float32"), pad)
+        return miniature(str(name), LLAVA, home, number_type(dtype or "float32"), pad)
     folder = Path(name).expanduser()
     if not folder.is_dir() and not is_hub_id(name):
         raise unknown_name(str(name), [*EMBEDDED, "a folder", "a hub id 'owner/name'"], "model")
@@ -77,13 +77,30 @@ def load_vlm(
     )
 
 
-def _miniature(name: str, device: torch.device, dtype: torch.dtype, pad: bool) -> AskedVlm:
-    tower = load_tower(CLIP, dtype="float32", device="cpu")
-    model, processor = read_miniature(LLAVA, tower)
-    digest = content_digest([*LLAVA.glob("*"), *CLIP.glob("*")])
+def miniature(
+    name: str,
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    pad: bool = False,
+) -> AskedVlm:
+    """A miniature LLaVA from its folder and the CLIP of the miniature GLaMM.
+
+    Args:
+        name: What it is called.
+        folder: What ``save_miniature`` wrote.
+        device: Where it goes.
+        dtype: Of its weights.
+        pad: Pad pictures to squares.
+
+    Raises:
+        ValueError: If a file does not fit.
+        OSError: If a file is missing.
+    """
+    model, processor = read_miniature(folder, load_tower(CLIP, dtype="float32", device="cpu"))
     return AskedVlm(
         name,
-        digest,
+        content_digest([*folder.glob("*"), *CLIP.glob("*")]),
         model.to(device, dtype),
         processor,
         load_tower(CLIP, dtype=dtype, device=device),
