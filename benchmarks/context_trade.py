@@ -17,7 +17,7 @@ from common import store
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.studies.understanding.trade import context_trade
 from litelvlm.figures import style
-from litelvlm.figures.understanding import context_trade as draw
+from litelvlm.figures.pictures.context_trade import context_trade as draw
 from litelvlm.models.vlm.asking import load_vlm
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "context_trade.png"
@@ -41,7 +41,9 @@ def main() -> None:
         out=given.out,
     )
     with style.styled():
-        figure = draw(found.scores, found.crossings, "Miniatures: masks and answers against context")
+        figure = draw(
+            found.scores, found.crossings, "Miniatures: masks and answers against context"
+        )
         PICTURE.write_bytes(style.encode(figure, "png"))
     store(
         "context_trade",

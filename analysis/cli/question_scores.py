@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from litelvlm.analysis.cli.verbs.evaluate import Evaluate
+    from litelvlm.analysis.cli.options import RunOptions
     from litelvlm.analysis.studies.understanding import QuestionScores
 
 _UNUSED = ("dataset", "split_by", "random_init", "quantise", "options")
 
 
-def evaluate_task(options: Evaluate, task: str) -> int:
+@dataclass(frozen=True)
+class TaskOptions:
+    """What `litelvlm evaluate --task` was told beside the options of every run.
+
+    Attributes:
+        task: Name of the task.
+        methods: Labels of methods.
+        budgets: Tokens or shares; None for the published shares.
+        draws: Draws of random methods.
+        pad: Pad pictures to squares.
+        ocr: Name OCR words in the prompt.
+        json: Print JSON.
+    """
+
+    task: str
+    methods: tuple[str, ...]
+    budgets: tuple[int | float, ...] | None
+    draws: int
+    pad: bool
+    ocr: bool
+    json: bool
+
+
+def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
     """Score a model on the questions of a task and print the scores; 1 if conditions failed.
 
     Raises:
@@ -26,10 +50,10 @@ def evaluate_task(options: Evaluate, task: str) -> int:
     from litelvlm.models.vlm.asking import load_vlm
     from litelvlm.names import check_name
 
-    check_name(task, TASKS, "task")
-    given = [name for name in _UNUSED if getattr(options, name)]
-    if given or options.protocol != "single" or options.shard != "1/1":
-        wrong = given or ["protocol" if options.protocol != "single" else "shard"]
+    task = check_name(asked.task, TASKS, "task")
+    wrong = [name for name in _UNUSED if getattr(options, name)]
+    wrong += ["shard"] if options.shard != "1/1" else []
+    if wrong:
         option = wrong[0].replace("_", "-")
         raise ValueError(f"--{option} belongs to referring expressions; leave it out with --task")
     make_deterministic(options.seed)
@@ -40,27 +64,25 @@ def evaluate_task(options: Evaluate, task: str) -> int:
         device=None if options.device == "auto" else options.device,
         clip=options.clip,
         attn=options.attn,
-        pad=options.pad,
+        pad=asked.pad,
     )
     found = evaluate_questions(
         model,
         task,
         questions,
-        options.methods,
-        options.budgets,
-        options.seeds,
+        asked.methods,
+        asked.budgets,
+        asked.draws,
         options.limit,
         options.out,
-        options.ocr,
+        asked.ocr,
     )
     head = [
         f"{model.name} on {TASKS[task].title} ({TASKS[task].split}), {questions.root}",
         f"{found.rows['question_id'].nunique()} questions about "
         f"{found.rows['image_id'].nunique()} images",
     ]
-    sys.stdout.write(
-        as_json(task, model.name, found) if options.json else as_text(head, task, found)
-    )
+    sys.stdout.write(as_json(task, model.name, found) if asked.json else as_text(head, task, found))
     return int(bool(found.failures))
 
 

@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, bootstrap_means, ratios
 from litelvlm.arrays import Array
 from litelvlm.data.safe.json_data import read_json
+from litelvlm.data.safe.rasterise import decode_mask
 from litelvlm.metrics import THRESHOLDS, count_pixels
 
 RESAMPLES = 2000
@@ -65,12 +66,10 @@ def read_mask(answer: str, height: int, width: int) -> Array:
         )
     if not masks:
         return np.zeros((height, width), dtype=bool)
-    size = masks[0].get("size") if isinstance(masks[0], dict) else None
-    counts = masks[0].get("counts") if isinstance(masks[0], dict) else None
-    if size != [height, width] or not isinstance(counts, str):
-        raise ValueError(f"the mask has the size {size}, expected {[height, width]}, and text")
-    decoded: Array = coco.decode({"size": [height, width], "counts": counts.encode()})
-    return decoded.astype(bool)
+    if not isinstance(masks[0], dict):
+        raise ValueError(f"a mask is a {type(masks[0]).__name__}, expected run lengths")
+    decoded: Array = decode_mask(masks[0], height, width) > 0
+    return decoded
 
 
 def count_answer(answer: str, target: Array, image: str) -> Pixels:

@@ -112,9 +112,7 @@ class LmmsGlamm(lmms):
             picture = request.images[0]
             if questions and questions[-1]["image_id"] == image_id:
                 picture = questions[-1]["image"]
-            questions.append(
-                {"image_id": image_id, "image": picture, "sentence": request.prompt}
-            )
+            questions.append({"image_id": image_id, "image": picture, "sentence": request.prompt})
         return ground_all(self.model, questions, self.pruner, self.budget, self.protocol)
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:

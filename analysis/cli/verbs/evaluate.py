@@ -79,10 +79,16 @@ class Evaluate(RunOptions):
             ValueError: If an option is refused, before the model is loaded.
         """
         if self.task is not None:
-            from litelvlm.analysis.cli.question_scores import evaluate_task
+            from litelvlm.analysis.cli.question_scores import TaskOptions, evaluate_task
 
             require_writable(self.out, folder=True)
-            return evaluate_task(self, self.task)
+            if self.protocol != "single":
+                raise ValueError(
+                    f"--protocol {self.protocol} belongs to referring expressions; leave it out "
+                    "with --task"
+                )
+            given = (self.methods, self.budgets, self.seeds, self.pad, self.ocr, self.json)
+            return evaluate_task(self, TaskOptions(self.task, *given))
         from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.runs.locks import Shard

@@ -123,9 +123,7 @@ def trade_of(
     """Scores and crossings from both sides' rows (see ``mask_columns`` and ``answer_columns``)."""
     names = [(method_of(share), budget) for budget in budgets for share in shares]
     names += [(method, budget) for budget in budgets for method in others]
-    drawn = {
-        side: _ratios(rows, names) for side, rows in zip(SIDES, (masks, answers), strict=True)
-    }
+    drawn = {side: _ratios(rows, names) for side, rows in zip(SIDES, (masks, answers), strict=True)}
     lines = []
     for side, result in drawn.items():
         kept = result.draws[:, 1:] / result.draws[:, :1]

@@ -145,5 +145,3 @@ def _first(root: Path, name: str, *places: str) -> Path:
             f"{root} holds no {name}; put it there, or give a folder of the hub's Parquet files"
         )
     return found
-
-

@@ -48,9 +48,12 @@ def scienceqa_question(row: Row) -> Question | str:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(options):
         raise QuestionDataError(f"the answer is {str(index)[:40]!r} of {len(options)} choices")
     image = image_in(row)
-    key = text_in(row, "id", "") or hashlib.sha256(
-        "\n".join((image.name, text_in(row, "question"), *options)).encode()
-    ).hexdigest()[:16]
+    key = (
+        text_in(row, "id", "")
+        or hashlib.sha256(
+            "\n".join((image.name, text_in(row, "question"), *options)).encode()
+        ).hexdigest()[:16]
+    )
     return Question(
         key,
         image.parent.name if image.stem == "image" else image.name,

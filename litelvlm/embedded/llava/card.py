@@ -82,7 +82,9 @@ def measure(model: AskedVlm) -> list[KindRow]:
         for question in load_questions(task).questions:
             kinds[question.group].append(question)
         for kind, questions in kinds.items():
-            places = {name: i for i, name in enumerate(dict.fromkeys(q.image_id for q in questions))}
+            places = {
+                name: i for i, name in enumerate(dict.fromkeys(q.image_id for q in questions))
+            }
             image = np.array([places[q.image_id] for q in questions])
             found = _scores(model, task, kind, questions)
             for condition, scores in found.items():
@@ -95,9 +97,7 @@ def measure(model: AskedVlm) -> list[KindRow]:
     return rows
 
 
-def _scores(
-    model: AskedVlm, task: str, kind: str, questions: list[Question]
-) -> dict[str, Array]:
+def _scores(model: AskedVlm, task: str, kind: str, questions: list[Question]) -> dict[str, Array]:
     """Mean score over draws of every question, by condition."""
     table = conditions(model.n_tokens or 0)
     found: dict[str, Array] = {name: np.zeros(len(questions)) for name in table}
@@ -140,7 +140,8 @@ def write_card(
         for task, kind in kinds
     ]  # fmt: skip
     entries = [
-        json.loads(line) for line in (folder / f"{recipe.stage.name}.jsonl").read_text().splitlines()
+        json.loads(line)
+        for line in (folder / f"{recipe.stage.name}.jsonl").read_text().splitlines()
     ]
     last = ", ".join(
         f"{k.strip('_')} {v:.3f}" for k, v in entries[-1].items() if k not in ("step", "seconds")

@@ -147,9 +147,7 @@ def answer_losses(
     ids, visual = packed.ids.to(device), side.projector(states.to(device))
     embeds = side.llama.model.embed_tokens(ids)
     end = packed.start + visual.shape[1]
-    embeds = torch.cat(
-        [embeds[:, : packed.start], visual.to(embeds.dtype), embeds[:, end:]], dim=1
-    )
+    embeds = torch.cat([embeds[:, : packed.start], visual.to(embeds.dtype), embeds[:, end:]], dim=1)
     mask = packed.attention_mask.to(device, torch.bfloat16 if device.type == "cpu" else None)
     hidden = decode(side.llama, embeds, packed.position_ids.to(device), attention_mask=mask)
     labels = packed.labels.to(device)

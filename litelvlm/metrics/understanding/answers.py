@@ -33,7 +33,7 @@ _CONTRACTIONS |= {f"{w}{e}": f"{w}'{e}" for w, ends in _ENDINGS.items() for e in
 _CONTRACTIONS |= {f"{w}{form}": f"{w}'d've" for w in _WOULD_HAVE for form in ("d've", "'dve")}
 _CONTRACTIONS |= {f"{w}{form}": f"{w}n't've" for w in _NOT_HAVE for form in ("nt've", "n'tve")}
 _CONTRACTIONS |= {"yall": "y'all", "maam": "ma'am", "oclock": "o'clock", "twas": "'twas"}
-_MARKS = ";/[]\"{}()=+\\_-><@`,?!"
+_MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_COMMA = re.compile(r"(?<=\d),+(?=\d)")
 _PERIOD = re.compile(r"\.(?!\d)")
 

@@ -21,7 +21,9 @@ _CLIP_CUES = frozenset({"text_embeds", "patch_embeds", "keys_mean", "late_states
 class Processor(Protocol):
     """What a model's processor does."""
 
-    def __call__(self, *, text: str, images: Image.Image, return_tensors: str) -> Mapping[str, Tensor]:
+    def __call__(
+        self, *, text: str, images: Image.Image, return_tensors: str
+    ) -> Mapping[str, Tensor]:
         """Inputs of the model."""
 
     def apply_chat_template(

@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 from litelvlm.figures import style
 from litelvlm.figures.axes import budget_axis
 
-SIDES = {"grounding": ("#D55E00", "o", "masks (cIoU)"), "understanding": ("#0072B2", "s", "answers")}
+SIDES = {
+    "grounding": ("#D55E00", "o", "masks (cIoU)"),
+    "understanding": ("#0072B2", "s", "answers"),
+}
 """Colour, marker and label of each side."""
 
 
@@ -77,7 +80,9 @@ def context_trade(scores: pd.DataFrame, crossings: pd.DataFrame, title: str) -> 
     panels[1].legend(fontsize=7)
     style.heading(figure, title)
     n = scores.groupby("side")[["n", "n_images"]].first()
-    counts = "; ".join(f"{side}: n = {row.n} of {row.n_images} images" for side, row in n.iterrows())
+    counts = "; ".join(
+        f"{side}: n = {row.n} of {row.n_images} images" for side, row in n.iterrows()
+    )
     style.note(figure, f"{counts}; bands: 95 % over images. Vertical line: where both cross.")
     return figure
 
