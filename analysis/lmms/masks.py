@@ -1,4 +1,4 @@
-"""Masks as answers: one COCO run-length mask in JSON, its pixels counted, and the scores of a split.
+"""Masks as answers: one COCO run-length mask in JSON, its pixels counted, scores of a split.
 
 lmms-eval's own standard errors hold for means. cIoU is a ratio of sums, so its interval is made
 here, by resampling images.

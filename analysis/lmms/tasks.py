@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from datasets import Dataset, DatasetDict
 from lmms_eval.api.task import ConfigurableTask
@@ -10,6 +10,8 @@ from PIL import Image
 
 from litelvlm.analysis.lmms import answers, grounding, masks
 from litelvlm.analysis.stats.bootstrap import Estimate
+from litelvlm.data.refer import ReferDataset
+from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.tasks import TASKS
 
 Doc = Mapping[str, object]
@@ -44,6 +46,10 @@ def _aggregated(
     results: Sequence[object],
 ) -> float:
     return aggregate(results, name, end)
+
+
+def _index(doc: Doc) -> int:
+    return int(str(doc["index"]))
 
 
 def _end(estimate: Estimate, end: str) -> float:
@@ -106,32 +112,34 @@ class _Res(_LocalTask):
     SPLIT: ClassVar[str] = "val"
 
     @property
-    def data(self):
+    def data(self) -> ReferDataset:
+        """The split."""
         return grounding.open_data(self.ROOT, self.DATASET, self.SPLIT)
 
-    def docs(self):
+    def docs(self) -> Sequence[Doc]:
         return list(grounding.expression_docs(self.data))
 
-    def metrics(self):
+    def metrics(self) -> Sequence[str]:
         return ("ciou", "giou", "p50", "p60", "p70", "p80", "p90")
 
-    def pictures(self, doc):
-        return [self.data[doc["index"]].image()]
+    def pictures(self, doc: Doc) -> list[Image.Image]:
+        return [self.data[_index(doc)].image()]
 
-    def prompt(self, doc):
-        return doc["sentence"]
+    def prompt(self, doc: Doc) -> str:
+        return str(doc["sentence"])
 
-    def target(self, doc):
+    def target(self, doc: Doc) -> str:
         return str(doc["sent_id"])
 
-    def scored(self, doc, results):
-        target = grounding.target_of(self.data, doc)
+    def scored(self, doc: Doc, results: Sequence[str]) -> dict[str, object]:
+        target = grounding.target_of(self.data, cast(grounding.ExpressionDoc, doc))
         pixels = masks.count_answer(results[0], target, str(doc["image_id"]))
         found: dict[str, object] = dict.fromkeys(self._metric_fn_list, pixels)
         return found | {"pixels": pixels}
 
-    def aggregate(self, results, name, end):
-        return _end(masks.res_estimates(results)[name], end)
+    def aggregate(self, results: Sequence[object], name: str, end: str) -> float:
+        pixels = cast(Sequence[masks.Pixels], results)
+        return _end(masks.res_estimates(pixels)[name], end)
 
 
 class _Embedded(_LocalTask):
@@ -141,31 +149,33 @@ class _Embedded(_LocalTask):
     METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     @property
-    def questions(self):
+    def questions(self) -> QuestionSet:
+        """All questions."""
         return answers.open_questions(self.TASK)
 
-    def docs(self):
+    def docs(self) -> Sequence[Doc]:
         return list(answers.question_docs(self.questions))
 
-    def metrics(self):
+    def metrics(self) -> Sequence[str]:
         return self.METRICS
 
-    def pictures(self, doc):
-        return [self.questions.questions[doc["index"]].open()]
+    def pictures(self, doc: Doc) -> list[Image.Image]:
+        return [self.questions.questions[_index(doc)].open()]
 
-    def prompt(self, doc):
-        return TASKS[self.TASK].prompt(self.questions.questions[doc["index"]])
+    def prompt(self, doc: Doc) -> str:
+        return TASKS[self.TASK].prompt(self.questions.questions[_index(doc)])
 
-    def target(self, doc):
-        return doc["answer"]
+    def target(self, doc: Doc) -> str:
+        return str(doc["answer"])
 
-    def scored(self, doc, results):
-        row = answers.answer_row(self.TASK, self.questions.questions[doc["index"]], results[0])
+    def scored(self, doc: Doc, results: Sequence[str]) -> dict[str, object]:
+        row = answers.answer_row(self.TASK, self.questions.questions[_index(doc)], results[0])
         found: dict[str, object] = dict.fromkeys(self._metric_fn_list, row)
         return found | {"row": row}
 
-    def aggregate(self, results, name, end):
-        return _end(answers.answer_estimates(self.TASK, results)[name], end)
+    def aggregate(self, results: Sequence[object], name: str, end: str) -> float:
+        rows = cast(Sequence[answers.AnswerRow], results)
+        return _end(answers.answer_estimates(self.TASK, rows)[name], end)
 
 
 class EmbeddedRes(_Res):

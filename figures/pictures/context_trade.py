@@ -53,10 +53,10 @@ def draw_shares(scores: pd.DataFrame, crossings: pd.DataFrame, budget: int, ax: 
     for side, (colour, mark, label) in SIDES.items():
         part = chosen[chosen["side"] == side].sort_values("share")
         _band(ax, part, "share", colour, mark, "-", label)
-    for line in crossings[crossings["budget"] == budget].itertuples():
-        if pd.notna(line.share):
-            ax.axvline(float(line.share), color=style.INK, linewidth=0.9)
-            ax.axvspan(float(line.low), float(line.high), color=style.INK, alpha=0.07, linewidth=0)
+    found = crossings[(crossings["budget"] == budget) & crossings["share"].notna()]
+    for share, low, high in found[["share", "low", "high"]].to_numpy(dtype=float).tolist():
+        ax.axvline(share, color=style.INK, linewidth=0.9)
+        ax.axvspan(low, high, color=style.INK, alpha=0.07, linewidth=0)
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
     ax.set(xlabel="share of context among the tokens kept", title=f"{budget} tokens")
     return ax

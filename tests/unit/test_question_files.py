@@ -106,7 +106,8 @@ MAKERS = {maker.__name__: maker for maker in (
 WANTED = {
     "gqa": (1, ("red",), "query"), "pope": (3, ("no",), "random"), "mme": (4, ("yes",), "OCR"),
     "scienceqa": (1, ("B",), "natural science"), "seedbench": (1, ("C",), "Scene Understanding"),
-    "textvqa": (1, ("stop",) * 10, ""), "vqav2": (1, ("unanswerable",) * 6 + ("red",) * 4, "number"),
+    "textvqa": (1, ("stop",) * 10, ""),
+    "vqav2": (1, ("unanswerable",) * 6 + ("red",) * 4, "number"),
     "vizwiz": (1, ("unanswerable",) * 6 + ("red",) * 4, "unanswerable"),
     "mmbench": (2, ("B",), "kind"),
 }  # fmt: skip
@@ -246,7 +247,7 @@ def test_other_damage_is_refused(tmp_path):
 
 def test_missing_files_are_named(tmp_path):
     for task in TASKS:
-        with pytest.raises(FileNotFoundError, match="put|give|no file"):
+        with pytest.raises(FileNotFoundError, match=r"put|give|no file"):
             load_questions(task, tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         load_questions("gqa", tmp_path / "nowhere" / "at" / "all")

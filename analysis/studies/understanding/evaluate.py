@@ -1,6 +1,7 @@
 """Answers of a model to a task's questions, scored with intervals; finished parts are kept."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +86,13 @@ def evaluate_questions(
     rows = complete_rows(model, spec, questions.questions, asked, folder, ocr)
     scores = score_lines(rows, spec.scoring)
     notes = tuple(notes_of(questions, rows, ocr))
-    failed = rows[rows["state"] == "failed"]
+    failed = rows[rows["state"] == "failed"].astype({"budget": object})
+    failed = failed.where(failed["budget"].notna(), None)
     failures = tuple(
-        (str(method), None if pd.isna(budget) else float(budget), str(reason), len(part))
-        for (method, budget, reason), part in failed.groupby(
-            ["method", "budget", "failure"], dropna=False, sort=False
-        )
+        (str(method), None if budget is None else float(budget), str(reason), n)
+        for (method, budget, reason), n in Counter(
+            zip(failed["method"], failed["budget"], failed["failure"], strict=True)
+        ).items()
     )
     summary = {
         "task": task,
@@ -127,10 +129,10 @@ def notes_of(questions: QuestionSet, rows: pd.DataFrame, ocr: bool) -> list[str]
             )
     if questions.task == "vizwiz":
         said = rows["read"].fillna("").str.lower() == "unanswerable"
-        shares = said.groupby([rows["method"], rows["budget"]], dropna=False, sort=False).mean()
+        labels = rows["method"] + rows["budget"].map(lambda b: "" if pd.isna(b) else f" {b:g}")
         notes += [
-            f"{method}{'' if pd.isna(budget) else f' {budget:g}'} answers 'unanswerable' to "
-            f"{100 * share:.1f} % of the questions"
-            for (method, budget), share in shares.items()
+            f"{name} answers 'unanswerable' to {100 * said[labels == name].mean():.1f} % of the "
+            "questions"
+            for name in labels.unique()
         ]
     return notes

@@ -15,6 +15,7 @@ from litelvlm.data.cache import cache_folder
 from litelvlm.data.embedded import PICTOGRAMS, SEEDS
 from litelvlm.data.files import atomic_folder, remove_debris
 from litelvlm.data.understanding.scenes import (
+    QuestionKind,
     SceneQuestion,
     Thing,
     absent_categories,
@@ -101,7 +102,9 @@ def _json(path: Path, content: object) -> None:
 
 
 def _chosen(
-    found: Mapping[str, Sequence[SceneQuestion]], quota: Mapping[str, int], seed: int
+    found: Mapping[QuestionKind, Sequence[SceneQuestion]],
+    quota: Mapping[QuestionKind, int],
+    seed: int,
 ) -> list[SceneQuestion]:
     """Up to so many questions of each kind, drawn for one scene."""
     rng = np.random.default_rng([7, seed])
@@ -115,7 +118,7 @@ def _chosen(
 
 def _write_gqa(root: Path, scenes: Sequence[tuple[int, list[Thing], str]]) -> None:
     table: dict[str, object] = {}
-    quota = {"colour": 2, "category": 2, "place": 2, "ground": 1}
+    quota: dict[QuestionKind, int] = {"colour": 2, "category": 2, "place": 2, "ground": 1}
     for seed, things, ground in scenes:
         found = scene_questions(things, ground)
         for number, question in enumerate(_chosen(found, quota, seed)):
@@ -161,7 +164,7 @@ def _write_vqa(root: Path, scenes: Sequence[tuple[int, list[Thing], str]]) -> No
     """Ten equal answers a question, since the truth is known."""
     asked: list[object] = []
     told: list[object] = []
-    quota = {"count": 2, "presence": 1, "colour": 1, "category": 1}
+    quota: dict[QuestionKind, int] = {"count": 2, "presence": 1, "colour": 1, "category": 1}
     for seed, things, ground in scenes:
         found = scene_questions(things, ground)
         absent = presence(pick(np.random.default_rng([13, seed]), absent_categories(things)), False)

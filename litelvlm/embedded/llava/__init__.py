@@ -1,1 +1,1 @@
-"""The miniature LLaVA: the miniature's CLIP, a projector and a small LLaMA that answers questions."""
+"""The miniature LLaVA: a shared CLIP, a projector and a small LLaMA that answers questions."""

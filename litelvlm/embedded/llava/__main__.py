@@ -21,7 +21,7 @@ from litelvlm.embedded.pool import ScenePool
 from litelvlm.embedded.worlds import get_world
 from litelvlm.models.glamm.build import load_model
 from litelvlm.models.vlm.asking.load import miniature
-from litelvlm.models.vlm.asking.miniature import LLAVA, save_miniature
+from litelvlm.models.vlm.asking.miniature import LLAVA, save_miniature, vision_of
 
 _CARD = Path(__file__).parents[1] / "cards" / "llava.md"
 
@@ -51,7 +51,7 @@ def main() -> None:
     glamm = load_model("embedded", dtype="float32", device=device)
     pool = ScenePool(given.scenes or out / "scenes", get_world("pictograms"), recipe.scenes)
     side, tokenizer = train(recipe, glamm, pool, out, given.seed, device)
-    config = llava_config(tokenizer, glamm.tower.clip.config.vision_config)
+    config = llava_config(tokenizer, vision_of(glamm.tower.clip.config))
     model = as_llava(side.cpu(), config, glamm.to(torch.device("cpu")).tower)
     save_miniature(out / "checkpoint", model, tokenizer)
     exported = miniature("embedded-llava", out / "checkpoint", device)

@@ -11,6 +11,7 @@ from torch import Tensor
 from litelvlm.arrays import Array
 from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.pool import ScenePool
+from litelvlm.models.vlm.asking.miniature import vision_of
 
 
 class FeatureCache:
@@ -26,9 +27,9 @@ class FeatureCache:
         self.pool, self.tower = pool, tower
         folder.mkdir(parents=True, exist_ok=True)
         n_tokens = tower.grid[0] * tower.grid[1]
-        width = tower.clip.config.vision_config.hidden_size
-        self._states = _memmap(folder / "states.npy", (pool.n, n_tokens, width), np.float16)
-        self._known = _memmap(folder / "known.npy", (pool.n,), np.bool_)
+        width = vision_of(tower.clip.config).hidden_size
+        self._states = _memmap(folder / "states.npy", (pool.n, n_tokens, width), "float16")
+        self._known = _memmap(folder / "known.npy", (pool.n,), "bool")
 
     @torch.inference_mode()
     def __getitem__(self, indices: Sequence[int] | Array) -> Tensor:
@@ -43,7 +44,7 @@ class FeatureCache:
         return torch.from_numpy(self._states[rows].astype(np.float32))
 
 
-def _memmap(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Array:
+def _memmap(path: Path, shape: tuple[int, ...], dtype: str) -> Array:
     if path.exists():
         found: Array = np.load(path, mmap_mode="r+")
         return found

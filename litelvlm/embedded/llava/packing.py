@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from litelvlm.data.understanding.scenes import QUESTION_KINDS, SHORT_ANSWER, SceneQuestion
-from litelvlm.embedded.llava.tokenizer import IMAGE_TOKEN
+from litelvlm.embedded.llava.tokenizer import IMAGE_TOKEN, image_id
 from litelvlm.embedded.packing import IGNORE, block_mask, image_offsets
 
 PROMPT = "USER: <image>\n{} ASSISTANT:"
@@ -77,7 +77,7 @@ def pack_questions(
         offsets = torch.from_numpy(image_offsets(n_tokens, rng))
         behind = start + float(offsets[-1]) + 1
         ids[b, :start] = torch.tensor(head)
-        ids[b, start:prefix] = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        ids[b, start:prefix] = image_id(tokenizer)
         positions[b, :start] = torch.arange(start)
         positions[b, start:prefix] = start + offsets
         for q, (asked, answer) in enumerate(row):

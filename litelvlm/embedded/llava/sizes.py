@@ -10,9 +10,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from litelvlm.embedded.llava.tokenizer import IMAGE_TOKEN
+from litelvlm.embedded.llava.tokenizer import image_id
 from litelvlm.embedded.sizes import GRID
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.vlm.asking.miniature import vision_of
 
 _HEAD_STD = 0.02
 
@@ -39,12 +40,11 @@ def llava_config(tokenizer: PreTrainedTokenizerFast, vision: CLIPVisionConfig) -
     return LlavaConfig(
         vision_config=vision.to_dict(),
         text_config=text.to_dict(),
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        image_token_index=image_id(tokenizer),
         projector_hidden_act="gelu",
         vision_feature_select_strategy="default",
         vision_feature_layer=-2,
         image_seq_length=GRID * GRID,
-        pad_token_id=tokenizer.pad_token_id,
     )
 
 
@@ -89,9 +89,9 @@ def first_weights(
             llama.model.embed_tokens.weight[index] = source.embed_tokens.weight[pieces].mean(0)
     projector = glamm.projector
     assert isinstance(projector, nn.Sequential)  # noqa: S101 - for the type checker
-    width = config.text_config.hidden_size
+    width = llama.config.hidden_size
     own = nn.Sequential(
-        nn.Linear(config.vision_config.hidden_size, width), nn.GELU(), nn.Linear(width, width)
+        nn.Linear(vision_of(config).hidden_size, width), nn.GELU(), nn.Linear(width, width)
     )
     own.load_state_dict(projector.state_dict())
     return LanguageSide(own, llama)

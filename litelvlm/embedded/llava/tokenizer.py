@@ -12,6 +12,12 @@ SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", IMAGE_TOKEN)
 _MARKS = ("?", ".", ":", ",")
 
 
+def image_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Id of the placeholder of a visual token."""
+    found: int = tokenizer.get_vocab()[IMAGE_TOKEN]
+    return found
+
+
 def make_tokenizer(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """A tokenizer of lower-case words; the same words always give the same ids.
 

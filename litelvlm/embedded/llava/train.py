@@ -34,10 +34,14 @@ from litelvlm.embedded.pool import FIRST_SEED, ScenePool
 from litelvlm.embedded.worlds.pictograms import LEVELS_IN_TURN
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.model import Glamm
+from litelvlm.models.vlm.asking.miniature import vision_of
 
 _SHORT = 0.5  # share of steps that ask for a single word or phrase
 _MOSTLY = 0.5  # share of a patch that an object must cover to give it a label
 _PLACES = {name: place for place, name in enumerate(CATEGORIES)}
+
+
+_STAGE = Stage("answers", steps=2600, batch=16, lr=1e-3, save_every=100)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class LlavaRecipe:
     scenes: int = 40_000
     questions: int = 9
     helper: float = 0.3
-    stage: Stage = Stage("answers", steps=2600, batch=16, lr=1e-3, save_every=100)
+    stage: Stage = _STAGE
 
 
 def ground_of(seed: int) -> str:
@@ -192,7 +196,7 @@ def train(
         )
     record.write_text(plan)
     tokenizer = make_tokenizer()
-    vision = glamm.tower.clip.config.vision_config
+    vision = vision_of(glamm.tower.clip.config)
     side = first_weights(glamm, tokenizer, llava_config(tokenizer, vision), seed)
     side = side.to(device)
     features = FeatureCache(out / "features", pool, glamm.tower)

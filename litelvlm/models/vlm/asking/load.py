@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
+from litelvlm.clip.hf import ClipTower
 from litelvlm.clip.load import load_tower
 from litelvlm.clip.tower import Tower
 from litelvlm.data.content import content_digest
@@ -64,12 +66,15 @@ def load_vlm(
         ),
     )
     family_of(model)
+    nn.Module.to(model, home)
+    model.eval()
+    model.requires_grad_(False)
     processor = cast(Processor, AutoProcessor.from_pretrained(name))
     files = sorted(p for p in folder.glob("*") if p.suffix in (".json", ".safetensors"))
     return AskedVlm(
         str(name),
         content_digest(files) if files else str(getattr(model.config, "_commit_hash", "")),
-        model.to(home).eval().requires_grad_(False),
+        model,
         processor,
         _clip_of(model, clip, kind, home),
         getattr(model.config, "image_seq_length", None),
@@ -97,12 +102,15 @@ def miniature(
         ValueError: If a file does not fit.
         OSError: If a file is missing.
     """
-    model, processor = read_miniature(folder, load_tower(CLIP, dtype="float32", device="cpu"))
+    tower = load_tower(CLIP, dtype="float32", device="cpu")
+    assert isinstance(tower, ClipTower)  # noqa: S101 - for the type checker
+    model, processor = read_miniature(folder, tower)
+    nn.Module.to(model, device=device, dtype=dtype)
     return AskedVlm(
         name,
         content_digest([*folder.glob("*"), *CLIP.glob("*")]),
-        model.to(device, dtype),
-        processor,
+        model,
+        cast(Processor, processor),
         load_tower(CLIP, dtype=dtype, device=device),
         model.config.image_seq_length,
         pad,

@@ -7,7 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
+    CLIPConfig,
     CLIPImageProcessor,
+    CLIPVisionConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -31,16 +33,31 @@ CHAT_TEMPLATE = (
 """LLaVA-1.5's prompt."""
 
 
+def vision_of(config: CLIPConfig | LlavaConfig) -> CLIPVisionConfig:
+    """The part of a configuration that is about the image tower.
+
+    Raises:
+        TypeError: If the tower is not CLIP's.
+    """
+    vision = config.vision_config
+    if not isinstance(vision, CLIPVisionConfig):
+        raise TypeError(f"the image tower is {type(vision).__name__}, expected CLIP's")
+    return vision
+
+
 def make_processor(tokenizer: PreTrainedTokenizerFast, config: LlavaConfig) -> LlavaProcessor:
     """The processor of a miniature LLaVA; pictures become CLIP's centre square."""
-    side = config.vision_config.image_size
+    vision = vision_of(config)
+    side = vision.image_size
+    if not isinstance(side, int):
+        raise TypeError(f"the images have the size {side}, expected one number")
     images = CLIPImageProcessor(
         size={"shortest_edge": side}, crop_size={"height": side, "width": side}
     )
     return LlavaProcessor(
         image_processor=images,
         tokenizer=tokenizer,
-        patch_size=config.vision_config.patch_size,
+        patch_size=vision.patch_size,
         vision_feature_select_strategy=config.vision_feature_select_strategy,
         chat_template=CHAT_TEMPLATE,
         num_additional_image_tokens=1,  # CLS
@@ -74,7 +91,9 @@ def assemble(
         )
     model.load_state_dict({name: value.float() for name, value in whole.items()})
     require_finite_weights(model, "the miniature LLaVA")
-    return model.eval().requires_grad_(False)
+    model.eval()
+    model.requires_grad_(False)
+    return model
 
 
 def save_miniature(

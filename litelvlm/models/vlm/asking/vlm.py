@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from litelvlm.clip.tower import Tower
-from litelvlm.models.vlm.door import prune
+from litelvlm.models.vlm.door import own_methods, prune
 from litelvlm.pruning import Pruner
 
 _MEAN = (122, 116, 104)  # CLIP's mean colour, with which LLaVA's authors pad
@@ -99,17 +99,19 @@ class AskedVlm:
             raise ValueError("pruner and budget belong together; give both or neither")
         inputs = self.inputs(image, prompt)
         start = inputs["input_ids"].shape[1]
-        options = {"max_new_tokens": max_new_tokens, "do_sample": False}
+        options: dict[str, object] = {"max_new_tokens": max_new_tokens, "do_sample": False}
         if pruner is None or budget is None:
-            ids = self.model.generate(**inputs, **options)
+            _, generate = own_methods(self.model)
+            ids = generate(**inputs, **options)
             count = float(self._placeholders(inputs["input_ids"]))
         else:
             towers = self.clip if pruner.needs & _CLIP_CUES else None
             asked = (text or prompt) if towers is not None else None
             with prune(self.model, pruner, budget, clip=towers, text=asked) as pruned:
-                ids = self.model.generate(**inputs, **options)
+                ids = pruned.generate(inputs=None, **inputs, **options)
             layers = [sum(layer) for layer in zip(*pruned.layer_counts, strict=True)]
             count = sum(layers) / len(layers)
+        assert isinstance(ids, Tensor)  # noqa: S101 - for the type checker
         said = self.processor.decode(ids[0, start:], skip_special_tokens=True)
         return VlmAnswer(said.strip(), count)
 
