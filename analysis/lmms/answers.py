@@ -4,13 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
 
-from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap
+from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, bootstrap_means
 from litelvlm.analysis.studies.understanding.scores import RESAMPLES, columns_of
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.data.understanding.tasks import TASKS, load_questions
 from litelvlm.metrics.understanding import score_answer
+
+LOST = ("empty", "unreadable")
+"""States of answers that hold nothing to score."""
 
 
 class QuestionDoc(TypedDict):
@@ -81,9 +85,15 @@ def answer_row(task: str, question: Question, said: str) -> AnswerRow:
 def answer_estimates(task: str, rows: Sequence[AnswerRow]) -> Mapping[str, Estimate]:
     """Every metric of a task with its interval over images.
 
+    "empty" and "unreadable" are shares of the answers.
+
     Raises:
         ValueError: If there is no row.
     """
-    names, columns, images, statistic = columns_of(pd.DataFrame(list(rows)), TASKS[task].scoring)
+    table = pd.DataFrame(list(rows))
+    names, columns, images, statistic = columns_of(table, TASKS[task].scoring)
     found = bootstrap(columns, images, statistic, RESAMPLES)
-    return dict(zip(names, found.estimates(), strict=True))
+    lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
+    shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
+    scores = dict(zip(names, found.estimates(), strict=True))
+    return scores | dict(zip(LOST, shares.estimates(), strict=True))

@@ -12,7 +12,7 @@ from PIL import Image
 from litelvlm.analysis.lmms.masks import mask_answer
 from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
-from litelvlm.data.refer import ReferDataset
+from litelvlm.data.refer import ReferDataset, ReferSample
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.names import check_name
@@ -64,7 +64,7 @@ def open_data(root: str, dataset: str, split: str) -> ReferDataset:
     return load_refer(place, dataset=dataset or None, split=split)
 
 
-def expression_docs(data: ReferDataset) -> Iterator[ExpressionDoc]:
+def expression_docs(data: ReferDataset | Sequence[ReferSample]) -> Iterator[ExpressionDoc]:
     """Every expression of a split; one whose target is no object is left out, as in RES."""
     for index, sample in enumerate(data):
         for line, expression in enumerate(sample.expressions):

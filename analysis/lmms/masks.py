@@ -28,11 +28,13 @@ class Pixels(TypedDict):
         intersection: In prediction and target.
         union: In either.
         image: Image that the expression is about.
+        unreadable: Whether the answer could not be read and counts as an empty mask.
     """
 
     intersection: int
     union: int
     image: str
+    unreadable: bool
 
 
 def mask_answer(mask: Array) -> str:
@@ -81,29 +83,24 @@ def count_answer(answer: str, target: Array, image: str) -> Pixels:
         image: Image that the expression is about.
     """
     height, width = target.shape
+    readable = True
     try:
         mask = read_mask(answer, height, width)
     except (ValueError, RecursionError):
-        mask = np.zeros((height, width), dtype=bool)
+        mask, readable = np.zeros((height, width), dtype=bool), False
     counts = count_pixels(torch.from_numpy(mask)[None], torch.from_numpy(target)[None])
     return {
         "intersection": int(counts.intersection[0]),
         "union": int(counts.union[0]),
         "image": image,
+        "unreadable": not readable,
     }
-
-
-def unreadable(answer: str, height: int, width: int) -> bool:
-    """Whether an answer counts as an empty mask because it cannot be read."""
-    try:
-        read_mask(answer, height, width)
-    except (ValueError, RecursionError):
-        return True
-    return False
 
 
 def res_estimates(pixels: Sequence[Pixels]) -> dict[str, Estimate]:
     """The scores of a split without the official epsilons: "ciou", "giou", "p50" to "p90".
+
+    "unreadable" is the share of answers that hold no mask that can be read.
 
     Args:
         pixels: One entry per expression.
@@ -117,6 +114,7 @@ def res_estimates(pixels: Sequence[Pixels]) -> dict[str, Estimate]:
     whole = bootstrap(np.column_stack([inter, union]), images, ratios, RESAMPLES)
     iou = np.divide(inter, union, out=np.ones_like(inter), where=union > 0)
     hits = [iou >= threshold for threshold in THRESHOLDS]
-    each = bootstrap_means(np.column_stack([iou, *hits]), images, RESAMPLES)
-    names = ["giou", *(f"p{round(100 * threshold)}" for threshold in THRESHOLDS)]
+    lost = np.array([one["unreadable"] for one in pixels], dtype=np.float64)
+    each = bootstrap_means(np.column_stack([iou, *hits, lost]), images, RESAMPLES)
+    names = ["giou", *(f"p{round(100 * threshold)}" for threshold in THRESHOLDS), "unreadable"]
     return {"ciou": whole.estimates()[0], **dict(zip(names, each.estimates(), strict=True))}

@@ -32,7 +32,7 @@ def metric_list(
         {
             "metric": name if end == "value" else f"{name}_{end}",
             "aggregation": partial(_aggregated, aggregate, name, end),
-            "higher_is_better": True,
+            "higher_is_better": name not in answers.LOST,
         }
         for name in names
         for end in ENDS
@@ -120,7 +120,7 @@ class _Res(_LocalTask):
         return list(grounding.expression_docs(self.data))
 
     def metrics(self) -> Sequence[str]:
-        return ("ciou", "giou", "p50", "p60", "p70", "p80", "p90")
+        return ("ciou", "giou", "p50", "p60", "p70", "p80", "p90", "unreadable")
 
     def pictures(self, doc: Doc) -> list[Image.Image]:
         return [self.data[_index(doc)].image()]
@@ -157,7 +157,7 @@ class _Embedded(_LocalTask):
         return list(answers.question_docs(self.questions))
 
     def metrics(self) -> Sequence[str]:
-        return self.METRICS
+        return (*self.METRICS, *answers.LOST)
 
     def pictures(self, doc: Doc) -> list[Image.Image]:
         return [self.questions.questions[_index(doc)].open()]

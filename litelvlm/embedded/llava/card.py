@@ -43,7 +43,7 @@ _LIMITS = """## Limits
 - It learned with irregular rotary offsets of the visual tokens (all of them fed, none pruned), as
   the miniature GLaMM did. Renumbering after pruning is close to what it knows.
 - Questions follow templates, and most kinds have few answers. Read every score beside the blank
-  image's.
+  image's. Counting is hardly learned: its interval touches that of the blank image.
 """
 
 
