@@ -3,6 +3,8 @@
 #             `litelvlm study all` runs the longer ones too
 # make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
 # make test   every test, offline, a process a core with one thread each
+# make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
+#             lmms-eval needs an older protobuf; make test runs them too
 # make lint   style and types
 # make docs   the documentation site in site/, without a network; its search needs a server:
 #             python -m http.server -d site
@@ -12,8 +14,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+LMMS   := .venv-lmms
+LSTAMP := $(LMMS)/.installed
 
-.PHONY: env study audit test lint docs notebooks clean
+.PHONY: env study audit test lmms lint docs notebooks clean
 
 env: $(STAMP)
 
@@ -32,8 +36,22 @@ audit: $(STAMP)
 	$(BIN)/litelvlm audit --measure --limit 24 --budgets 48 16 \
 		--numbers analysis/pages/audit/measured.json --pages docs
 
-test: $(STAMP)
+test: $(STAMP) $(LSTAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(MAKE) lmms
+
+# The second environment sees the packages of the first and holds only what differs.
+$(LSTAMP): $(STAMP) constraints-lmms.txt
+	test -x $(LMMS)/bin/python || $(BIN)/python -m venv $(LMMS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(LMMS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_main.pth"
+	$(LMMS)/bin/python -m pip install --disable-pip-version-check -c constraints-lmms.txt 'lmms-eval==0.7.3'
+	$(LMMS)/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+lmms: $(LSTAMP)
+	OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest -n0 -p no:cacheprovider -q -o filterwarnings=default \
+		tests/lmms/check_scorers.py tests/lmms/check_lmms.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from litelvlm.analysis.runs.told.watching import Event
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.analysis.studies.sweep.evaluate import evaluate
 from litelvlm.analysis.studies.table import get_study, run_study
+from litelvlm.analysis.studies.understanding import evaluate_questions
 
 __all__ = [
     "STUDIES",
@@ -24,6 +25,7 @@ __all__ = [
     "SavedRun",
     "complete_run",
     "evaluate",
+    "evaluate_questions",
     "get_study",
     "judge",
     "read_family",

@@ -253,8 +253,8 @@ def _faithfulness(claims: Claims) -> str:
         claims["F.insertion"],
         "Tokens in the reversed order bring the prediction back sooner than chance: area {}",
         "Tokens in the reversed order bring the prediction back no sooner than chance: area {}",
-        "Whether tokens in the reversed order bring the prediction back sooner than chance is open: "
-        "area {}",
+        "Whether tokens in the reversed order bring the prediction back sooner than chance is "
+        "open: area {}",
     )
 
 

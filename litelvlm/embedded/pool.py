@@ -161,6 +161,16 @@ class ScenePool:
         epoch, at = divmod(step, self.n // batch)
         return self.order(seed, epoch)[at * batch : (at + 1) * batch]
 
+    def crops(self, indices: Sequence[int] | Array) -> Tensor:
+        """CLIP pixels [B, 3, 168, 168] alone, normalised, in the order of the indices."""
+        rows = torch.from_numpy(self._arrays["crop"][indices])
+        return _normalise(rows.float() / 255, CLIP_MEAN, CLIP_STD)
+
+    def coverage(self, index: int) -> Array:
+        """Share of each patch that each object of a scene covers [N, MAX_OBJECTS]."""
+        found: Array = self._arrays["coverage"][index] / np.float32(255)
+        return found
+
     def __getitem__(self, indices: Sequence[int] | Array) -> SceneBatch:
         rows = {
             name: torch.from_numpy(array[np.sort(indices)]) for name, array in self._arrays.items()

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOPS = ("litelvlm", "analysis", "figures")
 ROOMS = (
-    "stats", "runs", "inputs", "signals", "studies", "cards", "reproduce", "pages", "cli"
+    "stats", "runs", "inputs", "signals", "studies", "lmms", "cards", "reproduce", "pages", "cli"
 )  # fmt: skip
 """Rooms of ``analysis``; each may import from those before it and from itself."""
 FLOORS = {

@@ -36,15 +36,21 @@ PROMISED = (
 )
 
 
-def _constraints():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+APART = {"lmms"}
+"""Extras that need other versions than the rest, and so an environment of their own."""
+
+
+def _constraints(name="constraints.txt"):
+    lines = (ROOT / name).read_text().splitlines()
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
     return {canonicalize_name(r.name): r for r in requirements}
 
 
 def _requirements():
     extras = {
-        name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "all"
+        name: lines
+        for name, lines in PROJECT["optional-dependencies"].items()
+        if name not in {"all", *APART}
     }
     return [
         Requirement(line)
@@ -83,7 +89,17 @@ def test_torch_is_not_the_release_without_a_matching_torchvision():
 def test_extra_all_is_the_sum_of_the_other_extras():
     (everything,) = [Requirement(line) for line in PROJECT["optional-dependencies"]["all"]]
     assert everything.name == PROJECT["name"]
-    assert everything.extras == set(PROJECT["optional-dependencies"]) - {"all"}
+    assert everything.extras == set(PROJECT["optional-dependencies"]) - {"all", *APART}
+
+
+def test_what_stands_apart_is_pinned_in_constraints_of_its_own():
+    pins = _constraints("constraints-lmms.txt")
+    (wanted,) = [Requirement(line) for line in PROJECT["optional-dependencies"]["lmms"]]
+    assert str(pins[canonicalize_name(wanted.name)].specifier) == str(wanted.specifier)
+    assert f"'{wanted}'" in (ROOT / "Makefile").read_text()
+    # The reason for all this: wandb, which it needs, wants a protobuf below 7.
+    (low,), (high,) = pins["protobuf"].specifier, _constraints()["protobuf"].specifier
+    assert Version(low.version).major < 7 <= Version(high.version).major
 
 
 @pytest.mark.parametrize("name", PROMISED)

@@ -35,8 +35,21 @@ class Evaluate(RunOptions, Printing):
       litelvlm evaluate --model GLAMM --data REFER_SEGM --protocol official --seeds 5
       litelvlm evaluate --data REFER_SEGM --dataset grefcoco --empty-below 1
       litelvlm evaluate --methods "litelvlm(precision=bfloat16)" --options crop=pad read=seg --json
+      litelvlm evaluate --task pope --methods litelvlm random --budgets 48 16
+      litelvlm evaluate --task gqa --model llava-hf/llava-1.5-7b-hf --data GQA_FOLDER --pad
+
+    --task asks a vision-language model questions instead: gqa, pope, mme, scienceqa, seedbench,
+    textvqa, vqav2, vizwiz or mmbench. --data is then a folder with the task's files or the hub's
+    Parquet files, a hub id, or "embedded" (gqa, pope, vqav2), and --model any family that
+    `litelvlm ls families` lists; "embedded" is the miniature LLaVA.
     """
 
+    task: str | None = None
+    """Ask the questions of this task instead of grounding expressions."""
+    pad: bool = False
+    """With --task: pad pictures to squares with the mean colour, as LLaVA's authors do."""
+    ocr: bool = False
+    """With --task textvqa: name the words that an OCR system read in the prompt."""
     methods: tuple[str, ...] = ("litelvlm",)
     """Methods besides the unpruned model: litelvlm:paper, "litelvlm(similarity=cosine)"."""
     budgets: tuple[int | float, ...] | None = None
@@ -63,6 +76,17 @@ class Evaluate(RunOptions, Printing):
         Raises:
             ValueError: If an option is refused, before the model is loaded.
         """
+        if self.task is not None:
+            from litelvlm.analysis.cli.question_scores import TaskOptions, evaluate_task
+
+            require_writable(self.out, folder=True)
+            if self.protocol != "single":
+                raise ValueError(
+                    f"--protocol {self.protocol} belongs to referring expressions; leave it out "
+                    "with --task"
+                )
+            given = (self.methods, self.budgets, self.seeds, self.pad, self.ocr, self.json)
+            return evaluate_task(self, TaskOptions(self.task, *given))
         from litelvlm.analysis.runs.engine import complete_run
         from litelvlm.analysis.runs.folder import read_record
         from litelvlm.analysis.runs.locks import Shard

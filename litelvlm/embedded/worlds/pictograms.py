@@ -18,7 +18,8 @@ from litelvlm.embedded.worlds.base import SceneMeta, TrainingWorld, named
 NATURAL = "natural"
 """Colour of an object that is not dyed."""
 _QUESTIONS, _FILLER = 0.5, 20
-_LEVELS = ("easy", "medium")
+LEVELS_IN_TURN = ("easy", "medium")
+"""Level of the training scenes, by seed."""
 
 
 class Pictograms(TrainingWorld):
@@ -52,7 +53,7 @@ class Pictograms(TrainingWorld):
 
     def sample(self, seed: int) -> PictogramScene:
         """The training scene of a seed."""
-        return sample_scene(seed, _LEVELS[seed % len(_LEVELS)], TRAINING)
+        return sample_scene(seed, LEVELS_IN_TURN[seed % len(LEVELS_IN_TURN)], TRAINING)
 
     def describe(self, scene: Scene) -> list[list[str]]:
         """Category, colour and size of every object."""

@@ -1,0 +1,205 @@
+"""GLaMM and any vision-language model, pruned or not, as models of lmms-eval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from lmms_eval.api.model import lmms
+from PIL import Image
+from tqdm.auto import tqdm
+
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.lmms.grounding import Question, ground_all
+from litelvlm.data.images import to_rgb
+from litelvlm.models.families import load_model
+from litelvlm.models.vlm.asking import load_vlm
+from litelvlm.pruning import Pruner
+from litelvlm.pruning.budgets import check_budget
+
+Doc = Mapping[str, object]
+
+
+@runtime_checkable
+class Documents(Protocol):
+    """The documents of a split."""
+
+    def __getitem__(self, index: int, /) -> Doc:
+        """One document."""
+
+
+Docs = Mapping[str, Mapping[str, Documents]]
+
+
+@runtime_checkable
+class Instance(Protocol):
+    """A request of lmms-eval."""
+
+    @property
+    def args(self) -> tuple[object, ...]:
+        """Prompt, generation options, pictures of a document, its id, task and split."""
+
+
+class _Request(NamedTuple):
+    prompt: str
+    doc: Doc
+    images: list[Image.Image]
+    options: Mapping[str, object]
+
+
+def _requests(instances: Sequence[Instance], docs: Docs) -> list[_Request]:
+    found = []
+    for instance in instances:
+        prompt, options, pictures, doc_id, task, split = instance.args
+        assert isinstance(doc_id, int) and isinstance(options, Mapping)  # noqa: S101, PT018
+        doc = docs[str(task)][str(split)][doc_id]
+        seen: Callable[[Doc], list[Image.Image]] = pictures  # type: ignore[assignment]
+        found.append(_Request(str(prompt), doc, [to_rgb(image) for image in seen(doc)], options))
+    return found
+
+
+def method_of(
+    pruner: str | None, budget: int | float | None
+) -> tuple[Pruner | None, int | float | None]:
+    """The method of a label, and its budget.
+
+    Raises:
+        ValueError: If one is given without the other, or the label is unknown.
+    """
+    if (pruner is None) != (budget is None):
+        raise ValueError(
+            "pruner and budget belong together, for example pruner=litelvlm,budget=48; leave out "
+            "both for the unpruned model"
+        )
+    return (None if pruner is None else Method.parse(pruner).pruner()), budget
+
+
+class LmmsGlamm(lmms):
+    """GLaMM under lmms-eval: every request is an expression and gets one mask.
+
+    Args:
+        pretrained: As in ``litelvlm.load_model``.
+        pruner: Label of a method; none keeps all tokens.
+        budget: Tokens to keep, or their share.
+        protocol: "single" or "conversation".
+        device: As in ``litelvlm.load_model``.
+        dtype: Likewise.
+        batch_size: Not used; passes of one image are batched.
+    """
+
+    is_simple = True
+
+    def __init__(
+        self,
+        pretrained: str = "embedded",
+        pruner: str | None = None,
+        budget: int | float | None = None,
+        protocol: str = "single",
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_size: int | str = 1,
+    ) -> None:
+        super().__init__()
+        self.pruner, wanted = method_of(pruner, budget)
+        self.model = load_model(pretrained, dtype=dtype, device=device or None)
+        self.budget = None if wanted is None else check_budget(wanted, self.model.n_tokens)
+        self.protocol = protocol
+
+    def generate_until(self, requests: Sequence[Instance]) -> list[str]:
+        """One JSON with a mask per request, in their order."""
+        questions: list[Question] = []
+        for request in _requests(requests, self.task_dict):
+            number = request.doc.get("image_id", len(questions))
+            image_id = number if isinstance(number, int) else len(questions)
+            picture = request.images[0]
+            if questions and questions[-1]["image_id"] == image_id:
+                picture = questions[-1]["image"]
+            questions.append({"image_id": image_id, "image": picture, "sentence": request.prompt})
+        return ground_all(self.model, questions, self.pruner, self.budget, self.protocol)
+
+    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
+        """Not offered: masks have no likelihood.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("litelvlm_glamm answers with masks; it gives no likelihoods")
+
+    def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
+        """Not offered.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("litelvlm_glamm answers in one round")
+
+
+class LmmsVlm(lmms):
+    """Any vision-language model of ``litelvlm.prune`` under lmms-eval, one image a request.
+
+    Args:
+        pretrained: As in ``load_vlm``: "embedded", a folder or a hub id.
+        pruner: Label of a method; none keeps all tokens.
+        budget: Tokens to keep, or their share.
+        clip: CLIP whose image tower the model has, for methods that read CLIP's text. The text is
+            the document's question, without the prompt around it.
+        pad: Pad pictures to squares.
+        device: As in ``load_vlm``.
+        dtype: Likewise.
+        batch_size: Not used.
+    """
+
+    is_simple = True
+
+    def __init__(
+        self,
+        pretrained: str = "embedded",
+        pruner: str | None = None,
+        budget: int | float | None = None,
+        clip: str | None = None,
+        pad: bool = False,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_size: int | str = 1,
+    ) -> None:
+        super().__init__()
+        self.pruner, self.budget = method_of(pruner, budget)
+        self.vlm = load_vlm(pretrained, dtype=dtype, device=device or None, clip=clip, pad=pad)
+
+    def generate_until(self, requests: Sequence[Instance]) -> list[str]:
+        """One answer per request, in their order.
+
+        Raises:
+            ValueError: If a request has no image, or several.
+        """
+        answers = []
+        for request in tqdm(_requests(requests, self.task_dict), desc="asking", unit="question"):
+            if len(request.images) != 1:
+                raise ValueError(
+                    f"litelvlm_vlm reads one image a question, this one has {len(request.images)}"
+                )
+            asked, longest = request.doc.get("question"), request.options.get("max_new_tokens")
+            found = self.vlm.answer(
+                request.images[0],
+                request.prompt,
+                self.pruner,
+                self.budget,
+                text=asked if isinstance(asked, str) else None,
+                max_new_tokens=longest if isinstance(longest, int) else 16,
+            )
+            answers.append(found.text)
+        return answers
+
+    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
+        """Not offered.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("litelvlm_vlm generates answers; it gives no likelihoods")
+
+    def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
+        """Not offered.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("litelvlm_vlm answers in one round")

@@ -1,0 +1,108 @@
+"""Scores of whole sets of answers that are no mean over questions: POPE, MME, MMBench."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+PERCEPTION = (
+    "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark",
+    "artwork", "OCR",
+)  # fmt: skip
+"""MME's ten categories of perception; 200 points each."""
+COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+"""MME's four categories of cognition; 200 points each."""
+
+
+def yes_no_scores(said: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
+    """POPE's scores, "yes" being the positive class.
+
+    An answer that is neither counts as "no", as in POPE's own evaluation; how many there are is
+    told beside.
+
+    Args:
+        said: "yes", "no" or "" per question.
+        truth: "yes" or "no".
+
+    Returns:
+        accuracy, precision, recall, f1 and yes_ratio, from 0 to 1; 0 where a denominator is 0.
+
+    Raises:
+        ValueError: If the lengths differ, there is no question, or a truth is no yes or no.
+
+    Source: POPE's evaluation (Li et al. 2023).
+    """
+    if len(said) != len(truth) or not truth or not set(truth) <= {"yes", "no"}:
+        raise ValueError(
+            f"{len(said)} answers for {len(truth)} truths; give one of each per question, at least "
+            "one, truths 'yes' or 'no'"
+        )
+    pairs = [(one == "yes", right == "yes") for one, right in zip(said, truth, strict=True)]
+    hit = sum(one and right for one, right in pairs)
+    claimed, there = sum(one for one, _ in pairs), sum(right for _, right in pairs)
+    precision = hit / claimed if claimed else 0.0
+    recall = hit / there if there else 0.0
+    return {
+        "accuracy": sum(one == right for one, right in pairs) / len(pairs),
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        "yes_ratio": claimed / len(pairs),
+    }
+
+
+def mme_scores(
+    right: Sequence[bool], category: Sequence[str], image: Sequence[str]
+) -> Mapping[str, float]:
+    """MME: per category accuracy plus the share of images with both questions right, times 100.
+
+    Args:
+        right: Whether each answer is right.
+        category: MME's categories; others get a score but enter no total.
+        image: Image of each question; two questions belong to one.
+
+    Returns:
+        One score per category (0 to 200), then "perception" (0 to 2000) and "cognition" (0 to 800)
+        as the sums of those there are.
+
+    Raises:
+        ValueError: If an image of a category has not exactly two questions.
+
+    Source: MME (Fu et al. 2023), section on evaluation.
+    """
+    groups: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for ok, kind, name in zip(right, category, image, strict=True):
+        groups[kind][name].append(bool(ok))
+    scores: dict[str, float] = {}
+    for kind, images in groups.items():
+        odd = [name for name, both in images.items() if len(both) != 2]
+        if odd:
+            raise ValueError(
+                f"MME asks two questions about each image; of {kind!r} {len(odd)} images have "
+                f"another number, the first is {odd[0]!r}; give the whole category"
+            )
+        single = sum(sum(both) for both in images.values()) / (2 * len(images))
+        plus = sum(all(both) for both in images.values()) / len(images)
+        scores[kind] = 100 * (single + plus)
+    for total, kinds in (("perception", PERCEPTION), ("cognition", COGNITION)):
+        if any(kind in scores for kind in kinds):
+            scores[total] = sum(scores.get(kind, 0.0) for kind in kinds)
+    return scores
+
+
+def circular_accuracy(right: Sequence[bool], question: Sequence[str]) -> float:
+    """MMBench: share of questions that are right in every order of their options.
+
+    Args:
+        right: Whether each answer is right.
+        question: The question that each is a reordering of.
+
+    Raises:
+        ValueError: If there is none.
+
+    Source: MMBench (Liu et al. 2023), CircularEval.
+    """
+    all_right: dict[str, bool] = {}
+    for ok, name in zip(right, question, strict=True):
+        all_right[name] = all_right.get(name, True) and bool(ok)
+    if not all_right:
+        raise ValueError("there is no question to score")
+    return sum(all_right.values()) / len(all_right)

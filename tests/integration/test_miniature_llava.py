@@ -1,0 +1,196 @@
+"""The miniature LLaVA: stored parts, real answers, pruning that costs answers, and its training."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from litelvlm import get_pruner, load_model, prune
+from litelvlm.analysis.cli import main
+from litelvlm.analysis.studies.understanding import evaluate_questions
+from litelvlm.clip.load import load_tower
+from litelvlm.data.understanding.tasks import TASKS, load_questions
+from litelvlm.embedded.llava.export import as_llava
+from litelvlm.embedded.llava.sizes import llava_config
+from litelvlm.embedded.llava.train import LlavaRecipe, train
+from litelvlm.embedded.loop import Stage
+from litelvlm.embedded.pool import ScenePool
+from litelvlm.embedded.worlds import get_world
+from litelvlm.models.vlm.asking import load_vlm
+from litelvlm.models.vlm.asking.load import miniature
+from litelvlm.models.vlm.asking.miniature import (
+    CLIP,
+    LLAVA,
+    assemble,
+    save_miniature,
+    vision_of,
+)
+from litelvlm.models.vlm.asking.vlm import padded
+
+CARDS = Path(__file__).parents[2] / "litelvlm" / "embedded" / "cards"
+CARD = json.loads((CARDS / "llava.json").read_text())
+CARD_TEXT = (CARDS / "llava.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def vlm():
+    return load_vlm("embedded", device="cpu")
+
+
+def test_clip_is_stored_once_and_the_rest_is_small(vlm):
+    file = LLAVA / "model.safetensors"
+    assert sum(path.stat().st_size for path in LLAVA.glob("*")) < 20e6
+    with safe_open(file, "pt") as stored:
+        assert not any("vision" in name for name in stored.keys())  # noqa: SIM118
+    clip = load_tower(CLIP, dtype="float32", device="cpu").clip.vision_model.state_dict()
+    own = vlm.model.model.vision_tower.state_dict()
+    assert len(own) == len(clip)
+    for name, value in own.items():
+        assert torch.equal(value, clip[name.removeprefix("vision_model.")])
+
+
+def test_the_card_shows_learned_answers_that_fall_with_the_tokens():
+    cells = {(r["task"], r["kind"], r["condition"]): r["accuracy"] for r in CARD["rows"]}
+    kinds = {(r["task"], r["kind"]) for r in CARD["rows"]}
+    assert len(kinds) == 10
+    # Counting is hardly learned, and the card says so.
+    assert "Counting is hardly learned" in CARD_TEXT
+    for kind in kinds - {("vqav2", "number")}:
+        whole, blank = cells[*kind, "unpruned"], cells[*kind, "blank image"]
+        # Clearly above what a blank image gives: the intervals do not touch.
+        assert whole[1] > blank[2], kind
+    for kind in (("gqa", "colour"), ("gqa", "category"), ("pope", "random")):
+        values = [cells[*kind, c][0] for c in ("unpruned", "random 48", "random 16", "random 8")]
+        assert values == sorted(values, reverse=True), kind
+        assert cells[*kind, "random 8"][2] < cells[*kind, "unpruned"][1]
+
+
+def test_the_card_is_about_the_stored_weights(vlm):
+    assert vlm.digest in CARD_TEXT
+
+
+def test_the_stored_model_gives_what_its_card_says(vlm):
+    questions = load_questions("gqa").first(12).questions
+    right = {False: 0.0, True: 0.0}
+    for question in questions:
+        picture = question.open()
+        for blank in right:
+            shown = Image.new("RGB", picture.size, (127, 127, 127)) if blank else picture
+            said = vlm.answer(shown, TASKS["gqa"].prompt(question))
+            assert said.visual_tokens == 144
+            right[blank] += said.text == question.answers[0]
+    assert right[False] / len(questions) > 0.6
+    assert right[True] / len(questions) < 0.45
+
+
+def test_the_door_prunes_it_as_any_other_model(vlm):
+    question = load_questions("gqa").questions[0]
+    inputs = vlm.inputs(question.open(), question.text)
+    ids = vlm.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+    with prune(vlm.model, get_pruner("random"), 144):
+        handed_back = vlm.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+    assert torch.equal(ids, handed_back)
+    found = vlm.answer(question.open(), question.text, get_pruner("litelvlm"), 16)
+    assert found.visual_tokens == 16
+    assert vlm.answer(question.open(), question.text, get_pruner("fastv"), 48).visual_tokens == 48
+    with pytest.raises(ValueError, match="belong together"):
+        vlm.answer(question.open(), question.text, get_pruner("random"))
+
+
+def test_the_question_guides_methods_that_read_clips_text(vlm):
+    question = load_questions("gqa").questions[0]
+    inputs = vlm.inputs(question.open(), question.text)
+    kept = []
+    for text in ("the dog", "the airplane"):
+        with prune(vlm.model, get_pruner("litelvlm"), 16, clip=vlm.clip, text=text) as pruned:
+            vlm.model.generate(**inputs, max_new_tokens=1, do_sample=False)
+            kept.append(pruned.last.prompt.columns)
+    assert not torch.equal(kept[0], kept[1])
+
+
+def test_missing_and_damaged_weights_are_refused(vlm):
+    tower = load_tower(CLIP, dtype="float32", device="cpu")
+    config = vlm.model.config
+    state = {n: v for n, v in vlm.model.state_dict().items() if "vision_tower" not in n}
+    with pytest.raises(ValueError, match=r"lm_head\.weight"):
+        assemble(config, {n: v for n, v in state.items() if n != "lm_head.weight"}, tower)
+    damaged = state | {"lm_head.weight": torch.full_like(state["lm_head.weight"], torch.nan)}
+    with pytest.raises(ValueError, match=r"NaN|finite"):
+        assemble(config, damaged, tower)
+    with pytest.raises(ValueError, match="unknown model"):
+        load_vlm("embeded")
+
+
+def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):
+    given = {"methods": ["random"], "budgets": [8], "draws": 1, "limit": 10, "out": tmp_path}
+    first = evaluate_questions(vlm, "vqav2", **given)
+    parts = sorted(first.folder.glob("rows/*.parquet"))
+    assert len(parts) == 2
+    before = parts[0].stat().st_mtime_ns
+    parts[1].unlink()
+    again = evaluate_questions(vlm, "vqav2", **given)
+    assert again.folder == first.folder
+    assert parts[0].stat().st_mtime_ns == before
+    assert again.rows.equals(first.rows)
+    assert set(again.scores["method"]) == {"none", "blank image", "random"}
+    assert evaluate_questions(vlm, "vqav2", **{**given, "budgets": [9]}).folder != first.folder
+
+
+def test_a_method_that_cannot_work_is_told_with_its_reason(vlm, tmp_path):
+    found = evaluate_questions(
+        vlm, "gqa", methods=["tome"], budgets=[8], limit=1, out=tmp_path, blank=False
+    )
+    ((method, budget, reason, n),) = found.failures
+    assert (method, budget, n) == ("tome", 8.0, len(found.rows) // 2)
+    assert "image tower" in reason
+
+
+def test_the_command_prints_scores_and_refuses_what_does_not_belong(tmp_path, capsys):
+    words = ["evaluate", "--task", "pope", "--methods", "random", "--budgets", "8", "--seeds", "1"]
+    words += ["--limit", "1", "--out", str(tmp_path)]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["task"] == "pope"
+    assert {"f1", "yes_ratio"} <= {line["metric"] for line in told["scores"]}
+    assert main(words) == 0
+    assert "'yes' is right in 50.0 %" in capsys.readouterr().out
+    assert main([*words, "--protocol", "conversation"]) == 2
+    assert "--protocol" in capsys.readouterr().err
+    assert main([*words[:2], "pop", *words[3:]]) == 2
+    assert "did you mean 'pope'" in capsys.readouterr().err
+
+
+def test_padding_keeps_the_whole_picture():
+    wide = padded(Image.new("RGB", (8, 4), "red"))
+    assert wide.size == (8, 8)
+    assert wide.getpixel((0, 0)) == (122, 116, 104)
+    assert wide.getpixel((0, 4)) == (255, 0, 0)
+
+
+def test_training_gives_the_same_weights_again_and_exports(tmp_path, vlm):
+    glamm = load_model("embedded", dtype="float32", device="cpu")
+    pool = ScenePool(tmp_path / "scenes", get_world("pictograms"), 4)
+    stage = Stage("answers", steps=3, batch=2, lr=1e-3, warmup=1, save_every=1, autocast=False)
+    recipe, cpu = LlavaRecipe(scenes=4, questions=6, stage=stage), torch.device("cpu")
+    whole, tokenizer = train(recipe, glamm, pool, tmp_path / "whole", 0, cpu)
+    # The cached states of the images, used again, and a training that starts anew.
+    (tmp_path / "whole" / "answers.safetensors").unlink()
+    again, _ = train(recipe, glamm, pool, tmp_path / "whole", 0, cpu)
+    for (name, one), (_, other) in zip(
+        whole.state_dict().items(), again.state_dict().items(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    with pytest.raises(ValueError, match="another recipe"):
+        train(replace(recipe, questions=5), glamm, pool, tmp_path / "whole", 0, cpu)
+    model = as_llava(
+        whole, llava_config(tokenizer, vision_of(glamm.tower.clip.config)), glamm.tower
+    )
+    save_miniature(tmp_path / "out", model, tokenizer)
+    read = miniature("mine", tmp_path / "out", cpu)
+    assert read.digest != vlm.digest
+    question = load_questions("gqa").questions[0]
+    assert read.answer(question.open(), question.text).visual_tokens == 144

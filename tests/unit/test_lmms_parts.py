@@ -1,0 +1,138 @@
+"""What the plug-in for lmms-eval is made of, without lmms-eval: masks as answers, scores, names."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from litelvlm import load_model, load_refer
+from litelvlm.analysis.lmms import answers, grounding, masks
+from litelvlm.analysis.lmms.__main__ import TASK_FILES, main
+from litelvlm.data.understanding.tasks import load_questions
+from litelvlm.metrics import intersection_union
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def mask():
+    return np.random.default_rng(0).random((13, 9)) < 0.4
+
+
+def test_a_mask_survives_the_answer(mask):
+    assert np.array_equal(masks.read_mask(masks.mask_answer(mask), 13, 9), mask)
+    assert not masks.read_mask("", 13, 9).any()
+    assert not masks.read_mask('{"masks": []}', 13, 9).any()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["a dog", "[]", '{"masks": 3}', '{"masks": [1]}', '{"masks": [{}, {}]}', "{" * 10_000,
+     '{"masks": [{"size": [9, 13], "counts": "0"}]}'],
+)  # fmt: skip
+def test_an_unreadable_answer_counts_as_an_empty_mask(mask, answer):
+    with pytest.raises((ValueError, RecursionError)):
+        masks.read_mask(answer, 13, 9)
+    found = masks.count_answer(answer, mask.astype(np.uint8), "7")
+    assert found == {
+        "intersection": 0, "union": int(mask.sum()), "image": "7", "unreadable": True
+    }  # fmt: skip
+
+
+def test_pixels_are_counted_by_the_official_rule(mask):
+    target = mask.astype(np.uint8)
+    target[0] = 255
+    target[1, 0] = 2
+    predicted = np.roll(mask, 1, axis=0)
+    found = masks.count_answer(masks.mask_answer(predicted), target, "7")
+    assert (found["intersection"], found["union"]) == intersection_union(predicted, target)
+    assert not found["unreadable"]
+
+
+def test_scores_of_a_split():
+    counts = [(3, 4, "a"), (0, 4, "a"), (0, 0, "b"), (1, 2, "c")]
+    pixels = [
+        {"intersection": i, "union": u, "image": image, "unreadable": image == "c"}
+        for i, u, image in counts
+    ]
+    found = masks.res_estimates(pixels)
+    assert found["ciou"].value == pytest.approx(4 / 10)
+    assert found["giou"].value == pytest.approx((0.75 + 0 + 1 + 0.5) / 4)
+    assert found["p50"].value == 0.75
+    assert found["p80"].value == 0.25
+    assert found["unreadable"].value == 0.25
+    assert all(e.low <= e.value <= e.high for e in found.values())
+
+
+def test_answers_are_scored_as_the_command_does():
+    questions = load_questions("pope").questions[:6]
+    rows = [answers.answer_row("pope", q, said) for q, said in zip(
+        questions, ["yes", "yes", "no", "no", "", "who knows"], strict=True)]  # fmt: skip
+    found = answers.answer_estimates("pope", rows)
+    assert found["empty"].value == found["unreadable"].value == pytest.approx(1 / 6)
+    # Truths alternate: yes, no, yes, no, ...; nothing readable counts as "no".
+    assert found["accuracy"].value == pytest.approx(3 / 6)
+
+
+def test_grounding_answers_come_in_the_order_of_the_requests():
+    model, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
+    docs = [doc for doc in grounding.expression_docs([data[0], data[1]])]
+    questions = [
+        {"image_id": doc["image_id"], "image": data[doc["index"]].image(),
+         "sentence": doc["sentence"]} for doc in docs
+    ]  # fmt: skip
+    found = grounding.ground_all(model, questions, None, None)
+    assert len(found) == len(docs) > 6
+    for place in (0, len(docs) - 1):
+        own = model.segment(questions[place]["image"], questions[place]["sentence"]).mask[0]
+        height, width = own.shape
+        assert np.array_equal(masks.read_mask(found[place], height, width), own)
+    together = grounding.ground_all(model, questions, None, None, "conversation")
+    assert len(together) == len(docs)
+    assert together != found
+    with pytest.raises(ValueError, match="unknown protocol"):
+        grounding.ground_all(model, questions, None, None, "official")
+
+
+def test_data_of_the_user_are_named_by_the_environment(monkeypatch):
+    monkeypatch.delenv(grounding.REFER, raising=False)
+    with pytest.raises(ValueError, match=grounding.REFER):
+        grounding.open_data("", "refcoco", "val")
+
+
+def test_every_task_file_names_a_class_and_every_class_has_its_name(capsys):
+    main_folder = TASK_FILES.parent
+    tree = ast.parse((main_folder / "tasks.py").read_text())
+    defined = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    defined |= {node.targets[0].id for node in tree.body if isinstance(node, ast.Assign)}
+    exported = ast.parse((TASK_FILES / "classes.py").read_text())
+    names = set(ast.literal_eval(exported.body[-1].value))
+    files = sorted(TASK_FILES.glob("*.yaml"))
+    assert len(files) == len(names) == 12
+    text = (main_folder / "tasks.py").read_text()
+    for file in files:
+        task, name = re.fullmatch(
+            r"task: (\w+)\nclass: !function classes\.(\w+)\n", file.read_text()
+        ).groups()
+        assert task == file.stem
+        assert name in names & defined
+        assert f'"{task}"' in text
+
+
+def test_the_entry_points_name_manifests():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["lmms_eval.models"]
+    text = (ROOT / "analysis" / "lmms" / "manifests.py").read_text()
+    for name, place in points.items():
+        module, _, attribute = place.partition(":")
+        assert module == "litelvlm.analysis.lmms.manifests"
+        assert re.search(rf'^{attribute} = ModelManifest\("{name}"', text, re.MULTILINE)
+
+
+def test_the_folder_of_tasks_is_printed(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lmms", "path"])
+    main()
+    assert Path(capsys.readouterr().out.strip()) == TASK_FILES

@@ -1,0 +1,285 @@
+"""Readers of the understanding tasks: the authors' files, the hub's Parquet, and damaged ones."""
+
+import base64
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from litelvlm.data.understanding.question import QuestionDataError
+from litelvlm.data.understanding.rows import below, json_lines
+from litelvlm.data.understanding.tasks import TASKS, load_questions
+
+
+def png(colour="red"):
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def put(root, name, content):
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+PEOPLE = [{"answer": a, "answer_confidence": "yes", "answer_id": i} for i, a in enumerate(
+    ["unanswerable"] * 6 + ["red"] * 4)]  # fmt: skip
+
+
+def gqa(root):
+    put(root, "images/n1.jpg", png())
+    row = {"question": "What color?", "imageId": "n1", "answer": "red",
+           "types": {"structural": "query"}}  # fmt: skip
+    put(root, "testdev_balanced_questions.json", {"7": row, "8": row | {"imageId": "gone"}})
+
+
+def pope(root):
+    put(root, "val2014/COCO_1.jpg", png())
+    line = {"question_id": 1, "image": "COCO_1.jpg", "text": "Is there a dog?", "label": "no"}
+    for setting in ("random", "popular", "adversarial"):
+        put(root, f"coco_pope_{setting}.json", json.dumps(line).encode() + b"\n")
+
+
+def mme(root):
+    put(root, "count/a.png", png())
+    put(root, "count/a.txt", b"Is one there? Please answer yes or no.\tYes\nTwo?\tNo\n")
+    put(root, "OCR/images/b.jpg", png())
+    put(root, "OCR/questions_answers_YN/b.txt", b"Is it STOP?\tYes\nIs it GO?\tNo\n")
+
+
+def scienceqa(root):
+    put(root, "test/3/image.png", png())
+    row = {"question": "Which?", "choices": ["x", "y"], "answer": 1, "hint": "Look.",
+           "image": "image.png", "split": "test", "subject": "natural science"}  # fmt: skip
+    put(root, "problems.json", {"3": row, "4": row | {"image": None}, "5": row | {"split": "val"}})
+
+
+def seedbench(root):
+    put(root, "SEED-Bench-image/1_2", png())
+    row = {"question_id": "9", "question": "What?", "choice_a": "x", "choice_b": "y",
+           "choice_c": "z", "choice_d": "w", "answer": "C", "data_id": "1_2", "data_type": "image",
+           "question_type_id": 1}  # fmt: skip
+    video = row | {"question_id": "10", "data_type": "video"}
+    put(root, "SEED-Bench.json",
+        {"questions": [row, video], "question_type": {"Scene Understanding": 1}})  # fmt: skip
+
+
+def textvqa(root):
+    put(root, "train_images/t1.jpg", png())
+    row = {"question_id": 1, "image_id": "t1", "question": "what is written?",
+           "answers": ["stop"] * 10}  # fmt: skip
+    put(root, "TextVQA_0.5.1_val.json", {"data": [row]})
+    put(root, "TextVQA_Rosetta_OCR_v0.2_val.json",
+        {"data": [{"image_id": "t1", "ocr_tokens": ["STOP", "here"]}]})  # fmt: skip
+
+
+def vqav2(root):
+    put(root, "val2014/COCO_val2014_000000000042.jpg", png())
+    key = {"image_id": 42, "question_id": 42000}
+    put(root, "v2_OpenEnded_mscoco_val2014_questions.json",
+        {"questions": [key | {"question": "How many?"}]})  # fmt: skip
+    put(root, "v2_mscoco_val2014_annotations.json",
+        {"annotations": [key | {"answers": PEOPLE, "answer_type": "number"}]})  # fmt: skip
+
+
+def vizwiz(root):
+    put(root, "val/v.jpg", png())
+    put(root, "val.json", [{"image": "v.jpg", "question": "What is it?", "answers": PEOPLE,
+                            "answer_type": "unanswerable", "answerable": 0}])  # fmt: skip
+
+
+def mmbench(root):
+    image = base64.b64encode(png()).decode()
+    names = ["index", "question", "hint", "A", "B", "C", "D", "answer", "category", "image"]
+    lines = [["1", "Which?", "", "x", "y", "", "", "B", "kind", image],
+             ["1000001", "Which?", "", "y", "x", "", "", "A", "kind", "1"]]  # fmt: skip
+    text = "\n".join("\t".join(line) for line in [names, *lines])
+    put(root, "MMBench_DEV_EN.tsv", text.encode())
+
+
+MAKERS = {maker.__name__: maker for maker in (
+    gqa, pope, mme, scienceqa, seedbench, textvqa, vqav2, vizwiz, mmbench)}  # fmt: skip
+WANTED = {
+    "gqa": (1, ("red",), "query"), "pope": (3, ("no",), "random"), "mme": (4, ("yes",), "OCR"),
+    "scienceqa": (1, ("B",), "natural science"), "seedbench": (1, ("C",), "Scene Understanding"),
+    "textvqa": (1, ("stop",) * 10, ""),
+    "vqav2": (1, ("unanswerable",) * 6 + ("red",) * 4, "number"),
+    "vizwiz": (1, ("unanswerable",) * 6 + ("red",) * 4, "unanswerable"),
+    "mmbench": (2, ("B",), "kind"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_reads_the_files_of_its_authors(tmp_path, task):
+    MAKERS[task](tmp_path)
+    found = load_questions(task, tmp_path)
+    n, answers, group = WANTED[task]
+    assert len(found) == n
+    first = found.questions[0]
+    assert (first.answers, first.group) == (answers, group)
+    assert first.open().size == (8, 6)
+    assert TASKS[task].prompt(first).endswith(TASKS[task].suffix)
+    assert found.digest == load_questions(task, tmp_path).digest
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path):
+    gqa(tmp_path)
+    found = load_questions("gqa", tmp_path)
+    assert found.missing == ("gone.jpg",)
+    assert found.skipped == (("picture missing", 1),)
+    scienceqa(tmp_path)
+    assert load_questions("scienceqa", tmp_path).skipped == (("without a picture", 1),)
+    seedbench(tmp_path)
+    assert load_questions("seedbench", tmp_path).skipped == (("about a video", 1),)
+
+
+def test_known_artefacts_are_told(tmp_path):
+    for task in MAKERS:
+        MAKERS[task](tmp_path / task)
+    notes = {task: " ".join(load_questions(task, tmp_path / task).notes) for task in MAKERS}
+    assert "100.0 % of the questions are answered 'unanswerable'" in notes["vizwiz"]
+    assert "'yes' is right in 0.0 %" in notes["pope"]
+    assert "'yes' is right in 50.0 %" in notes["mme"]
+    assert "OCR words" in notes["textvqa"]
+    assert "circular accuracy" in notes["mmbench"]
+
+
+def test_prompts_hold_hint_options_and_ocr(tmp_path):
+    scienceqa(tmp_path)
+    question = load_questions("scienceqa", tmp_path).questions[0]
+    assert TASKS["scienceqa"].prompt(question) == (
+        "Context: Look.\nWhich?\nA. x\nB. y\n"
+        "Answer with the option's letter from the given choices directly."
+    )
+    textvqa(tmp_path)
+    question = load_questions("textvqa", tmp_path).questions[0]
+    assert "Reference OCR token: STOP, here\n" in TASKS["textvqa"].prompt(question, ocr=True)
+    assert "OCR" not in TASKS["textvqa"].prompt(question)
+
+
+HUB = {
+    "gqa": {"id": "7", "imageId": "n1", "question": "What color?", "answer": "red"},
+    "pope": {"question_id": "1", "question": "Is there a dog?", "answer": "no",
+             "image_source": "COCO_1", "category": "random"},
+    "mme": {"question_id": "a.png", "question": "One?", "answer": "Yes", "category": "count"},
+    "scienceqa": {"question": "Which?", "choices": ["x", "y"], "answer": 1, "hint": "",
+                  "subject": "natural science"},
+    "seedbench": {"question_id": "9", "data_id": "1", "data_type": "image", "question": "What?",
+                  "question_type_id": 1, "answer": "C", "choice_a": "x", "choice_b": "y",
+                  "choice_c": "z", "choice_d": "w"},
+    "textvqa": {"question_id": 1, "image_id": "t1", "question": "what?", "answers": ["stop"] * 10,
+                "ocr_tokens": ["STOP"]},
+    "vqav2": {"question_id": 1, "image_id": 42, "question": "How many?", "answers": PEOPLE,
+              "answer_type": "number"},
+    "vizwiz": {"question_id": "v", "question": "What?", "answers": ["red"] * 10,
+               "category": "other"},
+    "mmbench": {"index": 1, "question": "Which?", "hint": "nan", "A": "x", "B": "y", "C": "nan",
+                "D": "nan", "answer": "B", "category": "kind"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_reads_the_parquet_of_the_hub(tmp_path, monkeypatch, task):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    picture = {"bytes": png("blue"), "path": "x.png"}
+    row = HUB[task] | {"image": [picture] if task == "seedbench" else picture}
+    root = tmp_path / "hub"
+    root.mkdir()
+    pq.write_table(pa.Table.from_pylist([row]), root / "part.parquet")
+    found = load_questions(task, root)
+    assert len(found) == 1
+    assert found.questions[0].open().getpixel((0, 0)) == (0, 0, 255)
+    assert found.questions[0].answers[0] in ("red", "no", "yes", "B", "C", "stop", "unanswerable")
+
+
+def test_gqa_on_the_hub_keeps_pictures_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "hub"
+    for part, row in {
+        "testdev_balanced_instructions": HUB["gqa"],
+        "testdev_balanced_images": {"id": "n1", "image": {"bytes": png("blue"), "path": "x"}},
+    }.items():
+        (root / part).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist([row]), root / part / "0.parquet")
+    assert load_questions("gqa", root).questions[0].open().size == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "cannot be read as JSON"),
+        (b"[]", "expected an object"),
+        (b'{"7": 3}', "expected an object"),
+        (b'{"7": {"question": "x"}}', "'imageId' is missing"),
+        (b'{"7": {"question": "x", "imageId": "../../etc/passwd", "answer": "y"}}', "outside"),
+        (b'{"7": {"question": "x", "imageId": "n1", "answer": []}}', "expected a text"),
+        (b'{"7": {"question": "x", "imageId": "n1"}}', "question 1: the field 'answer'"),
+        (b'{"7": 1, "7": 2}', "stands twice"),
+    ],
+)
+def test_damaged_files_are_refused_with_the_place(tmp_path, content, message):
+    gqa(tmp_path)
+    put(tmp_path, "testdev_balanced_questions.json", content)
+    with pytest.raises(QuestionDataError, match=message):
+        load_questions("gqa", tmp_path)
+
+
+def test_other_damage_is_refused(tmp_path):
+    pope(tmp_path)
+    put(tmp_path, "coco_pope_random.json", b'{"question_id": 1}\n')
+    with pytest.raises(QuestionDataError, match="'image' is missing"):
+        load_questions("pope", tmp_path)
+    mmbench(tmp_path)
+    text = (tmp_path / "MMBench_DEV_EN.tsv").read_text().replace("\tB\tkind", "\tQ\tkind")
+    put(tmp_path, "MMBench_DEV_EN.tsv", text.encode())
+    with pytest.raises(QuestionDataError, match="letters of 2 options"):
+        load_questions("mmbench", tmp_path)
+    put(tmp_path, "lines.json", b"{}\n[1]\n")
+    with pytest.raises(QuestionDataError, match="line 2"):
+        json_lines(tmp_path / "lines.json")
+    with pytest.raises(QuestionDataError, match="outside"):
+        below(tmp_path, "/etc/passwd")
+
+
+def test_missing_files_are_named(tmp_path):
+    for task in TASKS:
+        with pytest.raises(FileNotFoundError, match=r"put|give|no file"):
+            load_questions(task, tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        load_questions("gqa", tmp_path / "nowhere" / "at" / "all")
+    with pytest.raises(ValueError, match="unknown task"):
+        load_questions("gqaa", tmp_path)
+    with pytest.raises(ValueError, match="embedded questions"):
+        load_questions("mme", "embedded")
+
+
+def test_an_id_must_not_stand_twice(tmp_path):
+    pope(tmp_path)
+    line = (tmp_path / "coco_pope_random.json").read_bytes()
+    put(tmp_path, "coco_pope_random.json", line + line)
+    with pytest.raises(QuestionDataError, match="stands twice"):
+        load_questions("pope", tmp_path)
+
+
+def test_a_damaged_picture_in_parquet_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "hub"
+    root.mkdir()
+    row = HUB["pope"] | {"image": {"bytes": b"no picture", "path": "x"}}
+    pq.write_table(pa.Table.from_pylist([row]), root / "part.parquet")
+    with pytest.raises(QuestionDataError, match="picture is damaged"):
+        load_questions("pope", root)
+    assert not list((tmp_path / "cache").glob("pictures-*"))
+
+
+def test_limit_counts_images(tmp_path):
+    mme(tmp_path)
+    found = load_questions("mme", tmp_path)
+    assert len(found.first(1)) == 2
+    assert len(found.first(None)) == 4
+    with pytest.raises(ValueError, match="limit is 0"):
+        found.first(0)
