@@ -47,7 +47,7 @@ def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
     from litelvlm.analysis.runs.origin.determinism import make_deterministic
     from litelvlm.analysis.studies.understanding import evaluate_questions
     from litelvlm.data.understanding.tasks import TASKS, load_questions
-    from litelvlm.models.vlm.asking import load_vlm
+    from litelvlm.models.vlm.asking import load_asked_vlm
     from litelvlm.names import check_name
 
     task = check_name(asked.task, TASKS, "task")
@@ -58,7 +58,7 @@ def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
         raise ValueError(f"--{option} belongs to referring expressions; leave it out with --task")
     make_deterministic(options.seed)
     questions = load_questions(task, options.data)
-    model = load_vlm(
+    model = load_asked_vlm(
         options.model,
         dtype=None if options.dtype == "auto" else options.dtype,
         device=None if options.device == "auto" else options.device,

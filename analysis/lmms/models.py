@@ -11,7 +11,7 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.lmms.grounding import Question, ground_all
 from litelvlm.data.images import to_rgb
 from litelvlm.models.families import load_model
-from litelvlm.models.vlm.asking import load_vlm
+from litelvlm.models.vlm.asking import load_asked_vlm
 from litelvlm.pruning import Pruner
 from litelvlm.pruning.budgets import check_budget
 
@@ -136,13 +136,13 @@ class LmmsVlm(lmms):
     """Any vision-language model of ``litelvlm.prune`` under lmms-eval, one image a request.
 
     Args:
-        pretrained: As in ``load_vlm``: "embedded", a folder or a hub id.
+        pretrained: As in ``load_asked_vlm``: "embedded", a folder or a hub id.
         pruner: Label of a method; none keeps all tokens.
         budget: Tokens to keep, or their share.
         clip: CLIP whose image tower the model has, for methods that read CLIP's text. The text is
             the document's question, without the prompt around it.
         pad: Pad pictures to squares.
-        device: As in ``load_vlm``.
+        device: As in ``load_asked_vlm``.
         dtype: Likewise.
         batch_size: Not used.
     """
@@ -162,7 +162,9 @@ class LmmsVlm(lmms):
     ) -> None:
         super().__init__()
         self.pruner, self.budget = method_of(pruner, budget)
-        self.vlm = load_vlm(pretrained, dtype=dtype, device=device or None, clip=clip, pad=pad)
+        self.vlm = load_asked_vlm(
+            pretrained, dtype=dtype, device=device or None, clip=clip, pad=pad
+        )
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """One answer per request, in their order.

@@ -20,16 +20,16 @@ from litelvlm.embedded.llava.train import LlavaRecipe, train
 from litelvlm.embedded.loop import Stage
 from litelvlm.embedded.pool import ScenePool
 from litelvlm.embedded.worlds import get_world
-from litelvlm.models.vlm.asking import load_vlm
+from litelvlm.models.vlm.asking import load_asked_vlm
 from litelvlm.models.vlm.asking.load import miniature
-from litelvlm.models.vlm.asking.miniature import (
+from litelvlm.models.vlm.asking.vlm import padded
+from litelvlm.models.vlm.miniature import (
     CLIP,
     LLAVA,
     assemble,
     save_miniature,
     vision_of,
 )
-from litelvlm.models.vlm.asking.vlm import padded
 
 CARDS = Path(__file__).parents[2] / "litelvlm" / "embedded" / "cards"
 CARD = json.loads((CARDS / "llava.json").read_text())
@@ -38,7 +38,7 @@ CARD_TEXT = (CARDS / "llava.md").read_text()
 
 @pytest.fixture(scope="module")
 def vlm():
-    return load_vlm("embedded", device="cpu")
+    return load_asked_vlm("embedded", device="cpu")
 
 
 def test_clip_is_stored_once_and_the_rest_is_small(vlm):
@@ -122,7 +122,7 @@ def test_missing_and_damaged_weights_are_refused(vlm):
     with pytest.raises(ValueError, match=r"NaN|finite"):
         assemble(config, damaged, tower)
     with pytest.raises(ValueError, match="unknown model"):
-        load_vlm("embeded")
+        load_asked_vlm("embeded")
 
 
 def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):

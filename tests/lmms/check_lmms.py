@@ -12,7 +12,7 @@ from litelvlm.analysis.api import run_study
 from litelvlm.analysis.lmms.__main__ import TASK_FILES
 from litelvlm.analysis.studies.understanding import evaluate_questions
 from litelvlm.data.understanding.tasks import load_questions
-from litelvlm.models.vlm.asking import load_vlm
+from litelvlm.models.vlm.asking import load_asked_vlm
 
 IMAGES = 3
 CONDITIONS = {"unpruned": (None, None), "pruned": ("litelvlm", 16)}
@@ -77,7 +77,7 @@ def test_answers_equal_our_evaluator(manager, tmp_path, task, condition):
     n = 24
     chosen = questions.__class__(task, questions.root, questions.questions[:n])
     found = evaluate_questions(
-        load_vlm("embedded", device="cpu"), task, chosen, ["litelvlm"], (16,), out=tmp_path,
+        load_asked_vlm("embedded", device="cpu"), task, chosen, ["litelvlm"], (16,), out=tmp_path,
         blank=False,
     )  # fmt: skip
     ours = found.rows[found.rows["method"] == (pruner or "none")]

@@ -72,8 +72,8 @@ def evaluate_questions(
         FileNotFoundError: If files are missing.
 
     Example:
-        >>> from litelvlm.models.vlm.asking import load_vlm
-        >>> model = load_vlm("embedded")
+        >>> from litelvlm.models.vlm.asking import load_asked_vlm
+        >>> model = load_asked_vlm("embedded")
         >>> evaluate_questions(model, "pope", methods=["random"], limit=8)  # doctest: +SKIP
     """
     questions = data if isinstance(data, QuestionSet) else load_questions(task, data)

@@ -4,7 +4,7 @@ from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.llava.sizes import LanguageSide
-from litelvlm.models.vlm.asking.miniature import assemble
+from litelvlm.models.vlm.miniature import assemble
 
 
 def as_llava(

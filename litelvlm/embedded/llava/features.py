@@ -11,7 +11,7 @@ from torch import Tensor
 from litelvlm.arrays import Array
 from litelvlm.clip.hf import ClipTower
 from litelvlm.embedded.pool import ScenePool
-from litelvlm.models.vlm.asking.miniature import vision_of
+from litelvlm.models.vlm.miniature import vision_of
 
 
 class FeatureCache:

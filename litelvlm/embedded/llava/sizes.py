@@ -13,7 +13,7 @@ from transformers import (
 from litelvlm.embedded.llava.tokenizer import image_id
 from litelvlm.embedded.sizes import GRID
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.asking.miniature import vision_of
+from litelvlm.models.vlm.miniature import vision_of
 
 _HEAD_STD = 0.02
 

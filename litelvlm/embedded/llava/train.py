@@ -34,7 +34,7 @@ from litelvlm.embedded.pool import FIRST_SEED, ScenePool
 from litelvlm.embedded.worlds.pictograms import LEVELS_IN_TURN
 from litelvlm.models.glamm.language.llama import decode
 from litelvlm.models.glamm.model import Glamm
-from litelvlm.models.vlm.asking.miniature import vision_of
+from litelvlm.models.vlm.miniature import vision_of
 
 _SHORT = 0.5  # share of steps that ask for a single word or phrase
 _MOSTLY = 0.5  # share of a patch that an object must cover to give it a label

@@ -13,9 +13,9 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.content import content_digest
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.hub_ids import is_hub_id
-from litelvlm.models.vlm.asking.miniature import CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.asking.vlm import AskedVlm, Processor
 from litelvlm.models.vlm.families import family_of
+from litelvlm.models.vlm.miniature import CLIP, LLAVA, read_miniature
 from litelvlm.names import unknown_name
 from litelvlm.number_types import number_type
 
@@ -25,7 +25,7 @@ OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 _CLIP_SIZES = (1024, 24, 336, 14)  # width, layers, pixels and patch of the CLIP of LLaVA-1.5
 
 
-def load_vlm(
+def load_asked_vlm(
     name: str | Path = "embedded",
     dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,

@@ -20,11 +20,15 @@ from transformers import (
 )
 from transformers.image_processing_utils import BaseImageProcessor
 
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import digest, hub_folder
 from litelvlm.models.vlm.families import family_of
+from litelvlm.models.vlm.miniature import CLIP as MINIATURE_CLIP
+from litelvlm.models.vlm.miniature import LLAVA, read_miniature
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
 from litelvlm.models.vlm.studied.pictures import (
@@ -40,6 +44,8 @@ from litelvlm.number_types import number_type
 
 PREFIX = "vlm:"
 """Begins the name of such a model on the command line."""
+EMBEDDED = "embedded"
+"""Name of the miniature LLaVA."""
 READERS: Mapping[str, Literal["square", "grid"]] = MappingProxyType(
     {"llava": "square", "qwen2_vl": "grid", "qwen2_5_vl": "grid"}
 )
@@ -83,8 +89,8 @@ def load_vlm(
     Weights are read from safetensors alone.
 
     Args:
-        model: A folder, a hub id (both with or without "vlm:" in front), or a model object of a
-            family in ``READERS``.
+        model: "embedded" for the miniature LLaVA, a folder, a hub id (all with or without "vlm:" in
+            front), or a model object of a family in ``READERS``.
         tokenizer: Of a model object; a folder holds its own.
         image_processor: Likewise. Without one, LLaVA reads pictures as OpenAI's CLIP does.
         clip: Folder or hub id of the CLIP that LLaVA's image tower comes from, whose text tower
@@ -101,7 +107,10 @@ def load_vlm(
             CLIP given is not the one that its image tower comes from.
         FileNotFoundError: If files are missing.
     """
-    if isinstance(model, PreTrainedModel):
+    if str(model).removeprefix(PREFIX) == EMBEDDED and isinstance(model, str):
+        parts = of_miniature(dtype, device)
+        clip = MINIATURE_CLIP if clip is None else clip
+    elif isinstance(model, PreTrainedModel):
         parts = of_object(model, tokenizer, image_processor)
     else:
         if tokenizer is not None or image_processor is not None:
@@ -168,6 +177,18 @@ def of_object(
     return Parts(name, total.hexdigest(), model, tokenizer, processor, None)
 
 
+def of_miniature(dtype: str | torch.dtype | None, device: str | torch.device | None) -> Parts:
+    """The miniature LLaVA that is part of the package."""
+    tower = load_tower(MINIATURE_CLIP, dtype="float32", device="cpu")
+    if not isinstance(tower, ClipTower):
+        raise ValueError(f"{MINIATURE_CLIP} is no CLIP of transformers; install the package again")
+    network, processor = read_miniature(LLAVA, tower)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    placed = nn.Module.to(network, device=place, dtype=number_type(dtype or "float32"))
+    parts = of_object(placed, processor.tokenizer, processor.image_processor)
+    return parts._replace(name=f"{PREFIX}{EMBEDDED}")
+
+
 def of_files(
     name: str | Path,
     dtype: str | torch.dtype | None,
@@ -221,7 +242,9 @@ def find_folder(name: str | Path, revision: str | None) -> tuple[Path, str]:
         return path, f"{PREFIX}{path.resolve().name}"
     if not is_hub_id(plain):
         raise unknown_name(
-            plain, ["a folder of a LLaVA or Qwen-VL", "a hub id 'owner/name'"], "model"
+            plain,
+            [EMBEDDED, "a folder of a LLaVA or Qwen-VL", "a hub id 'owner/name'"],
+            "model",
         )
     folder = hub_folder(plain, revision)
     return folder, f"{PREFIX}{plain}@{folder.name[:12]}"

@@ -19,7 +19,7 @@ from transformers import (
 from litelvlm.clip.hf import ClipTower
 from litelvlm.finite import require_finite_weights
 
-WEIGHTS = Path(__file__).parents[3] / "embedded" / "weights"
+WEIGHTS = Path(__file__).parents[2] / "embedded" / "weights"
 LLAVA, CLIP = WEIGHTS / "llava", WEIGHTS / "pictograms" / "clip"
 """What is stored of the miniature LLaVA, and the CLIP that it shares with the miniature GLaMM."""
 _STORED = "model.safetensors"
