@@ -36,7 +36,7 @@ def draw_tokens(scores: pd.DataFrame, ax: Axes, shares: Sequence[float]) -> Axes
     budget_axis(ax, scores["budget"].dropna())
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
     ax.set(ylabel="share of the unpruned score", title="against tokens")
-    ax.legend(fontsize=7, loc="lower right")
+    ax.legend(fontsize=6.5, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
     return ax
 
 
@@ -78,6 +78,9 @@ def context_trade(scores: pd.DataFrame, crossings: pd.DataFrame, title: str) -> 
     for budget, ax in zip(budgets, panels[1:], strict=True):
         draw_shares(scores, crossings, budget, ax)
     panels[1].legend(fontsize=7)
+    lowest = float(scores["kept_low"].min())
+    for ax in panels:
+        ax.set_ylim(lowest - 0.03, 1.03)
     style.heading(figure, title)
     n = scores.groupby("side")[["n", "n_images"]].first()
     counts = "; ".join(
