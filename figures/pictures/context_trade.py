@@ -36,7 +36,7 @@ def draw_tokens(scores: pd.DataFrame, ax: Axes, shares: Sequence[float]) -> Axes
     budget_axis(ax, scores["budget"].dropna())
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
     ax.set(ylabel="share of the unpruned score", title="against tokens")
-    ax.legend(fontsize=6)
+    ax.legend(fontsize=6.5, loc="upper left", bbox_to_anchor=(0, -0.18), ncols=2)
     return ax
 
 
@@ -58,7 +58,7 @@ def draw_shares(scores: pd.DataFrame, crossings: pd.DataFrame, budget: int, ax: 
         ax.axvline(share, color=style.INK, linewidth=0.9)
         ax.axvspan(low, high, color=style.INK, alpha=0.07, linewidth=0)
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
-    ax.set(xlabel="share of context among the tokens kept", title=f"{budget} tokens")
+    ax.set(xlabel="share of context among the tokens", title=f"{budget} tokens")
     return ax
 
 
@@ -73,11 +73,14 @@ def context_trade(scores: pd.DataFrame, crossings: pd.DataFrame, title: str) -> 
     budgets = sorted({int(budget) for budget in scores["budget"].dropna()}, reverse=True)
     shares = sorted({float(share) for share in scores["share"].dropna()})
     middle = min(shares, key=lambda share: abs(share - 0.5))
-    figure, panels = style.new_panels(1 + len(budgets), 3.3, 2.7)
+    figure, panels = style.new_panels(1 + len(budgets), 3.1 * (1 + len(budgets)), 3.5)
     draw_tokens(scores, panels[0], (shares[0], middle))
     for budget, ax in zip(budgets, panels[1:], strict=True):
         draw_shares(scores, crossings, budget, ax)
     panels[1].legend(fontsize=7)
+    lowest = float(scores["kept_low"].min())
+    for ax in panels:
+        ax.set_ylim(lowest - 0.03, 1.03)
     style.heading(figure, title)
     n = scores.groupby("side")[["n", "n_images"]].first()
     counts = "; ".join(

@@ -31,17 +31,20 @@ class FeatureCache:
         self._states = _memmap(folder / "states.npy", (pool.n, n_tokens, width), "float16")
         self._known = _memmap(folder / "known.npy", (pool.n,), "bool")
 
-    @torch.inference_mode()
     def __getitem__(self, indices: Sequence[int] | Array) -> Tensor:
         """States [B, N, d] in float32, in the order of the indices."""
         rows = np.asarray(indices)
         missing = np.sort(rows[~self._known[rows]])
         if len(missing):
-            pixels = self.pool.crops(missing).to(self.tower.device)
-            states = self.tower.image(pixels).patch_tokens
-            self._states[missing] = states.half().cpu().numpy()
-            self._known[missing] = True
+            self._fill(missing)
         return torch.from_numpy(self._states[rows].astype(np.float32))
+
+    @torch.inference_mode()
+    def _fill(self, indices: Array) -> None:
+        pixels = self.pool.crops(indices).to(self.tower.device)
+        states = self.tower.image(pixels).patch_tokens
+        self._states[indices] = states.half().cpu().numpy()
+        self._known[indices] = True
 
 
 def _memmap(path: Path, shape: tuple[int, ...], dtype: str) -> Array:

@@ -152,7 +152,9 @@ def answer_losses(
     embeds = side.llama.model.embed_tokens(ids)
     end = packed.start + visual.shape[1]
     embeds = torch.cat([embeds[:, : packed.start], visual.to(embeds.dtype), embeds[:, end:]], dim=1)
-    mask = packed.attention_mask.to(device, torch.bfloat16 if device.type == "cpu" else None)
+    # Under autocast the attention kernel wants its mask in the number type of the queries.
+    low = torch.bfloat16 if torch.is_autocast_enabled(device.type) else embeds.dtype
+    mask = packed.attention_mask.to(device, low)
     hidden = decode(side.llama, embeds, packed.position_ids.to(device), attention_mask=mask)
     labels = packed.labels.to(device)
     at = labels != IGNORE
