@@ -20,10 +20,14 @@ from transformers import (
 )
 from transformers.image_processing_utils import BaseImageProcessor
 
+from litelvlm.clip.hf import ClipTower
+from litelvlm.clip.load import load_tower
 from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import digest, hub_folder
+from litelvlm.models.vlm.asking.load import EMBEDDED
+from litelvlm.models.vlm.asking.miniature import CHAT_TEMPLATE, CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.families import family_of
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
@@ -83,8 +87,8 @@ def load_vlm(
     Weights are read from safetensors alone.
 
     Args:
-        model: A folder, a hub id (both with or without "vlm:" in front), or a model object of a
-            family in ``READERS``.
+        model: "embedded" (the miniature LLaVA), a folder, a hub id (all with or without "vlm:" in
+            front), or a model object of a family in ``READERS``.
         tokenizer: Of a model object; a folder holds its own.
         image_processor: Likewise. Without one, LLaVA reads pictures as OpenAI's CLIP does.
         clip: Folder or hub id of the CLIP that LLaVA's image tower comes from, whose text tower
@@ -108,7 +112,11 @@ def load_vlm(
             raise ValueError(
                 f"tokenizer= and image_processor= go with a model object; {model} brings its own"
             )
-        parts = of_files(model, dtype, device, attn, revision, random_init)
+        plain = str(model).removeprefix(PREFIX)
+        if plain in EMBEDDED and not random_init:
+            parts, clip = of_miniature(plain, dtype, device), clip or CLIP
+        else:
+            parts = of_files(model, dtype, device, attn, revision, random_init)
     network, family = parts.network, family_of(parts.network)
     kind = READERS[check_name(family.model_type, READERS, "family that studies can ask")]
     reader = picture_reader(kind, network.config, parts.processor)
@@ -140,6 +148,22 @@ def picture_reader(
             "folder"
         )
     return GridReader(processor, int(vision.patch_size), int(vision.spatial_merge_size))
+
+
+def of_miniature(
+    name: str, dtype: str | torch.dtype | None, device: str | torch.device | None
+) -> Parts:
+    """The miniature LLaVA, on the CLIP of the miniature GLaMM."""
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    tower = load_tower(CLIP, device="cpu")
+    if not isinstance(tower, ClipTower):
+        raise ValueError(f"{CLIP.name} is no CLIP of transformers; install the package again")
+    network, processor = read_miniature(LLAVA, tower)
+    tokenizer = processor.tokenizer
+    tokenizer.chat_template = CHAT_TEMPLATE
+    parts = of_object(network.eval(), tokenizer, processor.image_processor)
+    nn.Module.to(network, place, number_type(dtype, "float32"))
+    return parts._replace(name=f"{PREFIX}{name}")
 
 
 def of_object(
