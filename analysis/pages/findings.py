@@ -109,7 +109,7 @@ def _reversal(claims: Claims) -> str:
         return by_verdict(
             sign,
             "",
-            f"{capital(who)} does not rank the named object's tokens low: reversal index {{}}",
+            f"{capital(who)}'s ranking is not reversed on the named object: reversal index {{}}",
             f"Whether {who} ranks the named object's tokens low is open: reversal index {{}}",
         )
     beyond = {

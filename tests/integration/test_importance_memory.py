@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from litelvlm.analysis.signals.gradients import input_signals, integrated_gradients, layer_signals
+from litelvlm.models.attribution import _ROW_MEMORY_BYTES, frozen
 from litelvlm.models.glamm.attribution.layers import attention_flow
-from litelvlm.models.glamm.attribution.targets import _ROW_MEMORY_BYTES, Targets, frozen
+from litelvlm.models.glamm.attribution.targets import Targets
 from litelvlm.models.glamm.prompting.prompts import conversation
 
 

@@ -3,6 +3,7 @@
 It is left out one by one, with the reason counted.
 """
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -45,7 +46,7 @@ def with_polygon(sample, polygon):
     )
     (ann_id,) = first.ann_ids
     annotations = dict(sample.annotations) | {
-        ann_id: replace(sample.annotations[ann_id], segmentation=[polygon])
+        ann_id: replace(sample.annotations[ann_id], outline=json.dumps([polygon]))
     }
     return replace(sample, expressions=(first, second), annotations=annotations)
 

@@ -371,6 +371,21 @@ def test_the_key_of_a_run_follows_weights_and_code(folders, models, data, tmp_pa
     } <= closure
 
 
+def test_the_shipped_llava_is_asked_like_any_other(models, data, sample):
+    shipped = load_vlm("vlm:embedded", device="cpu")
+    assert shipped.towers == (shipped,)
+    assert shipped.name == "vlm:embedded"
+    query = shipped.query(sample.image(), sample.expressions[0].sent, question_index=1)
+    targets = query.targets()
+    ours = float(targets(targets.visual[None])[0, 0])
+    assert ours == pytest.approx(answer_log_prob(query, full_call(query).logits), abs=1e-3)
+    # Trained, it gives its own answer more weight than a random model does.
+    random = asked(models["llava"], sample).targets()
+    said = len(query.answered.answer)
+    assert ours / said > float(random(random.visual[None])[0, 0]) / 16
+    assert reversal.STUDY.fits(shipped)
+
+
 def test_an_object_is_known_by_its_weights(sample):
     network, tokenizer = tiny_qwen(), byte_tokenizer()
     model = load_vlm(network, tokenizer, qwen_processor())

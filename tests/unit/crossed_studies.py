@@ -110,7 +110,7 @@ def importance_rows(rng, where):
             **same,
             **dict(zip(names, key, strict=True)),
         )
-        for key, mean in zip(importance.PARTS.values(), (0.0, 0.6), strict=True)
+        for (key, *_), mean in zip(importance.PARTS.values(), (0.0, 0.6), strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 

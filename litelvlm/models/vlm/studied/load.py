@@ -26,9 +26,9 @@ from litelvlm.data.safe.archives import check_archives
 from litelvlm.finite import require_finite_weights
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.models.files import digest, hub_folder
+from litelvlm.models.vlm.asking.load import EMBEDDED
 from litelvlm.models.vlm.families import family_of
-from litelvlm.models.vlm.miniature import CLIP as MINIATURE_CLIP
-from litelvlm.models.vlm.miniature import LLAVA, read_miniature
+from litelvlm.models.vlm.miniature import CHAT_TEMPLATE, CLIP, LLAVA, read_miniature
 from litelvlm.models.vlm.studied.answers import Speaker
 from litelvlm.models.vlm.studied.model import ClipVlm, Vlm
 from litelvlm.models.vlm.studied.pictures import (
@@ -44,8 +44,6 @@ from litelvlm.number_types import number_type
 
 PREFIX = "vlm:"
 """Begins the name of such a model on the command line."""
-EMBEDDED = "embedded"
-"""Name of the miniature LLaVA."""
 READERS: Mapping[str, Literal["square", "grid"]] = MappingProxyType(
     {"llava": "square", "qwen2_vl": "grid", "qwen2_5_vl": "grid"}
 )
@@ -89,7 +87,7 @@ def load_vlm(
     Weights are read from safetensors alone.
 
     Args:
-        model: "embedded" for the miniature LLaVA, a folder, a hub id (all with or without "vlm:" in
+        model: "embedded" (the miniature LLaVA), a folder, a hub id (all with or without "vlm:" in
             front), or a model object of a family in ``READERS``.
         tokenizer: Of a model object; a folder holds its own.
         image_processor: Likewise. Without one, LLaVA reads pictures as OpenAI's CLIP does.
@@ -107,17 +105,18 @@ def load_vlm(
             CLIP given is not the one that its image tower comes from.
         FileNotFoundError: If files are missing.
     """
-    if str(model).removeprefix(PREFIX) == EMBEDDED and isinstance(model, str):
-        parts = of_miniature(dtype, device)
-        clip = MINIATURE_CLIP if clip is None else clip
-    elif isinstance(model, PreTrainedModel):
+    if isinstance(model, PreTrainedModel):
         parts = of_object(model, tokenizer, image_processor)
     else:
         if tokenizer is not None or image_processor is not None:
             raise ValueError(
                 f"tokenizer= and image_processor= go with a model object; {model} brings its own"
             )
-        parts = of_files(model, dtype, device, attn, revision, random_init)
+        plain = str(model).removeprefix(PREFIX)
+        if plain in EMBEDDED and not random_init:
+            parts, clip = of_miniature(plain, dtype, device), clip or CLIP
+        else:
+            parts = of_files(model, dtype, device, attn, revision, random_init)
     network, family = parts.network, family_of(parts.network)
     kind = READERS[check_name(family.model_type, READERS, "family that studies can ask")]
     reader = picture_reader(kind, network.config, parts.processor)
@@ -151,6 +150,22 @@ def picture_reader(
     return GridReader(processor, int(vision.patch_size), int(vision.spatial_merge_size))
 
 
+def of_miniature(
+    name: str, dtype: str | torch.dtype | None, device: str | torch.device | None
+) -> Parts:
+    """The miniature LLaVA, on the CLIP of the miniature GLaMM."""
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    tower = load_tower(CLIP, device="cpu")
+    if not isinstance(tower, ClipTower):
+        raise ValueError(f"{CLIP.name} is no CLIP of transformers; install the package again")
+    network, processor = read_miniature(LLAVA, tower)
+    tokenizer = processor.tokenizer
+    tokenizer.chat_template = CHAT_TEMPLATE
+    parts = of_object(network.eval(), tokenizer, processor.image_processor)
+    nn.Module.to(network, place, number_type(dtype, "float32"))
+    return parts._replace(name=f"{PREFIX}{name}")
+
+
 def of_object(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
@@ -175,18 +190,6 @@ def of_object(
         total.update(json.dumps(processor.to_dict(), sort_keys=True, default=str).encode())
     name = f"{PREFIX}{type(model).__name__}"
     return Parts(name, total.hexdigest(), model, tokenizer, processor, None)
-
-
-def of_miniature(dtype: str | torch.dtype | None, device: str | torch.device | None) -> Parts:
-    """The miniature LLaVA that is part of the package."""
-    tower = load_tower(MINIATURE_CLIP, dtype="float32", device="cpu")
-    if not isinstance(tower, ClipTower):
-        raise ValueError(f"{MINIATURE_CLIP} is no CLIP of transformers; install the package again")
-    network, processor = read_miniature(LLAVA, tower)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    placed = nn.Module.to(network, device=place, dtype=number_type(dtype or "float32"))
-    parts = of_object(placed, processor.tokenizer, processor.image_processor)
-    return parts._replace(name=f"{PREFIX}{EMBEDDED}")
 
 
 def of_files(
@@ -242,9 +245,7 @@ def find_folder(name: str | Path, revision: str | None) -> tuple[Path, str]:
         return path, f"{PREFIX}{path.resolve().name}"
     if not is_hub_id(plain):
         raise unknown_name(
-            plain,
-            [EMBEDDED, "a folder of a LLaVA or Qwen-VL", "a hub id 'owner/name'"],
-            "model",
+            plain, ["a folder of a LLaVA or Qwen-VL", "a hub id 'owner/name'"], "model"
         )
     folder = hub_folder(plain, revision)
     return folder, f"{PREFIX}{plain}@{folder.name[:12]}"
