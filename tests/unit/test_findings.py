@@ -165,7 +165,7 @@ def test_a_sweep_says_where_it_wins_and_where_not():
     [
         ({"H1.sign": (0.1, 0.3), "H1": (0.1, 0.2), "H2": (0.1, 0.2)}, "other images do so less"),
         ({"H1.sign": (0.1, 0.3), "H1": (-0.1, 0.2), "H2": (-0.2, -0.1)}, "other texts do the same"),
-        ({"H1.sign": (-0.3, -0.1), "H1": (-0.3, -0.1)}, "does not rank the named"),
+        ({"H1.sign": (-0.3, -0.1), "H1": (-0.3, -0.1)}, "is not reversed"),
         ({"H1.sign": (-0.1, 0.3), "H1": (-0.1, 0.3)}, "is open"),
     ],
 )

@@ -59,7 +59,7 @@ def importance_studies():
         "visible_frac": 1.0,
         "k": 16,
     }
-    tags = [dict(zip(SIGNALS, key, strict=True)) for key in PARTS.values()]
+    tags = [dict(zip(SIGNALS, key, strict=True)) for key, *_ in PARTS.values()]
     frame = pd.concat([expressions(**same, **tag) for tag in tags], ignore_index=True)
     for found in zip(values(4, 0.0, 0.2), values(6, 0.4, 0.2), strict=True):
         yield importance.make_claims(frame.assign(corrected=np.concatenate(found)))

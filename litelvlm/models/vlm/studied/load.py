@@ -245,7 +245,7 @@ def find_folder(name: str | Path, revision: str | None) -> tuple[Path, str]:
         return path, f"{PREFIX}{path.resolve().name}"
     if not is_hub_id(plain):
         raise unknown_name(
-            plain, ["a folder of a LLaVA or Qwen-VL", "a hub id 'owner/name'"], "model"
+            plain, [*EMBEDDED, "a folder of a LLaVA or Qwen-VL", "a hub id 'owner/name'"], "model"
         )
     folder = hub_folder(plain, revision)
     return folder, f"{PREFIX}{plain}@{folder.name[:12]}"
