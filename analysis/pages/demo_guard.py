@@ -1,5 +1,7 @@
 """What the demo's server refuses before any of its own code sees it."""
 
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email import message_from_bytes
 from io import BytesIO
@@ -20,6 +22,8 @@ SHOWN: Final = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif
 """Kinds of files that are served from the folder of uploads and answers."""
 ARRIVED: Final = "x-litelvlm-arrived"
 """Header with the time at which a request arrived."""
+SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
+"""How an address begins."""
 EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
@@ -63,6 +67,9 @@ class Guard:
             if not files or not all(map(is_picture, files)):
                 await refuse(415, f"only pictures are taken: {', '.join(FORMATS)}", send)
                 return
+        if scope["method"] == "POST" and not upload and names_address(body):
+            await refuse(400, "pictures are uploaded; none is fetched from an address", send)
+            return
         source = replay(body, receive) if scope["method"] == "POST" else receive
         await self.app(stamped(scope), source, watched(path, send))
 
@@ -88,6 +95,33 @@ def waited(headers: Mapping[str, str]) -> float:
         True
     """
     return monotonic() - float(headers[ARRIVED])
+
+
+def names_address(body: bytes) -> bool:
+    """Whether a JSON body names a file by an address, which the server behind would fetch.
+
+    Example:
+        >>> names_address(b'{"data": [{"path": "https://a.b/c.png"}]}')
+        True
+        >>> names_address(b'{"data": [{"path": "/tmp/a.png"}, "http://a.b in a text"]}')
+        False
+    """
+    try:
+        waiting = [json.loads(body)]
+    except RecursionError:
+        return True
+    except ValueError:  # not for the page's functions
+        return False
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            named = value.get("path") or value.get("url")  # the page sends its own url too
+            if isinstance(named, str) and SCHEME.match(named):
+                return True
+            waiting += value.values()
+    return False
 
 
 def host_of(header: str) -> str:

@@ -13,6 +13,8 @@ from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 ENDS = 12
 """Categories that a panel shows at either end; those between them are left out."""
+FEWEST = 5
+"""Expressions that a category must have to be shown."""
 LETTERS = 34
 """Most letters in one line below a panel."""
 IMPORTANCE = {
@@ -34,15 +36,19 @@ PROBES = {
 def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataFrame, int]:
     """Lines of the categories that fit on a page, largest value first, and how many are left out.
 
+    Categories with fewer than ``FEWEST`` expressions are left out, unless no other is there.
+
     Args:
         table: Lines of one claim in the summary's table "categories".
         value: Column that orders them.
     """
-    ordered = table.sort_values(value, ascending=False, ignore_index=True)
-    if len(ordered) <= 2 * ENDS:
-        return ordered, 0
-    kept = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
-    return kept, len(ordered) - len(kept)
+    enough = table[table["n"] >= FEWEST]
+    ordered = (enough if len(enough) else table).sort_values(
+        value, ascending=False, ignore_index=True
+    )
+    if len(ordered) > 2 * ENDS:
+        ordered = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
+    return ordered, len(table) - len(ordered)
 
 
 def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
@@ -64,11 +70,11 @@ def left_out(n: int) -> str:
 
     Example:
         >>> left_out(0), left_out(42)
-        ('every category', 'the 12 highest and lowest categories, 42 between them left out')
+        ('every category', 'at most 12 categories at either end, 42 others left out')
     """
     if not n:
         return "every category"
-    return f"the {ENDS} highest and lowest categories, {n} between them left out"
+    return f"at most {ENDS} categories at either end, {n} others left out"
 
 
 def _panels(run: Saved, titles: Mapping[str, str], heading: str) -> RenderedFigure:
@@ -81,7 +87,8 @@ def _panels(run: Saved, titles: Mapping[str, str], heading: str) -> RenderedFigu
         draw_categories(lines, "mean", ax).set_xlabel(fill(titles[claim], LETTERS), fontsize=8)
         ax.tick_params(labelsize=7)
     style.heading(figure, run.title(heading))
-    what = f"{left_out(max(n for _, _, n in drawn))}; 95 % intervals from resampling images"
+    counts = sorted({n for _, _, n in drawn})
+    what = f"{' or '.join(map(left_out, counts))}; 95 % intervals from resampling images"
     return RenderedFigure(figure, sample_note(table[table["claim"].isin(titles)], what))
 
 

@@ -21,6 +21,8 @@ __all__ = ["Annotation", "ImageRecord", "Instances", "RefDataError", "read_insta
 Record = TypeVar("Record")
 MAX_SIDE = 32_768
 """Longest side of an image, in pixels."""
+MAX_NESTING = 3
+"""Levels of an outline; polygons have two."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _instances(content: bytes, path: Path) -> Instances:
         images = _by_id("image", map(_image, _objects(data["images"])))
         annotations = _by_id("annotation", map(_annotation, _objects(data["annotations"])))
         categories = _by_id(
-            "category", ((_whole(c["id"]), _name(c["name"])) for c in _objects(data["categories"]))
+            "category", ((_whole(c["id"]), _title(c["name"])) for c in _objects(data["categories"]))
         )
     except KeyError as error:
         raise RefDataError(
@@ -141,8 +143,18 @@ def _image(record: Mapping[str, object]) -> tuple[int, ImageRecord]:
 
 def _annotation(record: Mapping[str, object]) -> tuple[int, Annotation]:
     number, image, category = (_whole(record[key]) for key in ("id", "image_id", "category_id"))
+    if _deeper(record["segmentation"], MAX_NESTING):
+        raise ValueError(f"the outline of annotation {number} is nested too deeply")
     outline = json.dumps(record["segmentation"], separators=(",", ":"))
     return number, Annotation(number, image, category, outline, bool(record.get("iscrowd")))
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects are nested more than so many levels deep."""
+    if not isinstance(value, list | dict):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(item, levels - 1) for item in inside)
 
 
 def _whole(value: object) -> int:
@@ -157,6 +169,14 @@ def _name(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} is no text")
     return value
+
+
+def _title(value: object) -> str:
+    """A name that is shown and read as a text."""
+    name = _name(value)
+    if not name.isprintable():
+        raise ValueError(f"{shown(name)} holds characters that cannot be shown")
+    return name
 
 
 def _side(value: object, what: str, image: int) -> int:

@@ -35,7 +35,7 @@ _ANNOTATIONS = pa.schema(
         "crowd": pa.bool_(),
     }
 )
-_PARTS = ("refs", "images", "annotations")
+_PARTS, NOTES = ("refs", "images", "annotations"), "notes.json"
 
 
 class Tables(NamedTuple):
@@ -170,31 +170,38 @@ def _rows(table: pa.Table, key: str, wanted: Collection[object]) -> pa.Table:
 
 
 def _keep(made: Tables, folder: Path) -> None:
-    notes = {"digest": made.digest, "categories": json.dumps(list(made.categories.items()))}
-
     def fill(place: Path) -> None:
         for name, table in zip(_PARTS, made[:3], strict=True):
-            file = place / f"{name}.parquet"
-            pq.write_table(table.replace_schema_metadata(notes), file, compression="zstd")
+            pq.write_table(table, place / f"{name}.parquet", compression="zstd")
+        notes = {"digest": made.digest, "categories": list(made.categories.items())}
+        notes |= {"parts": [_sha256(place / f"{name}.parquet") for name in _PARTS]}
+        (place / NOTES).write_text(json.dumps(notes))
 
     atomic_folder(folder, fill)
 
 
 def _kept(folder: Path, digest: str) -> Tables | None:
     """What was kept of these contents; None if nothing was, or it is damaged."""
-    if not folder.is_dir():
+    if not folder.exists():
         return None
     try:
-        refs, images, annotations = (pq.read_table(folder / f"{name}.parquet") for name in _PARTS)
-        notes = {key.decode(): value.decode() for key, value in refs.schema.metadata.items()}
-        if notes["digest"] != digest:
-            raise ValueError("it belongs to other files")
-        categories = dict(json.loads(notes["categories"]))
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are among them
+        notes = json.loads((folder / NOTES).read_bytes())
+        files = [folder / f"{name}.parquet" for name in _PARTS]
+        if notes["digest"] != digest or notes["parts"] != list(map(_sha256, files)):
+            raise ValueError("its content is not what was kept")
+        refs, images, annotations = map(pq.read_table, files)
+        categories = dict(notes["categories"])
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         logger.warning("%s is damaged (%s); the tables are read again", folder, error)
-        set_aside(folder)
+        with suppress(OSError):  # a cache that cannot be changed stops nothing
+            set_aside(folder)
         return None
     return Tables(refs, images, annotations, categories, digest)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @cache

@@ -108,6 +108,16 @@ def test_an_oversized_upload_is_refused_and_not_kept(served):
     assert sorted([*home.rglob("*"), *temporary.rglob("*")]) == before
 
 
+@pytest.mark.parametrize(
+    "named", [{"path": "https://example.org/a.png"}, {"url": "http://127.0.0.1:1/a.png"}]
+)
+def test_no_picture_is_fetched_from_an_address(served, named):
+    address = served[0]
+    body = json.dumps({"data": [named, "the blue circle", "litelvlm", 48, 0]})
+    answer = request(address, "POST", "/gradio_api/call/compare", body)
+    assert answer == "pictures are uploaded; none is fetched from an address\n"
+
+
 def test_files_of_the_machine_are_not_served(served):
     address, home, _ = served
     secret = home / "secret.png"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from time import process_time
 
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from refer_tree import SQUARE, annotation, make_tree, ref
 
 from litelvlm.data.annotations import RefDataError
 from litelvlm.data.load import load_refer
+from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.pickles import UnsafePickleError
 
 
@@ -135,6 +137,38 @@ def test_deeply_nested_files_are_refused(tmp_path):
     )
     with pytest.raises(RefDataError, match=r"instances\.json is nested too deeply"):
         load_refer(tmp_path / "instances")
+
+
+def test_an_outline_that_only_a_shallow_caller_could_draw_is_refused(tmp_path):
+    nested = json.loads("[" * 900 + "]" * 900)
+    make_tree(tmp_path, [ref()], [annotation(1, nested)])
+    with pytest.raises(RefDataError, match="outline of annotation 1 is nested too deeply"):
+        load_refer(tmp_path)
+
+
+def test_a_key_that_stands_twice_among_many_is_found_at_once():
+    many = ",".join(f'"k{n}":0' for n in range(200_000))
+    content = f'{{{many},"k199999":0}}'.encode()
+    start = process_time()
+    with pytest.raises(ValueError, match="'k199999' stands twice"):
+        read_json(content)
+    assert process_time() - start < 20  # comparing each key with all others takes minutes
+
+
+def test_a_number_beyond_all_floats_is_refused():
+    with pytest.raises(ValueError, match="1e999 is too large"):
+        read_json(b"[1e999]")
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "\ud800"])
+def test_a_category_that_cannot_be_shown_is_refused(tmp_path, name):
+    make_tree(tmp_path, [ref()])
+    path = tmp_path / "Refer_Segm" / "refcoco" / "instances.json"
+    found = json.loads(path.read_text())
+    found["categories"][0]["name"] = name
+    path.write_text(json.dumps(found))
+    with pytest.raises(RefDataError, match="cannot be shown"):
+        load_refer(tmp_path)
 
 
 def test_a_deeply_nested_value_in_a_pickle_is_refused(tmp_path):

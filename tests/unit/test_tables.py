@@ -1,6 +1,8 @@
 """What was read and checked once opens from the cache, and never in the place of other files."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from refer_tree import SQUARE, annotation, make_tree, ref
 
@@ -84,9 +86,33 @@ def test_a_damaged_store_is_set_aside_and_made_again(tree, caplog, part, content
     tables._read.cache_clear()
     assert list(load_refer(tree)) == whole
     assert "is damaged" in caplog.text
-    assert {"refs.parquet", "images.parquet", "annotations.parquet"} == {
+    assert {"refs.parquet", "images.parquet", "annotations.parquet", "notes.json"} == {
         path.name for path in folder.iterdir()
     }
+
+
+def test_a_part_of_another_store_is_not_believed(tree, caplog):
+    load_refer(tree)
+    (folder,) = kept(tree)
+    table = pq.read_table(folder / "images.parquet")
+    altered = pa.array([text.replace("7.png", "../x.png") for text in table["record"].to_pylist()])
+    pq.write_table(table.set_column(1, "record", altered), folder / "images.parquet")
+    tables._read.cache_clear()
+    assert load_refer(tree)[0].file_name == "7.png"
+    assert "not what was kept" in caplog.text
+
+
+def test_a_store_that_cannot_be_set_aside_stops_nothing(tree, monkeypatch):
+    load_refer(tree)
+    (folder,) = kept(tree)
+    (folder / "notes.json").write_text("noise")
+    tables._read.cache_clear()
+
+    def refused(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(tables, "set_aside", refused)
+    assert len(load_refer(tree)) == 2
 
 
 def test_small_tables_are_not_kept(tree, monkeypatch):

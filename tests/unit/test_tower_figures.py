@@ -73,6 +73,10 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     assert left_out == n - len(shown)
     assert shown["category"].iloc[0] == "c0"
     assert shown["category"].iloc[-1] == "c49"
+    few = table.assign(n=[9] * 30 + [4] * 20)
+    shown, left_out = categories.shown_categories(few, "ri")
+    assert (len(shown), left_out) == (24, 26)
+    assert shown["category"].iloc[-1] == "c29"
 
 
 def test_the_cloud_holds_every_expression_its_mean_and_the_controls(saved_runs):

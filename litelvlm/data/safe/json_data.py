@@ -1,6 +1,7 @@
 """JSON as strangers write it: no key twice in one object, no NaN, no infinity."""
 
 import json
+from math import isfinite
 from typing import Never
 
 MAX_VALUES = 60_000_000
@@ -18,17 +19,26 @@ def read_json(content: bytes) -> object:
     values = sum(map(content.count, (b",", b"[", b"{")))  # counted before anything is built
     if values > MAX_VALUES:
         raise ValueError(f"it has about {values:,} values; at most {MAX_VALUES:,} are read")
-    found: object = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
+    found: object = json.loads(
+        content, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+    )
     return found
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text[:60]} is too large for a number")
+    return value
 
 
 def _refuse(constant: str) -> Never:

@@ -35,7 +35,7 @@ def scienceqa_files(root: Path) -> Iterator[Row]:
         if text_in(row, "split", "test") != "test":
             continue
         name = row.get("image")
-        found = below(root / "test" / key, str(name)) if name else None
+        found = below(root, f"test/{key}/{name}") if name else None
         yield {**row, "id": key, "image": found}
 
 

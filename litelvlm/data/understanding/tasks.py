@@ -13,7 +13,7 @@ from litelvlm.data.understanding import free, options, yes_no
 from litelvlm.data.understanding.collect import MakeQuestion, collect, no_notes
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.data.understanding.rendered import LAYOUTS, rendered_root
-from litelvlm.data.understanding.rows import Row, parquet_files, parquet_rows
+from litelvlm.data.understanding.rows import Row, below, parquet_files, parquet_rows
 from litelvlm.data.understanding.scenes import SHORT_ANSWER
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name
@@ -176,7 +176,7 @@ def _joined(task: Task, folder: Path, files: list[Path]) -> Iterator[Row]:
     pictures = {str(row.get("id")): row["image"] for row in parquet_rows(apart, ("id", "image"))}
     for row in parquet_rows(asked, task.columns):
         key = str(row.get("imageId"))
-        yield {**row, "image": pictures.get(key, folder / f"{key}.jpg")}
+        yield {**row, "image": pictures.get(key) or below(folder, f"{key}.jpg")}
 
 
 def _fetched(name: str) -> Path:

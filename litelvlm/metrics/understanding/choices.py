@@ -7,7 +7,7 @@ from collections.abc import Sequence
 _WORD = re.compile(r"[a-z]+")
 _ALONE = re.compile(r"[(\[]?([A-Za-z])[)\].,:]*")
 _MARKED = r"\(([{0}])\)|(?<![A-Za-z])([{0}])[.:),]"
-_PHRASE = r"(?:answer|option|choice)(?:\s+is)?\s*:?\s*\(?([{0}])(?![A-Za-z])"
+_PHRASE = r"(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*(?:\(([{0}])\)|([{0}])(?![A-Za-z]))"
 _BARE = r"(?<![A-Za-z'])([{0}])(?![A-Za-z'])"
 
 
@@ -27,7 +27,8 @@ def read_option(text: str, options: Sequence[str]) -> str:
 
     Rules are tried in turn: the answer is a letter alone; it says "answer is B"; exactly one letter
     is marked as in "(B)" or "B."; exactly one letter stands alone ("A" counts only in answers of up
-    to three words, where it is no article); exactly one option's text occurs.
+    to three words, where it is no article); exactly one option's text occurs. Letters of sentences
+    are capitals, and an answer that names a second one chooses neither.
 
     Args:
         text: The answer.
@@ -43,18 +44,18 @@ def read_option(text: str, options: Sequence[str]) -> str:
     if alone is not None:
         letter = alone[1].upper()
         return letter if letter in letters else ""
+    bare = set(re.findall(_BARE.format(letters), said))
+    if len(said.split()) > 3:
+        bare -= {"A", "I"}
     for rule in (_PHRASE, _MARKED):
         found = {
             letter
-            for match in re.finditer(rule.format(letters), said, re.IGNORECASE * (rule is _PHRASE))
+            for match in re.finditer(rule.format(letters), said)
             for letter in match.groups()
             if letter
         }
         if len(found) == 1:
-            return found.pop().upper()
-    bare = set(re.findall(_BARE.format(letters), said))
-    if len(said.split()) > 3:
-        bare -= {"A", "I"}
+            return str(found.pop()) if bare <= found else ""
     if len(bare) == 1:
         return str(bare.pop())
     return _by_text(said, options, letters)
