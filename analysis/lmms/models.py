@@ -1,6 +1,6 @@
 """GLaMM and any vision-language model, pruned or not, as models of lmms-eval."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from lmms_eval.api.model import lmms
@@ -45,15 +45,42 @@ class _Request(NamedTuple):
     options: Mapping[str, object]
 
 
-def _requests(instances: Sequence[Instance], docs: Docs) -> list[_Request]:
-    found = []
+def _requests(instances: Sequence[Instance], docs: Docs) -> Iterator[_Request]:
+    """Requests one after another, so that the pictures of one are in memory at a time."""
     for instance in instances:
         prompt, options, pictures, doc_id, task, split = instance.args
         assert isinstance(doc_id, int) and isinstance(options, Mapping)  # noqa: S101, PT018
         doc = docs[str(task)][str(split)][doc_id]
         seen: Callable[[Doc], list[Image.Image]] = pictures  # type: ignore[assignment]
-        found.append(_Request(str(prompt), doc, [to_rgb(image) for image in seen(doc)], options))
-    return found
+        yield _Request(str(prompt), doc, [to_rgb(image) for image in seen(doc)], options)
+
+
+class _Answering(lmms):
+    """What both models refuse: lmms-eval asks every model for three ways of answering."""
+
+    is_simple = True
+
+    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
+        """Refused: what is scored here is a mask or an answer, and no likelihood.
+
+        Raises:
+            NotImplementedError: Always; choose a task with ``output_type: generate_until``.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} gives no likelihoods; choose a task with output_type: "
+            "generate_until"
+        )
+
+    def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
+        """Refused: a question is answered in one round.
+
+        Raises:
+            NotImplementedError: Always; choose a task with ``output_type: generate_until``.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} answers in one round; choose a task with output_type: "
+            "generate_until"
+        )
 
 
 def method_of(
@@ -72,7 +99,7 @@ def method_of(
     return (None if pruner is None else Method.parse(pruner).pruner()), budget
 
 
-class LmmsGlamm(lmms):
+class LmmsGlamm(_Answering):
     """GLaMM under lmms-eval: every request is an expression and gets one mask.
 
     Args:
@@ -84,8 +111,6 @@ class LmmsGlamm(lmms):
         dtype: Likewise.
         batch_size: Not used; passes of one image are batched.
     """
-
-    is_simple = True
 
     def __init__(
         self,
@@ -115,24 +140,8 @@ class LmmsGlamm(lmms):
             questions.append({"image_id": image_id, "image": picture, "sentence": request.prompt})
         return ground_all(self.model, questions, self.pruner, self.budget, self.protocol)
 
-    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """Not offered: masks have no likelihood.
 
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError("litelvlm_glamm answers with masks; it gives no likelihoods")
-
-    def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError("litelvlm_glamm answers in one round")
-
-
-class LmmsVlm(lmms):
+class LmmsVlm(_Answering):
     """Any vision-language model of ``litelvlm.prune`` under lmms-eval, one image a request.
 
     Args:
@@ -146,8 +155,6 @@ class LmmsVlm(lmms):
         dtype: Likewise.
         batch_size: Not used.
     """
-
-    is_simple = True
 
     def __init__(
         self,
@@ -173,7 +180,8 @@ class LmmsVlm(lmms):
             ValueError: If a request has no image, or several.
         """
         answers = []
-        for request in tqdm(_requests(requests, self.task_dict), desc="asking", unit="question"):
+        asking = _requests(requests, self.task_dict)
+        for request in tqdm(asking, total=len(requests), desc="asking", unit="question"):
             if len(request.images) != 1:
                 raise ValueError(
                     f"litelvlm_vlm reads one image a question, this one has {len(request.images)}"
@@ -189,19 +197,3 @@ class LmmsVlm(lmms):
             )
             answers.append(found.text)
         return answers
-
-    def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError("litelvlm_vlm generates answers; it gives no likelihoods")
-
-    def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
-        """Not offered.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError("litelvlm_vlm answers in one round")

@@ -1,5 +1,6 @@
 """Tasks of lmms-eval: referring segmentation, and embedded questions."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, cast
@@ -56,7 +57,7 @@ def _end(estimate: Estimate, end: str) -> float:
     return float(getattr(estimate, end))
 
 
-class _LocalTask(ConfigurableTask):
+class _LocalTask(ConfigurableTask, ABC):
     """A task whose documents are made here and whose pictures are opened when asked for."""
 
     NAME: ClassVar[str] = ""
@@ -82,26 +83,33 @@ class _LocalTask(ConfigurableTask):
         self.dataset = DatasetDict({_SPLIT: Dataset.from_list([dict(d) for d in self.docs()])})
         self.dataset_no_image = self.dataset
 
+    @abstractmethod
     def docs(self) -> Sequence[Doc]:
-        raise NotImplementedError
+        """The documents of the split."""
 
+    @abstractmethod
     def metrics(self) -> Sequence[str]:
-        raise NotImplementedError
+        """Names of the metrics."""
 
+    @abstractmethod
     def pictures(self, doc: Doc) -> list[Image.Image]:
-        raise NotImplementedError
+        """Pictures of a document."""
 
+    @abstractmethod
     def prompt(self, doc: Doc) -> str:
-        raise NotImplementedError
+        """What the model is asked."""
 
+    @abstractmethod
     def target(self, doc: Doc) -> str:
-        raise NotImplementedError
+        """The true answer, as text."""
 
+    @abstractmethod
     def scored(self, doc: Doc, results: Sequence[str]) -> dict[str, object]:
-        raise NotImplementedError
+        """What each metric is made of, of one document."""
 
+    @abstractmethod
     def aggregate(self, results: Sequence[object], name: str, end: str) -> float:
-        raise NotImplementedError
+        """A metric over all documents, or one end of its interval."""
 
 
 class _Res(_LocalTask):
