@@ -5,17 +5,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from litelvlm.figures.axes import band
-from litelvlm.figures.importance import SCORES, SIGNALS
+from litelvlm.figures.importance_labels import SCORES, SIGNALS, TARGETS
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 RANKINGS = {
     "low_similarity": ("reversed similarity", "low_similarity"),
+    "low_input_similarity": (SCORES["low_input_similarity"], "low_similarity"),
     "high_similarity": ("highest similarity", "high_similarity"),
     "context": (SCORES["context"], "value_norm"),
     "random": ("random", "random"),
     "coverage": (SCORES["coverage"], "mask_oracle"),
-    "attention_middle": (SIGNALS[("attention_middle", "", "")][0], "litelvlm"),
-    "leave_one_out": (SIGNALS[("leave_one_out", "soft_dice", "drop")][0], "inverse_mask_oracle"),
+    "attention_middle": (SIGNALS[("attention_middle", "")][0], "litelvlm"),
+    "leave_one_out": (SIGNALS[("leave_one_out", "drop")][0], "inverse_mask_oracle"),
 }
 """Rankings that are drawn: name, and the method whose colour and marker it has."""
 WORDS = {
@@ -24,15 +25,16 @@ WORDS = {
 }
 
 
-def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str = "soft_dice") -> Axes:
+def draw_curve(table: pd.DataFrame, curve: str, ax: Axes, target: str | None = None) -> Axes:
     """Mean target as tokens are added or removed in the order of each ranking.
 
     Args:
         table: The summary's table "curves": ranking, target, curve, k, value, low, high.
         curve: "insertion" or "deletion".
         ax: Where to draw; one line with a band per ranking.
-        target: Which of the targets.
+        target: Which of the targets; None for the first of ``TARGETS`` that is there.
     """
+    target = target or next(name for name in TARGETS if name in set(table["target"]))
     chosen = table[(table["curve"] == curve) & (table["target"] == target)]
     for ranking, (label, method) in RANKINGS.items():
         line = chosen[chosen["ranking"] == ranking]
@@ -55,7 +57,7 @@ def _curves(run: Saved) -> RenderedFigure:
 DRAWINGS = {
     "faithfulness_curves": Drawing(
         "faithfulness",
-        "Soft Dice with the full prediction as tokens are added or removed in ranked order.",
+        "What is left of the full answer as tokens are added or removed in ranked order.",
         _curves,
         ("curves",),
     ),

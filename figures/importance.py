@@ -9,43 +9,19 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis
+from litelvlm.figures.importance_labels import (
+    KEY,
+    OVERLAPS,
+    SCORES,
+    SIGNAL_OF_REMOVAL,
+    SIGNALS,
+    main_target,
+)
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
-
-KEY = ["signal", "target", "removal"]
-SIGNALS = {
-    ("attention_middle", "", ""): ("attention, middle layers", "litelvlm"),
-    ("leave_one_out", "soft_dice", "drop"): ("loss when a block is dropped", "high_similarity"),
-    ("relevance", "soft_dice", ""): ("gradient-weighted attention", "mask_oracle"),
-    ("input_x_gradient", "soft_dice", ""): ("input x gradient", "inverse_mask_oracle"),
-}
-"""(signal, target, removal) to its name and the method whose colour and marker it has."""
-SIGNAL_OF_REMOVAL = "loss when a block is dropped"
-SCORES = {
-    "low_similarity": "reversed similarity",
-    "cosine_low_similarity": "reversed cosine similarity",
-    "context": "context",
-    "cls_attention": "attention of CLS",
-    "value_norm": "value norm",
-    "state_norm": "state norm",
-    "cls_cosine": "cosine to CLS",
-    "centre_distance": "nearness to the centre",
-    "random": "random",
-    "coverage": "the true mask",
-}
-"""Scores in the order in which they are shown, and their names."""
-
-
-OVERLAPS = {
-    "low_similarity": "litelvlm",
-    "coverage": "mask_oracle",
-    "centre_distance": "centre_distance",
-    "random": "random",
-}
-"""Scores whose overlap at the top is drawn, and the method whose colour and marker each has."""
 
 
 def draw_grid(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Rank correlation of the reversed similarity with [SEG] attention, per layer and head.
+    """Rank correlation of the reversed similarity with the answer's attention, per layer and head.
 
     Args:
         table: The lines of one signal of the summary's table "grid": layer, head, value, q.
@@ -84,6 +60,7 @@ def draw_scores(table: pd.DataFrame, ax: Axes, partial_set: str = "position") ->
             the ceiling. Over the whole height, a dotted line per signal marks the true mask.
         partial_set: What is held fixed: "none", "position" or "position+coverage".
     """
+    table = main_target(table)
     chosen = (
         (table["metric"] == "spearman")
         & (table["partial_set"] == partial_set)
@@ -159,15 +136,17 @@ def draw_joint(table: pd.DataFrame, ax: Axes, bar: bool = False) -> Axes:
     return ax
 
 
-def pearson_of(agreement: pd.DataFrame, key: tuple[str, str, str]) -> str:
+def pearson_of(agreement: pd.DataFrame, key: tuple[str, str]) -> str:
     """Mean Pearson and Spearman correlation of the reversed similarity with one signal, in words.
 
     Args:
         agreement: The summary's table "agreement".
-        key: Signal, target and removal.
+        key: Signal and removal.
     """
+    agreement = main_target(agreement)
+    lead = next(name for name in SCORES if name in set(agreement["score"]))
     chosen = agreement[
-        (agreement["score"] == "low_similarity")
+        (agreement["score"] == lead)
         & (agreement[KEY] == list(key)).all(axis=1)
         & (agreement["partial_set"] == "none")
         & (agreement["sinks"] == "kept")
@@ -187,7 +166,7 @@ def draw_overlap(table: pd.DataFrame, ax: Axes) -> Axes:
     for score, method in OVERLAPS.items():
         line = table[table["score"] == score]
         if not line.empty:
-            style_of = "-" if score == "low_similarity" else "--"
+            style_of = "-" if method == "litelvlm" else "--"
             band(ax, line, "k", "value", method, SCORES[score], style_of)
     budget_axis(ax, table["k"])
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
@@ -204,6 +183,7 @@ def draw_reinitialised(table: pd.DataFrame, ax: Axes) -> Axes:
         ax: Where to draw; the horizontal axis is the lowest layer without its trained weights, all
             of them at 0.
     """
+    table = main_target(table)
     for key, (label, method) in SIGNALS.items():
         line = table[(table[KEY] == list(key)).all(axis=1)]
         if not line.empty:
@@ -238,9 +218,9 @@ def _scores(partial_set: str) -> Callable[[Saved], RenderedFigure]:
         draw_scores(table, ax, partial_set).set_title(
             run.title("Do CLIP's scores agree with importance?")
         )
-        shown = table[
-            (table["metric"] == "spearman") & (table[KEY].apply(tuple, axis=1).isin(list(SIGNALS)))
-        ]
+        shown = main_target(table)
+        named = shown[KEY].apply(tuple, axis=1).isin(list(SIGNALS))
+        shown = shown[(shown["metric"] == "spearman") & named]
         ticks = (
             "; ticks: the highest correlation that the reliabilities allow"
             if partial_set == "none"
@@ -257,11 +237,14 @@ def _scores(partial_set: str) -> Callable[[Saved], RenderedFigure]:
 
 
 def _joint(run: Saved) -> RenderedFigure:
-    table, agreement = run.table("joint"), run.table("agreement")
-    figure, axes = style.new_panels(len(SIGNALS), 3.0 * len(SIGNALS) + 0.8, 3.4)
-    for place, (ax, (key, (label, _))) in enumerate(zip(axes, SIGNALS.items(), strict=True)):
-        lines = table[(table[KEY] == list(key)).all(axis=1)]
-        draw_joint(lines, ax, bar=place == len(SIGNALS) - 1)
+    table, agreement = main_target(run.table("joint")), run.table("agreement")
+    found = {
+        key: lines for key in SIGNALS if len(lines := table[(table[KEY] == list(key)).all(axis=1)])
+    }
+    figure, axes = style.new_panels(len(found), 3.0 * len(found) + 0.8, 3.4)
+    for place, (ax, (key, lines)) in enumerate(zip(axes, found.items(), strict=True)):
+        label, _ = SIGNALS[key]
+        draw_joint(lines, ax, bar=place == len(found) - 1)
         ax.set_title(f"{label}\n{pearson_of(agreement, key)}", fontsize=9)
         if place:
             ax.set_ylabel("")

@@ -28,15 +28,25 @@ class ClipModel(TowerModel):
         name: What it was loaded by.
         tower: The towers.
         digest: Fingerprint of their weights.
+        studied: The studied model, whose questions these towers read too.
     """
 
     name: str
     tower: Tower
     digest: str
+    studied: StudiedModel
+
+    def question(self, expression: str, question_index: int = 0) -> str:
+        """The studied model's sentence."""
+        return self.studied.question(expression, question_index)
 
 
-def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipModel, ...]:
+def load_clips(names: Sequence[str], studied: StudiedModel) -> tuple[ClipModel, ...]:
     """Load towers by the names that ``litelvlm.clip.load.load_tower`` knows, in float32.
+
+    Args:
+        names: Of the towers.
+        studied: The model that they are read beside, on its device.
 
     Raises:
         ValueError: If a name is given twice or unknown.
@@ -47,8 +57,10 @@ def load_clips(names: Sequence[str], device: torch.device | str) -> tuple[ClipMo
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ValueError(f"the CLIP model {twice[0]!r} is named twice; name each once")
-    towers = {name: load_tower(name, device=device) for name in names}
-    return tuple(ClipModel(name, tower, fingerprint(tower)) for name, tower in towers.items())
+    towers = {name: load_tower(name, device=studied.device) for name in names}
+    return tuple(
+        ClipModel(name, tower, fingerprint(tower), studied) for name, tower in towers.items()
+    )
 
 
 def clip_work(
@@ -76,7 +88,7 @@ def clip_work(
         further: What else makes rows of an image, between the own towers and the others.
         notes: What else a reader of the rows should know.
     """
-    clips = load_clips(names, model.device)
+    clips = load_clips(names, model)
     rankers: list[Callable[[int], ItemResult]] = [
         *(partial(clip_rows, make_context(tower, "")) for tower in model.towers),
         *further,

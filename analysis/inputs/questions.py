@@ -2,18 +2,29 @@
 
 from pydantic import Field
 
-from litelvlm.analysis.runs.config import Count, StudyConfig
-from litelvlm.models.glamm.prompting.prompts import ANSWERS, QUESTIONS
+from litelvlm.analysis.runs.config import Count, Index, StudyConfig
+from litelvlm.models.base import StudiedModel
+from litelvlm.models.glamm.prompting.prompts import ANSWERS
 
 
 class QuestionConfig(StudyConfig):
     """Configuration of a study that puts an expression into a question.
 
     Attributes:
-        question_index: Question template, 0 to 15.
+        question_index: Question template; how many there are depends on the model's family.
     """
 
-    question_index: int = Field(default=0, ge=0, lt=len(QUESTIONS))
+    question_index: Index = 0
+
+    def check_model(self, model: StudiedModel) -> None:
+        """Refuse a question template that the model's family lacks."""
+        model.question("it", self.question_index)
+
+
+def free_texts(model: StudiedModel, question_index: int) -> dict[str, str]:
+    """Texts that name nothing in an image, by text mode: the template's own words are one."""
+    template = model.question("{}", question_index).replace("{}", "")
+    return {"empty": "", "photo": "a photo", "instruction": " ".join(template.split())}
 
 
 class AnswerConfig(QuestionConfig):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from litelvlm.models.base import StudiedModel
 from litelvlm.pruning import check_budget
 
 Tokens = Annotated[int, Field(strict=True)]
@@ -31,6 +32,13 @@ class StudyConfig(BaseModel):
     seed: Index = 0
     limit: Count | None = None
     chunk_size: Count = 16
+
+    def check_model(self, model: StudiedModel) -> None:
+        """Refuse what no model of this family can do; a study's configuration may add to it.
+
+        Raises:
+            ValueError: If a field does not go with the model.
+        """
 
     @field_validator("*", mode="before")
     @classmethod

@@ -136,10 +136,12 @@ def prepare(study: Study[ModelT, ConfigT], model: ModelT, data: Dataset, config:
     """Everything before the first row; computes and writes none.
 
     Raises:
-        ValueError: If the model lacks what the study reads.
+        ValueError: If the model lacks what the study reads, or a field of the configuration does
+            not go with it.
     """
     if not study.fits(model):
         raise ValueError(study.refusal(model))
+    config.check_model(model)
     work = study.prepare(model, data, config)
     sizes, ids = work.sizes, None
     if sizes is None:

@@ -66,6 +66,20 @@ class StudiedModel(ABC):
     def view(self, height: int, width: int) -> ImageView:
         """What the visual tokens see of an image of this size in pixels; runs no model."""
 
+    @abstractmethod
+    def question(self, expression: str, question_index: int = 0) -> str:
+        """The sentence that asks about an expression in the model's own words.
+
+        A text tower that ranks the tokens reads it too.
+
+        Args:
+            expression: A referring expression; it is stripped and lower-cased.
+            question_index: Question template.
+
+        Raises:
+            ValueError: If the expression is empty, or there is no such template.
+        """
+
     @property
     def towers(self) -> tuple["TowerModel", ...]:
         """The model itself, where both towers of CLIP can rank its visual tokens by a text."""
@@ -159,10 +173,6 @@ class VisualLM(QueriedModel):
     def answering(self) -> tuple["VisualLM", ...]:
         """The model itself."""
         return (self,)
-
-    @abstractmethod
-    def question(self, expression: str, question_index: int = 0) -> str:
-        """The sentence that asks about an expression."""
 
     @abstractmethod
     def text_scores(

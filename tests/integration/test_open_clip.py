@@ -373,8 +373,8 @@ def test_crops(picture, siglip, native):
 
 
 def test_the_studies_read_every_family(model, data, tmp_path, request, monkeypatch):
-    def load(names, device):
-        return tuple(ClipModel(name, request.getfixturevalue(name), "0") for name in names)
+    def load(names, studied):
+        return tuple(ClipModel(name, request.getfixturevalue(name), "0", studied) for name in names)
 
     monkeypatch.setattr("litelvlm.analysis.inputs.clip_models.load_clips", load)
     same = {"limit": 1, "pool": 4, "donors": 2, "clip": FAMILIES}

@@ -188,7 +188,7 @@ def test_attention_rows_are_those_of_the_eager_model(model, sample):
 def test_the_last_token_of_the_expression_is_found(model, sample):
     query = asked(model, sample)
     prompt, tokenizer = query.answered.prompt, model.speaker.prompter.tokenizer
-    end = model.speaker.prompter.expression_end(query.sentence, query.expression, prompt)
+    end = model.speaker.prompter.expression_end(query.expression, 0, prompt)
     assert tokenizer.decode(prompt.ids[: end + 1]).endswith(query.expression)
 
 
@@ -225,9 +225,9 @@ def test_substitutes_are_what_they_say(model, sample):
 
 
 def test_reversal_of_llava_is_that_of_its_clip_and_of_substitutes(models, data, tmp_path):
-    own = run_study(
-        "reversal", load_model("embedded", device="cpu"), data, tmp_path, limit=2, **FAST
-    )
+    glamm = load_model("embedded", device="cpu")
+    glamm.question = models["llava"].question
+    own = run_study("reversal", glamm, data, tmp_path, limit=2, **FAST)
     run = run_study("reversal", models["llava"], data, tmp_path, limit=2, **FAST)
     ranked = run.rows[run.rows["clip_model"] == ""].reset_index(drop=True)
     columns = ["sent_id", "probe", "layer", "control", "n_in"]

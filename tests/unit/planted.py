@@ -21,7 +21,7 @@ from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Expression
 from litelvlm.models.base import Grounding, GroundingModel, ImageView
 from litelvlm.models.glamm.preprocess import CLIP_MEAN, CLIP_STD
-from litelvlm.models.glamm.prompting.prompts import conversation
+from litelvlm.models.glamm.prompting.prompts import conversation, question
 from litelvlm.pruning import Cues, VitView
 
 GRID, PATCH = (12, 12), 14
@@ -297,6 +297,9 @@ class PlantedModel(GroundingModel):
         ).float()
         view = self.view(image.height, image.width)
         return PlantedState(self.tower.image(normal), pixels.round().astype(int), view)
+
+    def question(self, expression, question_index=0):
+        return question(expression, question_index)
 
     def conversation(self, expressions, question_index=0, answer_index=0):
         return conversation(expressions, question_index, answer_index)

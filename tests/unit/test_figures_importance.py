@@ -10,6 +10,9 @@ from litelvlm.analysis.api import read_summary
 from litelvlm.figures import faithfulness, importance, style
 
 
+CLIP_SCORES = [name for name in importance.SCORES if name != "low_input_similarity"]
+
+
 def new_axes():
     return style.new_figure()[1]
 
@@ -49,7 +52,9 @@ def test_a_grid_of_many_heads_has_no_numbers():
 def test_scores_draw_a_dot_and_an_interval_per_score_and_signal(table, partial_set):
     agreement = table("importance", "agreement")
     ax = importance.draw_scores(agreement, new_axes(), partial_set)
-    assert [label.get_text() for label in ax.get_yticklabels()] == list(importance.SCORES.values())
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        importance.SCORES[name] for name in CLIP_SCORES
+    ]
     assert ax.yaxis_inverted()
     chosen = agreement[
         (agreement["metric"] == "spearman") & (agreement["partial_set"] == partial_set)
@@ -57,7 +62,7 @@ def test_scores_draw_a_dot_and_an_interval_per_score_and_signal(table, partial_s
     part = (
         chosen[chosen["signal"] == "attention_middle"]
         .set_index("score")
-        .loc[list(importance.SCORES)]
+        .loc[CLIP_SCORES]
     )
     dots = {c.get_label(): c for c in ax.collections if isinstance(c, PathCollection)}[
         "attention, middle layers"
@@ -96,7 +101,7 @@ def test_joint_panels_have_ticks_a_bar_and_both_correlations(table):
     assert len(ax.figure.axes) == 2
     lines = agreement.query("score == 'low_similarity' and signal == 'attention_middle'")
     pearson = lines.query("metric == 'pearson'")["value"].item()
-    words = importance.pearson_of(agreement, ("attention_middle", "", ""))
+    words = importance.pearson_of(agreement, ("attention_middle", ""))
     assert words.startswith(f"Pearson {pearson:.2f}, Spearman ")
 
 
@@ -107,6 +112,31 @@ def test_overlap_draws_the_kept_tokens_beside_mask_and_chance(table):
     for score in ("low_similarity", "coverage", "random"):
         expected = lines[lines["score"] == score].sort_values("k")[["k", "value"]]
         np.testing.assert_allclose(drawn[importance.SCORES[score]].get_xydata(), expected)
+
+
+def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_score(table):
+    names = {"low_similarity": "low_input_similarity", "soft_dice": "answer_log_prob"}
+    agreement = table("importance", "agreement")
+    words = agreement.replace(names)
+    points = [
+        [c.get_offsets() for c in importance.draw_scores(t, new_axes()).collections[1::2]]
+        for t in (agreement, words)
+    ]
+    for ours, theirs in zip(*points, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    ticks = [t.get_text() for t in importance.draw_scores(words, new_axes()).get_yticklabels()]
+    assert ticks[0] == "reversed input similarity"
+    key = ("leave_one_out", "drop")
+    assert importance.pearson_of(words, key) == importance.pearson_of(agreement, key) != ""
+    curves = table("faithfulness", "curves")
+    one, other = (
+        lines_by_label(faithfulness.draw_curve(t, "deletion", new_axes()))
+        for t in (curves, curves.replace(names))
+    )
+    assert "reversed input similarity" in other
+    np.testing.assert_allclose(
+        one["reversed similarity"].get_xydata(), other["reversed input similarity"].get_xydata()
+    )
 
 
 def test_the_true_mask_is_a_line_of_reference(table):

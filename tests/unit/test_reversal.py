@@ -227,10 +227,11 @@ def test_shards_together_equal_the_whole(instance, tmp_path):
     assert (folder / "summary.json").read_text() == (instance / "summary.json").read_text()
 
 
-def named(names, device):
+def named(names, studied):
     """Stands for loading towers: whatever name is asked for prefers background."""
     return tuple(
-        ClipModel(name, PlantedTower(None, None, signal="background"), "0") for name in names
+        ClipModel(name, PlantedTower(None, None, signal="background"), "0", studied)
+        for name in names
     )
 
 

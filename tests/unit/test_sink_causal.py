@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from planted import PlantedTower, planted_data
+from planted import PlantedModel, PlantedTower, planted_data
 
 from litelvlm.analysis.inputs.samples import CONTROL_WORDS, NO_WORDS
 from litelvlm.analysis.signals.text_attention import SPLIT_WORDS, TRUNCATED
@@ -121,11 +121,11 @@ def test_targets_out_of_sight_are_counted():
 
 
 def test_expressions_that_cannot_be_read_word_by_word_leave_the_others_alone():
-    tower, (sample,) = PlantedTower(None, None), planted_data(1, objects=5)
+    model, (sample,) = PlantedModel(), planted_data(1, objects=5)
     sents = ["The ball", "", "<p> ball", "ball " * 20, "The cube"]
     expressions = [replace(e, sent=sent) for e, sent in zip(sample.expressions, sents, strict=True)]
     rest, asked, words, reasons = readable(
-        tower, replace(sample, expressions=tuple(expressions)), 0
+        model, replace(sample, expressions=tuple(expressions)), 0
     )
     assert [expression.sent for expression in rest.expressions] == ["The ball", "The cube"]
     assert asked[1] == "Can you segment the the cube in this image?"
@@ -133,7 +133,7 @@ def test_expressions_that_cannot_be_read_word_by_word_leave_the_others_alone():
     assert [own.content.tolist() for own in words] == [[5, 6], [5, 6]]
     assert [span.tolist() for span in words[1].spans] == [[5], [6]]
     assert reasons == (NO_WORDS, CONTROL_WORDS, TRUNCATED)
-    assert readable(tower, replace(sample, expressions=()), 0)[1:] == ([], [], ())
+    assert readable(model, replace(sample, expressions=()), 0)[1:] == ([], [], ())
 
 
 def test_a_word_that_reads_otherwise_alone_is_refused():

@@ -36,7 +36,6 @@ from litelvlm.analysis.studies.sweep.rows import image_rows
 from litelvlm.arrays import Array
 from litelvlm.clip.states import ClipImage
 from litelvlm.models.glamm.attribution.importance import attention_rows
-from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Cues, Selection, get_pruner
 from litelvlm.pruning.ranking import highest
 from litelvlm.pruning.scoring.context import context_scores
@@ -133,7 +132,8 @@ class AblationContext(Context):
         for same_category in (False, True):
             chosen = choose_foreign_texts(self.foreign, sample, expression, 1, same_category, rng)
             if len(chosen):
-                return question(self.foreign[int(chosen[0])].sent, self.config.question_index)
+                sent = self.foreign[int(chosen[0])].sent
+                return self.model.question(sent, self.config.question_index)
         raise ValueError("there is no text of another image; take more images")
 
     def measure(self, asked: Asked) -> dict[str, float]:

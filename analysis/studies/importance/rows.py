@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
 from litelvlm.analysis.inputs.picked import PickedExpressions, foreign_text, pick, strata_middles
@@ -33,8 +32,7 @@ from litelvlm.analysis.studies.importance.sanity import reinitialised_rows
 from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.attribution import TokenQuery, TokenTargets
-from litelvlm.models.base import QueriedModel
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS
+from litelvlm.models.base import QueriedModel, StudiedModel
 
 JOINT = (
     *PREREGISTERED,
@@ -71,7 +69,7 @@ class Config(QuestionConfig):
     budgets: Budgets | None = None
     checked: Index = 8
     sampled: Index = 3
-    second_template: int = Field(default=1, ge=0, lt=len(QUESTIONS))
+    second_template: Index = 1
     depth: Count | None = None
     integration_steps: Count = 32
     coalitions: Count = 256
@@ -79,6 +77,11 @@ class Config(QuestionConfig):
     masks: Count = 300
     mean_images: Count = 32
     batch_size: Count | None = None
+
+    def check_model(self, model: StudiedModel) -> None:
+        """Refuse a question template that the model's family lacks."""
+        super().check_model(model)
+        model.question("it", self.second_template)
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def retested(
         replace(signal, reliability=reliability(signal.values, other[signal.key]))
         for signal in signals
     ]
-    # Random scores are seeded alike, so they count as text-free too.
+    # Random scores read no text either: their draws differ, and their reliability counts as 1.
     second, _ = scores_of(again, covered, targets, [context.config.seed])
     text_free = [name for name in scores if "similarity" not in name]
     of_scores = {name: reliability(values, second[name]) for name, values in scores.items()}

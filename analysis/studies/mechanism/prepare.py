@@ -8,14 +8,13 @@ from litelvlm.clip.probes.registers import register_neurons
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
-from litelvlm.models.glamm.prompting.prompts import question
 
 
 def make_context(model: TowerModel, data: Dataset, config: Config, clip: str) -> Context:
     """Draw foreign expressions, embed shared texts and find register neurons for one model."""
     tower = model.tower
     foreign = draw_foreign(data, model, config.pool, config.seed)
-    questions = [question(candidate.sent, config.question_index) for candidate in foreign]
+    questions = [model.question(candidate.sent, config.question_index) for candidate in foreign]
     embeds = embed_texts(tower, ["", *questions])
     n_images = 0 if tower.rotates else min(config.neuron_images, len(data))
     pictures = [tower.pixel_values(open_image(data[index].image())) for index in range(n_images)]

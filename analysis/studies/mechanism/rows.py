@@ -29,7 +29,6 @@ from litelvlm.clip.states import ClipImage
 from litelvlm.data.dataset import Dataset
 from litelvlm.data.images import open_image
 from litelvlm.models.base import TowerModel
-from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning.cues import Cues
 from litelvlm.pruning.features import unit_rows
 from litelvlm.pruning.scoring.similarity import text_similarity
@@ -195,9 +194,8 @@ def rank_all(
     grid = context.model.grid
     pixels = tower.pixel_values(picture)
     image = tower.image(pixels)
-    questions = embed_texts(
-        tower, [question(sentence, config.question_index) for sentence in sentences]
-    )
+    asked = [context.model.question(sentence, config.question_index) for sentence in sentences]
+    questions = embed_texts(tower, asked)
     patches = {name: readout(image)[0].float().cpu() for name, readout in READOUTS.items()}
     tokens = image.patch_tokens[0].float().cpu()
     norms = tokens.norm(dim=-1)
@@ -277,9 +275,8 @@ def _word_probes(
         known = [number for number, word in enumerate(words) if word]
         if not known:
             continue
-        texts = embed_texts(
-            context.model.tower, [question(words[n], context.config.question_index) for n in known]
-        )
+        model, number = context.model, context.config.question_index
+        texts = embed_texts(model.tower, [model.question(words[n], number) for n in known])
         scores = ranked(used, texts, None)
         own = np.full((len(sentences), len(used)), np.nan, dtype=np.float32)
         own[known] = scores.own

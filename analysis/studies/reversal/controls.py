@@ -39,7 +39,6 @@ from litelvlm.arrays import Array
 from litelvlm.data.dataset import Expression, Sample
 from litelvlm.data.images import open_image
 from litelvlm.models.base import StudiedModel
-from litelvlm.models.glamm.prompting.prompts import question
 
 # Scores of an image's own texts [T, N] and of all foreign texts [M, N] under one tower.
 Scored = tuple[Float[Array, "t n"], Float[Array, "m n"]]
@@ -54,7 +53,7 @@ def clip_rows(context: Context, index: int) -> ItemResult:
         return ItemResult([], excluded + skipped)
     picture = open_image(sample.image())
     questions = [
-        question(expression.sent, context.config.question_index)
+        context.model.question(expression.sent, context.config.question_index)
         for expression in sample.expressions
     ]
     bare = embed_texts(

@@ -19,7 +19,6 @@ from litelvlm.arrays import Array
 from litelvlm.data.dataset import Dataset, Expression, Sample
 from litelvlm.data.images import open_image
 from litelvlm.models.base import StudiedModel, TowerModel
-from litelvlm.models.glamm.prompting.prompts import question
 from litelvlm.pruning import Selection
 from litelvlm.pruning.ranking import lowest
 
@@ -66,7 +65,7 @@ def _panels(
     """The true mask, then what each budget keeps by lowest similarity."""
     picture, truth = open_image(sample.image()), target_mask(sample, expression) > 0
     patches = embed_patches(model.tower, picture, every_layer=False)
-    asked = embed_texts(model.tower, [question(expression.sent, question_index)])
+    asked = embed_texts(model.tower, [model.question(expression.sent, question_index)])
     scores = torch.from_numpy(patches.scores(asked)[0])
     kept = [Selection.from_indices(lowest(scores, budget), model.n_tokens) for budget in budgets]
     return [draw_kept(picture, truth, s, model.tower, TINTS[2]) for s in (None, *kept)]

@@ -5,6 +5,7 @@ from functools import partial
 
 from litelvlm.analysis.inputs.clip_models import clip_work, embed_texts, randomised
 from litelvlm.analysis.inputs.foreign import draw_foreign
+from litelvlm.analysis.inputs.questions import free_texts
 from litelvlm.analysis.inputs.samples import fewest_tokens
 from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.work import Work
@@ -17,7 +18,6 @@ from litelvlm.analysis.studies.reversal.substitutes import (
 )
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import StudiedModel, TowerModel
-from litelvlm.models.glamm.prompting.prompts import QUESTIONS, question
 
 
 def make_context(
@@ -34,11 +34,11 @@ def make_context(
         budgets: Token counts.
     """
     foreign = draw_foreign(data, model, config.pool, config.seed)
-    questions = [question(candidate.sent, config.question_index) for candidate in foreign]
+    asked = config.question_index
+    questions = [model.question(candidate.sent, asked) for candidate in foreign]
     names: Mapping[int, str] = getattr(data, "categories", {})
-    categories = [question(name, config.question_index) for name in names.values()]
-    instruction = " ".join(QUESTIONS[config.question_index].format("").split())
-    fixed = {"empty": "", "photo": "a photo", "instruction": instruction}
+    categories = [model.question(name, asked) for name in names.values()]
+    fixed = free_texts(model, asked)
     embeds = embed_texts(model.tower, [*fixed.values(), *categories, *questions])
     free = dict(zip(fixed, embeds, strict=False))
     foreign_embeds = embeds[len(fixed) + len(categories) :]

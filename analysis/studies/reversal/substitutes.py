@@ -9,6 +9,7 @@ from torch import Tensor
 
 from litelvlm.analysis.inputs.foreign import draw_foreign
 from litelvlm.analysis.inputs.labelled import LabelledExpression, image_targets
+from litelvlm.analysis.inputs.questions import free_texts
 from litelvlm.analysis.inputs.samples import askable, naming
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.runs.work import ItemResult
@@ -60,7 +61,6 @@ class SubstituteContext(Shared):
         """Draw foreign expressions and word the shared texts."""
         asked = config.question_index
         names: Mapping[int, str] = getattr(data, "categories", {})
-        instruction = " ".join(model.question("{}", asked).replace("{}", "").split())
         return cls(
             model,
             data,
@@ -68,7 +68,7 @@ class SubstituteContext(Shared):
             "",
             budgets,
             draw_foreign(data, model, config.pool, config.seed),
-            {"empty": "", "photo": "a photo", "instruction": instruction},
+            free_texts(model, asked),
             {number: model.question(name, asked) for number, name in names.items()},
         )
 

@@ -16,8 +16,7 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.signals.text_attention import Wording, permuted, text_rows
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Dataset, Expression
-from litelvlm.models.base import TowerModel, tower_view
-from litelvlm.models.glamm.prompting.prompts import question
+from litelvlm.models.base import TowerModel
 
 
 class Config(QuestionConfig):
@@ -36,7 +35,7 @@ class Config(QuestionConfig):
 class Context:
     """What every image of a run shares."""
 
-    tower: Tower
+    model: TowerModel
     random: Sequence[Tower]
     data: Dataset
     config: Config
@@ -51,9 +50,8 @@ def image_rows(context: Context, index: int) -> ItemResult:
     wordings = [
         wording for expression in sample.expressions for wording in _wordings(context, expression)
     ]
-    found = text_rows(
-        context.tower, wordings, context.punctuation, {"weights": "trained", "weights_seed": -1}
-    )
+    trained: Row = {"weights": "trained", "weights_seed": -1}
+    found = text_rows(context.model.tower, wordings, context.punctuation, trained)
     templated = [
         wording._replace(heads=False) for wording in wordings if wording.mode == "template"
     ]
@@ -75,7 +73,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
             skipped.append(reasons[0])
             continue
         mask = target_mask(sample, expression)
-        view = tower_view(context.tower, *mask.shape)
+        view = context.model.view(*mask.shape)
         keys = key_columns(context.data, sample, expression, mask, view)
         rows += [keys | row for part in own if not isinstance(part, str) for row in part]
     return ItemResult(rows, (*excluded, *skipped))
@@ -84,11 +82,13 @@ def image_rows(context: Context, index: int) -> ItemResult:
 def _wordings(context: Context, expression: Expression) -> list[Wording]:
     bare = expression.sent.strip().lower()
     shuffled = permuted(bare, np.random.default_rng([context.config.seed, int(expression.sent_id)]))
-    number = context.config.question_index
+    asked, mixed = (
+        context.model.question(text, context.config.question_index) for text in (bare, shuffled)
+    )
     return [
-        Wording("template", question(bare, number), bare, heads=True),
+        Wording("template", asked, bare, heads=True),
         Wording("expression", bare, bare, heads=True),
-        Wording("permuted", question(shuffled, number), shuffled, heads=True),
+        Wording("permuted", mixed, shuffled, heads=True),
     ]
 
 
@@ -98,5 +98,5 @@ def prepare(model: TowerModel, data: Dataset, config: Config) -> Work:
     marks = tower.text([". , ; : ! ? ' \" ( ) -"])
     punctuation = frozenset(marks.input_ids[0, 1 : int(marks.eos_index[0])].tolist())
     random = tuple(randomised(model, config.seed + number) for number in range(config.random_seeds))
-    context = Context(tower, random, data, config, punctuation)
+    context = Context(model, random, data, config, punctuation)
     return Work(data, lambda index: partial(image_rows, context, index))

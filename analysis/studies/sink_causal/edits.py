@@ -19,7 +19,7 @@ from litelvlm.arrays import Array
 from litelvlm.clip.probes.text import Edit, TextTrace, edited_embeds
 from litelvlm.clip.tower import Tower
 from litelvlm.data.dataset import Sample
-from litelvlm.models.glamm.prompting.prompts import question
+from litelvlm.models.base import TowerModel
 
 PLAIN = ("none", "none")
 
@@ -84,7 +84,7 @@ def _spans(tower: Tower, expression: str, content: Int[Array, "_"]) -> tuple[Int
 
 
 def readable(
-    tower: Tower, sample: Sample, question_index: int
+    model: TowerModel, sample: Sample, question_index: int
 ) -> tuple[Sample, list[str], list[Words], tuple[str, ...]]:
     """An image with those of its expressions that can be asked and read word by word.
 
@@ -93,9 +93,9 @@ def readable(
     """
     sample, excluded = askable(sample)
     bare = [expression.sent.strip().lower() for expression in sample.expressions]
-    questions = [question(text, question_index) for text in bare]
+    questions = [model.question(text, question_index) for text in bare]
     found = list(
-        zip(sample.expressions, questions, read_words(tower, questions, bare), strict=True)
+        zip(sample.expressions, questions, read_words(model.tower, questions, bare), strict=True)
     )
     kept = [
         (expression, sentence, words)

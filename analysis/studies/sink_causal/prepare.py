@@ -15,7 +15,6 @@ from litelvlm.analysis.studies.sink_causal.rows import Config, Context, image_ro
 from litelvlm.clip.probes.text import trace_text
 from litelvlm.data.dataset import Dataset
 from litelvlm.models.base import GroundingModel, TowerModel
-from litelvlm.models.glamm.prompting.prompts import question
 
 
 def foreign_texts(
@@ -24,7 +23,7 @@ def foreign_texts(
     """Foreign expressions whose words are found, their embeddings, and why others are excluded."""
     foreign = draw_foreign(data, model, config.pool, config.seed)
     bare = [candidate.sent.strip().lower() for candidate in foreign]
-    questions = [question(text, config.question_index) for text in bare]
+    questions = [model.question(text, config.question_index) for text in bare]
     found = list(zip(foreign, questions, read_words(model.tower, questions, bare), strict=True))
     kept = [
         (candidate, sentence, words)

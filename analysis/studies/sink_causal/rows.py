@@ -87,7 +87,7 @@ def image_rows(context: Context, index: int) -> ItemResult:
     """All rows of one image."""
     tower = context.model.tower
     sample, questions, words, unread = readable(
-        tower, context.data[index], context.config.question_index
+        context.model, context.data[index], context.config.question_index
     )
     targets, skipped = image_targets(context.data, context.model, sample)
     skipped = unread + skipped

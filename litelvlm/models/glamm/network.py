@@ -26,7 +26,7 @@ from litelvlm.models.glamm.outputs import (
     TurnOutputs,
 )
 from litelvlm.models.glamm.preprocess import sam_pixel_values
-from litelvlm.models.glamm.prompting.prompts import full_prompt
+from litelvlm.models.glamm.prompting.prompts import full_prompt, question
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
 from litelvlm.pruning import Selection
 
@@ -118,6 +118,10 @@ class GlammNetwork(nn.Module, TowerModel):
     def dtype(self) -> torch.dtype:
         """Number type of the language model."""
         return self.llama.dtype
+
+    def question(self, expression: str, question_index: int = 0) -> str:
+        """The sentence that asks about an expression (``prompting.prompts.QUESTIONS``)."""
+        return question(expression, question_index)
 
     @property
     def sam_image_size(self) -> int:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from litelvlm.clip.tower import Tower
 from litelvlm.models.vlm.door import own_methods, prune
+from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.pruning import Pruner
 
 _MEAN = (122, 116, 104)  # CLIP's mean colour, with which LLaVA's authors pad
@@ -99,15 +100,17 @@ class AskedVlm:
             raise ValueError("pruner and budget belong together; give both or neither")
         inputs = self.inputs(image, prompt)
         start = inputs["input_ids"].shape[1]
-        options: dict[str, object] = {"max_new_tokens": max_new_tokens, "do_sample": False}
+        options: dict[str, object] = {"max_new_tokens": max_new_tokens}
         if pruner is None or budget is None:
             _, generate = own_methods(self.model)
-            ids = generate(**inputs, **options)
+            with greedy_decoding(self.model):
+                ids = generate(**inputs, **options)
             count = float(self._placeholders(inputs["input_ids"]))
         else:
             towers = self.clip if pruner.needs & _CLIP_CUES else None
             asked = (text or prompt) if towers is not None else None
-            with prune(self.model, pruner, budget, clip=towers, text=asked) as pruned:
+            door = prune(self.model, pruner, budget, clip=towers, text=asked)
+            with door as pruned, greedy_decoding(self.model):
                 ids = pruned.generate(inputs=None, **inputs, **options)
             layers = [sum(layer) for layer in zip(*pruned.layer_counts, strict=True)]
             count = sum(layers) / len(layers)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import torch
 
+from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.models.vlm.studied.encoded import EncodedPicture, own_generate
 from litelvlm.models.vlm.studied.prompts import Prompt, Prompter
 from litelvlm.models.vlm.studied.targets import Answered
 
 MAX_NEW_TOKENS = 16
-"""Longest answer."""
+"""Longest answer in tokens; a longer one is cut there."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,18 @@ class Speaker:
 
     @torch.no_grad()
     def answer(self, picture: EncodedPicture, sentence: str) -> Answered:
-        """Ask a question; the answer ends before the first end-of-answer token."""
+        """Ask a question; the answer ends before the first end-of-answer token.
+
+        Decoding takes the likeliest token at each step; the checkpoint's generation settings
+        (penalties, beams) do not apply.
+        """
         network, prompt = picture.network, self.prompt(picture, sentence)
         ids = prompt.ids[None].to(network.device)
         given = picture.arguments(ids)
-        out = own_generate(network)(
-            **given,
-            **picture.tensors,
-            max_new_tokens=self.max_new_tokens,
-            do_sample=False,
-        )
+        with greedy_decoding(network):
+            out = own_generate(network)(
+                **given, **picture.tensors, max_new_tokens=self.max_new_tokens
+            )
         said = out[0, len(prompt.ids) :].cpu()
         ends = network.generation_config.eos_token_id
         stops = torch.tensor(ends if isinstance(ends, list) else [-1 if ends is None else ends])

@@ -124,7 +124,8 @@ def load_vlm(
     source = find_clip(kind == "square", parts.folder, network.config.vision_config, clip)
     if source is None:
         return Vlm(parts.name, parts.digest, network, family, reader, speaker)
-    tower = own_tower(network, source, preprocessing_of(parts.processor))
+    size = int(network.config.vision_config.image_size)
+    tower = own_tower(network, source, preprocessing_of(parts.processor, size))
     both = hashlib.sha256(f"{parts.digest}{digest(source)}".encode()).hexdigest()
     return ClipVlm(parts.name, both, network, family, reader, speaker, tower)
 
@@ -140,7 +141,7 @@ def picture_reader(
     vision = config.vision_config
     if kind == "square":
         size, patch = int(vision.image_size), int(vision.patch_size)
-        return SquareReader(preprocessing_of(processor), size, patch)
+        return SquareReader(preprocessing_of(processor, size), size, patch)
     if processor is None:
         raise ValueError(
             f"a model of family {config.model_type!r} needs its image processor, which sets the "
@@ -226,6 +227,7 @@ def of_files(
     processor = AutoImageProcessor.from_pretrained(folder) if has_processor else None
     content = weights_digest(network) if random_init else digest(folder)
     called += " (random weights)" if random_init else ""
+    called += "" if attn == "sdpa" else f"[attn={attn}]"
     network = network.to(place).eval().requires_grad_(False)
     return Parts(called, content, network, tokenizer, processor, folder)
 

@@ -90,7 +90,7 @@ class Vlm(VisualLM, TimedModel):
         return self.encode(image).features
 
     def question(self, expression: str, question_index: int = 0) -> str:
-        """The sentence that asks about an expression."""
+        """The sentence that asks about an expression (``prompts.QUESTIONS``)."""
         return question(expression, question_index)
 
     @torch.no_grad()

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -13,6 +15,11 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 from litelvlm.clip.geometry import Crop
 from litelvlm.clip.preprocessing import Preprocessing, per_channel
 from litelvlm.models.view import ImageView
+
+KERNELS: Mapping[object, Literal["bicubic", "bilinear"]] = MappingProxyType(
+    {Image.Resampling.BICUBIC: "bicubic", Image.Resampling.BILINEAR: "bilinear"}
+)
+STEPS = ("do_resize", "do_rescale", "do_normalize")
 
 
 class PictureReader(ABC):
@@ -85,18 +92,54 @@ class GridReader(PictureReader):
         return {name: torch.as_tensor(made[name]) for name in ("pixel_values", "image_grid_thw")}
 
 
-def preprocessing_of(processor: BaseImageProcessor | None) -> Preprocessing:
+def preprocessing_of(processor: BaseImageProcessor | None, size: int) -> Preprocessing:
     """Resize, cut and normalisation of an image processor; OpenAI CLIP's without one.
 
-    A processor that cuts no centre square resizes both sides to the square.
+    Args:
+        processor: Of a model that reads squares.
+        size: Side of its square in pixels.
+
+    Raises:
+        ValueError: If the processor does what we cannot repeat token by token.
     """
     standard = Preprocessing()
     if processor is None:
         return standard
     stored = processor.to_dict()
+    kernel = stored.get("resample", Image.Resampling.BICUBIC)
+    check_steps(stored, size, kernel)
     return Preprocessing(
         per_channel(stored.get("image_mean") or standard.mean),
         per_channel(stored.get("image_std") or standard.std),
-        "shortest" if stored.get("do_center_crop", True) else "squash",
-        "bilinear" if stored.get("resample") == Image.Resampling.BILINEAR else "bicubic",
+        resize_rule(stored),
+        KERNELS[kernel],
     )
+
+
+def resize_rule(stored: Mapping[str, object]) -> Literal["shortest", "squash", "pad"]:
+    """How a processor makes a picture square.
+
+    A padded picture is square, so the cut behind it takes nothing. One that cuts no centre square
+    resizes both sides to the square.
+    """
+    if stored.get("do_pad"):
+        return "pad"
+    return "shortest" if stored.get("do_center_crop", True) else "squash"
+
+
+def check_steps(stored: Mapping[str, object], size: int, kernel: object) -> None:
+    """Refuse a processor whose squares are not those that ``Preprocessing`` makes."""
+    problems = [f"{step} is off" for step in STEPS if stored.get(step) is False]
+    if kernel not in KERNELS:
+        problems.append(f"resample {kernel!r} is neither bicubic (3) nor bilinear (2)")
+    for field in ("size", "crop_size"):
+        sides = stored.get(field)
+        given = set(sides.values()) if isinstance(sides, Mapping) else {sides}
+        cut_off = field == "crop_size" and stored.get("do_center_crop") is False
+        if not cut_off and given - {None, size}:
+            problems.append(f"{field} {sides!r} is not the {size} pixels of the image tower")
+    if problems:
+        raise ValueError(
+            f"the image processor cannot be repeated token by token: {'; '.join(problems)}; give "
+            "the processor that belongs to the model (image_processor=, preprocessor_config.json)"
+        )

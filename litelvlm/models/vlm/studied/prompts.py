@@ -15,7 +15,10 @@ QUESTIONS = (
 )
 """Question templates; their answers depend on the referent."""
 PLAIN = "USER: {image}\n{question} ASSISTANT:"
-"""Prompt of LLaVA-1.5 (vicuna_v1), for tokenizers without a chat template."""
+"""Turns of LLaVA-1.5 without its system prompt, for tokenizers without a chat template.
+
+The chat template of the published ``llava-1.5-7b-hf`` writes the same.
+"""
 
 
 def question(expression: str, index: int = 0) -> str:
@@ -97,19 +100,13 @@ class Prompter:
         whole = [*ids[:start], *[self.image_token_id] * n_tokens, *ids[start + 1 :]]
         return Prompt(torch.tensor(whole), start, n_tokens)
 
-    def expression_end(self, sentence: str, expression: str, prompt: Prompt) -> int:
-        """Index in the prompt of the last token of the expression.
-
-        Raises:
-            ValueError: If the expression cannot be found in its question.
-        """
-        words = " ".join(expression.split()).lower()
-        place = sentence.find(words)
-        if place < 0:
-            raise ValueError(f"the question {sentence!r} does not hold the expression {words!r}")
+    def expression_end(self, expression: str, index: int, prompt: Prompt) -> int:
+        """Index in the prompt of the last token of an expression in its question template."""
+        sentence = question(expression, index)
+        behind_it = len(QUESTIONS[index]) - QUESTIONS[index].index("{}") - len("{}")
         # Tokens of the prompt that the text up to the end of the expression shares.
         whole = self.text(sentence)
-        cut = whole.rindex(sentence) + place + len(words)
+        cut = whole.rindex(sentence) + len(sentence) - behind_it
         before = [int(i) for i in self.tokenizer(whole[:cut])["input_ids"]]
         behind = [int(i) for i in self.tokenizer(whole)["input_ids"]]
         shared = next(

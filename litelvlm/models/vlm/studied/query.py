@@ -97,7 +97,7 @@ class VlmQuery(TokenQuery):
             "answer": lambda: list(range(last, last + len(answered.answer))),
             "last_prompt": lambda: [last],
             "last_expression": lambda: [
-                self.speaker.prompter.expression_end(self.sentence, self.expression, prompt)
+                self.speaker.prompter.expression_end(self.expression, self.question_index, prompt)
             ],
         }[query]()
         network = self.picture.network

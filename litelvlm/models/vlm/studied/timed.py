@@ -1,11 +1,12 @@
 """One call of a vision-language model, part by part, as a bench times it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
@@ -14,6 +15,7 @@ from litelvlm.models.costs import decoder_macs
 from litelvlm.models.timed import LANGUAGE_MODEL, TimedCall
 from litelvlm.models.vlm.decoder.find import layer_drops
 from litelvlm.models.vlm.door import PrunedVlm
+from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.models.vlm.positions import without_single_axis
 from litelvlm.models.vlm.preparing import PreparedCall, Settings, pruned_call
 from litelvlm.models.vlm.studied.answers import Speaker
@@ -111,7 +113,7 @@ class VlmCall(TimedCall):
         return heads * each, int(config.num_key_value_heads or heads) * each
 
     def prefill(self) -> None:
-        """The language model over the prompt, with the logits of its last token."""
+        """The language model over the prompt, without its head."""
         self._run(self.encoded, self.prepared)
 
     @torch.no_grad()
@@ -122,11 +124,12 @@ class VlmCall(TimedCall):
         given = {**self.encoded.arguments(ids), **self.encoded.tensors}
         length = {"min_new_tokens": n_tokens + 1, "max_new_tokens": n_tokens + 1}
         watching = StoppingCriteriaList([Watching(stop)])
-        options: dict[str, object] = {**length, "do_sample": False, "stopping_criteria": watching}
-        if self.settings is None:
-            own_generate(network)(**given, **options)
-        else:
-            PrunedVlm(self.settings).generate(None, **given, **options)
+        options: dict[str, object] = {**length, "stopping_criteria": watching}
+        with greedy_decoding(network):
+            if self.settings is None:
+                own_generate(network)(**given, **options)
+            else:
+                PrunedVlm(self.settings).generate(None, **given, **options)
 
     @torch.no_grad()
     def whole(self) -> Mapping[str, float]:
@@ -137,7 +140,8 @@ class VlmCall(TimedCall):
         with stage(seconds, "selection"):
             prepared = choose(encoded, self.speaker, self.sentence, self.settings)
         with stage(seconds, LANGUAGE_MODEL):
-            self._run(encoded, prepared)
+            states = self._run(encoded, prepared)
+            self.encoded.network.get_output_embeddings()(states[:, -1:])
         return seconds
 
     def macs(self) -> Mapping[str, int]:
@@ -148,8 +152,7 @@ class VlmCall(TimedCall):
         layers = [
             decoder_macs(count + other, width, inner, *self._widths) for count in self.layer_counts
         ]
-        head = width * int(config.vocab_size)
-        return {LANGUAGE_MODEL: sum(layers) + head}
+        return {LANGUAGE_MODEL: sum(layers)}
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
         """Image tower with projector, and choice."""
@@ -161,23 +164,30 @@ class VlmCall(TimedCall):
         return found
 
     @torch.no_grad()
-    def _run(self, encoded: EncodedPicture, prepared: PreparedCall | None) -> None:
+    def _run(
+        self, encoded: EncodedPicture, prepared: PreparedCall | None
+    ) -> Float[Tensor, "1 s d"]:
         network, settings = encoded.network, self.settings
+        # Without the language head, which published costs leave out too.
+        body = network.get_submodule("model")
         if settings is None or prepared is None:
             ids = self.speaker.prompt(encoded, self.sentence).ids.to(network.device)
-            positions = encoded.positions(ids)[:, None]
-            encoded.run(ids[None], positions, [encoded.features], logits_to_keep=1)
-            return
+            positions = without_single_axis(encoded.positions(ids)[:, None])
+            images = {"image": encoded.encoded.output}
+            given = encoded.arguments(ids[None])
+            out = body(**given, mm_encoder_outputs=images, position_ids=positions, use_cache=False)
+            whole: Tensor = out.last_hidden_state
+            return whole
         prompt, positions = prepared.prompt, prepared.prompt.position_ids
         positions = without_single_axis(positions + encoded.family.first_position)
-        forward = type(network).forward
-        given = {**prepared.arguments, "position_ids": positions, "logits_to_keep": 1}
-        if not isinstance(settings.pruner, LayerPruner):
-            forward(network, **given, use_cache=False)
-            return
-        drops = layer_drops(network, encoded.family, settings.pruner, prepared.slots, prompt)
-        with drops.hooked():
-            forward(network, **given)
+        dropping: AbstractContextManager[object] = nullcontext()
+        if isinstance(settings.pruner, LayerPruner):
+            drops = layer_drops(network, encoded.family, settings.pruner, prepared.slots, prompt)
+            dropping = drops.hooked()
+        with dropping:
+            out = body(**prepared.arguments, position_ids=positions, use_cache=False)
+        shortened: Tensor = out.last_hidden_state
+        return shortened
 
 
 def choose(

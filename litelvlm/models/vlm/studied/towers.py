@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from litelvlm.clip.hf import ClipTower
@@ -15,6 +16,8 @@ NONE = "none"
 """In place of a CLIP: leave its text tower out."""
 OPENAI_CLIP = "openai/clip-vit-large-patch14-336"
 OPENAI_SIZES = {"hidden_size": 1024, "num_hidden_layers": 24, "image_size": 336, "patch_size": 14}
+SMALLEST = 2.0**-24
+"""Smallest number of float16; what lies below is rounded to it or to nothing."""
 ADVICE = (
     'give its folder or hub id (clip= in Python, --clip on the command line), or "none" to leave '
     "the text tower out"
@@ -85,9 +88,7 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
     differing = [
         name
         for name, tensor in own.items()
-        if name not in theirs
-        or tensor.shape != theirs[name].shape
-        or not torch.equal(tensor, theirs[name])
+        if name not in theirs or not same_weights(tensor, theirs[name])
     ]
     if differing:
         raise ValueError(
@@ -96,3 +97,16 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
         )
     tower.preprocessing = preprocessing
     return tower
+
+
+def same_weights(own: Tensor, theirs: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, up to the rounding of half precision.
+
+    Published LLaVA stores its tower in float16 and CLIP's own file is in float32, so that equal
+    weights differ by a rounding, or by two in bfloat16. Tensors of float16 may differ by one part
+    in 1024, those of bfloat16 by one in 128.
+    """
+    step = max(torch.finfo(kind).eps for kind in (torch.float16, own.dtype, theirs.dtype))
+    return own.shape == theirs.shape and torch.allclose(
+        own.float(), theirs.float(), rtol=step, atol=SMALLEST
+    )

@@ -1,0 +1,176 @@
+"""What a checkpoint brings along does not change how a study asks a model that answers in words."""
+
+import shutil
+from copy import deepcopy
+
+import pytest
+import torch
+from transformers import CLIPImageProcessor, GenerationConfig, LlavaImageProcessor
+
+from litelvlm import load_model, load_refer, load_vlm
+from litelvlm.analysis.studies.table import run_study
+from litelvlm.clip.geometry import padded_box
+from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from litelvlm.models.vlm.greedy import greedy_decoding
+from litelvlm.models.vlm.studied.pictures import preprocessing_of
+from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
+from litelvlm.models.vlm.tiny.folder import write_tiny
+from litelvlm.pruning import get_pruner
+
+CLIP = EMBEDDED["embedded"] / "clip"
+DTYPES = ("float32", "float16", "bfloat16")
+FAST = {"random_seeds": 0, "pool": 12, "shifts": 12, "blobs": 2, "donors": 2}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_tiny("llava", tmp_path_factory.mktemp("tiny") / "llava", CLIP)
+
+
+@pytest.fixture(scope="module")
+def halved(folder, tmp_path_factory):
+    """The same model stored in float16, as published; its CLIP stays in float32."""
+    out = tmp_path_factory.mktemp("half") / "llava"
+    shutil.copytree(folder, out)
+    load_vlm(folder, dtype="float16", device="cpu").network.save_pretrained(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_vlm(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_refer("embedded", split="val")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_model_in_half_precision_is_read_beside_its_clip_in_float32(halved, dtype):
+    model = load_vlm(halved, dtype=dtype, device="cpu")
+    assert model.towers == (model,)
+    assert model.dtype == getattr(torch, dtype)
+
+
+def test_a_tower_that_was_trained_on_is_refused_in_half_precision_too(halved, tmp_path):
+    out = tmp_path / "tuned"
+    shutil.copytree(halved, out)
+    network = load_vlm(halved, dtype="float16", device="cpu").network
+    tuned = next(
+        p for name, p in network.named_parameters() if "vision_tower" in name and p.ndim == 2
+    )
+    with torch.no_grad():
+        tuned[0, 0] += 0.01
+    network.save_pretrained(out)
+    for dtype in DTYPES:
+        with pytest.raises(ValueError, match="1 of .* tensors differ"):
+            load_vlm(out, dtype=dtype, device="cpu")
+
+
+def test_generation_settings_of_a_checkpoint_change_no_answer(model, data):
+    sample = data[0]
+    plain = model.query(sample.image(), sample.expressions[0].sent).answered.answer
+    network, stored = model.network, model.network.generation_config
+    settings = deepcopy(stored).to_dict() | {
+        "repetition_penalty": 50.0,
+        "num_beams": 3,
+        "no_repeat_ngram_size": 1,
+        "suppress_tokens": plain.tolist(),
+    }
+    network.generation_config = given = GenerationConfig(**settings)
+    try:
+        asked = model.query(sample.image(), sample.expressions[0].sent)
+        assert asked.answered.answer.tolist() == plain.tolist()
+        assert network.generation_config is given
+        ids = asked.answered.prompt.ids[None]
+        inputs = {**asked.picture.arguments(ids), **asked.picture.tensors}
+        own = network.generate(**inputs, max_new_tokens=8)[0, ids.shape[1] :]
+        assert not set(own.tolist()) & set(plain.tolist())  # the settings do bind otherwise
+        with pytest.raises(RuntimeError, match="cut off"), greedy_decoding(network):
+            assert network.generation_config.eos_token_id == stored.eos_token_id
+            raise RuntimeError("cut off")
+        assert network.generation_config is given
+    finally:
+        network.generation_config = stored
+
+
+def test_clip_reads_the_question_that_the_model_is_asked(model, data, tmp_path, monkeypatch):
+    read = []
+    plain = model.tower.text
+
+    def text(sentences):
+        read.extend(sentences)
+        return plain(sentences)
+
+    monkeypatch.setattr(model.tower, "text", text)
+    run_study("reversal", model, data, tmp_path, limit=1, question_index=2, **FAST)
+    assert question(data[0].expressions[0].sent, 2) in read
+    assert "Describe in one short sentence." in read
+    assert not any("segment" in sentence for sentence in read)
+
+
+@pytest.mark.parametrize(
+    ("study", "field"),
+    [
+        ("reversal", "question_index"),
+        ("sink", "question_index"),
+        ("importance", "question_index"),
+        ("importance", "second_template"),
+        ("faithfulness", "question_index"),
+    ],
+)
+def test_a_template_that_the_family_lacks_is_refused_before_any_row(
+    study, field, model, data, tmp_path
+):
+    with pytest.raises(ValueError, match=rf"templates 0 to {len(QUESTIONS) - 1}"):
+        run_study(study, model, data, tmp_path, limit=1, **{field: len(QUESTIONS)})
+    with pytest.raises(ValueError, match="choose 0 to 15"):
+        run_study(
+            study, load_model("embedded", device="cpu"), data, tmp_path, limit=1, **{field: 16}
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_method_is_timed_on_the_same_work(model, data, monkeypatch):
+    body = model.network.get_submodule("model")
+    plain, given = body.forward, []
+
+    def forward(*args, **options):
+        given.append(options)
+        return plain(*args, **options)
+
+    monkeypatch.setattr(body, "forward", forward)
+    picture, said = data[0].image(), [data[0].expressions[0].sent]
+    for name in (None, "divprune", "fastv"):
+        pruner = None if name is None else get_pruner(name)
+        model.timed_call(picture, said, pruner, 72).prefill()
+    assert [options["use_cache"] for options in given] == [False] * 3
+    assert {type(options["mm_encoder_outputs"]) for options in given} == {dict}
+
+
+def test_an_image_processor_is_repeated_or_refused():
+    size = {"size": {"shortest_edge": 168}, "crop_size": {"height": 168, "width": 168}}
+    padded = preprocessing_of(LlavaImageProcessor(do_pad=True, **size), 168)
+    assert padded.crop(90, 300, 168) == padded_box(90, 300, 168)
+    assert preprocessing_of(CLIPImageProcessor(**size), 168).resize == "shortest"
+    squashed = {"size": {"height": 168, "width": 168}, "do_center_crop": False}
+    assert preprocessing_of(CLIPImageProcessor(**squashed), 168).resize == "squash"
+    for change, words in (
+        ({"resample": 1}, "resample .* is neither bicubic"),
+        ({"do_normalize": False}, "do_normalize is off"),
+        ({"size": {"shortest_edge": 200}}, "size .* is not the 168 pixels"),
+        ({"crop_size": {"height": 100, "width": 168}}, "crop_size .* is not the 168 pixels"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            preprocessing_of(CLIPImageProcessor(**{**size, **change}), 168)
+
+
+def test_the_end_of_an_expression_is_that_in_its_template(model, data):
+    # Every word also stands in the template, before the place of the expression or behind it.
+    for index, expression in ((0, "is"), (0, "the image"), (1, "there"), (2, "one")):
+        asked = model.query(data[0].image(), expression, index)
+        prompter, prompt = model.speaker.prompter, asked.answered.prompt
+        end = prompter.expression_end(expression, index, prompt)
+        before = QUESTIONS[index].split("{}")[0] + expression
+        assert prompter.tokenizer.decode(prompt.ids[: end + 1]).endswith(before)
