@@ -9,7 +9,6 @@ from matplotlib.colors import to_hex
 from litelvlm.analysis.api import read_summary
 from litelvlm.figures import faithfulness, importance, style
 
-
 CLIP_SCORES = [name for name in importance.SCORES if name != "low_input_similarity"]
 
 
@@ -59,11 +58,7 @@ def test_scores_draw_a_dot_and_an_interval_per_score_and_signal(table, partial_s
     chosen = agreement[
         (agreement["metric"] == "spearman") & (agreement["partial_set"] == partial_set)
     ]
-    part = (
-        chosen[chosen["signal"] == "attention_middle"]
-        .set_index("score")
-        .loc[CLIP_SCORES]
-    )
+    part = chosen[chosen["signal"] == "attention_middle"].set_index("score").loc[CLIP_SCORES]
     dots = {c.get_label(): c for c in ax.collections if isinstance(c, PathCollection)}[
         "attention, middle layers"
     ]

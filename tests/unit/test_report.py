@@ -7,16 +7,21 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from io import BytesIO
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pytest
 from jinja2 import UndefinedError
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from litelvlm.analysis.api import read_record, read_rows, read_summary
 from litelvlm.analysis.cli.text import run_text
 from litelvlm.analysis.cli.verbs.report import write_report
 from litelvlm.analysis.pages.rendering import page_environment, template_source
+from litelvlm.analysis.pages.report.page import inside_page
 from litelvlm.analysis.pages.report.tables import by_budget, with_intervals
 from litelvlm.analysis.runs.formatting import grid
 from litelvlm.analysis.runs.verdicts import confirmatory
@@ -130,10 +135,35 @@ def test_figures_are_inside_the_page(page):
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(images) >= 8
     assert all(
-        image["src"].startswith(("data:image/svg+xml;base64,", "data:image/png;base64,"))
+        image["src"].startswith(("data:image/svg+xml;base64,", "data:image/webp;base64,"))
         and image["alt"]
         for image in images
     )
+
+
+def test_photographs_take_less_space_inside_the_page_and_lines_stay_lines(tmp_path):
+    rng = np.random.default_rng(0)
+    photograph = gaussian_filter(rng.uniform(0, 255, (400, 600, 3)), (3, 3, 0)).astype(np.uint8)
+    png, svg = tmp_path / "a.png", tmp_path / "a.svg"
+    Image.fromarray(photograph).save(png)
+    svg.write_bytes(b"<svg/>" + bytes(png.stat().st_size))
+    kind, data = inside_page(svg, png)
+    assert kind == "image/webp"
+    assert len(data) < png.stat().st_size / 3
+    shown = np.asarray(Image.open(BytesIO(data)).convert("RGB")).astype(float)
+    assert shown.shape == photograph.shape
+    assert np.abs(shown - photograph).mean() < 3
+    svg.write_bytes(b"<svg/>")
+    assert inside_page(svg, png) == ("image/svg+xml", b"<svg/>")
+
+
+def test_runs_stand_in_the_order_of_the_studies_whatever_order_they_are_given_in(
+    saved_runs, tmp_path
+):
+    given = [saved_runs[name] for name in ("sweep", "sink", "reversal")]
+    text = write_report(given, tmp_path / "out").read_text()
+    places = [text.index(f'<section id="{run.name}') for run in reversed(given)]
+    assert places == sorted(places)
 
 
 def test_nothing_comes_from_the_network(report, page):

@@ -7,8 +7,11 @@ page's policy forbids every network source.
 import base64
 import logging
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from PIL import Image
 
 from litelvlm.analysis.pages.rendering import page_environment
 from litelvlm.analysis.pages.report.claims import adjusted_in, cards, families
@@ -36,13 +39,12 @@ from litelvlm.analysis.runs.miniature import MINIATURE_NOTE, is_miniature
 from litelvlm.analysis.runs.parts import read_rows
 from litelvlm.analysis.runs.protocols import protocol_of
 from litelvlm.analysis.runs.record import RunRecord, Summary
-from litelvlm.analysis.studies import published
+from litelvlm.analysis.studies import BENCH, STUDIES, published
 from litelvlm.analysis.studies.table import get_study
 from litelvlm.data.files import atomic_write
 
 log = logging.getLogger(__name__)
-_INSIDE = {"svg": "image/svg+xml", "png": "image/png"}
-"""Formats that a figure may have inside the page."""
+_QUALITY = 85  # of photographs inside the page; the files beside it are exact
 
 
 @runtime_checkable
@@ -68,7 +70,8 @@ def build_report(
     """Write ``index.html`` with the data it links to, and return its path.
 
     Args:
-        runs: Run folders, complete or not; the page names missing parts.
+        runs: Run folders, complete or not; the page names missing parts. They stand in the order
+            of the table of studies.
         out: Folder of the report.
         pictures: Figures of each run folder.
 
@@ -76,7 +79,9 @@ def build_report(
         FileNotFoundError: If a folder holds no run.
         ValueError: If a record or a summary does not fit its schema.
     """
-    records = {run: read_record(run) for run in runs}
+    order = (*STUDIES, BENCH)
+    read = {run: read_record(run) for run in runs}
+    records = dict(sorted(read.items(), key=lambda item: order.index(item[1].study)))
     summaries = {
         run: read_summary(run) if record.complete else None for run, record in records.items()
     }
@@ -124,7 +129,7 @@ def build_report(
         "families": families_,
         "runs": [
             run_view(run, labels[run], records[run], summaries[run], out, pictures.get(run, ()))
-            for run in runs
+            for run in records
         ],
         "ours": [
             (labels[run], table)
@@ -179,14 +184,26 @@ def run_view(
 
 
 def picture_view(picture: DrawnFigure, out: Path) -> dict[str, object]:
-    """A figure as data inside the page, the smaller of SVG and PNG, with links to its files."""
-    inside = min(_INSIDE, key=lambda kind: picture.files[kind].stat().st_size)
-    data = base64.b64encode(picture.files[inside].read_bytes()).decode("ascii")
+    """A figure as data inside the page, with links to its files."""
+    kind, data = inside_page(picture.files["svg"], picture.files["png"])
     return {
         "caption": picture.caption,
-        "data": f"data:{_INSIDE[inside]};base64,{data}",
+        "data": f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}",
         "links": {kind: relative(path, out) for kind, path in picture.files.items()},
     }
+
+
+def inside_page(svg: Path, png: Path) -> tuple[str, bytes]:
+    """Media type and bytes of a figure: its lines as they are, photographs in less space.
+
+    A figure that is larger in SVG than in PNG holds photographs.
+    """
+    if svg.stat().st_size <= png.stat().st_size:
+        return "image/svg+xml", svg.read_bytes()
+    buffer = BytesIO()
+    with Image.open(png) as picture:
+        picture.convert("RGB").save(buffer, "WEBP", quality=_QUALITY)
+    return "image/webp", buffer.getvalue()
 
 
 def warnings_of(records: Mapping[Path, RunRecord]) -> list[str]:
