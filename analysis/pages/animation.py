@@ -74,27 +74,38 @@ def frames(model: GroundingModel, data: Dataset) -> list[Image.Image]:
         (sample.expressions[0].sent, panels(model, sample, sample.expressions[0], budgets))
         for sample in tqdm(samples, unit="image")
     ]
-    return [_frame(rows, budget, model.n_tokens) for budget in budgets]
+    return [_picture(draw_frame(rows, budget, model.n_tokens)) for budget in budgets]
 
 
-def _frame(
+def draw_frame(
     rows: Sequence[tuple[str, dict[tuple[str, int], tuple[Array, float]]]],
     budget: int,
     n_tokens: int,
-) -> Image.Image:
+) -> Figure:
+    """One budget: an image with its expression to a row, a method to a column.
+
+    Args:
+        rows: Expressions, each with its ``panels``.
+        budget: Visual tokens kept.
+        n_tokens: Of all.
+    """
     figure = Figure(figsize=(9.6, 7.2), dpi=100, layout="constrained")
     axes = figure.subplots(len(rows), len(METHODS), squeeze=False)
+    for ax, title in zip(axes[0], METHODS.values(), strict=True):
+        ax.set_title(title, fontsize=11)
     for line, (text, drawn) in zip(axes, rows, strict=True):
-        for ax, (method, title) in zip(line, METHODS.items(), strict=True):
+        for ax, method in zip(line, METHODS, strict=True):
             picture, iou = drawn[method, budget]
             ax.imshow(picture)
             ax.set_xticks([])
             ax.set_yticks([])
             ax.set_xlabel(f"IoU {iou:.2f}", fontsize=12)
-            if line is axes[0]:
-                ax.set_title(title, fontsize=11)
         line[0].set_ylabel(f"“{text}”", fontsize=11)
     figure.suptitle(f"{budget} of {n_tokens} visual tokens", fontsize=15, weight="bold")
+    return figure
+
+
+def _picture(figure: Figure) -> Image.Image:
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return Image.open(stream).convert("RGB")

@@ -213,16 +213,21 @@ def _rule(claims: Claims) -> str:
 
 def _ablations(claims: Claims) -> str:
     if "official.random" in claims:
-        words = {"supported": "does", "not supported": "does not", "undetermined": "may or may not"}
+        words = {
+            "supported": "it does",
+            "not supported": "it does not",
+            "undetermined": "that is undetermined",
+        }
         rule = claims.get("official.rule")
-        told = f" By the paper's own rule, {PAPER_RULE}, it {words[rule.verdict]}." if rule else ""
+        told = f" By the paper's own rule, {PAPER_RULE}, {words[rule.verdict]}." if rule else ""
+        lower = claims["official.random"].widest[1] < 0
+        where = "With several expressions per conversation and the largest budget"
         found = by_verdict(
             claims["official.random"],
-            f"With several expressions per conversation {PAPER} beats random tokens: cIoU {{}}",
-            f"With several expressions per conversation {PAPER} does not beat random tokens: cIoU "
-            "{}",
-            f"With several expressions per conversation, whether {PAPER} beats random tokens is "
-            "open: cIoU {}",
+            f"{where}, {PAPER} beats random tokens: difference in cIoU {{}}",
+            f"{where}, {PAPER} does {'worse than' if lower else 'not beat'} random tokens: "
+            "difference in cIoU {}",
+            f"{where}, whether {PAPER} beats random tokens is open: difference in cIoU {{}}",
         )
         return f"{found}{told}"
     if "H7" in claims:

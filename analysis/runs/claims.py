@@ -114,7 +114,9 @@ class Claim(Frozen):
         """What the estimate rests on, in words."""
         units = f"{self.n_images} {self.unit if self.n_images != 1 else self.unit[:-1]}"
         return (
-            units if self.n == self.n_images and self.unit != "images" else f"{self.n} from {units}"
+            units
+            if self.n == self.n_images and self.unit != "images"
+            else f"{self.n} samples from {units}"
         )
 
     @property
@@ -127,8 +129,8 @@ class Claim(Frozen):
         """The test of equivalence in words; empty if there is none."""
         if not np.isfinite(self.p_equivalent):
             return ""
-        tested = f"within {self.margin:g} of the null: p = {self.p_equivalent:.3g}"
-        return tested if self.equivalent else f"not shown to be negligible ({tested})"
+        tested = f"within {self.margin:g} of that value (p = {self.p_equivalent:.3g})"
+        return f"{'' if self.equivalent else 'not '}shown to lie {tested}"
 
 
 def verdict(estimate: Estimate, null: float) -> Verdict:

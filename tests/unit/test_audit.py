@@ -203,6 +203,30 @@ def test_the_page_is_made_of_the_files_and_the_numbers():
     assert page == audit_page(audited(), read_measured(bundled()))
 
 
+def test_the_page_says_what_adjustment_leaves_and_what_was_not_compared():
+    measured = read_measured(bundled())
+    page = audit_page(audited(), measured)
+    (settled,) = [line for line in page.splitlines() if "left after the adjustment" in line]
+    left = [one for one in measured.differences if one.p_holm is not None and one.p_holm <= 0.05]
+    tested = [one for one in measured.differences if one.p_holm is not None]
+    assert settled.startswith(f"**{len(left)} of {len(tested)} differences")
+    assert all(f"`{one.method}` {one.id} at {one.budget}" in settled for one in left)
+    assert settled.count(" at ") == len(left) > 0
+    (missing,) = [line for line in page.splitlines() if line.startswith("Not compared")]
+    differing = [(t, s) for t, s in ENTRIES if s.verdict == "differ"]
+    for table, statement in differing:
+        assert (f"`{table.method}` {statement.id}" in missing) is not statement.measurable
+
+
+def test_a_source_is_a_link_to_its_lines_at_its_commit():
+    (trim,) = chosen("trim")
+    page = audit_page([trim], None)
+    source = trim.statement[0].sources[0]
+    address = f"https://github.com/FreedomIntelligence/TRIM/blob/{source.commit}/{source.file}"
+    assert f"({address}#L161-L165)" in page
+    assert "*Told:* Issue FreedomIntelligence/TRIM#3" in page
+
+
 def test_the_command_prints_text_json_and_pages(capsys, tmp_path):
     assert main(["audit", "--method", "trim"]) == 0
     text = capsys.readouterr().out

@@ -222,7 +222,7 @@ def test_show_prints_verdicts_and_json(capsys, saved_runs):
     assert all(
         claim.statement in text and claim.verdict.upper() in text for claim in summary.claims
     )
-    assert "n = 16 from 8 images" in text
+    assert "n = 16 samples from 8 images" in text
     assert main(["show", folder, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["record"]["study"] == "reversal"

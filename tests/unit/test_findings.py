@@ -107,7 +107,11 @@ def test_the_sentence_of_a_sweep_judges_both_readings_of_the_method():
         "By the paper's own rule, litelvlm:paper, it does not at 48; is open at 8."
     )
     official = summary("ablations", claim("official.random"), claim("official.rule", low=-0.1))
-    assert finding(official).endswith("By the paper's own rule, litelvlm:paper, it may or may not.")
+    assert finding(official).endswith(
+        "By the paper's own rule, litelvlm:paper, that is undetermined."
+    )
+    below = summary("ablations", claim("official.random", low=-0.3, high=-0.1))
+    assert "litelvlm does worse than random tokens: difference in cIoU -0.2" in finding(below)
 
 
 def test_the_sentence_of_the_mechanism_tells_a_fall_of_the_index():

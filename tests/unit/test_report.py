@@ -75,7 +75,7 @@ def test_every_claim_stands_there_with_verdict_interval_and_n(saved_runs, page):
     for folder in saved_runs.values():
         for claim in read_summary(folder).claims:
             assert claim.statement in page.text
-            assert f"{claim.n} from {claim.n_images} images" in page.text
+            assert f"{claim.n} samples from {claim.n_images} images" in page.text
             assert claim.null_description in page.text
     verdicts = [
         attrs["class"] for _, attrs in page.tags if attrs.get("class", "").startswith("verdict ")

@@ -165,9 +165,11 @@ def test_a_card_says_what_adjustment_leaves(saved_runs):
     ]
     family = {"title": "model planted, data planted val", "lines": lines, "problem": ""}
     found = adjusted_in([family, family | {"title": "another", "lines": lines[1:]}], record)
-    assert found == {"H4": "undetermined (p 0.2 after adjustment)"}
+    assert found == {"H4": ("undetermined", "0.2")}
     open_, folded = cards(record, read_summary(saved_runs["sink"]), found)
-    assert open_[0].text["adjusted"] == found["H4"]
+    assert open_[0].text["adjusted"] == "undetermined (p 0.2 after adjustment)"
+    assert open_[0].text["left"] == "undetermined"
+    assert all(c.text["left"] == c.text["verdict"] for c in open_[1:] + folded)
     assert len(open_) + len(folded) == len(read_summary(saved_runs["sink"]).claims)
     assert {card.text["adjusted"] for card in open_[1:] + folded} == {""}
 

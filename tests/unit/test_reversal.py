@@ -73,7 +73,7 @@ def test_a_background_preference_passes_h1_only(background):
     said = read_summary(background).interpretation
     assert "text-independent background preference" in said
     assert (
-        "Shown to be too small to count: H2 (within 0.05 of the null: p = 0.0001); H3 (within"
+        "Too small to count: H2 is shown to lie within 0.05 of that value (p = 0.0001); H3 is"
         in said
     )
     strict = {c.id: c for c in reversal.make_claims(read_rows(background), margin=1e-4)}
@@ -417,7 +417,7 @@ def test_what_a_claim_leaves_out_is_counted_by_reason(instance):
     )
     assert claim_row(read_record(instance), claims["H1"])["found"].endswith("(one-sided)")
     assert claim_row(read_record(instance), claims["N4"])["null"].endswith(
-        "; within 0.05 of the null: p = 0.0001"
+        "; shown to lie within 0.05 of that value (p = 0.0001)"
     )
 
 

@@ -1,4 +1,4 @@
-"""`litelvlm audit`: papers against released code, and numbers of others that can embarrass us."""
+"""`litelvlm audit`: papers against released code, and the numbers of others beside ours."""
 
 from __future__ import annotations
 

@@ -164,10 +164,10 @@ def outside_data() -> dict[str, object]:
 def outside_page() -> str:
     """The page as Markdown."""
     lines = [
-        "# Outside numbers that can embarrass us",
+        "# Outside numbers to hold this suite against",
         "",
         "Made by `litelvlm audit --pages docs`; `litelvlm audit --outside` prints it. Each number "
-        "was published by others.",
+        "was published by others, unless its line says that it was not.",
         "Beside it stand our command, what that command needs and lacks here, and a test that "
         "plants a known truth and reads it back.",
         "The tests show that the instruments work. They do not confirm the published numbers.",

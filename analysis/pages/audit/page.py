@@ -1,10 +1,12 @@
 """The page of the audit: statements from their files, differences from measured runs."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from litelvlm.analysis.pages.audit.measured import Difference, Measured
-from litelvlm.analysis.pages.audit.statements import BASES, VERDICTS, Audited, Source
+from litelvlm.analysis.pages.audit.statements import BASES, VERDICTS, Audited, Source, Statement
 from litelvlm.analysis.pages.audit.text import found_for, verdict_counts
+from litelvlm.analysis.runs.claims import ALPHA
 from litelvlm.analysis.runs.formatting import markdown_lines, number
 from litelvlm.analysis.runs.miniature import MINIATURE_NOTE
 
@@ -54,13 +56,23 @@ def _head(tables: Sequence[Audited]) -> str:
 
 
 def _differing(tables: Sequence[Audited]) -> str:
+    found = [(table, s) for table in tables for s in table.statement if s.verdict == "differ"]
     lines = [
-        f"- `{table.method}`, {statement.id}: {statement.claim} *The code:* {statement.code}"
-        for table in tables
-        for statement in table.statement
-        if statement.verdict == "differ"
+        f"- `{table.method}`, {statement.id}: {statement.claim} *The code:* {_code(statement)}"
+        for table, statement in found
     ]
-    return "\n".join(["## Where paper and code differ", "", *lines])
+    notes = sum(statement.basis == "notes" for _, statement in found)
+    caution = (
+        f"A difference is no error: the code may be the version that was meant. In {notes} of "
+        f"these {len(found)} entries the paper's side comes from this project's notes. Check the "
+        "paper before you cite one."
+    )
+    return "\n".join(["## Where paper and code differ", "", caution, "", *lines])
+
+
+def _code(statement: Statement) -> str:
+    """What the code does, and what was said of it."""
+    return f"{statement.code} *Told:* {statement.told}" if statement.told else statement.code
 
 
 def _method(table: Audited) -> str:
@@ -70,7 +82,7 @@ def _method(table: Audited) -> str:
             statement.id,
             statement.claim,
             f"{statement.where}; {statement.basis}",
-            statement.code,
+            _code(statement),
             "<br>".join(_place(table, source) for source in statement.sources),
             statement.verdict,
         )
@@ -90,9 +102,10 @@ def _method(table: Audited) -> str:
 
 
 def _place(table: Audited, source: Source) -> str:
-    return (
-        f"`{table.repository_of(source)}` `{source.file}`, {source.place}, `{source.commit[:10]}`"
-    )
+    repository = table.repository_of(source)
+    anchor = f"#L{source.lines.split(', ')[0].replace('-', '-L')}" if source.lines else ""
+    address = f"https://github.com/{repository}/blob/{source.commit}/{quote(source.file)}{anchor}"
+    return f"[`{repository}` `{source.file}`, {source.place}, `{source.commit[:10]}`]({address})"
 
 
 def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
@@ -121,7 +134,14 @@ def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
             "resampling images, and are not adjusted. p is that of an image-level swap, adjusted "
             f"by Holm's method over all {tested} differences. With so few images a wide interval "
             "means that this run cannot tell, not that there is no difference. *Unpruned* is the "
-            "same difference without pruning, where the readings are options of the model.",
+            "same difference without pruning, where the readings are options of the model. In the "
+            "protocol *single* a conversation holds one expression, in *conversation* all "
+            "expressions of an image. Only a part of the images was read, so compare numbers "
+            "within this table alone.",
+            "",
+            _settled(measured),
+            "",
+            _unmeasured(tables, measured),
             "",
             *markdown_lines([heads, *rows]),
             "",
@@ -131,6 +151,27 @@ def _measured(tables: Sequence[Audited], measured: Measured | None) -> str:
             *(f"| {name} | {value} |" for name, value in _made(measured).items()),
         ]
     )
+
+
+def _settled(measured: Measured) -> str:
+    """Which differences are left after adjustment, in a sentence."""
+    tested = [(one, one.p_holm) for one in measured.differences if one.p_holm is not None]
+    left = [f"`{one.method}` {one.id} at {one.budget}" for one, p in tested if p <= ALPHA]
+    told = f": {', '.join(left)}" if left else ""
+    return f"**{len(left)} of {len(tested)} differences are left after the adjustment**{told}."
+
+
+def _unmeasured(tables: Sequence[Audited], measured: Measured) -> str:
+    """Which differing entries have no number here, in a sentence."""
+    missing = [
+        f"`{table.method}` {statement.id}"
+        for table in tables
+        for statement in table.statement
+        if statement.verdict == "differ" and not found_for(measured, table, statement)
+    ]
+    if not missing:
+        return "Every entry where paper and code differ was compared."
+    return f"Not compared, since this suite has only one of both readings: {', '.join(missing)}."
 
 
 def _row(one: Difference, compared: str) -> tuple[str, ...]:

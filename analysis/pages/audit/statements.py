@@ -89,6 +89,7 @@ class Statement(Frozen):
         code: What the released code does.
         sources: Where it does so.
         verdict: Whether both agree.
+        told: What an issue of the repository says of it; empty if none is known.
         compared: What the comparison sets side by side; empty if nothing can be compared here.
         first: Label of the released reading, in the form of ``--methods``.
         second: Label of the other reading.
@@ -105,6 +106,7 @@ class Statement(Frozen):
     code: Text
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     verdict: Verdict
+    told: str = ""
     compared: str = ""
     first: str = ""
     second: str = ""

@@ -67,6 +67,8 @@ def audit_text(tables: Sequence[Audited], measured: Measured | None) -> str:
                 f"      paper: {statement.claim} ({statement.where}; {statement.basis})",
                 f"      code:  {statement.code}",
             ]
+            if statement.told:
+                lines.append(f"      told:  {statement.told}")
             for source in statement.sources:
                 repository = table.repository_of(source)
                 lines.append(

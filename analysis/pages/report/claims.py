@@ -38,8 +38,9 @@ class Card:
     """A claim as a card.
 
     Attributes:
-        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n and
-            adjusted, the verdict that is left after adjustment if it is another one.
+        text: Its id, statement, verdict, reason, value, found, method, generalises, null, n,
+            "left", the verdict that is left after adjustment, and "adjusted", the same with its
+            p-value where it is another one.
         plot: Of its interval; None without one.
     """
 
@@ -48,20 +49,20 @@ class Card:
 
 
 def cards(
-    record: RunRecord, summary: Summary, adjusted: Mapping[str, str]
+    record: RunRecord, summary: Summary, adjusted: Mapping[str, tuple[str, str]]
 ) -> tuple[list[Card], list[Card]]:
     """The claims of a run: those that stand open on the page, and those that are folded.
 
     Args:
         record: Of the run.
         summary: Of the run.
-        adjusted: By hypothesis, what its verdict is among all eight where that is another one.
+        adjusted: By hypothesis, its verdict and p-value among all eight where that is another one.
     """
     main = [claim.id for claim in summary.claims if claim.id in HYPOTHESES]
     others = [claim.id for claim in summary.claims if claim.id not in HYPOTHESES]
     main += others[: max(0, FIRST - len(main))]
     found = {
-        c.id: Card(claim_row(record, c) | {"adjusted": adjusted.get(c.id, "")}, interval_plot(c))
+        c.id: Card(claim_row(record, c) | left_of(c, adjusted), interval_plot(c))
         for c in summary.claims
     }
     return (
@@ -70,10 +71,18 @@ def cards(
     )
 
 
-def adjusted_in(families: Sequence[Family], record: RunRecord) -> dict[str, str]:
-    """By hypothesis, its verdict after adjustment in words, where it differs from its own."""
+def left_of(claim: Claim, adjusted: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """The verdict that is left of a claim, and how it came to be another than its own."""
+    if claim.id not in adjusted:
+        return {"left": claim.verdict, "adjusted": ""}
+    verdict, p_value = adjusted[claim.id]
+    return {"left": verdict, "adjusted": f"{verdict} (p {p_value} after adjustment)"}
+
+
+def adjusted_in(families: Sequence[Family], record: RunRecord) -> dict[str, tuple[str, str]]:
+    """By hypothesis, its verdict and p-value after adjustment, where the verdict changes."""
     return {
-        line["id"]: f"{line['verdict']} (p {line['adjusted']} after adjustment)"
+        line["id"]: (line["verdict"], line["adjusted"])
         for family in families
         if family["title"] == _title(record)
         for line in family["lines"]

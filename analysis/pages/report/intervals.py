@@ -12,6 +12,8 @@ WIDTH = 300
 _MARGIN = 14
 _ROOM = 0.12
 """Share of the values' range that stays free on either side."""
+_LONGEST = 36
+"""Characters that find room under a plot."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class IntervalPlot:
         wide_low: Of the lower end of the interval over images and categories; ``low`` without one.
         wide_high: Of its upper end.
         null: Of the value that they are compared with.
-        null_text: That value.
+        null_text: That value, and what it stands for where that is short.
         anchor: How the text at ``null`` is aligned: "start", "middle" or "end".
         label: The same in words, for those who do not see it.
     """
@@ -67,13 +69,27 @@ def interval_plot(claim: Claim, together: Sequence[Claim] = ()) -> IntervalPlot 
         wide_low=place(claim.widest[0]),
         wide_high=place(claim.widest[1]),
         null=null,
-        null_text=number(claim.null),
-        anchor="start" if null < WIDTH / 6 else "end" if null > WIDTH * 5 / 6 else "middle",
+        null_text=null_words(claim),
+        anchor="start" if null < WIDTH * 0.4 else "end" if null > WIDTH * 0.6 else "middle",
         label=(
             f"estimate {number(claim.estimate)}, interval {interval(*claim.widest)}, "
-            f"compared with {number(claim.null)}"
+            f"compared with {null_words(claim)}"
         ),
     )
+
+
+def null_words(claim: Claim) -> str:
+    """The value that a claim is compared with and, if that is short, what it stands for.
+
+    Example:
+        >>> from litelvlm.analysis.runs.claims import make_claim
+        >>> from litelvlm.analysis.stats.bootstrap import Estimate
+        >>> found = Estimate(0.2, 0.1, 0.3, 50, 120, "")
+        >>> null_words(make_claim("a", "It is more.", found, 0, "cIoU of random tokens; 5 seeds"))
+        '0: cIoU of random tokens'
+    """
+    plain = claim.null_description.split(";")[0].split(": ")[-1].split(",")[0]
+    return f"{number(claim.null)}: {plain}" if len(plain) <= _LONGEST else number(claim.null)
 
 
 def _drawable(claim: Claim) -> bool:

@@ -95,14 +95,18 @@ def how_sure(records: Sequence[RunRecord], summaries: Sequence[Summary]) -> list
     if not claims:
         return []
     counts = Counter(claim.verdict for claim in claims)
-    images = max((claim.n_images for claim in claims if claim.unit == "images"), default=0)
+    images = sorted({claim.n_images for claim in claims if claim.unit == "images"})
+    many = " to ".join(str(n) for n in dict.fromkeys((*images[:1], *images[-1:])))
     found = [
         f"Of {len(claims)} claims {counts['supported']} are supported, "
         f"{counts['not supported']} are not supported and {counts['undetermined']} are "
-        "undetermined. Failures stay in the count.",
-        f"Each interval comes from drawing the images anew, {images} at most. It says what other "
-        "images of this kind would change.",
+        "undetermined, each by itself. Controls are among them. Failures stay in the count.",
     ]
+    if images:
+        found.append(
+            f"Each interval comes from drawing its images anew ({many}, depending on the claim). "
+            "It says what other images of this kind would change."
+        )
     if any(claim.widest != (claim.low, claim.high) for claim in claims):
         found.append(
             "Where objects have categories, the wider interval draws these anew as well, and the "
@@ -147,8 +151,8 @@ def what_would_change_it(
     )
     protocols = sorted({record.protocol for record in records})
     found.append(
-        f"Another way of asking. The runs use the {' and the '.join(protocols)} protocol; a "
-        "verdict holds for its protocol."
+        f"Another way of asking. A verdict holds for the protocol that its claim names, else for "
+        f"the {' or the '.join(protocols)} protocol."
     )
     return found
 

@@ -4,6 +4,7 @@ import getpass
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def command() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if program == "__main__.py" and spec is not None:
         program = f"python -m {spec.parent}"
-    return scrub(" ".join([program, *sys.argv[1:]]))
+    return scrub(f"{program} {shlex.join(sys.argv[1:])}".strip())
 
 
 def versions(packages: Sequence[str] = ("litelvlm", *PACKAGES)) -> dict[str, str]:

@@ -223,8 +223,8 @@ def interpret(claims: Sequence[Claim]) -> str:
         found = f"By {ranker.replace('_', ' ')}, in place of CLIP's similarity: {found}"
     same = [id for id in ("H2", "H3") if id in by_id and by_id[id].equivalent]
     if first == "supported" and same:
-        small = "; ".join(f"{id} ({by_id[id].equivalence})" for id in same)
-        found += f" Shown to be too small to count: {small}."
+        small = "; ".join(f"{id} is {by_id[id].equivalence}" for id in same)
+        found += f" Too small to count: {small}."
     seen = [id for id, claim in by_id.items() if id in HYPOTHESES and claim.seen_only]
     if seen:
         found += (
