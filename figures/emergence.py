@@ -14,7 +14,8 @@ COLOURS = {"sink": "high_similarity", "reversal": "litelvlm"}
 STAGES = {
     "A": ("text towers, bags of objects", "high_similarity"),
     "B": ("image towers, symbols", "litelvlm"),
-    "C": ("image towers, pixels", "mask_oracle"),
+    "C": ("symbols, one factor at a time", "random"),
+    "D": ("pixels, one factor at a time", "mask_oracle"),
 }
 """Stage to its name and the method whose colour and marker it has."""
 LABELS = {

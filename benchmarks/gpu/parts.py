@@ -99,9 +99,9 @@ PARTS: Sequence[Part] = (
     ),
     Part(
         "family",
-        "The longer list of the emergence family (stage C), as far as the time goes.",
-        f"{_FAMILY} --stage C --device cuda",
-        f"{_FAMILY} --stage C --device cpu --plan",
+        "The longer list of the emergence family (stage D, pixels), as far as the time goes.",
+        f"{_FAMILY} --stage D --device cuda",
+        f"{_FAMILY} --stage D --device cpu --plan",
         goes_on=True,
     ),
 )

@@ -12,10 +12,10 @@ from litelvlm.data.worlds.pictograms.places import WORDS as PLACE_WORDS
 from litelvlm.data.worlds.pictograms.scenes import LEVELS, level_vocabulary
 from litelvlm.embedded.family.captions import Thing, draw_caption, draw_informative
 from litelvlm.embedded.family.design import (
-    BASE,
+    ALONE,
+    BASES,
     CONFIRMATORY,
     FRACTIONS,
-    STAGE_C,
     fraction,
     members,
 )
@@ -49,11 +49,12 @@ def test_no_main_effect_is_mixed_with_an_interaction_of_two(stage):
 
 def test_design_has_the_promised_seeds():
     counts = Counter(member.stage for member in members())
-    assert counts == {"A": 64, "B": 64, "C": 5 + 3 * sum(len(v) for v in STAGE_C.values())}
+    alone = {s: 5 + 3 * sum(len(v) for v in levels.values()) for s, levels in ALONE.items()}
+    assert counts == {"A": 64, "B": 64, **alone}
     seeds = Counter((m.stage, m.cell) for m in members())
-    assert seeds["C", "base"] == 5
-    assert {n for (stage, _), n in seeds.items() if stage != "C"} == {4}
-    assert {n for (stage, cell), n in seeds.items() if stage == "C" and cell != "base"} == {3}
+    assert seeds["C", "base"] == seeds["D", "base"] == 5
+    assert {n for (stage, _), n in seeds.items() if stage in FRACTIONS} == {4}
+    assert {n for (stage, cell), n in seeds.items() if stage in ALONE and cell != "base"} == {3}
     names = [member.name for member in members()]
     assert len(set(names)) == len(names)
     assert [m.seed for m in members()] == sorted(m.seed for m in members())
@@ -64,9 +65,10 @@ def test_design_has_the_promised_seeds():
     assert len({effect.name for effect in CONFIRMATORY}) == len(CONFIRMATORY) == 10
 
 
-def test_each_cell_of_stage_c_changes_one_factor():
-    base = vars(BASE)
-    for member in members(("C",)):
+@pytest.mark.parametrize("stage", list(ALONE))
+def test_each_cell_changes_one_factor(stage):
+    base = vars(BASES[stage])
+    for member in members((stage,)):
         changed = [name for name, value in vars(member.factors).items() if value != base[name]]
         assert len(changed) == (0 if member.cell == "base" else 1)
         assert member.cell == "base" or member.cell.startswith(changed[0])
@@ -76,14 +78,14 @@ def test_unknown_cells_and_bad_factors_are_refused():
     assert {m.cell for m in members(("C",), only="helper-1.0")} == {"helper-1.0"}
     with pytest.raises(ValueError, match=r"no cell 'helper-9'.*helper-1\.0"):
         members(("C",), only="helper-9")
-    with pytest.raises(ValueError, match="unknown stage 'D'"):
-        members(("D",))
+    with pytest.raises(ValueError, match="unknown stage 'E'; allowed are A, B, C, D"):
+        members(("E",))
     with pytest.raises(
         ValueError, match=r"uninformative is 1\.5, allowed are values from 0 to 0\.9"
     ):
         Factors(uninformative=1.5)
     with pytest.raises(ValueError, match=r"unknown scope 'scne'; did you mean 'scene'"):
-        check_values(vars(BASE) | {"scope": "scne"})
+        check_values(vars(BASES["D"]) | {"scope": "scne"})
     with pytest.raises(ValueError, match="multiple of 16"):
         Factors(width=40)
     with pytest.raises(ValueError, match="a bag of objects has no patches"):

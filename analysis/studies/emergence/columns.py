@@ -4,7 +4,7 @@ from litelvlm.analysis.runs.columns import Column
 
 COLUMNS: tuple[Column, ...] = (
     Column("training", str, "Name of the training: stage, cell and seed."),
-    Column("stage", str, "Part of the design: 'A' text towers, 'B' symbols, 'C' pixels."),
+    Column("stage", str, "Part of the design: 'A' text towers, 'B' and 'C' symbols, 'D' pixels."),
     Column("cell", str, "Condition: the factors that differ from the stage's base."),
     Column("seed", int, "Seed of the training; a block of the design."),
     Column("step", int, "Optimiser steps before the measurement."),

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from litelvlm import interrupts
-from litelvlm.embedded.family.design import members
+from litelvlm.embedded.family.design import STAGES, members
 from litelvlm.embedded.family.training import DONE, train_member
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of all trainings")
-    parser.add_argument(
-        "--stage", action="append", choices=("A", "B", "C"), help="stages; all if left out"
-    )
+    parser.add_argument("--stage", action="append", choices=STAGES, help="stages; all if left out")
     parser.add_argument("--only", help="one cell by name")
     parser.add_argument(
         "--seeds", type=int, help="only the first so many seeds of each cell; all if left out"
@@ -43,7 +41,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     chosen = [
         member
-        for member in members(arguments.stage or ("A", "B", "C"), arguments.only)
+        for member in members(arguments.stage or STAGES, arguments.only)
         if arguments.seeds is None or member.seed < arguments.seeds
     ]
     out: Path = arguments.out

@@ -3,7 +3,7 @@
 Stage A asks what makes a sink: text towers against a bag of objects. Stage B asks what makes a
 reversal: small image towers on symbolic grids. Both are half fractions of two-level designs, in
 which no main effect is mixed with an interaction of two factors. Stage C changes one factor at a
-time on rendered pixels.
+time on symbols, and stage D does so on rendered pixels; it is the longer list for a GPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,30 +44,38 @@ _FRACTION_BASE = {
     "A": Factors(image="bag", width=64, steps=400),
     "B": Factors(image="grid", width=64, steps=500, rate=2e-3),
 }
-BASE = Factors(image="pixels", width=128, steps=600)
-STAGE_C: Mapping[str, tuple[Level, ...]] = MappingProxyType(
+BASES: Mapping[str, Factors] = MappingProxyType(
     {
-        "helper": (1.0, 0.3),
-        "uninformative": (0.5, 0.25),
-        "scope": ("object", "some", "place", "long"),
-        "categories": (4, 16),
-        "loss": ("sigmoid",),
-        "clutter": (1, 2),
-        "pooling": ("mean",),
-        "registers": (4,),
-        "filler": (20,),
-        "questions": (1.0,),
-        "text_depth": (8,),
-        "image_depth": (8,),
-        "width": (64,),
-        "rate": (3e-3,),
-        "weight_decay": (0.0, 0.5),
-        "steps": (300, 1200),
-        "sharpness": (4.0,),
-        "text_pooling": ("words",),
+        "C": Factors(image="grid", width=64, steps=500, rate=2e-3),
+        "D": Factors(image="pixels", width=128, steps=600),
     }
 )
-"""What stage C changes, each alone against its base; the most urgent cells come first."""
+"""What the stages that change one factor at a time compare with."""
+_CHANGED: Mapping[str, tuple[Level, ...]] = {
+    "helper": (1.0, 0.3),
+    "uninformative": (0.5, 0.25),
+    "scope": ("object", "some", "place", "long"),
+    "categories": (4, 16),
+    "loss": ("sigmoid",),
+    "clutter": (1, 2),
+    "pooling": ("mean",),
+    "registers": (4,),
+    "filler": (20,),
+    "questions": (1.0,),
+    "text_depth": (8,),
+    "image_depth": (8,),
+    "weight_decay": (0.0, 0.5),
+    "sharpness": (4.0,),
+    "text_pooling": ("words",),
+}
+ALONE: Mapping[str, Mapping[str, tuple[Level, ...]]] = MappingProxyType(
+    {
+        "C": {**_CHANGED, "width": (128,), "rate": (1e-3, 4e-3), "steps": (250, 1000)},
+        "D": {**_CHANGED, "width": (64,), "rate": (3e-3,), "steps": (300, 1200)},
+    }
+)
+"""What they change, each value alone against the base; the most urgent cells come first."""
+STAGES = (*FRACTIONS, *ALONE)
 
 
 @dataclass(frozen=True)
@@ -135,36 +143,40 @@ def _fractional(stage: str) -> list[Member]:
     return members
 
 
-def _one_at_a_time() -> list[Member]:
-    cells: list[tuple[str, Factors]] = [("base", BASE)]
-    for name, values in STAGE_C.items():
+def _one_at_a_time(stage: str) -> list[Member]:
+    base = BASES[stage]
+    cells: list[tuple[str, Factors]] = [("base", base)]
+    for name, values in ALONE[stage].items():
         cells += [
-            (cell_name({name: value}), replace(BASE, **{name: value}))  # type: ignore[arg-type]
+            (cell_name({name: value}), replace(base, **{name: value}))  # type: ignore[arg-type]
             for value in values
         ]
     return [
-        Member("C", name, factors, seed)
+        Member(stage, name, factors, seed)
         for seed in range(BASE_SEEDS)
         for name, factors in cells
         if seed < OTHER_SEEDS or name == "base"
     ]
 
 
-def members(stages: Sequence[str] = ("A", "B", "C"), only: str | None = None) -> list[Member]:
+def members(stages: Sequence[str] = STAGES, only: str | None = None) -> list[Member]:
     """All trainings of some stages, seed after seed, so that whole blocks are finished first.
 
     Args:
-        stages: "A", "B" and "C".
+        stages: Of ``STAGES``.
         only: Name of one cell; all if left out.
 
     Raises:
         ValueError: If a stage or the cell does not exist.
     """
-    known = {"A": lambda: _fractional("A"), "B": lambda: _fractional("B"), "C": _one_at_a_time}
-    unknown = [stage for stage in stages if stage not in known]
+    unknown = [stage for stage in stages if stage not in STAGES]
     if unknown or not stages:
-        raise ValueError(f"unknown stage {', '.join(unknown)!r}; allowed are A, B and C")
-    every = [member for stage in stages for member in known[stage]()]
+        raise ValueError(f"unknown stage {', '.join(unknown)!r}; allowed are {', '.join(STAGES)}")
+    every = [
+        member
+        for stage in stages
+        for member in (_fractional(stage) if stage in FRACTIONS else _one_at_a_time(stage))
+    ]
     every.sort(key=lambda member: member.seed)
     if only is None:
         return every
