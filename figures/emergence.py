@@ -18,6 +18,8 @@ STAGES = {
     "D": ("pixels, one factor at a time", "mask_oracle"),
 }
 """Stage to its name and the method whose colour and marker it has."""
+ALONE = ("C", "D")
+"""Stages that change one factor at a time."""
 LABELS = {
     "sink": "log lift on [SOS] (0: uniform attention)",
     "reversal": "reversal index, true minus absent text",
@@ -153,6 +155,46 @@ def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def changes_from_base(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """One outcome of each training minus that of the base with the same seed.
+
+    Args:
+        table: Lines of the table "outcomes" of one stage that changes one factor at a time.
+        outcome: Column of the values.
+
+    Returns:
+        Columns cell, change and learned; trainings without a base of their seed are left out.
+    """
+    base = table[table["cell"] == "base"].set_index("seed")[outcome]
+    others = table[table["cell"] != "base"]
+    change = others[outcome] - others["seed"].map(base)
+    return others[["cell", "learned"]].assign(change=change).dropna(subset=["change"])
+
+
+def draw_cells(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
+    """What each single change of condition does to one outcome, every training as a point.
+
+    Args:
+        table: Lines of the table "outcomes" of one stage that changes one factor at a time.
+        outcome: "sink" or "reversal".
+        ax: Where to draw; a line per changed condition in the order of its mean, bars are means
+            and hollow points did not learn to find categories.
+    """
+    found = changes_from_base(table, outcome)
+    means = found.groupby("cell")["change"].mean().sort_values(kind="stable")
+    colour = style.colour(COLOURS[outcome])
+    for place, (cell, mean) in enumerate(means.items()):
+        part = found[found["cell"] == cell]
+        faces = [colour if learned else "white" for learned in part["learned"]]
+        heights = np.full(len(part), float(place))
+        ax.scatter(part["change"], heights, c=faces, edgecolors=colour, s=14, linewidths=0.7)
+        ax.vlines(mean, place - 0.35, place + 0.35, colors=style.INK, linewidth=1.4)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(means)), [str(cell).replace("_", " ") for cell in means.index])
+    ax.set_xlabel(f"change of {LABELS[outcome].split(' (')[0].split(',')[0]}")
+    return ax
+
+
 def _counted(count: int, what: str = INTERVALS) -> str:
     return f"n = {count} trainings; {what}."
 
@@ -204,6 +246,24 @@ def _signs(run: Saved) -> RenderedFigure:
     return RenderedFigure(figure, _counted(count, "one line each"))
 
 
+def _alone(run: Saved) -> list[str]:
+    """Stages of a run that change one factor at a time."""
+    return [stage for stage in ALONE if stage in set(run.table("outcomes")["stage"])]
+
+
+def _cells(run: Saved) -> RenderedFigure:
+    table = run.table("outcomes")
+    table = table[table["stage"] == _alone(run)[0]]
+    lines = max(len(changes_from_base(table, name)["cell"].unique()) for name in LABELS)
+    figure, _ = style.new_figure(9.6, 1.6 + 0.2 * lines)
+    figure.clear()
+    for ax, outcome in zip(figure.subplots(1, 2), ("sink", "reversal"), strict=True):
+        draw_cells(table, outcome, ax)
+    figure.axes[0].set_title(run.title("One condition changed at a time"))
+    note = "points are trainings minus the base of their seed, bars means; hollow: did not learn"
+    return RenderedFigure(figure, _counted(int((table["cell"] != "base").sum()), note))
+
+
 def _link(run: Saved) -> RenderedFigure:
     table = run.table("outcomes")
     figure, ax = style.new_figure(5.4, 3.8)
@@ -224,6 +284,13 @@ DRAWINGS = {
         "Sink and reversal at both levels of each factor, trainings as points.",
         _factors,
         ("outcomes", "effects"),
+    ),
+    "emergence_cells": Drawing(
+        "emergence",
+        "Change of sink and reversal when one condition differs from the base.",
+        _cells,
+        ("outcomes",),
+        drawable=lambda run: bool(_alone(run)),
     ),
     "emergence_trajectories": Drawing(
         "emergence",

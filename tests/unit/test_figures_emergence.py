@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 
 from litelvlm.figures import emergence, style
 
@@ -38,6 +39,29 @@ def outcomes():
             "learned": [True, True, True, False, True, True],
         }
     )
+
+
+def test_changes_are_those_from_the_base_of_the_same_seed():
+    table = pd.DataFrame(
+        {
+            "cell": ["base", "base", "rate-0.1", "rate-0.1", "rate-0.1", "loss-sigmoid"],
+            "seed": [0, 1, 0, 1, 2, 1],
+            "sink": [1.0, 2.0, 1.5, 2.7, 9.0, 1.9],
+            "learned": [True, True, True, False, True, True],
+        }
+    )
+    found = emergence.changes_from_base(table, "sink")
+    assert found["cell"].tolist() == ["rate-0.1", "rate-0.1", "loss-sigmoid"]
+    np.testing.assert_allclose(found["change"], [0.5, 0.7, -0.1])
+    ax = emergence.draw_cells(table, "sink", axes())
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["loss-sigmoid", "rate-0.1"]
+    points = [c for c in ax.collections if isinstance(c, PathCollection)]
+    drawn = sorted(round(x, 6) for c in points for x in c.get_offsets()[:, 0])
+    assert drawn == [-0.1, 0.5, 0.7]
+    hollow = [tuple(f) == (1, 1, 1, 1) for c in points for f in c.get_facecolors()]
+    assert sum(hollow) == 1
+    bars = [c.get_segments()[0][0][0] for c in ax.collections if hasattr(c, "get_segments")]
+    assert any(bar == pytest.approx(0.6) for bar in bars)
 
 
 def axes():
