@@ -73,8 +73,9 @@ def test_answers_are_scored_as_the_command_does():
         questions, ["yes", "yes", "no", "no", "", "who knows"], strict=True)]  # fmt: skip
     found = answers.answer_estimates("pope", rows)
     assert found["empty"].value == found["unreadable"].value == pytest.approx(1 / 6)
-    # Truths alternate: yes, no, yes, no, ...; nothing readable counts as "no".
+    # Truths alternate: yes, no, yes, no, ...; by POPE's rule what is not a "no" counts as "yes".
     assert found["accuracy"].value == pytest.approx(3 / 6)
+    assert found["yes_ratio"].value == pytest.approx(4 / 6)
 
 
 def test_grounding_answers_come_in_the_order_of_the_requests():
