@@ -32,7 +32,7 @@ def generation_of(options: Mapping[str, object]) -> Generation:
     """The options of a request whose answer is words.
 
     Other options than ``until``, ``max_new_tokens`` and those of greedy decoding are named in the
-    log, each once.
+    log, each once, and so is a missing length.
 
     Args:
         options: As lmms-eval hands them over.
@@ -41,6 +41,8 @@ def generation_of(options: Mapping[str, object]) -> Generation:
         ValueError: If they ask for sampling or beams, or a value is of no use.
     """
     check_greedy(options)
+    if "max_new_tokens" not in options:
+        _tell_once(f"a request names no max_new_tokens; its answer ends after {_LENGTH} tokens")
     longest = options.get("max_new_tokens", _LENGTH)
     if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
         raise ValueError(f"max_new_tokens is {longest!r}, allowed are whole numbers from 1")
@@ -87,9 +89,9 @@ def _stops(value: object) -> tuple[str, ...]:
 
 def _tell(options: Mapping[str, object], known: frozenset[str], why: str) -> None:
     for name in options.keys() - known - _GREEDY:
-        _tell_once(name, repr(options[name]), why)
+        _tell_once(f"the generation option {name}={options[name]!r} {why}")
 
 
 @lru_cache(maxsize=256)
-def _tell_once(name: str, value: str, why: str) -> None:
-    _LOG.warning("the generation option %s=%s %s", name, value, why)
+def _tell_once(told: str) -> None:
+    _LOG.warning("%s", told)

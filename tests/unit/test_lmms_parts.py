@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.lmms import answers, grounding, masks
+from litelvlm.analysis.lmms import answers, generation, grounding, masks
 from litelvlm.analysis.lmms.__main__ import TASK_FILES, main
 from litelvlm.analysis.lmms.generation import Generation, check_mask_options, generation_of
 from litelvlm.data.understanding.tasks import load_questions
@@ -122,11 +122,13 @@ def test_options_that_cannot_be_honoured_are_refused(options):
 
 
 def test_options_that_change_nothing_here_are_named_once(caplog):
+    generation._tell_once.cache_clear()
     for _ in range(2):
         generation_of({"image_aspect_ratio": "original", "top_p": 1.0})
         check_mask_options({"repetition_penalty": 1.1, "until": ["x"], "max_new_tokens": 4})
     told = [record.getMessage() for record in caplog.records]
     assert told == [
+        "a request names no max_new_tokens; its answer ends after 16 tokens",
         "the generation option image_aspect_ratio='original' is not known here and is left out",
         "the generation option repetition_penalty=1.1 does not apply to a mask",
     ]
