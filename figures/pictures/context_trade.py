@@ -56,16 +56,15 @@ def draw_shares(scores: pd.DataFrame, crossings: pd.DataFrame, budget: int, ax: 
         part = chosen[chosen["side"] == side].sort_values("share")
         _band(ax, part, "share", colour, mark, "-", label)
     found = crossings[crossings["budget"] == budget]
-    columns = found[["share", "low", "high", "found", "crossed"]].to_numpy(dtype=float).tolist()
-    for share, low, high, part, crossed in columns:
+    columns = found[["share", "low", "high", "crossed"]].to_numpy(dtype=float).tolist()
+    for share, low, high, crossed in columns:
         if isfinite(share):
             ax.axvline(share, color=style.INK, linewidth=0.9)
         if isfinite(low) and isfinite(high):
             ax.axvspan(low, high, color=style.INK, alpha=0.07, linewidth=0)
         else:
-            text = f"crossing in {crossed:.0f} resamples ({100 * part:.1f} %):"
-            text += "\ntoo few for an interval"
-            ax.text(0.03, 0.03, text, transform=ax.transAxes, fontsize=6.5, color=style.MUTED)
+            text = f"{crossed:.0f} resamples cross:\ntoo few for an interval"
+            ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", fontsize=6.5)
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
     ax.set(xlabel="share of context among the tokens", title=f"{budget} tokens")
     return ax
