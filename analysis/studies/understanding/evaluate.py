@@ -122,7 +122,7 @@ def notes_of(questions: QuestionSet, rows: pd.DataFrame, ocr: bool) -> list[str]
         found = rows[rows["state"] == state]
         if len(found):
             example = found.iloc[0]
-            counted = " and count as 'yes', as POPE's rule has it" * (questions.task == "pope")
+            counted = " and count as 'yes', by POPE's rule" if questions.task == "pope" else ""
             notes.append(
                 f"{len(found)} of {len(rows)} answers are {state}{counted}; the first is "
                 f"{str(example['answer'])[:40]!r} to question {example['question_id']} "
