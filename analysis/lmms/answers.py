@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from litelvlm.analysis.stats.bootstrap import Estimate, bootstrap, bootstrap_means
+from litelvlm.analysis.studies.understanding.intervals import intervals_of
 from litelvlm.analysis.studies.understanding.scores import RESAMPLES, columns_of
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.data.understanding.tasks import TASKS, load_questions
@@ -85,7 +86,8 @@ def answer_row(task: str, question: Question, said: str) -> AnswerRow:
 def answer_estimates(task: str, rows: Sequence[AnswerRow]) -> Mapping[str, Estimate]:
     """Every metric of a task with its interval over images.
 
-    "empty" and "unreadable" are shares of the answers.
+    "empty" and "unreadable" are shares of the answers. An interval rests on the resamples that
+    have a value, and is nan where these are too few (see ``intervals_of``).
 
     Raises:
         ValueError: If there is no row.
@@ -95,5 +97,6 @@ def answer_estimates(task: str, rows: Sequence[AnswerRow]) -> Mapping[str, Estim
     found = bootstrap(columns, images, statistic, RESAMPLES)
     lost = np.column_stack([table["state"] == state for state in LOST]).astype(np.float64)
     shares = bootstrap_means(lost, table["image_id"].to_numpy(), RESAMPLES)
-    scores = dict(zip(names, found.estimates(), strict=True))
+    each = [interval.estimate for interval in intervals_of(found)]
+    scores = dict(zip(names, each, strict=True))
     return scores | dict(zip(LOST, shares.estimates(), strict=True))

@@ -1,7 +1,7 @@
 """Expressions of a data set as documents of lmms-eval, and GLaMM's masks for them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from typing import TypedDict
@@ -13,7 +13,7 @@ from litelvlm.analysis.lmms.masks import mask_answer
 from litelvlm.arrays import Array
 from litelvlm.data.load import load_refer
 from litelvlm.data.refer import ReferDataset, ReferSample
-from litelvlm.models.base import Request
+from litelvlm.models.base import Grounder, Request
 from litelvlm.models.glamm.model import Glamm
 from litelvlm.names import check_name
 from litelvlm.pruning import Pruner
@@ -89,11 +89,13 @@ class Question(TypedDict):
     """One request.
 
     Attributes:
+        source: Where the image id counts, such as a task and its split.
         image_id: Requests about the same image stand together.
         image: The picture.
         sentence: The expression.
     """
 
+    source: str
     image_id: int
     image: Image.Image
     sentence: str
@@ -102,7 +104,7 @@ class Question(TypedDict):
 @torch.inference_mode()
 def ground_all(
     model: Glamm,
-    questions: Sequence[Question],
+    questions: Iterable[Question],
     pruner: Pruner | None,
     budget: int | None,
     protocol: str = "single",
@@ -111,7 +113,8 @@ def ground_all(
 
     Args:
         model: The model.
-        questions: Requests; neighbours about the same image share its encoding.
+        questions: Requests; neighbours about the same image share its encoding. They are taken
+            one after another, so that an iterator need not hold the pictures of all.
         pruner: A method; None keeps all tokens.
         budget: Tokens to keep.
         protocol: "single" gives every expression a conversation of its own; "conversation" puts
@@ -122,22 +125,33 @@ def ground_all(
     """
     check_name(protocol, PROTOCOLS, "protocol")
     grounder, answers = model.grounder(_BATCH), list[str]()
-    for _, several in groupby(questions, lambda question: question["image_id"]):
-        same = list(several)
-        state = model.encode_image(same[0]["image"])
-        sentences = [question["sentence"] for question in same]
-        groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
-        requests = []
-        for group in groups:
-            conversation = model.conversation(group, 0, 0)
-            if pruner is None or budget is None:
-                requests.append(Request(conversation, None))
-                continue
-            cues = model.cues(state, conversation, key=same[0]["image_id"])
-            requests.append(Request(conversation, pruner.select(cues, budget)))
-        found: dict[int, Array] = {}
-        for batch in grounder(state, requests):
-            for row, places in enumerate(batch.places):
-                found |= {place: batch.masks[row].cpu().numpy() for place in places}
-        answers += [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]
+    for _, several in groupby(questions, lambda one: (one["source"], one["image_id"])):
+        answers += _ground_image(model, grounder, list(several), pruner, budget, protocol)
     return answers
+
+
+def _ground_image(
+    model: Glamm,
+    grounder: Grounder,
+    same: Sequence[Question],
+    pruner: Pruner | None,
+    budget: int | None,
+    protocol: str,
+) -> list[str]:
+    """Answers to the requests about one image."""
+    state = model.encode_image(same[0]["image"])
+    sentences = [question["sentence"] for question in same]
+    groups = [sentences] if protocol == "conversation" else [[one] for one in sentences]
+    requests = []
+    for group in groups:
+        conversation = model.conversation(group, 0, 0)
+        if pruner is None or budget is None:
+            requests.append(Request(conversation, None))
+            continue
+        cues = model.cues(state, conversation, key=same[0]["image_id"])
+        requests.append(Request(conversation, pruner.select(cues, budget)))
+    found: dict[int, Array] = {}
+    for batch in grounder(state, requests):
+        for row, places in enumerate(batch.places):
+            found |= {place: batch.masks[row].cpu().numpy() for place in places}
+    return [mask_answer(mask) for place in range(len(groups)) for mask in found[place]]

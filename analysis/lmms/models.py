@@ -1,6 +1,6 @@
 """GLaMM and any vision-language model, pruned or not, as models of lmms-eval."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from lmms_eval.api.model import lmms
@@ -8,6 +8,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.lmms.generation import check_mask_options, generation_of
 from litelvlm.analysis.lmms.grounding import Question, ground_all
 from litelvlm.data.images import to_rgb
 from litelvlm.models.families import load_model
@@ -41,18 +42,33 @@ class Instance(Protocol):
 class _Request(NamedTuple):
     prompt: str
     doc: Doc
-    images: list[Image.Image]
+    source: str
+    pictures: Callable[[Doc], list[Image.Image]]
     options: Mapping[str, object]
 
+    def image(self) -> Image.Image:
+        """The only picture, opened now.
 
-def _requests(instances: Sequence[Instance], docs: Docs) -> Iterator[_Request]:
-    """Requests one after another, so that the pictures of one are in memory at a time."""
+        Raises:
+            ValueError: If there is none, or there are several.
+        """
+        found = self.pictures(self.doc)
+        if len(found) != 1:
+            raise ValueError(
+                f"one image a request is read, and this one of {self.source} has {len(found)}; "
+                "choose a task with one image a question"
+            )
+        return to_rgb(found[0])
+
+
+def _requests(instances: Iterable[Instance], docs: Docs) -> Iterator[_Request]:
+    """Requests one after another, whose pictures are opened when they are asked for."""
     for instance in instances:
         prompt, options, pictures, doc_id, task, split = instance.args
         assert isinstance(doc_id, int) and isinstance(options, Mapping)  # noqa: S101, PT018
         doc = docs[str(task)][str(split)][doc_id]
         seen: Callable[[Doc], list[Image.Image]] = pictures  # type: ignore[assignment]
-        yield _Request(str(prompt), doc, [to_rgb(image) for image in seen(doc)], options)
+        yield _Request(str(prompt), doc, f"{task}/{split}", seen, options)
 
 
 class _Answering(lmms):
@@ -129,16 +145,31 @@ class LmmsGlamm(_Answering):
         self.protocol = protocol
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
-        """One JSON with a mask per request, in their order."""
-        questions: list[Question] = []
-        for request in _requests(requests, self.task_dict):
-            number = request.doc.get("image_id", len(questions))
-            image_id = number if isinstance(number, int) else len(questions)
-            picture = request.images[0]
-            if questions and questions[-1]["image_id"] == image_id:
-                picture = questions[-1]["image"]
-            questions.append({"image_id": image_id, "image": picture, "sentence": request.prompt})
+        """One JSON with a mask per request, in their order.
+
+        Raises:
+            ValueError: If a request has no image or several, or asks for sampling.
+        """
+        questions = self._questions(tqdm(requests, desc="grounding", unit="expression"))
         return ground_all(self.model, questions, self.pruner, self.budget, self.protocol)
+
+    def _questions(self, requests: Iterable[Instance]) -> Iterator[Question]:
+        """Questions one after another; neighbours about the same image share its picture."""
+        last: Question | None = None
+        for place, request in enumerate(_requests(requests, self.task_dict)):
+            check_mask_options(request.options)
+            number = request.doc.get("image_id")
+            # A document without a number shares its picture with no other.
+            image_id = number if isinstance(number, int) else place
+            known = last if last is not None and last["source"] == request.source else None
+            same = known is not None and known["image_id"] == image_id
+            last = {
+                "source": request.source,
+                "image_id": image_id,
+                "image": known["image"] if known is not None and same else request.image(),
+                "sentence": request.prompt,
+            }
+            yield last
 
 
 class LmmsVlm(_Answering):
@@ -177,23 +208,19 @@ class LmmsVlm(_Answering):
         """One answer per request, in their order.
 
         Raises:
-            ValueError: If a request has no image, or several.
+            ValueError: If a request has no image or several, or asks for sampling.
         """
         answers = []
         asking = _requests(requests, self.task_dict)
         for request in tqdm(asking, total=len(requests), desc="asking", unit="question"):
-            if len(request.images) != 1:
-                raise ValueError(
-                    f"litelvlm_vlm reads one image a question, this one has {len(request.images)}"
-                )
-            asked, longest = request.doc.get("question"), request.options.get("max_new_tokens")
+            asked, wanted = request.doc.get("question"), generation_of(request.options)
             found = self.vlm.answer(
-                request.images[0],
+                request.image(),
                 request.prompt,
                 self.pruner,
                 self.budget,
                 text=asked if isinstance(asked, str) else None,
-                max_new_tokens=longest if isinstance(longest, int) else 16,
+                max_new_tokens=wanted.max_new_tokens,
             )
-            answers.append(found.text)
+            answers.append(wanted.cut(found.text))
         return answers

@@ -1,6 +1,7 @@
 """Grounding beside understanding: what fewer tokens, and more context among them, do to both."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +22,8 @@ def draw_tokens(scores: pd.DataFrame, ax: Axes, shares: Sequence[float]) -> Axes
 
     Args:
         scores: Columns side, method, share, budget, kept, kept_low, kept_high.
-        ax: Where to draw; solid without context, dashed with half of it, grey for random tokens.
+        ax: Where to draw; solid without context, dashed with half of it, dotted for random tokens,
+            each over its interval.
         shares: Two shares of context to show.
     """
     for side, (colour, mark, label) in SIDES.items():
@@ -31,8 +33,7 @@ def draw_tokens(scores: pd.DataFrame, ax: Axes, shares: Sequence[float]) -> Axes
             text = f"{label}, {100 * share:.0f} % context"
             _band(ax, found, "budget", colour, mark, line, text)
         random = part[part["method"] == "random"].sort_values("budget")
-        ax.plot(random["budget"], random["kept"], color=colour, linestyle=":", linewidth=1,
-                label=f"{label}, random tokens")  # fmt: skip
+        _band(ax, random, "budget", colour, "x", ":", f"{label}, random tokens")
     budget_axis(ax, scores["budget"].dropna())
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
     ax.set(ylabel="share of the unpruned score", title="against tokens")
@@ -45,18 +46,25 @@ def draw_shares(scores: pd.DataFrame, crossings: pd.DataFrame, budget: int, ax: 
 
     Args:
         scores: As for ``draw_tokens``.
-        crossings: Columns budget, share, low, high, found.
+        crossings: Columns budget, share, low, high, found, crossed.
         budget: Tokens kept.
-        ax: Where to draw; a vertical line marks the crossing, a band its interval.
+        ax: Where to draw; a vertical line marks the crossing, a band its interval. Where too few
+            resamples cross for an interval, words say so.
     """
     chosen = scores[(scores["budget"] == budget) & scores["share"].notna()]
     for side, (colour, mark, label) in SIDES.items():
         part = chosen[chosen["side"] == side].sort_values("share")
         _band(ax, part, "share", colour, mark, "-", label)
-    found = crossings[(crossings["budget"] == budget) & crossings["share"].notna()]
-    for share, low, high in found[["share", "low", "high"]].to_numpy(dtype=float).tolist():
-        ax.axvline(share, color=style.INK, linewidth=0.9)
-        ax.axvspan(low, high, color=style.INK, alpha=0.07, linewidth=0)
+    found = crossings[crossings["budget"] == budget]
+    columns = found[["share", "low", "high", "crossed"]].to_numpy(dtype=float).tolist()
+    for share, low, high, crossed in columns:
+        if isfinite(share):
+            ax.axvline(share, color=style.INK, linewidth=0.9)
+        if isfinite(low) and isfinite(high):
+            ax.axvspan(low, high, color=style.INK, alpha=0.07, linewidth=0)
+        else:
+            text = f"{crossed:.0f} resamples cross:\ntoo few for an interval"
+            ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", fontsize=6.5)
     ax.axhline(1, color=style.MUTED, linewidth=0.8)
     ax.set(xlabel="share of context among the tokens", title=f"{budget} tokens")
     return ax

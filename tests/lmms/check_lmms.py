@@ -3,13 +3,20 @@
 `make lmms` runs this file in an environment of its own, because lmms-eval needs older packages.
 """
 
+import gc
+import weakref
+from dataclasses import dataclass
+
 import pytest
 from lmms_eval.evaluator import simple_evaluate
 from lmms_eval.tasks import TaskManager
+from PIL import Image
 
 from litelvlm import load_model, load_refer
 from litelvlm.analysis.api import run_study
+from litelvlm.analysis.lmms import answers
 from litelvlm.analysis.lmms.__main__ import TASK_FILES
+from litelvlm.analysis.lmms.models import LmmsGlamm, LmmsVlm
 from litelvlm.analysis.studies.understanding import evaluate_questions
 from litelvlm.data.understanding.tasks import load_questions
 from litelvlm.models.vlm.asking import load_asked_vlm
@@ -68,24 +75,117 @@ def test_masks_equal_our_evaluator_pixel_by_pixel(manager, sweep, condition):
     assert values["ciou"] == pytest.approx(line["value"], abs=1e-6)
 
 
-@pytest.mark.parametrize("task", ["gqa", "pope"])
+NAMES = {"gqa": ("accuracy",), "vqav2": ("accuracy",),
+         "pope": ("f1", "accuracy", "precision", "recall", "yes_ratio")}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", NAMES)
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_answers_equal_our_evaluator(manager, tmp_path, task, condition):
+def test_answers_equal_our_evaluator(manager, monkeypatch, tmp_path, task, condition):
     pruner, budget = CONDITIONS[condition]
     questions = load_questions(task)
-    # POPE's settings stand one after the other: take the first questions as they stand.
-    n = 24
-    chosen = questions.__class__(task, questions.root, questions.questions[:n])
+    # The first questions of each group: POPE's settings, VQA's answer types, kinds in GQA's layout.
+    groups = {one.group for one in questions.questions}
+    chosen = tuple(
+        one for group in sorted(groups)
+        for one in [q for q in questions.questions if q.group == group][: 24 // len(groups)]
+    )  # fmt: skip
+    few = questions.__class__(task, questions.root, chosen)
+    assert len(few) == 24
+    assert task != "pope" or groups == {"random", "popular", "adversarial"}
+    monkeypatch.setattr(answers, "open_questions", lambda name: {task: few}[name])
     found = evaluate_questions(
-        load_asked_vlm("embedded", device="cpu"), task, chosen, ["litelvlm"], (16,), out=tmp_path,
+        load_asked_vlm("embedded", device="cpu"), task, few, ["litelvlm"], (16,), out=tmp_path,
         blank=False,
     )  # fmt: skip
     ours = found.rows[found.rows["method"] == (pruner or "none")]
-    values, samples = scored(manager, "litelvlm_vlm", f"embedded_{task}", n, pruner, budget)
+    values, samples = scored(manager, "litelvlm_vlm", f"embedded_{task}", None, pruner, budget)
     said = {s["row"]["question_id"]: s["row"]["answer"] for s in samples}
     assert said == dict(zip(ours["question_id"], ours["answer"], strict=True))
+    assert len(said) == 24
     lines = found.scores[found.scores["method"] == (pruner or "none")].set_index("metric")
-    names = ("accuracy",) if task == "gqa" else ("f1", "accuracy", "yes_ratio")
-    for name in names:
+    for name in NAMES[task]:
         assert values[name] == pytest.approx(lines.loc[name, "value"])
-        assert values[f"{name}_low"] == pytest.approx(lines.loc[name, "low"])
+        assert values[f"{name}_low"] == pytest.approx(lines.loc[name, "low"], nan_ok=True)
+
+
+class Pictures:
+    """Numbers of the pictures that are in memory, and how many were at once."""
+
+    def __init__(self):
+        self.alive, self.most = set(), 0
+
+
+PICTURES = Pictures()
+
+
+def counted(number):
+    """A grey picture; how many of them were in memory at once stands in ``PICTURES.most``."""
+    image = Image.new("RGB", (168, 168), (number % 255,) * 3)
+    PICTURES.alive.add(number)
+    PICTURES.most = max(PICTURES.most, len(PICTURES.alive))
+    weakref.finalize(image, PICTURES.alive.discard, number)
+    return image
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as lmms-eval hands it over."""
+
+    args: tuple[object, ...]
+
+
+def requests_of(images, options=(), task="made"):
+    docs = [{"image_id": image, "question": "is there a dog?"} for image in images]
+    return {task: {"test": docs}}, [
+        Request(("is there a dog?", dict(options), lambda doc: [counted(doc["image_id"])], place,
+                 task, "test"))
+        for place in range(len(docs))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [LmmsGlamm, LmmsVlm])
+def test_pictures_of_few_requests_are_in_memory_at_once(kind):
+    model = kind("embedded", device="cpu")
+    PICTURES.alive.clear()
+    PICTURES.most = 0
+    model.task_dict, requests = requests_of([1, 1, 2, 3, 4, 5])
+    assert len(model.generate_until(requests)) == 6
+    gc.collect()
+    # The next one is opened before the last is given up.
+    assert 1 <= PICTURES.most <= 2
+
+
+def test_masks_of_tasks_with_equal_image_ids_see_their_own_picture():
+    model = LmmsGlamm("embedded", device="cpu")
+    data = load_refer("embedded", split="val")
+    tables, requests = {}, []
+    for task, index in (("one", 0), ("two", 1)):
+        picture, tables[task] = data[index].image(), {"test": [{"image_id": 7}]}
+        requests.append(
+            Request(("person", {}, lambda doc, picture=picture: [picture], 0, task, "test"))
+        )
+    model.task_dict = tables
+    first, second = model.generate_until(requests)
+    assert second == model.generate_until(requests[1:])[0]
+    assert first != second
+
+
+def test_answers_end_at_the_texts_of_a_request():
+    model = LmmsVlm("embedded", device="cpu")
+    model.task_dict, plain = requests_of([1])
+    (said,) = model.generate_until(plain)
+    assert len(said) > 1
+    model.task_dict, cut = requests_of([1], {"until": [said[1:]]})
+    assert model.generate_until(cut) == [said[0]]
+
+
+@pytest.mark.parametrize("kind", [LmmsGlamm, LmmsVlm])
+def test_sampling_and_several_pictures_are_refused(kind):
+    model = kind("embedded", device="cpu")
+    model.task_dict, sampled = requests_of([1], {"do_sample": True})
+    with pytest.raises(ValueError, match="decoding is greedy here"):
+        model.generate_until(sampled)
+    many = Request(("which?", {}, lambda doc: [counted(1)] * 2, 0, "made", "test"))
+    with pytest.raises(ValueError, match="one image a request is read"):
+        model.generate_until([many])

@@ -8,6 +8,7 @@ import copy
 import numpy as np
 import pytest
 from lmms_eval.api.metrics import exact_match_hf_evaluate
+from lmms_eval.tasks._task_utils.vqa_eval_metric import EvalAIAnswerProcessor
 from lmms_eval.tasks.mmbench.mmbench_evals import MMBench_Evaluator
 from lmms_eval.tasks.mme import utils as mme
 from lmms_eval.tasks.pope import utils as pope
@@ -21,8 +22,9 @@ from litelvlm.metrics.understanding import (
     circular_accuracy,
     exact_match,
     mme_scores,
+    normalise_answer,
     read_option,
-    read_yes_no,
+    read_pope,
     score_answer,
     vqa_accuracy,
     yes_no_scores,
@@ -33,7 +35,9 @@ WORDS = [
     "red", "Red.", "the red car", "a dog", "two", "2", "1,000", "10:30", "yes", "No", "isnt",
     "don't", "theyre", "t-shirt", "black/white", "unanswerable", "left", "on the left", "3.5",
     "U.S.", "none", "an apple, a pear", "o'clock", "\"stop\"", "it's red", "men's room", "",
-    "50%", "#1", "ten", "hot dog", "sports ball", "  wood  ", "snow\n",
+    "50%", "#1", "ten", "hot dog", "sports ball", "  wood  ", "snow\n", "red,blue", "red, blue",
+    "1,000 m/s", "1,,000", "whats", "what's", "yall'll", "y'allll", "yall'd've", "y'alld've",
+    "y'all'dve", "ow's'at", "'ows'at", "'ow'sat", "somebody'd", "somebodyd", "Im", "let's", "she's",
 ]  # fmt: skip
 OPTIONS = ["a red car", "a blue boat", "a green tree", "a dog"]
 
@@ -62,14 +66,14 @@ def test_gqa(rng):
 
 
 @pytest.mark.parametrize(
-    ("theirs", "as_dictionaries"),
+    ("theirs", "tidying", "as_dictionaries"),
     [
-        (textvqa.textvqa_process_results, False),
-        (vizwiz.vizwiz_vqa_process_results, False),
-        (vqav2.vqav2_process_results, True),
+        (textvqa.textvqa_process_results, "evalai", False),
+        (vizwiz.vizwiz_vqa_process_results, "evalai", False),
+        (vqav2.vqav2_process_results, "vqa", True),
     ],
 )
-def test_vqa(rng, theirs, as_dictionaries):
+def test_vqa(rng, theirs, tidying, as_dictionaries):
     values = set()
     for said in drawn(rng, WORDS):
         answers = ten_answers(rng)
@@ -78,37 +82,58 @@ def test_vqa(rng, theirs, as_dictionaries):
         else:
             given = list(answers)
         doc = {"answers": copy.deepcopy(given), "question_id": 1}
-        values.add(vqa_accuracy(said, answers))
-        assert vqa_accuracy(said, answers) == pytest.approx(theirs(doc, [said])["exact_match"])
+        own = vqa_accuracy(said, answers, tidying)
+        values.add(own)
+        assert own == pytest.approx(theirs(doc, [said])["exact_match"])
     assert len(values) > 3
 
 
-def test_pope(rng):
-    plain = ["yes", "no", "Yes", "No"]
-    wordy = ["Yes, there is.", "No.", "There is none", "I think so", "yes it is"]
-    rows, said, truth, wordy_right = [], [], [], 0
-    for number, answer in enumerate([*drawn(rng, plain, 150), *drawn(rng, wordy, 50)]):
-        right = drawn(rng, ["yes", "no"], 1)[0]
-        found = pope.pope_process_results({"answer": right, "question_id": number}, [answer])
-        own = score_answer("yes_no", answer, [right]).score
-        if answer in plain:
-            assert own == found["pope_accuracy"]["score"]
-            rows.append(found)
-            said.append(read_yes_no(answer))
-            truth.append(right)
-        else:
-            # Theirs compares the whole answer, so a sentence is never right.
-            assert found["pope_accuracy"]["score"] == 0.0
-            wordy_right += own
-    assert wordy_right > 10
-    own = yes_no_scores(said, truth)
+def pope_scores(answers, truth):
+    """Both sides' totals of POPE."""
+    rows = [
+        pope.pope_process_results({"answer": right, "question_id": number}, [answer])
+        for number, (answer, right) in enumerate(zip(answers, truth, strict=True))
+    ]
+    theirs = {
+        name: getattr(pope, f"pope_aggregate_{name}")([row[f"pope_{name}"] for row in rows])
+        for name in ("accuracy", "precision", "recall", "f1_score", "yes_ratio")
+    }
+    ours = yes_no_scores([read_pope(answer)[0] for answer in answers], truth)
+    return ours | {"f1_score": ours["f1"]}, theirs
+
+
+@pytest.mark.parametrize("tidying", ["vqa", "evalai"])
+def test_every_word_is_tidied_as_theirs_is(tidying):
+    theirs = EvalAIAnswerProcessor()
+    for word in {*WORDS, *EvalAIAnswerProcessor.CONTRACTIONS}:
+        plain = word.replace("\n", " ").strip()
+        as_vqa = theirs.process_digit_article(theirs.process_punctuation(plain))
+        assert normalise_answer(word, tidying) == (as_vqa if tidying == "vqa" else theirs(word))
+
+
+def test_pope_on_plain_answers(rng):
+    said, truth = drawn(rng, ["yes", "no", "Yes", "No"]), drawn(rng, ["yes", "no"])
+    ours, theirs = pope_scores(said, truth)
     for name in ("accuracy", "precision", "recall", "f1_score"):
-        theirs = getattr(pope, f"pope_aggregate_{name}")([r[f"pope_{name}"] for r in rows])
-        assert own[name.removesuffix("_score")] == pytest.approx(theirs)
+        assert ours[name] == pytest.approx(theirs[name])
     # Their yes-ratio is that of the truths, not of the answers.
-    theirs = pope.pope_aggregate_yes_ratio([row["pope_yes_ratio"] for row in rows])
-    assert theirs == pytest.approx(np.mean([right == "yes" for right in truth]))
-    assert own["yes_ratio"] == pytest.approx(np.mean([one == "yes" for one in said]))
+    assert theirs["yes_ratio"] == pytest.approx(np.mean([right == "yes" for right in truth]))
+    assert ours["yes_ratio"] == pytest.approx(np.mean([one.lower() == "yes" for one in said]))
+
+
+def test_pope_on_sentences(rng):
+    pool = {"Yes, there is.": "yes", "No.": "no", "There is none": "yes", "I think so": "yes",
+            "It is not there": "no", "NO": "yes", "": "yes"}  # fmt: skip
+    for answer in drawn(rng, list(pool)):
+        truth = drawn(rng, ["yes", "no"], 1)[0]
+        found = pope.pope_process_results({"answer": truth, "question_id": 1}, [answer])
+        own = score_answer("yes_no", answer, [truth])
+        # The authors' rule gives every answer a reading.
+        assert own.score == float(pool[answer] == truth)
+        # Theirs compares the whole answer in lower case, so only "NO" can be right.
+        assert found["pope_accuracy"]["score"] == float(answer == "NO" and truth == "no")
+        clear = answer in ("Yes, there is.", "No.", "It is not there")
+        assert own.state == ("empty" if not answer else "read" if clear else "unreadable")
 
 
 def test_mme(rng):

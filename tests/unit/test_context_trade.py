@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from litelvlm.analysis.studies.understanding.trade import (
+    FEWEST,
     SIDES,
     answer_columns,
     crossing,
@@ -69,6 +70,22 @@ def test_no_crossing_is_told():
     found = trade_of(masks, answers, SHARES, BUDGETS, ["random"], "gqa").crossings
     assert found["share"].isna().all()
     assert (found["found"] == 0).all()
+    assert (found["crossed"] == 0).all()
+
+
+@pytest.fixture
+def rarely():
+    """Masks that lie above answers in nearly every resample."""
+    masks = planted(lambda s, b: 0.8 * (0.9 - 0.2 * s), 0.8, 0.08, 1)
+    answers = planted(lambda s, b: 0.5 * 0.7, 0.5, 0.08, 2)
+    return trade_of(masks, answers, SHARES, BUDGETS, ["random"], "gqa")
+
+
+def test_few_crossings_give_no_interval(rarely):
+    line = rarely.crossings.iloc[0]
+    assert 0 < line["crossed"] < FEWEST
+    assert line["found"] == line["crossed"] / 2000
+    assert np.isnan([line["share"], line["low"], line["high"]]).all()
 
 
 def test_crossing_between_points():
@@ -96,4 +113,19 @@ def test_the_figure_shows_both_sides_and_each_crossing(trade):
         for ax, share in zip(panels[1:], (0.25, 0.5), strict=True):
             upright = [line for line in ax.lines if len(set(line.get_xdata())) == 1]
             assert any(abs(line.get_xdata()[0] - share) < 0.03 for line in upright)
+            assert not ax.texts
         assert style.encode(figure, "png")[:4] == b"\x89PNG"
+
+
+def test_every_curve_of_the_figure_has_its_interval(trade):
+    with style.styled():
+        ax = context_trade(trade.scores, trade.crossings, "planted").axes[0]
+        # Two shares of context and random tokens, on both sides; the line of all tokens has none.
+        assert len(ax.collections) == len(ax.lines) - 1 == 6
+
+
+def test_the_figure_says_where_too_few_resamples_cross(rarely):
+    with style.styled():
+        for ax in context_trade(rarely.scores, rarely.crossings, "planted").axes[1:3]:
+            assert "too few for an interval" in ax.texts[0].get_text()
+            assert not [line for line in ax.lines if len(set(line.get_xdata())) == 1]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.lmms import answers, grounding, masks
+from litelvlm.analysis.lmms import answers, generation, grounding, masks
 from litelvlm.analysis.lmms.__main__ import TASK_FILES, main
+from litelvlm.analysis.lmms.generation import Generation, check_mask_options, generation_of
 from litelvlm.data.understanding.tasks import load_questions
 from litelvlm.metrics import intersection_union
 
@@ -73,15 +74,16 @@ def test_answers_are_scored_as_the_command_does():
         questions, ["yes", "yes", "no", "no", "", "who knows"], strict=True)]  # fmt: skip
     found = answers.answer_estimates("pope", rows)
     assert found["empty"].value == found["unreadable"].value == pytest.approx(1 / 6)
-    # Truths alternate: yes, no, yes, no, ...; nothing readable counts as "no".
+    # Truths alternate: yes, no, yes, no, ...; by POPE's rule what is not a "no" counts as "yes".
     assert found["accuracy"].value == pytest.approx(3 / 6)
+    assert found["yes_ratio"].value == pytest.approx(4 / 6)
 
 
 def test_grounding_answers_come_in_the_order_of_the_requests():
     model, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
     docs = [doc for doc in grounding.expression_docs([data[0], data[1]])]
     questions = [
-        {"image_id": doc["image_id"], "image": data[doc["index"]].image(),
+        {"source": "val", "image_id": doc["image_id"], "image": data[doc["index"]].image(),
          "sentence": doc["sentence"]} for doc in docs
     ]  # fmt: skip
     found = grounding.ground_all(model, questions, None, None)
@@ -90,11 +92,48 @@ def test_grounding_answers_come_in_the_order_of_the_requests():
         own = model.segment(questions[place]["image"], questions[place]["sentence"]).mask[0]
         height, width = own.shape
         assert np.array_equal(masks.read_mask(found[place], height, width), own)
+    one_by_one = grounding.ground_all(model, iter(questions), None, None)
+    assert one_by_one == found
     together = grounding.ground_all(model, questions, None, None, "conversation")
     assert len(together) == len(docs)
     assert together != found
     with pytest.raises(ValueError, match="unknown protocol"):
         grounding.ground_all(model, questions, None, None, "official")
+
+
+def test_an_answer_is_cut_at_the_first_stop():
+    wanted = generation_of({"until": ["\n\n", "ASK", ""], "max_new_tokens": 8, "temperature": 0.0})
+    assert wanted == Generation(8, ("\n\n", "ASK"))
+    assert wanted.cut("red ASK blue\n\nASK") == "red"
+    assert wanted.cut("red") == "red"
+    assert generation_of({}) == Generation(16, ())
+    assert generation_of({"until": "."}).cut("a dog. It runs.") == "a dog"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"do_sample": True}, {"temperature": 0.7}, {"num_beams": 5, "do_sample": False},
+     {"until": 3}, {"until": [3]}, {"max_new_tokens": 0}, {"max_new_tokens": "long"}],
+)  # fmt: skip
+def test_options_that_cannot_be_honoured_are_refused(options):
+    with pytest.raises(ValueError, match=r"greedy here|until is|max_new_tokens is"):
+        generation_of(options)
+    assert generation_of({"do_sample": False, "temperature": 0.7, "num_beams": 1})
+
+
+def test_options_that_change_nothing_here_are_named_once(caplog):
+    generation._tell_once.cache_clear()
+    for _ in range(2):
+        generation_of({"image_aspect_ratio": "original", "top_p": 1.0})
+        check_mask_options({"repetition_penalty": 1.1, "until": ["x"], "max_new_tokens": 4})
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "a request names no max_new_tokens; its answer ends after 16 tokens",
+        "the generation option image_aspect_ratio='original' is not known here and is left out",
+        "the generation option repetition_penalty=1.1 does not apply to a mask",
+    ]
+    with pytest.raises(ValueError, match="greedy here"):
+        check_mask_options({"do_sample": True})
 
 
 def test_data_of_the_user_are_named_by_the_environment(monkeypatch):

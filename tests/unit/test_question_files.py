@@ -1,8 +1,10 @@
 """Readers of the understanding tasks: the authors' files, the hub's Parquet, and damaged ones."""
 
 import base64
+import csv
 import io
 import json
+from fnmatch import fnmatch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ from PIL import Image
 
 from litelvlm.data.understanding.question import QuestionDataError
 from litelvlm.data.understanding.rows import below, json_lines
+from litelvlm.data.understanding.splits import fetched, split_files
 from litelvlm.data.understanding.tasks import TASKS, load_questions
 
 
@@ -283,3 +286,125 @@ def test_limit_counts_images(tmp_path):
     assert len(found.first(None)) == 4
     with pytest.raises(ValueError, match="limit is 0"):
         found.first(0)
+
+
+def test_questions_about_equal_pictures_share_an_image(tmp_path):
+    put(tmp_path, "test/3/image.png", png())
+    put(tmp_path, "test/4/image.png", png())
+    put(tmp_path, "test/5/image.png", png("green"))
+    row = {"question": "Which?", "choices": ["x", "y"], "answer": 1, "image": "image.png"}
+    put(tmp_path, "problems.json", {"3": row, "4": row, "5": row})
+    first, second, third = load_questions("scienceqa", tmp_path).questions
+    assert first.image_id == second.image_id != third.image_id
+
+
+def test_mmbench_pictures_are_known_by_their_content(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    red, green = (base64.b64encode(png(colour)).decode() for colour in ("red", "green"))
+    names = ["index", "question", "A", "B", "answer", "image"]
+    lines = [["1", "Which?", "x", "y", "B", red], ["1000001", "Which?", "y", "x", "A", "1"],
+             ["2", "Where?", "x", "y", "B", red], ["3", "Who?", "x", "y", "A", green]]  # fmt: skip
+    text = "\n".join("\t".join(line) for line in [names, *lines])
+    put(tmp_path, "MMBench_DEV_EN.tsv", text.encode())
+    found = load_questions("mmbench", tmp_path)
+    assert [q.base for q in found.questions] == ["1", "1", "2", "3"]
+    ids = [q.image_id for q in found.questions]
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+    assert "2 questions come in fewer orders than they have options" in found.notes[1]
+    assert found.notes[1].endswith("the first is 2")
+
+
+def test_what_stands_in_base64_must_be_a_picture(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    line = ["1", "Which?", "x", "y", "B", base64.b64encode(b"no picture at all").decode()]
+    text = "\t".join(["index", "question", "A", "B", "answer", "image"]) + "\n" + "\t".join(line)
+    put(tmp_path, "MMBench_DEV_EN.tsv", text.encode())
+    with pytest.raises(QuestionDataError, match="picture is damaged"):
+        load_questions("mmbench", tmp_path)
+    assert not (tmp_path / "cache" / "mmbench").exists()
+
+
+def test_reading_a_table_leaves_the_limit_of_other_readers(tmp_path):
+    before = csv.field_size_limit()
+    mmbench(tmp_path)
+    load_questions("mmbench", tmp_path)
+    assert csv.field_size_limit() == before
+
+
+def test_both_questions_of_an_mme_picture_share_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    mme(tmp_path / "files")
+    found = load_questions("mme", tmp_path / "files").questions
+    assert [q.image_id for q in found] == ["OCR/b", "OCR/b", "count/a", "count/a"]
+    picture = {"bytes": png("blue"), "path": "x.png"}
+    row = {"question": "One?", "answer": "Yes", "image": picture}
+    rows = [row | {"question_id": "count/7.png", "category": "count"},
+            row | {"question_id": "7.png", "category": "OCR"}]  # fmt: skip
+    table(tmp_path / "hub" / "0.parquet", rows)
+    found = load_questions("mme", tmp_path / "hub").questions
+    assert [q.image_id for q in found] == ["count/7.png", "OCR/7.png"]
+
+
+def table(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def test_equal_rows_of_scienceqa_are_two_questions(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    row = HUB["scienceqa"] | {"image": {"bytes": png("blue"), "path": "x.png"}}
+    table(tmp_path / "hub" / "0.parquet", [row, row | {"hint": "Look."}, row])
+    found = load_questions("scienceqa", tmp_path / "hub").questions
+    assert [q.question_id for q in found] == ["row-0", "row-1", "row-2"]
+    assert len({q.image_id for q in found}) == 1
+
+
+HUB_FILES = ("data/train-0.parquet", "data/validation-0.parquet", "data/validation-1.parquet")
+
+
+@pytest.mark.parametrize("given", ["", "set", "set/data"])
+def test_only_the_split_is_read_from_wherever_it_is_seen(tmp_path, given):
+    # The folder above has the name of the part: this decides nothing.
+    root = tmp_path / "data" / "validation"
+    for name in HUB_FILES:
+        put(root / "set", name, b"")
+    found = split_files(root / given, "data/validation")
+    assert [path.name for path in found] == ["validation-0.parquet", "validation-1.parquet"]
+
+
+def test_several_other_splits_are_refused(tmp_path):
+    for name in HUB_FILES:
+        put(tmp_path, name, b"")
+    with pytest.raises(QuestionDataError, match="train, val, and none begins with 'en/dev'"):
+        split_files(tmp_path, "en/dev")
+    put(tmp_path / "own", "part.parquet", b"")
+    assert [path.name for path in split_files(tmp_path / "own", "en/dev")] == ["part.parquet"]
+
+
+def test_gqa_one_folder_down_keeps_its_pictures(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    picture = {"id": "n1", "image": {"bytes": png("blue"), "path": "x"}}
+    table(tmp_path / "a" / "hub" / "testdev_balanced_instructions" / "0.parquet", [HUB["gqa"]])
+    table(tmp_path / "a" / "hub" / "testdev_balanced_images" / "0.parquet", [picture])
+    assert load_questions("gqa", tmp_path / "a").questions[0].open().size == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("part", "patterns"),
+    [("data/validation", ["data/validation*.parquet"]),
+     ("en/dev", ["en/dev*.parquet", "*.parquet"])],
+)  # fmt: skip
+def test_only_the_split_is_fetched(tmp_path, monkeypatch, part, patterns):
+    asked = []
+
+    def snapshot(name, repo_type, allow_patterns):
+        asked.extend(allow_patterns)
+        for file in HUB_FILES:
+            if fnmatch(file, allow_patterns[0]):
+                put(tmp_path, file, b"")
+        return str(tmp_path)
+
+    monkeypatch.setattr("litelvlm.data.understanding.splits.snapshot_download", snapshot)
+    assert fetched("owner/set", part) == tmp_path
+    assert asked == patterns
+    assert (tmp_path / "data" / "train-0.parquet").is_file() == (len(patterns) > 1)

@@ -4,13 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litelvlm.analysis.studies.understanding.scores import score_lines
+from litelvlm.analysis.stats.bootstrap import Bootstrap
+from litelvlm.analysis.studies.understanding.intervals import intervals_of
+from litelvlm.analysis.studies.understanding.scores import scores_of
 from litelvlm.metrics.understanding import (
+    RULES,
     circular_accuracy,
     exact_match,
     mme_scores,
     normalise_answer,
     read_option,
+    read_pope,
     read_yes_no,
     score_answer,
     vqa_accuracy,
@@ -33,12 +37,28 @@ from litelvlm.metrics.understanding import (
         ("couldntve", "couldntve"),
         ("a an the", ""),
         ("what?", "what"),
-        ("men's room", "men 's room"),
+        ("men's room", "men's room"),
         ("red\nblue", "red blue"),
+        ("red,blue", "red blue"),
+        ("red, blue", "red blue"),
+        ("1,000 red/blue", "1000 redblue"),
+        ("yall'll go", "y'all'll go"),
+        ("y'alld've", "y'all'd've"),
+        ("'ows'at", "'ow's'at"),
+        ("somebody'd", "somebodyd"),
+        ("let's", "let's"),
     ],
 )
 def test_answers_are_normalised_as_vqa_does(text, expected):
     assert normalise_answer(text) == expected
+
+
+def test_evalai_drops_every_comma_and_parts_a_genitive():
+    assert normalise_answer("men's room", "evalai") == "men 's room"
+    assert normalise_answer("red,blue?", "evalai") == "redblue"
+    # Only VQA v2's script finds that both are the same.
+    assert score_answer("vqa", "whats", ["what's"] * 10).score == 1.0
+    assert score_answer("evalai", "whats", ["what's"] * 10).score == 0.0
 
 
 def test_vqa_accuracy_leaves_each_answer_out_in_turn():
@@ -95,9 +115,30 @@ def test_options_are_read_by_rules(text, expected):
     assert read_option(text, OPTIONS) == expected
 
 
-def test_an_unreadable_answer_is_named_and_pope_takes_it_for_a_no():
-    assert score_answer("yes_no", "who knows", ["no"]).score == 1.0
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Yes, there is.", ("yes", True)),
+        ("No", ("no", True)),
+        ("No, there is none.", ("no", True)),
+        ("There is not a dog", ("no", True)),
+        ("I see none", ("yes", False)),
+        ("NO", ("yes", False)),
+        ("Well. No.", ("yes", False)),
+        ("yes, not no", ("no", True)),
+        ("", ("yes", False)),
+    ],
+)
+def test_pope_reads_the_first_sentence_by_its_published_rule(text, expected):
+    assert read_pope(text) == expected
+
+
+def test_an_unreadable_answer_is_named_and_pope_takes_it_for_a_yes():
+    assert score_answer("yes_no", "who knows", ["no"]).score == 0.0
+    assert score_answer("yes_no", "who knows", ["yes"]).score == 1.0
     assert score_answer("yes_no", "who knows", ["no"]).state == "unreadable"
+    assert score_answer("yes_no", "", ["yes"]).read == "yes"
+    assert score_answer("yes_no", "", ["yes"]).state == "empty"
     assert score_answer("mme", "who knows", ["no"]).score == 0.0
     assert score_answer("option", "  ", ["A"], OPTIONS).state == "empty"
     assert score_answer("exact", "", ["red"]).state == "empty"
@@ -106,13 +147,16 @@ def test_an_unreadable_answer_is_named_and_pope_takes_it_for_a_no():
 
 
 def test_pope_counts_yes_as_positive():
-    found = yes_no_scores(["yes", "yes", "no", ""], ["yes", "no", "no", "yes"])
+    found = yes_no_scores(["yes", "yes", "no", "no"], ["yes", "no", "no", "yes"])
     assert found == {
         "accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "yes_ratio": 0.5
     }  # fmt: skip
-    assert yes_no_scores(["no"], ["no"])["f1"] == 0.0
-    with pytest.raises(ValueError, match="'yes' or 'no'"):
-        yes_no_scores(["yes"], ["maybe"])
+    assert yes_no_scores(["no"], ["yes"])["precision"] == 0.0
+    without = yes_no_scores(["no"], ["no"])
+    assert np.isnan([without["f1"], without["recall"]]).all()
+    for said, truth in (("yes", "maybe"), ("", "yes")):
+        with pytest.raises(ValueError, match="'yes' or 'no'"):
+            yes_no_scores([said], [truth])
 
 
 def test_mme_adds_accuracy_and_accuracy_of_pairs():
@@ -134,7 +178,7 @@ def made_rows(rng, rule, draws):
     for number in range(40):
         truth = ["yes", "no"][number % 2]
         for draw in range(draws):
-            read = ["yes", "no", ""][rng.integers(3)]
+            read = ["yes", "no"][rng.integers(2)]
             rows.append({
                 "question_id": f"{number % 20}" if number < 20 else f"{1000000 + number % 20}",
                 "image_id": str(number // 2),
@@ -147,14 +191,13 @@ def made_rows(rng, rule, draws):
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize("rule", ["exact", "vqa", "yes_no", "mme", "option", "circular"])
+@pytest.mark.parametrize("rule", RULES)
 def test_lines_with_intervals_equal_the_plain_scores(rule):
     rows = made_rows(np.random.default_rng(0), rule, 1)
-    lines = score_lines(rows, rule).set_index("metric")["value"]
+    lines = scores_of(rows, rule).lines.set_index("metric")["value"]
     right = [bool(score) for score in rows["score"]]
     if rule == "yes_no":
         plain = yes_no_scores(list(rows["read"]), list(rows["truth"]))
-        # Here "" is no "no": the rows hold what was read, and scores are given.
         for name in ("f1", "precision", "recall", "yes_ratio"):
             assert lines[name] == pytest.approx(plain[name])
     elif rule == "mme":
@@ -170,8 +213,104 @@ def test_lines_with_intervals_equal_the_plain_scores(rule):
 def test_draws_are_pooled_and_failed_rows_left_out():
     rows = made_rows(np.random.default_rng(1), "exact", 3)
     rows.loc[0, "state"] = "failed"
-    line = score_lines(rows, "exact").iloc[0]
+    line = scores_of(rows, "exact").lines.iloc[0]
     assert line["n"] == 119
     assert line["n_images"] == 20
     assert line["value"] == pytest.approx(rows["score"][1:].mean())
     assert line["low"] <= line["value"] <= line["high"]
+
+
+def told(rows, **columns):
+    """Rows of one condition, of which only some columns matter."""
+    filled = {"method": "x", "budget": 8.0, "draw": 0, "group": "", "base": "", "truth": "yes",
+              "read": "yes", "state": "read", "score": 1.0, "visual_tokens": 8.0}  # fmt: skip
+    return pd.DataFrame([filled | columns | row for row in rows])
+
+
+@pytest.mark.parametrize("rule", ["exact", "yes_no"])
+def test_a_resample_that_misses_a_group_has_no_score_of_it(rule):
+    # The rare group lies on three of thirty images and is always answered rightly.
+    rows = told([{"question_id": str(i), "image_id": str(i), "group": "rare" if i < 3 else "usual"}
+                 for i in range(30)])  # fmt: skip
+    found = scores_of(rows, rule)
+    name = "accuracy: rare" if rule == "exact" else "f1: rare"
+    line = found.lines.set_index("metric").loc[name]
+    assert 50 < line["missing"] < 150  # about (1 - 3 / 30) ** 30 of 2000
+    assert (line["value"], line["low"], line["high"]) == (1.0, 1.0, 1.0)
+    note = f"{name}: {line['missing']} of 2000 resamples miss it; its interval comes from the other"
+    assert any(one.startswith(note) for one in found.notes)
+    whole = found.lines.set_index("metric").loc["accuracy"]
+    assert whole["missing"] == 0
+
+
+def test_a_group_on_one_image_gets_no_interval():
+    rows = told([{"question_id": str(i), "image_id": str(i), "group": "rare" if i < 1 else "usual"}
+                 for i in range(30)])  # fmt: skip
+    found = scores_of(rows, "exact")
+    line = found.lines.set_index("metric").loc["accuracy: rare"]
+    assert line["value"] == 1.0
+    assert np.isnan([line["low"], line["high"]]).all()
+    assert 600 < line["missing"] < 850
+    assert any("its interval is not given" in note for note in found.notes)
+
+
+def test_intervals_come_from_resamples_with_a_value():
+    draws = np.linspace(0, 1, 1000)
+    draws[::20] = np.nan
+    (one,) = intervals_of(Bootstrap(np.array([0.5]), draws[:, None], 9, 9))
+    assert one.missing == 50
+    assert one.estimate.low == pytest.approx(np.nanquantile(draws, 0.025))
+    draws[:200] = np.nan
+    (one,) = intervals_of(Bootstrap(np.array([0.5]), draws[:, None], 9, 9))
+    assert not one.estimate.defined
+    (one,) = intervals_of(Bootstrap(np.array([0.5]), np.empty((0, 1)), 1, 9))
+    assert (one.missing, one.estimate.method) == (0, "undefined: one image")
+
+
+def test_questions_about_one_picture_are_resampled_together():
+    # Ten questions in two orders about two pictures: all right about one, all wrong on the other.
+    rows = [{"question_id": str(i + turn), "base": str(i), "image_id": f"p{i % 2}",
+             "score": float(i % 2)} for i in range(1, 11) for turn in (0, 1_000_000)]  # fmt: skip
+    line = scores_of(told(rows), "circular").lines.set_index("metric").loc["circular"]
+    assert line["n_images"] == 2
+    # Two pictures give 0, 0.5 or 1; ten questions by themselves would never reach 0 and 1.
+    assert (line["value"], line["low"], line["high"]) == (0.5, 0.0, 1.0)
+
+
+def test_a_question_without_one_of_its_orders_is_left_out_and_named():
+    rows = [{"question_id": str(i + turn), "base": str(i), "image_id": str(i)}
+            for i in range(1, 5) for turn in (0, 1_000_000)]  # fmt: skip
+    rows[2] |= {"score": 0.0}
+    rows[1] |= {"state": "failed", "score": np.nan, "read": None}
+    found = scores_of(told(rows), "circular")
+    # Of 2, 3 and 4 the first is wrong once; 1 lacks an order and is no right answer.
+    assert found.lines.set_index("metric").loc["circular", "value"] == pytest.approx(2 / 3)
+    assert found.notes[0] == (
+        "1 of 4 questions lack the answer to one of their orders under x 8 and are left out; "
+        "the first is 1"
+    )
+
+
+def test_a_first_order_that_is_not_in_the_data_is_no_wrong_one():
+    rows = [{"question_id": name, "base": name[-1], "image_id": name[-1]}
+            for name in ("1", "1000001", "1000002", "3")]  # fmt: skip
+    found = scores_of(told(rows), "circular").lines.set_index("metric")
+    assert found.loc["accuracy of the first order", "value"] == 1.0
+
+
+def test_half_a_pair_of_mme_is_left_out_and_named():
+    rows = [{"question_id": f"{i}{half}", "image_id": f"count/{i}", "group": "count",
+             "score": float(half == 0 or i > 0)} for i in range(4) for half in (0, 1)]  # fmt: skip
+    rows[7] |= {"state": "failed", "score": np.nan, "read": None}
+    found = scores_of(told(rows), "mme")
+    line = found.lines.set_index("metric").loc["perception"]
+    assert line["value"] == pytest.approx(100 * (5 / 6 + 2 / 3))
+    assert line["n"] == 6
+    assert found.notes[0].startswith("1 of 4 pairs of questions about an image")
+    assert found.notes[0].endswith("under x 8 and are left out; the first is count/3")
+
+
+def test_a_condition_that_failed_everywhere_has_no_line():
+    rows = told([{"question_id": "1", "image_id": "1", "state": "failed", "score": np.nan}])
+    assert scores_of(rows, "exact").lines.empty
+    assert "metric" in scores_of(rows, "exact").lines

@@ -11,7 +11,7 @@ import pandas as pd
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies.understanding.plan import conditions, plan_key
 from litelvlm.analysis.studies.understanding.rows import complete_rows
-from litelvlm.analysis.studies.understanding.scores import score_lines
+from litelvlm.analysis.studies.understanding.scores import scores_of
 from litelvlm.data.files import atomic_write
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.tasks import TASKS, load_questions
@@ -84,8 +84,8 @@ def evaluate_questions(
     key = plan_key(model, spec, questions, asked, ocr)
     folder = Path(out) / f"understanding-{task}-{key[:12]}"
     rows = complete_rows(model, spec, questions.questions, asked, folder, ocr)
-    scores = score_lines(rows, spec.scoring)
-    notes = tuple(notes_of(questions, rows, ocr))
+    found = scores_of(rows, spec.scoring)
+    scores, notes = found.lines, (*notes_of(questions, rows, ocr), *found.notes)
     failed = rows[rows["state"] == "failed"].astype({"budget": object})
     failed = failed.where(failed["budget"].notna(), None)
     failures = tuple(
@@ -122,8 +122,9 @@ def notes_of(questions: QuestionSet, rows: pd.DataFrame, ocr: bool) -> list[str]
         found = rows[rows["state"] == state]
         if len(found):
             example = found.iloc[0]
+            counted = " and count as 'yes', by POPE's rule" if questions.task == "pope" else ""
             notes.append(
-                f"{len(found)} of {len(rows)} answers are {state}; the first is "
+                f"{len(found)} of {len(rows)} answers are {state}{counted}; the first is "
                 f"{str(example['answer'])[:40]!r} to question {example['question_id']} "
                 f"({example['method']})"
             )

@@ -1,19 +1,29 @@
 """From rows of answers to scores with intervals over images."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from litelvlm.analysis.stats.bootstrap import Bootstrap, bootstrap, means
+from litelvlm.analysis.stats.bootstrap import bootstrap
+from litelvlm.analysis.studies.understanding.intervals import Interval, intervals_of
+from litelvlm.analysis.studies.understanding.units import (
+    Incomplete,
+    complete_answers,
+    incomplete_notes,
+)
 from litelvlm.arrays import Array
 from litelvlm.metrics.understanding import COGNITION, PERCEPTION
 
 RESAMPLES = 2000
+COLUMNS = ["method", "budget", "metric", "value", "low", "high", "n_images", "n", "missing",
+           "visual_tokens"]  # fmt: skip
 MAIN = {
     "exact": "accuracy",
     "vqa": "accuracy",
+    "evalai": "accuracy",
     "yes_no": "f1",
     "mme": "perception",
     "option": "accuracy",
@@ -24,28 +34,52 @@ Columns = tuple[list[str], Float[Array, "n c"], Array, Callable[[Array], Array]]
 """Names of metrics, one row per unit, the image of each, and the statistic of column sums."""
 
 
-def score_lines(rows: pd.DataFrame, rule: str) -> pd.DataFrame:
-    """One line per method, budget and metric.
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one task.
 
-    Draws of a random method are pooled. Intervals resample images.
+    Attributes:
+        lines: One line per method, budget and metric: method, budget, metric, value, low, high, n
+            (answers), n_images, missing (resamples that miss the metric's group), visual_tokens
+            (mean).
+        notes: What was left out of the lines, and intervals that do not rest on all resamples.
+    """
+
+    lines: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def scores_of(rows: pd.DataFrame, rule: str) -> Scores:
+    """Score every condition.
+
+    Draws of a random method are pooled. Intervals resample images. Pairs of MME and questions of
+    MMBench count where every answer is there.
 
     Args:
-        rows: Rows of one task.
+        rows: Rows of one task, failed ones too.
         rule: How its answers are scored.
-
-    Returns:
-        method, budget, metric, value, low, high, n (answers), n_images, visual_tokens (mean).
     """
     lines: list[dict[str, object]] = []
-    answered = rows[rows["state"] != "failed"]
-    for (method, budget), part in answered.groupby(["method", "budget"], dropna=False, sort=False):
-        names, columns, images, statistic = columns_of(part, rule)
-        found = bootstrap(columns, images, statistic, RESAMPLES)
-        tokens = float(part["visual_tokens"].mean())
-        for name, estimate in zip(names, found.estimates(), strict=True):
-            line = {"method": method, "budget": budget, "metric": name, **estimate.line()}
-            lines.append(line | {"n": len(part), "visual_tokens": tokens})
-    return pd.DataFrame(lines)
+    lost: list[Incomplete] = []
+    missed: dict[str, Interval] = {}
+    for (method, budget), part in rows.groupby(["method", "budget"], dropna=False, sort=False):
+        answered, incomplete = complete_answers(part, rule, rows)
+        lost += [] if incomplete is None else [incomplete]
+        if answered.empty:
+            continue
+        names, columns, images, statistic = columns_of(answered, rule)
+        tokens = float(answered["visual_tokens"].mean())
+        for name, found in zip(
+            names, intervals_of(bootstrap(columns, images, statistic, RESAMPLES)), strict=True
+        ):
+            line = {"method": method, "budget": budget, "metric": name, **found.estimate.line()}
+            line |= {"n": len(answered), "missing": found.missing, "visual_tokens": tokens}
+            lines.append(line)
+            if name not in missed or found.missing > missed[name].missing:
+                missed[name] = found
+    notes = incomplete_notes(rule, lost)
+    notes += filter(None, (found.note(name) for name, found in missed.items()))
+    return Scores(pd.DataFrame(lines, columns=COLUMNS), tuple(notes))
 
 
 def columns_of(rows: pd.DataFrame, rule: str) -> Columns:
@@ -77,7 +111,8 @@ def _quotients(sums: Array) -> Array:
 
 
 def _over(top: Array, bottom: Array) -> Array:
-    found: Array = np.divide(top, bottom, out=np.zeros_like(top), where=bottom != 0)
+    """A ratio; nan where nothing was drawn that it could count."""
+    found: Array = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom != 0)
     return found
 
 
@@ -96,10 +131,11 @@ def _yes_no(rows: pd.DataFrame) -> Columns:
     def statistic(sums: Array) -> Array:
         each = sums[:, :-5].reshape(len(sums), len(settings), 3)
         f1 = _over(2 * each[:, :, 0], each[:, :, 1] + each[:, :, 2])
+        f1[each[:, :, 2] == 0] = np.nan
         hit, claimed, exist, correct, n = sums[:, -5:].T
         rest = [
             _over(correct, n),
-            _over(hit, claimed),
+            _over(hit, np.maximum(claimed, 1)),  # without an answer "yes" precision is 0
             _over(hit, exist),
             _over(claimed, n),
         ]
@@ -136,17 +172,15 @@ def _mme(rows: pd.DataFrame) -> Columns:
 
 
 def _circular(rows: pd.DataFrame) -> Columns:
-    """MMBench: right in every order of the options, and plain accuracy of the first order."""
-    whole = rows.groupby(["base", "draw"], sort=True)["score"].min()
+    """MMBench: right in every order of the options, and plain accuracy of the first order.
+
+    A question whose first order is not in the data counts for the former alone.
+    """
+    units = rows.groupby(["base", "draw"], sort=True)
+    whole = units["score"].min()
     first = rows[rows["question_id"] == rows["base"]].groupby(["base", "draw"])["score"].mean()
-    plain = first.reindex(whole.index).fillna(0.0)
-    columns = np.column_stack([whole, plain, np.ones(len(whole))])
-    images = whole.index.get_level_values("base").to_numpy()
-    return ["circular", "accuracy of the first order"], columns, images, means
-
-
-def compared(rows: pd.DataFrame, rule: str) -> Bootstrap:
-    """Bootstrap of one condition's scores; two conditions on the same images are paired."""
-    names, columns, images, statistic = columns_of(rows, rule)
-    del names
-    return bootstrap(columns, images, statistic, RESAMPLES)
+    plain = first.reindex(whole.index)
+    there = plain.notna().to_numpy(np.float64)
+    columns = np.column_stack([whole, plain.fillna(0.0), np.ones(len(whole)), there])
+    images = units["image_id"].first().to_numpy()
+    return ["circular", "accuracy of the first order"], columns, images, _quotients

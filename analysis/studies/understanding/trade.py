@@ -27,6 +27,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Shares of context among the kept tokens."""
 BUDGETS = (48, 16, 8)
 SIDES = ("grounding", "understanding")
+FEWEST = 200
+"""Resamples with a crossing that its interval needs: five lie beyond each end then."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Trade:
         scores: side, task, method, share (nan for other methods), budget, value, low, high, n,
             n_images, and kept, kept_low, kept_high: the share of the unpruned score.
         crossings: budget, share at which both curves of kept scores cross (nan if they do not),
-            low and high of its interval, and found: share of the resamples with a crossing.
+            low and high of its interval (nan where fewer than ``FEWEST`` resamples have a
+            crossing), found: share of the resamples with a crossing, crossed: their number.
     """
 
     scores: pd.DataFrame
@@ -187,9 +190,10 @@ def _crossings(
         own = crossing(gaps[0][0], shares)
         each = np.array([crossing(gap, shares) for gap in gaps[1]])
         each = each[np.isfinite(each)]
-        low, high = _ends(each) if len(each) else (float("nan"), float("nan"))
+        low, high = _ends(each) if len(each) >= FEWEST else (float("nan"), float("nan"))
         found = len(each) / len(gaps[1]) if len(gaps[1]) else 0.0
-        lines.append({"budget": budget, "share": own, "low": low, "high": high, "found": found})
+        line = {"budget": budget, "share": own, "low": low, "high": high, "found": found}
+        lines.append(line | {"crossed": len(each)})
     return pd.DataFrame(lines)
 
 

@@ -2,8 +2,8 @@
 
 import base64
 import binascii
-import hashlib
 import string
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from litelvlm.data.understanding.question import Question, QuestionDataError
 from litelvlm.data.understanding.rows import (
     Row,
     below,
+    check_picture,
     json_of,
+    picture_digest,
+    picture_name,
     rows_in,
     table_in,
     table_rows,
@@ -40,7 +43,10 @@ def scienceqa_files(root: Path) -> Iterator[Row]:
 
 
 def scienceqa_question(row: Row) -> Question | str:
-    """One question; its answer is an index."""
+    """One question; its answer is an index, and several may show one picture.
+
+    Rows of the hub have no id; their place is one.
+    """
     if row.get("image") is None:
         return "without a picture"
     options = texts_in(row, "choices")
@@ -48,15 +54,9 @@ def scienceqa_question(row: Row) -> Question | str:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(options):
         raise QuestionDataError(f"the answer is {str(index)[:40]!r} of {len(options)} choices")
     image = image_in(row)
-    key = (
-        text_in(row, "id", "")
-        or hashlib.sha256(
-            "\n".join((image.name, text_in(row, "question"), *options)).encode()
-        ).hexdigest()[:16]
-    )
     return Question(
-        key,
-        image.parent.name if image.stem == "image" else image.name,
+        text_in(row, "id", "") or f"row-{text_in(row, 'row_number')}",
+        picture_digest(image),
         text_in(row, "question"),
         (_letter(LETTERS[index], options),),
         image,
@@ -113,7 +113,7 @@ def mmbench_files(root: Path) -> Iterator[Row]:
 
 
 def mmbench_question(row: Row) -> Question | str:
-    """One question; a reordering names the question it belongs to."""
+    """One question; a reordering names the question it belongs to, and several show one picture."""
     if not text_in(row, "answer", ""):
         return "without a public answer"
     index = text_in(row, "index")
@@ -123,26 +123,33 @@ def mmbench_question(row: Row) -> Question | str:
     count = next((i for i, option in enumerate(given) if option == "nan"), len(given))
     options = tuple(given[:count])
     hint = text_in(row, "hint", "nan")
-    base = str(int(index) % CIRCLE)
+    image = image_in(row)
     return Question(
         index,
-        base,
+        picture_digest(image),
         text_in(row, "question"),
         (_letter(text_in(row, "answer"), options),),
-        image_in(row),
+        image,
         options=options,
         group=text_in(row, "category", ""),
         hint="" if hint == "nan" else hint,
-        base=base,
+        base=str(int(index) % CIRCLE),
     )
 
 
 def mmbench_notes(questions: list[Question]) -> list[str]:
     """Whether the reorderings that circular evaluation needs are there."""
-    n_base = len({q.base for q in questions})
-    if len(questions) == n_base:
+    orders = Counter(q.base for q in questions)
+    if len(questions) == len(orders):
         return ["no question comes in several orders of its options: this is plain accuracy"]
-    return [f"{n_base} questions in {len(questions)} orders of their options: circular accuracy"]
+    notes = [f"{len(orders)} questions in {len(questions)} orders of options: circular accuracy"]
+    short = list(dict.fromkeys(q.base for q in questions if orders[q.base] < len(q.options)))
+    if short:
+        notes.append(
+            f"{len(short)} questions come in fewer orders than they have options, which makes them "
+            f"easier; the first is {short[0]}"
+        )
+    return notes
 
 
 def _letter(answer: str, options: tuple[str, ...]) -> str:
@@ -154,12 +161,15 @@ def _letter(answer: str, options: tuple[str, ...]) -> str:
 
 
 def _decoded(content: object) -> Path:
-    """A picture in base64 as a file in the cache folder."""
+    """A picture in base64 as a file in the cache folder, once it is known to be a picture."""
     if not isinstance(content, str):
         raise QuestionDataError("the question has no picture")
     try:
         decoded = base64.b64decode(content, validate=True)
     except binascii.Error as error:
         raise QuestionDataError(f"the picture is no base64: {error}") from error
-    path = cache_folder() / "mmbench" / hashlib.sha256(decoded).hexdigest()[:32]
-    return path if path.is_file() else atomic_write(path, decoded)
+    path = cache_folder() / "mmbench" / picture_name(decoded)
+    if path.is_file():
+        return path
+    check_picture(decoded, "base64")
+    return atomic_write(path, decoded)

@@ -79,12 +79,14 @@ def table_rows(path: Path) -> list[Row]:
     Raises:
         QuestionDataError: If it is no such table.
     """
-    csv.field_size_limit(_FIELD_BYTES)
+    before = csv.field_size_limit(_FIELD_BYTES)
     try:
         text = read_bytes(path).decode("utf-8-sig")
         return [dict(row) for row in csv.DictReader(io.StringIO(text), delimiter="\t", strict=True)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise QuestionDataError(f"{path} is no table with tabs: {error}") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def rows_in(value: object, where: str) -> list[Row]:
@@ -175,6 +177,28 @@ def picture(folder: Path, stem: str) -> Path:
     return first if first.is_file() else next((p for p in others if p.is_file()), first)
 
 
+def picture_digest(path: Path) -> str:
+    """Digest of a picture's content, so that equal pictures are one; its name if it is missing."""
+    return picture_name(path.read_bytes()) if path.is_file() else path.name
+
+
+def picture_name(content: bytes) -> str:
+    """The name under which a picture of this content is kept."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def check_picture(content: bytes, where: str) -> None:
+    """Refuse bytes that are no picture, before they are stored.
+
+    Raises:
+        QuestionDataError: Naming the place.
+    """
+    try:
+        image_size(content)
+    except ValueError as error:
+        raise QuestionDataError(f"{where}: a picture is damaged: {error}") from error
+
+
 def parquet_files(root: Path) -> list[Path]:
     """Parquet files of a folder, in it or one or two folders below."""
     return sorted(
@@ -186,6 +210,8 @@ def parquet_files(root: Path) -> list[Path]:
 
 def parquet_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Row]:
     """Rows of Parquet files; a picture becomes a file in the cache folder, a missing one None.
+
+    The field "row_number" is the row's place among all rows.
 
     Args:
         files: The files.
@@ -199,8 +225,9 @@ def parquet_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Row]
     target = cache_folder() / f"pictures-{key}"
     if not target.is_dir():
         atomic_folder(target, lambda place: _unpack(files, place, packed))
-    for row, content in _packed_rows(files, columns):
-        yield {**row, "image": None if content is None else target / _name(content)}
+    for number, (row, content) in enumerate(_packed_rows(files, columns)):
+        image = None if content is None else target / picture_name(content)
+        yield {**row, "image": image, "row_number": number}
 
 
 def _packed_rows(
@@ -231,26 +258,19 @@ def _content(value: object) -> bytes | None:
     return value
 
 
-def _name(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
-
-
 def _unpack(files: Sequence[Path], place: Path, packed: int) -> None:
     """Write every picture once."""
     room = 2**20 + MAX_UNPACKED * packed
     for _, content in _packed_rows(files, ["image"]):
-        if content is None or (place / _name(content)).exists():
+        if content is None or (place / picture_name(content)).exists():
             continue
         room -= len(content)
         if room < 0:
             raise QuestionDataError(
                 f"the pictures take more than {MAX_UNPACKED} times the size of {files[0].parent}"
             )
-        try:
-            image_size(content)
-        except ValueError as error:
-            raise QuestionDataError(f"{files[0].parent}: a picture is damaged: {error}") from error
-        (place / _name(content)).write_bytes(content)
+        check_picture(content, str(files[0].parent))
+        (place / picture_name(content)).write_bytes(content)
 
 
 def numbered(rows: Iterable[Row], where: str, make: Callable[[Row], None]) -> None:

@@ -6,19 +6,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
 from litelvlm.data.understanding import free, options, yes_no
 from litelvlm.data.understanding.collect import MakeQuestion, collect, no_notes
 from litelvlm.data.understanding.question import Question, QuestionSet
 from litelvlm.data.understanding.rendered import LAYOUTS, rendered_root
-from litelvlm.data.understanding.rows import Row, below, parquet_files, parquet_rows
+from litelvlm.data.understanding.rows import Row, below, parquet_rows
 from litelvlm.data.understanding.scenes import SHORT_ANSWER
+from litelvlm.data.understanding.splits import fetched, split_files
 from litelvlm.hub_ids import is_hub_id
 from litelvlm.names import check_name
 
-Scoring = Literal["exact", "vqa", "yes_no", "mme", "option", "circular"]
+Scoring = Literal["exact", "vqa", "evalai", "yes_no", "mme", "option", "circular"]
 LETTER = "Answer with the option's letter from the given choices directly."
 UNANSWERABLE = "When the provided information is insufficient, respond with 'Unanswerable'."
 EMBEDDED = "embedded"
@@ -38,7 +36,7 @@ class Task:
         question: Makes a question of a row of either.
         suffix: What the model is told after the question.
         hub: Hub id of its Parquet form.
-        part: Folder or beginning of the names of its files there.
+        part: Folder or beginning of the names of its split's files there.
         notes: Known artefacts.
     """
 
@@ -51,7 +49,7 @@ class Task:
     question: MakeQuestion
     suffix: str
     hub: str
-    part: str = ""
+    part: str
     notes: Callable[[list[Question]], list[str]] = no_notes
 
     def prompt(self, question: Question, ocr: bool = False) -> str:
@@ -83,12 +81,13 @@ _TASKS = (
     Task(
         "pope", "POPE", "random, popular, adversarial", "yes_no", yes_no.pope_files,
         ("question_id", "question", "answer", "image_source", "category", "image"),
-        yes_no.pope_question, SHORT_ANSWER, "lmms-lab-encoder/POPE", notes=yes_no.yes_notes,
+        yes_no.pope_question, SHORT_ANSWER, "lmms-lab-encoder/POPE", "data/test",
+        notes=yes_no.yes_notes,
     ),
     Task(
         "mme", "MME", "test", "mme", yes_no.mme_files,
         ("question_id", "question", "answer", "category", "image"), yes_no.mme_question,
-        SHORT_ANSWER, "lmms-lab-encoder/MME", notes=yes_no.yes_notes,
+        SHORT_ANSWER, "lmms-lab-encoder/MME", "data/test", notes=yes_no.yes_notes,
     ),
     Task(
         "scienceqa", "ScienceQA-IMG", "test", "option", options.scienceqa_files,
@@ -99,10 +98,10 @@ _TASKS = (
         "seedbench", "SEED-Bench (images)", "test", "option", options.seed_files,
         ("question_id", "data_id", "data_type", "question", "question_type_id", "answer",
          "choice_a", "choice_b", "choice_c", "choice_d", "image"), options.seed_question,
-        LETTER, "lmms-lab-encoder/SEED-Bench",
+        LETTER, "lmms-lab-encoder/SEED-Bench", "data/test",
     ),
     Task(
-        "textvqa", "TextVQA", "val", "vqa", free.textvqa_files, (*_VQA, "ocr_tokens"),
+        "textvqa", "TextVQA", "val", "evalai", free.textvqa_files, (*_VQA, "ocr_tokens"),
         free.textvqa_question, SHORT_ANSWER, "lmms-lab-encoder/textvqa", "data/validation",
         notes=free.textvqa_notes,
     ),
@@ -111,7 +110,7 @@ _TASKS = (
         free.vqav2_question, SHORT_ANSWER, "lmms-lab-encoder/VQAv2", "data/validation",
     ),
     Task(
-        "vizwiz", "VizWiz-VQA", "val", "vqa", free.vizwiz_files,
+        "vizwiz", "VizWiz-VQA", "val", "evalai", free.vizwiz_files,
         ("question_id", "question", "answers", "category", "image"), free.vizwiz_question,
         f"{UNANSWERABLE}\n{SHORT_ANSWER}", "lmms-lab-encoder/VizWiz-VQA", "data/val",
         notes=free.vizwiz_notes,
@@ -153,22 +152,15 @@ def load_questions(task: str, root: str | Path = EMBEDDED) -> QuestionSet:
                 f"there is no folder {root}; give one with the files of {chosen.title}, a hub id "
                 f"such as {chosen.hub}, or 'embedded'"
             )
-        folder = _fetched(str(root))
-    packed = _files_of(chosen, folder)
+        folder = fetched(str(root), chosen.part)
+    packed = split_files(folder, chosen.part)
     rows = _joined(chosen, folder, packed) if packed else chosen.files(folder)
     return collect(task, folder, rows, chosen.question, chosen.notes)
 
 
-def _files_of(task: Task, folder: Path) -> list[Path]:
-    """Parquet files of a task; of a whole hub set those of its split."""
-    files = parquet_files(folder)
-    split = [path for path in files if path.relative_to(folder).as_posix().startswith(task.part)]
-    return split or files
-
-
 def _joined(task: Task, folder: Path, files: list[Path]) -> Iterator[Row]:
     """Rows of Parquet files; GQA keeps its pictures in files of their own."""
-    apart = [path for path in files if "images" in path.relative_to(folder).parts[0]]
+    apart = [path for path in files if "images" in path.relative_to(folder).as_posix()]
     asked = [path for path in files if path not in apart]
     if not apart:
         yield from parquet_rows(asked, task.columns)
@@ -177,13 +169,3 @@ def _joined(task: Task, folder: Path, files: list[Path]) -> Iterator[Row]:
     for row in parquet_rows(asked, task.columns):
         key = str(row.get("imageId"))
         yield {**row, "image": pictures.get(key) or below(folder, f"{key}.jpg")}
-
-
-def _fetched(name: str) -> Path:
-    try:
-        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=["*.parquet"]))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise FileNotFoundError(
-            f"{name} has no local copy and cannot be fetched; run `hf download --repo-type dataset "
-            f"{name}` once where there is a network, or give a folder with its files"
-        ) from error

@@ -87,13 +87,11 @@ def mme_files(root: Path) -> Iterator[Row]:
 
 
 def mme_question(row: Row) -> Question:
-    """One question; both of an image share ``image_id``."""
-    image, text = text_in(row, "question_id"), text_in(row, "question")
+    """One question; both of an image share ``image_id``, the category and the picture's name."""
+    name, text = text_in(row, "question_id"), text_in(row, "question")
     category = text_in(row, "category")
-    return Question(
-        f"{image}: {text}", f"{category}/{image}", text, (_yes_no(row),), image_in(row),
-        group=category,
-    )  # fmt: skip
+    image = f"{category}/{name.removeprefix(f'{category}/')}"
+    return Question(f"{image}: {text}", image, text, (_yes_no(row),), image_in(row), group=category)
 
 
 def yes_notes(questions: list[Question]) -> list[str]:

@@ -3,6 +3,10 @@
 import re
 import string
 from collections.abc import Sequence
+from typing import Literal
+
+Tidying = Literal["vqa", "evalai"]
+"""How free answers are tidied: by VQA v2's script, or by EvalAI's answer processor."""
 
 _NUMBERS = {
     word: str(value)
@@ -33,25 +37,38 @@ _CONTRACTIONS |= {f"{w}{e}": f"{w}'{e}" for w, ends in _ENDINGS.items() for e in
 _CONTRACTIONS |= {f"{w}{form}": f"{w}'d've" for w in _WOULD_HAVE for form in ("d've", "'dve")}
 _CONTRACTIONS |= {f"{w}{form}": f"{w}n't've" for w in _NOT_HAVE for form in ("nt've", "n'tve")}
 _CONTRACTIONS |= {"yall": "y'all", "maam": "ma'am", "oclock": "o'clock", "twas": "'twas"}
+_CONTRACTIONS |= dict.fromkeys(("yall'll", "y'allll"), "y'all'll")
+_CONTRACTIONS |= dict.fromkeys(("yall'd've", "y'alld've", "y'all'dve"), "y'all'd've")
+_CONTRACTIONS |= dict.fromkeys(("ow's'at", "'ows'at", "'ow'sat"), "'ow's'at")
+_CONTRACTIONS["somebody'd"] = "somebodyd"  # against the direction of the others, as published
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_COMMA = re.compile(r"(?<=\d),+(?=\d)")
 _PERIOD = re.compile(r"\.(?!\d)")
 
 
-def normalise_answer(text: str) -> str:
-    """An answer as VQA's evaluation compares it.
+def normalise_answer(text: str, tidying: Tidying = "vqa") -> str:
+    """An answer as evaluations of VQA compare it.
 
     Lower case; punctuation removed, or made a blank inside a word; commas inside numbers dropped; a
     period stays before a digit only; number words up to ten become digits; articles go;
-    contractions get their apostrophe.
+    contractions get their apostrophe. EvalAI's processor drops every comma and question mark first
+    and parts "'s" from its word.
 
-    Source: the published evaluation of VQA v2, in the order of EvalAI's answer processor.
+    Args:
+        text: The answer.
+        tidying: "vqa" as VQA v2's script, "evalai" as EvalAI's processor.
+
+    Source: the evaluation script of VQA v2 (Goyal et al. 2017); EvalAI's answer processor, with
+    which TextVQA and VizWiz are scored.
 
     Example:
         >>> normalise_answer("The two red cars."), normalise_answer("1,000")
         ('2 red cars', '1000')
+        >>> normalise_answer("red,blue"), normalise_answer("red,blue", "evalai")
+        ('red blue', 'redblue')
     """
-    text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
+    if tidying == "evalai":
+        text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     return _without_articles(_without_marks(re.sub(r"[\n\t]", " ", text).strip()))
 
 
@@ -70,12 +87,13 @@ def _without_articles(text: str) -> str:
     return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
 
-def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
+def vqa_accuracy(prediction: str, answers: Sequence[str], tidying: Tidying = "vqa") -> float:
     """Mean over the answers, each left out in turn, of min(1, matches among the others / 3).
 
     Args:
         prediction: The model's answer.
-        answers: What people answered, usually ten.
+        answers: What people answered, usually ten; tidied as the prediction is.
+        tidying: See ``normalise_answer``.
 
     Returns:
         From 0 to 1.
@@ -87,8 +105,8 @@ def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
     """
     if not answers:
         raise ValueError("a question needs at least one answer; got none")
-    said = normalise_answer(prediction)
-    hits = [normalise_answer(answer) == said for answer in answers]
+    said = normalise_answer(prediction, tidying)
+    hits = [normalise_answer(answer, tidying) == said for answer in answers]
     total = sum(hits)
     return sum(min(1.0, (total - hit) / 3) for hit in hits) / len(hits)
 

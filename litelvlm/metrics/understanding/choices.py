@@ -22,6 +22,27 @@ def read_yes_no(text: str) -> str:
     return next((word for word in words if word in ("yes", "no")), "")
 
 
+def read_pope(text: str) -> tuple[str, bool]:
+    """How POPE reads an answer, and whether the answer has the word that it is read as.
+
+    The first sentence ends at the first period. It is a "no" if "No", "no" or "not" stands in it
+    between blanks, commas aside. Everything else is a "yes", an empty answer too.
+
+    Returns:
+        "yes" or "no"; false where the answer is a "yes" without that word.
+
+    Source: POPE's evaluation script (Li et al. 2023).
+
+    Example:
+        >>> read_pope("There is not, I think."), read_pope("Yes."), read_pope("None. No.")
+        (('no', True), ('yes', True), ('yes', False))
+    """
+    sentence = text.split(".", 1)[0].replace(",", "")
+    if {"No", "no", "not"} & set(sentence.split(" ")):
+        return "no", True
+    return "yes", "yes" in _WORD.findall(sentence.lower())
+
+
 def read_option(text: str, options: Sequence[str]) -> str:
     """The letter of the option that an answer chooses; empty if it chooses none or several.
 

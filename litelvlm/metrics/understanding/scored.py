@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from litelvlm.metrics.understanding.answers import exact_match, vqa_accuracy
-from litelvlm.metrics.understanding.choices import read_option, read_yes_no
+from litelvlm.metrics.understanding.choices import read_option, read_pope, read_yes_no
 from litelvlm.names import check_name
 
 State = Literal["read", "unreadable", "empty"]
-RULES = ("exact", "vqa", "yes_no", "mme", "option", "circular")
+RULES = ("exact", "vqa", "evalai", "yes_no", "mme", "option", "circular")
 """How answers become scores."""
 
 
@@ -19,10 +19,10 @@ class Scored:
 
     Attributes:
         read: What the answer was read as: itself, "yes", "no", or an option's letter; "" if it
-            could not be read.
+            could not be read. POPE reads every answer, see ``read_pope``.
         score: From 0 to 1.
         state: "empty" for no word at all, "unreadable" where only certain answers are allowed and
-            this is none of them.
+            this is none of them; in POPE, a "yes" without that word.
     """
 
     read: str
@@ -38,7 +38,7 @@ def score_answer(
     Args:
         rule: One of ``RULES``.
         said: What the model said.
-        answers: Accepted answers; for "vqa" those of all people.
+        answers: Accepted answers; for "vqa" and "evalai" those of all people.
         options: Texts of the options, for "option" and "circular".
 
     Raises:
@@ -48,12 +48,15 @@ def score_answer(
     if not answers:
         raise ValueError("a question needs at least one answer; got none")
     empty = not said.strip()
-    if rule == "vqa":
-        return Scored(said.strip(), vqa_accuracy(said, answers), "empty" if empty else "read")
+    if rule in ("vqa", "evalai"):
+        score = vqa_accuracy(said, answers, "vqa" if rule == "vqa" else "evalai")
+        return Scored(said.strip(), score, "empty" if empty else "read")
     if rule == "exact":
         return Scored(said.strip(), exact_match(said, answers[0]), "empty" if empty else "read")
-    read = read_yes_no(said) if rule in ("yes_no", "mme") else read_option(said, options)
-    # POPE's own evaluation takes what is no "yes" for a "no".
-    meant = read or ("no" if rule == "yes_no" else "")
-    state: State = "empty" if empty else "read" if read else "unreadable"
-    return Scored(read, float(meant == answers[0]), state)
+    if rule == "yes_no":
+        read, clear = read_pope(said)
+    else:
+        read = read_yes_no(said) if rule == "mme" else read_option(said, options)
+        clear = bool(read)
+    state: State = "empty" if empty else "read" if clear else "unreadable"
+    return Scored(read, float(read == answers[0]), state)

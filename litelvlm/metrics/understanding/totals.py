@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from math import nan
 
 PERCEPTION = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark",
@@ -15,36 +16,34 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 def yes_no_scores(said: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
     """POPE's scores, "yes" being the positive class.
 
-    An answer that is neither counts as "no", as in POPE's own evaluation; how many there are is
-    told beside.
-
     Args:
-        said: "yes", "no" or "" per question.
+        said: "yes" or "no" per question, as ``read_pope`` reads answers.
         truth: "yes" or "no".
 
     Returns:
-        accuracy, precision, recall, f1 and yes_ratio, from 0 to 1; 0 where a denominator is 0.
+        accuracy, precision, recall, f1 and yes_ratio, from 0 to 1. Without an answer "yes"
+        precision is 0; without a truth "yes" recall and f1 are nan.
 
     Raises:
-        ValueError: If the lengths differ, there is no question, or a truth is no yes or no.
+        ValueError: If the lengths differ, there is no question, or one is no yes or no.
 
     Source: POPE's evaluation (Li et al. 2023).
     """
-    if len(said) != len(truth) or not truth or not set(truth) <= {"yes", "no"}:
+    if len(said) != len(truth) or not truth or not {*said, *truth} <= {"yes", "no"}:
         raise ValueError(
             f"{len(said)} answers for {len(truth)} truths; give one of each per question, at least "
-            "one, truths 'yes' or 'no'"
+            "one, each 'yes' or 'no'"
         )
     pairs = [(one == "yes", right == "yes") for one, right in zip(said, truth, strict=True)]
     hit = sum(one and right for one, right in pairs)
     claimed, there = sum(one for one, _ in pairs), sum(right for _, right in pairs)
     precision = hit / claimed if claimed else 0.0
-    recall = hit / there if there else 0.0
+    recall = hit / there if there else nan
     return {
         "accuracy": sum(one == right for one, right in pairs) / len(pairs),
         "precision": precision,
         "recall": recall,
-        "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+        "f1": 2 * hit / (claimed + there) if there else nan,
         "yes_ratio": claimed / len(pairs),
     }
 
