@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from textwrap import fill
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -33,7 +34,19 @@ PROBES = {
 """Panels of each study: claim or probe in the table "categories", and what its values are."""
 
 
-def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataFrame, int]:
+class LeftOut(NamedTuple):
+    """Categories that a panel does not show.
+
+    Attributes:
+        few: With fewer than ``FEWEST`` expressions.
+        between: Between those at either end.
+    """
+
+    few: int
+    between: int
+
+
+def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataFrame, LeftOut]:
     """Lines of the categories that fit on a page, largest value first, and how many are left out.
 
     Categories with fewer than ``FEWEST`` expressions are left out, unless no other is there.
@@ -46,9 +59,10 @@ def shown_categories(table: pd.DataFrame, value: str = "mean") -> tuple[pd.DataF
     ordered = (enough if len(enough) else table).sort_values(
         value, ascending=False, ignore_index=True
     )
-    if len(ordered) > 2 * ENDS:
+    few, between = len(table) - len(ordered), max(0, len(ordered) - 2 * ENDS)
+    if between:
         ordered = pd.concat([ordered.head(ENDS), ordered.tail(ENDS)], ignore_index=True)
-    return ordered, len(table) - len(ordered)
+    return ordered, LeftOut(few, between)
 
 
 def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
@@ -65,16 +79,20 @@ def draw_categories(table: pd.DataFrame, value: str, ax: Axes) -> Axes:
     return ax
 
 
-def left_out(n: int) -> str:
+def left_out(n: LeftOut) -> str:
     """What a panel says of the categories that it does not show.
 
     Example:
-        >>> left_out(0), left_out(42)
-        ('every category', 'at most 12 categories at either end, 42 others left out')
+        >>> left_out(LeftOut(0, 0)), left_out(LeftOut(30, 0))
+        ('every category', 'categories of 5 expressions or more, 30 others left out')
+        >>> left_out(LeftOut(0, 4))
+        'the 12 categories at either end, 4 between them left out'
     """
-    if not n:
-        return "every category"
-    return f"at most {ENDS} categories at either end, {n} others left out"
+    parts = {
+        f"categories of {FEWEST} expressions or more, {n.few} others left out": n.few,
+        f"the {ENDS} categories at either end, {n.between} between them left out": n.between,
+    }
+    return "; ".join(text for text, count in parts.items() if count) or "every category"
 
 
 def _panels(run: Saved, titles: Mapping[str, str], heading: str) -> RenderedFigure:

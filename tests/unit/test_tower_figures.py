@@ -70,12 +70,15 @@ def test_with_many_categories_the_middle_ones_are_named_as_left_out():
     table = table.assign(low=table["ri"] - 0.1, high=table["ri"] + 0.1, n=10, n_images=9)
     shown, left_out = categories.shown_categories(table, "ri")
     assert len(shown) == 2 * categories.ENDS
-    assert left_out == n - len(shown)
+    assert left_out == (0, n - len(shown))
     assert shown["category"].iloc[0] == "c0"
     assert shown["category"].iloc[-1] == "c49"
     few = table.assign(n=[9] * 30 + [4] * 20)
     shown, left_out = categories.shown_categories(few, "ri")
-    assert (len(shown), left_out) == (24, 26)
+    assert (len(shown), left_out) == (24, (20, 6))
+    said = categories.left_out(left_out)
+    assert "20 others" in said
+    assert "6 between them" in said
     assert shown["category"].iloc[-1] == "c29"
 
 
