@@ -286,13 +286,13 @@ DRAWINGS = {
     ),
     "importance_scores": Drawing(
         "importance",
-        "Rank correlation of every CLIP score with importance, and its ceiling.",
+        "Rank correlation of every score with importance, and its ceiling.",
         _scores("none"),
         ("agreement",),
     ),
     "importance_partial": Drawing(
         "importance",
-        "Rank correlation of every CLIP score with importance, position and state norm held fixed.",
+        "Rank correlation of every score with importance, position and state norm held fixed.",
         _scores("position"),
         ("agreement",),
     ),

@@ -16,6 +16,8 @@ TARGETS = ("soft_dice", "answer_log_prob")
 SCORES = {
     "low_similarity": "reversed similarity",
     "low_input_similarity": "reversed input similarity",
+    "received_attention": "attention received in the tower",
+    "tower_value_norm": "value norm in the tower",
     "cosine_low_similarity": "reversed cosine similarity",
     "context": "context",
     "cls_attention": "attention of CLS",

@@ -251,6 +251,37 @@ def _mechanism(claims: Claims) -> str:
     )
 
 
+def largest_effect(claims: Claims) -> Claim | None:
+    """Of the conditions of training that are shown to matter, the one that matters most.
+
+    Args:
+        claims: Of the emergence study; effects are named "STAGE.OUTCOME.FACTOR".
+    """
+    found = [claim for claim in _settled(claims) if claim.verdict == "supported"]
+    return max(found, key=lambda claim: abs(claim.estimate), default=None)
+
+
+def _settled(claims: Claims) -> list[Claim]:
+    return [c for id, c in claims.items() if id.count(".") == 2 and not id.startswith("base.")]
+
+
+def _emergence(claims: Claims) -> str:
+    settled, most = _settled(claims), largest_effect(claims)
+    if not settled:
+        return ""
+    if most is None:
+        return (
+            f"None of the {len(settled)} conditions of training that were settled beforehand is "
+            "shown to move the sink or the reversal."
+        )
+    n = sum(claim.verdict == "supported" for claim in settled)
+    return (
+        f"{most.statement.rstrip('.')}: by {shown(most)} over {most.n} trainings. Of the "
+        f"{len(settled)} conditions settled beforehand {n} {'is' if n == 1 else 'are'} shown to "
+        "matter."
+    )
+
+
 def _faithfulness(claims: Claims) -> str:
     if "F.insertion" not in claims:
         return ""
@@ -294,6 +325,7 @@ _SENTENCES: Mapping[str, Callable[[Claims], str]] = MappingProxyType(
         "sweep": _sweep,
         "ablations": _ablations,
         "mechanism": _mechanism,
+        "emergence": _emergence,
         "faithfulness": _faithfulness,
         "quantisation": _quantisation,
     }

@@ -3,17 +3,24 @@
 import shutil
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
-from transformers import CLIPImageProcessor, GenerationConfig, LlavaImageProcessor
+from PIL import Image
+from transformers import (
+    CLIPImageProcessor,
+    GenerationConfig,
+    LlavaImageProcessor,
+    SiglipImageProcessor,
+)
 
 from litelvlm import load_model, load_refer, load_vlm
 from litelvlm.analysis.studies.table import run_study
-from litelvlm.clip.geometry import padded_box
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 from litelvlm.models.vlm.greedy import greedy_decoding
 from litelvlm.models.vlm.studied.pictures import preprocessing_of
 from litelvlm.models.vlm.studied.prompts import QUESTIONS, question
+from litelvlm.models.vlm.studied.towers import same_weights
 from litelvlm.models.vlm.tiny.folder import write_tiny
 from litelvlm.pruning import get_pruner
 
@@ -66,6 +73,17 @@ def test_a_tower_that_was_trained_on_is_refused_in_half_precision_too(halved, tm
     for dtype in DTYPES:
         with pytest.raises(ValueError, match=r"1 of .* tensors differ"):
             load_vlm(out, dtype=dtype, device="cpu")
+
+
+def test_weights_are_the_same_up_to_a_rounding_and_quantised_ones_only_if_equal():
+    exact = torch.linspace(-1, 1, 33)
+    assert same_weights(exact.half(), exact)
+    assert same_weights(exact.half().bfloat16(), exact)
+    assert not same_weights(exact.half() * 1.01, exact)
+    assert not same_weights(exact[:5], exact)
+    codes = torch.arange(4, dtype=torch.int8)
+    assert same_weights(codes, codes)
+    assert not same_weights(codes, exact[:4])
 
 
 def test_generation_settings_of_a_checkpoint_change_no_answer(model, data):
@@ -153,14 +171,26 @@ def test_every_method_is_timed_on_the_same_work(model, data, monkeypatch):
 
 def test_an_image_processor_is_repeated_or_refused():
     size = {"size": {"shortest_edge": 168}, "crop_size": {"height": 168, "width": 168}}
-    padded = preprocessing_of(LlavaImageProcessor(do_pad=True, **size), 168)
-    assert padded.crop(90, 300, 168) == padded_box(90, 300, 168)
-    assert preprocessing_of(CLIPImageProcessor(**size), 168).resize == "shortest"
-    squashed = {"size": {"height": 168, "width": 168}, "do_center_crop": False}
-    assert preprocessing_of(CLIPImageProcessor(**squashed), 168).resize == "squash"
+    square = {"size": {"height": 168, "width": 168}}
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 300, 3), np.uint8))
+    for processor, rule in (
+        (CLIPImageProcessor(**size), "shortest"),
+        (LlavaImageProcessor(**size), "shortest"),
+        (CLIPImageProcessor(do_pad=True, **size), "shortest"),  # that class never pads
+        (CLIPImageProcessor(do_center_crop=False, **square), "squash"),
+        (SiglipImageProcessor(**square), "squash"),
+    ):
+        ours = preprocessing_of(processor, 168)
+        assert ours.resize == rule
+        theirs = torch.as_tensor(processor(images=[picture], return_tensors="pt")["pixel_values"])
+        torch.testing.assert_close(ours(picture, 168), theirs, rtol=0, atol=0.02)
+    with pytest.raises(ValueError, match="do_pad is on"):
+        preprocessing_of(LlavaImageProcessor(do_pad=True, **size), 168)
     for change, words in (
         ({"resample": 1}, "resample .* is neither bicubic"),
         ({"do_normalize": False}, "do_normalize is off"),
+        ({"do_center_crop": False}, "a picture is no square"),
+        ({"rescale_factor": 1 / 127.5}, "rescale_factor .* is not 1/255"),
         ({"size": {"shortest_edge": 200}}, "size .* is not the 168 pixels"),
         ({"crop_size": {"height": 100, "width": 168}}, "crop_size .* is not the 168 pixels"),
     ):

@@ -204,6 +204,21 @@ def test_differences_from_the_base_are_paired_by_seed():
     assert line["n"] == 3
 
 
+def test_a_training_that_two_stages_share_counts_once_where_trainings_are_pooled():
+    rng = np.random.default_rng(0)
+    block = [member for member in members(("B",)) if member.seed == 0]
+    base = next(m for m in members(("C",)) if (m.cell, m.seed) == ("base", 0))
+    shared = next(member for member in block if member.factors == base.factors)
+    numbers = {member.name: rng.normal(0, 0.3, 2) for member in block}
+    numbers[base.name] = numbers[shared.name]
+    rows = [r for m in (*block, base) for r in measured(m, *numbers[m.name], no_sos=0.0)]
+    claims = {claim.id: claim for claim in make_claims(pd.DataFrame(rows), CONFIG)}
+    assert (claims["together"].n, claims["sink.causes"].n) == (16, 16)
+    other = next(m for m in members(("C",)) if (m.cell, m.seed) == ("base", 4))
+    more = pd.DataFrame([*rows, *measured(other, 0.1, 0.2, no_sos=0.0)])
+    assert {c.id: c for c in make_claims(more, CONFIG)}["together"].n == 17
+
+
 def test_outcomes_by_hand():
     member = members(("B",))[0]
     line = outcome_table(pd.DataFrame(measured(member, 0.5, 0.3)), 0.8).iloc[0]

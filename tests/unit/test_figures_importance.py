@@ -7,9 +7,11 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 
 from litelvlm.analysis.api import read_summary
+from litelvlm.analysis.signals.clip_scores import SCORES, SUBSTITUTES
 from litelvlm.figures import faithfulness, importance, style
 
-CLIP_SCORES = [name for name in importance.SCORES if name != "low_input_similarity"]
+OF_WORDS = {"low_input_similarity", "received_attention", "tower_value_norm"}
+CLIP_SCORES = [name for name in importance.SCORES if name not in OF_WORDS]
 
 
 def new_axes():
@@ -107,6 +109,10 @@ def test_overlap_draws_the_kept_tokens_beside_mask_and_chance(table):
     for score in ("low_similarity", "coverage", "random"):
         expected = lines[lines["score"] == score].sort_values("k")[["k", "value"]]
         np.testing.assert_allclose(drawn[importance.SCORES[score]].get_xydata(), expected)
+
+
+def test_every_score_of_a_study_has_a_name():
+    assert set(importance.SCORES) >= {*SCORES, *SUBSTITUTES}
 
 
 def test_a_model_that_answers_in_words_is_drawn_by_its_own_target_and_leading_score(table):

@@ -9,6 +9,7 @@ from litelvlm.analysis.api import read_record, read_summary
 from litelvlm.analysis.cli.terminal.progress import Progress, about
 from litelvlm.analysis.cli.text import claim_text, ending_text
 from litelvlm.analysis.pages.findings import finding, missing_lines
+from litelvlm.analysis.pages.report.opening import lead_claim
 from litelvlm.analysis.runs.claims import make_claim, null_claim
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import Summary
@@ -253,3 +254,21 @@ def test_the_sentence_of_the_quantisation_study_tells_what_is_open_before_what_w
     assert told.startswith("Whether pruning costs more with the language model in nf4 is open")
     assert "in fp4: cIoU 0.03 [0.02, 0.04]" in finding(summary("quantisation", open_, at, found))
     assert "costs no more with the language model in int8" in finding(summary("quantisation", out))
+
+
+def test_the_sentence_of_the_family_tells_its_largest_shown_effect():
+    claims = [
+        claim("A.sink.rate", low=0.1, high=0.3),
+        claim("B.reversal.pooling", low=0.2, high=0.6),
+        claim("B.reversal.scope", low=-0.9, high=0.1),
+        claim("base.sink.A", low=0.5, high=0.9),
+        claim("together", low=0.5, high=0.9),
+    ]
+    found = summary("emergence", *claims)
+    told = finding(found)
+    assert told.startswith("B.reversal.pooling holds: by 0.4 [0.2, 0.6] over 90 trainings.")
+    assert "Of the 3 conditions settled beforehand 2 are shown to matter." in told
+    assert lead_claim(found).id == "B.reversal.pooling"
+    open_ = summary("emergence", claims[2], claims[3])
+    assert finding(open_).startswith("None of the 1 conditions")
+    assert lead_claim(open_).id == "B.reversal.scope"

@@ -12,7 +12,7 @@ WIDTH = 300
 _MARGIN = 14
 _ROOM = 0.12
 """Share of the values' range that stays free on either side."""
-_LONGEST = 36
+_LONGEST = 28
 """Characters that find room under a plot."""
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from litelvlm.analysis.pages.findings import finding
+from litelvlm.analysis.pages.findings import finding, largest_effect
 from litelvlm.analysis.pages.report.intervals import IntervalPlot, interval_plot
 from litelvlm.analysis.runs.claims import Claim
 from litelvlm.analysis.runs.record import RunRecord, Summary
@@ -77,6 +77,9 @@ def lead_claim(summary: Summary) -> Claim | None:
 
     Of several budgets it is the first that is settled, an effect before its lack.
     """
+    if summary.study == "emergence":
+        most = largest_effect({claim.id: claim for claim in summary.claims})
+        return most or next(iter(summary.claims), None)
     for lead in LEADS.get(summary.study, ()):
         found = [
             claim

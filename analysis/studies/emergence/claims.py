@@ -1,6 +1,7 @@
 """Claims of the emergence study: which conditions move reversal and sink, and whether they link."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from litelvlm.analysis.studies.emergence.outcomes import outcome_table
 from litelvlm.analysis.studies.emergence.rows import Config
 from litelvlm.arrays import Array
 from litelvlm.embedded.family.design import FRACTIONS
+from litelvlm.embedded.family.factors import Factors
 
 MIN_TRAININGS = 5
 """Trainings below which a claim about their mean is undetermined."""
@@ -77,7 +79,7 @@ def base_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
     """Whether trainings that learned have a reversal that follows the text, and a sink.
 
     Of the fractional stages only whole blocks count, since half a block favours some conditions; of
-    stage C only the base.
+    the others only the base.
     """
     found = []
     for stage in sorted(set(table["stage"])):
@@ -117,6 +119,9 @@ def base_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
 
 def link_claims(table: pd.DataFrame, config: Config) -> list[Claim]:
     """Whether sink and reversal go together across trainings, and whether one makes the other."""
+    # The base of stage C is a cell of stage B: the same training counts once.
+    conditions = [field.name for field in fields(Factors)]
+    table = table.drop_duplicates([*conditions, "seed"])
     learned = table[table["learned"]].dropna(subset=["sink", "reversal"])
     found = []
     spread = learned.groupby("stage")[["sink", "reversal"]].std()

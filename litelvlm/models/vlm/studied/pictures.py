@@ -1,5 +1,6 @@
 """How a model turns a picture into what its image tower reads, and where its tokens lie."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ KERNELS: Mapping[object, Literal["bicubic", "bilinear"]] = MappingProxyType(
     {Image.Resampling.BICUBIC: "bicubic", Image.Resampling.BILINEAR: "bilinear"}
 )
 STEPS = ("do_resize", "do_rescale", "do_normalize")
+PADDING = ("LlavaImageProcessor", "LlavaImageProcessorFast")
+"""Image processors that pad to a square where ``do_pad`` is on."""
 
 
 class PictureReader(ABC):
@@ -116,27 +119,29 @@ def preprocessing_of(processor: BaseImageProcessor | None, size: int) -> Preproc
     )
 
 
-def resize_rule(stored: Mapping[str, object]) -> Literal["shortest", "squash", "pad"]:
-    """How a processor makes a picture square.
-
-    A padded picture is square, so the cut behind it takes nothing. One that cuts no centre square
-    resizes both sides to the square.
-    """
-    if stored.get("do_pad"):
-        return "pad"
-    return "shortest" if stored.get("do_center_crop", True) else "squash"
+def resize_rule(stored: Mapping[str, object]) -> Literal["shortest", "squash"]:
+    """How a processor makes a picture square: it stretches to a height and a width, or it cuts."""
+    size = stored.get("size")
+    return "squash" if isinstance(size, Mapping) and "height" in size else "shortest"
 
 
 def check_steps(stored: Mapping[str, object], size: int, kernel: object) -> None:
     """Refuse a processor whose squares are not those that ``Preprocessing`` makes."""
+    cuts, rule = bool(stored.get("do_center_crop")), resize_rule(stored)
     problems = [f"{step} is off" for step in STEPS if stored.get(step) is False]
+    if not math.isclose(float(str(stored.get("rescale_factor", 1 / 255))), 1 / 255):
+        problems.append(f"rescale_factor {stored['rescale_factor']!r} is not 1/255")
     if kernel not in KERNELS:
         problems.append(f"resample {kernel!r} is neither bicubic (3) nor bilinear (2)")
-    for field in ("size", "crop_size"):
+    if rule == "shortest" and not cuts:
+        problems.append("do_center_crop is off, so a picture is no square")
+    # Other classes of transformers store the field and do not read it.
+    if stored.get("do_pad") and stored.get("image_processor_type") in PADDING:
+        problems.append("do_pad is on")
+    for field in ("size", "crop_size") if cuts else ("size",):
         sides = stored.get(field)
         given = set(sides.values()) if isinstance(sides, Mapping) else {sides}
-        cut_off = field == "crop_size" and stored.get("do_center_crop") is False
-        if not cut_off and given - {None, size}:
+        if given - {None, size}:
             problems.append(f"{field} {sides!r} is not the {size} pixels of the image tower")
     if problems:
         raise ValueError(

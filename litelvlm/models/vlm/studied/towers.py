@@ -95,6 +95,7 @@ def own_tower(network: PreTrainedModel, source: Path, preprocessing: Preprocessi
             f"{source.name} is not the CLIP that this model's image tower comes from: "
             f"{len(differing)} of {len(own)} tensors differ, the first is {differing[0]}; {ADVICE}"
         )
+    tower.clip.vision_model.load_state_dict(own, strict=False)
     tower.preprocessing = preprocessing
     return tower
 
@@ -106,7 +107,7 @@ def same_weights(own: Tensor, theirs: Tensor) -> bool:
     weights differ by a rounding, or by two in bfloat16. Tensors of float16 may differ by one part
     in 1024, those of bfloat16 by one in 128.
     """
+    if own.shape != theirs.shape or not (own.is_floating_point() and theirs.is_floating_point()):
+        return torch.equal(own, theirs)
     step = max(torch.finfo(kind).eps for kind in (torch.float16, own.dtype, theirs.dtype))
-    return own.shape == theirs.shape and torch.allclose(
-        own.float(), theirs.float(), rtol=step, atol=SMALLEST
-    )
+    return torch.allclose(own.float(), theirs.float(), rtol=step, atol=SMALLEST)
