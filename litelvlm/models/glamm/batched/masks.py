@@ -27,20 +27,33 @@ from transformers.models.sam.modeling_sam import (
 )
 
 MASK_TOKEN = 1  # token 0 rates masks; token 1 gives the first of four masks
+PER_TOKEN = 4  # rows and columns of logits of an image token: two upscalings by 2
+PAIR = {
+    torch.float32: torch.int64,
+    torch.bfloat16: torch.int32,
+    torch.float16: torch.int32,
+    torch.float64: torch.complex128,
+}
+"""A number type twice as wide, to move two neighbours as one."""
 
 
 def masks_of_image(
-    sam: SamModel, image_embeddings: Float[Tensor, "1 c h w"], seg_embeddings: Float[Tensor, "t c"]
-) -> Float[Tensor, "t 4*h 4*w"]:
+    sam: SamModel,
+    image_embeddings: Float[Tensor, "1 c h w"],
+    seg_embeddings: Float[Tensor, "t c"],
+    extent: tuple[int, int] | None = None,
+) -> Float[Tensor, "t hh ww"]:
     """Decode one mask per prompt.
 
     Args:
         sam: The model whose decoder is used.
         image_embeddings: Output of SAM's image encoder.
         seg_embeddings: One embedding per prompt.
+        extent: Rows and columns of image tokens, from the top left, whose logits are needed; all if
+            left out. The others are read, and not upscaled.
 
     Returns:
-        Logits of mask slot 0.
+        Logits of mask slot 0, ``PER_TOKEN`` rows and columns per token.
     """
     decoder = sam.mask_decoder
     transformer = decoder.transformer
@@ -76,7 +89,9 @@ def masks_of_image(
         transformer.final_attn_token_to_image, (queries + prompts)[:, one], placed, image
     )
     weights = decoder.output_hypernetworks_mlps[0](transformer.layer_norm_final_attn(mask)[:, 0])
-    return _upscaled(decoder, image, weights, (height, width))
+    rows, columns = extent or (height, width)
+    needed = image.unflatten(1, (height, width))[:, :rows, :columns].flatten(1, 2)
+    return _upscaled(decoder, needed, weights, (rows, columns))
 
 
 def attend(
@@ -181,13 +196,27 @@ def _upscaled(
     coarse = _upscale(decoder.upscale_conv1, tokens)
     coarse = F.layer_norm(coarse, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
     fine = decoder.activation(_upscale(decoder.upscale_conv2, decoder.activation(coarse)))
-    values = fine.flatten(1, -2) @ weights[..., None]
+    values = _weighted(fine.flatten(2), weights)
     t, (height, width) = len(tokens), size
     # Axes: row, column, half row, half column, quarter row, quarter column. Rows go together, and
-    # columns go together.
-    split = values.reshape(t, height, width, 2, 2, 2, 2)
-    planes: Tensor = split.permute(0, 1, 3, 5, 2, 4, 6).reshape(t, 4 * height, 4 * width)
+    # columns go together. The last axis moves as one number, which is several times faster.
+    pairs = values.view(PAIR[values.dtype]).reshape(t, height, width, 2, 2, 2)
+    moved = pairs.permute(0, 1, 3, 5, 2, 4).reshape(t, 4 * height, 2 * width)
+    planes: Tensor = moved.view(values.dtype)
     return planes
+
+
+def _weighted(
+    fine: Float[Tensor, "t n m"], weights: Float[Tensor, "t e"]
+) -> Float[Tensor, "t n m/e"]:
+    """Products of each token's 16 pixels, of e channels each, with the mask's weights.
+
+    A matrix that holds the weights 16 times on its diagonal makes one matrix product of them, which
+    is faster than 16 products with a vector.
+    """
+    pixels = torch.eye(PER_TOKEN**2, dtype=weights.dtype, device=weights.device)
+    diagonal = torch.einsum("pq,te->tpeq", pixels, weights).flatten(1, 2)
+    return fine @ diagonal
 
 
 def _upscale(conv: nn.ConvTranspose2d, x: Float[Tensor, "t n *m c"]) -> Tensor:

@@ -36,6 +36,11 @@ class Job:
     kept: Hashable
     places: tuple[int, ...]
 
+    @property
+    def n_kept(self) -> int | None:
+        """Visual tokens; None for all."""
+        return None if self.request.selection is None else len(self.request.selection)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -80,6 +85,5 @@ def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
 
 def _kind(job: Job) -> Hashable:
     selection = job.request.selection
-    n_kept = None if selection is None else len(selection)
     plan = job.kept if isinstance(selection, LayerPlan) else None
-    return len(job.request.conversation.questions), n_kept, is_plain(selection), plan
+    return len(job.request.conversation.questions), job.n_kept, is_plain(selection), plan
