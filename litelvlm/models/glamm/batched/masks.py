@@ -78,10 +78,9 @@ def masks_of_image(
         )
         queries = block.layer_norm2(queries)
         queries = block.layer_norm3(queries + block.mlp(queries))
-        image = block.layer_norm4(
-            image
-            + attend_to_prompt(block.cross_attn_image_to_token, placed, queries + prompts, queries)
-        )
+        attention = block.cross_attn_image_to_token
+        image = attend_to_prompt(attention, placed, queries + prompts, queries, image)
+        image = block.layer_norm4(image)
         placed = image + positions
     one = slice(MASK_TOKEN, MASK_TOKEN + 1)
     mask = queries[:, one]
@@ -148,6 +147,7 @@ def attend_to_prompt(
     placed: Float[Tensor, "b n c"],
     keys: Float[Tensor, "t k c"],
     values: Float[Tensor, "t k c"],
+    image: Float[Tensor, "b n c"],
 ) -> Float[Tensor, "t n c"]:
     """The image's tokens attend to a prompt's; an image batch of one is shared among the prompts.
 
@@ -156,6 +156,10 @@ def attend_to_prompt(
         placed: Image tokens with their positions, which give the queries.
         keys: Prompt tokens with their positions.
         values: Prompt tokens without positions.
+        image: Image tokens without positions, to which the result is added.
+
+    Returns:
+        The sum.
     """
     heads, n_keys = attention.num_attention_heads, keys.shape[1]
     projected = attention.k_proj(keys).unflatten(-1, (heads, -1)) * attention.scaling
@@ -172,7 +176,10 @@ def attend_to_prompt(
     )
     # A head's weights sum to 1, so one head can carry the bias of the output projection.
     ahead[:, 0] += attention.out_proj.bias
-    out: Tensor = weights.transpose(1, 2) @ ahead.flatten(1, 2)
+    # One call with the sum: a tensor of this size between two calls would leave the cache.
+    out: Tensor = torch.baddbmm(
+        image.expand(len(keys), -1, -1), weights.transpose(1, 2), ahead.flatten(1, 2)
+    )
     return out
 
 

@@ -57,7 +57,10 @@ class Group:
 
 def groups_of(requests: Sequence[Request]) -> list[Group]:
     """Divide requests into groups; equal requests become one job."""
-    kept = [kept_key(request.selection) for request in requests]
+    # One selection often serves many conversations; its key is made once.
+    selections = {id(request.selection): request.selection for request in requests}
+    keys = {place: kept_key(selection) for place, selection in selections.items()}
+    kept = [keys[id(request.selection)] for request in requests]
     same = grouped(
         [(request.conversation, key) for request, key in zip(requests, kept, strict=True)]
     )

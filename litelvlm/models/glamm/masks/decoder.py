@@ -61,7 +61,8 @@ def upscale(
     """
     side = side or masks.shape[-1]
     rows, columns = (read_logits(length, side, image_size) for length in resized_size)
-    read = masks[None, :, :rows, :columns].float()
+    # With masks as innermost axis each weight serves all of them, several times faster on a CPU.
+    read = masks[None, :, :rows, :columns].float().contiguous(memory_format=torch.channels_last)
     if image_size % side:
         square = F.interpolate(read, (image_size, image_size), mode="bilinear", align_corners=False)
     else:  # what is cut off does not change the scale
@@ -73,7 +74,8 @@ def upscale(
             recompute_scale_factor=False,
         )
     square = square[..., : resized_size[0], : resized_size[1]]
-    return F.interpolate(square, tuple(original_size), mode="bilinear", align_corners=False)[0]
+    full = F.interpolate(square, tuple(original_size), mode="bilinear", align_corners=False)
+    return full[0].contiguous()
 
 
 def read_logits(length: int, side: int, image_size: int) -> int:
