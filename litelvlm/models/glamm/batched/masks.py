@@ -12,7 +12,8 @@ Measured gain: eight prompts of one image take 1.5 times less processor time in 
 float32).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import cast
 
 import torch
@@ -61,31 +62,33 @@ def masks_of_image(
     dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
     image = _tokens(image_embeddings + dense)
     positions = _tokens(sam.get_image_wide_positional_embeddings().to(image_embeddings.dtype))
-    placed = image + positions
     fixed = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(
         len(seg_embeddings), -1, -1
     )
     prompts = torch.cat([fixed, seg_embeddings[:, None]], dim=1)
     queries = prompts
     for block in cast(Iterable[SamTwoWayAttentionBlock], transformer.layers):
+        placed = image + positions
         if block.skip_first_layer_pe:
             queries = attend(block.self_attn, queries, queries)
         else:
             queries = queries + attend(block.self_attn, queries + prompts, queries)
         queries = block.layer_norm1(queries)
         queries = queries + attend_to_image(
-            block.cross_attn_token_to_image, queries + prompts, placed, image
+            block.cross_attn_token_to_image, queries + prompts, (placed,), image
         )
         queries = block.layer_norm2(queries)
         queries = block.layer_norm3(queries + block.mlp(queries))
         attention = block.cross_attn_image_to_token
         image = attend_to_prompt(attention, placed, queries + prompts, queries, image)
         image = block.layer_norm4(image)
-        placed = image + positions
     one = slice(MASK_TOKEN, MASK_TOKEN + 1)
     mask = queries[:, one]
     mask = mask + attend_to_image(
-        transformer.final_attn_token_to_image, (queries + prompts)[:, one], placed, image
+        transformer.final_attn_token_to_image,
+        (queries + prompts)[:, one],
+        (image, positions),  # one query: two small products cost less than the sum of two images
+        image,
     )
     weights = decoder.output_hypernetworks_mlps[0](transformer.layer_norm_final_attn(mask)[:, 0])
     rows, columns = extent or (height, width)
@@ -113,7 +116,7 @@ def attend(
 def attend_to_image(
     attention: SamAttention,
     queries: Float[Tensor, "t q c"],
-    placed: Float[Tensor, "b n c"],
+    keys: Sequence[Float[Tensor, "_ n c"]],
     image: Float[Tensor, "b n c"],
 ) -> Float[Tensor, "t q c"]:
     """A prompt's tokens attend to the image's; an image batch of one is shared among the prompts.
@@ -125,7 +128,7 @@ def attend_to_image(
     Args:
         attention: Weights of the layer.
         queries: Prompt tokens with their positions.
-        placed: Image tokens with their positions, which give the keys.
+        keys: What gives the keys, as parts to add up: image tokens with their positions.
         image: Image tokens without positions, which give the values.
     """
     heads = attention.num_attention_heads
@@ -133,7 +136,8 @@ def attend_to_image(
     back = torch.einsum(
         "tqhe,hec->tqhc", projected, attention.k_proj.weight.unflatten(0, (heads, -1))
     )
-    weights = _product(back.flatten(1, 2), placed.transpose(1, 2)).softmax(dim=-1)
+    logits = [_product(back.flatten(1, 2), part.transpose(1, 2)) for part in keys]
+    weights = reduce(torch.add, logits).softmax(dim=-1)
     mixed = _product(weights, image).unflatten(1, (-1, heads))
     values = torch.einsum(
         "tqhc,hec->tqhe", mixed, attention.v_proj.weight.unflatten(0, (heads, -1))
