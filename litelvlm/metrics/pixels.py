@@ -70,7 +70,7 @@ def count_pixels(
         >>> counts.intersection.item(), counts.union.item()
         (1, 3)
     """
-    return TargetPixels.of(target).count(predicted)
+    return TargetPixels.of(target).counted(predicted)
 
 
 class TargetPixels(NamedTuple):
@@ -102,7 +102,7 @@ class TargetPixels(NamedTuple):
         scored = None if self.scored is None else self.scored[indices]
         return TargetPixels(self.wanted[indices], scored, self.area[indices])
 
-    def count(self, predicted: Bool[Tensor, "*n h2 w2"]) -> PixelCounts:
+    def counted(self, predicted: Bool[Tensor, "*n h2 w2"]) -> PixelCounts:
         """Count the pixels of one prediction for each target.
 
         Raises:

@@ -102,8 +102,8 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
             with naming(sample, sample.expressions[turns[0][0]]):
-                counts = targets.rows(torch.tensor(turns, device=model.device)).count(masks)
-                agreed = TargetPixels.of_masks(torch.stack(references)).count(masks)
+                counts = targets.rows(torch.tensor(turns, device=model.device)).counted(masks)
+                agreed = TargetPixels.of_masks(torch.stack(references)).counted(masks)
             numbers, shared = Counted.of(counts), Counted.of(agreed)
             for row, same in enumerate(answered.values()):
                 for place in same:

@@ -166,15 +166,11 @@ class SharedGrounder(Grounder):
         require_finite(together, SEG_STATE)
         sam, size, grid = self.model.sam, self.model.sam_image_size, state.sam_embeddings.shape[-2:]
         embeddings = self.model.seg_head(together).to(sam_dtype(sam))
-        # Tokens of SAM's square that lie in its padding are not upscaled.
-        rows, columns = (
-            -(-read_logits(length, PER_TOKEN * side, size) // PER_TOKEN)
-            for length, side in zip(state.resized_size, grid, strict=True)
-        )
+        extent = needed_tokens(state, size)
         at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
         low = torch.cat(
             [
-                masks_of_image(sam, state.sam_embeddings, part, (rows, columns))
+                masks_of_image(sam, state.sam_embeddings, part, extent)
                 for part in embeddings.split(at_once)
             ]
         )
@@ -182,6 +178,15 @@ class SharedGrounder(Grounder):
         full = upscale(low, state.resized_size, state.original_size, size, PER_TOKEN * grid[1])
         by_pass: Tensor = full.unflatten(0, (len(jobs), -1))
         return by_pass
+
+
+def needed_tokens(state: ImageState, image_size: int) -> tuple[int, int]:
+    """Rows and columns of SAM's image tokens whose logits reach the image; the rest is padding."""
+    rows, columns = (
+        -(-read_logits(length, PER_TOKEN * side, image_size) // PER_TOKEN)
+        for length, side in zip(state.resized_size, state.sam_embeddings.shape[-2:], strict=True)
+    )
+    return rows, columns
 
 
 def out_of_memory(error: BaseException) -> bool:
