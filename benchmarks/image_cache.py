@@ -16,8 +16,8 @@ import torch
 from common import spread, store
 
 from litelvlm import load_model, load_refer
+from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.analysis.inputs.methods import Method
-from litelvlm.analysis.runs.image_cache import with_image_cache
 from litelvlm.analysis.studies.sweep.config import Config
 from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.analysis.studies.sweep.rows import image_rows, load

@@ -201,7 +201,7 @@ class RunOptions(DataOptions):
         model = super().load_model()
         if self.cache is None:
             return model
-        from litelvlm.analysis.runs.image_cache import with_image_cache
+        from litelvlm.analysis.inputs.image_cache import with_image_cache
 
         require_writable(self.cache, folder=True)
         return with_image_cache(model, self.cache)

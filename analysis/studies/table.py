@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.analysis.runs.config import StudyConfig, problems_of
 from litelvlm.analysis.runs.engine import Mapper, complete_run
 from litelvlm.analysis.runs.folder import read_record
-from litelvlm.analysis.runs.image_cache import with_image_cache
 from litelvlm.analysis.runs.locks import Shard
 from litelvlm.analysis.runs.saved import SavedRun
 from litelvlm.analysis.runs.study import Study

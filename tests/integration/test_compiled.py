@@ -6,7 +6,7 @@ from torch._dynamo.utils import counters
 
 from litelvlm import get_pruner, load_model
 from litelvlm.analysis.cli.verbs.bench import Bench
-from litelvlm.analysis.runs.image_cache import origin_of, with_image_cache
+from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
 from litelvlm.models.base import Request
 from litelvlm.models.glamm import compiled
 

@@ -13,8 +13,8 @@ import torch
 from litelvlm import load_model
 from litelvlm.analysis.api import evaluate, read_rows
 from litelvlm.analysis.cli.verbs.study import Study
-from litelvlm.analysis.runs import image_cache as keyed
-from litelvlm.analysis.runs.image_cache import origin_of, with_image_cache
+from litelvlm.analysis.inputs import image_cache as keyed
+from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
 from litelvlm.models import image_cache
 from litelvlm.models.base import StudiedModel
 from litelvlm.models.glamm.outputs import ImageState
@@ -169,7 +169,7 @@ def test_a_full_disk_stops_the_keeping_and_not_the_run(
 ENCODE = """
 import sys
 from litelvlm import load_model, load_refer
-from litelvlm.analysis.runs.image_cache import with_image_cache
+from litelvlm.analysis.inputs.image_cache import with_image_cache
 model = with_image_cache(load_model("embedded", device="cpu"), sys.argv[1])
 data = load_refer("embedded", split="val")
 for number in range(6):
@@ -220,7 +220,7 @@ def test_the_command_reads_and_keeps(tmp_path):
 def test_who_cannot_keep_is_refused_by_name(model, tmp_path):
     class Answers(StudiedModel):
         name, digest = "answers", "0"
-        device, dtype, view = torch.device("cpu"), torch.float32, None
+        device, dtype, view, question = torch.device("cpu"), torch.float32, None, None
 
     with pytest.raises(ValueError, match="answers \\(Answers\\) keeps no encoded images"):
         with_image_cache(Answers(), tmp_path)
