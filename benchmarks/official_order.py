@@ -33,6 +33,7 @@ from litelvlm import get_pruner, load_model, load_refer
 from litelvlm.analysis.studies.efficiency.timing import median_ratio, timed
 from litelvlm.clip.states import ClipImage
 from litelvlm.data.images import open_image
+from litelvlm.models.glamm.compiled import compile_blocks
 from litelvlm.models.glamm.masks.decoder import encode_image, sam_dtype
 from litelvlm.models.glamm.masks.sam_attention import prepare_encoder
 from litelvlm.models.glamm.model import Glamm
@@ -119,9 +120,9 @@ def with_library_sam(model: Glamm) -> Glamm:
 
 
 def compiled(model: Glamm) -> Glamm:
-    """Compile SAM's image encoder in place, as one graph."""
+    """Compile SAM's image encoder in place, block by block as ``load_model(compile=)`` does."""
     mode = "max-autotune-no-cudagraphs" if model.device.type == "cuda" else "default"
-    model.sam.vision_encoder.compile(mode=mode, fullgraph=True)
+    compile_blocks(model.sam.vision_encoder.layers, "inductor", mode)
     return model
 
 

@@ -98,7 +98,7 @@ def main() -> None:
     The last gives the cost of another method.
     """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("--images", type=int, default=8)
     parser.add_argument(
         "--expressions", type=int, default=1, help="per image on the one-by-one path"
     )

@@ -86,6 +86,8 @@ class ModelOptions(Common):
     """Draw random weights instead of reading a checkpoint: costs are real, masks mean nothing."""
     quantise: str | None = None
     """Fewer bits for the language model: int8, nf4, nf4_double or fp4 (extra `quant`)."""
+    compile: Literal["inductor", "aot_eager", "eager"] | None = None
+    """Compile the repeated parts with this backend of torch.compile: inductor, for a GPU."""
     options: tuple[str, ...] = ()
     """Variants of the official model, as FIELD=VALUE: read=seg, crop=pad, clip_text=expression."""
 
@@ -117,6 +119,7 @@ class ModelOptions(Common):
             options=options,
             clip=self.clip,
             quantise=self.quantise,
+            compile=self.compile,
         )
 
     def load_studied(self) -> StudiedModel:
@@ -131,9 +134,9 @@ class ModelOptions(Common):
 
         if not self.model.startswith(VLM):
             return self.load_model()
-        if self.options or self.quantise is not None:
-            name = "--options" if self.options else "--quantise"
-            raise ValueError(f"{name} goes with a GLaMM; leave it out for {self.model}")
+        for name in ("options", "quantise", "compile"):
+            if getattr(self, name):
+                raise ValueError(f"--{name} goes with a GLaMM; leave it out for {self.model}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use --device cpu")
         return load_vlm(
@@ -185,6 +188,37 @@ class RunOptions(DataOptions):
     """Go on with a run that other versions of the libraries began, instead of beginning anew."""
     out: Path = Path("runs")
     """Folder that holds the run folders."""
+    cache: Path | None = None
+    """Keep encoded images in this folder, and read those that are there (31 MB each for GLaMM)."""
+
+    def load_model(self) -> Glamm:
+        """Load the model these options name, with its cache of encoded images.
+
+        Raises:
+            ValueError: As ``ModelOptions.load_model``.
+            OSError: If the cache cannot be written.
+        """
+        model = super().load_model()
+        if self.cache is None:
+            return model
+        from litelvlm.analysis.inputs.image_cache import with_image_cache
+
+        require_writable(self.cache, folder=True)
+        return with_image_cache(model, self.cache)
+
+    def load_studied(self) -> StudiedModel:
+        """Load the model these options name, one that answers in words included.
+
+        Raises:
+            ValueError: As ``ModelOptions.load_studied``, or if there is a cache for a model that
+                keeps no encoded images.
+        """
+        if self.cache is not None and self.model.startswith(VLM):
+            raise ValueError(
+                f"--cache {self.cache}: {self.model} keeps no encoded images, a GLaMM does; "
+                "leave --cache out"
+            )
+        return super().load_studied()
 
 
 def require_writable(path: Path, *, folder: bool) -> None:

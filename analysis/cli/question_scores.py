@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from litelvlm.analysis.cli.options import RunOptions
     from litelvlm.analysis.studies.understanding import QuestionScores
 
-_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options")
+_UNUSED = ("dataset", "split_by", "random_init", "quantise", "options", "compile", "cache")
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,15 @@ def _complete(
     study: str, model: Glamm, data: Dataset, runs: Path, options: Mapping[str, object]
 ) -> SavedRun:
     return run_study(
-        study, model, data, runs, pictures=False, accept_versions=False, watch=nobody, **options
+        study,
+        model,
+        data,
+        runs,
+        pictures=False,
+        accept_versions=False,
+        watch=nobody,
+        cache=None,
+        **options,
     )
 
 

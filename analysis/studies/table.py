@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from litelvlm.analysis.inputs.image_cache import with_image_cache
 from litelvlm.analysis.runs.config import StudyConfig, problems_of
 from litelvlm.analysis.runs.engine import Mapper, complete_run
 from litelvlm.analysis.runs.folder import read_record
@@ -55,6 +56,7 @@ def run_study(
     pictures: bool = False,
     accept_versions: bool = False,
     watch: Watcher = nobody,
+    cache: str | Path | None = None,
     **options: object,
 ) -> SavedRun:
     """Run a study and read its results; a run that was interrupted goes on.
@@ -68,10 +70,12 @@ def run_study(
         accept_versions: Go on with a run that other versions of the libraries began.
         watch: Is called with every ``Event`` of the run, for instance to send it to an experiment
             tracker; a text that it returns stands behind the progress bar.
+        cache: Folder where encoded images are kept and read again; None keeps none.
         **options: Fields of the study's configuration, such as ``limit=24``.
 
     Raises:
-        ValueError: If the study or a field does not exist, or a value is refused.
+        ValueError: If the study or a field does not exist, a value is refused, or there is a cache
+            for a model that keeps no encoded images.
 
     Example:
         >>> run = run_study("sink", model, data, limit=24)  # doctest: +SKIP
@@ -91,6 +95,7 @@ def run_study(
     except ValidationError as error:
         raise ValueError(problems_of(error)) from error
     require_fit(chosen, model)
+    model = model if cache is None else with_image_cache(model, cache)
     complete = run_with_pictures if pictures else complete_run
     folder = complete(
         chosen, model, data, config, out, accept_versions=accept_versions, watch=watch

@@ -62,6 +62,12 @@ PARTS: Sequence[Part] = (
         f"{_TINY_BENCH} --decoded 1",
     ),
     Part(
+        "compiled-call",
+        "The same with compile='inductor': both image towers and the language model's prefill.",
+        f"{_BENCH} --compile inductor --rounds 40 --warm-up 10",
+        f"{_TINY_BENCH} --compile aot_eager",
+    ),
+    Part(
         "full-size",
         "What does one picture cost by stage, and what is the peak of memory?",
         "benchmarks/full_size.py --device cuda --repeats 20",

@@ -70,8 +70,48 @@ def count_pixels(
         >>> counts.intersection.item(), counts.union.item()
         (1, 3)
     """
-    both, one, other = _counts(predicted, target)
-    return PixelCounts(both, one + other - both, one, other)
+    return TargetPixels.of(target).counted(predicted)
+
+
+class TargetPixels(NamedTuple):
+    """Targets read by the official rule once, for many predictions each.
+
+    Attributes:
+        wanted: Pixels of the object.
+        scored: Pixels that are not ignored; None if none is.
+        area: Pixels of each object.
+    """
+
+    wanted: Bool[Tensor, "*n h w"]
+    scored: Bool[Tensor, "*n h w"] | None
+    area: Int[Tensor, "*n"]
+
+    @classmethod
+    def of(cls, target: UInt8[Tensor, "*n h w"]) -> "TargetPixels":
+        """Read targets as `ReferSample.mask` gives them."""
+        wanted, scored = _classes(target)
+        return cls(wanted, None if bool(scored.all()) else scored, _true_pixels(wanted))
+
+    @classmethod
+    def of_masks(cls, masks: Bool[Tensor, "*n h w"]) -> "TargetPixels":
+        """Take predicted masks as targets, to compare others with them."""
+        return cls(masks, None, _true_pixels(masks))
+
+    def rows(self, indices: Int[Tensor, "*m"]) -> "TargetPixels":
+        """The targets at these places."""
+        scored = None if self.scored is None else self.scored[indices]
+        return TargetPixels(self.wanted[indices], scored, self.area[indices])
+
+    def counted(self, predicted: Bool[Tensor, "*n h2 w2"]) -> PixelCounts:
+        """Count the pixels of one prediction for each target.
+
+        Raises:
+            ValueError: If the sizes differ.
+        """
+        _check_sizes(predicted, self.wanted)
+        kept = predicted if self.scored is None else predicted & self.scored
+        both, one = _true_pixels(kept & self.wanted), _true_pixels(kept)
+        return PixelCounts(both, one + self.area - both, one, self.area)
 
 
 class Overlap(NamedTuple):
@@ -113,17 +153,35 @@ def _counts(predicted: Masks, target: Masks) -> tuple[Masks, Masks, Masks]:
     of 255 are ignored on both sides. Other values (overlapping polygons of one object) are in no
     class: predicting them adds to the union, not to the intersection.
     """
+    _check_sizes(predicted, target)
+    wanted, scored = _classes(target)
+    kept = predicted & scored
+    return _true_pixels(kept & wanted), _true_pixels(kept), _true_pixels(wanted)
+
+
+def _classes(target: Masks) -> tuple[Masks, Masks]:
+    """Pixels of the object, and those that are not ignored."""
+    return target == 1, target != IGNORE
+
+
+def _check_sizes(predicted: Masks, target: Masks) -> None:
     if predicted.shape[-2:] != target.shape[-2:]:
         raise ValueError(
             f"prediction is {tuple(predicted.shape[-2:])}, target {tuple(target.shape[-2:])}; "
             "both must be (height, width)"
         )
-    scored, wanted = predicted & (target != IGNORE), target == 1
-    return _true_pixels(scored & wanted), _true_pixels(scored), _true_pixels(wanted)
 
 
 def _true_pixels(masks: Masks) -> Masks:
-    """Count the true pixels of each mask; torch is fastest with 32 bits."""
+    """Count the true pixels of each mask.
+
+    On an accelerator torch is fastest with 32 bits. On a CPU NumPy counts one mask at a time
+    several times faster, because it never widens the bytes.
+    """
     if isinstance(masks, Tensor):
-        return masks.sum(dim=(-2, -1), dtype=torch.int32)
+        if masks.device.type != "cpu":
+            return masks.sum(dim=(-2, -1), dtype=torch.int32)
+        flat = masks.flatten(0, -3) if masks.ndim > 2 else masks[None]
+        counts = [np.count_nonzero(mask) for mask in flat.numpy()]
+        return torch.tensor(counts, dtype=torch.int32).reshape(masks.shape[:-2])
     return np.asarray(np.count_nonzero(masks, axis=(-2, -1)))

@@ -1,6 +1,6 @@
 """What a method may know about one image and its texts; each cue is computed at its first use."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from math import isqrt
 from types import MappingProxyType
@@ -192,6 +192,8 @@ class Cues:
         self._vit = vit
         self._sources = dict(sources)
         self._values: dict[str, Tensor] = {}
+        self._float32: dict[str, Tensor] = {}
+        self._derived: dict[Hashable, Tensor] = {}
         layout = f"the {grid[0]} x {grid[1]} grid" + (f" of {frames} frames" if frames > 1 else "")
         self._sizes: dict[str, tuple[int, str]] = {"N": (self.n_tokens, layout)}
 
@@ -287,12 +289,32 @@ class Cues:
         Raises:
             ValueError: As ``get``, or if the cue holds NaN.
         """
-        value = self.get(name).float()
-        if bool(torch.isnan(value).any()):
-            raise ValueError(
-                f"cue {name!r} holds NaN; check the image and the number type it was computed in"
-            )
-        return value
+        if name not in self._float32:
+            value = self.get(name).float()
+            if bool(torch.isnan(value).any()):
+                raise ValueError(
+                    f"cue {name!r} holds NaN; check the image and the number type it was "
+                    "computed in"
+                )
+            self._float32[name] = value
+        return self._float32[name]
+
+    def derived(
+        self,
+        key: Hashable,
+        compute: Callable[[], Tensor],
+        enough: Callable[[Tensor], bool] = lambda known: True,
+    ) -> Tensor:
+        """Return what several methods or budgets compute from the same cues, computed once.
+
+        Args:
+            key: Names the computation with all its settings.
+            compute: Computes it. Nobody may change the result in place.
+            enough: Whether a known result serves; if not, a new one takes its place.
+        """
+        if key not in self._derived or not enough(self._derived[key]):
+            self._derived[key] = compute()
+        return self._derived[key]
 
     def __getattr__(self, name: str) -> Tensor:
         if name in CUES:

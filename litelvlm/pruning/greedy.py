@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -24,7 +25,13 @@ class GreedyPruner(Pruner):
     A step is a few tensor operations and never waits for the host. On a GPU the kernel launches
     cost most, so a batch takes each step for all images at once. On a CPU memory access costs most,
     so images run one after another, and the matrix of each stays in the cache.
+
+    Attributes:
+        nested: Whether a smaller budget takes the first steps of a larger one. Then budgets of one
+            image share their steps.
     """
+
+    nested: ClassVar[bool] = False
 
     @abstractmethod
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "..."], ...]:
@@ -36,9 +43,14 @@ class GreedyPruner(Pruner):
 
     def choose(self, cues: Cues, budget: int) -> RawSelection:
         """Take all steps for one image."""
-        return RawSelection(
-            ascending(self.pick(budget, *(part[None] for part in self.prepare(cues)))[0])
-        )
+
+        def steps() -> Int[Tensor, "k"]:
+            return self.pick(budget, *(part[None] for part in self.prepare(cues)))[0]
+
+        if not self.nested:
+            return RawSelection(ascending(steps()))
+        taken = cues.derived((type(self), self, "steps"), steps, lambda known: len(known) >= budget)
+        return RawSelection(ascending(taken[:budget]))
 
     def select_batch(self, batch: Sequence[Cues], budget: int | float) -> list[Selection]:
         """Choose exactly ``budget`` tokens of each of several images, as single calls would.

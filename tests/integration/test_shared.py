@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 
 from litelvlm import get_pruner
 from litelvlm.analysis.api import complete_run, read_record, read_rows
@@ -14,12 +15,13 @@ from litelvlm.analysis.studies.sweep.passes import Context
 from litelvlm.analysis.studies.sweep.rows import image_rows, load
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.batched import grounder as shared
+from litelvlm.models.glamm.batched import passes
 from litelvlm.models.glamm.batched.grounder import SharedGrounder, out_of_memory
 from litelvlm.models.glamm.batched.masks import masks_of_image
 from litelvlm.models.glamm.batched.prefix import prefix_states, read_states
 from litelvlm.models.glamm.batched.requests import grouped, groups_of
 from litelvlm.models.glamm.language.llama import decode
-from litelvlm.models.glamm.masks.decoder import low_resolution_masks
+from litelvlm.models.glamm.masks.decoder import low_resolution_masks, read_logits, upscale
 from litelvlm.models.glamm.prompting.prompts import conversation, full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
 from litelvlm.pruning import Cues, Selection
@@ -89,9 +91,9 @@ def test_passes_that_are_the_same_computation_run_once(model, state, data, monke
     decoded = []
     plain = shared.masks_of_image
 
-    def counting(sam, image, prompts):
+    def counting(sam, image, prompts, extent):
         decoded.append(len(prompts))
-        return plain(sam, image, prompts)
+        return plain(sam, image, prompts, extent)
 
     monkeypatch.setattr(shared, "masks_of_image", counting)
     (answered,) = SharedGrounder(model)(
@@ -158,13 +160,13 @@ def test_groups_know_which_passes_keep_what_others_keep():
 def test_what_several_expressions_share_is_read_once(model, state, data, monkeypatch):
     talks = [conversation([expression.sent]) for expression in data[0].expressions[:3]]
     uniform = get_pruner("uniform").select(Cues({}, grid=model.grid), 16)
-    begun, plain = [], shared.prefix_states
+    begun, plain = [], passes.prefix_states
 
     def counting(llama, embeds, places, known=None):
         begun.append(tuple(embeds.shape[:2]))
         return plain(llama, embeds, places, known)
 
-    monkeypatch.setattr(shared, "prefix_states", counting)
+    monkeypatch.setattr(passes, "prefix_states", counting)
     requests = [Request(talk, selection) for selection in (None, uniform) for talk in talks]
     found = answer(SharedGrounder(model), state, requests)
     ids = [model.tokenizer.encode(full_prompt(talk)) for talk in talks]
@@ -194,20 +196,82 @@ def test_masks_of_one_image_equal_those_of_the_decoder(model, state):
     )
 
 
+@torch.inference_mode()
+def test_logits_of_the_padding_are_not_needed(model, state):
+    generator = torch.Generator().manual_seed(2)
+    prompts = torch.randn(3, model.sam.config.mask_decoder_config.hidden_size, generator=generator)
+    whole = masks_of_image(model.sam, state.sam_embeddings, prompts)
+    part = masks_of_image(model.sam, state.sam_embeddings, prompts, (5, 3))
+    torch.testing.assert_close(part, whole[:, :20, :12], atol=1e-5, rtol=0)
+    side, size = whole.shape[-1], model.sam_image_size
+    for resized in ((size, size), (size, size // 2 + 3), (size // 3, size), (1, 1)):
+        rows, columns = (read_logits(length, side, size) for length in resized)
+        cut = upscale(whole[:, :rows, :columns], resized, (50, 41), size, side)
+        # The plain way: the whole square, cut, resized.
+        square = F.interpolate(whole[None], (size, size), mode="bilinear")
+        square = square[..., : resized[0], : resized[1]]
+        expected = F.interpolate(square, (50, 41), mode="bilinear")[0]
+        torch.testing.assert_close(cut, expected, atol=1e-4, rtol=0)
+        assert cut.is_contiguous()
+
+
+def test_a_low_resolution_that_does_not_divide_the_square_is_read_in_full():
+    assert read_logits(10, 96, 190) == 96
+    assert read_logits(10, 96, 192) == 6
+
+
+def test_prompts_of_one_length_run_together(model, state, data, monkeypatch):
+    talks = [conversation([text]) for text in ("a dog", "the large dog behind it", "a cat")]
+    kept = [get_pruner(name).select(Cues({}, grid=model.grid), 8) for name in ("uniform", "random")]
+    requests = [Request(talk, selection) for selection in kept for talk in talks]
+    shapes, plain = [], passes.read_states
+
+    def recording(llama, prefix, embeds, places, reads):
+        shapes.append(tuple(embeds.shape[:2]))
+        return plain(llama, prefix, embeds, places, reads)
+
+    monkeypatch.setattr(passes, "read_states", recording)
+    found = answer(SharedGrounder(model, 2), state, requests)
+    # Two passes per batch: the long prompt under both selections, then the short ones.
+    (_, longest), *short = shapes
+    assert [n for n, _ in shapes] == [2, 2, 2]
+    assert all(length < longest for _, length in short)
+    for request, logits in zip(requests, found, strict=True):
+        (single,) = model.ground([state], [request.conversation], [request.selection])
+        assert (logits - single.logits).abs().max() < LOGITS
+
+
+def test_no_more_beginnings_are_kept_than_passes_of_a_batch(model, state, data, monkeypatch):
+    talks = [conversation([text]) for text in ("a dog", "a cat")]
+    cues = Cues({}, grid=model.grid)
+    kept = [get_pruner("random", seed=seed).select(cues, 8) for seed in range(5)]
+    begun, plain = [], passes.LanguagePasses.begin
+
+    def recording(self, state, projected, jobs, prompts, n_shared):
+        made = plain(self, state, projected, jobs, prompts, n_shared)
+        begun.append(len(made.rows))
+        return made
+
+    monkeypatch.setattr(passes.LanguagePasses, "begin", recording)
+    requests = [Request(talk, selection) for talk in talks for selection in kept]
+    assert all(logits is not None for logits in answer(SharedGrounder(model, 2), state, requests))
+    assert begun == [2, 2, 1]
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
 
 def starved(model, monkeypatch, most):
     """A grounder whose decoder has memory for ``most`` passes at once."""
     grounder = SharedGrounder(model, 8)
-    plain = grounder._low_resolution_masks
+    plain = grounder._logits
 
-    def low(state, visual, requests, prompts, alike):
-        if len(requests) > most:
+    def logits(state, projected, jobs, prompts, begun):
+        if len(jobs) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return plain(state, visual, requests, prompts, alike)
+        return plain(state, projected, jobs, prompts, begun)
 
-    monkeypatch.setattr(grounder, "_low_resolution_masks", low)
+    monkeypatch.setattr(grounder, "_logits", logits)
     return grounder
 
 
@@ -242,7 +306,7 @@ def test_only_lack_of_memory_counts_as_such(model, state, data, monkeypatch):
     def broken(*_):
         raise RuntimeError("sizes do not match")
 
-    monkeypatch.setattr(grounder, "_low_resolution_masks", broken)
+    monkeypatch.setattr(grounder, "_logits", broken)
     with pytest.raises(RuntimeError, match="sizes"):
         list(grounder(state, requests_of(model, state, data[0], METHODS[:1], (8,))))
     assert grounder.batch_size == 8
@@ -321,7 +385,7 @@ def test_official_conversations_go_through_the_shared_path(model, data, tmp_path
 def test_a_kernel_without_explicit_masks_takes_the_plain_loop(model, state, data, monkeypatch):
     requests = requests_of(model, state, data[0], METHODS[:1], (8,))
     monkeypatch.setattr(shared, "KERNELS", ())
-    monkeypatch.setattr(shared, "read_states", SimpleNamespace())
+    monkeypatch.setattr(passes, "read_states", SimpleNamespace())
     found = answer(SharedGrounder(model), state, requests)
     (single,) = model.ground([state], [requests[1].conversation], [requests[1].selection])
     assert (found[1] - single.logits).abs().max() < LOGITS

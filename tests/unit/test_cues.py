@@ -85,3 +85,21 @@ def test_cues_can_be_copied():
 def test_table_prints_shapes():
     assert CUES["patch_tokens"].shape == "[N, D]"
     assert all(cue.meaning and cue.axes for cue in CUES.values())
+
+
+def test_what_is_derived_from_cues_is_computed_once_per_setting():
+    cues, made = Cues.from_tensors(colours=torch.ones(4, 3)), []
+
+    def computed(value, length=1):
+        made.append(value)
+        return torch.full((length,), float(value))
+
+    assert cues.derived(("sum", 1), lambda: computed(1)).tolist() == [1]
+    assert cues.derived(("sum", 1), lambda: computed(2)).tolist() == [1]
+    assert cues.derived(("sum", 2), lambda: computed(3)).tolist() == [3]
+    longer = cues.derived(("sum", 1), lambda: computed(4, 2), lambda known: len(known) >= 2)
+    assert longer.tolist() == [4, 4]
+    assert made == [1, 3, 4]
+    # Other cues, other results.
+    other = cues.replaced(colours=torch.zeros(4, 3))
+    assert other.derived(("sum", 1), lambda: computed(5)).tolist() == [5]

@@ -21,6 +21,7 @@ from pruner_cases import (
 
 from litelvlm.pruning import CUES, Cues, get_pruner, greedy, list_pruners
 from litelvlm.pruning.features import cosine_matrix
+from litelvlm.pruning.greedy import GreedyPruner
 from tests.method_cases import BEFORE, CASES
 
 
@@ -145,6 +146,27 @@ def test_a_batch_equals_single_calls_whatever_the_number_of_texts(name, options)
     assert pruner.select_batch([], 12) == []
     with pytest.raises(ValueError, match="budget 43"):
         pruner.select_batch(batch, N + 1)
+
+
+def test_smaller_budgets_of_greedy_methods_take_the_first_steps_of_larger_ones():
+    nested = [
+        name
+        for name, method in list_pruners().items()
+        if issubclass(method, GreedyPruner) and method.nested
+    ]
+    assert {"cdpruner", "divprune", "scope", "evtp_iv_like"} <= set(nested)
+    for name in nested:
+        pruner, shared = get_pruner(name), Cues(tensors(), GRID)
+        for budget in (20, 7, 1, 30, 12):
+            alone = pruner.select(Cues(tensors(), GRID), budget)
+            assert torch.equal(pruner.select(shared, budget).indices, alone.indices)
+            assert len(alone) == budget
+    # Another setting of the same method shares nothing.
+    strong = get_pruner("cdpruner", strength=0.9)
+    mixed = Cues(tensors(), GRID)
+    get_pruner("cdpruner").select(mixed, 20)
+    expected = strong.select(Cues(tensors(), GRID), 20).indices
+    assert torch.equal(strong.select(mixed, 20).indices, expected)
 
 
 @pytest.mark.parametrize("name", ["cdpruner", "divprune", "scope", "evtp_iv_like"])

@@ -376,6 +376,29 @@ def test_a_refusal_is_right_only_where_nothing_is_meant():
     assert both.value["ciou"] == pytest.approx(150 / 281)
 
 
+def test_targets_that_are_read_once_count_as_single_ones_do():
+    import torch
+
+    from litelvlm.metrics import TargetPixels, count_pixels
+
+    made = torch.Generator().manual_seed(0)
+    targets = torch.tensor([0, 1, 2, 255], dtype=torch.uint8)[
+        torch.randint(4, (3, 5, 4), generator=made)
+    ]
+    predicted = torch.rand(6, 1, 5, 4, generator=made) > 0.5
+    rows = torch.tensor([[2], [0], [0], [1], [2], [2]])
+    for given in (targets, targets.clamp(max=2)):
+        found = TargetPixels.of(given).rows(rows).counted(predicted)
+        expected = count_pixels(predicted, given[rows])
+        assert all(map(torch.equal, found, expected))
+        assert found.predicted.shape == (6, 1)
+    masks = predicted[:, 0]
+    both = TargetPixels.of_masks(masks).counted(masks.roll(1, 0))
+    assert all(map(torch.equal, both, count_pixels(masks.roll(1, 0), masks.to(torch.uint8))))
+    with pytest.raises(ValueError, match="both must be"):
+        TargetPixels.of(targets).counted(predicted[0, :, :4])
+
+
 def test_pixels_are_counted_by_the_official_rule():
     # Two of four predicted pixels lie on the object, one on a doubly covered pixel (no class), one
     # is ignored.

@@ -20,6 +20,7 @@ def evaluate(
     budgets: int | float | Sequence[int | float] | None = None,
     out: str | Path = "runs",
     watch: Watcher = nobody,
+    cache: str | Path | None = None,
     **options: object,
 ) -> pd.DataFrame:
     """Score pruning methods, and the unpruned model beside them, on a split.
@@ -35,6 +36,7 @@ def evaluate(
             ones if left out.
         out: Folder of all runs.
         watch: As in ``run_study``.
+        cache: Folder where encoded images are kept and read again; None keeps none.
         **options: Further fields of the sweep's configuration, such as ``limit=24`` or
             ``protocol="official"``.
 
@@ -51,7 +53,15 @@ def evaluate(
     counts = (budgets,) if isinstance(budgets, int | float) else budgets
     settings = {"methods": chosen, "budgets": counts, **options}
     run = run_study(
-        "sweep", model, data, out, pictures=False, accept_versions=False, watch=watch, **settings
+        "sweep",
+        model,
+        data,
+        out,
+        pictures=False,
+        accept_versions=False,
+        watch=watch,
+        cache=cache,
+        **settings,
     )
     scores = run.table("scores")
     scores.attrs["run"] = str(run.folder)

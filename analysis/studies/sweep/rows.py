@@ -23,6 +23,7 @@ from litelvlm.analysis.runs.work import ItemResult, Work
 from litelvlm.analysis.studies.sweep.config import (
     Config,
 )
+from litelvlm.analysis.studies.sweep.counted import Counted
 from litelvlm.analysis.studies.sweep.loaded import Loaded
 from litelvlm.analysis.studies.sweep.passes import (
     Asked,
@@ -33,7 +34,7 @@ from litelvlm.analysis.studies.sweep.passes import (
     plan_conversations,
 )
 from litelvlm.data.dataset import Dataset
-from litelvlm.metrics import PixelCounts, count_pixels, iou, scored_target
+from litelvlm.metrics import TargetPixels, scored_target
 from litelvlm.models.base import GroundingModel, Request, VisualState
 from litelvlm.models.requests import places_by_target
 
@@ -81,7 +82,7 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
             key = int(sample.image_id)
             cues = model.cues(state, planned.conversation, coverage=truth, key=key)
             passes += context.passes(Asked(loaded, state, number, planned, cues, chosen))
-    targets = torch.from_numpy(loaded.masks).to(model.device)
+    targets = TargetPixels.of(torch.from_numpy(loaded.masks).to(model.device))
     found: list[list[Row]] = [[] for _ in passes]
     noted, whole = len(context.grounder.notes), dict[int, Bool[Tensor, "t h w"]]()
     # Unpruned passes come first: every other mask is compared with theirs.
@@ -101,10 +102,9 @@ def image_rows(context: Context, loaded: Loaded, state: VisualState | None = Non
                 whole |= {passes[i].number: masks[row] for i in same if passes[i].selection is None}
             references = [whole[passes[same[0]].number] for same in answered.values()]
             with naming(sample, sample.expressions[turns[0][0]]):
-                counts = count_pixels(masks, targets[torch.tensor(turns, device=model.device)])
-                agreed = count_pixels(masks, torch.stack(references).to(torch.uint8))
-            numbers = PixelCounts(*(count.cpu() for count in counts))
-            shared = PixelCounts(*(count.cpu() for count in agreed))
+                counts = targets.rows(torch.tensor(turns, device=model.device)).counted(masks)
+                agreed = TargetPixels.of_masks(torch.stack(references)).counted(masks)
+            numbers, shared = Counted.of(counts), Counted.of(agreed)
             for row, same in enumerate(answered.values()):
                 for place in same:
                     found[place] = turn_rows(
@@ -121,8 +121,8 @@ def turn_rows(
     loaded: Loaded,
     conversations: list[PlannedConversation],
     made: Pass,
-    counts: PixelCounts,
-    shared: PixelCounts,
+    counts: Counted,
+    shared: Counted,
     row: int,
 ) -> list[Row]:
     """Rows of one pass, one per expression of its conversation.
@@ -143,9 +143,9 @@ def turn_rows(
     """
     rows, roles = [], (made.selection.roles or ()) if made.selection is not None else ()
     for turn, place in enumerate(conversations[made.number].turns):
-        intersection, union, predicted, target = (int(count[row, turn]) for count in counts)
-        reached = float(iou([intersection], [union], exact=True)[0])
-        both, either = int(shared.intersection[row, turn]), int(shared.union[row, turn])
+        intersection, union, predicted, target = counts.pixels[row][turn]
+        reached = counts.iou[row][turn]
+        both, either, _, _ = shared.pixels[row][turn]
         rows.append(
             loaded.keys[place]
             | {
@@ -163,7 +163,7 @@ def turn_rows(
                 "iou": reached,
                 "same_inter_px": both,
                 "same_union_px": either,
-                "agreement": float(iou([both], [either], exact=True)[0]),
+                "agreement": shared.iou[row][turn],
                 "seg_found": True,
             }
             | {f"p{round(100 * threshold)}": reached >= threshold for threshold in HITS}

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaForCausalLM, SamModel, SamVisionConfig
@@ -28,12 +30,13 @@ from litelvlm.models.glamm.outputs import (
 from litelvlm.models.glamm.preprocess import sam_pixel_values
 from litelvlm.models.glamm.prompting.prompts import full_prompt, question
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX, GlammTokenizer
+from litelvlm.models.image_cache import CachingModel
 from litelvlm.pruning import Selection
 
 Network = TypeVar("Network", bound="GlammNetwork")
 
 
-class GlammNetwork(nn.Module, TowerModel):
+class GlammNetwork(nn.Module, TowerModel, CachingModel):
     """CLIP tower -> selection -> projector -> LLaMA -> state before [SEG] -> SAM mask decoder.
 
     Args:
@@ -49,11 +52,13 @@ class GlammNetwork(nn.Module, TowerModel):
 
     Attributes:
         options: Open choices inside the model; ``with_options`` changes them.
+        compiled: Backend that compiles its repeated parts; None if they run as written.
 
     Source: GLaMM and LiteLVLM official code, referring-segmentation evaluation with given answers.
     """
 
     tower: ClipTower
+    compiled: str | None = None
 
     def __init__(
         self,
@@ -109,6 +114,11 @@ class GlammNetwork(nn.Module, TowerModel):
         other.tokenizer = self.tokenizer.with_style(options.tokenisation)
         return other
 
+    def rename(self, suffix: str) -> None:
+        """Add to the name it was loaded by, in front of its options."""
+        self._plain_name += suffix
+        self.name = f"{self._plain_name}{self.options}"
+
     @property
     def device(self) -> torch.device:
         """Where the language model lives."""
@@ -135,13 +145,32 @@ class GlammNetwork(nn.Module, TowerModel):
 
     @torch.inference_mode()
     def encode_image(self, image: ImageSource) -> ImageState:
-        """Run CLIP and SAM on one image.
+        """Run CLIP and SAM on one image, or read their states from ``image_cache``.
 
         Raises:
             FileNotFoundError: If a path does not exist.
             ValueError: If the image cannot be read, or a state is NaN or infinite.
         """
         picture = open_image(image)
+        if self.image_cache is None:
+            return self._encode(picture)
+        unpack = partial(ImageState.from_tensors, self.tower, self.device)
+        return self.image_cache.state(
+            picture, self.state_settings, self._encode, ImageState.tensors, unpack
+        )
+
+    @property
+    def state_settings(self) -> str:
+        """What decides an image's state besides weights, number type and device."""
+        sam_dtype = sam_side.sam_dtype(self.sam)
+        return f"crop={self.options.crop} sam_dtype={sam_dtype} compiled={self.compiled}"
+
+    @property
+    def encoders(self) -> Sequence[type]:
+        """Classes whose modules compute an image's state."""
+        return GlammNetwork, type(self.tower)
+
+    def _encode(self, picture: Image.Image) -> ImageState:
         watch = Stopwatch(self.device)
         with watch("preprocess"):
             square, resized_size = sam_pixel_values(picture, self.sam_image_size)

@@ -1,6 +1,6 @@
 """What the stages of a GLaMM hand on: the encoded image and the spliced prompt; a stopwatch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from litelvlm.clip.parts import TowerParts
 from litelvlm.clip.states import ClipImage
 from litelvlm.models.base import ImageView, tower_view
 from litelvlm.models.glamm.prompting.prompts import SEG_TOKEN
@@ -46,6 +47,40 @@ class ImageState:
     def tokens(self) -> Float[Tensor, "n d"]:
         """Patch states that the projector reads, in raster order."""
         return self.clip.patch_tokens[0]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that ``from_tensors`` needs, by name; timings are left out."""
+        states = {f"clip.{place}": state for place, state in enumerate(self.clip.states)}
+        sizes = torch.tensor([*self.original_size, *self.resized_size])
+        return states | {
+            "pixel_values": self.clip.pixel_values,
+            "sam": self.sam_embeddings,
+            "sizes": sizes,
+        }
+
+    @classmethod
+    def from_tensors(
+        cls, tower: TowerParts, device: torch.device, tensors: Mapping[str, Tensor]
+    ) -> "ImageState":
+        """Put together what ``tensors`` took apart.
+
+        Args:
+            tower: Of the model that made the state.
+            device: Where its tensors shall lie.
+            tensors: By name.
+
+        Raises:
+            KeyError: If one is missing.
+        """
+        n_states = sum(name.startswith("clip.") for name in tensors)
+        states = tuple(tensors[f"clip.{place}"].to(device) for place in range(n_states))
+        height, width, resized_height, resized_width = tensors["sizes"].tolist()
+        return cls(
+            ClipImage(tower, states, tensors["pixel_values"].to(device)),
+            tensors["sam"].to(device),
+            (height, width),
+            (resized_height, resized_width),
+        )
 
 
 @dataclass(frozen=True)

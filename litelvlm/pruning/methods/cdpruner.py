@@ -73,6 +73,7 @@ class CDPruner(GreedyPruner):
     needs: ClassVar[frozenset[str]] = frozenset({"patch_embeds", "text_embeds", "projected"})
     stage: ClassVar[str] = "post_projector"
     text_guided: ClassVar[bool] = True
+    nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2506.10967", "Apache-2.0", "A")
 
     strength: float | None = None

@@ -29,6 +29,7 @@ class DivPrune(GreedyPruner):
     summary: ClassVar[str] = "most diverse subset (max-min distance)"
     needs: ClassVar[frozenset[str]] = frozenset({"projected"})
     stage: ClassVar[str] = "post_projector"
+    nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2503.02175", "CC-BY-NC-4.0", "A")
 
     def prepare(self, cues: Cues) -> tuple[Float[Tensor, "n n"]]:

@@ -32,6 +32,7 @@ class EvtpIvLike(GreedyPruner):
     title: ClassVar[str] = "EVTP-IV-like"
     summary: ClassVar[str] = "k-centre sampling in feature and image space (our reading)"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens"})
+    nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2508.11886", "no code", "C")
     video_substitute: ClassVar[str] = "divprune"
 

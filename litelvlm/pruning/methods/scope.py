@@ -33,6 +33,7 @@ class Scope(GreedyPruner):
     title: ClassVar[str] = "SCOPE"
     summary: ClassVar[str] = "coverage gain times CLS attention"
     needs: ClassVar[frozenset[str]] = frozenset({"patch_tokens", "cls_attention"})
+    nested: ClassVar[bool] = True
     origin: ClassVar[Origin] = Origin("arXiv 2510.24214", "none", "A")
 
     alpha: float = 1.0

@@ -12,54 +12,29 @@ times less processor time than one by one (miniature, median of 7 rounds, two CP
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from litelvlm.finite import require_finite
 from litelvlm.models.base import Conversation, GroundedBatch, Grounder, Request
-from litelvlm.models.glamm.batched.masks import masks_of_image
-from litelvlm.models.glamm.batched.prefix import KERNELS, PrefixCache, prefix_states, read_states
-from litelvlm.models.glamm.batched.requests import (
-    Group,
-    grouped,
-    groups_of,
-    is_plain,
-    kept_key,
-)
+from litelvlm.models.glamm.batched.masks import PER_TOKEN, masks_of_image
+from litelvlm.models.glamm.batched.passes import Beginnings, LanguagePasses
+from litelvlm.models.glamm.batched.prefix import KERNELS
+from litelvlm.models.glamm.batched.prompts import Prompt, Prompts, by_length, shared_after_image
+from litelvlm.models.glamm.batched.requests import Job, groups_of, is_plain
 from litelvlm.models.glamm.language.decoding import read_given_answers
-from litelvlm.models.glamm.masks.decoder import sam_dtype, upscale
+from litelvlm.models.glamm.masks.decoder import read_logits, sam_dtype, upscale
 from litelvlm.models.glamm.network import GlammNetwork
 from litelvlm.models.glamm.outputs import MASK_LOGITS, SEG_STATE, ImageState
 from litelvlm.models.glamm.prompting.prompts import full_prompt
 from litelvlm.models.glamm.prompting.tokenizer import IMAGE_INDEX
-from litelvlm.pruning import Selection
 
 log = logging.getLogger(__name__)
 CPU_MASKS = 8
 """Masks that a CPU decodes at once; more do not fit into its cache and take longer each."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A tokenised conversation, up to the last state that is read.
-
-    Attributes:
-        before: Ids before the image.
-        after: Ids after the image.
-        text: Embeddings of the ids after the image.
-        reads: Places among the ids after the image whose states are read.
-    """
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    text: Float[Tensor, "s d"]
-    reads: tuple[int, ...]
 
 
 class SharedGrounder(Grounder):
@@ -74,7 +49,7 @@ class SharedGrounder(Grounder):
     def __init__(self, model: GlammNetwork, batch_size: int = 24) -> None:
         super().__init__()
         self.model, self.batch_size = model, batch_size
-        self._prefixes: dict[tuple[int, ...], PrefixCache] = {}
+        self.passes = LanguagePasses(model)
 
     @torch.inference_mode()
     def __call__(  # type: ignore[override]  # states are those of its own model
@@ -85,33 +60,65 @@ class SharedGrounder(Grounder):
         Raises:
             ValueError: If a plan's budget is impossible.
         """
-        visual = self.model.project(state.clip.patch_tokens[0])
+        projected = self.model.project(state.clip.patch_tokens[0])
         prompts = {
             conversation: self._prompt(conversation)
             for conversation in dict.fromkeys(request.conversation for request in requests)
         }
         for group in groups_of(requests):
-            start = 0
-            while start < len(group.jobs):
-                jobs = group.jobs[start : start + self.batch_size]
+            n_shared = shared_after_image(group, prompts)
+            waiting, window, begun = list(group.jobs), list[Job](), None
+            while waiting or window:
+                failed = ""
                 try:
-                    low = self._low_resolution_masks(
-                        state,
-                        visual,
-                        [job.request for job in jobs],
-                        prompts,
-                        shared_after_image(group, prompts),
-                    )
-                    logits = self._full_size_logits(state, low)
+                    if not window:
+                        window, waiting = self._window(waiting, n_shared)
+                        window = by_length(window, prompts)
+                        begun = self._begin(state, projected, window, prompts, n_shared)
+                    jobs = window[: self.batch_size]
+                    logits = self._logits(state, projected, jobs, prompts, begun)
                 except (RuntimeError, MemoryError) as error:
                     if not out_of_memory(error) or self.batch_size == 1:
                         raise
                     failed = str(error).splitlines()[0]
-                else:
-                    yield GroundedBatch(tuple(job.places for job in jobs), logits)
-                    start += len(jobs)
+                if failed:
+                    waiting, window, begun = [*window, *waiting], [], None
+                    self._halve(failed)
                     continue
-                self._halve(failed)
+                yield GroundedBatch(tuple(job.places for job in jobs), logits)
+                window = window[len(jobs) :]
+
+    def _window(self, jobs: Sequence[Job], n_shared: int | None) -> tuple[list[Job], list[Job]]:
+        """Jobs to run next, and the others.
+
+        The beginnings of jobs that share them are kept until all of these jobs are done, so there
+        are no more of them at a time than passes of a batch.
+        """
+        if n_shared is None:
+            return list(jobs), []
+        first = set(list(dict.fromkeys(job.kept for job in jobs))[: self.batch_size])
+        return (
+            [job for job in jobs if job.kept in first],
+            [job for job in jobs if job.kept not in first],
+        )
+
+    def _begin(
+        self,
+        state: ImageState,
+        projected: Float[Tensor, "n d"],
+        jobs: Sequence[Job],
+        prompts: Prompts,
+        n_shared: int | None,
+    ) -> Beginnings | None:
+        """What the jobs share behind the image, if they do and the attention kernel can use it."""
+        if n_shared is None or not self._shares(jobs):
+            return None
+        return self.passes.begin(state, projected, jobs, prompts, n_shared)
+
+    def _shares(self, jobs: Sequence[Job]) -> bool:
+        """Whether prompts can share their beginning, the text before the image at least."""
+        kernel = self.model.llama.config._attn_implementation
+        return is_plain(jobs[0].request.selection) and kernel in KERNELS
 
     def _halve(self, reason: str) -> None:
         """Continue with half the batch.
@@ -134,141 +141,52 @@ class SharedGrounder(Grounder):
             if token == self.model.tokenizer.seg_id
         )
         after = tuple(ids[start + 1 :][: reads[-1] + 1])  # no later token can change what is read
-        return Prompt(tuple(ids[:start]), after, self._embed(after), reads)
+        return Prompt(tuple(ids[:start]), after, self.passes.embed(after), reads)
 
-    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "s d"]:
-        embedded: Tensor = self.model.llama.model.embed_tokens(
-            torch.tensor(ids, device=self.model.device)
-        )
-        return embedded
-
-    def _low_resolution_masks(
+    def _logits(
         self,
         state: ImageState,
-        visual: Float[Tensor, "n d"],
-        requests: Sequence[Request],
-        prompts: Mapping[Conversation, Prompt],
-        n_shared: int | None,
-    ) -> list[Float[Tensor, "t h w"]]:
-        """Low-resolution masks of one batch."""
-        conversations = [r.conversation for r in requests]
-        selections = [r.selection for r in requests]
-        tokens = [self._tokens(state, visual, selection) for selection in selections]
-        if (
-            is_plain(requests[0].selection)
-            and self.model.llama.config._attn_implementation in KERNELS
-        ):
-            seg_states = self._seg_states(
-                tokens, requests, [prompts[c] for c in conversations], n_shared
-            )
-        else:
-            seg_states = [
-                turns.seg_states
-                for turns in read_given_answers(self.model, tokens, conversations, selections)
-            ]
-        require_finite(torch.cat(seg_states), SEG_STATE)
-        embeddings = self.model.seg_head(torch.cat(seg_states)).to(sam_dtype(self.model.sam))
-        at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
-        low = [
-            masks_of_image(self.model.sam, state.sam_embeddings, part)
-            for part in embeddings.split(at_once)
-        ]
-        require_finite(torch.cat(low), MASK_LOGITS)
-        return list(torch.cat(low).split([len(states) for states in seg_states]))
-
-    def _seg_states(
-        self,
-        visual: Sequence[Float[Tensor, "r d"]],
-        requests: Sequence[Request],
-        prompts: Sequence[Prompt],
-        n_shared: int | None,
-    ) -> list[Float[Tensor, "t d"]]:
-        """States before [SEG]; what the prompts share runs once.
-
-        Args:
-            visual: Projected visual tokens, the same number in each pass.
-            requests: Passes of one group.
-            prompts: Prompts of their conversations.
-            n_shared: Tokens after the image that are the same in the whole group, where several
-                passes keep the same visual tokens; those passes then share the image too. None if
-                no two passes do.
-        """
-        llama, start, n_kept = self.model.llama, len(prompts[0].before), len(visual[0])
-        lines = [
-            torch.cat([tokens, prompt.text]) for tokens, prompt in zip(visual, prompts, strict=True)
-        ]
-        places = [
-            start
-            + torch.cat([offsets, span + torch.arange(len(prompt.text))]).to(self.model.device)
-            for (offsets, span), prompt in zip(
-                (_layout(r.selection, n_kept) for r in requests), prompts, strict=True
-            )
-        ]
-        prefix, cut = self._prefix(prompts[0].before), 0
-        if n_shared is not None:
-            cut = n_kept + n_shared
-            same = grouped([kept_key(request.selection) for request in requests])
-            firsts = [members[0] for members in same]
-            own = {i: row for row, members in enumerate(same) for i in members}
-            rows = torch.tensor([own[i] for i in range(len(requests))], device=self.model.device)
-            begun, at = (
-                torch.stack([entries[i][:cut] for i in firsts]) for entries in (lines, places)
-            )
-            prefix = prefix_states(llama, begun, at, prefix).for_passes(rows)
-        reads = [
-            torch.tensor(prompt.reads, device=self.model.device) + n_kept - cut
-            for prompt in prompts
-        ]
-        states = read_states(
-            llama, prefix, _padded(lines, cut), _padded(places, cut), _padded(reads, 0)
-        )
-        return [row[: len(prompt.reads)] for row, prompt in zip(states, prompts, strict=True)]
-
-    def _tokens(
-        self, state: ImageState, visual: Tensor, selection: Selection | None
-    ) -> Float[Tensor, "r d"]:
-        """Projected visual tokens of one pass; merged ones are computed for it."""
-        if selection is None:
-            return visual
-        if selection.tokens is not None:
-            return self.model.visual_tokens(state, selection)
-        kept: Tensor = visual[selection.indices.to(visual.device)]
-        return kept
-
-    def _prefix(self, ids: tuple[int, ...]) -> PrefixCache:
-        if ids not in self._prefixes:
-            places = torch.arange(len(ids), device=self.model.device)
-            self._prefixes[ids] = prefix_states(
-                self.model.llama, self._embed(ids)[None], places[None]
-            )
-        return self._prefixes[ids]
-
-    def _full_size_logits(
-        self, state: ImageState, low: Sequence[Float[Tensor, "t h w"]]
+        projected: Float[Tensor, "n d"],
+        jobs: Sequence[Job],
+        prompts: Prompts,
+        begun: Beginnings | None,
     ) -> Float[Tensor, "b t height width"]:
-        """Logits at the image's own size, all masks of the batch in one call."""
-        full = upscale(
-            torch.cat(list(low)), state.resized_size, state.original_size, self.model.sam_image_size
+        """Logits of one batch at the image's own size, all its masks in one call."""
+        if self._shares(jobs):
+            seg_states = self.passes.seg_states(state, projected, jobs, prompts, begun)
+        else:
+            answered = read_given_answers(
+                self.model,
+                [self.passes.visual(state, projected, job) for job in jobs],
+                [job.request.conversation for job in jobs],
+                [job.request.selection for job in jobs],
+            )
+            seg_states = [turns.seg_states for turns in answered]
+        together = torch.cat(seg_states)
+        require_finite(together, SEG_STATE)
+        sam, size, grid = self.model.sam, self.model.sam_image_size, state.sam_embeddings.shape[-2:]
+        embeddings = self.model.seg_head(together).to(sam_dtype(sam))
+        extent = needed_tokens(state, size)
+        at_once = CPU_MASKS if embeddings.device.type == "cpu" else self.batch_size
+        low = torch.cat(
+            [
+                masks_of_image(sam, state.sam_embeddings, part, extent)
+                for part in embeddings.split(at_once)
+            ]
         )
-        grouped_by_pass: Tensor = full.unflatten(0, (len(low), -1))
-        return grouped_by_pass
+        require_finite(low, MASK_LOGITS)
+        full = upscale(low, state.resized_size, state.original_size, size, PER_TOKEN * grid[1])
+        by_pass: Tensor = full.unflatten(0, (len(jobs), -1))
+        return by_pass
 
 
-def shared_after_image(group: Group, prompts: Mapping[Conversation, Prompt]) -> int | None:
-    """Tokens after the image that are the same in all prompts of a group, before any that is read.
-
-    None if no two passes of the group keep the same visual tokens: then what follows the image
-    cannot be shared either.
-    """
-    if not group.kept_again:
-        return None
-    conversations = dict.fromkeys(job.request.conversation for job in group.jobs)
-    members = [prompts[conversation] for conversation in conversations]
-    same = takewhile(
-        lambda column: len(set(column)) == 1,
-        zip(*(prompt.after for prompt in members), strict=False),
+def needed_tokens(state: ImageState, image_size: int) -> tuple[int, int]:
+    """Rows and columns of SAM's image tokens whose logits reach the image; the rest is padding."""
+    rows, columns = (
+        -(-read_logits(length, PER_TOKEN * side, image_size) // PER_TOKEN)
+        for length, side in zip(state.resized_size, state.sam_embeddings.shape[-2:], strict=True)
     )
-    return min(len(list(same)), *(prompt.reads[0] for prompt in members))
+    return rows, columns
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -276,15 +194,3 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "can't allocate memory" in str(error)
     )
-
-
-def _layout(selection: Selection | None, n_tokens: int) -> tuple[Int[Tensor, "r"], int]:
-    """Positions of the visual tokens relative to the first one, and the span of the image."""
-    if selection is None:
-        return torch.arange(n_tokens), n_tokens
-    return selection.positions[0].cpu(), selection.span
-
-
-def _padded(entries: Sequence[Tensor], cut: int) -> Tensor:
-    """One row per entry, its beginning cut off."""
-    return pad_sequence([entry[cut:] for entry in entries], batch_first=True)

@@ -12,7 +12,8 @@ Measured gain: eight prompts of one image take 1.5 times less processor time in 
 float32).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import cast
 
 import torch
@@ -27,20 +28,33 @@ from transformers.models.sam.modeling_sam import (
 )
 
 MASK_TOKEN = 1  # token 0 rates masks; token 1 gives the first of four masks
+PER_TOKEN = 4  # rows and columns of logits of an image token: two upscalings by 2
+PAIR = {
+    torch.float32: torch.int64,
+    torch.bfloat16: torch.int32,
+    torch.float16: torch.int32,
+    torch.float64: torch.complex128,
+}
+"""A number type twice as wide, to move two neighbours as one."""
 
 
 def masks_of_image(
-    sam: SamModel, image_embeddings: Float[Tensor, "1 c h w"], seg_embeddings: Float[Tensor, "t c"]
-) -> Float[Tensor, "t 4*h 4*w"]:
+    sam: SamModel,
+    image_embeddings: Float[Tensor, "1 c h w"],
+    seg_embeddings: Float[Tensor, "t c"],
+    extent: tuple[int, int] | None = None,
+) -> Float[Tensor, "t hh ww"]:
     """Decode one mask per prompt.
 
     Args:
         sam: The model whose decoder is used.
         image_embeddings: Output of SAM's image encoder.
         seg_embeddings: One embedding per prompt.
+        extent: Rows and columns of image tokens, from the top left, whose logits are needed; all if
+            left out. The others are read, and not upscaled.
 
     Returns:
-        Logits of mask slot 0.
+        Logits of mask slot 0, ``PER_TOKEN`` rows and columns per token.
     """
     decoder = sam.mask_decoder
     transformer = decoder.transformer
@@ -48,35 +62,38 @@ def masks_of_image(
     dense = sam.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
     image = _tokens(image_embeddings + dense)
     positions = _tokens(sam.get_image_wide_positional_embeddings().to(image_embeddings.dtype))
-    placed = image + positions
     fixed = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(
         len(seg_embeddings), -1, -1
     )
     prompts = torch.cat([fixed, seg_embeddings[:, None]], dim=1)
     queries = prompts
     for block in cast(Iterable[SamTwoWayAttentionBlock], transformer.layers):
+        placed = image + positions
         if block.skip_first_layer_pe:
             queries = attend(block.self_attn, queries, queries)
         else:
             queries = queries + attend(block.self_attn, queries + prompts, queries)
         queries = block.layer_norm1(queries)
         queries = queries + attend_to_image(
-            block.cross_attn_token_to_image, queries + prompts, placed, image
+            block.cross_attn_token_to_image, queries + prompts, (placed,), image
         )
         queries = block.layer_norm2(queries)
         queries = block.layer_norm3(queries + block.mlp(queries))
-        image = block.layer_norm4(
-            image
-            + attend_to_prompt(block.cross_attn_image_to_token, placed, queries + prompts, queries)
-        )
-        placed = image + positions
+        attention = block.cross_attn_image_to_token
+        image = attend_to_prompt(attention, placed, queries + prompts, queries, image)
+        image = block.layer_norm4(image)
     one = slice(MASK_TOKEN, MASK_TOKEN + 1)
     mask = queries[:, one]
     mask = mask + attend_to_image(
-        transformer.final_attn_token_to_image, (queries + prompts)[:, one], placed, image
+        transformer.final_attn_token_to_image,
+        (queries + prompts)[:, one],
+        (image, positions),  # one query: two small products cost less than the sum of two images
+        image,
     )
     weights = decoder.output_hypernetworks_mlps[0](transformer.layer_norm_final_attn(mask)[:, 0])
-    return _upscaled(decoder, image, weights, (height, width))
+    rows, columns = extent or (height, width)
+    needed = image.unflatten(1, (height, width))[:, :rows, :columns].flatten(1, 2)
+    return _upscaled(decoder, needed, weights, (rows, columns))
 
 
 def attend(
@@ -99,7 +116,7 @@ def attend(
 def attend_to_image(
     attention: SamAttention,
     queries: Float[Tensor, "t q c"],
-    placed: Float[Tensor, "b n c"],
+    keys: Sequence[Float[Tensor, "_ n c"]],
     image: Float[Tensor, "b n c"],
 ) -> Float[Tensor, "t q c"]:
     """A prompt's tokens attend to the image's; an image batch of one is shared among the prompts.
@@ -111,7 +128,7 @@ def attend_to_image(
     Args:
         attention: Weights of the layer.
         queries: Prompt tokens with their positions.
-        placed: Image tokens with their positions, which give the keys.
+        keys: What gives the keys, as parts to add up: image tokens with their positions.
         image: Image tokens without positions, which give the values.
     """
     heads = attention.num_attention_heads
@@ -119,7 +136,8 @@ def attend_to_image(
     back = torch.einsum(
         "tqhe,hec->tqhc", projected, attention.k_proj.weight.unflatten(0, (heads, -1))
     )
-    weights = _product(back.flatten(1, 2), placed.transpose(1, 2)).softmax(dim=-1)
+    logits = [_product(back.flatten(1, 2), part.transpose(1, 2)) for part in keys]
+    weights = reduce(torch.add, logits).softmax(dim=-1)
     mixed = _product(weights, image).unflatten(1, (-1, heads))
     values = torch.einsum(
         "tqhc,hec->tqhe", mixed, attention.v_proj.weight.unflatten(0, (heads, -1))
@@ -133,6 +151,7 @@ def attend_to_prompt(
     placed: Float[Tensor, "b n c"],
     keys: Float[Tensor, "t k c"],
     values: Float[Tensor, "t k c"],
+    image: Float[Tensor, "b n c"],
 ) -> Float[Tensor, "t n c"]:
     """The image's tokens attend to a prompt's; an image batch of one is shared among the prompts.
 
@@ -141,6 +160,10 @@ def attend_to_prompt(
         placed: Image tokens with their positions, which give the queries.
         keys: Prompt tokens with their positions.
         values: Prompt tokens without positions.
+        image: Image tokens without positions, to which the result is added.
+
+    Returns:
+        The sum.
     """
     heads, n_keys = attention.num_attention_heads, keys.shape[1]
     projected = attention.k_proj(keys).unflatten(-1, (heads, -1)) * attention.scaling
@@ -157,7 +180,10 @@ def attend_to_prompt(
     )
     # A head's weights sum to 1, so one head can carry the bias of the output projection.
     ahead[:, 0] += attention.out_proj.bias
-    out: Tensor = weights.transpose(1, 2) @ ahead.flatten(1, 2)
+    # One call with the sum: a tensor of this size between two calls would leave the cache.
+    out: Tensor = torch.baddbmm(
+        image.expand(len(keys), -1, -1), weights.transpose(1, 2), ahead.flatten(1, 2)
+    )
     return out
 
 
@@ -181,13 +207,27 @@ def _upscaled(
     coarse = _upscale(decoder.upscale_conv1, tokens)
     coarse = F.layer_norm(coarse, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
     fine = decoder.activation(_upscale(decoder.upscale_conv2, decoder.activation(coarse)))
-    values = fine.flatten(1, -2) @ weights[..., None]
+    values = _weighted(fine.flatten(2), weights)
     t, (height, width) = len(tokens), size
     # Axes: row, column, half row, half column, quarter row, quarter column. Rows go together, and
-    # columns go together.
-    split = values.reshape(t, height, width, 2, 2, 2, 2)
-    planes: Tensor = split.permute(0, 1, 3, 5, 2, 4, 6).reshape(t, 4 * height, 4 * width)
+    # columns go together. The last axis moves as one number, which is several times faster.
+    pairs = values.view(PAIR[values.dtype]).reshape(t, height, width, 2, 2, 2)
+    moved = pairs.permute(0, 1, 3, 5, 2, 4).reshape(t, 4 * height, 2 * width)
+    planes: Tensor = moved.view(values.dtype)
     return planes
+
+
+def _weighted(
+    fine: Float[Tensor, "t n m"], weights: Float[Tensor, "t e"]
+) -> Float[Tensor, "t n m/e"]:
+    """Products of each token's 16 pixels, of e channels each, with the mask's weights.
+
+    A matrix that holds the weights 16 times on its diagonal makes one matrix product of them, which
+    is faster than 16 products with a vector.
+    """
+    pixels = torch.eye(PER_TOKEN**2, dtype=weights.dtype, device=weights.device)
+    diagonal = torch.einsum("pq,te->tpeq", pixels, weights).flatten(1, 2)
+    return fine @ diagonal
 
 
 def _upscale(conv: nn.ConvTranspose2d, x: Float[Tensor, "t n *m c"]) -> Tensor:

@@ -36,6 +36,11 @@ class Job:
     kept: Hashable
     places: tuple[int, ...]
 
+    @property
+    def n_kept(self) -> int | None:
+        """Visual tokens; None for all."""
+        return None if self.request.selection is None else len(self.request.selection)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -52,7 +57,10 @@ class Group:
 
 def groups_of(requests: Sequence[Request]) -> list[Group]:
     """Divide requests into groups; equal requests become one job."""
-    kept = [kept_key(request.selection) for request in requests]
+    # One selection often serves many conversations; its key is made once.
+    selections = {id(request.selection): request.selection for request in requests}
+    keys = {place: kept_key(selection) for place, selection in selections.items()}
+    kept = [keys[id(request.selection)] for request in requests]
     same = grouped(
         [(request.conversation, key) for request, key in zip(requests, kept, strict=True)]
     )
@@ -80,6 +88,5 @@ def grouped(keys: Sequence[Hashable]) -> list[list[int]]:
 
 def _kind(job: Job) -> Hashable:
     selection = job.request.selection
-    n_kept = None if selection is None else len(selection)
     plan = job.kept if isinstance(selection, LayerPlan) else None
-    return len(job.request.conversation.questions), n_kept, is_plain(selection), plan
+    return len(job.request.conversation.questions), job.n_kept, is_plain(selection), plan

@@ -56,7 +56,10 @@ def run_layer(
         rotary: Cosine and sine of the rotary angles at these positions.
         cache: Keys and values of earlier tokens.
     """
-    out = layer(
+    # A compiled layer is for whole prompts. What a cache holds changes with every call, and each
+    # change would be compiled again.
+    plain = cache is not None and layer._compiled_call_impl is not None
+    out = (layer.forward if plain else layer)(
         hidden_states,
         attention_mask=mask,
         position_ids=position_ids,

@@ -1,6 +1,7 @@
 """SAM's mask decoder: from one embedding per [SEG] to mask logits at the image's size."""
 
 from collections.abc import Sequence
+from math import floor
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,7 @@ def upscale(
     resized_size: Sequence[int],
     original_size: Sequence[int],
     image_size: int,
+    side: int | None = None,
 ) -> Float[Tensor, "t height width"]:
     """Bring low-resolution logits to the image's size: enlarge, cut the padding off, resize.
 
@@ -51,15 +53,50 @@ def upscale(
         resized_size: (height, width) of the image inside SAM's padded square.
         original_size: (height, width) of the original image.
         image_size: Side of SAM's square.
+        side: Side of the whole low-resolution square, where ``masks`` holds its top left alone, at
+            least ``read_logits`` of it; that of ``masks`` if left out.
 
     Returns:
         Float32 logits; foreground is ``> 0``.
     """
-    square = F.interpolate(
-        masks[None].float(), (image_size, image_size), mode="bilinear", align_corners=False
-    )
+    side = side or masks.shape[-1]
+    rows, columns = (read_logits(length, side, image_size) for length in resized_size)
+    # With masks as innermost axis each weight serves all of them, several times faster on a CPU.
+    read = masks[None, :, :rows, :columns].float().contiguous(memory_format=torch.channels_last)
+    if image_size % side:
+        square = F.interpolate(read, (image_size, image_size), mode="bilinear", align_corners=False)
+    else:  # what is cut off does not change the scale
+        square = F.interpolate(
+            read,
+            scale_factor=float(image_size // side),
+            mode="bilinear",
+            align_corners=False,
+            recompute_scale_factor=False,
+        )
     square = square[..., : resized_size[0], : resized_size[1]]
-    return F.interpolate(square, tuple(original_size), mode="bilinear", align_corners=False)[0]
+    full = F.interpolate(square, tuple(original_size), mode="bilinear", align_corners=False)
+    return full[0].contiguous()
+
+
+def read_logits(length: int, side: int, image_size: int) -> int:
+    """Rows (or columns) of a low-resolution square that reach the image inside SAM's square.
+
+    The others are padding. All, if SAM's square is no whole multiple of the low-resolution one.
+
+    Args:
+        length: Height (or width) of the image inside SAM's padded square.
+        side: Side of the low-resolution square.
+        image_size: Side of SAM's square.
+
+    Example:
+        >>> read_logits(768, 256, 1024), read_logits(1024, 256, 1024)
+        (193, 256)
+    """
+    if image_size % side:
+        return side
+    factor = image_size // side
+    last = (length - 0.5) / factor - 0.5  # where the image's last row lies in the low resolution
+    return min(side, floor(last) + 2)
 
 
 def encode_image(sam: SamModel, pixel_values: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c h w"]:

@@ -1,0 +1,80 @@
+"""What a cache of encoded images saves: ``python benchmarks/image_cache.py [--images N]``.
+
+Each image of the miniature is encoded and read back in turn, and then swept with one method at one
+budget from both. Rows are compared. The images are read once before, so the disk's own cache is
+warm; a cold disk adds the time of reading the file.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from time import process_time
+from typing import TypeVar
+
+import numpy as np
+import torch
+from common import spread, store
+
+from litelvlm import load_model, load_refer
+from litelvlm.analysis.inputs.image_cache import with_image_cache
+from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.studies.sweep.config import Config
+from litelvlm.analysis.studies.sweep.passes import Context
+from litelvlm.analysis.studies.sweep.rows import image_rows, load
+
+Found = TypeVar("Found")
+
+
+def clock(call: Callable[[], Found]) -> tuple[Found, float]:
+    """What a call gives, and its processor time in milliseconds."""
+    start = process_time()
+    found = call()
+    return found, 1e3 * (process_time() - start)
+
+
+def main() -> None:
+    """Time both and store them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=16)
+    given = parser.parse_args()
+    plain, data = load_model("embedded", device="cpu"), load_refer("embedded", split="val")
+    config = Config(methods=(Method.parse("litelvlm"),), budgets=(48,))
+    times: dict[str, list[float]] = {
+        name: [] for name in ("encode", "read", "rows, encoded", "rows, read")
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        cached = with_image_cache(plain, folder)
+        contexts = {model: Context(model, data, config, (48,)) for model in (plain, cached)}
+        apart = 0
+        for index in range(given.images):
+            picture, loaded = data[index].image(), load(contexts[plain], index)
+            cached.encode_image(picture)
+            for context in contexts.values():  # the first sweep also fills what runs share
+                image_rows(context, loaded)
+            times["encode"].append(clock(lambda p=picture: plain.encode_image(p))[1])
+            times["read"].append(clock(lambda p=picture: cached.encode_image(p))[1])
+            first, took = clock(lambda given=loaded: image_rows(contexts[plain], given))
+            times["rows, encoded"].append(took)
+            second, took = clock(lambda given=loaded: image_rows(contexts[cached], given))
+            times["rows, read"].append(took)
+            apart += first.rows != second.rows
+        kept = cached.image_cache
+        size = sum(path.stat().st_size for path in kept.folder.rglob("*.safetensors"))
+    store(
+        "image_cache",
+        {
+            "threads": torch.get_num_threads(),
+            "images": given.images,
+            "bytes_per_image": size / given.images,
+            "processor_milliseconds": {name: spread(values) for name, values in times.items()},
+            "encode_over_read": spread(list(np.divide(times["encode"], times["read"]))),
+            "rows_encoded_over_read": spread(
+                list(np.divide(times["rows, encoded"], times["rows, read"]))
+            ),
+            "images_with_different_rows": apart,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
