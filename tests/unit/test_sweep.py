@@ -214,7 +214,6 @@ def test_methods_with_fields_have_their_own_cells(tmp_path):
         ({"methods": ({"name": "litelvlm", "fields": {"sead": 1}},)}, "sead"),
         ({"budgets": ()}, "budgets"),
         ({"seeds": 0}, "seeds"),
-        ({"question_index": 16}, "question_index"),
         ({"protocol": "offical"}, "protocol"),
         ({"protocol": "official", "answer_index": 1}, "draws its templates"),
         ({"method": ("random",)}, "method"),
@@ -223,6 +222,12 @@ def test_methods_with_fields_have_their_own_cells(tmp_path):
 def test_bad_configurations_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         sweep.Config(**fields)
+
+
+def test_a_template_that_the_family_lacks_is_refused_before_any_row(tmp_path):
+    with pytest.raises(ValueError, match="question template 16 does not exist; choose 0 to 15"):
+        study(tmp_path, config=FAST.model_copy(update={"question_index": 16}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_budgets_beyond_the_model_are_refused(tmp_path):
