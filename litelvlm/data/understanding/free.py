@@ -17,6 +17,8 @@ from litelvlm.data.understanding.rows import (
 )
 
 UNANSWERABLE = "unanswerable"
+GQA_PICTURES = "testdev_balanced_images"
+"""Beginning of the names of GQA's files with pictures on the hub."""
 
 
 def gqa_files(root: Path) -> Iterator[Row]:
