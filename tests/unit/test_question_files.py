@@ -374,3 +374,18 @@ def test_only_pictures_of_gqa_lie_in_files_of_their_own(tmp_path, monkeypatch):
     asked = tmp_path / "gqa" / "my-images" / "testdev_balanced_instructions"
     table(asked / "0.parquet", [HUB["gqa"] | picture])
     assert len(load_questions("gqa", tmp_path / "gqa")) == 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("task", ["pope", "mme"])
+def test_absent_groups_are_named_of_files_and_of_parquet(tmp_path, monkeypatch, task, packed):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "data"
+    if packed:
+        table(root / "0.parquet", [HUB[task] | {"image": {"bytes": png(), "path": "x"}}])
+    else:
+        MAKERS[task](root)
+        for name in ("coco_pope_popular.json", "coco_pope_adversarial.json"):
+            (root / name).unlink(missing_ok=True)
+    wanted = {"pope": "mean F1 rests on 1 of 3", "mme": f"rests on {1 if packed else 2} of 10"}
+    assert wanted[task] in load_questions(task, root).notes[1]

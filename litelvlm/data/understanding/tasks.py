@@ -82,12 +82,12 @@ _TASKS = (
         "pope", "POPE", "random, popular, adversarial", "yes_no", yes_no.pope_files,
         ("question_id", "question", "answer", "image_source", "category", "image"),
         yes_no.pope_question, SHORT_ANSWER, "lmms-lab-encoder/POPE", "data/test",
-        notes=yes_no.yes_notes,
+        notes=yes_no.pope_notes,
     ),
     Task(
         "mme", "MME", "test", "mme", yes_no.mme_files,
         ("question_id", "question", "answer", "category", "image"), yes_no.mme_question,
-        SHORT_ANSWER, "lmms-lab-encoder/MME", "data/test", notes=yes_no.yes_notes,
+        SHORT_ANSWER, "lmms-lab-encoder/MME", "data/test", notes=yes_no.mme_notes,
     ),
     Task(
         "scienceqa", "ScienceQA-IMG", "test", "option", options.scienceqa_files,
