@@ -51,5 +51,6 @@ def _lost(rows: pd.DataFrame, counted: str) -> Iterator[str]:
 def _answered(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Label and answers of every condition that has any."""
     kept = rows[rows["state"] != "failed"]
-    for (method, budget), part in kept.groupby(["method", "budget"], dropna=False, sort=False):
+    for (method, _), part in kept.groupby(["method", "budget"], dropna=False, sort=False):
+        budget = part["budget"].iloc[0]
         yield f"{method}{'' if pd.isna(budget) else f' {budget:g}'}", part

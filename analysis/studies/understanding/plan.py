@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -85,7 +85,7 @@ def plan_key(
     questions: QuestionSet,
     asked: Sequence[Condition],
     ocr: bool,
-    ask: Callable[..., object],
+    ask: object,
 ) -> str:
     """Digest of everything that can change an answer or its score.
 
@@ -95,7 +95,7 @@ def plan_key(
         questions: What is asked.
         asked: How.
         ocr: Name OCR words in the prompt.
-        ask: Makes and scores the rows; its code counts, as that of the scores does.
+        ask: Makes and scores the rows; its code counts, and that of the scores.
     """
     pruners = with_parts([c.pruner for c in asked if c.pruner is not None])
     makers = [conditions, ask, score_answer, Task, *map(type, pruners)]

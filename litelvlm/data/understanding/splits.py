@@ -73,9 +73,10 @@ class _Named(NamedTuple):
 
 def _named(path: str) -> _Named | None:
     """The last name of a split in a file's place."""
-    *_, found = [None, *_SPLIT.finditer(path)]
-    if found is None:
+    names = list(_SPLIT.finditer(path))
+    if not names:
         return None
+    found = names[-1]
     return _Named(path[: found.start(1)], "val" if found[1] == "validation" else found[1])
 
 
