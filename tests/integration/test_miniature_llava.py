@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from litelvlm import get_pruner, load_model, prune
 from litelvlm.analysis.cli import main
+from litelvlm.analysis.runs.engine import CODE, code_of
 from litelvlm.analysis.studies.understanding import evaluate_questions
 from litelvlm.clip.load import load_tower
 from litelvlm.data.understanding.tasks import TASKS, load_questions
@@ -138,6 +139,33 @@ def test_an_evaluation_goes_on_where_it_stopped(vlm, tmp_path):
     assert again.rows.equals(first.rows)
     assert set(again.scores["method"]) == {"none", "blank image", "random"}
     assert evaluate_questions(vlm, "vqav2", **{**given, "budgets": [9]}).folder != first.folder
+
+
+def test_a_run_is_known_by_the_code_of_its_scores(vlm, tmp_path, monkeypatch):
+    seen = []
+
+    def noted(makers, families):
+        seen.append({one.__module__ for one in makers})
+        return code_of(makers, families)
+
+    monkeypatch.setattr("litelvlm.analysis.studies.understanding.plan.code_of", noted)
+    evaluate_questions(vlm, "gqa", limit=1, out=tmp_path, blank=False)
+    (modules,) = seen
+    closure = CODE.closure(modules)
+    metrics = "litelvlm.metrics.understanding"
+    assert {f"{metrics}.{name}" for name in ("answers", "choices", "scored")} <= closure
+    assert "litelvlm.analysis.studies.understanding.rows" in closure
+
+
+def test_notes_under_a_limit_are_those_of_the_questions_asked(vlm, tmp_path):
+    whole = load_questions("pope")
+    assert not any("are not among" in note for note in whole.notes)
+    first = whole.questions[0]
+    kept = tuple(one for one in whole.questions if one.image_id != first.image_id)
+    few = replace(whole, questions=(first, *kept))
+    found = evaluate_questions(vlm, "pope", few, limit=1, out=tmp_path, blank=False)
+    assert list(found.rows["question_id"]) == [first.question_id]
+    assert any("the mean F1 rests on 1 of 3" in note for note in found.notes)
 
 
 def test_a_method_that_cannot_work_is_told_with_its_reason(vlm, tmp_path):

@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import json
-from fnmatch import fnmatch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +12,6 @@ from PIL import Image
 
 from litelvlm.data.understanding.question import QuestionDataError
 from litelvlm.data.understanding.rows import below, json_lines
-from litelvlm.data.understanding.splits import fetched, split_files
 from litelvlm.data.understanding.tasks import TASKS, load_questions
 
 
@@ -359,28 +357,6 @@ def test_equal_rows_of_scienceqa_are_two_questions(tmp_path, monkeypatch):
     assert len({q.image_id for q in found}) == 1
 
 
-HUB_FILES = ("data/train-0.parquet", "data/validation-0.parquet", "data/validation-1.parquet")
-
-
-@pytest.mark.parametrize("given", ["", "set", "set/data"])
-def test_only_the_split_is_read_from_wherever_it_is_seen(tmp_path, given):
-    # The folder above has the name of the part: this decides nothing.
-    root = tmp_path / "data" / "validation"
-    for name in HUB_FILES:
-        put(root / "set", name, b"")
-    found = split_files(root / given, "data/validation")
-    assert [path.name for path in found] == ["validation-0.parquet", "validation-1.parquet"]
-
-
-def test_several_other_splits_are_refused(tmp_path):
-    for name in HUB_FILES:
-        put(tmp_path, name, b"")
-    with pytest.raises(QuestionDataError, match="train, val, and none begins with 'en/dev'"):
-        split_files(tmp_path, "en/dev")
-    put(tmp_path / "own", "part.parquet", b"")
-    assert [path.name for path in split_files(tmp_path / "own", "en/dev")] == ["part.parquet"]
-
-
 def test_gqa_one_folder_down_keeps_its_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
     picture = {"id": "n1", "image": {"bytes": png("blue"), "path": "x"}}
@@ -389,22 +365,27 @@ def test_gqa_one_folder_down_keeps_its_pictures(tmp_path, monkeypatch):
     assert load_questions("gqa", tmp_path / "a").questions[0].open().size == (8, 6)
 
 
-@pytest.mark.parametrize(
-    ("part", "patterns"),
-    [("data/validation", ["data/validation*.parquet"]),
-     ("en/dev", ["en/dev*.parquet", "*.parquet"])],
-)  # fmt: skip
-def test_only_the_split_is_fetched(tmp_path, monkeypatch, part, patterns):
-    asked = []
+def test_only_pictures_of_gqa_lie_in_files_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    picture = {"image": {"bytes": png("blue"), "path": "x"}}
+    table(tmp_path / "images" / "0.parquet", [HUB["textvqa"] | picture])
+    assert len(load_questions("textvqa", tmp_path)) == 1
+    # Of GQA too, a folder counts by its own name and not by what stands in it somewhere.
+    asked = tmp_path / "gqa" / "my-images" / "testdev_balanced_instructions"
+    table(asked / "0.parquet", [HUB["gqa"] | picture])
+    assert len(load_questions("gqa", tmp_path / "gqa")) == 1
 
-    def snapshot(name, repo_type, allow_patterns):
-        asked.extend(allow_patterns)
-        for file in HUB_FILES:
-            if fnmatch(file, allow_patterns[0]):
-                put(tmp_path, file, b"")
-        return str(tmp_path)
 
-    monkeypatch.setattr("litelvlm.data.understanding.splits.snapshot_download", snapshot)
-    assert fetched("owner/set", part) == tmp_path
-    assert asked == patterns
-    assert (tmp_path / "data" / "train-0.parquet").is_file() == (len(patterns) > 1)
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("task", ["pope", "mme"])
+def test_absent_groups_are_named_of_files_and_of_parquet(tmp_path, monkeypatch, task, packed):
+    monkeypatch.setenv("LITELVLM_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "data"
+    if packed:
+        table(root / "0.parquet", [HUB[task] | {"image": {"bytes": png(), "path": "x"}}])
+    else:
+        MAKERS[task](root)
+        for name in ("coco_pope_popular.json", "coco_pope_adversarial.json"):
+            (root / name).unlink(missing_ok=True)
+    wanted = {"pope": "mean F1 rests on 1 of 3", "mme": f"rests on {1 if packed else 2} of 10"}
+    assert wanted[task] in load_questions(task, root).notes[1]

@@ -13,9 +13,9 @@ from litelvlm.metrics.understanding import (
     exact_match,
     mme_scores,
     normalise_answer,
+    read_mme,
     read_option,
     read_pope,
-    read_yes_no,
     score_answer,
     vqa_accuracy,
     yes_no_scores,
@@ -42,6 +42,7 @@ from litelvlm.metrics.understanding import (
         ("red,blue", "red blue"),
         ("red, blue", "red blue"),
         ("1,000 red/blue", "1000 redblue"),
+        ("1,,000", "1 000"),
         ("yall'll go", "y'all'll go"),
         ("y'alld've", "y'all'd've"),
         ("'ows'at", "'ow's'at"),
@@ -56,6 +57,7 @@ def test_answers_are_normalised_as_vqa_does(text, expected):
 def test_evalai_drops_every_comma_and_parts_a_genitive():
     assert normalise_answer("men's room", "evalai") == "men 's room"
     assert normalise_answer("red,blue?", "evalai") == "redblue"
+    assert normalise_answer("1,,000", "evalai") == "1000"
     # Only VQA v2's script finds that both are the same.
     assert score_answer("vqa", "whats", ["what's"] * 10).score == 1.0
     assert score_answer("evalai", "whats", ["what's"] * 10).score == 0.0
@@ -79,10 +81,23 @@ def test_exact_match_ignores_case_and_punctuation_only():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("Yes, it is", "yes"), ("I say no, yes", "no"), ("nothing", ""), ("", ""), ("NO.", "no")],
+    [
+        ("Yes, it is", "yes"),
+        ("NO.", "no"),
+        (" Not at all", "no"),
+        ("nothing", "no"),
+        ("I say no, yes", ""),
+        ("There is no dog", ""),
+        ("The answer is yes.", ""),
+        ("y", ""),
+        ("", ""),
+    ],
 )
-def test_first_yes_or_no_counts(text, expected):
-    assert read_yes_no(text) == expected
+def test_mme_reads_the_first_four_letters(text, expected):
+    assert read_mme(text) == expected
+    found = score_answer("mme", text, ["no"])
+    assert found.score == float(expected == "no")
+    assert found.state == ("read" if expected else "unreadable" if text else "empty")
 
 
 OPTIONS = ["a red car", "a blue boat", "a green tree", "a dog"]
@@ -100,6 +115,8 @@ OPTIONS = ["a red car", "a blue boat", "a green tree", "a dog"]
         ("a dog", "D"),
         ("The answer is a dog.", "D"),
         ("Answer: a green tree", "C"),
+        ("A dog", "D"),
+        ("A Dog.", "D"),
         ("The answer is B or C", ""),
         ("The answer is not A. It is B", ""),
         ("It shows a green tree.", "C"),
@@ -113,6 +130,14 @@ OPTIONS = ["a red car", "a blue boat", "a green tree", "a dog"]
 )
 def test_options_are_read_by_rules(text, expected):
     assert read_option(text, OPTIONS) == expected
+
+
+def test_an_option_of_one_letter_is_read_by_its_text_only_where_the_letter_names_none():
+    assert read_option("A", ["B", "A"]) == "A"
+    assert read_option("x", ["x", "y"]) == "A"
+    assert read_option("z", ["x", "y"]) == ""
+    assert read_option("", ["", "y"]) == ""
+    assert read_option("a dog", ["a dog", "A dog"]) == ""
 
 
 @pytest.mark.parametrize(

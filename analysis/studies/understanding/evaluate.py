@@ -3,14 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from litelvlm.analysis.inputs.methods import Method
+from litelvlm.analysis.studies.understanding.notes import notes_of
 from litelvlm.analysis.studies.understanding.plan import conditions, plan_key
-from litelvlm.analysis.studies.understanding.rows import complete_rows
+from litelvlm.analysis.studies.understanding.rows import answer_rows, complete_rows
 from litelvlm.analysis.studies.understanding.scores import scores_of
 from litelvlm.data.files import atomic_write
 from litelvlm.data.understanding.question import QuestionSet
@@ -77,11 +78,13 @@ def evaluate_questions(
         >>> evaluate_questions(model, "pope", methods=["random"], limit=8)  # doctest: +SKIP
     """
     questions = data if isinstance(data, QuestionSet) else load_questions(task, data)
-    questions = questions.first(limit)
     spec = TASKS[task]
+    if limit is not None:  # what is known of all questions need not hold for the first ones
+        questions = questions.first(limit)
+        questions = replace(questions, notes=tuple(spec.notes(list(questions.questions))))
     chosen = [Method.of(m) if isinstance(m, Pruner) else Method.parse(m) for m in methods]
     asked = conditions(chosen, budgets, model.n_tokens, draws, blank)
-    key = plan_key(model, spec, questions, asked, ocr)
+    key = plan_key(model, spec, questions, asked, ocr, answer_rows)
     folder = Path(out) / f"understanding-{task}-{key[:12]}"
     rows = complete_rows(model, spec, questions.questions, asked, folder, ocr)
     found = scores_of(rows, spec.scoring)
@@ -106,34 +109,3 @@ def evaluate_questions(
     }
     atomic_write(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return QuestionScores(folder, rows, scores, notes, failures)
-
-
-def notes_of(questions: QuestionSet, rows: pd.DataFrame, ocr: bool) -> list[str]:
-    """Known artefacts, what was left out, and answers that could not be read."""
-    notes = list(questions.notes)
-    notes += [f"{number} questions left out: {reason}" for reason, number in questions.skipped]
-    if questions.missing:
-        names = ", ".join(questions.missing[:3])
-        more = ", ..." if len(questions.missing) > 3 else ""
-        notes.append(f"{len(questions.missing)} pictures are missing: {names}{more}")
-    if questions.task == "textvqa":
-        notes.append(f"OCR words are {'' if ocr else 'not '}in the prompt")
-    for state in ("empty", "unreadable"):
-        found = rows[rows["state"] == state]
-        if len(found):
-            example = found.iloc[0]
-            counted = " and count as 'yes', by POPE's rule" if questions.task == "pope" else ""
-            notes.append(
-                f"{len(found)} of {len(rows)} answers are {state}{counted}; the first is "
-                f"{str(example['answer'])[:40]!r} to question {example['question_id']} "
-                f"({example['method']})"
-            )
-    if questions.task == "vizwiz":
-        said = rows["read"].fillna("").str.lower() == "unanswerable"
-        labels = rows["method"] + rows["budget"].map(lambda b: "" if pd.isna(b) else f" {b:g}")
-        notes += [
-            f"{name} answers 'unanswerable' to {100 * said[labels == name].mean():.1f} % of the "
-            "questions"
-            for name in labels.unique()
-        ]
-    return notes

@@ -11,6 +11,7 @@ from litelvlm.analysis.runs.config import resolve_budgets
 from litelvlm.analysis.runs.engine import code_of, with_parts
 from litelvlm.data.understanding.question import QuestionSet
 from litelvlm.data.understanding.tasks import Task
+from litelvlm.metrics.understanding import score_answer
 from litelvlm.models.vlm.asking import AskedVlm
 from litelvlm.pruning import Pruner
 
@@ -84,9 +85,20 @@ def plan_key(
     questions: QuestionSet,
     asked: Sequence[Condition],
     ocr: bool,
+    ask: object,
 ) -> str:
-    """Digest of everything that can change an answer or its score."""
+    """Digest of everything that can change an answer or its score.
+
+    Args:
+        model: The model.
+        task: The task.
+        questions: What is asked.
+        asked: How.
+        ocr: Name OCR words in the prompt.
+        ask: Makes and scores the rows; its code counts, and that of the scores.
+    """
     pruners = with_parts([c.pruner for c in asked if c.pruner is not None])
+    makers = [conditions, ask, score_answer, Task, *map(type, pruners)]
     stated = {
         "model": [model.digest or model.name, str(model.model.dtype), model.model.device.type],
         "attn": model.model.config._attn_implementation,
@@ -96,6 +108,6 @@ def plan_key(
         "conditions": [[c.method, c.budget, c.draw, c.blank] for c in asked],
         "ocr": ocr,
         "versions": {name: version(name) for name in _COMPUTING},
-        "code": code_of([conditions, Task, *map(type, pruners)], [AskedVlm]),
+        "code": code_of(makers, [AskedVlm]),
     }
     return hashlib.sha256(json.dumps(stated).encode()).hexdigest()

@@ -2,9 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 
-from litelvlm.data.understanding.question import Question, QuestionDataError, QuestionSet
+from litelvlm.data.understanding.question import (
+    NoPictureError,
+    Question,
+    QuestionDataError,
+    QuestionSet,
+)
 from litelvlm.data.understanding.rows import Row, numbered
 
 MakeQuestion = Callable[[Row], Question | str]
@@ -18,7 +24,7 @@ def collect(
     make: MakeQuestion,
     notes: Callable[[list[Question]], list[str]],
 ) -> QuestionSet:
-    """Every question of a task.
+    """Every question of a task; those without their picture are left out, counted and named.
 
     Args:
         task: Name of the task.
@@ -35,8 +41,16 @@ def collect(
     skipped: Counter[str] = Counter()
     seen: set[str] = set()
 
+    places = count(1)
+
     def take(row: Row) -> None:
-        question = make(row)
+        place = next(places)
+        try:
+            question = make(row)
+        except NoPictureError:
+            missing[f"that of question {place}"] = None
+            skipped["picture missing"] += 1
+            return
         if isinstance(question, str):
             skipped[question] += 1
             return
@@ -68,11 +82,11 @@ def image_in(row: Row) -> Path:
     """The picture of a row.
 
     Raises:
-        QuestionDataError: If it names none.
+        NoPictureError: If it names none.
     """
     path = row.get("image")
     if not isinstance(path, Path):
-        raise QuestionDataError("the question has no picture")
+        raise NoPictureError("the question has no picture")
     return path
 
 

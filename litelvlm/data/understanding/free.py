@@ -9,6 +9,7 @@ from litelvlm.data.understanding.rows import (
     Row,
     below,
     json_of,
+    keyed,
     picture,
     rows_in,
     table_in,
@@ -17,6 +18,8 @@ from litelvlm.data.understanding.rows import (
 )
 
 UNANSWERABLE = "unanswerable"
+GQA_PICTURES = "testdev_balanced_images"
+"""Beginning of the names of GQA's files with pictures on the hub."""
 
 
 def gqa_files(root: Path) -> Iterator[Row]:
@@ -47,12 +50,13 @@ def textvqa_files(root: Path) -> Iterator[Row]:
     ocr = root / "TextVQA_Rosetta_OCR_v0.2_val.json"
     words: dict[str, object] = {}
     if ocr.is_file():
-        for row in rows_in(table_in(json_of(ocr), str(ocr)).get("data"), str(ocr)):
-            words[text_in(row, "image_id")] = row.get("ocr_tokens")
+        told = rows_in(table_in(json_of(ocr), str(ocr)).get("data"), str(ocr))
+        found = keyed(told, "image_id", str(ocr))
+        words = {image: row.get("ocr_tokens") for image, row in found.items()}
     for row in rows_in(table_in(json_of(path), str(path)).get("data"), str(path)):
         image = text_in(row, "image_id")
-        found = picture(root / "train_images", image)
-        yield {**row, "image": found, "ocr_tokens": words.get(image, row.get("ocr_tokens"))}
+        file = picture(root / "train_images", image)
+        yield {**row, "image": file, "ocr_tokens": words.get(image, row.get("ocr_tokens"))}
 
 
 def textvqa_question(row: Row) -> Question:
@@ -71,10 +75,8 @@ def vqav2_files(root: Path) -> Iterator[Row]:
     """Questions and annotations of VQA v2's validation split, pictures in ``val2014``."""
     asked = _first(root, "v2_OpenEnded_mscoco_val2014_questions.json")
     told = _first(root, "v2_mscoco_val2014_annotations.json")
-    answers = {
-        text_in(row, "question_id"): row
-        for row in rows_in(table_in(json_of(told), str(told)).get("annotations"), str(told))
-    }
+    people = rows_in(table_in(json_of(told), str(told)).get("annotations"), str(told))
+    answers = keyed(people, "question_id", str(told))
     for row in rows_in(table_in(json_of(asked), str(asked)).get("questions"), str(asked)):
         key = text_in(row, "question_id")
         if key not in answers:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from litelvlm.data.cache import cache_folder
 from litelvlm.data.files import atomic_write
+from litelvlm.data.safe.shown import shown
 from litelvlm.data.understanding.collect import image_in
 from litelvlm.data.understanding.question import Question, QuestionDataError
 from litelvlm.data.understanding.rows import (
@@ -16,6 +17,7 @@ from litelvlm.data.understanding.rows import (
     below,
     check_picture,
     json_of,
+    keyed,
     picture_digest,
     picture_name,
     rows_in,
@@ -104,12 +106,12 @@ def mmbench_files(root: Path) -> Iterator[Row]:
             "hub's Parquet files"
         )
     rows = table_rows(path)
-    pictures = {text_in(row, "index"): row.get("image") for row in rows}
+    pictures = {key: row.get("image") for key, row in keyed(rows, "index", str(path)).items()}
     for row in rows:
         content = row.get("image")
         if isinstance(content, str) and content in pictures and len(content) < 16:
             content = pictures[content]
-        yield {**row, "image": _decoded(content)}
+        yield {**row, "image": _decoded(content) if content else None}
 
 
 def mmbench_question(row: Row) -> Question | str:
@@ -163,7 +165,7 @@ def _letter(answer: str, options: tuple[str, ...]) -> str:
 def _decoded(content: object) -> Path:
     """A picture in base64 as a file in the cache folder, once it is known to be a picture."""
     if not isinstance(content, str):
-        raise QuestionDataError("the question has no picture")
+        raise QuestionDataError(f"the picture is {shown(content)}, expected base64")
     try:
         decoded = base64.b64decode(content, validate=True)
     except binascii.Error as error:
@@ -171,5 +173,5 @@ def _decoded(content: object) -> Path:
     path = cache_folder() / "mmbench" / picture_name(decoded)
     if path.is_file():
         return path
-    check_picture(decoded, "base64")
+    check_picture(decoded)
     return atomic_write(path, decoded)

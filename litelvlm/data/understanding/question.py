@@ -17,6 +17,14 @@ class QuestionDataError(ValueError):
     """A file of questions cannot be used as it is."""
 
 
+class PlacedError(QuestionDataError):
+    """The same, and its message tells where."""
+
+
+class NoPictureError(QuestionDataError):
+    """A question comes without its picture."""
+
+
 @dataclass(frozen=True)
 class Question:
     """One question about one image.

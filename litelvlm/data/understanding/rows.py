@@ -13,7 +13,7 @@ from litelvlm.data.images import image_size
 from litelvlm.data.safe.json_data import read_json
 from litelvlm.data.safe.parquet import open_parquet, read_rows
 from litelvlm.data.safe.shown import shown
-from litelvlm.data.understanding.question import QuestionDataError
+from litelvlm.data.understanding.question import PlacedError, QuestionDataError
 
 Row = Mapping[str, object]
 MAX_BYTES = 2**30
@@ -36,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     if path.stat().st_size > MAX_BYTES:
-        raise QuestionDataError(
+        raise PlacedError(
             f"{path} has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read"
         )
     return path.read_bytes()
@@ -51,7 +51,7 @@ def json_of(path: Path) -> object:
     try:
         return read_json(read_bytes(path))
     except (ValueError, RecursionError) as error:
-        raise QuestionDataError(f"{path} cannot be read as JSON: {error}") from error
+        raise PlacedError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def json_lines(path: Path) -> list[Row]:
@@ -69,7 +69,7 @@ def json_lines(path: Path) -> list[Row]:
             try:
                 found += rows_in([read_json(line)], f"{path}, line {number}")
             except (ValueError, RecursionError) as error:
-                raise QuestionDataError(f"{path}, line {number}: {error}") from error
+                raise PlacedError(f"{path}, line {number}: {error}") from error
     return found
 
 
@@ -84,7 +84,7 @@ def table_rows(path: Path) -> list[Row]:
         text = read_bytes(path).decode("utf-8-sig")
         return [dict(row) for row in csv.DictReader(io.StringIO(text), delimiter="\t", strict=True)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise QuestionDataError(f"{path} is no table with tabs: {error}") from error
+        raise PlacedError(f"{path} is no table with tabs: {error}") from error
     finally:
         csv.field_size_limit(before)
 
@@ -96,7 +96,7 @@ def rows_in(value: object, where: str) -> list[Row]:
         QuestionDataError: If it is none.
     """
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise QuestionDataError(f"{where}: expected a list of objects, found {shown(value)}")
+        raise PlacedError(f"{where}: expected a list of objects, found {shown(value)}")
     return list(value)
 
 
@@ -107,8 +107,23 @@ def table_in(value: object, where: str) -> Mapping[str, object]:
         QuestionDataError: If it is none.
     """
     if not isinstance(value, dict):
-        raise QuestionDataError(f"{where}: expected an object, found {shown(value)}")
+        raise PlacedError(f"{where}: expected an object, found {shown(value)}")
     return value
+
+
+def keyed(rows: Iterable[Row], name: str, where: str) -> dict[str, Row]:
+    """Rows by one of their fields; of equal ones the last.
+
+    Raises:
+        QuestionDataError: If a row lacks the field.
+    """
+    found: dict[str, Row] = {}
+    for number, row in enumerate(rows, 1):
+        try:
+            found[text_in(row, name)] = row
+        except QuestionDataError as error:
+            raise PlacedError(f"{where}, row {number}: {error}") from error
+    return found
 
 
 def text_in(row: Row, name: str, default: str | None = None) -> str:
@@ -187,16 +202,16 @@ def picture_name(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def check_picture(content: bytes, where: str) -> None:
+def check_picture(content: bytes) -> None:
     """Refuse bytes that are no picture, before they are stored.
 
     Raises:
-        QuestionDataError: Naming the place.
+        QuestionDataError: If they are none.
     """
     try:
         image_size(content)
     except ValueError as error:
-        raise QuestionDataError(f"{where}: a picture is damaged: {error}") from error
+        raise QuestionDataError(f"the picture is damaged: {error}") from error
 
 
 def parquet_files(root: Path) -> list[Path]:
@@ -209,7 +224,9 @@ def parquet_files(root: Path) -> list[Path]:
 
 
 def parquet_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Row]:
-    """Rows of Parquet files; a picture becomes a file in the cache folder, a missing one None.
+    """Rows of Parquet files; a picture becomes a file in the cache folder.
+
+    A missing or empty one becomes None.
 
     The field "row_number" is the row's place among all rows.
 
@@ -225,28 +242,31 @@ def parquet_rows(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Row]
     target = cache_folder() / f"pictures-{key}"
     if not target.is_dir():
         atomic_folder(target, lambda place: _unpack(files, place, packed))
-    for number, (row, content) in enumerate(_packed_rows(files, columns)):
+    for number, (_, row, content) in enumerate(_packed_rows(files, columns)):
         image = None if content is None else target / picture_name(content)
         yield {**row, "image": image, "row_number": number}
 
 
 def _packed_rows(
     files: Sequence[Path], columns: Sequence[str]
-) -> Iterator[tuple[Row, bytes | None]]:
+) -> Iterator[tuple[str, Row, bytes | None]]:
+    """The place of every row, the row, and the bytes of its picture."""
     for path in files:
         try:
             file = open_parquet(path, {*columns, "image.bytes", "image.list.element.bytes"})
             names = set(file.schema_arrow.names)
-            for row in read_rows(file, [name for name in columns if name in names]):
-                yield row, _content(row.get("image"))
+            rows = read_rows(file, [name for name in columns if name in names])
+            for number, row in enumerate(rows, 1):
+                where = f"{path}, row {number}"
+                yield where, row, _content(row.get("image"), where)
         except (ValueError, OSError) as error:
-            if isinstance(error, QuestionDataError):
+            if isinstance(error, PlacedError):
                 raise
-            raise QuestionDataError(f"{path}: {error}") from error
+            raise PlacedError(f"{path}: {error}") from error
 
 
-def _content(value: object) -> bytes | None:
-    """The bytes of a picture in the hub's form; of a list the first."""
+def _content(value: object, where: str) -> bytes | None:
+    """The bytes of a picture in the hub's form, None without any; of a list the first."""
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, dict):
@@ -254,35 +274,44 @@ def _content(value: object) -> bytes | None:
     if value is None:
         return None
     if not isinstance(value, bytes):
-        raise QuestionDataError(f"a picture is {shown(value)}, expected the bytes of a file")
-    return value
+        raise PlacedError(f"{where}: the picture is {shown(value)}, expected the bytes of a file")
+    return value or None
 
 
 def _unpack(files: Sequence[Path], place: Path, packed: int) -> None:
     """Write every picture once."""
     room = 2**20 + MAX_UNPACKED * packed
-    for _, content in _packed_rows(files, ["image"]):
+    for where, _, content in _packed_rows(files, ["image"]):
         if content is None or (place / picture_name(content)).exists():
             continue
         room -= len(content)
         if room < 0:
-            raise QuestionDataError(
+            raise PlacedError(
                 f"the pictures take more than {MAX_UNPACKED} times the size of {files[0].parent}"
             )
-        check_picture(content, str(files[0].parent))
+        try:
+            check_picture(content)
+        except QuestionDataError as error:
+            raise PlacedError(f"{where}: {error}") from error
         (place / picture_name(content)).write_bytes(content)
 
 
 def numbered(rows: Iterable[Row], where: str, make: Callable[[Row], None]) -> None:
-    """Use every row; an error tells which row it was.
+    """Use every row; an error tells which row it was, also if it lies in how the row is read.
 
     Raises:
-        QuestionDataError: From ``make``, or if there are too many rows.
+        QuestionDataError: From ``rows`` or ``make``, or if there are too many rows.
     """
-    for number, row in enumerate(rows, 1):
-        if number > MAX_QUESTIONS:
-            raise QuestionDataError(f"{where} has more than {MAX_QUESTIONS:,} questions")
+    waiting = iter(rows)
+    for number in range(1, MAX_QUESTIONS + 2):
         try:
+            row = next(waiting, None)
+            if row is None:
+                return
+            if number > MAX_QUESTIONS:
+                raise PlacedError(f"{where} has more than {MAX_QUESTIONS:,} questions")
             make(row)
+        except PlacedError:
+            raise
         except QuestionDataError as error:
-            raise QuestionDataError(f"{where}, question {number}: {error}") from error
+            raise PlacedError(f"{where}, question {number}: {error}") from error

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -13,41 +14,70 @@ _SPLIT = re.compile(r"(?:^|[/_.-])(train|validation|val|dev|testdev|test)(?=[/_.
 
 
 def split_files(folder: Path, part: str) -> list[Path]:
-    """Parquet files of one split; all of them where none is named after it.
+    """Parquet files of one split; all of them where none is named after any.
 
-    The folder may be the whole set, lie above it, or be the folder of the split itself.
+    They are those whose place begins with the part, else those that are named after its split. The
+    folder may be the whole set, lie above it, or be the folder of the split itself.
 
     Args:
         folder: Where they are, or up to two folders above.
         part: Folder and beginning of the names of the split's files in the set.
 
     Raises:
-        QuestionDataError: If none is of this split, and the others are of several.
+        QuestionDataError: If files of other splits are there and none of this one, or if those of
+            this split belong to several sets.
     """
-    files = parquet_files(folder)
-    place = folder.resolve()
-    chosen = [path for path in files if _lies_in(place, path.relative_to(folder), part)]
-    if chosen:
-        return chosen
-    names = sorted({n for path in files for n in _named(path.relative_to(folder).as_posix())})
-    if len(names) > 1:
+    files = {path: path.relative_to(folder).as_posix() for path in parquet_files(folder)}
+    place = folder.resolve().as_posix()
+    begun = {path: _before(place, name, part) for path, name in files.items()}
+    chosen = {path: before for path, before in begun.items() if before is not None}
+    wanted = _named(f"{part}-")
+    if not chosen:
+        named = {path: _named(name) for path, name in files.items()}
+        if not any(named.values()):
+            return list(files)
+        chosen = {path: one.before for path, one in named.items() if one and one.same(wanted)}
+        if not chosen:
+            others = sorted({one.split for one in named.values() if one})
+            raise QuestionDataError(
+                f"{folder} holds files of {', '.join(others)}, and none begins with {part!r} or is "
+                f"named after its split; give a folder with the files of that split"
+            )
+    firsts = {before: path for path, before in reversed(chosen.items())}
+    if len(firsts) > 1:
+        one, other, *_ = sorted(files[path] for path in firsts.values())
         raise QuestionDataError(
-            f"{folder} holds files of the splits {', '.join(names)}, and none begins with "
-            f"{part!r}; give a folder with the files of one split"
+            f"{folder} holds this split of {len(firsts)} sets, as in {one} and {other}; give the "
+            "folder of one"
         )
-    return files
+    return list(chosen)
 
 
-def _lies_in(folder: Path, path: Path, part: str) -> bool:
-    """Whether a file's place begins with the part, counted from any folder on its way."""
-    whole, end = f"{folder.as_posix()}/{path.as_posix()}", len(folder.as_posix())
-    starts = [found.end() - 1 for found in re.finditer(f"/(?={re.escape(part)})", whole)]
+def _before(folder: str, path: str, part: str) -> str | None:
+    """What stands before the part in a file's place; None if the part is nowhere in it."""
+    whole = f"{folder}/{path}"
+    starts = [found.end() for found in re.finditer(f"/(?={re.escape(part)})", whole)]
     # The part ends below the folder: what lies above it decides nothing.
-    return any(start + 1 + len(part) > end + 1 for start in starts)
+    return next((whole[:at] for at in starts if at + len(part) > len(folder) + 1), None)
 
 
-def _named(path: str) -> set[str]:
-    return {"val" if name == "validation" else name for name in _SPLIT.findall(path)}
+class _Named(NamedTuple):
+    """The split that a file is named after, and what stands before that name."""
+
+    before: str
+    split: str
+
+    def same(self, other: "_Named | None") -> bool:
+        return other is not None and self.split == other.split
+
+
+def _named(path: str) -> _Named | None:
+    """The last name of a split in a file's place."""
+    names = list(_SPLIT.finditer(path))
+    if not names:
+        return None
+    found = names[-1]
+    return _Named(path[: found.start(1)], "val" if found[1] == "validation" else found[1])
 
 
 def fetched(name: str, part: str) -> Path:

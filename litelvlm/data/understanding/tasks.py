@@ -82,12 +82,12 @@ _TASKS = (
         "pope", "POPE", "random, popular, adversarial", "yes_no", yes_no.pope_files,
         ("question_id", "question", "answer", "image_source", "category", "image"),
         yes_no.pope_question, SHORT_ANSWER, "lmms-lab-encoder/POPE", "data/test",
-        notes=yes_no.yes_notes,
+        notes=yes_no.pope_notes,
     ),
     Task(
         "mme", "MME", "test", "mme", yes_no.mme_files,
         ("question_id", "question", "answer", "category", "image"), yes_no.mme_question,
-        SHORT_ANSWER, "lmms-lab-encoder/MME", "data/test", notes=yes_no.yes_notes,
+        SHORT_ANSWER, "lmms-lab-encoder/MME", "data/test", notes=yes_no.mme_notes,
     ),
     Task(
         "scienceqa", "ScienceQA-IMG", "test", "option", options.scienceqa_files,
@@ -160,7 +160,7 @@ def load_questions(task: str, root: str | Path = EMBEDDED) -> QuestionSet:
 
 def _joined(task: Task, folder: Path, files: list[Path]) -> Iterator[Row]:
     """Rows of Parquet files; GQA keeps its pictures in files of their own."""
-    apart = [path for path in files if "images" in path.relative_to(folder).as_posix()]
+    apart = [path for path in files if task.name == "gqa" and _holds_pictures(folder, path)]
     asked = [path for path in files if path not in apart]
     if not apart:
         yield from parquet_rows(asked, task.columns)
@@ -169,3 +169,8 @@ def _joined(task: Task, folder: Path, files: list[Path]) -> Iterator[Row]:
     for row in parquet_rows(asked, task.columns):
         key = str(row.get("imageId"))
         yield {**row, "image": pictures.get(key) or below(folder, f"{key}.jpg")}
+
+
+def _holds_pictures(folder: Path, path: Path) -> bool:
+    """Whether a file of GQA holds pictures: it, or a folder on its way, is named after them."""
+    return any(name.startswith(free.GQA_PICTURES) for name in path.relative_to(folder).parts)

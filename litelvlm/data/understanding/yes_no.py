@@ -1,11 +1,12 @@
 """Yes or no: POPE and MME, as files and as the hub's Parquet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from litelvlm.data.understanding.collect import image_in
 from litelvlm.data.understanding.question import Question, QuestionDataError, share_of
 from litelvlm.data.understanding.rows import Row, json_lines, picture, read_bytes, text_in
+from litelvlm.metrics.understanding import COGNITION, PERCEPTION
 
 SETTINGS = ("random", "popular", "adversarial")
 """POPE's settings: which absent objects are asked for."""
@@ -98,6 +99,33 @@ def yes_notes(questions: list[Question]) -> list[str]:
     """How often "yes" is right."""
     share = share_of([q.answers[0] for q in questions], "yes")
     return [f"'yes' is right in {100 * share:.1f} % of the questions"]
+
+
+def pope_notes(questions: list[Question]) -> list[str]:
+    """How often "yes" is right, and which settings the mean of F1 lacks."""
+    return [*yes_notes(questions), *_absent(questions, SETTINGS, "the settings", "the mean F1")]
+
+
+def mme_notes(questions: list[Question]) -> list[str]:
+    """How often "yes" is right, and which categories the totals lack."""
+    notes = yes_notes(questions)
+    for name, total in (("perception", PERCEPTION), ("cognition", COGNITION)):
+        notes += _absent(questions, total, f"the categories of {name}", f"{name!r}")
+    return notes
+
+
+def _absent(
+    questions: list[Question], wanted: Sequence[str], what: str, headline: str
+) -> list[str]:
+    """One sentence where some of the groups of a headline are there, and others are not."""
+    there = {question.group for question in questions}
+    absent = [name for name in wanted if name not in there]
+    if not absent or len(absent) == len(wanted):
+        return []
+    return [
+        f"{len(absent)} of {what} are not among the questions: {', '.join(absent)}; {headline} "
+        f"rests on {len(wanted) - len(absent)} of {len(wanted)} and is not that of publications"
+    ]
 
 
 def _yes_no(row: Row) -> str:

@@ -42,15 +42,16 @@ _CONTRACTIONS |= dict.fromkeys(("yall'd've", "y'alld've", "y'all'dve"), "y'all'd
 _CONTRACTIONS |= dict.fromkeys(("ow's'at", "'ows'at", "'ow'sat"), "'ow's'at")
 _CONTRACTIONS["somebody'd"] = "somebodyd"  # against the direction of the others, as published
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
-_NUMBER_COMMA = re.compile(r"(?<=\d),+(?=\d)")
+# EvalAI's processor would find several commas too, but has dropped all of them by then.
+_NUMBER_COMMA = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
 
 
 def normalise_answer(text: str, tidying: Tidying = "vqa") -> str:
     """An answer as evaluations of VQA compare it.
 
-    Lower case; punctuation removed, or made a blank inside a word; commas inside numbers dropped; a
-    period stays before a digit only; number words up to ten become digits; articles go;
+    Lower case; punctuation removed, or made a blank inside a word; single commas between digits
+    dropped; a period stays before a digit only; number words up to ten become digits; articles go;
     contractions get their apostrophe. EvalAI's processor drops every comma and question mark first
     and parts "'s" from its word.
 

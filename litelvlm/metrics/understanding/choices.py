@@ -11,15 +11,22 @@ _PHRASE = r"(?i:answer|option|choice)(?i:\s+is)?\s*:?\s*(?:\(([{0}])\)|([{0}])(?
 _BARE = r"(?<![A-Za-z'])([{0}])(?![A-Za-z'])"
 
 
-def read_yes_no(text: str) -> str:
-    """The first "yes" or "no" among the words of an answer; empty if there is neither.
+def read_mme(text: str) -> str:
+    """How MME reads an answer: by its first four letters, whatever follows.
+
+    Case and blanks at the ends do not count. A "yes" goes before a "no".
+
+    Returns:
+        "yes" or "no"; empty where the four letters hold neither, which is no right answer.
+
+    Source: MME's evaluation script (Fu et al. 2023).
 
     Example:
-        >>> read_yes_no("Yes, there is."), read_yes_no("There is none")
-        ('yes', '')
+        >>> read_mme("Yes, there is."), read_mme("Not at all"), read_mme("There is no dog")
+        ('yes', 'no', '')
     """
-    words = _WORD.findall(text.lower())
-    return next((word for word in words if word in ("yes", "no")), "")
+    start = text.strip().lower()[:4]
+    return next((word for word in ("yes", "no") if word in start), "")
 
 
 def read_pope(text: str) -> tuple[str, bool]:
@@ -46,25 +53,30 @@ def read_pope(text: str) -> tuple[str, bool]:
 def read_option(text: str, options: Sequence[str]) -> str:
     """The letter of the option that an answer chooses; empty if it chooses none or several.
 
-    Rules are tried in turn: the answer is a letter alone; it says "answer is B"; exactly one letter
-    is marked as in "(B)" or "B."; exactly one letter stands alone ("A" counts only in answers of up
-    to three words, where it is no article); exactly one option's text occurs. Letters of sentences
-    are capitals, and an answer that names a second one chooses neither.
+    Rules are tried in turn: the answer is a letter alone; it is one option's text; it says "answer
+    is B"; exactly one letter is marked as in "(B)" or "B."; exactly one letter stands alone ("A"
+    counts only in answers of up to three words, where it is no article); exactly one option's text
+    occurs. Letters of sentences are capitals, and an answer that names a second one chooses
+    neither.
 
     Args:
         text: The answer.
         options: Texts of the options, the first being A.
 
     Example:
-        >>> read_option("B. a dog", ["a cat", "a dog"]), read_option("a dog", ["a cat", "a dog"])
+        >>> read_option("B. a dog", ["a cat", "a dog"]), read_option("A dog", ["a cat", "a dog"])
         ('B', 'B')
     """
     letters = string.ascii_uppercase[: len(options)]
     said = text.strip()
     alone = _ALONE.fullmatch(said)
-    if alone is not None:
-        letter = alone[1].upper()
-        return letter if letter in letters else ""
+    if alone is not None and alone[1].upper() in letters:
+        return alone[1].upper()
+    lowered = _plain(said)
+    texts = dict(zip(letters, map(_plain, options), strict=False))
+    equal = [letter for letter, text in texts.items() if text and text == lowered]
+    if alone is not None or len(equal) == 1:
+        return equal[0] if len(equal) == 1 else ""
     bare = set(re.findall(_BARE.format(letters), said))
     if len(said.split()) > 3:
         bare -= {"A", "I"}
@@ -79,20 +91,13 @@ def read_option(text: str, options: Sequence[str]) -> str:
             return str(found.pop()) if bare <= found else ""
     if len(bare) == 1:
         return str(bare.pop())
-    return _by_text(said, options, letters)
-
-
-def _by_text(said: str, options: Sequence[str], letters: str) -> str:
-    """The only option whose text is the answer, or else occurs in it."""
-    lowered = said.lower().rstrip(".")
-    texts = [option.strip().lower().rstrip(".") for option in options]
-    equal = [letter for letter, text in zip(letters, texts, strict=True) if text == lowered]
     inside = [
         letter
-        for letter, text in zip(letters, texts, strict=True)
+        for letter, text in texts.items()
         if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", lowered)
     ]
-    for found in (equal, inside):
-        if len(found) == 1:
-            return found[0]
-    return ""
+    return inside[0] if len(inside) == 1 else ""
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower().rstrip(".")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from litelvlm.metrics.understanding.answers import exact_match, vqa_accuracy
-from litelvlm.metrics.understanding.choices import read_option, read_pope, read_yes_no
+from litelvlm.metrics.understanding.choices import read_mme, read_option, read_pope
 from litelvlm.names import check_name
 
 State = Literal["read", "unreadable", "empty"]
@@ -56,7 +56,7 @@ def score_answer(
     if rule == "yes_no":
         read, clear = read_pope(said)
     else:
-        read = read_yes_no(said) if rule == "mme" else read_option(said, options)
+        read = read_mme(said) if rule == "mme" else read_option(said, options)
         clear = bool(read)
     state: State = "empty" if empty else "read" if clear else "unreadable"
     return Scored(read, float(read == answers[0]), state)
