@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from litelvlm.analysis.runs.engine import code_of
 from litelvlm.analysis.runs.origin.provenance import COMPUTING, model_identity, versions
 from litelvlm.models.base import StudiedModel
@@ -29,6 +31,13 @@ def with_image_cache(model: ModelT, folder: str | Path) -> ModelT:
     return model.with_image_cache(ImageCache(folder, origin_of(model)))
 
 
+def hardware(device: torch.device) -> str:
+    """What decides the last bits of a product: the GPU, or the instructions of the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
 def origin_of(model: CachingModel) -> str:
     """What the encoded images of a model depend on, whatever the model is called."""
     identity = {name: value for name, value in model_identity(model).items() if name != "name"}
@@ -36,6 +45,7 @@ def origin_of(model: CachingModel) -> str:
         {
             "model": identity,
             "code": code_of(model.encoders, ()),
+            "hardware": hardware(model.device),
             "versions": versions(COMPUTING),
         },
         sort_keys=True,

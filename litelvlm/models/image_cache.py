@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from litelvlm.data.files import atomic_write
+from litelvlm.data.files import atomic_write, remove_debris
 from litelvlm.models.base import StudiedModel
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class About(BaseModel):
 
     Attributes:
         key: What it is called by.
-        sha256: Of its tensors.
+        sha256: Of its tensors and their orders.
         orders: Axes of each tensor from the outermost to the innermost in memory.
     """
 
@@ -88,7 +88,7 @@ class ImageCache:
         if path.exists():
             try:
                 found = unpack(read_tensors(path, key))
-            except (SafetensorError, OSError, ValueError, KeyError) as error:
+            except (SafetensorError, OSError, ValueError, LookupError, RuntimeError) as error:
                 log.warning("%s cannot be used (%s); the image is encoded again", path, error)
             else:
                 self.n_read += 1
@@ -108,6 +108,7 @@ class ImageCache:
             log.warning("encoded images are kept no longer: %s", error)
             return
         if self.n_made == 1:
+            remove_debris(path.parent)
             log.info("encoded images go to %s, %.1f MB each", self.folder, len(content) / 1e6)
 
     def _key(self, picture: Image.Image, settings: str) -> str:
@@ -140,8 +141,8 @@ class CachingModel(StudiedModel):
     def encoders(self) -> Sequence[type]:
         """Classes whose modules, with all that these import, compute an image's state."""
 
-    def with_image_cache(self: Model, cache: ImageCache) -> Model:
-        """The same model with a cache; this model does not change."""
+    def with_image_cache(self: Model, cache: ImageCache | None) -> Model:
+        """The same model with a cache, or without one; this model does not change."""
         other = copy(self)
         other.image_cache = cache
         return other
@@ -154,7 +155,7 @@ def packed(tensors: Mapping[str, Tensor], key: str) -> bytes:
         order = sorted(range(tensor.ndim), key=lambda axis, t=tensor: -t.stride(axis))  # type: ignore[misc]
         flat[name] = tensor.detach().permute(order).contiguous().cpu()
         orders[name] = order
-    about = About(key=key, sha256=_checksum(flat), orders=orders)
+    about = About(key=key, sha256=_checksum(flat, orders), orders=orders)
     return save(flat, {ABOUT: about.model_dump_json()})
 
 
@@ -171,7 +172,7 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
         flat = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     if told.key != key:
         raise ValueError("it was not written for this image and model")
-    if told.sha256 != _checksum(flat):
+    if told.sha256 != _checksum(flat, told.orders):
         raise ValueError("its checksum is wrong")
     return {
         name: tensor.permute([told.orders[name].index(axis) for axis in range(tensor.ndim)])
@@ -179,10 +180,10 @@ def read_tensors(path: Path, key: str) -> dict[str, Tensor]:
     }
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
+def _checksum(tensors: Mapping[str, Tensor], orders: Mapping[str, Sequence[int]]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {orders[name]}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

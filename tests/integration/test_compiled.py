@@ -7,8 +7,11 @@ from torch._dynamo.utils import counters
 from litelvlm import get_pruner, load_model
 from litelvlm.analysis.cli.verbs.bench import Bench
 from litelvlm.analysis.inputs.image_cache import origin_of, with_image_cache
+from litelvlm.clip.probes.registers import register_neurons, with_spare_register
+from litelvlm.models.attribution import Flow
 from litelvlm.models.base import Request
 from litelvlm.models.glamm import compiled
+from litelvlm.models.glamm.quantise import with_quantised_language_model
 
 LOGITS = 1e-3
 """Largest difference of mask logits, which span about 40, that another order of additions makes."""
@@ -55,6 +58,40 @@ def test_the_shared_path_runs_the_language_model_as_it_is(model, other, state, d
     ):
         assert torch.equal(plain.logits, found.logits)
     assert counters["stats"]["unique_graphs"] == before
+
+
+def test_hooks_inside_a_compiled_block_are_called_also_after_calls_without(model, other, data):
+    """A graph that was traced without a hook must not serve a call with one."""
+    picture = data[0].image()
+    other.encode_image(picture)
+    pixels = [model.tower.pixel_values(picture)]
+    assert register_neurons(other.tower, pixels, 3, 1.0) == register_neurons(
+        model.tower, pixels, 3, 1.0
+    )
+    neurons = {1: [0, 5, 9]}
+    plain = with_spare_register(model.tower, pixels[0], neurons)
+    torch.testing.assert_close(
+        with_spare_register(other.tower, pixels[0], neurons), plain, rtol=0, atol=1e-5
+    )
+    untouched = with_spare_register(model.tower, pixels[0], {})
+    assert not torch.allclose(plain, untouched, rtol=0, atol=1e-3)
+
+
+def test_gradients_flow_through_what_layers_compute_inside(model, other, data):
+    image, text = data[0].image(), data[0].expressions[0].sent
+    flows = []
+    for one in (model, other):
+        query = one.query(image, text)
+        flows.append(query.flow(query.targets()))
+    for name in Flow._fields:
+        torch.testing.assert_close(
+            getattr(flows[1], name), getattr(flows[0], name), rtol=1e-3, atol=1e-5
+        )
+
+
+def test_packed_weights_are_not_compiled(other):
+    with pytest.raises(ValueError, match="is compiled, and packed weights are not"):
+        with_quantised_language_model(other, "int8")
 
 
 def test_a_compiled_model_has_its_own_name_and_images(model, other, tmp_path):

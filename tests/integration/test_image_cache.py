@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save
 
 from litelvlm import load_model
 from litelvlm.analysis.api import evaluate, read_rows
@@ -257,3 +258,39 @@ def test_an_image_that_the_encoder_refuses_is_not_kept(data, tmp_path):
     with pytest.raises(ValueError, match="NaN"):
         cache.state(data[0].image(), "", refuse, ImageState.tensors, dict)
     assert not files(tmp_path)
+
+
+def test_a_bench_reads_no_kept_images(model, data, tmp_path):
+    """Kept images would make the image stage free, under the key of honest times."""
+    keeping = cached(model, tmp_path)
+    keeping.encode_image(data[0].image())
+    before = keeping.image_cache.n_read
+    found = keeping.timed_call(data[0].image(), [data[0].expressions[0].sent], None, 144).whole()
+    assert keeping.image_cache.n_read == before
+    assert {"clip_image", "sam_encoder"} <= set(found)
+    assert keeping.image_cache is not None
+
+
+def test_other_orders_of_axes_are_noticed(tmp_path):
+    tensor = torch.arange(16.0).reshape(4, 4)
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(image_cache.packed({"square": tensor}, "key"))
+    assert torch.equal(image_cache.read_tensors(path, "key")["square"], tensor)
+    flat, about = (
+        {"square": tensor},
+        image_cache.About(key="key", sha256="", orders={"square": [1, 0]}),
+    )
+    right = image_cache._checksum(flat, {"square": [0, 1]})
+    path.write_bytes(
+        save(
+            flat, {image_cache.ABOUT: about.model_copy(update={"sha256": right}).model_dump_json()}
+        )
+    )
+    with pytest.raises(ValueError, match="checksum is wrong"):
+        image_cache.read_tensors(path, "key")
+
+
+def test_other_hardware_finds_nothing(model, monkeypatch):
+    ours = origin_of(model)
+    monkeypatch.setattr(keyed, "hardware", lambda device: "another")
+    assert origin_of(model) != ours

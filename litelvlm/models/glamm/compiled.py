@@ -25,6 +25,7 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Backends of ``torch.compile`` that may be named."""
+_VARIANTS = 64  # graphs of one function: towers, prompt lengths, hooks
 COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
@@ -63,6 +64,10 @@ def compile_parts(model: GlammNetwork, backend: str) -> None:
         model: The model.
         backend: One of ``BACKENDS``.
     """
+    # Studies hook modules inside the blocks: graphs traced without hooks must not serve then. Every
+    # block and every set of hooks counts against one limit.
+    torch._dynamo.config.skip_nnmodule_hook_guards = False
+    torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
     compile_blocks(model.tower.clip.vision_model.encoder.layers, backend)
     compile_blocks(model.sam.vision_encoder.layers, backend)
     for layer in model.llama.model.layers:

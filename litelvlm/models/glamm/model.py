@@ -89,7 +89,9 @@ class Glamm(GlammNetwork, GroundingModel, QueriedModel, TimedModel):
     def timed_call(
         self, image: ImageSource, expressions: Sequence[str], pruner: Pruner | None, budget: int
     ) -> GlammCall:
-        """Prepare one call about all expressions in one conversation."""
+        """Prepare one call about all expressions in one conversation; kept images are not read."""
+        if self.image_cache is not None:
+            return self.with_image_cache(None).timed_call(image, expressions, pruner, budget)
         picture, conversation = open_image(image), self.conversation(expressions)
         prompt = Prompt.of(self, picture, conversation, self.cues, pruner, budget)
         given = None if pruner is None else budget

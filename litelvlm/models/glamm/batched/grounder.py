@@ -72,6 +72,7 @@ class SharedGrounder(Grounder):
                 failed = ""
                 try:
                     if not window:
+                        begun = None  # the old keys and values go before the new ones come
                         window, waiting = self._window(waiting, n_shared)
                         window = by_length(window, prompts)
                         begun = self._begin(state, projected, window, prompts, n_shared)

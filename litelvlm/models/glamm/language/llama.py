@@ -57,8 +57,9 @@ def run_layer(
         cache: Keys and values of earlier tokens.
     """
     # A compiled layer is for whole prompts. What a cache holds changes with every call, and each
-    # change would be compiled again.
-    plain = cache is not None and layer._compiled_call_impl is not None
+    # change would be compiled again. Gradients are also taken of what layers compute inside.
+    compiled = layer._compiled_call_impl is not None
+    plain = compiled and (cache is not None or torch.is_grad_enabled())
     out = (layer.forward if plain else layer)(
         hidden_states,
         attention_mask=mask,
