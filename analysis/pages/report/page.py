@@ -6,6 +6,7 @@ page's policy forbids every network source.
 
 import base64
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -112,7 +113,7 @@ def build_report(
         "change": what_would_change_it(
             everything[0], {labels[run]: summary for run, summary in finished.items()}
         ),
-        "commands": list(dict.fromkeys(record.command for record in everything[0])),
+        "commands": list(dict.fromkeys(runnable(record.command) for record in everything[0])),
         "sweeps": [run for run, summary in finished.items() if summary.study == "sweep"],
         "comparisons": comparisons(records, summaries),
         "first_lines": FIRST,
@@ -146,6 +147,16 @@ def build_report(
     }
     environment = page_environment()
     return atomic_write(out / "index.html", environment.get_template("report.html").render(context))
+
+
+def runnable(command: str) -> str:
+    """A stored command without the folders of outputs that were hidden in it.
+
+    Example:
+        >>> runnable("litelvlm study sink --limit 3 --report .../page --out runs")
+        'litelvlm study sink --limit 3 --out runs'
+    """
+    return re.sub(r" --(?:out|report)[ =]\.\.\./\S+", "", command)
 
 
 def lead_picture(
