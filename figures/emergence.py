@@ -114,9 +114,8 @@ def draw_signs(table: pd.DataFrame, ax: Axes) -> Axes:
     known["kept"] = known.groupby("training")["step"].rank(method="first").astype(int)
     wide = known.pivot(index="training", columns="kept", values="reversal")
     wide = wide.sort_values(wide.columns[-1], kind="stable")
-    wide.columns = [f"{share:g}" for share in sorted(known["share"].round(3).unique())][
-        : wide.shape[1]
-    ]
+    # A share of few steps is rounded to a whole one, so that trainings differ in the third digit.
+    wide.columns = [f"{share:g}" for share in known.groupby("kept")["share"].median()]
     sns.heatmap(
         wide,
         cmap="vlag",

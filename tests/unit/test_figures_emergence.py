@@ -95,21 +95,22 @@ def test_points_are_trainings_and_bars_their_means(outcomes, effects):
 def test_trajectories_and_signs_follow_each_training():
     table = pd.DataFrame(
         {
-            "training": ["x"] * 3 + ["y"] * 3,
-            "stage": ["B"] * 6,
-            "step": [0, 5, 10, 0, 50, 100],
-            "share": [0.0, 0.5, 1.0] * 2,
-            "reversal": [0.0, 0.2, 0.6, 0.0, -0.2, -0.4],
-            "sink": [0.0] * 6,
+            "training": ["x"] * 3 + ["y"] * 3 + ["z"] * 3,
+            "stage": ["B"] * 9,
+            "step": [0, 5, 10, 0, 50, 100, 0, 49, 100],
+            # A share can be rounded to whole steps.
+            "share": [0.0, 0.5, 1.0, 0.0, 0.5, 1.0, 0.0, 0.49, 1.0],
+            "reversal": [0.0, 0.2, 0.6, 0.0, -0.2, -0.4, 0.0, 0.1, 0.1],
+            "sink": [0.0] * 9,
         }
     )
     ax = emergence.draw_trajectories(table, "reversal", axes())
     drawn = [list(line.get_ydata()) for line in ax.lines]
     assert [0.0, 0.2, 0.6] in drawn
-    assert any(np.allclose(line, [0.0, 0.0, 0.1]) for line in drawn if len(line) == 3)
+    assert [0.0, -0.2, -0.4] in drawn
     heat = emergence.draw_signs(table, axes())
-    cells = heat.collections[0].get_array().reshape(2, 3).tolist()
-    assert cells == [[0.0, -0.2, -0.4], [0.0, 0.2, 0.6]]
+    cells = heat.collections[0].get_array().reshape(3, 3).tolist()
+    assert cells == [[0.0, -0.2, -0.4], [0.0, 0.1, 0.1], [0.0, 0.2, 0.6]]
     assert [tick.get_text() for tick in heat.get_xticklabels()] == ["0", "0.5", "1"]
 
 
