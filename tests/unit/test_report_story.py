@@ -174,6 +174,20 @@ def test_a_card_says_what_adjustment_leaves(saved_runs):
     assert {card.text["adjusted"] for card in open_[1:] + folded} == {""}
 
 
+def test_a_plot_says_what_its_value_means_where_there_is_room(saved_runs):
+    claim = read_summary(saved_runs["sink"]).claims[0]
+    told = {
+        words: interval_plot(claim.model_copy(update={"null": 0.0, "null_description": words}))
+        for words in ("cIoU of random tokens; 5 seeds", "H1.sign decides: no reversal", "x" * 29)
+    }
+    assert [plot.null_text for plot in told.values()] == [
+        "0: cIoU of random tokens",
+        "0: no reversal",
+        "compared with 0",
+    ]
+    assert all(plot.label.endswith("compared with 0") for plot in told.values())
+
+
 def test_a_plot_shows_the_intervals_in_order(saved_runs):
     claims = read_summary(saved_runs["reversal"]).claims
     plots = [plot for plot in map(interval_plot, claims) if plot]

@@ -73,13 +73,13 @@ def interval_plot(claim: Claim, together: Sequence[Claim] = ()) -> IntervalPlot 
         anchor="start" if null < WIDTH * 0.4 else "end" if null > WIDTH * 0.6 else "middle",
         label=(
             f"estimate {number(claim.estimate)}, interval {interval(*claim.widest)}, "
-            f"compared with {null_words(claim)}"
+            f"compared with {number(claim.null)}"
         ),
     )
 
 
 def null_words(claim: Claim) -> str:
-    """The value that a claim is compared with and, if that is short, what it stands for.
+    """The value that a claim is compared with, and what it stands for if that is short.
 
     Example:
         >>> from litelvlm.analysis.runs.claims import make_claim
@@ -89,7 +89,8 @@ def null_words(claim: Claim) -> str:
         '0: cIoU of random tokens'
     """
     plain = claim.null_description.split(";")[0].split(": ")[-1].split(",")[0]
-    return f"{number(claim.null)}: {plain}" if len(plain) <= _LONGEST else number(claim.null)
+    value = number(claim.null)
+    return f"{value}: {plain}" if len(plain) <= _LONGEST else f"compared with {value}"
 
 
 def _drawable(claim: Claim) -> bool:

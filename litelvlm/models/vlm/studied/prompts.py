@@ -15,10 +15,7 @@ QUESTIONS = (
 )
 """Question templates; their answers depend on the referent."""
 PLAIN = "USER: {image}\n{question} ASSISTANT:"
-"""Turns of LLaVA-1.5 without its system prompt, for tokenizers without a chat template.
-
-The chat template of the published ``llava-1.5-7b-hf`` writes the same.
-"""
+"""Turns of LLaVA-1.5 without its system prompt, for tokenizers without a chat template."""
 
 
 def question(expression: str, index: int = 0) -> str:
