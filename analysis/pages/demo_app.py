@@ -22,7 +22,7 @@ from litelvlm.analysis.pages.demo import (
 )
 from litelvlm.analysis.pages.demo_guard import Guard, waited
 from litelvlm.arrays import Array
-from litelvlm.embedded.sizes import has_miniature_sizes
+from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.models.glamm.model import Glamm
 
 TITLE = "Visual-token pruning in pixel grounding"

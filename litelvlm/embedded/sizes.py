@@ -15,32 +15,22 @@ from transformers import (
     SamVisionConfig,
 )
 
+from litelvlm.embedded.clip_sizes import TEXT_SIZES, VISION_SIZES
 from litelvlm.models.glamm.build import new_parts
 from litelvlm.models.glamm.checkpoints.config import GlammConfig
 
-CLIP_SIZE, PATCH, GRID = 168, 14, 12
-VISION_WIDTH = 192
+CLIP_SIZE, PATCH = VISION_SIZES["image_size"], VISION_SIZES["patch_size"]
+GRID, VISION_WIDTH = CLIP_SIZE // PATCH, VISION_SIZES["hidden_size"]
 SAM_SIZE, SAM_PATCH = 192, 8
 MASK_WIDTH = 96  # width of SAM's prompts and decoder
 
 
 def clip_config(vocab_size: int) -> CLIPConfig:
     """Two small CLIP towers; the last two vocabulary entries are [SOS] and [EOS]."""
-    vision = CLIPVisionConfig(
-        hidden_size=VISION_WIDTH,
-        intermediate_size=768,
-        num_hidden_layers=5,
-        num_attention_heads=4,
-        image_size=CLIP_SIZE,
-        patch_size=PATCH,
-        projection_dim=128,
-    )
+    vision = CLIPVisionConfig(**VISION_SIZES, projection_dim=128)
     text = CLIPTextConfig(
+        **TEXT_SIZES,
         vocab_size=vocab_size,
-        hidden_size=128,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=4,
         max_position_embeddings=77,
         projection_dim=128,
         bos_token_id=vocab_size - 2,
@@ -82,26 +72,6 @@ def sam_config() -> SamConfig:
         vision_config=vision.to_dict(),
         prompt_encoder_config=prompt.to_dict(),
         mask_decoder_config=decoder.to_dict(),
-    )
-
-
-def has_miniature_sizes(model: object) -> bool:
-    """Whether a model's CLIP has the sizes of the miniature, whatever its training, folder or name.
-
-    A model whose tower is no CLIP of the transformers library has not.
-    """
-    clip = getattr(getattr(model, "tower", None), "clip", None)
-    if not isinstance(clip, CLIPModel):
-        return False
-    found, vocabulary = clip.config, clip.text_model.embeddings.token_embedding.num_embeddings
-    own = clip_config(vocabulary)
-    sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    towers = (
-        (own.vision_config, found.vision_config, (*sizes, "image_size", "patch_size")),
-        (own.text_config, found.text_config, sizes),
-    )
-    return all(
-        getattr(mine, name) == getattr(its, name) for mine, its, names in towers for name in names
     )
 
 

@@ -11,7 +11,8 @@ from litelvlm.analysis.pages.demo_app import note
 from litelvlm.analysis.runs.miniature import is_miniature
 from litelvlm.analysis.runs.origin.provenance import model_identity
 from litelvlm.analysis.runs.record import RunRecord
-from litelvlm.embedded.sizes import clip_config, has_miniature_sizes
+from litelvlm.embedded.clip_sizes import has_miniature_sizes
+from litelvlm.embedded.sizes import clip_config
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
 
 

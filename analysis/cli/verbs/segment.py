@@ -67,7 +67,7 @@ class Segment(ModelOptions, Printing):
         self.refuse_early()
         from litelvlm.analysis.studies.overlay import has_unseen_rim
         from litelvlm.data.images import open_image
-        from litelvlm.embedded.sizes import has_miniature_sizes
+        from litelvlm.embedded.clip_sizes import has_miniature_sizes
 
         picture, pruner = open_image(self.image), self.build_pruner()
         model = self.load_model()

@@ -17,7 +17,7 @@ from torch import nn
 
 from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.data.dataset import Dataset
-from litelvlm.embedded.sizes import has_miniature_sizes
+from litelvlm.embedded.clip_sizes import has_miniature_sizes
 from litelvlm.models.base import StudiedModel
 
 COMPUTING = (
