@@ -2,7 +2,7 @@
 # make study  the main studies on the bundled miniature: rows, figures, report (re-running resumes);
 #             `litelvlm study all` runs the longer ones too
 # make audit  papers against code: measures both readings, writes docs/audit.md and outside-numbers.md
-# make test   every test, offline, a process a core with one thread each
+# make test   every test, offline: make suite (a process a core with one thread each) and make lmms
 # make lmms   the tests inside lmms-eval, in an environment of their own on top of .venv, since
 #             lmms-eval needs an older protobuf; make test runs them too
 # make lint   style and types
@@ -17,7 +17,7 @@ STAMP  := $(VENV)/.installed
 LMMS   := .venv-lmms
 LSTAMP := $(LMMS)/.installed
 
-.PHONY: env study audit test lmms lint docs notebooks clean
+.PHONY: env study audit test suite lmms lint docs notebooks clean
 
 env: $(STAMP)
 
@@ -37,8 +37,10 @@ audit: $(STAMP)
 		--numbers analysis/pages/audit/measured.json --pages docs
 
 test: $(STAMP) $(LSTAMP)
+	$(MAKE) --no-print-directory --jobs 2 suite lmms
+
+suite: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
-	$(MAKE) lmms
 
 # The second environment sees the packages of the first and holds only what differs.
 $(LSTAMP): $(STAMP) constraints-lmms.txt
@@ -50,8 +52,9 @@ $(LSTAMP): $(STAMP) constraints-lmms.txt
 	touch $@
 
 lmms: $(LSTAMP)
-	OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest -n0 -p no:cacheprovider -q -o filterwarnings=default \
-		tests/lmms/check_scorers.py tests/lmms/check_lmms.py
+	@OMP_NUM_THREADS=1 $(LMMS)/bin/python -m pytest -n0 -p no:cacheprovider -q -o filterwarnings=default \
+		tests/lmms/check_scorers.py tests/lmms/check_lmms.py > $(LMMS)/tests.log 2>&1; \
+		code=$$?; cat $(LMMS)/tests.log; exit $$code
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -26,12 +26,12 @@ SIZES = {"N": 576, "D": 1024, "P": 768, "T": 1, "E": 64, "d": 4096, "C": 3, "L":
 GREEDY = ("cdpruner", "divprune", "scope", "evtp_iv_like")
 
 
-def clip_tower(device: str) -> ClipTower:
-    """ViT-L/14 at 336 pixels; the text side is never run."""
+def clip_tower(device: str, layers: int) -> ClipTower:
+    """ViT-L/14 at 336 pixels, with so many blocks; the text side is never run."""
     vision = CLIPVisionConfig(
         hidden_size=1024,
         intermediate_size=4096,
-        num_hidden_layers=24,
+        num_hidden_layers=layers,
         num_attention_heads=16,
         image_size=336,
         patch_size=14,
@@ -85,13 +85,13 @@ def milliseconds(work: Callable[[], object], device: str, seconds: float, most: 
 
 @torch.inference_mode()
 def measure(
-    device: str, seconds: float, most: int, methods: Collection[str], size: int
+    device: str, seconds: float, most: int, methods: Collection[str], size: int, layers: int
 ) -> dict[str, object]:
     """Time the forward and the selectors on one device.
 
     Forwards are spread over the run, as the machine's speed drifts.
     """
-    tower = clip_tower(device)
+    tower = clip_tower(device, layers)
     pixels = torch.randn(1, 3, 336, 336, generator=torch.Generator().manual_seed(0))
     pixels = pixels.to(device, tower.clip.dtype)
     image = tower.image(pixels)
@@ -142,6 +142,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15, help="most repeats of one selector")
     parser.add_argument("--methods", nargs="+", default=(), help="only these; all if left out")
     parser.add_argument("--batch", type=int, default=BATCH, help="images of the larger batch")
+    parser.add_argument(
+        "--layers", type=int, default=24, help="blocks of CLIP's image tower; fewer for a dry run"
+    )
     options = parser.parse_args()
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     store(
@@ -150,7 +153,12 @@ def main() -> None:
             "budget": BUDGET,
             "milliseconds": {
                 device: measure(
-                    device, options.seconds, options.repeats, options.methods, options.batch
+                    device,
+                    options.seconds,
+                    options.repeats,
+                    options.methods,
+                    options.batch,
+                    options.layers,
                 )
                 for device in devices
             },

@@ -83,7 +83,8 @@ PARTS: Sequence[Part] = (
         "selectors",
         "What does choosing cost beside one CLIP forward, at batch 1 and 32?",
         "benchmarks/selection.py",
-        "benchmarks/selection.py --seconds 0.01 --repeats 1 --batch 2 --methods litelvlm divprune",
+        "benchmarks/selection.py --seconds 0.01 --repeats 1 --batch 2 --layers 2 "
+        "--methods litelvlm divprune",
     ),
     Part(
         "sweep",

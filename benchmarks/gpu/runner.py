@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from subprocess import Popen
 
 from benchmarks.gpu.parts import Part
 
@@ -74,7 +75,7 @@ def run_part(part: Part, out: Path, tiny: bool = False, again: bool = False) -> 
     before, started = clocks(), time.perf_counter()
     log = folder / "output.txt"
     with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(
+        process = Popen(
             command,
             cwd=ROOT,
             env=_environment(folder),
@@ -108,7 +109,7 @@ def _environment(folder: Path) -> Mapping[str, str]:
     return os.environ | own | {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+def _wait(process: Popen[bytes], seconds: float) -> int | None:
     """Exit status; None if the time was over and the process was ended, gently first."""
     try:
         return process.wait(seconds)

@@ -3,9 +3,9 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "adding-a-method.md").read_text()
@@ -46,21 +46,10 @@ def test_a_method_added_by_the_guide_passes_every_test(tmp_path):
     cases = tmp_path / "tests" / "method_cases.py"
     (start,) = re.findall(r"^METHODS.*\{\n", cases.read_text(), re.MULTILINE)
     insert(cases, start, f"    {case.strip()}")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *CHECKS],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    # The new process has some libraries already, whose asserts pytest would else rewrite.
+    options = ["-q", "-n0", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
+    done = run_python(["-m", "pytest", *options, *CHECKS], tmp_path, environment)
     assert done.returncode == 0, done.stdout[-3000:]
-    listed = subprocess.run(
-        [sys.executable, "-m", "litelvlm", "ls", "methods"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )
+    listed = run_python(["-m", "litelvlm", "ls", "methods"], tmp_path, environment)
     assert re.search(r"^surprise .*patches unlike the mean patch$", listed.stdout, re.MULTILINE)

@@ -1,12 +1,11 @@
 """What the README shows works as it stands there."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from litelvlm.analysis.cli import VERBS
 from litelvlm.figures import FIGURES
+from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -25,9 +24,7 @@ def test_the_python_examples_run_in_a_row(tmp_path):
         "\nassert few.mask.shape == whole.mask.shape\n"
         "assert len(kept) == len(few.selection.indices) == 48\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_python(["-c", code], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "mask agreement" in done.stdout
 

@@ -1,8 +1,5 @@
 """What `segment` gives back: a line to print, masks to save, and words it does not know."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ from PIL import Image
 
 from litelvlm import load_model, load_refer
 from litelvlm.clip.words import unknown_words
+from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,12 +58,6 @@ def test_a_vocabulary_of_the_web_says_nothing(model, monkeypatch):
 def test_an_object_that_is_no_image_is_refused_with_what_is_one():
     # In a process of its own: tests check every annotation, and users do not.
     code = "from litelvlm.data.images import open_image\ntry: open_image(3)\nexcept TypeError as e:"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code} print(e)"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    done = run_python(["-c", f"{code} print(e)"])
     assert done.stdout.startswith("an image is a PIL picture, a NumPy array of uint8"), done.stderr
     assert done.stdout.endswith("got int\n")

@@ -2,8 +2,7 @@
 
 import logging
 import shutil
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from litelvlm.models import image_cache
 from litelvlm.models.base import StudiedModel
 from litelvlm.models.glamm.outputs import ImageState
 from litelvlm.models.image_cache import ImageCache
+from tests.warm import run_python
 
 
 def cached(model, folder):
@@ -180,10 +180,10 @@ print(model.image_cache.n_read + model.image_cache.n_made)
 
 
 def test_two_processes_share_a_folder(model, data, tmp_path):
-    call = [sys.executable, "-c", ENCODE, str(tmp_path / "kept")]
-    root = Path(__file__).parents[2]
-    both = [subprocess.Popen(call, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)]
-    assert [process.communicate(timeout=120)[0].strip() for process in both] == ["6", "6"]
+    call = ["-c", ENCODE, str(tmp_path / "kept")]
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(run_python, [call, call]))
+    assert [done.stdout.strip() for done in both] == ["6", "6"]
     assert len(files(tmp_path)) == 6
     left = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     assert sorted(left) == files(tmp_path)

@@ -2,8 +2,6 @@
 
 import copy
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,6 +12,7 @@ from litelvlm.analysis.api import read_record, run_study
 from litelvlm.finite import NotFiniteError, require_finite, require_finite_weights
 from litelvlm.models.base import Request
 from litelvlm.models.glamm.checkpoints.source import EMBEDDED
+from tests.warm import run_python
 
 
 @pytest.fixture(scope="module")
@@ -116,20 +115,9 @@ def test_a_weight_that_overflows_the_number_type_is_not_loaded(tmp_path):
 def test_the_command_fails_in_one_line(tmp_path, sample):
     with_value(tmp_path / "model", "model.safetensors", float("nan"))
     sample.image().save(tmp_path / "a.png")
-    command = [
-        sys.executable,
-        "-m",
-        "litelvlm.analysis",
-        "segment",
-        str(tmp_path / "a.png"),
-        "circle",
-    ]
-    done = subprocess.run(
-        [*command, "--model", str(tmp_path / "model"), "--out", str(tmp_path / "mask.png")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["-m", "litelvlm.analysis", "segment", tmp_path / "a.png", "circle"]
+    options = ["--model", tmp_path / "model", "--out", tmp_path / "mask.png"]
+    done = run_python([*command, *options])
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "NaN or infinite" in done.stderr

@@ -5,13 +5,13 @@ The command gets a copy of the fixtures without any expected value, so it cannot
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
+from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = ROOT / "tests" / "fixtures" / "parity"
@@ -33,8 +33,7 @@ def got(tmp_path_factory):
         {"turns": entry["turns"]} for entry in load_json(EXPECTED / "glamm" / "tokenisation.json")
     ]
     (inputs / "glamm" / "tokenisation.json").write_text(json.dumps(turns))
-    command = [sys.executable, "-m", "tests.parity", "--fixtures", str(inputs), "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_python(["-m", "tests.parity", "--fixtures", inputs, "--out", out])
     assert done.returncode == 0, done.stderr
     return out
 

@@ -23,6 +23,7 @@ from litelvlm.analysis.runs.verdicts import confirmatory
 from litelvlm.analysis.studies import BY_NAME, STUDIES
 from litelvlm.data.mask_files import numbered
 from litelvlm.figures import FIGURES
+from tests.warm import run_python
 
 
 @pytest.fixture
@@ -412,12 +413,7 @@ def test_an_interrupt_says_that_nothing_is_lost(capsys):
 
 
 def test_python_m_analysis_takes_a_study_by_its_name():
-    done = subprocess.run(
-        [sys.executable, "-m", "litelvlm.analysis", "sink", "--limit", "0"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(["-m", "litelvlm.analysis", "sink", "--limit", "0"])
     assert done.returncode == 2
     assert done.stderr.startswith("litelvlm: limit: ")
 

@@ -1,8 +1,5 @@
 """A method of your own: in a configuration, on the command line, in the key of a run."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from litelvlm.analysis.api import SavedRun, run_study
 from litelvlm.analysis.runs.engine import code_of, prepare
 from litelvlm.analysis.studies import sweep
 from litelvlm.pruning import get_pruner, load_plugin, registry
+from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
 METHOD = OF_CLS.replace('"cls_attention"', '"patch_embeds"').replace(
@@ -97,14 +95,7 @@ print(code_of((sweep.STUDY.prepare, Last), ()))
 
 def code_without_a_file(text):
     """The key of a class that was typed into an interactive session."""
-    done = subprocess.run(
-        [sys.executable, "-", text],
-        input=WITHOUT_A_FILE,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    done = run_python(["-c", WITHOUT_A_FILE, text])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

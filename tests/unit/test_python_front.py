@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +18,7 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import sweep
 from litelvlm.figures.files import draw_figure
 from litelvlm.pruning import ScorePruner
+from tests.warm import run_python
 
 FAST = {"budgets": (48, 16), "seeds": 2}
 
@@ -110,14 +109,7 @@ for call in (
 def test_an_argument_of_a_wrong_type_is_refused_with_the_fix(tmp_path):
     # In a process of its own: tests check every annotation, and users do not.
     places = f"{Path(__file__).parents[2]}{os.pathsep}{Path(__file__).parent}"
-    done = subprocess.run(
-        [sys.executable, "-c", WRONG_TYPES],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": places},
-    )
+    done = run_python(["-c", WRONG_TYPES], tmp_path, os.environ | {"PYTHONPATH": places})
     assert done.stdout.splitlines() == [
         "model is 'embedded'; load it first, with litelvlm.load_model(...) or load_vlm(...)",
         "data is 'embedded'; load it first, with litelvlm.load_refer(...)",

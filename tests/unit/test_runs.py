@@ -24,6 +24,7 @@ from litelvlm.analysis.runs.origin.fingerprint import fingerprint
 from litelvlm.analysis.runs.outcome import Counts
 from litelvlm.analysis.runs.record import RunKey, RunRecord, Summary, Table
 from litelvlm.analysis.stats.bootstrap import Estimate
+from tests.warm import run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -456,15 +457,8 @@ def test_a_summary_comes_back_with_its_types(tmp_path):
 def test_the_record_of_a_module_names_the_module():
     code = "from litelvlm.analysis.runs.origin.provenance import command; print(command())"
     script = f"import sys, types; sys.argv = ['/x/litelvlm/__main__.py', 'study']; {code}"
-    plain = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    plain = run_python(["-c", script])
     assert plain.stdout.strip() == "__main__.py study"
     spec = "sys.modules['__main__'].__spec__ = types.SimpleNamespace(parent='litelvlm')"
-    named = subprocess.run(
-        [sys.executable, "-c", script.replace(code, f"{spec}; {code}")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    named = run_python(["-c", script.replace(code, f"{spec}; {code}")])
     assert named.stdout.strip() == "python -m litelvlm study"

@@ -1,9 +1,5 @@
 """SAM's image attention: relative positions as a bias or as channels are those of the library."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import SamModel
@@ -17,6 +13,7 @@ from litelvlm.models.glamm.masks.sam_attention import (
     with_bias,
     with_channels,
 )
+from tests.warm import run_python
 
 
 def test_scores_of_two_tokens_by_hand():
@@ -98,8 +95,5 @@ assert len(graphs) == 1, graphs
 
 
 def test_the_encoder_compiles_as_one_graph():
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_GRAPH], cwd=root, capture_output=True, text=True, check=False
-    )
+    done = run_python(["-c", ONE_GRAPH])
     assert done.returncode == 0, done.stderr
