@@ -27,15 +27,17 @@ MASK_WIDTH = 96  # width of SAM's prompts and decoder
 
 def clip_config(vocab_size: int) -> CLIPConfig:
     """Two small CLIP towers; the last two vocabulary entries are [SOS] and [EOS]."""
-    vision = CLIPVisionConfig(**VISION_SIZES, projection_dim=128)
-    text = CLIPTextConfig(
-        **TEXT_SIZES,
-        vocab_size=vocab_size,
-        max_position_embeddings=77,
-        projection_dim=128,
-        bos_token_id=vocab_size - 2,
-        eos_token_id=vocab_size - 1,
-        pad_token_id=vocab_size - 1,
+    vision = CLIPVisionConfig.from_dict({**VISION_SIZES, "projection_dim": 128})
+    text = CLIPTextConfig.from_dict(
+        {
+            **TEXT_SIZES,
+            "vocab_size": vocab_size,
+            "max_position_embeddings": 77,
+            "projection_dim": 128,
+            "bos_token_id": vocab_size - 2,
+            "eos_token_id": vocab_size - 1,
+            "pad_token_id": vocab_size - 1,
+        }
     )
     return CLIPConfig(
         vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=128
