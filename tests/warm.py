@@ -32,7 +32,7 @@ LIBRARIES = (
     "transformers.models.sam.modeling_sam",
     "tyro",
 )
-"""Imported by the server: none of this project, and none that starts a thread."""
+"""Imported by the server; none of this project."""
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(list(LIBRARIES))
