@@ -99,7 +99,8 @@ def draw_trajectories(table: pd.DataFrame, outcome: str, ax: Axes) -> Axes:
         ax.plot(mean.index, mean, color=colour, linewidth=2, marker=style.mark(method), label=name)
     ax.axhline(0, color=style.MUTED, linewidth=0.8, zorder=0)
     ax.set(xlabel="share of the training", ylabel=LABELS[outcome])
-    ax.legend(loc="best")
+    if ax.get_legend_handles_labels()[0]:  # the first trainings alone have no reversal
+        ax.legend(loc="best")
     return ax
 
 
@@ -135,7 +136,7 @@ def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
         table: The summary's table "outcomes".
         ax: Where to draw; one marker per stage.
     """
-    known = table[table["learned"]].dropna(subset=["sink", "reversal"])
+    known = _learned(table)
     for stage, (name, method) in STAGES.items():
         part = known[known["stage"] == stage]
         if not part.empty:
@@ -152,6 +153,11 @@ def draw_link(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(xlabel=LABELS["sink"], ylabel=LABELS["reversal"])
     ax.legend(loc="best")
     return ax
+
+
+def _learned(table: pd.DataFrame) -> pd.DataFrame:
+    """Trainings that learned and have both outcomes."""
+    return table[table["learned"]].dropna(subset=["sink", "reversal"])
 
 
 def changes_from_base(table: pd.DataFrame, outcome: str) -> pd.DataFrame:
@@ -267,8 +273,8 @@ def _link(run: Saved) -> RenderedFigure:
     table = run.table("outcomes")
     figure, ax = style.new_figure(5.4, 3.8)
     draw_link(table, ax).set_title(run.title("Do sink and reversal go together?"))
-    known = table[table["learned"]].dropna(subset=["sink", "reversal"])
-    return RenderedFigure(figure, _counted(len(known), "those that learned to find categories"))
+    what = "those that learned to find categories"
+    return RenderedFigure(figure, _counted(len(_learned(table)), what))
 
 
 DRAWINGS = {
@@ -302,11 +308,13 @@ DRAWINGS = {
         "Map of the reversal by training and step: where its sign turns.",
         _signs,
         ("trajectories",),
+        drawable=lambda run: bool(run.table("trajectories")["reversal"].notna().any()),
     ),
     "emergence_link": Drawing(
         "emergence",
         "Sink against reversal across trainings.",
         _link,
         ("outcomes",),
+        drawable=lambda run: not _learned(run.table("outcomes")).empty,
     ),
 }

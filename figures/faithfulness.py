@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from litelvlm.figures.axes import band
-from litelvlm.figures.importance_labels import SCORES, SIGNALS, TARGETS
+from litelvlm.figures.labels.importance import SCORES, SIGNALS, TARGETS
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, sample_note
 
 RANKINGS = {

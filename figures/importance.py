@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from litelvlm.figures import style
 from litelvlm.figures.axes import band, budget_axis
-from litelvlm.figures.importance_labels import (
+from litelvlm.figures.labels.importance import (
     KEY,
     OVERLAPS,
     SCORES,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from litelvlm.figures.labels import method_name, title_of, words_of
+from litelvlm.figures.labels.methods import method_name, title_of, words_of
 from litelvlm.names import printable
 from litelvlm.pruning.registry import list_pruners
 

@@ -100,6 +100,7 @@ class ModelOptions(Common):
         import torch
 
         from litelvlm import load_model
+        from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
         from litelvlm.models.glamm.options import GlammOptions
 
         options = GlammOptions.parse(self.options)
@@ -110,6 +111,7 @@ class ModelOptions(Common):
             )
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use --device cpu")
+        hide_loading_bar(large=False)  # transformers reads nothing but CLIP, in a second
         return load_model(
             self.model,
             dtype=None if self.dtype == "auto" else self.dtype,
@@ -131,6 +133,7 @@ class ModelOptions(Common):
         import torch
 
         from litelvlm import load_vlm
+        from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
 
         if not self.model.startswith(VLM):
             return self.load_model()
@@ -139,6 +142,7 @@ class ModelOptions(Common):
                 raise ValueError(f"--{name} goes with a GLaMM; leave it out for {self.model}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device 'cuda' is not available here; use --device cpu")
+        hide_loading_bar(large=self.model != f"{VLM}embedded")
         return load_vlm(
             self.model,
             clip=self.clip,

@@ -44,6 +44,7 @@ def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
         ValueError: If a name is unknown, or an option belongs to referring expressions.
         FileNotFoundError: If files are missing.
     """
+    from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
     from litelvlm.analysis.runs.origin.determinism import make_deterministic
     from litelvlm.analysis.studies.understanding import evaluate_questions
     from litelvlm.data.understanding.tasks import TASKS, load_questions
@@ -58,6 +59,7 @@ def evaluate_task(options: RunOptions, asked: TaskOptions) -> int:
         raise ValueError(f"--{option} belongs to referring expressions; leave it out with --task")
     make_deterministic(options.seed)
     questions = load_questions(task, options.data)
+    hide_loading_bar(large=options.model != "embedded")
     model = load_asked_vlm(
         options.model,
         dtype=None if options.dtype == "auto" else options.dtype,

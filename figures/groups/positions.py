@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from litelvlm.analysis.inputs.methods import Method
 from litelvlm.figures import style
 from litelvlm.figures.axes import budget_axis
-from litelvlm.figures.labels import method_name
+from litelvlm.figures.labels.methods import method_name
 from litelvlm.figures.saved import Drawing, RenderedFigure, Saved, protocol_note
 from litelvlm.pruning.registry import list_pruners
 

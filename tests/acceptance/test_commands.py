@@ -68,6 +68,19 @@ def test_segment_writes_mask_and_overlay_and_says_what_was_kept(scene, tmp_path)
     assert sorted(p.name for p in out.parent.iterdir()) == ["mask.png", "mask_overlay.png"]
 
 
+def test_segment_draws_no_bar_of_loading(scene, tmp_path, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE")  # read at its import, so a process of its own sees it
+    asked = ["segment", scene[0], "the yellow giraffe", "--out", tmp_path / "mask.png"]
+    done = subprocess.run(
+        [sys.executable, "-m", "litelvlm.analysis", *asked],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Loading weights" not in done.stderr
+
+
 def test_segment_with_several_expressions_and_json(scene, tmp_path):
     path, sample = scene
     texts = [e.sent for e in sample.expressions[:2]]

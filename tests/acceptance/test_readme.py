@@ -41,5 +41,6 @@ def test_the_commands_name_verbs_and_figures_that_exist():
 
 def test_links_between_the_pages_lead_somewhere():
     for page in PAGES:
-        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", prose):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

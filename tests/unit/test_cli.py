@@ -119,6 +119,33 @@ def test_segment_refuses_before_it_loads_a_model(capsys, picture, arguments, rea
     assert reason in refusal(capsys, "segment", *given)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["demo", "--port", "abc"], "--port 'abc' is not a whole number"),
+        (["demo", "--port=abc"], "--port 'abc' is not a whole number"),
+        (["study", "sink", "--limit", "1.5"], "--limit '1.5' is not a whole number"),
+        (["segment", "a.png", "x", "--budget", "half"], "--budget 'half' is not a number"),
+        (["study", "sweep", "--budgets", "48", "x", "8"], "--budgets 'x' is not a number"),
+        (["study", "sweep", "--batch_size", "x"], "--batch-size 'x' is not a whole number"),
+        (["bench", "--n-texts", "1", "b"], "--n-texts 'b' is not a whole number"),
+    ],
+)
+def test_a_word_in_place_of_a_number_is_told_in_one_line(capsys, arguments, message):
+    option = message.split()[0]
+    rest = f"; give one, or leave {option} out (`litelvlm {arguments[0]} --help`)\n"
+    assert refusal(capsys, *arguments) == f"litelvlm: {message}{rest}"
+
+
+@pytest.mark.parametrize("arguments", [["segment"], ["demo", "--port"], ["demo", "--prot", "1"]])
+def test_other_errors_of_usage_are_told_once_in_the_words_of_the_parser(capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    said = capsys.readouterr()
+    assert (stopped.value.code, said.out) == (2, "")
+    assert said.err.count(f"litelvlm {arguments[0]} --help") == 1
+
+
 def test_a_folder_is_no_place_for_a_mask(capsys, picture, tmp_path):
     (tmp_path / "mask.png").mkdir()
     assert "it is a folder" in refusal(

@@ -13,6 +13,8 @@ from litelvlm.analysis.cli import main
 from litelvlm.analysis.cli.terminal.machine import abilities, gib, memory, packages
 from litelvlm.analysis.cli.terminal.screen import print_json, print_table
 from litelvlm.analysis.cli.verbs.check import spread_over
+from litelvlm.analysis.cli.verbs.completion import with_names
+from litelvlm.analysis.studies import STUDIES
 from litelvlm.pruning import list_pruners
 
 SILENT = {"demo", "completion"}
@@ -104,6 +106,20 @@ def test_bash_completes_verbs_and_options(capsys, tmp_path):
 
     assert complete("litelvlm", "eva") == "evaluate\n"
     assert complete("litelvlm", "study", "--prot") == "--protocol\n"
+    assert complete("litelvlm", "study", "rever") == "reversal\n"
+    assert complete("litelvlm", "study", "reversal", "swe") == "sweep\n"
+    assert set(STUDIES) <= set(complete("litelvlm", "study", "").split())
+    assert complete("litelvlm", "figure", "reten") == "retention\n"
+    assert complete("litelvlm", "study", "sweep", "--methods", "rando") == "random\n"
+    assert complete("litelvlm", "study", "sweep", "--methods", "random", "unif") == "uniform\n"
+    several = complete("litelvlm", "segment", "a.png", "x", "--pruner", "lite").split()
+    assert several == ["litelvlm"]
+    assert complete("litelvlm", "segment", "lite") == "\n"  # a picture is no method
+
+
+def test_a_script_without_a_table_of_options_is_refused():
+    with pytest.raises(RuntimeError, match=r"install the one in constraints\.txt"):
+        with_names("complete -F _litelvlm litelvlm\n", {"study": ["sink"]})
 
 
 def test_the_log_has_levels_and_other_libraries_stay_quiet(capsys):

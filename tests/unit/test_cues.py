@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from litelvlm.models.vlm.cues import missing
 from litelvlm.pruning import CUES, Cues
 
 
@@ -28,6 +29,14 @@ def test_missing_cue_names_itself_and_the_fix():
         ValueError, match=r"cue 'coverage' \[N\] is needed and was not given .* pass coverage="
     ):
         cues.get("coverage")
+
+
+def test_a_cue_that_another_family_lacks_is_refused_in_words_for_python_and_the_command_line():
+    with pytest.raises(ValueError, match="which this model cannot give for image 1") as refused:
+        missing("text_embeds", "image 1")()
+    message = str(refused.value)
+    assert message.endswith("(clip= and text= in Python, --clip on the command line)")
+    assert "in Python alone, 'external_similarity' with scores= (U1)" in message
 
 
 def test_unknown_names():

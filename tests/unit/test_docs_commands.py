@@ -1,12 +1,11 @@
 """Every command that the pages show is one that the command line takes, and every page has terms.
 
 Commands that need no model run here. The others are read by the real parser, and their names of
-studies, methods, figures and fields are looked up as the command would.
+studies, methods, figures and fields are looked up as the command would;
+``tests/acceptance/test_docs_run.py`` runs them.
 """
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 import tyro
@@ -17,40 +16,16 @@ from litelvlm.analysis.inputs.methods import Method
 from litelvlm.analysis.studies import STUDIES
 from litelvlm.figures import FIGURES
 from litelvlm.names import check_name
+from tests.docs_commands import LIGHT, PAGES, ROOT, commands_of, words_of
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TERMS = ("Reversal index", "Null", "Context token", "Raster order", "Interval", "Verdict")
-LIGHT = {"ls", "doctor", "completion"}
-"""Verbs that load no model and write no file."""
-
-
-def blocks(page):
-    """The lines of each block of code, whatever its language."""
-    found, inside = [], False
-    for line in page.read_text().splitlines():
-        if line.lstrip().startswith("```"):
-            inside = not inside
-            found += [[]] if inside else []
-        elif inside:
-            found[-1].append(line)
-    return found
 
 
 def commands():
-    """Each line of the blocks that calls the suite."""
+    """Every command, named by its page."""
     for page in PAGES:
-        for block in blocks(page):
-            for line in "\n".join(block).replace("\\\n", " ").splitlines():
-                if re.match(r"\s*litelvlm ", line):
-                    yield pytest.param(line.strip(), id=f"{page.stem}: {line.strip()[:60]}")
-
-
-def words_of(line):
-    """The arguments of a command, with a stand-in for what the reader fills in."""
-    given = shlex.split(line.replace("$SLURM_ARRAY_TASK_ID", "2"), comments=True)[1:]
-    given = given[: next((i for i, word in enumerate(given) if word in (">", ">>")), None)]
-    return ["sink" if word == "NAME" else word.replace("NAME-", "sink-") for word in given]
+        for line in commands_of(page):
+            yield pytest.param(line, id=f"{page.stem}: {line[:60]}")
 
 
 @pytest.mark.parametrize("line", list(commands()))

@@ -1,19 +1,39 @@
-"""`litelvlm completion`: a script that lets a shell complete verbs and options."""
+"""`litelvlm completion`: a script that lets a shell complete verbs, options and names."""
 
 from __future__ import annotations
 
+import io
+import re
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.verbs import VERBS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+WITH_NAMES = """\
+NAMES = {names}
+for verb, held in COMPLETION_SPEC['subcommands'].items():
+    for option in held['options']:
+        for flag in set(option['flags']) & set(NAMES):
+            option.update(type='choice', choices=NAMES[flag])
+    if verb in NAMES:
+        held['options'].append(dict(flags=NAMES[verb], description='name', type='flag'))
+"""
+"""Python that adds names to tyro's table of options; it has no sign that a shell would change."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Completion(Common):
-    """Print a script that lets your shell complete verbs and options with the Tab key.
+    """Print a script that lets your shell complete verbs, options and names with the Tab key.
+
+    Names are those of studies, figures and methods. Print the script again after an update.
 
     Examples:
       litelvlm completion bash >> ~/.bash_completion
@@ -26,14 +46,48 @@ class Completion(Common):
 
     def run(self) -> int:
         """Print the script."""
+        script = io.StringIO()
         try:
-            tyro.extras.subcommand_cli_from_dict(
-                {**VERBS},
-                prog="litelvlm",
-                args=["--tyro-print-completion", self.shell],
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
+            with redirect_stdout(script):
+                tyro.extras.subcommand_cli_from_dict(
+                    {**VERBS},
+                    prog="litelvlm",
+                    args=["--tyro-print-completion", self.shell],
+                    config=(tyro.conf.FlagCreatePairsOff,),
+                )
         except SystemExit as stopped:  # tyro prints the script and leaves the program
             if stopped.code:
                 raise RuntimeError(f"no completion for {self.shell} could be made") from stopped
+        sys.stdout.write(with_names(script.getvalue(), known_names()))
         return 0
+
+
+def known_names() -> dict[str, list[str]]:
+    """What may stand behind an option, or behind a verb, in the order of the tables."""
+    from litelvlm.analysis.studies import STUDIES
+    from litelvlm.figures import FIGURES
+    from litelvlm.pruning import list_pruners
+
+    methods = list(list_pruners())
+    return {
+        "study": [*STUDIES, "all"],
+        "figure": [*FIGURES, "all"],
+        "--methods": methods,
+        "--pruner": methods,
+    }
+
+
+def with_names(script: str, names: Mapping[str, Sequence[str]]) -> str:
+    """Let a script of tyro complete names too: it holds a table of options, in Python.
+
+    Raises:
+        RuntimeError: If the script holds no such table.
+    """
+    added = WITH_NAMES.format(names=dict(names)).replace("\\", "\\\\")
+    found, count = re.subn(r"^(COMPLETION_SPEC = .*\n)", rf"\1{added}", script, flags=re.MULTILINE)
+    if count != 1:
+        raise RuntimeError(
+            "this release of tyro writes its completion in another way; install the one in "
+            "constraints.txt"
+        )
+    return found

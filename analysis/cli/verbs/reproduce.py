@@ -185,6 +185,7 @@ class Reproduce(Printing):
             fetch(repository, place.downloads, None, tell)
 
         # Behind the downloads, since these load what computes.
+        from litelvlm.analysis.cli.terminal.loading import hide_loading_bar
         from litelvlm.analysis.cli.verbs.report import write_report
         from litelvlm.analysis.pages.reproduction import write_reproduction
         from litelvlm.analysis.reproduce.prepare import convert_all
@@ -194,6 +195,7 @@ class Reproduce(Printing):
 
         if listing is not None:
             convert_all(place, listing, tell)
+        hide_loading_bar(large=False)
         make_deterministic(self.seed)
         found = measure(settings, place, listing, tell)
         if self.card is not None:

@@ -61,7 +61,8 @@ class ClipText:
             raise ValueError(
                 f"CLIP's towers read images of {side} pixels as {count} patches, and {item.name} "
                 f"is {len(item.patches)} visual tokens; give the CLIP checkpoint that the model's "
-                "image tower comes from, or leave out clip= and take a substitute"
+                "image tower comes from (clip= in Python, --clip on the command line), or leave it "
+                "out and take a substitute"
             )
         pixels = pixel_values[item.index, None].to(self.tower.device, self.tower.dtype)
         seen: list[ClipImage] = []
