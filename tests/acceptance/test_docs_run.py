@@ -184,8 +184,11 @@ def run_of(word):
     if not word.startswith("runs/"):
         return [word]
     pattern = re.sub(r"-0123abcd$", "-*", word.removeprefix("runs/"))
-    found = sorted(str(path) for path in Path("runs").glob(pattern) if path.is_dir())
-    assert found, f"no line before this one made {word}"
+    records = sorted(
+        Path("runs").glob(f"{pattern}/run.json"), key=lambda path: path.stat().st_mtime
+    )
+    assert records, f"no line before this one made {word}"
+    found = [str(record.parent) for record in records]
     return found if word.endswith("*") else found[-1:]
 
 

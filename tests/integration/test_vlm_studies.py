@@ -318,6 +318,9 @@ def test_the_bench_times_the_language_model(kind, models, data, tmp_path):
     if kind == "llava":
         whole = value["counted_macs", "litelvlm", n, "llm"]
         assert whole == value["counted_macs", "none", n, "llm"]
+    if kind != "llava":
+        with pytest.raises(ValueError, match="no method can be timed on this model: litelvlm at"):
+            run_study("efficiency", model, data, tmp_path / "none", methods=("litelvlm",))
     with pytest.raises(ValueError, match="leave n_texts at 1"):
         run_study("efficiency", model, data, tmp_path / "two", n_texts=(2,), rounds=2)
 

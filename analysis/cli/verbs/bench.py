@@ -58,6 +58,7 @@ class Bench(DataOptions, Printing):
         """Measure and print the medians."""
         from litelvlm.analysis.cli.text import headline_text
         from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
+        from litelvlm.analysis.runs.exclusions import exclusion_lines
         from litelvlm.analysis.studies import BENCH, efficiency
         from litelvlm.analysis.studies.published import SOURCE
         from litelvlm.analysis.studies.table import get_study, run_with_pictures
@@ -96,6 +97,7 @@ class Bench(DataOptions, Printing):
                 *speeds,
                 *verdicts,
                 *record.notes,
+                *exclusion_lines(record.excluded),
                 f"{folder}  (all tables: the same command with -v)",
             ]
             sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import tyro
 
 from litelvlm.analysis.cli.options import Common
 from litelvlm.analysis.cli.verbs import VERBS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 WITH_NAMES = """\
 NAMES = {names}

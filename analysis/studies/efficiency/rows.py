@@ -107,6 +107,9 @@ def prepare(model: TimedModel, data: Dataset, config: Config) -> Work:
     sizes = model.sizes(sample.height, sample.width)
     budgets = resolve_budgets(config.budgets, sizes.n_tokens)
     calls, excluded = arms_of(model, sample, config, budgets)
+    if config.methods and not any(arm.pruner for arm in calls):
+        reasons = "; ".join(f"{left.method} at {left.budget}: {left.reason}" for left in excluded)
+        raise ValueError(f"no method can be timed on this model: {reasons}")
 
     def rounds() -> ItemResult:
         before = gpu_state(model.device)
