@@ -57,8 +57,8 @@ class Bench(DataOptions, Printing):
     def run(self) -> int:
         """Measure and print the medians."""
         from litelvlm.analysis.cli.text import headline_text
-        from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
         from litelvlm.analysis.runs.exclusions import exclusion_lines
+        from litelvlm.analysis.runs.folder import add_table, read_record, read_summary
         from litelvlm.analysis.studies import BENCH, efficiency
         from litelvlm.analysis.studies.published import SOURCE
         from litelvlm.analysis.studies.table import get_study, run_with_pictures
