@@ -14,6 +14,7 @@ from torch import Tensor
 from litelvlm.analysis.runs.columns import Row
 from litelvlm.analysis.studies.emergence.measure import USED, row
 from litelvlm.analysis.studies.emergence.scenes import Referent, embed_texts, held_out, referents
+from litelvlm.arrays import Array
 from litelvlm.clip.probes.last_blocks import to_joint_space
 from litelvlm.embedded.family.factors import Member
 from litelvlm.embedded.family.pixels import PixelPool
@@ -39,6 +40,7 @@ DRAWS = 5
 SCENES = 4000
 """Scenes that a reader is trained on."""
 PLAN = ReaderPlan()
+"""Size and training of every reader, settled on two trainings before the others were read."""
 RULES: dict[str, tuple[Pruner, ...]] = {
     "lowest": (get_pruner("litelvlm"),),
     "highest": (get_pruner("litelvlm", direction="highest"),),
@@ -50,9 +52,7 @@ _CHUNK = 250
 _STREAM = 3  # of scenes; the training of the towers has streams of its own
 
 
-def reader_rows(
-    tower: FamilyTower, member: Member, scenes: Path, plan: ReaderPlan = PLAN
-) -> list[Row]:
+def reader_rows(tower: FamilyTower, member: Member, scenes: Path) -> list[Row]:
     """Train a reader on a finished tower and prune what it reads.
 
     Measures, each the mean over objects: "iou" of the object's cells and "kept", the share of the
@@ -63,13 +63,12 @@ def reader_rows(
         tower: With an image side that has patches.
         member: Its conditions and seed.
         scenes: Where rendered scenes are kept.
-        plan: Size and training of the reader.
     """
     factors = member.factors
     lessons, _ = objects_of(tower, training_scenes(member, scenes))
     table = held_out(factors, scenes)
     objects, found = objects_of(tower, table)
-    reader = train_reader(lessons, factors.categories, member.seed, plan)
+    reader = train_reader(lessons, factors.categories, member.seed, PLAN)
     every = torch.arange(objects.states.shape[1]).expand(len(objects), -1)
     rows = [
         _mean_row("iou", "none", 0.0, cell_iou(constant_mask(lessons), objects)),
@@ -110,7 +109,7 @@ def objects_of(tower: FamilyTower, table: SceneTable) -> tuple[Objects, list[Ref
     )
 
 
-def _stacked(labels: Sequence[Bool[np.ndarray, " n"]]) -> Bool[Tensor, "k n"]:
+def _stacked(labels: Sequence[Bool[Array, "n"]]) -> Bool[Tensor, "k n"]:
     return torch.from_numpy(np.stack(labels))
 
 
