@@ -29,7 +29,7 @@ def gains_table(rows: pd.DataFrame, outcomes: pd.DataFrame, reader_gate: float) 
     if "budget" not in rows or outcomes.empty:
         return pd.DataFrame()
     measured = rows[rows["final"] & rows["measure"].isin(["iou", "kept"])]
-    lines = [_line(name, part) for name, part in measured.groupby("training", sort=True)]
+    lines = [_line(str(name), part) for name, part in measured.groupby("training", sort=True)]
     if not lines:
         return pd.DataFrame()
     factors = outcomes.columns[: list(outcomes.columns).index("sink")].drop("step")

@@ -77,6 +77,9 @@ class Reader(nn.Module):
         plan: Size of the reader.
     """
 
+    centre: Tensor
+    whitening: Tensor
+
     def __init__(self, states: Float[Tensor, "b n d"], categories: int, plan: ReaderPlan) -> None:
         super().__init__()
         cells, width = states.shape[1:]
@@ -135,7 +138,8 @@ class _Look(nn.Module):
         self, state: Float[Tensor, "k s w"], tokens: Float[Tensor, "k r w"]
     ) -> Float[Tensor, "k s w"]:
         state = state + self.attention(self.before(state), tokens, tokens, need_weights=False)[0]
-        return state + self.feed_forward(state)
+        seen: Tensor = state + self.feed_forward(state)
+        return seen
 
 
 def train_reader(objects: Objects, categories: int, seed: int, plan: ReaderPlan) -> Reader:
