@@ -12,7 +12,9 @@ from litelvlm.analysis.studies.emergence import readers, scenes, store
 from litelvlm.analysis.studies.emergence.columns import COLUMNS
 from litelvlm.analysis.studies.emergence.rows import training_rows
 from litelvlm.analysis.studies.emergence.tables import make_tables
+from litelvlm.embedded.family import training
 from litelvlm.embedded.family.factors import Factors, Member
+from litelvlm.embedded.family.pixels import PixelPool
 from litelvlm.embedded.family.reader import (
     Objects,
     ReaderPlan,
@@ -140,8 +142,13 @@ def family(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "SCENES", 24)
     monkeypatch.setattr(readers, "SCENES", 40)
     monkeypatch.setattr(readers, "PLAN", replace(SMALL, steps=2))
+    for module in (training, readers):
+        monkeypatch.setattr(
+            module, "PixelPool", lambda folder, factors: PixelPool(folder, factors, 16)
+        )
     for cell, factors in {
         "base": TINY,
+        "pixels": replace(TINY, image="pixels"),
         "registers-4": replace(TINY, registers=4),
         "bag": replace(TINY, image="bag"),
     }.items():
@@ -151,9 +158,9 @@ def family(tmp_path, monkeypatch):
 
 def test_readers_are_measured_once_and_bundled(family, monkeypatch, tmp_path_factory):
     before = store.measure_family(family)
-    assert [path.name for path in before] == ["rows.parquet"] * 3
+    assert [path.name for path in before] == ["rows.parquet"] * 4
     files = store.measure_family(family, readers=True)
-    assert len(files) == 5  # a bag of objects has no patches
+    assert len(files) == 7  # a bag of objects has no patches
     stamps = {path: path.stat().st_mtime_ns for path in files}
     monkeypatch.setattr(store, "read_by_reader", None)
     monkeypatch.setattr(store, "measured_rows", None)
@@ -179,8 +186,8 @@ def test_rows_of_readers_fit_the_study(family):
     for _, part in rows.groupby("training"):
         check_rows(training_rows(part).rows, COLUMNS)
     gains = make_tables(rows, 0.5, 0.0)["gains"].set_index("training")
-    assert list(gains.index) == ["C-base-s0", "C-registers-4-s0"]
+    assert list(gains.index) == ["C-base-s0", "C-pixels-s0", "C-registers-4-s0"]
     expected = gains[["gain_0.5", "gain_0.25", "gain_0.125"]].mean(axis=1)
     assert gains["gain"].tolist() == pytest.approx(expected.tolist())
     assert gains["index"].between(-1, 1).all()
-    assert gains["registers"].tolist() == [0, 4]
+    assert gains["registers"].tolist() == [0, 0, 4]
